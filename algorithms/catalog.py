@@ -1,0 +1,77 @@
+"""Every algorithm there is, described lightly: its graph and its config, importable without torch.
+
+A third party adds one by an entry point in the group `surreal.algorithms` whose object is an `Algorithm`;
+it can add a name but never replace a built-in one.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+
+from pydantic import BaseModel
+
+from surreal.algorithms.ppo.config import PPOConfig
+from surreal.protocol.errors import InvalidInput
+from surreal.protocol.graph import Broadcast, Channel, Role, Stream
+from surreal.protocol.nearest import did_you_mean
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A graph of roles and channels, and the model its config must satisfy."""
+
+    name: str
+    config: type[BaseModel]
+    roles: tuple[Role, ...]
+    channels: tuple[Channel, ...]
+
+    def role(self, name: str) -> Role:
+        """The role of that name; KeyError if there is none."""
+        return {role.name: role for role in self.roles}[name]
+
+
+PPO = Algorithm(
+    "ppo",
+    config=PPOConfig,
+    roles=(
+        Role(
+            "learner",
+            run="surreal.algorithms.ppo.learner:learner",
+            ends_run=True,
+            memory="2Gi",
+            accelerated=True,
+        ),
+        Role(
+            "actor",
+            run="surreal.algorithms.ppo.actor:actor",
+            replicas=2,
+            scalable=True,
+            expendable=True,
+        ),
+        Role(
+            "evaluator", run="surreal.algorithms.ppo.evaluator:evaluator", expendable=True, cpu=0.5
+        ),
+    ),
+    channels=(
+        Stream("experience", frm="actor", to="learner", window=4),
+        Broadcast("weights", frm="learner", to=("actor", "evaluator")),
+        Stream("metrics", frm=("actor", "evaluator"), to="learner", lossy=True),
+    ),
+)
+
+
+@cache
+def algorithms() -> dict[str, Algorithm]:
+    """Name -> algorithm: the built-in ones and those that installed packages add."""
+    added = {entry.name: entry.load() for entry in entry_points(group="surreal.algorithms")}
+    return {**added, PPO.name: PPO}
+
+
+def algorithm(name: str) -> Algorithm:
+    """The algorithm of that name. Raises InvalidInput that lists the known ones."""
+    if name not in algorithms():
+        known = ", ".join(sorted(algorithms()))
+        raise InvalidInput(
+            f"unknown algorithm {name!r}{did_you_mean(name, algorithms())}; known: {known}"
+        )
+    return algorithms()[name]

@@ -1,0 +1,81 @@
+"""Every hyperparameter of PPO, its default and its bounds. Written once; nothing else repeats a default."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class PPOConfig(BaseModel):
+    """PPO's hyperparameters (Schulman et al. 2017)."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
+
+    total_steps: Count = 1_000_000
+    """Environment steps of all actors together after which the run is done."""
+    stop_at_return: float | None = None
+    """End as soon as the mean training return of the last `return_window` episodes reaches this."""
+    return_window: Count = 100
+    """Episodes over which the reported training return is averaged."""
+
+    fragment_steps: Count = 256
+    """Steps per environment copy in one fragment; a batch is fragment_steps x copies x actors transitions."""
+    max_staleness: Annotated[int, Field(ge=0, le=8)] = 1
+    """Policy updates the weights of a fragment may be behind: 0 is strictly on-policy, 1 overlaps acting and learning."""
+
+    hidden: Annotated[list[Count], Field(min_length=1, max_length=8)] = [64, 64]
+    """Widths of the hidden tanh layers, the same for policy and value."""
+    log_std_init: float = 0.0
+    """Initial log standard deviation of a Gaussian policy."""
+
+    learning_rate: Positive = 3e-4
+    """Adam's step size at the start."""
+    anneal: bool = True
+    """Decrease the learning rate linearly to zero over total_steps."""
+    epochs: Count = 10
+    """Passes over each batch."""
+    minibatch: Count = 64
+    """Transitions per gradient step."""
+    gamma: Share = 0.99
+    """Discount."""
+    gae_lambda: Share = 0.95
+    """Lambda of generalized advantage estimation (Schulman et al. 2016)."""
+    recompute_advantages: bool = False
+    """Estimate values and advantages again before every epoch."""
+    normalize_advantages: bool = True
+    """Subtract mean and divide by standard deviation in each minibatch."""
+    objective: Literal["clip", "adaptive-kl"] = "clip"
+    """The clipped surrogate (eq. 7), or the KL penalty whose weight adapts (eq. 8), as the original SURREAL had it."""
+    clip: Positive = 0.2
+    """Range of the probability ratio in the clipped surrogate."""
+    value_clip: Positive | None = None
+    """Clip the change of the value estimate to this range; none by default."""
+    target_kl: Positive | None = None
+    """Stop the epochs of a batch once the mean KL from the behaviour policy exceeds 1.5 times this; the target of
+    `adaptive-kl`, which needs it."""
+    entropy_coef: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the entropy bonus."""
+    value_coef: Positive = 0.5
+    """Weight of the value loss."""
+    max_grad_norm: Positive | None = 0.5
+    """Clip the gradient's global norm to this."""
+
+    normalize_observations: bool = True
+    """Standardise observations with running statistics that the learner owns and ships with the weights."""
+    normalize_rewards: bool = True
+    """Divide rewards by the running standard deviation of the discounted return."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the learner computes; auto takes a GPU where there is one."""
+    gradients: Literal["auto", "analytic", "autograd"] = "auto"
+    """How the learner differentiates: by hand in numpy (fast for small networks on a CPU) or by torch's autograd."""
+
+    evaluate_every_seconds: Positive = 10.0
+    """The evaluator's own clock."""
+    evaluate_episodes: Count = 5
+    """Deterministic episodes per evaluation."""

@@ -1,0 +1,1 @@
+"""Arguments in, tables out. No logic lives here: every command is a few calls into the layers below."""

@@ -1,0 +1,76 @@
+"""The error tree and the one table of exit codes.
+
+SurrealError            anything surreal says to a person without a traceback
+├── InvalidInput        a file, option or name is wrong; nothing was started              exit 2
+├── Fatal               a worker cannot ever succeed (bad config): do not restart it      exit 3
+├── NotFound            no such experiment, role, file                                    exit 5
+├── Stopping            this process was asked to stop while it waited                    exit 0
+├── Refused             the peer on the other end of a channel will not talk to us        exit 3
+└── Timeout             a deadline given by the caller passed                             exit 7
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What a process's exit status means, the same for workers on every backend and for the CLI."""
+
+    DONE = 0
+    """Finished what it was asked to do."""
+    FAILED = 1
+    """Worker: crashed, restart it. CLI: the run failed."""
+    INVALID = 2
+    """The input is wrong and nothing was started."""
+    FATAL = 3
+    """Worker: restarting cannot help, the run fails."""
+    PREEMPTED = 4
+    """Worker: was told to stop, saved a checkpoint; restart without counting it as a failure."""
+    NOT_FOUND = 5
+    """CLI: no such experiment, role or file."""
+    STOPPED = 6
+    """CLI: the run was stopped before it was done (`wait`)."""
+    TIMEOUT = 7
+    """CLI: the time given with --timeout passed."""
+
+
+class SurrealError(Exception):
+    """An error a person can act on: printed as its text, never as a traceback."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+
+
+class InvalidInput(SurrealError):
+    """A file, option or name is wrong; nothing was started."""
+
+    exit_code = ExitCode.INVALID
+
+
+class Fatal(SurrealError):
+    """A worker cannot ever succeed with this plan; the backend must not restart it."""
+
+    exit_code = ExitCode.FATAL
+
+
+class NotFound(SurrealError):
+    """No such experiment, role or file."""
+
+    exit_code = ExitCode.NOT_FOUND
+
+
+class Stopping(SurrealError):
+    """This process was asked to stop (signal, lost supervisor or end of run) while it waited."""
+
+    exit_code = ExitCode.DONE
+
+
+class Refused(SurrealError):
+    """The peer refuses to talk to us: another protocol version, or our name is taken."""
+
+    exit_code = ExitCode.FATAL
+
+
+class Timeout(SurrealError):
+    """A deadline given by the caller passed."""
+
+    exit_code = ExitCode.TIMEOUT

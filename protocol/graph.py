@@ -1,0 +1,64 @@
+"""How an algorithm describes itself: roles and the channels between them.
+
+A graph is data. The orchestrator turns it into processes and addresses, `protocol.process` into open
+sockets; the code of a role only knows its channels' names.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+ChannelKind = Literal["stream", "broadcast"]
+
+
+@dataclass(frozen=True)
+class Role:
+    """One kind of process of an algorithm."""
+
+    name: str
+    run: str
+    """`package.module:function`, called as `function(process)` inside the worker."""
+    replicas: int = 1
+    """Default number of processes."""
+    scalable: bool = False
+    """May the experiment ask for another number of replicas?"""
+    expendable: bool = False
+    """Its death never fails the run (fit for spot machines); a role that is not is restarted from its checkpoint."""
+    ends_run: bool = False
+    """The run is done when this role's process exits with DONE. Exactly one role has it; it hosts the control port."""
+    cpu: float = 1.0
+    """Default cores per process."""
+    memory: str = "1Gi"
+    """Default memory per process."""
+    accelerated: bool = False
+    """Uses a GPU where there is one."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One typed connection between roles. `to` binds a Stream, `frm` binds a Broadcast: the side of which there is one."""
+
+    name: str
+    kind: ChannelKind
+    frm: tuple[str, ...]
+    to: tuple[str, ...]
+    window: int = 64
+    """Stream: unacknowledged messages a sender may have before it blocks."""
+    lossy: bool = False
+    """Stream: drop (and count) instead of block when the window is full; for telemetry."""
+
+    @property
+    def binds(self) -> str:
+        """The role whose process listens."""
+        return self.to[0] if self.kind == "stream" else self.frm[0]
+
+
+def Stream(
+    name: str, frm: str | tuple[str, ...], to: str, window: int = 64, lossy: bool = False
+) -> Channel:  # noqa: N802
+    """Many senders to one receiver: acknowledged, exactly once into memory, in order per sender, blocks at the window."""
+    return Channel(name, "stream", (frm,) if isinstance(frm, str) else frm, (to,), window, lossy)
+
+
+def Broadcast(name: str, frm: str, to: str | tuple[str, ...]) -> Channel:  # noqa: N802
+    """One writer to many readers: the latest version wins and versions never go back."""
+    return Channel(name, "broadcast", (frm,), (to,) if isinstance(to, str) else to)

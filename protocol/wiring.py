@@ -1,0 +1,73 @@
+"""Wiring: everything one process is told about its place in an experiment, in one JSON file.
+
+A backend writes it when addresses are known; `Wiring.read` is the only reader. The file's path is the worker's
+only argument.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from surreal.protocol.graph import ChannelKind
+
+
+@dataclass(frozen=True)
+class ChannelWiring:
+    """One channel as this process sees it."""
+
+    name: str
+    kind: ChannelKind
+    frm: tuple[str, ...]
+    to: tuple[str, ...]
+    address: str
+    """ipc:///path or tcp://host:port. The binding role binds it, all others connect."""
+    window: int = 64
+    lossy: bool = False
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """The place of one process in an experiment. All fields are plain data and survive JSON unchanged."""
+
+    experiment: str
+    role: str
+    index: int
+    incarnation: int
+    """Grows with every start of this (role, index), over restarts and resumes: the newer one is the right one."""
+    run: str
+    """`package.module:function` of the role."""
+    replicas: dict[str, int]
+    """Role name -> number of processes, for every role of the run."""
+    channels: dict[str, ChannelWiring]
+    control: str
+    """Address of the control port (liveness, membership, stop)."""
+    serves_control: bool
+    """True in the process whose role ends the run: it binds `control`, all others connect."""
+    run_folder: str
+    """Where metrics/ and checkpoints/ live. Only the process that serves control writes there."""
+    seed: int
+    env: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    """The algorithm's config, already validated."""
+    checkpoints: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """`actor/3`: how this process is called in logs, messages and on the command line."""
+        return f"{self.role}/{self.index}"
+
+    def write(self, path: Path) -> None:
+        """Write as JSON, readable by the owner only."""
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(asdict(self), indent=1))
+
+    @classmethod
+    def read(cls, path: Path) -> "Wiring":
+        """Read what `write` wrote."""
+        data = json.loads(path.read_text())
+        channels = {
+            name: ChannelWiring(**{**c, "frm": tuple(c["frm"]), "to": tuple(c["to"])})
+            for name, c in data.pop("channels").items()
+        }
+        return cls(**data, channels=channels)
