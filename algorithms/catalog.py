@@ -48,9 +48,7 @@ PPO = Algorithm(
             scalable=True,
             expendable=True,
         ),
-        Role(
-            "evaluator", run="surreal.algorithms.ppo.evaluator:evaluator", expendable=True, cpu=0.5
-        ),
+        Role("evaluator", run="surreal.algorithms.ppo.evaluator:evaluator", expendable=True, cpu=0.5),
     ),
     channels=(
         Stream("experience", frm="actor", to="learner", window=4),
@@ -71,7 +69,5 @@ def algorithm(name: str) -> Algorithm:
     """The algorithm of that name. Raises InvalidInput that lists the known ones."""
     if name not in algorithms():
         known = ", ".join(sorted(algorithms()))
-        raise InvalidInput(
-            f"unknown algorithm {name!r}{did_you_mean(name, algorithms())}; known: {known}"
-        )
+        raise InvalidInput(f"unknown algorithm {name!r}{did_you_mean(name, algorithms())}; known: {known}")
     return algorithms()[name]

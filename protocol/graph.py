@@ -52,9 +52,7 @@ class Channel:
         return self.to[0] if self.kind == "stream" else self.frm[0]
 
 
-def Stream(
-    name: str, frm: str | tuple[str, ...], to: str, window: int = 64, lossy: bool = False
-) -> Channel:  # noqa: N802
+def Stream(name: str, frm: str | tuple[str, ...], to: str, window: int = 64, lossy: bool = False) -> Channel:  # noqa: N802
     """Many senders to one receiver: acknowledged, exactly once into memory, in order per sender, blocks at the window."""
     return Channel(name, "stream", (frm,) if isinstance(frm, str) else frm, (to,), window, lossy)
 

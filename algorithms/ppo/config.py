@@ -12,9 +12,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class PPOConfig(BaseModel):
     """PPO's hyperparameters (Schulman et al. 2017)."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
     total_steps: Count = 1_000_000
     """Environment steps of all actors together after which the run is done."""
