@@ -22,9 +22,9 @@ class Role:
     scalable: bool = False
     """May the experiment ask for another number of replicas?"""
     expendable: bool = False
-    """Its death never fails the run (fit for spot machines); a role that is not is restarted from its checkpoint."""
+    """Its death never fails the run (fit for spot machines); any other role is restarted from its checkpoint."""
     ends_run: bool = False
-    """The run is done when this role's process exits with DONE. Exactly one role has it; it hosts the control port."""
+    """The run is done when this role's process exits DONE. Exactly one role has it; it hosts the control port."""
     cpu: float = 1.0
     """Default cores per process."""
     memory: str = "1Gi"
@@ -35,7 +35,7 @@ class Role:
 
 @dataclass(frozen=True)
 class Channel:
-    """One typed connection between roles. `to` binds a Stream, `frm` binds a Broadcast: the side of which there is one."""
+    """One connection between roles. `to` binds a Stream, `frm` a Broadcast: the side of which there is one."""
 
     name: str
     kind: ChannelKind
@@ -52,11 +52,11 @@ class Channel:
         return self.to[0] if self.kind == "stream" else self.frm[0]
 
 
-def Stream(name: str, frm: str | tuple[str, ...], to: str, window: int = 64, lossy: bool = False) -> Channel:  # noqa: N802
-    """Many senders to one receiver: acknowledged, exactly once into memory, in order per sender, blocks at the window."""
+def Stream(name: str, frm: str | tuple[str, ...], to: str, window: int = 64, lossy: bool = False) -> Channel:
+    """Many senders to one receiver: exactly once into memory, in order per sender, blocks at the window."""
     return Channel(name, "stream", (frm,) if isinstance(frm, str) else frm, (to,), window, lossy)
 
 
-def Broadcast(name: str, frm: str, to: str | tuple[str, ...]) -> Channel:  # noqa: N802
+def Broadcast(name: str, frm: str, to: str | tuple[str, ...]) -> Channel:
     """One writer to many readers: the latest version wins and versions never go back."""
     return Channel(name, "broadcast", (frm,), (to,) if isinstance(to, str) else to)

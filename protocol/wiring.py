@@ -47,6 +47,8 @@ class Wiring:
     run_folder: str
     """Where metrics/ and checkpoints/ live. Only the process that serves control writes there."""
     seed: int
+    code: str = ""
+    """Folder of the experimenter's own modules, appended to sys.path; empty for none."""
     env: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     """The algorithm's config, already validated."""
