@@ -1,0 +1,104 @@
+"""The Plan: what will run where, ready for a backend to start. `placement.make_plan` makes it from an Experiment.
+
+A backend and its supervisor need this module alone: it imports neither the catalog nor a YAML reader.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from surreal.orchestrator.quantity import Cpu, Memory
+from surreal.protocol.graph import ChannelKind
+
+API_VERSION: Literal["surreal.dev/v1alpha1"] = "surreal.dev/v1alpha1"
+
+
+class PlanModel(BaseModel):
+    """Frozen, knows all its keys; camelCase in JSON and YAML, snake_case in Python."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class Resources(PlanModel):
+    """What one process may use."""
+
+    cpu: Cpu
+    """Cores."""
+    memory: Memory
+    """Bytes."""
+    gpu: int = 0
+
+
+class PlannedRole(PlanModel):
+    """One role of the run: so many processes of `run`, each with `resources`, on machines of `pool`."""
+
+    name: str
+    run: str
+    """`package.module:function` that each process calls."""
+    replicas: int
+    resources: Resources
+    pool: str
+    spot: bool = False
+    """May run on machines that the provider can take back."""
+    expendable: bool
+    """Its death never fails the run."""
+    ends_run: bool
+    """The run is done when this role is."""
+    env: dict[str, str] = {}
+    """Environment variables of its processes."""
+
+
+class PlannedChannel(PlanModel):
+    """One connection between roles; `binds` is the role that listens, all others connect."""
+
+    name: str
+    kind: ChannelKind
+    frm: tuple[str, ...]
+    to: tuple[str, ...]
+    binds: str
+    window: int
+    lossy: bool
+
+
+class Checkpoints(PlanModel):
+    """How often the run is saved and how many of the newest are kept."""
+
+    every_seconds: float
+    keep: int
+
+
+class Plan(PlanModel):
+    """Everything a backend needs to start an experiment."""
+
+    api_version: Literal["surreal.dev/v1alpha1"] = API_VERSION
+    kind: Literal["Plan"] = "Plan"
+    name: str
+    algorithm: str
+    env: dict[str, Any]
+    """The environment: id, copies, options."""
+    config: dict[str, Any]
+    """The algorithm's config with all defaults said."""
+    seed: int
+    checkpoints: Checkpoints
+    roles: tuple[PlannedRole, ...]
+    channels: tuple[PlannedChannel, ...]
+    warnings: tuple[str, ...] = ()
+    """What the person should know and that does not stop the run."""
+
+    def role(self, name: str) -> PlannedRole:
+        """The role of that name; KeyError if there is none."""
+        return {role.name: role for role in self.roles}[name]
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data with the documents' spelling, for JSON and YAML."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def to_json(self) -> str:
+        """One JSON document that `from_json` reads back unchanged."""
+        return self.model_dump_json(by_alias=True, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """Read what `to_json` wrote."""
+        return cls.model_validate_json(text)
