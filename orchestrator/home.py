@@ -1,0 +1,147 @@
+"""Where experiments live on this machine: one private folder each below SURREAL_HOME (default ~/.surreal).
+
+Standard library only, since the supervisor imports this module and stays small.
+"""
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from surreal.protocol.errors import InvalidInput, NotFound
+from surreal.protocol.nearest import did_you_mean
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder of one experiment; every path in it is named here and nowhere else."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The experiment's name."""
+        return self.path.name
+
+    @property
+    def experiment(self) -> Path:
+        """The experiment as resolved: every default said."""
+        return self.path / "experiment.yaml"
+
+    @property
+    def plan(self) -> Path:
+        """The plan, as `Plan.to_json` wrote it."""
+        return self.path / "plan.json"
+
+    @property
+    def provenance(self) -> Path:
+        """What the run was started with: versions, git commit, host, command line."""
+        return self.path / "run.json"
+
+    @property
+    def status(self) -> Path:
+        """The supervisor's record of the run, replaced atomically."""
+        return self.path / "status.json"
+
+    @property
+    def lock(self) -> Path:
+        """Locked (flock) for as long as a supervisor lives."""
+        return self.path / "supervisor.lock"
+
+    @property
+    def wiring(self) -> Path:
+        """Folder of one wiring file per process."""
+        return self.path / "wiring"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of one log per process and attempt, and the supervisor's own."""
+        return self.path / "logs"
+
+    @property
+    def supervisor_log(self) -> Path:
+        """One sentence for everything that happened to the run's processes."""
+        return self.logs / "supervisor.log"
+
+    @property
+    def metrics(self) -> Path:
+        """Folder of TensorBoard events and metrics.jsonl."""
+        return self.path / "metrics"
+
+    @property
+    def metrics_jsonl(self) -> Path:
+        """One JSON object a line, written by the role that ends the run."""
+        return self.metrics / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    def process_log(self, role: str, index: int, incarnation: int) -> Path:
+        """The log of one attempt of one process."""
+        return self.logs / f"{role}-{index}.{incarnation}.log"
+
+    def make(self) -> None:
+        """Create the folder and those in it, private to the owner. Raises FileExistsError when it is taken."""
+        self.path.mkdir(mode=0o700)
+        for part in (self.wiring, self.logs, self.metrics, self.checkpoints):
+            part.mkdir(mode=0o700)
+
+
+def home() -> Path:
+    """SURREAL_HOME, or ~/.surreal."""
+    return Path(os.environ.get("SURREAL_HOME") or Path.home() / ".surreal").expanduser().absolute()
+
+
+def experiments() -> Path:
+    """The folder of all experiments, created private (0700) when missing. Raises InvalidInput when it cannot be."""
+    folder = home() / "experiments"
+    try:
+        home().mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise InvalidInput(
+            f"cannot use {folder} for experiments: {error.strerror}; "
+            "set SURREAL_HOME to a folder of yours that can be written"
+        ) from error
+    return folder
+
+
+def names() -> list[str]:
+    """The experiments there are, in order of name."""
+    return sorted(entry.name for entry in experiments().iterdir() if entry.is_dir())
+
+
+def new_folder(name: str) -> Folder:
+    """The folder that experiment `name` will have; nothing is created yet."""
+    return Folder(experiments() / name)
+
+
+def find(name: str) -> Folder:
+    """The folder of an experiment that exists. Raises NotFound with the nearest name.
+
+    Looking the name up in a listing keeps `../elsewhere` out.
+    """
+    known = names()
+    if name not in known:
+        listing = f"there are: {', '.join(known)}" if known else "there are none yet: surreal create experiment.yaml"
+        raise NotFound(f"no experiment {name!r}{did_you_mean(name, known)}; {listing}")
+    return Folder(experiments() / name)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Replace `path` by `data` as JSON so that a reader, and a crash at any moment, sees the old or the new file."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            json.dump(data, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
