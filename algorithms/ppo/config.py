@@ -24,7 +24,7 @@ class PPOConfig(BaseModel):
     fragment_steps: Count = 256
     """Steps per environment copy in one fragment; a batch is fragment_steps x copies x actors transitions."""
     max_staleness: Annotated[int, Field(ge=0, le=8)] = 1
-    """Policy updates the weights of a fragment may be behind: 0 is strictly on-policy, 1 overlaps acting and learning."""
+    """Updates the weights of a fragment may be behind: 0 is strictly on-policy, 1 overlaps acting and learning."""
 
     hidden: Annotated[list[Count], Field(min_length=1, max_length=8)] = [64, 64]
     """Widths of the hidden tanh layers, the same for policy and value."""

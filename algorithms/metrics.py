@@ -1,0 +1,43 @@
+"""Metrics of a run, in one place: `metrics/metrics.jsonl` for programs and TensorBoard events for people."""
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+
+class Metrics:
+    """Appends rows; every number of a row becomes a TensorBoard scalar `role/name` at the row's environment steps."""
+
+    def __init__(self, run_folder: Path) -> None:
+        folder = run_folder / "metrics"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._rows = (folder / "metrics.jsonl").open("a", buffering=1)
+        self._events = EventFileWriter(str(folder), flush_secs=5)
+
+    def write(self, role: str, steps: int, row: dict[str, Any]) -> None:
+        """One row of `role` (`learner/0`) at `steps`. A number that is not finite becomes null: JSON has none."""
+        now = time.time()
+        finite = {name: None if _broken(value) else value for name, value in row.items()}
+        self._rows.write(json.dumps({"time": now, "role": role, "steps": steps, **finite}) + "\n")
+        kind = role.split("/")[0]
+        values = [
+            Summary.Value(tag=f"{kind}/{name}", simple_value=float(value))
+            for name, value in finite.items()
+            if isinstance(value, int | float)
+        ]
+        self._events.add_event(Event(wall_time=now, step=steps, summary=Summary(value=values)))
+
+    def close(self) -> None:
+        """Flush and close both files."""
+        self._rows.close()
+        self._events.close()
+
+
+def _broken(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

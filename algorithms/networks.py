@@ -1,0 +1,141 @@
+"""Policy and value networks as one flat parameter vector with named views.
+
+Policy and value are two tanh networks of the same widths, kept as a pair: a hidden layer's weights have shape
+[2, in, out], index 0 the policy's and 1 the value's, so that both advance in one batched product. One flat float32
+vector holds all of it: it is what the optimizer steps, the wire carries and a checkpoint stores.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod, sqrt
+from typing import Any
+
+import numpy as np
+
+from surreal.algorithms.environments import Spaces
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The layout of the parameter vector for one pair of networks."""
+
+    spaces: Spaces
+    hidden: tuple[int, ...]
+
+    @cached_property
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """Name -> array shape of every part, in the order they lie in the vector."""
+        widths = (self.spaces.observation, *self.hidden)
+        parts: dict[str, tuple[int, ...]] = {}
+        for layer, (into, out) in enumerate(zip(widths, widths[1:], strict=False)):
+            parts[f"weight{layer}"] = (2, into, out)
+            parts[f"bias{layer}"] = (2, 1, out)
+        parts["policy.weight"] = (widths[-1], self.spaces.action)
+        parts["policy.bias"] = (self.spaces.action,)
+        parts["value.weight"] = (widths[-1], 1)
+        parts["value.bias"] = (1,)
+        if not self.spaces.discrete:
+            parts["log_std"] = (self.spaces.action,)
+        return parts
+
+    @property
+    def size(self) -> int:
+        """Length of the parameter vector."""
+        return sum(prod(shape) for shape in self.parts.values())
+
+    def views(self, vector: Array) -> dict[str, Array]:
+        """Name -> view into `vector` [size]: writing to a view writes to the vector."""
+        views, start = {}, 0
+        for name, shape in self.parts.items():
+            views[name] = vector[start : start + prod(shape)].reshape(shape)
+            start += prod(shape)
+        return views
+
+    def initial(self, rng: np.random.Generator, log_std: float) -> Array:
+        """Orthogonal weights (gain sqrt 2; policy head 0.01, value head 1), zero biases, constant log std."""
+        vector = np.zeros(self.size, dtype=np.float32)
+        for name, part in self.views(vector).items():
+            if name == "log_std":
+                part[:] = log_std
+            elif "weight" in name:
+                gain = {"policy.weight": 0.01, "value.weight": 1.0}.get(name, sqrt(2))
+                for matrix in part.reshape(-1, *part.shape[-2:]):
+                    matrix[:] = gain * orthogonal(rng, *matrix.shape)
+        return vector
+
+
+def orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:
+    """A random matrix [rows, columns] with orthonormal rows or columns (Saxe et al. 2014)."""
+    square = rng.standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(square)
+    q *= np.sign(np.diag(r))
+    return q if rows >= columns else q.T
+
+
+class Policy:
+    """The policy alone, for acting: numpy, because one call on a small batch costs a fifth of torch's."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.discrete = shape.spaces.discrete
+        self._vector = np.zeros(shape.size, dtype=np.float32)
+        views = shape.views(self._vector)
+        layers = range(len(shape.hidden))
+        self._hidden = [(views[f"weight{n}"][0], views[f"bias{n}"][0]) for n in layers]
+        self._head = (views["policy.weight"], views["policy.bias"])
+        self._log_std = views.get("log_std")
+
+    def load(self, vector: Array) -> None:
+        """Take over the parameters [size]."""
+        self._vector[:] = vector
+
+    def forward(self, observations: Array) -> Array:
+        """Observations [batch, observation], normalized -> Gaussian means or logits [batch, action]."""
+        x = observations
+        for weight, bias in self._hidden:
+            x = x @ weight
+            x += bias
+            np.tanh(x, out=x)
+        out: Array = x @ self._head[0]
+        out += self._head[1]
+        return out
+
+    def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        """Randomness for a whole fragment: Gaussian noise times the policy's std, or Gumbel noise for the logits."""
+        if self._log_std is None:
+            return rng.gumbel(size=shape).astype(np.float32)
+        return rng.standard_normal(shape, dtype=np.float32) * np.exp(self._log_std)
+
+    def act(self, out: Array, noise: Array) -> Array:
+        """Sampled actions: mean + noise, or the arg max of logits + Gumbel noise, which is a softmax sample."""
+        return np.argmax(out + noise, axis=-1) if self.discrete else out + noise
+
+    def best(self, out: Array) -> Array:
+        """The deterministic action: the mean, or the likeliest choice."""
+        return np.argmax(out, axis=-1) if self.discrete else out
+
+    def log_prob(self, outs: Array, actions: Array) -> Array:
+        """Log-probability [...] of `actions` under the outputs [..., action] of `forward`."""
+        if self._log_std is None:
+            return categorical_log_prob(outs, actions)
+        return gaussian_log_prob(outs, self._log_std, actions)
+
+
+def gaussian_log_prob(mean: Array, log_std: Array, actions: Array) -> Array:
+    """Log density [...] of a diagonal Gaussian at `actions` [..., action]."""
+    z = (actions - mean) * np.exp(-log_std)
+    constant = np.float32(log_std.sum() + 0.5 * mean.shape[-1] * np.log(2 * np.pi))
+    return np.asarray(np.float32(-0.5) * np.einsum("...a,...a->...", z, z) - constant)
+
+
+def categorical_log_prob(logits: Array, actions: Array) -> Array:
+    """Log probability [...] of the choices `actions` [...] under `logits` [..., choices]."""
+    log_p = log_softmax(logits)
+    return np.asarray(np.take_along_axis(log_p, actions[..., None], axis=-1)[..., 0])
+
+
+def log_softmax(logits: Array) -> Array:
+    """Logits [..., choices] -> log probabilities."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))

@@ -1,0 +1,93 @@
+"""Running statistics that the learner owns: of observations, and of discounted returns to scale rewards by.
+
+They change only between updates and travel with the weights of the same version, so that actor and learner always
+see the same numbers for the same observation.
+"""
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+CLIP = 10.0
+EPSILON = 1e-8
+
+
+class RunningMoments:
+    """Mean and variance of all rows ever seen, in float64 (Chan et al. 1983, pairwise update)."""
+
+    def __init__(self, size: int) -> None:
+        self.mean = np.zeros(size)
+        self.variance = np.ones(size)
+        self.count = 0.0
+
+    def update(self, rows: Array) -> None:
+        """Take in `rows` [n, size]."""
+        if not len(rows):
+            return
+        mean, variance, n = rows.mean(axis=0, dtype=np.float64), rows.var(axis=0, dtype=np.float64), len(rows)
+        total = self.count + n
+        delta = mean - self.mean
+        squares = self.variance * self.count + variance * n + delta**2 * self.count * n / total
+        self.mean = self.mean + delta * n / total
+        self.variance = squares / total
+        self.count = total
+
+    def arrays(self) -> dict[str, Array]:
+        """Everything `load` needs."""
+        return {"mean": self.mean, "variance": self.variance, "count": np.array([self.count])}
+
+    def load(self, arrays: dict[str, Array]) -> None:
+        """Take over what `arrays` returned."""
+        self.mean, self.variance = arrays["mean"].copy(), arrays["variance"].copy()
+        self.count = float(arrays["count"][0])
+
+
+class Standardizer:
+    """(x - shift) * scale, clipped: what an actor needs of the observation statistics, as float32 vectors."""
+
+    def __init__(self, shift: Array, scale: Array) -> None:
+        self.shift, self.scale = shift, scale
+
+    @classmethod
+    def of(cls, moments: RunningMoments) -> "Standardizer":
+        """The present statistics; the identity before anything was seen."""
+        scale = 1.0 / np.sqrt(moments.variance + EPSILON)
+        return cls(moments.mean.astype(np.float32), scale.astype(np.float32))
+
+    def __call__(self, observations: Array) -> Array:
+        """Observations [..., size] -> standardised float32, within +-10."""
+        x = observations - self.shift
+        x *= self.scale
+        return np.asarray(np.minimum(np.maximum(x, -CLIP, out=x), CLIP, out=x))
+
+
+class RewardScaler:
+    """Divides rewards by the running standard deviation of the discounted return (Engstrom et al. 2020, sec. 3)."""
+
+    def __init__(self, gamma: float) -> None:
+        self.gamma = gamma
+        self.moments = RunningMoments(1)
+        self._running: dict[str, Array] = {}
+
+    def update(self, source: str, rewards: Array, done: Array) -> None:
+        """Take in one fragment's rewards and episode ends [steps, copies] of the actor `source`."""
+        running = self._running.get(source)
+        if running is None or len(running) != rewards.shape[1]:
+            running = np.zeros(rewards.shape[1])
+        returns = np.empty(rewards.shape)
+        for t in range(len(rewards)):
+            running = running * self.gamma + rewards[t]
+            returns[t] = running
+            running = running * ~done[t]
+        self._running[source] = running
+        self.moments.update(returns.reshape(-1, 1))
+
+    def forget(self, source: str) -> None:
+        """`source` was restarted: its environments begin anew."""
+        self._running.pop(source, None)
+
+    def __call__(self, rewards: Array) -> Array:
+        """Rewards -> scaled float32 within +-10."""
+        scaled = rewards / np.sqrt(self.moments.variance[0] + EPSILON)
+        return np.asarray(np.clip(scaled, -CLIP, CLIP), dtype=np.float32)

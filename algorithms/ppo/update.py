@@ -1,0 +1,102 @@
+"""One PPO update: estimate, epochs of minibatches, KL stop, adaptive weight of the KL penalty. Moves no data."""
+
+from typing import Any
+
+import numpy as np
+
+from surreal.algorithms.networks import Shape
+from surreal.algorithms.ppo.batch import Batch, Trajectories
+from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.ppo.gradient import Stats, make_gradient
+from surreal.algorithms.returns import explained_variance, gae, next_values
+
+Array = np.ndarray[Any, Any]
+BETA_RANGE = (1 / 35, 35.0)
+
+
+class Updater:
+    """Parameters, optimizer, shuffling and the KL penalty's weight: everything an update changes."""
+
+    def __init__(self, shape: Shape, config: PPOConfig, seed: int) -> None:
+        self.config = config
+        self.rng = np.random.default_rng([seed, 0])
+        self.beta = 1.0
+        self.skipped = 0
+        self.gradient = make_gradient(shape, config, shape.initial(self.rng, config.log_std_init))
+        self._log_std = None if shape.spaces.discrete else shape
+
+    def update(self, data: Trajectories, progress: float) -> dict[str, float]:
+        """Learn from one batch. `progress` in [0, 1] anneals the learning rate. Returns metrics."""
+        config, batch = self.config, Batch(data)
+        rate = config.learning_rate * (1 - progress) if config.anneal else config.learning_rate
+        self._estimate(batch, data)
+        before = explained_variance(batch.values, batch.returns)
+        if config.objective == "adaptive-kl":
+            batch.reference = self._reference(batch.observations)
+        stats, epochs = Stats(), 0
+        for epoch in range(config.epochs):
+            if epoch and config.recompute_advantages:
+                self._estimate(batch, data)
+            stats = self._epoch(batch, rate, watch=config.target_kl is not None or epoch == config.epochs - 1)
+            epochs += 1
+            if self._too_far(stats):
+                break
+        if config.objective == "adaptive-kl":
+            self._adapt(stats.means()["kl"])
+        return {**stats.means(), "explained_variance": before, "learning_rate": rate, "epochs": float(epochs)}
+
+    def _estimate(self, batch: Batch, data: Trajectories) -> None:
+        """Values of all observations by the present network, and the advantages that follow."""
+        steps, copies = data.rewards.shape
+        observations = data.observations.reshape((steps + 1) * copies, -1)
+        values = self.gradient.values(observations).reshape(steps + 1, copies)
+        final = self.gradient.values(data.final) if len(data.final) else np.empty(0, dtype=np.float32)
+        following = next_values(values, data.terminated, data.truncated, final)
+        done = data.terminated | data.truncated
+        advantages = gae(data.rewards, values[:-1], following, done, self.config.gamma, self.config.gae_lambda)
+        batch.estimate(advantages, values[:-1])
+
+    def _epoch(self, batch: Batch, rate: float, watch: bool) -> Stats:
+        stats = Stats()
+        for minibatch in batch.shuffled(self.rng, self.config.minibatch):
+            if not self.gradient.step(minibatch, rate, self.beta, stats if watch else None):
+                self.skipped += 1
+        return stats
+
+    def _reference(self, observations: Array) -> Array:
+        """The policy before the update: logits, or means and log stds side by side."""
+        out = self.gradient.policy(observations)
+        if self._log_std is None:
+            return out
+        log_std = self._log_std.views(self.gradient.parameters())["log_std"]
+        return np.concatenate([out, np.broadcast_to(log_std, out.shape)], axis=1)
+
+    def _too_far(self, stats: Stats) -> bool:
+        """Has the policy left the one that acted? 1.5 targets end the epochs; 4 under the adaptive penalty."""
+        if self.config.target_kl is None:
+            return False
+        limit = 1.5 if self.config.objective == "clip" else 4.0
+        return stats.means()["kl"] > limit * self.config.target_kl
+
+    def _adapt(self, kl: float) -> None:
+        """Schulman et al. 2017, sec. 4, with the factors of SURREAL's PPO."""
+        assert self.config.target_kl is not None
+        if kl > 2 * self.config.target_kl:
+            self.beta *= 1.5
+        elif kl < 0.5 * self.config.target_kl:
+            self.beta /= 1.5
+        self.beta = min(max(self.beta, BETA_RANGE[0]), BETA_RANGE[1])
+
+    def arrays(self) -> dict[str, Array]:
+        """The tensors a checkpoint needs."""
+        return self.gradient.arrays()
+
+    def state(self) -> dict[str, Any]:
+        """The rest a checkpoint needs, as JSON."""
+        return {"rng": self.rng.bit_generator.state, "beta": self.beta, "skipped": self.skipped}
+
+    def load(self, arrays: dict[str, Array], state: dict[str, Any]) -> None:
+        """Take over what `arrays` and `state` returned."""
+        self.gradient.load(arrays)
+        self.rng.bit_generator.state = state["rng"]
+        self.beta, self.skipped = state["beta"], state["skipped"]
