@@ -1,0 +1,188 @@
+"""The Experiment document as a person writes it: its models, and the one way from a file to a checked Experiment.
+
+Whatever the file leaves out is filled in from the algorithm's description before the models see it, so that an
+Experiment is always complete.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic.alias_generators import to_camel
+
+from surreal.orchestrator import overrides as set_overrides
+from surreal.orchestrator import strictyaml, validation
+from surreal.orchestrator.plan import API_VERSION
+from surreal.orchestrator.quantity import Cpu, Memory
+from surreal.orchestrator.source import Source
+from surreal.protocol.errors import InvalidInput
+
+MAX_NAME = 40
+"""Longest name: a pod is called NAME-ROLE-INDEX and may have 63 characters."""
+
+
+def _dns_label(name: str) -> str:
+    if len(name) <= MAX_NAME and re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name):
+        return name
+    legal = re.sub(r"[^a-z0-9]+", "-", name.lower())[:MAX_NAME].strip("-") or "my-run"
+    allowed = f"lower-case letters, digits and '-' inside, at most {MAX_NAME} characters"
+    raise ValueError(f"must be a DNS label ({allowed}), not {name!r}; for example {legal!r}")
+
+
+def _label(text: str) -> str:
+    if re.fullmatch(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", text):
+        return text
+    raise ValueError(f"must be letters, digits, '-', '_' and '.', at most 63 characters, not {text!r}")
+
+
+def _variables(env: dict[str, str]) -> dict[str, str]:
+    for name, value in env.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise ValueError(f"{name!r} cannot name an environment variable; use letters, digits and '_'")
+        if "\0" in value:
+            raise ValueError(f"the value of {name} holds a zero byte, which no environment variable can")
+    return env
+
+
+DnsLabel = Annotated[str, AfterValidator(_dns_label), Field(json_schema_extra={"maxLength": MAX_NAME})]
+Label = Annotated[str, AfterValidator(_label)]
+
+
+class Spec(BaseModel):
+    """Frozen, strict, knows all its keys, spelled in camelCase."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, alias_generator=to_camel, use_attribute_docstrings=True
+    )
+
+
+class Metadata(Spec):
+    """Who this experiment is."""
+
+    name: DnsLabel
+    """Names the experiment's folder and processes: lower-case letters, digits and `-`."""
+    labels: dict[Label, Label] = {}
+    """Free marks to find it by."""
+
+
+class EnvSpec(Spec):
+    """The environment that is learned."""
+
+    id: Annotated[str, Field(min_length=1, max_length=200)]
+    """A gymnasium id (`HalfCheetah-v5`), or `module:Id` for one's own."""
+    copies: Annotated[int, Field(ge=1, le=4096)] = 8
+    """Environments that each actor steps together."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of the environment."""
+
+
+class AlgorithmSpec(Spec):
+    """What learns."""
+
+    name: str
+    config: dict[str, Any]
+    """Hyperparameters, spelled as in Python."""
+
+
+class ResourcesSpec(Spec):
+    """What one process of a role needs."""
+
+    cpu: Cpu
+    """Cores: 2, 0.5 or 500m."""
+    memory: Memory
+    """512Mi, 1Gi or a number of bytes."""
+    gpu: Annotated[int, Field(ge=0)]
+
+
+class RoleSpec(Spec):
+    """How many processes a role has, and where. What is left out is the algorithm's own default."""
+
+    replicas: Annotated[int, Field(ge=1, le=10_000)]
+    resources: ResourcesSpec
+    pool: str | None
+    """The node pool to run on; any that fits if null. A laptop has only one and does not ask."""
+    spot: bool
+    """May run on machines that the provider can take back."""
+    env: Annotated[dict[str, str], AfterValidator(_variables)]
+    """Environment variables of its processes."""
+
+
+class CheckpointSpec(Spec):
+    """When the run is saved."""
+
+    every_seconds: Annotated[float, Field(gt=0)] = 60.0
+    keep: Annotated[int, Field(ge=1)] = 3
+    """How many of the newest stay; the best one stays besides."""
+
+
+class ExperimentSpec(Spec):
+    """What is run."""
+
+    env: EnvSpec
+    algorithm: AlgorithmSpec
+    roles: dict[str, RoleSpec]
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    checkpoints: CheckpointSpec = CheckpointSpec()
+
+
+class Experiment(Spec):
+    """One experiment, complete and checked. Only `from_data` and `load_experiment` make one."""
+
+    api_version: Literal["surreal.dev/v1alpha1"] = API_VERSION
+    kind: Literal["Experiment"] = "Experiment"
+    metadata: Metadata
+    spec: ExperimentSpec
+    _source: Source = PrivateAttr(default_factory=Source)
+
+    @property
+    def source(self) -> Source:
+        """Where each key was written, for errors that are found later."""
+        return self._source
+
+    @classmethod
+    def from_data(cls, data: Any, source: Source | None = None) -> "Experiment":
+        """Check plain `data` and fill in what it leaves out. Raises InvalidInput that names every problem."""
+        source = source or Source()
+        experiment = validation.complete(cls, data, source)
+        experiment._source = source
+        return experiment
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data with all defaults said."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def to_yaml(self) -> str:
+        """The document with all defaults said; loading it gives an equal Experiment."""
+        return strictyaml.dump(self.to_data())
+
+
+def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read, override (`spec.seed=3`), complete and check an experiment file.
+
+    Raises one InvalidInput that names every problem with its line.
+    """
+    name = str(path)
+    data, lines = strictyaml.load(_read(path), Source(name))
+    source = Source(name, lines)
+    for override in overrides:
+        data = set_overrides.apply(data, override, lines)
+    return Experiment.from_data(data, source)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(strictyaml.MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise InvalidInput(f"{path}: no such file; start from one of those in examples/") from None
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from None
+    if len(content) > strictyaml.MAX_BYTES:
+        raise InvalidInput(f"{path}: larger than {strictyaml.MAX_BYTES >> 20} MiB; an experiment is a page of text")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InvalidInput(f"{path}:{line}: not UTF-8 (byte 0x{content[error.start]:02x}); save it as UTF-8") from None

@@ -1,0 +1,128 @@
+"""Plain data -> a complete, checked document. Every problem is found before one error says them all."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from surreal.algorithms.catalog import Algorithm, algorithms
+from surreal.orchestrator.complaints import complain
+from surreal.orchestrator.source import KeyPath, Problem, Source
+from surreal.protocol.errors import InvalidInput
+from surreal.protocol.graph import Role
+from surreal.protocol.nearest import did_you_mean
+
+Document = TypeVar("Document", bound=BaseModel)
+
+_ROLES: KeyPath = ("spec", "roles")
+_ALGORITHM: KeyPath = ("spec", "algorithm", "name")
+_CONFIG: KeyPath = ("spec", "algorithm", "config")
+_ENV: KeyPath = ("spec", "env", "id")
+
+
+def complete(model: type[Document], data: Any, source: Source) -> Document:
+    """An experiment `model` of `data`, with what is left out filled in from the algorithm.
+
+    Raises one InvalidInput with all problems at their lines in `source`.
+    """
+    problems: list[Problem] = []
+    name = _get(data, _ALGORITHM)
+    known = algorithms().get(name) if isinstance(name, str) else None
+    if isinstance(name, str) and not known:
+        options = ", ".join(sorted(algorithms()))
+        problems.append((_ALGORITHM, f"unknown algorithm {name!r}{did_you_mean(name, algorithms())}; known: {options}"))
+    if known:
+        problems += _wrong_roles(data, known)
+        data, found = _with_config(_with_roles(data, known), known)
+        problems += found
+    problems += _unknown_environment(data)
+    document, found = _validated(model, data, ())
+    # without the algorithm nothing can be said of roles and config, least of all that they miss something
+    problems += [p for p in found if known or p[0][:2] != _ROLES and p[0] != _CONFIG]
+    if problems or document is None:
+        raise source.invalid(problems)
+    return document
+
+
+def _validated(model: type[Document], data: Any, above: KeyPath) -> tuple[Document | None, list[Problem]]:
+    """The model of `data`, which stands at `above` in the document; or what is wrong with it."""
+    try:
+        return model.model_validate(data), []
+    except ValidationError as error:
+        return None, [((*above, *path), text) for path, text in complain(model, error)]
+
+
+def _with_config(data: Any, algorithm: Algorithm) -> tuple[Any, list[Problem]]:
+    """`data` with the algorithm's config checked and its defaults said; a config that is no mapping is left alone."""
+    config = _get(data, _CONFIG, {})
+    if not isinstance(config, dict):
+        return data, []
+    checked, problems = _validated(algorithm.config, config, _CONFIG)
+    return _set(data, _CONFIG, checked.model_dump(mode="json") if checked else config), problems
+
+
+def _with_roles(data: Any, algorithm: Algorithm) -> Any:
+    """`data` with every role of the algorithm, each complete; what is wrong stays for the models to say."""
+    given = _get(data, _ROLES, {})
+    if not isinstance(given, dict):
+        return data
+    return _set(
+        data, _ROLES, {role.name: _merge(_defaults(role), given.get(role.name, {})) for role in algorithm.roles}
+    )
+
+
+def _defaults(role: Role) -> dict[str, Any]:
+    resources = {"cpu": role.cpu, "memory": role.memory, "gpu": 0}
+    return {"replicas": role.replicas, "resources": resources, "pool": None, "spot": False, "env": {}}
+
+
+def _wrong_roles(data: Any, algorithm: Algorithm) -> Iterator[Problem]:
+    """Roles the algorithm does not have, and replicas of those that cannot be more than one."""
+    roles = _get(data, _ROLES, {})
+    known = [role.name for role in algorithm.roles]
+    for name in roles if isinstance(roles, dict) else ():
+        path = (*_ROLES, name)
+        if name not in known:
+            yield path, f"unknown role {name!r}{did_you_mean(name, known)}; {algorithm.name} has: {', '.join(known)}"
+            continue
+        replicas = _get(roles, (name, "replicas"))
+        # zero, negative ones and those that are no number are the models' to refuse
+        if not algorithm.role(name).scalable and isinstance(replicas, int) and replicas > 1:
+            yield (*path, "replicas"), f"must be 1, not {replicas}: {algorithm.name} has one {name} only"
+
+
+def _unknown_environment(data: Any) -> Iterator[Problem]:
+    env_id = _get(data, _ENV)
+    if not isinstance(env_id, str) or not env_id:
+        return
+    # the registry of environments is slow to import, and only a checked experiment needs it
+    from surreal.algorithms.environments import check_id
+
+    try:
+        check_id(env_id)
+    except InvalidInput as error:
+        yield _ENV, str(error)
+
+
+def _get(data: Any, path: KeyPath, default: Any = None) -> Any:
+    for key in path:
+        if not isinstance(data, dict) or key not in data:
+            return default
+        data = data[key]
+    return data
+
+
+def _set(data: Any, path: KeyPath, value: Any) -> Any:
+    """A copy of `data` with `value` at `path`, whose mappings above exist or are made."""
+    if not path:
+        return value
+    data = data if isinstance(data, dict) else {}
+    return {**data, path[0]: _set(data.get(path[0], {}), path[1:], value)}
+
+
+def _merge(defaults: Mapping[str, Any], given: Any) -> Any:
+    """`given` over `defaults`, mapping by mapping; what is no mapping replaces the default."""
+    if not isinstance(given, dict):
+        return given
+    both = {key: _merge(defaults[key], given[key]) for key in given if isinstance(defaults.get(key), Mapping)}
+    return {**defaults, **given, **both}
