@@ -65,8 +65,8 @@ def _shortages(role: RoleSpec, pool: NodePool) -> Iterator[tuple[str, str]]:
     if asked.cpu > pool.cpu:
         yield "cpu", f"must be {pool.cpu:g} or less, which is what {machine} has, not {asked.cpu:g}"
     if asked.memory > pool.memory:
-        has, asks = format_memory(pool.memory), format_memory(asked.memory)
-        yield "memory", f"must be {has} or less, which is what {machine} has, not {asks}"
+        asks = format_memory(asked.memory)
+        yield "memory", f"must be {pool.memory / 2**30:.1f}Gi or less, which is what {machine} has, not {asks}"
     if asked.gpu > pool.gpus:
         yield "gpu", f"must be {pool.gpus} or less, which is what {machine} has, not {asked.gpu}"
 
@@ -112,12 +112,13 @@ def _oversubscribed(roles: Sequence[PlannedRole], pools: Sequence[NodePool]) -> 
     for pool in pools:
         here = [role for role in roles if role.pool == pool.name]
         cpu = sum(role.replicas * role.resources.cpu for role in here)
-        memory = sum(role.replicas * role.resources.memory for role in here)
+        memory = sum(role.replicas * role.resources.memory for role in here) / 2**30
         gpus = sum(role.replicas * role.resources.gpu for role in here)
-        if cpu > pool.nodes * pool.cpu:
-            yield f"the processes on pool {pool.name!r} ask for {cpu:g} CPUs of {pool.nodes * pool.cpu:g} and share them"
-        if memory > pool.nodes * pool.memory:
-            asks, has = memory / 2**30, pool.nodes * pool.memory / 2**30
-            yield f"the processes on pool {pool.name!r} ask for {asks:.1f} GiB of {has:.1f} GiB memory and may run out"
-        if gpus > pool.nodes * pool.gpus:
-            yield f"the processes on pool {pool.name!r} ask for {gpus} GPUs of {pool.nodes * pool.gpus} and share them"
+        all_cpu, all_memory, all_gpus = pool.nodes * pool.cpu, pool.nodes * pool.memory / 2**30, pool.nodes * pool.gpus
+        asks = f"together the processes on pool {pool.name!r} ask for"
+        if cpu > all_cpu:
+            yield f"{asks} {cpu:g} CPUs, it has {all_cpu:g}: they take turns"
+        if memory > all_memory:
+            yield f"{asks} {memory:.1f}Gi memory, it has {all_memory:.1f}Gi: they may run out of it"
+        if gpus > all_gpus:
+            yield f"{asks} {gpus} GPUs, it has {all_gpus}: they share"

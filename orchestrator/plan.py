@@ -5,7 +5,7 @@ A backend and its supervisor need this module alone: it imports neither the cata
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from surreal.orchestrator.quantity import Cpu, Memory
@@ -54,7 +54,7 @@ class PlannedChannel(PlanModel):
 
     name: str
     kind: ChannelKind
-    frm: tuple[str, ...]
+    frm: tuple[str, ...] = Field(alias="from")
     to: tuple[str, ...]
     binds: str
     window: int

@@ -64,10 +64,9 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def _next_event(parser: Any) -> yaml.Event:
+def _next_event(parser: Any) -> Any:
     """The event that comes next, which PyYAML's type stubs leave untyped."""
-    event: yaml.Event = parser.peek_event()
-    return event
+    return parser.peek_event()
 
 
 class _Dumper(yaml.SafeDumper):

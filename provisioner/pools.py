@@ -1,7 +1,6 @@
 """A pool of equal machines: the one thing the orchestrator knows about hardware."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -15,4 +14,5 @@ class NodePool:
     gpus: int = 0
     gpu_type: str | None = None
     """The GPU's name as its driver says it; None without one."""
-    provider: Literal["local"] = "local"
+    provider: str = "local"
+    """Who lends the machines; `local` is the one surreal itself runs on."""
