@@ -101,7 +101,7 @@ class Autograd:
         self._adam.param_groups[0]["lr"] = learning_rate
         self._adam.step()
         if stats:
-            stats.add(*(float(term) for term in (terms.policy, terms.value, terms.entropy, terms.kl, terms.clipped)))
+            stats.add(*(term.item() for term in (terms.policy, terms.value, terms.entropy, terms.kl, terms.clipped)))
         return True
 
     def parameters(self) -> Array:

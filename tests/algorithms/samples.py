@@ -1,0 +1,43 @@
+"""Random minibatches and networks for tests."""
+
+from typing import Any
+
+import numpy as np
+
+from surreal.algorithms.environments import Spaces
+from surreal.algorithms.networks import Shape
+from surreal.algorithms.ppo.batch import Minibatch
+
+Array = np.ndarray[Any, Any]
+
+
+def random_shape(discrete: bool) -> Shape:
+    """A small pair of networks: 5 observations, 3 actions, hidden 8 and 7."""
+    return Shape(Spaces(5, 3, discrete), (8, 7))
+
+
+def random_vector(shape: Shape, seed: int = 0) -> Array:
+    """Parameters that are not special anywhere (no zero biases)."""
+    rng = np.random.default_rng(seed)
+    return (shape.initial(rng, -0.3) + 0.1 * rng.standard_normal(shape.size)).astype(np.float32)
+
+
+def random_minibatch(shape: Shape, n: int = 13, seed: int = 0, reference: bool = False) -> Minibatch:
+    """Transitions whose ratios lie on both sides of the clip range."""
+    rng = np.random.default_rng(seed)
+
+    def normal(*size: int) -> Array:
+        return rng.standard_normal(size).astype(np.float32)
+
+    discrete, action = shape.spaces.discrete, shape.spaces.action
+    width = action if discrete else 2 * action
+    returns = normal(n)
+    return Minibatch(
+        observations=normal(n, shape.spaces.observation),
+        actions=rng.integers(0, action, n) if discrete else normal(n, action),
+        log_probs=normal(n) * 0.3 - (1.1 if discrete else 4.0),
+        advantages=normal(n),
+        returns=returns,
+        values=returns + normal(n),
+        reference=normal(n, width) * 0.5 if reference else None,
+    )

@@ -1,0 +1,36 @@
+"""The public defaults of PPO, pinned: changing one changes everybody's experiments."""
+
+from surreal.algorithms.ppo.config import PPOConfig
+
+
+def test_ppos_defaults_are_these() -> None:
+    assert PPOConfig().model_dump() == {
+        "total_steps": 1_000_000,
+        "stop_at_return": None,
+        "return_window": 100,
+        "fragment_steps": 256,
+        "max_staleness": 1,
+        "hidden": [64, 64],
+        "log_std_init": 0.0,
+        "learning_rate": 3e-4,
+        "anneal": True,
+        "epochs": 10,
+        "minibatch": 64,
+        "gamma": 0.99,
+        "gae_lambda": 0.95,
+        "recompute_advantages": False,
+        "normalize_advantages": True,
+        "objective": "clip",
+        "clip": 0.2,
+        "value_clip": None,
+        "target_kl": None,
+        "entropy_coef": 0.0,
+        "value_coef": 0.5,
+        "max_grad_norm": 0.5,
+        "normalize_observations": True,
+        "normalize_rewards": True,
+        "device": "auto",
+        "gradients": "auto",
+        "evaluate_every_seconds": 10.0,
+        "evaluate_episodes": 5,
+    }

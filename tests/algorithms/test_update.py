@@ -1,0 +1,127 @@
+"""One update: epochs, KL stop, annealing, resuming; and pace and gathering around it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.algorithms.samples import random_shape
+
+from surreal.algorithms.normalizers import RewardScaler, RunningMoments, Standardizer
+from surreal.algorithms.ppo.actor import Pace
+from surreal.algorithms.ppo.batch import Batch, Trajectories, trajectories
+from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.ppo.update import BETA_RANGE, Updater
+
+Array = np.ndarray[Any, Any]
+
+
+def random_fragment(seed: int, steps: int = 16, copies: int = 4, discrete: bool = False) -> dict[str, Array]:
+    rng = np.random.default_rng(seed)
+    truncated = rng.random((steps, copies)) < 0.1
+    actions = rng.integers(0, 3, (steps, copies)) if discrete else rng.normal(size=(steps, copies, 3))
+    return {
+        "observations": rng.normal(size=(steps + 1, copies, 5)).astype(np.float32),
+        "actions": actions if discrete else actions.astype(np.float32),
+        "log_probs": (rng.normal(size=(steps, copies)) * 0.1 - 4).astype(np.float32),
+        "rewards": rng.normal(size=(steps, copies)).astype(np.float32),
+        "terminated": (rng.random((steps, copies)) < 0.1) & ~truncated,
+        "truncated": truncated,
+        "final": rng.normal(size=(int(truncated.sum()), 5)).astype(np.float32),
+    }
+
+
+def random_data(seed: int, discrete: bool = False) -> Trajectories:
+    return trajectories([random_fragment(seed, discrete=discrete)], Standardizer.of(RunningMoments(5)), None)
+
+
+def updater(**changes: Any) -> Updater:
+    return Updater(random_shape(False), PPOConfig(device="cpu", minibatch=16, **changes), seed=3)
+
+
+@pytest.mark.parametrize("gradients", ["analytic", "autograd"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"objective": "adaptive-kl", "target_kl": 0.01}, {"recompute_advantages": True}]
+)
+def test_an_update_that_is_resumed_continues_bit_for_bit(gradients: str, changes: dict[str, Any]) -> None:
+    first = updater(gradients=gradients, epochs=2, **changes)
+    for seed in range(3):
+        first.update(random_data(seed), progress=0.1)
+    arrays = {name: array.copy() for name, array in first.arrays().items()}
+    second = updater(gradients=gradients, epochs=2, **changes)
+    second.load(arrays, first.state())
+    results = [u.update(random_data(9), progress=0.2) for u in (first, second)]
+    assert results[0] == results[1]
+    assert (first.gradient.parameters() == second.gradient.parameters()).all()
+
+
+def test_epochs_stop_once_the_policy_has_moved_too_far() -> None:
+    metrics = updater(target_kl=1e-4, learning_rate=0.05, epochs=10).update(random_data(0), progress=0.0)
+    assert metrics["epochs"] < 10
+    assert updater(epochs=10).update(random_data(0), progress=0.0)["epochs"] == 10
+
+
+def test_the_learning_rate_falls_linearly_to_zero() -> None:
+    assert updater(learning_rate=0.1).update(random_data(0), progress=0.75)["learning_rate"] == pytest.approx(0.025)
+    assert updater(learning_rate=0.1, anneal=False).update(random_data(0), 0.75)["learning_rate"] == 0.1
+    still = updater()
+    before = still.gradient.parameters()
+    still.update(random_data(0), progress=1.0)
+    assert (still.gradient.parameters() == before).all()
+
+
+def test_the_weight_of_the_kl_penalty_moves_both_ways_within_its_range() -> None:
+    learner = updater(objective="adaptive-kl", target_kl=0.01)
+    learner._adapt(1.0)
+    assert learner.beta == pytest.approx(1.5)
+    learner._adapt(0.001)
+    assert learner.beta == pytest.approx(1.0)
+    for _ in range(50):
+        learner._adapt(1.0)
+    assert learner.beta == BETA_RANGE[1]
+
+
+def test_an_epoch_holds_every_transition_once() -> None:
+    batch = Batch(random_data(0))
+    batch.estimate(np.arange(64, dtype=np.float32).reshape(16, 4), np.zeros((16, 4), dtype=np.float32))
+    parts = batch.shuffled(np.random.default_rng(0), 24)
+    assert [len(part.advantages) for part in parts] == [24, 24, 16]
+    assert sorted(np.concatenate([part.advantages for part in parts])) == list(range(64))
+
+
+def test_final_observations_keep_their_places_when_fragments_are_joined() -> None:
+    fragments = [random_fragment(seed) for seed in (1, 2)]
+    for fragment, mark in zip(fragments, (1.0, 2.0), strict=True):
+        fragment["final"][:] = mark
+    data = trajectories(fragments, Standardizer.of(RunningMoments(5)), None)
+    marks = iter(data.final[:, 0])
+    for t in range(16):
+        for copy in np.flatnonzero(data.truncated[t]):
+            assert next(marks) == pytest.approx(1.0 if copy < 4 else 2.0)
+
+
+def test_rewards_are_scaled_where_the_experiment_wants_it() -> None:
+    fragment = random_fragment(0)
+    scaler = RewardScaler(0.99)
+    scaler.update("actor/0", fragment["rewards"], fragment["terminated"] | fragment["truncated"])
+    data = trajectories([fragment], Standardizer.of(RunningMoments(5)), scaler)
+    np.testing.assert_allclose(data.rewards, scaler(fragment["rewards"]))
+
+
+@pytest.mark.parametrize("staleness", [0, 1, 2])
+def test_an_actor_in_step_never_exceeds_the_staleness(staleness: int) -> None:
+    pace, seen = Pace(staleness), []
+    for update in range(20):
+        floor = pace.newer_than()
+        lowest = 0 if floor is None else floor[1] + 1  # the oldest weights that the actor may take
+        seen.append(update - lowest)
+        pace.collected((1, lowest))
+    assert max(seen) == staleness
+
+
+def test_an_actor_follows_a_restarted_learner_back_to_its_checkpoint() -> None:
+    pace = Pace(0)
+    for version in range(10):
+        pace.collected((1, version))
+    assert pace.newer_than() == (1, 9)
+    pace.collected((2, 4))
+    assert pace.newer_than() == (2, 4)
