@@ -1,0 +1,180 @@
+"""Control: who is alive, and 'stop now'. Members send a beat each second from their I/O threads; the process that
+serves control answers from its own, so that a busy working thread is never taken for a dead process.
+"""
+
+import logging
+import secrets
+import threading
+import time
+
+from surreal.protocol.codec import Kind, Packet, encode_body, encode_prefix
+from surreal.protocol.names import DEAD_AFTER, Names
+from surreal.protocol.node import Node
+from surreal.protocol.port import Port
+
+log = logging.getLogger("surreal")
+
+BEAT_EVERY = 1.0
+"""Seconds between two beats of a member."""
+QUEUE = 4
+"""Beats that wait for a connection; older ones say nothing new."""
+LINGER = 0.5
+"""Seconds that a closing end tries to get its last word out."""
+
+
+class Server:
+    """The end that binds: keeps the members and stops them."""
+
+    def __init__(self, node: Node, address: str) -> None:
+        """Listens at once."""
+        self._node = node
+        self._port = Port(node, address, binds=True, queue=1024)
+        self._names = Names()
+        self._looked = time.monotonic()
+        self._silent: set[str] = set()
+        self._reason = ""
+        self._running: set[str] = set()
+        """Members that have not confirmed yet that they stop."""
+        self._changed = threading.Condition()
+        node.loop.watch(self._port.socket, self._read)
+        self._timer = node.loop.every(BEAT_EVERY, self._look)
+
+    def alive(self, role: str) -> set[int]:
+        """Indices of the members of `role` that were heard in the last 10 s.
+
+        Judged at the time when the I/O thread last looked, so that nobody seems dead because this process slept.
+        """
+        members = [name.rpartition("/") for name, since in self._heard() if self._looked - since < DEAD_AFTER]
+        return {int(index) for member, _, index in members if member == role and index.isdecimal()}
+
+    def stop_all(self, reason: str, timeout: float) -> None:
+        """Tell every member that the run is over and wait until all have confirmed or are dead, or `timeout`."""
+
+        def tell() -> None:
+            self._reason = reason
+            self._look()
+            for holder in self._names.holders.values():
+                self._answer(holder.route, holder.session)
+
+        self._node.loop.run(tell)
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._running, timeout):
+                log.warning("%s did not confirm the stop within %.0f s", ", ".join(sorted(self._running)), timeout)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._node.loop.cancel(self._timer)
+        self._node.loop.forget(self._port.socket)
+        self._port.close(LINGER)
+
+    def _heard(self) -> list[tuple[str, float]]:
+        return [(name, holder.heard) for name, holder in list(self._names.holders.items())]
+
+    def _read(self) -> None:
+        while received := self._port.receive():
+            self._take(*received)
+
+    def _take(self, route: bytes, packet: Packet) -> None:
+        if packet.kind == Kind.LEAVE:
+            self._names.release(packet)
+            self._confirm(packet.sender)
+            return
+        admitted = self._names.admit(route, packet, time.monotonic())
+        if packet.kind != Kind.BEAT or isinstance(admitted, str):
+            reason = admitted if isinstance(admitted, str) else f"kind {packet.kind} is no beat"
+            self._port.refuse(route, packet.sender, reason, packet.session)
+            return
+        holder, new = admitted
+        if new:
+            log.info("%s joined: %s", holder.name, holder.described)
+        elif packet.sender in self._silent:
+            log.info("%s is heard again", holder.name)
+        self._silent.discard(packet.sender)
+        if packet.meta.get("stopping"):
+            self._confirm(packet.sender)
+        else:
+            with self._changed:
+                self._running.add(packet.sender)
+        self._answer(route, packet.session)
+
+    def _confirm(self, name: str) -> None:
+        with self._changed:
+            self._running.discard(name)
+            self._changed.notify_all()
+
+    def _answer(self, route: bytes, session: int) -> None:
+        meta = {"stop": bool(self._reason), "reason": self._reason}
+        body = encode_body(self._node.name, self._node.incarnation, meta=meta).body
+        self._port.send(encode_prefix(Kind.STATE, 0, session, 0, 0) + body, route=route)
+
+    def _look(self) -> None:
+        """Take what has arrived, then see who has been silent for too long."""
+        self._read()
+        self._looked = time.monotonic()
+        for name, since in self._heard():
+            if self._looked - since >= DEAD_AFTER and name not in self._silent:
+                self._silent.add(name)
+                self._confirm(name)
+                log.warning("%s has not been heard for %.0f s: counted as dead", name, self._looked - since)
+
+
+class Member:
+    """The end that connects: says each second that this process lives, and stops it when told to."""
+
+    def __init__(self, node: Node, address: str) -> None:
+        """Connects in the background."""
+        self._node = node
+        self._port = Port(node, address, binds=False, queue=QUEUE)
+        self._session = secrets.randbits(63)
+        self._server = "the control port"
+        self._incarnation = 0
+        self._unanswered = 0
+        self._contact = time.monotonic()
+        self.refused = ""
+        """Why this process may not be a member, if so."""
+        node.loop.watch(self._port.socket, self._read)
+        self._timer = node.loop.every(BEAT_EVERY, self._beat)
+        node.loop.call(self._send)
+
+    def close(self) -> None:
+        """Say goodbye and disconnect."""
+        self._node.loop.cancel(self._timer)
+        self._node.loop.forget(self._port.socket)
+        self._send(Kind.LEAVE)
+        self._port.close(LINGER)
+
+    def _beat(self) -> None:
+        """Silence is counted in beats, not in time: a process that slept has not listened either."""
+        self._unanswered += 1
+        if self._unanswered == int(DEAD_AFTER / BEAT_EVERY):
+            log.warning("no contact with %s for %.0f s", self._server, DEAD_AFTER)
+        self._send()
+
+    def _send(self, kind: Kind = Kind.BEAT) -> None:
+        meta = {"who": self._node.who, "stopping": self._node.stopping.is_set()}
+        body = encode_body(self._node.name, self._node.incarnation, meta=meta).body
+        self._port.send(encode_prefix(kind, 0, self._session, 0, 0) + body)
+
+    def _read(self) -> None:
+        while received := self._port.receive():
+            self._take(received[1])
+
+    def _take(self, packet: Packet) -> None:
+        if packet.kind == Kind.REFUSED:
+            self.refused = str(packet.meta.get("reason", "no reason given"))
+            self._node.stop(self.refused)
+        elif packet.kind == Kind.STATE and packet.incarnation >= self._incarnation:
+            self._note_contact(packet)
+            if packet.meta.get("stop") and not self._node.stopping.is_set():
+                self._node.stop(str(packet.meta.get("reason", "")))
+                self._send()
+        else:
+            self._port.refuse(b"", "stale", f"{packet.sender} incarnation {packet.incarnation} was replaced")
+
+    def _note_contact(self, packet: Packet) -> None:
+        if self._unanswered >= DEAD_AFTER / BEAT_EVERY:
+            log.info("contact with %s restored after %.0f s", packet.sender, time.monotonic() - self._contact)
+        elif self._incarnation and packet.incarnation > self._incarnation:
+            log.info("%s was replaced by its incarnation %d", packet.sender, packet.incarnation)
+        self._server, self._incarnation = packet.sender, packet.incarnation
+        self._unanswered, self._contact = 0, time.monotonic()

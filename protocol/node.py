@@ -1,0 +1,49 @@
+"""What the channels of one process have in common: its name, its I/O thread, and whether it shall stop."""
+
+import os
+import socket
+import threading
+from typing import Any
+
+import zmq
+
+from surreal.protocol.errors import Stopping
+from surreal.protocol.loop import Loop
+from surreal.protocol.stats import Complaints
+
+
+class Node:
+    """A process as its channels see it. Close it after the channels; it is a context manager."""
+
+    def __init__(self, name: str, incarnation: int) -> None:
+        """`name` is unique among the processes it talks to; of two with one name the larger incarnation wins."""
+        self.name = name
+        self.incarnation = incarnation
+        self.who = f"pid {os.getpid()} on {socket.gethostname()}"
+        self.stopping = threading.Event()
+        self.stop_reason = ""
+        self.complain = Complaints()
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.loop = Loop()
+
+    def stop(self, reason: str) -> None:
+        """Ask this process to stop; the first reason is kept. Safe from any thread (a signal handler uses `call`)."""
+        if not self.stopping.is_set():
+            self.stop_reason = reason
+            self.stopping.set()
+
+    def check(self) -> None:
+        """Raise Stopping when this process has been asked to stop."""
+        if self.stopping.is_set():
+            raise Stopping(self.stop_reason)
+
+    def close(self) -> None:
+        """End the I/O thread and close what sockets are left."""
+        self.loop.close()
+        self.context.destroy(linger=0)
+
+    def __enter__(self) -> "Node":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()

@@ -1,0 +1,114 @@
+"""What a role's function receives: its wiring, its channels by name, and whether it shall stop."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from surreal.protocol.broadcast import Publisher, Subscriber
+from surreal.protocol.control import Member, Server
+from surreal.protocol.errors import Fatal, Refused
+from surreal.protocol.graph import ChannelKind
+from surreal.protocol.nearest import did_you_mean
+from surreal.protocol.node import Node
+from surreal.protocol.stream import StreamReceiver, StreamSender
+from surreal.protocol.wiring import ChannelWiring, Wiring
+
+T = TypeVar("T")
+
+
+class Process:
+    """This process as a member of its run. Close it, or use it as a context manager.
+
+    Channels open at the first call with their name; later calls return the same object.
+    """
+
+    def __init__(self, wiring: Wiring) -> None:
+        """Starts the I/O thread and joins (or serves) the control port of the run."""
+        self.wiring = wiring
+        self._node = Node(wiring.name, wiring.incarnation)
+        self._channels: dict[tuple[str, str], Any] = {}
+        try:
+            self._control = (Server if wiring.serves_control else Member)(self._node, wiring.control)
+        except BaseException:
+            self._node.close()
+            raise
+
+    @property
+    def stopping(self) -> threading.Event:
+        """Set once this process has been asked to stop."""
+        return self._node.stopping
+
+    @property
+    def stop_reason(self) -> str:
+        """Why; empty before."""
+        return self._node.stop_reason
+
+    def stop(self, reason: str) -> None:
+        """Ask this process to stop; the first reason is kept. Safe in a signal handler and from any thread."""
+        self._node.loop.call(lambda: self._node.stop(reason))
+
+    def check(self) -> None:
+        """Raise Refused when the run will not have this process, Stopping when it has been asked to stop."""
+        if isinstance(self._control, Member) and self._control.refused:
+            raise Refused(f"{self.wiring.name} was turned away: {self._control.refused}")
+        self._node.check()
+
+    def sender(self, name: str) -> StreamSender:
+        """The sending end of the stream of that name. Raises Fatal, which lists them, if this role has none."""
+        return self._open(
+            "send", "stream", name, lambda wired: StreamSender(self._node, wired.address, wired.window, wired.lossy)
+        )
+
+    def receiver(self, name: str) -> StreamReceiver:
+        """The receiving end of the stream of that name. Raises Fatal, which lists them, if this role has none."""
+        return self._open(
+            "receive", "stream", name, lambda wired: StreamReceiver(self._node, wired.address, wired.window)
+        )
+
+    def publisher(self, name: str) -> Publisher:
+        """The writing end of the broadcast of that name. Raises Fatal, which lists them, if this role has none."""
+        return self._open("send", "broadcast", name, lambda wired: Publisher(self._node, wired.address))
+
+    def subscriber(self, name: str) -> Subscriber:
+        """The reading end of the broadcast of that name. Raises Fatal, which lists them, if this role has none."""
+        return self._open("receive", "broadcast", name, lambda wired: Subscriber(self._node, wired.address))
+
+    def alive(self, role: str) -> set[int]:
+        """Indices of `role` heard within the last 10 s; known where control is served, elsewhere empty."""
+        return self._control.alive(role) if isinstance(self._control, Server) else set()
+
+    def stop_all(self, timeout: float = 2.0) -> None:
+        """Where control is served: tell every member that the run is over, and wait for their confirmations."""
+        if isinstance(self._control, Server):
+            self._control.stop_all("the run is over", timeout)
+
+    def close(self) -> None:
+        """Close the channels (senders flush for a second), leave the run, end the I/O thread."""
+        try:
+            for channel in self._channels.values():
+                channel.close()
+            self._control.close()
+        finally:
+            self._node.close()
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def _open(self, verb: str, kind: ChannelKind, name: str, make: Callable[[ChannelWiring], T]) -> T:
+        """The channel end opened before, or a new one if the graph gives it to this role."""
+        role = self.wiring.role
+        ends = {
+            wired.name: wired
+            for wired in self.wiring.channels.values()
+            if wired.kind == kind and role in (wired.frm if verb == "send" else wired.to)
+        }
+        if name not in ends:
+            known = ", ".join(sorted(ends)) or "none"
+            raise Fatal(f"{role} has no {kind} {name!r} to {verb} on{did_you_mean(name, ends)}; it has: {known}")
+        if (verb, name) not in self._channels:
+            self._channels[verb, name] = make(ends[name])
+        channel: T = self._channels[verb, name]
+        return channel

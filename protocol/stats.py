@@ -1,0 +1,49 @@
+"""What every channel counts, and complaints that do not flood the log."""
+
+import logging
+import time
+from dataclasses import dataclass
+
+log = logging.getLogger("surreal")
+
+COMPLAIN_EVERY = 60.0
+"""Seconds between two log lines about the same thing."""
+
+
+@dataclass
+class Stats:
+    """Counters of one channel since it was opened; all grow, except `depth`."""
+
+    messages: int = 0
+    """Messages sent, or handed to the application."""
+    bytes: int = 0
+    """Bytes of those messages' arrays."""
+    resent: int = 0
+    """Messages transmitted again because they were lost on the way."""
+    duplicates: int = 0
+    """Messages that had been received before and were discarded."""
+    refused: int = 0
+    """Packets that were malformed, from a name that is taken, or from a process that was replaced."""
+    dropped: int = 0
+    """Messages given up on purpose (lossy streams)."""
+    blocked_seconds: float = 0.0
+    """Time the sender waited at the window."""
+    depth: int = 0
+    """Sender: unacknowledged messages now. Publisher: readers waiting for the next version."""
+
+
+class Complaints:
+    """Logs a warning about one thing at once, then at most once a minute with the number of those left out."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def __call__(self, thing: str, text: str) -> None:
+        """Warn with `text` unless there was a warning about the same `thing` in the last minute."""
+        now = time.monotonic()
+        since, left_out = self._seen.get(thing, (now - COMPLAIN_EVERY, 0))
+        if now - since < COMPLAIN_EVERY:
+            self._seen[thing] = (since, left_out + 1)
+            return
+        self._seen[thing] = (now, 0)
+        log.warning("%s%s", text, f" ({left_out} more like it since the last warning)" if left_out else "")
