@@ -67,7 +67,7 @@ class Publisher:
         node.loop.watch(self._port.socket, self._read)
         self._timer = node.loop.every(DEAD_AFTER, self._forget_silent)
 
-    def publish(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None, *, version: int) -> None:
+    def publish(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], version: int) -> None:
         """Make this the newest value: (incarnation of this process, `version`).
 
         Large arrays are not copied: never change them afterwards. Raises ValueError where `version` does not grow
