@@ -1,0 +1,39 @@
+# The whole contributor manual: install, run, check, test, slow, bench, wheel. CI calls check and test.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: install run check test slow bench wheel clean
+
+install: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable . --group dev
+	touch $(READY)
+
+run: install  ## train the example here, with progress on screen; Ctrl-C leaves it running
+	$(BIN)/surreal create examples/cheetah-ppo.yaml --set metadata.name=cheetah-ppo-$$(date +%m%d-%H%M%S)
+
+check: install  ## style, types, layer contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: install  ## the default suite: under ten minutes on two cores
+	$(BIN)/pytest
+
+slow: install  ## learning to a bar, long fault tests, extras that are installed
+	$(BIN)/pytest -m slow --timeout 3600
+
+bench: install  ## throughput beside the peers installed under PEERS (see docs/results.md)
+	$(BIN)/python benchmarks/ppo_peers.py --peers "$${PEERS:-../peers}"
+
+wheel: install
+	$(BIN)/python -m hatchling build -t wheel
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,57 @@
+"""stable-baselines3's PPO on HalfCheetah with the settings of the comparison; run by its own interpreter.
+
+Prints one JSON line: steps per second after the first tenth, and the training return at the end.
+"""
+
+import argparse
+import json
+import time
+
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecNormalize
+
+
+class Clock(BaseCallback):
+    """Notes when the first tenth was over."""
+
+    def __init__(self, warm: int) -> None:
+        super().__init__()
+        self.warm, self.began, self.first = warm, 0.0, 0
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        if not self.began and self.num_timesteps >= self.warm:
+            self.began, self.first = time.perf_counter(), self.num_timesteps
+
+
+def main() -> None:
+    """Train once."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--env", default="HalfCheetah-v5")
+    parser.add_argument("--steps", type=int, default=61_440)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    env = VecNormalize(make_vec_env(args.env, n_envs=8, seed=args.seed))
+    settings = {"n_steps": 256, "batch_size": 64, "n_epochs": 10, "learning_rate": 3e-4, "device": "cpu"}
+    model = PPO("MlpPolicy", env, seed=args.seed, **settings)
+    clock, start = Clock(args.steps // 10), time.perf_counter()
+    model.learn(args.steps, callback=clock)
+    seconds = time.perf_counter() - clock.began
+    returns = [episode["r"] for episode in model.ep_info_buffer]
+    result = {
+        "steps_per_second": (model.num_timesteps - clock.first) / seconds,
+        "seconds": time.perf_counter() - start,
+        "steps": model.num_timesteps,
+        "episode_return": sum(returns) / max(len(returns), 1),
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
