@@ -1,0 +1,98 @@
+"""The command `surreal`: finds the sub-command, imports only that one, and turns errors into words and exit codes."""
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+
+from surreal.protocol.errors import SurrealError
+from surreal.protocol.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+INTERRUPTED = 130
+"""The shells' exit code for Ctrl-C."""
+
+COMMANDS = {
+    "create": "Start an experiment from a file and watch it learn.",
+    "plan": "Say what would run where, and start nothing.",
+    "list": "List the experiments.",
+    "status": "Show the state of an experiment.",
+    "logs": "Print what the processes of an experiment say.",
+    "wait": "Wait for an experiment to end; the exit code is its outcome.",
+    "stop": "Stop an experiment after a checkpoint.",
+    "resume": "Go on from the last checkpoint.",
+    "delete": "End an experiment and remove all that is left of it.",
+    "tensorboard": "Show the curves of experiments in TensorBoard.",
+    "schema": "Print the JSON Schema of experiment files, for editors.",
+    "completion": "Print a script that completes commands in your shell.",
+}
+"""Name -> one line of help, in the order shown. `surreal.cli.NAME` has the click command as `command`."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows the names and helps of its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = import_module(f"surreal.cli.{cmd_name}").command
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            raise click.UsageError(f"unknown command {name!r}{did_you_mean(name, COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        names = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        # options of the group itself; Group's own method would import every command
+        return names + click.Command.shell_complete(self, ctx, incomplete)
+
+
+@click.group(cls=LazyGroup, name="surreal", context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="surreal", message="surreal %(version)s")
+def cli() -> None:
+    """Distributed reinforcement learning from one experiment file.
+
+    Begin with `surreal create examples/cheetah-ppo.yaml`.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with its code. A command may return an ExitCode; None is success."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        result = cli.main(prog_name="surreal", standalone_mode=False)
+        sys.stdout.flush()
+    except SurrealError as error:
+        click.echo(str(error), err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # the reader (head, less) has seen enough; keep the interpreter from failing again at its last flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0
