@@ -133,6 +133,21 @@ def find(name: str) -> Folder:
     return Folder(experiments() / name)
 
 
+def read_json(path: Path) -> Any:
+    """Plain data from a JSON file of ours."""
+    return json.loads(path.read_text())
+
+
+def tail_lines(path: Path, size: int) -> list[bytes]:
+    """The lines in the last `size` bytes of a file, the first perhaps cut; none when there is no such file."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+            return file.read(size).splitlines()
+    except FileNotFoundError:
+        return []
+
+
 def write_json(path: Path, data: Any) -> None:
     """Replace `path` by `data` as JSON so that a reader, and a crash at any moment, sees the old or the new file."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

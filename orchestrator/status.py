@@ -4,11 +4,11 @@ Fields are only ever added. A number that is not known yet is null.
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from surreal.orchestrator.home import tail_lines
 from surreal.protocol.errors import ExitCode
 
 State = Literal["pending", "running", "succeeded", "failed", "stopped"]
@@ -108,7 +108,7 @@ def _newest_rows(metrics: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The newest row with steps (the learner's) and the newest with an evaluation; empty where there is none."""
     learner: dict[str, Any] = {}
     evaluator: dict[str, Any] = {}
-    for line in reversed(_tail_lines(metrics)):
+    for line in reversed(tail_lines(metrics, TAIL_BYTES)):
         row = _row(line)
         if not learner and "steps" in row and "updates" in row:
             learner = row
@@ -126,12 +126,3 @@ def _row(line: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return row if isinstance(row, dict) else {}
-
-
-def _tail_lines(path: Path) -> list[bytes]:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
-            return file.read().splitlines()
-    except FileNotFoundError:
-        return []

@@ -1,0 +1,84 @@
+"""What every place where experiments run can do, and how it is found by name.
+
+Everything else treats all backends alike: nobody asks which one it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from surreal.orchestrator.status import Status
+from surreal.protocol.errors import InvalidInput
+from surreal.protocol.nearest import did_you_mean
+
+if TYPE_CHECKING:  # a quick command such as `status` needs neither the documents nor what reads them
+    from surreal.orchestrator.experiment import Experiment
+    from surreal.orchestrator.plan import Plan
+    from surreal.provisioner.pools import NodePool
+
+DEFAULT = "local"
+BACKENDS = {"local": "surreal.orchestrator.backends.local:LocalBackend"}
+"""Name -> class, imported when it is asked for."""
+NOT_BUILT_YET = ("kube", "ray")
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of the log of one process."""
+
+    source: str
+    """`actor/3`, or `supervisor`."""
+    text: str
+
+
+class Backend(Protocol):
+    """Runs experiments somewhere. Every method that takes a name raises NotFound for one that does not exist."""
+
+    def pools(self) -> Sequence[NodePool]:
+        """The machines a plan can use here."""
+
+    def create(self, experiment: Experiment, plan: Plan, code: Path) -> None:
+        """Start a run; `code` is the folder of the experimenter's own modules. Returns once it is under way.
+
+        Raises InvalidInput, with nothing started, when the name is taken.
+        """
+
+    def names(self) -> list[str]:
+        """The experiments there are."""
+
+    def status(self, name: str) -> Status:
+        """One run as it is now."""
+
+    def logs(
+        self, name: str, source: str | None = None, tail: int | None = None, follow: bool = False
+    ) -> Iterator[LogLine]:
+        """The log lines of all attempts of one process, one role or (None) all, merged by time, newest last.
+
+        `tail` keeps only so many of the last lines; `follow` goes on with new ones until the run is over.
+        Raises NotFound for a source that the run does not have.
+        """
+
+    def stop(self, name: str) -> bool:
+        """Have every process save and end. Returns when all are gone; False if nothing ran."""
+
+    def resume(self, name: str) -> None:
+        """Continue a stopped or failed run from its last checkpoint. Raises InvalidInput for any other."""
+
+    def delete(self, name: str) -> None:
+        """End every process of the run at once and remove all it wrote."""
+
+
+def backend(name: str = DEFAULT) -> Backend:
+    """The backend of that name. Raises InvalidInput that lists the known ones."""
+    if name in NOT_BUILT_YET:
+        raise InvalidInput(f"--on {name} is not built yet; what there is: {', '.join(BACKENDS)}")
+    if name not in BACKENDS:
+        hint = did_you_mean(name, (*BACKENDS, *NOT_BUILT_YET))
+        raise InvalidInput(f"--on {name}: no such backend{hint}; what there is: {', '.join(BACKENDS)}")
+    module, _, attribute = BACKENDS[name].partition(":")
+    found: Backend = getattr(import_module(module), attribute)()
+    return found

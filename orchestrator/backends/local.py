@@ -1,0 +1,204 @@
+"""The local backend: every process of the run is a process of this machine, watched by one detached supervisor."""
+
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from surreal.orchestrator import home
+from surreal.orchestrator.backend import LogLine
+from surreal.orchestrator.backends import lock, logs, pids
+from surreal.orchestrator.backends.record import ProcessRecord, RunRecord
+from surreal.orchestrator.home import Folder
+from surreal.orchestrator.provenance import provenance
+from surreal.orchestrator.status import OUTCOMES, ProcessStatus, Status, read_progress
+from surreal.protocol.errors import Fatal, InvalidInput
+
+if TYPE_CHECKING:
+    from surreal.orchestrator.experiment import Experiment
+    from surreal.orchestrator.plan import Plan
+    from surreal.provisioner.pools import NodePool
+
+STOP_SECONDS = 20.0
+"""The supervisor kills what has not ended after 10 s; beyond this it hangs itself."""
+ABORT_SECONDS = 3.0
+"""Killing takes no time; beyond this the supervisor hangs."""
+
+
+class LocalBackend:
+    """See `orchestrator.backend.Backend`; the state of a run is its folder and nothing else."""
+
+    def pools(self) -> "Sequence[NodePool]":
+        """This machine."""
+        from surreal.provisioner.machine import local_pool
+
+        return (local_pool(),)
+
+    def create(self, experiment: "Experiment", plan: "Plan", code: Path) -> None:
+        """Write the folder and start the supervisor. Raises InvalidInput when the name is taken."""
+        folder = home.new_folder(plan.name)
+        try:
+            folder.make()
+        except FileExistsError:
+            raise InvalidInput(self._taken(plan.name)) from None
+        try:
+            held = lock.acquire(folder)
+            assert held is not None, "a folder that is new has no supervisor"
+            folder.experiment.write_text(experiment.to_yaml())
+            folder.plan.write_text(plan.to_json())
+            home.write_json(folder.provenance, provenance(code))
+            self._start_supervisor(folder, held)
+        except BaseException:
+            shutil.rmtree(folder.path, ignore_errors=True)
+            raise
+
+    def names(self) -> list[str]:
+        """The experiments there are, in order of name."""
+        return home.names()
+
+    def status(self, name: str) -> Status:
+        """One run, from the supervisor's record, its lock and the newest metrics."""
+        folder = home.find(name)
+        record = RunRecord.read(folder)
+        if record.state not in OUTCOMES and not lock.is_held(folder):
+            # it may have ended between the two looks, so look again before calling it dead
+            record = RunRecord.read(folder)
+            if record.state not in OUTCOMES:
+                record = _died(name, record)
+        created = home.read_json(folder.provenance)["created"] if folder.provenance.exists() else ""
+        roles: dict[str, tuple[ProcessStatus, ...]] = {}
+        for process in record.processes:
+            roles[process.role] = (*roles.get(process.role, ()), _process_status(process, record.node))
+        progress = read_progress(folder.metrics_jsonl)
+        return Status(name, "local", str(folder.path), record.state, record.reason, created, progress, roles)
+
+    def logs(
+        self, name: str, source: str | None = None, tail: int | None = None, follow: bool = False
+    ) -> Iterator[LogLine]:
+        """The log lines, merged by time; see `backends.logs`."""
+        folder = home.find(name)
+        sources = logs.choose(folder, RunRecord.read(folder).processes, source)
+        yield from logs.read(folder, sources, tail, (lambda: self.status(name).over) if follow else None)
+
+    def stop(self, name: str) -> bool:
+        """Have every process save and end; returns when all are gone. False if nothing ran."""
+        folder = home.find(name)
+        return _end_supervisor(folder, signal.SIGTERM, STOP_SECONDS)
+
+    def resume(self, name: str) -> None:
+        """Start a supervisor again: the same plan, the next incarnations, from the last checkpoint."""
+        folder = home.find(name)
+        # a run that has just ended may hold its lock for a moment more
+        held = lock.acquire(folder, timeout=1.0)
+        if held is None:
+            raise InvalidInput(f"{name} is running: nothing to resume (surreal status {name})")
+        record = RunRecord.read(folder)
+        try:
+            if record.state == "succeeded":
+                raise InvalidInput(f"{name} has succeeded: nothing to resume; train on with another name and file")
+            if not folder.plan.exists() or not folder.provenance.exists():
+                raise InvalidInput(f"{name} was never started: surreal delete {name}, then create it again")
+            _kill_leftovers(record)
+            replace(record, state="pending", reason="", supervisor=None, born=None, sockets="").write(folder)
+        except BaseException:
+            os.close(held)
+            raise
+        self._start_supervisor(folder, held)
+
+    def delete(self, name: str) -> None:
+        """End every process at once and remove the folder."""
+        folder = home.find(name)
+        _end_supervisor(folder, signal.SIGINT, ABORT_SECONDS)
+        held = lock.acquire(folder, timeout=ABORT_SECONDS)
+        if held is None:
+            raise InvalidInput(f"{name} is being resumed by somebody else; surreal delete {name} again")
+        try:
+            _kill_leftovers(RunRecord.read(folder))
+            shutil.rmtree(folder.path, ignore_errors=True)
+            # a worker that was just killed may have written once more
+            if folder.path.exists():
+                shutil.rmtree(folder.path)
+        finally:
+            os.close(held)
+
+    def _start_supervisor(self, folder: Folder, held: int) -> None:
+        """Hand the lock over to a new supervisor in a session of its own. Raises Fatal with its words if it cannot."""
+        command = [sys.executable, "-P", "-m", "surreal.orchestrator.backends.supervisor", str(folder.path), str(held)]
+        try:
+            with folder.supervisor_log.open("ab") as log:
+                code = subprocess.run(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=folder.path,
+                    pass_fds=[held],
+                    start_new_session=True,
+                    check=False,
+                ).returncode
+        finally:
+            os.close(held)
+        if code:
+            words = b"\n".join(home.tail_lines(folder.supervisor_log, 2048)).decode(errors="replace")
+            raise Fatal(f"the supervisor of {folder.name} did not start (exit {code}):\n{words}")
+
+    def _taken(self, name: str) -> str:
+        """Two of one name: what the other is, and the ways out."""
+        return (
+            f"metadata.name: an experiment {name!r} exists already ({self.status(name).state}); "
+            f"take another name with --set metadata.name=..., go on with it by surreal resume {name}, "
+            f"or remove it by surreal delete {name}"
+        )
+
+
+def _died(name: str, record: RunRecord) -> RunRecord:
+    """What to say of a run whose supervisor is gone without a word."""
+    if not record.processes:
+        return replace(record, state="failed", reason=f"it was never started; surreal delete {name}")
+    reason = f"supervisor died; surreal resume {name} continues from the last checkpoint"
+    processes = [
+        process if pids.is_alive(process.pid, process.born) else replace(process, state="failed", pid=None)
+        for process in record.processes
+    ]
+    return replace(record, state="failed", reason=reason, processes=processes)
+
+
+def _process_status(process: ProcessRecord, node: str) -> ProcessStatus:
+    return ProcessStatus(process.index, process.state, process.restarts, process.pid, node or platform.node())
+
+
+def _end_supervisor(folder: Folder, number: signal.Signals, seconds: float) -> bool:
+    """Signal the supervisor and wait for its end; one that hangs is killed. False when none lives."""
+    if not lock.is_held(folder):
+        return False
+    record = _introduced(folder)
+    if record.supervisor and pids.is_alive(record.supervisor, record.born):
+        with suppress(ProcessLookupError):
+            os.kill(record.supervisor, number)
+    if not lock.wait_until_free(folder, seconds):
+        pids.kill(record.supervisor, record.born)
+        lock.wait_until_free(folder, seconds)
+    return True
+
+
+def _introduced(folder: Folder) -> RunRecord:
+    """The record with the supervisor's pid, which a new one writes within its first half second."""
+    record = RunRecord.read(folder)
+    while record.supervisor is None and not lock.wait_until_free(folder, 0.05):
+        record = RunRecord.read(folder)
+    return record
+
+
+def _kill_leftovers(record: RunRecord) -> None:
+    """End what a supervisor that was killed may have left: workers in their last two seconds, their sockets."""
+    for process in record.processes:
+        pids.kill_group(process.pid, process.born)
+    if record.sockets:
+        shutil.rmtree(record.sockets, ignore_errors=True)

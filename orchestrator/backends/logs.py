@@ -1,0 +1,123 @@
+"""The logs of a run: one file per process and attempt, read as one stream in order of time.
+
+Lines begin with `HH:MM:SS.mmm`; the day follows from the file's own time. A line without a time (a traceback) stays
+with the one above it.
+"""
+
+import heapq
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from surreal.orchestrator.backend import LogLine
+from surreal.orchestrator.backends.record import ProcessRecord
+from surreal.orchestrator.home import Folder
+from surreal.protocol.errors import NotFound
+from surreal.protocol.nearest import did_you_mean
+
+SUPERVISOR = "supervisor"
+POLL_SECONDS = 0.25
+LONGEST_LINE = 64 * 1024
+"""Bytes of a line that are shown; a longer one comes in pieces."""
+
+_FILE = re.compile(r"(?P<role>.+)-(?P<index>\d+)\.(?P<incarnation>\d+)\.log")
+_TIME = re.compile(rb"(\d\d):(\d\d):(\d\d)\.(\d\d\d) ")
+
+Timed = tuple[datetime, LogLine]
+
+
+def choose(folder: Folder, processes: Sequence[ProcessRecord], wanted: str | None) -> set[str]:
+    """The sources (`actor/0`, `supervisor`) that `ROLE`, `ROLE/INDEX` or None (all) means. Raises NotFound."""
+    known = {process.name: process.role for process in processes} | {SUPERVISOR: SUPERVISOR}
+    if wanted is None:
+        return set(known)
+    chosen = {name for name, role in known.items() if wanted in (name, role)}
+    if not chosen:
+        hint = did_you_mean(wanted, {*known, *known.values()})
+        raise NotFound(f"{folder.name} has no role or process {wanted!r}{hint}; it has: {', '.join(sorted(known))}")
+    return chosen
+
+
+def read(folder: Folder, sources: set[str], tail: int | None, is_over: Callable[[], bool] | None) -> Iterator[LogLine]:
+    """The lines there are; then, with `is_over`, new ones as they come, until the run is over."""
+    files: dict[Path, _File] = {}
+    _find_new(folder, sources, files)
+    lines: Iterable[Timed] = heapq.merge(*(file.new_lines() for file in files.values()), key=lambda timed: timed[0])
+    for _, line in deque(lines, tail) if tail is not None else lines:
+        yield line
+    while is_over is not None:
+        # asked before reading, so that the last words of a run that has just ended are read
+        last_round = is_over()
+        _find_new(folder, sources, files)
+        yield from (line for _, line in sorted(_new_lines(files.values()), key=lambda timed: timed[0]))
+        if last_round:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _new_lines(files: "Iterable[_File]") -> Iterator[Timed]:
+    for file in files:
+        yield from file.new_lines()
+
+
+def _find_new(folder: Folder, sources: set[str], files: "dict[Path, _File]") -> None:
+    """Add the log files that have appeared."""
+    for path in sorted(folder.logs.glob("*.log")):
+        match = _FILE.fullmatch(path.name)
+        source = f"{match['role']}/{match['index']}" if match else SUPERVISOR
+        if path not in files and source in sources:
+            files[path] = _File(path, source)
+
+
+@dataclass
+class _File:
+    """One log file, read from where the last reading ended."""
+
+    path: Path
+    source: str
+    offset: int = 0
+    last: datetime = datetime.min
+
+    def new_lines(self) -> Iterator[Timed]:
+        """The lines completed since the last call, with their times."""
+        if self.last == datetime.min:
+            self.last = _first_moment(self.path)
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            while (line := file.readline(LONGEST_LINE)).endswith(b"\n") or len(line) == LONGEST_LINE:
+                self.offset += len(line)
+                self.last = _moment(line, self.last)
+                yield self.last, LogLine(self.source, line.decode(errors="replace").rstrip("\r\n"))
+
+
+def _moment(line: bytes, last: datetime) -> datetime:
+    """When a line was written, given when the one above it was: a clock that has gone far back means midnight."""
+    match = _TIME.match(line)
+    if not match:
+        return last
+    hour, minute, second, milli = map(int, match.groups())
+    if hour > 23 or minute > 59 or second > 59:
+        return last
+    moment = last.replace(hour=hour, minute=minute, second=second, microsecond=1000 * milli)
+    return moment + timedelta(days=1) if last - moment > timedelta(hours=12) else moment
+
+
+def _first_moment(path: Path) -> datetime:
+    """When the first line was written: its clock, on the day that brings the last line to the file's own time."""
+    written = datetime.fromtimestamp(path.stat().st_mtime)
+    first = last = None
+    with path.open("rb") as file:
+        for line in file:
+            if _TIME.match(line):
+                last = _moment(line, last or datetime(2000, 1, 1))
+                first = first or last
+    if first is None or last is None:
+        return written
+    return first + (
+        written.replace(hour=0, minute=0, second=0, microsecond=0)
+        - last.replace(hour=0, minute=0, second=0, microsecond=0)
+    )
