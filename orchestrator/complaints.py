@@ -50,13 +50,13 @@ def _bound(kind: str, ctx: dict[str, Any]) -> str | None:
     """What a value must be, for the kinds of error that carry it."""
     match kind:
         case "greater_than":
-            return f"must be more than {ctx['gt']:g}"
+            return f"must be more than {_number(ctx['gt'])}"
         case "greater_than_equal":
-            return f"must be {ctx['ge']:g} or more"
+            return f"must be {_number(ctx['ge'])} or more"
         case "less_than":
-            return f"must be less than {ctx['lt']:g}"
+            return f"must be less than {_number(ctx['lt'])}"
         case "less_than_equal":
-            return f"must be {ctx['le']:g} or less"
+            return f"must be {_number(ctx['le'])} or less"
         case "too_short" | "string_too_short":
             return f"must have at least {ctx['min_length']} {'items' if kind == 'too_short' else 'characters'}"
         case "too_long" | "string_too_long":
@@ -64,6 +64,11 @@ def _bound(kind: str, ctx: dict[str, Any]) -> str | None:
         case "literal_error" | "enum":
             return f"must be {ctx['expected']}"
     return None
+
+
+def _number(bound: float) -> str:
+    """A bound without a needless `.0`."""
+    return str(int(bound)) if isinstance(bound, float) and bound.is_integer() else str(bound)
 
 
 def _hint(kind: str, bad: Any) -> str:

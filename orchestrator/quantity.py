@@ -24,7 +24,7 @@ def parse_cpu(value: Any) -> Any:
     """`"500m"`, `"2"`, 0.5 -> cores. What is no text passes through; ValueError for a text that is no quantity."""
     if not isinstance(value, str):
         return value
-    match = re.match(_CPU, value)
+    match = re.fullmatch(_CPU, value)
     if not match:
         raise ValueError(f"must be a number of cores such as 2, 0.5 or 500m, not {value!r}")
     return float(match[1]) / (1000 if match[2] else 1)
@@ -34,7 +34,7 @@ def parse_memory(value: Any) -> Any:
     """`"1Gi"`, `"512Mi"`, 1000000 -> bytes. What is no text passes through; ValueError for a text that is none."""
     if not isinstance(value, str):
         return value
-    match = re.match(_MEMORY, value)
+    match = re.fullmatch(_MEMORY, value)
     if not match:
         raise ValueError(f"must be an amount of memory such as 512Mi, 1Gi or a number of bytes, not {value!r}")
     return int(float(match[1]) * _BYTES[match[2] or ""])

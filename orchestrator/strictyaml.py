@@ -114,8 +114,8 @@ def _compose(text: str) -> yaml.Node:
         raise _Problem(mark.line if mark else 0, f"not YAML: {error.problem or error.context}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position)
-        raise _Problem(line, f"the character U+{ord(error.character):04X} is not allowed") from None
-    except ValueError as error:
+        raise _Problem(line, f"the character U+{error.character:04X} is not allowed") from None
+    except (ValueError, OverflowError) as error:
         # escapes such as "\UFFFFFFFF", for which PyYAML has no error of its own
         raise _Problem(loader.line if loader else 0, f"not YAML: {error}") from None
 
