@@ -79,7 +79,7 @@ class Launcher:
             code=self.code,
             env=plan.env,
             config=plan.config,
-            checkpoints=plan.checkpoints.model_dump(),
+            checkpoints=plan.checkpoints.model_dump(by_alias=True),
         )
 
     def address(self, channel: str) -> str:

@@ -46,22 +46,23 @@ def read(folder: Folder, sources: set[str], tail: int | None, is_over: Callable[
     """The lines there are; then, with `is_over`, new ones as they come, until the run is over."""
     files: dict[Path, _File] = {}
     _find_new(folder, sources, files)
-    lines: Iterable[Timed] = heapq.merge(*(file.new_lines() for file in files.values()), key=lambda timed: timed[0])
+    each = [file.new_lines(unfinished=is_over is None) for file in files.values()]
+    lines: Iterable[Timed] = heapq.merge(*each, key=_by_time)
     for _, line in deque(lines, tail) if tail is not None else lines:
         yield line
     while is_over is not None:
         # asked before reading, so that the last words of a run that has just ended are read
         last_round = is_over()
         _find_new(folder, sources, files)
-        yield from (line for _, line in sorted(_new_lines(files.values()), key=lambda timed: timed[0]))
+        new = [timed for file in files.values() for timed in file.new_lines(unfinished=last_round)]
+        yield from (line for _, line in sorted(new, key=_by_time))
         if last_round:
             return
         time.sleep(POLL_SECONDS)
 
 
-def _new_lines(files: "Iterable[_File]") -> Iterator[Timed]:
-    for file in files:
-        yield from file.new_lines()
+def _by_time(timed: Timed) -> datetime:
+    return timed[0]
 
 
 def _find_new(folder: Folder, sources: set[str], files: "dict[Path, _File]") -> None:
@@ -82,13 +83,15 @@ class _File:
     offset: int = 0
     last: datetime = datetime.min
 
-    def new_lines(self) -> Iterator[Timed]:
-        """The lines completed since the last call, with their times."""
+    def new_lines(self, unfinished: bool) -> Iterator[Timed]:
+        """The lines completed since the last call, with their times, and perhaps an unfinished one at the end."""
         if self.last == datetime.min:
             self.last = _first_moment(self.path)
         with self.path.open("rb") as file:
             file.seek(self.offset)
-            while (line := file.readline(LONGEST_LINE)).endswith(b"\n") or len(line) == LONGEST_LINE:
+            while line := file.readline(LONGEST_LINE):
+                if not (unfinished or line.endswith(b"\n") or len(line) == LONGEST_LINE):
+                    return
                 self.offset += len(line)
                 self.last = _moment(line, self.last)
                 yield self.last, LogLine(self.source, line.decode(errors="replace").rstrip("\r\n"))
@@ -117,7 +120,8 @@ def _first_moment(path: Path) -> datetime:
                 first = first or last
     if first is None or last is None:
         return written
-    return first + (
-        written.replace(hour=0, minute=0, second=0, microsecond=0)
-        - last.replace(hour=0, minute=0, second=0, microsecond=0)
-    )
+    return first + (_midnight(written) - _midnight(last))
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
