@@ -1,0 +1,35 @@
+"""`surreal create`: start an experiment from a file and watch it learn."""
+
+from pathlib import Path
+
+import click
+
+from surreal.cli.live import start_and_watch
+from surreal.cli.options import experiment_options, output_option
+from surreal.cli.output import Output, talk
+from surreal.orchestrator.backend import DEFAULT, backend
+from surreal.orchestrator.experiment import load_experiment
+from surreal.orchestrator.placement import make_plan
+from surreal.protocol.errors import ExitCode
+
+
+@click.command(name="create")
+@experiment_options
+@click.option("--on", "where", metavar="BACKEND", default=DEFAULT, show_default=True, help="Where it runs.")
+@click.option("-d", "--detach", is_flag=True, help="Start it and return at once.")
+@output_option
+def command(file: Path, overrides: tuple[str, ...], where: str, detach: bool, output: Output) -> ExitCode:
+    """Start the experiment described in FILE and watch it learn.
+
+    Ctrl-C stops watching and leaves it running. The exit code is its outcome.
+    """
+    place = backend(where)
+    experiment = load_experiment(file, overrides)
+    plan = make_plan(experiment, place.pools())
+    for warning in plan.warnings:
+        talk(f"warning: {warning}")
+
+    def start() -> None:
+        place.create(experiment, plan, code=file.absolute().parent)
+
+    return start_and_watch(start, place, plan.name, detach, output)

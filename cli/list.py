@@ -1,0 +1,35 @@
+"""`surreal list`: the experiments."""
+
+import click
+from rich.console import RenderableType
+from rich.text import Text
+
+from surreal.cli import words
+from surreal.cli.options import output_option
+from surreal.cli.output import Output, emit, table, talk
+from surreal.orchestrator.backend import backend
+from surreal.orchestrator.status import Status
+
+
+@click.command(name="list")
+@output_option
+def command(output: Output) -> None:
+    """List the experiments, the newest last."""
+    place = backend()
+    found = sorted((place.status(name) for name in place.names()), key=lambda status: status.created)
+    if not found and output == "table":
+        talk("no experiments yet: surreal create examples/cheetah-ppo.yaml")
+        return
+    emit([status.document() for status in found], output, lambda: _table(found))
+
+
+def _table(found: list[Status]) -> RenderableType:
+    rows = table("name", "state", "steps", "steps/s", "return", "age")
+    for status in found:
+        now = status.progress
+        state = Text(status.state, words.COLOURS[status.state])
+        speed = words.number(now.steps_per_second)
+        rows.add_row(
+            status.name, state, words.steps(now), speed, words.number(now.episode_return, 1), words.age(status.created)
+        )
+    return rows

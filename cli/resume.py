@@ -1,0 +1,23 @@
+"""`surreal resume`: go on from the last checkpoint."""
+
+import click
+
+from surreal.cli.live import start_and_watch
+from surreal.cli.names import name_argument
+from surreal.cli.options import output_option
+from surreal.cli.output import Output
+from surreal.orchestrator.backend import backend
+from surreal.protocol.errors import ExitCode
+
+
+@click.command(name="resume")
+@name_argument
+@click.option("-d", "--detach", is_flag=True, help="Start it and return at once.")
+@output_option
+def command(name: str, detach: bool, output: Output) -> ExitCode:
+    """Go on with the stopped or failed experiment NAME from its last checkpoint, and watch it.
+
+    Ctrl-C stops watching and leaves it running. The exit code is its outcome.
+    """
+    place = backend()
+    return start_and_watch(lambda: place.resume(name), place, name, detach, output)

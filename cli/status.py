@@ -1,0 +1,50 @@
+"""`surreal status`: the state of one experiment."""
+
+import click
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from surreal.cli import words
+from surreal.cli.live import how_to_come_back, summary, watch
+from surreal.cli.names import name_argument
+from surreal.cli.options import output_option
+from surreal.cli.output import Output, emit, table, talk
+from surreal.orchestrator.backend import backend
+from surreal.orchestrator.status import Status
+
+
+@click.command(name="status")
+@name_argument
+@click.option("-w", "--watch", "watching", is_flag=True, help="Show it live until it is over.")
+@output_option
+def command(name: str, watching: bool, output: Output) -> None:
+    """Show the state of the experiment NAME and of each of its processes."""
+    place = backend()
+    if not watching:
+        status = place.status(name)
+        emit(status.document(), output, lambda: _table(status))
+        return
+    if output != "table":
+        raise click.UsageError("--watch is for people; for a program: surreal wait NAME, then surreal status NAME")
+    try:
+        talk(summary(watch(place, name)))
+    except KeyboardInterrupt:
+        talk(f"\n{how_to_come_back(name)}")
+
+
+def _table(status: Status) -> RenderableType:
+    facts = Table.grid(padding=(0, 3, 0, 0))
+    facts.add_row("name", status.name)
+    facts.add_row("state", Text(status.state, words.COLOURS[status.state]))
+    if status.reason:
+        facts.add_row("reason", status.reason)
+    for label, value in words.facts(status).items():
+        facts.add_row(label, value)
+    facts.add_row("folder", status.folder)
+    rows = table("role", "index", "state", "restarts", "pid", "node")
+    for role, processes in status.roles.items():
+        for each in processes:
+            pid = words.UNKNOWN if each.pid is None else str(each.pid)
+            rows.add_row(role, str(each.index), each.state, str(each.restarts), pid, each.node)
+    return Group(facts, "", rows)

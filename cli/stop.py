@@ -1,0 +1,22 @@
+"""`surreal stop`: end an experiment so that it can be resumed."""
+
+import click
+
+from surreal.cli.names import name_argument
+from surreal.cli.output import talk
+from surreal.orchestrator.backend import backend
+
+
+@click.command(name="stop")
+@name_argument
+def command(name: str) -> None:
+    """Stop the experiment NAME after a checkpoint; every process is gone when this returns."""
+    place = backend()
+    if place.stop(name):
+        talk(f"{name} {place.status(name).state}; go on with surreal resume {name}")
+    else:
+        talk(f"{name} does not run: it {_is(place.status(name).state)}")
+
+
+def _is(state: str) -> str:
+    return f"has {state}" if state in ("succeeded", "failed") else f"is {state}"
