@@ -79,7 +79,7 @@ class Server:
             self._names.release(packet)
             self._confirm(packet.sender)
             return
-        admitted = self._names.admit(route, packet, time.monotonic())
+        admitted = self._names.admit(route, packet, packet.meta.get("who"), time.monotonic())
         if packet.kind != Kind.BEAT or isinstance(admitted, str):
             reason = admitted if isinstance(admitted, str) else f"kind {packet.kind} is no beat"
             self._port.refuse(route, packet.sender, reason, packet.session)

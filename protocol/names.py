@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from surreal.protocol.codec import Packet
 
@@ -37,13 +38,15 @@ class Names:
     def __init__(self) -> None:
         self.holders: dict[str, Holder] = {}
 
-    def admit(self, route: bytes, packet: Packet, now: float) -> tuple[Holder, bool] | str:
-        """The holder that sent `packet` and whether it is new, or the reason why the sender is refused."""
+    def admit(self, route: bytes, packet: Packet, who: Any, now: float) -> tuple[Holder, bool] | str:
+        """The holder that sent `packet` and whether it is new, or the reason why the sender is refused.
+
+        `who` is how the sender describes itself, if `packet` says that.
+        """
         name, holder = packet.sender, self.holders.get(packet.sender)
         if holder and holder.session == packet.session and holder.incarnation == packet.incarnation:
             holder.route, holder.heard = route, now
-            if not holder.who and packet.meta:
-                holder.who = str(packet.meta.get("who", ""))
+            holder.who = holder.who or str(who or "")
             return holder, False
         if holder and packet.incarnation < holder.incarnation:
             return f"{name} incarnation {packet.incarnation} was replaced by {holder.described}"
@@ -51,8 +54,7 @@ class Names:
             return f"the name {name} is held by {holder.described}"
         if not holder and len(self.holders) >= MAX_NAMES:
             return f"{MAX_NAMES} names are in use already"
-        who = str(packet.meta.get("who", ""))
-        holder = Holder(name, packet.incarnation, packet.session, route, now, who)
+        holder = Holder(name, packet.incarnation, packet.session, route, now, str(who or ""))
         self.holders[name] = holder
         return holder, True
 

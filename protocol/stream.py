@@ -31,6 +31,7 @@ PROBE_AFTER = 2.0
 """Seconds without a word from the receiver after which a sender asks what has arrived."""
 FLUSH_ON_CLOSE = 1.0
 """Seconds that closing a sender waits for acknowledgements."""
+NEVER = float("-inf")
 SPARE = 16
 """Packets other than messages that fit in a socket's queue."""
 
@@ -46,7 +47,7 @@ class StreamSender:
         self._window: Window[Encoded] = Window(window)
         self._session = secrets.randbits(63)
         self._probe = encode_body(node.name, node.incarnation, meta={"who": node.who}).body
-        self._asked = float("-inf")
+        self._asked = NEVER
         self._receiver = 0  # its incarnation
         self._refused = ""
         self._lock = threading.Lock()
@@ -138,13 +139,17 @@ class StreamSender:
         while received := self._port.receive():
             self._take(received[1])
         self._transmit()
-        now = time.monotonic()
-        if now - self._asked >= PROBE_AFTER and not self._refused:
-            prefix = encode_prefix(
-                Kind.PROBE, self._window.round, self._session, self._window.cursor, self._window.base
-            )
-            if self._port.send(prefix + self._probe):
-                self._asked = now
+        if time.monotonic() - self._asked >= PROBE_AFTER and not self._refused:
+            self._ask()
+
+    def _ask(self) -> bool:
+        """Ask the receiver what has arrived, saying who we are."""
+        window = self._window
+        prefix = encode_prefix(Kind.PROBE, window.round, self._session, window.cursor, window.base)
+        if not self._port.send(prefix + self._probe):
+            return False
+        self._asked = time.monotonic()
+        return True
 
     def _take(self, packet: Packet) -> None:
         if packet.kind == Kind.REFUSED:
@@ -159,7 +164,9 @@ class StreamSender:
                 self._port.refuse(b"", "ack", f"{packet.sender} acknowledged {packet.seq}, which was never sent")
 
     def _transmit(self) -> None:
-        """Hand to the socket what it takes."""
+        """Hand to the socket what it takes, after a first word about who we are."""
+        if self._asked == NEVER and not self._ask():
+            return
         window = self._window
         while (item := window.due()) is not None:
             prefix = encode_prefix(Kind.DATA, window.round, self._session, window.cursor, window.base)
@@ -244,7 +251,8 @@ class StreamReceiver:
         if packet.kind not in (Kind.DATA, Kind.PROBE):
             self._port.refuse(route, "kind", f"{packet.sender} sent kind {packet.kind} to a stream", packet.session)
             return None
-        admitted = self._names.admit(route, packet, time.monotonic())
+        who = packet.meta.get("who") if packet.kind == Kind.PROBE else ""
+        admitted = self._names.admit(route, packet, who, time.monotonic())
         if isinstance(admitted, str):
             self._port.refuse(route, packet.sender, admitted, packet.session)
             return None
