@@ -67,8 +67,16 @@ def start() -> Iterator[Start]:
 
     yield start
     for child in children:
-        child.kill()
-        child.communicate()
+        end(child)
+
+
+def end(child: subprocess.Popen[str]) -> None:
+    """Kill a process, if it still runs, and close its pipes."""
+    child.kill()
+    child.wait()
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        if pipe:
+            pipe.close()
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:

@@ -207,6 +207,7 @@ def test_a_killed_receiver_is_replaced_and_misses_nothing(
     folder: Path,
     until: Callable[..., None],
 ) -> None:
+    monkeypatch.setattr(stream, "PROBE_AFTER", 0.3)
     sender = StreamSender(make_node("actor/0"), address, window=8)
     kills, per_life = 3, 40
     acknowledged: list[int] = []

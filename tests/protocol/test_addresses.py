@@ -1,0 +1,36 @@
+"""Which addresses a channel listens on, and what a person is told about the others."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zmq
+
+from surreal.protocol.errors import Fatal, SurrealError
+from surreal.protocol.node import Node
+from surreal.protocol.port import check_address
+from surreal.protocol.stream import StreamReceiver
+
+
+@pytest.mark.parametrize("address", ["ipc:///tmp/x", "tcp://127.0.0.1:80", "tcp://localhost:80", "tcp://[::1]:80"])
+def test_ipc_and_loopback_are_taken(address: str) -> None:
+    check_address(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["tcp://0.0.0.0:80", "tcp://*:80", "tcp://10.0.0.1:80", "tcp://example.org:80", "udp://127.0.0.1:80", "x"],
+)
+def test_anything_else_is_refused_until_there_are_keys(address: str) -> None:
+    with pytest.raises(Fatal, match="no keys yet"):
+        check_address(address)
+
+
+def test_a_socket_path_that_the_system_cannot_take_is_named_with_the_limit() -> None:
+    with pytest.raises(Fatal, match=f"has 204 bytes, this system allows {zmq.IPC_PATH_MAX_LEN}"):
+        check_address("ipc:///tmp" + "/" + "x" * 199)
+
+
+def test_a_place_where_nobody_can_listen_is_named(make_node: Callable[..., Node], folder: Path) -> None:
+    with pytest.raises(SurrealError, match="learner/0 cannot listen on ipc:///.*/missing/x: No such file"):
+        StreamReceiver(make_node("learner/0"), f"ipc://{folder}/missing/x", 4)

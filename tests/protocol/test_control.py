@@ -1,0 +1,119 @@
+"""Control: who is alive is known, 'stop' reaches everyone, and a busy process is not a dead one."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from surreal.protocol import control
+from surreal.protocol.control import Member, Server
+from surreal.protocol.node import Node
+
+MakeNode = Callable[..., Node]
+Start = Callable[..., subprocess.Popen[str]]
+Until = Callable[..., None]
+
+
+def test_members_are_alive_until_they_leave(make_node: MakeNode, address: str, until: Until) -> None:
+    server = Server(make_node("learner/0"), address)
+    members = [Member(make_node(name), address) for name in ("actor/0", "actor/12", "evaluator/0")]
+    until(lambda: server.alive("actor") == {0, 12} and server.alive("evaluator") == {0}, "all to join")
+    assert server.alive("learner") == set()
+    members[1].close()
+    until(lambda: server.alive("actor") == {0}, "actor/12 to leave")
+
+
+def test_stop_reaches_every_process_and_is_confirmed(
+    start: Start, make_node: MakeNode, address: str, until: Until
+) -> None:
+    server = Server(make_node("learner/0"), address)
+    children = [start("member", address, f"actor/{i}", 1) for i in range(3)]
+    until(lambda: server.alive("actor") == {0, 1, 2}, "all to join")
+    server.stop_all("the run is over", timeout=20)
+    assert [child.communicate()[0] for child in children] == ["the run is over\n"] * 3
+    assert [child.returncode for child in children] == [0] * 3
+    late = start("member", address, "actor/3", 1)
+    assert late.communicate()[0] == "the run is over\n"
+
+
+def test_a_process_that_is_stopped_counts_as_dead_until_it_goes_on(
+    start: Start, make_node: MakeNode, address: str, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "DEAD_AFTER", 2.5)
+    server = Server(make_node("learner/0"), address)
+    child = start("member", address, "actor/0", 1)
+    until(lambda: server.alive("actor") == {0}, "it to join")
+    os.kill(child.pid, signal.SIGSTOP)
+    until(lambda: server.alive("actor") == set(), "its silence to be noticed")
+    os.kill(child.pid, signal.SIGCONT)
+    until(lambda: server.alive("actor") == {0}, "it to be heard again")
+
+
+def test_a_server_whose_io_thread_hung_takes_nobody_for_dead(
+    make_node: MakeNode, address: str, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "BEAT_EVERY", 0.05)
+    monkeypatch.setattr(control, "DEAD_AFTER", 0.4)
+    node = make_node("learner/0")
+    server = Server(node, address)
+    Member(make_node("actor/0"), address)
+    until(lambda: server.alive("actor") == {0}, "it to join")
+    never, hung = threading.Event(), threading.Event()
+    node.loop.call(lambda: hung.set() if not never.wait(1.0) else None)
+    while not hung.is_set():
+        assert server.alive("actor") == {0}
+    node.loop.run(lambda: None)
+    assert server.alive("actor") == {0}
+
+
+def test_a_computing_server_hears_and_answers(start: Start, make_node: MakeNode, folder: Path, until: Until) -> None:
+    address = f"ipc://{folder}/control"
+    learner = start("busy_learner", f"ipc://{folder}/weights", address, 1, folder / "end")
+    node = make_node("actor/0")
+    member = Member(node, address)
+    until(lambda: member._server == "learner/0", "an answer")
+    assert learner.poll() is None
+    (folder / "end").touch()
+    assert node.stopping.wait(20)
+    assert node.stop_reason == "the run is over"
+    assert learner.wait(20) == 0
+
+
+def test_contact_that_is_lost_and_restored_is_said_once(
+    make_node: MakeNode,
+    address: str,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(control, "BEAT_EVERY", 0.05)
+    monkeypatch.setattr(control, "DEAD_AFTER", 0.5)
+    caplog.set_level("INFO", "surreal")
+    server = Server(make_node("learner/0", 1), address)
+    Member(make_node("actor/0"), address)
+    until(lambda: server.alive("actor") == {0}, "it to join")
+    server.close()
+    until(lambda: "no contact with learner/0" in caplog.text, "the loss to be noticed")
+    Server(make_node("learner/0", 2), address)
+    until(lambda: "contact with learner/0 restored after" in caplog.text, "the contact")
+    assert caplog.text.count("no contact with learner/0") == 1
+
+
+@pytest.mark.parametrize(
+    ("incarnations", "reason"), [((2, 1), "was replaced by incarnation 2"), ((1, 1), "is held by incarnation 1")]
+)
+def test_of_two_members_with_one_name_one_is_turned_away(
+    make_node: MakeNode, address: str, until: Until, incarnations: tuple[int, int], reason: str
+) -> None:
+    server = Server(make_node("learner/0"), address)
+    first = Member(make_node("actor/0", incarnations[0]), address)
+    until(lambda: server.alive("actor") == {0}, "the first to join")
+    node = make_node("actor/0", incarnations[1])
+    second = Member(node, address)
+    assert node.stopping.wait(20)
+    assert reason in second.refused and "pid" in second.refused
+    assert first.refused == ""
