@@ -1,0 +1,79 @@
+"""A run of real worker processes without a supervisor, for tests of the roles themselves."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from surreal.algorithms.catalog import PPO
+from surreal.protocol.wiring import ChannelWiring, Wiring
+
+
+class Run:
+    """Writes wirings into `folder` and starts workers; use as a context manager, which kills what is left."""
+
+    def __init__(self, folder: Path, config: dict[str, Any], actors: int = 1, env: str = "CartPole-v1") -> None:
+        self.folder, self.config, self.env = folder, PPO.config(**config).model_dump(), env
+        self.replicas = {"learner": 1, "actor": actors, "evaluator": 1}
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._incarnations: dict[str, int] = {}
+
+    def start(self, role: str, index: int = 0) -> subprocess.Popen[bytes]:
+        """Start one worker, the next incarnation of its name."""
+        name = f"{role}-{index}"
+        self._incarnations[name] = self._incarnations.get(name, 0) + 1
+        path = self.folder / f"{name}.json"
+        self._wiring(role, index, self._incarnations[name]).write(path)
+        command = [sys.executable, "-P", "-m", "surreal.protocol.worker", str(path)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.workers[name] = subprocess.Popen(command, stderr=log, env=environment)
+        return self.workers[name]
+
+    def start_all(self) -> None:
+        """Every role of the run."""
+        for role, replicas in self.replicas.items():
+            for index in range(replicas):
+                self.start(role, index)
+
+    def _wiring(self, role: str, index: int, incarnation: int) -> Wiring:
+        channels = {
+            c.name: ChannelWiring(c.name, c.kind, c.frm, c.to, f"ipc://{self.folder}/{c.name}.ipc", c.window, c.lossy)
+            for c in PPO.channels
+        }
+        return Wiring(
+            experiment="test",
+            role=role,
+            index=index,
+            incarnation=incarnation,
+            run=PPO.role(role).run,
+            replicas=self.replicas,
+            channels=channels,
+            control=f"ipc://{self.folder}/control.ipc",
+            serves_control=role == "learner",
+            run_folder=str(self.folder),
+            seed=1,
+            env={"id": self.env, "copies": 4, "options": {}},
+            config=self.config,
+            checkpoints={"everySeconds": 0.2, "keep": 2},
+        )
+
+    def rows(self, role: str = "learner/0") -> list[dict[str, Any]]:
+        """The metrics rows of `role` so far."""
+        path = self.folder / "metrics" / "metrics.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [row for row in map(json.loads, lines) if row["role"] == role]
+
+    def log(self, name: str) -> str:
+        """What the worker `name` (learner-0) wrote."""
+        return (self.folder / f"{name}.log").read_text()
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        for worker in self.workers.values():
+            worker.kill()
+            worker.wait()
