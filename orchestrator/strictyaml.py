@@ -76,6 +76,12 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # PyYAML loses U+0085 and its kin in every other style
+    return dumper.represent_scalar(_STR, text, style=None if text.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _text)
 for _tag, (_pattern, _first) in _SCALARS.items():
     for _class in (_Loader, _Dumper):
         _class.add_implicit_resolver(_tag, _pattern, [c if c != "\0" else "" for c in _first])
