@@ -141,7 +141,7 @@ class Member:
         self._node.loop.cancel(self._timer)
         self._node.loop.forget(self._port.socket)
         self._send(Kind.LEAVE)
-        self._port.close(LINGER)
+        self._port.close(LINGER if self._incarnation else 0)
 
     def _beat(self) -> None:
         """Silence is counted in beats, not in time: a process that slept has not listened either."""

@@ -106,7 +106,8 @@ class StreamSender:
         self._node.loop.cancel(self._timer)
         try:
             if not self.flush(timeout):
-                log.warning("%d messages to %s stay unacknowledged", self._window.unacked, self._port.address)
+                level = logging.INFO if self._node.stopping.is_set() else logging.WARNING
+                log.log(level, "%d messages to %s stay unacknowledged", self._window.unacked, self._port.address)
         except Refused as error:
             log.warning("%d messages were not accepted: %s", self._window.unacked, error)
         self._port.close()

@@ -206,6 +206,7 @@ def test_a_killed_receiver_is_replaced_and_misses_nothing(
     address: str,
     folder: Path,
     until: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(stream, "PROBE_AFTER", 0.3)
     sender = StreamSender(make_node("actor/0"), address, window=8)
