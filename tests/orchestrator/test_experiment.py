@@ -1,6 +1,7 @@
 """Experiment files: what is filled in, and how every mistake is said."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.orchestrator.documents import VALID, load_text, minimal, spoiled
@@ -14,13 +15,13 @@ def refusal(folder: Path, text: str | bytes, *overrides: str) -> list[str]:
     """The lines of the error that loading `text` ends with, without the folder's name."""
     with pytest.raises(InvalidInput) as caught:
         load_text(folder, text, *overrides)
-    assert caught.value.exit_code == ExitCode.INVALID == 2
+    assert caught.value.exit_code == ExitCode.INVALID
     return str(caught.value).replace(f"{folder}/", "").splitlines()
 
 
 def test_what_the_file_leaves_out_has_these_defaults() -> None:
     experiment = Experiment.from_data(minimal())
-    role = {"pool": None, "spot": False, "env": {}}
+    role: dict[str, Any] = {"pool": None, "spot": False, "env": {}}
     assert experiment.to_data() == {
         "apiVersion": "surreal.dev/v1alpha1",
         "kind": "Experiment",

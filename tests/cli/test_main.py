@@ -1,0 +1,135 @@
+"""The frame of the command line: light, forgiving of misspelling, exact in its exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from surreal.cli.main import COMMANDS
+
+SURREAL = [sys.executable, "-P", str(Path(sys.executable).with_name("surreal"))]
+HEAVY = {"torch", "ray", "kubernetes", "zmq", "pydantic", "numpy", "rich", "yaml", "gymnasium", "mujoco"}
+
+
+def surreal(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command line with nothing to read and no terminal."""
+    command = [*SURREAL, *map(str, arguments)]
+    env = {**os.environ, **variables}
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=env)
+
+
+def test_help_lists_every_command_with_its_line() -> None:
+    done = surreal("--help")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    for name, text in COMMANDS.items():
+        assert f"{name} " in done.stdout
+        assert text in done.stdout
+
+
+def test_help_imports_nothing_heavy_and_no_command() -> None:
+    command = [sys.executable, "-P", "-X", "importtime", SURREAL[-1], "--help"]
+    log = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stderr
+    imported = {line.rsplit("|", 1)[-1].strip() for line in log.splitlines()}
+    assert "click" in imported, "the import log was read wrongly"
+    assert {name for name in imported if name.split(".")[0] in HEAVY} == set()
+    assert {name for name in imported if name.startswith("surreal.")} <= {
+        "surreal.cli",
+        "surreal.cli.main",
+        "surreal.protocol",
+        "surreal.protocol.errors",
+        "surreal.protocol.nearest",
+    }
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_helps(name: str) -> None:
+    done = surreal(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Usage: surreal {name}")
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    from importlib.metadata import version
+
+    assert surreal("--version").stdout == f"surreal {version('surreal')}\n"
+
+
+def test_an_unknown_command_is_refused_with_the_nearest_spelling() -> None:
+    done = surreal("crate")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "unknown command 'crate' (did you mean 'create'?)" in done.stderr
+
+
+def test_a_users_error_is_words_and_a_code_but_no_traceback(tmp_path: Path) -> None:
+    done = surreal("plan", tmp_path / "none.yaml")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == f"{tmp_path}/none.yaml: no such file; start from one of those in examples/\n"
+
+
+def test_no_file_and_two_files_are_errors_of_usage() -> None:
+    assert "no experiment file; name one" in surreal("plan").stderr
+    twice = surreal("plan", "a.yaml", "-f", "b.yaml")
+    assert twice.returncode == 2
+    assert "given twice" in twice.stderr
+
+
+def test_ctrl_c_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
+    fifo = tmp_path / "slow.yaml"
+    os.mkfifo(fifo)
+    with subprocess.Popen(
+        [*SURREAL, "plan", fifo], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        writer = opened_by_a_reader(fifo, process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        os.close(writer)
+    assert process.returncode == 130
+    assert (out, err.strip()) == ("", "")
+
+
+def opened_by_a_reader(fifo: Path, process: "subprocess.Popen[str]") -> int:
+    """The writing end of `fifo`, once `process` has opened the other one."""
+    while process.poll() is None:
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            time.sleep(0.01)
+    raise AssertionError(f"ended with {process.returncode} before it read")
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = [*SURREAL, "schema"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.wait(timeout=60)
+    process.stderr.close()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_for_the_shell(shell: str) -> None:
+    done = surreal("completion", shell)
+    assert done.returncode == 0
+    assert "_SURREAL_COMPLETE" in done.stdout
+
+
+def test_completion_knows_the_commands() -> None:
+    done = surreal(_SURREAL_COMPLETE="bash_complete", COMP_WORDS="surreal st", COMP_CWORD="1")
+    assert done.stdout.split() == ["plain,status", "plain,stop"]
+
+
+def test_completion_of_an_unknown_shell_is_refused() -> None:
+    assert surreal("completion", "tcsh").returncode == 2
+
+
+def test_schema_is_json() -> None:
+    assert json.loads(surreal("schema").stdout)["title"] == "Experiment"

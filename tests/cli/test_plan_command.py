@@ -1,0 +1,62 @@
+"""`surreal plan`: a table for people, JSON and YAML for programs."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.cli.test_main import surreal
+
+from surreal.orchestrator.experiment import load_experiment
+from surreal.orchestrator.placement import make_plan
+from surreal.orchestrator.plan import Plan
+from surreal.provisioner.machine import local_pool
+
+EXPERIMENT = """\
+metadata: {name: cart}
+spec:
+  env: {id: CartPole-v1}
+  algorithm: {name: ppo}
+  roles:
+    actor: {replicas: 500, resources: {cpu: 0.5}}
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    path = tmp_path / "experiment.yaml"
+    path.write_text(EXPERIMENT)
+    return path
+
+
+def test_json_and_yaml_are_the_plan(experiment: Path) -> None:
+    plan = make_plan(load_experiment(experiment), [local_pool()])
+    as_json = surreal("plan", experiment, "-o", "json")
+    as_yaml = surreal("plan", "-f", experiment, "--output", "yaml")
+    assert Plan.from_json(as_json.stdout) == plan
+    assert yaml.safe_load(as_yaml.stdout) == json.loads(as_json.stdout) == plan.to_data()
+    assert as_json.stderr == as_yaml.stderr == ""
+
+
+def test_the_table_shows_roles_and_channels_and_the_warnings_go_to_stderr(experiment: Path) -> None:
+    done = surreal("plan", experiment)
+    assert done.returncode == 0
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert rows[0] == ["cart:", "ppo", "learns", "CartPole-v1,", "seed", "1"]
+    assert ["actor", "500", "0.5", "1Gi", "0", "local", "is", "restarted,", "the", "run", "goes", "on"] in rows
+    assert ["weights", "broadcast", "learner", "actor,", "evaluator", "learner", "newest", "wins"] in rows
+    assert "warning: together the processes on pool 'local' ask for 251.5 CPUs" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_overrides_reach_the_plan(experiment: Path) -> None:
+    done = surreal("plan", experiment, "--set", "spec.seed=7", "--set", "metadata.name=other", "-o", "json")
+    assert (json.loads(done.stdout)["seed"], json.loads(done.stdout)["name"]) == (7, "other")
+
+
+def test_a_process_larger_than_this_machine_is_refused_with_its_line(experiment: Path) -> None:
+    experiment.write_text(EXPERIMENT.replace("cpu: 0.5", "cpu: 100000"))
+    done = surreal("plan", experiment)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"{experiment}:6: spec.roles.actor.resources.cpu: must be ")

@@ -1,0 +1,77 @@
+"""The habits of the house, held by tests: who imports whom, and how long a module or function may be."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAYERS = ["algorithms", "charts", "cli", "orchestrator", "protocol", "provisioner"]
+MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
+MAX_MODULE_LINES = 300
+MAX_FUNCTION_LINES = 45
+
+HOMES = {
+    "torch": {"algorithms"},
+    "gymnasium": {"algorithms"},
+    "mujoco": {"algorithms"},
+    "safetensors": {"algorithms"},
+    "tensorboard": {"algorithms"},
+    "zmq": {"protocol"},
+    "msgpack": {"protocol"},
+    "yaml": {"orchestrator"},
+    "click": {"cli"},
+    "rich": {"cli"},
+}
+"""A dependency -> the layers that may import it."""
+
+FORBIDDEN = {"pickle", "marshal", "shelve", "dill", "cloudpickle"}
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The first name of every module that `path` imports, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").split(".")[0]
+
+
+def test_layers_point_down() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_dependency_is_imported_in_its_home_only(path: Path) -> None:
+    layer = path.relative_to(ROOT).parts[0]
+    assert {module for module in imports(path) if layer not in HOMES.get(module, {layer})} == set()
+    assert FORBIDDEN & set(imports(path)) == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_modules_and_functions_stay_short(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= MAX_MODULE_LINES
+    functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    lengths = {f.name: (f.end_lineno or f.lineno) - f.lineno + 1 for f in functions}
+    assert {f: length for f, length in lengths.items() if length > MAX_FUNCTION_LINES} == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_layer_is_a_typed_package(layer: str) -> None:
+    assert (ROOT / layer / "__init__.py").is_file()
+    assert (ROOT / layer / "py.typed").is_file()

@@ -1,0 +1,42 @@
+"""The wheel holds exactly the tracked files of the layers, under the one namespace."""
+
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LAYERS = PROJECT["tool"]["hatch"]["build"]["only-include"]
+
+
+def layer_files() -> set[str]:
+    """The layers' files that are there and that git knows, or would with the next `git add`."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *LAYERS]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    return {name for name in names if name and (ROOT / name).is_file()}
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a source archive has no list of tracked files")
+def test_the_wheel_holds_what_is_tracked(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=100)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert names == {f"surreal/{name}" for name in layer_files()}
+
+
+def test_the_links_of_the_namespace_are_the_layers() -> None:
+    links = {path.name: os.readlink(path) for path in (ROOT / "src/surreal").iterdir() if path.name != "__pycache__"}
+    assert links == {layer: f"../../{layer}" for layer in LAYERS}
+
+
+def test_the_namespace_itself_holds_no_code() -> None:
+    import surreal
+
+    assert getattr(surreal, "__file__", None) is None
