@@ -72,7 +72,7 @@ def contestants(peers: Path, steps: int) -> dict[str, Callable[[int], Result]]:
     runs: dict[str, Callable[[int], Result]] = {}
     for name, folder, script in (
         ("stable-baselines3 PPO", "sb3", "sb3.py"),
-        ("Sample Factory APPO, own settings", "sf", "sample_factory.py"),
+        ("Sample Factory APPO, own settings", "sf", "sf.py"),
         ("RLlib PPO", "rllib", "rllib.py"),
     ):
         python = peers / folder / "bin" / "python"
