@@ -19,7 +19,7 @@ from surreal.orchestrator.backends.record import ProcessRecord, RunRecord
 from surreal.orchestrator.home import Folder
 from surreal.orchestrator.provenance import provenance
 from surreal.orchestrator.status import OUTCOMES, ProcessStatus, Status, read_progress
-from surreal.protocol.errors import Fatal, InvalidInput
+from surreal.protocol.errors import InvalidInput, SurrealError
 
 if TYPE_CHECKING:
     from surreal.orchestrator.experiment import Experiment
@@ -129,7 +129,7 @@ class LocalBackend:
             os.close(held)
 
     def _start_supervisor(self, folder: Folder, held: int) -> None:
-        """Hand the lock over to a new supervisor in a session of its own. Raises Fatal with its words if it cannot."""
+        """Hand the lock over to a new supervisor. Raises SurrealError with its words if it does not start."""
         command = [sys.executable, "-P", "-m", "surreal.orchestrator.backends.supervisor", str(folder.path), str(held)]
         try:
             with folder.supervisor_log.open("ab") as log:
@@ -147,7 +147,7 @@ class LocalBackend:
             os.close(held)
         if code:
             words = b"\n".join(home.tail_lines(folder.supervisor_log, 2048)).decode(errors="replace")
-            raise Fatal(f"the supervisor of {folder.name} did not start (exit {code}):\n{words}")
+            raise SurrealError(f"the supervisor of {folder.name} did not start (exit {code}):\n{words}")
 
     def _taken(self, name: str) -> str:
         """Two of one name: what the other is, and the ways out."""

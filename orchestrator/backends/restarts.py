@@ -9,7 +9,6 @@ anything else, signal   again, at most 10 times without progress             aga
 A retired process is not started again, unless the role that ends the run is.
 """
 
-import signal
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -70,7 +69,7 @@ def feeds_the_run(plan: Plan, role: str) -> bool:
 def describe(code: int) -> str:
     """How a process ended, in words: `killed (signal 9)`, `failed (exit 1)`."""
     if code < 0:
-        return f"killed (signal {-code}, {signal.strsignal(-code)})"
+        return f"killed (signal {-code})"
     words = {
         ExitCode.DONE: "done",
         ExitCode.PREEMPTED: "preempted after its checkpoint",

@@ -1,0 +1,64 @@
+"""Role functions of a toy algorithm, run by the real worker: `run` of the plans in `runs.py` points here.
+
+The learner counts steps and ends when the test says so, by a file in the run folder; nothing depends on time.
+"""
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from surreal.protocol.errors import ExitCode, Fatal
+from surreal.protocol.process import Process
+
+TICK = 0.01
+
+
+def learner(process: Process) -> ExitCode:
+    """Count a step a tick, from the checkpoint on, until the file `finish` appears."""
+    folder = Path(process.wiring.run_folder)
+    checkpoint = folder / "checkpoints" / "steps.json"
+    steps = json.loads(checkpoint.read_text()) if checkpoint.exists() else 0
+    print(f"{process.wiring.name} begins at {steps}")
+    while not (folder / "finish").exists():
+        if process.stopping.wait(TICK):
+            checkpoint.write_text(json.dumps(steps))
+            return ExitCode.PREEMPTED
+        steps += 1
+        row = {"time": time.time(), "elapsed": steps * TICK, "role": "learner/0", "steps": steps, "total_steps": 10**6}
+        row |= {"updates": steps, "steps_per_second": 100.0, "episode_return": None, "staleness": 0.5}
+        with (folder / "metrics" / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+    process.stop_all()
+    return ExitCode.DONE
+
+
+def actor(process: Process) -> None:
+    """Wait for the end."""
+    print(f"{process.wiring.name} begins")
+    process.stopping.wait()
+
+
+def parent(process: Process) -> None:
+    """An actor with a child of its own, whose pid it leaves in the run folder."""
+    child = subprocess.Popen(["sleep", "1000"])
+    (Path(process.wiring.run_folder) / "child").write_text(str(child.pid))
+    process.stopping.wait()
+    os._exit(0)
+
+
+def deaf(process: Process) -> None:
+    """An actor that does not hear any wish to stop."""
+    print(f"{process.wiring.name} begins")
+    while True:
+        time.sleep(60)
+
+
+def brief(process: Process) -> None:
+    """An actor that is done at once."""
+
+
+def hopeless(process: Process) -> None:
+    """A role that cannot ever work."""
+    raise Fatal("no such environment: Walker9-v5")

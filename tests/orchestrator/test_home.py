@@ -1,0 +1,53 @@
+"""The folder of all experiments."""
+
+from pathlib import Path
+
+import pytest
+
+from surreal.orchestrator import home
+from surreal.protocol.errors import InvalidInput, NotFound
+
+
+@pytest.fixture(autouse=True)
+def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "home"))
+
+
+def test_the_home_is_below_the_users_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert home.home() == tmp_path / "home"
+    monkeypatch.delenv("SURREAL_HOME")
+    assert home.home() == Path.home() / ".surreal"
+
+
+def test_an_unknown_experiment_gets_the_nearest_name() -> None:
+    home.new_folder("cheetah-ppo").make()
+    with pytest.raises(NotFound) as caught:
+        home.find("cheeta-ppo")
+    assert str(caught.value) == ("no experiment 'cheeta-ppo' (did you mean 'cheetah-ppo'?); there are: cheetah-ppo")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "../experiments", "/etc", "a\0b"])
+def test_a_name_never_leads_out_of_the_home(name: str) -> None:
+    with pytest.raises(NotFound):
+        home.find(name)
+
+
+def test_a_home_that_cannot_be_made_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "file"))
+    with pytest.raises(InvalidInput, match="set SURREAL_HOME to a folder of yours"):
+        home.names()
+
+
+def test_an_experiments_folder_that_others_could_read_is_closed() -> None:
+    home.experiments().chmod(0o755)
+    assert home.experiments().stat().st_mode & 0o777 == 0o700
+
+
+def test_json_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+    home.write_json(path, {"state": "running"})
+    with pytest.raises(TypeError):
+        home.write_json(path, {"state": object()})
+    assert home.read_json(path) == {"state": "running"}
+    assert list(tmp_path.iterdir()) == [path]
