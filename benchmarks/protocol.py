@@ -43,7 +43,7 @@ def _until(seconds: float) -> Iterator[int]:
 
 def send_raw(address: str, size: int, seconds: float) -> None:
     """Send for some seconds, then an empty message."""
-    arrays = list(_arrays(size).values())
+    arrays = [array.data for array in _arrays(size).values()]
     with zmq.Context() as context, context.socket(zmq.PUSH) as push:
         push.set_hwm(WINDOW)
         push.connect(address)
@@ -86,6 +86,7 @@ def receive_stream(address: str) -> float:
             began = began or time.monotonic()
             count += 1
         rate = (count - 1) / (time.monotonic() - began)
+        stream.recv(timeout=0.1)  # nothing: lets the last acknowledgement arrive
         stream.close()
         return rate
 

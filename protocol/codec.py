@@ -285,5 +285,6 @@ def _view(name: str, code: Any, shape: Any, data: bytes | memoryview) -> np.ndar
         array: np.ndarray = np.ndarray(shape, dtype, data)
     except ValueError as error:  # an extent of 2^62 beside one of 0
         raise Malformed(f"array {name!r}: {error}") from None
-    array.setflags(write=False)
+    if type(data) is not bytes:  # which are read-only anyway
+        array.setflags(write=False)
     return array

@@ -29,6 +29,8 @@ SLICE = 0.1
 """Seconds after which a waiting thread looks whether it shall stop."""
 PROBE_AFTER = 2.0
 """Seconds without a word from the receiver after which a sender asks what has arrived."""
+ACK_DELAY = 0.001
+"""Seconds that an idle receiver waits for another message before it acknowledges."""
 FLUSH_ON_CLOSE = 1.0
 """Seconds that closing a sender waits for acknowledgements."""
 NEVER = float("-inf")
@@ -69,7 +71,7 @@ class StreamSender:
         """
         item = encode_body(self._node.name, self._node.incarnation, version, meta, arrays)
         with self._lock:
-            if 2 * self._window.unacked >= self._window.size:
+            if self._window.full:
                 self._serve()
             self._raise_if_refused()
             if self._window.full and self._lossy:
@@ -219,13 +221,11 @@ class StreamReceiver:
                 received = self._port.receive()
                 if received and (message := self._take(*received)):
                     return message
-                if received is None:
-                    self._acknowledge()
                 left = SLICE if deadline is None else deadline - time.monotonic()
+                if received is None:
+                    self._idle(max(0.0, min(left, SLICE)))
                 if left <= 0:
                     return None
-                if received is None:
-                    self._port.wait(min(left, SLICE))
 
     @property
     def stats(self) -> Stats:
@@ -238,6 +238,12 @@ class StreamReceiver:
         with self._lock:
             self._acknowledge()
             self._port.close(linger=SLICE)
+
+    def _idle(self, seconds: float) -> None:
+        """Wait for a packet; acknowledge if none comes at once, so that a fast sender costs few acknowledgements."""
+        if not (self._late and self._port.wait(min(seconds, ACK_DELAY))):
+            self._acknowledge()
+            self._port.wait(seconds)
 
     def _tick(self) -> None:
         """The I/O thread's look; a thread in `recv` acknowledges by itself."""
