@@ -157,6 +157,7 @@ class Learner:
             self._await_last_evaluation()
         except Stopping:
             log.info("asked to stop at step %d: %s", state.steps, self._process.stop_reason)
+            self._report()
             self._save()
             return ExitCode.PREEMPTED
         self._save()

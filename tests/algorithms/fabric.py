@@ -14,8 +14,16 @@ from surreal.protocol.wiring import ChannelWiring, Wiring
 class Run:
     """Writes wirings into `folder` and starts workers; use as a context manager, which kills what is left."""
 
-    def __init__(self, folder: Path, config: dict[str, Any], actors: int = 1, env: str = "CartPole-v1") -> None:
-        self.folder, self.config, self.env = folder, PPO.config(**config).model_dump(), env
+    def __init__(
+        self,
+        folder: Path,
+        config: dict[str, Any],
+        actors: int = 1,
+        env: str = "CartPole-v1",
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self.folder, self.config = folder, PPO.config(**config).model_dump()
+        self.env = {"id": env, "copies": 4, "options": options or {}}
         self.replicas = {"learner": 1, "actor": actors, "evaluator": 1}
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self._incarnations: dict[str, int] = {}
@@ -55,7 +63,7 @@ class Run:
             serves_control=role == "learner",
             run_folder=str(self.folder),
             seed=1,
-            env={"id": self.env, "copies": 4, "options": {}},
+            env=self.env,
             config=self.config,
             checkpoints={"everySeconds": 0.2, "keep": 2},
         )

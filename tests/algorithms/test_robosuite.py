@@ -1,0 +1,32 @@
+"""robosuite's Lift through the whole acting path (needs the robosuite extra)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from surreal.algorithms.environments import make_env, spaces_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+
+
+def test_lift_runs_and_its_horizon_is_a_truncation() -> None:
+    pytest.importorskip("robosuite", reason="needs pip install 'surreal[robosuite]'")
+    env = make_env("robosuite/Lift", {"horizon": 5})
+    observation, _ = env.reset(seed=0)
+    assert observation.shape == (spaces_of(env).observation,)
+    flags = [env.step(env.action_space.sample())[2:4] for _ in range(5)]
+    assert flags == [(False, False)] * 4 + [(False, True)]
+    env.close()
+
+
+def test_lift_trains_for_a_few_fragments(tmp_path: Path) -> None:
+    pytest.importorskip("robosuite", reason="needs pip install 'surreal[robosuite]'")
+    from tests.algorithms.fabric import Run
+
+    config = {"fragment_steps": 16, "minibatch": 32, "epochs": 2, "total_steps": 192, "evaluate_episodes": 1}
+    with Run(tmp_path, config, env="robosuite/Lift", options={"horizon": 20}) as run:
+        run.start_all()
+        assert run.workers["learner-0"].wait(600) == 0, run.log("learner-0") + run.log("actor-0")
+        assert run.rows()[-1]["steps"] >= 192
+        assert np.isfinite(run.rows()[-1]["policy_loss"])

@@ -1,0 +1,91 @@
+"""The whole of it, as a person uses it: `surreal create` trains PPO through all four layers, whatever is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SURREAL = str(Path(sys.executable).with_name("surreal"))
+EXAMPLE = str(Path(__file__).parents[2] / "examples" / "cheetah-ppo.yaml")
+SMALL = {
+    "metadata.name": "small",
+    "spec.env.copies": "2",
+    "spec.algorithm.config.fragment_steps": "64",
+    "spec.algorithm.config.evaluate_episodes": "1",
+    "spec.checkpoints.everySeconds": "0.5",
+}
+
+
+class Home:
+    """A SURREAL_HOME of one's own, and the command line in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.environment = {**os.environ, "SURREAL_HOME": str(path)}
+        self.path = path
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([SURREAL, *words], env=self.environment, capture_output=True, text=True, timeout=100)
+
+    def create(self, steps: int, *words: str) -> subprocess.CompletedProcess[str]:
+        settings = {**SMALL, "spec.algorithm.config.total_steps": str(steps)}
+        sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+        return self("create", EXAMPLE, *sets, *words)
+
+    def status(self) -> Any:
+        return json.loads(self("status", "small", "-o", "json").stdout)
+
+    def until(self, condition: Callable[[Any], bool], seconds: float = 60) -> Any:
+        deadline = time.monotonic() + seconds
+        while not condition(status := self.status()):
+            assert time.monotonic() < deadline, status
+            time.sleep(0.1)
+        return status
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    with tempfile.TemporaryDirectory(prefix="s") as path:
+        surreal = Home(Path(path))
+        yield surreal
+        surreal("delete", "small", "-y")
+
+
+def test_an_experiment_trains_to_its_end(home: Home) -> None:
+    done = home.create(2048)
+    assert done.returncode == 0, done.stderr
+    status = home.status()
+    assert status["state"] == "succeeded"
+    assert status["steps"] >= 2048
+    assert [worker["restarts"] for role in status["roles"].values() for worker in role] == [0, 0, 0, 0]
+
+
+def test_a_run_goes_on_when_an_actor_and_the_learner_are_killed(home: Home) -> None:
+    home.create(10**9, "-d")
+    running = home.until(lambda status: status["steps"] >= 512)
+    os.kill(running["roles"]["actor"][1]["pid"], signal.SIGKILL)
+    restarted = home.until(lambda status: status["roles"]["actor"][1]["restarts"] == 1)
+    home.until(lambda status: status["steps"] > restarted["steps"] + 256)
+    running = home.status()
+    os.kill(running["roles"]["learner"][0]["pid"], signal.SIGKILL)
+    status = home.until(lambda now: now["roles"]["learner"][0]["restarts"] == 1 and now["steps"] > running["steps"])
+    assert status["state"] == "running"
+
+
+def test_a_stopped_run_resumes_where_it_was(home: Home) -> None:
+    home.create(10**9, "-d")
+    home.until(lambda status: status["steps"] >= 512)
+    assert home("stop", "small").returncode == 0
+    stopped = home.status()
+    assert stopped["state"] == "stopped"
+    assert home("resume", "small", "-d").returncode == 0
+    home.until(lambda status: status["state"] == "running" and status["steps"] > stopped["steps"])
+    log = (home.path / "experiments" / "small" / "logs" / "learner-0.2.log").read_text()
+    assert f"resumed from step {stopped['steps']}" in log
