@@ -7,25 +7,27 @@ import click
 from surreal.cli.names import names_argument
 from surreal.cli.output import talk
 from surreal.orchestrator.backend import backend
-from surreal.protocol.errors import InvalidInput
+from surreal.protocol.errors import ExitCode, InvalidInput
 
 
 @click.command(name="delete")
 @names_argument
 @click.option("-y", "--yes", is_flag=True, help="Do not ask, even when it runs.")
-def command(names: tuple[str, ...], yes: bool) -> None:
+def command(names: tuple[str, ...], yes: bool) -> ExitCode:
     """End the experiments NAME... at once and remove their logs, metrics and checkpoints."""
     place = backend()
     running = [name for name in dict.fromkeys(names) if not place.status(name).over]
-    if running and not yes:
-        _ask(running)
+    if running and not yes and not _agreed(running):
+        talk("nothing was deleted")
+        return ExitCode.FAILED
     for name in dict.fromkeys(names):
         place.delete(name)
         talk(f"deleted {name}")
+    return ExitCode.DONE
 
 
-def _ask(running: list[str]) -> None:
-    """Go on only if the person says so. Raises InvalidInput where there is nobody to ask, click.Abort on a no."""
+def _agreed(running: list[str]) -> bool:
+    """Does the person want it all the same? Raises InvalidInput where there is nobody to ask."""
     if not sys.stdin.isatty():
         raise InvalidInput(f"{', '.join(running)} still runs: give --yes to delete it all the same")
-    click.confirm(f"{', '.join(running)} still runs. End it and remove all it has learned?", abort=True, err=True)
+    return click.confirm(f"{', '.join(running)} still runs. End it and remove all it has learned?", err=True)

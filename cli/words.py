@@ -43,8 +43,10 @@ def steps(progress: Progress) -> str:
 
 
 def role(name: str, processes: tuple[ProcessStatus, ...]) -> str:
-    """`actor 2/2 (1 restart)`: how many run, of how many."""
+    """`actor 2/2 (1 restart)`: how many run, of how many; `learner done` when none will run any more."""
     running = sum(process.state == "running" for process in processes)
+    if {process.state for process in processes} == {"done"}:
+        return f"{name} done"
     restarts = sum(process.restarts for process in processes)
     again = f" ({restarts} restart{'s' if restarts > 1 else ''})" if restarts else ""
     return f"{name} {running}/{len(processes)}{again}"

@@ -1,0 +1,50 @@
+"""`surreal status` and `surreal list`."""
+
+import json
+
+import yaml
+from tests.cli.terminal import surreal, terminal
+from tests.orchestrator.runs import begun, create, finish, pid
+
+from surreal.orchestrator.backends.local import LocalBackend
+from surreal.protocol.errors import ExitCode
+
+
+def test_status_prints_the_stable_document_or_a_table(place: LocalBackend) -> None:
+    name = create(place)
+    pid(place, name, "learner")
+    begun(place, name, "actor")
+    document = json.loads(surreal("status", name, "-o", "json").stdout)
+    assert (document["name"], document["state"], document["total_steps"]) == ("toy", "running", 10**6)
+    assert [each["index"] for each in document["roles"]["actor"]] == [0, 1]
+    assert yaml.safe_load(surreal("status", name, "-o", "yaml").stdout).keys() == document.keys()
+    table = surreal("status", name).stdout
+    assert "running" in table and "ROLE" in table and str(document["roles"]["learner"][0]["pid"]) in table
+    listed = json.loads(surreal("list", "-o", "json").stdout)
+    assert [each["name"] for each in listed] == ["toy"] and listed[0].keys() == document.keys()
+    assert "toy" in surreal("list").stdout
+
+
+def test_watching_shows_the_run_live_until_it_is_over(place: LocalBackend) -> None:
+    name = create(place)
+    pid(place, name, "learner")
+    begun(place, name, "actor")
+    with terminal("status", "-w", name) as screen:
+        screen.wait_for("actor 2/2")
+        finish(place, name)
+        screen.wait_for("toy succeeded")
+        assert screen.end() == ExitCode.DONE
+
+
+def test_an_unknown_experiment_is_not_found_with_the_nearest_name(place: LocalBackend) -> None:
+    create(place)
+    for command in (["status"], ["logs"], ["wait"], ["stop"], ["resume"], ["delete", "-y"], ["tensorboard"]):
+        done = surreal(*command, "tony")
+        assert done.returncode == ExitCode.NOT_FOUND, command
+        assert done.stderr == "no experiment 'tony' (did you mean 'toy'?); there are: toy\n"
+
+
+def test_an_empty_list_says_how_to_begin(place: LocalBackend) -> None:
+    done = surreal("list")
+    assert done.returncode == ExitCode.DONE and done.stdout == "" and "surreal create" in done.stderr
+    assert surreal("list", "-o", "json").stdout == "[]\n"
