@@ -105,6 +105,8 @@ class StreamSender:
 
     def close(self, timeout: float = FLUSH_ON_CLOSE) -> None:
         """Flush for up to `timeout` seconds, say what stays unacknowledged, and disconnect."""
+        if self._port.socket.closed:
+            return
         self._node.loop.cancel(self._timer)
         try:
             if not self.flush(timeout):
@@ -234,6 +236,8 @@ class StreamReceiver:
 
     def close(self) -> None:
         """Send the acknowledgements that are due and stop listening."""
+        if self._port.socket.closed:
+            return
         self._node.loop.cancel(self._timer)
         with self._lock:
             self._acknowledge()

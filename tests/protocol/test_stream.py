@@ -112,6 +112,19 @@ def test_a_busy_receiver_is_asked_but_nothing_is_sent_again(
     assert (sender.stats.resent, receiver.stats.duplicates) == (0, 0)
 
 
+def test_closing_flushes_and_may_be_done_twice(receiver: StreamReceiver, make_node: MakeNode, address: str) -> None:
+    sender = StreamSender(make_node("actor/0"), address, window=4)
+    for _ in range(3):
+        sender.send({"a": np.zeros(20_000)})
+    closing = threading.Thread(target=sender.close, args=(20,))
+    closing.start()
+    assert [receive(receiver).seq for _ in range(3)] == [0, 1, 2]
+    assert receiver.recv(timeout=0.1) is None
+    closing.join()
+    for end in (sender, sender, receiver, receiver):
+        end.close()
+
+
 def test_a_second_process_of_one_name_is_refused_and_told_who_holds_it(
     receiver: StreamReceiver, make_node: MakeNode, address: str
 ) -> None:
