@@ -4,6 +4,7 @@ Fields are only ever added. A number that is not known yet is null.
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -98,10 +99,8 @@ class Status:
 def read_progress(metrics: Path) -> Progress:
     """The progress said by the newest rows of a metrics.jsonl, of which only the end is read."""
     learner, evaluator = _newest_rows(metrics)
-    known = {key: learner[key] for key in Progress.__dataclass_fields__ if learner.get(key) is not None}
-    if evaluator.get("eval_return") is not None:
-        known["eval_return"] = evaluator["eval_return"]
-    return Progress(**known)
+    row = {**learner, "eval_return": evaluator.get("eval_return")}
+    return Progress(**{key: row[key] for key in Progress.__dataclass_fields__ if _is_number(row.get(key))})
 
 
 def _newest_rows(metrics: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -117,6 +116,11 @@ def _newest_rows(metrics: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         if learner and evaluator:
             break
     return learner, evaluator
+
+
+def _is_number(value: Any) -> bool:
+    """NaN and infinity are none: JSON has no word for them."""
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _row(line: bytes) -> dict[str, Any]:

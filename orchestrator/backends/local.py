@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from surreal.orchestrator import home
 from surreal.orchestrator.backend import LogLine
 from surreal.orchestrator.backends import lock, logs, pids
-from surreal.orchestrator.backends.record import ProcessRecord, RunRecord
+from surreal.orchestrator.backends.record import ProcessRecord, RunRecord, processes_of
 from surreal.orchestrator.home import Folder
 from surreal.orchestrator.provenance import provenance
 from surreal.orchestrator.status import OUTCOMES, ProcessStatus, Status, read_progress
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 20.0
 """The supervisor kills what has not ended after 10 s; beyond this it hangs itself."""
-ABORT_SECONDS = 3.0
+ABORT_SECONDS = 5.0
 """Killing takes no time; beyond this the supervisor hangs."""
 
 
@@ -48,16 +49,21 @@ class LocalBackend:
             folder.make()
         except FileExistsError:
             raise InvalidInput(self._taken(plan.name)) from None
+        held = lock.acquire(folder)
+        assert held is not None, "a folder that is new has no supervisor"
         try:
-            held = lock.acquire(folder)
-            assert held is not None, "a folder that is new has no supervisor"
             folder.experiment.write_text(experiment.to_yaml())
             folder.plan.write_text(plan.to_json())
             home.write_json(folder.provenance, provenance(code))
+            RunRecord(processes=processes_of(plan)).write(folder)
             self._start_supervisor(folder, held)
         except BaseException:
-            shutil.rmtree(folder.path, ignore_errors=True)
+            os.close(held)
+            # a Ctrl-C may come when the supervisor has already taken over: then it runs on
+            if not lock.is_held(folder):
+                shutil.rmtree(folder.path, ignore_errors=True)
             raise
+        os.close(held)
 
     def names(self) -> list[str]:
         """The experiments there are, in order of name."""
@@ -103,14 +109,14 @@ class LocalBackend:
         try:
             if record.state == "succeeded":
                 raise InvalidInput(f"{name} has succeeded: nothing to resume; train on with another name and file")
-            if not folder.plan.exists() or not folder.provenance.exists():
-                raise InvalidInput(f"{name} was never started: surreal delete {name}, then create it again")
+            if not record.processes:
+                raise InvalidInput(f"{name} cannot be resumed: surreal delete {name}, then create it again")
             _kill_leftovers(record)
-            replace(record, state="pending", reason="", supervisor=None, born=None, sockets="").write(folder)
-        except BaseException:
+            waiting = [ProcessRecord(each.role, each.index, incarnation=each.incarnation) for each in record.processes]
+            RunRecord(node=record.node, processes=waiting).write(folder)
+            self._start_supervisor(folder, held)
+        finally:
             os.close(held)
-            raise
-        self._start_supervisor(folder, held)
 
     def delete(self, name: str) -> None:
         """End every process at once and remove the folder."""
@@ -131,20 +137,17 @@ class LocalBackend:
     def _start_supervisor(self, folder: Folder, held: int) -> None:
         """Hand the lock over to a new supervisor. Raises SurrealError with its words if it does not start."""
         command = [sys.executable, "-P", "-m", "surreal.orchestrator.backends.supervisor", str(folder.path), str(held)]
-        try:
-            with folder.supervisor_log.open("ab") as log:
-                code = subprocess.run(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=folder.path,
-                    pass_fds=[held],
-                    start_new_session=True,
-                    check=False,
-                ).returncode
-        finally:
-            os.close(held)
+        with folder.supervisor_log.open("ab") as log:
+            code = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder.path,
+                pass_fds=[held],
+                start_new_session=True,
+                check=False,
+            ).returncode
         if code:
             words = b"\n".join(home.tail_lines(folder.supervisor_log, 2048)).decode(errors="replace")
             raise SurrealError(f"the supervisor of {folder.name} did not start (exit {code}):\n{words}")
@@ -161,7 +164,7 @@ class LocalBackend:
 def _died(name: str, record: RunRecord) -> RunRecord:
     """What to say of a run whose supervisor is gone without a word."""
     if not record.processes:
-        return replace(record, state="failed", reason=f"it was never started; surreal delete {name}")
+        return replace(record, state="failed", reason=f"its creation was interrupted; surreal delete {name}")
     reason = f"supervisor died; surreal resume {name} continues from the last checkpoint"
     processes = [
         process if pids.is_alive(process.pid, process.born) else replace(process, state="failed", pid=None)
@@ -190,8 +193,9 @@ def _end_supervisor(folder: Folder, number: signal.Signals, seconds: float) -> b
 
 def _introduced(folder: Folder) -> RunRecord:
     """The record with the supervisor's pid, which a new one writes within its first half second."""
+    deadline = time.monotonic() + ABORT_SECONDS
     record = RunRecord.read(folder)
-    while record.supervisor is None and not lock.wait_until_free(folder, 0.05):
+    while record.supervisor is None and time.monotonic() < deadline and not lock.wait_until_free(folder, 0.05):
         record = RunRecord.read(folder)
     return record
 

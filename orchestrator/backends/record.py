@@ -4,9 +4,13 @@ It holds what must outlive the supervisor: each process's incarnation, and who t
 """
 
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 from surreal.orchestrator.home import Folder, read_json, write_json
 from surreal.orchestrator.status import ProcessState, State
+
+if TYPE_CHECKING:
+    from surreal.orchestrator.plan import Plan
 
 
 @dataclass
@@ -51,10 +55,17 @@ class RunRecord:
 
     @classmethod
     def read(cls, folder: Folder) -> "RunRecord":
-        """The newest record; an empty one before the first was written."""
+        """The newest record; an empty one before the first was written; a failed one when it makes no sense."""
         try:
             data = read_json(folder.status)
+            processes = [ProcessRecord(**process) for process in data.pop("processes")]
+            return cls(**data, processes=processes)
         except FileNotFoundError:
             return cls()
-        processes = [ProcessRecord(**process) for process in data.pop("processes")]
-        return cls(**data, processes=processes)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            return cls("failed", f"{folder.status} was written by another version of surreal, or damaged: {error!r}")
+
+
+def processes_of(plan: "Plan") -> list[ProcessRecord]:
+    """Every process of a plan, not yet started, in the plan's order."""
+    return [ProcessRecord(role.name, index) for role in plan.roles for index in range(role.replicas)]

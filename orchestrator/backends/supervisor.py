@@ -23,7 +23,7 @@ from typing import Any
 from surreal.orchestrator.backends import pids
 from surreal.orchestrator.backends.launch import Launcher, make_socket_folder
 from surreal.orchestrator.backends.member import Member
-from surreal.orchestrator.backends.record import ProcessRecord, RunRecord
+from surreal.orchestrator.backends.record import RunRecord, processes_of
 from surreal.orchestrator.backends.restarts import Verdict, describe, feeds_the_run, judge, ordinal
 from surreal.orchestrator.backends.wakeup import Wakeup
 from surreal.orchestrator.home import Folder, read_json, tail_lines
@@ -59,19 +59,19 @@ class Supervisor:
         self.ending: Ending | None = None
         self.wakeup = Wakeup()
         before = {process.name: process.incarnation for process in RunRecord.read(folder).processes}
-        self.members = [
-            Member(role, ProcessRecord(role.name, index, incarnation=before.get(f"{role.name}/{index}", 0)))
-            # the slowest to import first
-            for role in sorted(self.plan.roles, key=lambda role: not role.ends_run)
-            for index in range(role.replicas)
-        ]
+        processes = processes_of(self.plan)
+        for process in processes:
+            process.incarnation = before.get(process.name, 0)
+        members = [Member(self.plan.role(process.role), process) for process in processes]
+        # the one that takes longest to import first
+        self.members = sorted(members, key=lambda member: not member.role.ends_run)
         self.record = RunRecord(
             state="running",
             node=platform.node(),
             supervisor=os.getpid(),
             born=pids.born(os.getpid()),
             sockets=str(make_socket_folder(self.plan)),
-            processes=[member.record for member in self.members],
+            processes=processes,
         )
         self.saved: dict[str, Any] = {}
         self.best_steps = read_progress(folder.metrics_jsonl).steps

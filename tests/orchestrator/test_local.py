@@ -125,8 +125,8 @@ def test_a_run_says_what_it_was_started_with(place: LocalBackend) -> None:
 def test_an_interrupted_creation_is_a_failed_run_that_can_be_deleted(place: LocalBackend) -> None:
     home.new_folder("half").make()
     status = place.status("half")
-    assert (status.state, status.reason) == ("failed", "it was never started; surreal delete half")
-    with pytest.raises(InvalidInput, match="was never started"):
+    assert (status.state, status.reason) == ("failed", "its creation was interrupted; surreal delete half")
+    with pytest.raises(InvalidInput, match="half cannot be resumed: surreal delete half"):
         place.resume("half")
     place.delete("half")
     assert place.names() == []
@@ -178,3 +178,14 @@ def test_backends_to_come_say_so(where: str) -> None:
 def test_an_unknown_backend_gets_the_nearest_name() -> None:
     with pytest.raises(InvalidInput, match=r"--on lokal: no such backend \(did you mean 'local'\?\)"):
         backend("lokal")
+
+
+def test_a_damaged_record_is_a_failed_run_that_can_be_deleted(place: LocalBackend) -> None:
+    home.new_folder("old").make()
+    home.find("old").status.write_text('{"state": "running", "colour": "blue", "processes": []}')
+    status = place.status("old")
+    assert status.state == "failed" and "written by another version of surreal, or damaged" in status.reason
+    with pytest.raises(InvalidInput, match="cannot be resumed"):
+        place.resume("old")
+    place.delete("old")
+    assert place.names() == []

@@ -1,0 +1,36 @@
+"""`surreal tensorboard`, and the completion of names."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.cli.terminal import SURREAL, terminal
+
+from surreal.cli.tensorboard import arguments
+from surreal.orchestrator import home
+from surreal.orchestrator.backends.local import LocalBackend
+
+
+def test_the_curves_of_several_runs_are_served_to_this_machine_alone() -> None:
+    given = " ".join(arguments({"a": "/runs/a/metrics", "b": "/runs/b/metrics"}, 6006))
+    assert given.endswith("--logdir_spec a:/runs/a/metrics,b:/runs/b/metrics --host 127.0.0.1 --port 6006")
+
+
+def test_tensorboard_starts(place: LocalBackend) -> None:
+    home.new_folder("old").make()
+    with terminal("tensorboard", "old", "--port", "0") as screen:
+        screen.wait_for("TensorBoard")
+        screen.wait_for("http://127.0.0.1:")
+        screen.press(b"\x03")
+        screen.end()
+
+
+def test_the_shell_completes_names_and_never_sees_an_error(place: LocalBackend, tmp_path: Path) -> None:
+    for name in ("cheetah-ppo", "cheetah-two", "hopper"):
+        home.new_folder(name).make()
+    asked = {"_SURREAL_COMPLETE": "bash_complete", "COMP_WORDS": "surreal status che", "COMP_CWORD": "2"}
+    (tmp_path / "file").touch()
+    for where, expected in (("home", ["plain,cheetah-ppo", "plain,cheetah-two"]), ("file", [])):
+        variables = {**os.environ, **asked, "SURREAL_HOME": str(tmp_path / where)}
+        answer = subprocess.run(SURREAL, env=variables, capture_output=True, text=True, check=True)
+        assert (answer.stdout.split(), answer.stderr) == (expected, "")
