@@ -11,6 +11,11 @@ KeyPath = tuple[str | int, ...]
 SET = 0
 """The line of what came from `--set`."""
 
+MAX_PROBLEMS = 20
+"""Problems said at once; who has more has another file in mind."""
+MAX_WORDS = 2000
+"""Characters of one problem; a bad value may be a megabyte."""
+
 Problem = tuple[KeyPath, str]
 """Where and what: a key's path and a sentence."""
 
@@ -35,9 +40,12 @@ class Source:
         return where + ".".join(map(str, path)) if path else where.removesuffix(": ")
 
     def invalid(self, problems: Iterable[Problem]) -> InvalidInput:
-        """One error that says all `problems`, in the order of their lines."""
+        """One error that says `problems`, in the order of their lines, as far as a person would read."""
         ordered = sorted(problems, key=lambda problem: self.line(problem[0]))
-        return InvalidInput("\n".join(f"{self.locate(path)}: {text}" for path, text in ordered))
+        words = [f"{self.locate(path)}: {text}" for path, text in ordered[:MAX_PROBLEMS]]
+        words = [text if len(text) <= MAX_WORDS else f"{text[:MAX_WORDS]}..." for text in words]
+        more = [f"{self.name}: and {len(ordered) - MAX_PROBLEMS} more problems"] if ordered[MAX_PROBLEMS:] else []
+        return InvalidInput("\n".join(words + more))
 
     def invalid_line(self, line: int, text: str) -> InvalidInput:
         """An error at a line where no key is known."""

@@ -14,6 +14,8 @@ from surreal.orchestrator.source import KeyPath, Source
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
+MAX_VALUES = 10_000
+"""Keys, items and scalars of a document; a million of them take PyYAML half a minute."""
 MAX_DIGITS = 64
 """Longest number; int() of a million digits takes minutes."""
 
@@ -46,6 +48,7 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, Any] = {}
     depth = 0
+    values = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = _next_event(self)
@@ -58,6 +61,9 @@ class _Loader(yaml.SafeLoader):
             raise _Problem(line, f"tags ({event.tag}) are not allowed; write plain values")
         if self.depth >= MAX_DEPTH:
             raise _Problem(line, f"nested deeper than {MAX_DEPTH} levels")
+        if self.values >= MAX_VALUES:
+            raise _Problem(line, f"more than {MAX_VALUES} values")
+        self.values += 1
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1

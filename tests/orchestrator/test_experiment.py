@@ -169,6 +169,17 @@ def test_all_mistakes_of_a_file_are_said_together_in_the_order_of_their_lines(tm
     ]
 
 
+def test_of_very_many_mistakes_the_first_are_said_and_the_rest_counted(tmp_path: Path) -> None:
+    lines = refusal(tmp_path, VALID + "".join(f"key{i}: 1\n" for i in range(1000)))
+    assert len(lines) == 21
+    assert lines[0].startswith("experiment.yaml:17: key0: unknown key 'key0'")
+    assert lines[-1] == "experiment.yaml: and 980 more problems"
+
+
+def test_a_very_long_bad_value_is_cut(tmp_path: Path) -> None:
+    assert max(map(len, refusal(tmp_path, spoiled("id: HalfCheetah-v5", "id: " + "H" * 100_000)))) < 2100
+
+
 @pytest.mark.parametrize("text", ["3", "[a]", "null", "text"])
 def test_a_document_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
     assert refusal(tmp_path, text)[0].startswith("experiment.yaml:1: must be a mapping (key: value), not")

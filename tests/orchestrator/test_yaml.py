@@ -75,6 +75,7 @@ def test_scalars_are_what_a_person_means(text: str, value: object) -> None:
         ('a: "\\UFFFFFFFF"\n', "e.yaml:1: not YAML"),
         ('a: "\\ud800"\n', "e.yaml:1: half of a surrogate pair"),
         ("[" * 40 + "]" * 40, "e.yaml:1: nested deeper than 32 levels"),
+        ("[" + "1,\n" * 10_000 + "]", "e.yaml:10000: more than 10000 values"),
         ("[" * 200_000, "e.yaml:1: nested deeper than 32 levels"),
     ],
 )
