@@ -91,7 +91,7 @@ class Environments:
         self.spaces = spaces_of(self._envs[0])
         space = self._envs[0].action_space
         self._start = int(space.start) if isinstance(space, spaces.Discrete) else 0
-        self._low, self._high = (space.low, space.high) if isinstance(space, spaces.Box) else (None, None)
+        self._bounds = (space.low, space.high) if isinstance(space, spaces.Box) else None
 
     def reset(self) -> Array:
         """Start every copy anew, each with its own seed. Returns observations [copies, observation] float32."""
@@ -118,9 +118,10 @@ class Environments:
         return final
 
     def _inside(self, actions: Array) -> Array:
-        if self._low is None:
+        if self._bounds is None:
             return actions + self._start
-        return np.minimum(np.maximum(actions, self._low), self._high)
+        low, high = self._bounds
+        return np.minimum(np.maximum(actions, low), high)
 
     def close(self) -> None:
         """Close every copy."""

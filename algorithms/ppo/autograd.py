@@ -91,7 +91,7 @@ class Autograd:
         """See gradient.Gradient."""
         terms = self.loss(minibatch, beta)
         self._adam.zero_grad()
-        terms.total.backward()  # type: ignore[no-untyped-call]
+        terms.total.backward()
         assert self._vector.grad is not None
         norm = torch.linalg.vector_norm(self._vector.grad)
         if not torch.isfinite(norm):

@@ -99,9 +99,17 @@ class Batch:
         """One epoch: every transition once, in a new order, in parts of `minibatch` (the last may be smaller)."""
         order = rng.permutation(self.size)
         columns = (self.observations, self.actions, self.log_probs, self.advantages, self.returns, self.values)
-        mixed = [column[order] for column in columns]
+        observations, actions, log_probs, advantages, returns, values = (column[order] for column in columns)
         reference = None if self.reference is None else self.reference[order]
         return [
-            Minibatch(*(column[cut] for column in mixed), None if reference is None else reference[cut])
+            Minibatch(
+                observations[cut],
+                actions[cut],
+                log_probs[cut],
+                advantages[cut],
+                returns[cut],
+                values[cut],
+                None if reference is None else reference[cut],
+            )
             for cut in (slice(start, start + minibatch) for start in range(0, self.size, minibatch))
         ]

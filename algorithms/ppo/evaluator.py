@@ -3,15 +3,15 @@
 from time import monotonic
 
 import numpy as np
-from surreal.protocol.broadcast import Subscriber
-from surreal.protocol.message import Message, Version
-from surreal.protocol.process import Process
 
 from surreal.algorithms.environments import Env, make_env, spaces_of
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.weights import apply
+from surreal.protocol.broadcast import Subscriber
+from surreal.protocol.message import Message, Version
+from surreal.protocol.process import Process
 
 SEED = 1_000_003
 """Evaluation episodes are the same ones every time, and none that an actor sees."""
@@ -39,8 +39,7 @@ def evaluator(process: Process) -> None:
         score, arrays = float(np.mean(returns)), {}
         if score > best:
             best, arrays = score, dict(message.arrays)
-        report = {"eval_return": score, "eval_min": min(returns), "eval_max": max(returns), "eval_std": np.std(returns)}
-        metrics.send(arrays, {**_plain(report), "version": list(seen), "steps": message.meta["steps"]})
+        metrics.send(arrays, {**_summary(returns), "version": list(seen), "steps": message.meta["steps"]})
         _rest(process, weights, seen, due)
 
 
@@ -57,8 +56,13 @@ def episode_return(env: Env, policy: Policy, standardize: Standardizer, seed: in
     return total
 
 
-def _plain(report: dict[str, float]) -> dict[str, float]:
-    return {name: float(value) for name, value in report.items()}
+def _summary(returns: list[float]) -> dict[str, float]:
+    return {
+        "eval_return": float(np.mean(returns)),
+        "eval_std": float(np.std(returns)),
+        "eval_min": min(returns),
+        "eval_max": max(returns),
+    }
 
 
 def _rest(process: Process, weights: Subscriber, seen: Version, due: float) -> None:

@@ -7,8 +7,6 @@ from time import monotonic, perf_counter
 from typing import Any
 
 import numpy as np
-from surreal.protocol.message import Message
-from surreal.protocol.process import Process
 
 from surreal.algorithms.checkpoint import Checkpoint, Checkpoints
 from surreal.algorithms.environments import make_env, spaces_of
@@ -22,6 +20,8 @@ from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.ppo.weights import publish
 from surreal.algorithms.shares import Shares
 from surreal.protocol.errors import ExitCode, Stopping
+from surreal.protocol.message import Message
+from surreal.protocol.process import Process
 
 Array = np.ndarray[Any, Any]
 log = getLogger(__name__)

@@ -130,7 +130,7 @@ def test_dictionary_observations_are_flattened() -> None:
             {"a": gymnasium.spaces.Box(-1, 1, (2,)), "b": gymnasium.spaces.Box(-1, 1, (3,))}
         )
 
-    gymnasium.register("test/Dicts-v0", Dicts, order_enforce=False)
+    gymnasium.register("test/Dicts-v0", lambda **_: Dicts(), order_enforce=False)
     try:
         assert spaces_of(make_env("test/Dicts-v0")).observation == 5
     finally:

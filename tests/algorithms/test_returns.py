@@ -35,8 +35,8 @@ def test_advantages_equal_the_papers_sum(seed: int, gamma: float, lam: float, st
     advantages = gae(rewards, values[:-1], following, done, gamma, lam)
     for copy in range(copies):
         for t in range(steps):
-            columns = (a[:, copy] for a in (rewards, values[:-1], following, done))
-            assert advantages[t, copy] == pytest.approx(slow_advantage(*columns, t, gamma, lam), abs=1e-5)
+            r, v, after, over = (a[:, copy] for a in (rewards, values[:-1], following, done))
+            assert advantages[t, copy] == pytest.approx(slow_advantage(r, v, after, over, t, gamma, lam), abs=1e-5)
 
 
 def test_a_terminated_state_has_no_future_and_a_truncated_one_has_its_final_observations_value() -> None:
