@@ -16,7 +16,7 @@ def make_robosuite(task: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any
         import robosuite
         from robosuite.wrappers import GymWrapper
     except ImportError as error:
-        raise Fatal(f"robosuite/{task} needs the robosuite extra: pip install 'surreal[robosuite]'") from error
+        raise Fatal(f"robosuite/{task} needs pip install 'surreal[robosuite]': {error}") from error
     settings = {
         "robots": "Panda",
         "has_renderer": False,
