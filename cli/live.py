@@ -89,7 +89,8 @@ def view(status: Status, events: list[str]) -> "RenderableType":
     now = status.progress
     roles = "   ".join(words.role(name, processes) for name, processes in status.roles.items())
     head = Text.assemble((status.name, "bold"), "  ", (status.state, words.COLOURS[status.state]), "  ", roles)
-    bar = ProgressBar(total=now.total_steps or 1, completed=now.steps, width=60)
+    bar = Table.grid()  # a progress bar alone does not end its line
+    bar.add_row(ProgressBar(total=now.total_steps or 1, completed=now.steps, width=60))
     facts = Table.grid(padding=(0, 3, 0, 0))
     shown = words.facts(status)
     facts.add_row(*(Text(label, style="dim") for label in shown))
