@@ -72,11 +72,11 @@ def test_connections_cut_at_random_lose_and_double_nothing(
     make_node: Callable[..., Node], tcp_address: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "PROBE_AFTER", 0.3)
-    receiver = StreamReceiver(make_node("learner/0"), tcp_address, window=8)
-    sender = StreamSender(make_node("actor/0"), proxy.address, window=8)
     chance = random.Random(20261121)
     cuts, total = 15, 600
     proxy.cut_after(chance.randrange(1_000_000) for _ in range(cuts))
+    receiver = StreamReceiver(make_node("learner/0"), tcp_address, window=8)
+    sender = StreamSender(make_node("actor/0"), proxy.address, window=8)
 
     def send() -> None:
         for i in range(total):
