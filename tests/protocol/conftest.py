@@ -22,7 +22,7 @@ Start = Callable[..., subprocess.Popen[str]]
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder whose path is short enough for ipc sockets on every system."""
-    path = Path(tempfile.mkdtemp(prefix="srl", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="srl"))
     yield path
     shutil.rmtree(path)
 

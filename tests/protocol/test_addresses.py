@@ -12,7 +12,7 @@ from surreal.protocol.port import check_address
 from surreal.protocol.stream import StreamReceiver
 
 
-@pytest.mark.parametrize("address", ["ipc:///tmp/x", "tcp://127.0.0.1:80", "tcp://localhost:80", "tcp://[::1]:80"])
+@pytest.mark.parametrize("address", ["ipc:///run/x", "tcp://127.0.0.1:80", "tcp://localhost:80", "tcp://[::1]:80"])
 def test_ipc_and_loopback_are_taken(address: str) -> None:
     check_address(address)
 
@@ -28,7 +28,7 @@ def test_anything_else_is_refused_until_there_are_keys(address: str) -> None:
 
 def test_a_socket_path_that_the_system_cannot_take_is_named_with_the_limit() -> None:
     with pytest.raises(Fatal, match=f"has 204 bytes, this system allows {zmq.IPC_PATH_MAX_LEN}"):
-        check_address("ipc:///tmp" + "/" + "x" * 199)
+        check_address("ipc:///run/" + "x" * 199)
 
 
 def test_a_place_where_nobody_can_listen_is_named(make_node: Callable[..., Node], folder: Path) -> None:
