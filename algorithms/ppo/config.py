@@ -1,8 +1,8 @@
 """Every hyperparameter of PPO, its default and its bounds. Written once; nothing else repeats a default."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -77,3 +77,9 @@ class PPOConfig(BaseModel):
     """The evaluator's own clock."""
     evaluate_episodes: Count = 5
     """Deterministic episodes per evaluation."""
+
+    @model_validator(mode="after")
+    def _penalty_has_a_target(self) -> Self:
+        if self.objective == "adaptive-kl" and self.target_kl is None:
+            raise ValueError("objective 'adaptive-kl' needs target_kl, for example 0.015")
+        return self

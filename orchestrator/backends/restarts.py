@@ -4,9 +4,10 @@ exit                    role that ends the run     other lasting role        exp
 DONE                    the run succeeded          retired                   retired
 PREEMPTED               again, not counted         again, not counted        again, not counted
 FATAL, INVALID          the run failed             the run failed            failed if it feeds the run, else retired
-anything else, signal   again, at most 10 times without progress             again, always
+anything else, signal   again, at most 10 times without progress             the same if it feeds the run, else always
 
-A retired process is not started again, unless the role that ends the run is.
+A retired process is not started again, unless the role that ends the run is. Progress is the run's: an actor may crash for
+ever while others bring the run forward, but a run whose every actor crashes fails, instead of waiting a night for nothing.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ LONGEST_DELAY = 60.0
 HEALTHY_SECONDS = 60.0
 """A process that lived this long starts its next back-off from the beginning."""
 TRIES = 10
-"""Failures without progress of a role that is not expendable before the run fails."""
+"""Failures of a process that the run needs, without any progress of the run, before the run fails."""
 
 
 class Verdict(Enum):
@@ -58,7 +59,8 @@ def judge(role: PlannedRole, code: int, feeds: bool, backoff: Backoff) -> Verdic
         return Verdict.AGAIN
     if code in (ExitCode.FATAL, ExitCode.INVALID):
         return Verdict.RETIRE if role.expendable and not feeds else Verdict.FAIL
-    return Verdict.FAIL if not role.expendable and backoff.without_progress > TRIES else Verdict.AGAIN
+    needed = feeds or not role.expendable
+    return Verdict.FAIL if needed and backoff.without_progress > TRIES else Verdict.AGAIN
 
 
 def feeds_the_run(plan: Plan, role: str) -> bool:

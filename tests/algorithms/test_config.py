@@ -1,5 +1,7 @@
 """The public defaults of PPO, pinned: changing one changes everybody's experiments."""
 
+import pytest
+from pydantic import ValidationError
 from surreal.algorithms.ppo.config import PPOConfig
 
 
@@ -34,3 +36,9 @@ def test_ppos_defaults_are_these() -> None:
         "evaluate_every_seconds": 10.0,
         "evaluate_episodes": 5,
     }
+
+
+def test_the_adaptive_penalty_needs_its_target() -> None:
+    with pytest.raises(ValidationError, match="'adaptive-kl' needs target_kl"):
+        PPOConfig(objective="adaptive-kl")
+    assert PPOConfig(objective="adaptive-kl", target_kl=0.015).target_kl == 0.015

@@ -42,7 +42,8 @@ def test_a_learner_that_fails_eleven_times_without_progress_fails_the_run_but_an
     for _ in range(11):
         backoff.count(lived=1.0, progressed=False)
         verdicts.append(judge(LEARNER, -9, feeds=False, backoff=backoff))
-        assert judge(ACTOR, -9, feeds=True, backoff=backoff) is Verdict.AGAIN
+        assert judge(ACTOR, -9, feeds=False, backoff=backoff) is Verdict.AGAIN
+        assert judge(ACTOR, -9, feeds=True, backoff=backoff) is verdicts[-1]
     assert verdicts == [Verdict.AGAIN] * 10 + [Verdict.FAIL]
 
 
