@@ -36,7 +36,7 @@ def test_who_sends_only_telemetry_does_not_feed_the_run() -> None:
     assert not feeds_the_run(plan(), "evaluator")
 
 
-def test_a_learner_that_fails_eleven_times_without_progress_fails_the_run_but_an_actor_never_does() -> None:
+def test_eleven_failures_without_progress_fail_the_run_if_it_needs_the_process() -> None:
     backoff = Backoff()
     verdicts = []
     for _ in range(11):
