@@ -18,7 +18,8 @@ import numpy as np
 import zmq
 
 from surreal.protocol.node import Node
-from surreal.protocol.stream import StreamReceiver, StreamSender
+from surreal.protocol.stream_receiver import StreamReceiver
+from surreal.protocol.stream_sender import StreamSender
 
 SIZES = {"1 kB": 1024, "16 kB": 16 * 1024, "256 kB": 256 * 1024, "4 MB": 4 * 1024 * 1024}
 WINDOW = 64

@@ -18,13 +18,11 @@ from surreal.protocol.errors import Refused, Timeout
 from surreal.protocol.message import Message, Version
 from surreal.protocol.names import DEAD_AFTER
 from surreal.protocol.node import Node
-from surreal.protocol.port import Port
+from surreal.protocol.port import SLICE, Port
 from surreal.protocol.stats import Stats
 
 ASK_EVERY = 2.0
 """Seconds after which a subscriber repeats its question; it costs nothing if the answer is on its way."""
-SLICE = 0.1
-"""Seconds after which a waiting thread looks whether it shall stop."""
 QUEUE = 8
 """Packets per peer and direction: a question, its repetitions, an answer."""
 BATCH = 1000

@@ -22,6 +22,12 @@ from surreal.protocol.errors import Fatal, SurrealError
 from surreal.protocol.node import Node
 from surreal.protocol.stats import Stats
 
+TICK = 0.2
+"""Seconds between two looks of the I/O thread at a stream whose thread is elsewhere."""
+SLICE = 0.1
+"""Seconds after which a waiting thread looks whether it shall stop."""
+SPARE = 16
+"""Packets other than messages that fit in a socket's queue."""
 NOBLOCK, SNDMORE = int(zmq.NOBLOCK), int(zmq.SNDMORE)  # enum arithmetic costs 3 us a message
 
 

@@ -10,7 +10,8 @@ from surreal.protocol.errors import Fatal, Refused
 from surreal.protocol.graph import ChannelKind
 from surreal.protocol.nearest import did_you_mean
 from surreal.protocol.node import Node
-from surreal.protocol.stream import StreamReceiver, StreamSender
+from surreal.protocol.stream_receiver import StreamReceiver
+from surreal.protocol.stream_sender import StreamSender
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
 T = TypeVar("T")

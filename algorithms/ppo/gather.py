@@ -5,7 +5,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from surreal.protocol.message import Message
-from surreal.protocol.stream import StreamReceiver
+from surreal.protocol.stream_receiver import StreamReceiver
 
 STARTUP = 60.0
 """Seconds that a learner waits for actors it has not heard of yet."""

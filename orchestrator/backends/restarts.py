@@ -6,8 +6,8 @@ PREEMPTED               again, not counted         again, not counted        aga
 FATAL, INVALID          the run failed             the run failed            failed if it feeds the run, else retired
 anything else, signal   again, at most 10 times without progress             the same if it feeds the run, else always
 
-A retired process is not started again, unless the role that ends the run is. Progress is the run's: an actor may crash for
-ever while others bring the run forward, but a run whose every actor crashes fails, instead of waiting a night for nothing.
+A retired process is not started again, unless the role that ends the run is. Progress is the run's: an actor may crash
+for ever while others bring the run forward, but a run whose every actor crashes fails, instead of waiting all night.
 """
 
 from dataclasses import dataclass

@@ -2,6 +2,7 @@
 
 import pytest
 from pydantic import ValidationError
+
 from surreal.algorithms.ppo.config import PPOConfig
 
 

@@ -9,7 +9,7 @@ import pytest
 from surreal.algorithms.ppo import gather
 from surreal.algorithms.ppo.gather import Gatherer
 from surreal.protocol.message import Message
-from surreal.protocol.stream import StreamReceiver
+from surreal.protocol.stream_receiver import StreamReceiver
 
 
 class Script:

@@ -9,7 +9,7 @@ import zmq
 from surreal.protocol.errors import Fatal, SurrealError
 from surreal.protocol.node import Node
 from surreal.protocol.port import check_address
-from surreal.protocol.stream import StreamReceiver
+from surreal.protocol.stream_receiver import StreamReceiver
 
 
 @pytest.mark.parametrize("address", ["ipc:///run/x", "tcp://127.0.0.1:80", "tcp://localhost:80", "tcp://[::1]:80"])

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from tests.protocol.proxy import Proxy
 
-from surreal.protocol import stream
+from surreal.protocol import stream_sender
 from surreal.protocol.node import Node
-from surreal.protocol.stream import StreamReceiver, StreamSender
+from surreal.protocol.stream_receiver import StreamReceiver
+from surreal.protocol.stream_sender import StreamSender
 
 Start = Callable[..., subprocess.Popen[str]]
 KILLS = 15  # for each kind of address
@@ -71,7 +72,7 @@ def proxy(tcp_address: str) -> Iterator[Proxy]:
 def test_connections_cut_at_random_lose_and_double_nothing(
     make_node: Callable[..., Node], tcp_address: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "PROBE_AFTER", 0.3)
+    monkeypatch.setattr(stream_sender, "PROBE_AFTER", 0.3)
     chance = random.Random(20261121)
     cuts, total = 15, 600
     proxy.cut_after(chance.randrange(1_000_000) for _ in range(cuts))

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import zmq
 
-from surreal.protocol import codec, stream
+from surreal.protocol import codec, stream_sender
 from surreal.protocol.codec import Kind, encode_body, encode_prefix
 from surreal.protocol.errors import Refused, Stopping, Timeout
 from surreal.protocol.message import Message
 from surreal.protocol.node import Node
-from surreal.protocol.stream import StreamReceiver, StreamSender
+from surreal.protocol.stream_receiver import StreamReceiver
+from surreal.protocol.stream_sender import StreamSender
 
 MakeNode = Callable[..., Node]
 Until = Callable[..., None]
@@ -102,7 +103,7 @@ def test_stopping_ends_a_wait_to_send_and_a_wait_to_receive(
 def test_a_busy_receiver_is_asked_but_nothing_is_sent_again(
     receiver: StreamReceiver, make_node: MakeNode, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "PROBE_AFTER", 0.02)
+    monkeypatch.setattr(stream_sender, "PROBE_AFTER", 0.02)
     sender = StreamSender(make_node("actor/0"), address, window=4)
     for i in range(4):
         sender.send({"a": np.zeros(20_000)}, {"i": i})
@@ -229,7 +230,7 @@ def test_a_killed_receiver_is_replaced_and_misses_nothing(
     until: Until,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stream, "PROBE_AFTER", 0.3)
+    monkeypatch.setattr(stream_sender, "PROBE_AFTER", 0.3)
     sender = StreamSender(make_node("actor/0"), address, window=8)
     kills, per_life = 3, 40
     acknowledged: list[int] = []

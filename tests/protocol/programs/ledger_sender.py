@@ -11,7 +11,7 @@ from itertools import count
 import numpy as np
 
 from surreal.protocol.node import Node
-from surreal.protocol.stream import StreamSender
+from surreal.protocol.stream_sender import StreamSender
 
 address, name, incarnation, ledger = sys.argv[1:]
 book = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -7,7 +7,7 @@ import os
 import sys
 
 from surreal.protocol.node import Node
-from surreal.protocol.stream import StreamReceiver
+from surreal.protocol.stream_receiver import StreamReceiver
 
 address, incarnation, path = sys.argv[1:]
 book = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
