@@ -5,8 +5,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from surreal.protocol.message import Message, Version
-from surreal.protocol.process import Process
 
 from surreal.algorithms.environments import Environments, make_env
 from surreal.algorithms.networks import Policy, Shape
@@ -14,6 +12,8 @@ from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.rollout import Rollout
 from surreal.algorithms.ppo.weights import apply
 from surreal.algorithms.shares import Shares
+from surreal.protocol.message import Message, Version
+from surreal.protocol.process import Process
 
 Array = np.ndarray[Any, Any]
 log = getLogger(__name__)

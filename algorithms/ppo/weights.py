@@ -3,11 +3,11 @@
 from typing import Any
 
 import numpy as np
-from surreal.protocol.broadcast import Publisher
-from surreal.protocol.message import Message
 
 from surreal.algorithms.networks import Policy
 from surreal.algorithms.normalizers import Standardizer
+from surreal.protocol.broadcast import Publisher
+from surreal.protocol.message import Message
 
 Array = np.ndarray[Any, Any]
 

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.algorithms.samples import random_minibatch, random_shape, random_vector
 
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.ppo import loss
@@ -13,6 +12,7 @@ from surreal.algorithms.ppo.analytic import Analytic
 from surreal.algorithms.ppo.autograd import Autograd
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradient import Stats
+from tests.algorithms.samples import random_minibatch, random_shape, random_vector
 
 CONFIGS: list[dict[str, Any]] = [
     {},

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from tests.algorithms.samples import random_shape, random_vector
 
 from surreal.algorithms.networks import Policy, Shape, categorical_log_prob, gaussian_log_prob, orthogonal
 from surreal.algorithms.ppo.analytic import CHUNK, Analytic
 from surreal.algorithms.ppo.autograd import Autograd
 from surreal.algorithms.ppo.config import PPOConfig
+from tests.algorithms.samples import random_shape, random_vector
 
 
 @pytest.mark.parametrize("discrete", [False, True])

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from tests.algorithms.fabric import Run
 
 from surreal.algorithms.checkpoint import Checkpoints
+from tests.algorithms.fabric import Run
 
 SHORT = {"fragment_steps": 32, "minibatch": 32, "epochs": 2, "evaluate_episodes": 1, "hidden": [16, 16]}
 STRICT = {**SHORT, "max_staleness": 0}

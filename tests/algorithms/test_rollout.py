@@ -3,12 +3,12 @@
 from typing import Any
 
 import numpy as np
-from tests.algorithms.samples import random_vector
 
 from surreal.algorithms.environments import Environments, make_env
 from surreal.algorithms.networks import Policy, Shape, log_softmax
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
 from surreal.algorithms.ppo.rollout import Rollout
+from tests.algorithms.samples import random_vector
 
 Array = np.ndarray[Any, Any]
 

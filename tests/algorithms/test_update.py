@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.algorithms.samples import random_shape
 
 from surreal.algorithms.normalizers import RewardScaler, RunningMoments, Standardizer
 from surreal.algorithms.ppo.actor import Pace
 from surreal.algorithms.ppo.batch import Batch, Trajectories, trajectories
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.update import BETA_RANGE, Updater
+from tests.algorithms.samples import random_shape
 
 Array = np.ndarray[Any, Any]
 

@@ -3,11 +3,10 @@
 import json
 from pathlib import Path
 
-from tests.cli.terminal import experiment_file, surreal, terminal
-from tests.orchestrator.runs import pids, until
-
 from surreal.orchestrator.backends.local import LocalBackend
 from surreal.protocol.errors import ExitCode
+from tests.cli.terminal import experiment_file, surreal, terminal
+from tests.orchestrator.runs import pids, until
 
 
 def test_create_watches_to_the_end_and_says_what_came_out(place: LocalBackend, tmp_path: Path) -> None:

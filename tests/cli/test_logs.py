@@ -1,10 +1,9 @@
 """`surreal logs`."""
 
-from tests.cli.terminal import surreal, terminal
-from tests.orchestrator.runs import begun, create, finish, pid
-
 from surreal.orchestrator.backends.local import LocalBackend
 from surreal.protocol.errors import ExitCode
+from tests.cli.terminal import surreal, terminal
+from tests.orchestrator.runs import begun, create, finish, pid
 
 
 def test_every_line_says_which_process_it_comes_from(place: LocalBackend) -> None:

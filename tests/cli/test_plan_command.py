@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.cli.test_main import surreal
 
 from surreal.orchestrator.experiment import load_experiment
 from surreal.orchestrator.placement import make_plan
 from surreal.orchestrator.plan import Plan
 from surreal.provisioner.machine import local_pool
+from tests.cli.test_main import surreal
 
 EXPERIMENT = """\
 metadata: {name: cart}

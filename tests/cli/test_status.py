@@ -3,11 +3,11 @@
 import json
 
 import yaml
-from tests.cli.terminal import surreal, terminal
-from tests.orchestrator.runs import begun, create, finish, pid
 
 from surreal.orchestrator.backends.local import LocalBackend
 from surreal.protocol.errors import ExitCode
+from tests.cli.terminal import surreal, terminal
+from tests.orchestrator.runs import begun, create, finish, pid
 
 
 def test_status_prints_the_stable_document_or_a_table(place: LocalBackend) -> None:

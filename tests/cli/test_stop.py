@@ -1,10 +1,9 @@
 """`surreal stop`, `resume` and `delete`."""
 
-from tests.cli.terminal import surreal, terminal
-from tests.orchestrator.runs import begun, create, is_dead, pid, pids
-
 from surreal.orchestrator.backends.local import LocalBackend
 from surreal.protocol.errors import ExitCode
+from tests.cli.terminal import surreal, terminal
+from tests.orchestrator.runs import begun, create, is_dead, pid, pids
 
 
 def test_a_run_is_stopped_and_resumed(place: LocalBackend) -> None:

@@ -4,11 +4,10 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.cli.terminal import SURREAL, terminal
-
 from surreal.cli.tensorboard import arguments
 from surreal.orchestrator import home
 from surreal.orchestrator.backends.local import LocalBackend
+from tests.cli.terminal import SURREAL, terminal
 
 
 def test_the_curves_of_several_runs_are_served_to_this_machine_alone() -> None:

@@ -1,9 +1,8 @@
 """`surreal wait`: the exit code is the outcome."""
 
+from surreal.orchestrator.backends.local import LocalBackend
 from tests.cli.terminal import surreal
 from tests.orchestrator.runs import begun, create, ended, finish, pid, plan
-
-from surreal.orchestrator.backends.local import LocalBackend
 
 
 def test_a_run_that_goes_on_is_7_and_one_that_succeeded_is_0(place: LocalBackend) -> None:

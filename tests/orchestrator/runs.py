@@ -6,12 +6,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.orchestrator.documents import minimal
 
 from surreal.orchestrator.backends.local import LocalBackend
 from surreal.orchestrator.experiment import Experiment
 from surreal.orchestrator.plan import Checkpoints, Plan, PlannedChannel, PlannedRole, Resources
 from surreal.orchestrator.status import ProcessStatus, Status
+from tests.orchestrator.documents import minimal
 
 HERE = Path(__file__).parent
 

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.orchestrator.documents import VALID, load_text
 
 from surreal.orchestrator.experiment import Experiment
 from surreal.orchestrator.placement import make_plan
 from surreal.orchestrator.plan import Plan
 from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.pools import NodePool
+from tests.orchestrator.documents import VALID, load_text
 
 # a busy machine may be slow; that is no failure
 patient = settings(deadline=None)

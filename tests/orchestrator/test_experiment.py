@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.orchestrator.documents import VALID, load_text, minimal, spoiled
 
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.orchestrator.experiment import Experiment, load_experiment
 from surreal.protocol.errors import ExitCode, InvalidInput
+from tests.orchestrator.documents import VALID, load_text, minimal, spoiled
 
 
 def refusal(folder: Path, text: str | bytes, *overrides: str) -> list[str]:

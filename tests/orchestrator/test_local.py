@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.orchestrator.documents import minimal
-from tests.orchestrator.runs import begun, create, ended, finish, is_dead, pid, pids, plan, until
 
 from surreal.orchestrator import home
 from surreal.orchestrator.backend import backend
@@ -19,6 +17,8 @@ from surreal.orchestrator.backends.local import LocalBackend
 from surreal.orchestrator.backends.record import ProcessRecord, RunRecord
 from surreal.orchestrator.experiment import Experiment
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
+from tests.orchestrator.documents import minimal
+from tests.orchestrator.runs import begun, create, ended, finish, is_dead, pid, pids, plan, until
 
 
 def test_a_stopped_run_has_no_process_and_goes_on_where_it_was(place: LocalBackend) -> None:

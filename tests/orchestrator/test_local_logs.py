@@ -5,13 +5,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from tests.orchestrator.runs import begun, create, finish, pid
 
 from surreal.orchestrator import home
 from surreal.orchestrator.backends.local import LocalBackend
 from surreal.orchestrator.backends.record import ProcessRecord, RunRecord
 from surreal.orchestrator.home import Folder
 from surreal.protocol.errors import NotFound
+from tests.orchestrator.runs import begun, create, finish, pid
 
 
 @pytest.fixture

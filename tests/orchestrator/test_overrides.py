@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.orchestrator.documents import VALID, load_text, spoiled
 
 from surreal.protocol.errors import InvalidInput
+from tests.orchestrator.documents import VALID, load_text, spoiled
 
 
 def test_a_value_is_replaced_by_what_yaml_reads(tmp_path: Path) -> None:

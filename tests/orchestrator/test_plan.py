@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.orchestrator.documents import VALID, load_text, minimal, spoiled
 
 from surreal.orchestrator import strictyaml
 from surreal.orchestrator.experiment import Experiment
@@ -13,6 +12,7 @@ from surreal.orchestrator.placement import make_plan
 from surreal.orchestrator.plan import Plan
 from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.pools import NodePool
+from tests.orchestrator.documents import VALID, load_text, minimal, spoiled
 
 GOLDEN = Path(__file__).parent / "golden"
 LAPTOP = NodePool(name="local", nodes=1, cpu=8, memory=16 * 2**30)

@@ -6,6 +6,10 @@ import signal
 from pathlib import Path
 
 import psutil
+
+from surreal.orchestrator.backends.local import LocalBackend
+from surreal.orchestrator.backends.record import RunRecord
+from surreal.orchestrator.home import Folder
 from tests.orchestrator.runs import (
     begun,
     create,
@@ -19,10 +23,6 @@ from tests.orchestrator.runs import (
     process,
     until,
 )
-
-from surreal.orchestrator.backends.local import LocalBackend
-from surreal.orchestrator.backends.record import RunRecord
-from surreal.orchestrator.home import Folder
 
 
 def test_a_run_succeeds_when_its_learner_is_done_and_leaves_no_process(place: LocalBackend) -> None:

@@ -1,10 +1,10 @@
 """The rules of restarts: what follows from an exit code."""
 
 import pytest
-from tests.orchestrator.runs import plan
 
 from surreal.orchestrator.backends.restarts import Backoff, Verdict, describe, feeds_the_run, judge, ordinal
 from surreal.protocol.errors import ExitCode
+from tests.orchestrator.runs import plan
 
 LEARNER, ACTOR = plan().role("learner"), plan().role("actor")
 LASTING = LEARNER.model_copy(update={"ends_run": False})

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.protocol.proxy import Proxy
 
 from surreal.protocol import stream_sender
 from surreal.protocol.node import Node
 from surreal.protocol.stream_receiver import StreamReceiver
 from surreal.protocol.stream_sender import StreamSender
+from tests.protocol.proxy import Proxy
 
 Start = Callable[..., subprocess.Popen[str]]
 KILLS = 15  # for each kind of address

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.protocol.conftest import end
 
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.wiring import ChannelWiring, Wiring
+from tests.protocol.conftest import end
 
 ROLES = """
 import time
