@@ -154,8 +154,11 @@ class Supervisor:
             times = ordinal(member.record.restarts + 1)
             self.say(f"{member.name} {describe(code)}, restarting in {member.backoff.delay:g} s ({times} time); {loss}")
         elif verdict is Verdict.RETIRE:
-            member.record.state = "done" if code == ExitCode.DONE else "failed"
-            self.say(f"{member.name} {describe(code)}; the run goes on without it")
+            done = code == ExitCode.DONE
+            member.record.state = "done" if done else "failed"
+            self.say(
+                f"{member.name} is done" if done else f"{member.name} {describe(code)}; the run goes on without it"
+            )
         elif verdict is Verdict.SUCCEED:
             member.record.state = "done"
             self.say(f"{member.name} is done at step {self.best_steps:,}: the run succeeded")
