@@ -89,3 +89,45 @@ def test_a_stopped_run_resumes_where_it_was(home: Home) -> None:
     home.until(lambda status: status["state"] == "running" and status["steps"] > stopped["steps"])
     log = (home.path / "experiments" / "small" / "logs" / "learner-0.2.log").read_text()
     assert f"resumed from step {stopped['steps']}" in log
+
+
+OWN_TASK = """
+import gymnasium
+import numpy as np
+
+
+class Reach(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float64)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def __init__(self, length):
+        self.length = length
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x, self.t = self.np_random.uniform(-1, 1), 0
+        return np.array([self.x, 0.0]), {}
+
+    def step(self, action):
+        self.x, self.t = float(np.clip(self.x + 0.2 * action[0], -1, 1)), self.t + 1
+        return np.array([self.x, self.t / self.length]), -abs(self.x), False, self.t >= self.length, {}
+
+
+gymnasium.register("Reach-v0", Reach)
+"""
+OWN_FILE = """
+apiVersion: surreal.dev/v1alpha1
+kind: Experiment
+metadata: {name: small}
+spec:
+  env: {id: "own_task:Reach-v0", copies: 2, options: {length: 10}}
+  algorithm: {name: ppo, config: {total_steps: 256, fragment_steps: 32, evaluate_episodes: 1}}
+"""
+
+
+def test_an_environment_of_ones_own_lies_beside_the_experiment_file(home: Home) -> None:
+    (home.path / "own_task.py").write_text(OWN_TASK)
+    (home.path / "own.yaml").write_text(OWN_FILE)
+    done = home("create", str(home.path / "own.yaml"))
+    assert done.returncode == 0, done.stderr
+    assert home.status()["steps"] >= 256
