@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
     FATAL = 3
     """Worker: restarting cannot help, the run fails."""
     PREEMPTED = 4
-    """Worker: was told to stop, saved a checkpoint; restart without counting it as a failure."""
+    """Worker: was told to stop while the run goes on, saved what it had; restart without counting it as a failure."""
     NOT_FOUND = 5
     """CLI: no such experiment, role or file."""
     STOPPED = 6

@@ -22,14 +22,16 @@ class Node:
         self.who = f"pid {os.getpid()} on {socket.gethostname()}"
         self.stopping = threading.Event()
         self.stop_reason = ""
+        self.preempted = False
+        """Asked to stop although the run goes on: by a signal, or because the supervisor is gone."""
         self.complain = Complaints()
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.loop = Loop()
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str, preempted: bool = False) -> None:
         """Ask this process to stop; the first reason is kept. Safe from any thread (a signal handler uses `call`)."""
         if not self.stopping.is_set():
-            self.stop_reason = reason
+            self.stop_reason, self.preempted = reason, preempted
             self.stopping.set()
 
     def check(self) -> None:

@@ -44,15 +44,24 @@ class Process:
         """Why; empty before."""
         return self._node.stop_reason
 
+    @property
+    def preempted(self) -> bool:
+        """True where the stop is this process's alone, by a signal, and not the end of the run."""
+        return self._node.preempted
+
     def stop(self, reason: str) -> None:
-        """Ask this process to stop; the first reason is kept. Safe in a signal handler and from any thread."""
-        self._node.loop.call(lambda: self._node.stop(reason))
+        """Ask this process alone to stop; the first reason is kept. Safe in a signal handler and from any thread."""
+        self._node.loop.call(lambda: self._node.stop(reason, preempted=True))
 
     def check(self) -> None:
         """Raise Refused when the run will not have this process, Stopping when it has been asked to stop."""
+        self.check_membership()
+        self._node.check()
+
+    def check_membership(self) -> None:
+        """Raise Refused when the run will not have this process."""
         if isinstance(self._control, Member) and self._control.refused:
             raise Refused(f"{self.wiring.name} was turned away: {self._control.refused}")
-        self._node.check()
 
     def sender(self, name: str) -> StreamSender:
         """The sending end of the stream of that name. Raises Fatal, which lists them, if this role has none."""

@@ -65,10 +65,14 @@ def _run(path: Path) -> ExitCode:
         if wiring.code:
             sys.path.append(wiring.code)
         try:
-            result = ExitCode(_import_role(wiring.run)(process) or ExitCode.DONE)
-        except Stopping:
-            process.check()  # turned away is not the same as stopped
-            raise
+            returned = _import_role(wiring.run)(process)
+        except Stopping as stopping:
+            process.check_membership()  # turned away is not the same as stopped
+            log.info("stopped: %s", stopping)
+            returned = None
+        # a run that goes on needs this process again; one that is over does not
+        otherwise = ExitCode.PREEMPTED if process.preempted else ExitCode.DONE
+        result = otherwise if returned is None else ExitCode(returned)
     log.info("%s ends: %s", wiring.name, result.name.lower())
     return result
 

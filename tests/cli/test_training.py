@@ -79,6 +79,15 @@ def test_a_run_goes_on_when_an_actor_and_the_learner_are_killed(home: Home) -> N
     assert status["state"] == "running"
 
 
+def test_an_actor_told_to_end_by_a_signal_comes_back(home: Home) -> None:
+    home.create(10**9, "-d", "--set", "spec.roles.actor.replicas=1")
+    before = home.until(lambda status: status["steps"] >= 256)
+    os.kill(before["roles"]["actor"][0]["pid"], signal.SIGTERM)
+    home.until(lambda now: now["roles"]["actor"][0]["pid"] not in (None, before["roles"]["actor"][0]["pid"]))
+    back = home.status()
+    home.until(lambda now: now["steps"] > back["steps"] + 512)
+
+
 def test_a_stopped_run_resumes_where_it_was(home: Home) -> None:
     home.create(10**9, "-d")
     home.until(lambda status: status["steps"] >= 512)

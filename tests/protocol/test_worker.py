@@ -162,7 +162,7 @@ def test_a_signal_ends_a_wait_as_done(wiring: Wiring, launch: Launch, number: si
     assert says(worker) == "waiting"
     worker.send_signal(number)
     _, log = worker.communicate()
-    assert worker.returncode == ExitCode.DONE
+    assert worker.returncode == ExitCode.PREEMPTED
     assert f"stopped: {number.name}" in log
 
 
@@ -180,7 +180,11 @@ def test_a_second_signal_does_not_interrupt_the_end(wiring: Wiring, launch: Laun
 @pytest.mark.parametrize(
     ("role", "codes", "last"),
     [
-        ("waits", (ExitCode.DONE, ExitCode.FAILED), "stopped: the supervisor is gone"),  # FAILED if slower than 2 s
+        (
+            "waits",
+            (ExitCode.PREEMPTED, ExitCode.FAILED),
+            "stopped: the supervisor is gone",
+        ),  # FAILED if slower than 2 s
         ("ignores_everything", (ExitCode.FAILED,), "the supervisor is gone: stopping"),
     ],
 )
