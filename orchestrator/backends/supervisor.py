@@ -143,7 +143,9 @@ class Supervisor:
     def on_exit(self, member: Member, code: int) -> None:
         """Judge the exit of a process and do what follows."""
         if self.ending:
-            member.record.state = "done" if code == ExitCode.DONE else "stopped"
+            # one that missed the word on the wire is sent a signal, and did all there was to do as well
+            in_time = code == ExitCode.DONE or (self.ending.state == "succeeded" and code == ExitCode.PREEMPTED)
+            member.record.state = "done" if in_time else "stopped"
             return
         progressed = self.note_progress()
         member.count(code, progressed)

@@ -1,6 +1,7 @@
 """Broadcast: the newest value at once, never back, whatever the publisher's working thread does."""
 
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from surreal.protocol import broadcast
 from surreal.protocol.broadcast import Publisher, Subscriber
-from surreal.protocol.errors import Stopping, Timeout
+from surreal.protocol.errors import Stopping, SurrealError, Timeout
 from surreal.protocol.node import Node
 
 MakeNode = Callable[..., Node]
@@ -72,6 +73,18 @@ def test_waiting_ends_at_the_deadline_and_when_the_process_stops(make_node: Make
         subscriber.wait()
 
 
+def successor(node: Node, address: str) -> Publisher:
+    """A publisher on an address that was in use a moment ago: ZeroMQ closes a listener in a thread of its own."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return Publisher(node, address)
+        except SurrealError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
 def test_an_older_publisher_is_fenced_and_a_newer_one_followed(
     make_node: MakeNode, address: str, monkeypatch: pytest.MonkeyPatch, until: Until
 ) -> None:
@@ -81,14 +94,14 @@ def test_an_older_publisher_is_fenced_and_a_newer_one_followed(
     second.publish(value(2), {}, 7)
     assert subscriber.wait(timeout=20).version == (2, 7)
     second.close()
-    first = Publisher(make_node("learner/0", 1), address)
+    first = successor(make_node("learner/0", 1), address)
     first.publish(value(1), {}, 900)
     until(lambda: first.stats.refused, "the old publisher to hear from the reader")
     assert first.stats.messages == 0
     newest = subscriber.latest()
     assert newest is not None and newest.version == (2, 7)
     first.close()
-    third = Publisher(make_node("learner/0", 3), address)
+    third = successor(make_node("learner/0", 3), address)
     third.publish(value(3), {}, 0)
     assert subscriber.wait(newer_than=(2, 7), timeout=20).version == (3, 0)
 
