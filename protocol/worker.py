@@ -44,9 +44,6 @@ def main(arguments: list[str] | None = None) -> int:
         return ExitCode.INVALID
     try:
         return _run(Path(arguments[0]))
-    except Stopping as stopping:
-        log.info("stopped: %s", stopping)
-        return ExitCode.DONE
     except SurrealError as error:
         log.error("%s", error)
         return error.exit_code

@@ -12,11 +12,10 @@ import numpy as np
 from surreal.algorithms.networks import Shape, categorical_log_prob, gaussian_log_prob, log_softmax
 from surreal.algorithms.ppo.batch import Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.gradient import Stats
+from surreal.algorithms.ppo.gradient import KL_HINGE, Stats
 
 Array = np.ndarray[Any, Any]
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-5
-KL_HINGE = 250.0
 CHUNK = 1024
 """Rows of one forward pass outside the gradient: small enough to stay in the cache."""
 

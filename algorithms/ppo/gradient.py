@@ -14,6 +14,8 @@ from surreal.algorithms.ppo.batch import Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
 
 Array = np.ndarray[Any, Any]
+KL_HINGE = 250.0
+"""Weight of the squared hinge on the KL beyond twice its target, as the original SURREAL had it."""
 
 
 @dataclass

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-KL_HINGE = 250.0
-"""Weight of the squared hinge on the KL beyond twice its target, as the original SURREAL had it."""
+from surreal.algorithms.ppo.gradient import KL_HINGE
 
 
 class Terms(NamedTuple):

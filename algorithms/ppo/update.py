@@ -23,7 +23,7 @@ class Updater:
         self.beta = 1.0
         self.skipped = 0
         self.gradient = make_gradient(shape, config, shape.initial(self.rng, config.log_std_init))
-        self._log_std = None if shape.spaces.discrete else shape
+        self._gaussian = None if shape.spaces.discrete else shape
 
     def update(self, data: Trajectories, progress: float) -> dict[str, float]:
         """Learn from one batch. `progress` in [0, 1] anneals the learning rate. Returns metrics."""
@@ -66,9 +66,9 @@ class Updater:
     def _reference(self, observations: Array) -> Array:
         """The policy before the update: logits, or means and log stds side by side."""
         out = self.gradient.policy(observations)
-        if self._log_std is None:
+        if self._gaussian is None:
             return out
-        log_std = self._log_std.views(self.gradient.parameters())["log_std"]
+        log_std = self._gaussian.views(self.gradient.parameters())["log_std"]
         return np.concatenate([out, np.broadcast_to(log_std, out.shape)], axis=1)
 
     def _too_far(self, stats: Stats) -> bool:
