@@ -69,6 +69,10 @@ class Kind(IntEnum):
     """Control: the answer to a beat: go on, or stop and why."""
     LEAVE = 10
     """Control: 'I end now'."""
+    REQUEST = 11
+    """Service: a question."""
+    REPLY = 12
+    """Service: its answer."""
 
 
 _KINDS = frozenset(int(kind) for kind in Kind)

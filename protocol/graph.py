@@ -7,7 +7,7 @@ sockets; the code of a role only knows its channels' names.
 from dataclasses import dataclass
 from typing import Literal
 
-ChannelKind = Literal["stream", "broadcast"]
+ChannelKind = Literal["stream", "broadcast", "service"]
 
 
 @dataclass(frozen=True)
@@ -35,28 +35,38 @@ class Role:
 
 @dataclass(frozen=True)
 class Channel:
-    """One connection between roles. `to` binds a Stream, `frm` a Broadcast: the side of which there is one."""
+    """One connection between roles. `to` binds a Stream or a Service, `frm` a Broadcast; the other side dials.
+
+    Each replica of the binding role listens at an address of its own.
+    """
 
     name: str
     kind: ChannelKind
     frm: tuple[str, ...]
     to: tuple[str, ...]
     window: int = 64
-    """Stream: unacknowledged messages a sender may have before it blocks."""
+    """Stream: unacknowledged messages a sender may have at one receiver before it blocks. Service: unanswered requests
+    that a client may have at one server."""
     lossy: bool = False
     """Stream: drop (and count) instead of block when the window is full; for telemetry."""
 
     @property
     def binds(self) -> str:
         """The role whose process listens."""
-        return self.to[0] if self.kind == "stream" else self.frm[0]
+        return self.frm[0] if self.kind == "broadcast" else self.to[0]
 
 
 def Stream(name: str, frm: str | tuple[str, ...], to: str, window: int = 64, lossy: bool = False) -> Channel:
-    """Many senders to one receiver: exactly once into memory, in order per sender, blocks at the window."""
+    """Many senders to one receiver, or to several that share the messages: exactly once into memory, in order per
+    sender and receiver, blocks at the window."""
     return Channel(name, "stream", (frm,) if isinstance(frm, str) else frm, (to,), window, lossy)
 
 
 def Broadcast(name: str, frm: str, to: str | tuple[str, ...]) -> Channel:
     """One writer to many readers: the latest version wins and versions never go back."""
     return Channel(name, "broadcast", (frm,), (to,) if isinstance(to, str) else to)
+
+
+def Service(name: str, frm: str | tuple[str, ...], to: str, window: int = 64) -> Channel:
+    """Many clients ask one server, or any of several, and get an answer each."""
+    return Channel(name, "service", (frm,) if isinstance(frm, str) else frm, (to,), window)

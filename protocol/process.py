@@ -66,22 +66,25 @@ class Process:
     def sender(self, name: str) -> StreamSender:
         """The sending end of the stream of that name. Raises Fatal, which lists them, if this role has none."""
         return self._open(
-            "send", "stream", name, lambda wired: StreamSender(self._node, wired.address, wired.window, wired.lossy)
+            "send",
+            "stream",
+            name,
+            lambda wired: StreamSender(self._node, wired.addresses[0], wired.window, wired.lossy),
         )
 
     def receiver(self, name: str) -> StreamReceiver:
         """The receiving end of the stream of that name. Raises Fatal, which lists them, if this role has none."""
         return self._open(
-            "receive", "stream", name, lambda wired: StreamReceiver(self._node, wired.address, wired.window)
+            "receive", "stream", name, lambda wired: StreamReceiver(self._node, self._own(wired), wired.window)
         )
 
     def publisher(self, name: str) -> Publisher:
         """The writing end of the broadcast of that name. Raises Fatal, which lists them, if this role has none."""
-        return self._open("send", "broadcast", name, lambda wired: Publisher(self._node, wired.address))
+        return self._open("send", "broadcast", name, lambda wired: Publisher(self._node, self._own(wired)))
 
     def subscriber(self, name: str) -> Subscriber:
         """The reading end of the broadcast of that name. Raises Fatal, which lists them, if this role has none."""
-        return self._open("receive", "broadcast", name, lambda wired: Subscriber(self._node, wired.address))
+        return self._open("receive", "broadcast", name, lambda wired: Subscriber(self._node, wired.addresses[0]))
 
     def alive(self, role: str) -> set[int]:
         """Indices of `role` heard within the last 10 s; known where control is served, elsewhere empty."""
@@ -106,6 +109,10 @@ class Process:
 
     def __exit__(self, *error: Any) -> None:
         self.close()
+
+    def _own(self, wired: ChannelWiring) -> str:
+        """The address at which this replica binds."""
+        return wired.addresses[self.wiring.index]
 
     def _open(self, verb: str, kind: ChannelKind, name: str, make: Callable[[ChannelWiring], T]) -> T:
         """The channel end opened before, or a new one if the graph gives it to this role."""

@@ -20,10 +20,14 @@ class ChannelWiring:
     kind: ChannelKind
     frm: tuple[str, ...]
     to: tuple[str, ...]
-    address: str
-    """ipc:///path or tcp://host:port. The binding role binds it, all others connect."""
+    addresses: tuple[str, ...]
+    """ipc:///path or tcp://host:port, one for each replica of the role that binds; all others connect."""
     window: int = 64
     lossy: bool = False
+    relays: tuple[str, ...] = ()
+    """Broadcast: addresses of the relays between the publisher and its readers, if there are any."""
+    dtype: str = ""
+    """Broadcast: `bfloat16` where float32 arrays travel at half the size; empty for what they are."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class Wiring:
     config: dict[str, Any] = field(default_factory=dict)
     """The algorithm's config, already validated."""
     checkpoints: dict[str, Any] = field(default_factory=dict)
+    keys: str = ""
+    """File with the CURVE keys of this process's role and the public ones of all roles; empty for none."""
 
     @property
     def name(self) -> str:
@@ -69,7 +75,7 @@ class Wiring:
         """Read what `write` wrote."""
         data = json.loads(path.read_text())
         channels = {
-            name: ChannelWiring(**{**c, "frm": tuple(c["frm"]), "to": tuple(c["to"])})
+            name: ChannelWiring(**{key: tuple(v) if isinstance(v, list) else v for key, v in c.items()})
             for name, c in data.pop("channels").items()
         }
         return cls(**data, channels=channels)

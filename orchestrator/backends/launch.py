@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from surreal.orchestrator.home import Folder
-from surreal.orchestrator.plan import Plan, PlannedRole
+from surreal.orchestrator.plan import Plan, PlannedChannel, PlannedRole
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
 LIFELINE = "SURREAL_LIFELINE"
@@ -68,7 +68,7 @@ class Launcher:
             replicas={each.name: each.replicas for each in plan.roles},
             channels={
                 each.name: ChannelWiring(
-                    each.name, each.kind, each.frm, each.to, self.address(each.name), each.window, each.lossy
+                    each.name, each.kind, each.frm, each.to, self.addresses(each), each.window, each.lossy
                 )
                 for each in plan.channels
             },
@@ -82,6 +82,10 @@ class Launcher:
             checkpoints=plan.checkpoints.model_dump(by_alias=True),
         )
 
+    def addresses(self, channel: PlannedChannel) -> tuple[str, ...]:
+        """Where each replica of the role that binds a channel listens."""
+        return tuple(self.address(f"{channel.name}-{i}") for i in range(self.plan.role(channel.binds).replicas))
+
     def address(self, channel: str) -> str:
         """Where a channel is: a socket in a folder that only its owner can enter."""
         return f"ipc://{self.sockets / channel}"
@@ -89,7 +93,7 @@ class Launcher:
 
 def make_socket_folder(plan: Plan) -> Path:
     """A new private folder (0700) whose path is short enough for the sockets of all channels."""
-    longest = max(len(name) for name in (CONTROL, *(channel.name for channel in plan.channels)))
+    longest = max(len(name) for name in (CONTROL, *(f"{channel.name}-12345" for channel in plan.channels)))
     places = [place for place in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir()) if place]
     fits = [place for place in places if len(place) + len("/surreal-12345678/") + longest <= LONGEST_SOCKET]
     return Path(tempfile.mkdtemp(prefix="surreal-", dir=next(filter(os.path.isdir, fits), "/tmp")))
