@@ -1,0 +1,183 @@
+"""The one table of labels and taints: what nodes carry, what pods select and tolerate, for each platform.
+
+Who makes pools writes `written_labels` and `written_taints`; who places pods reads `selector` and `tolerations`. Both
+come from PLATFORMS, so they agree by construction. Where a platform has a mark of its own it is used;
+where it has none it is one of ours under `surreal.dev/`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+Labels = Mapping[str, str]
+
+POOL = "surreal.dev/pool"
+"""The label that every node of a pool of ours has; its value is the pool's name."""
+SPOT = "surreal.dev/spot"
+"""The label and taint of machines that can be taken back, on platforms without a mark of their own."""
+MACHINE = "node.kubernetes.io/instance-type"
+ZONE = "topology.kubernetes.io/zone"
+REGION = "topology.kubernetes.io/region"
+GPU = "nvidia.com/gpu"
+"""The resource that a GPU process asks for, and the key of the taint that keeps all others away."""
+GPU_PRODUCT = "nvidia.com/gpu.product"
+"""The GPU's model, where NVIDIA's feature discovery runs."""
+
+
+@dataclass(frozen=True, order=True)
+class Taint:
+    """What keeps pods off a node unless they tolerate it."""
+
+    key: str
+    value: str = ""
+    effect: Effect = "NoSchedule"
+
+
+@dataclass(frozen=True, order=True)
+class Toleration:
+    """What a pod puts up with; without a value any value of the key (`operator: Exists`)."""
+
+    key: str
+    value: str | None = None
+    effect: Effect | None = None
+
+    def accepts(self, taint: Taint) -> bool:
+        """Whether a pod with this toleration may run in spite of `taint`."""
+        return self.key == taint.key and self.value in (None, taint.value) and self.effect in (None, taint.effect)
+
+
+OUR_SPOT = Taint(SPOT, "true")
+GPU_TAINT = Taint(GPU, "present")
+
+
+@dataclass(frozen=True)
+class Platform:
+    """How one kind of node pool marks its nodes."""
+
+    pool: str
+    """The label with the pool's name on pools that are not of our making."""
+    spot: tuple[str, str]
+    """The label of a spot node."""
+    spot_taint: Taint
+    on_demand: tuple[str, str] | None = None
+    """The label of a node that is no spot node, where there is one."""
+    mark: str | None = None
+    """A label that only nodes of this platform have."""
+    gpu_type: tuple[str, ...] = (GPU_PRODUCT,)
+    """Labels that name the GPU's model, the best first."""
+    own_labels: frozenset[str] = frozenset()
+    """Keys of labels above that the platform puts on by itself."""
+    own_taints: frozenset[str] = frozenset()
+    """Keys of taints that the platform puts on by itself; the others are ours to write."""
+    made_to_measure: bool = False
+    """Machines are made for pending pods: the pool exists only by what its pods select and tolerate, so it has its
+    label as a taint too, which keeps all others away."""
+
+
+_GKE_SPOT, _EKS_CAPACITY, _KARPENTER_CAPACITY, _AKS_PRIORITY = (
+    "cloud.google.com/gke-spot",
+    "eks.amazonaws.com/capacityType",
+    "karpenter.sh/capacity-type",
+    "kubernetes.azure.com/scalesetpriority",
+)
+
+PLATFORMS: dict[str, Platform] = {
+    "gke": Platform(
+        pool="cloud.google.com/gke-nodepool",
+        spot=(_GKE_SPOT, "true"),
+        # on a Standard cluster the label comes by itself and the taint does not
+        spot_taint=Taint(_GKE_SPOT, "true"),
+        mark="cloud.google.com/gke-nodepool",
+        gpu_type=("cloud.google.com/gke-accelerator", GPU_PRODUCT),
+        own_labels=frozenset({_GKE_SPOT}),
+        own_taints=frozenset({GPU}),
+    ),
+    "gke-autoprovision": Platform(
+        pool="cloud.google.com/gke-nodepool",
+        spot=(_GKE_SPOT, "true"),
+        spot_taint=Taint(_GKE_SPOT, "true"),
+        gpu_type=("cloud.google.com/gke-accelerator", GPU_PRODUCT),
+        own_labels=frozenset({_GKE_SPOT, POOL}),
+        own_taints=frozenset({_GKE_SPOT, GPU, POOL}),
+        made_to_measure=True,
+    ),
+    # before EKS and AKS, on which it runs too
+    "karpenter": Platform(
+        pool="karpenter.sh/nodepool",
+        spot=(_KARPENTER_CAPACITY, "spot"),
+        spot_taint=OUR_SPOT,
+        on_demand=(_KARPENTER_CAPACITY, "on-demand"),
+        mark="karpenter.sh/nodepool",
+        gpu_type=("karpenter.k8s.aws/instance-gpu-name", GPU_PRODUCT),
+        own_labels=frozenset({_KARPENTER_CAPACITY}),
+    ),
+    "eks": Platform(
+        pool="eks.amazonaws.com/nodegroup",
+        spot=(_EKS_CAPACITY, "SPOT"),
+        spot_taint=OUR_SPOT,
+        on_demand=(_EKS_CAPACITY, "ON_DEMAND"),
+        mark="eks.amazonaws.com/nodegroup",
+        gpu_type=(GPU_PRODUCT, "k8s.amazonaws.com/accelerator"),
+        own_labels=frozenset({_EKS_CAPACITY}),
+    ),
+    "aks": Platform(
+        pool="kubernetes.azure.com/agentpool",
+        spot=(_AKS_PRIORITY, "spot"),
+        spot_taint=Taint(_AKS_PRIORITY, "spot"),
+        mark="kubernetes.azure.com/agentpool",
+        own_labels=frozenset({_AKS_PRIORITY}),
+        own_taints=frozenset({_AKS_PRIORITY}),
+    ),
+    "minikube": Platform(pool=POOL, spot=(SPOT, "true"), spot_taint=OUR_SPOT, mark="minikube.k8s.io/name"),
+    "existing": Platform(pool=POOL, spot=(SPOT, "true"), spot_taint=OUR_SPOT),
+}
+"""Platform -> its marks, in the order in which a node's platform is looked for."""
+
+
+def node_labels(platform: str, pool: str, spot: bool = False, extra: Labels | None = None) -> dict[str, str]:
+    """The labels of ours and of the platform that a node of this pool shows; `extra` are the user's own."""
+    marks = PLATFORMS[platform]
+    capacity = marks.spot if spot else marks.on_demand
+    return {**(extra or {}), POOL: pool, **({capacity[0]: capacity[1]} if capacity else {})}
+
+
+def written_labels(platform: str, pool: str, spot: bool = False, extra: Labels | None = None) -> dict[str, str]:
+    """Of `node_labels` those that we must put on a new pool, since the platform does not."""
+    own = PLATFORMS[platform].own_labels
+    return {key: value for key, value in node_labels(platform, pool, spot, extra).items() if key not in own}
+
+
+def node_taints(
+    platform: str, pool: str, spot: bool = False, gpu: bool = False, extra: tuple[Taint, ...] = ()
+) -> tuple[Taint, ...]:
+    """The taints that a node of this pool has, whoever puts them on; `extra` are the user's own."""
+    marks = PLATFORMS[platform]
+    ours = [
+        *((Taint(POOL, pool),) if marks.made_to_measure else ()),
+        *((marks.spot_taint,) if spot else ()),
+        *((GPU_TAINT,) if gpu else ()),
+    ]
+    return tuple(dict.fromkeys([*ours, *extra]))
+
+
+def written_taints(
+    platform: str, pool: str, spot: bool = False, gpu: bool = False, extra: tuple[Taint, ...] = ()
+) -> tuple[Taint, ...]:
+    """Of `node_taints` those that we must put on a new pool, since the platform does not."""
+    own = PLATFORMS[platform].own_taints
+    return tuple(taint for taint in node_taints(platform, pool, spot, gpu, extra) if taint.key not in own)
+
+
+def selector(platform: str, pool: str, spot: bool = False) -> dict[str, str]:
+    """The labels by which a pod finds this pool of ours, and on spot machines says that it means them."""
+    marks = PLATFORMS[platform]
+    return {POOL: pool, **({marks.spot[0]: marks.spot[1]} if spot else {})}
+
+
+def tolerations(taints: tuple[Taint, ...], gpu: bool = False) -> tuple[Toleration, ...]:
+    """What a pod must tolerate on nodes with `taints`; a GPU process tolerates any GPU taint, on every platform."""
+    # GKE adds this by itself, EKS and AKS do not; it harms nowhere
+    always = [Toleration(GPU)] if gpu else []
+    needed = [Toleration(taint.key, taint.value, taint.effect) for taint in taints]
+    return tuple(always + [each for each in needed if not (gpu and each.key == GPU)])
