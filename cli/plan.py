@@ -10,7 +10,7 @@ from surreal.cli.output import Output, emit, table, talk
 from surreal.orchestrator.experiment import load_experiment
 from surreal.orchestrator.placement import make_plan
 from surreal.orchestrator.plan import Plan, PlannedRole
-from surreal.orchestrator.quantity import format_memory
+from surreal.provisioner.documents.quantity import format_memory
 from surreal.provisioner.machine import local_pool
 
 

@@ -9,32 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field, PrivateAttr
 
 from surreal.orchestrator import overrides as set_overrides
-from surreal.orchestrator import strictyaml, validation
-from surreal.orchestrator.plan import API_VERSION
-from surreal.orchestrator.quantity import Cpu, Memory
-from surreal.orchestrator.source import Source
-from surreal.protocol.errors import InvalidInput
-
-MAX_NAME = 40
-"""Longest name: a pod is called NAME-ROLE-INDEX and may have 63 characters."""
-
-
-def _dns_label(name: str) -> str:
-    if len(name) <= MAX_NAME and re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name):
-        return name
-    legal = re.sub(r"[^a-z0-9]+", "-", name.lower())[:MAX_NAME].strip("-") or "my-run"
-    allowed = f"lower-case letters, digits and '-' inside, at most {MAX_NAME} characters"
-    raise ValueError(f"must be a DNS label ({allowed}), not {name!r}; for example {legal!r}")
-
-
-def _label(text: str) -> str:
-    if re.fullmatch(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", text):
-        return text
-    raise ValueError(f"must be letters, digits, '-', '_' and '.', at most 63 characters, not {text!r}")
+from surreal.orchestrator import validation
+from surreal.provisioner.documents import strictyaml
+from surreal.provisioner.documents.files import load_file
+from surreal.provisioner.documents.models import API_VERSION, DnsLabel, Label, Spec
+from surreal.provisioner.documents.quantity import Cpu, Memory
+from surreal.provisioner.documents.source import Source
 
 
 def _variables(env: dict[str, str]) -> dict[str, str]:
@@ -44,18 +27,6 @@ def _variables(env: dict[str, str]) -> dict[str, str]:
         if "\0" in value:
             raise ValueError(f"the value of {name} holds a zero byte, which no environment variable can")
     return env
-
-
-DnsLabel = Annotated[str, AfterValidator(_dns_label), Field(json_schema_extra={"maxLength": MAX_NAME})]
-Label = Annotated[str, AfterValidator(_label)]
-
-
-class Spec(BaseModel):
-    """Frozen, strict, knows all its keys, spelled in camelCase."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, alias_generator=to_camel, use_attribute_docstrings=True
-    )
 
 
 class Metadata(Spec):
@@ -163,26 +134,7 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
 
     Raises one InvalidInput that names every problem with its line.
     """
-    name = str(path)
-    data, lines = strictyaml.load(_read(path), Source(name))
-    source = Source(name, lines)
+    data, source = load_file(path)
     for override in overrides:
-        data = set_overrides.apply(data, override, lines)
+        data = set_overrides.apply(data, override, source.lines)
     return Experiment.from_data(data, source)
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(strictyaml.MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise InvalidInput(f"{path}: no such file; start from one of those in examples/") from None
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from None
-    if len(content) > strictyaml.MAX_BYTES:
-        raise InvalidInput(f"{path}: larger than {strictyaml.MAX_BYTES >> 20} MiB; an experiment is a page of text")
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InvalidInput(f"{path}:{line}: not UTF-8 (byte 0x{content[error.start]:02x}); save it as UTF-8") from None

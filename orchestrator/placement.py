@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from surreal.algorithms.catalog import algorithm
 from surreal.orchestrator.experiment import Experiment, RoleSpec
 from surreal.orchestrator.plan import Checkpoints, Plan, PlannedChannel, PlannedRole, Resources
-from surreal.orchestrator.quantity import format_memory
-from surreal.orchestrator.source import KeyPath, Problem
 from surreal.protocol.graph import Channel, Role
 from surreal.protocol.nearest import did_you_mean
+from surreal.provisioner.documents.quantity import format_memory
+from surreal.provisioner.documents.source import KeyPath, Problem
 from surreal.provisioner.pools import NodePool
 
 

@@ -8,10 +8,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from surreal.orchestrator.quantity import Cpu, Memory
 from surreal.protocol.graph import ChannelKind
-
-API_VERSION: Literal["surreal.dev/v1alpha1"] = "surreal.dev/v1alpha1"
+from surreal.provisioner.documents.models import API_VERSION
+from surreal.provisioner.documents.quantity import Cpu, Memory
 
 
 class PlanModel(BaseModel):

@@ -1,18 +1,14 @@
 """Plain data -> a complete, checked document. Every problem is found before one error says them all."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from surreal.algorithms.catalog import Algorithm, algorithms
-from surreal.orchestrator.complaints import complain
-from surreal.orchestrator.source import KeyPath, Problem, Source
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.graph import Role
 from surreal.protocol.nearest import did_you_mean
-
-Document = TypeVar("Document", bound=BaseModel)
+from surreal.provisioner.documents.models import Document, validated
+from surreal.provisioner.documents.source import KeyPath, Problem, Source
 
 _ROLES: KeyPath = ("spec", "roles")
 _ALGORITHM: KeyPath = ("spec", "algorithm", "name")
@@ -36,7 +32,7 @@ def complete(model: type[Document], data: Any, source: Source) -> Document:
         data, found = _with_config(_with_roles(data, known), known)
         problems += found
     problems += _unknown_environment(data)
-    document, found = _validated(model, data, ())
+    document, found = validated(model, data)
     # without the algorithm nothing can be said of roles and config, least of all that they miss something
     problems += [p for p in found if known or p[0][:2] != _ROLES and p[0] != _CONFIG]
     if problems or document is None:
@@ -44,20 +40,12 @@ def complete(model: type[Document], data: Any, source: Source) -> Document:
     return document
 
 
-def _validated(model: type[Document], data: Any, above: KeyPath) -> tuple[Document | None, list[Problem]]:
-    """The model of `data`, which stands at `above` in the document; or what is wrong with it."""
-    try:
-        return model.model_validate(data), []
-    except ValidationError as error:
-        return None, [((*above, *path), text) for path, text in complain(model, error)]
-
-
 def _with_config(data: Any, algorithm: Algorithm) -> tuple[Any, list[Problem]]:
     """`data` with the algorithm's config checked and its defaults said; a config that is no mapping is left alone."""
     config = _get(data, _CONFIG, {})
     if not isinstance(config, dict):
         return data, []
-    checked, problems = _validated(algorithm.config, config, _CONFIG)
+    checked, problems = validated(algorithm.config, config, _CONFIG)
     return _set(data, _CONFIG, checked.model_dump(mode="json") if checked else config), problems
 
 

@@ -22,7 +22,7 @@ HOMES = {
     "tensorboard": {"algorithms"},
     "zmq": {"protocol"},
     "msgpack": {"protocol"},
-    "yaml": {"orchestrator"},
+    "yaml": {"provisioner"},
     "click": {"cli"},
     "rich": {"cli"},
 }

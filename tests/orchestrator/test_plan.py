@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator import strictyaml
 from surreal.orchestrator.experiment import Experiment
 from surreal.orchestrator.placement import make_plan
 from surreal.orchestrator.plan import Plan
 from surreal.protocol.errors import InvalidInput
+from surreal.provisioner.documents import strictyaml
 from surreal.provisioner.pools import NodePool
 from tests.orchestrator.documents import VALID, load_text, minimal, spoiled
 

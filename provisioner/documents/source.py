@@ -24,7 +24,7 @@ Problem = tuple[KeyPath, str]
 class Source:
     """A document's file name and the line of each key. Two sources always compare equal: they are no content."""
 
-    name: str = field(default="experiment", compare=False)
+    name: str = field(default="document", compare=False)
     lines: dict[KeyPath, int] = field(default_factory=dict, compare=False)
 
     def line(self, path: KeyPath) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from surreal.orchestrator.source import KeyPath, Source
+from surreal.provisioner.documents.source import KeyPath, Source
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -44,7 +44,7 @@ class _Problem(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader without YAML 1.1's scalars that refuses what an experiment never needs."""
+    """SafeLoader without YAML 1.1's scalars that refuses what a document never needs."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}
     depth = 0
@@ -119,7 +119,7 @@ def _compose(text: str) -> yaml.Node:
         node = loader.get_node()
         assert node is not None
         if loader.check_node():
-            raise _Problem(_next_event(loader).start_mark.line, "a second document; write one experiment per file")
+            raise _Problem(_next_event(loader).start_mark.line, "a second document; write one document per file")
         return node
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

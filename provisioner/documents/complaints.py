@@ -5,8 +5,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from surreal.orchestrator.source import Problem
 from surreal.protocol.nearest import did_you_mean
+from surreal.provisioner.documents.source import Problem
 
 _KINDS = {
     "int_type": "a whole number",
