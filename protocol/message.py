@@ -1,7 +1,6 @@
 """What a channel hands to its reader."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,8 +8,7 @@ Version = tuple[int, int]
 """(epoch, version). The epoch is the incarnation of the publisher, so versions grow over its restarts too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """Named arrays with a little plain data, as one process sent them. The arrays are read-only views on the wire's
     memory: copy what has to be changed."""
 

@@ -7,18 +7,9 @@ from typing import Any
 
 import zmq
 
-from surreal.protocol.codec import (
-    MAX_FRAME,
-    MAX_FRAMES,
-    Kind,
-    Malformed,
-    OtherProtocol,
-    Packet,
-    decode,
-    encode_body,
-    encode_prefix,
-)
+from surreal.protocol.codec import Kind, Packet, decode, encode_body, encode_prefix
 from surreal.protocol.errors import Fatal, SurrealError
+from surreal.protocol.limits import MAX_FRAME, MAX_FRAMES, Malformed, OtherProtocol
 from surreal.protocol.node import Node
 from surreal.protocol.stats import Stats
 
@@ -126,7 +117,7 @@ class Port:
                 text = f"{error}: install the same version of surreal in both"
                 self.refuse(route, "protocol", text)
                 if not self._binds:
-                    return route, Packet(Kind.REFUSED, 0, 0, 0, 0, "peer", 0, (0, 0), {"reason": text}, {})
+                    return route, Packet(Kind.REFUSED, 0, 0, 0, 0, "peer", 0, (0, 0), {"reason": text}, {}, 0)
             except Malformed as error:
                 self.stats.refused += 1
                 self.node.complain(f"{self.address} malformed", f"malformed packet dropped at {self.address}: {error}")

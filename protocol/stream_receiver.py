@@ -121,7 +121,7 @@ class StreamReceiver:
             self._late.add(packet.sender)
         stats = self._port.stats
         stats.messages += 1
-        stats.bytes += sum(array.nbytes for array in packet.arrays.values())
+        stats.bytes += packet.size
         return Message(packet.sender, packet.incarnation, packet.seq, packet.version, packet.meta, packet.arrays)
 
     def _acknowledge(self) -> None:

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from surreal.protocol import codec
-from surreal.protocol.codec import Kind, Malformed, OtherProtocol, Packet, decode, encode_body, encode_prefix
+from surreal.protocol import limits
+from surreal.protocol.codec import Kind, Packet, decode, encode_body, encode_prefix
+from surreal.protocol.limits import Malformed, OtherProtocol
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),
@@ -22,7 +23,7 @@ PLAIN = st.recursive(
 )
 ARRAYS = st.dictionaries(
     st.text(max_size=20),
-    st.sampled_from(sorted(codec.DTYPES)).flatmap(
+    st.sampled_from(sorted(limits.DTYPES)).flatmap(
         lambda code: hnp.arrays(np.dtype(code), hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=40))
     ),
     max_size=6,
@@ -91,17 +92,20 @@ def test_large_arrays_are_not_copied_by_the_sender() -> None:
         ({"arrays": {1: np.zeros(1)}}, "array 1"),
         ({"arrays": {f"a{i}": np.zeros(2000) for i in range(16)}}, "more than 15 arrays"),
         ({"arrays": {f"a{i}": np.zeros(0) for i in range(257)}}, "257 arrays"),
-        ({"arrays": {"a": np.zeros(codec.MAX_FRAME + 1, np.int8)}}, "split it"),
-        ({"arrays": {f"a{i}": np.zeros(codec.MAX_FRAME - 1, np.int8) for i in range(3)}}, "send several"),
+        ({"arrays": {"a": np.zeros(limits.MAX_FRAME + 1, np.int8)}}, "split it"),
+        ({"arrays": {f"a{i}": np.zeros(limits.MAX_FRAME - 1, np.int8) for i in range(3)}}, "send several"),
         ({"meta": {"a": np.int64(1)}}, "int64"),
         ({"meta": {"a": {1: 2}}}, "no string"),
         ({"meta": {"a": 2**64}}, "cannot be sent"),
         ({"meta": {"a": list(range(2000))}}, "2000 items"),
         ({"meta": {"a": [[[[[[[[]]]]]]]]}}, "depth 9"),
         ({"meta": {"a": "x" * 70_000}}, "header has"),
-        ({"version": (1, -1)}, "-1 is no"),
-        ({"incarnation": 2**63}, "is no incarnation"),
+        ({"version": (1, -1)}, "is no version"),
+        ({"incarnation": 2**63}, "is no int"),
         ({"sender": ""}, "no name"),
+        ({"arrays": {"\ud800": np.zeros(1)}}, "cannot be sent"),
+        ({"arrays": {"a": np.zeros((2**40, 0), np.int8)}}, "is larger"),
+        ({"arrays": {"x" * 250 + str(i): np.zeros(1) for i in range(99)}}, "names and shapes"),
     ],
 )
 def test_the_sender_is_told_what_the_receiver_would_refuse(body: dict[str, Any], says: str) -> None:
@@ -109,15 +113,17 @@ def test_the_sender_is_told_what_the_receiver_would_refuse(body: dict[str, Any],
         frames_of(**body)
 
 
-def header(*body: Any) -> bytes:
-    """A header whose msgpack body nobody has checked."""
-    packed: bytes = msgpack.packb(body)
-    return encode_prefix(Kind.DATA, 0, 5, 0, 0) + packed
+def header(schema: Any, meta: bytes = b"", version: int = 0, inline: bytes = b"") -> bytes:
+    """A header whose parts nobody has checked."""
+    packed = schema if isinstance(schema, bytes) else msgpack.packb(schema)
+    head = encode_prefix(Kind.DATA, 0, 5, 0, 0) + struct.pack("<QQII", 0, version, len(packed), len(meta))
+    head += packed + meta
+    return head + bytes(-len(head) % 8) + inline
 
 
-def lying(code: Any, shape: Any, data: Any = None) -> bytes:
+def lying(code: Any, shape: Any, inline: bytes | None = None) -> bytes:
     """A header whose only array claims a dtype and a shape."""
-    return header("a", 1, 0, 0, [["x", code, shape, data]], {})
+    return header(["a", 1, [["x", code, shape, inline is not None]]], inline=inline or b"")
 
 
 @pytest.mark.parametrize(
@@ -128,42 +134,47 @@ def lying(code: Any, shape: Any, data: Any = None) -> bytes:
         [b"SR"],
         [b"GET / HTTP/1.1\r\n\r\n"],
         [encode_prefix(Kind.DATA, 0, 5, 0, 0)],
-        [encode_prefix(Kind.DATA, 0, 5, 0, 0) + b"\xc1"],
+        [header(b"\xc1")],
+        [header(["a", 1, []])[:-1]],
         [encode_prefix(Kind.DATA, 0, 5, 2**63, 0) + encode_body("a", 0).body],
-        [struct.pack("<2sBBIQQQ", b"SR", 1, 99, 0, 0, 0, 0) + encode_body("a", 0).body],
+        [struct.pack("<2sBBIQQQ", b"SR", limits.PROTOCOL, 99, 0, 0, 0, 0) + encode_body("a", 0).body],
         [frames_of()[0] + b"\0"],
-        [frames_of()[0] + b"\0" * codec.MAX_HEADER],
+        [frames_of()[0] + b"\0" * limits.MAX_HEADER],
         [frames_of()[0], b"a frame too much"],
         [frames_of()[0]] + [b""] * 16,
-        [header("a", 1, 0, 0, [], {}, 7)],
-        [header("a", 1, 0, 0, [])],
-        [header("", 1, 0, 0, [], {})],
-        [header("a" * 257, 1, 0, 0, [], {})],
-        [header(b"a", 1, 0, 0, [], {})],
-        [header("a", True, 0, 0, [], {})],
-        [header("a", -1, 0, 0, [], {})],
-        [header("a", 1, 0, 2**63, [], {})],
-        [header("a", 1, 0, 0, {}, {})],
-        [header("a", 1, 0, 0, [[]], {})],
-        [header("a", 1, 0, 0, [], [])],
-        [header("a", 1, 0, 0, [], {1: 2})],
-        [header("a", 1, 0, 0, [], {"t": msgpack.Timestamp(1)})],
-        [header("a", 1, 0, 0, [], {"x": msgpack.ExtType(3, b"")})],
-        [header("a", 1, 0, 0, [["x", "<f4", [1], b"1234"]] * 2, {})],
+        [encode_prefix(Kind.DATA, 0, 5, 0, 0) + struct.pack("<QQII", 0, 0, 2**32 - 1, 2**32 - 1)],
+        [header(["a", 1, [], 7])],
+        [header(["a", 1])],
+        [header(["", 1, []])],
+        [header(["a" * 257, 1, []])],
+        [header([b"a", 1, []])],
+        [header(["a", True, []])],
+        [header(["a", -1, []])],
+        [header(["a", 1, []], version=2**63)],
+        [header(["a", 1, {}])],
+        [header(["a", 1, [[]]])],
+        [header(["a", 1, [], {"t": msgpack.Timestamp(1)}])],
+        [header(["a", 1, []], msgpack.packb([]))],
+        [header(["a", 1, []], msgpack.packb({1: 2}))],
+        [header(["a", 1, []], b"\x81\xa1a")],
+        [header(["a", 1, []], msgpack.packb({"t": msgpack.Timestamp(1)}))],
+        [header(["a", 1, []], msgpack.packb({"x": msgpack.ExtType(3, b"")}))],
+        [header(["a", 1, [["x", "<f4", [1], True]] * 2], inline=bytes(16))],
+        [header(["a", 1, [["x", "<f4", [1], 1]]], inline=bytes(8))],
         [lying("<f4", [2]), b"1234"],
         [lying("<f4", [2], b"1234")],
         [lying("<f4", [2])],
-        [lying("|O", [1], b"12345678")],
-        [lying("<U1", [1], b"1234")],
-        [lying(["<f4"], [1], b"1234")],
-        [lying("<f4", [-1, -1], b"1234")],
-        [lying("<f4", [True], b"1234")],
-        [lying("<f4", [1.0], b"1234")],
-        [lying("<f4", 1, b"1234")],
-        [lying("<f4", [1] * 9, b"1234")],
+        [lying("|O", [1], bytes(8))],
+        [lying("<U1", [1], bytes(8))],
+        [lying(["<f4"], [1], bytes(8))],
+        [lying("<f4", [-1, -1], bytes(8))],
+        [lying("<f4", [True], bytes(8))],
+        [lying("<f4", [1.0], bytes(8))],
+        [lying("<f4", 1, bytes(8))],
+        [lying("<f4", [1] * 9, bytes(8))],
         [lying("<f4", [2**62, 4], b"")],
+        [lying("<f4", [2**40, 2**40, 0], b"")],
         [lying("<f4", [2**62, 2**62, 0], b"")],
-        [lying("<f4", [1], "1234")],
     ],
 )
 def test_what_is_no_packet_is_malformed(frames: list[bytes]) -> None:
@@ -173,8 +184,8 @@ def test_what_is_no_packet_is_malformed(frames: list[bytes]) -> None:
 
 def test_another_protocol_version_is_named_beside_ours() -> None:
     frames = frames_of()
-    frames[0] = frames[0][:2] + bytes([codec.PROTOCOL + 1]) + b"whatever comes then"
-    with pytest.raises(OtherProtocol, match=f"protocol {codec.PROTOCOL + 1}, this process speaks {codec.PROTOCOL}"):
+    frames[0] = frames[0][:2] + bytes([limits.PROTOCOL + 1]) + b"whatever comes then"
+    with pytest.raises(OtherProtocol, match=f"protocol {limits.PROTOCOL + 1}, this process speaks {limits.PROTOCOL}"):
         decode(frames)
 
 
@@ -182,11 +193,12 @@ def test_another_protocol_version_is_named_beside_ours() -> None:
     "claim", [b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdc\x03\xff"]
 )
 def test_a_few_bytes_cannot_claim_much_memory(claim: bytes) -> None:
-    attack = encode_prefix(Kind.DATA, 0, 0, 0, 0) + claim * (60_000 // len(claim))
+    claims = claim * (60_000 // len(claim))
     tracemalloc.start()
     try:
-        with pytest.raises(Malformed):
-            decode([attack])
+        for attack in (header(claims), header(["a", 1, []], claims)):
+            with pytest.raises(Malformed):
+                decode([attack])
         assert tracemalloc.get_traced_memory()[1] < 16 * 1024 * 1024
     finally:
         tracemalloc.stop()
