@@ -9,6 +9,9 @@ from typing import Literal
 
 ChannelKind = Literal["stream", "broadcast", "service"]
 
+RELAY = "-relay"
+"""What the name of a broadcast's relays ends with, after the channel's."""
+
 
 @dataclass(frozen=True)
 class Role:
@@ -70,3 +73,9 @@ def Broadcast(name: str, frm: str, to: str | tuple[str, ...]) -> Channel:
 def Service(name: str, frm: str | tuple[str, ...], to: str, window: int = 64) -> Channel:
     """Many clients ask one server, or any of several, and get an answer each."""
     return Channel(name, "service", (frm,) if isinstance(frm, str) else frm, (to,), window)
+
+
+def relay_role(channel: str, replicas: int) -> Role:
+    """The role of the relays between a broadcast's publisher and its readers."""
+    run = "surreal.protocol.relay:relay"
+    return Role(channel + RELAY, run, replicas, expendable=True, cpu=0.5, memory="512Mi")

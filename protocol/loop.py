@@ -65,11 +65,11 @@ class Loop:
         self.call(report)
         return future.result()
 
-    def watch(self, socket: zmq.Socket[bytes], readable: Callable[[], None]) -> None:
-        """Call `readable` while `socket` has something to read. It must read until there is nothing more, or some."""
+    def watch(self, socket: zmq.Socket[bytes] | int, readable: Callable[[], None]) -> None:
+        """Call `readable` while `socket`, or a file descriptor, has something to read. It must read all or some."""
         self.run(lambda: self._watch(socket, readable))
 
-    def forget(self, socket: zmq.Socket[bytes]) -> None:
+    def forget(self, socket: zmq.Socket[bytes] | int) -> None:
         """Stop watching `socket`."""
 
         def forget() -> None:
