@@ -1,16 +1,20 @@
-"""`surreal schema`: the JSON Schema that lets an editor complete and check experiment files."""
+"""`surreal schema`: the JSON Schema that lets an editor complete and check the files a person writes."""
 
 import json
 
 import click
 
 from surreal.orchestrator.schema import experiment_schema
+from surreal.provisioner.cluster import cluster_schema
+
+SCHEMAS = {"experiment": experiment_schema, "cluster": cluster_schema}
 
 
 @click.command(name="schema")
-def command() -> None:
-    """Print the JSON Schema of experiment files.
+@click.argument("document", type=click.Choice(list(SCHEMAS)), default="experiment")
+def command(document: str) -> None:
+    """Print the JSON Schema of experiment files, or of cluster files.
 
     Save it and begin a file with `# yaml-language-server: $schema=PATH` to have an editor check as you type.
     """
-    click.echo(json.dumps(experiment_schema(), indent=2))
+    click.echo(json.dumps(SCHEMAS[document](), indent=2))
