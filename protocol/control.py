@@ -6,11 +6,15 @@ import logging
 import secrets
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from surreal.protocol.codec import Kind, Packet, encode_body, encode_prefix
 from surreal.protocol.names import DEAD_AFTER, Names
 from surreal.protocol.node import Node
 from surreal.protocol.port import Port
+from surreal.protocol.stats import Stats
 
 log = logging.getLogger("surreal")
 
@@ -18,6 +22,8 @@ BEAT_EVERY = 1.0
 """Seconds between two beats of a member."""
 QUEUE = 4
 """Beats that wait for a connection; older ones say nothing new."""
+REPORT_BEATS = 2
+"""Every second beat carries the counters of its process's channels."""
 LINGER = 0.5
 """Seconds that a closing end tries to get its last word out."""
 
@@ -25,9 +31,12 @@ LINGER = 0.5
 class Server:
     """The end that binds: keeps the members and stops them."""
 
-    def __init__(self, node: Node, address: str) -> None:
-        """Listens at once."""
-        self._node = node
+    def __init__(
+        self, node: Node, address: str, take: Callable[[str, int, Any], None] = lambda *counters: None
+    ) -> None:
+        """Listens at once. `take(process, incarnation, counters)` gets what members report; it raises ValueError for
+        what cannot be true."""
+        self._node, self._take_counters = node, take
         self._port = Port(node, address, binds=True, queue=1024)
         self._names = Names()
         self._looked = time.monotonic()
@@ -61,6 +70,11 @@ class Server:
             if not self._changed.wait_for(lambda: not self._running, timeout):
                 log.warning("%s did not confirm the stop within %.0f s", ", ".join(sorted(self._running)), timeout)
 
+    @property
+    def stats(self) -> Stats:
+        """A copy of the counters: `messages` are beats, `depth` is the number of members."""
+        return replace(self._port.stats, depth=len(self._names.holders))
+
     def close(self) -> None:
         """Stop listening."""
         self._node.loop.cancel(self._timer)
@@ -85,6 +99,9 @@ class Server:
             self._port.refuse(route, packet.sender, reason, packet.session)
             return
         holder, new = admitted
+        self._port.stats.messages += 1
+        if "counters" in packet.meta:
+            self._note_counters(packet)
         if new:
             log.info("%s joined: %s", holder.name, holder.described)
         elif packet.sender in self._silent:
@@ -96,6 +113,15 @@ class Server:
             with self._changed:
                 self._running.add(packet.sender)
         self._answer(route, packet.session)
+
+    def _note_counters(self, packet: Packet) -> None:
+        """Pass on what a member counted. Nonsense costs it nothing but that: it lives, after all."""
+        try:
+            self._take_counters(packet.sender, packet.incarnation, packet.meta["counters"])
+        except ValueError as error:
+            self._port.stats.refused += 1
+            thing = f"{self._port.address} counters of {packet.sender}"
+            self._node.complain(thing, f"refused the counters of {packet.sender}: {error}")
 
     def _confirm(self, name: str) -> None:
         with self._changed:
@@ -121,14 +147,15 @@ class Server:
 class Member:
     """The end that connects: says each second that this process lives, and stops it when told to."""
 
-    def __init__(self, node: Node, address: str) -> None:
-        """Connects in the background."""
-        self._node = node
+    def __init__(self, node: Node, address: str, report: Callable[[], Any] = lambda: None) -> None:
+        """Connects in the background. `report()` gives the counters of this process, plain data, or None."""
+        self._node, self._report = node, report
         self._port = Port(node, address, binds=False, queue=QUEUE)
         self._session = secrets.randbits(63)
         self._server = "the control port"
         self._incarnation = 0
         self._unanswered = 0
+        self._beats = 0
         self._contact = time.monotonic()
         self.refused = ""
         """Why this process may not be a member, if so."""
@@ -140,6 +167,7 @@ class Member:
         """Say goodbye and disconnect."""
         self._node.loop.cancel(self._timer)
         self._node.loop.forget(self._port.socket)
+        self._send(counters=self._report())
         self._send(Kind.LEAVE)
         self._port.close(LINGER if self._incarnation else 0)
 
@@ -148,10 +176,13 @@ class Member:
         self._unanswered += 1
         if self._unanswered == int(DEAD_AFTER / BEAT_EVERY):
             log.warning("no contact with %s for %.0f s", self._server, DEAD_AFTER)
-        self._send()
+        self._beats += 1
+        self._send(counters=None if self._beats % REPORT_BEATS else self._report())
 
-    def _send(self, kind: Kind = Kind.BEAT) -> None:
+    def _send(self, kind: Kind = Kind.BEAT, counters: Any = None) -> None:
         meta = {"who": self._node.who, "stopping": self._node.stopping.is_set()}
+        if counters is not None:
+            meta["counters"] = counters
         body = encode_body(self._node.name, self._node.incarnation, meta=meta).body
         self._port.send(encode_prefix(kind, 0, self._session, 0, 0) + body)
 

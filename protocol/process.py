@@ -2,14 +2,18 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from surreal.protocol.broadcast import Publisher, Subscriber
 from surreal.protocol.control import Member, Server
+from surreal.protocol.counters import CONTROL, Table, report
 from surreal.protocol.errors import Fatal, Refused
 from surreal.protocol.graph import ChannelKind
 from surreal.protocol.nearest import did_you_mean
 from surreal.protocol.node import Node
+from surreal.protocol.observer import Observer
+from surreal.protocol.relay import Relay
 from surreal.protocol.stream_receiver import StreamReceiver
 from surreal.protocol.stream_sender import StreamSender
 from surreal.protocol.wiring import ChannelWiring, Wiring
@@ -28,11 +32,15 @@ class Process:
         self.wiring = wiring
         self._node = Node(wiring.name, wiring.incarnation)
         self._channels: dict[tuple[str, str], Any] = {}
+        self._counters = Table(wiring)
+        self._observer: Observer | None = None
         try:
-            self._control = (Server if wiring.serves_control else Member)(self._node, wiring.control)
+            self._control = self._join()
         except BaseException:
             self._node.close()
             raise
+        if isinstance(self._control, Server):
+            self._observer = Observer(Path(wiring.run_folder), self._counters, self._count)
 
     @property
     def stopping(self) -> threading.Event:
@@ -84,7 +92,14 @@ class Process:
 
     def subscriber(self, name: str) -> Subscriber:
         """The reading end of the broadcast of that name. Raises Fatal, which lists them, if this role has none."""
-        return self._open("receive", "broadcast", name, lambda wired: Subscriber(self._node, wired.addresses[0]))
+        return self._open("receive", "broadcast", name, lambda wired: Subscriber(self._node, self._upstream(wired)))
+
+    def relay(self, name: str) -> Relay:
+        """The relay of the broadcast of that name that this process is."""
+        wired = self.wiring.channels[name]
+        opened = Relay(self._node, wired.addresses[0], wired.relays[self.wiring.index])
+        self._channels["relay", name] = opened
+        return opened
 
     def alive(self, role: str) -> set[int]:
         """Indices of `role` heard within the last 10 s; known where control is served, elsewhere empty."""
@@ -100,6 +115,8 @@ class Process:
         try:
             for channel in self._channels.values():
                 channel.close()
+            if self._observer:
+                self._observer.close()
             self._control.close()
         finally:
             self._node.close()
@@ -109,6 +126,21 @@ class Process:
 
     def __exit__(self, *error: Any) -> None:
         self.close()
+
+    def _join(self) -> Server | Member:
+        """The end of the control port that is this process's."""
+        if self.wiring.serves_control:
+            return Server(self._node, self.wiring.control, self._counters.take)
+        return Member(self._node, self.wiring.control, lambda: report(self._channels))
+
+    def _count(self) -> None:
+        """Where control is served: take in what this process itself counts."""
+        ends = {**self._channels, ("serve", CONTROL): self._control}
+        self._counters.take(self.wiring.name, self.wiring.incarnation, report(ends))
+
+    def _upstream(self, wired: ChannelWiring) -> str:
+        """Where this replica reads a broadcast: its share of the relays, or the publisher where there are none."""
+        return wired.relays[self.wiring.index % len(wired.relays)] if wired.relays else wired.addresses[0]
 
     def _own(self, wired: ChannelWiring) -> str:
         """The address at which this replica binds."""
