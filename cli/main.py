@@ -27,7 +27,7 @@ COMMANDS = {
     "resume": "Go on from the last checkpoint.",
     "delete": "End an experiment and remove all that is left of it.",
     "tensorboard": "Show the curves of experiments in TensorBoard.",
-    "schema": "Print the JSON Schema of experiment and cluster files, for editors.",
+    "schema": "Print the JSON Schema of the files you write, for editors.",
     "completion": "Print a script that completes commands in your shell.",
 }
 """Name -> one line of help, in the order shown. `surreal.cli.NAME` has the click command as `command`."""

@@ -1,6 +1,7 @@
 """cluster.yaml: what it says is complete and strict, and every mistake names its line."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,7 +101,7 @@ def test_all_mistakes_are_said_together_those_between_keys_too(tmp_path: Path) -
         ("eks", {"kubernetes": {"channel": "rapid"}}, "spec.kubernetes.channel: is for gke; say a version here"),
     ],
 )
-def test_what_another_provider_knows_is_refused(provider: str, spec: dict[str, object], said: str) -> None:
+def test_what_another_provider_knows_is_refused(provider: str, spec: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         cluster(provider, **spec)
     assert said in str(caught.value)
