@@ -9,7 +9,7 @@ from surreal.cli.options import experiment_options, output_option
 from surreal.cli.output import Output, emit, table, talk
 from surreal.orchestrator.experiment import load_experiment
 from surreal.orchestrator.placement import make_plan
-from surreal.orchestrator.plan import Plan, PlannedRole
+from surreal.orchestrator.plan import Plan, PlannedChannel, PlannedRole
 from surreal.provisioner.documents.quantity import format_memory
 from surreal.provisioner.machine import local_pool
 
@@ -49,10 +49,13 @@ def _when_dead(role: PlannedRole) -> str:
 def _channels(plan: Plan) -> RenderableType:
     rows = table("channel", "kind", "from", "to", "listens", "when full")
     for channel in plan.channels:
-        full = (
-            f"{'drops' if channel.lossy else 'waits'} at {channel.window}"
-            if channel.kind == "stream"
-            else "newest wins"
-        )
-        rows.add_row(channel.name, channel.kind, ", ".join(channel.frm), ", ".join(channel.to), channel.binds, full)
+        ends = ", ".join(channel.frm), ", ".join(channel.to)
+        rows.add_row(channel.name, channel.kind, *ends, channel.binds, _when_full(channel))
     return rows
+
+
+def _when_full(channel: PlannedChannel) -> str:
+    if channel.kind != "broadcast":
+        return f"{'drops' if channel.lossy else 'waits'} at {channel.window}"
+    relayed = f", over {channel.relays} relay{'s'[: channel.relays != 1]}" if channel.relays else ""
+    return "newest wins" + relayed + (f", as {channel.dtype}" if channel.dtype else "")

@@ -88,12 +88,22 @@ class CheckpointSpec(Spec):
     """How many of the newest stay; the best one stays besides."""
 
 
+class ChannelSpec(Spec):
+    """How a broadcast reaches its readers."""
+
+    relays: Annotated[int, Field(ge=0, le=1000)]
+    """Processes between the writer and the readers, which share them, so that the writer's cost does not grow."""
+    dtype: Literal["bfloat16"] | None
+    """bfloat16: float32 arrays travel at half the size, rounded, and arrive as float32. null: as they are."""
+
+
 class ExperimentSpec(Spec):
     """What is run."""
 
     env: EnvSpec
     algorithm: AlgorithmSpec
     roles: dict[str, RoleSpec]
+    channels: dict[str, ChannelSpec]
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     checkpoints: CheckpointSpec = CheckpointSpec()
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from surreal.algorithms.catalog import algorithm
-from surreal.orchestrator.experiment import Experiment, RoleSpec
+from surreal.orchestrator.experiment import ChannelSpec, Experiment, RoleSpec
 from surreal.orchestrator.plan import Checkpoints, Plan, PlannedChannel, PlannedRole, Resources
+from surreal.orchestrator.relays import with_relays
 from surreal.protocol.graph import Channel, Role
 from surreal.protocol.nearest import did_you_mean
 from surreal.provisioner.documents.quantity import format_memory
@@ -19,7 +20,9 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
     more than one machine of its pool has. Asking for more than all of them have is a warning only: a machine can be
     oversubscribed.
     """
-    spec, described = experiment.spec, algorithm(experiment.spec.algorithm.name)
+    spec = experiment.spec
+    relays = {name: channel.relays for name, channel in spec.channels.items()}
+    described = with_relays(algorithm(spec.algorithm.name), relays)
     chosen = {name: _choose_pool(role, pools) for name, role in spec.roles.items()}
     problems = [problem for name, role in spec.roles.items() for problem in _misfits(name, role, chosen[name], pools)]
     if problems:
@@ -33,7 +36,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
         seed=spec.seed,
         checkpoints=Checkpoints(every_seconds=spec.checkpoints.every_seconds, keep=spec.checkpoints.keep),
         roles=roles,
-        channels=tuple(_planned_channel(channel) for channel in described.channels),
+        channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in described.channels),
         warnings=(*_elsewhere(spec.roles, chosen), *_oversubscribed(roles, pools)),
     )
 
@@ -87,7 +90,7 @@ def _planned_role(role: Role, spec: RoleSpec, pool: NodePool | None) -> PlannedR
     )
 
 
-def _planned_channel(channel: Channel) -> PlannedChannel:
+def _planned_channel(channel: Channel, spec: ChannelSpec | None) -> PlannedChannel:
     return PlannedChannel(
         name=channel.name,
         kind=channel.kind,
@@ -96,6 +99,8 @@ def _planned_channel(channel: Channel) -> PlannedChannel:
         binds=channel.binds,
         window=channel.window,
         lossy=channel.lossy,
+        relays=spec.relays if spec else 0,
+        dtype=spec.dtype if spec else None,
     )
 
 

@@ -58,6 +58,10 @@ class PlannedChannel(PlanModel):
     binds: str
     window: int
     lossy: bool
+    relays: int = 0
+    """Broadcast: processes of the role NAME-relay between the one that binds and the readers."""
+    dtype: Literal["bfloat16"] | None = None
+    """Broadcast: what float32 arrays travel as."""
 
 
 class Checkpoints(PlanModel):

@@ -4,19 +4,20 @@ from typing import Any
 
 from surreal.algorithms.catalog import Algorithm, algorithms
 from surreal.orchestrator.experiment import Experiment
+from surreal.orchestrator.relays import broadcasts, with_relays
 
 
 def experiment_schema() -> dict[str, Any]:
     """A JSON Schema (2020-12) of what a person may write, which is less than what a complete Experiment says."""
     schema = Experiment.model_json_schema(by_alias=True)
     definitions: dict[str, Any] = schema["$defs"]
-    # roles and config are completed from the algorithm, so a file may leave out any part of them
-    for name in ("RoleSpec", "ResourcesSpec"):
+    # roles, channels and config are completed from the algorithm, so a file may leave out any part of them
+    for name in ("RoleSpec", "ResourcesSpec", "ChannelSpec"):
         del definitions[name]["required"]
     definitions["AlgorithmSpec"]["required"].remove("config")
     definitions["AlgorithmSpec"]["properties"]["name"]["enum"] = sorted(algorithms())
     spec = definitions["ExperimentSpec"]
-    spec["required"].remove("roles")
+    spec["required"] = [key for key in spec["required"] if key not in ("roles", "channels")]
     spec["allOf"] = [_conditional(algorithm, definitions) for _, algorithm in sorted(algorithms().items())]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -27,13 +28,15 @@ def _conditional(algorithm: Algorithm, definitions: dict[str, Any]) -> dict[str,
     for name, definition in config.pop("$defs", {}).items():
         definitions[f"{algorithm.name}.{name}"] = definition
     definitions[f"{algorithm.name}.config"] = config
+    roles = [role.name for role in with_relays(algorithm, dict.fromkeys(broadcasts(algorithm), 1)).roles]
     named = {"properties": {"name": {"const": algorithm.name}}, "required": ["name"]}
     return {
         "if": {"properties": {"algorithm": named}, "required": ["algorithm"]},
         "then": {
             "properties": {
                 "algorithm": {"properties": {"config": {"$ref": f"#/$defs/{algorithm.name}.config"}}},
-                "roles": {"propertyNames": {"enum": [role.name for role in algorithm.roles]}},
+                "roles": {"propertyNames": {"enum": roles}},
+                "channels": {"propertyNames": {"enum": broadcasts(algorithm)}},
             }
         },
     }

@@ -4,13 +4,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from surreal.algorithms.catalog import Algorithm, algorithms
+from surreal.orchestrator.relays import broadcasts, with_relays
 from surreal.protocol.errors import InvalidInput
-from surreal.protocol.graph import Role
+from surreal.protocol.graph import RELAY, Role
 from surreal.protocol.nearest import did_you_mean
 from surreal.provisioner.documents.models import Document, validated
 from surreal.provisioner.documents.source import KeyPath, Problem, Source
 
 _ROLES: KeyPath = ("spec", "roles")
+_CHANNELS: KeyPath = ("spec", "channels")
 _ALGORITHM: KeyPath = ("spec", "algorithm", "name")
 _CONFIG: KeyPath = ("spec", "algorithm", "config")
 _ENV: KeyPath = ("spec", "env", "id")
@@ -28,13 +30,16 @@ def complete(model: type[Document], data: Any, source: Source) -> Document:
         options = ", ".join(sorted(algorithms()))
         problems.append((_ALGORITHM, f"unknown algorithm {name!r}{did_you_mean(name, algorithms())}; known: {options}"))
     if known:
+        problems += _wrong_channels(data, known)
+        data = _with_channels(data, known)
+        known = with_relays(known, _relays(data, known))
         problems += _wrong_roles(data, known)
         data, found = _with_config(_with_roles(data, known), known)
         problems += found
     problems += _unknown_environment(data)
     document, found = validated(model, data)
-    # without the algorithm nothing can be said of roles and config, least of all that they miss something
-    problems += [p for p in found if known or p[0][:2] != _ROLES and p[0] != _CONFIG]
+    # without the algorithm nothing can be said of these, least of all that they miss something
+    problems += [p for p in found if known or p[0][:2] not in (_ROLES, _CHANNELS) and p[0] != _CONFIG]
     if problems or document is None:
         raise source.invalid(problems)
     return document
@@ -47,6 +52,32 @@ def _with_config(data: Any, algorithm: Algorithm) -> tuple[Any, list[Problem]]:
         return data, []
     checked, problems = validated(algorithm.config, config, _CONFIG)
     return _set(data, _CONFIG, checked.model_dump(mode="json") if checked else config), problems
+
+
+def _with_channels(data: Any, algorithm: Algorithm) -> Any:
+    """`data` with every broadcast of the algorithm, each complete; what is wrong stays for the models to say."""
+    given = _get(data, _CHANNELS, {})
+    if not isinstance(given, dict):
+        return data
+    defaults = {"relays": 0, "dtype": None}
+    return _set(data, _CHANNELS, {name: _merge(defaults, given.get(name, {})) for name in broadcasts(algorithm)})
+
+
+def _relays(data: Any, algorithm: Algorithm) -> dict[str, int]:
+    """How many relays each broadcast is to have; what is no number is the models' to refuse."""
+    asked = {name: _get(data, (*_CHANNELS, name, "relays")) for name in broadcasts(algorithm)}
+    return {name: number for name, number in asked.items() if type(number) is int and number > 0}
+
+
+def _wrong_channels(data: Any, algorithm: Algorithm) -> Iterator[Problem]:
+    """Channels that are no broadcast of the algorithm: nothing can be said about others."""
+    given, known = _get(data, _CHANNELS, {}), broadcasts(algorithm)
+    kinds = {channel.name: channel.kind for channel in algorithm.channels}
+    for name in given if isinstance(given, dict) else ():
+        if name not in known:
+            what = f"{name} is a {kinds[name]}" if name in kinds else f"unknown broadcast {name!r}"
+            has = f"{algorithm.name} has: {', '.join(known) or 'none'}"
+            yield (*_CHANNELS, name), f"{what}{did_you_mean(str(name), known)}; only broadcasts have keys, {has}"
 
 
 def _with_roles(data: Any, algorithm: Algorithm) -> Any:
@@ -74,9 +105,13 @@ def _wrong_roles(data: Any, algorithm: Algorithm) -> Iterator[Problem]:
             yield path, f"unknown role {name!r}{did_you_mean(name, known)}; {algorithm.name} has: {', '.join(known)}"
             continue
         replicas = _get(roles, (name, "replicas"))
+        fixed = algorithm.role(name).replicas
         # zero, negative ones and those that are no number are the models' to refuse
-        if not algorithm.role(name).scalable and isinstance(replicas, int) and replicas > 1:
-            yield (*path, "replicas"), f"must be 1, not {replicas}: {algorithm.name} has one {name} only"
+        if not algorithm.role(name).scalable and isinstance(replicas, int) and replicas > 0 and replicas != fixed:
+            why = f"spec.channels.{name.removesuffix(RELAY)}.relays says so"
+            if not name.endswith(RELAY):
+                why = f"{algorithm.name} has one {name} only"
+            yield (*path, "replicas"), f"must be {fixed}, not {replicas}: {why}"
 
 
 def _unknown_environment(data: Any) -> Iterator[Problem]:

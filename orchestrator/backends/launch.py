@@ -9,6 +9,7 @@ from pathlib import Path
 
 from surreal.orchestrator.home import Folder
 from surreal.orchestrator.plan import Plan, PlannedChannel, PlannedRole
+from surreal.protocol.graph import RELAY
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
 LIFELINE = "SURREAL_LIFELINE"
@@ -68,7 +69,15 @@ class Launcher:
             replicas={each.name: each.replicas for each in plan.roles},
             channels={
                 each.name: ChannelWiring(
-                    each.name, each.kind, each.frm, each.to, self.addresses(each), each.window, each.lossy
+                    each.name,
+                    each.kind,
+                    each.frm,
+                    each.to,
+                    self.addresses(each),
+                    each.window,
+                    each.lossy,
+                    tuple(self.address(f"{each.name}{RELAY}-{i}") for i in range(each.relays)),
+                    each.dtype or "",
                 )
                 for each in plan.channels
             },
@@ -93,7 +102,7 @@ class Launcher:
 
 def make_socket_folder(plan: Plan) -> Path:
     """A new private folder (0700) whose path is short enough for the sockets of all channels."""
-    longest = max(len(name) for name in (CONTROL, *(f"{channel.name}-12345" for channel in plan.channels)))
+    longest = max(len(name) for name in (CONTROL, *(f"{channel.name}{RELAY}-12345" for channel in plan.channels)))
     places = [place for place in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir()) if place]
     fits = [place for place in places if len(place) + len("/surreal-12345678/") + longest <= LONGEST_SOCKET]
     return Path(tempfile.mkdtemp(prefix="surreal-", dir=next(filter(os.path.isdir, fits), "/tmp")))

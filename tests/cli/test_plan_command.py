@@ -49,6 +49,14 @@ def test_the_table_shows_roles_and_channels_and_the_warnings_go_to_stderr(experi
     assert "\x1b" not in done.stdout + done.stderr
 
 
+def test_the_table_shows_relays_as_a_role_of_their_own(experiment: Path) -> None:
+    channels = ("--set", "spec.channels.weights.relays=2", "--set", "spec.channels.weights.dtype=bfloat16")
+    rows = [" ".join(line.split()) for line in surreal("plan", experiment, *channels).stdout.splitlines()]
+    assert "weights-relay 2 0.5 512Mi 0 local is restarted, the run goes on" in rows
+    weights = "weights broadcast learner actor, evaluator learner newest wins, over 2 relays, as bfloat16"
+    assert weights in rows
+
+
 def test_overrides_reach_the_plan(experiment: Path) -> None:
     done = surreal("plan", experiment, "--set", "spec.seed=7", "--set", "metadata.name=other", "-o", "json")
     assert (json.loads(done.stdout)["seed"], json.loads(done.stdout)["name"]) == (7, "other")

@@ -62,6 +62,14 @@ spec = st.fixed_dictionaries(
                 "learner": st.fixed_dictionaries({}, optional=shared),
             },
         ),
+        "channels": st.fixed_dictionaries(
+            {},
+            optional={
+                "weights": st.fixed_dictionaries(
+                    {}, optional={"relays": st.integers(0, 9), "dtype": st.sampled_from([None, "bfloat16"])}
+                )
+            },
+        ),
         "seed": st.integers(0, 2**32 - 1),
         "checkpoints": st.fixed_dictionaries(
             {}, optional={"everySeconds": st.floats(0.1, 1e6), "keep": st.integers(1, 9)}

@@ -29,6 +29,13 @@ PLANS: dict[str, tuple[dict[str, Any], list[NodePool]]] = {
         minimal(roles={"actor": {"replicas": 6, "pool": "cpu"}, "learner": {"resources": {"gpu": 1, "cpu": "1500m"}}}),
         [SMALL, LARGE],
     ),
+    "relays": (
+        minimal(
+            channels={"weights": {"relays": 3, "dtype": "bfloat16"}},
+            roles={"weights-relay": {"pool": "cpu", "resources": {"cpu": 1}}},
+        ),
+        [SMALL, LARGE],
+    ),
 }
 
 

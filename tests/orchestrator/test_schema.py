@@ -24,6 +24,7 @@ def test_every_key_of_a_complete_experiment_is_in_the_schema() -> None:
         "EnvSpec": spec["env"],
         "RoleSpec": spec["roles"]["actor"],
         "ResourcesSpec": spec["roles"]["actor"]["resources"],
+        "ChannelSpec": spec["channels"]["weights"],
         "CheckpointSpec": spec["checkpoints"],
         "ppo.config": spec["algorithm"]["config"],
     }.items():
@@ -36,6 +37,7 @@ def test_only_what_has_no_default_is_required() -> None:
     assert definition("ExperimentSpec")["required"] == ["env", "algorithm"]
     assert definition("AlgorithmSpec")["required"] == ["name"]
     assert "required" not in definition("RoleSpec")
+    assert "required" not in definition("ChannelSpec")
     assert "required" not in definition("ResourcesSpec")
 
 
@@ -45,7 +47,8 @@ def test_each_algorithm_has_its_config_and_roles_under_its_name() -> None:
         algorithms()
     )
     ppo = next(c["then"]["properties"] for c in conditions if "ppo" in str(c["if"]))
-    assert ppo["roles"]["propertyNames"]["enum"] == ["learner", "actor", "evaluator"]
+    assert ppo["roles"]["propertyNames"]["enum"] == ["learner", "actor", "evaluator", "weights-relay"]
+    assert ppo["channels"]["propertyNames"]["enum"] == ["weights"]
     assert ppo["algorithm"]["properties"]["config"] == {"$ref": "#/$defs/ppo.config"}
     assert definition("ppo.config")["properties"]["learning_rate"]["description"]
 
