@@ -1,5 +1,6 @@
 """Control: who is alive, and 'stop now'. Members send a beat each second from their I/O threads; the process that
-serves control answers from its own, so that a busy working thread is never taken for a dead process.
+serves control answers from its own, so that a busy working thread is never taken for a dead process. Where even the
+I/O thread is silent, because a call into C holds the GIL, the heartbeats of libzmq tell the busy from the dead.
 """
 
 import logging
@@ -11,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from surreal.protocol.codec import Kind, Packet, encode_body, encode_prefix
+from surreal.protocol.contact import Contact
 from surreal.protocol.names import DEAD_AFTER, Names
 from surreal.protocol.node import Node
 from surreal.protocol.port import Port
@@ -37,10 +39,10 @@ class Server:
         """Listens at once. `take(process, incarnation, counters)` gets what members report; it raises ValueError for
         what cannot be true."""
         self._node, self._take_counters = node, take
-        self._port = Port(node, address, binds=True, queue=1024)
+        self._port = Port(node, address, binds=True, queue=1024, heartbeats=True)
         self._names = Names()
         self._looked = time.monotonic()
-        self._silent: set[str] = set()
+        self._dead: set[str] = set()
         self._reason = ""
         self._running: set[str] = set()
         """Members that have not confirmed yet that they stop."""
@@ -49,11 +51,11 @@ class Server:
         self._timer = node.loop.every(BEAT_EVERY, self._look)
 
     def alive(self, role: str) -> set[int]:
-        """Indices of the members of `role` that were heard in the last 10 s.
+        """Indices of the members of `role` that are not dead: heard in the last 10 s, or connected though busy.
 
         Judged at the time when the I/O thread last looked, so that nobody seems dead because this process slept.
         """
-        members = [name.rpartition("/") for name, since in self._heard() if self._looked - since < DEAD_AFTER]
+        members = [name.rpartition("/") for name in list(self._names.holders) if name not in self._dead]
         return {int(index) for member, _, index in members if member == role and index.isdecimal()}
 
     def stop_all(self, reason: str, timeout: float) -> None:
@@ -81,9 +83,6 @@ class Server:
         self._node.loop.forget(self._port.socket)
         self._port.close(LINGER)
 
-    def _heard(self) -> list[tuple[str, float]]:
-        return [(name, holder.heard) for name, holder in list(self._names.holders.items())]
-
     def _read(self) -> None:
         while received := self._port.receive():
             self._take(*received)
@@ -104,9 +103,9 @@ class Server:
             self._note_counters(packet)
         if new:
             log.info("%s joined: %s", holder.name, holder.described)
-        elif packet.sender in self._silent:
+        elif packet.sender in self._dead:
             log.info("%s is heard again", holder.name)
-        self._silent.discard(packet.sender)
+        self._dead.discard(packet.sender)
         if packet.meta.get("stopping"):
             self._confirm(packet.sender)
         else:
@@ -128,20 +127,26 @@ class Server:
             self._running.discard(name)
             self._changed.notify_all()
 
-    def _answer(self, route: bytes, session: int) -> None:
+    def _answer(self, route: bytes, session: int) -> bool:
+        """Send the state of the run; False if the process behind `route` is gone or does not run."""
         meta = {"stop": bool(self._reason), "reason": self._reason}
         body = encode_body(self._node.name, self._node.incarnation, meta=meta).body
-        self._port.send(encode_prefix(Kind.STATE, 0, session, 0, 0) + body, route=route)
+        return self._port.send(encode_prefix(Kind.STATE, 0, session, 0, 0) + body, route=route)
 
     def _look(self) -> None:
-        """Take what has arrived, then see who has been silent for too long."""
+        """Take what has arrived, then see who has been silent for too long and has no process that runs either.
+
+        The next look comes a beat later, and by then DEAD_AFTER would be over.
+        """
         self._read()
         self._looked = time.monotonic()
-        for name, since in self._heard():
-            if self._looked - since >= DEAD_AFTER and name not in self._silent:
-                self._silent.add(name)
-                self._confirm(name)
-                log.warning("%s has not been heard for %.0f s: counted as dead", name, self._looked - since)
+        for name, holder in self._names.holders.items():
+            silent = self._looked - holder.heard
+            if silent < DEAD_AFTER - BEAT_EVERY or name in self._dead or self._answer(holder.route, holder.session):
+                continue
+            self._dead.add(name)
+            self._confirm(name)
+            log.warning("%s has not been heard for %.0f s: counted as dead", name, silent)
 
 
 class Member:
@@ -150,13 +155,15 @@ class Member:
     def __init__(self, node: Node, address: str, report: Callable[[], Any] = lambda: None) -> None:
         """Connects in the background. `report()` gives the counters of this process, plain data, or None."""
         self._node, self._report = node, report
-        self._port = Port(node, address, binds=False, queue=QUEUE)
+        self._port = Port(node, address, binds=False, queue=QUEUE, heartbeats=True)
         self._session = secrets.randbits(63)
         self._server = "the control port"
         self._incarnation = 0
         self._unanswered = 0
         self._beats = 0
-        self._contact = time.monotonic()
+        self._answered = time.monotonic()
+        self._lost = False
+        self._contact = Contact(node, self._port.socket)
         self.refused = ""
         """Why this process may not be a member, if so."""
         node.loop.watch(self._port.socket, self._read)
@@ -169,13 +176,16 @@ class Member:
         self._node.loop.forget(self._port.socket)
         self._send(counters=self._report())
         self._send(Kind.LEAVE)
+        self._contact.close()
         self._port.close(LINGER if self._incarnation else 0)
 
     def _beat(self) -> None:
-        """Silence is counted in beats, not in time: a process that slept has not listened either."""
+        """Silence is counted in beats, not in time: a process that slept has not listened either. A server that is
+        silent but connected is busy."""
         self._unanswered += 1
-        if self._unanswered == int(DEAD_AFTER / BEAT_EVERY):
-            log.warning("no contact with %s for %.0f s", self._server, DEAD_AFTER)
+        if self._unanswered >= DEAD_AFTER / BEAT_EVERY and not (self._contact.up or self._lost):
+            self._lost = True
+            log.warning("no contact with %s for %.0f s", self._server, time.monotonic() - self._answered)
         self._beats += 1
         self._send(counters=None if self._beats % REPORT_BEATS else self._report())
 
@@ -203,9 +213,10 @@ class Member:
             self._port.refuse(b"", "stale", f"{packet.sender} incarnation {packet.incarnation} was replaced")
 
     def _note_contact(self, packet: Packet) -> None:
-        if self._unanswered >= DEAD_AFTER / BEAT_EVERY:
-            log.info("contact with %s restored after %.0f s", packet.sender, time.monotonic() - self._contact)
+        if self._lost:
+            log.info("contact with %s restored after %.0f s", packet.sender, time.monotonic() - self._answered)
         elif self._incarnation and packet.incarnation > self._incarnation:
             log.info("%s was replaced by its incarnation %d", packet.sender, packet.incarnation)
         self._server, self._incarnation = packet.sender, packet.incarnation
-        self._unanswered, self._contact = 0, time.monotonic()
+        self._unanswered, self._answered, self._lost = 0, time.monotonic(), False
+        self._contact.up = True

@@ -17,6 +17,8 @@ TICK = 0.2
 """Seconds between two looks of the I/O thread at a stream whose thread is elsewhere."""
 SLICE = 0.1
 """Seconds after which a waiting thread looks whether it shall stop."""
+HEARTBEAT_TIMEOUT = 5.0
+"""Seconds without a sign of life from libzmq at the other end after which a port with heartbeats disconnects."""
 SPARE = 16
 """Packets other than messages that fit in a socket's queue."""
 NOBLOCK, SNDMORE = int(zmq.NOBLOCK), int(zmq.SNDMORE)  # enum arithmetic costs 3 us a message
@@ -50,13 +52,18 @@ class Port:
     Not thread-safe: its owner uses it under a lock, or in the I/O thread only. No method blocks, except `wait`.
     """
 
-    def __init__(self, node: Node, address: str, *, binds: bool, queue: int, immediate: bool = False) -> None:
-        """`queue`: packets that the socket holds per peer and direction. `immediate`: hold none while disconnected."""
+    def __init__(
+        self, node: Node, address: str, *, binds: bool, queue: int, immediate: bool = False, heartbeats: bool = False
+    ) -> None:
+        """`queue`: packets that the socket holds per peer and direction. `immediate`: hold none while disconnected.
+        `heartbeats`: disconnect from a process that has not run for HEARTBEAT_TIMEOUT; for ports of little traffic."""
         check_address(address)
         self.node, self.address, self.stats = node, address, Stats()
         self._binds = binds
         self.socket = node.context.socket(zmq.ROUTER if binds else zmq.DEALER)
         self._set_options(queue, immediate)
+        if heartbeats:
+            self._set_heartbeats()
         try:
             self.socket.bind(address) if binds else self.socket.connect(address)
         except zmq.ZMQError as error:
@@ -67,8 +74,7 @@ class Port:
         self._poller.register(self.socket, zmq.POLLIN)
 
     def _set_options(self, queue: int, immediate: bool) -> None:
-        """Why these: no ZMTP heartbeats, which can abort a busy receiver (libzmq #3937); TCP_MAXRT finds a dead peer
-        in 5 s, and what is lost then is sent again by the stream."""
+        """Why these: TCP_MAXRT finds a dead peer in 5 s, and what is lost then is sent again by the stream."""
         options = {
             zmq.LINGER: 0,
             zmq.SNDHWM: queue,
@@ -85,6 +91,14 @@ class Port:
             options |= {zmq.ROUTER_MANDATORY: 1, zmq.BACKLOG: 1024}
         for option, value in options.items():
             self.socket.setsockopt(option, int(value))
+
+    def _set_heartbeats(self) -> None:
+        """ZMTP heartbeats abort a dialling process whose queue of received packets is full (libzmq #3937): it gets no
+        limit, and this is not for ports on which much arrives."""
+        self.socket.setsockopt(zmq.HEARTBEAT_IVL, 1000)
+        self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(HEARTBEAT_TIMEOUT * 1000))
+        if not self._binds:
+            self.socket.setsockopt(zmq.RCVHWM, 0)
 
     def send(self, header: bytes, frames: Sequence[Any] = (), route: bytes = b"") -> bool:
         """Send without blocking; False if the peer is gone or its queue is full.

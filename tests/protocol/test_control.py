@@ -1,7 +1,5 @@
 """Control: who is alive is known, 'stop' reaches everyone, and a busy process is not a dead one."""
 
-import os
-import signal
 import subprocess
 import threading
 from collections.abc import Callable
@@ -38,19 +36,6 @@ def test_stop_reaches_every_process_and_is_confirmed(
     assert [child.returncode for child in children] == [0] * 3
     late = start("member", address, "actor/3", 1)
     assert late.communicate()[0] == "the run is over\n"
-
-
-def test_a_process_that_is_stopped_counts_as_dead_until_it_goes_on(
-    start: Start, make_node: MakeNode, address: str, until: Until, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(control, "DEAD_AFTER", 2.5)
-    server = Server(make_node("learner/0"), address)
-    child = start("member", address, "actor/0", 1)
-    until(lambda: server.alive("actor") == {0}, "it to join")
-    os.kill(child.pid, signal.SIGSTOP)
-    until(lambda: server.alive("actor") == set(), "its silence to be noticed")
-    os.kill(child.pid, signal.SIGCONT)
-    until(lambda: server.alive("actor") == {0}, "it to be heard again")
 
 
 class Clock:

@@ -1,0 +1,32 @@
+"""Joins a run, then computes without a word, then goes on until it is killed.
+
+usage: busy.py server|member CONTROL_ADDRESS python|c SECONDS
+
+`python` computes in a thread of Python that never waits; `c` is one call into C that holds the GIL all the time.
+"""
+
+import ctypes
+import sys
+import time
+
+from surreal.protocol.control import Member, Server
+from surreal.protocol.node import Node
+
+end, address, how, seconds = sys.argv[1:]
+node = Node("learner/0" if end == "server" else "actor/0", 1)
+if end == "server":
+    server = Server(node, address)
+    while not server.alive("actor"):
+        time.sleep(0.01)
+else:
+    member = Member(node, address)
+    while not member._incarnation:
+        time.sleep(0.01)
+print("busy", flush=True)
+if how == "c":
+    ctypes.PyDLL(None).usleep(int(float(seconds) * 1e6))
+deadline = time.monotonic() + float(seconds)
+while how == "python" and time.monotonic() < deadline:
+    sum(range(1000))
+print("back", flush=True)
+node.stopping.wait()

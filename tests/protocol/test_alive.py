@@ -1,0 +1,112 @@
+"""Alive: a process that computes is not dead, whatever it computes in; one that is stopped is, soon."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from surreal.protocol import control, port
+from surreal.protocol.control import Member, Server
+from surreal.protocol.node import Node
+
+MakeNode = Callable[..., Node]
+Start = Callable[..., subprocess.Popen[str]]
+Until = Callable[..., None]
+SLOW = [pytest.mark.slow, pytest.mark.timeout(180)]
+CASES = pytest.mark.parametrize(
+    ("how", "seconds", "dead_after"),
+    [
+        pytest.param("c", 1.5, 1.0, id="1.5 s in C, dead after 1 s"),
+        pytest.param("python", 1.5, 1.0, marks=SLOW, id="1.5 s in Python, dead after 1 s"),
+        pytest.param("c", 20.0, None, marks=SLOW, id="20 s in C, as released"),
+        pytest.param("python", 20.0, None, marks=SLOW, id="20 s in Python, as released"),
+    ],
+)
+
+
+def hasten(monkeypatch: pytest.MonkeyPatch, dead_after: float | None) -> None:
+    """Judge sooner than released, unless that is None."""
+    if dead_after is not None:
+        monkeypatch.setattr(control, "BEAT_EVERY", 0.2)
+        monkeypatch.setattr(control, "DEAD_AFTER", dead_after)
+        monkeypatch.setattr(port, "HEARTBEAT_TIMEOUT", 0.5)
+
+
+def read_line(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    return child.stdout.readline().strip()
+
+
+@CASES
+def test_a_member_that_computes_is_never_declared_dead_and_a_stopped_one_is(
+    start: Start,
+    make_node: MakeNode,
+    tcp_address: str,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    how: str,
+    seconds: float,
+    dead_after: float | None,
+) -> None:
+    hasten(monkeypatch, dead_after)
+    server = Server(make_node("learner/0"), tcp_address)
+    child = start("busy", "member", tcp_address, how, seconds)
+    assert (read_line(child), read_line(child)) == ("busy", "back")
+    assert server.alive("actor") == {0} and "dead" not in caplog.text
+    os.kill(child.pid, signal.SIGSTOP)
+    until(lambda: server.alive("actor") == set(), "the member to be declared dead", 11)
+    os.kill(child.pid, signal.SIGCONT)
+    until(lambda: server.alive("actor") == {0}, "the member to be heard again")
+
+
+@CASES
+def test_a_learner_that_computes_is_never_declared_dead_and_a_stopped_one_is(
+    start: Start,
+    make_node: MakeNode,
+    tcp_address: str,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    how: str,
+    seconds: float,
+    dead_after: float | None,
+) -> None:
+    hasten(monkeypatch, dead_after)
+    caplog.set_level("INFO", "surreal")
+    child = start("busy", "server", tcp_address, how, seconds)
+    Member(make_node("actor/0"), tcp_address)
+    assert (read_line(child), read_line(child)) == ("busy", "back")
+    assert "no contact" not in caplog.text
+    os.kill(child.pid, signal.SIGSTOP)
+    until(lambda: "no contact with learner/0" in caplog.text, "the learner to be declared dead", 11)
+    os.kill(child.pid, signal.SIGCONT)
+    until(lambda: "contact with learner/0 restored" in caplog.text, "the contact")
+
+
+def test_a_process_that_is_killed_while_it_computes_is_declared_dead(
+    start: Start, make_node: MakeNode, tcp_address: str, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasten(monkeypatch, 1.0)
+    server = Server(make_node("learner/0"), tcp_address)
+    child = start("busy", "member", tcp_address, "c", 60)
+    assert read_line(child) == "busy"
+    child.kill()
+    until(lambda: server.alive("actor") == set(), "the member to be declared dead", 11)
+
+
+def test_stop_reaches_64_members_and_all_confirm(
+    start: Start, make_node: MakeNode, tcp_address: str, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "surreal")
+    server = Server(make_node("learner/0"), tcp_address)
+    each = 64 // 4
+    children: list[Any] = [start("members", tcp_address, i * each, (i + 1) * each) for i in range(4)]
+    until(lambda: len(server.alive("actor")) == 64, "64 members")
+    server.stop_all("the run is over", timeout=20)
+    assert "did not confirm" not in caplog.text
+    for i, child in enumerate(children):
+        assert child.communicate()[0].split() == [f"actor/{j}" for j in range(i * each, (i + 1) * each)]
