@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from surreal.protocol.bfloat16 import narrow, widen
 from surreal.protocol.codec import Packet
 from surreal.protocol.errors import Timeout
 from surreal.protocol.fan_out import FanOut, encode
 from surreal.protocol.follower import Follower
+from surreal.protocol.limits import BFLOAT16
 from surreal.protocol.message import Message, Version
 from surreal.protocol.node import Node
 from surreal.protocol.port import SLICE
@@ -23,9 +25,11 @@ from surreal.protocol.stats import Stats
 class Publisher:
     """The writing end: binds. Readers and relays that come later are served while the working thread computes."""
 
-    def __init__(self, node: Node, address: str) -> None:
-        """Listens at once; readers wait until the first `publish`."""
+    def __init__(self, node: Node, address: str, dtype: str = "") -> None:
+        """Listens at once; readers wait until the first `publish`. `dtype`: `bfloat16` where float32 arrays are to
+        travel at half the size, rounded; they arrive as float32."""
         self._node = node
+        self._narrow = dtype == "bfloat16"
         self._fan_out = FanOut(node, address)
 
     def publish(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], version: int) -> None:
@@ -37,6 +41,8 @@ class Publisher:
         full, newest = (self._node.incarnation, version), self._fan_out.version
         if full <= newest:
             raise ValueError(f"version {version} does not grow, {newest[1]} is published")
+        if self._narrow:
+            arrays = {name: narrow(array) if array.dtype == np.float32 else array for name, array in arrays.items()}
         self._fan_out.offer(encode(self._node.name, self._node.incarnation, full, meta, arrays))
 
     @property
@@ -95,9 +101,8 @@ class Subscriber:
         self._follower.close()
 
     def _keep(self, packet: Packet) -> None:
-        message = Message(
-            packet.sender, packet.incarnation, packet.version[1], packet.version, packet.meta, packet.arrays
-        )
+        arrays = {name: widen(array) if array.dtype == BFLOAT16 else array for name, array in packet.arrays.items()}
+        message = Message(packet.sender, packet.incarnation, packet.version[1], packet.version, packet.meta, arrays)
         with self._changed:
             self._newest = message
             self._changed.notify_all()

@@ -29,10 +29,12 @@ INLINE_ARRAY = 8 * 1024
 """Arrays of up to this many bytes travel inside the header: below it one frame is faster than two."""
 INLINE_TOTAL = 32 * 1024
 
+BFLOAT16 = np.dtype([("bfloat16", "<u2")])
+"""numpy has none; a broadcast's reader makes float32 of it."""
 DTYPES = {
     code: np.dtype(code)
     for code in ("|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8")
-}
+} | {"bf2": BFLOAT16}
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 _SCALARS = frozenset({int, float, str, bytes, bool, type(None)})

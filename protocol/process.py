@@ -88,7 +88,7 @@ class Process:
 
     def publisher(self, name: str) -> Publisher:
         """The writing end of the broadcast of that name. Raises Fatal, which lists them, if this role has none."""
-        return self._open("send", "broadcast", name, lambda wired: Publisher(self._node, self._own(wired)))
+        return self._open("send", "broadcast", name, lambda wired: Publisher(self._node, self._own(wired), wired.dtype))
 
     def subscriber(self, name: str) -> Subscriber:
         """The reading end of the broadcast of that name. Raises Fatal, which lists them, if this role has none."""
