@@ -135,6 +135,11 @@ PLATFORMS: dict[str, Platform] = {
 """Platform -> its marks, in the order in which a node's platform is looked for."""
 
 
+def provider(platform: str) -> str:
+    """Whose machines a platform's nodes are, as the machine table calls it."""
+    return {"gke-autoprovision": "gke", "karpenter": "eks", "minikube": "existing"}.get(platform, platform)
+
+
 def node_labels(platform: str, pool: str, spot: bool = False, extra: Labels | None = None) -> dict[str, str]:
     """The labels of ours and of the platform that a node of this pool shows; `extra` are the user's own."""
     marks = PLATFORMS[platform]

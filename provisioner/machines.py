@@ -158,6 +158,15 @@ class MachineTable:
         choice = f"of {gpu_type}, {', '.join(owners[:4])}" if owners else f"types on {provider}: {', '.join(types)}"
         return f"{machine.name} cannot have {count} x {gpu_type}{near}: it has {has}; {choice}"
 
+    def priced(self, machine: Machine) -> str:
+        """Where the machine's price is from: `gce-list of 2026-06-23 for us-central1`."""
+        source = self.document.sources[machine.source]
+        return f"{machine.source} of {source.date} for {source.region}"
+
+    def region_of(self, machine: Machine) -> str:
+        """Where the machine's price holds."""
+        return self.document.sources[machine.source].region
+
     def not_offered(self, name: str, region: str) -> str | None:
         """A warning where the table says that machines like this are not in `region`."""
         for family, offer in self.document.offered.items():
@@ -198,7 +207,7 @@ def _built_in() -> MachineTable:
 
 
 def _merge(base: dict[str, Any], own: Any) -> Any:
-    """`own` over `base`, entry by entry. An entry of one's own keeps what it does not say, but no old price or source."""
+    """`own` over `base`, entry by entry: what an entry does not say stays, but no old price and no old source."""
     if not isinstance(own, dict):
         return own
     merged = {**base, **own}
@@ -226,7 +235,7 @@ def _dangling(data: Any) -> list[Problem]:
     if not isinstance(data, dict) or not isinstance(data.get("machines"), dict):
         return []
     sources = data.get("sources", {})
-    groups = [(("accelerators",), data.get("accelerators")), (("offered",), data.get("offered"))]
+    groups: list[tuple[tuple[str, ...], Any]] = [((part,), data.get(part)) for part in ("accelerators", "offered")]
     groups += [(("machines", name), entries) for name, entries in data["machines"].items()]
     return [
         ((*path, name, "source"), f"unknown source {entry['source']!r}{did_you_mean(str(entry['source']), sources)}")

@@ -23,6 +23,7 @@ HOMES = {
     "zmq": {"protocol"},
     "msgpack": {"protocol"},
     "yaml": {"provisioner"},
+    "kubernetes": {"orchestrator", "provisioner"},
     "click": {"cli"},
     "rich": {"cli"},
 }

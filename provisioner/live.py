@@ -1,0 +1,76 @@
+"""The nodes and pods of a live cluster, asked of its API. The only module of this layer that imports `kubernetes`."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from surreal.protocol.errors import InvalidInput, SurrealError
+from surreal.provisioner.inventory import inventory
+from surreal.provisioner.machines import MachineTable
+from surreal.provisioner.pools import NodePool
+
+PAGE = 500
+"""Objects of one answer."""
+TIMEOUT = (5, 60)
+"""Seconds to connect, and to wait for an answer."""
+FORBIDDEN = 403
+
+
+def live_pools(table: MachineTable, context: str | None = None) -> tuple[NodePool, ...]:
+    """The pools of the cluster of a kubeconfig context (the current one if None).
+
+    Raises InvalidInput without a usable kubeconfig, SurrealError when the cluster does not answer or refuses.
+    """
+    core = _core(context)
+    try:
+        nodes = _all(core.list_node, "list its nodes")
+    except PermissionError:
+        raise SurrealError(
+            "you may not list the cluster's nodes; ask for `get` and `list` on nodes, or name a cluster file: -f"
+        ) from None
+    try:
+        pods = _all(core.list_pod_for_all_namespaces, "list pods", field_selector="status.phase!=Succeeded")
+    except PermissionError:
+        # a user of one namespace: what others use is not known then
+        pods = None
+    return inventory(nodes, pods, table)
+
+
+def _core(context: str | None) -> Any:
+    from kubernetes import client, config
+
+    try:
+        return client.CoreV1Api(config.new_client_from_config(context=context))
+    except (config.ConfigException, OSError) as error:
+        what = f"context {context!r}" if context else "the current context"
+        raise InvalidInput(
+            f"cannot use {what} of the kubeconfig: {error}; see `kubectl config get-contexts`, or name a file: -f"
+        ) from None
+
+
+def _all(listing: Callable[..., Any], what: str, **options: Any) -> list[dict[str, Any]]:
+    """Every item, page by page, as plain JSON: the client's own objects take ten times as long.
+
+    Raises PermissionError where the user may not.
+    """
+    from kubernetes.client import ApiException
+    from urllib3.exceptions import HTTPError
+
+    items: list[dict[str, Any]] = []
+    after: str | None = None
+    while True:
+        try:
+            answer = listing(limit=PAGE, _continue=after, _preload_content=False, _request_timeout=TIMEOUT, **options)
+            page = json.loads(answer.data)
+        except ApiException as error:
+            if error.status == FORBIDDEN:
+                raise PermissionError(what) from None
+            raise SurrealError(f"the cluster does not {what}: {error.status} {error.reason}") from None
+        except (HTTPError, OSError) as error:
+            raise SurrealError(
+                f"the cluster does not answer: {error}; is it up, and does `kubectl get nodes` work?"
+            ) from None
+        items += page["items"]
+        after = page["metadata"].get("continue")
+        if not after:
+            return items
