@@ -1,10 +1,7 @@
 """The ledger: whatever is killed or cut, every acknowledged message is found at the receiver exactly once."""
 
 import random
-import subprocess
 import threading
-import zlib
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,51 +12,50 @@ from surreal.protocol import stream_sender
 from surreal.protocol.node import Node
 from surreal.protocol.stream_receiver import StreamReceiver
 from surreal.protocol.stream_sender import StreamSender
+from tests.protocol.ledger import Ledger, chance
 from tests.protocol.proxy import Proxy
 
-Start = Callable[..., subprocess.Popen[str]]
-KILLS = 15  # for each kind of address
-SENDERS = 3
+Until = Callable[..., None]
+SENDERS = [f"actor/{i}" for i in range(4)]
+ROW = 30
+"""Bytes in a receiver's book for one message, about."""
 
 
-def test_senders_killed_at_random_lose_and_double_nothing_acknowledged(
-    make_node: Callable[..., Node], start: Start, address: str, folder: Path
+def kill_by_schedule(ledger: Ledger, schedule: list[tuple[str, int]], until: Until) -> None:
+    """Kill and replace the first of each pair once its second more messages were handed over, then let all end."""
+    for name in ["learner/0", *SENDERS]:
+        ledger.start(name)
+    for victim, messages in schedule:
+        enough = ledger.handed() + messages * ROW
+        until(lambda enough=enough: ledger.handed() >= enough, "more messages")
+        ledger.kill(victim)
+        ledger.start(victim)
+    for name in SENDERS:
+        ledger.kill(name)
+        ledger.start(name, messages=50)
+    for name in SENDERS:
+        until(lambda name=name: ledger.ended(name), f"{name} to end")
+
+
+def make_schedule(kills: int) -> list[tuple[str, int]]:
+    """Senders and, as every fourth victim, the receiver."""
+    dice = chance()
+    victims = [dice.choice(SENDERS) if i % 4 else "learner/0" for i in range(kills)]
+    schedule = [(victim, dice.randint(0, 120)) for victim in victims]
+    print(f"kills after messages: {schedule}")
+    return schedule
+
+
+@pytest.mark.parametrize("kills", [60, pytest.param(1200, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_senders_and_receivers_killed_at_random_lose_and_double_nothing_acknowledged(
+    address: str, folder: Path, until: Until, kills: int
 ) -> None:
-    chance = random.Random(20261121)
-    receiver = StreamReceiver(make_node("learner/0"), address, window=8)
-    got: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
-    life = dict.fromkeys((f"actor/{i}" for i in range(SENDERS)), 1)
-
-    def begin(name: str) -> tuple[subprocess.Popen[str], int]:
-        ledger = folder / f"{name.replace('/', '-')}.{life[name]}"
-        return start("ledger_sender", address, name, life[name], ledger), chance.randint(1, 60)
-
-    running = {name: begin(name) for name in life}
-    kills = 0
-    while kills < KILLS:
-        message = receiver.recv(timeout=30)
-        assert message is not None
-        key = (message.sender, message.incarnation)
-        got[key].append((message.seq, zlib.crc32(message.arrays["data"].tobytes())))
-        child, kill_after = running[message.sender]
-        if message.incarnation == life[message.sender] and len(got[key]) == kill_after:
-            child.kill()
-            kills += 1
-            life[message.sender] += 1
-            running[message.sender] = begin(message.sender)
-    for child, _ in running.values():
-        child.kill()
-        child.wait()
-    while message := receiver.recv(timeout=0.5):
-        got[message.sender, message.incarnation].append((message.seq, zlib.crc32(message.arrays["data"].tobytes())))
-    acknowledged = 0
-    for (name, incarnation), received in got.items():
-        rows = (folder / f"{name.replace('/', '-')}.{incarnation}").read_text().splitlines()
-        book = [tuple(map(int, row.split())) for row in rows]
-        assert received == [(seq, checksum) for seq, checksum, _ in book[: len(received)]]
-        assert len(received) >= book[-1][2]
-        acknowledged += book[-1][2]
-    assert acknowledged > KILLS
+    schedule = make_schedule(kills)
+    with Ledger(folder, address) as ledger:
+        kill_by_schedule(ledger, schedule, until)
+        found = ledger.check()
+    print(found)
+    assert found["acknowledged"] > kills and found["lives"] > kills // 4 - 1
 
 
 @pytest.fixture
