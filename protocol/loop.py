@@ -78,6 +78,11 @@ class Loop:
 
         self.run(forget)
 
+    def poke(self, socket: zmq.Socket[bytes]) -> None:
+        """In the I/O thread: call what watches `socket`, if anything does, as though there were something to read."""
+        if socket in self._handlers:
+            self._guard(self._handlers[socket])
+
     def every(self, seconds: float, task: Callable[[], None]) -> Timer:
         """Start a timer."""
         timer = Timer(seconds, task)

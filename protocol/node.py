@@ -3,20 +3,33 @@
 import os
 import socket
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import zmq
 
+from surreal.protocol.access import Access
 from surreal.protocol.errors import Stopping
+from surreal.protocol.keys import Keys
 from surreal.protocol.loop import Loop
 from surreal.protocol.stats import Complaints
+from surreal.protocol.zap import Gate
 
 
 class Node:
     """A process as its channels see it. Close it after the channels; it is a context manager."""
 
-    def __init__(self, name: str, incarnation: int) -> None:
-        """`name` is unique among the processes it talks to; of two with one name the larger incarnation wins."""
+    def __init__(
+        self,
+        name: str,
+        incarnation: int,
+        keys: Keys | None = None,
+        access: Mapping[str, Access] | None = None,
+    ) -> None:
+        """`name` is unique among the processes it talks to; of two with one name the larger incarnation wins.
+
+        With `keys` every port speaks CURVE, and `access` says for each address which roles may be at its ends.
+        """
         self.name = name
         self.incarnation = incarnation
         self.who = f"pid {os.getpid()} on {socket.gethostname()}"
@@ -27,6 +40,8 @@ class Node:
         self.complain = Complaints()
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.loop = Loop()
+        self.keys, self.access = keys, dict(access or {})
+        self.gate = Gate(self.context, self.loop, keys) if keys else None
 
     def stop(self, reason: str, preempted: bool = False) -> None:
         """Ask this process to stop; the first reason is kept. Safe from any thread (a signal handler uses `call`)."""
@@ -41,6 +56,8 @@ class Node:
 
     def close(self) -> None:
         """End the I/O thread and close what sockets are left."""
+        if self.gate:
+            self.gate.close()
         self.loop.close()
         self.context.destroy(linger=0)
 

@@ -59,6 +59,8 @@ class Wiring:
     checkpoints: dict[str, Any] = field(default_factory=dict)
     keys: str = ""
     """File with the CURVE keys of this process's role and the public ones of all roles; empty for none."""
+    control_role: str = ""
+    """The role that ends the run and binds `control`; only needed with keys, which are made out to roles."""
 
     @property
     def name(self) -> str:

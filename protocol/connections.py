@@ -1,0 +1,205 @@
+"""The connections of a bound port: whose each one is, what it holds, and cutting those that misbehave.
+
+libzmq collects the frames of a message until the last has come, and no option of it bounds their number. So what a
+connection has received, by the kernel's count, is compared with what the port was handed from it: the rest lies in
+memory unseen, and a connection that holds more than the limits allow is shut down. The kernel counts for TCP on
+Linux; elsewhere an endless message is bounded by the machine alone.
+"""
+
+import os
+import socket as sockets
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+import zmq
+
+from surreal.protocol.loop import Loop
+from surreal.protocol.monitor import Monitor
+
+LOOK_EVERY = 0.2
+"""Seconds between two looks at what the connections hold."""
+TOLERANCE = 100
+"""Score at which a connection is cut."""
+MALFORMED, REFUSED = 10, 1
+"""Added to the score by a packet that is none, and by one that is not wanted: an honest sender in the wrong place has
+a window of packets under way before it hears so."""
+OVERHEAD = 1024
+"""Bytes that a packet may take on the wire beside its own: 42 for each encrypted frame."""
+PRESUMED = 4 * 1024 * 1024
+"""Bytes that each queued packet may have before a larger one has come."""
+STRANGER_SENT = 256
+"""Bytes sent to a client before its key is accepted: greeting 64, welcome 170. Afterwards they are 301 or more."""
+STRANGER_MAY = 8 * 1024
+"""Bytes that such a client may send; its part of the handshake has about 600."""
+FORGET_AFTER = 150
+"""Looks for which a connection that has ended is remembered: its last packets may not have been read yet."""
+
+EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+_COUNTS = struct.Struct("<120xQQ")
+"""In Linux's struct tcp_info: bytes that the peer has acknowledged, and bytes received."""
+
+
+class Connection:
+    """One connection. The receiving thread writes `handed` and `largest`, all else happens under the lock."""
+
+    __slots__ = ("fd", "handed", "largest", "met", "prefix", "score", "slack")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        """Its descriptor, which is libzmq's; -1 once it is closed or cut."""
+        self.prefix = ""
+        """What its senders' names begin with; empty where there are no keys."""
+        self.met = False
+        """Has a packet come from it?"""
+        self.handed = 0
+        """At least the bytes of the packets that the port was handed from it, as they were on the wire."""
+        self.largest = 0
+        """Of those, the largest packet."""
+        self.slack = 0
+        """By how much `handed` was seen to be too much."""
+        self.score = 0
+
+    def count(self, size: int) -> None:
+        """The port was handed a packet of `size` bytes."""
+        size += OVERHEAD
+        self.handed += size
+        if size > self.largest:
+            self.largest = size
+
+
+class Connections:
+    """The connections of one port."""
+
+    def __init__(
+        self,
+        socket: "zmq.Socket[bytes]",
+        loop: Loop,
+        complain: Callable[[str], None],
+        *,
+        keyed: bool,
+        packet: int,
+        queue: int,
+    ) -> None:
+        """Before `socket` is bound. `complain(text)` hears of every peer that is refused before its first packet. `keyed`: clients show a key;
+        `packet`: bytes that one may have; `queue`: packets that libzmq holds for each connection."""
+        self._socket, self._endpoint = socket, ""
+        self._loop, self._complain = loop, complain
+        self._keyed, self._packet, self._queue = keyed, packet, queue
+        self.routes: dict[bytes, Connection] = {}
+        """By the route that ROUTER gives each. The receiving thread reads it without the lock."""
+        self._open: dict[int, Connection] = {}
+        self._ended: dict[Connection, int] = {}
+        """Those that have ended -> looks since."""
+        self._lock = threading.Lock()
+        self._monitor = Monitor(socket, EVENTS)
+        self._timer = loop.every(LOOK_EVERY, self._look)
+
+    def bound(self) -> None:
+        """The socket listens now."""
+        self._endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def meet(self, route: bytes, frame: zmq.Frame) -> Connection:
+        """The connection that a packet came from, whose first one it is; `frame` is the one with the route."""
+        with self._lock:
+            self._follow()
+            connection = self._open.get(int(frame.get(zmq.SRCFD)))
+            if connection is None or connection.met:  # its own has ended
+                connection = Connection(-1)
+                self._ended[connection] = 0
+            connection.met = True
+            connection.prefix = f"{frame.get('User-Id')}/" if self._keyed else ""
+            self.routes[route] = connection
+        return connection
+
+    def blame(self, route: bytes, weight: int, reason: str) -> None:
+        """Add to the score of a connection, and cut it when that is too high."""
+        connection = self.routes[route]
+        connection.score += weight
+        if connection.score >= TOLERANCE and connection.fd >= 0:
+            with self._lock:
+                self._follow()
+                self._cut(connection, reason)
+
+    def close(self) -> None:
+        """Stop looking; before the socket is closed."""
+        self._loop.cancel(self._timer)
+        with self._lock:
+            self._monitor.close()
+
+    def _follow(self) -> None:
+        """Take in which connections have come and gone."""
+        for event, value in self._monitor.read():
+            if event == zmq.EVENT_ACCEPTED:
+                self._open[value] = Connection(value)
+            elif event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+                self._complain("a client that speaks no ZMTP, shows no key or believes in another server key")
+            elif value in self._open:
+                ended = self._open.pop(value)
+                ended.fd = -1
+                self._ended[ended] = 0
+
+    def _look(self) -> None:
+        with self._lock:
+            self._follow()
+            self._forget()
+            if sys.platform == "linux" and self._endpoint.startswith("tcp://"):
+                for connection in self._open.values():
+                    with suppress(OSError):  # closed by libzmq in this moment
+                        self._weigh(connection)
+
+    def _forget(self) -> None:
+        """Drop what is known about connections that have ended long ago."""
+        self._ended = {each: looks + 1 for each, looks in self._ended.items()}
+        if any(looks > FORGET_AFTER for looks in self._ended.values()):
+            self._ended = {each: looks for each, looks in self._ended.items() if looks <= FORGET_AFTER}
+            gone = [route for route, each in self.routes.items() if each.fd < 0 and each not in self._ended]
+            for route in gone:
+                del self.routes[route]
+
+    def _weigh(self, connection: Connection) -> None:
+        """Cut a connection that holds more than it may."""
+        if connection.fd < 0:
+            return
+        handed = connection.handed  # first: what comes meanwhile must not seem to be held
+        acknowledged, received = _tcp_counts(connection.fd)
+        if self._keyed and not connection.met and acknowledged < STRANGER_SENT and received > STRANGER_MAY:
+            self._cut(connection, f"it sent {received} bytes instead of a handshake")
+            return
+        held = received - (handed - connection.slack)
+        connection.slack = max(connection.slack, connection.slack - held)
+        may = self._packet + self._queue * max(connection.largest, min(PRESUMED, self._packet))
+        if held > may:
+            self._cut(connection, f"it holds {held} bytes of unfinished or unread messages, the limit is {may}")
+
+    def _cut(self, connection: Connection, reason: str) -> None:
+        """Shut a connection down, which libzmq takes for the peer's doing. Should its descriptor have come to mean
+        another connection of this port in this moment, that one has to connect again."""
+        with suppress(OSError), sockets.socket(fileno=os.dup(connection.fd)) as duplicate:
+            if not self._is_ours(duplicate):
+                return
+            peer = duplicate.getpeername()
+            duplicate.shutdown(sockets.SHUT_RDWR)
+            connection.fd = -1
+            self._complain(f"{peer[0] if isinstance(peer, tuple) else 'a local process'}, cut off: {reason}")
+
+    def _is_ours(self, duplicate: sockets.socket) -> bool:
+        """Is this the near end of a connection to the port?"""
+        name = duplicate.getsockname()
+        if isinstance(name, tuple):
+            return self._endpoint.startswith("tcp://") and self._endpoint.endswith(f":{name[1]}")
+        return self._endpoint == f"ipc://{name}"
+
+
+def _tcp_counts(fd: int) -> tuple[int, int]:
+    """(bytes the peer has acknowledged, bytes received) of a TCP connection, from the kernel."""
+    borrowed = sockets.socket(fileno=fd)
+    try:
+        acknowledged, received = _COUNTS.unpack(
+            borrowed.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_INFO, _COUNTS.size)
+        )
+    finally:
+        borrowed.detach()
+    return acknowledged, received

@@ -1,0 +1,48 @@
+"""Why a dialling port with keys is not let in: libzmq itself says so to nobody but its monitor."""
+
+from collections.abc import Callable
+
+import zmq
+
+from surreal.protocol.loop import Loop
+from surreal.protocol.monitor import Monitor
+
+LOOK_EVERY = 0.2
+"""Seconds between two looks at the events."""
+EVENTS = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+KEY_REFUSED = "authentication failed: the other end does not accept this process's key"
+NO_CURVE = "authentication failed: the other end does not speak CURVE, it has no keys or is no port of surreal's"
+HUNG_UP = (
+    "the other end hangs up during the handshake: it is going away, or it is not the port that it should be "
+    "(another experiment's, with another server key); trying on"
+)
+
+
+class Handshakes:
+    """Watches the handshakes of one dialling socket from the I/O thread."""
+
+    def __init__(self, socket: "zmq.Socket[bytes]", loop: Loop, complain: Callable[[str], None]) -> None:
+        """Before `socket` connects. `complain(what)` hears of failures that may pass."""
+        self._socket, self._loop, self._complain = socket, loop, complain
+        self._denied = ""
+        self._monitor = Monitor(socket, EVENTS)
+        self._timer = loop.every(LOOK_EVERY, self._look)
+
+    def denied(self) -> str:
+        """Why libzmq has given up, the first time that this is asked since; otherwise nothing."""
+        denied, self._denied = self._denied, ""
+        return denied
+
+    def close(self) -> None:
+        """Stop watching; before the socket is closed."""
+        self._loop.cancel(self._timer)
+        self._monitor.close()
+
+    def _look(self) -> None:
+        for event, _ in self._monitor.read():
+            if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                self._complain(HUNG_UP)
+            else:
+                self._denied = KEY_REFUSED if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH else NO_CURVE
+        if self._denied:  # nothing will arrive that would make the socket's reader look
+            self._loop.poke(self._socket)

@@ -1,0 +1,74 @@
+"""Who may connect: answers libzmq's questions about keys (ZAP, ZeroMQ RFC 27) in the I/O thread of a node.
+
+Without an answer libzmq lets every client in that knows the server's public key, so a node with keys has this open
+before its first port, for as long as it lives.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+
+import zmq
+
+from surreal.protocol.keys import Keys
+from surreal.protocol.loop import Loop
+
+ENDPOINT = "inproc://zeromq.zap.01"
+FRAMES = 9
+"""Of a request by CURVE: route, empty, version, request, domain, address, identity, mechanism, public key."""
+
+Refusal = Callable[[str], None]
+
+
+class Gate:
+    """The ZAP handler of one context. A domain is one port; the user id of who is let in is its role."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", loop: Loop, keys: Keys) -> None:
+        self._loop = loop
+        self._roles = {key: role for role, key in keys.public.items()}
+        self._ports: dict[str, tuple[frozenset[str], Refusal]] = {}
+        self._lock = threading.Lock()
+        self._socket = context.socket(zmq.ROUTER)
+        self._socket.bind(ENDPOINT)
+        loop.watch(self._socket, self._read)
+
+    def guard(self, domain: str, roles: Iterable[str], refused: Refusal) -> None:
+        """Let these roles, and nobody else, connect to the port `domain`; tell `refused` about others."""
+        with self._lock:
+            self._ports[domain] = (frozenset(roles), refused)
+
+    def forget(self, domain: str) -> None:
+        """The port is closed."""
+        with self._lock:
+            self._ports.pop(domain, None)
+
+    def close(self) -> None:
+        """Stop answering; libzmq then lets nobody in, since every guarded port has a domain."""
+        self._loop.forget(self._socket)
+        self._socket.close(linger=0)
+
+    def _read(self) -> None:
+        while self._socket.poll(0):
+            parts = self._socket.recv_multipart()
+            if len(parts) >= 4:
+                self._answer(parts)
+
+    def _answer(self, parts: list[bytes]) -> None:
+        """Reply 200 with the role as user id, or 400."""
+        route, _, version, request = parts[:4]
+        role = self._judge(parts)
+        status = (b"200", b"OK", role.encode()) if role else (b"400", b"no key of this port", b"")
+        self._socket.send_multipart([route, b"", version, request, *status, b""])
+
+    def _judge(self, parts: list[bytes]) -> str:
+        """The role that asks to connect, or nothing if it may not."""
+        if len(parts) != FRAMES or parts[2] != b"1.0" or parts[7] != b"CURVE":
+            return ""
+        domain, address, role = parts[4].decode(errors="replace"), parts[5], self._roles.get(parts[8], "")
+        with self._lock:
+            roles, refused = self._ports.get(domain, (frozenset(), None))
+        if role in roles:
+            return role
+        if refused:
+            who = f"the key of {role}, which has no business here" if role else "a key of no role of this experiment"
+            refused(f"{address.decode(errors='replace') or 'a local process'} showed {who}")
+        return ""
