@@ -28,8 +28,8 @@ MALFORMED, REFUSED = 10, 1
 a window of packets under way before it hears so."""
 OVERHEAD = 1024
 """Bytes that a packet may take on the wire beside its own: 42 for each encrypted frame."""
-PRESUMED = 4 * 1024 * 1024
-"""Bytes that each queued packet may have before a larger one has come."""
+QUEUED = 32 * 1024 * 1024
+"""Bytes of unread packets that a connection may always hold: a stream's window. More where its packets are large."""
 STRANGER_SENT = 256
 """Bytes sent to a client before its key is accepted: greeting 64, welcome 170. Afterwards they are 301 or more."""
 STRANGER_MAY = 8 * 1024
@@ -83,8 +83,8 @@ class Connections:
         packet: int,
         queue: int,
     ) -> None:
-        """Before `socket` is bound. `complain(text)` hears of every peer that is refused before its first packet. `keyed`: clients show a key;
-        `packet`: bytes that one may have; `queue`: packets that libzmq holds for each connection."""
+        """Before `socket` is bound. `complain(text)` hears of each connection that is refused or cut. `keyed`: clients
+        show a key; `packet`: bytes that one may have; `queue`: packets that libzmq holds for each connection."""
         self._socket, self._endpoint = socket, ""
         self._loop, self._complain = loop, complain
         self._keyed, self._packet, self._queue = keyed, packet, queue
@@ -170,7 +170,7 @@ class Connections:
             return
         held = received - (handed - connection.slack)
         connection.slack = max(connection.slack, connection.slack - held)
-        may = self._packet + self._queue * max(connection.largest, min(PRESUMED, self._packet))
+        may = self._packet + max(QUEUED, self._queue * connection.largest)
         if held > may:
             self._cut(connection, f"it holds {held} bytes of unfinished or unread messages, the limit is {may}")
 
