@@ -5,11 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from surreal.protocol.access import access
 from surreal.protocol.broadcast import Publisher, Subscriber
 from surreal.protocol.control import Member, Server
 from surreal.protocol.counters import CONTROL, Table, report
 from surreal.protocol.errors import Fatal, Refused
 from surreal.protocol.graph import ChannelKind
+from surreal.protocol.keys import Keys
 from surreal.protocol.nearest import did_you_mean
 from surreal.protocol.node import Node
 from surreal.protocol.observer import Observer
@@ -30,7 +32,8 @@ class Process:
     def __init__(self, wiring: Wiring) -> None:
         """Starts the I/O thread and joins (or serves) the control port of the run."""
         self.wiring = wiring
-        self._node = Node(wiring.name, wiring.incarnation)
+        keys = Keys.read(Path(wiring.keys)) if wiring.keys else None
+        self._node = Node(wiring.name, wiring.incarnation, keys, access(wiring) if keys else None)
         self._channels: dict[tuple[str, str], Any] = {}
         self._counters = Table(wiring)
         self._observer: Observer | None = None

@@ -83,6 +83,7 @@ class Launcher:
             },
             control=self.address(CONTROL),
             serves_control=role.ends_run and index == 0,
+            control_role=next(each.name for each in plan.roles if each.ends_run),
             run_folder=str(self.folder.path),
             seed=plan.seed,
             code=self.code,
