@@ -11,13 +11,13 @@ import socket as sockets
 import struct
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 
 import zmq
 
 from surreal.protocol.loop import Loop
 from surreal.protocol.monitor import Monitor
+from surreal.protocol.stats import Complain
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at what the connections hold."""
@@ -77,14 +77,14 @@ class Connections:
         self,
         socket: "zmq.Socket[bytes]",
         loop: Loop,
-        complain: Callable[[str], None],
+        complain: Complain,
         *,
         keyed: bool,
         packet: int,
         queue: int,
     ) -> None:
-        """Before `socket` is bound. `complain(text)` hears of each connection that is refused or cut. `keyed`: clients
-        show a key; `packet`: bytes that one may have; `queue`: packets that libzmq holds for each connection."""
+        """Before `socket` is bound. `complain(thing, text)` hears of what is refused or cut. `keyed`: clients show a
+        key; `packet`: bytes that one may have; `queue`: packets that libzmq holds for each connection."""
         self._socket, self._endpoint = socket, ""
         self._loop, self._complain = loop, complain
         self._keyed, self._packet, self._queue = keyed, packet, queue
@@ -135,7 +135,9 @@ class Connections:
             if event == zmq.EVENT_ACCEPTED:
                 self._open[value] = Connection(value)
             elif event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
-                self._complain("a client that speaks no ZMTP, shows no key or believes in another server key")
+                self._complain(
+                    "handshake", "refused a client that speaks no ZMTP, shows no key or expects another server's"
+                )
             elif value in self._open:
                 ended = self._open.pop(value)
                 ended.fd = -1
@@ -183,7 +185,7 @@ class Connections:
             peer = duplicate.getpeername()
             duplicate.shutdown(sockets.SHUT_RDWR)
             connection.fd = -1
-            self._complain(f"{peer[0] if isinstance(peer, tuple) else 'a local process'}, cut off: {reason}")
+            self._complain("cut", f"{peer[0] if isinstance(peer, tuple) else 'a local process'} was cut off: {reason}")
 
     def _is_ours(self, duplicate: sockets.socket) -> bool:
         """Is this the near end of a connection to the port?"""

@@ -1,11 +1,10 @@
 """Why a dialling port with keys is not let in: libzmq itself says so to nobody but its monitor."""
 
-from collections.abc import Callable
-
 import zmq
 
 from surreal.protocol.loop import Loop
 from surreal.protocol.monitor import Monitor
+from surreal.protocol.stats import Complain
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at the events."""
@@ -21,8 +20,8 @@ HUNG_UP = (
 class Handshakes:
     """Watches the handshakes of one dialling socket from the I/O thread."""
 
-    def __init__(self, socket: "zmq.Socket[bytes]", loop: Loop, complain: Callable[[str], None]) -> None:
-        """Before `socket` connects. `complain(what)` hears of failures that may pass."""
+    def __init__(self, socket: "zmq.Socket[bytes]", loop: Loop, complain: Complain) -> None:
+        """Before `socket` connects. `complain(thing, text)` hears of failures that may pass."""
         self._socket, self._loop, self._complain = socket, loop, complain
         self._denied = ""
         self._monitor = Monitor(socket, EVENTS)
@@ -41,7 +40,7 @@ class Handshakes:
     def _look(self) -> None:
         for event, _ in self._monitor.read():
             if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-                self._complain(HUNG_UP)
+                self._complain("handshake", HUNG_UP)
             else:
                 self._denied = KEY_REFUSED if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH else NO_CURVE
         if self._denied:  # nothing will arrive that would make the socket's reader look

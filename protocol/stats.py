@@ -2,12 +2,18 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 log = logging.getLogger("surreal")
 
+Complain = Callable[[str, str], None]
+"""Called with a thing and a text about it."""
+
 COMPLAIN_EVERY = 60.0
 """Seconds between two log lines about the same thing."""
+MAX_THINGS = 1000
+"""Things told apart within that time."""
 
 
 @dataclass
@@ -37,13 +43,26 @@ class Complaints:
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[float, int]] = {}
+        self._cleared = 0.0
 
     def __call__(self, thing: str, text: str) -> None:
         """Warn with `text` unless there was a warning about the same `thing` in the last minute."""
         now = time.monotonic()
+        if thing not in self._seen and len(self._seen) >= MAX_THINGS:
+            thing = self._make_room(now) or thing
         since, left_out = self._seen.get(thing, (now - COMPLAIN_EVERY, 0))
         if now - since < COMPLAIN_EVERY:
             self._seen[thing] = (since, left_out + 1)
             return
         self._seen[thing] = (now, 0)
         log.warning("%s%s", text, f" ({left_out} more like it since the last warning)" if left_out else "")
+
+    def _make_room(self, now: float) -> str:
+        """Forget what has passed, at most once a second; a common name for new things where that is not enough.
+
+        Peers name some of the things, and must not fill our memory with them.
+        """
+        if now - self._cleared >= 1.0:
+            self._cleared = now
+            self._seen = {thing: seen for thing, seen in self._seen.items() if now - seen[0] < COMPLAIN_EVERY}
+        return "" if len(self._seen) < MAX_THINGS else "many things"

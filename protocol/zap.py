@@ -5,18 +5,17 @@ before its first port, for as long as it lives.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import zmq
 
 from surreal.protocol.keys import Keys
 from surreal.protocol.loop import Loop
+from surreal.protocol.stats import Complain
 
 ENDPOINT = "inproc://zeromq.zap.01"
 FRAMES = 9
 """Of a request by CURVE: route, empty, version, request, domain, address, identity, mechanism, public key."""
-
-Refusal = Callable[[str], None]
 
 
 class Gate:
@@ -25,14 +24,14 @@ class Gate:
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", loop: Loop, keys: Keys) -> None:
         self._loop = loop
         self._roles = {key: role for role, key in keys.public.items()}
-        self._ports: dict[str, tuple[frozenset[str], Refusal]] = {}
+        self._ports: dict[str, tuple[frozenset[str], Complain]] = {}
         self._lock = threading.Lock()
         self._socket = context.socket(zmq.ROUTER)
         self._socket.bind(ENDPOINT)
         loop.watch(self._socket, self._read)
 
-    def guard(self, domain: str, roles: Iterable[str], refused: Refusal) -> None:
-        """Let these roles, and nobody else, connect to the port `domain`; tell `refused` about others."""
+    def guard(self, domain: str, roles: Iterable[str], refused: Complain) -> None:
+        """Let these roles, and nobody else, connect to the port `domain`; `refused(thing, text)` hears of others."""
         with self._lock:
             self._ports[domain] = (frozenset(roles), refused)
 
@@ -69,6 +68,7 @@ class Gate:
         if role in roles:
             return role
         if refused:
+            place = address.decode(errors="replace") or "a local process"
             who = f"the key of {role}, which has no business here" if role else "a key of no role of this experiment"
-            refused(f"{address.decode(errors='replace') or 'a local process'} showed {who}")
+            refused(f"key from {place}", f"refused {place}, which showed {who}")
         return ""
