@@ -74,8 +74,8 @@ class RoleSpec(Spec):
     resources: ResourcesSpec
     pool: str | None
     """The node pool to run on; any that fits if null. A laptop has only one and does not ask."""
-    spot: bool
-    """May run on machines that the provider can take back."""
+    spot: bool | None
+    """Machines that the provider can take back: true for such, false for none, null as the role can bear it."""
     env: Annotated[dict[str, str], AfterValidator(_variables)]
     """Environment variables of its processes."""
 

@@ -29,6 +29,14 @@ class Resources(PlanModel):
     gpu: int = 0
 
 
+class PlannedToleration(PlanModel):
+    """A taint of nodes that the pods of a role put up with; without a value any (`operator: Exists`)."""
+
+    key: str
+    value: str | None = None
+    effect: str | None = None
+
+
 class PlannedRole(PlanModel):
     """One role of the run: so many processes of `run`, each with `resources`, on machines of `pool`."""
 
@@ -38,8 +46,13 @@ class PlannedRole(PlanModel):
     replicas: int
     resources: Resources
     pool: str
+    fallback: tuple[str, ...] = ()
+    """Pools that its processes may run on when `pool` has no machine for them, in this order."""
     spot: bool = False
     """May run on machines that the provider can take back."""
+    selectors: tuple[dict[str, str], ...] = ()
+    """Labels of nodes: all of one entry are needed, the first entry is wanted most. `pool` and its fallbacks."""
+    tolerations: tuple[PlannedToleration, ...] = ()
     expendable: bool
     """Its death never fails the run."""
     ends_run: bool
@@ -64,6 +77,43 @@ class PlannedChannel(PlanModel):
     """Broadcast: what float32 arrays travel as."""
 
 
+class PlannedPool(PlanModel):
+    """What the run takes of one pool of a cluster, in machines."""
+
+    name: str
+    provider: str
+    machine: str | None = None
+    spot: bool = False
+    there: int
+    """Machines that are there."""
+    now: int
+    """Of those, the ones that get processes at once."""
+    full: int
+    """Machines with processes of the run when all run; the autoscaler must add `full - now`."""
+    processes: dict[str, int]
+    """Role -> its processes here when all run."""
+    price: float | None = None
+    """US dollars an hour of one machine; None is unknown."""
+    priced: str = ""
+    """Where the price is from."""
+
+    @property
+    def cost_per_hour(self) -> float | None:
+        """US dollars an hour at full scale; None is unknown."""
+        return None if self.price is None else self.full * self.price
+
+
+class PlannedCost(PlanModel):
+    """US dollars at full scale; None is unknown."""
+
+    per_hour: float | None
+    per_day: float | None
+    per_million_steps: float | None = None
+    """Environment steps, at a measured speed."""
+    unknown: tuple[str, ...] = ()
+    """Pools without a price."""
+
+
 class Checkpoints(PlanModel):
     """How often the run is saved and how many of the newest are kept."""
 
@@ -86,6 +136,9 @@ class Plan(PlanModel):
     checkpoints: Checkpoints
     roles: tuple[PlannedRole, ...]
     channels: tuple[PlannedChannel, ...]
+    pools: tuple[PlannedPool, ...] = ()
+    """The pools of a cluster that are used; a machine of one's own is none."""
+    cost: PlannedCost | None = None
     warnings: tuple[str, ...] = ()
     """What the person should know and that does not stop the run."""
 

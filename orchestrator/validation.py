@@ -92,7 +92,7 @@ def _with_roles(data: Any, algorithm: Algorithm) -> Any:
 
 def _defaults(role: Role) -> dict[str, Any]:
     resources = {"cpu": role.cpu, "memory": role.memory, "gpu": 0}
-    return {"replicas": role.replicas, "resources": resources, "pool": None, "spot": False, "env": {}}
+    return {"replicas": role.replicas, "resources": resources, "pool": None, "spot": None, "env": {}}
 
 
 def _wrong_roles(data: Any, algorithm: Algorithm) -> Iterator[Problem]:

@@ -186,3 +186,9 @@ def tolerations(taints: tuple[Taint, ...], gpu: bool = False) -> tuple[Toleratio
     always = [Toleration(GPU)] if gpu else []
     needed = [Toleration(taint.key, taint.value, taint.effect) for taint in taints]
     return tuple(always + [each for each in needed if not (gpu and each.key == GPU)])
+
+
+def system_keys(platform: str) -> frozenset[str]:
+    """Keys of taints that say what a node is (spot, with GPUs, one of our pools), not for whom the user keeps it."""
+    row = PLATFORMS.get(platform)
+    return frozenset({POOL, SPOT, GPU} | ({row.spot_taint.key} if row else set()))

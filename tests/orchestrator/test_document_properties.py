@@ -36,7 +36,7 @@ resources = st.fixed_dictionaries(
         "gpu": st.integers(0, 1),
     },
 )
-shared = {"resources": resources, "pool": st.none() | texts, "spot": st.booleans(), "env": variables}
+shared = {"resources": resources, "pool": st.none() | texts, "spot": st.none() | st.booleans(), "env": variables}
 config = st.fixed_dictionaries(
     {},
     optional={

@@ -21,7 +21,7 @@ def refusal(folder: Path, text: str | bytes, *overrides: str) -> list[str]:
 
 def test_what_the_file_leaves_out_has_these_defaults() -> None:
     experiment = Experiment.from_data(minimal())
-    role: dict[str, Any] = {"pool": None, "spot": False, "env": {}}
+    role: dict[str, Any] = {"pool": None, "spot": None, "env": {}}
     assert experiment.to_data() == {
         "apiVersion": "surreal.dev/v1alpha1",
         "kind": "Experiment",

@@ -1,6 +1,7 @@
 """Plans: a pure function of experiment and pools, pinned by golden files."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,42 @@ from surreal.orchestrator.placement import make_plan
 from surreal.orchestrator.plan import Plan
 from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.documents import strictyaml
+from surreal.provisioner.labels import node_taints, selector
 from surreal.provisioner.pools import NodePool
 from tests.orchestrator.documents import VALID, load_text, minimal, spoiled
 
 GOLDEN = Path(__file__).parent / "golden"
 LAPTOP = NodePool(name="local", nodes=1, cpu=8, memory=16 * 2**30)
-SMALL = NodePool(name="cpu", nodes=4, cpu=2, memory=4 * 2**30, provider="gke")
-LARGE = NodePool(name="gpu", nodes=1, cpu=16, memory=64 * 2**30, gpus=2, gpu_type="L4", provider="gke")
+SMALL = NodePool(name="cpu", nodes=4, cpu=2, memory=4 * 2**30, provider="gke", selector=selector("gke", "cpu"))
+LARGE = NodePool(
+    name="gpu",
+    nodes=1,
+    cpu=16,
+    memory=64 * 2**30,
+    gpus=2,
+    gpu_type="L4",
+    provider="gke",
+    selector=selector("gke", "gpu"),
+    taints=node_taints("gke", "gpu", gpu=True),
+)
+SPOT = NodePool(
+    name="spot",
+    nodes=1,
+    cpu=7.4,
+    memory=28 * 2**30,
+    provider="gke",
+    machine="n2-standard-8",
+    min_nodes=0,
+    max_nodes=8,
+    spot=True,
+    price=0.094,
+    priced="gce-list of 2026-06-23 for us-central1",
+    selector=selector("gke", "spot", spot=True),
+    taints=node_taints("gke", "spot", spot=True),
+)
+STEADY = replace(
+    SPOT, name="steady", spot=False, price=0.3885, selector=selector("gke", "steady"), taints=(), max_nodes=4
+)
 
 PLANS: dict[str, tuple[dict[str, Any], list[NodePool]]] = {
     "laptop": (minimal(), [LAPTOP]),
@@ -35,6 +65,10 @@ PLANS: dict[str, tuple[dict[str, Any], list[NodePool]]] = {
             roles={"weights-relay": {"pool": "cpu", "resources": {"cpu": 1}}},
         ),
         [SMALL, LARGE],
+    ),
+    "cluster": (
+        minimal(roles={"actor": {"replicas": 64, "resources": {"cpu": 1}}, "learner": {"resources": {"gpu": 1}}}),
+        [SPOT, STEADY, LARGE],
     ),
 }
 
