@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from surreal.cli import words
+from surreal.cli.channels import channel_table
 from surreal.cli.output import Output, console, emit, talk
 from surreal.orchestrator.backend import Backend
 from surreal.orchestrator.status import OUTCOMES, Status
@@ -95,7 +96,9 @@ def view(status: Status, events: list[str]) -> "RenderableType":
     shown = words.facts(status)
     facts.add_row(*(Text(label, style="dim") for label in shown))
     facts.add_row(*shown.values())
-    return Group(head, bar, facts, *(Text(event, style="dim") for event in events), Text("Ctrl-C detaches", "dim"))
+    channels = (channel_table(status.channels),) if status.channels else ()
+    said = (Text(event, style="dim") for event in events)
+    return Group(head, bar, facts, *channels, *said, Text("Ctrl-C detaches", "dim"))
 
 
 def _watch_live(place: Backend, name: str) -> Status:

@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from surreal.cli import words
+from surreal.cli.channels import channel_table
 from surreal.cli.live import how_to_come_back, summary, watch
 from surreal.cli.names import name_argument
 from surreal.cli.options import output_option
@@ -47,4 +48,4 @@ def _table(status: Status) -> RenderableType:
         for each in processes:
             pid = words.UNKNOWN if each.pid is None else str(each.pid)
             rows.add_row(role, str(each.index), each.state, str(each.restarts), pid, each.node)
-    return Group(facts, "", rows)
+    return Group(facts, "", rows, *(("", channel_table(status.channels)) if status.channels else ()))

@@ -76,6 +76,11 @@ class Folder:
         return self.metrics / "metrics.jsonl"
 
     @property
+    def channels(self) -> Path:
+        """What the channels of all processes have counted, replaced every 2 s by the role that ends the run."""
+        return self.path / "channels.json"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of checkpoints."""
         return self.path / "checkpoints"

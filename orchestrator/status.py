@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from surreal.orchestrator.channels import ChannelStatus
 from surreal.orchestrator.home import tail_lines
 from surreal.protocol.errors import ExitCode
 
@@ -82,6 +83,7 @@ class Status:
     """When it was created, ISO 8601 in UTC."""
     progress: Progress = Progress()
     roles: dict[str, tuple[ProcessStatus, ...]] = field(default_factory=dict)
+    channels: tuple[ChannelStatus, ...] = ()
 
     @property
     def over(self) -> bool:
@@ -90,10 +92,11 @@ class Status:
 
     def document(self) -> dict[str, Any]:
         """The stable document: flat, plain data in the order in which a person reads it."""
-        fields = {key: value for key, value in asdict(self).items() if key not in ("progress", "roles")}
+        fields = {key: value for key, value in asdict(self).items() if key not in ("progress", "roles", "channels")}
         eta = 0.0 if self.state == "succeeded" else self.progress.eta_seconds
         roles = {role: [asdict(process) for process in processes] for role, processes in self.roles.items()}
-        return {**fields, **asdict(self.progress), "eta_seconds": eta, "roles": roles}
+        channels = [channel.document() for channel in self.channels]
+        return {**fields, **asdict(self.progress), "eta_seconds": eta, "roles": roles, "channels": channels}
 
 
 def read_progress(metrics: Path) -> Progress:

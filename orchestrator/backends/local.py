@@ -17,6 +17,7 @@ from surreal.orchestrator import home
 from surreal.orchestrator.backend import LogLine
 from surreal.orchestrator.backends import lock, logs, pids
 from surreal.orchestrator.backends.record import ProcessRecord, RunRecord, processes_of
+from surreal.orchestrator.channels import read_channels
 from surreal.orchestrator.home import Folder
 from surreal.orchestrator.provenance import provenance
 from surreal.orchestrator.status import OUTCOMES, ProcessStatus, Status, read_progress
@@ -83,7 +84,8 @@ class LocalBackend:
         for process in record.processes:
             roles[process.role] = (*roles.get(process.role, ()), _process_status(process, record.node))
         progress = read_progress(folder.metrics_jsonl)
-        return Status(name, "local", str(folder.path), record.state, record.reason, created, progress, roles)
+        channels = read_channels(folder.channels, over=record.state in OUTCOMES)
+        return Status(name, "local", str(folder.path), record.state, record.reason, created, progress, roles, channels)
 
     def logs(
         self, name: str, source: str | None = None, tail: int | None = None, follow: bool = False

@@ -7,7 +7,7 @@ import yaml
 from surreal.orchestrator.backends.local import LocalBackend
 from surreal.protocol.errors import ExitCode
 from tests.cli.terminal import surreal, terminal
-from tests.orchestrator.runs import begun, create, finish, pid
+from tests.orchestrator.runs import begun, create, finish, pid, plan, until
 
 
 def test_status_prints_the_stable_document_or_a_table(place: LocalBackend) -> None:
@@ -23,6 +23,29 @@ def test_status_prints_the_stable_document_or_a_table(place: LocalBackend) -> No
     listed = json.loads(surreal("list", "-o", "json").stdout)
     assert [each["name"] for each in listed] == ["toy"] and listed[0].keys() == document.keys()
     assert "toy" in surreal("list").stdout
+
+
+def test_status_says_what_the_channels_carry(place: LocalBackend) -> None:
+    name = create(place, plan(learner="eater", actor="feeder", evaluator="actor"))
+    until(lambda: any(each.flow("messages_per_second") for each in place.status(name).channels), "a rate is known")
+    experience, control = json.loads(surreal("status", name, "-o", "json").stdout)["channels"]
+    assert (experience["name"], experience["kind"], control["name"]) == ("experience", "stream", "control")
+    assert experience["messages_per_second"] > 0 and experience["refused"] == experience["dropped"] == 0
+    ends = {(each["process"], each["end"]): each for each in experience["processes"]}
+    assert ends.keys() == {("actor/0", "send"), ("actor/1", "send"), ("learner/0", "receive")}
+    assert all(each["bytes"] == 800 * each["messages"] > 0 for each in ends.values())
+    with terminal("status", "-w", name) as screen:
+        screen.wait_for("MSG/S")
+        screen.wait_for("experience")
+        finish(place, name)
+        screen.wait_for("toy succeeded")
+    done = surreal("status", name)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    header = ["CHANNEL", "MSG/S", "MB/S", "RESENT", "DUPS", "REFUSED", "DROPPED", "BLOCKED", "DEPTH"]
+    assert header in [line.split() for line in lines]
+    over = ["experience", "-", "-", "0", "0", "0", "0", "-", "-"]
+    assert over in [line.split() for line in lines], "nothing moves any more"
 
 
 def test_watching_shows_the_run_live_until_it_is_over(place: LocalBackend) -> None:

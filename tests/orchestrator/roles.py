@@ -9,6 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
+
 from surreal.protocol.errors import ExitCode, Fatal
 from surreal.protocol.process import Process
 
@@ -32,6 +34,21 @@ def learner(process: Process) -> ExitCode:
             file.write(json.dumps(row) + "\n")
     process.stop_all()
     return ExitCode.DONE
+
+
+def eater(process: Process) -> ExitCode:
+    """A learner that takes in what `feeder` sends."""
+    folder, experience = Path(process.wiring.run_folder), process.receiver("experience")
+    while not (folder / "finish").exists():
+        experience.recv(TICK)
+    process.stop_all()
+    return ExitCode.DONE
+
+
+def feeder(process: Process) -> None:
+    """An actor that sends as fast as its window lets it."""
+    while True:
+        process.sender("experience").send({"steps": np.zeros(100)})
 
 
 def actor(process: Process) -> None:

@@ -45,6 +45,7 @@ def test_the_document_has_exactly_these_fields_in_this_order(tmp_path: Path) -> 
         "elapsed": 40.0,
         "eta_seconds": 60.0,
         "roles": {"actor": [{"index": 0, "state": "running", "restarts": 2, "pid": 41, "node": "laptop"}]},
+        "channels": [],
     }
     assert status.document() == document
     assert list(status.document()) == list(document)
