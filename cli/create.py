@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 
 from surreal.cli.live import start_and_watch
-from surreal.cli.options import experiment_options, output_option
+from surreal.cli.options import experiment_options, max_cost_option, output_option
 from surreal.cli.output import Output, talk
 from surreal.orchestrator.backend import DEFAULT, backend
+from surreal.orchestrator.costs import refuse_above
 from surreal.orchestrator.experiment import load_experiment
 from surreal.orchestrator.placement import make_plan
 from surreal.protocol.errors import ExitCode
@@ -17,8 +18,11 @@ from surreal.protocol.errors import ExitCode
 @experiment_options
 @click.option("--on", "where", metavar="BACKEND", default=DEFAULT, show_default=True, help="Where it runs.")
 @click.option("-d", "--detach", is_flag=True, help="Start it and return at once.")
+@max_cost_option
 @output_option
-def command(file: Path, overrides: tuple[str, ...], where: str, detach: bool, output: Output) -> ExitCode:
+def command(
+    file: Path, overrides: tuple[str, ...], where: str, detach: bool, max_cost: str | None, output: Output
+) -> ExitCode:
     """Start the experiment described in FILE and watch it learn.
 
     Ctrl-C stops watching and leaves it running. The exit code is its outcome.
@@ -26,6 +30,8 @@ def command(file: Path, overrides: tuple[str, ...], where: str, detach: bool, ou
     place = backend(where)
     experiment = load_experiment(file, overrides)
     plan = make_plan(experiment, place.pools())
+    if max_cost:
+        refuse_above(plan, max_cost)
     for warning in plan.warnings:
         talk(f"warning: {warning}")
 

@@ -22,6 +22,22 @@ def output_option(function: Command) -> Command:
     )(function)
 
 
+def prices_option(function: Command) -> Command:
+    """`--prices FILE`, given to the function as `prices`."""
+    return click.option(
+        "--prices",
+        type=click.Path(path_type=Path),
+        help="Machine types and prices of your own; SURREAL_HOME/prices.yaml if it is there.",
+    )(function)
+
+
+def max_cost_option(function: Command) -> Command:
+    """`--max-cost 20/h`, given to the function as `max_cost`."""
+    return click.option(
+        "--max-cost", metavar="AMOUNT/TIME", help="Refuse a plan that costs more dollars, such as 20/h or 480/day."
+    )(function)
+
+
 def experiment_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The experiment file, as FILE or `-f FILE`, and `--set`: given to the function as `file` and `overrides`."""
 

@@ -5,37 +5,63 @@ from pathlib import Path
 import click
 from rich.console import Group, RenderableType
 
-from surreal.cli.options import experiment_options, output_option
+from surreal.cli.options import experiment_options, max_cost_option, output_option, prices_option
 from surreal.cli.output import Output, emit, table, talk
+from surreal.cli.words import UNKNOWN, number
+from surreal.orchestrator.costs import refuse_above, with_speed
 from surreal.orchestrator.experiment import load_experiment
 from surreal.orchestrator.placement import make_plan
-from surreal.orchestrator.plan import Plan, PlannedChannel, PlannedRole
+from surreal.orchestrator.plan import Plan, PlannedRole
+from surreal.orchestrator.pools import find_pools
 from surreal.provisioner.documents.quantity import format_memory
-from surreal.provisioner.machine import local_pool
 
 
 @click.command(name="plan")
 @experiment_options
+@click.option("--on", "where", metavar="PLACE", help="local, or kube: the cluster of the current kubeconfig context.")
+@click.option("--pools", "cluster", type=click.Path(path_type=Path), help="A cluster file whose pools to plan for.")
+@click.option(
+    "--speed", type=float, metavar="STEPS/S", help="Measured environment steps a second, for the cost of them."
+)
+@max_cost_option
+@prices_option
 @output_option
-def command(file: Path, overrides: tuple[str, ...], output: Output) -> None:
+def command(
+    file: Path,
+    overrides: tuple[str, ...],
+    where: str | None,
+    cluster: Path | None,
+    speed: float | None,
+    max_cost: str | None,
+    prices: Path | None,
+    output: Output,
+) -> None:
     """Say what FILE would run where, and start nothing."""
-    plan = make_plan(load_experiment(file, overrides), [local_pool()])
+    experiment = load_experiment(file, overrides)
+    found = find_pools(where, cluster, prices)
+    plan = make_plan(experiment, found.pools)
+    if speed is not None:
+        plan = with_speed(plan, speed)
+    if max_cost:
+        refuse_above(plan, max_cost)
     emit(plan.to_data(), output, lambda: _tables(plan))
     if output == "table":
-        for warning in plan.warnings:
+        for warning in (*found.warnings, *plan.warnings):
             talk(f"warning: {warning}")
 
 
 def _tables(plan: Plan) -> RenderableType:
     title = f"{plan.name}: {plan.algorithm} learns {plan.env['id']}, seed {plan.seed}"
-    return Group(title, "", _roles(plan), "", _channels(plan))
+    machines = ["", _pools(plan), "", _cost(plan)] if plan.cost else []
+    return Group(title, "", _roles(plan), "", _channels(plan), *machines)
 
 
 def _roles(plan: Plan) -> RenderableType:
     rows = table("role", "replicas", "cpu", "memory", "gpu", "pool", "when it dies")
     for role in plan.roles:
         asked = role.resources
-        cells = [role.replicas, f"{asked.cpu:g}", format_memory(asked.memory), asked.gpu, role.pool, _when_dead(role)]
+        pool = ", else ".join([role.pool, *role.fallback])
+        cells = [role.replicas, f"{asked.cpu:g}", format_memory(asked.memory), asked.gpu, pool, _when_dead(role)]
         rows.add_row(role.name, *map(str, cells))
     return rows
 
@@ -49,13 +75,30 @@ def _when_dead(role: PlannedRole) -> str:
 def _channels(plan: Plan) -> RenderableType:
     rows = table("channel", "kind", "from", "to", "listens", "when full")
     for channel in plan.channels:
-        ends = ", ".join(channel.frm), ", ".join(channel.to)
-        rows.add_row(channel.name, channel.kind, *ends, channel.binds, _when_full(channel))
+        full = (
+            f"{'drops' if channel.lossy else 'waits'} at {channel.window}"
+            if channel.kind == "stream"
+            else "newest wins"
+        )
+        rows.add_row(channel.name, channel.kind, ", ".join(channel.frm), ", ".join(channel.to), channel.binds, full)
     return rows
 
 
-def _when_full(channel: PlannedChannel) -> str:
-    if channel.kind != "broadcast":
-        return f"{'drops' if channel.lossy else 'waits'} at {channel.window}"
-    relayed = f", over {channel.relays} relay{'s'[: channel.relays != 1]}" if channel.relays else ""
-    return "newest wins" + relayed + (f", as {channel.dtype}" if channel.dtype else "")
+def _pools(plan: Plan) -> RenderableType:
+    rows = table("pool", "machine", "spot", "nodes now", "at full scale", "to be added", "processes", "$/h")
+    for pool in plan.pools:
+        processes = ", ".join(f"{count} {role}" for role, count in pool.processes.items())
+        counts = f"{pool.now} of {pool.there}", str(pool.full), str(pool.full - pool.now)
+        price = "unknown" if pool.cost_per_hour is None else number(pool.cost_per_hour, 2)
+        rows.add_row(pool.name, pool.machine or UNKNOWN, "spot" if pool.spot else "", *counts, processes, price)
+    return rows
+
+
+def _cost(plan: Plan) -> str:
+    """The cost at full scale in one line, with where the prices are from."""
+    cost = plan.cost
+    if cost is None or cost.per_hour is None:
+        return f"cost: unknown, no price for pool {', '.join(cost.unknown if cost else ())}"
+    steps = "" if cost.per_million_steps is None else f", {cost.per_million_steps:,.4f} $ per million steps"
+    sources = "; ".join(sorted({pool.priced for pool in plan.pools if pool.priced}))
+    return f"cost: {cost.per_hour:,.2f} $/h, {cost.per_day:,.2f} $/day{steps} ({sources})"

@@ -138,7 +138,8 @@ class MachineTable:
 
         Raises ValueError with a sentence for a machine that has none or others, and takes none.
         """
-        if (machine.gpus, machine.gpu_type) == (count, gpu_type):
+        # AWS calls an l4 what Google calls an nvidia-l4; Terraform for GKE needs Google's word
+        if machine.gpus == count and machine.gpu_type in (gpu_type, gpu_type.removeprefix("nvidia-")):
             return machine
         entry = self.document.accelerators.get(gpu_type)
         if machine.gpus or entry is None or not machine.name.startswith(f"{entry.machines}-"):

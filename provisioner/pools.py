@@ -1,7 +1,8 @@
 """A pool of equal machines: the one thing the orchestrator knows about hardware."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from surreal.provisioner.labels import Taint
 from surreal.provisioner.reservations import MAX_PODS
@@ -59,6 +60,30 @@ class NodePool:
     def free(self) -> tuple[Room, ...]:
         """What is left on the nodes that are there."""
         return self.rooms or ((Room(self.nodes, self.cpu, self.memory, self.gpus, self.pods),) if self.nodes else ())
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data: one node, and of all nodes together what there is, is used and is left; null is unknown."""
+        node = {"cpu": self.cpu, "memory": self.memory, "gpus": self.gpus}
+        total = {key: round(self.nodes * amount, 3) for key, amount in node.items()}
+        known = bool(self.rooms) or not self.nodes
+        free = {key: round(sum(room.nodes * getattr(room, key) for room in self.rooms), 3) for key in node}
+        return {
+            "name": self.name,
+            "provider": self.provider,
+            "machine": self.machine,
+            "spot": self.spot,
+            "nodes": {"now": self.nodes, "min": self.min_nodes, "max": self.max_nodes},
+            "node": {**node, "gpuType": self.gpu_type, "pods": self.pods},
+            "allocatable": total,
+            "used": {key: max(0, round(total[key] - free[key], 3)) for key in node} if known else None,
+            "free": free if known else None,
+            "region": self.region,
+            "zones": list(self.zones),
+            "pricePerHour": self.price,
+            "priced": self.priced,
+            "selector": dict(self.selector),
+            "taints": [asdict(taint) for taint in self.taints],
+        }
 
     @property
     def group(self) -> str:
