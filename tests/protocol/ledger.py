@@ -105,6 +105,10 @@ class Ledger:
         """About how much all receivers have been handed: the size of their books."""
         return sum(book.stat().st_size for book in self.folder.glob("learner-0.*"))
 
+    def acknowledged(self, name: str) -> int:
+        """How often the newest process of that name has seen that more of its messages were acknowledged."""
+        return sum(row[0] == "A" for row in _rows(self._book(name, self.incarnations[name])))
+
     def ended(self, name: str) -> bool:
         """Has the newest process of that name sent everything and seen it acknowledged?"""
         rows = list(_rows(self._book(name, self.incarnations[name])))
@@ -112,7 +116,7 @@ class Ledger:
 
     def check(self) -> dict[str, int]:
         """Hold the books to the rules. What was counted, for the curious."""
-        lives, sent = self._lives(), self._sent()
+        sent, lives = self._sent(), self._lives()
         missing = sum(_check_session(session, book, lives) for session, book in sent.items())
         deaths = len(lives) - ("learner/0" in self.pids)
         assert missing <= deaths, f"{missing} acknowledged messages are missing, {deaths} receivers died (rule 3)"

@@ -52,7 +52,7 @@ def send(address: str, name: str, incarnation: str, path: str, messages: str = "
 
     for seq in range(int(messages)) if messages else count():
         start = int(chance.integers(0, 4096))
-        array = pool[start : start + int(chance.integers(1, size))]
+        array = pool[start : start + int(chance.integers(1, size))].copy()
         book.write("S", seq, zlib.crc32(array.tobytes()))
         stream.send({"data": array})
         note()
