@@ -43,7 +43,11 @@ def network(cluster: Cluster) -> Block:
             for kind in kinds
             for index, (key, zone) in enumerate(zones.items())
         },
-        "aws_route_table": {kind: _route_table(name, kind) for kind in kinds},
+        "aws_route_table": {
+            kind: {"vpc_id": "${aws_vpc.this.id}", "tags": {"Name": f"{name}-{kind}"}} for kind in kinds
+        },
+        # not inside the table: as an attribute in JSON a route would need every argument there is
+        "aws_route": {kind: _route(kind) for kind in kinds},
         "aws_route_table_association": {
             f"{kind}_{key}": {
                 "subnet_id": f"${{aws_subnet.{kind}_{key}.id}}",
@@ -70,17 +74,13 @@ def _subnet(cluster: Cluster, kind: str, key: str, zone: str, number: int) -> Bl
     }
 
 
-def _route_table(name: str, kind: str) -> Block:
+def _route(kind: str) -> Block:
     gateway = (
         {"gateway_id": "${aws_internet_gateway.this.id}"}
         if kind == "public"
         else {"nat_gateway_id": "${aws_nat_gateway.this.id}"}
     )
-    return {
-        "vpc_id": "${aws_vpc.this.id}",
-        "route": [{"cidr_block": "0.0.0.0/0", **gateway}],
-        "tags": {"Name": f"{name}-{kind}"},
-    }
+    return {"route_table_id": f"${{aws_route_table.{kind}.id}}", "destination_cidr_block": "0.0.0.0/0", **gateway}
 
 
 def _nat(name: str, zone: str) -> Block:

@@ -137,7 +137,9 @@ def _cluster(cluster: Cluster, machines: Machines) -> Block:
         "master_auth": {"client_certificate_config": {"issue_client_certificate": False}},
         "master_authorized_networks_config": {
             "gcp_public_cidrs_access_enabled": False,
-            "cidr_blocks": [{"cidr_block": cidr} for cidr in spec.network.allowed_cidrs],
+            "dynamic": {
+                "cidr_blocks": {"for_each": "${var.allowed_cidrs}", "content": {"cidr_block": "${cidr_blocks.value}"}}
+            },
         },
         "cost_management_config": {"enabled": True},
         "depends_on": ["google_project_iam_member.nodes"],

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from surreal.provisioner.cluster import Cluster, load_cluster
 from surreal.provisioner.machines import machine_table
 from surreal.provisioner.terraform.folder import files, text
 from tests.provisioner.clusters import cluster
+from tests.provisioner.providers import complaints
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples/clusters"
@@ -50,3 +52,44 @@ def test_the_files_are_those_on_record(name: str) -> None:
             (folder / file).write_text(text(contents))
     assert {path.name: path.read_text() for path in folder.iterdir()} == {f: text(c) for f, c in found.items()}
     assert json.loads(text(found)) == found
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_every_argument_is_one_that_the_provider_knows_and_none_that_it_needs_is_missing(name: str) -> None:
+    assert complaints(rendered(name)["main.tf.json"]) == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda node: node.pop("cluster"), ["google_container_node_pool.system: misses cluster"]),
+        (lambda node: node.update(nodes=3), ["google_container_node_pool.system: does not know nodes"]),
+        (
+            lambda node: node["node_config"].update(taint=[{"key": "a", "effect": "NO_SCHEDULE"}]),
+            ["google_container_node_pool.system.node_config.taint: misses value"],
+        ),
+        (
+            lambda node: node.update(autoscaling=[node["autoscaling"], node["autoscaling"]]),
+            ["google_container_node_pool.system: has several autoscaling"],
+        ),
+    ],
+)
+def test_the_check_against_the_providers_finds_what_it_is_for(spoil: Any, said: list[str]) -> None:
+    main = rendered("gke")["main.tf.json"]
+    spoil(main["resource"]["google_container_node_pool"]["system"])
+    assert complaints(main) == said
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_every_reference_leads_to_something_in_the_files(name: str) -> None:
+    found = rendered(name)
+    main = found["main.tf.json"]
+    there = {f"{kind}.{key}" for kind, keys in main["resource"].items() for key in keys}
+    there |= {f"data.{kind}.{key}" for kind, keys in main.get("data", {}).items() for key in keys}
+    there |= {f"var.{key}" for key in found["variables.tf.json"]["variable"]}
+    whole = json.dumps([main, found["outputs.tf.json"]])
+    expressions = " ".join(re.findall(r"\$\{(.*?)\}", whole))
+    used = set(re.findall(r"(?<![\w.])((?:data\.)?(?:aws|google)_\w+\.[\w-]+|var\.\w+)", expressions))
+    after = set(re.findall(r'"((?:aws|google)_\w+\.[\w-]+)"', whole))
+    assert used | after <= there
+    assert {name for name in there if name.startswith("var.")} <= used
