@@ -63,11 +63,12 @@ def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
                 "default_labels": {**MANAGED, "surreal-cluster": cluster.name},
             }
         },
-        "resource": resources,
     }
     if spec.store:
         main["data"] = {"google_project": {"this": {"project_id": "${var.project}"}}}
         resources.update(_store(spec.store))
+    # a kind without a resource is a syntax error
+    main["resource"] = {kind: found for kind, found in resources.items() if found}
     return {
         "main.tf.json": main,
         "variables.tf.json": {
