@@ -97,6 +97,13 @@ class ChannelSpec(Spec):
     """bfloat16: float32 arrays travel at half the size, rounded, and arrive as float32. null: as they are."""
 
 
+class PrometheusSpec(Spec):
+    """Where Prometheus finds the numbers of the run."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] = 9400
+    """Serves /metrics, on this machine to itself only."""
+
+
 class ExperimentSpec(Spec):
     """What is run."""
 
@@ -106,6 +113,8 @@ class ExperimentSpec(Spec):
     channels: dict[str, ChannelSpec]
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     checkpoints: CheckpointSpec = CheckpointSpec()
+    prometheus: PrometheusSpec | None = None
+    """Off if left out; `{}` is on."""
 
 
 class Experiment(Spec):

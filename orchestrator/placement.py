@@ -34,6 +34,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
         config=spec.algorithm.config,
         seed=spec.seed,
         checkpoints=Checkpoints(every_seconds=spec.checkpoints.every_seconds, keep=spec.checkpoints.keep),
+        prometheus_port=spec.prometheus.port if spec.prometheus else None,
         roles=tuple(_planned_role(role, spec.roles[role.name], placed.places[role.name]) for role in described.roles),
         channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in described.channels),
         pools=placed.pools,

@@ -134,6 +134,8 @@ class Plan(PlanModel):
     """The algorithm's config with all defaults said."""
     seed: int
     checkpoints: Checkpoints
+    prometheus_port: int | None = None
+    """Where the process that serves control serves /metrics; None for nowhere."""
     roles: tuple[PlannedRole, ...]
     channels: tuple[PlannedChannel, ...]
     pools: tuple[PlannedPool, ...] = ()

@@ -61,6 +61,8 @@ class Wiring:
     """File with the CURVE keys of this process's role and the public ones of all roles; empty for none."""
     control_role: str = ""
     """The role that ends the run and binds `control`; only needed with keys, which are made out to roles."""
+    prometheus: str = ""
+    """host:port at which the process that serves control serves /metrics; empty for nowhere."""
 
     @property
     def name(self) -> str:

@@ -90,6 +90,7 @@ class Launcher:
             env=plan.env,
             config=plan.config,
             checkpoints=plan.checkpoints.model_dump(by_alias=True),
+            prometheus=f"127.0.0.1:{plan.prometheus_port}" if plan.prometheus_port else "",
         )
 
     def addresses(self, channel: PlannedChannel) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ def test_what_the_file_leaves_out_has_these_defaults() -> None:
             "channels": {"weights": {"relays": 0, "dtype": None}},
             "seed": 1,
             "checkpoints": {"everySeconds": 60.0, "keep": 3},
+            "prometheus": None,
         },
     }
 
@@ -55,6 +56,9 @@ def test_a_resolved_experiment_loads_as_the_same(tmp_path: Path) -> None:
 
 
 MISTAKES = [
+    ("  seed: 1", "  prometheus: {port: 0}", "18: spec.prometheus.port: must be 1 or more, not 0"),
+    ("  seed: 1", "  prometheus: 9400", "18: spec.prometheus: must be a mapping (key: value), not 9400"),
+    ("  seed: 1", "  prometheus: {prot: 1}", "18: spec.prometheus.prot: unknown key 'prot' (did you mean 'port'?)"),
     ("apiVersion: surreal.dev/v1alpha1", "apiVersion: v2", "1: apiVersion: must be 'surreal.dev/v1alpha1', not 'v2'"),
     ("kind: Experiment", "kind: Job", "2: kind: must be 'Experiment', not 'Job'"),
     (

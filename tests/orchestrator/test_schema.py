@@ -14,7 +14,7 @@ def definition(name: str) -> dict[str, Any]:
 
 def test_every_key_of_a_complete_experiment_is_in_the_schema() -> None:
     data = Experiment.from_data(
-        {"metadata": {"name": "x"}, "spec": {"env": {"id": "a:b"}, "algorithm": {"name": "ppo"}}}
+        {"metadata": {"name": "x"}, "spec": {"env": {"id": "a:b"}, "algorithm": {"name": "ppo"}, "prometheus": {}}}
     )
     whole, spec = data.to_data(), data.to_data()["spec"]
     assert set(whole) == set(experiment_schema()["properties"])
@@ -26,6 +26,7 @@ def test_every_key_of_a_complete_experiment_is_in_the_schema() -> None:
         "ResourcesSpec": spec["roles"]["actor"]["resources"],
         "ChannelSpec": spec["channels"]["weights"],
         "CheckpointSpec": spec["checkpoints"],
+        "PrometheusSpec": spec["prometheus"],
         "ppo.config": spec["algorithm"]["config"],
     }.items():
         assert set(part) == set(definition(name)["properties"])
