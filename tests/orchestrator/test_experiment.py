@@ -56,9 +56,9 @@ def test_a_resolved_experiment_loads_as_the_same(tmp_path: Path) -> None:
 
 
 MISTAKES = [
-    ("  seed: 1", "  prometheus: {port: 0}", "18: spec.prometheus.port: must be 1 or more, not 0"),
-    ("  seed: 1", "  prometheus: 9400", "18: spec.prometheus: must be a mapping (key: value), not 9400"),
-    ("  seed: 1", "  prometheus: {prot: 1}", "18: spec.prometheus.prot: unknown key 'prot' (did you mean 'port'?)"),
+    ("  seed: 1", "  prometheus: {port: 0}", "16: spec.prometheus.port: must be 1 or more, not 0"),
+    ("  seed: 1", "  prometheus: 9400", "16: spec.prometheus: must be a mapping (key: value), not 9400"),
+    ("  seed: 1", "  prometheus: {prot: 1}", "16: spec.prometheus.prot: unknown key 'prot' (did you mean 'port'?)"),
     ("apiVersion: surreal.dev/v1alpha1", "apiVersion: v2", "1: apiVersion: must be 'surreal.dev/v1alpha1', not 'v2'"),
     ("kind: Experiment", "kind: Job", "2: kind: must be 'Experiment', not 'Job'"),
     (
