@@ -10,13 +10,17 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from surreal.protocol.gauges import Gauges
+
 
 class Metrics:
-    """Appends rows; every number of a row becomes a TensorBoard scalar `role/name` at the row's environment steps."""
+    """Appends rows; every number of a row becomes a TensorBoard scalar `role/name` at the row's environment steps, and
+    a gauge for Prometheus."""
 
-    def __init__(self, run_folder: Path) -> None:
+    def __init__(self, run_folder: Path, gauges: Gauges) -> None:
         folder = run_folder / "metrics"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._gauges = gauges
         self._rows = (folder / "metrics.jsonl").open("a", buffering=1)
         self._events = EventFileWriter(str(folder), flush_secs=5)
 
@@ -25,6 +29,7 @@ class Metrics:
         now = time.time()
         finite = {name: None if _broken(value) else value for name, value in row.items()}
         self._rows.write(json.dumps({"time": now, "role": role, "steps": steps, **finite}) + "\n")
+        self._gauges.set(role, {"steps": steps, **finite})
         kind = role.split("/")[0]
         values = [
             Summary.Value(tag=f"{kind}/{name}", simple_value=float(value))

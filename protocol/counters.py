@@ -84,15 +84,14 @@ class Table:
 
     def __init__(self, wiring: Wiring) -> None:
         """Only processes and channels of this run are taken in, which bounds the table."""
-        self._replicas = wiring.replicas
+        self._wiring = wiring
         self._kinds: dict[str, str] = {name: wired.kind for name, wired in wiring.channels.items()}
         self._kinds.setdefault(CONTROL, CONTROL)
         self._readings: dict[str, Reading] = {}
 
     def take(self, process: str, incarnation: int, data: Any) -> None:
         """Keep a report of `process` if it is newer than the one there is. Raises ValueError for garbage."""
-        role, _, index = process.rpartition("/")
-        if not (index.isdecimal() and int(index) < self._replicas.get(role, 0)):
+        if not self._wiring.has(process):
             raise ValueError(f"this run has no process {process[:40]!r}")
         at, ends = parse(data)
         if unknown := {name for _, name in ends} - self._kinds.keys():

@@ -1,4 +1,6 @@
-"""What a run shows of itself, from the process that serves control: `channels.json` in the run folder, every 2 s."""
+"""What a run shows of itself, from the process that serves control: `channels.json` in the run folder, every 2 s, and
+/metrics for Prometheus where the experiment asks for it.
+"""
 
 import json
 import logging
@@ -7,8 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from surreal.protocol.counters import Table
+from surreal.protocol.gauges import Gauges
+from surreal.protocol.wiring import Wiring
+
+if TYPE_CHECKING:
+    from surreal.protocol.exporter import Exporter
 
 log = logging.getLogger("surreal")
 
@@ -21,9 +29,17 @@ class Observer:
     """Takes in this process's own counters and writes those of all, in a thread of its own: a slow disk holds up
     neither the channels nor the work."""
 
-    def __init__(self, folder: Path, table: Table, count: Callable[[], None]) -> None:
-        """`folder` is the run's. `count()` brings this process's own counters into `table`."""
-        self._path, self._table, self._count = folder / FILE, table, count
+    def __init__(
+        self,
+        wiring: Wiring,
+        table: Table,
+        gauges: Gauges,
+        count: Callable[[], None],
+        alive: Callable[[str], set[int]],
+    ) -> None:
+        """`count()` brings this process's own counters into `table`."""
+        self._path, self._table, self._count = Path(wiring.run_folder) / FILE, table, count
+        self._exporter = _export(wiring, table, gauges, alive) if wiring.prometheus else None
         self._closing = threading.Event()
         self._failed = False
         self._thread = threading.Thread(target=self._turn, name="surreal-observer", daemon=True)
@@ -33,6 +49,8 @@ class Observer:
         """Write once more, and end."""
         self._closing.set()
         self._thread.join()
+        if self._exporter:
+            self._exporter.close()
 
     def _turn(self) -> None:
         while not self._closing.wait(WRITE_EVERY):
@@ -52,3 +70,17 @@ class Observer:
             if not self._failed:
                 log.warning("cannot write %s, which surreal status reads: %s", self._path, error)
             self._failed = True
+
+
+def _export(wiring: Wiring, table: Table, gauges: Gauges, alive: Callable[[str], set[int]]) -> "Exporter | None":
+    """Serve /metrics; a port that is taken costs the figures, not the run."""
+    from surreal.protocol.exporter import Exporter, RunCollector  # imports much, and few ask for it
+
+    try:
+        exporter = Exporter(wiring.prometheus, RunCollector(wiring, table, gauges, alive))
+    except OSError as error:
+        words = "the run goes on without /metrics; spec.prometheus.port chooses another port"
+        log.warning("cannot serve Prometheus at %s (%s): %s", wiring.prometheus, error.strerror or error, words)
+        return None
+    log.info("Prometheus finds the run at http://%s/metrics", wiring.prometheus)
+    return exporter

@@ -10,6 +10,7 @@ from surreal.protocol.broadcast import Publisher, Subscriber
 from surreal.protocol.control import Member, Server
 from surreal.protocol.counters import CONTROL, Table, report
 from surreal.protocol.errors import Fatal, Refused
+from surreal.protocol.gauges import Gauges
 from surreal.protocol.graph import ChannelKind
 from surreal.protocol.keys import Keys
 from surreal.protocol.nearest import did_you_mean
@@ -36,6 +37,8 @@ class Process:
         self._node = Node(wiring.name, wiring.incarnation, keys, access(wiring) if keys else None)
         self._channels: dict[tuple[str, str], Any] = {}
         self._counters = Table(wiring)
+        self.gauges = Gauges(wiring)
+        """Newest values of the algorithm's metrics; shown where control is served."""
         self._observer: Observer | None = None
         try:
             self._control = self._join()
@@ -43,7 +46,7 @@ class Process:
             self._node.close()
             raise
         if isinstance(self._control, Server):
-            self._observer = Observer(Path(wiring.run_folder), self._counters, self._count)
+            self._observer = Observer(wiring, self._counters, self.gauges, self._count, self.alive)
 
     @property
     def stopping(self) -> threading.Event:

@@ -69,6 +69,11 @@ class Wiring:
         """`actor/3`: how this process is called in logs, messages and on the command line."""
         return f"{self.role}/{self.index}"
 
+    def has(self, process: str) -> bool:
+        """Is this the name of a process of the run?"""
+        role, _, index = process.rpartition("/")
+        return index.isdecimal() and index.isascii() and int(index) < self.replicas.get(role, 0)
+
     def write(self, path: Path) -> None:
         """Write as JSON, readable by the owner only."""
         path.touch(mode=0o600)
@@ -77,9 +82,9 @@ class Wiring:
     @classmethod
     def read(cls, path: Path) -> "Wiring":
         """Read what `write` wrote."""
-        data = json.loads(path.read_text())
-        channels = {
-            name: ChannelWiring(**{key: tuple(v) if isinstance(v, list) else v for key, v in c.items()})
-            for name, c in data.pop("channels").items()
-        }
+        data: dict[str, Any] = json.loads(path.read_text())
+        channels: dict[str, ChannelWiring] = {}
+        for name, wired in data.pop("channels").items():
+            plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in wired.items()}
+            channels[name] = ChannelWiring(**plain)
         return cls(**data, channels=channels)

@@ -22,6 +22,7 @@ HOMES = {
     "tensorboard": {"algorithms"},
     "zmq": {"protocol"},
     "msgpack": {"protocol"},
+    "prometheus_client": {"protocol"},
     "yaml": {"provisioner"},
     "kubernetes": {"orchestrator", "provisioner"},
     "click": {"cli"},

@@ -134,7 +134,7 @@ class Learner:
         folder = Path(wiring.run_folder)
         self._checkpoints = Checkpoints(folder / "checkpoints", int(wiring.checkpoints["keep"]))
         self._every = float(wiring.checkpoints["everySeconds"])
-        self._metrics = Metrics(folder)
+        self._metrics = Metrics(folder, process.gauges)
         self._shares = Shares("waiting", "learning", "other")
         self._saved_at, self._saved_update = monotonic(), 0
         self._row: list[dict[str, float]] = []

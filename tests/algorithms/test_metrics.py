@@ -9,10 +9,19 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from surreal.algorithms.metrics import Metrics
 from surreal.algorithms.shares import Shares
+from surreal.protocol.gauges import Gauges
+from surreal.protocol.wiring import Wiring
 
 
-def test_rows_are_json_lines_and_tensorboard_scalars(tmp_path: Path) -> None:
-    metrics = Metrics(tmp_path)
+@pytest.fixture
+def gauges() -> Gauges:
+    """Of a run with a learner and an evaluator."""
+    replicas = {"learner": 1, "evaluator": 1}
+    return Gauges(Wiring("test", "learner", 0, 1, "", replicas, {}, "", True, "", 1))
+
+
+def test_rows_are_json_lines_tensorboard_scalars_and_gauges(tmp_path: Path, gauges: Gauges) -> None:
+    metrics = Metrics(tmp_path, gauges)
     metrics.write("learner/0", 100, {"kl": 0.5, "note": "text", "bad": float("nan"), "none": None})
     metrics.write("evaluator/0", 200, {"eval_return": 7.0})
     metrics.close()
@@ -30,11 +39,17 @@ def test_rows_are_json_lines_and_tensorboard_scalars(tmp_path: Path) -> None:
     events.Reload()
     assert set(events.Tags()["scalars"]) == {"learner/kl", "evaluator/eval_return"}
     assert [(event.step, event.value) for event in events.Scalars("evaluator/eval_return")] == [(200, 7.0)]
+    assert gauges.values() == {
+        "evaluator_eval_return": {"evaluator/0": 7.0},
+        "evaluator_steps": {"evaluator/0": 200.0},
+        "learner_kl": {"learner/0": 0.5},
+        "learner_steps": {"learner/0": 100.0},
+    }
 
 
-def test_a_second_start_appends_to_the_rows_of_the_first(tmp_path: Path) -> None:
+def test_a_second_start_appends_to_the_rows_of_the_first(tmp_path: Path, gauges: Gauges) -> None:
     for steps in (1, 2):
-        metrics = Metrics(tmp_path)
+        metrics = Metrics(tmp_path, gauges)
         metrics.write("learner/0", steps, {})
         metrics.close()
     assert len((tmp_path / "metrics" / "metrics.jsonl").read_text().splitlines()) == 2

@@ -1,0 +1,40 @@
+"""The newest numbers of an algorithm's metrics, kept where Prometheus can find them."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from surreal.protocol.wiring import Wiring
+
+MAX_GAUGES = 1000
+"""Names of metrics that are kept; processes report them, and each name costs memory."""
+
+
+class Gauges:
+    """Name -> process -> newest value. Any thread may set and read."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        """Only processes of this run have gauges."""
+        self._wiring = wiring
+        self._values: dict[str, dict[str, float]] = {}
+
+    def set(self, process: str, row: Mapping[str, Any]) -> None:
+        """Keep the finite numbers in `row`, metrics of `process` (`actor/3`), and forget those that are none any more.
+
+        The name of a gauge is the role and the key, with `_` for what Prometheus does not allow in a name.
+        """
+        if not self._wiring.has(process):
+            return
+        role = process.partition("/")[0]
+        for key, value in row.items():
+            name = re.sub(r"[^a-zA-Z0-9_]", "_", f"{role}_{key}")
+            if isinstance(value, int | float) and math.isfinite(value):
+                if name in self._values or len(self._values) < MAX_GAUGES:
+                    self._values.setdefault(name, {})[process] = float(value)
+            else:
+                self._values.get(name, {}).pop(process, None)
+
+    def values(self) -> dict[str, dict[str, float]]:
+        """A copy, in order of name."""
+        return {name: dict(values) for name, values in sorted(self._values.copy().items())}
