@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 
 from pydantic import BaseModel
 
+from surreal.algorithms.es.config import ARSConfig, ESConfig
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.graph import Broadcast, Channel, Role, Stream
@@ -58,11 +59,31 @@ PPO = Algorithm(
 )
 
 
+_EVOLUTION_ROLES = (
+    Role("master", run="surreal.algorithms.es.master:master", ends_run=True),
+    Role(
+        "worker",
+        run="surreal.algorithms.es.worker:worker",
+        replicas=2,
+        scalable=True,
+        expendable=True,
+    ),
+    Role("evaluator", run="surreal.algorithms.es.evaluator:evaluator", expendable=True, cpu=0.5),
+)
+_EVOLUTION_CHANNELS = (
+    Stream("results", frm="worker", to="master"),
+    Broadcast("weights", frm="master", to=("worker", "evaluator")),
+    Stream("metrics", frm=("worker", "evaluator"), to="master", lossy=True),
+)
+ES = Algorithm("es", ESConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS)
+ARS = Algorithm("ars", ARSConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS)
+
+
 @cache
 def algorithms() -> dict[str, Algorithm]:
     """Name -> algorithm: the built-in ones and those that installed packages add."""
     added = {entry.name: entry.load() for entry in entry_points(group="surreal.algorithms")}
-    return {**added, PPO.name: PPO}
+    return {**added, **{built_in.name: built_in for built_in in (PPO, ES, ARS)}}
 
 
 def algorithm(name: str) -> Algorithm:

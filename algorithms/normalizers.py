@@ -25,7 +25,10 @@ class RunningMoments:
         """Take in `rows` [n, size]."""
         if not len(rows):
             return
-        mean, variance, n = rows.mean(axis=0, dtype=np.float64), rows.var(axis=0, dtype=np.float64), len(rows)
+        self.merge(rows.mean(axis=0, dtype=np.float64), rows.var(axis=0, dtype=np.float64), len(rows))
+
+    def merge(self, mean: Array, variance: Array, n: int) -> None:
+        """Take in `n` > 0 rows of which only `mean` and `variance` [size] are known."""
         total = self.count + n
         delta = mean - self.mean
         squares = self.variance * self.count + variance * n + delta**2 * self.count * n / total

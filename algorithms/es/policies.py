@@ -1,0 +1,96 @@
+"""Many deterministic policies of one shape, evaluated together: one batched product per layer.
+
+The parameters of policy p are row p of one matrix; a layer's weights are a strided view [policies, in, out] of it.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from surreal.algorithms.environments import Env, Spaces, spaces_of
+from surreal.algorithms.es.config import Config, ESConfig
+from surreal.algorithms.networks import orthogonal
+from surreal.protocol.errors import Fatal
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a policy's parameters lie in one vector: for each layer its weights [in, out], then its bias [out]."""
+
+    spaces: Spaces
+    hidden: tuple[int, ...]
+    biased: bool
+
+    @classmethod
+    def of(cls, config: Config, spaces: Spaces) -> "Layout":
+        """ES has tanh layers with biases; ARS a matrix, as in the paper."""
+        if isinstance(config, ESConfig):
+            return cls(spaces, tuple(config.hidden), True)
+        return cls(spaces, (), False)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of all layers, from the observation to the action."""
+        return (self.spaces.observation, *self.hidden, self.spaces.action)
+
+    @property
+    def size(self) -> int:
+        """Length of the parameter vector."""
+        return sum((into + self.biased) * out for into, out in zip(self.widths, self.widths[1:], strict=False))
+
+    def layers(self, matrix: Array) -> list[tuple[Array, Array | None]]:
+        """Views on `matrix` [policies, size]: (weights [policies, in, out], bias [policies, 1, out] or None)."""
+        layers, start, rows = [], 0, len(matrix)
+        for into, out in zip(self.widths, self.widths[1:], strict=False):
+            weight = matrix[:, start : start + into * out].reshape(rows, into, out)
+            start += into * out
+            bias = matrix[:, start : start + out].reshape(rows, 1, out) if self.biased else None
+            start += out * self.biased
+            layers.append((weight, bias))
+        return layers
+
+    def initial(self, rng: np.random.Generator) -> Array:
+        """Orthogonal hidden layers (gain sqrt 2) and a head that is nearly zero; a linear policy is all zeros."""
+        vector = np.zeros((1, self.size), dtype=np.float32)
+        layers = self.layers(vector)
+        for number, (weight, _) in enumerate(layers if self.hidden else ()):
+            gain = 0.01 if number == len(layers) - 1 else sqrt(2)
+            weight[0] = gain * orthogonal(rng, *weight.shape[1:])
+        return np.asarray(vector[0])
+
+
+class Policies:
+    """`count` policies of one layout."""
+
+    def __init__(self, layout: Layout, count: int) -> None:
+        self.parameters = np.zeros((count, layout.size), dtype=np.float32)
+        """[count, size]: write a row to change a policy."""
+        self._layers = layout.layers(self.parameters)
+        self._discrete = layout.spaces.discrete
+
+    def act(self, observations: Array) -> Array:
+        """Normalized observations [count, observation] -> each policy's action on its own row: the output
+        [count, action], or the choice [count] with the largest one."""
+        x = observations[:, None, :]
+        for number, (weight, bias) in enumerate(self._layers):
+            x = np.matmul(x, weight)
+            if bias is not None:
+                x += bias
+            if number < len(self._layers) - 1:
+                np.tanh(x, out=x)
+        return np.argmax(x[:, 0], axis=-1) if self._discrete else x[:, 0]
+
+
+def flat_spaces(env: Env) -> Spaces:
+    """The spaces of an environment for policies that take vectors. Raises Fatal for images."""
+    shape = env.unwrapped.observation_space.shape
+    if shape is not None and len(shape) > 1:
+        raise Fatal(
+            f"the environment observes arrays of shape {shape}; es and ars take flat observations: "
+            "wrap it to return features, or use an algorithm with a convolutional network"
+        )
+    return spaces_of(env)

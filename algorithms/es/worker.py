@@ -1,0 +1,177 @@
+"""The worker: rolls out perturbed policies, as many at a time as it has environments; results out, weights in."""
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import chain
+from logging import getLogger
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from surreal.algorithms.environments import make_env
+from surreal.algorithms.es.config import read_config
+from surreal.algorithms.es.noise import NoiseTable, episode_seeds, in_statistics
+from surreal.algorithms.es.policies import Layout, flat_spaces
+from surreal.algorithms.es.population import Episode, Population
+from surreal.algorithms.es.tasks import Task, open_chunks, others_chunks, own_chunks
+from surreal.algorithms.es.weights import Weights, read
+from surreal.algorithms.shares import Shares
+from surreal.protocol.errors import ExitCode, Fatal
+from surreal.protocol.process import Process
+
+Array = np.ndarray[Any, Any]
+log = getLogger(__name__)
+REPORT_EVERY = 5.0
+"""Seconds between two reports of time shares."""
+FRESH = 0.1
+"""A chunk of which less than this share was done when new weights came is given up for one of theirs."""
+
+
+class Worker:
+    """The state of one worker process."""
+
+    def __init__(self, process: Process) -> None:
+        self._wiring = wiring = process.wiring
+        self._config = read_config(wiring.config)
+        self._channel, self._results = process.subscriber("weights"), process.sender("results")
+        self._metrics = process.sender("metrics")
+        envs = [make_env(wiring.env["id"], wiring.env["options"]) for _ in range(int(wiring.env["copies"]))]
+        layout = Layout.of(self._config, flat_spaces(envs[0]))
+        self._noise = NoiseTable(wiring.seed, layout.size)
+        self._observation = layout.spaces.observation
+        self.population = Population(envs, layout, self._config.normalize_observations == "running")
+        self._weights: Weights | None = None
+        self._own: Iterator[int] = iter(())
+        self._others: Iterator[int] = iter(())
+        self._known: dict[tuple[int, int], Weights] = {}
+        self._tasks: set[Task] = set()
+        self._waiting: deque[Episode] = deque()
+        self._usual, self._lost, self._stepped = 0.0, 0, 0
+        self._shares, self._reported = Shares("waiting", "acting", "environment", "sending"), perf_counter()
+
+    def turn(self) -> None:
+        """One step of all environments, with the newest weights for the episodes that begin."""
+        newest = self._channel.latest()
+        if newest is not None and (self._weights is None or newest.version != self._weights.version):
+            self._adopt(read(newest))
+        self._fill()
+        if not self.population.busy:
+            self._wait()
+            return
+        start, inside = perf_counter(), self.population.environment_seconds
+        ended = self.population.step()
+        spent = self.population.environment_seconds - inside
+        self._shares.add("environment", spent)
+        self._shares.add("acting", perf_counter() - start - spent)
+        for task in ended:
+            if not task.left and task in self._tasks:
+                self._send(task)
+        self._report()
+
+    def _wait(self) -> None:
+        """There is nothing to do before the next generation."""
+        start = perf_counter()
+        self._channel.wait(None if self._weights is None else self._weights.version)
+        self._shares.add("waiting", perf_counter() - start)
+
+    def _adopt(self, weights: Weights) -> None:
+        """Evaluate around `weights` from now on; give up what would be refused, and what has hardly begun."""
+        orders, wiring = weights.orders, self._wiring
+        if orders.noise != self._noise.checksum:
+            raise Fatal(
+                "this process's noise differs from the master's: install the same numpy on the same kind of CPU"
+            )
+        self._weights = weights
+        self._known[weights.version] = weights
+        workers = max(1, wiring.replicas.get("worker", 1))
+        if orders.fixed:
+            self._own = own_chunks(wiring.index, workers, orders.chunks)
+            self._others = others_chunks(wiring.index, workers, orders.chunks)
+        else:
+            self._own, self._others = open_chunks(wiring.index, wiring.incarnation), iter(())
+        self._abandon({task for task in self._tasks if self._useless(task, weights)})
+        needed = {task.version for task in self._tasks} | {weights.version}
+        self._known = {version: known for version, known in self._known.items() if version in needed}
+
+    def _useless(self, task: Task, weights: Weights) -> bool:
+        if task.version[0] != weights.version[0]:
+            return True
+        late = weights.generation - task.version[1] > weights.orders.max_staleness
+        return late or self._taken(task) < FRESH * self._usual
+
+    def _taken(self, task: Task) -> int:
+        """Steps that went into `task` so far."""
+        return int(task.steps.sum()) + self.population.steps_under_way(task)
+
+    def _abandon(self, tasks: set[Task]) -> None:
+        self._lost += sum(int(task.steps.sum()) for task in tasks) + self.population.abandon(tasks)
+        self._waiting = deque(episode for episode in self._waiting if episode.task not in tasks)
+        self._tasks -= tasks
+
+    def _fill(self) -> None:
+        """An episode for each free slot, where there is one."""
+        for slot in self.population.free:
+            if not self._waiting and not self._take_chunk():
+                return
+            episode = self._waiting.popleft()
+            around = self._known[episode.task.version]
+            step = np.float32(around.orders.sigma if episode.side == 0 else -around.orders.sigma)
+            perturbed = around.parameters + step * self._noise.at(int(episode.task.offsets[episode.row]))
+            self.population.begin(slot, episode, perturbed, around.standardize)
+
+    def _take_chunk(self) -> bool:
+        """Queue the next chunk's episodes: of this worker's share, or with nothing else to do of another's."""
+        if self._weights is None or self._weights.final:
+            return False
+        rest = self._others if not self.population.busy else iter(())
+        chunk = next(chain(self._own, rest), None)
+        if chunk is None:
+            return False
+        task = self._task(self._weights, chunk)
+        self._tasks.add(task)
+        cap = self._weights.orders.cap
+        self._waiting.extend(Episode(task, row, side, cap) for row in range(len(task.pairs)) for side in (0, 1))
+        return True
+
+    def _task(self, weights: Weights, chunk: int) -> Task:
+        orders, generation, seed = weights.orders, weights.generation, self._wiring.seed
+        end = (chunk + 1) * orders.chunk
+        pairs = np.arange(chunk * orders.chunk, min(end, orders.pairs) if orders.fixed else end)
+        counted = in_statistics(seed, generation, pairs, self._config.statistics_share)
+        return Task(
+            weights.version,
+            chunk,
+            pairs,
+            self._noise.offsets(generation, pairs),
+            episode_seeds(seed, generation, pairs),
+            counted & (self._config.normalize_observations == "running"),
+            np.zeros(2 * self._observation + 1, dtype=np.int64),
+        )
+
+    def _send(self, task: Task) -> None:
+        start, taken = perf_counter(), float(task.steps.sum())
+        self._tasks.discard(task)
+        self._usual = 0.9 * self._usual + 0.1 * taken if self._usual else taken
+        arrays = {"returns": task.returns, "steps": task.steps}
+        if task.sums[-1]:
+            arrays["sums"] = task.sums
+        self._results.send(arrays, {"chunk": task.chunk}, task.version)
+        self._shares.add("sending", perf_counter() - start)
+
+    def _report(self) -> None:
+        """Every few seconds, where the time went."""
+        if perf_counter() - self._reported < REPORT_EVERY:
+            return
+        stepped = max(self.population.steps - self._stepped, 1)
+        self._metrics.send({}, {**self._shares.read(), "share_abandoned": self._lost / stepped})
+        self._stepped, self._lost, self._reported = self.population.steps, 0, perf_counter()
+
+
+def worker(process: Process) -> ExitCode | None:
+    """Evaluate until told to stop."""
+    state = Worker(process)
+    while not process.stopping.is_set():
+        state.turn()
+    state.population.close()
+    return None
