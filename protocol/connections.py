@@ -183,9 +183,11 @@ class Connections:
             if not self._is_ours(duplicate):
                 return
             peer = duplicate.getpeername()
-            duplicate.shutdown(sockets.SHUT_RDWR)
             connection.fd = -1
             self._complain("cut", f"{peer[0] if isinstance(peer, tuple) else 'a local process'} was cut off: {reason}")
+            # a reset when libzmq closes it: a peer that waits for a window to open would otherwise not hear of it
+            duplicate.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
+            duplicate.shutdown(sockets.SHUT_RDWR)
 
     def _is_ours(self, duplicate: sockets.socket) -> bool:
         """Is this the near end of a connection to the port?"""

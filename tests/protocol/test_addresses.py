@@ -14,21 +14,26 @@ from surreal.protocol.stream_receiver import StreamReceiver
 
 @pytest.mark.parametrize("address", ["ipc:///run/x", "tcp://127.0.0.1:80", "tcp://localhost:80", "tcp://[::1]:80"])
 def test_ipc_and_loopback_are_taken(address: str) -> None:
-    check_address(address)
+    check_address(address, keyed=False)
+    check_address(address, keyed=True)
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["tcp://0.0.0.0:80", "tcp://*:80", "tcp://10.0.0.1:80", "tcp://example.org:80", "udp://127.0.0.1:80", "x"],
-)
-def test_anything_else_is_refused_until_there_are_keys(address: str) -> None:
-    with pytest.raises(Fatal, match="no keys yet"):
-        check_address(address)
+@pytest.mark.parametrize("address", ["tcp://0.0.0.0:80", "tcp://*:80", "tcp://10.0.0.1:80", "tcp://example.org:80"])
+def test_what_other_machines_can_reach_is_refused_without_keys(address: str) -> None:
+    check_address(address, keyed=True)
+    with pytest.raises(Fatal, match="this process has no keys"):
+        check_address(address, keyed=False)
+
+
+@pytest.mark.parametrize("address", ["udp://127.0.0.1:80", "inproc://x", "x"])
+def test_other_transports_are_refused(address: str) -> None:
+    with pytest.raises(Fatal, match="neither ipc:// nor tcp://"):
+        check_address(address, keyed=True)
 
 
 def test_a_socket_path_that_the_system_cannot_take_is_named_with_the_limit() -> None:
     with pytest.raises(Fatal, match=f"has 204 bytes, this system allows {zmq.IPC_PATH_MAX_LEN}"):
-        check_address("ipc:///run/" + "x" * 199)
+        check_address("ipc:///run/" + "x" * 199, keyed=False)
 
 
 def test_a_place_where_nobody_can_listen_is_named(make_node: Callable[..., Node], folder: Path) -> None:
