@@ -116,9 +116,11 @@ class Connections:
 
     def blame(self, route: bytes, weight: int, reason: str) -> None:
         """Add to the score of a connection, and cut it when that is too high."""
-        connection = self.routes[route]
+        connection = self.routes.get(route)
+        if connection is None or connection.fd < 0:  # it has ended
+            return
         connection.score += weight
-        if connection.score >= TOLERANCE and connection.fd >= 0:
+        if connection.score >= TOLERANCE:
             with self._lock:
                 self._follow()
                 self._cut(connection, reason)
