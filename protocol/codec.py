@@ -14,6 +14,7 @@ import msgpack
 import numpy as np
 
 from surreal.protocol.limits import (
+    INLINE_ARRAY,
     LARGEST,
     MAX_FRAMES,
     MAX_HEADER,
@@ -31,8 +32,8 @@ _PREFIX = struct.Struct("<2sBBIQQQ")
 """Magic, protocol, kind, round, session, seq, base."""
 _BODY = struct.Struct("<QQII")
 """Epoch, version, bytes of the schema, bytes of the meta. Schema, meta, padding to 8 and inline arrays follow."""
-_WHOLE = struct.Struct("<2sBBIQQQQQII")
-_HEAD = _WHOLE.size
+_LENGTH = struct.Struct("<Q")
+"""Bytes of a message in a batch. It and every message are a multiple of 8, which keeps arrays aligned."""
 _PADDING = tuple(bytes(n) for n in range(8))
 
 
@@ -63,6 +64,8 @@ class Kind(IntEnum):
     """Service: a question."""
     REPLY = 12
     """Service: its answer."""
+    BATCH = 13
+    """Stream: several small messages, `seq` and those that follow it."""
 
 
 _KINDS = frozenset(int(kind) for kind in Kind)
@@ -125,7 +128,7 @@ def encode_body(
     if not (0 <= epoch <= LARGEST and 0 <= number <= LARGEST):
         raise Malformed(f"{version!r} is no version: two ints from 0 to 2^63 - 1")
     schema = packed.schema
-    start = _HEAD + len(schema) + len(plain)
+    start = _BODY.size + len(schema) + len(plain)
     parts = [_BODY.pack(epoch, number, len(schema), len(plain)), schema, plain, _PADDING[-start % 8]]
     frames = []
     for array, padding in zip(given, packed.paddings, strict=True):
@@ -143,6 +146,14 @@ def encode_body(
     return Encoded(body, frames, packed.size)
 
 
+def encode_batch(round: int, session: int, seq: int, base: int, bodies: Sequence[bytes]) -> bytes:
+    """One frame with several messages that have no frames of their own, numbered from `seq` on."""
+    parts = [encode_prefix(Kind.BATCH, round, session, seq, base)]
+    for body in bodies:
+        parts += (_LENGTH.pack(len(body)), body)
+    return b"".join(parts)
+
+
 def _pack_meta(meta: Mapping[str, Any]) -> bytes:
     check_plain(meta)
     try:
@@ -156,37 +167,85 @@ def decode(frames: Sequence[bytes | memoryview]) -> Packet:
     """The packet in these frames; its arrays are read-only views on them. Raises Malformed, and nothing else."""
     if not 0 < len(frames) <= MAX_FRAMES:
         raise Malformed(f"{len(frames)} frames, the limit is {MAX_FRAMES}")
-    length = len(frames[0])
-    if length < 4 or frames[0][:2] != MAGIC:
+    header, kind, *numbers = _decode_prefix(frames[0])
+    if kind not in _KINDS or kind == Kind.BATCH:
+        raise Malformed(f"kind {kind}")
+    return Packet(kind, *numbers, *_decode_body(header, _PREFIX.size, len(header), frames))
+
+
+def is_batch(header: bytes | memoryview) -> bool:
+    """Does `decode_batch` read this frame, rather than `decode`?"""
+    return len(header) > 3 and header[3] == Kind.BATCH
+
+
+def decode_batch(frames: Sequence[bytes | memoryview]) -> list[Packet]:
+    """The packets of kind DATA that `encode_batch` put into one frame. Raises Malformed, and nothing else."""
+    if len(frames) != 1:
+        raise Malformed(f"a batch of {len(frames)} frames")
+    header, _, round, session, seq, base = _decode_prefix(frames[0])
+    packets: list[Packet] = []
+    start = _PREFIX.size
+    while start < len(header):
+        if start + _LENGTH.size + _BODY.size > len(header):
+            raise Malformed(f"a batch ends in the middle of a message, at byte {len(header)}")
+        (length,) = _LENGTH.unpack_from(header, start)
+        start += _LENGTH.size
+        if length > len(header) - start:
+            raise Malformed(f"a message of {length} bytes in a batch that has {len(header) - start} more")
+        body = _decode_body(header, start, start + length, (header,))
+        packets.append(Packet(Kind.DATA, round, session, seq + len(packets), base, *body))
+        start += length
+    if len({packet[5:7] for packet in packets}) > 1:
+        raise Malformed("a batch of several senders")
+    return packets
+
+
+def _decode_prefix(frame: bytes | memoryview) -> tuple[bytes | memoryview, int, int, int, int, int]:
+    """The header with its arrays aligned, kind, round, session, seq, base."""
+    length = len(frame)
+    if length < 4 or frame[:2] != MAGIC:
         raise Malformed("bad magic")
-    if frames[0][2] != PROTOCOL:
-        raise OtherProtocol(frames[0][2])
-    if not _HEAD <= length <= MAX_HEADER:
-        raise Malformed(f"the header has {length} bytes, the limits are {_HEAD} and {MAX_HEADER}")
-    header = bytes(frames[0])
-    _, _, kind, round, session, seq, base, epoch, version, names, plain = _WHOLE.unpack_from(header)
-    if kind not in _KINDS or seq > LARGEST or base > LARGEST or epoch > LARGEST or version > LARGEST:
-        raise Malformed(f"kind {kind}, seq {seq}, base {base}, version ({epoch}, {version})")
-    end = _HEAD + names + plain
-    schema = parse(header[_HEAD : _HEAD + names])
-    start = end + -end % 8
-    if start + schema.inline != length or schema.frames != len(frames) - 1:
+    if frame[2] != PROTOCOL:
+        raise OtherProtocol(frame[2])
+    if not _PREFIX.size + _BODY.size <= length <= MAX_HEADER:
+        raise Malformed(f"the header has {length} bytes, the limits are {_PREFIX.size + _BODY.size} and {MAX_HEADER}")
+    # small packets lie anywhere in libzmq's buffer; a copy aligns their arrays
+    header = bytes(frame) if length <= INLINE_ARRAY else frame
+    _, _, kind, round, session, seq, base = _PREFIX.unpack_from(header)
+    if seq > LARGEST or base > LARGEST:
+        raise Malformed(f"seq {seq}, base {base}")
+    return header, kind, round, session, seq, base
+
+
+def _decode_body(
+    header: bytes | memoryview, at: int, end: int, frames: Sequence[bytes | memoryview]
+) -> tuple[str, int, Version, dict[str, Any], dict[str, np.ndarray], int]:
+    """What `header[at:end]` says: sender, incarnation, version, meta, arrays, their bytes. `frames[1:]` are arrays."""
+    epoch, version, names, plain = _BODY.unpack_from(header, at)
+    if epoch > LARGEST or version > LARGEST:
+        raise Malformed(f"version ({epoch}, {version})")
+    at += _BODY.size
+    schema = parse(bytes(header[at : at + names]))
+    start = at + names + plain
+    start += -start % 8
+    if start + schema.inline != end or schema.frames != len(frames) - 1:
         raise Malformed(
-            f"{length} bytes and {len(frames) - 1} frames; the schema says {start + schema.inline} and {schema.frames}"
+            f"{end} bytes, {len(frames) - 1} frames: the schema says {start + schema.inline}, {schema.frames}"
         )
-    meta = _unpack_meta(header[_HEAD + names : end]) if plain else {}
+    meta = _unpack_meta(header[at + names : at + names + plain]) if plain else {}
     arrays: dict[str, np.ndarray] = {}
     size = used = 0
     for name, dtype, shape, nbytes, offset in schema.fields:
         if offset >= 0:
-            arrays[name] = np.ndarray(shape, dtype, header, start + offset)
+            array = np.ndarray(shape, dtype, header, start + offset)
         else:
             used += 1
-            arrays[name] = _view(name, dtype, shape, nbytes, frames[used])
+            array = _view(name, dtype, shape, nbytes, frames[used])
+        if array.flags.writeable:
+            array.setflags(write=False)
+        arrays[name] = array
         size += nbytes
-    return Packet(
-        kind, round, session, seq, base, schema.sender, schema.incarnation, (epoch, version), meta, arrays, size
-    )
+    return schema.sender, schema.incarnation, (epoch, version), meta, arrays, size
 
 
 def _unpack_meta(data: bytes) -> dict[str, Any]:
@@ -207,7 +266,4 @@ def _view(name: str, dtype: Any, shape: tuple[int, ...], nbytes: int, data: byte
     """A payload frame as a read-only array, if its length is exactly what the schema says."""
     if len(data) != nbytes:
         raise Malformed(f"array {name!r} of shape {shape} and dtype {dtype} has {len(data)} bytes, not {nbytes}")
-    array: np.ndarray = np.ndarray(shape, dtype, data)
-    if type(data) is not bytes:  # which are read-only anyway
-        array.setflags(write=False)
-    return array
+    return np.ndarray(shape, dtype, data)

@@ -1,7 +1,7 @@
 """What a packet may hold at most, and the error for whatever exceeds it. Both sides check: the sender before anything
 travels, the receiver before it allocates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -90,3 +90,13 @@ def check_sizes(schema: int, frames: Sequence[int], arrays: int) -> None:
         raise Malformed(f"an array has {max(frames)} bytes, the limit is {MAX_FRAME}: split it")
     if sum(frames) > MAX_TOTAL - MAX_HEADER:
         raise Malformed(f"{sum(frames)} bytes in one message, the limit is {MAX_TOTAL - MAX_HEADER}: send several")
+
+
+def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise Malformed, with its place, where an array holds NaN or infinity."""
+    with np.errstate(all="ignore"):
+        for name, array in arrays.items():
+            # one sum finds almost every array finite; only a sum that overflows needs the second look
+            if array.dtype.kind == "f" and not np.isfinite(array.sum()) and not np.isfinite(array).all():
+                place = [int(indices[0]) for indices in np.nonzero(~np.isfinite(np.atleast_1d(array)))]
+                raise Malformed(f"array {name!r} is not finite, first at {place}")

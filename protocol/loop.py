@@ -89,6 +89,10 @@ class Loop:
         self.run(lambda: self._timers.append(timer))
         return timer
 
+    def start(self, timer: Timer) -> None:
+        """Start a timer soon; does not wait for the I/O thread."""
+        self.call(lambda: self._timers.append(timer))
+
     def cancel(self, timer: Timer) -> None:
         """End a timer."""
         self.run(lambda: self._timers.remove(timer) if timer in self._timers else None)

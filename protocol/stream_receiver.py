@@ -8,11 +8,13 @@ import time
 from dataclasses import dataclass, replace
 
 from surreal.protocol.codec import Kind, Packet, encode_body, encode_prefix
+from surreal.protocol.limits import Malformed, check_finite
 from surreal.protocol.message import Message
 from surreal.protocol.names import Holder, Names
 from surreal.protocol.node import Node
 from surreal.protocol.port import SLICE, SPARE, TICK, Port
 from surreal.protocol.stats import Stats
+from surreal.protocol.window import WINDOW_BYTES
 
 ACK_DELAY = 0.001
 """Seconds that an idle receiver waits for another message before it acknowledges."""
@@ -27,15 +29,18 @@ class _Progress:
     acked: int
     """What the sender was told last."""
     round: int = 0
+    owed: int = 0
+    """Bytes received since then."""
 
 
 class StreamReceiver:
     """The receiving end: binds. One thread receives; the I/O thread sends acknowledgements that are due meanwhile."""
 
-    def __init__(self, node: Node, address: str, window: int) -> None:
-        """`window` is the senders' window."""
+    def __init__(self, node: Node, address: str, window: int, finite: bool = False) -> None:
+        """`window` is the senders' window. `finite`: refuse messages with NaN or infinity in them."""
         self._node = node
         self._port = Port(node, address, binds=True, queue=window + SPARE)
+        self._finite = finite
         self._ack_every = max(1, window // 4)
         self._body = encode_body(node.name, node.incarnation).body
         self._names = Names()
@@ -113,16 +118,30 @@ class StreamReceiver:
         self._answer(Kind.LOST if packet.seq > progress.expected else Kind.ACK, holder, progress)
         return None
 
-    def _accept(self, holder: Holder, progress: _Progress, packet: Packet) -> Message:
+    def _accept(self, holder: Holder, progress: _Progress, packet: Packet) -> Message | None:
+        """Take the message and acknowledge it, now or soon."""
         progress.expected += 1
-        if progress.expected - progress.acked >= self._ack_every:
+        progress.owed += packet.size
+        if progress.expected - progress.acked >= self._ack_every or progress.owed >= WINDOW_BYTES // 4:
             self._answer(Kind.ACK, holder, progress)
         else:
             self._late.add(packet.sender)
+        if self._finite and not self._is_finite(packet):
+            return None
         stats = self._port.stats
         stats.messages += 1
         stats.bytes += packet.size
         return Message(packet.sender, packet.incarnation, packet.seq, packet.version, packet.meta, packet.arrays)
+
+    def _is_finite(self, packet: Packet) -> bool:
+        """Count and log a message that no honest sender of this stream sends."""
+        try:
+            check_finite(packet.arrays)
+        except Malformed as error:
+            self._port.stats.refused += 1
+            self._node.complain(f"{packet.sender} finite", f"refused message {packet.seq} of {packet.sender}: {error}")
+            return False
+        return True
 
     def _acknowledge(self) -> None:
         """Tell every sender that is owed it how far it has come."""
@@ -133,5 +152,5 @@ class StreamReceiver:
         """Say how far a sender has come. What does not reach it, it asks for."""
         prefix = encode_prefix(kind, progress.round, holder.session, progress.expected, 0)
         self._port.send(prefix + self._body, route=holder.route)
-        progress.acked = progress.expected
+        progress.acked, progress.owed = progress.expected, 0
         self._late.discard(holder.name)

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from surreal.protocol.codec import Encoded, Kind, Packet, encode_body, encode_prefix
+from surreal.protocol.codec import Encoded, Kind, Packet, encode_batch, encode_body, encode_prefix
 from surreal.protocol.errors import Refused, Timeout
+from surreal.protocol.limits import check_finite
+from surreal.protocol.loop import Timer
 from surreal.protocol.message import Version
 from surreal.protocol.node import Node
 from surreal.protocol.port import SLICE, SPARE, TICK, Port
@@ -29,20 +31,26 @@ PROBE_AFTER = 2.0
 FLUSH_ON_CLOSE = 1.0
 """Seconds that closing a sender waits for acknowledgements."""
 NEVER = float("-inf")
+TOGETHER = 0.001
+"""Seconds within which small messages wait for each other."""
+BATCH_BYTES = 32 * 1024
+"""Bytes of small messages that make up a packet."""
 
 
 class StreamSender:
     """The sending end. `send` may be called from several threads; the I/O thread looks after it meanwhile."""
 
-    def __init__(self, node: Node, address: str, window: int, lossy: bool = False) -> None:
+    def __init__(self, node: Node, address: str, window: int, lossy: bool = False, finite: bool = False) -> None:
         """Connects in the background. `window`: messages that may be unacknowledged before `send` waits (or drops,
-        when `lossy`)."""
-        self._node, self._lossy = node, lossy
+        when `lossy`). `finite`: refuse arrays with NaN or infinity."""
+        self._node, self._lossy, self._finite = node, lossy, finite
         self._port = Port(node, address, binds=False, queue=window + SPARE, immediate=True)
         self._window: Window[Encoded] = Window(window)
         self._session = secrets.randbits(63)
         self._probe = encode_body(node.name, node.incarnation, meta={"who": node.who}).body
-        self._asked = NEVER
+        self._asked = self._transmitted = NEVER
+        self._held = 0  # bytes of small messages that wait for company
+        self._together: Timer | None = None
         self._receiver = 0  # its incarnation
         self._refused = ""
         self._lock = threading.Lock()
@@ -58,22 +66,18 @@ class StreamSender:
         """Send one message; it will arrive exactly once as long as this process lives.
 
         Large arrays are not copied: do not change them until they are acknowledged (a window later, or `flush`).
-        While `window` messages are unacknowledged it waits up to `timeout` seconds (None: for ever); a lossy
-        stream instead counts a drop and returns False. Raises Stopping, Refused, Timeout, and ValueError for what
-        no message can carry.
+        While `window` messages (or 32 MiB) are unacknowledged it waits up to `timeout` seconds (None: for ever); lossy
+        it instead counts a drop and returns False. Small messages that follow each other within a millisecond
+        travel together. Raises Stopping, Refused, Timeout, and ValueError for what no message can carry.
         """
+        if self._finite:
+            check_finite(arrays)
         item = encode_body(self._node.name, self._node.incarnation, version, meta, arrays)
         with self._lock:
-            if self._window.full:
-                self._serve()
-            self._raise_if_refused()
-            if self._window.full and self._lossy:
-                self._port.stats.dropped += 1
+            if (self._window.full or self._refused) and not self._make_room(timeout):
                 return False
-            if self._window.full:
-                self._wait_for_room(timeout)
-            self._window.append(item)
-            self._transmit()
+            self._window.append(item, len(item.body) + item.size)
+            self._transmit_together(item)
             stats = self._port.stats
             stats.messages += 1
             stats.bytes += item.size
@@ -92,6 +96,11 @@ class StreamSender:
                 self._port.wait(min(left, SLICE))
 
     @property
+    def acknowledged(self) -> int:
+        """How many messages the receiver's application is known to have been handed."""
+        return self._window.base
+
+    @property
     def stats(self) -> Stats:
         """A copy of the counters; `depth` is the number of unacknowledged messages."""
         return replace(self._port.stats, depth=self._window.unacked)
@@ -107,10 +116,17 @@ class StreamSender:
                 log.log(level, "%d messages to %s stay unacknowledged", self._window.unacked, self._port.address)
         except Refused as error:
             log.warning("%d messages were not accepted: %s", self._window.unacked, error)
+        if self._together:
+            self._node.loop.cancel(self._together)
         self._port.close()
 
-    def _wait_for_room(self, timeout: float | None) -> None:
-        """Wait, with the lock, until the window has room."""
+    def _make_room(self, timeout: float | None) -> bool:
+        """Wait, with the lock, until the window has room; False where a lossy stream drops instead."""
+        self._serve()
+        self._raise_if_refused()
+        if self._window.full and self._lossy:
+            self._port.stats.dropped += 1
+            return False
         began = time.monotonic()
         try:
             while self._window.full:
@@ -123,6 +139,7 @@ class StreamSender:
                 self._raise_if_refused()
         finally:
             self._port.stats.blocked_seconds += time.monotonic() - began
+        return True
 
     def _tick(self) -> None:
         """The I/O thread's look; whoever has the lock now serves the stream anyway."""
@@ -161,16 +178,60 @@ class StreamSender:
             if not (self._window.lost(packet.seq, packet.round) if lost else self._window.acknowledge(packet.seq)):
                 self._port.refuse(b"", "ack", f"{packet.sender} acknowledged {packet.seq}, which was never sent")
 
+    def _transmit_together(self, item: Encoded) -> None:
+        """Transmit what is due, unless `item` is small and soon followed by others: then the I/O thread will, or the
+        one that fills a batch or the window."""
+        self._held += len(item.body)
+        alone = bool(item.frames) or self._held >= BATCH_BYTES or self._window.full
+        if alone or time.monotonic() - self._transmitted > TOGETHER:
+            self._transmit()
+        elif self._together is None:
+            self._together = Timer(TOGETHER, self._transmit_held)
+            self._node.loop.start(self._together)
+
+    def _transmit_held(self) -> None:
+        """The I/O thread's turn, each millisecond while small messages come. Whoever waits with the lock transmits
+        anyway, and others do not have it for long."""
+        if not self._lock.acquire(timeout=TOGETHER):
+            return
+        try:
+            if self._held and time.monotonic() - self._transmitted > TOGETHER:
+                self._transmit()
+            elif not self._held and self._together:
+                self._node.loop.cancel(self._together)
+                self._together = None
+        finally:
+            self._lock.release()
+
     def _transmit(self) -> None:
         """Hand to the socket what it takes, after a first word about who we are."""
-        if self._asked == NEVER and not self._ask():
+        if self._port.socket.closed or (self._asked == NEVER and not self._ask()):
             return
         window = self._window
-        while (item := window.due()) is not None:
-            prefix = encode_prefix(Kind.DATA, window.round, self._session, window.cursor, window.base)
-            if not self._port.send(prefix + item.body, item.frames):
+        while batch := self._next_batch():
+            numbers = (window.round, self._session, window.cursor, window.base)
+            if len(batch) == 1:
+                header = encode_prefix(Kind.DATA, *numbers) + batch[0].body
+            else:
+                header = encode_batch(*numbers, [item.body for item in batch])
+            if not self._port.send(header, batch[0].frames):
                 return
-            self._port.stats.resent += window.transmitted()
+            self._port.stats.resent += window.transmitted(len(batch))
+            self._transmitted = time.monotonic()
+        self._held = 0
+
+    def _next_batch(self) -> list[Encoded]:
+        """The next messages that are due and fit into one packet: one with frames of its own, or several without."""
+        batch: list[Encoded] = []
+        size = 0
+        for item in self._window.due():
+            size += len(item.body)
+            if batch and (item.frames or size > BATCH_BYTES):
+                break
+            batch.append(item)
+            if item.frames:
+                break
+        return batch
 
     def _raise_if_refused(self) -> None:
         if self._refused:

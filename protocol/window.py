@@ -1,9 +1,14 @@
 """Go-back-N: which messages of a sender are not acknowledged yet, and which is to be transmitted next."""
 
 from collections import deque
+from collections.abc import Iterator
+from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+WINDOW_BYTES = 32 * 1024 * 1024
+"""Unacknowledged bytes at which a sender waits, whatever its window is; one message may exceed it."""
 
 
 class Window(Generic[T]):
@@ -14,13 +19,17 @@ class Window(Generic[T]):
     say nothing new.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, nbytes: int = WINDOW_BYTES) -> None:
+        """It is full with `size` messages or `nbytes` bytes."""
+        self.size, self.max_bytes = size, nbytes
         self.base = self.next = self.cursor = 0
         self.furthest = 0
         """Everything before it has been transmitted at least once."""
         self.round = 0
+        self.nbytes = 0
+        """Bytes that wait for an acknowledgement."""
         self._items: deque[T] = deque()
+        self._sizes: deque[int] = deque()
 
     @property
     def unacked(self) -> int:
@@ -30,22 +39,24 @@ class Window(Generic[T]):
     @property
     def full(self) -> bool:
         """Must the sender wait?"""
-        return self.unacked >= self.size
+        return self.next - self.base >= self.size or self.nbytes >= self.max_bytes
 
-    def append(self, item: T) -> int:
+    def append(self, item: T, nbytes: int) -> int:
         """Add the next message; its sequence number."""
         self._items.append(item)
+        self._sizes.append(nbytes)
+        self.nbytes += nbytes
         self.next += 1
         return self.next - 1
 
-    def due(self) -> T | None:
-        """The message to transmit next, at `cursor`."""
-        return self._items[self.cursor - self.base] if self.cursor < self.next else None
+    def due(self) -> Iterator[T]:
+        """The messages to transmit next, from `cursor` on."""
+        return islice(self._items, self.cursor - self.base, None)
 
-    def transmitted(self) -> bool:
-        """The message at `cursor` is on its way. True if it had been before."""
-        again = self.cursor < self.furthest
-        self.cursor += 1
+    def transmitted(self, count: int = 1) -> int:
+        """The next `count` messages are on their way; how many of them had been before."""
+        again = min(self.cursor + count, self.furthest) - min(self.cursor, self.furthest)
+        self.cursor += count
         self.furthest = max(self.furthest, self.cursor)
         return again
 
@@ -55,6 +66,7 @@ class Window(Generic[T]):
             return False
         while self.base < upto:
             self._items.popleft()
+            self.nbytes -= self._sizes.popleft()
             self.base += 1
         self.cursor = max(self.cursor, self.base)
         return True

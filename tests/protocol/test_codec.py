@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from surreal.protocol import limits
-from surreal.protocol.codec import Kind, Packet, decode, encode_body, encode_prefix
+from surreal.protocol.codec import Kind, Packet, decode, decode_batch, encode_batch, encode_body, encode_prefix
 from surreal.protocol.limits import Malformed, OtherProtocol
 
 PLAIN = st.recursive(
@@ -37,7 +37,7 @@ def frames_of(kind: Kind = Kind.DATA, seq: int = 0, **body: Any) -> list[bytes]:
 
 
 @given(
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from([kind for kind in Kind if kind != Kind.BATCH]),
     numbers=st.tuples(st.integers(0, 2**32 - 1), *[st.integers(0, 2**63 - 1)] * 3),
     version=st.tuples(*[st.integers(0, 2**63 - 1)] * 2),
     meta=st.dictionaries(st.text(), PLAIN, max_size=5),
@@ -63,6 +63,49 @@ def test_what_is_encoded_is_decoded_unchanged(
     for name, array in arrays.items():
         assert packet.arrays[name].dtype == array.dtype
         np.testing.assert_array_equal(packet.arrays[name], array)
+
+
+@given(st.lists(st.tuples(st.dictionaries(st.text(), PLAIN, max_size=3), ARRAYS), min_size=1, max_size=5))
+@settings(deadline=None)
+def test_a_batch_gives_back_its_messages_in_order(messages: list[tuple[dict[str, Any], dict[str, np.ndarray]]]) -> None:
+    try:
+        encoded = [encode_body("actor/3", 7, (1, 2), meta, arrays) for meta, arrays in messages]
+    except Malformed:
+        return
+    bodies = [each.body for each in encoded if not each.frames]
+    frame = encode_batch(4, 5, 6, 3, bodies)
+    if not bodies or len(frame) > limits.MAX_HEADER:
+        with pytest.raises(Malformed):
+            decode_batch([frame])
+        return
+    expected = [decode([encode_prefix(Kind.DATA, 4, 5, 6 + i, 3) + body]) for i, body in enumerate(bodies)]
+    for packet, single in zip(decode_batch([frame]), expected, strict=True):
+        assert packet[:8] == single[:8]
+        assert repr((packet.meta, packet.arrays)) == repr((single.meta, single.arrays))
+        assert all(array.flags.aligned for array in packet.arrays.values())
+
+
+def batch(*messages: tuple[str, bytes]) -> bytes:
+    return encode_batch(0, 5, 0, 0, [encode_body(sender, 1).body + more for sender, more in messages])
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [],
+        [batch()],
+        [batch(("a", b""))[:-1]],
+        [batch(("a", b""), ("b", b""))],
+        [batch(("a", bytes(8)))],
+        [batch(("a", b"")) + bytes(8)],
+        [batch(("a", b"")) + b"\xff" * 32],
+        [batch(("a", b"")), b""],
+        [batch(*[("a", b"")] * 2000)],
+    ],
+)
+def test_what_is_no_batch_is_malformed(frames: list[bytes]) -> None:
+    with pytest.raises(Malformed):
+        decode_batch(frames)
 
 
 def test_decoded_arrays_are_read_only_views_on_the_frame() -> None:

@@ -29,10 +29,10 @@ class Simulation:
 
     def send(self) -> None:
         if not self.window.full:
-            self.window.append(self.window.next)
+            self.window.append(self.window.next, 1)
 
     def transmit(self) -> None:
-        item = self.window.due()
+        item = next(self.window.due(), None)
         if item is not None:
             assert item == self.window.cursor
             self.out.append((True, self.window.round, item, self.window.base))
@@ -88,7 +88,7 @@ def test_everything_acknowledged_was_taken_exactly_once_in_order(size: int, step
 def test_reports_of_an_older_round_do_not_send_again() -> None:
     window: Window[str] = Window(4)
     for item in "abc":
-        window.append(item)
+        window.append(item, 1)
         window.transmitted()
     assert window.lost(1, 0)
     assert (window.cursor, window.round) == (1, 1)
@@ -99,7 +99,7 @@ def test_reports_of_an_older_round_do_not_send_again() -> None:
 
 def test_an_acknowledgement_of_what_was_never_sent_is_not_believed() -> None:
     window: Window[str] = Window(4)
-    window.append("a")
+    window.append("a", 1)
     assert not window.acknowledge(1)
     assert not window.lost(2, 0)
     window.transmitted()
