@@ -20,6 +20,8 @@ QUEUE = 8
 """Packets per peer and direction: a question, its repetitions, an answer."""
 BATCH = 1000
 """Questions read before others have their turn."""
+REST = 0.005
+"""Seconds between two looks of the I/O thread for questions; the next `offer` looks for itself."""
 NOTHING: Version = (-1, -1)
 """Older than every version."""
 
@@ -73,9 +75,9 @@ class FanOut:
         self._waiting: dict[bytes, _Reader] = {}
         self._lock = threading.Lock()
         self._sign = int(self._port.socket.getsockopt(zmq.FD))
-        node.loop.watch(self._sign, self._look)
-        self._timer = node.loop.every(DEAD_AFTER, self._forget_silent)
-        node.loop.call(self._look)  # a question that came before anyone watched gave no sign
+        self._timers = [node.loop.every(DEAD_AFTER, self._forget_silent)]
+        self._resting = False
+        node.loop.call(self._look)  # a question that came before anyone watches gives no sign
 
     @property
     def version(self) -> Version:
@@ -91,31 +93,50 @@ class FanOut:
         """Make this the newest value and send it to all who wait."""
         with self._lock:
             self._value = value
-            self._read()  # the questions that came since, which are answered with this value
             for route, reader in list(self._waiting.items()):
                 self._serve(route, reader)
-            self._read()
+            done = self._read()  # the questions that came since the last look, each answered with this value
+        if not done:
+            self._node.loop.call(self._look)
 
     def close(self) -> None:
         """Stop listening."""
-        self._node.loop.cancel(self._timer)
-        self._node.loop.forget(self._sign)
+        self._node.loop.run(self._end)
+
+    def _end(self) -> None:
         with self._lock:
             self._port.close()
+        for timer in self._timers:
+            self._node.loop.cancel(timer)
+        self._node.loop.forget(self._sign)
 
     def _look(self) -> None:
+        """The I/O thread's look at the questions. They come one by one, so it waits a little before the next look."""
         with self._lock:
-            if not self._port.socket.closed:
-                self._read()
+            if self._port.socket.closed:
+                return
+            done = self._read()
+        if not done:
+            self._node.loop.call(self._look)
+        elif not self._resting:
+            self._resting = True
+            self._node.loop.forget(self._sign)
+            self._timers.append(self._node.loop.every(REST, self._watch))
 
-    def _read(self) -> None:
-        """Take the questions that are there. Ends with an empty queue or in another look, as ZMQ_FD demands."""
+    def _watch(self) -> None:
+        """After a rest: look at the next sign."""
+        self._resting = False
+        self._node.loop.cancel(self._timers.pop())
+        self._node.loop.watch(self._sign, self._look)
+
+    def _read(self) -> bool:
+        """Take the questions that are there; whether there are no more. ZMQ_FD shows nothing before."""
         for _ in range(BATCH):
             received = self._port.receive()
             if received is None:
-                return
+                return True
             self._take(*received)
-        self._node.loop.call(self._look)
+        return False
 
     def _take(self, route: bytes, packet: Packet) -> None:
         """Answer or note a question; the repetition of one whose answer is on its way shows only that one is there."""

@@ -63,7 +63,7 @@ def test_float32_travels_at_half_the_size_over_a_relay_too_and_other_arrays_as_t
     relay = Relay(make_node("weights-relay/0"), address, f"ipc://{folder}/relay")
     readers = [Subscriber(make_node("actor/0"), address), Subscriber(make_node("actor/1"), f"ipc://{folder}/relay")]
     chance = np.random.default_rng(1)
-    arrays = {"big": chance.normal(size=(500, 40)).astype(np.float32), "scale": np.float32([1.01])[0:1].reshape(())}
+    arrays = {"big": chance.normal(size=(500, 40)).astype(np.float32), "scale": np.array(1.01, np.float32)}
     others = {"double": chance.normal(size=10_000), "count": np.arange(3)}
     publisher.publish({**arrays, **others}, {}, 1)
     for reader in readers:
