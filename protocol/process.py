@@ -17,6 +17,8 @@ from surreal.protocol.nearest import did_you_mean
 from surreal.protocol.node import Node
 from surreal.protocol.observer import Observer
 from surreal.protocol.relay import Relay
+from surreal.protocol.service_client import ServiceClient
+from surreal.protocol.service_server import ServiceServer
 from surreal.protocol.stream_receiver import StreamReceiver
 from surreal.protocol.stream_sender import StreamSender
 from surreal.protocol.wiring import ChannelWiring, Wiring
@@ -99,6 +101,18 @@ class Process:
     def subscriber(self, name: str) -> Subscriber:
         """The reading end of the broadcast of that name. Raises Fatal, which lists them, if this role has none."""
         return self._open("receive", "broadcast", name, lambda wired: Subscriber(self._node, self._upstream(wired)))
+
+    def client(self, name: str) -> ServiceClient:
+        """The asking end of the service of that name. Raises Fatal, which lists them, if this role has none."""
+        return self._open(
+            "send", "service", name, lambda wired: ServiceClient(self._node, wired.addresses, wired.window)
+        )
+
+    def server(self, name: str) -> ServiceServer:
+        """The answering end of the service of that name. Raises Fatal, which lists them, if this role has none."""
+        return self._open(
+            "receive", "service", name, lambda wired: ServiceServer(self._node, self._own(wired), wired.window)
+        )
 
     def relay(self, name: str) -> Relay:
         """The relay of the broadcast of that name that this process is."""
