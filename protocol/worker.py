@@ -8,11 +8,13 @@ import faulthandler
 import importlib
 import logging
 import os
+import resource
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from surreal.protocol.errors import ExitCode, Fatal, Stopping, SurrealError
@@ -23,6 +25,8 @@ log = logging.getLogger("surreal")
 
 LIFELINE = "SURREAL_LIFELINE"
 """Environment variable with the number of an inherited pipe's read end, which closes when the supervisor dies."""
+MANY_FILES = 65_536
+"""Open files to ask for where the system names no limit."""
 ORPHAN_GRACE = 2.0
 """Seconds that an orphan has to end by itself."""
 
@@ -42,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     if len(arguments) != 1:
         log.error("usage: python -P -m surreal.protocol.worker WIRING.json")
         return ExitCode.INVALID
+    _allow_connections()
     try:
         return _run(Path(arguments[0]))
     except SurrealError as error:
@@ -50,6 +55,14 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception:
         log.exception("the role failed")
         return ExitCode.FAILED
+
+
+def _allow_connections() -> None:
+    """Raise the limit of open files: a bound port has one for each peer, and the usual 1,024 (macOS: 256) are too few
+    for a thousand actors. Beyond the limit libzmq leaves peers waiting without a word."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # what is left is the system's default
+        resource.setrlimit(resource.RLIMIT_NOFILE, (MANY_FILES if most == resource.RLIM_INFINITY else most, most))
 
 
 def _run(path: Path) -> ExitCode:

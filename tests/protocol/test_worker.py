@@ -35,6 +35,9 @@ def ignores_the_first_signals(process):
 def ignores_everything(process):
     print("waiting", flush=True)
     while True: time.sleep(0.1)
+def counts_files(process):
+    import resource
+    print(*resource.getrlimit(resource.RLIMIT_NOFILE), flush=True)
 def misspells(process): process.sender("experiense")
 def learner(process):
     experience, weights = process.receiver("experience"), process.publisher("weights")
@@ -110,6 +113,14 @@ def says(worker: subprocess.Popen[str]) -> str:
     """The next line that the worker prints."""
     assert worker.stdout
     return worker.stdout.readline().strip()
+
+
+def test_a_worker_takes_as_many_open_files_as_it_may(wiring: Wiring, folder: Path) -> None:
+    replace(wiring, run="roles:counts_files").write(folder / "wiring.json")
+    worker = [sys.executable, "-P", "-m", "surreal.protocol.worker", str(folder / "wiring.json")]
+    command = ["sh", "-c", 'ulimit -Sn 64; ulimit -Hn 2000; exec "$@"', "sh", *worker]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "2000 2000\n"
 
 
 def test_a_wiring_survives_its_file(wiring: Wiring, folder: Path) -> None:
