@@ -1,7 +1,8 @@
 """Roles on the pools of a cluster: which pools, with which selectors and tolerations, and how many machines of each."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from surreal.orchestrator.candidates import candidates
 from surreal.orchestrator.experiment import RoleSpec
@@ -47,14 +48,13 @@ def fleet(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pools: Sequence[
     demands = [_demand(role.name, specs[role.name], choices[role.name]) for role in roles]
     result = spread(demands, pools)
     if result.left:
-        largest = spread(demands, emptied(pools))
-        problems = [_too_many(name, count, choices[name], largest) for name, count in largest.left.items()]
+        largest = emptied(pools)
+        if left := spread(demands, largest).left:
+            return Fleet({}, problems=(_too_many(demands, largest, left),))
         warnings += [
             f"{count} processes of {name} wait until others leave room on {_names(choices[name])}"
             for name, count in result.left.items()
         ]
-    if problems:
-        return Fleet({}, problems=tuple(problems))
     places = {demand.role: _place(demand, choices[demand.role], specs[demand.role], result) for demand in demands}
     planned = tuple(_planned_pool(pool, result.packings[pool.name]) for pool in pools if pool.name in result.packings)
     return Fleet(places, tuple(p for p in planned if p.full), warnings=(*warnings, *_growth(pools, planned)))
@@ -104,17 +104,20 @@ def _planned_pool(pool: NodePool, packing: Packing) -> PlannedPool:
     )
 
 
-def _too_many(name: str, left: int, pools: Sequence[NodePool], largest: Spread) -> Problem:
-    """Processes that find no machine even on empty pools at their largest."""
-    held = sum(_placed(largest, pool.name, name) for pool in pools)
-    limits = ", ".join(
-        f"{pool.name!r} ({pool.nodes if pool.max_nodes is None else pool.max_nodes} machines)" for pool in pools
-    )
-    text = (
-        f"must be {held} or less, not {held + left}: that is what pool {limits} holds beside the other roles at its "
-        "largest; raise its max, ask for less per process, or add a pool"
-    )
-    return ("spec", "roles", name, "replicas"), text
+def _too_many(demands: Sequence[Demand], pools: Sequence[NodePool], left: Mapping[str, int]) -> Problem:
+    """The role that asks for most beyond what empty pools at their largest hold, and how many of it they do hold."""
+    crowd = max(demands, key=lambda demand: left.get(demand.role, 0))
+    others = [demand for demand in demands if demand is not crowd]
+
+    def too_many(replicas: int) -> bool:
+        return bool(spread([*others, replace(crowd, replicas=replicas)], pools).left)
+
+    held = bisect_left(range(crowd.replicas), True, key=too_many) - 1
+    sizes = {pool.name: pool.nodes if pool.max_nodes is None else pool.max_nodes for pool in pools}
+    limits = ", ".join(f"{name!r} ({sizes[name]} machines)" for name in crowd.pools)
+    held_text = f"must be {held} or less, not {crowd.replicas}" if held > 0 else "finds no room"
+    text = f"{held_text}: pool {limits} at its largest holds no more beside the other roles; "
+    return ("spec", "roles", crowd.role, "replicas"), text + "raise its max, ask for less per process, or add a pool"
 
 
 def _names(pools: Sequence[NodePool]) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from surreal.provisioner.labels import GPU
@@ -28,6 +29,7 @@ class Amount:
         return Amount(self.cpu + other.cpu, self.memory + other.memory, self.gpus + other.gpus, self.pods + other.pods)
 
 
+@lru_cache(maxsize=4096)  # thousands of nodes and pods say the same few
 def quantity(text: str | float) -> float:
     """A Kubernetes quantity as a number: `3920m` is 3.92, `16Gi` 2**34. 0 for what is none."""
     match = _QUANTITY.fullmatch(str(text))
