@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from surreal.protocol.codec import Kind, Packet, encode_body, encode_prefix
-from surreal.protocol.contact import Contact
+from surreal.protocol.limits import MAX_HEADER
 from surreal.protocol.names import DEAD_AFTER, Names
 from surreal.protocol.node import Node
 from surreal.protocol.port import Port
@@ -39,7 +39,7 @@ class Server:
         """Listens at once. `take(process, incarnation, counters)` gets what members report; it raises ValueError for
         what cannot be true."""
         self._node, self._take_counters = node, take
-        self._port = Port(node, address, binds=True, queue=1024, heartbeats=True)
+        self._port = Port(node, address, binds=True, queue=1024, heartbeats=True, largest=MAX_HEADER)
         self._names = Names()
         self._looked = time.monotonic()
         self._dead: set[str] = set()
@@ -163,7 +163,6 @@ class Member:
         self._beats = 0
         self._answered = time.monotonic()
         self._lost = False
-        self._contact = Contact(node, self._port.socket)
         self.refused = ""
         """Why this process may not be a member, if so."""
         node.loop.watch(self._port.socket, self._read)
@@ -176,14 +175,13 @@ class Member:
         self._node.loop.forget(self._port.socket)
         self._send(counters=self._report())
         self._send(Kind.LEAVE)
-        self._contact.close()
         self._port.close(LINGER if self._incarnation else 0)
 
     def _beat(self) -> None:
         """Silence is counted in beats, not in time: a process that slept has not listened either. A server that is
         silent but connected is busy."""
         self._unanswered += 1
-        if self._unanswered >= DEAD_AFTER / BEAT_EVERY and not (self._contact.up or self._lost):
+        if self._unanswered >= DEAD_AFTER / BEAT_EVERY and not (self._port.connected or self._lost):
             self._lost = True
             log.warning("no contact with %s for %.0f s", self._server, time.monotonic() - self._answered)
         self._beats += 1
@@ -219,4 +217,3 @@ class Member:
             log.info("%s was replaced by its incarnation %d", packet.sender, packet.incarnation)
         self._server, self._incarnation = packet.sender, packet.incarnation
         self._unanswered, self._answered, self._lost = 0, time.monotonic(), False
-        self._contact.up = True

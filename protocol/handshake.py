@@ -1,4 +1,4 @@
-"""Why a dialling port with keys is not let in: libzmq itself says so to nobody but its monitor."""
+"""Whether a dialling port is connected, and why one with keys is not let in: libzmq tells nobody but its monitor."""
 
 import zmq
 
@@ -8,7 +8,8 @@ from surreal.protocol.stats import Complain
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at the events."""
-EVENTS = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+FAILED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+EVENTS = FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 KEY_REFUSED = "authentication failed: the other end does not accept this process's key"
 NO_CURVE = "authentication failed: the other end does not speak CURVE, it has no keys or is no port of surreal's"
 HUNG_UP = (
@@ -24,6 +25,8 @@ class Handshakes:
         """Before `socket` connects. `complain(thing, text)` hears of failures that may pass."""
         self._socket, self._loop, self._complain = socket, loop, complain
         self._denied = ""
+        self.up = False
+        """Connected, and welcome as far as libzmq can tell."""
         self._monitor = Monitor(socket, EVENTS)
         self._timer = loop.every(LOOK_EVERY, self._look)
 
@@ -39,6 +42,9 @@ class Handshakes:
 
     def _look(self) -> None:
         for event, _ in self._monitor.read():
+            self.up = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+            if not event & FAILED:
+                continue
             if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
                 self._complain("handshake", HUNG_UP)
             else:

@@ -2,14 +2,19 @@
 
 import ipaddress
 import math
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 import zmq
 
-from surreal.protocol.codec import Kind, Packet, decode, encode_body, encode_prefix
+from surreal.protocol.access import Access
+from surreal.protocol.codec import Kind, Packet, decode, decode_batch, encode_body, encode_prefix, is_batch
+from surreal.protocol.connections import MALFORMED, REFUSED, Connection, Connections
 from surreal.protocol.errors import Fatal, SurrealError
-from surreal.protocol.limits import MAX_FRAME, MAX_FRAMES, Malformed, OtherProtocol
+from surreal.protocol.handshake import Handshakes
+from surreal.protocol.keys import Keys
+from surreal.protocol.limits import MAX_FRAME, MAX_FRAMES, MAX_TOTAL, Malformed, OtherProtocol
 from surreal.protocol.node import Node
 from surreal.protocol.stats import Stats
 
@@ -24,8 +29,8 @@ SPARE = 16
 NOBLOCK, SNDMORE = int(zmq.NOBLOCK), int(zmq.SNDMORE)  # enum arithmetic costs 3 us a message
 
 
-def check_address(address: str) -> None:
-    """Raise Fatal unless `address` is ipc:// with a path that the system takes, or tcp:// on loopback."""
+def check_address(address: str, keyed: bool) -> None:
+    """Raise Fatal unless `address` is ipc:// with a path that the system takes, or tcp://: without keys on loopback."""
     scheme, _, place = address.partition("://")
     if scheme == "ipc":
         if len(place.encode()) > zmq.IPC_PATH_MAX_LEN:
@@ -36,14 +41,29 @@ def check_address(address: str) -> None:
         return
     host = place.rpartition(":")[0].strip("[]")
     try:
-        loopback = scheme == "tcp" and (host == "localhost" or ipaddress.ip_address(host).is_loopback)
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         loopback = False
-    if not loopback:
-        raise Fatal(
-            f"the address {address} is neither ipc:// nor tcp:// on loopback; this version has no keys yet and so "
-            "talks inside one machine only"
-        )
+    if scheme != "tcp":
+        raise Fatal(f"the address {address} is neither ipc:// nor tcp://")
+    if not loopback and not keyed:
+        raise Fatal(f"{address} can be reached from other machines, and this process has no keys: give it a key file")
+
+
+def _access(node: Node, address: str) -> Access:
+    """Who may be at the ends of an address. Raises Fatal where nobody said so or a role has no key."""
+    access = node.access.get(address)
+    roles = {access.server, *access.clients} if access else set()
+    missing = sorted(roles - node.keys.public.keys()) if node.keys else []
+    if not access or missing:
+        why = f"there is no key of {', '.join(missing)}" if access else "no role is known to have business there"
+        raise Fatal(f"{node.name} cannot use {address}: {why}")
+    return access
+
+
+def _refused(reason: str) -> Packet:
+    """What a dialling port hands over when the other end will not have it."""
+    return Packet(Kind.REFUSED, 0, 0, 0, 0, "peer", 0, (0, 0), {"reason": reason}, {}, 0)
 
 
 class Port:
@@ -53,44 +73,86 @@ class Port:
     """
 
     def __init__(
-        self, node: Node, address: str, *, binds: bool, queue: int, immediate: bool = False, heartbeats: bool = False
+        self,
+        node: Node,
+        address: str,
+        *,
+        binds: bool,
+        queue: int,
+        immediate: bool = False,
+        heartbeats: bool = False,
+        largest: int = MAX_TOTAL,
     ) -> None:
         """`queue`: packets that the socket holds per peer and direction. `immediate`: hold none while disconnected.
-        `heartbeats`: disconnect from a process that has not run for HEARTBEAT_TIMEOUT; for ports of little traffic."""
-        check_address(address)
+        `heartbeats`: disconnect from a process that has not run for HEARTBEAT_TIMEOUT; for ports of little traffic.
+        `largest`: bytes of a packet that may come in. Raises Fatal for an address that is not safe to use."""
+        check_address(address, node.keys is not None)
+        access = _access(node, address) if node.keys else None
         self.node, self.address, self.stats = node, address, Stats()
         self._binds = binds
+        self._unpacked: deque[tuple[bytes, Packet]] = deque()
+        """The rest of a batch."""
         self.socket = node.context.socket(zmq.ROUTER if binds else zmq.DEALER)
         self._set_options(queue, immediate)
         if heartbeats:
             self._set_heartbeats()
+        self.socket.setsockopt(zmq.MAXMSGSIZE, min(largest, MAX_FRAME))
+        if node.keys and access:
+            self._set_keys(node.keys, access)
+        self._connections: Connections | None = None
+        self._handshakes: Handshakes | None = None
+        if binds:
+            self._connections = Connections(
+                self.socket, node.loop, self._turn_away, keyed=bool(node.keys), packet=largest, queue=queue
+            )
+        elif node.keys or heartbeats:
+            self._handshakes = Handshakes(self.socket, node.loop, self._turn_away)
         try:
-            self.socket.bind(address) if binds else self.socket.connect(address)
+            if self._connections:
+                self.socket.bind(address)
+                self._connections.bound()
+            else:
+                self.socket.connect(address)
         except zmq.ZMQError as error:
-            self.socket.close()
+            self.close()
             verb = "listen on" if binds else "connect to"
             raise SurrealError(f"{node.name} cannot {verb} {address}: {error}") from None
         self._poller = zmq.Poller()
         self._poller.register(self.socket, zmq.POLLIN)
 
     def _set_options(self, queue: int, immediate: bool) -> None:
-        """Why these: TCP_MAXRT finds a dead peer in 5 s, and what is lost then is sent again by the stream."""
+        """Why these: TCP_MAXRT finds a dead peer in 5 s while something is under way to it, and keepalives, which the
+        kernels exchange, do in 15 s where nothing is: otherwise a connection that was cut stays for ever at the end
+        that had nothing to say. What is lost then is sent again by the stream."""
         options = {
             zmq.LINGER: 0,
             zmq.SNDHWM: queue,
             zmq.RCVHWM: queue,
-            zmq.MAXMSGSIZE: MAX_FRAME,
             zmq.RECONNECT_IVL: 100,
             zmq.RECONNECT_IVL_MAX: 2000,
             zmq.CONNECT_TIMEOUT: 2000,
             zmq.HANDSHAKE_IVL: 5000,
             zmq.TCP_MAXRT: 5000,
+            zmq.TCP_KEEPALIVE: 1,
+            zmq.TCP_KEEPALIVE_IDLE: 10,
+            zmq.TCP_KEEPALIVE_INTVL: 5,
             zmq.IMMEDIATE: immediate,
         }
         if self._binds:
             options |= {zmq.ROUTER_MANDATORY: 1, zmq.BACKLOG: 1024}
         for option, value in options.items():
             self.socket.setsockopt(option, int(value))
+
+    def _set_keys(self, keys: Keys, access: Access) -> None:
+        """Speak CURVE, and take none but the roles that have business at this address."""
+        self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
+        self.socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public[keys.role])
+        if not self._binds:
+            self.socket.setsockopt(zmq.CURVE_SERVERKEY, keys.public[access.server])
+        elif self.node.gate:
+            self.socket.setsockopt(zmq.CURVE_SERVER, 1)
+            self.socket.setsockopt(zmq.ZAP_DOMAIN, self.address.encode())
+            self.node.gate.guard(self.address, access.clients, self._turn_away)
 
     def _set_heartbeats(self) -> None:
         """ZMTP heartbeats abort a dialling process whose queue of received packets is full (libzmq #3937): it gets no
@@ -123,19 +185,30 @@ class Port:
         Malformed packets are counted, complained about and skipped. On a dialling port a packet of another protocol
         version comes back as REFUSED.
         """
+        if self._unpacked:
+            return self._unpacked.popleft()
         while (parts := self._receive_parts()) is not None:
-            route = parts.pop(0).bytes if self._binds else b""
+            route, connection = self._origin(parts.pop(0)) if self._binds else (b"", None)
             try:
-                return route, decode([part.buffer for part in parts])
+                packet, *others = _decode(parts)
+                if connection is not None:
+                    connection.count(packet.size + len(parts[0]))
+                if connection is None or packet.sender.startswith(connection.prefix):
+                    self._unpacked.extend([(route, other) for other in others])
+                    return route, packet
+                self._blame_impostor(route, connection, packet)
             except OtherProtocol as error:
                 text = f"{error}: install the same version of surreal in both"
                 self.refuse(route, "protocol", text)
                 if not self._binds:
-                    return route, Packet(Kind.REFUSED, 0, 0, 0, 0, "peer", 0, (0, 0), {"reason": text}, {}, 0)
+                    return route, _refused(text)
             except Malformed as error:
                 self.stats.refused += 1
                 self.node.complain(f"{self.address} malformed", f"malformed packet dropped at {self.address}: {error}")
-        return None
+                if self._connections:
+                    self._connections.blame(route, MALFORMED, f"ten packets were malformed, the last one: {error}")
+        denied = self._handshakes and self._handshakes.denied()
+        return (b"", _refused(denied)) if denied else None
 
     def refuse(self, route: bytes, thing: str, reason: str, session: int = 0) -> None:
         """Count and log a refusal, and where the port is bound tell the peer why."""
@@ -144,6 +217,14 @@ class Port:
         if self._binds:
             body = encode_body(self.node.name, self.node.incarnation, meta={"reason": reason}).body
             self.send(encode_prefix(Kind.REFUSED, 0, session, 0, 0) + body, route=route)
+        if self._connections:
+            self._connections.blame(route, REFUSED, f"it goes on after it was refused: {reason}")
+
+    @property
+    def connected(self) -> bool:
+        """Of a dialling port with heartbeats: is there a running process at the other end? Its libzmq knows, even
+        while a call into C holds the GIL there and no thread of Python can answer."""
+        return self._handshakes is not None and self._handshakes.up
 
     def wait(self, seconds: float) -> bool:
         """Block until there is something to receive, at most `seconds`; whether there is."""
@@ -151,7 +232,27 @@ class Port:
 
     def close(self, linger: float = 0.0) -> None:
         """Close the socket; what it still has to send gets `linger` seconds in the background."""
+        if self.node.gate and self._binds:
+            self.node.gate.forget(self.address)
+        for watcher in (self._connections, self._handshakes):
+            if watcher:
+                watcher.close()
         self.socket.close(linger=int(linger * 1000))
+
+    def _origin(self, frame: zmq.Frame) -> tuple[bytes, Connection]:
+        """The route and the connection of a packet, from its first frame."""
+        assert self._connections is not None
+        route = frame.bytes
+        return route, self._connections.routes.get(route) or self._connections.meet(route, frame)
+
+    def _blame_impostor(self, route: bytes, connection: Connection, packet: Packet) -> None:
+        reason = f"the key of {connection.prefix[:-1]} was used to send as {packet.sender}"
+        self.refuse(route, f"key of {connection.prefix}", reason, packet.session)
+
+    def _turn_away(self, thing: str, text: str) -> None:
+        """Count and log that a connection was refused or cut."""
+        self.stats.refused += 1
+        self.node.complain(f"{self.address} {thing}", f"{self.address}: {text}")
 
     def _receive_parts(self) -> list[zmq.Frame] | None:
         """The frames of one message, at most one more than a packet may have, or None."""
@@ -165,3 +266,9 @@ class Port:
             if len(parts) < MAX_FRAMES + 2:
                 parts.append(frame)
         return parts
+
+
+def _decode(parts: list[zmq.Frame]) -> list[Packet]:
+    """The packet in these frames, or those of a batch."""
+    frames = [part.buffer for part in parts]
+    return decode_batch(frames) if frames and is_batch(frames[0]) else [decode(frames)]
