@@ -138,8 +138,6 @@ class ServiceClient:
 
     def _wait(self) -> None:
         """Wait for an answer, for a connection where a request has none, or for the next look."""
-        if any(replica.port.socket.closed for replica in self._replicas):
-            raise SurrealError(f"{self._node.name} has closed its end of the service")
         for replica in self._replicas:
             writable = zmq.POLLOUT if replica.blocked and self._unsent else 0
             self._poller.register(replica.port.socket, zmq.POLLIN | writable)

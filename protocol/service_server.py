@@ -19,7 +19,7 @@ from surreal.protocol.errors import Stopping
 from surreal.protocol.message import Version
 from surreal.protocol.names import Holder, Names
 from surreal.protocol.node import Node
-from surreal.protocol.port import SLICE, SPARE, Port
+from surreal.protocol.port import SLICE, SPARE, TICK, Port
 from surreal.protocol.service import Outcome, Signature, encode_rows, signature, stack
 from surreal.protocol.stats import Stats
 
@@ -27,6 +27,8 @@ log = logging.getLogger("surreal")
 
 Arrays = dict[str, np.ndarray]
 
+BATCH = 1000
+"""Packets that the I/O thread reads at one look."""
 MAX_REASON = 4096
 """Characters of the text that tells a client why its call failed."""
 
@@ -107,7 +109,8 @@ class _Client:
 
 
 class ServiceServer:
-    """The answering end: binds. One thread gathers and replies; the socket is read in that thread, none is in between.
+    """The answering end: binds. One thread gathers and replies; it reads the socket itself, and the I/O thread looks
+    while it computes.
 
     What a client asks again is dropped while the first asking is not answered, and computed anew where the answer was
     lost on the way. Clients also ask other replicas again, so the same question must do no harm when it is
@@ -128,6 +131,7 @@ class ServiceServer:
         self._queued = 0
         self._said = encode_body(node.name, node.incarnation).body
         self._lock = threading.Lock()
+        self._timer = node.loop.every(TICK, self._tick)
 
     def recv(self, timeout: float | None = None) -> Request | None:
         """The next request, or None after `timeout` seconds (0: do not wait; None: for ever). Raises Stopping."""
@@ -178,9 +182,19 @@ class ServiceServer:
 
     def close(self) -> None:
         """Stop listening; answers that are under way get a moment."""
+        self.node.loop.cancel(self._timer)
         with self._lock:
             if not self._port.socket.closed:
                 self._port.close(linger=SLICE)
+
+    def _tick(self) -> None:
+        """The I/O thread's look while the working thread computes: the time that requests have left runs from when
+        they are read."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._drain(BATCH)
+            finally:
+                self._lock.release()
 
     def _drain(self, limit: int) -> None:
         """Read up to `limit` packets that are there."""
