@@ -105,11 +105,12 @@ class Connections:
         """The connection that a packet came from, whose first one it is; `frame` is the one with the route."""
         with self._lock:
             self._follow()
-            connection = self._open.get(int(frame.get(zmq.SRCFD)))
+            connection = self._open.get(_descriptor(frame))
             if connection is None or connection.met:  # its own has ended
                 connection = Connection(-1)
                 self._ended[connection] = 0
             connection.met = True
+            # a port with keys lets nobody in without a user id, which is the role
             connection.prefix = f"{frame.get('User-Id')}/" if self._keyed else ""
             self.routes[route] = connection
         return connection
@@ -197,6 +198,14 @@ class Connections:
         if isinstance(name, tuple):
             return self._endpoint.startswith("tcp://") and self._endpoint.endswith(f":{name[1]}")
         return self._endpoint == f"ipc://{name}"
+
+
+def _descriptor(frame: zmq.Frame) -> int:
+    """Of the connection that a frame came from; -1 where libzmq does not know, since it ended too soon."""
+    try:
+        return int(frame.get(zmq.SRCFD))
+    except zmq.ZMQError:
+        return -1
 
 
 def _tcp_counts(fd: int) -> tuple[int, int]:
