@@ -24,8 +24,10 @@ from surreal.protocol.limits import (
     check_sizes,
 )
 
-REMEMBERED = 256
-"""Schemas that a process remembers; those of one channel are few."""
+REMEMBERED, SMALL = 4096, 512
+"""Schemas of up to 512 bytes that a process remembers: one or two for each peer that it talks to."""
+REMEMBERED_LARGE = 64
+"""Larger ones, of which a peer could otherwise fill the memory with many."""
 
 Shape = tuple[int, ...]
 Signature = tuple[tuple[str, np.dtype[Any], Shape], ...]
@@ -96,9 +98,12 @@ def layout(sender: str, incarnation: int, signature: Signature) -> Layout:
     return Layout(schema, tuple(paddings), sum(_size(*entry) for entry in signature))
 
 
-@lru_cache(REMEMBERED)
 def parse(data: bytes) -> Schema:
     """The schema in these bytes, every limit checked. Raises Malformed."""
+    return _parse_small(data) if len(data) <= SMALL else _parse_large(data)
+
+
+def _parse(data: bytes) -> Schema:
     try:
         body = msgpack.unpackb(data, max_array_len=MAX_ARRAYS, max_map_len=0, max_ext_len=0, ext_hook=no_extensions)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
@@ -121,6 +126,10 @@ def parse(data: bytes) -> Schema:
     frames = [field.nbytes for field in fields if field.offset < 0]
     check_sizes(len(data), frames, len(fields))
     return Schema(sender, incarnation, tuple(fields), len(frames), inline)
+
+
+_parse_small = lru_cache(REMEMBERED)(_parse)
+_parse_large = lru_cache(REMEMBERED_LARGE)(_parse)
 
 
 def no_extensions(code: int, data: bytes) -> Any:
