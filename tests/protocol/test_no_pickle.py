@@ -1,14 +1,22 @@
 """Nothing that the network or a file says is ever run: the protocol's own code cannot even name the means."""
 
 import ast
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import Popen
 
+import numpy as np
 import pytest
 
 import surreal.protocol.worker
+from surreal.protocol.node import Node
+from surreal.protocol.stream_sender import StreamSender
 
 FOLDER = Path(surreal.protocol.worker.__file__).parent
-MODULES = sorted(FOLDER.glob("**/*.py"))
+MODULES = sorted(path for path in FOLDER.glob("**/*.py") if "bench" not in path.parts)  # which no process reaches
+LIBRARIES = {"msgpack", "numpy", "prometheus_client", "zmq"}
+"""What the protocol may import beside the standard library."""
 FORBIDDEN = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "yaml", "subprocess", "ctypes"}
 FORBIDDEN_CALLS = {
     "eval",
@@ -46,3 +54,49 @@ def test_no_module_imports_or_calls_what_runs_data(module: Path) -> None:
 def test_only_the_worker_imports_by_name() -> None:
     users = {module.stem for module in MODULES if "importlib" in module.read_text()}
     assert users == {"worker"}  # which takes the name from the wiring, not from the network
+
+
+def imports(module: Path) -> Iterator[str]:
+    """The full name of every module that `module` imports, also inside functions."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def reachable(name: str) -> set[str]:
+    """The modules of surreal that importing `name` can lead to."""
+    found: set[str] = set()
+    waiting = {name}
+    while waiting:
+        found.add(each := waiting.pop())
+        path = FOLDER.joinpath(*each.split(".")[2:])
+        source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        waiting |= {other for other in imports(source) if other.startswith("surreal")} - found
+    return found
+
+
+def test_a_process_reaches_nothing_but_the_protocol_and_four_libraries() -> None:
+    names = reachable("surreal.protocol.process")
+    assert {"surreal.protocol." + each for each in ("codec", "schema", "port", "zap", "connections")} <= names
+    assert all(name.startswith("surreal.protocol") for name in names)
+    sources = {FOLDER.joinpath(*name.split(".")[2:]).with_suffix(".py") for name in names}
+    assert sources <= set(MODULES)  # which the tests above have looked at
+    others = {each.partition(".")[0] for source in sources for each in imports(source)}
+    assert others - {"surreal"} - sys.stdlib_module_names == LIBRARIES & others
+
+
+def test_receiving_runs_no_code_that_is_data(
+    start: Callable[..., Popen[str]], make_node: Callable[..., Node], tcp_address: str
+) -> None:
+    child = start("audited_receiver", tcp_address, 20)
+    sender = StreamSender(make_node("actor/0"), tcp_address, 4)
+    for i in range(20):
+        sender.send(
+            {"x": np.full(10_000, i), "y": np.float32(1)}, {"i": i, "what": [b"\x80\x04.", {"a": None}]}, timeout=30
+        )
+    assert sender.flush(30)
+    sender.close()
+    output, _ = child.communicate()
+    assert (child.returncode, output) == (0, "")

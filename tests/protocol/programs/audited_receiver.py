@@ -1,0 +1,31 @@
+"""Receives messages and prints what the interpreter's audit hooks see of unpickling, importing and running code.
+
+usage: audited_receiver.py ADDRESS MESSAGES
+"""
+
+import sys
+from typing import Any
+
+from surreal.protocol.node import Node
+from surreal.protocol.stream_receiver import StreamReceiver
+
+FORBIDDEN = ("pickle.find_class", "marshal.load", "marshal.loads", "exec", "compile", "import", "os.system")
+seen: list[str] = []
+
+
+def audit(event: str, _: tuple[Any, ...]) -> None:
+    if event in FORBIDDEN:
+        seen.append(event)
+
+
+address, count = sys.argv[1], int(sys.argv[2])
+with Node("learner/0", 1) as node:
+    receiver = StreamReceiver(node, address, window=4)
+    receiver.recv()  # what is imported late is imported now
+    sys.addaudithook(audit)
+    for _ in range(count - 1):
+        receiver.recv()
+    heard = list(seen)
+    receiver.close()
+for event in heard:
+    print(event)
