@@ -1,7 +1,7 @@
 """What nodes have and pods ask for, read from the API's plain JSON."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -56,11 +56,14 @@ def asked_by(spec: Json) -> Amount:
         if container.get("restartPolicy") == "Always":
             total += asked
         else:
-            largest = most([largest, asked])
-    return most([total, largest]) + amount(spec.get("overhead") or {})
+            largest = most(largest, asked)
+    overhead = spec.get("overhead")
+    total = most(total, largest)
+    return total + amount(overhead) if overhead else total
 
 
-def most(amounts: Iterable[Amount]) -> Amount:
-    """The largest of each resource."""
-    each = list(amounts)
-    return Amount(*(max(getattr(amount, key) for amount in each) for key in ("cpu", "memory", "gpus", "pods")))
+def most(one: Amount, other: Amount) -> Amount:
+    """The larger of each resource."""
+    return Amount(
+        max(one.cpu, other.cpu), max(one.memory, other.memory), max(one.gpus, other.gpus), max(one.pods, other.pods)
+    )

@@ -7,6 +7,7 @@ instance types) each kind is a pool of its own, called `POOL/MACHINE` and `POOL/
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 from surreal.provisioner import labels
 from surreal.provisioner.amounts import Amount, Json, amount, asked_by, most, quantity
@@ -58,7 +59,7 @@ def inventory(nodes: Iterable[Json], pods: Iterable[Json] | None, table: Machine
     for groups in kinds.values():
         for same in groups.values():
             rooms = _rooms(same, used) if pods is not None else ()
-            pools.append(_pool(same, len(groups) > 1, most(system[node.name] for node in same), rooms, table))
+            pools.append(_pool(same, len(groups) > 1, reduce(most, (system[node.name] for node in same)), rooms, table))
     return tuple(sorted(pools, key=lambda pool: pool.name))
 
 
