@@ -30,7 +30,8 @@ class Bookkeeping:
         self._checkpoints = Checkpoints(folder / "checkpoints", int(wiring.checkpoints["keep"]))
         self._every = float(wiring.checkpoints["everySeconds"])
         self.metrics = Metrics(folder, process.gauges)
-        self._saved_at, self._saved_update = monotonic(), 0
+        self._saved_at = monotonic()
+        self._saved_update: int | None = None
         self._newest: dict[str, dict[str, Any]] = {}
 
     def newest(self) -> Checkpoint | None:
@@ -39,7 +40,8 @@ class Bookkeeping:
 
     def save_if_due(self, make: Callable[[], Checkpoint], updates: int) -> None:
         """Save what `make` returns once its clock, or the number of `updates` since the last one, says so."""
-        self._saved_update = min(self._saved_update or updates, updates)
+        if self._saved_update is None:  # those before the first look are on disk already, or were never
+            self._saved_update = updates
         if updates - self._saved_update >= CHECKPOINT_UPDATES or monotonic() - self._saved_at > self._every:
             self.save(make(), updates)
 

@@ -80,7 +80,7 @@ class Worker:
         orders, wiring = weights.orders, self._wiring
         if orders.noise != self._noise.checksum:
             raise Fatal(
-                "this process's noise differs from the master's: install the same numpy on the same kind of CPU"
+                "this noise differs from the master's: install the same numpy on the same kind of CPU"
             )
         self._weights = weights
         self._known[weights.version] = weights

@@ -2,15 +2,14 @@
 
 from collections import deque
 from logging import getLogger
-from pathlib import Path
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from surreal.algorithms.checkpoint import Checkpoint, Checkpoints
+from surreal.algorithms.bookkeeping import Bookkeeping
+from surreal.algorithms.checkpoint import Checkpoint
 from surreal.algorithms.environments import make_env, spaces_of
-from surreal.algorithms.metrics import Metrics
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.normalizers import RewardScaler, RunningMoments, Standardizer
 from surreal.algorithms.ppo.batch import trajectories
@@ -20,17 +19,13 @@ from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.ppo.weights import publish
 from surreal.algorithms.shares import Shares
 from surreal.protocol.errors import ExitCode, Stopping
-from surreal.protocol.message import Message
+from surreal.protocol.message import Message, Version
 from surreal.protocol.process import Process
 
 Array = np.ndarray[Any, Any]
 log = getLogger(__name__)
 REPORT_EVERY = 1.0
 """Seconds between two rows of metrics; their numbers cover all updates in between."""
-CHECKPOINT_UPDATES = 1000
-"""Updates after which a checkpoint is due even if its clock says otherwise."""
-LAST_EVALUATION = 60.0
-"""Seconds that the end of a run waits for the evaluation of its final weights."""
 
 
 class State:
@@ -120,7 +115,7 @@ class Learner:
         config = PPOConfig(**wiring.config)
         self._process = process
         self._weights = process.publisher("weights")
-        self._reports = process.receiver("metrics")
+        self._books = Bookkeeping(process)
         self._gatherer = Gatherer(
             process.receiver("experience"),
             wiring.replicas["actor"],
@@ -131,12 +126,7 @@ class Learner:
         env = make_env(wiring.env["id"], wiring.env["options"])
         self._state = State(Shape(spaces_of(env), tuple(config.hidden)), config, wiring.seed)
         env.close()
-        folder = Path(wiring.run_folder)
-        self._checkpoints = Checkpoints(folder / "checkpoints", int(wiring.checkpoints["keep"]))
-        self._every = float(wiring.checkpoints["everySeconds"])
-        self._metrics = Metrics(folder, process.gauges)
         self._shares = Shares("waiting", "learning", "other")
-        self._saved_at, self._saved_update = monotonic(), 0
         self._row: list[dict[str, float]] = []
         self._staleness: list[int] = []
 
@@ -154,14 +144,14 @@ class Learner:
             while not state.done():
                 self._turn()
             self._report()
-            self._await_last_evaluation()
+            self._books.await_last_evaluation(self._version, state.steps)
         except Stopping:
             log.info("asked to stop at step %d: %s", state.steps, self._process.stop_reason)
             self._report()
-            self._save()
+            self._books.save(state.checkpoint(), state.updates)
             return ExitCode.PREEMPTED
-        self._save()
-        self._metrics.close()
+        self._books.save(state.checkpoint(), state.updates)
+        self._books.close()
         self._process.stop_all()
         return ExitCode.DONE
 
@@ -175,13 +165,18 @@ class Learner:
         learned = perf_counter()
         self._publish()
         state.elapsed = perf_counter() - self._began
-        self._save_if_due()
-        self._read_reports()
+        self._books.save_if_due(state.checkpoint, state.updates)
+        self._books.read_reports(self._version, state.steps)
         self._shares.add("waiting", gathered - start)
         self._shares.add("learning", learned - gathered)
         self._shares.add("other", perf_counter() - learned)
         if perf_counter() - self._reported_at > REPORT_EVERY:
             self._report()
+
+    @property
+    def _version(self) -> Version:
+        """Of the weights published last."""
+        return (self._process.wiring.incarnation, self._state.updates)
 
     def _publish(self) -> None:
         state = self._state
@@ -216,50 +211,15 @@ class Learner:
             **means,
             **self._shares.read(),
         }
-        self._metrics.write(self._process.wiring.name, state.steps, row)
+        self._books.metrics.write(self._process.wiring.name, state.steps, row)
         self._row, self._staleness = [], []
 
-    def _read_reports(self) -> bool:
-        """Write down what actors and the evaluator reported; True where the final weights were evaluated."""
-        final = False
-        while (message := self._reports.recv(timeout=0)) is not None:
-            row = dict(message.meta)
-            steps, version = int(row.pop("steps", self._state.steps)), row.pop("version", None)
-            if "eval_return" in row:
-                final = final or version == [self._process.wiring.incarnation, self._state.updates]
-                if message.arrays:
-                    self._checkpoints.save_best(steps, row["eval_return"], message.arrays)
-            self._metrics.write(message.sender, steps, row)
-        return final
-
-    def _await_last_evaluation(self) -> None:
-        deadline = monotonic() + LAST_EVALUATION
-        while not self._read_reports() and monotonic() < deadline and self._process.alive("evaluator"):
-            if self._process.stopping.wait(0.05):
-                return
-
     def _restore(self) -> None:
-        checkpoint = self._checkpoints.newest()
+        checkpoint = self._books.newest()
         if checkpoint is None:
             return
         self._state.restore(checkpoint)
-        self._saved_update = self._state.updates
         log.info("resumed from step %d (update %d)", self._state.steps, self._state.updates)
-
-    def _save_if_due(self) -> None:
-        overdue = self._state.updates - self._saved_update >= CHECKPOINT_UPDATES
-        if overdue or monotonic() - self._saved_at > self._every:
-            self._save()
-
-    def _save(self) -> None:
-        """A failed checkpoint is said, loudly, and never ends the training."""
-        self._saved_at = monotonic()
-        try:
-            self._checkpoints.save(self._state.checkpoint())
-        except OSError as error:
-            log.error("checkpoint at step %d failed: %s; training goes on", self._state.steps, error)
-        else:
-            self._saved_update = self._state.updates
 
 
 def learner(process: Process) -> ExitCode:
