@@ -27,6 +27,7 @@ COMMANDS = {
     "resume": "Go on from the last checkpoint.",
     "delete": "End an experiment and remove all that is left of it.",
     "tensorboard": "Show the curves of experiments in TensorBoard.",
+    "cluster": "Make the machines of a cluster file, on minikube, GKE or EKS.",
     "pools": "List the machines: of this computer, a cluster or a cluster file.",
     "prices": "List machine types and their prices, and how old these are.",
     "schema": "Print the JSON Schema of the files you write, for editors.",

@@ -1,4 +1,4 @@
-"""The nodes and pods of a live cluster, asked of its API. The only module of this layer that imports `kubernetes`."""
+"""The nodes and pods of a live cluster, asked of its API. Only this module and `objects.py` import `kubernetes`."""
 
 import json
 from collections.abc import Callable
@@ -21,22 +21,23 @@ def live_pools(table: MachineTable, context: str | None = None) -> tuple[NodePoo
 
     Raises InvalidInput without a usable kubeconfig, SurrealError when the cluster does not answer or refuses.
     """
-    core = _core(context)
+    core = connect(context)
     try:
-        nodes = _all(core.list_node, "list its nodes")
+        nodes = all_items(core.list_node, "list its nodes")
     except PermissionError:
         raise SurrealError(
             "you may not list the cluster's nodes; ask for `get` and `list` on nodes, or name a cluster file: -f"
         ) from None
     try:
-        pods = _all(core.list_pod_for_all_namespaces, "list pods", field_selector="status.phase!=Succeeded")
+        pods = all_items(core.list_pod_for_all_namespaces, "list pods", field_selector="status.phase!=Succeeded")
     except PermissionError:
         # a user of one namespace: what others use is not known then
         pods = None
     return inventory(nodes, pods, table)
 
 
-def _core(context: str | None) -> Any:
+def connect(context: str | None) -> Any:
+    """The core API of a kubeconfig context (the current one if None). Raises InvalidInput when it cannot be used."""
     from kubernetes import client, config
 
     try:
@@ -48,7 +49,7 @@ def _core(context: str | None) -> Any:
         ) from None
 
 
-def _all(listing: Callable[..., Any], what: str, **options: Any) -> list[dict[str, Any]]:
+def all_items(listing: Callable[..., Any], what: str, **options: Any) -> list[dict[str, Any]]:
     """Every item, page by page, as plain JSON: the client's own objects take ten times as long.
 
     Raises PermissionError where the user may not.
