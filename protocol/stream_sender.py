@@ -33,6 +33,8 @@ FLUSH_ON_CLOSE = 1.0
 NEVER = float("-inf")
 TOGETHER = 0.001
 """Seconds within which small messages wait for each other."""
+SMALL = 4 * 1024
+"""Bytes of a message that may wait."""
 BATCH_BYTES = 32 * 1024
 """Bytes of small messages that make up a packet."""
 
@@ -49,6 +51,7 @@ class StreamSender:
         self._session = secrets.randbits(63)
         self._probe = encode_body(node.name, node.incarnation, meta={"who": node.who}).body
         self._asked = self._transmitted = NEVER
+        self._batch = max(1, window // 4)  # messages in a packet; a receiver acknowledges as many at once
         self._held = 0  # bytes of small messages that wait for company
         self._together: Timer | None = None
         self._receiver = 0  # its incarnation
@@ -182,8 +185,9 @@ class StreamSender:
         """Transmit what is due, unless `item` is small and soon followed by others: then the I/O thread will, or the
         one that fills a batch or the window."""
         self._held += len(item.body)
-        alone = bool(item.frames) or self._held >= BATCH_BYTES or self._window.full
-        if alone or time.monotonic() - self._transmitted > TOGETHER:
+        window = self._window
+        enough = self._held >= BATCH_BYTES or window.next - window.cursor >= self._batch or window.full
+        if len(item.body) > SMALL or item.frames or enough or time.monotonic() - self._transmitted > TOGETHER:
             self._transmit()
         elif self._together is None:
             self._together = Timer(TOGETHER, self._transmit_held)
@@ -226,7 +230,7 @@ class StreamSender:
         size = 0
         for item in self._window.due():
             size += len(item.body)
-            if batch and (item.frames or size > BATCH_BYTES):
+            if batch and (item.frames or size > BATCH_BYTES or len(batch) >= self._batch):
                 break
             batch.append(item)
             if item.frames:
