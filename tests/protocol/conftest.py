@@ -62,7 +62,7 @@ def start() -> Iterator[Start]:
 
     def start(name: str, *arguments: object) -> subprocess.Popen[str]:
         command = [sys.executable, str(PROGRAMS / f"{name}.py"), *map(str, arguments)]
-        children.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        children.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         return children[-1]
 
     yield start
