@@ -28,7 +28,7 @@ COMMANDS = {
     "delete": "End an experiment and remove all that is left of it.",
     "tensorboard": "Show the curves of experiments in TensorBoard.",
     "cluster": "Make the machines of a cluster file, on minikube, GKE or EKS.",
-    "pools": "List the machines: of this computer, a cluster or a cluster file.",
+    "pools": "List the machines of this computer, a cluster or a file.",
     "prices": "List machine types and their prices, and how old these are.",
     "schema": "Print the JSON Schema of the files you write, for editors.",
     "completion": "Print a script that completes commands in your shell.",

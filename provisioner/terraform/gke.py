@@ -35,20 +35,7 @@ def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
     spec = cluster.spec
     resources: Block = {
         **_network(cluster),
-        "google_service_account": {
-            "nodes": {
-                "account_id": short_name(cluster.name, "nodes"),
-                "display_name": f"Nodes of the cluster {cluster.name}",
-            }
-        },
-        # what a node needs to log, to report and to pull images, and nothing of the project's data
-        "google_project_iam_member": {
-            "nodes": {
-                "project": "${var.project}",
-                "role": "roles/container.defaultNodeServiceAccount",
-                "member": "serviceAccount:" + _NODES,
-            }
-        },
+        **_node_account(cluster),
         "google_container_cluster": {"this": _cluster(cluster, machines)},
         "google_container_node_pool": {
             pool.name: _pool(cluster, pool, machines[pool.name]) for pool in fixed_pools(cluster)
@@ -79,6 +66,20 @@ def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
         },
         "outputs.tf.json": {"output": _outputs(cluster)},
     }
+
+
+def _node_account(cluster: Cluster) -> Block:
+    """Who the nodes are: what they need to log, to report and to pull images, and nothing of the project's data."""
+    account = {
+        "account_id": short_name(cluster.name, "nodes"),
+        "display_name": f"Nodes of the cluster {cluster.name}",
+    }
+    role = {
+        "project": "${var.project}",
+        "role": "roles/container.defaultNodeServiceAccount",
+        "member": "serviceAccount:" + _NODES,
+    }
+    return {"google_service_account": {"nodes": account}, "google_project_iam_member": {"nodes": role}}
 
 
 def location(cluster: Cluster) -> str:
@@ -135,13 +136,7 @@ def _cluster(cluster: Cluster, machines: Machines) -> Block:
         "datapath_provider": "ADVANCED_DATAPATH",
         "release_channel": {"channel": spec.kubernetes.channel.upper()},
         "workload_identity_config": {"workload_pool": "${var.project}.svc.id.goog"},
-        "master_auth": {"client_certificate_config": {"issue_client_certificate": False}},
-        "master_authorized_networks_config": {
-            "gcp_public_cidrs_access_enabled": False,
-            "dynamic": {
-                "cidr_blocks": {"for_each": "${var.allowed_cidrs}", "content": {"cidr_block": "${cidr_blocks.value}"}}
-            },
-        },
+        **_api_access(),
         "cost_management_config": {"enabled": True},
         "depends_on": ["google_project_iam_member.nodes"],
         "lifecycle": {"ignore_changes": ["node_config", "initial_node_count"]},
@@ -157,6 +152,18 @@ def _cluster(cluster: Cluster, machines: Machines) -> Block:
     if made_to_measure(cluster):
         block["cluster_autoscaling"] = _autoprovisioning(cluster, machines)
     return block
+
+
+def _api_access() -> Block:
+    """Who reaches the control plane, and that nobody does by a certificate."""
+    networks = {"for_each": "${var.allowed_cidrs}", "content": {"cidr_block": "${cidr_blocks.value}"}}
+    return {
+        "master_auth": {"client_certificate_config": {"issue_client_certificate": False}},
+        "master_authorized_networks_config": {
+            "gcp_public_cidrs_access_enabled": False,
+            "dynamic": {"cidr_blocks": networks},
+        },
+    }
 
 
 def _node_identity(secure_boot: bool) -> Block:
