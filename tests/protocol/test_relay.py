@@ -1,7 +1,9 @@
 """Relays: the publisher's values reach readers behind a relay as if there were none, over the death of either."""
 
 import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ import numpy as np
 from surreal.protocol.broadcast import Publisher, Subscriber
 from surreal.protocol.node import Node
 from surreal.protocol.relay import Relay
+from surreal.protocol.wiring import ChannelWiring, Wiring
+from tests.protocol.conftest import end
 
 MakeNode = Callable[..., Node]
 Start = Callable[..., subprocess.Popen[str]]
@@ -39,3 +43,53 @@ def test_readers_behind_a_relay_get_what_was_published_and_a_late_one_at_once(
     late = Subscriber(make_node("actor/9"), f"ipc://{folder}/relay")
     assert late.wait(timeout=20).version == (3, 19)
     until(lambda: (relay.stats.messages, relay.stats.depth) == (81, 5), "all to ask for the next")
+
+
+ROLES = """
+import numpy as np
+from surreal.protocol.errors import ExitCode
+
+def learner(process):
+    weights, done = process.publisher("weights"), process.receiver("done")
+    weights.publish({"w": np.full(100_000, np.pi, np.float32)}, {}, 1)
+    print(*sorted(done.recv(20).arrays["w"].tolist()[0] for _ in range(3)), flush=True)
+    while process.alive("weights-relay") != {0, 1}:
+        done.recv(0.1)
+    print(weights.stats.messages, flush=True)
+    process.stop_all()
+    return ExitCode.DONE
+
+def actor(process):
+    process.sender("done").send({"w": process.subscriber("weights").wait().arrays["w"][:1]})
+    process.stopping.wait()
+"""
+
+
+def test_a_run_with_relays_is_wired_so_that_readers_share_them_and_the_writer_serves_relays_only(folder: Path) -> None:
+    (folder / "roles.py").write_text(ROLES)
+    runs = {"learner": "roles:learner", "actor": "roles:actor", "weights-relay": "surreal.protocol.relay:relay"}
+    replicas = {"learner": 1, "actor": 3, "weights-relay": 2}
+    at = f"ipc://{folder}/"
+    weights = ChannelWiring(
+        *("weights", "broadcast", ("learner",), ("actor",), (at + "weights",)),
+        relays=(at + "relay-0", at + "relay-1"),
+        dtype="bfloat16",
+    )
+    done = ChannelWiring("done", "stream", ("actor",), ("learner",), (at + "done",))
+    with ExitStack() as stack:
+        workers = {}
+        for role, index in ((role, index) for role, count in replicas.items() for index in range(count)):
+            wiring = Wiring(
+                *("test", role, index, 1, runs[role], replicas, {"weights": weights, "done": done}, at + "control"),
+                serves_control=role == "learner",
+                run_folder=str(folder),
+                seed=1,
+                code=str(folder),
+            )
+            path = folder / f"{role}-{index}.json"
+            wiring.write(path)
+            command = [sys.executable, "-P", "-m", "surreal.protocol.worker", str(path)]
+            workers[wiring.name] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            stack.callback(end, workers[wiring.name])
+        assert workers["learner/0"].communicate(timeout=60)[0] == "3.140625 3.140625 3.140625\n2\n"
+        assert {name: worker.wait(30) for name, worker in workers.items()} == dict.fromkeys(workers, 0)
