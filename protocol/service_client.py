@@ -89,11 +89,6 @@ class ServiceClient:
         return pending
 
     @property
-    def sockets(self) -> list[zmq.Socket[bytes]]:
-        """What a zmq.Poller of a thread with many clients waits for; `Pending.done` then says whose answer came."""
-        return [replica.port.socket for replica in self._replicas]
-
-    @property
     def stats(self) -> Stats:
         """A copy of the counters."""
         refused = self._stats.refused + sum(replica.port.stats.refused for replica in self._replicas)
