@@ -172,7 +172,7 @@ def _frame(data: bytes, flags: int = 0) -> bytes:
 
 
 if __name__ == "__main__":
-    roles = {
+    roles: dict[str, Callable[..., None]] = {
         "receive": _receive,
         "send": _send,
         "raw-receive": _raw_receive,

@@ -5,6 +5,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import Popen
 
 import numpy as np
 import psutil
@@ -163,11 +164,11 @@ def flood(address: str) -> None:
 @linux
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 def test_an_endless_message_is_cut_and_its_memory_given_back(
-    busy: bool, tcp_address: str, start: Callable[..., object], folder: Path, until: Until
+    busy: bool, tcp_address: str, start: Callable[..., Popen[str]], folder: Path, until: Until
 ) -> None:
     child = start("bad_peer_victim", tcp_address, "", int(busy))
     victim = psutil.Process(child.pid)
-    assert child.stdout.readline() == "ready\n"
+    assert child.stdout and child.stdout.readline() == "ready\n"
     before = victim.memory_info().rss
     flood(tcp_address)
     until(lambda: victim.memory_info().rss < before + 32 * MIB, "the memory to be given back")
@@ -176,12 +177,12 @@ def test_an_endless_message_is_cut_and_its_memory_given_back(
 
 @linux
 def test_an_endless_message_under_a_valid_key_is_cut_too(
-    tcp_address: str, start: Callable[..., object], folder: Path, until: Until
+    tcp_address: str, start: Callable[..., Popen[str]], folder: Path, until: Until
 ) -> None:
     paths = write_key_files(make_key_files(["actor", "learner"]), folder)
     child = start("bad_peer_victim", tcp_address, paths["learner"], 0)
     victim, actor = psutil.Process(child.pid), Keys.read(paths["actor"])
-    assert child.stdout.readline() == "ready\n"
+    assert child.stdout and child.stdout.readline() == "ready\n"
     before = victim.memory_info().rss
     with zmq.Context() as context, context.socket(zmq.DEALER) as bad:
         bad.setsockopt(zmq.CURVE_SERVERKEY, actor.public["learner"])

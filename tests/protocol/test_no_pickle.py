@@ -94,7 +94,7 @@ def test_receiving_runs_no_code_that_is_data(
     sender = StreamSender(make_node("actor/0"), tcp_address, 4)
     for i in range(20):
         sender.send(
-            {"x": np.full(10_000, i), "y": np.float32(1)}, {"i": i, "what": [b"\x80\x04.", {"a": None}]}, timeout=30
+            {"x": np.full(10_000, i), "y": np.ones(())}, {"i": i, "what": [b"\x80\x04.", {"a": None}]}, timeout=30
         )
     assert sender.flush(30)
     sender.close()
