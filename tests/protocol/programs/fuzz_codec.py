@@ -34,7 +34,7 @@ def seeds() -> list[list[bytes]]:
     arrays: list[dict[str, np.ndarray]] = [
         {},
         {"x": chance.normal(size=(3, 4)), "n": np.arange(5), "b": np.ones(2, bool)},
-        {"scalar": np.float32(1.0), "empty": np.zeros((0, 7)), "deep": np.zeros((1,) * 8)},
+        {"scalar": np.ones((), np.float32), "empty": np.zeros((0, 7)), "deep": np.zeros((1,) * 8)},
         {"large": chance.normal(size=2100).astype(np.float32), "small": np.arange(3, dtype=np.uint8)},
         {str(i): np.zeros(1) for i in range(40)},
     ]
