@@ -64,12 +64,15 @@ class Ledger:
         window: int = 8,
         probe_after: float = 0.2,
         size: int = 100_000,
-        within: tuple[str, ...] = (),
+        receiver_within: tuple[str, ...] = (),
+        senders_within: tuple[str, ...] = (),
+        keys: tuple[Path, ...] = (),
     ) -> None:
-        """`within`: a command that runs the rest of its arguments, say in a network namespace."""
+        """`..._within`: commands that run the rest of their arguments, say in a network namespace. `keys`: a folder."""
         self.folder, self.address = folder, address
-        command = [*within, sys.executable, str(PROGRAM), str(window), str(probe_after), str(size)]
-        self._nursery = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        arguments = [sys.executable, str(PROGRAM), str(window), str(probe_after), str(size), *map(str, keys)]
+        self._receivers = _nursery(*receiver_within, *arguments)
+        self._senders = _nursery(*senders_within, *arguments)
         self.pids: dict[str, int] = {}
         self.incarnations: dict[str, int] = defaultdict(int)
 
@@ -77,20 +80,22 @@ class Ledger:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._nursery.communicate()
+        self._receivers.communicate()
+        self._senders.communicate()
 
-    def start(self, name: str, address: str = "", messages: int = 0) -> None:
+    def start(self, name: str, messages: int = 0) -> None:
         """Start `learner/0`, which receives, or a sender of another name, in its next incarnation."""
         self.incarnations[name] += 1
         incarnation = self.incarnations[name]
         book = self._book(name, incarnation)
         words = ["receiver"] if name == "learner/0" else ["sender"]
-        words += [address or self.address, *([] if name == "learner/0" else [name]), str(incarnation), str(book)]
+        words += [self.address, *([] if name == "learner/0" else [name]), str(incarnation), str(book)]
         words += [str(messages)] if messages else []
-        assert self._nursery.stdin and self._nursery.stdout
-        self._nursery.stdin.write(" ".join(words) + "\n")
-        self._nursery.stdin.flush()
-        self.pids[name] = int(self._nursery.stdout.readline())
+        nursery = self._receivers if name == "learner/0" else self._senders
+        assert nursery.stdin and nursery.stdout
+        nursery.stdin.write(" ".join(words) + "\n")
+        nursery.stdin.flush()
+        self.pids[name] = int(nursery.stdout.readline())
 
     def kill(self, name: str) -> None:
         """SIGKILL, and wait until the process is gone."""
@@ -170,6 +175,11 @@ def _check_session(session: Session, book: Sent, lives: list[Life]) -> int:
             missing += max(0, rows[0][0] - expected)
             expected = rows[-1][0] + 1
     return missing + max(0, book.acknowledged[-1][0] - expected)
+
+
+def _nursery(*command: str) -> "subprocess.Popen[str]":
+    """Where processes that write books are born, and end with it."""
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def _rows(path: Path) -> Iterator[list[str]]:

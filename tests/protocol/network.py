@@ -1,4 +1,4 @@
-"""A network of its own in which packets can be dropped: a namespace with a loopback interface, and nft rules on it."""
+"""A network of its own in which packets can be dropped: two namespaces joined by a cable, and nft rules at one end."""
 
 import os
 import shutil
@@ -6,10 +6,10 @@ import subprocess
 from functools import cache
 
 PORT = 5555
-ADDRESS = f"tcp://127.0.0.1:{PORT}"
-INBOUND, OUTBOUND = f"tcp dport {PORT}", f"tcp sport {PORT}"
-"""To the process that binds PORT, and from it."""
-CHAIN = "add table inet f; add chain inet f in { type filter hook input priority 0; };"
+ADDRESS = f"tcp://10.77.0.1:{PORT}"
+INBOUND, OUTBOUND = f"input tcp dport {PORT}", f"output tcp sport {PORT}"
+"""To the process that listens at PORT, and from it."""
+CHAINS = "".join(f"add chain inet f {name} {{ type filter hook {name} priority 0; }};" for name in ("input", "output"))
 
 
 @cache
@@ -28,28 +28,36 @@ def why_not() -> str:
 
 
 class Network:
-    """One namespace; a context manager."""
+    """Two namespaces, for the one that listens and for those who dial, joined by a cable. A context manager."""
 
     def __init__(self, name: str) -> None:
-        self._name = f"surreal-{name}-{os.getpid()}"
-        self.within = ("ip", "netns", "exec", self._name)
-        """Runs the rest of its arguments in this network."""
+        self._near, self._far = f"surreal-{name}-{os.getpid()}-a", f"surreal-{name}-{os.getpid()}-b"
+        self.listening = ("ip", "netns", "exec", self._near)
+        """Runs the rest of its arguments where ADDRESS is."""
+        self.dialling = ("ip", "netns", "exec", self._far)
+        """The same at the other end of the cable."""
 
     def __enter__(self) -> "Network":
-        _run("ip", "netns", "add", self._name)
         try:
-            _run(*self.within, "ip", "link", "set", "lo", "up")
+            for name in (self._near, self._far):
+                _run("ip", "netns", "add", name)
+            _run("ip", "-n", self._near, "link", "add", "cable", "type", "veth", "peer", "cable", "netns", self._far)
+            for name, address in ((self._near, "10.77.0.1/24"), (self._far, "10.77.0.2/24")):
+                _run("ip", "-n", name, "addr", "add", address, "dev", "cable")
+                _run("ip", "-n", name, "link", "set", "cable", "up")
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *error: object) -> None:
-        _run("ip", "netns", "del", self._name)
+        for name in (self._near, self._far):
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
     def rule(self, *rules: str) -> None:
-        """Replace all rules: of `tcp dport 5555 drop` and the like."""
-        _run(*self.within, "nft", f"flush ruleset; {CHAIN}" + "".join(f"add rule inet f in {rule};" for rule in rules))
+        """Replace all rules where the listener is: of `input tcp dport 5555 drop` and the like."""
+        added = "".join(f"add rule inet f {rule};" for rule in rules)
+        _run(*self.listening, "nft", f"flush ruleset; add table inet f; {CHAINS} {added}")
 
     def cut(self, *directions: str) -> None:
         """Drop everything, or what goes in these directions only."""
@@ -57,7 +65,7 @@ class Network:
 
     def lose(self, percent: int) -> None:
         """Drop each packet with this probability."""
-        self.rule(f"numgen random mod 100 < {percent} drop")
+        self.rule(*(f"{chain} numgen random mod 100 < {percent} drop" for chain in ("input", "output")))
 
     def reset(self) -> None:
         """Answer each packet with a TCP reset."""

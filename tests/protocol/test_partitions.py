@@ -1,6 +1,6 @@
 """Partitions: whatever the network drops, and for how long, nothing acknowledged is lost and traffic comes back soon.
 
-Real packets are dropped: a network namespace with nft rules, which needs root; skipped elsewhere.
+Real packets between two addresses are dropped: network namespaces and nft, which need root; skipped elsewhere.
 """
 
 import time
@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from surreal.protocol.keys import make_key_files, write_key_files
 from tests.protocol.ledger import Ledger, chance
 from tests.protocol.network import ADDRESS, INBOUND, OUTBOUND, Network, why_not
 
@@ -31,8 +32,20 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture
 def ledger(network: Network, folder: Path, until: Until) -> Iterator[Ledger]:
-    """A receiver and senders for ever, as released, after their first messages."""
-    with Ledger(folder, ADDRESS, WINDOW, probe_after=2.0, size=BYTES, within=network.within) as ledger:
+    """A receiver and senders for ever, as released and with keys, after their first messages."""
+    keys = folder / "keys"
+    keys.mkdir()
+    write_key_files(make_key_files(["actor", "learner"]), keys)
+    with Ledger(
+        folder,
+        ADDRESS,
+        WINDOW,
+        2.0,
+        BYTES,
+        receiver_within=network.listening,
+        senders_within=network.dialling,
+        keys=(keys,),
+    ) as ledger:
         for name in ["learner/0", *SENDERS]:
             ledger.start(name)
         wait_for_all(ledger, until, 30)

@@ -1,6 +1,7 @@
 """Forks senders and receivers of a stream that keep a ledger, so that a thousand of them start in no time.
 
-usage: ledger.py WINDOW PROBE_AFTER BYTES, then one command a line on stdin; prints the pid of each child.
+usage: ledger.py WINDOW PROBE_AFTER BYTES [KEYS], then one command a line on stdin; prints the pid of each child.
+KEYS is a folder with key files of the roles actor and learner.
 
     sender ADDRESS NAME INCARNATION BOOK [COUNT]      sends COUNT messages (none: for ever), then flushes and ends
     receiver ADDRESS INCARNATION BOOK
@@ -17,11 +18,14 @@ import time
 import zlib
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no thread may live when this process forks
 import numpy as np
 
 from surreal.protocol import stream_sender
+from surreal.protocol.access import Access
+from surreal.protocol.keys import Keys
 from surreal.protocol.node import Node
 from surreal.protocol.stream_receiver import StreamReceiver
 from surreal.protocol.stream_sender import StreamSender
@@ -37,17 +41,24 @@ class Book:
         os.write(self._file, (" ".join(map(str, words)) + "\n").encode())
 
 
+def make_node(name: str, incarnation: str, address: str) -> Node:
+    """A node that may use `address`, with keys if there are any."""
+    if not folder:
+        return Node(name, int(incarnation))
+    keys = Keys.read(Path(*folder) / f"{name.partition('/')[0]}.json")
+    return Node(name, int(incarnation), keys, {address: Access("learner", frozenset({"actor"}))})
+
+
 def send(address: str, name: str, incarnation: str, path: str, messages: str = "") -> None:
     book, chance = Book(path), np.random.default_rng(int(incarnation))
     pool = chance.integers(0, 256, size + 4096, dtype=np.uint8)
-    stream = StreamSender(Node(name, int(incarnation)), address, window=window)
+    stream = StreamSender(make_node(name, incarnation, address), address, window=window)
     acknowledged = 0
 
     def note() -> None:
         nonlocal acknowledged
-        stats = stream.stats
-        if stats.messages - stats.depth > acknowledged:
-            acknowledged = stats.messages - stats.depth
+        if stream.acknowledged > acknowledged:
+            acknowledged = stream.acknowledged
             book.write("A", acknowledged, time.monotonic())
 
     for seq in range(int(messages)) if messages else count():
@@ -65,13 +76,13 @@ def send(address: str, name: str, incarnation: str, path: str, messages: str = "
 def receive(address: str, incarnation: str, path: str) -> None:
     book = Book(path)
     book.write("R", incarnation, time.monotonic())
-    stream = StreamReceiver(Node("learner/0", int(incarnation)), address, window=window)
+    stream = StreamReceiver(make_node("learner/0", incarnation, address), address, window=window)
     while message := stream.recv():
         checksum = zlib.crc32(message.arrays["data"].tobytes())
         book.write("H", message.sender, message.incarnation, message.seq, checksum)
 
 
-window, size = int(sys.argv[1]), int(sys.argv[3])
+window, size, folder = int(sys.argv[1]), int(sys.argv[3]), sys.argv[4:]
 stream_sender.PROBE_AFTER = float(sys.argv[2])
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries the children
 children: list[int] = []
