@@ -35,23 +35,22 @@ def running_experiments(context: str | None) -> list[str]:
 
 def apply_objects(objects: Sequence[dict[str, Any]], context: str | None) -> None:
     """Make or change cluster-wide custom objects by server-side apply. Raises SurrealError with the cluster's words."""
-    from kubernetes.client import ApiException
+    from kubernetes.client import ApiException, CustomObjectsApi
     from urllib3.exceptions import HTTPError
 
-    client = connect(context).api_client
+    custom = CustomObjectsApi(connect(context).api_client)
     for each in objects:
-        name = each["metadata"]["name"]
-        path = f"/apis/{each['apiVersion']}/{each['kind'].lower()}s/{name}"
+        name, (group, version) = each["metadata"]["name"], each["apiVersion"].split("/")
         try:
-            # the typed client has no server-side apply of custom objects
-            client.call_api(
-                path,
-                "PATCH",
-                query_params=[("fieldManager", OWNER), ("force", "true")],
-                header_params={"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"},
-                body=each,
-                auth_settings=["BearerToken"],
-                response_type="object",
+            custom.patch_cluster_custom_object(
+                group,
+                version,
+                each["kind"].lower() + "s",
+                name,
+                each,
+                field_manager=OWNER,
+                force=True,
+                _content_type="application/apply-patch+yaml",
                 _request_timeout=TIMEOUT,
             )
         except ApiException as error:
