@@ -7,30 +7,20 @@ The channels can be used without the rest: `from surreal.protocol import Node, S
 They are imported when they are asked for, so that who only wants an error or a wiring does not pay for ZeroMQ.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from surreal.protocol.broadcast import Publisher, Subscriber
-    from surreal.protocol.message import Message
-    from surreal.protocol.node import Node
-    from surreal.protocol.relay import Relay
-    from surreal.protocol.service_client import ServiceClient
-    from surreal.protocol.service_server import ServiceServer
-    from surreal.protocol.stream_receiver import StreamReceiver
-    from surreal.protocol.stream_sender import StreamSender
-
-_HOMES = {
-    "Message": "message",
-    "Node": "node",
-    "Publisher": "broadcast",
-    "Relay": "relay",
-    "ServiceClient": "service_client",
-    "ServiceServer": "service_server",
-    "StreamReceiver": "stream_receiver",
-    "StreamSender": "stream_sender",
-    "Subscriber": "broadcast",
-}
+    from surreal.protocol.channels import (
+        Message,
+        Node,
+        Publisher,
+        Relay,
+        ServiceClient,
+        ServiceServer,
+        StreamReceiver,
+        StreamSender,
+        Subscriber,
+    )
 
 __all__ = [
     "Message",
@@ -46,6 +36,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    from surreal.protocol import channels
+
+    return getattr(channels, name)

@@ -5,10 +5,11 @@ import threading
 
 import numpy as np
 
-from surreal.protocol import Node, Publisher, Subscriber
+from surreal.protocol import Message, Node, Publisher, Subscriber
 
 with tempfile.TemporaryDirectory() as folder:
     address = f"ipc://{folder}/weights"
+    seen: dict[int, Message] = {}
 
     def read(index: int) -> None:
         with Node(f"actor/{index}", incarnation=1) as node:
@@ -16,7 +17,7 @@ with tempfile.TemporaryDirectory() as folder:
             newest = weights.wait(timeout=10)  # any version
             while newest.version < (1, 3):
                 newest = weights.wait(newer_than=newest.version, timeout=10)
-            print(f"actor/{index} has version {newest.version}:", newest.arrays["w"])
+            seen[index] = newest
             weights.close()
 
     actors = [threading.Thread(target=read, args=(index,)) for index in range(2)]
@@ -29,3 +30,5 @@ with tempfile.TemporaryDirectory() as folder:
         for actor in actors:
             actor.join()
         publisher.close()
+    for index, newest in sorted(seen.items()):
+        print(f"actor/{index} has version {newest.version}:", newest.arrays["w"])

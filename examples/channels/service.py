@@ -9,12 +9,13 @@ from surreal.protocol import Node, ServiceClient, ServiceServer
 
 with tempfile.TemporaryDirectory() as folder:
     address = f"ipc://{folder}/inference"
+    actions: dict[int, list[int]] = {}
 
     def act(index: int) -> None:
         with Node(f"actor/{index}", incarnation=1) as node:
             policy = ServiceClient(node, [address], window=8)  # the addresses of all replicas
             pending = [policy.submit({"observation": np.array([index, step])}, timeout=10) for step in range(3)]
-            print(f"actor/{index}:", [int(each.result().arrays["action"]) for each in pending])
+            actions[index] = [int(each.result().arrays["action"]) for each in pending]
             policy.close()
 
     actors = [threading.Thread(target=act, args=(index,)) for index in range(2)]
@@ -30,3 +31,4 @@ with tempfile.TemporaryDirectory() as folder:
         for actor in actors:
             actor.join()
         server.close()
+    print(sorted(actions.items()))

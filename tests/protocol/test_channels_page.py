@@ -12,7 +12,7 @@ PAGE = (ROOT / "docs/channels.md").read_text()
 PRINTED = {
     "stream": [f"actor/{i} {step} {{'step': {step}}} {4.0 * step}" for i in range(2) for step in range(3)],
     "broadcast": [f"actor/{i} has version (1, 3): [3. 3.]" for i in range(2)],
-    "service": ["actor/0: [0, 1, 2]", "actor/1: [1, 2, 3]"],
+    "service": ["[(0, [0, 1, 2]), (1, [1, 2, 3])]"],
 }
 
 
