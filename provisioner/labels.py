@@ -109,7 +109,8 @@ PLATFORMS: dict[str, Platform] = {
         spot_taint=OUR_SPOT,
         on_demand=(_KARPENTER_CAPACITY, "on-demand"),
         mark="karpenter.sh/nodepool",
-        gpu_type=("karpenter.k8s.aws/instance-gpu-name", GPU_PRODUCT),
+        # the second is what EKS Auto Mode, a Karpenter of Amazon's own, calls it
+        gpu_type=("karpenter.k8s.aws/instance-gpu-name", "eks.amazonaws.com/instance-gpu-name", GPU_PRODUCT),
         own_labels=frozenset({_KARPENTER_CAPACITY}),
     ),
     "eks": Platform(
