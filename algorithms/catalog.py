@@ -52,7 +52,7 @@ PPO = Algorithm(
         Role("evaluator", run="surreal.algorithms.ppo.evaluator:evaluator", expendable=True, cpu=0.5),
     ),
     channels=(
-        Stream("experience", frm="actor", to="learner", window=4),
+        Stream("experience", frm="actor", to="learner", window=4, finite=True),
         Broadcast("weights", frm="learner", to=("actor", "evaluator")),
         Stream("metrics", frm=("actor", "evaluator"), to="learner", lossy=True),
     ),

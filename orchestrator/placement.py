@@ -87,6 +87,7 @@ def _planned_channel(channel: Channel, spec: ChannelSpec | None) -> PlannedChann
         binds=channel.binds,
         window=channel.window,
         lossy=channel.lossy,
+        finite=channel.finite,
         relays=spec.relays if spec else 0,
         dtype=spec.dtype if spec else None,
     )

@@ -71,6 +71,7 @@ class PlannedChannel(PlanModel):
     binds: str
     window: int
     lossy: bool
+    finite: bool = False
     relays: int = 0
     """Broadcast: processes of the role NAME-relay between the one that binds and the readers."""
     dtype: Literal["bfloat16"] | None = None

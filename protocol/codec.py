@@ -167,10 +167,10 @@ def decode(frames: Sequence[bytes | memoryview]) -> Packet:
     """The packet in these frames; its arrays are read-only views on them. Raises Malformed, and nothing else."""
     if not 0 < len(frames) <= MAX_FRAMES:
         raise Malformed(f"{len(frames)} frames, the limit is {MAX_FRAMES}")
-    header, kind, *numbers = _decode_prefix(frames[0])
+    header, kind, round, session, seq, base = _decode_prefix(frames[0])
     if kind not in _KINDS or kind == Kind.BATCH:
         raise Malformed(f"kind {kind}")
-    return Packet(kind, *numbers, *_decode_body(header, _PREFIX.size, len(header), frames))
+    return Packet(kind, round, session, seq, base, *_decode_body(header, _PREFIX.size, len(header), frames))
 
 
 def is_batch(header: bytes | memoryview) -> bool:
@@ -248,7 +248,7 @@ def _decode_body(
     return schema.sender, schema.incarnation, (epoch, version), meta, arrays, size
 
 
-def _unpack_meta(data: bytes) -> dict[str, Any]:
+def _unpack_meta(data: bytes | memoryview) -> dict[str, Any]:
     """The checked meta. The caps keep a few bytes from claiming huge containers."""
     try:
         meta = msgpack.unpackb(

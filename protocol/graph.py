@@ -52,6 +52,8 @@ class Channel:
     that a client may have at one server."""
     lossy: bool = False
     """Stream: drop (and count) instead of block when the window is full; for telemetry."""
+    finite: bool = False
+    """Stream: refuse messages with NaN or infinity in them, at both ends."""
 
     @property
     def binds(self) -> str:
@@ -59,10 +61,12 @@ class Channel:
         return self.frm[0] if self.kind == "broadcast" else self.to[0]
 
 
-def Stream(name: str, frm: str | tuple[str, ...], to: str, window: int = 64, lossy: bool = False) -> Channel:
+def Stream(
+    name: str, frm: str | tuple[str, ...], to: str, window: int = 64, lossy: bool = False, finite: bool = False
+) -> Channel:
     """Many senders to one receiver, or to several that share the messages: exactly once into memory, in order per
     sender and receiver, blocks at the window."""
-    return Channel(name, "stream", (frm,) if isinstance(frm, str) else frm, (to,), window, lossy)
+    return Channel(name, "stream", (frm,) if isinstance(frm, str) else frm, (to,), window, lossy, finite)
 
 
 def Broadcast(name: str, frm: str, to: str | tuple[str, ...]) -> Channel:

@@ -44,6 +44,10 @@ class Malformed(ValueError):
     """Bytes that are no packet of ours; the text says why."""
 
 
+class NotFinite(Malformed):
+    """NaN or infinity on a channel that promises finite numbers."""
+
+
 class OtherProtocol(Malformed):
     """A packet of another version of this protocol."""
 
@@ -93,10 +97,10 @@ def check_sizes(schema: int, frames: Sequence[int], arrays: int) -> None:
 
 
 def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
-    """Raise Malformed, with its place, where an array holds NaN or infinity."""
+    """Raise NotFinite, with its place, where an array holds NaN or infinity."""
     with np.errstate(all="ignore"):
         for name, array in arrays.items():
             # one sum finds almost every array finite; only a sum that overflows needs the second look
             if array.dtype.kind == "f" and not np.isfinite(array.sum()) and not np.isfinite(array).all():
                 place = [int(indices[0]) for indices in np.nonzero(~np.isfinite(np.atleast_1d(array)))]
-                raise Malformed(f"array {name!r} is not finite, first at {place}")
+                raise NotFinite(f"array {name!r} is not finite, first at {place}")

@@ -21,6 +21,7 @@ from surreal.protocol.service_client import ServiceClient
 from surreal.protocol.service_server import ServiceServer
 from surreal.protocol.stream_receiver import StreamReceiver
 from surreal.protocol.stream_sender import StreamSender
+from surreal.protocol.stream_sharded import ShardedSender
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
 T = TypeVar("T")
@@ -79,19 +80,23 @@ class Process:
         if isinstance(self._control, Member) and self._control.refused:
             raise Refused(f"{self.wiring.name} was turned away: {self._control.refused}")
 
-    def sender(self, name: str) -> StreamSender:
+    def sender(self, name: str) -> StreamSender | ShardedSender:
         """The sending end of the stream of that name. Raises Fatal, which lists them, if this role has none."""
-        return self._open(
-            "send",
-            "stream",
-            name,
-            lambda wired: StreamSender(self._node, wired.addresses[0], wired.window, wired.lossy),
-        )
+        return self._open("send", "stream", name, self._make_sender)
+
+    def _make_sender(self, wired: ChannelWiring) -> StreamSender | ShardedSender:
+        how = (wired.window, wired.lossy, wired.finite)
+        if len(wired.addresses) > 1:
+            return ShardedSender(self._node, wired.addresses, *how)
+        return StreamSender(self._node, wired.addresses[0], *how)
 
     def receiver(self, name: str) -> StreamReceiver:
         """The receiving end of the stream of that name. Raises Fatal, which lists them, if this role has none."""
         return self._open(
-            "receive", "stream", name, lambda wired: StreamReceiver(self._node, self._own(wired), wired.window)
+            "receive",
+            "stream",
+            name,
+            lambda wired: StreamReceiver(self._node, self._own(wired), wired.window, wired.finite),
         )
 
     def publisher(self, name: str) -> Publisher:

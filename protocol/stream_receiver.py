@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 
 from surreal.protocol.codec import Kind, Packet, encode_body, encode_prefix
-from surreal.protocol.limits import Malformed, check_finite
+from surreal.protocol.limits import NotFinite, check_finite
 from surreal.protocol.message import Message
 from surreal.protocol.names import Holder, Names
 from surreal.protocol.node import Node
@@ -137,7 +137,7 @@ class StreamReceiver:
         """Count and log a message that no honest sender of this stream sends."""
         try:
             check_finite(packet.arrays)
-        except Malformed as error:
+        except NotFinite as error:
             self._port.stats.refused += 1
             self._node.complain(f"{packet.sender} finite", f"refused message {packet.seq} of {packet.sender}: {error}")
             return False

@@ -98,6 +98,22 @@ class StreamSender:
                     return not self._window.unacked
                 self._port.wait(min(left, SLICE))
 
+    def has_room(self, timeout: float) -> bool:
+        """Would `send` not wait now, or after `timeout` seconds at most? Raises Refused."""
+        with self._lock:
+            if self._window.full or self._refused:
+                self._serve()
+                self._raise_if_refused()
+            if self._window.full and timeout:
+                self._port.wait(timeout)
+                self._serve()
+            return not self._window.full
+
+    @property
+    def unacked(self) -> int:
+        """How many messages are not acknowledged, as far as is known now."""
+        return self._window.unacked
+
     @property
     def acknowledged(self) -> int:
         """How many messages the receiver's application is known to have been handed."""

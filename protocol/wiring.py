@@ -24,6 +24,7 @@ class ChannelWiring:
     """ipc:///path or tcp://host:port, one for each replica of the role that binds; all others connect."""
     window: int = 64
     lossy: bool = False
+    finite: bool = False
     relays: tuple[str, ...] = ()
     """Broadcast: addresses of the relays between the publisher and its readers, if there are any."""
     dtype: str = ""

@@ -12,6 +12,7 @@ from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.rollout import Rollout
 from surreal.algorithms.ppo.weights import apply
 from surreal.algorithms.shares import Shares
+from surreal.protocol.limits import NotFinite
 from surreal.protocol.message import Message, Version
 from surreal.protocol.process import Process
 
@@ -73,8 +74,7 @@ class Actor:
         acted = perf_counter()
         if fragment is None:
             return
-        if self._sane(fragment):
-            self._send(fragment, message)
+        self._send(fragment, message)
         self._shares.add("waiting", waited - start)
         self._shares.add("acting", acted - waited)
         self._shares.add("environment", self._rollout.env_seconds - inside)
@@ -82,18 +82,16 @@ class Actor:
         self._report()
 
     def _send(self, fragment: dict[str, Array], message: Message) -> None:
-        self._experience.send(fragment, {"episodes": self._rollout.episodes(fragment)}, message.version)
-        self._pace.collected(message.version)
-
-    def _sane(self, fragment: dict[str, Array]) -> bool:
-        """Refuse what would poison the learner: a fragment with NaN or infinity in it."""
-        broken = [name for name, array in fragment.items() if not np.isfinite(array).all()]
-        if broken:
+        """Send the fragment, or count and drop what would poison the learner: NaN and infinity."""
+        try:
+            self._experience.send(fragment, {"episodes": self._rollout.episodes(fragment)}, message.version)
+        except NotFinite as error:
             self._refused += 1
-            log.warning("environment returned NaN or infinity in %s; fragment refused, environments reset (%d so far)",
-                        ", ".join(broken), self._refused)  # fmt: skip
+            text = "an environment is broken: %s; fragment refused, environments reset (%d so far)"
+            log.warning(text, error, self._refused)
             self._rollout.restart()
-        return not broken
+        else:
+            self._pace.collected(message.version)
 
     def _report(self) -> None:
         """Every few seconds, where the time went."""

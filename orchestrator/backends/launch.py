@@ -76,6 +76,7 @@ class Launcher:
                     self.addresses(each),
                     each.window,
                     each.lossy,
+                    each.finite,
                     tuple(self.address(f"{each.name}{RELAY}-{i}") for i in range(each.relays)),
                     each.dtype or "",
                 )

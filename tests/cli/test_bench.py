@@ -2,7 +2,7 @@
 
 import json
 
-from terminal import surreal
+from tests.cli.terminal import surreal
 
 
 def test_a_case_is_measured_in_turns_and_comes_as_json() -> None:
