@@ -35,8 +35,11 @@ def candidates(role: Role, spec: RoleSpec, pools: Sequence[NodePool]) -> Candida
         names = [pool.name for pool in pools]
         text = f"unknown pool {spec.pool!r}{did_you_mean(spec.pool, names)}; there is: {', '.join(names)}"
         return Candidates(problems=(((*path, "pool"), text),))
-    free = [pool for pool in pools if not own_taints(pool)]
-    considered = named or free or list(pools)
+    considered = named or [pool for pool in pools if not own_taints(pool)]
+    if not considered:
+        kept = ", ".join(f"{pool.name} ({', '.join(own_taints(pool))})" for pool in pools)
+        text = f"must name a pool: all are kept for others by taints: {kept}"
+        return Candidates(problems=(((*path, "pool"), text),))
     fitting = [pool for pool in considered if not list(shortages(spec, pool))]
     if not fitting:
         tainted = [pool for pool in pools if pool not in considered and not list(shortages(spec, pool))]

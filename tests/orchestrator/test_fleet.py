@@ -155,6 +155,13 @@ def test_a_pool_that_is_kept_for_others_is_named_where_it_alone_would_do() -> No
     assert planned.role("learner").tolerations == (PlannedToleration(key="team", value="vision", effect="NoSchedule"),)
 
 
+def test_where_all_pools_are_kept_for_others_one_must_be_named() -> None:
+    kept = replace(CPU, taints=(Taint("team", "vision"),))
+    assert "spec.roles.actor.pool: must name a pool: all are kept for others by taints: cpu (team=vision:" in refused(
+        kept
+    )
+
+
 def test_a_mixed_pool_is_named_as_a_whole_or_by_its_kinds() -> None:
     small = replace(pool("mixed/m7i.large", cpu=2, memory=8), price=0.1)
     spot = replace(pool("mixed/m7i.large-spot", cpu=2, memory=8, spot=True), price=0.05)

@@ -44,7 +44,7 @@ def small_case(seed: int) -> tuple[list[Size], Size]:
 
 
 def test_small_cases_need_no_more_machines_than_the_best_of_all_ways() -> None:
-    for seed in range(150):
+    for seed in range(600):
         sizes, fresh = small_case(seed)
         packing = pack(loads(sizes), [], fresh, MANY)
         assert (packing.nodes_added, packing.left) == (optimum(sizes, fresh), {}), f"case {seed}: {sizes} into {fresh}"

@@ -118,7 +118,7 @@ def test_what_is_refused_for_its_size_fits_no_pool_indeed(cluster: Cluster, aske
         spec = experiment.spec.roles["learner"].resources
         asks = {"cpu": spec.cpu, "memory": float(spec.memory), "nvidia.com/gpu": float(spec.gpu)}
         plain = {pool.name for pool in pools if all(taint.key != "team" for taint in pool.taints)}
-        for pool in pools if not plain else [pool for pool in pools if pool.name in plain]:
+        for pool in (pool for pool in pools if pool.name in plain):
             has = {"cpu": pool.cpu, "memory": float(pool.memory), "nvidia.com/gpu": float(pool.gpus)}
             assert any(asks[kind] > has[kind] for kind in asks)
 
