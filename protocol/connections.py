@@ -37,7 +37,10 @@ STRANGER_MAY = 8 * 1024
 FORGET_AFTER = 150
 """Looks for which a connection that has ended is remembered: its last packets may not have been read yet."""
 
-EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+FAILED = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+"""A key that is refused is not among them: the ZAP handler knows more about it."""
+EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED | FAILED
+HANDSHAKE = "a client failed in its handshake: it fell silent, speaks no ZMTP, has no key or expects another server's"
 _COUNTS = struct.Struct("<120xQQ")
 """In Linux's struct tcp_info: bytes that the peer has acknowledged, and bytes received."""
 
@@ -137,10 +140,8 @@ class Connections:
         for event, value in self._monitor.read():
             if event == zmq.EVENT_ACCEPTED:
                 self._open[value] = Connection(value)
-            elif event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
-                self._complain(
-                    "handshake", "refused a client that speaks no ZMTP, shows no key or expects another server's"
-                )
+            elif event & FAILED:
+                self._complain("handshake", HANDSHAKE)
             elif value in self._open:
                 ended = self._open.pop(value)
                 ended.fd = -1

@@ -4,9 +4,10 @@ import json
 import socket
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from surreal.protocol.access import access
@@ -15,6 +16,7 @@ from surreal.protocol.errors import Fatal, Refused
 from surreal.protocol.keys import Keys, make_key_files, write_key_files
 from surreal.protocol.node import Node
 from surreal.protocol.port import Port
+from surreal.protocol.process import Process
 from surreal.protocol.stream_receiver import StreamReceiver
 from surreal.protocol.stream_sender import StreamSender
 from surreal.protocol.wiring import ChannelWiring, Wiring
@@ -140,16 +142,24 @@ class Run:
 
 
 @pytest.fixture
-def run() -> Iterator[Run]:
-    sockets = []
+def tcp_addresses() -> Callable[[], str]:
+    """Gives loopback addresses that were free a moment ago, no one twice."""
+    given: set[int] = set()
 
     def address() -> str:
-        sockets.append(socket.create_server(("127.0.0.1", 0)))
-        return f"tcp://127.0.0.1:{sockets[-1].getsockname()[1]}"
+        while True:
+            with socket.create_server(("127.0.0.1", 0)) as probe:
+                port = probe.getsockname()[1]
+            if port not in given:
+                given.add(port)
+                return f"tcp://127.0.0.1:{port}"
 
-    wired = wiring(address)
-    for each in sockets:
-        each.close()
+    return address
+
+
+@pytest.fixture
+def run(tcp_addresses: Callable[[], str]) -> Iterator[Run]:
+    wired = wiring(tcp_addresses)
     made = Run(wired, read(make_key_files(ROLES)))
     servers = {role: made.node(role, made.keys[role]) for role in ROLES}
     for place, ends in access(wired).items():
@@ -264,3 +274,31 @@ def test_keys_work_on_sockets_of_the_machine_too(folder: Path, until: Until) -> 
         assert message and message.meta == {"n": 1}
         receiver.close()
         sender.close()
+
+
+def test_a_run_over_tcp_works_with_its_key_files(tcp_addresses: Callable[[], str], folder: Path, until: Until) -> None:
+    paths = write_key_files(make_key_files(ROLES), folder)
+    wired = replace(wiring(tcp_addresses), run_folder=str(folder), keys=str(paths["learner"]))
+    its = replace(wired, role="actor", serves_control=False, keys=str(paths["actor"]))
+    with Process(wired) as learner, Process(its) as actor:
+        receiver, sender = learner.receiver("experience"), actor.sender("experience")
+        sender.send({"x": np.arange(3)})
+        message = receiver.recv(20)
+        assert message and message.sender == "actor/0"
+        until(lambda: learner.alive("actor") == {0}, "the actor to join")
+        learner.stop_all()
+        assert actor.stopping.wait(20)
+
+
+def test_a_process_with_a_foreign_key_is_turned_away_from_the_run(
+    tcp_addresses: Callable[[], str], folder: Path, until: Until
+) -> None:
+    paths = write_key_files(make_key_files(ROLES), folder)
+    wired = replace(wiring(tcp_addresses), run_folder=str(folder), keys=str(paths["learner"]))
+    foreign = json.loads(paths["learner"].read_text())["public"]
+    theirs = json.loads(make_key_files(["actor"])["actor"])
+    paths["actor"].write_text(json.dumps(theirs | {"public": foreign | theirs["public"]}))
+    with Process(wired), Process(replace(wired, role="actor", serves_control=False, keys=str(paths["actor"]))) as actor:
+        assert actor.stopping.wait(20)
+        with pytest.raises(Refused, match="actor/0 was turned away: authentication failed"):
+            actor.check()
