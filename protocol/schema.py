@@ -117,7 +117,8 @@ def _parse(data: bytes) -> Schema:
     for entry in table:
         if type(entry) is not list or len(entry) != 4:
             raise Malformed("an array's entry is no list of four")
-        field = _field(*entry, inline)
+        name, code, shape, inlined = entry
+        field = _field(name, code, shape, inlined, inline)
         fields.append(field)
         if field.offset >= 0:
             inline += field.nbytes + -field.nbytes % 8
