@@ -52,6 +52,14 @@ def _cidr(text: str) -> str:
         raise ValueError(f"must be a network such as 203.0.113.0/24 or one address/32, not {text!r}") from None
 
 
+def _network(text: str) -> str:
+    """A network that leaves room for sixteen subnets of nodes."""
+    text, prefix = _cidr(text), int(_cidr(text).rpartition("/")[2])
+    if ":" in text or not 8 <= prefix <= 20:
+        raise ValueError(f"must be an IPv4 network of /8 to /20 such as 10.64.0.0/16, not {text!r}")
+    return text
+
+
 def _bucket(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9][-a-z0-9.]{1,61}[a-z0-9]", text) or ".." in text:
         raise ValueError(f"must be 3 to 63 lower-case letters, digits, '-' and '.', not {text!r}")
@@ -158,7 +166,7 @@ class NetworkSpec(Spec):
     """Nodes have no public address and go out through NAT."""
     allowed_cidrs: tuple[Cidr, ...] = Field(default=(), strict=False)
     """From where the Kubernetes API may be reached, besides the cluster itself."""
-    cidr: Cidr = "10.64.0.0/16"
+    cidr: Annotated[str, AfterValidator(_network)] = "10.64.0.0/16"
     """Addresses of the nodes."""
 
 

@@ -38,7 +38,7 @@ def problems(data: Any) -> list[Problem]:
     pools = [(i, pool) for i, pool in enumerate(listed if isinstance(listed, list) else []) if isinstance(pool, dict)]
     for index, pool in pools:
         found += _pool(spec, pool, ("spec", "pools", index))
-    return [*found, *_twice(pools), *_one_size(spec, pools), *_state(spec), *_eks_zones(spec)]
+    return [*found, *_twice(pools), *_one_size(spec, pools), *_state(spec), *_eks_zones(spec, pools)]
 
 
 def _of_the_provider(spec: dict[str, Any]) -> Iterator[Problem]:
@@ -92,6 +92,8 @@ def _pool(spec: dict[str, Any], pool: dict[str, Any], path: KeyPath) -> Iterator
     yield from _zones(spec, pool.get("zones"), (*path, "zones"))
     if pool.get("autoprovision") is True and provider in ("minikube", "existing"):
         yield (*path, "autoprovision"), f"is for gke and eks; the pools of {provider} are fixed"
+    if pool.get("autoprovision") is True and provider in ("gke", "eks") and low != 0:
+        yield (*path, "min"), "must be 0 with autoprovision: its machines are made for pods that wait, and go again"
     if provider == "minikube":
         for key in ("machine", "zones", "disk"):
             if key in pool:
@@ -131,7 +133,18 @@ def _state(spec: dict[str, Any]) -> Iterator[Problem]:
         yield ("spec", "state", "region"), "is for s3; gcs finds its buckets by name"
 
 
-def _eks_zones(spec: dict[str, Any]) -> Iterator[Problem]:
-    zones = spec.get("zones")
-    if spec.get("provider") == "eks" and isinstance(zones, list) and len(zones) == 1:
+def _eks_zones(spec: dict[str, Any], pools: list[tuple[int, dict[str, Any]]]) -> Iterator[Problem]:
+    """On EKS a zone has a subnet or cannot be used."""
+    if spec.get("provider") != "eks":
+        return
+    zones = spec.get("zones", [])
+    if not isinstance(zones, list):
+        return
+    if len(zones) == 1:
         yield ("spec", "zones"), "must be two zones or more: the control plane of EKS needs subnets in two"
+    for index, pool in pools:
+        wanted = pool.get("zones", [])
+        for zone in wanted if isinstance(wanted, list) else []:
+            if zone not in zones:
+                listed = f"has only: {', '.join(map(str, zones))}" if zones else "says no zones"
+                yield ("spec", "pools", index, "zones"), f"{zone!r} has no subnet: spec.zones {listed}"

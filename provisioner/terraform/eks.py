@@ -24,16 +24,19 @@ from surreal.provisioner.terraform.common import (
     taint_blocks,
 )
 from surreal.provisioner.terraform.eks_network import network, node_subnets
-from surreal.provisioner.terraform.eks_roles import Subject, attachments, roles
+from surreal.provisioner.terraform.eks_roles import LOCALS, Subject, attachments, roles
 
 _CLUSTER = "${aws_eks_cluster.this.name}"
+_ORDINARY_ZONES = {"state": "available", "filter": {"name": "opt-in-status", "values": ["opt-in-not-required"]}}
+"""Not the local zones near some cities, where EKS has no control plane."""
 _NODE_TEMPLATE = "k8s.io/cluster-autoscaler/node-template/"
 
 
 def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
     """File name -> contents, as Terraform JSON."""
     fixed = fixed_pools(cluster)
-    resources: Block = {**network(cluster), **roles(cluster, _subjects(cluster))}
+    subjects = _subjects(cluster)
+    resources: Block = {**network(cluster), **roles(cluster, subjects)}
     resources["aws_eks_cluster"] = {"this": _cluster(cluster, attachments(resources, "cluster"))}
     providers = {"aws": ("hashicorp/aws", "~> 6.0")}
     main: Block = {
@@ -44,10 +47,11 @@ def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
             }
         },
         "data": {"aws_partition": {"this": {}}},
+        **({"locals": LOCALS} if subjects else {}),
         "resource": resources,
     }
     if not cluster.spec.zones:
-        main["data"]["aws_availability_zones"] = {"available": {"state": "available"}}
+        main["data"]["aws_availability_zones"] = {"available": _ORDINARY_ZONES}
     if fixed:
         providers["helm"] = ("hashicorp/helm", "~> 3.0")
         main["provider"]["helm"] = eks_addons.helm_provider()

@@ -8,7 +8,9 @@ from surreal.provisioner.cluster import Cluster
 from surreal.provisioner.terraform.common import Block, fixed_pools, made_to_measure, short_name
 
 _POLICY = "arn:${data.aws_partition.this.partition}:iam::aws:policy/"
-_ISSUER = '${replace(aws_iam_openid_connect_provider.this.url, "https://", "")}'
+_ISSUER = "${local.issuer}"
+# a policy is JSON in a string: an expression with quotes in it would not survive there
+LOCALS = {"issuer": '${replace(aws_iam_openid_connect_provider.this.url, "https://", "")}'}
 MAX_ROLE = 64
 """Longest name of a role."""
 

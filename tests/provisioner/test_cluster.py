@@ -36,6 +36,8 @@ MISTAKES = [
     ("[us-central1-a]", "[us-central1-a, us-central1-a]", "9: spec.zones.1: 'us-central1-a' stands there twice"),
     ("[203.0.113.7/32]", "[203.0.113.7/99]", "10: spec.network.allowedCidrs.0: must be a network such as"),
     ("{allowedCidrs: [203.0.113.7/32]}", "{}", "10: spec.network: allowedCidrs is missing: say from where"),
+    ("{allowedCidrs: [203.0.113.7/32]}", "{allowedCidrs: [203.0.113.7/32], cidr: 10.0.0.0/24}", "network of /8 to /20"),
+    ("spot: true", "min: 1\n      autoprovision: true", "19: spec.pools.1.min: must be 0 with autoprovision"),
     ("name: lab", "name: 2lab", "4: metadata.name: must begin with a letter, not '2lab'; for example 'n2lab'"),
     ("name: lab", "name: Lab", "4: metadata.name: must be a DNS label"),
     ("name: lab", "name: ${evil}", "4: metadata.name: must be a DNS label"),
@@ -98,6 +100,11 @@ def test_all_mistakes_are_said_together_those_between_keys_too(tmp_path: Path) -
         ("eks", {"project": "my-project"}, "spec.project: means nothing on eks; it is for gke"),
         ("eks", {"zones": ["us-east-1a"]}, "spec.zones: must be two zones or more"),
         ("eks", {"zones": ["us-east-1a", "us-west-2a"]}, "spec.zones.1: must be a zone of us-east-1 such as us-east"),
+        (
+            "eks",
+            {"pools": [{"name": "a", "machine": "m7i.large", "max": 1, "zones": ["us-east-1a"]}]},
+            "spec.pools.0.zones: 'us-east-1a' has no subnet: spec.zones says no zones",
+        ),
         ("eks", {"kubernetes": {"channel": "rapid"}}, "spec.kubernetes.channel: is for gke; say a version here"),
     ],
 )

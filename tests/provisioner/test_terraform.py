@@ -3,15 +3,20 @@
 import json
 import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from surreal.provisioner.cluster import Cluster, load_cluster
 from surreal.provisioner.machines import machine_table
 from surreal.provisioner.terraform.folder import files, text
 from tests.provisioner.clusters import cluster
+from tests.provisioner.hcl import to_hcl
 from tests.provisioner.providers import complaints
 
 HERE = Path(__file__).parent
@@ -86,10 +91,77 @@ def test_every_reference_leads_to_something_in_the_files(name: str) -> None:
     main = found["main.tf.json"]
     there = {f"{kind}.{key}" for kind, keys in main["resource"].items() for key in keys}
     there |= {f"data.{kind}.{key}" for kind, keys in main.get("data", {}).items() for key in keys}
+    there |= {f"local.{key}" for key in main.get("locals", {})}
     there |= {f"var.{key}" for key in found["variables.tf.json"]["variable"]}
     whole = json.dumps([main, found["outputs.tf.json"]])
     expressions = " ".join(re.findall(r"\$\{(.*?)\}", whole))
-    used = set(re.findall(r"(?<![\w.])((?:data\.)?(?:aws|google)_\w+\.[\w-]+|var\.\w+)", expressions))
+    used = set(re.findall(r"(?<![\w.])((?:data\.)?(?:aws|google)_\w+\.[\w-]+|(?:var|local)\.\w+)", expressions))
     after = set(re.findall(r'"((?:aws|google)_\w+\.[\w-]+)"', whole))
     assert used | after <= there
     assert {name for name in there if name.startswith("var.")} <= used
+
+
+@pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not on PATH")
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_terraform_itself_reads_every_expression(name: str) -> None:
+    said = subprocess.run(
+        ["terraform", "fmt", "-"], input=to_hcl(rendered(name)["main.tf.json"]), capture_output=True, text=True
+    )
+    assert said.returncode == 0, said.stderr
+    assert "google_container_cluster" in said.stdout or "aws_eks_cluster" in said.stdout
+
+
+pools = st.lists(
+    st.fixed_dictionaries(
+        {"machine": st.sampled_from(["n2-standard-8", "g2-standard-12"]), "max": st.integers(1, 9)},
+        optional={
+            "min": st.just(0),
+            "spot": st.booleans(),
+            "autoprovision": st.booleans(),
+            "disk": st.sampled_from(["50Gi", "100G"]),
+            "labels": st.just({"team": "rl"}),
+            "taints": st.just([{"key": "team", "value": "rl", "effect": "NoExecute"}]),
+        },
+    ),
+    min_size=1,
+    max_size=4,
+)
+others = st.fixed_dictionaries(
+    {},
+    optional={
+        "zones": st.sampled_from(["ab", "abc"]),
+        "store": st.sampled_from([{"bucket": "runs-of-mine"}, {"bucket": "runs-of-mine", "create": False}]),
+        "state": st.sampled_from(
+            [{"backend": "gcs", "bucket": "abc"}, {"backend": "s3", "bucket": "abc", "region": "x"}]
+        ),
+        "deletionProtection": st.booleans(),
+        "kubernetes": st.just({"version": "1.33"}),
+        "private": st.booleans(),
+    },
+)
+AMAZONS = {"n2-standard-8": "m7i.2xlarge", "g2-standard-12": "g6.4xlarge"}
+
+
+@settings(deadline=None, max_examples=40)
+@given(provider=st.sampled_from(["gke", "eks"]), pools=pools, spec=others)
+def test_whatever_a_file_says_the_providers_would_take(
+    provider: str, pools: list[dict[str, Any]], spec: dict[str, Any]
+) -> None:
+    stem = {"gke": "us-central1-", "eks": "us-east-1"}[provider]
+    network = {"allowedCidrs": ["203.0.113.7/32"], "privateNodes": spec.pop("private", True)}
+    zones: dict[str, Any] = {"zones": [stem + letter for letter in spec.pop("zones")]} if "zones" in spec else {}
+    named = [{**pool, "name": f"pool-{index}"} for index, pool in enumerate(pools)]
+    if provider == "eks":
+        named = [{**pool, "machine": AMAZONS[pool["machine"]]} for pool in named]
+    found, _ = files(cluster(provider, pools=named, network=network, **spec, **zones), machine_table())
+    main = found["main.tf.json"]
+    assert complaints(main) == []
+    assert all(items for items in main["resource"].values()), "a kind without a resource is a syntax error"
+    groups = {
+        **main["resource"].get("google_container_node_pool", {}),
+        **main["resource"].get("aws_eks_node_group", {}),
+    }
+    made_to_measure = {item["metadata"]["name"] for item in found.get("nodepools.json", {"items": []})["items"]}
+    fixed = {pool["name"] for pool in named if not pool.get("autoprovision")}
+    assert set(groups) == fixed
+    assert made_to_measure == ({pool["name"] for pool in named} - fixed if provider == "eks" else set())
