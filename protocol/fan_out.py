@@ -10,6 +10,7 @@ import numpy as np
 import zmq
 
 from surreal.protocol.codec import Kind, Packet, encode_body, encode_prefix
+from surreal.protocol.limits import MAX_HEADER
 from surreal.protocol.message import Version
 from surreal.protocol.names import DEAD_AFTER
 from surreal.protocol.node import Node
@@ -60,16 +61,16 @@ class _Reader:
 class FanOut:
     """Answers every reader that asks for something newer, once for each question. Binds.
 
-    Whoever has a new value sends it to those who wait in its own thread: the I/O thread would get the interpreter back
-    from a computing thread only 5 ms after each frame. The I/O thread answers those who come later, so that nobody
-    waits for the next value. A lock lets one of the two at the socket; the I/O thread watches the socket's descriptor,
-    which is only a sign to look.
+    Whoever has a new value sends it to those who wait in its own thread: the I/O thread would first have to get the
+    interpreter, which a thread that computes gives up after 5 ms. The I/O thread answers those who come later, so that
+    nobody waits for the next value. A lock lets one of the two at the socket; the I/O thread watches the socket's
+    descriptor, which is only a sign to look.
     """
 
     def __init__(self, node: Node, address: str) -> None:
         """Listens at once; readers wait until the first `offer`."""
         self._node = node
-        self._port = Port(node, address, binds=True, queue=QUEUE)
+        self._port = Port(node, address, binds=True, queue=QUEUE, largest=MAX_HEADER)
         self._value: Value | None = None
         self._readers: dict[bytes, _Reader] = {}
         self._waiting: dict[bytes, _Reader] = {}
