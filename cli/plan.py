@@ -11,7 +11,7 @@ from surreal.cli.words import UNKNOWN, number
 from surreal.orchestrator.costs import refuse_above, with_speed
 from surreal.orchestrator.experiment import load_experiment
 from surreal.orchestrator.placement import make_plan
-from surreal.orchestrator.plan import Plan, PlannedRole
+from surreal.orchestrator.plan import Plan, PlannedChannel, PlannedRole
 from surreal.orchestrator.pools import find_pools
 from surreal.provisioner.documents.quantity import format_memory
 
@@ -75,13 +75,16 @@ def _when_dead(role: PlannedRole) -> str:
 def _channels(plan: Plan) -> RenderableType:
     rows = table("channel", "kind", "from", "to", "listens", "when full")
     for channel in plan.channels:
-        full = (
-            f"{'drops' if channel.lossy else 'waits'} at {channel.window}"
-            if channel.kind == "stream"
-            else "newest wins"
-        )
-        rows.add_row(channel.name, channel.kind, ", ".join(channel.frm), ", ".join(channel.to), channel.binds, full)
+        ends = ", ".join(channel.frm), ", ".join(channel.to)
+        rows.add_row(channel.name, channel.kind, *ends, channel.binds, _when_full(channel))
     return rows
+
+
+def _when_full(channel: PlannedChannel) -> str:
+    if channel.kind != "broadcast":
+        return f"{'drops' if channel.lossy else 'waits'} at {channel.window}"
+    relayed = f", over {channel.relays} relay{'s'[: channel.relays != 1]}" if channel.relays else ""
+    return "newest wins" + relayed + (f", as {channel.dtype}" if channel.dtype else "")
 
 
 def _pools(plan: Plan) -> RenderableType:
