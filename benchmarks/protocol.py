@@ -1,127 +1,52 @@
-"""How fast a Stream is beside raw pyzmq: `python benchmarks/protocol.py [--rounds 5] [--seconds 1]`.
+"""A Stream beside gRPC streaming and Ray, in turns on one machine.
 
-Both carry the same message (four float32 arrays and two ints) over loopback tcp from one process to another, in turns
-within one run. Raw is a PUSH/PULL pair, multipart, copy=False, no acknowledgements, arrays rebuilt from the frames: the
-ceiling of what pyzmq can do. Only the ratio means anything; both move with the machine.
+    python benchmarks/protocol.py --peers DIR [--size 262144] [--rounds 5] [--seconds 1]
+
+DIR holds one virtual environment per peer: DIR/grpc (grpcio, numpy), DIR/rllib (ray, numpy). The message is four
+float32 arrays; a stream's are acknowledged. `surreal bench protocol` is the comparison with raw pyzmq.
 """
 
 import argparse
-import socket
 import statistics
-import struct
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from pathlib import Path
 
-import numpy as np
-import zmq
+from rich.console import Console
+from rich.table import Table
 
-from surreal.protocol.node import Node
-from surreal.protocol.stream_receiver import StreamReceiver
-from surreal.protocol.stream_sender import StreamSender
+from surreal.protocol.bench.stream import measure
 
-SIZES = {"1 kB": 1024, "16 kB": 16 * 1024, "256 kB": 256 * 1024, "4 MB": 4 * 1024 * 1024}
-WINDOW = 64
+HERE = Path(__file__).parent
+PEERS = {"gRPC stream": ("grpc", "grpc_stream.py"), "Ray call": ("rllib", "ray_calls.py", "call"),
+         "Ray put and get": ("rllib", "ray_calls.py", "put")}  # fmt: skip
 
 
-def _arrays(size: int) -> dict[str, np.ndarray]:
-    return {f"array{i}": np.ones(size // 16, np.float32) for i in range(4)}
-
-
-def _free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
-
-
-def _until(seconds: float) -> Iterator[int]:
-    end, count = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
-        yield count
-        count += 1
-
-
-def send_raw(address: str, size: int, seconds: float) -> None:
-    """Send for some seconds, then an empty message."""
-    arrays = [array.data for array in _arrays(size).values()]
-    with zmq.Context() as context, context.socket(zmq.PUSH) as push:
-        push.set_hwm(WINDOW)
-        push.connect(address)
-        for i in _until(seconds):
-            push.send_multipart([struct.pack("<qq", i, 7), *arrays], copy=False)
-        push.send(b"")
-
-
-def receive_raw(address: str) -> float:
-    """Messages per second from the first to the last."""
-    with zmq.Context() as context, context.socket(zmq.PULL) as pull:
-        pull.set_hwm(WINDOW)
-        pull.bind(address)
-        count, began = 0, 0.0
-        while len(parts := pull.recv_multipart(copy=False)) > 1:
-            began = began or time.monotonic()
-            struct.unpack("<qq", parts[0].bytes)
-            {f"array{i}": np.frombuffer(part.buffer, np.float32) for i, part in enumerate(parts[1:])}
-            count += 1
-        return (count - 1) / (time.monotonic() - began)
-
-
-def send_stream(address: str, size: int, seconds: float) -> None:
-    """Send for some seconds, then a message that says it was the last."""
-    arrays = _arrays(size)
-    with Node("sender/0", 1) as node:
-        stream = StreamSender(node, address, WINDOW)
-        for i in _until(seconds):
-            stream.send(arrays, {"i": i, "k": 7})
-        stream.send({}, {"last": True})
-        stream.close(10)
-
-
-def receive_stream(address: str) -> float:
-    """Messages per second from the first to the last."""
-    with Node("receiver/0", 1) as node:
-        stream = StreamReceiver(node, address, WINDOW)
-        count, began = 0, 0.0
-        while (message := stream.recv()) and "last" not in message.meta:
-            began = began or time.monotonic()
-            count += 1
-        rate = (count - 1) / (time.monotonic() - began)
-        stream.recv(timeout=0.1)  # nothing: lets the last acknowledgement arrive
-        stream.close()
-        return rate
-
-
-SENDERS: dict[str, Callable[[str, int, float], None]] = {"raw": send_raw, "stream": send_stream}
-RECEIVERS: dict[str, Callable[[str], float]] = {"raw": receive_raw, "stream": receive_stream}
-
-
-def measure(kind: str, size: int, seconds: float) -> float:
-    """Messages per second of one kind, with the sender in a process of its own."""
-    address = _free_address()
-    with subprocess.Popen([sys.executable, __file__, "--send", kind, address, str(size), str(seconds)]):
-        return RECEIVERS[kind](address)
+def peer(folder: Path, name: str, size: int, seconds: float) -> float:
+    """Messages per second of one peer, by its own interpreter."""
+    environment, script, *words = PEERS[name]
+    command = [str(folder / environment / "bin" / "python"), str(HERE / "peers" / script), *words]
+    done = subprocess.run([*command, str(size), str(seconds)], capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", type=Path, required=True)
+    parser.add_argument("--size", type=int, default=2**18)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--send", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.send:
-        kind, address, size, seconds = options.send
-        SENDERS[kind](address, int(size), float(seconds))
-        return
-    print(
-        f"{'size':>8} {'raw msg/s':>12} {'stream msg/s':>13} {'stream MB/s':>12} {'ratio':>7}   (of {options.rounds})"
-    )
-    for label, size in SIZES.items():
-        rounds = [[measure(kind, size, options.seconds) for kind in RECEIVERS] for _ in range(options.rounds)]
-        raw, stream = (statistics.median(column) for column in zip(*rounds, strict=True))
-        ratio = statistics.median(ours / theirs for theirs, ours in rounds)
-        print(f"{label:>8} {raw:12,.0f} {stream:13,.0f} {stream * size / 1e6:12,.0f} {ratio:7.2f}", flush=True)
+    rates: dict[str, list[float]] = {}
+    for _ in range(options.rounds):
+        rates.setdefault("Stream", []).append(measure("stream", options.size, options.seconds))
+        for name in PEERS:
+            rates.setdefault(name, []).append(peer(options.peers, name, options.size, options.seconds))
+    table = Table("", "messages/s", "Stream is faster by", title=f"{options.size} bytes, {options.rounds} rounds")
+    for name, values in rates.items():
+        ratio = statistics.median(ours / theirs for ours, theirs in zip(rates["Stream"], values, strict=True))
+        table.add_row(name, f"{statistics.median(values):,.0f}", f"{ratio:.1f}x")
+    Console().print(table)
 
 
 if __name__ == "__main__":

@@ -44,15 +44,15 @@ def cases() -> list[Case]:
 def _case(name: str, size: int, goal: float, keyed: str) -> Case:
     return Case(
         name,
-        lambda seconds: _measure("stream", size, seconds, keyed),
-        lambda seconds: _measure("raw", size, seconds, keyed),
+        lambda seconds: measure("stream", size, seconds, keyed),
+        lambda seconds: measure("raw", size, seconds, keyed),
         "messages/s",
         goal,
     )
 
 
-def _measure(kind: str, size: int, seconds: float, keyed: str) -> float:
-    """Messages per second that arrive."""
+def measure(kind: str, size: int, seconds: float, keyed: str = "") -> float:
+    """Messages of `size` bytes per second that arrive; `kind` is stream or raw."""
     with TemporaryDirectory(prefix="srl") as folder, ExitStack() as stack, sockets.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
