@@ -85,7 +85,10 @@ def _pool(cluster: Cluster, spec: PoolSpec, machine: Machine, table: MachineTabl
         region=cluster.spec.region,
         price=price,
         priced=table.priced(machine) if price is not None else "",
-        selector=labels.selector(platform, spec.name, spec.spot),
+        selector={
+            **labels.selector(platform, spec.name, spec.spot),
+            **labels.machine_selector(platform, spec.machine, machine.gpu_type),
+        },
         taints=labels.node_taints(platform, spec.name, spec.spot, machine.gpus > 0, spec.extra_taints),
     )
     return replace(pool, pods=machine.pods) if machine.pods else pool
