@@ -114,6 +114,11 @@ class Ledger:
         """How often the newest process of that name has seen that more of its messages were acknowledged."""
         return sum(row[0] == "A" for row in _rows(self._book(name, self.incarnations[name])))
 
+    def unacknowledged(self, name: str) -> int:
+        """Messages that the newest process of that name has begun to send and does not know to be acknowledged."""
+        rows = list(_rows(self._book(name, self.incarnations[name])))
+        return sum(row[0] == "S" for row in rows) - max((int(row[1]) for row in rows if row[0] == "A"), default=0)
+
     def ended(self, name: str) -> bool:
         """Has the newest process of that name sent everything and seen it acknowledged?"""
         rows = list(_rows(self._book(name, self.incarnations[name])))
@@ -183,9 +188,11 @@ def _nursery(*command: str) -> "subprocess.Popen[str]":
 
 
 def _rows(path: Path) -> Iterator[list[str]]:
-    """The lines of a book; none where a process died before it had one."""
+    """The lines of a book; none where a process died before it had one. A last line without its end is being written
+    or was when the process died."""
     if path.exists():
-        for line in path.read_text().splitlines():
+        *lines, _ = path.read_text().split("\n")
+        for line in lines:
             yield line.split()
 
 

@@ -1,6 +1,8 @@
 """The ledger: whatever is killed or cut, every acknowledged message is found at the receiver exactly once."""
 
+import os
 import random
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +32,11 @@ def kill_by_schedule(ledger: Ledger, schedule: list[tuple[str, int]], until: Unt
         until(lambda enough=enough: ledger.handed() >= enough, "more messages")
         ledger.kill(victim)
         ledger.start(victim)
+    replace_and_end(ledger, until)
+
+
+def replace_and_end(ledger: Ledger, until: Until) -> None:
+    """Replace the senders by ones that end, and wait for that."""
     for name in SENDERS:
         ledger.kill(name)
         ledger.start(name, messages=50)
@@ -56,6 +63,25 @@ def test_senders_and_receivers_killed_at_random_lose_and_double_nothing_acknowle
         found = ledger.check()
     print(found)
     assert found["acknowledged"] > kills and found["lives"] > kills // 4 - 1
+
+
+def test_senders_to_a_stopped_receiver_wait_at_their_windows_and_lose_nothing(
+    address: str, folder: Path, until: Until
+) -> None:
+    window = 8
+    with Ledger(folder, address, window) as ledger:
+        for name in ["learner/0", *SENDERS]:
+            ledger.start(name)
+        until(lambda: ledger.handed() > 100 * ROW, "messages")
+        os.kill(ledger.pids["learner/0"], signal.SIGSTOP)
+        for name in SENDERS:  # the one beyond the window is what `send` waits with
+            until(lambda name=name: ledger.unacknowledged(name) == window + 1, f"{name} to wait")
+        handed = ledger.handed()
+        os.kill(ledger.pids["learner/0"], signal.SIGCONT)
+        until(lambda: ledger.handed() > handed + 100 * ROW, "more messages")
+        assert all(ledger.unacknowledged(name) <= window + 1 for name in SENDERS)
+        replace_and_end(ledger, until)
+        assert ledger.check()["lives"] == 1
 
 
 @pytest.fixture
