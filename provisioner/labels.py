@@ -19,8 +19,6 @@ SPOT = "surreal.dev/spot"
 MACHINE = "node.kubernetes.io/instance-type"
 ZONE = "topology.kubernetes.io/zone"
 REGION = "topology.kubernetes.io/region"
-MACHINE_FAMILY = "cloud.google.com/machine-family"
-"""What GKE's node auto-provisioning is asked for: n2, g2."""
 GPU = "nvidia.com/gpu"
 """The resource that a GPU process asks for, and the key of the taint that keeps all others away."""
 GPU_PRODUCT = "nvidia.com/gpu.product"
@@ -192,15 +190,6 @@ def machine_selector(platform: str, machine: str | None, gpu_type: str | None) -
         return {}
     accelerator = {"cloud.google.com/gke-accelerator": gpu_type} if gpu_type else {}
     return {"cloud.google.com/machine-family": machine.split("-")[0], **accelerator}
-
-
-def wishes(platform: str, machine: str | None, gpu_type: str | None) -> dict[str, str]:
-    """The labels by which pods say what machine shall be made for them; none where a pool's machines are given."""
-    marks = PLATFORMS[platform]
-    if not (marks.made_to_measure and machine):
-        return {}
-    family = {MACHINE_FAMILY: machine.partition("-")[0]}
-    return {**family, **({marks.gpu_type[0]: gpu_type} if gpu_type else {})}
 
 
 def tolerations(taints: tuple[Taint, ...], gpu: bool = False) -> tuple[Toleration, ...]:

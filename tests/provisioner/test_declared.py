@@ -93,3 +93,15 @@ def test_pools_made_to_measure_follow_the_labels_of_who_makes_them(provider: str
     machine = {"gke": "n2-standard-8", "eks": "m7i.2xlarge"}[provider]
     pools, _ = declare({"name": "a", "machine": machine, "max": 9, "autoprovision": True}, provider=provider)
     assert pools["a"].provider == platform
+
+
+def test_node_auto_provisioning_is_told_what_to_make_by_what_pods_select() -> None:
+    pools, _ = declare({"name": "a", "machine": "g2-standard-8", "max": 9, "autoprovision": True, "spot": True})
+    assert pools["a"].selector == {
+        "surreal.dev/pool": "a",
+        "cloud.google.com/gke-spot": "true",
+        "cloud.google.com/machine-family": "g2",
+        "cloud.google.com/gke-accelerator": "nvidia-l4",
+    }
+    # selector and toleration of the same key and value make a pool of its own, with the label and the taint
+    assert Taint("surreal.dev/pool", "a") in pools["a"].taints
