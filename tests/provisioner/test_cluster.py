@@ -7,7 +7,9 @@ import pytest
 
 from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.cluster import Cluster, cluster_schema, load_cluster
+from surreal.provisioner.declared import declared_pools
 from surreal.provisioner.documents.strictyaml import load
+from surreal.provisioner.machines import machine_table
 from tests.provisioner.clusters import GKE, cluster, load_text, spoiled
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples/clusters").glob("*.yaml"))
@@ -133,3 +135,13 @@ def test_the_schema_knows_every_key_and_requires_what_has_no_default() -> None:
     assert pool["required"] == ["name", "max"]
     assert {"machine", "min", "spot", "zones", "disk", "accelerator", "labels", "taints"} < set(pool["properties"])
     assert all(definition["additionalProperties"] is False for definition in schema["$defs"].values())
+
+
+def test_pods_of_gkes_auto_provisioning_name_the_machines_they_want() -> None:
+    pools = [{"name": "a", "machine": "g2-standard-12", "max": 1, "autoprovision": True}]
+    (pool,), _ = declared_pools(cluster(pools=pools), machine_table())
+    assert pool.selector == {
+        "surreal.dev/pool": "a",
+        "cloud.google.com/machine-family": "g2",
+        "cloud.google.com/gke-accelerator": "nvidia-l4",
+    }
