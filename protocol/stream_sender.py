@@ -146,18 +146,18 @@ class StreamSender:
         if self._window.full and self._lossy:
             self._port.stats.dropped += 1
             return False
-        began = time.monotonic()
-        try:
-            while self._window.full:
-                self._node.check()
-                waited = time.monotonic() - began
-                if timeout is not None and waited >= timeout:
-                    raise Timeout(f"no room to send to {self._port.address} within {timeout} s")
-                self._port.wait(SLICE if timeout is None else min(SLICE, timeout - waited))
-                self._serve()
-                self._raise_if_refused()
-        finally:
-            self._port.stats.blocked_seconds += time.monotonic() - began
+        began = last = time.monotonic()
+        while self._window.full:
+            self._node.check()
+            left = SLICE if timeout is None else timeout - (last - began)
+            if left <= 0:
+                raise Timeout(f"no room to send to {self._port.address} within {timeout} s")
+            self._port.wait(min(SLICE, left))
+            self._serve()
+            self._raise_if_refused()
+            now = time.monotonic()
+            self._port.stats.blocked_seconds += now - last  # each time round: who waits for long is seen waiting
+            last = now
         return True
 
     def _tick(self) -> None:
@@ -215,18 +215,18 @@ class StreamSender:
         if not self._lock.acquire(timeout=TOGETHER):
             return
         try:
-            if self._held and time.monotonic() - self._transmitted > TOGETHER:
-                self._transmit()
-            elif not self._held and self._together:
+            # what the socket does not take now is left to the slower _tick
+            idle = not self._held or not self._transmit()
+            if idle and self._together:
                 self._node.loop.cancel(self._together)
                 self._together = None
         finally:
             self._lock.release()
 
-    def _transmit(self) -> None:
-        """Hand to the socket what it takes, after a first word about who we are."""
+    def _transmit(self) -> bool:
+        """Hand to the socket what it takes, after a first word about who we are. False if that is not everything."""
         if self._port.socket.closed or (self._asked == NEVER and not self._ask()):
-            return
+            return False
         window = self._window
         while batch := self._next_batch():
             numbers = (window.round, self._session, window.cursor, window.base)
@@ -235,10 +235,11 @@ class StreamSender:
             else:
                 header = encode_batch(*numbers, [item.body for item in batch])
             if not self._port.send(header, batch[0].frames):
-                return
+                return False
             self._port.stats.resent += window.transmitted(len(batch))
             self._transmitted = time.monotonic()
         self._held = 0
+        return True
 
     def _next_batch(self) -> list[Encoded]:
         """The next messages that are due and fit into one packet: one with frames of its own, or several without."""

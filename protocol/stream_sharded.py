@@ -88,19 +88,18 @@ class ShardedSender:
 
     def _wait(self, timeout: float | None) -> StreamSender | None:
         """The first shard that has room; None where a lossy stream drops instead."""
-        began = time.monotonic()
-        patience = 0.0 if self._lossy else TURN
-        try:
-            while True:
-                for i in self._by_turn():
-                    if self.shards[i].has_room(patience):
-                        self._last = i
-                        return self.shards[i]
-                if self._lossy:
-                    self._dropped += 1
-                    return None
-                self._node.check()
-                if timeout is not None and time.monotonic() - began >= timeout:
-                    raise Timeout(f"no room at any of {len(self.shards)} shards within {timeout} s")
-        finally:
-            self._blocked += time.monotonic() - began
+        began = last = time.monotonic()
+        while True:
+            for i in self._by_turn():
+                if self.shards[i].has_room(0 if self._lossy else TURN):
+                    self._last = i
+                    return self.shards[i]
+            if self._lossy:
+                self._dropped += 1
+                return None
+            self._node.check()
+            now = time.monotonic()
+            self._blocked += now - last
+            last = now
+            if timeout is not None and now - began >= timeout:
+                raise Timeout(f"no room at any of {len(self.shards)} shards within {timeout} s")
