@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from surreal.orchestrator.candidates import candidates
 from surreal.orchestrator.experiment import RoleSpec
-from surreal.orchestrator.machines import Demand, Spread, emptied, size, spread
 from surreal.orchestrator.packing import Packing
 from surreal.orchestrator.plan import PlannedPool, PlannedToleration
+from surreal.orchestrator.spread import Demand, Spread, emptied, size, spread
 from surreal.protocol.graph import Role
 from surreal.provisioner.documents.source import Problem
 from surreal.provisioner.labels import Toleration, tolerations
