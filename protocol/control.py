@@ -181,7 +181,7 @@ class Member:
         """Silence is counted in beats, not in time: a process that slept has not listened either. A server that is
         silent but connected is busy."""
         self._unanswered += 1
-        if self._unanswered >= DEAD_AFTER / BEAT_EVERY and not (self._port.connected or self._lost):
+        if self._unanswered >= DEAD_AFTER / BEAT_EVERY - 1 and not (self._port.connected or self._lost):
             self._lost = True
             log.warning("no contact with %s for %.0f s", self._server, time.monotonic() - self._answered)
         self._beats += 1

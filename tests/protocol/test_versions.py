@@ -128,7 +128,8 @@ def test_a_sender_refuses_a_receiver_of_another_version(
     peer = listen(packet)
     sender = StreamSender(make_node("actor/0"), address, window=4)
     with pytest.raises(Refused, match=f"speaks protocol {version}, this process speaks {PROTOCOL}"):
-        while sender.send({}, timeout=0.05):
+        sender.send({})
+        while not sender.flush(0.01):
             peer.serve()
 
 
