@@ -61,8 +61,8 @@ class Packing:
 def pack(loads: Sequence[Load], there: Sequence[tuple[int, Size]], fresh: Size, limit: int) -> Packing:
     """Put `loads` on machines that are `there` (so many, with so much room each) and on up to `limit` more.
 
-    `fresh` is the room of a machine that comes. At most 11/9 of the optimum + 1 of one resource (Dosa 2007), the
-    optimum itself where it is found within SEARCH_STEPS.
+    `fresh` is the room of a machine that comes. Of one resource at most 11/9 of the optimum and 6/9 of a machine
+    (Dosa 2007); the optimum itself for a few processes, where it is found within SEARCH_STEPS.
     """
     ordered = sorted(loads, key=lambda load: (-_share(load.size, fresh), load.name))
     packing = _first_fit(ordered, there, fresh, limit)

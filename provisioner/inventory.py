@@ -1,7 +1,8 @@
 """The nodes of a live cluster -> pools, by the labels of each platform. Pure functions over the API's plain JSON.
 
 Nodes that share the platform's pool label are one pool; where they differ in machine type or spot (Karpenter, mixed
-instance types) each kind is a pool of its own, called `POOL/MACHINE` and `POOL/MACHINE-spot`.
+instance types) each kind is a pool of its own, called `POOL/MACHINE` and `POOL/MACHINE-spot`. One name on two platforms
+(Karpenter beside managed groups) is `POOL/PLATFORM`.
 """
 
 from collections import Counter, defaultdict
@@ -55,11 +56,15 @@ def inventory(nodes: Iterable[Json], pods: Iterable[Json] | None, table: Machine
     kinds: dict[tuple[str, str], dict[tuple[str | None, bool], list[_Node]]] = defaultdict(lambda: defaultdict(list))
     for node in read:
         kinds[node.platform, node.pool][node.machine, node.spot].append(node)
+    platforms = Counter(pool for _, pool in kinds)
     pools = []
-    for groups in kinds.values():
+    for (platform, name), groups in kinds.items():
+        base = name if platforms[name] == 1 else f"{name}/{platform}"
         for same in groups.values():
             rooms = _rooms(same, used) if pods is not None else ()
-            pools.append(_pool(same, len(groups) > 1, reduce(most, (system[node.name] for node in same)), rooms, table))
+            pools.append(
+                _pool(same, base, len(groups) > 1, reduce(most, (system[node.name] for node in same)), rooms, table)
+            )
     return tuple(sorted(pools, key=lambda pool: pool.name))
 
 
@@ -132,13 +137,20 @@ def _rooms(nodes: Sequence[_Node], used: Mapping[str, Amount]) -> tuple[Room, ..
 
 
 def _pool(
-    nodes: Sequence[_Node], one_of_several: bool, system: Amount, rooms: tuple[Room, ...], table: MachineTable
+    nodes: Sequence[_Node],
+    base: str,
+    one_of_several: bool,
+    system: Amount,
+    rooms: tuple[Room, ...],
+    table: MachineTable,
 ) -> NodePool:
     first = nodes[0]
     row = PLATFORMS[first.platform]
     gpus = max(node.offers.gpus for node in nodes)
-    name = f"{first.pool}/{first.machine}" + ("-spot" if first.spot else "") if one_of_several else first.pool
+    name = f"{base}/{first.machine}" + ("-spot" if first.spot else "") if one_of_several else base
     selector = {first.found_by: first.pool} if first.found_by else {}
+    if base != first.pool and row.pool in first.labels:
+        selector[row.pool] = first.labels[row.pool]
     if one_of_several and first.machine:
         selector[MACHINE] = first.machine
     if capacity := row.spot if first.spot else row.on_demand if one_of_several else None:

@@ -142,6 +142,16 @@ def test_nodes_without_any_known_label_are_one_pool_that_every_pod_may_use() -> 
     assert (pool.name, pool.provider, dict(pool.selector), pool.cpu) == ("nodes", "existing", {}, 4.0)
 
 
+def test_one_name_on_two_platforms_is_two_pools() -> None:
+    nodes = [*read("eks")[0], *read("karpenter")[0]]
+    managed = nodes[0]["metadata"]["labels"]
+    managed["eks.amazonaws.com/nodegroup"] = "gpu"
+    found = {pool.name: dict(pool.selector) for pool in inventory(nodes, [], machine_table())}
+    assert found["gpu/eks"] == {"eks.amazonaws.com/nodegroup": "gpu"}
+    assert found["gpu/karpenter"] == {"karpenter.sh/nodepool": "gpu"}
+    assert len(found) == 7
+
+
 def test_a_cluster_file_gives_bounds_to_pools_that_are_there_and_adds_those_that_are_not() -> None:
     declared = [
         NodePool("actors", 0, 7, 2**30, provider="gke", min_nodes=0, max_nodes=40),
