@@ -60,7 +60,7 @@ def cases() -> list[Case]:
             lambda seconds: _windows() / _measure("", seconds)["grown"],
             lambda seconds: 1.0,
             "of the bound",
-            0.95,
+            0.9,
         ),
     ]
 
