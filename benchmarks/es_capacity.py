@@ -83,7 +83,7 @@ class Simulated:
             return True
         if behind:  # a real worker would have begun anew if it had hardly begun when they came
             self.lost += FRESH / 2 * FRESH * seconds
-        arrays = {
+        arrays: dict[str, np.ndarray[Any, Any]] = {
             "returns": self._rng.standard_normal((CHUNK, 2)),
             "steps": np.full((CHUNK, 2), STEPS, dtype=np.uint32),
             "sums": np.full(2 * OBSERVATION + 1, 1000, dtype=np.int64),

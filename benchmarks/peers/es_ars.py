@@ -11,7 +11,22 @@ import gymnasium
 import torch
 from sb3_contrib import ARS
 from sb3_contrib.common.vec_env import AsyncEval
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
+
+
+class Clock(BaseCallback):
+    """Notes steps and time whenever a generation is over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.marks: list[tuple[int, float]] = []
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self.marks.append((self.num_timesteps, time.perf_counter()))
 
 
 def main() -> None:
@@ -33,15 +48,10 @@ def main() -> None:
         device="cpu",
     )
     pool = AsyncEval([lambda: gymnasium.make("HalfCheetah-v5")] * 2, model.policy)
-    steps = []
-    began = time.perf_counter()
-    model.learn(64_000, async_eval=pool)
-    warm = time.perf_counter()
-    steps.append(model.num_timesteps)
-    model.learn(args.steps, async_eval=pool, reset_num_timesteps=False)
-    pool.close()
-    rate = (model.num_timesteps - steps[0]) / (time.perf_counter() - warm)
-    print(json.dumps({"steps_per_second": rate, "seconds": time.perf_counter() - began, "steps": model.num_timesteps}))
+    clock, began = Clock(), time.perf_counter()
+    model.learn(64_000 + args.steps, async_eval=pool, callback=clock)
+    (first, warm), (last, end) = clock.marks[0], clock.marks[-1]
+    print(json.dumps({"steps_per_second": (last - first) / (end - warm), "seconds": end - began, "steps": last}))
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ def main() -> None:
         network="Linear(obs_length, 64) >> Tanh() >> Linear(64, 64) >> Tanh() >> Linear(64, act_length)",
         observation_normalization=True,
         num_actors=2,
-        seed=args.seed,
     )
+    problem.manual_seed(args.seed)
     searcher = PGPE(
         problem,
         popsize=64,

@@ -37,6 +37,9 @@ class EvolutionRun(Run):
             serves_control=role == "master",
         )
 
+    def __enter__(self) -> "EvolutionRun":
+        return self
+
     def checkpoint(self) -> Checkpoint:
         """The newest one."""
         newest = Checkpoints(self.folder / "checkpoints", keep=2).newest()

@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 class Broken(gymnasium.Env[Any, Any]):
     """Its rewards or observations are NaN from the third step on; it never ends by itself."""
 
-    observation_space = spaces.Box(-1, 1, (2,), np.float32)
+    observation_space: spaces.Space[Any] = spaces.Box(-1, 1, (2,), np.float32)
     action_space = spaces.Discrete(2, start=3)
 
     def __init__(self, what: str = "") -> None:

@@ -26,7 +26,7 @@ def test_the_order_of_addition_does_not_matter(order: list[int]) -> None:
     rows = np.random.default_rng(0).normal(3, 2, (60, 4)).astype(np.float32)
     used = Standardizer(np.full(4, 2.5, np.float32), np.full(4, 0.7, np.float32))
     parts = [sums_of(rows[10 * n : 10 * n + 10], used) for n in range(6)]
-    assert (sum(parts[n] for n in order) == sums_of(rows, used)).all()
+    np.testing.assert_array_equal(sum(parts[n] for n in order), sums_of(rows, used))
 
 
 def test_merged_sums_give_the_mean_and_variance_of_the_observations() -> None:
