@@ -107,18 +107,22 @@ class Port:
             )
         elif node.keys or heartbeats:
             self._handshakes = Handshakes(self.socket, node.loop, self._turn_away)
-        try:
-            if self._connections:
-                self.socket.bind(address)
-                self._connections.bound()
-            else:
-                self.socket.connect(address)
-        except zmq.ZMQError as error:
-            self.close()
-            verb = "listen on" if binds else "connect to"
-            raise SurrealError(f"{node.name} cannot {verb} {address}: {error}") from None
+        self._open()
         self._poller = zmq.Poller()
         self._poller.register(self.socket, zmq.POLLIN)
+
+    def _open(self) -> None:
+        """Listen or connect. Raises SurrealError when the system does not let us."""
+        try:
+            if self._connections:
+                self.socket.bind(self.address)
+                self._connections.bound()
+            else:
+                self.socket.connect(self.address)
+        except zmq.ZMQError as error:
+            self.close()
+            verb = "listen on" if self._binds else "connect to"
+            raise SurrealError(f"{self.node.name} cannot {verb} {self.address}: {error}") from None
 
     def _set_options(self, queue: int, immediate: bool) -> None:
         """Why these: TCP_MAXRT finds a dead peer in 5 s while something is under way to it, and keepalives, which the
