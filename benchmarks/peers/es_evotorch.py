@@ -16,7 +16,7 @@ def main() -> None:
     """Train once."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=128_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1)  # which it cannot take with actors
     args = parser.parse_args()
     torch.set_num_threads(1)
     problem = GymNE(
@@ -25,7 +25,6 @@ def main() -> None:
         observation_normalization=True,
         num_actors=2,
     )
-    problem.manual_seed(args.seed)
     searcher = PGPE(
         problem,
         popsize=64,
