@@ -62,13 +62,14 @@ class ClusterFolder:
         """
         if self._file.exists() and self.phase() != "planned":
             _same(self.cluster(), cluster)
+        if not self._phase.exists():
+            self.enter("planned")
         for stale in self.path.glob("*.tf.json"):
             stale.unlink()
         for name, contents in files.items():
             _replace(self.path / name, text(contents))
+        # last: a cluster is listed from here on
         _replace(self._file, cluster.to_yaml())
-        if not self._phase.exists():
-            self.enter("planned")
 
     def remove(self) -> None:
         """Forget the cluster: it is gone."""

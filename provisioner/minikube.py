@@ -96,9 +96,13 @@ def marks(cluster: Cluster, node: str, pool: PoolSpec) -> Iterator[list[str]]:
 
 
 def state(name: str) -> str:
-    """`Running`, `Stopped`, or what else minikube calls it; `Nonexistent` for a cluster that is not there."""
-    answer = json.loads(commands.run(["minikube", "profile", "list", "--output=json", "--light"]) or "{}")
-    for profile in [*answer.get("valid", []), *answer.get("invalid", [])]:
+    """`OK`, `Stopped`, or what else minikube calls it; `Nonexistent` for a cluster that is not there."""
+    try:
+        answer = json.loads(commands.run(["minikube", "profile", "list", "--output=json", "--light"]))
+    except (SurrealError, ValueError):
+        # some versions fail where there is no cluster at all
+        return "Nonexistent"
+    for profile in [*(answer.get("valid") or []), *(answer.get("invalid") or [])]:
         if profile.get("Name") == name:
             return str(profile.get("Status") or "Unknown")
     return "Nonexistent"
