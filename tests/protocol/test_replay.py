@@ -105,24 +105,6 @@ def test_frames_of_an_earlier_incarnation_of_the_sender_are_refused(
         assert take_all(receiver, lambda: receiver.stats.refused > MESSAGES, until) == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a restarted receiver believes the first packet of a sender that it does not know; to tell a replay from a "
-    "sender it would have to ask for something new first, a number that the sender repeats",
-)
-def test_without_keys_frames_replayed_to_a_restarted_receiver_are_not_handed_over(
-    make_node: MakeNode, tcp_address: str, proxy: Proxy, until: Until
-) -> None:
-    receiver = StreamReceiver(make_node("learner/0", 1), tcp_address, window=MESSAGES)
-    exchange(receiver, make_node("actor/0"), proxy.address).close()
-    receiver.close()
-    restarted = bind_again(make_node("learner/0", 2), tcp_address, until)
-    with replay(bytes(proxy.recorded[0]), tcp_address):
-        stats = restarted.stats
-        handed = take_all(restarted, lambda: stats.refused or restarted.stats.messages >= MESSAGES, until)
-    assert handed == []
-
-
 def test_with_keys_frames_replayed_to_a_restarted_receiver_do_not_get_through_the_handshake(
     make_keyed: Callable[[str, int], Node], tcp_address: str, proxy: Proxy, until: Until
 ) -> None:
