@@ -84,7 +84,7 @@ MISTAKES = [
     ("id: HalfCheetah-v5", "id: x:Y\n    copies: two", "8: spec.env.copies: must be a whole number, not 'two'"),
     ("id: HalfCheetah-v5", "id: x:Y\n    copies: yes", "8: spec.env.copies: must be a whole number, not 'yes'"),
     ("id: HalfCheetah-v5", "id: x:Y\n    copies: true", "8: spec.env.copies: must be a whole number, not true"),
-    ("name: ppo", "name: pppo", "9: spec.algorithm.name: unknown algorithm 'pppo' (did you mean 'ppo'?); known: ars, es, ppo"),
+    ("name: ppo", "name: pppo", "9: spec.algorithm.name: unknown algorithm 'pppo' (did you mean 'ppo'?); known: ars"),
     ("name: ppo", "name: [ppo]", "9: spec.algorithm.name: must be text, not ['ppo']"),
     (
         "total_steps: 1_000_000",
