@@ -8,6 +8,7 @@ from surreal.protocol.service_client import ServiceClient
 from surreal.protocol.service_server import ServiceServer
 from surreal.protocol.stream_receiver import StreamReceiver
 from surreal.protocol.stream_sender import StreamSender
+from surreal.protocol.stream_sharded import ShardedSender
 
 __all__ = [
     "Message",
@@ -16,6 +17,7 @@ __all__ = [
     "Relay",
     "ServiceClient",
     "ServiceServer",
+    "ShardedSender",
     "StreamReceiver",
     "StreamSender",
     "Subscriber",
