@@ -22,8 +22,8 @@ from surreal.protocol.process import Process
 
 Array = np.ndarray[Any, Any]
 log = getLogger(__name__)
-REPORT_EVERY = 5.0
-"""Seconds between two reports of time shares."""
+REPORT_EVERY, REPORT_EACH = 5.0, 0.1
+"""Seconds between two reports of time shares: of one worker at least, of all of them together about."""
 FRESH = 0.1
 """A chunk of which less than this share was done when new weights came is given up for one of theirs."""
 
@@ -79,9 +79,7 @@ class Worker:
         """Evaluate around `weights` from now on; give up what would be refused, and what has hardly begun."""
         orders, wiring = weights.orders, self._wiring
         if orders.noise != self._noise.checksum:
-            raise Fatal(
-                "this noise differs from the master's: install the same numpy on the same kind of CPU"
-            )
+            raise Fatal("this noise differs from the master's: install the same numpy on the same kind of CPU")
         self._weights = weights
         self._known[weights.version] = weights
         workers = max(1, wiring.replicas.get("worker", 1))
@@ -161,7 +159,8 @@ class Worker:
 
     def _report(self) -> None:
         """Every few seconds, where the time went."""
-        if perf_counter() - self._reported < REPORT_EVERY:
+        every = max(REPORT_EVERY, REPORT_EACH * self._wiring.replicas.get("worker", 1))
+        if perf_counter() - self._reported < every:
             return
         stepped = max(self.population.steps - self._stepped, 1)
         self._metrics.send({}, {**self._shares.read(), "share_abandoned": self._lost / stepped})
