@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+import zmq
 from rich.console import Console
 from rich.table import Table
 
@@ -31,10 +32,10 @@ from surreal.algorithms.es.tasks import open_chunks
 from surreal.algorithms.es.weights import read
 from surreal.algorithms.es.worker import FRESH
 from surreal.protocol.broadcast import Subscriber
+from surreal.protocol.control import Member
 from surreal.protocol.errors import SurrealError, Timeout
 from surreal.protocol.message import Message
 from surreal.protocol.node import Node
-from surreal.protocol.process import Process
 from surreal.protocol.stream_sender import StreamSender
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
@@ -42,8 +43,8 @@ EPISODES_PER_SECOND = 10.0
 STEPS = 1000
 CHUNK = 8
 HIDDEN = [210, 210]
-PER_PROCESS = 400
-"""Simulated workers in one process: libzmq opens a thousand sockets."""
+PER_PROCESS = 500
+"""Simulated workers in one process."""
 OBSERVATION = 17
 
 
@@ -56,6 +57,7 @@ class Simulated:
         self._weights = Subscriber(own, wiring.channels["weights"].addresses[0])
         results = wiring.channels["results"]
         self._results = StreamSender(own, results.addresses[0], results.window)
+        self._member = Member(own, wiring.control)
         self._chunks, self._rng = open_chunks(index, 1), np.random.default_rng(index)
         self._message: Message | None = None
         self._started = 0.0
@@ -103,9 +105,8 @@ class Simulated:
 
 def simulate(wiring: Wiring, first: int, count: int, seconds: float) -> dict[str, float]:
     """Be workers `first` ... `first` + `count` - 1 for `seconds`."""
-    # a member of the run under one name: beats are a packet a second and worker, which the totals leave out
-    process = Process(wiring)
-    node: Node = process._node
+    node = Node(wiring.name, wiring.incarnation)
+    node.context.set(zmq.MAX_SOCKETS, 10 * count)  # five each; a thousand by default
     workers = [Simulated(node, wiring, first + n) for n in range(count)]
     rng, began = np.random.default_rng(first), time.monotonic()
     due = [(began + float(rng.uniform(0, 2)), n) for n in range(count)]
