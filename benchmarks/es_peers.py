@@ -60,7 +60,7 @@ def peer(python: Path, script: str, steps: int, seed: int, processes: int = 1) -
 def contestants(peers: Path) -> dict[str, Callable[[int], Result]]:
     """Name -> a function that runs once with a seed."""
     runs: dict[str, Callable[[int], Result]] = {
-        BARE: lambda seed: peer(Path(sys.executable), "es_bare.py", 150_000, seed, processes=2)
+        BARE: lambda seed: peer(Path(sys.executable), "es_bare.py", 100_000, seed, processes=2)
     }
     for name, folder, script in (
         (EVOTORCH, "evotorch", "es_evotorch.py"),
@@ -71,9 +71,9 @@ def contestants(peers: Path) -> dict[str, Callable[[int], Result]]:
             runs[name] = lambda seed, python=python, script=script: peer(python, script, 64_000, seed)  # type: ignore[misc]
     network = "spec.algorithm.config.hidden=[64,64]"
     fixed = "spec.algorithm.config.deterministic=true"
-    runs["surreal es, 2 workers"] = lambda seed: surreal("cheetah-es.yaml", 500_000, seed, network)
-    runs["surreal es, deterministic"] = lambda seed: surreal("cheetah-es.yaml", 500_000, seed, network, fixed)
-    runs["surreal ars, 2 workers"] = lambda seed: surreal("cheetah-ars.yaml", 500_000, seed)
+    runs["surreal es, 2 workers"] = lambda seed: surreal("cheetah-es.yaml", 300_000, seed, network)
+    runs["surreal es, deterministic"] = lambda seed: surreal("cheetah-es.yaml", 300_000, seed, network, fixed)
+    runs["surreal ars, 2 workers"] = lambda seed: surreal("cheetah-ars.yaml", 300_000, seed)
     return runs
 
 
