@@ -10,7 +10,7 @@ import zmq
 
 from surreal.protocol.access import Access
 from surreal.protocol.codec import Kind, Packet, decode, decode_batch, encode_body, encode_prefix, is_batch
-from surreal.protocol.connections import MALFORMED, REFUSED, Connection, Connections
+from surreal.protocol.connections import MALFORMED, REFUSED, TOLERANCE, Connection, Connections
 from surreal.protocol.errors import Fatal, SurrealError
 from surreal.protocol.handshake import Handshakes
 from surreal.protocol.keys import Keys
@@ -193,6 +193,9 @@ class Port:
             return self._unpacked.popleft()
         while (parts := self._receive_parts()) is not None:
             route, connection = self._origin(parts.pop(0)) if self._binds else (b"", None)
+            if connection is not None and connection.score >= TOLERANCE:  # cut; this was under way
+                self.stats.refused += 1
+                continue
             try:
                 packet, *others = _decode(parts)
                 if connection is not None:

@@ -3,7 +3,9 @@
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from subprocess import Popen
 
@@ -152,6 +154,54 @@ def test_a_thousand_silent_connections_leave_room_for_a_good_one(
     finally:
         for each in silent:
             each.close()
+
+
+def test_good_traffic_goes_on_beside_a_peer_that_never_stops(
+    address: str, receiver: StreamReceiver, good: StreamSender
+) -> None:
+    done = threading.Event()
+
+    def vandalise() -> None:
+        while not done.is_set():
+            with suppress(ConnectionError), zmtp.join(address) as bad:
+                bad.sendall(MALFORMED["garbage"] * 50)
+                zmtp.is_cut(bad)
+
+    def send() -> None:
+        for i in range(500):
+            good.send({"x": np.arange(3)}, {"i": i})
+
+    threads = [threading.Thread(target=vandalise), threading.Thread(target=send)]
+    for thread in threads:
+        thread.start()
+    try:
+        received = [receiver.recv(30) for _ in range(500)]
+        while receiver.stats.refused < 11:
+            assert receiver.recv(0.01) is None
+    finally:
+        done.set()
+        while any(thread.is_alive() for thread in threads):
+            receiver.recv(0.01)
+    assert [message and message.meta["i"] for message in received] == list(range(500))
+
+
+@linux
+def test_full_windows_of_large_messages_are_no_reason_to_cut(
+    make_node: MakeNode, tcp_address: str, until: Until
+) -> None:
+    receiver = StreamReceiver(make_node("learner/0"), tcp_address, 64)
+    sender = StreamSender(make_node("actor/0"), tcp_address, 64)
+    large = np.zeros(4 * MIB, np.uint8)
+    thread = threading.Thread(target=lambda: [sender.send({"x": large}) for _ in range(64)])
+    thread.start()
+    until(lambda: sender.stats.depth >= 8, "the window to be full")  # 32 MiB
+    for i in range(64):
+        message = receiver.recv(30)
+        assert message and message.seq == i
+    thread.join()
+    assert (receiver.stats.refused, sender.stats.resent) == (0, 0)
+    sender.close()
+    receiver.close()
 
 
 def flood(address: str) -> None:

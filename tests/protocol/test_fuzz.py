@@ -21,6 +21,7 @@ GROWTH = 64
 """MiB."""
 
 
+@pytest.mark.timeout(400)  # half a minute of CPU, on a machine that may have other things to do
 def test_a_million_mutants_neither_crash_nor_hang_nor_grow(start: Callable[..., Popen[str]]) -> None:
     first = int(os.environ.get("SURREAL_FUZZ_SEED", "1"))  # a nightly run takes others
     children = [start("fuzz_codec", seed, MESSAGES // 2) for seed in (2 * first, 2 * first + 1)]
