@@ -129,7 +129,12 @@ def encode_body(
         raise Malformed(f"{version!r} is no version: two ints from 0 to 2^63 - 1")
     schema = packed.schema
     start = _BODY.size + len(schema) + len(plain)
-    parts: list[bytes | memoryview] = [_BODY.pack(epoch, number, len(schema), len(plain)), schema, plain, _PADDING[-start % 8]]
+    parts: list[bytes | memoryview] = [
+        _BODY.pack(epoch, number, len(schema), len(plain)),
+        schema,
+        plain,
+        _PADDING[-start % 8],
+    ]
     frames = []
     for array, padding in zip(given, packed.paddings, strict=True):
         if padding is None:

@@ -191,19 +191,18 @@ class Port:
         """
         if self._unpacked:
             return self._unpacked.popleft()
-        while (parts := self._receive_parts()) is not None:
-            route, connection = self._origin(parts.pop(0)) if self._binds else (b"", None)
+        while (received := self._receive_parts()) is not None:
+            route, parts = received
+            connection = self._connection(route, parts[0]) if self._connections else None
             if connection is not None and connection.score >= TOLERANCE:  # cut; this was under way
                 self.stats.refused += 1
                 continue
             try:
-                packet, *others = _decode(parts)
-                if connection is not None:
-                    connection.count(packet.size + len(parts[0]))
-                if connection is None or packet.sender.startswith(connection.prefix):
-                    self._unpacked.extend([(route, other) for other in others])
+                packet, others = _decode(parts)
+                if connection is None or self._is_honest(route, connection, packet, len(parts[0])):
+                    if others:
+                        self._unpacked.extend([(route, other) for other in others])
                     return route, packet
-                self._blame_impostor(route, connection, packet)
             except OtherProtocol as error:
                 text = f"{error}: install the same version of surreal in both"
                 self.refuse(route, "protocol", text)
@@ -246,36 +245,45 @@ class Port:
                 watcher.close()
         self.socket.close(linger=int(linger * 1000))
 
-    def _origin(self, frame: zmq.Frame) -> tuple[bytes, Connection]:
-        """The route and the connection of a packet, from its first frame."""
+    def _connection(self, route: bytes, frame: zmq.Frame) -> Connection:
+        """The connection that `frame` came from."""
         assert self._connections is not None
-        route = frame.bytes
-        return route, self._connections.routes.get(route) or self._connections.meet(route, frame)
+        return self._connections.routes.get(route) or self._connections.meet(route, frame)
 
-    def _blame_impostor(self, route: bytes, connection: Connection, packet: Packet) -> None:
+    def _is_honest(self, route: bytes, connection: Connection, packet: Packet, header: int) -> bool:
+        """Count the packet, and refuse it where its sender's name is of another role than the key that was shown."""
+        connection.count(packet.size + header)
+        if packet.sender.startswith(connection.prefix):
+            return True
         reason = f"the key of {connection.prefix[:-1]} was used to send as {packet.sender}"
         self.refuse(route, f"key of {connection.prefix}", reason, packet.session)
+        return False
 
     def _turn_away(self, thing: str, text: str) -> None:
         """Count and log that a connection was refused or cut."""
         self.stats.refused += 1
         self.node.complain(f"{self.address} {thing}", f"{self.address}: {text}")
 
-    def _receive_parts(self) -> list[zmq.Frame] | None:
-        """The frames of one message, at most one more than a packet may have, or None."""
+    def _receive_parts(self) -> tuple[bytes, list[zmq.Frame]] | None:
+        """The route and the frames of one message, at most one more than a packet may have, or None."""
+        receive = self.socket.recv
         try:
-            frame = self.socket.recv(NOBLOCK, copy=False)
+            route = receive(NOBLOCK) if self._binds else b""
+            frame = receive(NOBLOCK, copy=False)
         except zmq.Again:
             return None
         parts = [frame]
         while frame.more:
-            frame = self.socket.recv(copy=False)
-            if len(parts) < MAX_FRAMES + 2:
+            frame = receive(copy=False)
+            if len(parts) <= MAX_FRAMES:
                 parts.append(frame)
-        return parts
+        return route, parts
 
 
-def _decode(parts: list[zmq.Frame]) -> list[Packet]:
-    """The packet in these frames, or those of a batch."""
+def _decode(parts: list[zmq.Frame]) -> tuple[Packet, list[Packet]]:
+    """The packet in these frames, and the others if it is a batch."""
     frames = [part.buffer for part in parts]
-    return decode_batch(frames) if frames and is_batch(frames[0]) else [decode(frames)]
+    if is_batch(frames[0]):
+        first, *others = decode_batch(frames)
+        return first, others
+    return decode(frames), []
