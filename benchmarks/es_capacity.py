@@ -217,7 +217,7 @@ def summary(rows: list[dict[str, Any]], outputs: list[dict[str, float]], workers
 
 
 def main() -> None:
-    """Measure each number of workers; a table to stderr and all figures as JSON to stdout."""
+    """Measure each number of workers; a line of JSON each to stdout, at last a table to stderr."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, nargs="+", default=[500, 1000, 2000, 4000])
     parser.add_argument("--seconds", type=float, default=20.0)
@@ -227,12 +227,14 @@ def main() -> None:
         place, first, count, seconds = args.simulate
         print(json.dumps(simulate(Wiring.read(Path(place)), int(first), int(count), float(seconds))), flush=True)
         os._exit(0)
-    results = [measure(workers, args.seconds) for workers in args.workers]
+    results = []
+    for workers in args.workers:
+        results.append(measure(workers, args.seconds))
+        print(json.dumps(results[-1]), flush=True)
     table = Table(*results[0])
     for result in results:
         table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in result.values()))
     Console(stderr=True, width=200).print(table)
-    print(json.dumps(results))
 
 
 if __name__ == "__main__":
