@@ -25,7 +25,7 @@ from surreal.protocol.limits import (
     check_plain,
 )
 from surreal.protocol.message import Version
-from surreal.protocol.schema import layout, no_extensions, parse
+from surreal.protocol.schema import Signature, layout, no_extensions, parse
 
 MAGIC = b"SR"
 _PREFIX = struct.Struct("<2sBBIQQQ")
@@ -34,6 +34,8 @@ _BODY = struct.Struct("<QQII")
 """Epoch, version, bytes of the schema, bytes of the meta. Schema, meta, padding to 8 and inline arrays follow."""
 _LENGTH = struct.Struct("<Q")
 """Bytes of a message in a batch. It and every message are a multiple of 8, which keeps arrays aligned."""
+_LEAST = _PREFIX.size + _BODY.size
+"""Bytes of the smallest header."""
 _PADDING = tuple(bytes(n) for n in range(8))
 
 
@@ -68,7 +70,8 @@ class Kind(IntEnum):
     """Stream: several small messages, `seq` and those that follow it."""
 
 
-_KINDS = frozenset(int(kind) for kind in Kind)
+_BATCH = int(Kind.BATCH)
+_KINDS = frozenset(int(kind) for kind in Kind) - {_BATCH}
 
 
 class Packet(NamedTuple):
@@ -86,6 +89,8 @@ class Packet(NamedTuple):
     arrays: dict[str, np.ndarray]
     size: int
     """Bytes of all arrays."""
+    signature: Signature = ()
+    """Name, dtype and shape of each array: arrays of packets with the same can be stacked."""
 
 
 class Encoded(NamedTuple):
@@ -173,14 +178,14 @@ def decode(frames: Sequence[bytes | memoryview]) -> Packet:
     if not 0 < len(frames) <= MAX_FRAMES:
         raise Malformed(f"{len(frames)} frames, the limit is {MAX_FRAMES}")
     header, kind, round, session, seq, base = _decode_prefix(frames[0])
-    if kind not in _KINDS or kind == Kind.BATCH:
+    if kind not in _KINDS:
         raise Malformed(f"kind {kind}")
     return Packet(kind, round, session, seq, base, *_decode_body(header, _PREFIX.size, len(header), frames))
 
 
 def is_batch(header: bytes | memoryview) -> bool:
     """Does `decode_batch` read this frame, rather than `decode`?"""
-    return len(header) > 3 and header[3] == Kind.BATCH
+    return len(header) > 3 and header[3] == _BATCH
 
 
 def decode_batch(frames: Sequence[bytes | memoryview]) -> list[Packet]:
@@ -208,24 +213,31 @@ def decode_batch(frames: Sequence[bytes | memoryview]) -> list[Packet]:
 def _decode_prefix(frame: bytes | memoryview) -> tuple[bytes | memoryview, int, int, int, int, int]:
     """The header with its arrays aligned, kind, round, session, seq, base."""
     length = len(frame)
-    if length < 4 or frame[:2] != MAGIC:
-        raise Malformed("bad magic")
-    if frame[2] != PROTOCOL:
-        raise OtherProtocol(frame[2])
-    if not _PREFIX.size + _BODY.size <= length <= MAX_HEADER:
-        raise Malformed(f"the header has {length} bytes, the limits are {_PREFIX.size + _BODY.size} and {MAX_HEADER}")
+    if not _LEAST <= length <= MAX_HEADER:
+        _check_version(frame)
+        raise Malformed(f"the header has {length} bytes, the limits are {_LEAST} and {MAX_HEADER}")
     # small packets lie anywhere in libzmq's buffer; a copy aligns their arrays
-    header = bytes(frame) if length <= INLINE_ARRAY else frame
-    _, _, kind, round, session, seq, base = _PREFIX.unpack_from(header)
+    header = frame if length > INLINE_ARRAY else bytes(frame)
+    magic, protocol, kind, round, session, seq, base = _PREFIX.unpack_from(header)
+    if magic != MAGIC or protocol != PROTOCOL:
+        _check_version(frame)
     if seq > LARGEST or base > LARGEST:
         raise Malformed(f"seq {seq}, base {base}")
     return header, kind, round, session, seq, base
 
 
+def _check_version(frame: bytes | memoryview) -> None:
+    """Raise unless these are the first bytes of a packet of our version."""
+    if len(frame) < 4 or frame[:2] != MAGIC:
+        raise Malformed("bad magic")
+    if frame[2] != PROTOCOL:
+        raise OtherProtocol(frame[2])
+
+
 def _decode_body(
     header: bytes | memoryview, at: int, end: int, frames: Sequence[bytes | memoryview]
-) -> tuple[str, int, Version, dict[str, Any], dict[str, np.ndarray], int]:
-    """What `header[at:end]` says: sender, incarnation, version, meta, arrays, their bytes. `frames[1:]` are arrays."""
+) -> tuple[str, int, Version, dict[str, Any], dict[str, np.ndarray], int, Signature]:
+    """What `header[at:end]` says, from the sender on in the order of a Packet. `frames[1:]` are arrays."""
     epoch, version, names, plain = _BODY.unpack_from(header, at)
     if epoch > LARGEST or version > LARGEST:
         raise Malformed(f"version ({epoch}, {version})")
@@ -250,7 +262,7 @@ def _decode_body(
             array.setflags(write=False)
         arrays[name] = array
         size += nbytes
-    return schema.sender, schema.incarnation, (epoch, version), meta, arrays, size
+    return schema.sender, schema.incarnation, (epoch, version), meta, arrays, size, schema.signature
 
 
 def _unpack_meta(data: bytes | memoryview) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from contextlib import suppress
 import zmq
 
 from surreal.protocol.loop import Loop
+from surreal.protocol.memory import give_back_memory
 from surreal.protocol.monitor import Monitor
 from surreal.protocol.stats import Complain
 
@@ -34,6 +35,8 @@ STRANGER_SENT = 256
 """Bytes sent to a client before its key is accepted: greeting 64, welcome 170. Afterwards they are 301 or more."""
 STRANGER_MAY = 8 * 1024
 """Bytes that such a client may send; its part of the handshake has about 600."""
+TIDY = 10
+"""Looks after a cut at which memory is given back: libzmq frees what the connection held in its own time."""
 FORGET_AFTER = 150
 """Looks for which a connection that has ended is remembered: its last packets may not have been read yet."""
 
@@ -96,6 +99,8 @@ class Connections:
         self._open: dict[int, Connection] = {}
         self._ended: dict[Connection, int] = {}
         """Those that have ended -> looks since."""
+        self._tidy = 0
+        """Looks at which memory is still given back."""
         self._lock = threading.Lock()
         self._monitor = Monitor(socket, EVENTS)
         self._timer = loop.every(LOOK_EVERY, self._look)
@@ -149,6 +154,9 @@ class Connections:
 
     def _look(self) -> None:
         with self._lock:
+            if self._tidy:
+                self._tidy -= 1
+                give_back_memory()
             self._follow()
             self._forget()
             if sys.platform == "linux" and self._endpoint.startswith("tcp://"):
@@ -192,6 +200,7 @@ class Connections:
             # a reset when libzmq closes it: a peer that waits for a window to open would otherwise not hear of it
             duplicate.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
             duplicate.shutdown(sockets.SHUT_RDWR)
+            self._tidy = TIDY
 
     def _is_ours(self, duplicate: sockets.socket) -> bool:
         """Is this the near end of a connection to the port?"""

@@ -12,6 +12,7 @@ from surreal.protocol.access import Access
 from surreal.protocol.errors import Stopping
 from surreal.protocol.keys import Keys
 from surreal.protocol.loop import Loop
+from surreal.protocol.memory import keep_freed_memory
 from surreal.protocol.stats import Complaints
 from surreal.protocol.zap import Gate
 
@@ -29,7 +30,9 @@ class Node:
         """`name` is unique among the processes it talks to; of two with one name the larger incarnation wins.
 
         With `keys` every port speaks CURVE, and `access` says for each address which roles may be at its ends.
+        Makes malloc keep what messages leave (`memory.py`).
         """
+        keep_freed_memory()
         self.name = name
         self.incarnation = incarnation
         self.who = f"pid {os.getpid()} on {socket.gethostname()}"

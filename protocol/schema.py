@@ -55,6 +55,7 @@ class Schema(NamedTuple):
     """How many arrays have a frame of their own."""
     inline: int
     """Bytes of the inline part."""
+    signature: Signature
 
 
 class Layout(NamedTuple):
@@ -126,7 +127,8 @@ def _parse(data: bytes) -> Schema:
         raise Malformed("two arrays have one name")
     frames = [field.nbytes for field in fields if field.offset < 0]
     check_sizes(len(data), frames, len(fields))
-    return Schema(sender, incarnation, tuple(fields), len(frames), inline)
+    signature = tuple([(field.name, field.dtype, field.shape) for field in fields])
+    return Schema(sender, incarnation, tuple(fields), len(frames), inline, signature)
 
 
 _parse_small = lru_cache(REMEMBERED)(_parse)

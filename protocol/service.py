@@ -14,9 +14,6 @@ from surreal.protocol.codec import Encoded, encode_body
 from surreal.protocol.errors import SurrealError
 from surreal.protocol.message import Version
 
-Signature = tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...]
-"""Name, dtype and shape of each array of a request: those with the same can be stacked."""
-
 
 class Outcome(IntEnum):
     """What a REPLY says; it travels as the packet's round."""
@@ -30,11 +27,6 @@ class Outcome(IntEnum):
 
 class CallFailed(SurrealError):
     """The server got the request and could not answer it; the text is the server's."""
-
-
-def signature(arrays: Mapping[str, np.ndarray]) -> Signature:
-    """What two requests must have in common to be stacked."""
-    return tuple([(name, array.dtype, array.shape) for name, array in arrays.items()])
 
 
 def stack(rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

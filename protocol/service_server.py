@@ -20,7 +20,8 @@ from surreal.protocol.message import Version
 from surreal.protocol.names import Holder, Names
 from surreal.protocol.node import Node
 from surreal.protocol.port import SLICE, SPARE, TICK, Port
-from surreal.protocol.service import Outcome, Signature, encode_rows, signature, stack
+from surreal.protocol.schema import Signature
+from surreal.protocol.service import Outcome, encode_rows, stack
 from surreal.protocol.stats import Stats
 
 log = logging.getLogger("surreal")
@@ -29,6 +30,8 @@ Arrays = dict[str, np.ndarray]
 
 BATCH = 1000
 """Packets that the I/O thread reads at one look."""
+_PROBE = int(Kind.PROBE)
+_KINDS = frozenset({_PROBE, int(Kind.REQUEST)})
 MAX_REASON = 4096
 """Characters of the text that tells a client why its call failed."""
 
@@ -238,11 +241,11 @@ class ServiceServer:
 
     def _take(self, route: bytes, packet: Packet) -> None:
         """Admit the sender, then queue a request or say that we are here."""
-        if packet.kind not in (Kind.REQUEST, Kind.PROBE):
+        if packet.kind not in _KINDS:
             self._port.refuse(route, "kind", f"{packet.sender} sent kind {packet.kind} to a service", packet.session)
             return
         now = time.monotonic()
-        admitted = self._names.admit(route, packet, packet.meta.get("who") if packet.kind == Kind.PROBE else "", now)
+        admitted = self._names.admit(route, packet, packet.meta.get("who") if packet.kind == _PROBE else "", now)
         if isinstance(admitted, str):
             self._port.refuse(route, packet.sender, admitted, packet.session)
             return
@@ -250,7 +253,7 @@ class ServiceServer:
         if new:
             self._clients[packet.sender] = _Client(holder)
         client = self._clients[packet.sender]
-        if packet.kind == Kind.PROBE:
+        if packet.kind == _PROBE:
             self._port.send(encode_prefix(Kind.ACK, 0, packet.session, packet.seq, 0) + self._said, route=route)
         elif packet.seq in client.open:
             self._port.stats.duplicates += 1
@@ -271,7 +274,10 @@ class ServiceServer:
         request = Request(self, client, packet, now)
         client.open[packet.seq] = request
         self._queued += 1
-        self._groups.setdefault(signature(packet.arrays), deque()).append(request)
+        group = self._groups.get(packet.signature)
+        if group is None:
+            group = self._groups[packet.signature] = deque()
+        group.append(request)
 
     def _encode(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None, version: Version) -> Encoded:
         return encode_body(self.node.name, self.node.incarnation, version, meta, arrays)

@@ -122,7 +122,7 @@ class StreamReceiver:
         """Take the message and acknowledge it, now or soon."""
         progress.expected += 1
         progress.owed += packet.size
-        if progress.expected - progress.acked >= self._ack_every or progress.owed >= WINDOW_BYTES // 4:
+        if progress.expected - progress.acked >= self._ack_every or progress.owed >= WINDOW_BYTES // 16:
             self._answer(Kind.ACK, holder, progress)
         else:
             self._late.add(packet.sender)
