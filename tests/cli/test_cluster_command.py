@@ -42,7 +42,9 @@ class Desk:
         folder = cluster_folder(self.home, "lab")
         folder.write(load_cluster(self.file), {})
         folder.enter("up")
-        there = [{"mode": "managed", "type": "a", "name": name, "instances": [{}]} for name in ("one", "two")]
+        there: list[dict[str, object]] = [
+            {"mode": "managed", "type": "a", "name": name, "instances": [{}]} for name in ("one", "two")
+        ]
         (folder.path / "terraform.tfstate").write_text(json.dumps({"resources": there}))
 
     def cluster(self, *arguments: str | Path) -> "CompletedProcess[str]":
