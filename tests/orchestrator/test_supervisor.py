@@ -158,4 +158,4 @@ def test_workers_get_their_wiring_and_environment(place: LocalBackend) -> None:
     assert wiring["replicas"] == {"actor": 2, "learner": 1, "evaluator": 1}
     assert wiring["checkpoints"] == {"everySeconds": 60.0, "keep": 3}
     assert not wiring["serves_control"]
-    assert wiring["channels"]["experience"]["address"].startswith("ipc://")
+    assert wiring["channels"]["experience"]["addresses"][0].startswith("ipc://")
