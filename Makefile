@@ -29,7 +29,9 @@ test: install  ## the default suite: under ten minutes on two cores
 slow: install  ## learning to a bar, long fault tests, extras that are installed
 	$(BIN)/pytest -m slow --timeout 3600
 
-bench: install  ## throughput beside the peers installed under PEERS (see docs/results.md)
+bench: install  ## beside raw pyzmq, and beside the peers installed under PEERS (see docs/results.md)
+	$(BIN)/surreal bench protocol
+	$(BIN)/python benchmarks/protocol.py --peers "$${PEERS:-../peers}"
 	$(BIN)/python benchmarks/ppo_peers.py --peers "$${PEERS:-../peers}"
 
 wheel: install
