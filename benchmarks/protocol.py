@@ -2,8 +2,8 @@
 
     python benchmarks/protocol.py --peers DIR [--size 262144] [--rounds 5] [--seconds 1]
 
-DIR holds one virtual environment per peer: DIR/grpc (grpcio, numpy), DIR/rllib (ray, numpy). The message is four
-float32 arrays; a stream's are acknowledged. `surreal bench protocol` is the comparison with raw pyzmq.
+DIR holds one virtual environment per peer: DIR/grpc (grpcio, protobuf, numpy), DIR/rllib (ray, numpy). The message is
+four float32 arrays; a stream's are acknowledged. `surreal bench protocol` is the comparison with raw pyzmq.
 """
 
 import argparse
