@@ -7,9 +7,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,98 +16,20 @@ import numpy as np
 from surreal.protocol.codec import Encoded, Kind, Packet, encode_body, encode_prefix
 from surreal.protocol.errors import Stopping
 from surreal.protocol.message import Version
-from surreal.protocol.names import Holder, Names
+from surreal.protocol.names import Names
 from surreal.protocol.node import Node
 from surreal.protocol.port import SLICE, SPARE, TICK, Port
 from surreal.protocol.schema import Signature
-from surreal.protocol.service import Outcome, encode_rows, stack
+from surreal.protocol.service import Outcome
+from surreal.protocol.service_request import Arrays, Batch, Client, Request
 from surreal.protocol.stats import Stats
 
 log = logging.getLogger("surreal")
-
-Arrays = dict[str, np.ndarray]
 
 BATCH = 1000
 """Packets that the I/O thread reads at one look."""
 _PROBE = int(Kind.PROBE)
 _KINDS = frozenset({_PROBE, int(Kind.REQUEST)})
-MAX_REASON = 4096
-"""Characters of the text that tells a client why its call failed."""
-
-
-class Request:
-    """A question, which `reply` or `fail` answers: the first of them counts."""
-
-    __slots__ = ("_client", "_server", "arrays", "arrived", "deadline", "meta", "sender", "seq", "size")
-
-    def __init__(self, server: "ServiceServer", client: "_Client", packet: Packet, arrived: float) -> None:
-        self._server, self._client, self.arrived = server, client, arrived
-        self.sender, self.size = packet.sender, packet.size
-        self.seq = packet.seq
-        self.meta = packet.meta
-        self.arrays = packet.arrays
-        """Read-only views on the wire's memory."""
-        self.deadline = arrived + packet.round / 1000
-        """Monotonic seconds; afterwards nobody waits for the answer."""
-
-    def reply(
-        self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None, version: Version = (0, 0)
-    ) -> None:
-        """Answer. Raises ValueError for what no message can carry."""
-        self._server._answer([self], [self._server._encode(arrays, meta, version)])
-
-    def fail(self, reason: str) -> None:
-        """Have the client's call raise CallFailed with this text."""
-        text = reason[:MAX_REASON].encode("utf-8", "replace").decode()
-        self._server._answer([self], [self._server._encode({}, {"reason": text}, (0, 0))], Outcome.FAILED)
-
-
-class Batch:
-    """Requests whose arrays have the same names, dtypes and shapes, in the order in which they came."""
-
-    def __init__(self, server: "ServiceServer", requests: list[Request]) -> None:
-        self._server = server
-        self.requests = requests
-
-    def __len__(self) -> int:
-        return len(self.requests)
-
-    def __iter__(self) -> Iterator[Request]:
-        return iter(self.requests)
-
-    @cached_property
-    def arrays(self) -> Arrays:
-        """The requests' arrays, stacked: row i is of request i. A copy; empty for an empty batch."""
-        return stack([request.arrays for request in self.requests]) if self.requests else {}
-
-    def reply(
-        self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None, version: Version = (0, 0)
-    ) -> None:
-        """Answer request i with row i of every array, and all with `meta`. Raises ValueError for another number of
-        rows, and for what no message can carry."""
-        if self.requests:
-            node = self._server.node
-            rows = encode_rows(node.name, node.incarnation, version, meta, arrays, len(self))
-            self._server._answer(self.requests, rows)
-
-    def fail(self, reason: str) -> None:
-        """Have the calls that are not answered yet raise CallFailed with this text."""
-        for request in self.requests:
-            request.fail(reason)
-
-
-class _Client:
-    """One session of a client, with its requests that are not answered yet."""
-
-    __slots__ = ("holder", "open")
-
-    def __init__(self, holder: Holder) -> None:
-        self.holder = holder
-        self.open: dict[int, Request] = {}
-
-    def forget_expired(self, now: float) -> None:
-        """Drop what nobody waits for any more."""
-        self.open = {seq: request for seq, request in self.open.items() if request.deadline > now}
 
 
 class ServiceServer:
@@ -129,7 +50,7 @@ class ServiceServer:
         self._window = window
         self._port = Port(node, address, binds=True, queue=window + SPARE)
         self._names = Names()
-        self._clients: dict[str, _Client] = {}
+        self._clients: dict[str, Client] = {}
         self._groups: dict[Signature, deque[Request]] = {}
         self._queued = 0
         self._said = encode_body(node.name, node.incarnation).body
@@ -201,11 +122,12 @@ class ServiceServer:
 
     def _drain(self, limit: int) -> None:
         """Read up to `limit` packets that are there."""
+        receive, take = self._port.receive, self._take
         for _ in range(limit):
-            received = self._port.receive()
+            received = receive()
             if received is None:
                 return
-            self._take(*received)
+            take(*received)
 
     def _wait_for_more(self, max_size: int, until: float) -> None:
         """Read until the next batch is full, or until then."""
@@ -251,7 +173,7 @@ class ServiceServer:
             return
         holder, new = admitted
         if new:
-            self._clients[packet.sender] = _Client(holder)
+            self._clients[packet.sender] = Client(holder)
         client = self._clients[packet.sender]
         if packet.kind == _PROBE:
             self._port.send(encode_prefix(Kind.ACK, 0, packet.session, packet.seq, 0) + self._said, route=route)
@@ -260,7 +182,7 @@ class ServiceServer:
         else:
             self._queue(client, packet, now)
 
-    def _queue(self, client: _Client, packet: Packet, now: float) -> None:
+    def _queue(self, client: Client, packet: Packet, now: float) -> None:
         """Put a request to those like it, unless its client has as many as it may."""
         if len(client.open) >= self._window:
             client.forget_expired(now)

@@ -14,7 +14,8 @@ from surreal.protocol.errors import Refused, Stopping, SurrealError, Timeout
 from surreal.protocol.node import Node
 from surreal.protocol.service import CallFailed, Outcome
 from surreal.protocol.service_client import ServiceClient
-from surreal.protocol.service_server import Request, ServiceServer
+from surreal.protocol.service_request import Request
+from surreal.protocol.service_server import ServiceServer
 
 MakeNode = Callable[..., Node]
 Until = Callable[..., None]
