@@ -1,0 +1,1 @@
+"""Experiments as Kubernetes objects: `backend.KubeBackend`, and what it is made of."""
