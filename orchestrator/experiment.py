@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, PrivateAttr
 
 from surreal.orchestrator import overrides as set_overrides
 from surreal.orchestrator import validation
+from surreal.orchestrator.pods import DAY, EgressSpec, Image, ObjectName, PullPolicy, Spread, StorageSpec, VolumeSpec
 from surreal.provisioner.documents import strictyaml
 from surreal.provisioner.documents.files import load_file
 from surreal.provisioner.documents.models import API_VERSION, DnsLabel, Label, Spec
@@ -78,6 +79,14 @@ class RoleSpec(Spec):
     """Machines that the provider can take back: true for such, false for none, null as the role can bear it."""
     env: Annotated[dict[str, str], AfterValidator(_variables)]
     """Environment variables of its processes."""
+    image: Image | None = None
+    """Of its pods, if not that of the experiment."""
+    image_pull_policy: PullPolicy | None = None
+    priority_class_name: ObjectName | None = None
+    """A PriorityClass of the cluster."""
+    spread: Spread = "none"
+    """Have its pods spread evenly over zones or nodes, as far as there is room."""
+    volumes: tuple[VolumeSpec, ...] = Field(default=(), max_length=20, strict=False)
 
 
 class CheckpointSpec(Spec):
@@ -115,6 +124,19 @@ class ExperimentSpec(Spec):
     checkpoints: CheckpointSpec = CheckpointSpec()
     prometheus: PrometheusSpec | None = None
     """Off if left out; `{}` is on."""
+    code: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    """Folder of one's own modules, from this file's folder on: packed and sent to every process. On this machine the
+    file's own folder is found without it."""
+    image: Image | None = None
+    """Of all pods; `surreal image build` makes the one that is the default."""
+    image_pull_policy: PullPolicy = "IfNotPresent"
+    image_pull_secrets: tuple[ObjectName, ...] = Field(default=(), max_length=20, strict=False)
+    storage: StorageSpec = StorageSpec()
+    queue: ObjectName | None = None
+    """A LocalQueue of Kueue, which then says when the run may start; needs JobSet too."""
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=10 * 365 * DAY)] = DAY
+    """When a run that is over goes from the cluster; a claim with its results stays until `surreal delete`."""
+    egress: tuple[EgressSpec, ...] = Field(default=(), max_length=50, strict=False)
 
 
 class Experiment(Spec):

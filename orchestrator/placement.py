@@ -7,7 +7,8 @@ from surreal.orchestrator.candidates import shortages
 from surreal.orchestrator.costs import planned_cost
 from surreal.orchestrator.experiment import ChannelSpec, Experiment, ResourcesSpec, RoleSpec
 from surreal.orchestrator.fleet import Fleet, Place, fleet
-from surreal.orchestrator.plan import Checkpoints, Plan, PlannedChannel, PlannedRole, Resources
+from surreal.orchestrator.plan import Checkpoints, Plan, PlannedChannel, PlannedEgress, PlannedStorage
+from surreal.orchestrator.planned import planned_role, planned_storage
 from surreal.orchestrator.relays import with_relays
 from surreal.protocol.graph import Channel, Role
 from surreal.provisioner.pools import NodePool
@@ -35,7 +36,15 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
         seed=spec.seed,
         checkpoints=Checkpoints(every_seconds=spec.checkpoints.every_seconds, keep=spec.checkpoints.keep),
         prometheus_port=spec.prometheus.port if spec.prometheus else None,
-        roles=tuple(_planned_role(role, spec.roles[role.name], placed.places[role.name]) for role in described.roles),
+        image_pull_secrets=spec.image_pull_secrets,
+        storage=PlannedStorage() if own_machine else planned_storage(spec.storage),
+        code=spec.code or "",
+        queue=spec.queue or "",
+        ttl_seconds=spec.ttl_seconds_after_finished,
+        egress=tuple(PlannedEgress(cidr=each.cidr, ports=each.ports) for each in spec.egress),
+        roles=tuple(
+            planned_role(role, spec.roles[role.name], spec, placed.places[role.name]) for role in described.roles
+        ),
         channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in described.channels),
         pools=placed.pools,
         cost=None if own_machine else planned_cost(placed.pools),
@@ -58,24 +67,6 @@ def _here(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) 
     places = {} if problems else {role.name: Place(pool.name) for role in roles}
     asked = [(specs[role.name].replicas, specs[role.name].resources) for role in roles]
     return Fleet(places, problems=tuple(problems), warnings=(*elsewhere, *_oversubscribed(asked, pool)))
-
-
-def _planned_role(role: Role, spec: RoleSpec, place: Place) -> PlannedRole:
-    asked = spec.resources
-    return PlannedRole(
-        name=role.name,
-        run=role.run,
-        replicas=spec.replicas,
-        resources=Resources(cpu=asked.cpu, memory=asked.memory, gpu=asked.gpu),
-        pool=place.pool,
-        fallback=place.fallback,
-        spot=place.spot,
-        selectors=place.selectors,
-        tolerations=place.tolerations,
-        expendable=role.expendable,
-        ends_run=role.ends_run,
-        env=spec.env,
-    )
 
 
 def _planned_channel(channel: Channel, spec: ChannelSpec | None) -> PlannedChannel:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from surreal.orchestrator.pods import DAY, PullPolicy, Spread
 from surreal.protocol.graph import ChannelKind
 from surreal.provisioner.documents.models import API_VERSION
 from surreal.provisioner.documents.quantity import Cpu, Memory
@@ -37,6 +38,37 @@ class PlannedToleration(PlanModel):
     effect: str | None = None
 
 
+class PlannedVolume(PlanModel):
+    """Files of the cluster that a role's pods see at `mount_path`."""
+
+    name: str
+    mount_path: str
+    kind: Literal["claim", "configMap", "secret"]
+    source: str
+    """The name of that object."""
+    read_only: bool
+
+
+class PlannedEgress(PlanModel):
+    """A network and its TCP ports that the pods may connect to."""
+
+    cidr: str
+    ports: tuple[int, ...]
+
+
+class PlannedStorage(PlanModel):
+    """Where the run folder lies."""
+
+    kind: Literal["folder", "auto", "claim", "emptyDir", "url"] = "folder"
+    """folder: on this machine. auto: not known before a cluster is asked, see `orchestrator.kube.backend`."""
+    size: Memory | None = None
+    """Bytes; a folder has no bound."""
+    class_name: str = ""
+    url: str = ""
+    note: str = ""
+    """What is kept, and what dies with which pod."""
+
+
 class PlannedRole(PlanModel):
     """One role of the run: so many processes of `run`, each with `resources`, on machines of `pool`."""
 
@@ -59,6 +91,12 @@ class PlannedRole(PlanModel):
     """The run is done when this role is."""
     env: dict[str, str] = {}
     """Environment variables of its processes."""
+    image: str = ""
+    """Of its pods."""
+    image_pull_policy: PullPolicy = "IfNotPresent"
+    priority_class: str = ""
+    spread: Spread = "none"
+    volumes: tuple[PlannedVolume, ...] = ()
 
 
 class PlannedChannel(PlanModel):
@@ -137,6 +175,15 @@ class Plan(PlanModel):
     checkpoints: Checkpoints
     prometheus_port: int | None = None
     """Where the process that serves control serves /metrics; None for nowhere."""
+    image_pull_secrets: tuple[str, ...] = ()
+    storage: PlannedStorage = PlannedStorage()
+    code: str = ""
+    """The folder of one's own modules as the file names it."""
+    queue: str = ""
+    """The LocalQueue that admits the run."""
+    ttl_seconds: int = DAY
+    """How long the objects of a run that is over stay in a cluster."""
+    egress: tuple[PlannedEgress, ...] = ()
     roles: tuple[PlannedRole, ...]
     channels: tuple[PlannedChannel, ...]
     pools: tuple[PlannedPool, ...] = ()

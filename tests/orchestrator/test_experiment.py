@@ -21,7 +21,16 @@ def refusal(folder: Path, text: str | bytes, *overrides: str) -> list[str]:
 
 def test_what_the_file_leaves_out_has_these_defaults() -> None:
     experiment = Experiment.from_data(minimal())
-    role: dict[str, Any] = {"pool": None, "spot": None, "env": {}}
+    role: dict[str, Any] = {
+        "pool": None,
+        "spot": None,
+        "env": {},
+        "image": None,
+        "imagePullPolicy": None,
+        "priorityClassName": None,
+        "spread": "none",
+        "volumes": [],
+    }
     assert experiment.to_data() == {
         "apiVersion": "surreal.dev/v1alpha1",
         "kind": "Experiment",
@@ -38,6 +47,14 @@ def test_what_the_file_leaves_out_has_these_defaults() -> None:
             "seed": 1,
             "checkpoints": {"everySeconds": 60.0, "keep": 3},
             "prometheus": None,
+            "code": None,
+            "image": None,
+            "imagePullPolicy": "IfNotPresent",
+            "imagePullSecrets": [],
+            "storage": {"kind": "auto", "size": "10Gi", "className": None, "url": None},
+            "queue": None,
+            "ttlSecondsAfterFinished": 86400,
+            "egress": [],
         },
     }
 
@@ -58,6 +75,32 @@ def test_a_resolved_experiment_loads_as_the_same(tmp_path: Path) -> None:
 MISTAKES = [
     ("  seed: 1", "  prometheus: {port: 0}", "16: spec.prometheus.port: must be 1 or more, not 0"),
     ("  seed: 1", "  prometheus: 9400", "16: spec.prometheus: must be a mapping (key: value), not 9400"),
+    ("  seed: 1", "  image: 'a b'", "16: spec.image: must be an image such as registry.example/team/surreal:1.0"),
+    (
+        "  seed: 1",
+        "  imagePullPolicy: Allways",
+        "16: spec.imagePullPolicy: must be 'IfNotPresent', 'Always' or 'Never'",
+    ),
+    ("  seed: 1", "  storage: {size: 10GB}", "16: spec.storage.size: must be an amount of memory such as 512Mi"),
+    ("  seed: 1", "  storage: {kind: url}", "16: spec.storage: kind: url and a url go together; write both or none"),
+    (
+        "  seed: 1",
+        "  storage: {kind: url, url: 's3://key:secret@bucket/x'}",
+        "16: spec.storage.url: must be a folder of an object store such as s3://bucket/folder, without credentials",
+    ),
+    ("  seed: 1", "  storage: {kind: emptyDir, className: fast}", "16: spec.storage: className is a claim's, and this"),
+    ("  seed: 1", "  queue: My_Queue", "16: spec.queue: must be a name of Kubernetes (lower-case letters, digits,"),
+    ("  seed: 1", "  egress: [{cidr: all}]", "16: spec.egress.0.cidr: must be a network such as 203.0.113.0/24"),
+    (
+        "resources: {cpu: 1, memory: 1Gi}",
+        "volumes: [{name: data, mountPath: /tmp/x, claim: data}]",
+        "15: spec.roles.actor.volumes.0.mountPath: must not lie in /tmp, which every pod has for itself",
+    ),
+    (
+        "resources: {cpu: 1, memory: 1Gi}",
+        "volumes: [{name: data, mountPath: /data}]",
+        "15: spec.roles.actor.volumes.0: must name one of claim, configMap and secret, not 0 of them",
+    ),
     ("  seed: 1", "  prometheus: {prot: 1}", "16: spec.prometheus.prot: unknown key 'prot' (did you mean 'port'?)"),
     ("apiVersion: surreal.dev/v1alpha1", "apiVersion: v2", "1: apiVersion: must be 'surreal.dev/v1alpha1', not 'v2'"),
     ("kind: Experiment", "kind: Job", "2: kind: must be 'Experiment', not 'Job'"),

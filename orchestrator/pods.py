@@ -1,0 +1,104 @@
+"""What an experiment says of its pods: image, code, storage, volumes. A machine of one's own has no use for it."""
+
+import re
+from ipaddress import ip_network
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from surreal.provisioner.documents.models import Spec
+from surreal.provisioner.documents.quantity import Memory
+
+DAY = 86_400
+"""Seconds."""
+OUR_FOLDERS = ("/surreal", "/etc/surreal", "/tmp", "/dev", "/proc", "/sys")
+"""Where surreal or the system mounts something in every pod."""
+
+
+def _object_name(text: str) -> str:
+    if len(text) <= 253 and re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", text):
+        return text
+    raise ValueError(f"must be a name of Kubernetes (lower-case letters, digits, '-' and '.'), not {text!r}")
+
+
+def _image(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9][-A-Za-z0-9._/:@+]{0,500}", text):
+        return text
+    raise ValueError(f"must be an image such as registry.example/team/surreal:1.0, not {text!r}")
+
+
+def _mount_path(text: str) -> str:
+    if not re.fullmatch(r"/[-A-Za-z0-9._/]{0,250}", text) or ".." in text.split("/") or not text.strip("/"):
+        raise ValueError(f"must be an absolute path such as /data, not {text!r}")
+    for ours in OUR_FOLDERS:
+        if f"{text.rstrip('/')}/".startswith(f"{ours}/"):
+            raise ValueError(f"must not lie in {ours}, which every pod has for itself; for example /data")
+    return text.rstrip("/")
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise ValueError(f"must be a network such as 203.0.113.0/24 or one address/32, not {text!r}") from None
+
+
+def _store_url(text: str) -> str:
+    if re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s?#]{1,1000}", text) and "@" not in text.partition("://")[2].split("/")[0]:
+        return text
+    raise ValueError(
+        f"must be a folder of an object store such as s3://bucket/folder, without credentials, not {text!r}"
+    )
+
+
+ObjectName = Annotated[str, AfterValidator(_object_name)]
+Image = Annotated[str, AfterValidator(_image)]
+PullPolicy = Literal["IfNotPresent", "Always", "Never"]
+Spread = Literal["none", "zone", "node"]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class VolumeSpec(Spec):
+    """Files that are in the cluster already, for the processes of a role."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$")]
+    mount_path: Annotated[str, AfterValidator(_mount_path)]
+    claim: ObjectName | None = None
+    """A PersistentVolumeClaim."""
+    config_map: ObjectName | None = None
+    secret: ObjectName | None = None
+    read_only: bool = True
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [each for each in (self.claim, self.config_map, self.secret) if each]
+        if len(given) != 1:
+            raise ValueError(f"must name one of claim, configMap and secret, not {len(given)} of them")
+        return self
+
+
+class StorageSpec(Spec):
+    """Where the run folder lies: metrics, logs and checkpoints."""
+
+    kind: Literal["auto", "claim", "emptyDir", "url"] = "auto"
+    """auto: a claim where the cluster has a default StorageClass, else emptyDir, which goes with the learner's pod."""
+    size: Memory = 10 * 2**30
+    class_name: ObjectName | None = None
+    """Of the claim; the cluster's default if null."""
+    url: Annotated[str, AfterValidator(_store_url)] | None = None
+    """A folder of an object store, such as s3://bucket/folder, that the run folder is copied to as it grows."""
+
+    @model_validator(mode="after")
+    def _url_fits(self) -> Self:
+        if (self.kind == "url") != (self.url is not None):
+            raise ValueError("kind: url and a url go together; write both or none of them")
+        if self.class_name and self.kind not in ("auto", "claim"):
+            raise ValueError(f"className is a claim's, and this is kind: {self.kind}")
+        return self
+
+
+class EgressSpec(Spec):
+    """Where the pods may connect to besides each other and the DNS."""
+
+    cidr: Annotated[str, AfterValidator(_network)]
+    ports: Annotated[tuple[Port, ...], Field(min_length=1, max_length=50, strict=False)] = (443,)
