@@ -45,6 +45,7 @@ def access(kubeconfig: str | None = None, context: str | None = None, namespace:
 
 
 def _from_file(paths: str, context: str | None, namespace: str | None) -> Access:
+    import urllib3
     from kubernetes import client, config
     from yaml import YAMLError
 
@@ -59,6 +60,9 @@ def _from_file(paths: str, context: str | None, namespace: str | None) -> Access
     # the client reads what it finds without checks, so that a strange file may raise anything of these
     except (config.ConfigException, YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InvalidInput(f"cannot use {what} of {paths}: {error}; see `kubectl config get-contexts`") from None
+    if not settings.verify_ssl:
+        # the file says so, and kubectl does not complain at every request either
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return Access(made, chosen["name"], namespace or chosen["context"].get("namespace") or DEFAULT_NAMESPACE)
 
 

@@ -1,10 +1,11 @@
-"""The nodes and pods of a live cluster, asked of its API. Only this module and `objects.py` import `kubernetes`."""
+"""The nodes and pods of a live cluster, asked of its API."""
 
 import json
 from collections.abc import Callable
 from typing import Any
 
-from surreal.protocol.errors import InvalidInput, SurrealError
+from surreal.protocol.errors import SurrealError
+from surreal.provisioner.access import access
 from surreal.provisioner.inventory import inventory
 from surreal.provisioner.machines import MachineTable
 from surreal.provisioner.pools import NodePool
@@ -16,12 +17,12 @@ TIMEOUT = (5, 60)
 FORBIDDEN = 403
 
 
-def live_pools(table: MachineTable, context: str | None = None) -> tuple[NodePool, ...]:
+def live_pools(table: MachineTable, context: str | None = None, kubeconfig: str | None = None) -> tuple[NodePool, ...]:
     """The pools of the cluster of a kubeconfig context (the current one if None).
 
     Raises InvalidInput without a usable kubeconfig, SurrealError when the cluster does not answer or refuses.
     """
-    core = connect(context)
+    core = connect(context, kubeconfig)
     try:
         nodes = all_items(core.list_node, "list its nodes")
     except PermissionError:
@@ -36,17 +37,11 @@ def live_pools(table: MachineTable, context: str | None = None) -> tuple[NodePoo
     return inventory(nodes, pods, table)
 
 
-def connect(context: str | None) -> Any:
-    """The core API of a kubeconfig context (the current one if None). Raises InvalidInput when it cannot be used."""
-    from kubernetes import client, config
+def connect(context: str | None, kubeconfig: str | None = None) -> Any:
+    """The core API of a cluster, found as `access` does. Raises InvalidInput when it cannot be used."""
+    from kubernetes import client
 
-    try:
-        return client.CoreV1Api(config.new_client_from_config(context=context))
-    except (config.ConfigException, OSError) as error:
-        what = f"context {context!r}" if context else "the current context"
-        raise InvalidInput(
-            f"cannot use {what} of the kubeconfig: {error}; see `kubectl config get-contexts`, or name a file: -f"
-        ) from None
+    return client.CoreV1Api(access(kubeconfig, context).client)
 
 
 def all_items(listing: Callable[..., Any], what: str, **options: Any) -> list[dict[str, Any]]:
