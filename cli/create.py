@@ -7,29 +7,31 @@ import click
 from surreal.cli.live import start_and_watch
 from surreal.cli.options import experiment_options, max_cost_option, output_option
 from surreal.cli.output import Output, talk
-from surreal.orchestrator.backend import DEFAULT, backend
+from surreal.cli.places import place_options
+from surreal.orchestrator.backend import HERE, backend
 from surreal.orchestrator.costs import refuse_above
 from surreal.orchestrator.experiment import load_experiment
 from surreal.orchestrator.placement import make_plan
+from surreal.orchestrator.where import Where
 from surreal.protocol.errors import ExitCode
 
 
 @click.command(name="create")
 @experiment_options
-@click.option("--on", "where", metavar="BACKEND", default=DEFAULT, show_default=True, help="Where it runs.")
+@place_options
 @click.option("-d", "--detach", is_flag=True, help="Start it and return at once.")
 @max_cost_option
 @output_option
 def command(
-    file: Path, overrides: tuple[str, ...], where: str, detach: bool, max_cost: str | None, output: Output
+    file: Path, overrides: tuple[str, ...], where: Where | None, detach: bool, max_cost: str | None, output: Output
 ) -> ExitCode:
     """Start the experiment described in FILE and watch it learn.
 
     Ctrl-C stops watching and leaves it running. The exit code is its outcome.
     """
-    place = backend(where)
+    place = backend(where or HERE)
     experiment = load_experiment(file, overrides)
-    plan = make_plan(experiment, place.pools())
+    plan = place.settle(make_plan(experiment, place.pools()))
     if max_cost:
         refuse_above(plan, max_cost)
     for warning in plan.warnings:

@@ -6,21 +6,23 @@ import click
 
 from surreal.cli.names import names_argument
 from surreal.cli.output import talk
-from surreal.orchestrator.backend import backend
+from surreal.cli.places import place_of, place_options
+from surreal.orchestrator.where import Where
 from surreal.protocol.errors import ExitCode, InvalidInput
 
 
 @click.command(name="delete")
 @names_argument
+@place_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask, even when it runs.")
-def command(names: tuple[str, ...], yes: bool) -> ExitCode:
+def command(names: tuple[str, ...], yes: bool, where: Where | None) -> ExitCode:
     """End the experiments NAME... at once and remove their logs, metrics and checkpoints."""
-    place = backend()
-    running = [name for name in dict.fromkeys(names) if not place.status(name).over]
+    places = {name: place_of(name, where) for name in names}
+    running = [name for name, place in places.items() if not place.status(name).over]
     if running and not yes and not _agreed(running):
         talk("nothing was deleted")
         return ExitCode.FAILED
-    for name in dict.fromkeys(names):
+    for name, place in places.items():
         place.delete(name)
         talk(f"deleted {name}")
     return ExitCode.DONE

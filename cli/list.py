@@ -7,16 +7,21 @@ from rich.text import Text
 from surreal.cli import words
 from surreal.cli.options import output_option
 from surreal.cli.output import Output, emit, table, talk
-from surreal.orchestrator.backend import backend
+from surreal.cli.places import place_options
+from surreal.orchestrator.backend import HERE, backend
 from surreal.orchestrator.status import Status
+from surreal.orchestrator.where import Where, noted
 
 
 @click.command(name="list")
+@place_options
 @output_option
-def command(output: Output) -> None:
-    """List the experiments, the newest last."""
-    place = backend()
+def command(where: Where | None, output: Output) -> None:
+    """List the experiments, the newest last: those of this machine, or with --on kube of a cluster."""
+    place = backend(where or HERE)
     found = sorted((place.status(name) for name in place.names()), key=lambda status: status.created)
+    if not where and (elsewhere := noted()):
+        talk(f"in clusters: {', '.join(elsewhere)}; see surreal list --on kube")
     if not found and output == "table":
         talk("no experiments yet: surreal create examples/cheetah-ppo.yaml")
         return

@@ -19,7 +19,6 @@ from surreal.protocol.errors import ExitCode
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-LOOK_SECONDS = 0.5
 PLAIN_SECONDS = 5.0
 """Between two plain lines."""
 EVENTS = 4
@@ -107,7 +106,7 @@ def _watch_live(place: Backend, name: str) -> Status:
     status = place.status(name)
     with Live(view(status, []), console=console(stderr=True), auto_refresh=False, transient=True) as live:
         while not status.over:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(place.look_seconds)
             status = place.status(name)
             live.update(view(status, _events(place, name)[-EVENTS:]), refresh=True)
     return status
@@ -119,7 +118,7 @@ def _watch_plain(place: Backend, name: str) -> Status:
         if time.monotonic() >= next_line:
             talk(f"{datetime.now():%H:%M:%S}  {words.line(status)}")
             next_line = time.monotonic() + PLAIN_SECONDS
-        time.sleep(LOOK_SECONDS)
+        time.sleep(place.look_seconds)
         status = place.status(name)
         events = _events(place, name)
         for event in events[seen:]:

@@ -23,8 +23,9 @@ def names_argument(function: Command) -> Command:
 def complete_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """The experiments whose names begin so; a shell that completes must never see an error."""
     from surreal.orchestrator.backend import backend
+    from surreal.orchestrator.where import noted
 
-    try:
-        return [name for name in backend().names() if name.startswith(incomplete)]
+    try:  # no cluster is asked: a shell that completes must not wait
+        return sorted(name for name in {*backend().names(), *noted()} if name.startswith(incomplete))
     except SurrealError:
         return []

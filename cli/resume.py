@@ -6,18 +6,20 @@ from surreal.cli.live import start_and_watch
 from surreal.cli.names import name_argument
 from surreal.cli.options import output_option
 from surreal.cli.output import Output
-from surreal.orchestrator.backend import backend
+from surreal.cli.places import place_of, place_options
+from surreal.orchestrator.where import Where
 from surreal.protocol.errors import ExitCode
 
 
 @click.command(name="resume")
 @name_argument
 @click.option("-d", "--detach", is_flag=True, help="Start it and return at once.")
+@place_options
 @output_option
-def command(name: str, detach: bool, output: Output) -> ExitCode:
+def command(name: str, detach: bool, where: Where | None, output: Output) -> ExitCode:
     """Go on with the stopped or failed experiment NAME from its last checkpoint, and watch it.
 
     Ctrl-C stops watching and leaves it running. The exit code is its outcome.
     """
-    place = backend()
+    place = place_of(name, where)
     return start_and_watch(lambda: place.resume(name), place, name, detach, output)

@@ -11,17 +11,19 @@ from surreal.cli.live import how_to_come_back, summary, watch
 from surreal.cli.names import name_argument
 from surreal.cli.options import output_option
 from surreal.cli.output import Output, emit, table, talk
-from surreal.orchestrator.backend import backend
+from surreal.cli.places import place_of, place_options
 from surreal.orchestrator.status import Status
+from surreal.orchestrator.where import Where
 
 
 @click.command(name="status")
 @name_argument
 @click.option("-w", "--watch", "watching", is_flag=True, help="Show it live until it is over.")
+@place_options
 @output_option
-def command(name: str, watching: bool, output: Output) -> None:
+def command(name: str, watching: bool, where: Where | None, output: Output) -> None:
     """Show the state of the experiment NAME and of each of its processes."""
-    place = backend()
+    place = place_of(name, where)
     if not watching:
         status = place.status(name)
         emit(status.document(), output, lambda: _table(status))

@@ -4,14 +4,16 @@ import click
 
 from surreal.cli.names import name_argument
 from surreal.cli.output import talk
-from surreal.orchestrator.backend import backend
+from surreal.cli.places import place_of, place_options
+from surreal.orchestrator.where import Where
 
 
 @click.command(name="stop")
 @name_argument
-def command(name: str) -> None:
+@place_options
+def command(name: str, where: Where | None) -> None:
     """Stop the experiment NAME after a checkpoint; every process is gone when this returns."""
-    place = backend()
+    place = place_of(name, where)
     if place.stop(name):
         talk(f"{name} {place.status(name).state}; go on with surreal resume {name}")
     else:

@@ -6,8 +6,9 @@ import click
 
 from surreal.cli.names import name_argument
 from surreal.cli.output import talk
-from surreal.orchestrator.backend import backend
+from surreal.cli.places import place_of, place_options
 from surreal.orchestrator.status import OUTCOMES
+from surreal.orchestrator.where import Where
 from surreal.protocol.errors import ExitCode, Timeout
 
 LOOK_SECONDS = 0.2
@@ -16,12 +17,13 @@ LOOK_SECONDS = 0.2
 @click.command(name="wait")
 @name_argument
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="Give up after so long (exit code 7).")
-def command(name: str, timeout: float | None) -> ExitCode:
+@place_options
+def command(name: str, timeout: float | None, where: Where | None) -> ExitCode:
     """Wait until the experiment NAME is over.
 
     Exit code: 0 succeeded, 1 failed, 6 stopped, 7 the time is up.
     """
-    place = backend()
+    place = place_of(name, where)
     deadline = None if timeout is None else time.monotonic() + timeout
     while not (status := place.status(name)).over:
         if deadline is not None and time.monotonic() >= deadline:

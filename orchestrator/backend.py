@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from surreal.orchestrator.status import Status
+from surreal.orchestrator.where import Where
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.nearest import did_you_mean
 
@@ -20,10 +21,13 @@ if TYPE_CHECKING:  # a quick command such as `status` needs neither the document
     from surreal.orchestrator.plan import Plan
     from surreal.provisioner.pools import NodePool
 
-DEFAULT = "local"
-BACKENDS = {"local": "surreal.orchestrator.backends.local:LocalBackend"}
-"""Name -> class, imported when it is asked for."""
-NOT_BUILT_YET = ("kube", "ray")
+BACKENDS = {
+    "local": "surreal.orchestrator.backends.local:LocalBackend",
+    "kube": "surreal.orchestrator.kube.backend:KubeBackend",
+}
+"""Name -> class, imported when it is asked for and called with the Where."""
+NOT_BUILT_YET = ("ray",)
+HERE = Where()
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,14 @@ class LogLine:
 class Backend(Protocol):
     """Runs experiments somewhere. Every method that takes a name raises NotFound for one that does not exist."""
 
+    look_seconds: float
+    """How often somebody who watches a run may ask for its status."""
+
     def pools(self) -> Sequence[NodePool]:
         """The machines a plan can use here."""
+
+    def settle(self, plan: Plan) -> Plan:
+        """The plan with what only this place knows: where the run folder will lie. Starts nothing."""
 
     def create(self, experiment: Experiment, plan: Plan, code: Path) -> None:
         """Start a run; `code` is the folder of the experimenter's own modules. Returns once it is under way.
@@ -72,13 +82,14 @@ class Backend(Protocol):
         """End every process of the run at once and remove all it wrote."""
 
 
-def backend(name: str = DEFAULT) -> Backend:
-    """The backend of that name. Raises InvalidInput that lists the known ones."""
+def backend(where: Where = HERE) -> Backend:
+    """The backend that `where` says. Raises InvalidInput that lists the known ones."""
+    name = where.backend
     if name in NOT_BUILT_YET:
         raise InvalidInput(f"--on {name} is not built yet; what there is: {', '.join(BACKENDS)}")
     if name not in BACKENDS:
         hint = did_you_mean(name, (*BACKENDS, *NOT_BUILT_YET))
         raise InvalidInput(f"--on {name}: no such backend{hint}; what there is: {', '.join(BACKENDS)}")
     module, _, attribute = BACKENDS[name].partition(":")
-    found: Backend = getattr(import_module(module), attribute)()
+    found: Backend = getattr(import_module(module), attribute)(where)
     return found

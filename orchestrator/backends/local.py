@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surreal.orchestrator import home
-from surreal.orchestrator.backend import LogLine
+from surreal.orchestrator.backend import HERE, LogLine
 from surreal.orchestrator.backends import lock, logs, pids
 from surreal.orchestrator.backends.record import ProcessRecord, RunRecord, processes_of
 from surreal.orchestrator.channels import read_channels
 from surreal.orchestrator.home import Folder
 from surreal.orchestrator.provenance import provenance
 from surreal.orchestrator.status import OUTCOMES, ProcessStatus, Status, read_progress
+from surreal.orchestrator.where import Where
 from surreal.protocol.errors import InvalidInput, SurrealError
 
 if TYPE_CHECKING:
@@ -37,11 +38,20 @@ ABORT_SECONDS = 5.0
 class LocalBackend:
     """See `orchestrator.backend.Backend`; the state of a run is its folder and nothing else."""
 
+    look_seconds = 0.5
+
+    def __init__(self, where: Where = HERE) -> None:
+        """There is one such place only."""
+
     def pools(self) -> "Sequence[NodePool]":
         """This machine."""
         from surreal.provisioner.machine import local_pool
 
         return (local_pool(),)
+
+    def settle(self, plan: "Plan") -> "Plan":
+        """A machine of one's own has nothing to add."""
+        return plan
 
     def create(self, experiment: "Experiment", plan: "Plan", code: Path) -> None:
         """Write the folder and start the supervisor. Raises InvalidInput when the name is taken."""
