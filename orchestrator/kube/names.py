@@ -16,6 +16,9 @@ COMPONENT = "app.kubernetes.io/component"
 RUN = "surreal.dev/run"
 """The label that tells two experiments of one name apart: 8 hexadecimal digits, new with each `create`."""
 
+ROOT = "surreal.dev/root"
+"""The label ("true") that only roots have: a listing of roots then does not carry the code of every experiment."""
+
 USER = "surreal.dev/user"
 PLAN_DIGEST = "surreal.dev/plan-digest"
 ATTEMPT = "surreal.dev/attempt"
