@@ -1,6 +1,5 @@
 """A ZeroMQ socket that sends and receives packets: options, addresses, and refusal of what is malformed."""
 
-import ipaddress
 import math
 from collections import deque
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ import zmq
 from zmq import backend
 
 from surreal.protocol.access import Access
+from surreal.protocol.addresses import check_address, has_name, listening
 from surreal.protocol.codec import Kind, Packet, decode, decode_batch, encode_body, encode_prefix, is_batch
 from surreal.protocol.connections import MALFORMED, REFUSED, TOLERANCE, Connection, Connections
 from surreal.protocol.errors import Fatal, SurrealError
@@ -30,27 +30,6 @@ SPARE = 16
 NOBLOCK, SNDMORE = int(zmq.NOBLOCK), int(zmq.SNDMORE)  # enum arithmetic costs 3 us a message
 _NOBLOCK_MORE = NOBLOCK | SNDMORE
 _send = backend.Socket.send  # what zmq.Socket.send ends in, without 0.8 us of options that are not used here
-
-
-def check_address(address: str, keyed: bool) -> None:
-    """Raise Fatal unless `address` is ipc:// with a path that the system takes, or tcp://: without keys on loopback."""
-    scheme, _, place = address.partition("://")
-    if scheme == "ipc":
-        if len(place.encode()) > zmq.IPC_PATH_MAX_LEN:
-            raise Fatal(
-                f"the socket path {place} has {len(place.encode())} bytes, this system allows {zmq.IPC_PATH_MAX_LEN}: "
-                "use a shorter folder (SURREAL_HOME)"
-            )
-        return
-    host = place.rpartition(":")[0].strip("[]")
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if scheme != "tcp":
-        raise Fatal(f"the address {address} is neither ipc:// nor tcp://")
-    if not loopback and not keyed:
-        raise Fatal(f"{address} can be reached from other machines, and this process has no keys: give it a key file")
 
 
 def _access(node: Node, address: str) -> Access:
@@ -118,7 +97,7 @@ class Port:
         """Listen or connect. Raises SurrealError when the system does not let us."""
         try:
             if self._connections:
-                self.socket.bind(self.address)
+                self.socket.bind(listening(self.address))
                 self._connections.bound()
             else:
                 self.socket.connect(self.address)
@@ -144,6 +123,7 @@ class Port:
             zmq.TCP_KEEPALIVE_IDLE: 10,
             zmq.TCP_KEEPALIVE_INTVL: 5,
             zmq.IMMEDIATE: immediate,
+            zmq.IPV6: has_name(self.address),  # whatever the name stands for; IPv4 goes on working
         }
         if self._binds:
             options |= {zmq.ROUTER_MANDATORY: 1, zmq.BACKLOG: 1024}

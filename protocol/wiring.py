@@ -11,6 +11,9 @@ from typing import Any
 
 from surreal.protocol.graph import ChannelKind
 
+ATTEMPT = 100_000
+"""In a cluster, incarnations of attempt n begin at n times this: it counts the failures of each attempt anew."""
+
 
 @dataclass(frozen=True)
 class ChannelWiring:
@@ -64,11 +67,22 @@ class Wiring:
     """The role that ends the run and binds `control`; only needed with keys, which are made out to roles."""
     prometheus: str = ""
     """host:port at which the process that serves control serves /metrics; empty for nowhere."""
+    logs: bool = False
+    """Send what this process prints to the run folder, over the stream `logs`."""
+    store: str = ""
+    """URL (fsspec) of what outlives the run folder; empty where the run folder itself does."""
+    termination: str = ""
+    """File for one last line about how the process ended; empty for none."""
 
     @property
     def name(self) -> str:
         """`actor/3`: how this process is called in logs, messages and on the command line."""
         return f"{self.role}/{self.index}"
+
+    @property
+    def start(self) -> int:
+        """1 at the first start of this (role, index) on every backend, and another number at each other: for seeds."""
+        return self.incarnation - ATTEMPT + 1 if self.incarnation >= ATTEMPT else self.incarnation
 
     def has(self, process: str) -> bool:
         """Is this the name of a process of the run?"""

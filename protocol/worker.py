@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from surreal.protocol.errors import ExitCode, Fatal, Stopping, SurrealError
+from surreal.protocol.pod import placed
 from surreal.protocol.process import Process
 from surreal.protocol.wiring import Wiring
 
@@ -67,7 +68,7 @@ def _allow_connections() -> None:
 
 def _run(path: Path) -> ExitCode:
     """Join the run and call the role's function until it returns."""
-    wiring = _read_wiring(path)
+    wiring = placed(_read_wiring(path), os.environ)
     with Process(wiring) as process:
         _hold_lifeline(process)
         for number in (signal.SIGTERM, signal.SIGINT):

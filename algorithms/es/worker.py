@@ -87,7 +87,7 @@ class Worker:
             self._own = own_chunks(wiring.index, workers, orders.chunks)
             self._others = others_chunks(wiring.index, workers, orders.chunks)
         else:
-            self._own, self._others = open_chunks(wiring.index, wiring.incarnation), iter(())
+            self._own, self._others = open_chunks(wiring.index, wiring.start), iter(())
         self._abandon({task for task in self._tasks if self._useless(task, weights)})
         needed = {task.version for task in self._tasks} | {weights.version}
         self._known = {version: known for version, known in self._known.items() if version in needed}

@@ -54,7 +54,7 @@ class Actor:
         self._weights, self._experience = process.subscriber("weights"), process.sender("experience")
         self._metrics = process.sender("metrics")
         # one seed sequence per (actor, start): a restarted actor must not replay the episodes of the dead one
-        env_seed, policy_seed = np.random.SeedSequence([wiring.seed, 1, wiring.index, wiring.incarnation]).spawn(2)
+        env_seed, policy_seed = np.random.SeedSequence([wiring.seed, 1, wiring.index, wiring.start]).spawn(2)
         env = wiring.env
         self.envs = Environments(
             lambda: make_env(env["id"], env["options"]), copies, int(env_seed.generate_state(1)[0])

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import zmq
 
+from surreal.protocol.addresses import check_address, listening
 from surreal.protocol.errors import Fatal, SurrealError
 from surreal.protocol.node import Node
-from surreal.protocol.port import check_address
 from surreal.protocol.stream_receiver import StreamReceiver
 
 
@@ -39,3 +39,18 @@ def test_a_socket_path_that_the_system_cannot_take_is_named_with_the_limit() -> 
 def test_a_place_where_nobody_can_listen_is_named(make_node: Callable[..., Node], folder: Path) -> None:
     with pytest.raises(SurrealError, match="learner/0 cannot listen on ipc:///.*/missing/x: No such file"):
         StreamReceiver(make_node("learner/0"), f"ipc://{folder}/missing/x", 4)
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("tcp://cheetah-learner-0.cheetah:5601", "tcp://*:5601"),
+        ("tcp://127.0.0.1:5601", "tcp://127.0.0.1:5601"),
+        ("tcp://localhost:5601", "tcp://localhost:5601"),
+        ("tcp://[::1]:5601", "tcp://[::1]:5601"),
+        ("tcp://*:5601", "tcp://*:5601"),
+        ("ipc:///run/x", "ipc:///run/x"),
+    ],
+)
+def test_a_machine_listens_on_all_interfaces_where_its_address_is_a_name(address: str, place: str) -> None:
+    assert listening(address) == place

@@ -1,0 +1,53 @@
+"""Where a port may be, and where its binding end listens."""
+
+import ipaddress
+
+import zmq
+
+from surreal.protocol.errors import Fatal
+
+
+def check_address(address: str, keyed: bool) -> None:
+    """Raise Fatal unless `address` is ipc:// with a path that the system takes, or tcp://: without keys on loopback."""
+    scheme, _, place = address.partition("://")
+    if scheme == "ipc":
+        if len(place.encode()) > zmq.IPC_PATH_MAX_LEN:
+            raise Fatal(
+                f"the socket path {place} has {len(place.encode())} bytes, this system allows {zmq.IPC_PATH_MAX_LEN}: "
+                "use a shorter folder (SURREAL_HOME)"
+            )
+        return
+    host, _ = _host_and_port(place)
+    loopback = host == "localhost" or (_is_ip(host) and ipaddress.ip_address(host).is_loopback)
+    if scheme != "tcp":
+        raise Fatal(f"the address {address} is neither ipc:// nor tcp://")
+    if not loopback and not keyed:
+        raise Fatal(f"{address} can be reached from other machines, and this process has no keys: give it a key file")
+
+
+def has_name(address: str) -> bool:
+    """Is this tcp:// with the name of a machine, which the DNS knows, instead of an IP address?"""
+    scheme, _, place = address.partition("://")
+    host, _ = _host_and_port(place)
+    return scheme == "tcp" and host not in ("localhost", "*") and not _is_ip(host)
+
+
+def listening(address: str) -> str:
+    """Where the binding end of `address` listens: libzmq binds no names, so on all interfaces where it has one.
+
+    A name is how others find this machine; by the time it is in the DNS, or when it changes, is not our concern.
+    """
+    return f"tcp://*:{_host_and_port(address)[1]}" if has_name(address) else address
+
+
+def _host_and_port(place: str) -> tuple[str, str]:
+    host, _, port = place.rpartition(":")
+    return host.strip("[]"), port
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

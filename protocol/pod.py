@@ -1,0 +1,48 @@
+"""The place of a process in a pod: all pods of a role read the same wiring, and Kubernetes tells each which it is."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from surreal.protocol.errors import Fatal
+from surreal.protocol.wiring import ATTEMPT, Wiring
+
+INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
+"""Kubernetes sets it in every pod of an Indexed Job."""
+ATTEMPT_VARIABLE, FAILURES_VARIABLE, IGNORED_VARIABLE = "SURREAL_ATTEMPT", "SURREAL_FAILURES", "SURREAL_IGNORED"
+"""1 and one more for each resume; how often this index failed in this attempt, counted by Kubernetes or not."""
+
+
+def in_pod(environ: Mapping[str, str]) -> bool:
+    """Is this process the one of a pod? Kubernetes' own variable is no sign: a run on one machine may be in a Job."""
+    return ATTEMPT_VARIABLE in environ
+
+
+def placed(wiring: Wiring, environ: Mapping[str, str]) -> Wiring:
+    """The wiring of this very process: with its index and incarnation, if it is a pod's, else as it is.
+
+    Raises Fatal where the variables make no sense.
+    """
+    if not in_pod(environ):
+        return wiring
+    if INDEX_VARIABLE not in environ:
+        raise Fatal(f"{INDEX_VARIABLE} is not set, so this is no pod of an Indexed Job: which {wiring.role} is it?")
+    index, replicas = _count(environ, INDEX_VARIABLE), wiring.replicas.get(wiring.role, 0)
+    if index >= replicas:
+        raise Fatal(f"{INDEX_VARIABLE} is {index}, but {wiring.role} has {replicas} processes")
+    before = _count(environ, FAILURES_VARIABLE) + _count(environ, IGNORED_VARIABLE)
+    if before >= ATTEMPT:
+        raise Fatal(f"{wiring.role}/{index} failed {before} times in this attempt, the limit is {ATTEMPT}")
+    return replace(
+        wiring,
+        index=index,
+        incarnation=_count(environ, ATTEMPT_VARIABLE) * ATTEMPT + before,
+        serves_control=wiring.role == wiring.control_role and index == 0,
+    )
+
+
+def _count(environ: Mapping[str, str], name: str) -> int:
+    """The number in a variable; 0 where it is missing or empty, as an annotation that is not there is."""
+    text = environ.get(name, "")
+    if text and not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise Fatal(f"{name} is {text[:40]!r}, which is no number that Kubernetes sets")
+    return int(text or 0)
