@@ -7,18 +7,21 @@ from rich.console import Group, RenderableType
 
 from surreal.cli.options import experiment_options, max_cost_option, output_option, prices_option
 from surreal.cli.output import Output, emit, table, talk
+from surreal.cli.places import place_options
 from surreal.cli.words import UNKNOWN, number
+from surreal.orchestrator.backend import backend
 from surreal.orchestrator.costs import refuse_above, with_speed
 from surreal.orchestrator.experiment import load_experiment
 from surreal.orchestrator.placement import make_plan
 from surreal.orchestrator.plan import Plan, PlannedChannel, PlannedRole
 from surreal.orchestrator.pools import find_pools
+from surreal.orchestrator.where import Where
 from surreal.provisioner.documents.quantity import format_memory
 
 
 @click.command(name="plan")
 @experiment_options
-@click.option("--on", "where", metavar="PLACE", help="local, or kube: the cluster of the current kubeconfig context.")
+@place_options
 @click.option("--pools", "cluster", type=click.Path(path_type=Path), help="A cluster file whose pools to plan for.")
 @click.option(
     "--speed", type=float, metavar="STEPS/S", help="Measured environment steps a second, for the cost of them."
@@ -29,7 +32,7 @@ from surreal.provisioner.documents.quantity import format_memory
 def command(
     file: Path,
     overrides: tuple[str, ...],
-    where: str | None,
+    where: Where | None,
     cluster: Path | None,
     speed: float | None,
     max_cost: str | None,
@@ -40,6 +43,8 @@ def command(
     experiment = load_experiment(file, overrides)
     found = find_pools(where, cluster, prices)
     plan = make_plan(experiment, found.pools)
+    if where:
+        plan = backend(where).settle(plan)
     if speed is not None:
         plan = with_speed(plan, speed)
     if max_cost:
@@ -53,7 +58,8 @@ def command(
 def _tables(plan: Plan) -> RenderableType:
     title = f"{plan.name}: {plan.algorithm} learns {plan.env['id']}, seed {plan.seed}"
     machines = ["", _pools(plan), "", _cost(plan)] if plan.cost else []
-    return Group(title, "", _roles(plan), "", _channels(plan), *machines)
+    storage = ["", f"storage: {plan.storage.note}"] if plan.storage.note else []
+    return Group(title, "", _roles(plan), "", _channels(plan), *machines, *storage)
 
 
 def _roles(plan: Plan) -> RenderableType:

@@ -7,17 +7,19 @@ from rich.table import Table
 
 from surreal.cli.options import output_option, prices_option
 from surreal.cli.output import Output, emit, table, talk
+from surreal.cli.places import place_options
 from surreal.cli.words import UNKNOWN, number
 from surreal.orchestrator.pools import find_pools
+from surreal.orchestrator.where import Where
 from surreal.provisioner.pools import NodePool
 
 
 @click.command(name="pools")
-@click.option("--on", "where", metavar="PLACE", help="local, or kube: the cluster of the current kubeconfig context.")
+@place_options
 @click.option("-f", "--file", type=click.Path(path_type=Path), help="A cluster file; with --on kube both together.")
 @prices_option
 @output_option
-def command(where: str | None, file: Path | None, prices: Path | None, output: Output) -> None:
+def command(where: Where | None, file: Path | None, prices: Path | None, output: Output) -> None:
     """List the pools of equal machines: what there is, what is free, and what a machine costs.
 
     CPU, memory and GPUs are what is left for processes of experiments after the system's own share.

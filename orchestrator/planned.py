@@ -34,7 +34,13 @@ def planned_role(role: Role, spec: RoleSpec, whole: ExperimentSpec, place: Place
 
 def planned_storage(spec: StorageSpec) -> PlannedStorage:
     """Where a cluster keeps the run folder; `auto` until it has been asked what it has."""
-    return PlannedStorage(kind=spec.kind, size=spec.size, class_name=spec.class_name or "", url=spec.url or "")
+    notes = {
+        "auto": "a claim where the cluster has a default StorageClass; else it goes with the pod that ends the run"
+    }
+    note = notes.get(spec.kind, "")
+    return PlannedStorage(
+        kind=spec.kind, size=spec.size, class_name=spec.class_name or "", url=spec.url or "", note=note
+    )
 
 
 def _planned_volume(spec: VolumeSpec) -> PlannedVolume:

@@ -1,15 +1,19 @@
 """Which pools a plan can use: this machine, a live cluster, the pools of a cluster file, or both of these together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from surreal.orchestrator.home import home
+from surreal.orchestrator.where import Where
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.nearest import did_you_mean
 from surreal.provisioner.pools import NodePool
 
 PLACES = ("local", "kube")
 """Where there are machines to ask."""
+_ANY = NodePool("cluster", nodes=1, cpu=1e6, memory=2**60, provider="existing", pods=10**6)
+BEHIND_A_CURTAIN = (_ANY, replace(_ANY, name="cluster-gpu", gpus=10**6))
+"""What stands for a cluster whose nodes one may not list: its scheduler decides, and nothing is said of room."""
 
 
 @dataclass(frozen=True)
@@ -20,18 +24,19 @@ class Inventory:
     warnings: tuple[str, ...] = ()
 
 
-def find_pools(where: str | None = None, cluster_file: Path | None = None, prices: Path | None = None) -> Inventory:
+def find_pools(where: Where | None = None, cluster_file: Path | None = None, prices: Path | None = None) -> Inventory:
     """The pools of `where` (`local`, `kube`), of a cluster file, or the live ones with the file's bounds and prices.
 
     Without either it is this machine. Raises InvalidInput for an unknown place, a wrong file, a kubeconfig that cannot
     be used and a cluster without nodes; SurrealError when the cluster does not answer.
     """
-    if where not in (None, *PLACES):
-        raise InvalidInput(f"--on {where}: no machines to ask there{did_you_mean(str(where), PLACES)}; local or kube")
-    if where == "local" and cluster_file:
+    on = where.backend if where else None
+    if on not in (None, *PLACES):
+        raise InvalidInput(f"--on {on}: no machines to ask there{did_you_mean(str(on), PLACES)}; local or kube")
+    if on == "local" and cluster_file:
         raise InvalidInput(f"--on local and {cluster_file} exclude each other: a machine of one's own needs no file")
-    if where == "kube" or cluster_file:
-        return _cluster(where == "kube", cluster_file, prices)
+    if on == "kube" or cluster_file:
+        return _cluster(where if on == "kube" else None, cluster_file, prices)
     from surreal.provisioner.machine import local_pool
 
     return Inventory((local_pool(),))
@@ -43,7 +48,7 @@ def own_prices(named: Path | None = None) -> Path | None:
     return named or (usual if usual.exists() else None)
 
 
-def _cluster(live: bool, cluster_file: Path | None, prices: Path | None) -> Inventory:
+def _cluster(live: Where | None, cluster_file: Path | None, prices: Path | None) -> Inventory:
     from surreal.provisioner.cluster import load_cluster
     from surreal.provisioner.declared import declared_pools
     from surreal.provisioner.inventory import merged
@@ -54,9 +59,16 @@ def _cluster(live: bool, cluster_file: Path | None, prices: Path | None) -> Inve
     declared, warnings = declared_pools(cluster, table) if cluster else ((), ())
     if not live:
         return Inventory(declared, warnings)
-    from surreal.provisioner.live import live_pools
+    from surreal.provisioner.live import NodesHidden, live_pools
 
-    found = merged(declared, live_pools(table, cluster.spec.context if cluster else None))
+    context = live.context or (cluster.spec.context if cluster else None)
+    try:
+        there = live_pools(table, context, live.kubeconfig)
+    except NodesHidden:
+        if not declared:
+            return Inventory(BEHIND_A_CURTAIN, ("you may not list the cluster's nodes: whether all fits is not known",))
+        there = ()
+    found = merged(declared, there)
     if not found:
         raise InvalidInput("the cluster has no nodes; name its file with -f to plan for pools that start from zero")
     return Inventory(found, warnings)

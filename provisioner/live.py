@@ -17,16 +17,21 @@ TIMEOUT = (5, 60)
 FORBIDDEN = 403
 
 
+class NodesHidden(SurrealError):
+    """Whoever asks may not list the nodes, as is usual for people who have a namespace and no more."""
+
+
 def live_pools(table: MachineTable, context: str | None = None, kubeconfig: str | None = None) -> tuple[NodePool, ...]:
     """The pools of the cluster of a kubeconfig context (the current one if None).
 
-    Raises InvalidInput without a usable kubeconfig, SurrealError when the cluster does not answer or refuses.
+    Raises InvalidInput without a usable kubeconfig, NodesHidden where the nodes may not be listed, SurrealError when
+    the cluster does not answer.
     """
     core = connect(context, kubeconfig)
     try:
         nodes = all_items(core.list_node, "list its nodes")
     except PermissionError:
-        raise SurrealError(
+        raise NodesHidden(
             "you may not list the cluster's nodes; ask for `get` and `list` on nodes, or name a cluster file: -f"
         ) from None
     try:
