@@ -92,15 +92,23 @@ class ChannelStatus:
 
 
 def read_channels(path: Path, over: bool) -> tuple[ChannelStatus, ...]:
-    """The channels as `path` says; none while nothing was written, or where it makes no sense.
+    """The channels as `path` says; none while nothing was written. See `channels_of`."""
+    try:
+        return channels_of(path.read_bytes(), over)
+    except OSError:
+        return ()
+
+
+def channels_of(text: bytes, over: bool) -> tuple[ChannelStatus, ...]:
+    """The channels as a channels.json says; none where it makes no sense.
 
     There are no rates once the run is `over` or the file is old.
     """
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(text)
         ends = [_end(row) for row in data["channels"]]
         old = over or time.time() - data["time"] > FRESH
-    except (OSError, ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError):
         return ()
     return _by_channel(end.stale() if old else end for end in ends)
 

@@ -5,6 +5,7 @@ Fields are only ever added. A number that is not known yet is null.
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -101,16 +102,21 @@ class Status:
 
 def read_progress(metrics: Path) -> Progress:
     """The progress said by the newest rows of a metrics.jsonl, of which only the end is read."""
-    learner, evaluator = _newest_rows(metrics)
+    return progress_of(tail_lines(metrics, TAIL_BYTES))
+
+
+def progress_of(lines: Sequence[bytes]) -> Progress:
+    """The progress said by the last lines of a metrics.jsonl, the first perhaps cut."""
+    learner, evaluator = _newest_rows(lines)
     row = {**learner, "eval_return": evaluator.get("eval_return")}
     return Progress(**{key: row[key] for key in Progress.__dataclass_fields__ if _is_number(row.get(key))})
 
 
-def _newest_rows(metrics: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _newest_rows(lines: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The newest row with steps (the learner's) and the newest with an evaluation; empty where there is none."""
     learner: dict[str, Any] = {}
     evaluator: dict[str, Any] = {}
-    for line in reversed(tail_lines(metrics, TAIL_BYTES)):
+    for line in reversed(lines):
         row = _row(line)
         if not learner and "steps" in row and "updates" in row:
             learner = row
