@@ -1,28 +1,25 @@
 """The API server as a uniform store of JSON objects: `api.get("Pod", name)`, `api.apply("Job", job)`.
 
-The only module of the orchestrator that imports `kubernetes`, whose typed models take ten times as long as JSON.
+Requests are sent again where that can help (`retries`); `transport` says what went wrong otherwise.
 """
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlencode
 
-from surreal.orchestrator.kube.failures import Absent, ApiError
+from surreal.orchestrator.kube.failures import GONE, Absent, ApiError
 from surreal.orchestrator.kube.kinds import KINDS
 from surreal.orchestrator.kube.names import FIELD_MANAGER, Object
+from surreal.orchestrator.kube.retries import Retries
+from surreal.orchestrator.kube.transport import CONNECT, Transport
 from surreal.provisioner.access import access
 
-CONNECT, READ = 5.0, 30.0
-"""Seconds to connect, and to wait for an answer or the next part of it."""
 PAGE = 500
 """Objects of one answer."""
-RELIST = 60
-"""Seconds after which a watch lists again, so that a silent one is never trusted for longer."""
+RELIST, BREATH = 60.0, 0.2
+"""Seconds after which a watch lists again, so that a silent one is never trusted for longer, and at least waits."""
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
-
-
 Objects = list[Object]
 """Said so because the method `list` hides the built-in where methods are declared."""
 
@@ -32,24 +29,20 @@ def _quiet(_text: str) -> None:
 
 
 class Api:
-    """One namespace of one cluster. Every method raises SurrealError with a sentence when it fails."""
+    """One namespace of one cluster, for any number of threads. Every method may raise ApiError with a sentence."""
 
     def __init__(
         self,
-        client: Any,
-        context: str,
-        namespace: str,
+        transport: Transport,
         talk: Callable[[str], None] = _quiet,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.client = client
-        """kubernetes.client.ApiClient, for what is no plain request: websockets."""
-        self.context = context
-        self.namespace = namespace
+        self._transport = transport
         self.talk = talk
         """Told, as one line each, what a person who waits should know."""
         self.pause = pause
-        """Waits so many seconds before the next try."""
+        """Waits so many seconds."""
+        self.retries = Retries(talk, pause)
 
     @classmethod
     def connect(
@@ -60,8 +53,22 @@ class Api:
         talk: Callable[[str], None] = _quiet,
     ) -> "Api":
         """As `access` finds the cluster; sends nothing yet. Raises InvalidInput without a usable kubeconfig."""
-        found = access(kubeconfig, context, namespace)
-        return cls(found.client, found.context, found.namespace, talk)
+        return cls(Transport(lambda: access(kubeconfig, context, namespace), talk), talk)
+
+    @property
+    def client(self) -> Any:
+        """kubernetes.client.ApiClient, for what is no plain request: websockets."""
+        return self._transport.access.client
+
+    @property
+    def context(self) -> str:
+        """What the kubeconfig calls the cluster."""
+        return self._transport.access.context
+
+    @property
+    def namespace(self) -> str:
+        """Where all objects are that have one."""
+        return self._transport.access.namespace
 
     def get(self, kind: str, name: str) -> Object:
         """One object. Raises Absent (a NotFound) if there is none."""
@@ -121,6 +128,7 @@ class Api:
                     # the version is too old to go on from (410): list again
                     break
                 yield list(there.values())
+            self.pause(BREATH)
 
     def log(
         self,
@@ -140,54 +148,41 @@ class Api:
         flags = {"follow": follow, "previous": previous, "timestamps": timestamps}
         query = {key: str(value) for key, value in given.items() if value is not None}
         query |= {key: "true" for key, value in flags.items() if value}
-        return self._send("GET", self._path("Pod", pod) + "/log", query, read=RELIST)
+        return self._open(self._path("Pod", pod) + "/log", query, read=RELIST)
 
     def raw_get(self, path: str, query: dict[str, str] | None = None) -> Object:
         """Any path of the API, such as `/version`."""
         return self._json("GET", path, query)
-
-    def websocket(self, pod: str, action: str, query: Sequence[tuple[str, str]]) -> Any:
-        """A connection to a pod, `exec` or `portforward`: `kubernetes.stream.ws_client`'s object for it, in bytes."""
-        from kubernetes.client import ApiException
-        from kubernetes.stream import ws_client
-
-        call = {"exec": ws_client.websocket_call, "portforward": ws_client.portforward_call}[action]
-        url = self.client.configuration.host + self._path("Pod", pod) + f"/{action}"
-        try:
-            return call(
-                self.client.configuration,
-                "GET",
-                url,
-                query_params=query,
-                headers=self._headers(),
-                _preload_content=False,
-                binary=True,
-            )
-        except ApiException as error:
-            raise ApiError(f"the API server does not open {action} of pod {pod}: {error.reason}") from None
 
     def _path(self, kind: str, name: str = "", everywhere: bool = False) -> str:
         return KINDS[kind].path(None if everywhere else self.namespace, name)
 
     def _list(self, kind: str, labels: str, fields: str, everywhere: bool) -> tuple[Objects, str]:
         """All objects, and the version of the list to watch from."""
-        query = _selectors(labels, fields) | {"limit": str(PAGE)}
-        items: list[Object] = []
+        first = _selectors(labels, fields) | {"limit": str(PAGE)}
+        items, query = [], dict(first)
         while True:
-            page = self._json("GET", self._path(kind, everywhere=everywhere), query)
+            try:
+                page = self._json("GET", self._path(kind, everywhere=everywhere), query)
+            except ApiError as error:
+                if error.status != GONE or "continue" not in query:
+                    raise
+                # the server has forgotten the list that we read page by page: from the start
+                items, query = [], dict(first)
+                continue
             # objects of a list do not say what they are
             items += [{"apiVersion": KINDS[kind].version, "kind": kind, **each} for each in page.get("items") or ()]
-            after = page["metadata"].get("continue")
-            if not after:
-                return items, page["metadata"].get("resourceVersion", "")
-            query["continue"] = after
+            about = page.get("metadata") or {}
+            if not about.get("continue"):
+                return items, about.get("resourceVersion", "")
+            query["continue"] = about["continue"]
 
     def _events(self, kind: str, query: dict[str, str], seconds: float) -> Iterator[Object]:
         """What a watch tells within so many seconds."""
         from urllib3.exceptions import HTTPError
 
         query = {**query, "timeoutSeconds": str(max(1, round(seconds)))}
-        answer = self._send("GET", self._path(kind), query, read=seconds + CONNECT)
+        answer = self._open(self._path(kind), query, read=seconds + CONNECT)
         rest = b""
         try:
             for part in answer.stream(None):
@@ -201,45 +196,10 @@ class Api:
     def _json(
         self, method: str, path: str, query: dict[str, str] | None = None, body: Object | None = None, form: str = ""
     ) -> Object:
-        answer = self._send(method, path, query or {}, body, form)
-        document: Object = json.loads(answer.data)
-        return document
+        return self.retries.call(lambda: self._transport.document(method, path, query or {}, body, form))
 
-    def _headers(self) -> dict[str, str]:
-        settings = self.client.configuration.auth_settings().values()
-        return {each["key"]: each["value"] for each in settings if each["in"] == "header"}
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, str],
-        body: Object | None = None,
-        form: str = "",
-        read: float = READ,
-    ) -> Any:
-        """A urllib3 response of which only the head was read."""
-        from urllib3 import Timeout
-        from urllib3.exceptions import HTTPError
-
-        headers = self._headers() | {"Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = form or "application/json"
-        try:
-            answer = self.client.rest_client.pool_manager.request(
-                method,
-                self.client.configuration.host + path + (f"?{urlencode(query)}" if query else ""),
-                body=None if body is None else json.dumps(body).encode(),
-                headers=headers,
-                timeout=Timeout(connect=CONNECT, read=read),
-                retries=False,
-                preload_content=False,
-            )
-        except (HTTPError, OSError) as error:
-            raise ApiError(f"the API server of context {self.context} does not answer: {error}") from None
-        if answer.status >= 400:
-            raise _refusal(answer.status, answer.data)
-        return answer
+    def _open(self, path: str, query: dict[str, str], read: float) -> Any:
+        return self.retries.call(lambda: self._transport.open("GET", path, query, read=read))
 
 
 def _dry(dry_run: bool) -> dict[str, str]:
@@ -248,12 +208,3 @@ def _dry(dry_run: bool) -> dict[str, str]:
 
 def _selectors(labels: str, fields: str) -> dict[str, str]:
     return ({"labelSelector": labels} if labels else {}) | ({"fieldSelector": fields} if fields else {})
-
-
-def _refusal(status: int, text: bytes) -> ApiError:
-    try:
-        body = json.loads(text)
-        words = str(body["message"])
-    except (ValueError, TypeError, KeyError):
-        body, words = {}, f"HTTP {status}"
-    return (Absent if status == 404 else ApiError)(words, status, body)
