@@ -2,8 +2,6 @@
 
 import signal
 import tempfile
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +9,11 @@ import numpy as np
 import pytest
 
 from tests.algorithms.es_run import EvolutionRun
+from tests.algorithms.fabric import wait_for
 
 SHORT = {"evaluate_episodes": 1, "population": 24, "hidden": [8], "chunk": 2}
 FIXED = {**SHORT, "deterministic": True, "total_steps": 12_000}
 ENDLESS = {**SHORT, "total_steps": 10**9}
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder whose path is short enough for ipc sockets."""
-    with tempfile.TemporaryDirectory(prefix="s") as path:
-        yield Path(path)
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> None:
-    """Poll until `condition` holds; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "timed out"
-        time.sleep(0.02)
 
 
 def outcome(run: EvolutionRun) -> tuple[dict[str, Any], dict[str, Any]]:

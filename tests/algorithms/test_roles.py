@@ -3,8 +3,6 @@
 import os
 import signal
 import tempfile
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +11,10 @@ import psutil
 import pytest
 
 from surreal.algorithms.checkpoint import Checkpoints
-from tests.algorithms.fabric import Run
+from tests.algorithms.fabric import Run, wait_for
 
 SHORT = {"fragment_steps": 32, "minibatch": 32, "epochs": 2, "evaluate_episodes": 1, "hidden": [16, 16]}
 STRICT = {**SHORT, "max_staleness": 0}
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder whose path is short enough for ipc sockets."""
-    with tempfile.TemporaryDirectory(prefix="s") as path:
-        yield Path(path)
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> None:
-    """Poll until `condition` holds; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "timed out"
-        time.sleep(0.02)
 
 
 def final_parameters(config: dict[str, Any], actors: int, env: str) -> Any:
