@@ -40,6 +40,8 @@ class ProcessStatus:
     """Null when it does not run."""
     node: str
     """The machine it runs on."""
+    reason: str = ""
+    """Why it waits, where it does and that is known."""
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from surreal.orchestrator.kube.api import Api
 from surreal.orchestrator.kube.failures import ApiError
 from surreal.orchestrator.kube.fields import dig, moment, name_of, number, rows, text
-from surreal.orchestrator.kube.names import INSTANCE, MANAGED_BY, OWNER, PLAN_KEY, ROOT, Object, query, selector
+from surreal.orchestrator.kube.names import OUTCOME, PLAN_KEY, ROOT, Object, query, selector
 from surreal.orchestrator.kube.snapshot import Event, Snapshot
 from surreal.orchestrator.plan import Plan
+from surreal.orchestrator.status import OUTCOMES, State
 from surreal.protocol.errors import NotFound
 from surreal.protocol.nearest import did_you_mean
+from surreal.provisioner.objects import INSTANCE, MANAGED_BY, OWNER
 
 UNEVENTFUL = ("Scheduled", "Pulled", "Created", "Started", "SuccessfulCreate", "SuccessfulDelete")
 """Reasons of events that every pod has and that explain nothing: thousands of them in a large run."""
@@ -57,6 +59,12 @@ def snapshot(api: Api, name: str) -> Snapshot:
         claim,
         _events(api, [each for each in held if each]),
     )
+
+
+def keep_outcome(api: Api, seen: Snapshot, state: State) -> None:
+    """Note on the claim how a run ended, once: the claim is still there when Kubernetes has removed the Jobs."""
+    if seen.root and seen.claim and state in OUTCOMES and text(seen.claim, "metadata", "annotations", OUTCOME) != state:
+        api.patch("PersistentVolumeClaim", seen.name, {"metadata": {"annotations": {OUTCOME: state}}})
 
 
 def _not_found(api: Api, name: str) -> NotFound:

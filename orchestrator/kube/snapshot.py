@@ -1,7 +1,8 @@
-"""What a cluster says of one experiment at one moment, as plain JSON; `observe` takes it, `state` and `explain` read it."""
+"""What a cluster says of one experiment at one moment, as plain JSON: taken by `observe`, read by everything else."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from surreal.orchestrator.kube.fields import dig, moment, name_of, number, text
 from surreal.orchestrator.kube.names import COMPONENT, CREATED, Object
@@ -77,15 +78,25 @@ class Snapshot:
 
     def pods_of(self, role: str) -> dict[int, list[Object]]:
         """Index -> its pods, the newest last."""
-        found: dict[int, list[Object]] = {}
-        for pod in sorted(self.pods, key=_born):
-            if role_of(pod) == role:
-                found.setdefault(index_of(pod), []).append(pod)
-        return found
+        return self._pods.get(role, {})
 
     def events_of(self, kind: str, name: str) -> list[Event]:
         """What was told of one object, the newest first."""
-        return [each for each in reversed(self.events) if (each.kind, each.name) == (kind, name)]
+        return self._events.get((kind, name), [])
+
+    @cached_property
+    def _pods(self) -> dict[str, dict[int, list[Object]]]:
+        found: dict[str, dict[int, list[Object]]] = {}
+        for pod in sorted(self.pods, key=_born):
+            found.setdefault(role_of(pod), {}).setdefault(index_of(pod), []).append(pod)
+        return found
+
+    @cached_property
+    def _events(self) -> dict[tuple[str, str], list[Event]]:
+        found: dict[tuple[str, str], list[Event]] = {}
+        for event in reversed(self.events):
+            found.setdefault((event.kind, event.name), []).append(event)
+        return found
 
 
 def role_of(thing: Object) -> str:

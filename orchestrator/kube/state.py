@@ -1,0 +1,185 @@
+"""The status of an experiment, worked out from what the cluster says of its objects: a pure function of a Snapshot."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from surreal.orchestrator.backends.restarts import feeds_the_run
+from surreal.orchestrator.channels import ChannelStatus
+from surreal.orchestrator.kube import ends
+from surreal.orchestrator.kube.causes.admission import waits_for_admission
+from surreal.orchestrator.kube.explain import reasons
+from surreal.orchestrator.kube.fields import clip, condition, dig, moment, number, text
+from surreal.orchestrator.kube.indexes import members
+from surreal.orchestrator.kube.names import FAILURES, IGNORED, OUTCOME, RUN_FOLDER, Object
+from surreal.orchestrator.kube.snapshot import Snapshot
+from surreal.orchestrator.plan import Plan, PlannedRole
+from surreal.orchestrator.status import OUTCOMES, ProcessState, ProcessStatus, Progress, State, Status
+
+CREATING = 120.0
+"""Seconds after which a creation that is not done counts as interrupted; it takes a few."""
+
+
+def status_of(snapshot: Snapshot, progress: Progress | None = None, channels: Sequence[ChannelStatus] = ()) -> Status:
+    """One run as it is now; without `progress`, what its last pod said of it when it ended."""
+    why = reasons(snapshot)
+    state, reason = _state(snapshot)
+    if state in ("pending", "running") and not reason:
+        reason = "\n".join(f"{role}: {sentence}" for role, sentence in why.items())
+    roles = {role: _processes(snapshot, role, why.get(role, ""), state) for role in snapshot.roles}
+    created = moment(snapshot.root or snapshot.claim, "metadata", "creationTimestamp")
+    return Status(
+        snapshot.name,
+        "kube",
+        _folder(snapshot),
+        state,
+        reason,
+        created.isoformat() if created else "",
+        progress or last_progress(snapshot) or Progress(),
+        roles,
+        tuple(channels),
+    )
+
+
+def last_progress(snapshot: Snapshot) -> Progress | None:
+    """How far the training was when the newest pod of the role that ends the run ended; None if none has."""
+    pods = [pod for each in snapshot.pods_of(snapshot.ends_run).values() for pod in each]
+    said = (ends.words_of(pod).progress for pod in reversed(pods))
+    return next((each for each in said if each), None)
+
+
+def _folder(snapshot: Snapshot) -> str:
+    """Where its metrics and checkpoints are, as the place is called in the cluster."""
+    storage = snapshot.plan.storage if snapshot.plan else None
+    if storage and storage.kind == "url":
+        return storage.url
+    if snapshot.claim:
+        return f"pvc/{snapshot.name} in namespace {snapshot.namespace}"
+    return f"{RUN_FOLDER} in the pod of {snapshot.ends_run or 'the learner'}"
+
+
+def _state(snapshot: Snapshot) -> tuple[State, str]:
+    """The state of the run, and why where its roles do not say."""
+    if snapshot.root is None:
+        return _without_root(snapshot)
+    if snapshot.plan is None:
+        return "failed", f"its plan is another version's; use that one, or surreal delete {snapshot.name}"
+    outcome = _outcome(snapshot)
+    if outcome:
+        return outcome
+    if not snapshot.created:
+        return "pending", _being_created(snapshot)
+    if not snapshot.jobs and not snapshot.jobset:
+        again = f"surreal resume {snapshot.name} goes on, surreal delete {snapshot.name} ends it"
+        return "pending", f"its Jobs are gone: it is being resumed or deleted, or that was interrupted; {again}"
+    if snapshot.paused and not waits_for_admission(snapshot):
+        return _paused(snapshot)
+    return ("running" if _runs(snapshot, snapshot.ends_run) else "pending"), ""
+
+
+def _without_root(snapshot: Snapshot) -> tuple[State, str]:
+    """The root is removed first, by `delete` or some time after the run's end; the claim stays."""
+    if snapshot.jobs or snapshot.pods:
+        left = len(snapshot.jobs) + len(snapshot.pods)
+        return "stopped", f"it is being deleted: {left} Jobs and pods are left"
+    known = text(snapshot.claim, "metadata", "annotations", OUTCOME)
+    state: State = next((each for each in OUTCOMES if each == known), "stopped")
+    how = "" if known else "; nobody looked when it ended, so how is in its metrics only"
+    delete = f"surreal delete {snapshot.name} removes it"
+    return state, f"it is over and its objects are gone; its claim keeps metrics, logs and checkpoints ({delete}){how}"
+
+
+def _being_created(snapshot: Snapshot) -> str:
+    made = moment(snapshot.root, "metadata", "creationTimestamp")
+    if made and (snapshot.taken - made).total_seconds() < CREATING:
+        return "it is being created"
+    return f"its creation was interrupted: surreal create it again, or surreal delete {snapshot.name}"
+
+
+def _paused(snapshot: Snapshot) -> tuple[State, str]:
+    left = [pod for pod in snapshot.pods if text(pod, "status", "phase") in ("Pending", "Running")]
+    if left:
+        return "running", f"it is being stopped: {len(left)} pod{'s' if len(left) > 1 else ''} still to end"
+    return "stopped", ""
+
+
+def _outcome(snapshot: Snapshot) -> tuple[State, str] | None:
+    """How the run ended, if it has: by the role that ends it, or by one that it cannot do without."""
+    assert snapshot.plan is not None
+    ending = snapshot.ends_run
+    job = snapshot.job(ending)
+    if condition(job, "Complete") or condition(snapshot.jobset, "Completed"):
+        return "succeeded", ""
+    if condition(job, "Failed"):
+        return "failed", _failure(snapshot, ending)
+    for role in snapshot.plan.roles:
+        if condition(snapshot.job(role.name), "Failed") and _needed(snapshot.plan, role):
+            rest = f"\nsurreal stop {snapshot.name} ends the rest" if _runs(snapshot, ending) else ""
+            return "failed", _failure(snapshot, role.name) + rest
+    broken = condition(snapshot.jobset, "Failed")
+    return ("failed", f"its JobSet failed: {clip(text(broken, 'message'))}") if broken else None
+
+
+def _needed(plan: Plan, role: PlannedRole) -> bool:
+    """Can the run not go on without it? As for a local run: a role that feeds it, or that is not expendable."""
+    return not role.expendable or feeds_the_run(plan, role.name)
+
+
+def _failure(snapshot: Snapshot, role: str) -> str:
+    """Why a role's Job failed, in its last failed pod's words, else in those of Kubernetes."""
+    planned = snapshot.plan.role(role) if snapshot.plan else None
+    failed = [(index, pod) for index, pods in snapshot.pods_of(role).items() for pod in pods if ends.is_failure(pod)]
+    if failed:
+        index, pod = failed[-1]
+        failures = number(pod, "metadata", "annotations", FAILURES) + 1
+        often = f" ({failures} times)" if failures > 1 else ""
+        return f"{role}/{index} {ends.how_it_ended(pod, planned, role)}{often}"
+    said = condition(snapshot.job(role), "Failed")
+    return f"the Job of {role} failed: {clip(text(said, 'message')) or text(said, 'reason') or 'without a reason'}"
+
+
+def _runs(snapshot: Snapshot, role: str) -> bool:
+    """Does, or did, any process of the role run?"""
+    pods = [pod for each in snapshot.pods_of(role).values() for pod in each]
+    return any(text(pod, "status", "phase") != "Pending" for pod in pods)
+
+
+def _processes(snapshot: Snapshot, role: str, why: str, run: State) -> tuple[ProcessStatus, ...]:
+    job = snapshot.job(role)
+    planned = snapshot.plan.role(role).replicas if snapshot.plan else number(job, "spec", "completions")
+    done = members(text(job, "status", "completedIndexes"), planned)
+    failed = members(text(job, "status", "failedIndexes"), planned)
+    pods = snapshot.pods_of(role)
+    found = []
+    for index in range(planned):
+        process = _process(index, pods.get(index, []))
+        if index in done:
+            process = replace(process, state="done")
+        elif index in failed or (condition(job, "Failed") and process.state == "restarting"):
+            process = replace(process, state="failed")
+        elif run in OUTCOMES and process.state in ("pending", "restarting"):
+            process = replace(process, state="stopped")
+        found.append(replace(process, reason=why) if process.state in ("pending", "restarting") else process)
+    return tuple(found)
+
+
+def _process(index: int, pods: Sequence[Object]) -> ProcessStatus:
+    """One process from its pods, the newest last."""
+    if not pods:
+        return ProcessStatus(index, "pending", 0, None, "")
+    pod = pods[-1]
+    given = sum(number(pod, "metadata", "annotations", each) for each in (FAILURES, IGNORED))
+    restarts = max(given, len(pods) - 1)
+    state = _process_state(pod, restarts)
+    node = text(pod, "spec", "nodeName") if state == "running" else ""
+    return ProcessStatus(index, state, restarts, None, node)
+
+
+def _process_state(pod: Object, restarts: int) -> ProcessState:
+    phase = text(pod, "status", "phase")
+    if phase == "Succeeded":
+        return "done"
+    if phase == "Failed" or dig(pod, "metadata", "deletionTimestamp"):
+        return "restarting"
+    if phase == "Running":
+        return "running"
+    return "restarting" if restarts else "pending"
