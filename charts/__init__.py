@@ -1,1 +1,1 @@
-"""Data only: the Helm chart of what a cluster needs once (none yet; see the roadmap in README)."""
+"""Data only: the Helm chart of what a cluster needs once."""

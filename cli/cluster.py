@@ -14,7 +14,7 @@ from surreal.cli.words import UNKNOWN
 from surreal.orchestrator.home import home
 from surreal.orchestrator.pools import own_prices
 from surreal.protocol.errors import ExitCode, InvalidInput
-from surreal.provisioner import clusters, kubeconfig, lifecycle
+from surreal.provisioner import charts, clusters, kubeconfig, lifecycle
 from surreal.provisioner.cluster import load_cluster
 from surreal.provisioner.clusters import ClusterFolder
 from surreal.provisioner.engine import Step
@@ -88,6 +88,7 @@ def up(file: Path, yes: bool, prices: Path | None) -> ExitCode:
         return ExitCode.FAILED
     context = kubeconfig.context(cluster) or "(the current one)"
     talk(f"cluster {cluster.name} is up, kubeconfig context {context}; surreal pools --on kube shows its machines")
+    talk("quotas, rights for others, a Grafana dashboard, if you want them: surreal cluster install")
     return ExitCode.DONE
 
 
@@ -103,6 +104,25 @@ def down(name: str, yes: bool, force: bool) -> ExitCode:
         gone = lifecycle.down(folder, force, watching.paused(agree), _say, watching.show)
     talk(f"cluster {name} is gone" if gone else "nothing was deleted")
     return ExitCode.DONE if gone else ExitCode.FAILED
+
+
+@command.command(name="install")
+@click.option("-n", "--namespace", metavar="NAME", help="Where experiments run; as kubectl if not given.")
+@click.option("--context", metavar="NAME", help="Context of the kubeconfig; the current one if not given.")
+@click.option(
+    "--kubeconfig", "config", type=click.Path(path_type=Path), help="The kubeconfig; as kubectl if not given."
+)
+@click.option("--values", multiple=True, type=click.Path(path_type=Path), help="A file of the chart's values.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One value, as helm's --set reads it.")
+def install(
+    namespace: str | None, context: str | None, config: Path | None, values: tuple[Path, ...], settings: tuple[str, ...]
+) -> None:
+    """Install the Helm chart of what a cluster needs once, or bring it to these values.
+
+    Rights of people, quotas, a queue, TensorBoard, a Grafana dashboard; experiments run without any of it. What is
+    cluster-scoped is made only where a value asks for it.
+    """
+    charts.install(charts.Install(namespace, context, str(config) if config else None, values, settings), click.echo)
 
 
 @command.command(name="status")

@@ -13,6 +13,7 @@ INSTALL = {
     "gcloud": "https://cloud.google.com/sdk/docs/install",
     "gke-gcloud-auth-plugin": "gcloud components install gke-gcloud-auth-plugin",
     "aws": "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html",
+    "helm": "https://helm.sh/docs/intro/install",
 }
 """Program -> how to get it."""
 

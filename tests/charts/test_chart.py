@@ -1,0 +1,180 @@
+"""The chart: what it makes, and that it makes nothing more."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+
+from tests.charts import helm
+
+CLUSTER_SCOPED = {"Namespace", "ClusterQueue", "ResourceFlavor"}
+OF_OTHERS = {"ClusterQueue", "ResourceFlavor", "LocalQueue", "PodMonitor"}
+"""Kinds whose schemas their projects publish, not Kubernetes."""
+
+
+def of_kind(kind: str, **values: Any) -> list[dict[str, Any]]:
+    return [each for each in helm.render(**values) if each["kind"] == kind]
+
+
+def containers(found: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every container with its pod."""
+    for each in found:
+        if each["kind"] == "Deployment":
+            pod = each["spec"]["template"]["spec"]
+            yield from ((pod, container) for container in pod["containers"])
+
+
+def test_unasked_it_makes_a_role_that_nobody_has_and_a_dashboard() -> None:
+    assert {each["kind"] for each in helm.render()} == {"Role", "ConfigMap"}
+
+
+def test_what_is_cluster_scoped_is_made_only_when_asked_for() -> None:
+    everything = helm.render(**helm.EVERYTHING)
+    assert {each["kind"] for each in everything if "namespace" not in each["metadata"]} == CLUSTER_SCOPED
+    unasked = {**helm.EVERYTHING, "namespace": {}, "kueue": {"localQueue": "research"}}
+    assert all(each["metadata"]["namespace"] == helm.NAMESPACE for each in helm.render(**unasked))
+
+
+def test_a_namespace_of_its_own_takes_everything() -> None:
+    everything = helm.render(**helm.EVERYTHING)
+    assert {each["metadata"].get("namespace", "experiments") for each in everything} == {"experiments"}
+    (namespace,) = of_kind("Namespace", **helm.EVERYTHING)
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+@pytest.mark.parametrize("name", ["", helm.NAMESPACE])
+def test_the_release_s_own_namespace_is_not_made_again(name: str) -> None:
+    with pytest.raises(helm.Refused, match=r"another name than the release's namespace"):
+        helm.render(namespace={"create": True, "name": name})
+
+
+@pytest.mark.parametrize("version", ["1.33", "1.37"])
+def test_every_object_is_valid_kubernetes(version: str) -> None:
+    for each in helm.render(**helm.EVERYTHING):
+        if each["kind"] not in OF_OTHERS:
+            kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_every_pod_is_restricted() -> None:
+    found = list(containers(helm.render(**helm.EVERYTHING)))
+    assert found
+    for pod, container in found:
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] >= 10000
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert {"cpu", "memory"} <= container["resources"]["limits"].keys()
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+        assert all(volume.keys() <= {"name", "emptyDir", "persistentVolumeClaim"} for volume in pod["volumes"])
+
+
+def test_tensorboard_only_reads_the_claims_and_lets_in_whom_the_values_name() -> None:
+    (deployment,) = of_kind("Deployment", **helm.EVERYTHING)
+    pod = deployment["spec"]["template"]["spec"]
+    claims = [each["persistentVolumeClaim"] for each in pod["volumes"] if "persistentVolumeClaim" in each]
+    assert claims == [{"claimName": name, "readOnly": True} for name in ("cheetah-ppo", "hopper")]
+    (policy,) = of_kind("NetworkPolicy", **helm.EVERYTHING)
+    assert (
+        policy["spec"]["podSelector"]["matchLabels"].items()
+        <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    )
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert [rule["from"] for rule in policy["spec"]["ingress"]] == [helm.EVERYTHING["tensorboard"]["allowFrom"]]
+    (closed,) = of_kind("NetworkPolicy", tensorboard={"claims": ["hopper"]})
+    assert "ingress" not in closed["spec"] and "egress" not in closed["spec"]
+
+
+def test_nobody_may_do_anything_to_everything_or_read_a_secret() -> None:
+    (role,) = of_kind("Role")
+    for rule in role["rules"]:
+        assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
+        assert "secrets" not in rule["resources"] or rule["verbs"] == ["create"]
+    named = {resource for rule in role["rules"] for resource in rule["resources"]}
+    assert not named & {"roles", "rolebindings", "serviceaccounts/token", "pods/attach", "pods/ephemeralcontainers"}
+
+
+def test_the_role_is_given_to_those_who_are_named() -> None:
+    (binding,) = of_kind("RoleBinding", **helm.EVERYTHING)
+    assert [(who["kind"], who["name"]) for who in binding["subjects"]] == [
+        ("User", "jane@example.org"),
+        ("Group", "researchers"),
+        ("ServiceAccount", "ci"),
+    ]
+
+
+def test_queues_are_of_the_api_that_the_cluster_has() -> None:
+    for apis, version in ((), "v1beta1"), (("kueue.x-k8s.io/v1beta2",), "v1beta2"):
+        found = helm.render(apis, **helm.EVERYTHING)
+        assert {each["apiVersion"] for each in found if "kueue" in each["apiVersion"]} == {f"kueue.x-k8s.io/{version}"}
+
+
+def test_a_queue_covers_the_resources_of_its_flavors() -> None:
+    (queue,) = of_kind("ClusterQueue", **helm.EVERYTHING)
+    (group,) = queue["spec"]["resourceGroups"]
+    for flavor in group["flavors"]:
+        assert sorted(resource["name"] for resource in flavor["resources"]) == group["coveredResources"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"quotas": {}}, "quotas"),
+        ({"quota": {"pods": "many"}}, "quota.pods"),
+        ({"tensorboard": {"claims": ["Not A Name"]}}, "tensorboard.claims.0"),
+        ({"tensorboard": {"image": {"digest": "latest"}}}, "tensorboard.image.digest"),
+        ({"kueue": {"clusterQueue": {"create": True}}}, "kueue.clusterQueue.flavors"),
+        ({"namespace": {"podSecurity": "strict"}}, "namespace.podSecurity"),
+        ({"rbac": {"users": [""]}}, "rbac.users.0"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_name(changed: dict[str, Any], named: str) -> None:
+    with pytest.raises(helm.Refused, match=named):
+        helm.render(**changed)
+
+
+def test_a_strange_name_stays_in_its_place() -> None:
+    strange = 'x"\n- kind: Group\n  name: {{ .Release.Name }} # '
+    (binding,) = of_kind("RoleBinding", rbac={"users": [strange]})
+    assert [who["name"] for who in binding["subjects"]] == [strange]
+
+
+def test_the_notes_say_what_was_made() -> None:
+    said = helm.notes(**helm.EVERYTHING)
+    assert "spec.queue: research" in said and "port-forward service/surreal-tensorboard" in said
+    assert "TensorBoard" not in helm.notes()
+
+
+@pytest.mark.skipif(not helm.HELM, reason="helm is not on PATH")
+@pytest.mark.parametrize("values", [{}, helm.EVERYTHING], ids=["nothing asked", "everything asked"])
+def test_helm_itself_renders_the_same(values: dict[str, Any], tmp_path: Path) -> None:
+    def ordered(found: list[dict[str, Any]]) -> list[str]:
+        return sorted(json.dumps(each, sort_keys=True) for each in found)
+
+    assert ordered(helm.by_helm(tmp_path, **values)) == ordered(helm.render(**values))
+    subprocess.run([str(helm.HELM), "lint", "--strict", helm.CHART], check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.skipif(not helm.HELM, reason="helm is not on PATH")
+def test_helm_itself_refuses_a_wrong_value(tmp_path: Path) -> None:
+    with pytest.raises(helm.Refused, match="quotas"):
+        helm.by_helm(tmp_path, quotas={})
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("checkov"), reason="checkov is not on PATH")
+def test_checkov_finds_nothing(tmp_path: Path) -> None:
+    for number, each in enumerate(helm.render(**helm.EVERYTHING)):
+        (tmp_path / f"{number}.json").write_text(json.dumps(each))
+    command = ["checkov", "--directory", str(tmp_path), "--framework", "kubernetes", "--compact", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stdout
