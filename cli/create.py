@@ -11,7 +11,7 @@ from surreal.cli.places import place_options
 from surreal.orchestrator.backend import HERE, backend
 from surreal.orchestrator.costs import refuse_above
 from surreal.orchestrator.experiment import load_experiment
-from surreal.orchestrator.placement import make_plan
+from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.where import Where
 from surreal.protocol.errors import ExitCode
 
@@ -31,7 +31,7 @@ def command(
     """
     place = backend(where or HERE)
     experiment = load_experiment(file, overrides)
-    plan = place.settle(make_plan(experiment, place.pools()))
+    plan = plan_for(experiment, where)
     if max_cost:
         refuse_above(plan, max_cost)
     for warning in plan.warnings:

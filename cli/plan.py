@@ -9,12 +9,10 @@ from surreal.cli.options import experiment_options, max_cost_option, output_opti
 from surreal.cli.output import Output, emit, table, talk
 from surreal.cli.places import place_options
 from surreal.cli.words import UNKNOWN, number
-from surreal.orchestrator.backend import backend
 from surreal.orchestrator.costs import refuse_above, with_speed
 from surreal.orchestrator.experiment import load_experiment
-from surreal.orchestrator.placement import make_plan
 from surreal.orchestrator.plan import Plan, PlannedChannel, PlannedRole
-from surreal.orchestrator.pools import find_pools
+from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.where import Where
 from surreal.provisioner.documents.quantity import format_memory
 
@@ -41,17 +39,14 @@ def command(
 ) -> None:
     """Say what FILE would run where, and start nothing."""
     experiment = load_experiment(file, overrides)
-    found = find_pools(where, cluster, prices)
-    plan = make_plan(experiment, found.pools)
-    if where:
-        plan = backend(where).settle(plan)
+    plan = plan_for(experiment, where, cluster, prices)
     if speed is not None:
         plan = with_speed(plan, speed)
     if max_cost:
         refuse_above(plan, max_cost)
     emit(plan.to_data(), output, lambda: _tables(plan))
     if output == "table":
-        for warning in (*found.warnings, *plan.warnings):
+        for warning in plan.warnings:
             talk(f"warning: {warning}")
 
 

@@ -5,7 +5,7 @@ Everything else treats all backends alike: nobody asks which one it has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +19,6 @@ from surreal.protocol.nearest import did_you_mean
 if TYPE_CHECKING:  # a quick command such as `status` needs neither the documents nor what reads them
     from surreal.orchestrator.experiment import Experiment
     from surreal.orchestrator.plan import Plan
-    from surreal.provisioner.pools import NodePool
 
 BACKENDS = {
     "local": "surreal.orchestrator.backends.local:LocalBackend",
@@ -44,9 +43,6 @@ class Backend(Protocol):
 
     look_seconds: float
     """How often somebody who watches a run may ask for its status."""
-
-    def pools(self) -> Sequence[NodePool]:
-        """The machines a plan can use here."""
 
     def settle(self, plan: Plan) -> Plan:
         """The plan with what only this place knows: where the run folder will lie. Starts nothing."""
