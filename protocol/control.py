@@ -7,7 +7,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,8 @@ QUEUE = 4
 """Beats that wait for a connection; older ones say nothing new."""
 REPORT_BEATS = 2
 """Every second beat carries the counters of its process's channels."""
+WAITING_EVERY = 60.0
+"""Seconds after which a member that still has no contact says so again."""
 LINGER = 0.5
 """Seconds that a closing end tries to get its last word out."""
 
@@ -46,6 +48,8 @@ class Server:
         self._reason = ""
         self._running: set[str] = set()
         """Members that have not confirmed yet that they stop."""
+        self._finished: set[str] = set()
+        """Members that have left for good: after the end of the run, or with their own work done."""
         self._changed = threading.Condition()
         node.loop.watch(self._port.socket, self._read)
         self._timer = node.loop.every(BEAT_EVERY, self._look)
@@ -62,7 +66,7 @@ class Server:
         """Tell every member that the run is over and wait until all have confirmed or are dead, or `timeout`."""
 
         def tell() -> None:
-            self._reason = reason
+            self._reason = self._reason or reason
             self._look()
             for holder in self._names.holders.values():
                 self._answer(holder.route, holder.session)
@@ -71,6 +75,12 @@ class Server:
         with self._changed:
             if not self._changed.wait_for(lambda: not self._running, timeout):
                 log.warning("%s did not confirm the stop within %.0f s", ", ".join(sorted(self._running)), timeout)
+
+    def missing(self, names: Iterable[str], timeout: float) -> set[str]:
+        """Those of `names` that have not left for good, after waiting up to `timeout` seconds for all of them."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._finished.issuperset(names), timeout)
+            return set(names) - self._finished
 
     @property
     def stats(self) -> Stats:
@@ -89,7 +99,8 @@ class Server:
 
     def _take(self, route: bytes, packet: Packet) -> None:
         if packet.kind == Kind.LEAVE:
-            self._names.release(packet)
+            if self._names.release(packet) and (self._reason or not packet.meta.get("stopping")):
+                self._finished.add(packet.sender)
             self._confirm(packet.sender)
             return
         admitted = self._names.admit(route, packet, packet.meta.get("who"), time.monotonic())
@@ -102,6 +113,7 @@ class Server:
         if "counters" in packet.meta:
             self._note_counters(packet)
         if new:
+            self._finished.discard(holder.name)
             log.info("%s joined: %s", holder.name, holder.described)
         elif packet.sender in self._dead:
             log.info("%s is heard again", holder.name)
@@ -161,7 +173,7 @@ class Member:
         self._incarnation = 0
         self._unanswered = 0
         self._beats = 0
-        self._answered = time.monotonic()
+        self._answered = self._said = time.monotonic()
         self._lost = False
         self.refused = ""
         """Why this process may not be a member, if so."""
@@ -181,9 +193,12 @@ class Member:
         """Silence is counted in beats, not in time: a process that slept has not listened either. A server that is
         silent but connected is busy."""
         self._unanswered += 1
-        if self._unanswered >= DEAD_AFTER / BEAT_EVERY - 1 and not (self._port.connected or self._lost):
-            self._lost = True
-            log.warning("no contact with %s for %.0f s", self._server, time.monotonic() - self._answered)
+        now = time.monotonic()
+        silent = self._unanswered >= DEAD_AFTER / BEAT_EVERY - 1 and not self._port.connected
+        if silent and not (self._lost and now - self._said < WAITING_EVERY):
+            self._lost, self._said = True, now
+            where = "" if self._incarnation else f" at {self._port.address}, which nobody may have started yet; waiting"
+            log.warning("no contact with %s for %.0f s%s", self._server, now - self._answered, where)
         self._beats += 1
         self._send(counters=None if self._beats % REPORT_BEATS else self._report())
 

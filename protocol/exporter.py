@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from surreal.protocol.counters import Table
 from surreal.protocol.gauges import Gauges
 from surreal.protocol.wiring import Wiring
+from surreal.protocol.wiring import starts as count_starts
 
 log = logging.getLogger("surreal")
 
@@ -88,7 +89,7 @@ class RunCollector(Collector):
             labels=("experiment", "process"),
         )
         for process, incarnation in self._table.incarnations().items():
-            starts.add_metric([wiring.experiment, process], incarnation)
+            starts.add_metric([wiring.experiment, process], count_starts(incarnation))
         yield from (planned, alive, starts)
 
     def _gauge(self, name: str, text: str, *labels: str) -> GaugeMetricFamily:

@@ -11,6 +11,11 @@ MAX_GAUGES = 1000
 """Names of metrics that are kept; processes report them, and each name costs memory."""
 
 
+def gauge_name(role: str, key: str) -> str:
+    """The role and the key, with `_` for what Prometheus does not allow in a name."""
+    return re.sub(r"[^a-zA-Z0-9_]", "_", f"{role}_{key}")
+
+
 class Gauges:
     """Name -> process -> newest value. Any thread may set and read."""
 
@@ -22,13 +27,13 @@ class Gauges:
     def set(self, process: str, row: Mapping[str, Any]) -> None:
         """Keep the finite numbers in `row`, metrics of `process` (`actor/3`), and forget those that are none any more.
 
-        The name of a gauge is the role and the key, with `_` for what Prometheus does not allow in a name.
+        `gauge_name` says what a gauge is called.
         """
         if not self._wiring.has(process):
             return
         role = process.partition("/")[0]
         for key, value in row.items():
-            name = re.sub(r"[^a-zA-Z0-9_]", "_", f"{role}_{key}")
+            name = gauge_name(role, key)
             if isinstance(value, int | float) and math.isfinite(value):
                 if name in self._values or len(self._values) < MAX_GAUGES:
                     self._values.setdefault(name, {})[process] = float(value)

@@ -11,6 +11,8 @@ ChannelKind = Literal["stream", "broadcast", "service"]
 
 RELAY = "-relay"
 """What the name of a broadcast's relays ends with, after the channel's."""
+LOGS = "logs"
+"""The lossy stream that a backend adds where processes ship what they print."""
 
 
 @dataclass(frozen=True)

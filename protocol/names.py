@@ -58,8 +58,10 @@ class Names:
         self.holders[name] = holder
         return holder, True
 
-    def release(self, packet: Packet) -> None:
-        """The sender of `packet` gives its name back."""
+    def release(self, packet: Packet) -> bool:
+        """The sender of `packet` gives its name back; False if it is not the sender's."""
         holder = self.holders.get(packet.sender)
-        if holder and (holder.session, holder.incarnation) == (packet.session, packet.incarnation):
-            del self.holders[packet.sender]
+        if holder is None or (holder.session, holder.incarnation) != (packet.session, packet.incarnation):
+            return False
+        del self.holders[packet.sender]
+        return True

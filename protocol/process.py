@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any, TypeVar
 
 from surreal.protocol.access import access
@@ -16,6 +17,7 @@ from surreal.protocol.keys import Keys
 from surreal.protocol.nearest import did_you_mean
 from surreal.protocol.node import Node
 from surreal.protocol.observer import Observer
+from surreal.protocol.port import SLICE
 from surreal.protocol.relay import Relay
 from surreal.protocol.service_client import ServiceClient
 from surreal.protocol.service_server import ServiceServer
@@ -130,10 +132,21 @@ class Process:
         """Indices of `role` heard within the last 10 s; known where control is served, elsewhere empty."""
         return self._control.alive(role) if isinstance(self._control, Server) else set()
 
-    def stop_all(self, timeout: float = 2.0) -> None:
+    def stop_all(self, timeout: float = 2.0, reason: str = "the run is over") -> None:
         """Where control is served: tell every member that the run is over, and wait for their confirmations."""
         if isinstance(self._control, Server):
-            self._control.stop_all("the run is over", timeout)
+            self._control.stop_all(reason, timeout)
+
+    def see_off(self, timeout: float) -> set[str]:
+        """Where control is served, after `stop_all`: stay up to `timeout` seconds, or until this process is asked to
+        stop, so that members that are just starting hear of it too; those that have not."""
+        if not isinstance(self._control, Server):
+            return set()
+        every = {f"{role}/{index}" for role, count in self.wiring.replicas.items() for index in range(count)}
+        missing, deadline = every - {self.wiring.name}, monotonic() + timeout
+        while missing and not self.stopping.is_set() and (left := deadline - monotonic()) > 0:
+            missing = self._control.missing(missing, min(left, SLICE))
+        return missing
 
     def close(self) -> None:
         """Close the channels (senders flush for a second), leave the run, end the I/O thread."""

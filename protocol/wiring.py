@@ -15,6 +15,11 @@ ATTEMPT = 100_000
 """In a cluster, incarnations of attempt n begin at n times this: it counts the failures of each attempt anew."""
 
 
+def starts(incarnation: int) -> int:
+    """How often a process was started: in a cluster the attempts and the failures of the last one."""
+    return incarnation // ATTEMPT + incarnation % ATTEMPT
+
+
 @dataclass(frozen=True)
 class ChannelWiring:
     """One channel as this process sees it."""

@@ -1,0 +1,54 @@
+"""How a process ended, in one line of JSON: what a pod leaves behind for whoever asks after it is gone."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from surreal.protocol.errors import ExitCode
+
+MAX_BYTES = 4096
+"""Kubernetes keeps no more of a pod's last words."""
+CUT = "..."
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a process ended."""
+
+    exit: str
+    """Name of its ExitCode, or of the signal that it died of."""
+    reason: str = ""
+    """A sentence; empty where there is nothing to say."""
+    progress: dict[str, float] = field(default_factory=dict)
+    """How far the run is; only of the process that ends it."""
+
+    @property
+    def code(self) -> ExitCode:
+        """The exit status; FAILED for a signal."""
+        return ExitCode[self.exit] if self.exit in ExitCode.__members__ else ExitCode.FAILED
+
+    def line(self) -> str:
+        """JSON of at most MAX_BYTES bytes; the reason is cut where it must be."""
+        text = json.dumps(asdict(self))
+        if len(text) <= MAX_BYTES:
+            return text
+        # a character can take twelve bytes, which this need not be clever about
+        keep = max(0, len(self.reason) - (len(text) - MAX_BYTES) - len(CUT))
+        while len(text) > MAX_BYTES and keep:
+            text = json.dumps(asdict(replace(self, reason=self.reason[:keep] + CUT)))
+            keep //= 2
+        return text if len(text) <= MAX_BYTES else json.dumps({"exit": self.exit, "reason": "", "progress": {}})
+
+    def write(self, path: Path) -> None:
+        """Leave it at `path`. Raises OSError."""
+        path.write_text(self.line() + "\n")
+
+    @classmethod
+    def parse(cls, text: str) -> "Ending | None":
+        """What `write` wrote; None for anything else, such as the last lines of a log."""
+        try:
+            data = json.loads(text)
+            progress = {str(name): float(value) for name, value in data["progress"].items()}
+            return cls(str(data["exit"]), str(data["reason"]), progress)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None

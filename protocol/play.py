@@ -1,0 +1,142 @@
+"""Playing a role: join the run, call the role's function, end as its outcome and the run ask for.
+
+It stops on SIGTERM, SIGINT, a stop from the run, or the death of the supervisor that holds the other end of its
+lifeline.
+"""
+
+import importlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from surreal.protocol.ending import Ending
+from surreal.protocol.errors import ExitCode, Fatal, Stopping, SurrealError
+from surreal.protocol.first import Tee
+from surreal.protocol.gauges import gauge_name
+from surreal.protocol.process import Process
+from surreal.protocol.shipping import Shipping
+from surreal.protocol.wiring import Wiring
+
+log = logging.getLogger("surreal")
+
+LIFELINE = "SURREAL_LIFELINE"
+"""Environment variable with the number of an inherited pipe's read end, which closes when the supervisor dies."""
+ORPHAN_GRACE = 2.0
+"""Seconds that an orphan has to end by itself."""
+SEE_OFF = 10.0
+"""Seconds that the end of a run waits for pods that are just starting."""
+PROGRESS = (
+    "steps",
+    "total_steps",
+    "updates",
+    "steps_per_second",
+    "episode_return",
+    "eval_return",
+    "staleness",
+    "elapsed",
+)
+"""What the status of a run shows of its metrics."""
+
+Role = Callable[[Process], ExitCode | None]
+
+
+def play(wiring: Wiring, tee: Tee | None) -> Ending:
+    """Join the run and call the role's function until it returns; how it ended, which has been logged.
+
+    `tee` is there in a pod, where nobody but us tells the others how the run ended. Raises SurrealError where the
+    process cannot join.
+    """
+    with Process(wiring) as process:
+        _hold_lifeline(process)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda received, _: process.stop(signal.Signals(received).name))
+        shipping = Shipping(process, tee) if tee and wiring.logs else None
+        ending = _call(process)
+        log.info("%s ends: %s", wiring.name, ending.exit.lower())
+        if tee and wiring.serves_control:
+            _end_run(process, ending)
+        if shipping:
+            shipping.close()
+    return ending
+
+
+def _call(process: Process) -> Ending:
+    """Call the role's function."""
+    try:
+        returned = _call_until_stopped(process)
+    except SurrealError as error:
+        log.error("%s", error)
+        return Ending(error.exit_code.name, str(error))
+    except Exception as error:
+        log.exception("the role failed")
+        return Ending(ExitCode.FAILED.name, f"{type(error).__name__}: {error}")
+    # a run that goes on needs this process again; one that is over does not
+    otherwise = ExitCode.PREEMPTED if process.preempted else ExitCode.DONE
+    code = otherwise if returned is None else ExitCode(returned)
+    return Ending(code.name, process.stop_reason, _progress(process) if process.wiring.serves_control else {})
+
+
+def _call_until_stopped(process: Process) -> ExitCode | None:
+    if process.wiring.code:
+        sys.path.append(process.wiring.code)
+    try:
+        return _import_role(process.wiring.run)(process)
+    except Stopping as stopping:
+        process.check_membership()  # turned away is not the same as stopped
+        log.info("stopped: %s", stopping)
+        return None
+
+
+def _import_role(run: str) -> Role:
+    """The function that `package.module:function` names. Raises Fatal: another start would not find it either."""
+    module, _, function = run.partition(":")
+    try:
+        role: Role = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        log.error("cannot import the role", exc_info=True)
+        raise Fatal(f"cannot import {run}: {error}") from error
+    return role
+
+
+def _end_run(process: Process, ending: Ending) -> None:
+    """Where this process's end is the run's, see to it that everybody hears of it."""
+    if ending.code not in (ExitCode.DONE, ExitCode.FATAL):
+        return
+    failed = ending.code is ExitCode.FATAL
+    process.stop_all(reason=f"the run failed: {ending.reason}" if failed else "the run is over")
+    if missing := process.see_off(SEE_OFF):
+        log.info("%d processes have not started or not left: %s", len(missing), ", ".join(sorted(missing)[:10]))
+
+
+def _progress(process: Process) -> dict[str, float]:
+    """The newest of PROGRESS: what this process counts, and what only others report."""
+    gauges, wiring = process.gauges.values(), process.wiring
+    newest: dict[str, float] = {}
+    for key in PROGRESS:
+        for role in (wiring.role, *wiring.replicas):
+            for value in gauges.get(gauge_name(role, key), {}).values():
+                newest.setdefault(key, value)
+    return newest
+
+
+def _hold_lifeline(process: Process) -> None:
+    """Stop this process when the supervisor's end of the pipe closes, by force if it does not stop by itself."""
+    number = os.environ.pop(LIFELINE, "")
+    if not number:
+        return
+    lifeline = int(number)
+    os.set_inheritable(lifeline, False)  # a child of this process must not keep it
+
+    def wait_for_the_end() -> None:
+        while os.read(lifeline, 1):
+            pass
+        log.error("the supervisor is gone: stopping")
+        process.stop("the supervisor is gone")
+        time.sleep(ORPHAN_GRACE)
+        os._exit(ExitCode.FAILED)
+
+    threading.Thread(target=wait_for_the_end, name="surreal-lifeline", daemon=True).start()
