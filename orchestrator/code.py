@@ -51,7 +51,6 @@ class Code:
     """Of the files, unpacked."""
     left_out: int
     """Files and folders that the patterns kept out."""
-    warnings: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """One line for the person who packed it."""
@@ -85,7 +84,7 @@ def pack(folder: Path, limit: int = STORE_BYTES) -> Code:
     except _Full:
         raise InvalidInput(_too_large(folder, files, f"more than {_size(limit)} packed")) from None
     total = sum(file.size for file in files)
-    return Code(hashlib.sha256(data).hexdigest(), data, len(files), total, walk.left_out, _warnings(folder, files))
+    return Code(hashlib.sha256(data).hexdigest(), data, len(files), total, walk.left_out)
 
 
 def packed(code: str, beside: Path, limit: int = STORE_BYTES) -> Code | None:
@@ -93,15 +92,19 @@ def packed(code: str, beside: Path, limit: int = STORE_BYTES) -> Code | None:
     return pack(beside / code, limit) if code else None
 
 
-def lacks_code(env_id: str) -> str | None:
-    """A warning for a `module:Id` without `spec.code` where processes do not see the experimenter's machine."""
+def warnings(code: str, beside: Path, env_id: str, remote: bool) -> list[str]:
+    """What to say of a plan's `code` before a run: `remote` where processes do not see the experimenter's machine."""
+    found: list[str] = []
     module, colon, _ = env_id.partition(":")
-    if not colon:
-        return None
-    return (
-        f"spec.env.id: {env_id} comes from the module {module}, and no code goes along: "
-        f"set spec.code to the folder of {module}.py, or make sure the image has it"
-    )
+    if remote and colon and not code:
+        found.append(
+            f"spec.env.id: {env_id} comes from the module {module}, and no code goes along: "
+            f"set spec.code to the folder of {module}, or make sure the image has it"
+        )
+    if code and (beside / code / "requirements.txt").is_file():
+        place = "the image (spec.image)" if remote else "this environment"
+        found.append(f"{beside / code / 'requirements.txt'} is not installed: packages of others belong into {place}")
+    return found
 
 
 class _Walk:
@@ -238,12 +241,6 @@ def _too_large(folder: Path, files: list[_File], why: str) -> str:
         f"spec.code: {folder} holds {total} in {len(files)} files, {why}; the largest are {named}: "
         f"list what is no code in {folder / IGNORE_FILE}, and bring data in the image or on a volume"
     )
-
-
-def _warnings(folder: Path, files: list[_File]) -> tuple[str, ...]:
-    if "requirements.txt" not in {file.path for file in files}:
-        return ()
-    return (f"{folder / 'requirements.txt'} is not installed: packages of others belong into the image (spec.image)",)
 
 
 def _size(count: int) -> str:

@@ -41,6 +41,11 @@ class Folder:
         return self.path / "run.json"
 
     @property
+    def code(self) -> Path:
+        """The experimenter's own modules as they were when the run was made, where `spec.code` names them."""
+        return self.path / "code"
+
+    @property
     def status(self) -> Path:
         """The supervisor's record of the run, replaced atomically."""
         return self.path / "status.json"

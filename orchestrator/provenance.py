@@ -12,12 +12,13 @@ from typing import Any
 PACKAGES = ("surreal", "torch", "numpy", "mujoco", "gymnasium")
 
 
-def provenance(code: Path) -> dict[str, Any]:
-    """Versions, git commit of the folder `code`, machine, command line and time, as plain data."""
+def provenance(code: Path, digest: str | None = None) -> dict[str, Any]:
+    """Versions, git commit of the folder `code`, sha256 of it packed, machine, command line and time, as plain data."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "argv": sys.argv,
         "code": str(code.absolute()),
+        "code_digest": digest,
         "git_commit": git_commit(code),
         "python": platform.python_version(),
         "versions": {package: _version(package) for package in PACKAGES},

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,6 @@ from surreal.protocol.errors import InvalidInput, SurrealError
 if TYPE_CHECKING:
     from surreal.orchestrator.experiment import Experiment
     from surreal.orchestrator.plan import Plan
-    from surreal.provisioner.pools import NodePool
 
 STOP_SECONDS = 20.0
 """The supervisor kills what has not ended after 10 s; beyond this it hangs itself."""
@@ -43,18 +42,16 @@ class LocalBackend:
     def __init__(self, where: Where = HERE) -> None:
         """There is one such place only."""
 
-    def pools(self) -> "Sequence[NodePool]":
-        """This machine."""
-        from surreal.provisioner.machine import local_pool
-
-        return (local_pool(),)
-
     def settle(self, plan: "Plan") -> "Plan":
         """A machine of one's own has nothing to add."""
         return plan
 
     def create(self, experiment: "Experiment", plan: "Plan", code: Path) -> None:
-        """Write the folder and start the supervisor. Raises InvalidInput when the name is taken."""
+        """Write the folder and start the supervisor. Raises InvalidInput when the name is taken or code too large."""
+        from surreal.orchestrator.code import packed
+        from surreal.protocol.unpack import unpack
+
+        own = packed(plan.code, code)
         folder = home.new_folder(plan.name)
         try:
             folder.make()
@@ -65,7 +62,9 @@ class LocalBackend:
         try:
             folder.experiment.write_text(experiment.to_yaml())
             folder.plan.write_text(plan.to_json())
-            home.write_json(folder.provenance, provenance(code))
+            if own:
+                unpack(own.data, folder.code, own.digest)
+            home.write_json(folder.provenance, provenance(code / plan.code, own.digest if own else None))
             RunRecord(processes=processes_of(plan)).write(folder)
             self._start_supervisor(folder, held)
         except BaseException:

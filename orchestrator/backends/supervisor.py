@@ -77,7 +77,7 @@ class Supervisor:
         self.best_steps = read_progress(folder.metrics_jsonl).steps
         # nobody ever writes: the workers see the end of the pipe when this process is gone
         lifeline, self.lifeline_end = os.pipe()
-        code = str(read_json(folder.provenance)["code"])
+        code = str(folder.code if self.plan.code else read_json(folder.provenance)["code"])
         self.launcher = Launcher(self.plan, folder, Path(self.record.sockets), code, lifeline)
 
     def run(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from surreal.orchestrator import code
-from surreal.orchestrator.code import CONFIG_MAP_BYTES, Code, lacks_code, pack, packed
+from surreal.orchestrator.code import CONFIG_MAP_BYTES, Code, pack, packed, warnings
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.unpack import MAX_FILES, unpack
 
@@ -196,10 +196,12 @@ def test_names_of_all_kinds_survive(tmp_path: Path) -> None:
 
 
 def test_requirements_are_not_installed_and_that_is_said(folder: Path) -> None:
-    assert pack(folder).warnings == ()
+    assert warnings("mine", folder.parent, "HalfCheetah-v5", remote=True) == []
     (folder / "requirements.txt").write_text("numpy\n")
-    (warning,) = pack(folder).warnings
-    assert "is not installed" in warning and "spec.image" in warning
+    (there,) = warnings("mine", folder.parent, "my_env:Mine-v0", remote=True)
+    assert "mine/requirements.txt is not installed" in there and "spec.image" in there
+    (here,) = warnings("mine", folder.parent, "my_env:Mine-v0", remote=False)
+    assert "belong into this environment" in here
 
 
 def test_a_plan_without_code_packs_nothing(folder: Path) -> None:
@@ -207,6 +209,8 @@ def test_a_plan_without_code_packs_nothing(folder: Path) -> None:
     assert packed("./mine", folder.parent) == pack(folder) == packed(str(folder), Path("/elsewhere"))
 
 
-def test_a_module_of_ones_own_without_code_is_worth_a_warning() -> None:
-    assert lacks_code("HalfCheetah-v5") is None and lacks_code("robosuite/Lift") is None
-    assert "spec.code" in str(lacks_code("my_env:Mine-v0"))
+def test_a_module_of_ones_own_that_does_not_go_along_is_worth_a_warning(folder: Path) -> None:
+    assert warnings("", folder, "HalfCheetah-v5", remote=True) == warnings("", folder, "robosuite/Lift", remote=True)
+    assert warnings("", folder, "my_env:Mine-v0", remote=False) == []
+    (warning,) = warnings("", folder, "my_env:Mine-v0", remote=True)
+    assert "spec.code" in warning and "my_env" in warning
