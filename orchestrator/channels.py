@@ -99,15 +99,16 @@ def read_channels(path: Path, over: bool) -> tuple[ChannelStatus, ...]:
         return ()
 
 
-def channels_of(text: bytes, over: bool) -> tuple[ChannelStatus, ...]:
+def channels_of(text: bytes, over: bool, now: float | None = None) -> tuple[ChannelStatus, ...]:
     """The channels as a channels.json says; none where it makes no sense.
 
-    There are no rates once the run is `over` or the file is old.
+    There are no rates once the run is `over` or the file is old by the clock of the machine that wrote it: `now` on
+    that, seconds since 1970, this machine's clock if None.
     """
     try:
         data = json.loads(text)
         ends = [_end(row) for row in data["channels"]]
-        old = over or time.time() - data["time"] > FRESH
+        old = over or (time.time() if now is None else now) - data["time"] > FRESH
     except (ValueError, TypeError, KeyError):
         return ()
     return _by_channel(end.stale() if old else end for end in ends)
