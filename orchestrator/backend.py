@@ -6,7 +6,8 @@ Everything else treats all backends alike: nobody asks which one it has.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -36,6 +37,8 @@ class LogLine:
     source: str
     """`actor/3`, or `supervisor`."""
     text: str
+    at: datetime | None = field(default=None, compare=False, repr=False)
+    """When it was written, in UTC, as far as that is known."""
 
 
 class Backend(Protocol):

@@ -7,20 +7,21 @@ with the one above it.
 import heapq
 import re
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from surreal.orchestrator.backend import LogLine
-from surreal.orchestrator.backends.record import ProcessRecord
 from surreal.orchestrator.home import Folder
 from surreal.protocol.errors import NotFound
 from surreal.protocol.nearest import did_you_mean
 
 SUPERVISOR = "supervisor"
 POLL_SECONDS = 0.25
+MOST_LISTED = 20
+"""Processes that an error names one by one."""
 LONGEST_LINE = 64 * 1024
 """Bytes of a line that are shown; a longer one comes in pieces."""
 
@@ -30,16 +31,24 @@ _TIME = re.compile(rb"(\d\d):(\d\d):(\d\d)\.(\d\d\d) ")
 Timed = tuple[datetime, LogLine]
 
 
-def choose(folder: Folder, processes: Sequence[ProcessRecord], wanted: str | None) -> set[str]:
+def choose(experiment: str, processes: Iterable[str], wanted: str | None) -> set[str]:
     """The sources (`actor/0`, `supervisor`) that `ROLE`, `ROLE/INDEX` or None (all) means. Raises NotFound."""
-    known = {process.name: process.role for process in processes} | {SUPERVISOR: SUPERVISOR}
+    known = {process: process.rpartition("/")[0] for process in processes} | {SUPERVISOR: SUPERVISOR}
     if wanted is None:
         return set(known)
     chosen = {name for name, role in known.items() if wanted in (name, role)}
     if not chosen:
         hint = did_you_mean(wanted, {*known, *known.values()})
-        raise NotFound(f"{folder.name} has no role or process {wanted!r}{hint}; it has: {', '.join(sorted(known))}")
+        raise NotFound(f"{experiment} has no role or process {wanted!r}{hint}; it has: {_listed(known)}")
     return chosen
+
+
+def _listed(known: Mapping[str, str]) -> str:
+    """All processes by name where they are few, else each role with the range of its indices."""
+    if len(known) <= MOST_LISTED:
+        return ", ".join(sorted(known))
+    counts = Counter(known.values())
+    return ", ".join(f"{role}/0 to {role}/{n - 1}" if n > 1 else role for role, n in sorted(counts.items()))
 
 
 def read(folder: Folder, sources: set[str], tail: int | None, is_over: Callable[[], bool] | None) -> Iterator[LogLine]:
@@ -86,18 +95,19 @@ class _File:
     def new_lines(self, unfinished: bool) -> Iterator[Timed]:
         """The lines completed since the last call, with their times, and perhaps an unfinished one at the end."""
         if self.last == datetime.min:
-            self.last = _first_moment(self.path)
+            self.last = _file_began(self.path)
         with self.path.open("rb") as file:
             file.seek(self.offset)
             while line := file.readline(LONGEST_LINE):
                 if not (unfinished or line.endswith(b"\n") or len(line) == LONGEST_LINE):
                     return
                 self.offset += len(line)
-                self.last = _moment(line, self.last)
-                yield self.last, LogLine(self.source, line.decode(errors="replace").rstrip("\r\n"))
+                self.last = moment(line, self.last)
+                text = line.decode(errors="replace").rstrip("\r\n")
+                yield self.last, LogLine(self.source, text, self.last.astimezone(UTC))
 
 
-def _moment(line: bytes, last: datetime) -> datetime:
+def moment(line: bytes, last: datetime) -> datetime:
     """When a line was written, given when the one above it was: a clock that has gone far back means midnight."""
     match = _TIME.match(line)
     if not match:
@@ -109,18 +119,21 @@ def _moment(line: bytes, last: datetime) -> datetime:
     return moment + timedelta(days=1) if last - moment > timedelta(hours=12) else moment
 
 
-def _first_moment(path: Path) -> datetime:
-    """When the first line was written: its clock, on the day that brings the last line to the file's own time."""
-    written = datetime.fromtimestamp(path.stat().st_mtime)
+def first_moment(lines: Iterable[bytes], written: datetime) -> datetime:
+    """When the first line was written: its clock, on the day that brings the last line to the time of the file."""
     first = last = None
-    with path.open("rb") as file:
-        for line in file:
-            if _TIME.match(line):
-                last = _moment(line, last or datetime(2000, 1, 1))
-                first = first or last
+    for line in lines:
+        if _TIME.match(line):
+            last = moment(line, last or datetime(2000, 1, 1))
+            first = first or last
     if first is None or last is None:
         return written
     return first + (_midnight(written) - _midnight(last))
+
+
+def _file_began(path: Path) -> datetime:
+    with path.open("rb") as file:
+        return first_moment(file, datetime.fromtimestamp(path.stat().st_mtime))
 
 
 def _midnight(moment: datetime) -> datetime:

@@ -57,7 +57,7 @@ class StoreFiles:
         return self._opened
 
     def _try(self, call: Callable[[], Any]) -> Any:
-        """What `call` returns. Raises FileNotFoundError, and SurrealError for all else: each store has its own errors."""
+        """What `call` returns. Raises FileNotFoundError, and SurrealError for all else: each store has its own."""
         try:
             return call()
         except FileNotFoundError:
