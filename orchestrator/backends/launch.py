@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from surreal.orchestrator.home import Folder
 from surreal.orchestrator.plan import Plan, PlannedChannel, PlannedRole
+from surreal.orchestrator.wiring import wire
 from surreal.protocol.graph import RELAY
-from surreal.protocol.wiring import ChannelWiring, Wiring
+from surreal.protocol.wiring import Wiring
 
 LIFELINE = "SURREAL_LIFELINE"
 """The worker reads this pipe; it ends when the supervisor does, however that dies."""
@@ -53,54 +54,41 @@ class Launcher:
 
     def environment(self, role: PlannedRole) -> dict[str, str]:
         """The worker's environment variables; those of the experiment file win."""
-        threads = str(max(1, int(role.resources.cpu)))
-        ours = {**dict.fromkeys(THREADS, threads), "PYTHONUNBUFFERED": "1", LIFELINE: str(self.lifeline)}
+        ours = {**thread_variables(role), "PYTHONUNBUFFERED": "1", LIFELINE: str(self.lifeline)}
         return {**os.environ, **ours, **role.env}
 
     def wiring(self, role: PlannedRole, index: int, incarnation: int) -> Wiring:
         """What this process is told about its place in the run."""
         plan = self.plan
-        return Wiring(
-            experiment=plan.name,
-            role=role.name,
+        return replace(
+            wire(plan, role, plan.channels, self, str(self.folder.path)),
             index=index,
             incarnation=incarnation,
-            run=role.run,
-            replicas={each.name: each.replicas for each in plan.roles},
-            channels={
-                each.name: ChannelWiring(
-                    each.name,
-                    each.kind,
-                    each.frm,
-                    each.to,
-                    self.addresses(each),
-                    each.window,
-                    each.lossy,
-                    each.finite,
-                    tuple(self.address(f"{each.name}{RELAY}-{i}") for i in range(each.relays)),
-                    each.dtype or "",
-                )
-                for each in plan.channels
-            },
-            control=self.address(CONTROL),
             serves_control=role.ends_run and index == 0,
-            control_role=next(each.name for each in plan.roles if each.ends_run),
-            run_folder=str(self.folder.path),
-            seed=plan.seed,
             code=self.code,
-            env=plan.env,
-            config=plan.config,
-            checkpoints=plan.checkpoints.model_dump(by_alias=True),
             prometheus=f"127.0.0.1:{plan.prometheus_port}" if plan.prometheus_port else "",
         )
 
-    def addresses(self, channel: PlannedChannel) -> tuple[str, ...]:
-        """Where each replica of the role that binds a channel listens."""
-        return tuple(self.address(f"{channel.name}-{i}") for i in range(self.plan.role(channel.binds).replicas))
+    def control(self) -> str:
+        """Where the control port is."""
+        return self._socket(CONTROL)
 
-    def address(self, channel: str) -> str:
-        """Where a channel is: a socket in a folder that only its owner can enter."""
-        return f"ipc://{self.sockets / channel}"
+    def channel(self, channel: PlannedChannel, index: int) -> str:
+        """Where replica `index` of the role that binds a channel listens."""
+        return self._socket(f"{channel.name}-{index}")
+
+    def relay(self, channel: PlannedChannel, index: int) -> str:
+        """Where relay `index` of a broadcast listens."""
+        return self._socket(f"{channel.name}{RELAY}-{index}")
+
+    def _socket(self, name: str) -> str:
+        """A socket in a folder that only its owner can enter."""
+        return f"ipc://{self.sockets / name}"
+
+
+def thread_variables(role: PlannedRole) -> dict[str, str]:
+    """Variables that keep the numeric libraries of a process to the cores that it asked for."""
+    return dict.fromkeys(THREADS, str(max(1, int(role.resources.cpu))))
 
 
 def make_socket_folder(plan: Plan) -> Path:

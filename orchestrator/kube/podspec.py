@@ -1,0 +1,115 @@
+"""What the pods of a role are made of, as plain values for their template."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from surreal.orchestrator.backends.launch import thread_variables
+from surreal.orchestrator.kube import names
+from surreal.orchestrator.kube.placing import affinity, tolerations
+from surreal.orchestrator.kube.volumes import Plain, Sources, local_disk, mounts, quantity, unpack_mounts, volumes
+from surreal.orchestrator.plan import Plan, PlannedRole
+from surreal.protocol.errors import InvalidInput
+from surreal.protocol.pod import ATTEMPT_VARIABLE, FAILURES_VARIABLE, IGNORED_VARIABLE, INDEX_VARIABLE
+from surreal.provisioner.labels import GPU, ZONE
+
+HOST = "kubernetes.io/hostname"
+SPREAD_OVER = {"none": "", "zone": ZONE, "node": HOST}
+ANNOTATED = {
+    ATTEMPT_VARIABLE: names.ATTEMPT,
+    FAILURES_VARIABLE: names.FAILURES,
+    IGNORED_VARIABLE: names.IGNORED,
+}
+"""Variable -> the annotation of the pod that it has the value of."""
+STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
+"""Asks autoscalers not to move a pod for the sake of tidiness."""
+SPARE_CPU = 1.0
+"""Cores that a process may take beyond what it asks for: its I/O threads beside its numerics, never a whole machine."""
+LOG_BYTES = 1024 * 2**20
+"""For what a container prints, which lies on its node's disk."""
+ASKED_DISK = 256 * 2**20
+"""What the scheduler counts a pod's use of that disk as."""
+
+
+@dataclass(frozen=True)
+class Unpack:
+    """How a pod gets one's own code."""
+
+    archive: str
+    """A path in the pod, or the URL of a store."""
+    digest: str
+
+
+def pod_values(plan: Plan, role: PlannedRole, sources: Sources, unpack: Unpack | None, attempt: int) -> Plain:
+    """The values of `podspec.yaml.j2`. Raises InvalidInput for a variable that is not a person's to set."""
+    return {
+        "annotations": {names.ATTEMPT: str(attempt), **(STAYS if role.ends_run else {})},
+        "subdomain": plan.name,
+        "user": names.USER_ID,
+        "selector": names.selector(plan.name, role.name),
+        "priority_class": role.priority_class,
+        "image": role.image,
+        "image_pull_policy": role.image_pull_policy,
+        "image_pull_secrets": plan.image_pull_secrets,
+        "affinity": affinity(role.selectors),
+        "tolerations": tolerations(role),
+        "spread_over": SPREAD_OVER[role.spread],
+        "container": names.WORKER,
+        "wiring": f"{names.WIRING_FOLDER}/{role.name}.json",
+        "run_folder": names.RUN_FOLDER,
+        "termination": names.TERMINATION,
+        "metrics_name": names.METRICS_PORT,
+        "metrics_port": plan.prometheus_port if role.ends_run else None,
+        "env": environment(role),
+        "env_from_annotations": {name: f"metadata.annotations['{key}']" for name, key in ANNOTATED.items()},
+        "resources": _resources(plan, role),
+        "mounts": mounts(role, sources),
+        "volumes": volumes(plan, role, sources),
+        "code": _code(plan, role, sources, unpack),
+    }
+
+
+def environment(role: PlannedRole) -> dict[str, str]:
+    """The variables of a role's processes, in Kubernetes' spelling; those of the experiment file win."""
+    reserved = {INDEX_VARIABLE, *ANNOTATED} & role.env.keys()
+    if reserved:
+        raise InvalidInput(
+            f"spec.roles.{role.name}.env: {', '.join(sorted(reserved))} is how a pod learns which process it is: "
+            "leave it out"
+        )
+    # the root file system cannot be written, and the image may know no home of this user
+    ours = {**thread_variables(role), "PYTHONUNBUFFERED": "1", "HOME": "/tmp"}
+    # Kubernetes would put other variables where a value says $(NAME)
+    return {name: value.replace("$", "$$") for name, value in {**ours, **role.env}.items()}
+
+
+def _resources(plan: Plan, role: PlannedRole, gpu: bool = True) -> dict[str, dict[str, str]]:
+    """What the scheduler counts, and what a pod may take at most."""
+    asked = role.resources
+    memory = quantity(asked.memory)
+    disk = quantity(LOG_BYTES + local_disk(plan, role))
+    limits = {"cpu": _cores(asked.cpu + SPARE_CPU), "memory": memory, "ephemeral-storage": disk}
+    if asked.gpu and gpu:
+        limits[GPU] = str(asked.gpu)
+    return {
+        "requests": {"cpu": _cores(asked.cpu), "memory": memory, "ephemeral-storage": quantity(ASKED_DISK)},
+        "limits": limits,
+    }
+
+
+def _cores(cpu: float) -> str:
+    milli = math.ceil(round(cpu * 1000, 3))
+    return f"{milli}m" if milli % 1000 else str(milli // 1000)
+
+
+def _code(plan: Plan, role: PlannedRole, sources: Sources, unpack: Unpack | None) -> dict[str, Any] | None:
+    if not unpack:
+        return None
+    return {
+        "container": names.UNPACK,
+        "archive": unpack.archive,
+        "folder": names.CODE_FOLDER,
+        "digest": unpack.digest,
+        "resources": _resources(plan, role, gpu=False),
+        "mounts": unpack_mounts(role, sources),
+    }
