@@ -29,15 +29,11 @@ class Ending:
 
     def line(self) -> str:
         """JSON of at most MAX_BYTES bytes; the reason is cut where it must be."""
-        text = json.dumps(asdict(self))
-        if len(text) <= MAX_BYTES:
-            return text
-        # a character can take twelve bytes, which this need not be clever about
-        keep = max(0, len(self.reason) - (len(text) - MAX_BYTES) - len(CUT))
-        while len(text) > MAX_BYTES and keep:
-            text = json.dumps(asdict(replace(self, reason=self.reason[:keep] + CUT)))
-            keep //= 2
-        return text if len(text) <= MAX_BYTES else json.dumps({"exit": self.exit, "reason": "", "progress": {}})
+        text, reason = json.dumps(asdict(self)), self.reason
+        while len(text) > MAX_BYTES and reason:
+            reason = reason[: len(reason) * 3 // 4]
+            text = json.dumps(asdict(replace(self, reason=reason + CUT)))
+        return text
 
     def write(self, path: Path) -> None:
         """Leave it at `path`. Raises OSError."""

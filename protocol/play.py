@@ -52,11 +52,10 @@ def play(wiring: Wiring, tee: Tee | None) -> Ending:
     """
     with Process(wiring) as process:
         _hold_lifeline(process)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda received, _: process.stop(signal.Signals(received).name))
         shipping = Shipping(process, tee) if tee and wiring.logs else None
         ending = _call(process)
-        log.info("%s ends: %s", wiring.name, ending.exit.lower())
+        why = f" ({ending.reason})" if ending.reason and process.stopping.is_set() else ""
+        log.info("%s ends: %s%s", wiring.name, ending.exit.lower(), why)
         if tee and wiring.serves_control:
             _end_run(process, ending)
         if shipping:
@@ -84,11 +83,27 @@ def _call_until_stopped(process: Process) -> ExitCode | None:
     if process.wiring.code:
         sys.path.append(process.wiring.code)
     try:
-        return _import_role(process.wiring.run)(process)
+        _on_signals(lambda name: _interrupt(process, name))
+        role = _import_role(process.wiring.run)
+        _on_signals(process.stop)
+        return role(process)
     except Stopping as stopping:
         process.check_membership()  # turned away is not the same as stopped
         log.info("stopped: %s", stopping)
         return None
+
+
+def _on_signals(stop: Callable[[str], None]) -> None:
+    """Call `stop` with the name of what would end this process."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _: stop(signal.Signals(received).name))
+
+
+def _interrupt(process: Process, name: str) -> None:
+    """End an import, which may take long and has nothing to lose."""
+    process.stop(name)
+    process.stopping.wait(1.0)
+    raise Stopping(name)
 
 
 def _import_role(run: str) -> Role:
