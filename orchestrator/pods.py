@@ -21,7 +21,8 @@ def _object_name(text: str) -> str:
     raise ValueError(f"must be a name of Kubernetes (lower-case letters, digits, '-' and '.'), not {text!r}")
 
 
-def _image(text: str) -> str:
+def check_image(text: str) -> str:
+    """The name of an image as it is. Raises ValueError for what can be none."""
     if re.fullmatch(r"[A-Za-z0-9][-A-Za-z0-9._/:@+]{0,500}", text):
         return text
     raise ValueError(f"must be an image such as registry.example/team/surreal:1.0, not {text!r}")
@@ -52,7 +53,7 @@ def _store_url(text: str) -> str:
 
 
 ObjectName = Annotated[str, AfterValidator(_object_name)]
-Image = Annotated[str, AfterValidator(_image)]
+Image = Annotated[str, AfterValidator(check_image)]
 PullPolicy = Literal["IfNotPresent", "Always", "Never"]
 Spread = Literal["none", "zone", "node"]
 Port = Annotated[int, Field(ge=1, le=65535)]
