@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: install run check test slow bench wheel clean
+.PHONY: install run check test slow bench wheel lock clean
 
 install: $(READY)
 
@@ -36,6 +36,17 @@ bench: install  ## beside raw pyzmq, and beside the peers installed under PEERS 
 
 wheel: install
 	$(BIN)/python -m hatchling build -t wheel
+
+LOCKS    := orchestrator/container
+COMPILE  := uv pip compile --constraint constraints.txt --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade -q
+# what torch needs on every machine, and so is in requirements.txt already
+OF_TORCH := filelock fsspec jinja2 markupsafe mpmath networkx setuptools sympy typing-extensions
+
+lock:  ## what the image installs, at today's versions; needs uv on PATH. torch-cpu.txt says how it is kept
+	$(COMPILE) pyproject.toml --extra gcs --extra s3 --torch-backend cpu --python-platform x86_64-manylinux_2_28 \
+	  --no-emit-package torch -o $(LOCKS)/requirements.txt
+	echo torch | $(COMPILE) - --constraint $(LOCKS)/requirements.txt --python-platform x86_64-manylinux_2_28 \
+	  $(addprefix --no-emit-package=,$(OF_TORCH)) -o $(LOCKS)/torch-cuda.txt
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,8 +1,136 @@
-"""The container image that every pod of an experiment runs: what it is called and how it is built."""
+"""The container image that every pod of an experiment runs: what it is called, and the command that builds it.
 
+The build context is made of the surreal that runs this, so that it needs no checkout: the Dockerfile and the locks are
+part of the package. Docker, minikube or buildah does the work.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from surreal.orchestrator.home import home
+from surreal.protocol.errors import InvalidInput
+
+Torch = Literal["cpu", "cuda"]
+PACKAGES = ("algorithms", "charts", "cli", "orchestrator", "protocol", "provisioner")
+"""What the Dockerfile copies."""
+INSTALL = {
+    "docker": "https://docs.docker.com/engine/install",
+    "minikube": "https://minikube.sigs.k8s.io/docs/start",
+    "buildah": "https://buildah.io",
+}
+"""Builder -> how to get it."""
+ANSWER_SECONDS = 20.0
+
+Command = list[str]
+ANSWERS: dict[str, Command] = {
+    "docker": ["docker", "info"],
+    "minikube": ["minikube", "status"],
+    "buildah": ["buildah", "version"],
+}
+"""Builder -> the command that succeeds where it can build; the first that does is taken."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """What `surreal image build` does: commands, in order, and what to do when they are through."""
+
+    builder: str
+    commands: tuple[Command, ...]
+    then: str
+    """One sentence."""
 
 
 def default_image() -> str:
     """The image of this version of surreal, as `surreal image build` names it."""
     return f"surreal:{version('surreal')}"
+
+
+def choose(wanted: str | None = None) -> str:
+    """The builder asked for, or the first one here that works. Raises InvalidInput that says what there is."""
+    if wanted and not shutil.which(wanted):
+        raise InvalidInput(f"{wanted} is not on your PATH: {INSTALL[wanted]}")
+    for name in [wanted] if wanted else ANSWERS:
+        if shutil.which(name) and _answers(ANSWERS[name]):
+            return name
+    if wanted:
+        command = " ".join(ANSWERS[wanted])
+        raise InvalidInput(f"{wanted} does not answer: {command} says why, and nothing was built")
+    found = [name for name in ANSWERS if shutil.which(name)]
+    seen = f"{' and '.join(found)} is here but does not answer" if found else f"none of {', '.join(ANSWERS)} is here"
+    ways = ", ".join(f"{name} ({link})" for name, link in INSTALL.items())
+    raise InvalidInput(f"nothing here can build an image: {seen}; start or install one of {ways}")
+
+
+def _answers(command: Command) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, timeout=ANSWER_SECONDS, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def make_build(builder: str, tag: str, torch: Torch, push: bool, profile: str | None = None) -> Build:
+    """The commands that build the image, of a context that is written to the disk here.
+
+    Raises InvalidInput where an image of that name cannot be pushed, or nothing would be.
+    """
+    if push and builder == "minikube":
+        raise InvalidInput("--push: minikube builds on its own nodes, which is where its pods find the image")
+    if push and "/" not in tag:
+        raise InvalidInput(f"--push: {tag} names no registry; give --tag registry.example/team/{tag}")
+    if profile and builder != "minikube":
+        raise InvalidInput(f"--profile is minikube's, and {builder} builds; give --on minikube")
+    command = BUILDERS[builder](str(write_context()), tag, {"VERSION": version("surreal"), "TORCH": torch}, profile)
+    pushing = ([builder, "push", tag],) if push else ()
+    return Build(builder, (command, *pushing), _then(builder, tag, push))
+
+
+def write_context(folder: Path | None = None) -> Path:
+    """A folder with what the Dockerfile needs and nothing else, SURREAL_HOME/image unless given; made anew."""
+    folder = folder or home() / "image"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    for package in PACKAGES:
+        found = find_spec(f"surreal.{package}")
+        assert found and found.origin, "this module is in one of them"
+        shutil.copytree(Path(found.origin).parent, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(folder / "orchestrator" / "container" / "Dockerfile", folder)
+    return folder
+
+
+def _with_options(program: str) -> Callable[[str, str, dict[str, str], str | None], Command]:
+    """docker's way to say it, which is buildah's too."""
+
+    def command(context: str, tag: str, arguments: dict[str, str], _: str | None) -> Command:
+        given = [f"--build-arg={name}={value}" for name, value in arguments.items()]
+        return [program, "build", *given, "--tag", tag, context]
+
+    return command
+
+
+def _minikube(context: str, tag: str, arguments: dict[str, str], profile: str | None) -> Command:
+    given = [f"--build-opt=build-arg={name}={value}" for name, value in arguments.items()]
+    where = [f"--profile={profile}"] if profile else []
+    # on all nodes: a pod may run on any of them
+    return ["minikube", "image", "build", *where, "--all", *given, "--tag", tag, context]
+
+
+BUILDERS = {"docker": _with_options("docker"), "minikube": _minikube, "buildah": _with_options("buildah")}
+"""Builder -> its command, of the context's folder, the image's name, the build's arguments and minikube's profile."""
+
+
+def _then(builder: str, tag: str, pushed: bool) -> str:
+    named = "which is what experiments use" if tag == default_image() else f"use it by --set spec.image={tag}"
+    if builder == "minikube":
+        return f"{tag} is on minikube's nodes, {named}"
+    if pushed:
+        return f"{tag} is pushed, {named}"
+    return (
+        f"{tag} is on this machine only, {named}: for minikube load it with minikube image load {tag}, "
+        "for a cluster build it with --tag registry.example/team/... --push"
+    )
