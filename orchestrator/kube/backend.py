@@ -1,0 +1,133 @@
+"""The Kubernetes backend: the same experiment as Jobs. Its state is in the objects of the cluster and nowhere else."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+
+from surreal.orchestrator.code import Code, packed
+from surreal.orchestrator.experiment import Experiment
+from surreal.orchestrator.keys import key_files
+from surreal.orchestrator.kube import apply, observe, own_code, preflight, remove
+from surreal.orchestrator.kube.api import Api
+from surreal.orchestrator.kube.folder import Glance
+from surreal.orchestrator.kube.names import EXPERIMENT_KEY, Object
+from surreal.orchestrator.kube.render import render
+from surreal.orchestrator.kube.snapshot import Snapshot
+from surreal.orchestrator.kube.state import status_of
+from surreal.orchestrator.kube.storage import settled
+from surreal.orchestrator.plan import Plan
+from surreal.orchestrator.status import Status
+from surreal.orchestrator.where import Where, forget, remember
+from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
+
+
+class KubeBackend:
+    """See `orchestrator.backend.Backend`; one namespace of one cluster."""
+
+    look_seconds = 2.0
+
+    def __init__(self, where: Where) -> None:
+        """Asks nothing yet."""
+        self._where = where
+        self._glances: dict[str, Glance] = {}
+
+    @cached_property
+    def api(self) -> Api:
+        """The cluster that the options mean."""
+        where = self._where
+        return Api.connect(where.kubeconfig, where.context, where.namespace, _say)
+
+    def settle(self, plan: Plan) -> Plan:
+        """The plan with where the run folder will lie, by what the cluster has."""
+        return settled(plan, self.api)
+
+    def create(self, experiment: Experiment, plan: Plan, code: Path) -> None:
+        """Check rights and names, then make all objects. Raises InvalidInput when the name is taken."""
+        own = packed(plan.code, code)
+        objects = self._draw(plan, own, experiment.to_yaml())
+        objects("0" * 8, 1)  # what cannot be drawn is said before anything is asked
+        preflight.check(self.api, plan)
+        own_code.send(plan, own)
+        apply.create(self.api, objects, _say)
+        remember(plan.name, Where("kube", self.api.namespace, self.api.context, self._where.kubeconfig))
+
+    def names(self) -> list[str]:
+        """The experiments of the namespace, in order of name."""
+        return observe.names(self.api)
+
+    def status(self, name: str) -> Status:
+        """One run, from its objects and their events; how far it is, from its pod."""
+        seen = observe.snapshot(self.api, name)
+        glance = self._glances.setdefault(name, Glance(self.api))
+        status = status_of(seen, *glance.look(seen))
+        # who may only look may look all the same
+        with suppress(SurrealError):
+            remove.end_leftovers(self.api, seen)
+            observe.keep_outcome(self.api, seen, status.state)
+        return status
+
+    def stop(self, name: str) -> bool:
+        """Have every process save and end; returns when all pods are gone. False if nothing ran."""
+        observe.snapshot(self.api, name)
+        return remove.stop(self.api, name, _say)
+
+    def resume(self, name: str) -> None:
+        """Start the next attempt: new Jobs that go on from the last checkpoint."""
+        seen = observe.snapshot(self.api, name)
+        status = status_of(seen)
+        if seen.created and status.state in ("pending", "running"):
+            raise InvalidInput(f"{name} is {status.state}: nothing to resume (surreal status {name})")
+        if status.state == "succeeded":
+            raise InvalidInput(f"{name} has succeeded: nothing to resume; train on with another name and file")
+        plan, experiment = _recorded(seen)
+        own = own_code.sent(self.api, plan)
+        apply.resume(self.api, name, self._draw(plan, own, experiment), _say)
+
+    def delete(self, name: str) -> None:
+        """Remove every object of the run, its results too."""
+        try:
+            remove.delete(self.api, name, _say)
+        except NotFound:
+            forget(name)
+            observe.snapshot(self.api, name)  # says what there is
+        forget(name)
+
+    def _draw(self, plan: Plan, code: Code | None, experiment: str) -> apply.Draw:
+        """Draws the objects of a run, with keys made once."""
+        keys, user = key_files(plan), self._user
+
+        def draw(run: str, attempt: int) -> Sequence[Object]:
+            return render(
+                plan,
+                run,
+                self.api.namespace,
+                keys=keys,
+                code=code,
+                experiment=experiment,
+                attempt=attempt,
+                user=user,
+            )
+
+        return draw
+
+    @cached_property
+    def _user(self) -> str:
+        """Who asks, as the cluster calls them; empty where it does not say."""
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        with suppress(SurrealError, KeyError):
+            return str(self.api.post("SelfSubjectReview", review)["status"]["userInfo"]["username"])
+        return ""
+
+
+def _recorded(seen: Snapshot) -> tuple[Plan, str]:
+    """The plan and the experiment file that a run was created with."""
+    if not seen.root or not seen.plan:
+        raise InvalidInput(f"{seen.name} cannot be resumed: its objects are gone; create it again under another name")
+    return seen.plan, str(seen.root["data"].get(EXPERIMENT_KEY, ""))
+
+
+def _say(text: str) -> None:
+    """What a person who waits for the cluster should know."""
+    print(text, file=sys.stderr)
