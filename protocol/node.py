@@ -1,8 +1,10 @@
 """What the channels of one process have in common: its name, its I/O thread, and whether it shall stop."""
 
+import math
 import os
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +40,8 @@ class Node:
         self.who = f"pid {os.getpid()} on {socket.gethostname()}"
         self.stopping = threading.Event()
         self.stop_reason = ""
+        self.stopped_at = math.inf
+        """Monotonic seconds."""
         self.preempted = False
         """Asked to stop although the run goes on: by a signal, or because the supervisor is gone."""
         self.complain = Complaints()
@@ -49,7 +53,7 @@ class Node:
     def stop(self, reason: str, preempted: bool = False) -> None:
         """Ask this process to stop; the first reason is kept. Safe from any thread (a signal handler uses `call`)."""
         if not self.stopping.is_set():
-            self.stop_reason, self.preempted = reason, preempted
+            self.stop_reason, self.preempted, self.stopped_at = reason, preempted, time.monotonic()
             self.stopping.set()
 
     def check(self) -> None:

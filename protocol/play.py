@@ -12,13 +12,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
 
 from surreal.protocol.ending import Ending
 from surreal.protocol.errors import ExitCode, Fatal, Stopping, SurrealError
-from surreal.protocol.first import Tee
+from surreal.protocol.first import GRACE, Tee
 from surreal.protocol.gauges import gauge_name
 from surreal.protocol.process import Process
 from surreal.protocol.shipping import Shipping
+from surreal.protocol.store import Store, StoreError, fetch
+from surreal.protocol.uploads import Uploads
 from surreal.protocol.wiring import Wiring
 
 log = logging.getLogger("surreal")
@@ -29,6 +34,10 @@ ORPHAN_GRACE = 2.0
 """Seconds that an orphan has to end by itself."""
 SEE_OFF = 10.0
 """Seconds that the end of a run waits for pods that are just starting."""
+IMPATIENT = 8.0
+"""Seconds for the last upload of a process that will be started again."""
+SPARE = 1.5
+"""Seconds that a stopped process needs after its last upload."""
 PROGRESS = (
     "steps",
     "total_steps",
@@ -50,8 +59,10 @@ def play(wiring: Wiring, tee: Tee | None) -> Ending:
     `tee` is there in a pod, where nobody but us tells the others how the run ended. Raises SurrealError where the
     process cannot join.
     """
+    keeper = _fetch(wiring) if wiring.store and wiring.serves_control else None
     with Process(wiring) as process:
         _hold_lifeline(process)
+        uploads = keeper(process) if keeper else None
         shipping = Shipping(process, tee) if tee and wiring.logs else None
         ending = _call(process)
         why = f" ({ending.reason})" if ending.reason and process.stopping.is_set() else ""
@@ -60,7 +71,36 @@ def play(wiring: Wiring, tee: Tee | None) -> Ending:
             _end_run(process, ending)
         if shipping:
             shipping.close()
+        if uploads:
+            ending = _store_last(process, uploads, ending)
     return ending
+
+
+def _fetch(wiring: Wiring) -> Callable[[Process], Uploads]:
+    """Bring what the store has of the run into its folder; what then keeps the store up to date.
+
+    Raises Fatal where the store can never be used, or not by a run that has nothing to lose yet.
+    """
+    store, folder = Store(wiring.store), Path(wiring.run_folder)
+    try:
+        store.connect()
+        same = fetch(store, folder)
+    except StoreError as error:
+        raise (Fatal(str(error)) if wiring.start <= 1 else error) from None
+    return lambda process: Uploads(store, folder, same, lambda row: process.gauges.set(wiring.name, row))
+
+
+def _store_last(process: Process, uploads: Uploads, ending: Ending) -> Ending:
+    """Store what is not yet stored. A run whose results are lost with its pod is not done."""
+    began, patient = monotonic(), ending.code is ExitCode.DONE
+    complete = uploads.close(
+        lambda: process.stopping_for > GRACE - SPARE or not patient and monotonic() - began > IMPATIENT
+    )
+    if complete:
+        return ending
+    text = f"not everything of the run is stored at {process.wiring.store}"
+    log.error("%s", text)
+    return replace(ending, exit=ExitCode.FAILED.name, reason=f"the run is done, but {text}") if patient else ending
 
 
 def _call(process: Process) -> Ending:

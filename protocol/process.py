@@ -64,6 +64,11 @@ class Process:
         return self._node.stop_reason
 
     @property
+    def stopping_for(self) -> float:
+        """Seconds since this process was asked to stop; 0 before."""
+        return max(0.0, monotonic() - self._node.stopped_at)
+
+    @property
     def preempted(self) -> bool:
         """True where the stop is this process's alone, by a signal, and not the end of the run."""
         return self._node.preempted

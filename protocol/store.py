@@ -1,0 +1,193 @@
+"""The run folder's copy in an object store, or wherever else fsspec writes: what a resume in another pod needs.
+
+The layout is that of the run folder. A checkpoint is there once its manifest is, which is written last and removed
+first; everything else is written as a whole.
+"""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+from surreal.protocol.errors import Fatal, SurrealError
+
+log = logging.getLogger("surreal")
+T = TypeVar("T")
+
+CHECKPOINTS, MANIFEST = "checkpoints", "manifest.json"
+KEPT = (CHECKPOINTS, "metrics", "logs")
+"""The folders that a run goes on from."""
+MAX_FILES = 50_000
+MAX_BYTES = 100 * 1024**3
+"""What is fetched at most."""
+PATIENCE = 60.0
+"""Seconds for which a start tries to reach the store."""
+AGAIN_AFTER = 3.0
+PROBE = ".surreal-probe"
+_NEVER = (PermissionError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
+"""What trying again does not mend."""
+
+
+class StoreError(SurrealError):
+    """The store did not do what it was asked to; it may the next time."""
+
+
+class Store:
+    """Files at a URL, named by their paths in the run folder. Any thread may use it, one at a time."""
+
+    def __init__(self, url: str) -> None:
+        """Only looks at the URL. Raises Fatal where nothing here can speak its protocol."""
+        import fsspec  # takes long, and few ask for it
+
+        self.url = url.rstrip("/")
+        try:
+            self._fs, root = fsspec.core.url_to_fs(self.url)
+        except ImportError as error:
+            raise Fatal(f"cannot keep the run at {url}: a package is missing in the image: {error}") from None
+        except ValueError as error:
+            raise Fatal(f"cannot keep the run at {url}: {error}") from None
+        self._root = str(root).rstrip("/")
+        named = self._fs.protocol
+        # objects appear as a whole, files grow
+        self._grows = "file" in ([named] if isinstance(named, str) else named)
+
+    def connect(self, patience: float = PATIENCE) -> None:
+        """See that it can be written, for up to `patience` seconds. Raises Fatal where it will never be, else
+        StoreError."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                self._try("write to", lambda: self._write(PROBE, b"surreal\n"))
+                self.remove(PROBE)
+                return
+            except StoreError as error:
+                if isinstance(error.__cause__, _NEVER):
+                    raise Fatal(f"{error}: is the URL right, and may this pod write there?") from None
+                if time.monotonic() >= deadline:
+                    raise
+                log.warning("%s; trying on", error)
+                time.sleep(AGAIN_AFTER)
+
+    def files(self) -> dict[str, int]:
+        """Name -> bytes of all that a run may go on from. Raises StoreError."""
+        self._fs.invalidate_cache()
+        found = self._try("list", lambda: self._fs.find(self._root, detail=True))
+        sizes = {str(path)[len(self._root) :].strip("/"): int(info["size"]) for path, info in found.items()}
+        return {name: size for name, size in sizes.items() if _is_ours(name)}
+
+    def get(self, name: str, path: Path) -> None:
+        """Fetch a file; `path` appears as a whole."""
+        part = path.with_name(f".{path.name}.part")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._try("read", lambda: self._fs.get_file(self._place(name), str(part)))
+        os.replace(part, path)
+
+    def put(self, name: str, path: Path) -> None:
+        """Store a file. Raises FileNotFoundError where `path` has gone meanwhile."""
+        try:
+            self._try("write to", lambda: self._send(name, path))
+        except StoreError:
+            if not path.exists():
+                raise FileNotFoundError(path) from None
+            raise
+
+    def put_bytes(self, name: str, data: bytes) -> None:
+        """Store `data` as a file."""
+        self._try("write to", lambda: self._write(name, data))
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        try:
+            self._try("remove from", lambda: self._fs.rm_file(self._place(name)))
+        except StoreError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+
+    def remove_checkpoint(self, name: str) -> None:
+        """Remove a checkpoint, its manifest first."""
+        self.remove(f"{CHECKPOINTS}/{name}/{MANIFEST}")
+        for each in self.files():
+            if each.startswith(f"{CHECKPOINTS}/{name}/"):
+                self.remove(each)
+
+    def _send(self, name: str, path: Path) -> None:
+        self._whole(name, lambda place: self._fs.put_file(str(path), place))
+
+    def _write(self, name: str, data: bytes) -> None:
+        self._whole(name, lambda place: self._fs.pipe_file(place, data))
+
+    def _whole(self, name: str, write: Callable[[str], Any]) -> None:
+        """Write so that a reader, and the death of this process, sees all of a file or what was there before."""
+        place = self._place(name)
+        if not self._grows:
+            write(place)
+            return
+        folder, _, last = place.rpartition("/")
+        self._fs.makedirs(folder, exist_ok=True)
+        part = f"{folder}/.{last}.part"
+        write(part)
+        os.replace(part, place)
+
+    def _place(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    def _try(self, verb: str, do: Callable[[], T]) -> T:
+        """Every filesystem of fsspec has errors of its own."""
+        try:
+            return do()
+        except Exception as error:
+            text = str(error) or type(error).__name__
+            raise StoreError(f"cannot {verb} {self.url}: {text[:300]}") from error
+
+
+def fetch(store: Store, folder: Path) -> set[str]:
+    """Bring what the store has of a run into its folder: checkpoints with a manifest, metrics, logs; the names of all
+    files that are the same here and there. Removes what is left of checkpoints that never got their manifest.
+
+    Raises StoreError; Fatal where there is more than a run can have made.
+    """
+    began, sizes = time.monotonic(), store.files()
+    if len(sizes) > MAX_FILES or sum(sizes.values()) > MAX_BYTES:
+        raise Fatal(f"{store.url} has {len(sizes)} files of {sum(sizes.values())} bytes, which no run has made")
+    whole = {_checkpoint(name) for name in sizes if name.endswith(f"/{MANIFEST}")}
+    for name in [name for name in sizes if _checkpoint(name) not in whole | {""}]:
+        store.remove(name)
+        del sizes[name]
+    for checkpoint in sorted(whole - {""}):
+        _fetch_checkpoint(store, folder, checkpoint, [name for name in sizes if _checkpoint(name) == checkpoint])
+    for name, size in sizes.items():
+        path = folder / name
+        if not _checkpoint(name) and not (path.exists() and path.stat().st_size >= size):
+            store.get(name, path)
+    if sizes:
+        text = "fetched %d files, %.1f MB, from %s in %.1f s"
+        log.info(text, len(sizes), sum(sizes.values()) / 1e6, store.url, time.monotonic() - began)
+    return {name for name, size in sizes.items() if (folder / name).exists() and (folder / name).stat().st_size == size}
+
+
+def _fetch_checkpoint(store: Store, folder: Path, checkpoint: str, names: list[str]) -> None:
+    """All of it or nothing, as it was written."""
+    final = folder / CHECKPOINTS / checkpoint
+    if final.exists():
+        return
+    unfinished = final.with_name(f".unfinished-{checkpoint}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for name in names:
+        store.get(name, unfinished / PurePosixPath(name).name)
+    unfinished.rename(final)
+
+
+def _checkpoint(name: str) -> str:
+    """The checkpoint that a file belongs to; empty for none."""
+    parts = PurePosixPath(name).parts
+    return parts[1] if parts[0] == CHECKPOINTS else ""
+
+
+def _is_ours(name: str) -> bool:
+    """Is this a file of a run folder? Other names are not followed anywhere."""
+    parts = PurePosixPath(name).parts
+    deep = 3 if parts[:1] == (CHECKPOINTS,) else 2
+    return len(parts) == deep and parts[0] in KEPT and not any(part.startswith(".") for part in parts)

@@ -1,0 +1,223 @@
+"""The copy of a run folder in a store: what a resume in another pod finds, whatever died and whenever."""
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+
+from surreal.algorithms.checkpoint import Checkpoint, Checkpoints, load
+from surreal.protocol import store as stores
+from surreal.protocol import uploads as uploading
+from surreal.protocol.errors import Fatal
+from surreal.protocol.store import Store, StoreError, fetch
+from surreal.protocol.uploads import Uploads
+
+Until = Callable[..., None]
+
+
+@pytest.fixture(params=["file", "memory"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty store."""
+    if request.param == "file":
+        yield f"file://{tmp_path}/store/runs/cheetah"
+        return
+    yield "memory://runs/cheetah"
+    fsspec.filesystem("memory").store.clear()
+
+
+def never(row: dict[str, float]) -> None:
+    """Nobody wants the gauges."""
+
+
+def store_all(url: str, folder: Path) -> None:
+    """What a process does from its start to its end."""
+    store = Store(url)
+    store.connect()
+    assert Uploads(store, folder, fetch(store, folder), never).close(lambda: False)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def make_run(folder: Path, steps: int, keep: int = 2) -> None:
+    """What a learner leaves."""
+    checkpoints = Checkpoints(folder / "checkpoints", keep)
+    checkpoints.save(Checkpoint(steps, {"w": np.full(100_000, steps, dtype=np.float32)}, {"updates": steps}))
+    checkpoints.save_best(steps, steps, {"w": np.zeros(10)})
+    for part in ("metrics", "logs"):
+        (folder / part).mkdir(exist_ok=True)
+        with (folder / part / "rows").open("a") as rows:
+            rows.write(f"{steps}\n")
+    (folder / "wiring").mkdir(exist_ok=True)
+    (folder / "wiring" / "actor.json").write_text("not for others")
+
+
+def test_another_pod_finds_what_the_first_one_left(
+    url: str, tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploading, "EVERY", 0.01)
+    first, second, store = tmp_path / "first", tmp_path / "second", Store(url)
+    uploads = Uploads(store, first, fetch(store, first), never)
+    for steps in (10, 20, 30):
+        make_run(first, steps)
+        until(lambda: f"checkpoints/step-{steps:012d}/manifest.json" in store.files(), "the upload")  # noqa: B023
+    assert uploads.close(lambda: False)
+    second.mkdir()
+    store_all(url, second)
+    assert files(second) == {name: data for name, data in files(first).items() if not name.startswith("wiring")}
+    assert sorted(path.name for path in (second / "checkpoints").iterdir()) == [
+        "best-000000000030",
+        "step-000000000020",
+        "step-000000000030",
+    ]
+    assert (second / "metrics" / "rows").read_text() == "10\n20\n30\n"
+
+
+def test_a_checkpoint_without_its_manifest_is_no_checkpoint_and_goes(url: str, tmp_path: Path) -> None:
+    make_run(tmp_path / "first", 10)
+    store_all(url, tmp_path / "first")
+    store = Store(url)
+    store.remove("checkpoints/step-000000000010/manifest.json")
+    assert fetch(store, tmp_path / "second") == {
+        "checkpoints/best-000000000010/manifest.json",
+        "checkpoints/best-000000000010/tensors.safetensors",
+        "metrics/rows",
+        "logs/rows",
+    }
+    assert not (tmp_path / "second" / "checkpoints" / "step-000000000010").exists()
+    assert not [name for name in store.files() if "step-" in name]
+
+
+def test_the_same_step_again_replaces_the_checkpoint(url: str, tmp_path: Path) -> None:
+    make_run(tmp_path / "first", 10)
+    store_all(url, tmp_path / "first")
+    checkpoints = Checkpoints(tmp_path / "first" / "checkpoints", 2)
+    checkpoints.save(Checkpoint(10, {"w": np.ones(5)}, {"updates": 7}))
+    store_all(url, tmp_path / "first")
+    fetch(Store(url), tmp_path / "second")
+    assert load(tmp_path / "second" / "checkpoints" / "step-000000000010").state == {"updates": 7}
+
+
+def test_names_that_no_run_has_are_left_alone(url: str, tmp_path: Path) -> None:
+    store = Store(url)
+    for name in ("metrics/.hidden", "elsewhere/x", "x", "checkpoints/x", "checkpoints/a/b/c", "metrics/a/b"):
+        store.put_bytes(name, b"x")
+    assert store.files() == {} and fetch(store, tmp_path / "run") == set()
+    bad = ("metrics/../../x", "/etc/passwd", "checkpoints/../x", "../metrics/x", "checkpoints/../metrics/x", "")
+    assert [name for name in bad if stores._is_ours(name)] == []
+
+
+def test_a_store_that_is_too_large_is_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "MAX_BYTES", 10)
+    store = Store(f"file://{tmp_path}/store")
+    store.put_bytes("metrics/rows", b"x" * 11)
+    with pytest.raises(Fatal, match="has 1 files of 11 bytes, which no run has made"):
+        fetch(store, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("s3://bucket/run", "a package is missing in the image: .*s3fs"),
+        ("gs://bucket/run", "a package is missing in the image: .*gcsfs"),
+        ("nonsense://bucket/run", "Protocol not known: nonsense"),
+    ],
+)
+def test_a_store_that_nothing_here_speaks_to_is_fatal(url: str, words: str) -> None:
+    with pytest.raises(Fatal, match=words):
+        Store(url)
+
+
+def test_a_store_that_may_not_be_written_is_fatal_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Fatal, match=r"cannot write to file:.*: is the URL right, and may this pod write there\?"):
+        Store(f"file://{tmp_path}/file/run").connect()
+
+
+class Flaky:
+    """A store that fails when told to."""
+
+    def __init__(self, store: Store) -> None:
+        self.broken, self._store = False, store
+        self.url = store.url
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        if self.broken:
+            raise StoreError("cannot write to s3://bucket: 503 Slow Down")
+        return getattr(self._store, name)  # type: ignore[no-any-return]
+
+
+def test_a_store_that_fails_is_said_and_tried_again(
+    tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(uploading, "EVERY", 0.01)
+    monkeypatch.setattr(uploading, "AGAIN_AFTER", 0.01)
+    flaky, gauges = Flaky(Store(f"file://{tmp_path}/store")), {}
+    make_run(tmp_path / "run", 10)
+    flaky.broken = True
+    uploads = Uploads(flaky, tmp_path / "run", set(), gauges.update)  # type: ignore[arg-type]
+    until(lambda: gauges.get("store_failures", 0) >= 3, "three failures")
+    assert "503 Slow Down; the run goes on, and tries again (1 failures so far)" in caplog.text
+    flaky.broken = False
+    until(lambda: len(Store(f"file://{tmp_path}/store").files()) == 6, "all files")
+    flaky.broken = True
+    make_run(tmp_path / "run", 20)
+    ticks = iter(range(1000))
+    assert not uploads.close(lambda: next(ticks) > 3)
+    flaky.broken = False
+    until(lambda: uploads.complete, "the rest")
+
+
+SAVES = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from surreal.algorithms.checkpoint import Checkpoint, Checkpoints
+from surreal.protocol import uploads
+from surreal.protocol.store import Store, fetch
+uploads.EVERY = 0.0
+url, folder = sys.argv[1], Path(sys.argv[2])
+store = Store(url)
+store.connect()
+same = fetch(store, folder)
+checkpoints = Checkpoints(folder / "checkpoints", 3)
+newest = checkpoints.newest()
+steps = newest.steps if newest else 0
+print("goes on from", steps, flush=True)
+upload = uploads.Uploads(store, folder, same, lambda row: None)
+while True:
+    steps += 1
+    if steps % 10 == 0:  # the same step twice, with other bytes
+        checkpoints.save(Checkpoint(steps, {"w": np.full(300_000, -steps, dtype=np.float32)}, {"updates": -steps}))
+    checkpoints.save(Checkpoint(steps, {"w": np.full(300_000, steps, dtype=np.float32)}, {"updates": steps}))
+"""
+
+
+def test_a_process_killed_at_any_time_leaves_no_torn_checkpoint(tmp_path: Path) -> None:
+    url, chance, reached = f"file://{tmp_path}/store", random.Random(1), 0
+    for attempt in range(5):
+        folder = tmp_path / f"pod-{attempt}"
+        command = [sys.executable, "-P", "-c", SAVES, url, str(folder)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            steps = int(process.stdout.readline().split()[-1])
+            assert steps >= reached
+            reached = steps
+            try:
+                process.wait(chance.uniform(0.1, 0.5))
+            except subprocess.TimeoutExpired:
+                process.kill()
+        fetched = tmp_path / f"check-{attempt}"
+        fetch(Store(url), fetched)
+        for checkpoint in sorted((fetched / "checkpoints").glob("step-*")):
+            loaded = load(checkpoint)  # which checks the hashes
+            assert abs(loaded.arrays["w"][0]) == loaded.steps == abs(loaded.state["updates"])
+            assert loaded.arrays["w"][0] == loaded.state["updates"]
+    assert reached > 5
