@@ -18,7 +18,7 @@ from surreal.orchestrator.kube.snapshot import Snapshot
 from surreal.orchestrator.kube.state import status_of
 from surreal.orchestrator.kube.storage import settled
 from surreal.orchestrator.plan import Plan
-from surreal.orchestrator.status import Status
+from surreal.orchestrator.status import Progress, Status
 from surreal.orchestrator.where import Where, forget, remember
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 
@@ -61,7 +61,8 @@ class KubeBackend:
         """One run, from its objects and their events; how far it is, from its pod."""
         seen = observe.snapshot(self.api, name)
         glance = self._glances.setdefault(name, Glance(self.api))
-        status = status_of(seen, *glance.look(seen))
+        progress, channels = glance.look(seen)
+        status = status_of(seen, None if progress == Progress() else progress, channels)
         # who may only look may look all the same
         with suppress(SurrealError):
             remove.end_leftovers(self.api, seen)

@@ -125,7 +125,7 @@ def _container(role: PlannedRole | None) -> Object:
         "name": WORKER,
         "image": (role.image if role else "") or default_image(),
         **pulled,
-        "command": ["python", "-P", "-c", f"import time; time.sleep({LIFE_SECONDS})"],
+        "command": ["python3", "-P", "-c", f"import time; time.sleep({LIFE_SECONDS})"],
         "resources": {"requests": {"cpu": "100m", **size}, "limits": {"cpu": "1", **size}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
