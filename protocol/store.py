@@ -85,6 +85,18 @@ class Store:
         self._try("read", lambda: self._fs.get_file(self._place(name), str(part)))
         os.replace(part, path)
 
+    def read(self, name: str, limit: int) -> bytes:
+        """The first `limit` bytes of a file. Raises StoreError; Fatal where it is not there or not for us."""
+
+        def start() -> bytes:
+            with self._fs.open(self._place(name), "rb") as file:
+                return bytes(file.read(limit))
+
+        try:
+            return self._try("read", start)
+        except StoreError as error:
+            raise (Fatal(f"{error} ({name})") if isinstance(error.__cause__, _NEVER) else error) from None
+
     def put(self, name: str, path: Path) -> None:
         """Store a file. Raises FileNotFoundError where `path` has gone meanwhile."""
         try:
@@ -141,6 +153,12 @@ class Store:
         except Exception as error:
             text = str(error) or type(error).__name__
             raise StoreError(f"cannot {verb} {self.url}: {text[:300]}") from error
+
+
+def read_url(url: str, limit: int) -> bytes:
+    """The first `limit` bytes at a URL. Raises StoreError, and Fatal where another try would not find it either."""
+    folder, _, name = url.rpartition("/")
+    return Store(folder).read(name, limit)
 
 
 def fetch(store: Store, folder: Path) -> set[str]:

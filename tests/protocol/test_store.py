@@ -14,7 +14,7 @@ from surreal.algorithms.checkpoint import Checkpoint, Checkpoints, load
 from surreal.protocol import store as stores
 from surreal.protocol import uploads as uploading
 from surreal.protocol.errors import Fatal
-from surreal.protocol.store import Store, StoreError, fetch
+from surreal.protocol.store import Store, StoreError, fetch, read_url
 from surreal.protocol.uploads import Uploads
 
 Until = Callable[..., None]
@@ -141,6 +141,13 @@ def test_a_store_that_may_not_be_written_is_fatal_at_once(tmp_path: Path) -> Non
         Store(f"file://{tmp_path}/file/run").connect()
 
 
+def test_one_file_is_read_up_to_a_limit(url: str) -> None:
+    Store(url).put_bytes("code.tar.gz", b"123456789")
+    assert read_url(f"{url}/code.tar.gz", 5) == b"12345"
+    with pytest.raises(Fatal, match="cannot read .*none"):
+        read_url(f"{url}/none", 5)
+
+
 class Flaky:
     """A store that fails when told to."""
 
@@ -159,7 +166,7 @@ def test_a_store_that_fails_is_said_and_tried_again(
 ) -> None:
     monkeypatch.setattr(uploading, "EVERY", 0.01)
     monkeypatch.setattr(uploading, "AGAIN_AFTER", 0.01)
-    flaky, gauges = Flaky(Store(f"file://{tmp_path}/store")), {}
+    flaky, gauges = Flaky(Store(f"file://{tmp_path}/store")), dict[str, float]()
     make_run(tmp_path / "run", 10)
     flaky.broken = True
     uploads = Uploads(flaky, tmp_path / "run", set(), gauges.update)  # type: ignore[arg-type]
