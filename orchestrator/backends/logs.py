@@ -10,7 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 from surreal.orchestrator.backend import LogLine
@@ -24,6 +24,9 @@ MOST_LISTED = 20
 """Processes that an error names one by one."""
 LONGEST_LINE = 64 * 1024
 """Bytes of a line that are shown; a longer one comes in pieces."""
+
+BLOCK = 64 * 1024
+"""Bytes of a file that are read at once."""
 
 _FILE = re.compile(r"(?P<role>.+)-(?P<index>\d+)\.(?P<incarnation>\d+)\.log")
 _TIME = re.compile(rb"(\d\d):(\d\d):(\d\d)\.(\d\d\d) ")
@@ -53,7 +56,7 @@ def _listed(known: Mapping[str, str]) -> str:
 
 def read(folder: Folder, sources: set[str], tail: int | None, is_over: Callable[[], bool] | None) -> Iterator[LogLine]:
     """The lines there are; then, with `is_over`, new ones as they come, until the run is over."""
-    files: dict[Path, _File] = {}
+    files: dict[Path, LogFile] = {}
     _find_new(folder, sources, files)
     each = [file.new_lines(unfinished=is_over is None) for file in files.values()]
     lines: Iterable[Timed] = heapq.merge(*each, key=_by_time)
@@ -74,37 +77,57 @@ def _by_time(timed: Timed) -> datetime:
     return timed[0]
 
 
-def _find_new(folder: Folder, sources: set[str], files: "dict[Path, _File]") -> None:
+def _find_new(folder: Folder, sources: set[str], files: "dict[Path, LogFile]") -> None:
     """Add the log files that have appeared."""
     for path in sorted(folder.logs.glob("*.log")):
-        match = _FILE.fullmatch(path.name)
-        source = f"{match['role']}/{match['index']}" if match else SUPERVISOR
+        source = source_of(path.name)
         if path not in files and source in sources:
-            files[path] = _File(path, source)
+            files[path] = LogFile(path, source)
+
+
+def source_of(name: str) -> str:
+    """The process whose log a file of that name is."""
+    match = _FILE.fullmatch(name)
+    return f"{match['role']}/{match['index']}" if match else SUPERVISOR
 
 
 @dataclass
-class _File:
+class LogFile:
     """One log file, read from where the last reading ended."""
 
     path: Path
     source: str
+    zone: tzinfo | None = None
+    """Of the clock that its lines were written by; this machine's if None."""
     offset: int = 0
     last: datetime = datetime.min
 
     def new_lines(self, unfinished: bool) -> Iterator[Timed]:
         """The lines completed since the last call, with their times, and perhaps an unfinished one at the end."""
         if self.last == datetime.min:
-            self.last = _file_began(self.path)
-        with self.path.open("rb") as file:
-            file.seek(self.offset)
-            while line := file.readline(LONGEST_LINE):
-                if not (unfinished or line.endswith(b"\n") or len(line) == LONGEST_LINE):
-                    return
-                self.offset += len(line)
+            self.last = self._began()
+        while block := self._block(unfinished):
+            for line in block:
                 self.last = moment(line, self.last)
                 text = line.decode(errors="replace").rstrip("\r\n")
-                yield self.last, LogLine(self.source, text, self.last.astimezone(UTC))
+                yield self.last, LogLine(self.source, text, self.last.replace(tzinfo=self.zone).astimezone(UTC))
+
+    def _block(self, unfinished: bool) -> list[bytes]:
+        """The next lines; the file is not kept open, since a large run has thousands."""
+        lines: list[bytes] = []
+        with self.path.open("rb") as file:
+            end = file.seek(self.offset) + BLOCK
+            while self.offset < end and (line := file.readline(LONGEST_LINE)):
+                if not (unfinished or line.endswith(b"\n") or len(line) == LONGEST_LINE):
+                    break
+                self.offset += len(line)
+                lines.append(line)
+        return lines
+
+    def _began(self) -> datetime:
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            return first_moment(file, datetime.fromtimestamp(self.path.stat().st_mtime, self.zone).replace(tzinfo=None))
 
 
 def moment(line: bytes, last: datetime) -> datetime:
@@ -129,11 +152,6 @@ def first_moment(lines: Iterable[bytes], written: datetime) -> datetime:
     if first is None or last is None:
         return written
     return first + (_midnight(written) - _midnight(last))
-
-
-def _file_began(path: Path) -> datetime:
-    with path.open("rb") as file:
-        return first_moment(file, datetime.fromtimestamp(path.stat().st_mtime))
 
 
 def _midnight(moment: datetime) -> datetime:

@@ -1,7 +1,8 @@
 """The run folder of an experiment in a cluster, read from here wherever it is: in a pod, on a volume, in a store."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,8 @@ from surreal.protocol.errors import SurrealError
 
 CHUNK = 4 << 20
 """Bytes asked for at once."""
+MOST_ASKED = 1000
+"""Files asked for at once."""
 MOST_MIRRORED = 2 << 30
 """Bytes of all files that one call copies here."""
 
@@ -74,42 +77,81 @@ class RunFolder:
         parts = self._source.parts([(name, -size, size) for name, size in wanted.items()])
         return dict(zip(wanted, parts, strict=True))
 
-    def mirror(self, local: Path, only: str = "") -> int:
-        """Bring the folder `local` up to date with the files whose names begin with `only`; how many bytes came.
+    def mirror(
+        self, local: Path, only: str = "", wanted: Callable[[File], bool] = lambda file: True, newest: int = 0
+    ) -> dict[str, int]:
+        """Bring the folder `local` up to date with the `wanted` files whose names begin with `only`.
 
-        What grew is fetched from where it ended, what is as it was not at all.
+        What grew is fetched from where it ended, what is as it was not at all; with `newest` a file that was not here
+        yet gets its last bytes only, behind a hole of the size of the others. Returns the names of the files that
+        changed, each with the offset from which on it is new.
         """
-        files = self.list(only)
-        whole = sum(file.size for file in files)
+        files = [file for file in self.list(only) if wanted(file)]
+        before = {file.name: self._mirrored.get((local, file.name)) for file in files}
+        changed = [file for file in files if before[file.name] != file or not (local / file.name).exists()]
+        copies = [_Copy.begin(local / file.name, file, before[file.name], newest) for file in changed]
+        whole = sum(copy.end - copy.start for copy in copies)
         if whole > MOST_MIRRORED:
             raise SurrealError(
                 f"{len(files):,} files of the run folder are {whole / 2**30:.1f} GiB, more than is copied here at once"
             )
-        return sum(self._mirror(file, local) for file in files)
+        self._fetch(copies)
+        self._mirrored |= {(local, copy.file.name): copy.file for copy in copies}
+        return {copy.file.name: copy.start for copy in copies}
 
-    def _mirror(self, file: File, local: Path) -> int:
-        target = local / file.name
-        before = self._mirrored.get((local, file.name))
-        if before == file and target.exists():
-            return 0
-        grew = before and before.inode == file.inode != 0 and file.size >= before.size and target.exists()
-        start = target.stat().st_size if grew else 0
+    def _fetch(self, copies: "Sequence[_Copy]") -> None:
+        """Fill the copies, many small ones with one question."""
+        open_ones = deque(copies)
+        while open_ones:
+            asked: list[tuple[_Copy, int]] = []
+            room = CHUNK
+            while open_ones and room > 0 and len(asked) < MOST_ASKED:
+                copy = open_ones.popleft()
+                asked.append((copy, min(room, copy.end - copy.at)))
+                room -= asked[-1][1]
+            parts = self._source.parts([(copy.file.name, copy.at, length) for copy, length in asked])
+            for (copy, _), part in zip(asked, parts, strict=True):
+                copy.write(part or b"")
+                # a file that has become shorter, or gone, is as long as it is
+                if part and copy.at < copy.end:
+                    open_ones.append(copy)
+                else:
+                    copy.finish()
+
+
+@dataclass
+class _Copy:
+    """A file that is being copied to `target`: what is new of it lies between `start` and `end`."""
+
+    file: File
+    target: Path
+    written: Path
+    start: int
+    end: int
+    at: int
+
+    @classmethod
+    def begin(cls, target: Path, file: File, before: File | None, newest: int) -> "_Copy":
+        """A copy of a file that was here as `before`, or not yet."""
         target.parent.mkdir(parents=True, exist_ok=True)
+        grew = before and before.inode == file.inode != 0 and file.size >= before.size and target.exists()
+        start = target.stat().st_size if grew else max(0, file.size - newest) if newest else 0
         written = target if grew else target.with_name(f".{target.name}.new")
-        with written.open("ab" if grew else "wb") as end:
-            for piece in self._pieces(file.name, start, file.size):
-                end.write(piece)
-            came = end.tell() - start
-        os.utime(written, (file.modified, file.modified))
-        os.replace(written, target)
-        self._mirrored[local, file.name] = file
-        return came
+        if not grew:
+            written.write_bytes(b"")
+        return cls(file, target, written, start, max(start, file.size), start)
 
-    def _pieces(self, name: str, start: int, end: int) -> Iterator[bytes]:
-        """The file's bytes from `start` to `end`, fewer if it has become shorter."""
-        while start < end and (piece := self._source.parts([(name, start, min(CHUNK, end - start))])[0]):
-            yield piece
-            start += len(piece)
+    def write(self, data: bytes) -> None:
+        """Add the next bytes."""
+        with self.written.open("r+b") as file:
+            file.seek(self.at)
+            file.write(data)
+        self.at += len(data)
+
+    def finish(self) -> None:
+        """Put it in its place, with the time of the original."""
+        os.utime(self.written, (self.file.modified, self.file.modified))
+        os.replace(self.written, self.target)
 
 
 def _checked(file: File) -> File:

@@ -39,6 +39,7 @@ def namespace() -> Iterator[Api]:
 def start(api: Api, scripts: dict[str, str], claim: bool = False, name: str = "toy") -> Plan:
     """Make the objects of a run whose roles run these scripts; roles without one have no Job."""
     planned = plan(name)
+    planned = planned.model_copy(update={"roles": tuple(r.model_copy(update={"image": IMAGE}) for r in planned.roles)})
     told = {"name": name, "labels": {**labels(name, RUN_ID), ROOT: "true"}, "annotations": {CREATED: "now"}}
     root = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": told, "data": {PLAN_KEY: planned.to_json()}}
     made = api.post("ConfigMap", root)
