@@ -120,9 +120,10 @@ def install(
     """Install the Helm chart of what a cluster needs once, or bring it to these values.
 
     Rights of people, quotas, a queue, TensorBoard, a Grafana dashboard; experiments run without any of it. What is
-    cluster-scoped is made only where a value asks for it.
+    cluster-scoped is made only where a value asks for it, and a value not given goes back to the chart's own.
     """
-    charts.install(charts.Install(namespace, context, str(config) if config else None, values, settings), click.echo)
+    wanted = charts.Install(namespace, context, str(config) if config else None, values, settings)
+    talk(charts.install(wanted).strip())
 
 
 @command.command(name="status")

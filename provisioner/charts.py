@@ -1,13 +1,14 @@
 """The Helm chart of what a cluster needs once, and Helm, which puts it there."""
 
+import re
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from surreal.protocol.errors import InvalidInput
+from surreal.protocol.errors import InvalidInput, SurrealError
 from surreal.provisioner import commands
 
 RELEASE = "surreal"
@@ -43,10 +44,11 @@ def chart_folder() -> Path:
     return Path(str(files("surreal.charts"))) / "surreal"
 
 
-def install(wanted: Install, say: Callable[[str], None]) -> None:
-    """Have Helm install or upgrade the chart; its words are said as they come.
+def install(wanted: Install) -> str:
+    """Have Helm install or upgrade the chart; its words.
 
-    Raises InvalidInput, with the command to run elsewhere, where Helm is not at hand, SurrealError with Helm's last words.
+    Raises InvalidInput, with the command to run elsewhere, where Helm is not at hand, and SurrealError with Helm's last
+    words where it fails.
     """
     for path in wanted.values:
         if not path.is_file():
@@ -56,4 +58,9 @@ def install(wanted: Install, say: Callable[[str], None]) -> None:
             f"helm is not on your PATH: {commands.INSTALL['helm']}; with it, this command runs, and you can too:\n"
             + shlex.join(wanted.command())
         )
-    commands.run(wanted.command(), say)
+    try:
+        return commands.run(wanted.command())
+    except SurrealError as error:
+        if absent := re.search(r'namespaces "([^"]+)" not found', str(error)):
+            raise SurrealError(f"{error}\nmake the namespace first: kubectl create ns {absent[1]}") from None
+        raise

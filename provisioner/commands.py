@@ -14,6 +14,9 @@ INSTALL = {
     "gke-gcloud-auth-plugin": "gcloud components install gke-gcloud-auth-plugin",
     "aws": "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html",
     "helm": "https://helm.sh/docs/intro/install",
+    "docker": "https://docs.docker.com/engine/install",
+    "kubectl": "https://kubernetes.io/docs/tasks/tools",
+    "terraform": "https://developer.hashicorp.com/terraform/install",
 }
 """Program -> how to get it."""
 

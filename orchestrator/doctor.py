@@ -1,0 +1,124 @@
+"""What a place has of what experiments need: one line for each thing looked at. Here, this machine."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from surreal.orchestrator.home import home
+from surreal.provisioner import commands, machine
+
+State = Literal["ok", "warn", "absent", "unknown", "missing"]
+"""`absent` is not there and not needed, `unknown` is hidden from us, `missing` is needed."""
+
+LEARNING_SECONDS = 60.0
+"""What imports of torch and MuJoCo may take on a slow disk."""
+LEAST_DISK = 2**30
+LEAST_SHARED = 64 * 2**20
+LEAST_FILES = 1024
+FILES_FOR_EACH = 3
+"""Descriptors that a learner holds for each process of its run."""
+
+PROGRAMS = {
+    "docker": "builds images, and is minikube's driver",
+    "minikube": "makes a cluster on this machine",
+    "kubectl": "looks into a cluster beside surreal",
+    "helm": "surreal cluster install",
+    "terraform": "makes clusters on GKE and EKS; tofu does too",
+}
+"""Program -> what it is for. None is needed to train on this machine."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    check: str
+    state: State
+    found: str
+    follows: str = ""
+    """What to do about it, or what it means; empty where there is nothing to say."""
+
+    def to_data(self) -> dict[str, str]:
+        """As plain data."""
+        return asdict(self)
+
+
+def local_checks() -> Iterator[Check]:
+    """What this machine has, in the order in which it is asked after."""
+    yield Check("python", "ok", f"{sys.version.split()[0]} at {sys.executable}")
+    yield _cores()
+    yield Check("memory", "ok", rough(machine.usable_memory()))
+    yield from _learning()
+    yield _home()
+    yield from _shared_memory()
+    yield _open_files()
+    yield from (_program(name, purpose) for name, purpose in PROGRAMS.items())
+
+
+def _cores() -> Check:
+    cores = machine.usable_cores()
+    follows = "" if cores >= 2 else "actors and learner share it, so that they wait for each other"
+    return Check("cores", "warn" if follows else "ok", f"{cores:g}", follows)
+
+
+def _learning() -> Iterator[Check]:
+    """What `surreal.algorithms.selfcheck` says, from a process of its own: a broken driver may end it."""
+    command = [sys.executable, "-P", "-m", "surreal.algorithms.selfcheck"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LEARNING_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        yield Check("learning", "missing", f"no answer in {LEARNING_SECONDS:g} s", f"try {' '.join(command)}")
+        return
+    for line in done.stdout.splitlines():
+        name, state, found, follows = line.split("\t")
+        yield Check(name, "ok" if state == "ok" else "missing", found, follows)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        yield Check("learning", "missing", f"exit code {done.returncode}: {last}", f"try {' '.join(command)}")
+
+
+def _home() -> Check:
+    """Can runs be written, and is there room for them?"""
+    folder = home()
+    there = next(path for path in (folder, *folder.parents) if path.is_dir())
+    if not os.access(there, os.W_OK | os.X_OK):
+        return Check("SURREAL_HOME", "missing", f"{folder} cannot be written", "set SURREAL_HOME to a folder of yours")
+    free = shutil.disk_usage(there).free
+    follows = "" if free >= LEAST_DISK else "runs keep checkpoints and logs: make room, or set SURREAL_HOME"
+    return Check("SURREAL_HOME", "warn" if follows else "ok", f"{folder}, {rough(free)} free", follows)
+
+
+def _shared_memory() -> Iterator[Check]:
+    folder = Path("/dev/shm")
+    if not folder.is_dir():
+        return  # macOS has none
+    size = shutil.disk_usage(folder).total
+    follows = "" if size >= LEAST_SHARED else "torch uses it between processes: docker run --shm-size=1g"
+    yield Check("/dev/shm", "warn" if follows else "ok", rough(size), follows)
+
+
+def _open_files() -> Check:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    shown = "unlimited" if soft == resource.RLIM_INFINITY else f"{soft:,}"
+    few = soft != resource.RLIM_INFINITY and soft < LEAST_FILES
+    more = f"; ulimit -n {hard} raises it" if hard > soft else ""
+    follows = f"enough for about {soft // FILES_FOR_EACH} processes in one run{more}" if few else ""
+    return Check("open files", "warn" if few else "ok", shown, follows)
+
+
+def _program(name: str, purpose: str) -> Check:
+    path = shutil.which(name)
+    if path:
+        return Check(name, "ok", path)
+    return Check(name, "absent", "not on PATH", f"{purpose}: {commands.INSTALL[name]}")
+
+
+def rough(size: float) -> str:
+    """`11.7Gi`, `64Mi`"""
+    return f"{size / 2**30:.1f}Gi" if size >= 2**30 else f"{size / 2**20:.0f}Mi"

@@ -1,0 +1,100 @@
+"""What a cluster is equipped with: nodes, GPUs, storage, the image, what is installed besides. Pure functions over what
+the API answered.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from surreal.orchestrator.doctor import Check
+from surreal.orchestrator.image import default_image
+from surreal.orchestrator.kube.names import Object
+from surreal.orchestrator.kube.storage import DEFAULT_CLASS
+from surreal.provisioner.amounts import Amount, amount
+from surreal.provisioner.labels import GPU
+
+GPU_MARKS = ("nvidia.com/gpu.present", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
+"""Labels of nodes that have a GPU, whether or not anything offers it to pods."""
+MINIKUBE = "minikube.k8s.io/name"
+OPTIONAL = {
+    "kueue.x-k8s.io": ("Kueue", "for spec.queue: https://kueue.sigs.k8s.io/docs/installation"),
+    "jobset.x-k8s.io": ("JobSet", "for spec.queue: https://jobset.sigs.k8s.io/docs/installation"),
+    "ray.io": ("KubeRay", "for runs on Ray: https://docs.ray.io/en/latest/cluster/kubernetes"),
+    "batch.volcano.sh": ("Volcano", "surreal does without; spec.queue is Kueue's"),
+    "metrics.k8s.io": ("metrics-server", "for surreal top: https://github.com/kubernetes-sigs/metrics-server"),
+}
+"""API group -> what brings it, and what it is good for."""
+
+
+def nodes(found: Sequence[Object]) -> Check:
+    """How many can take pods, and how much they have."""
+    ready = [node for node in found if _is_ready(node)]
+    total = sum((amount(node["status"]["allocatable"]) for node in ready), Amount())
+    shown = f"{len(ready)} of {len(found)} ready, {total.cpu:g} CPU, {total.memory / 2**30:.1f}Gi"
+    return Check("nodes", "ok" if ready else "missing", shown, "" if ready else "no pod can start: kubectl get nodes")
+
+
+def gpus(found: Sequence[Object]) -> Check:
+    """GPUs that pods can ask for, and nodes whose GPUs nobody offers to them."""
+    offered = sum(amount(node["status"]["allocatable"]).gpus for node in found)
+    marked = [node for node in found if any(mark in (node["metadata"].get("labels") or {}) for mark in GPU_MARKS)]
+    idle = [node for node in marked if not amount(node["status"]["allocatable"]).gpus]
+    if idle:
+        how = "install NVIDIA's device plugin (minikube: minikube addons enable nvidia-device-plugin)"
+        return Check("GPUs", "warn", f"{len(idle)} nodes have GPUs that pods cannot ask for", how)
+    if offered:
+        return Check("GPUs", "ok", f"{offered} of {GPU}")
+    return Check("GPUs", "absent", "none", "roles with resources.gpu would wait for ever")
+
+
+def storage(found: Sequence[Object]) -> Check:
+    """Does a claim without a class get a volume?"""
+    for each in found:
+        marks = each["metadata"].get("annotations") or {}
+        if any(marks.get(mark) == "true" for mark in DEFAULT_CLASS):
+            return Check("storage", "ok", f"{each['metadata']['name']} is the default StorageClass")
+    names = ", ".join(each["metadata"]["name"] for each in found) or "none at all"
+    follows = "results die with the learner's pod unless spec.storage names a class or a url"
+    return Check("storage", "warn", f"no default StorageClass; there is {names}", follows)
+
+
+def image(found: Sequence[Object]) -> Check:
+    """Is the image that experiments use by default on the nodes? A kubelet names the largest 50 of its node."""
+    wanted = default_image()
+    having = sum(wanted in _images(node) for node in found)
+    if having == len(found) and found:
+        return Check("image", "ok", f"{wanted} is on all {having} nodes")
+    if any(MINIKUBE in (node["metadata"].get("labels") or {}) for node in found):
+        follows = "surreal image build makes it there"
+    else:
+        follows = "surreal image build --tag REGISTRY/NAME:TAG --push, and spec.image names that"
+    return Check("image", "warn", f"{wanted} is seen on {having} of {len(found)} nodes", follows)
+
+
+def installed(groups: Mapping[str, Sequence[str]]) -> Iterator[Check]:
+    """What of the optional there is, by the API groups that the server serves: group -> versions."""
+    for group, (name, purpose) in OPTIONAL.items():
+        if group in groups:
+            yield Check(name, "ok", f"{group} {', '.join(groups[group])}")
+        else:
+            yield Check(name, "absent", "not installed", purpose)
+
+
+def queues(found: Sequence[Object]) -> Check:
+    """The queues that an experiment of this namespace can name."""
+    names = [each["metadata"]["name"] for each in found]
+    if names:
+        return Check("queues", "ok", ", ".join(names), f"spec.queue: {names[0]}")
+    return Check(
+        "queues", "warn", "no LocalQueue in this namespace", "surreal cluster install --set kueue.localQueue=NAME"
+    )
+
+
+def _is_ready(node: Object) -> bool:
+    conditions = node["status"].get("conditions") or ()
+    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    return ready and not node.get("spec", {}).get("unschedulable")
+
+
+def _images(node: Object) -> set[str]:
+    """Names of the images on a node, without the registry that Docker puts before short ones."""
+    names = (name for each in node["status"].get("images") or () for name in each.get("names") or ())
+    return {name.removeprefix("docker.io/").removeprefix("library/") for name in names}
