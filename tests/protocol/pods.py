@@ -56,8 +56,8 @@ class Pods:
     """Fields of the wiring that differ."""
     started: list[Pod] = field(default_factory=list)
     prefix: tuple[str, ...] = (sys.executable, "-P", "-m", "surreal.protocol.worker")
-    host: Callable[[str], str] = lambda role: "127.0.0.1"
-    """Where the first pod of a role is."""
+    host: str = "127.0.0.1"
+    """Where the one pod is that binds everything."""
 
     def __post_init__(self) -> None:
         keys = write_key_files(make_key_files(self.replicas), self.folder)
@@ -66,9 +66,8 @@ class Pods:
         logs = ChannelWiring("logs", "stream", others, (control_role,), (), window=64, lossy=True)
         channels = {}
         for each in (*self.channels, logs):
-            binds = each.frm[0] if each.kind == "broadcast" else each.to[0]
-            channels[each.name] = replace(each, addresses=(f"tcp://{self.host(binds)}:{free_port()}",))
-        control = f"tcp://{self.host(control_role)}:{free_port()}"
+            channels[each.name] = replace(each, addresses=(f"tcp://{self.host}:{free_port()}",))
+        control = f"tcp://{self.host}:{free_port()}"
         for role in self.replicas:
             (self.folder / role).mkdir()
             wiring = Wiring(
@@ -95,15 +94,23 @@ class Pods:
         """What the pods of a role mount."""
         return self.folder / f"{role}-wiring.json"
 
-    def start(self, role: str, index: int = 0, attempt: int = 1, failures: int = 0, **environ: str) -> Pod:
-        """Start one pod."""
+    def start(
+        self,
+        role: str,
+        index: int = 0,
+        attempt: int = 1,
+        failures: int = 0,
+        within: tuple[str, ...] = (),
+        **environ: str,
+    ) -> Pod:
+        """Start one pod; `within` is a command that runs its arguments elsewhere."""
         number = len(self.started)
         log_path, termination = self.folder / f"pod-{number}.log", self.folder / f"{role}-termination"
         termination.unlink(missing_ok=True)
         ours = {"JOB_COMPLETION_INDEX": index, "SURREAL_ATTEMPT": attempt, "SURREAL_FAILURES": failures or ""}
         with log_path.open("wb") as log:
             process = subprocess.Popen(
-                [*self.prefix, str(self.wiring(role))],
+                [*within, *self.prefix, str(self.wiring(role))],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
