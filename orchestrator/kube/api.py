@@ -88,7 +88,7 @@ class Api:
 
     def post(self, kind: str, made: Object, dry_run: bool = False) -> Object:
         """Make an object that is not there yet, or ask a review."""
-        return self._json("POST", self._path(kind), _dry(dry_run), made)
+        return self._json("POST", self._path(kind), {**_dry(dry_run), "fieldManager": FIELD_MANAGER}, made)
 
     def apply(self, kind: str, wanted: Object, dry_run: bool = False, force: bool = False) -> Object:
         """Make or change an object so that it has the fields of `wanted`: server-side apply.

@@ -57,10 +57,9 @@ def delete(api: Api, name: str, talk: Talk) -> int:
     found = _held(api, name)
     if not found:
         raise NotFound(f"no experiment {name!r} in namespace {api.namespace} of context {api.context}")
-    count = len([each for each in found if each["kind"] != "Pod"])
-    talk(f"deleting {count} objects")
-    _remove(api, name, found)
-    return count
+    pods = len([each for each in found if each["kind"] == "Pod"])
+    talk(f"deleting {len(found) - pods} objects and {plural(pods, 'pod')}")
+    return len(found) - pods + _remove(api, name, found)
 
 
 def remove_run(api: Api, name: str, run: str) -> None:
@@ -107,15 +106,17 @@ def _held(api: Api, name: str) -> list[Object]:
     return found
 
 
-def _remove(api: Api, name: str, found: list[Object], only: str | None = None) -> None:
-    """Remove objects, first the root, which takes the others along, and wait until they are gone."""
+def _remove(api: Api, name: str, found: list[Object], only: str | None = None) -> int:
+    """Remove objects, first the root, which takes the others along, and wait until they are gone.
+
+    How many Secrets went with them.
+    """
     runs = {each["metadata"]["labels"].get(RUN, "") for each in found} | ({only} if only else set())
     roots = [each for each in found if each["kind"] == "ConfigMap" and each["metadata"]["name"] == name]
     claims = [each for each in found if each["kind"] == "PersistentVolumeClaim"]
     for each in (*roots, *claims):
         _delete(api, each)
-    for run in runs:
-        api.delete("Secret", keys_secret(name, run))
+    secrets = sum(api.delete("Secret", keys_secret(name, run)) for run in runs)
     begin = time.monotonic()
     while left := [each for each in _held(api, name) if not only or each["metadata"]["labels"].get(RUN) == only]:
         waited = time.monotonic() - begin
@@ -125,6 +126,7 @@ def _remove(api: Api, name: str, found: list[Object], only: str | None = None) -
             for each in left:
                 _delete(api, each)
         api.pause(LOOK)
+    return secrets
 
 
 WHY = "a pod whose node is lost goes when the node is back or removed (kubectl delete pod --force if it is no more)"
@@ -145,8 +147,13 @@ def _await_pods(api: Api, name: str, talk: Talk) -> None:
             return
         if len(left) != told:
             told = len(left)
-            talk(f"waiting for {told} pods to save and end")
-    raise SurrealError(f"{len(left)} pods of {name} do not end: {_listed(left)}; {WHY}")
+            talk(f"waiting for {plural(told, 'pod')} to save and end")
+    raise SurrealError(f"{plural(len(left), 'pod')} of {name} do not end: {_listed(left)}; {WHY}")
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 pod`, `2 pods`."""
+    return f"{count} {noun}{'s' if count != 1 else ''}"
 
 
 def _listed(left: Iterable[Mapping[str, Object]]) -> str:

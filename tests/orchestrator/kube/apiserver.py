@@ -80,6 +80,8 @@ class Server:
         self.unknown: set[str] = {"JobSet", "Workload", "LocalQueue", "PodMetrics", "NodeMetrics"}
         """Kinds whose definitions this cluster lacks."""
         self.ended = threading.Event()
+        self.silent = threading.Event()
+        """Set once a request is met with silence."""
         self.pauses: list[float] = []
         """What the Apis of this server waited between their tries."""
         self.said: list[str] = []
@@ -195,6 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
         if trouble and trouble.what == "reset":
             return self._reset()
         if trouble and trouble.what == "silence":
+            double.silent.set()
             double.ended.wait()
             return self._reset()
         try:
@@ -202,13 +205,13 @@ class _Handler(BaseHTTPRequestHandler):
                 raise _injected(trouble, trouble.what)
             self._authorise(kind, namespace, name, sub, query)
             status, document = self._answer(kind, namespace, name, sub, query, json.loads(raw) if raw else {})
+            headers: dict[str, str] = {}
         except Failure as failure:
-            status, document = failure.status, failure.body
-            return self._send(status, document, failure.headers)
+            status, document, headers = failure.status, failure.body, failure.headers
         if trouble and trouble.what == "lost":
             return self._reset()
         if document is not None:
-            self._send(status, document)
+            self._send(status, document, headers)
 
     def _authorise(self, kind: str, namespace: str, name: str, sub: str, query: dict[str, str]) -> None:
         double = self.server.double
@@ -311,10 +314,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         self.wfile.flush()
 
-    def _send(self, status: int, document: Object, headers: dict[str, str] | None = None) -> None:
+    def _send(self, status: int, document: Object, headers: dict[str, str]) -> None:
         data = json.dumps(document).encode()
         self.send_response(status)
-        for key, value in {"Content-Type": "application/json", **(headers or {})}.items():
+        for key, value in {"Content-Type": "application/json", **headers}.items():
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

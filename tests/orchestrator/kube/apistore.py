@@ -293,7 +293,7 @@ class Store:
         for (kind, namespace, name), job in list(self.objects.items()):
             if kind != "Job":
                 continue
-            pods = self._dependents(job)
+            pods = [key for key in self._dependents(job) if key[0] == "Pod"]
             wanted = 0 if job["spec"].get("suspend") else job["spec"].get("parallelism", 1)
             if len(pods) > wanted:
                 self._drop(pods[0])
