@@ -10,6 +10,7 @@ from surreal.orchestrator.kube.causes.refusals import refusal
 from surreal.orchestrator.kube.causes.scheduling import autoscaler, unschedulable
 from surreal.orchestrator.kube.ends import disruption, exit_code, how_it_ended, is_failure
 from surreal.orchestrator.kube.fields import clip, condition, moment, name_of, number, rows, text
+from surreal.orchestrator.kube.indexes import members
 from surreal.orchestrator.kube.names import FAILURES, Object
 from surreal.orchestrator.kube.snapshot import Snapshot
 from surreal.orchestrator.plan import PlannedRole
@@ -37,9 +38,10 @@ def _of_role(snapshot: Snapshot, name: str) -> str:
     planned = next((role for role in snapshot.plan.roles if role.name == name), None) if snapshot.plan else None
     wanted = planned.replicas if planned else number(job, "spec", "completions")
     pods = snapshot.pods_of(name)
+    given_up = members(text(job, "status", "failedIndexes"), wanted)
     said: Counter[str] = Counter()
-    for each in pods.values():
-        sentence = _of_process(snapshot, each, planned, name)
+    for index, each in pods.items():
+        sentence = _of_process(snapshot, each, planned, name, index in given_up or bool(condition(job, "Failed")))
         if sentence:
             said[sentence] += 1
     refused = _refused(snapshot, job, name) if len(pods) < wanted or said else ""
@@ -50,15 +52,15 @@ def _of_role(snapshot: Snapshot, name: str) -> str:
 
 
 def _counted(sentence: str, count: int, wanted: int) -> str:
-    return sentence if count >= wanted else f"{count} of {wanted} wait: {sentence}"
+    return sentence if count >= wanted else f"{count} of {wanted}: {sentence}"
 
 
-def _of_process(snapshot: Snapshot, pods: Sequence[Object], role: PlannedRole | None, name: str) -> str:
+def _of_process(snapshot: Snapshot, pods: Sequence[Object], role: PlannedRole | None, name: str, given_up: bool) -> str:
     """Why one process does not run, from its pods, the newest last; empty if it runs, is done or is just starting."""
     pod = pods[-1]
     phase = text(pod, "status", "phase")
     if phase == "Failed":
-        return _crashed(pods, role, name)
+        return _crashed(pods, role, name, given_up)
     if phase not in ("Pending", "Running"):
         return ""
     if moment(pod, "metadata", "deletionTimestamp"):
@@ -74,7 +76,7 @@ def _unscheduled(snapshot: Snapshot, pod: Object, role: PlannedRole | None, name
     refused = condition(pod, "PodScheduled", "False")
     if refused is None:
         waited = _seconds_since(snapshot, pod, "metadata", "creationTimestamp")
-        return f"the scheduler has not looked at it for {waited:.0f} s" if waited > PATIENCE else ""
+        return f"the scheduler has not looked at its pod for {waited:.0f} s" if waited > PATIENCE else ""
     message = text(refused, "message")
     if text(refused, "reason") == "SchedulingGated":
         return f"held back by scheduling gates: {clip(message)}"
@@ -105,17 +107,17 @@ def _starting(snapshot: Snapshot, pod: Object, role: PlannedRole | None, name: s
     return f"node {node} has been {doing} for {waited:.0f} s"
 
 
-def _crashed(pods: Sequence[Object], role: PlannedRole | None, name: str) -> str:
-    """Its last pod has failed, and no other is there yet."""
+def _crashed(pods: Sequence[Object], role: PlannedRole | None, name: str, given_up: bool) -> str:
+    """Its last pod has failed, and no other is there yet or, `given_up`, ever will be."""
     pod = pods[-1]
     ended = how_it_ended(pod, role, name)
     if exit_code(pod) in (ExitCode.FATAL, ExitCode.INVALID):
         return ended
-    if not is_failure(pod):
+    if not is_failure(pod) and not given_up:
         return f"{ended}; another pod comes, and nothing is counted against it"
     # the annotation knows of pods that are gone, the pods of those that are not in it yet
     failures = max(number(pod, "metadata", "annotations", FAILURES) + 1, sum(map(is_failure, pods)))
-    return f"{ended}; it starts again after the {ordinal(failures)} failure"
+    return f"{ended}; {'given up' if given_up else 'restarts'} after the {ordinal(failures)} failure"
 
 
 def _ending(snapshot: Snapshot, pod: Object) -> str:

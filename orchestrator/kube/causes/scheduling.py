@@ -91,6 +91,8 @@ def _way_out(cause: str, name: str) -> str:
         return f"add machines, or set {spec}.spread: none"
     if "unschedulable" in cause:
         return "wait, or kubectl uncordon NODE"
+    if "persistent volumes to bind" in cause:
+        return "no volume is as large or can be made there: lower spec.storage.size, or set spec.storage.className"
     if "volume" in cause:
-        return "the claim's volume is bound to other nodes or zones: surreal delete, or set spec.storage"
+        return "the claim's volume is in another zone or on another node: let the role run there, or set spec.storage"
     return "kubectl describe nodes tells more"

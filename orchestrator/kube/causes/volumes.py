@@ -36,7 +36,7 @@ def mount_reason(events: Sequence[Event]) -> str:
         if event.reason in ("FailedMount", "FailedAttachVolume"):
             missing, volume = _MISSING.search(event.text), _VOLUME.search(event.text)
             if missing:
-                return missing_object(missing[1], missing[2])
+                return _missing_object(missing[1], missing[2])
             which = f" {volume[1]}" if volume else ""
             if "Multi-Attach" in event.text:
                 return f"volume{which} is still attached to another node: it waits for the pod there to be gone"
@@ -46,16 +46,15 @@ def mount_reason(events: Sequence[Event]) -> str:
     return ""
 
 
-def missing_object(kind: str, name: str) -> str:
-    """A ConfigMap or Secret that is not there."""
-    spelt = {"configmap": "ConfigMap", "secret": "Secret"}.get(kind.lower(), kind)
-    return f"the {spelt} {name} is missing: make it, or correct the volumes of the role"
-
-
 def missing_in(message: str) -> str:
-    """The same for a message that names one; empty if it does not."""
+    """What a message says of a ConfigMap or Secret that is not there; empty if it says nothing of one."""
     found = _MISSING.search(message)
-    return missing_object(found[1], found[2]) if found else ""
+    return _missing_object(found[1], found[2]) if found else ""
+
+
+def _missing_object(kind: str, name: str) -> str:
+    spelt = {"configmap": "ConfigMap", "secret": "Secret"}.get(kind.lower(), kind)
+    return f"the {spelt} {name} is missing: make it, or correct what names it"
 
 
 def _unbound(snapshot: Snapshot) -> str:
