@@ -9,6 +9,8 @@ from surreal.protocol.errors import ExitCode
 MAX_BYTES = 4096
 """Kubernetes keeps no more of a pod's last words."""
 CUT = "..."
+LAST_WORDS = "its last words: "
+"""Before what a process that a signal ended had printed last."""
 
 
 @dataclass(frozen=True)

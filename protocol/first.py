@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from surreal.protocol.ending import Ending
+from surreal.protocol.ending import LAST_WORDS, Ending
 from surreal.protocol.errors import ExitCode
 
 GRACE = 12.0
@@ -170,7 +170,7 @@ class _First:
             ending = Ending(ExitCode.PREEMPTED.name, late if self._killed else "stopped before it had started")
             return ending, ExitCode.PREEMPTED
         name = signal.Signals(-code).name
-        return Ending(name, f"died of {name}; its last words: {words}"), 128 - code
+        return Ending(name, f"died of {name}; {LAST_WORDS}{words}"), 128 - code
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -1,6 +1,5 @@
 """How a pod ended, as one sentence: out of memory, evicted, crashed with which last words."""
 
-import json
 import math
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,10 +10,13 @@ from surreal.orchestrator.kube.fields import amount, clip, condition, dig, name_
 from surreal.orchestrator.kube.names import WORKER, Object
 from surreal.orchestrator.plan import PlannedRole
 from surreal.orchestrator.status import Progress
+from surreal.protocol.ending import LAST_WORDS, Ending
 from surreal.protocol.errors import ExitCode
 
 SIGNALS = 128
 """A container that a signal ended exits with this and the signal's number."""
+COUNTS = ("steps", "total_steps", "updates")
+"""Of a Progress, what is a whole number."""
 DISRUPTIONS = {
     "PreemptionByScheduler": "preempted for pods of a higher priority",
     "EvictionByEvictionAPI": "evicted, as when a node is drained",
@@ -49,16 +51,21 @@ def exit_code(pod: Object) -> int | None:
 
 
 def words_of(pod: Object) -> Words:
-    """The last words of a process: the JSON line of a worker, or the last line of what anything else left."""
+    """The last words of a process: the line of a worker, or the last line of what anything else left."""
     message = text(ended_container(pod), "state", "terminated", "message")
-    said: Any = None
-    with suppress(ValueError, RecursionError):
-        said = json.loads(message)
-    if not isinstance(said, dict):
-        return Words(clip(message.splitlines()[-1]) if message else "")
-    known = dig(said, "progress")
-    numbers = {key: value for key, value in known.items() if _known(key, value)} if isinstance(known, dict) else {}
-    return Words(clip(text(said, "reason")), Progress(**numbers) if numbers else None)
+    ending = None
+    with suppress(RecursionError):
+        ending = Ending.parse(message)
+    if ending is None:
+        return Words(_last_line(message))
+    known = {key: value for key, value in ending.progress.items() if key in Progress.__dataclass_fields__}
+    numbers: dict[str, Any] = {
+        key: int(value) if key in COUNTS else value for key, value in known.items() if math.isfinite(value)
+    }
+    said = ending.reason.rpartition(LAST_WORDS)[2]
+    # a crash leaves the end of its output, anything else a sentence
+    reason = clip(said) if ending.code is not ExitCode.FAILED else _last_line(said)
+    return Words(reason, Progress(**numbers) if numbers else None)
 
 
 def disruption(pod: Object) -> str:
@@ -103,11 +110,6 @@ def is_failure(pod: Object) -> bool:
     return exit_code(pod) not in (ExitCode.DONE, ExitCode.PREEMPTED)
 
 
-def _known(key: str, value: Any) -> bool:
-    """Is this a number of a Progress?"""
-    if key not in Progress.__dataclass_fields__ or isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
+def _last_line(words: str) -> str:
+    lines = words.split("\n")
+    return clip(next((line for line in reversed(lines) if line.strip()), ""))

@@ -10,7 +10,7 @@ from surreal.orchestrator.kube.causes.admission import waits_for_admission
 from surreal.orchestrator.kube.explain import reasons
 from surreal.orchestrator.kube.fields import clip, condition, dig, moment, number, text
 from surreal.orchestrator.kube.indexes import members
-from surreal.orchestrator.kube.names import FAILURES, IGNORED, OUTCOME, RUN_FOLDER, Object
+from surreal.orchestrator.kube.names import ATTEMPT, FAILURES, IGNORED, OUTCOME, RUN_FOLDER, STOPPED, Object
 from surreal.orchestrator.kube.snapshot import Snapshot
 from surreal.orchestrator.plan import Plan, PlannedRole
 from surreal.orchestrator.status import OUTCOMES, ProcessState, ProcessStatus, Progress, State, Status
@@ -68,11 +68,13 @@ def _state(snapshot: Snapshot) -> tuple[State, str]:
         return outcome
     if not snapshot.created:
         return "pending", _being_created(snapshot)
+    if text(snapshot.root, "metadata", "annotations", STOPPED):
+        return _stopped(snapshot)
     if not snapshot.jobs and not snapshot.jobset:
         again = f"surreal resume {snapshot.name} goes on, surreal delete {snapshot.name} ends it"
         return "pending", f"its Jobs are gone: it is being resumed or deleted, or that was interrupted; {again}"
     if snapshot.paused and not waits_for_admission(snapshot):
-        return _paused(snapshot)
+        return _stopped(snapshot)
     return ("running" if _runs(snapshot, snapshot.ends_run) else "pending"), ""
 
 
@@ -89,13 +91,17 @@ def _without_root(snapshot: Snapshot) -> tuple[State, str]:
 
 
 def _being_created(snapshot: Snapshot) -> str:
+    delete = f"surreal delete {snapshot.name}"
+    if number(snapshot.root, "metadata", "annotations", ATTEMPT) > 1:
+        return f"it is being resumed, or that was interrupted: surreal resume {snapshot.name} goes on, {delete} ends it"
     made = moment(snapshot.root, "metadata", "creationTimestamp")
     if made and (snapshot.taken - made).total_seconds() < CREATING:
         return "it is being created"
-    return f"its creation was interrupted: surreal create it again, or surreal delete {snapshot.name}"
+    return f"its creation was interrupted: surreal create it again, or {delete}"
 
 
-def _paused(snapshot: Snapshot) -> tuple[State, str]:
+def _stopped(snapshot: Snapshot) -> tuple[State, str]:
+    """Told to stop: by `surreal stop`, or by a person who suspended its Jobs."""
     left = [pod for pod in snapshot.pods if text(pod, "status", "phase") in ("Pending", "Running")]
     if left:
         return "running", f"it is being stopped: {len(left)} pod{'s' if len(left) > 1 else ''} still to end"
