@@ -46,11 +46,12 @@ class KubeBackend:
     def create(self, experiment: Experiment, plan: Plan, code: Path) -> None:
         """Check rights and names, then make all objects. Raises InvalidInput when the name is taken."""
         own = packed(plan.code, code)
-        objects = self._draw(plan, own, experiment.to_yaml())
-        objects("0" * 8, 1)  # what cannot be drawn is said before anything is asked
-        preflight.check(self.api, plan)
+        draw = self._draw(plan, own, experiment.to_yaml())
+        # what cannot be drawn is said before anything is asked
+        for warning in preflight.check(self.api, draw("0" * 8, 1)):
+            _say(f"warning: {warning}")
         own_code.send(plan, own)
-        apply.create(self.api, objects, _say)
+        apply.create(self.api, draw, _say)
         remember(plan.name, Where("kube", self.api.namespace, self.api.context, self._where.kubeconfig))
 
     def names(self) -> list[str]:

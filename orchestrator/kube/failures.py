@@ -49,6 +49,18 @@ class Taken(ApiError, InvalidInput):
     """There is an object of that name already."""
 
 
+def no_namespace(namespace: str, context: str) -> NoNamespace:
+    """The error for a namespace that nobody has made."""
+    text = f"namespace {namespace} does not exist in context {context}: kubectl create ns {namespace}"
+    return NoNamespace(text, ABSENT)
+
+
+def leaving(namespace: str) -> NoNamespace:
+    """The error for a namespace that is being removed."""
+    text = f"namespace {namespace} is being removed and takes nothing new: wait until it is gone, or choose another"
+    return NoNamespace(text, FORBIDDEN)
+
+
 def refusal(status: int, body: Any, what: str, namespace: str, context: str) -> ApiError:
     """The error for an answer of status 400 and more to `what`, such as `create Job ppo-learner`."""
     known: Object = body if isinstance(body, dict) else {}
@@ -62,11 +74,9 @@ def refusal(status: int, body: Any, what: str, namespace: str, context: str) -> 
         )
         return ApiError(text, UNAUTHORIZED, known)
     if status == ABSENT and details.get("kind") == "namespaces":
-        text = f"namespace {namespace} does not exist in context {context}: kubectl create ns {namespace}"
-        return NoNamespace(text, status, known)
+        return no_namespace(namespace, context)
     if any(each.get("reason") == "NamespaceTerminating" for each in causes):
-        text = f"namespace {namespace} is being removed and takes nothing new: wait until it is gone, or choose another"
-        return NoNamespace(text, status, known)
+        return leaving(namespace)
     if status == CONFLICT and known.get("reason") == "AlreadyExists":
         return Taken(words, status, known)
     if status == ABSENT:

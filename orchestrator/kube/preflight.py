@@ -1,0 +1,56 @@
+"""What would go wrong in the middle of a `create`, asked before its beginning: namespace, rights, quotas."""
+
+from collections.abc import Sequence
+
+from surreal.orchestrator.kube import quotas, rights
+from surreal.orchestrator.kube.api import Api
+from surreal.orchestrator.kube.failures import FORBIDDEN, Absent, ApiError, leaving, no_namespace
+from surreal.orchestrator.kube.names import Object
+from surreal.protocol.errors import SurrealError
+
+
+def check(api: Api, objects: Sequence[Object]) -> list[str]:
+    """Would the cluster take these objects from this user? Changes nothing; returns what the person should know.
+
+    Raises NoNamespace, or SurrealError that names all missing rights, or all quotas that are too small.
+    """
+    _check_namespace(api)
+    table = {**rights.NEEDED, **(rights.QUEUED if any(each["kind"] == "JobSet" for each in objects) else {})}
+    needed, handy = rights.rights(table), rights.rights(rights.HANDY)
+    missed = rights.missing(api, [*needed, *handy])
+    if lacking := [right for right in missed if right in needed]:
+        raise SurrealError(
+            f"missing rights in namespace {api.namespace}: {rights.listed(lacking)}; ask for them there, for example "
+            "by a RoleBinding to the ClusterRole `edit` (nothing was made)"
+        )
+    warnings = [f"without the rights {rights.listed(missed)} surreal cannot show all of the run"] if missed else []
+    return warnings + _check_quotas(api, objects)
+
+
+def _check_namespace(api: Api) -> None:
+    try:
+        found = api.get("Namespace", api.namespace)
+    except Absent:
+        raise no_namespace(api.namespace, api.context) from None
+    except ApiError as error:
+        if error.status != FORBIDDEN:
+            raise
+        return  # who may not look at it may have all rights in it
+    if found["metadata"].get("deletionTimestamp") or (found.get("status") or {}).get("phase") == "Terminating":
+        raise leaving(api.namespace)
+
+
+def _check_quotas(api: Api, objects: Sequence[Object]) -> list[str]:
+    try:
+        found = api.list("ResourceQuota")
+    except ApiError as error:
+        if error.status != FORBIDDEN:
+            raise
+        return []
+    never, later = quotas.too_small(found, objects)
+    if never:
+        raise SurrealError(
+            f"the run does not fit into namespace {api.namespace}: {'; '.join(never)}; lower spec.roles.ROLE.replicas "
+            "or resources, or have the quota raised (nothing was made)"
+        )
+    return [f"{each}: some processes wait until others leave room" for each in later]
