@@ -1,7 +1,7 @@
 """Ending runs: `stop`, `delete`, and what is left when a run is over."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sized
 from datetime import UTC, datetime, timedelta
 
 from surreal.orchestrator.kube.api import Api
@@ -121,7 +121,7 @@ def _remove(api: Api, name: str, found: list[Object], only: str | None = None) -
     while left := [each for each in _held(api, name) if not only or each["metadata"]["labels"].get(RUN) == only]:
         waited = time.monotonic() - begin
         if waited > PATIENCE:
-            raise SurrealError(f"{len(left)} objects of {name} do not go: {_listed(left)}; {WHY}")
+            raise SurrealError(f"{_stay(left, 'object', name)} go: {_listed(left)}; {WHY}")
         if waited > COLLECTION:
             for each in left:
                 _delete(api, each)
@@ -148,7 +148,7 @@ def _await_pods(api: Api, name: str, talk: Talk) -> None:
         if len(left) != told:
             told = len(left)
             talk(f"waiting for {plural(told, 'pod')} to save and end")
-    raise SurrealError(f"{plural(len(left), 'pod')} of {name} do not end: {_listed(left)}; {WHY}")
+    raise SurrealError(f"{_stay(left, 'pod', name)} end: {_listed(left)}; {WHY}")
 
 
 def plural(count: int, noun: str) -> str:
@@ -156,6 +156,10 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' if count != 1 else ''}"
 
 
-def _listed(left: Iterable[Mapping[str, Object]]) -> str:
+def _stay(left: Sized, noun: str, name: str) -> str:
+    return f"{plural(len(left), noun)} of {name} {'does' if len(left) == 1 else 'do'} not"
+
+
+def _listed(left: list[Object]) -> str:
     names = [f"{each['kind']} {each['metadata']['name']}" for each in left]
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -77,6 +77,8 @@ class Server:
         """Bearer tokens that are accepted; None accepts everybody."""
         self.paths: dict[str, Object] = {"/version": {"gitVersion": "v1.36.0", "major": "1", "minor": "36"}}
         self.logs: dict[str, Callable[[dict[str, str]], Iterable[bytes]]] = {}
+        self.warning = ""
+        """What every answer warns of."""
         self.unknown: set[str] = {"JobSet", "Workload", "LocalQueue", "PodMetrics", "NodeMetrics"}
         """Kinds whose definitions this cluster lacks."""
         self.ended = threading.Event()
@@ -319,6 +321,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for key, value in {"Content-Type": "application/json", **headers}.items():
             self.send_header(key, value)
+        if warning := self.server.double.warning.replace('"', '\\"'):
+            self.send_header("Warning", f'299 - "{warning}"')
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -374,10 +378,10 @@ def _review(double: Server, kind: str, body: Object) -> Object:
         resource = asked["resource"] + (f"/{asked['subresource']}" if asked.get("subresource") else "")
         return {**body, "status": {"allowed": rules.allows(asked["verb"], resource)}}
     everything = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
-    groups = {kind.plural: kind.group for kind in KINDS.values()}
+    groups = {kind.plural: kind.group for kind in reversed(KINDS.values())}
     some = [
         {"verbs": [verb], "apiGroups": [groups[resource.partition("/")[0]]], "resources": [resource]}
-        for verb, resource in sorted(rules.allowed or ())
+        for verb, resource in sorted((rules.allowed if rules.shown is None else rules.shown) or ())
     ]
     found = everything if rules.allowed is None else some
     return {**body, "status": {"resourceRules": found, "nonResourceRules": [], "incomplete": False}}

@@ -50,6 +50,8 @@ class Rules:
     user: str = "tester"
     allowed: set[tuple[str, str]] | None = None
     """(verb, resource) such as ("create", "jobs") or ("get", "pods/log"); None is all."""
+    shown: set[tuple[str, str]] | None = None
+    """Those of them that a list of rules shows; None is all. Authorisers that ask elsewhere cannot list."""
 
     def allows(self, verb: str, resource: str) -> bool:
         return self.allowed is None or (verb, resource) in self.allowed or resource.startswith("selfsubject")

@@ -1,0 +1,141 @@
+"""What is asked before anything is made: the namespace, all rights at once, quotas. Rows K12-K14."""
+
+from pathlib import Path
+
+import pytest
+
+from surreal.orchestrator.kube import preflight, quotas
+from surreal.orchestrator.kube.names import Object
+from surreal.orchestrator.kube.rights import HANDY, NEEDED, QUEUED, rights
+from surreal.protocol.errors import InvalidInput, SurrealError
+from tests.orchestrator.kube.apiserver import NAMESPACE, Server, api_server
+from tests.orchestrator.kube.drawn import drawer
+
+EVERYTHING = {(each.verb, each.resource) for each in rights(NEEDED) + rights(HANDY)}
+
+
+def check(server: Server, **options: object) -> list[str]:
+    return preflight.check(server.api(), drawer(**options)("0" * 8, 1))  # type: ignore[arg-type]
+
+
+def test_an_administrator_is_asked_nothing_more(tmp_path: Path) -> None:
+    with api_server(tmp_path) as server:
+        assert check(server) == []
+        assert len(server.requests) == 3  # namespace, rules, quotas
+        assert server.writes() == []
+
+
+def test_all_missing_rights_are_named_at_once_and_nothing_is_made(tmp_path: Path) -> None:
+    with api_server(tmp_path) as server:
+        server.store.rules.allowed = EVERYTHING - {
+            ("create", "jobs"),
+            ("patch", "jobs"),
+            ("create", "secrets"),
+            ("create", "pods/exec"),
+        }
+        wanted = (
+            "missing rights in namespace lab: create secrets; create, patch jobs; ask for them .*ClusterRole `edit`"
+        )
+        with pytest.raises(SurrealError, match=wanted):
+            check(server)
+        assert server.store.names() == []
+
+
+def test_rights_that_are_only_handy_are_a_warning(tmp_path: Path) -> None:
+    with api_server(tmp_path) as server:
+        server.store.rules.allowed = EVERYTHING - {("create", "pods/exec"), ("get", "pods/exec")}
+        assert check(server) == ["without the rights get, create pods/exec surreal cannot show all of the run"]
+
+
+def test_a_right_that_the_list_of_rules_does_not_show_is_asked_for_itself(tmp_path: Path) -> None:
+    with api_server(tmp_path) as server:
+        server.store.rules.allowed = EVERYTHING
+        server.store.rules.shown = {("get", "pods")}
+        assert check(server) == []
+        asked = [path for _, path in server.requests if path.endswith("selfsubjectaccessreviews")]
+        assert len(asked) == len(rights(NEEDED) + rights(HANDY)) - 1
+
+
+def test_an_experiment_with_a_queue_needs_the_right_to_jobsets(tmp_path: Path) -> None:
+    with api_server(tmp_path) as server:
+        server.store.rules.allowed = EVERYTHING
+        with pytest.raises(SurrealError, match="get, list, create, patch, delete jobsets"):
+            check(server, queued=True)
+        server.store.rules.allowed = EVERYTHING | {(each.verb, each.resource) for each in rights(QUEUED)}
+        assert check(server, queued=True) == []
+
+
+def test_a_namespace_that_is_not_there_or_is_going_away_is_said_first(tmp_path: Path) -> None:
+    with api_server(tmp_path) as server:
+        with pytest.raises(InvalidInput, match="namespace rl does not exist in context double: kubectl create ns rl"):
+            preflight.check(server.api("rl"), drawer()("0" * 8, 1))
+        server.api().patch("Namespace", NAMESPACE, {"status": {"phase": "Terminating"}})
+        with pytest.raises(InvalidInput, match="namespace lab is being removed"):
+            check(server)
+
+
+def quota(hard: dict[str, str], used: dict[str, str] | None = None, **spec: object) -> Object:
+    return {"metadata": {"name": "q"}, "spec": {"hard": hard, **spec}, "status": {"hard": hard, "used": used or {}}}
+
+
+def run(gpus: int, cpu: str = "500m") -> list[Object]:
+    """A learner with so many GPUs and four actors with as many."""
+    objects = drawer(actors=4)("0" * 8, 1)
+    for each in objects:
+        if each["kind"] == "Job":
+            container = each["spec"]["template"]["spec"]["containers"][0]
+            limits = {"memory": "1Gi", "nvidia.com/gpu": str(gpus)}
+            container["resources"] = {"requests": {"cpu": cpu, "memory": "1Gi"}, "limits": limits}
+    return objects
+
+
+@pytest.mark.parametrize(
+    ("hard", "used", "never", "later"),
+    [
+        ({"requests.nvidia.com/gpu": "6"}, {}, "", ""),
+        ({"requests.nvidia.com/gpu": "5"}, {}, "quota q: asked 6 requests.nvidia.com/gpu, 5 of 5 free", ""),
+        (
+            {"requests.nvidia.com/gpu": "8"},
+            {"requests.nvidia.com/gpu": "4"},
+            "",
+            "asked 6 requests.nvidia.com/gpu, 4 of 8",
+        ),
+        (
+            {"requests.nvidia.com/gpu": "8"},
+            {"requests.nvidia.com/gpu": "8"},
+            "asked 6 requests.nvidia.com/gpu, 0 of 8",
+            "",
+        ),
+        ({"cpu": "2"}, {}, "quota q: asked 3 cpu, 2 of 2 free", ""),
+        ({"requests.memory": "4Gi"}, {}, "quota q: asked 6Gi requests.memory, 4Gi of 4Gi free", ""),
+        ({"limits.memory": "6Gi"}, {"limits.memory": "1536Mi"}, "", "asked 6Gi limits.memory, 4.5Gi of 6Gi free"),
+        ({"pods": "5"}, {}, "quota q: asked 6 pods, 5 of 5 free", ""),
+        ({"count/jobs.batch": "2"}, {}, "quota q: asked 3 count/jobs.batch, 2 of 2 free", ""),
+        ({"configmaps": "10"}, {"configmaps": "9"}, "quota q: asked 2 configmaps, 1 of 10 free", ""),
+        ({"requests.storage": "500Mi"}, {}, "quota q: asked 1Gi requests.storage, 500Mi of 500Mi free", ""),
+        ({"services.loadbalancers": "0"}, {}, "", ""),
+    ],
+)
+def test_a_quota_is_compared_with_all_that_the_run_asks(
+    hard: dict[str, str], used: dict[str, str], never: str, later: str
+) -> None:
+    found = quotas.too_small([quota(hard, used)], run(gpus=1))
+    for said, wanted in zip(found, (never, later), strict=True):
+        assert wanted in "; ".join(said)
+        assert bool(wanted) == bool(said)
+
+
+def test_a_quota_of_some_pods_only_is_left_to_the_cluster() -> None:
+    assert quotas.too_small([quota({"pods": "0"}, scopes=["BestEffort"])], run(gpus=0)) == ([], [])
+
+
+def test_a_quota_that_is_too_small_is_said_before_anything_is_made(tmp_path: Path) -> None:
+    with api_server(tmp_path) as server:
+        server.api().post("ResourceQuota", quota({"pods": "3"}))
+        wanted = "does not fit into namespace lab: quota q: asked 4 pods, 3 of 3 free; lower spec.roles"
+        with pytest.raises(SurrealError, match=wanted):
+            check(server)
+        server.api().patch("ResourceQuota", "q", {"status": {"hard": {"pods": "5"}, "used": {"pods": "2"}}})
+        assert check(server) == ["quota q: asked 4 pods, 3 of 5 free: some processes wait until others leave room"]
+        server.store.rules.allowed = EVERYTHING
+        assert check(server) == []  # who may not list quotas hears of them from the pods that wait
