@@ -19,6 +19,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "create": "Start an experiment from a file and watch it learn.",
     "plan": "Say what would run where, and start nothing.",
+    "render": "Print the objects that an experiment is in a cluster.",
     "list": "List the experiments.",
     "status": "Show the state of an experiment.",
     "logs": "Print what the processes of an experiment say.",
