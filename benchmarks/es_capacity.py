@@ -1,144 +1,66 @@
 """How many workers one ES master serves: real sockets and a real master, workers whose returns are drawn.
 
-    python benchmarks/es_capacity.py [--workers 500 1000 2000 4000] [--seconds 20]
+    python benchmarks/es_capacity.py [--workers 500 1000 2000 3000 4000] [--seconds 15]
 
-Each simulated worker has its own connections and does what a real one does with weights and results, but instead of
-rolling out episodes it lets the time pass that 10,000 environment steps a second in episodes of 1,000 steps take. A
-policy of 50,000 parameters; a generation is two seconds' episodes of all workers. Reported: episodes a second that the
-master used, over those that the workers could have made; the share of the workers' time spent on what was given up,
-dropped as too late, or blocked; the master's CPU; bytes per episode beside the weights.
+Each simulated worker (es_simulated.py) has its own connections and does what a real one does with weights and results,
+but instead of rolling out episodes it lets the time pass that 10,000 environment steps a second in episodes of 1,000
+steps take. A policy of 49,000 parameters; a generation is two seconds' episodes of all workers. Measured for `seconds`
+once all workers are at work. Reported: episodes a second that the master used, over those that the workers could have
+made; the shares of the workers' time that went into what was given up or too late, or that they were blocked; what the
+master took, in cores: all of it, its working thread, the threads of libzmq, and the rest, which is mostly its I/O
+thread; the share of time in updates; bytes to and from a worker.
 """
 
 import argparse
-import copy
-import heapq
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
-import numpy as np
 import psutil
-import zmq
 from rich.console import Console
 from rich.table import Table
 
 from surreal.algorithms.catalog import ES
-from surreal.algorithms.es.tasks import open_chunks
-from surreal.algorithms.es.weights import read
-from surreal.algorithms.es.worker import FRESH
-from surreal.protocol.broadcast import Subscriber
-from surreal.protocol.control import Member
-from surreal.protocol.errors import SurrealError, Timeout
-from surreal.protocol.message import Message
-from surreal.protocol.node import Node
-from surreal.protocol.stream_sender import StreamSender
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
+HERE = Path(__file__).parent
 EPISODES_PER_SECOND = 10.0
-STEPS = 1000
 CHUNK = 8
+"""Mirrored pairs in one message of results."""
 HIDDEN = [210, 210]
 PER_PROCESS = 500
 """Simulated workers in one process."""
-OBSERVATION = 17
+SETTLE = 4.0
+"""Seconds after the last worker has begun; the results that have piled up meanwhile are used up by then."""
+PATIENCE = 30.0
+"""Seconds after that in which the master must have heard them all."""
+QUIET = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-class Simulated:
-    """One worker: its connections and the chunk it is on."""
-
-    def __init__(self, node: Node, wiring: Wiring, index: int) -> None:
-        own = copy.copy(node)  # the I/O thread is shared, names and connections are not
-        own.name = f"worker/{index}"
-        self._weights = Subscriber(own, wiring.channels["weights"].addresses[0])
-        results = wiring.channels["results"]
-        self._results = StreamSender(own, results.addresses[0], results.window)
-        self._member = Member(own, wiring.control)
-        self._chunks, self._rng = open_chunks(index, 1), np.random.default_rng(index)
-        self._message: Message | None = None
-        self._started = 0.0
-        self.lost = self.blocked = 0.0
-        self.episodes = self.bytes = 0
-
-    def wake(self, now: float) -> float:
-        """Finish the chunk that is due, or give it up for one of newer weights; when to be woken next."""
-        newest = self._weights.latest()
-        if newest is None:
-            return now + 0.05
-        took = 2 * CHUNK / EPISODES_PER_SECOND
-        if self._message is not None and not self._finish(newest):
-            return now + 0.05
-        self._message, self._started = newest, now
-        return now + took * float(self._rng.uniform(0.95, 1.05))
-
-    def _finish(self, newest: Message) -> bool:
-        """Send the chunk's results; False where there is no room for them yet."""
-        assert self._message is not None
-        behind = newest.version[1] - self._message.version[1]
-        seconds = 2 * CHUNK / EPISODES_PER_SECOND
-        if behind > read(self._message).orders.max_staleness:
-            self.lost += seconds
-            return True
-        if behind:  # a real worker would have begun anew if it had hardly begun when they came
-            self.lost += FRESH / 2 * FRESH * seconds
-        arrays: dict[str, np.ndarray[Any, Any]] = {
-            "returns": self._rng.standard_normal((CHUNK, 2)),
-            "steps": np.full((CHUNK, 2), STEPS, dtype=np.uint32),
-            "sums": np.full(2 * OBSERVATION + 1, 1000, dtype=np.int64),
-        }
-        try:
-            self._results.send(arrays, {"chunk": next(self._chunks)}, self._message.version, timeout=0)
-        except Timeout:
-            self.blocked += 0.05
-            return False
-        self.episodes += 2 * CHUNK
-        return True
-
-    def sent_bytes(self) -> int:
-        """Bytes of arrays sent so far."""
-        return self._results.stats.bytes
+def addresses(names: list[str]) -> dict[str, str]:
+    """Name -> a TCP address of this machine that nobody uses."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
+    found = {name: f"tcp://127.0.0.1:{each.getsockname()[1]}" for name, each in zip(names, sockets, strict=True)}
+    for each in sockets:
+        each.close()
+    return found
 
 
-def simulate(wiring: Wiring, first: int, count: int, seconds: float) -> dict[str, float]:
-    """Be workers `first` ... `first` + `count` - 1 for `seconds`."""
-    node = Node(wiring.name, wiring.incarnation)
-    node.context.set(zmq.MAX_SOCKETS, 10 * count)  # five each; a thousand by default
-    workers = [Simulated(node, wiring, first + n) for n in range(count)]
-    rng, began = np.random.default_rng(first), time.monotonic()
-    due = [(began + float(rng.uniform(0, 2)), n) for n in range(count)]
-    heapq.heapify(due)
-    lag = 0.0
-    while due[0][0] < began + seconds:
-        at, n = due[0]
-        now = time.monotonic()
-        if now < at:
-            time.sleep(min(at - now, 0.01))
-            continue
-        lag = max(lag, now - at)
-        heapq.heapreplace(due, (workers[n].wake(at), n))
-    total = count * seconds
-    episodes = sum(worker.episodes for worker in workers)
-    return {
-        "episodes": episodes,
-        "lost": sum(worker.lost for worker in workers) / total,
-        "blocked": sum(worker.blocked for worker in workers) / total,
-        "lag": lag,
-        "bytes_per_episode": sum(worker.sent_bytes() for worker in workers) / max(episodes, 1),
-    }
-
-
-def wiring(folder: Path, role: str, index: int, workers: int) -> Wiring:
+def wiring(folder: Path, role: str, index: int, workers: int, at: dict[str, str]) -> Wiring:
     """The place of the master, or of one simulating process."""
     config = ES.config(
         population=int(2 * workers * EPISODES_PER_SECOND), hidden=HIDDEN, chunk=CHUNK, total_steps=10**12
     )
     channels = {
-        c.name: ChannelWiring(c.name, c.kind, c.frm, c.to, (f"ipc://{folder}/{c.name}.ipc",), c.window, c.lossy)
-        for c in ES.channels
+        c.name: ChannelWiring(c.name, c.kind, c.frm, c.to, (at[c.name],), c.window, c.lossy) for c in ES.channels
     }
     return Wiring(
         experiment="capacity",
@@ -148,7 +70,7 @@ def wiring(folder: Path, role: str, index: int, workers: int) -> Wiring:
         run=ES.role(role).run,
         replicas={"master": 1, "worker": workers, "evaluator": 0},
         channels=channels,
-        control=f"ipc://{folder}/control.ipc",
+        control=at["control"],
         serves_control=role == "master",
         run_folder=str(folder),
         seed=1,
@@ -162,83 +84,137 @@ def measure(workers: int, seconds: float) -> dict[str, float]:
     """One master and `workers` simulated workers in a few processes."""
     with tempfile.TemporaryDirectory(prefix="s") as path:
         folder = Path(path)
-        wiring(folder, "master", 0, workers).write(folder / "master.json")
-        quiet = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        at = addresses([*(channel.name for channel in ES.channels), "control"])
+        wiring(folder, "master", 0, workers, at).write(folder / "master.json")
         with (folder / "log").open("wb") as log:
-            master = subprocess.Popen(
-                [sys.executable, "-P", "-m", "surreal.protocol.worker", str(folder / "master.json")],
-                env=quiet,
-                stderr=log,
-            )
-        simulators = start_simulators(folder, workers, seconds, quiet)
+            worker = [sys.executable, "-P", "-m", "surreal.protocol.worker", str(folder / "master.json")]
+            master = subprocess.Popen(worker, env=QUIET, stderr=log)
+        began = time.monotonic()
+        simulators = [start_simulator(folder, first, workers, at) for first in range(0, workers, PER_PROCESS)]
         try:
-            outputs = [json.loads(simulator.communicate()[0]) for simulator in simulators]
-            cpu = sum(psutil.Process(master.pid).cpu_times()[:2])
+            await_all(folder, workers, simulators)
+            joined = time.monotonic() - began
+            time.sleep(SETTLE)
+            before = look(master, simulators)
+            time.sleep(seconds)
+            after = look(master, simulators)
+            time.sleep(1.5)  # a row of metrics has to come yet
+            rows = metrics(folder, "master/0")
         finally:
             for process in (*simulators, master):
                 process.kill()
                 process.wait()
-        rows = [json.loads(line) for line in (folder / "metrics" / "metrics.jsonl").read_text().splitlines()]
-        return summary([row for row in rows if row["role"] == "master/0"], outputs, workers, cpu)
+        return {"workers": workers, "joined_seconds": joined, **summary(rows, before, after, workers)}
 
 
-def start_simulators(
-    folder: Path, workers: int, seconds: float, environment: dict[str, str]
-) -> list[subprocess.Popen[bytes]]:
-    """All workers, a few hundred to a process."""
-    processes = []
-    for first in range(0, workers, PER_PROCESS):
-        place = folder / f"simulator-{first}.json"
-        wiring(folder, "worker", workers + first, workers).write(place)
-        words = ["--simulate", str(place), str(first), str(min(PER_PROCESS, workers - first)), str(seconds)]
-        processes.append(
-            subprocess.Popen([sys.executable, "-P", __file__, *words], env=environment, stdout=subprocess.PIPE)
-        )
-    return processes
+def start_simulator(folder: Path, first: int, workers: int, at: dict[str, str]) -> subprocess.Popen[str]:
+    """A few hundred of the workers."""
+    place = folder / f"simulator-{first}.json"
+    wiring(folder, "worker", workers + first, workers, at).write(place)
+    words = [str(place), str(first), str(min(PER_PROCESS, workers - first)), str(EPISODES_PER_SECOND)]
+    command = [sys.executable, "-P", str(HERE / "es_simulated.py"), *words]
+    return subprocess.Popen(command, env=QUIET, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
 
-def summary(rows: list[dict[str, Any]], outputs: list[dict[str, float]], workers: int, cpu: float) -> dict[str, float]:
-    """Figures of the time between the first row after a third and the last one."""
-    first, last = rows[len(rows) // 3], rows[-1]
-    rate = (last["episodes"] - first["episodes"]) / (last["elapsed"] - first["elapsed"])
+def await_all(folder: Path, workers: int, simulators: list[subprocess.Popen[str]]) -> None:
+    """Wait until every worker is at work and its beats are heard."""
+    for simulator in simulators:
+        tell(simulator)
+    deadline = time.monotonic() + PATIENCE
+    while heard(folder) < workers:
+        if time.monotonic() > deadline:
+            log = (folder / "log").read_text()
+            sys.exit(f"of {workers} workers {heard(folder)} are heard after {PATIENCE:.0f} s\n{log[-2000:]}")
+        time.sleep(0.1)
+
+
+def heard(folder: Path) -> int:
+    """Members whose beats the master has heard."""
+    with suppress(FileNotFoundError):
+        rows = json.loads((folder / "channels.json").read_text())["channels"]
+        return sum(int(row["depth"]) for row in rows if row["channel"] == "control")
+    return 0
+
+
+def tell(simulator: subprocess.Popen[str]) -> dict[str, float]:
+    """The next line of a simulator."""
+    assert simulator.stdout is not None
+    line = simulator.stdout.readline()
+    if not line:
+        sys.exit("a simulator ended before its time")
+    told: dict[str, float] = json.loads(line)
+    return told
+
+
+def look(master: subprocess.Popen[bytes], simulators: list[subprocess.Popen[str]]) -> dict[str, float]:
+    """The time, what the simulators have done, and the CPU seconds that everybody has used."""
+    for simulator in simulators:
+        assert simulator.stdin is not None
+        simulator.stdin.write("\n")
+    told = [tell(simulator) for simulator in simulators]
+    process = psutil.Process(master.pid)
+    threads = {each.id: each.user_time + each.system_time for each in process.threads()}
+    libzmq = [each for each in threads if "ZMQ" in Path(f"/proc/{master.pid}/task/{each}/comm").read_text()]
     return {
-        "workers": workers,
+        "time": time.time(),
+        "lag": max(each.pop("lag") for each in told),
+        **{name: sum(each[name] for each in told) for name in told[0]},
+        "master": sum(threads.values()),
+        "working": threads[master.pid],
+        "libzmq": sum(threads[each] for each in libzmq),
+    }
+
+
+def metrics(folder: Path, name: str) -> list[dict[str, Any]]:
+    """Rows of one process."""
+    rows = [json.loads(line) for line in (folder / "metrics" / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in rows if row["role"] == name]
+
+
+def summary(
+    rows: list[dict[str, Any]], before: dict[str, float], after: dict[str, float], workers: int
+) -> dict[str, float]:
+    """Figures of the time between two looks."""
+    spent = {name: after[name] - before[name] for name in after}
+    seconds, within = spent["time"], [row for row in rows if before["time"] <= row["time"] <= after["time"]]
+    first, last = within[0], within[-1]
+    rate = (last["episodes"] - first["episodes"]) / (last["time"] - first["time"])
+    late = last["dropped_late"] - first["dropped_late"]
+    available, message = workers * EPISODES_PER_SECOND, 2 * CHUNK
+    return {
         "episodes_per_second": rate,
-        "share_used": rate / (workers * EPISODES_PER_SECOND),
-        "share_lost": float(np.mean([output["lost"] for output in outputs])),
-        "share_blocked": float(np.mean([output["blocked"] for output in outputs])),
-        "share_late": last["dropped_late"] / max(last["episodes"] + last["dropped_late"], 1),
-        "master_cores": cpu / last["elapsed"],
-        "master_learning": float(np.mean([row["share_learning"] for row in rows[len(rows) // 3 :]])),
-        "staleness": float(np.mean([row["staleness"] for row in rows[len(rows) // 3 :]])),
-        "simulators_lag": max(output["lag"] for output in outputs),
-        "bytes_per_episode": float(np.mean([output["bytes_per_episode"] for output in outputs])),
+        "of_possible": rate / available,
+        "given_up": spent["lost"] / (workers * seconds),
+        "late": late / max(last["episodes"] - first["episodes"] + late, 1),
+        "blocked": spent["blocked"] / (workers * seconds),
+        "master_cores": spent["master"] / seconds,
+        "working_thread": spent["working"] / seconds,
+        "libzmq": spent["libzmq"] / seconds,
+        "other_threads": (spent["master"] - spent["working"] - spent["libzmq"]) / seconds,
+        "share_in_updates": mean(row["share_learning"] for row in within),
+        "staleness": mean(row["staleness"] for row in within),
+        "simulators_cores": spent["cpu"] / seconds,
+        "simulators_lag": after["lag"],
+        "bytes_per_episode": spent["bytes"] / max(spent["episodes"], 1),
+        "messages_per_second": rate / message,
     }
 
 
 def main() -> None:
     """Measure each number of workers; a line of JSON each to stdout, at last a table to stderr."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workers", type=int, nargs="+", default=[500, 1000, 2000, 4000])
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--simulate", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--workers", type=int, nargs="+", default=[500, 1000, 2000, 3000, 4000])
+    parser.add_argument("--seconds", type=float, default=15.0)
     args = parser.parse_args()
-    if args.simulate:
-        place, first, count, seconds = args.simulate
-        print(json.dumps(simulate(Wiring.read(Path(place)), int(first), int(count), float(seconds))), flush=True)
-        os._exit(0)
     results = []
     for workers in args.workers:
         results.append(measure(workers, args.seconds))
         print(json.dumps(results[-1]), flush=True)
-    table = Table(*results[0])
-    for result in results:
-        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in result.values()))
-    Console(stderr=True, width=200).print(table)
+    table = Table("", *(f"{result['workers']:,}" for result in results))
+    for name in list(results[0])[1:]:
+        table.add_row(name.replace("_", " "), *(f"{result[name]:.3g}" for result in results))
+    Console(stderr=True).print(table)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except SurrealError as error:
-        sys.exit(str(error))
+    main()

@@ -22,6 +22,9 @@ from surreal.protocol.stats import Complain
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at what the connections hold."""
+WEIGHED = 500
+"""Connections of a port, beside those whose handshake is under way, that are weighed at a look. Of more they take turns:
+each costs 4 us, and thousands would keep the I/O thread busy."""
 TOLERANCE = 100
 """Score at which a connection is cut."""
 MALFORMED, REFUSED = 10, 1
@@ -99,6 +102,7 @@ class Connections:
         self._open: dict[int, Connection] = {}
         self._ended: dict[Connection, int] = {}
         """Those that have ended -> looks since."""
+        self._looks = 0
         self._tidy = 0
         """Looks at which memory is still given back."""
         self._lock = threading.Lock()
@@ -160,9 +164,15 @@ class Connections:
             self._follow()
             self._forget()
             if sys.platform == "linux" and self._endpoint.startswith("tcp://"):
-                for connection in self._open.values():
+                for connection in self._next():
                     with suppress(OSError):  # closed by libzmq in this moment
                         self._weigh(connection)
+
+    def _next(self) -> list[Connection]:
+        """The connections whose turn it is, by their descriptors, and those that nothing has come from."""
+        self._looks += 1
+        turns = -(-len(self._open) // WEIGHED)
+        return [each for each in self._open.values() if not each.met or (each.fd + self._looks) % turns == 0]
 
     def _forget(self) -> None:
         """Drop what is known about connections that have ended long ago."""

@@ -1,5 +1,5 @@
-"""Control: who is alive, and 'stop now'. Members send a beat each second from their I/O threads; the process that
-serves control answers from its own, so that a busy working thread is never taken for a dead process. Where even the
+"""Control: who is alive, and 'stop now'. Members send a beat each second (a thousand of them and more: as often as they
+are told) from their I/O threads; the process that serves control answers from its own, so that a busy working thread is never taken for a dead process. Where even the
 I/O thread is silent, because a call into C holds the GIL, the heartbeats of libzmq tell the busy from the dead.
 """
 
@@ -21,7 +21,9 @@ from surreal.protocol.stats import Stats
 log = logging.getLogger("surreal")
 
 BEAT_EVERY = 1.0
-"""Seconds between two beats of a member."""
+"""Seconds between two beats of a member of a run that is not large."""
+BEATS = 1000
+"""Beats in BEAT_EVERY that the server wants at most: of more members each is told to beat more rarely."""
 QUEUE = 4
 """Beats that wait for a connection; older ones say nothing new."""
 REPORT_BEATS = 2
@@ -141,7 +143,8 @@ class Server:
 
     def _answer(self, route: bytes, session: int) -> bool:
         """Send the state of the run; False if the process behind `route` is gone or does not run."""
-        meta = {"stop": bool(self._reason), "reason": self._reason}
+        every = BEAT_EVERY * max(1.0, len(self._names.holders) / BEATS)
+        meta = {"stop": bool(self._reason), "reason": self._reason, "every": every}
         body = encode_body(self._node.name, self._node.incarnation, meta=meta).body
         return self._port.send(encode_prefix(Kind.STATE, 0, session, 0, 0) + body, route=route)
 
@@ -171,6 +174,7 @@ class Member:
         self._session = secrets.randbits(63)
         self._server = "the control port"
         self._incarnation = 0
+        self._every = BEAT_EVERY
         self._unanswered = 0
         self._beats = 0
         self._answered = self._said = time.monotonic()
@@ -194,7 +198,7 @@ class Member:
         silent but connected is busy."""
         self._unanswered += 1
         now = time.monotonic()
-        silent = self._unanswered >= DEAD_AFTER / BEAT_EVERY - 1 and not self._port.connected
+        silent = self._unanswered * self._every >= DEAD_AFTER - BEAT_EVERY and not self._port.connected
         if silent and not (self._lost and now - self._said < WAITING_EVERY):
             self._lost, self._said = True, now
             where = "" if self._incarnation else f" at {self._port.address}, which nobody may have started yet; waiting"
@@ -232,3 +236,6 @@ class Member:
             log.info("%s was replaced by its incarnation %d", packet.sender, packet.incarnation)
         self._server, self._incarnation = packet.sender, packet.incarnation
         self._unanswered, self._answered, self._lost = 0, time.monotonic(), False
+        wanted = packet.meta.get("every")
+        if isinstance(wanted, float):
+            self._every = self._timer.seconds = min(max(BEAT_EVERY, wanted), DEAD_AFTER / 3)
