@@ -16,6 +16,7 @@ from surreal.provisioner import commands, machine
 State = Literal["ok", "warn", "absent", "unknown", "missing"]
 """`absent` is not there and not needed, `unknown` is hidden from us, `missing` is needed."""
 
+SELF_CHECK = ["-P", "-m", "surreal.algorithms.selfcheck"]
 LEARNING_SECONDS = 60.0
 """What imports of torch and MuJoCo may take on a slow disk."""
 LEAST_DISK = 2**30
@@ -69,7 +70,7 @@ def _cores() -> Check:
 
 def _learning() -> Iterator[Check]:
     """What `surreal.algorithms.selfcheck` says, from a process of its own: a broken driver may end it."""
-    command = [sys.executable, "-P", "-m", "surreal.algorithms.selfcheck"]
+    command = [sys.executable, *SELF_CHECK]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LEARNING_SECONDS, check=False)
     except subprocess.TimeoutExpired:
@@ -86,8 +87,8 @@ def _learning() -> Iterator[Check]:
 def _home() -> Check:
     """Can runs be written, and is there room for them?"""
     folder = home()
-    there = next(path for path in (folder, *folder.parents) if path.is_dir())
-    if not os.access(there, os.W_OK | os.X_OK):
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         return Check("SURREAL_HOME", "missing", f"{folder} cannot be written", "set SURREAL_HOME to a folder of yours")
     free = shutil.disk_usage(there).free
     follows = "" if free >= LEAST_DISK else "runs keep checkpoints and logs: make room, or set SURREAL_HOME"

@@ -85,7 +85,20 @@ match arguments:
         cluster.unlink(missing_ok=True)
 """
 
-PROGRAMS = {"terraform": TERRAFORM, "minikube": MINIKUBE, "gcloud": "", "gke-gcloud-auth-plugin": "", "aws": ""}
+HELM = """\
+if (home / "helm-fails").exists():
+    sys.exit('Error: create: failed to create: namespaces "rl" not found')
+print('Release "surreal" has been upgraded. Happy Helming!')
+"""
+
+PROGRAMS = {
+    "terraform": TERRAFORM,
+    "minikube": MINIKUBE,
+    "helm": HELM,
+    "gcloud": "",
+    "gke-gcloud-auth-plugin": "",
+    "aws": "",
+}
 
 
 class Stubs:

@@ -1,0 +1,55 @@
+"""What the doctor says of this machine."""
+
+import resource
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from surreal.orchestrator import doctor
+from surreal.orchestrator.doctor import Check, local_checks
+
+
+@pytest.fixture
+def learning(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What is run in place of the look at torch and MuJoCo, which takes seconds."""
+    command = ["-c", "print('torch\\tok\\t2.0\\t')"]
+
+    monkeypatch.setattr(doctor, "SELF_CHECK", command)
+    yield command
+
+
+def looked_at() -> dict[str, Check]:
+    return {each.check: each for each in local_checks()}
+
+
+def test_a_home_that_cannot_be_written_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learning: list[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "file" / "home"))
+    assert looked_at()["SURREAL_HOME"].state == "missing"
+    monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "not" / "yet"))
+    assert looked_at()["SURREAL_HOME"].state == "ok"
+    assert not (tmp_path / "not").exists(), "it looks only"
+
+
+def test_what_ends_the_look_at_torch_ends_nothing_else(learning: list[str]) -> None:
+    learning[:] = ["-c", "print('torch\\tok\\t2.0\\t', flush=True); import os; os.abort()"]
+    found = looked_at()
+    assert found["torch"].state == "ok"
+    assert found["learning"].state == "missing" and "exit code -6" in found["learning"].found
+    assert sys.executable in found["learning"].follows
+    assert "docker" in found
+
+
+def test_few_open_files_are_told_as_a_number_of_processes(learning: list[str]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        found = looked_at()["open files"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert found.state == "warn"
+    assert "about 170 processes" in found.follows and f"ulimit -n {hard}" in found.follows
