@@ -48,5 +48,5 @@ class Ending:
             data = json.loads(text)
             progress = {str(name): float(value) for name, value in data["progress"].items()}
             return cls(str(data["exit"]), str(data["reason"]), progress)
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             return None

@@ -1,7 +1,6 @@
 """How a pod ended, as one sentence: out of memory, evicted, crashed with which last words."""
 
 import math
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,9 +52,7 @@ def exit_code(pod: Object) -> int | None:
 def words_of(pod: Object) -> Words:
     """The last words of a process: the line of a worker, or the last line of what anything else left."""
     message = text(ended_container(pod), "state", "terminated", "message")
-    ending = None
-    with suppress(RecursionError):
-        ending = Ending.parse(message)
+    ending = Ending.parse(message)
     if ending is None:
         return Words(_last_line(message))
     known = {key: value for key, value in ending.progress.items() if key in Progress.__dataclass_fields__}

@@ -9,7 +9,7 @@ from surreal.orchestrator.kube.causes.admission import admission_reason, waits_f
 from surreal.orchestrator.kube.causes.refusals import refusal
 from surreal.orchestrator.kube.causes.scheduling import autoscaler, unschedulable
 from surreal.orchestrator.kube.ends import disruption, exit_code, how_it_ended, is_failure
-from surreal.orchestrator.kube.fields import clip, condition, moment, name_of, number, rows, text
+from surreal.orchestrator.kube.fields import clip, condition, moment, name_of, number, one_line, rows, text
 from surreal.orchestrator.kube.indexes import members
 from surreal.orchestrator.kube.names import FAILURES, Object
 from surreal.orchestrator.kube.snapshot import Snapshot
@@ -48,7 +48,7 @@ def _of_role(snapshot: Snapshot, name: str) -> str:
     if refused:
         said[refused] += max(1, wanted - len(pods))
     parts = [_counted(sentence, count, wanted) for sentence, count in said.most_common(ENOUGH)]
-    return "; ".join(parts)
+    return one_line("; ".join(parts))
 
 
 def _counted(sentence: str, count: int, wanted: int) -> str:
@@ -94,7 +94,7 @@ def _starting(snapshot: Snapshot, pod: Object, role: PlannedRole | None, name: s
         reason, message = text(status, "state", "waiting", "reason"), text(status, "state", "waiting", "message")
         if reason in (*images.PULLING, images.INVALID):
             told = [event.text for event in events if event.reason == "Failed" and "pull" in event.text]
-            words = message if "rpc error" in message or not told else told[0]
+            words = message if '": ' in message or not told else told[0]
             return images.cannot_pull(text(status, "image"), reason, words, node, name)
         if reason.endswith("Error"):
             return volumes.missing_in(message) or f"its container cannot be made ({reason}): {clip(message)}"

@@ -59,9 +59,14 @@ def condition(thing: Any, kind: str, status: str = "True") -> Object | None:
     return next((each for each in found if each.get("status") == status), None)
 
 
+def one_line(message: str) -> str:
+    """A message on one line and without control characters."""
+    return " ".join("".join(each if each.isprintable() else " " for each in message).split())
+
+
 def clip(message: str) -> str:
-    """A message on one line, without control characters, and cut where it is endless."""
-    line = " ".join("".join(each if each.isprintable() else " " for each in message).split())
+    """A foreign message on one line, and cut where it is endless."""
+    line = one_line(message)
     return line if len(line) <= LONGEST else line[: LONGEST - 3].rstrip() + "..."
 
 

@@ -7,7 +7,8 @@ from surreal.orchestrator.kube.fields import clip
 
 PULLING = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ErrImageNeverPull", "ImageInspectError")
 INVALID = "InvalidImageName"
-_RPC = re.compile(r"rpc error: code = \w+ desc = ")
+_RPC = re.compile(r"^(ErrImagePull: )?(rpc error: code = \w+ desc = )?")
+_RESOLVE = re.compile(r"^failed to (resolve|do) (image|reference|request)[^:]*: ")
 _DENIED = re.compile(r"denied|unauthori|forbidden|\b40[13]\b|credential", re.IGNORECASE)
 _UNREACHABLE = re.compile(r"no such host|refused|timeout|deadline|unreachable|EOF|TLS|x509", re.IGNORECASE)
 
@@ -24,13 +25,12 @@ def cannot_pull(image: str, reason: str, message: str, node: str, role: str) -> 
 
 
 def registry_words(message: str, image: str) -> str:
-    """What the registry said, without the chain of who passed it on."""
-    text = message
-    if "rpc error" in text or '": ' in text:
-        text = _RPC.sub("", text).rpartition('": ')[2]
-    text = re.sub(rf"^[\w./-]*{re.escape(image)}: ", "", text)
-    text = text.removeprefix("ErrImagePull: ")
-    return "" if text.startswith("Back-off pulling image") else clip(text).rstrip(" .")
+    """What the registry said, without the chain of those who passed it on; empty where it is not told."""
+    said = message.rpartition('": ')[2]
+    if said.startswith("Back-off pulling image"):
+        return ""
+    said = _RESOLVE.sub("", _RPC.sub("", said))
+    return clip(re.sub(rf"^[\w./-]*{re.escape(image)}: ", "", said)).rstrip(" .")
 
 
 def _way_out(image: str, words: str, check: str) -> str:

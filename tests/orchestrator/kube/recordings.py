@@ -38,6 +38,9 @@ def plan(actors: int = 2, cpu: float = 1.0, memory: int = GIB, gpu: int = 0, ima
     return toy.model_copy(update={"roles": tuple(map(role, toy.roles)), "storage": storage})
 
 
+USUAL = plan()
+
+
 def root(planned: Plan, created: str = "2026-11-21T08:00:00+00:00") -> Object:
     """The root of an experiment that is all there."""
     return {
@@ -55,7 +58,7 @@ def root(planned: Plan, created: str = "2026-11-21T08:00:00+00:00") -> Object:
 def snapshot(case: str, planned: Plan | None = None, **changes: Any) -> Snapshot:
     """A recording as a Snapshot."""
     said = json.loads((FOLDER / f"{case}.json").read_text())
-    planned = planned or plan()
+    planned = planned or USUAL
 
     def items(kind: str) -> tuple[Object, ...]:
         return tuple(each for each in said["items"] if each["kind"] == kind)
