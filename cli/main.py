@@ -20,9 +20,12 @@ COMMANDS = {
     "create": "Start an experiment from a file and watch it learn.",
     "plan": "Say what would run where, and start nothing.",
     "render": "Print the objects that an experiment is in a cluster.",
+    "diff": "Compare an experiment file with what is in a cluster.",
     "list": "List the experiments.",
     "status": "Show the state of an experiment.",
     "logs": "Print what the processes of an experiment say.",
+    "exec": "Run a command beside a process of an experiment.",
+    "port-forward": "Make a port of a process in a cluster one of this machine.",
     "wait": "Wait for an experiment to end; the exit code is its outcome.",
     "stop": "Stop an experiment after a checkpoint.",
     "resume": "Go on from the last checkpoint.",
@@ -36,7 +39,8 @@ COMMANDS = {
     "schema": "Print the JSON Schema of the files you write, for editors.",
     "completion": "Print a script that completes commands in your shell.",
 }
-"""Name -> one line of help, in the order shown. `surreal.cli.NAME` has the click command as `command`."""
+"""Name -> one line of help, in the order shown. `surreal.cli.NAME` has the click command as `command`; a hyphen is
+an underscore there."""
 
 
 class LazyGroup(click.Group):
@@ -48,7 +52,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = import_module(f"surreal.cli.{cmd_name}").command
+        found: click.Command = import_module(f"surreal.cli.{cmd_name.replace('-', '_')}").command
         return found
 
     def resolve_command(

@@ -5,7 +5,8 @@ Everything else treats all backends alike: nobody asks which one it has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
@@ -70,6 +71,21 @@ class Backend(Protocol):
         `tail` keeps only so many of the last lines; `follow` goes on with new ones until the run is over.
         Raises NotFound for a source that the run does not have.
         """
+
+    def execute(self, name: str, source: str, command: Sequence[str], tty: bool) -> int:
+        """Run a command beside the process ROLE/INDEX, or the first of ROLE, in its environment: its exit code.
+
+        stdin, stdout and stderr are this process's; `tty` says that they are a terminal.
+        """
+
+    def forward(self, name: str, source: str, local: int, remote: int, ready: Callable[[int], None]) -> None:
+        """Make port `remote` of a process port `local` (0: any) of this machine, until that process ends.
+
+        `ready` is told the local port.
+        """
+
+    def curves(self, name: str) -> AbstractContextManager[Path]:
+        """A folder on this machine with the metrics of a run, kept up to date within seconds."""
 
     def stop(self, name: str) -> bool:
         """Have every process save and end. Returns when all are gone; False if nothing ran."""

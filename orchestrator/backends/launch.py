@@ -47,15 +47,10 @@ class Launcher:
                 stderr=subprocess.STDOUT,
                 # stray files of libraries (MUJOCO_LOG.TXT) land in the run's folder and go with it
                 cwd=self.folder.path,
-                env=self.environment(role),
+                env={**environment(role), LIFELINE: str(self.lifeline)},
                 pass_fds=[self.lifeline],
                 process_group=0,
             )
-
-    def environment(self, role: PlannedRole) -> dict[str, str]:
-        """The worker's environment variables; those of the experiment file win."""
-        ours = {**thread_variables(role), "PYTHONUNBUFFERED": "1", LIFELINE: str(self.lifeline)}
-        return {**os.environ, **ours, **role.env}
 
     def wiring(self, role: PlannedRole, index: int, incarnation: int) -> Wiring:
         """What this process is told about its place in the run."""
@@ -89,6 +84,11 @@ class Launcher:
 def thread_variables(role: PlannedRole) -> dict[str, str]:
     """Variables that keep the numeric libraries of a process to the cores that it asked for."""
     return dict.fromkeys(THREADS, str(max(1, int(role.resources.cpu))))
+
+
+def environment(role: PlannedRole) -> dict[str, str]:
+    """The environment variables of a role's processes; those of the experiment file win."""
+    return {**os.environ, **thread_variables(role), "PYTHONUNBUFFERED": "1", **role.env}
 
 
 def make_socket_folder(plan: Plan) -> Path:

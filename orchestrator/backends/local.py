@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,6 +103,22 @@ class LocalBackend:
         folder = home.find(name)
         sources = logs.choose(name, (process.name for process in RunRecord.read(folder).processes), source)
         yield from logs.read(folder, sources, tail, (lambda: self.status(name).over) if follow else None)
+
+    def execute(self, name: str, source: str, command: Sequence[str], tty: bool) -> int:
+        """Run a command as this process would be run, in the run's folder; the terminal is shared, no other is made."""
+        from surreal.orchestrator.backends.beside import execute
+
+        return execute(home.find(name), source, command)
+
+    def forward(self, name: str, source: str, local: int, remote: int, ready: Callable[[int], None]) -> None:
+        """There is nothing to forward. Raises InvalidInput."""
+        home.find(name)
+        raise InvalidInput(f"{name} runs on this machine: what its processes serve is at 127.0.0.1:{remote} already")
+
+    @contextmanager
+    def curves(self, name: str) -> Iterator[Path]:
+        """The run's own metrics."""
+        yield home.find(name).metrics
 
     def stop(self, name: str) -> bool:
         """Have every process save and end; returns when all are gone. False if nothing ran."""

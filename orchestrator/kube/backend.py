@@ -1,17 +1,20 @@
 """The Kubernetes backend: the same experiment as Jobs. Its state is in the objects of the cluster and nowhere else."""
 
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from pathlib import Path
 
+from surreal.orchestrator.backend import LogLine
 from surreal.orchestrator.code import Code, packed
 from surreal.orchestrator.experiment import Experiment
 from surreal.orchestrator.keys import key_files
-from surreal.orchestrator.kube import apply, observe, own_code, preflight, remove
+from surreal.orchestrator.kube import apply, interactive, logs, observe, own_code, preflight, remove
 from surreal.orchestrator.kube.api import Api
+from surreal.orchestrator.kube.curves import curves
 from surreal.orchestrator.kube.folder import Glance
+from surreal.orchestrator.kube.forward import forward
 from surreal.orchestrator.kube.names import EXPERIMENT_KEY, Object
 from surreal.orchestrator.kube.render import render
 from surreal.orchestrator.kube.snapshot import Snapshot
@@ -69,6 +72,24 @@ class KubeBackend:
             remove.end_leftovers(self.api, seen)
             observe.keep_outcome(self.api, seen, status.state)
         return status
+
+    def logs(
+        self, name: str, source: str | None = None, tail: int | None = None, follow: bool = False
+    ) -> Iterator[LogLine]:
+        """The log lines of pods and run folder, merged by time; see `kube.logs`."""
+        return logs.read(self.api, name, source, tail, follow)
+
+    def execute(self, name: str, source: str, command: Sequence[str], tty: bool) -> int:
+        """Run a command in the pod of a process."""
+        return interactive.execute(self.api, observe.snapshot(self.api, name), source, command, tty)
+
+    def forward(self, name: str, source: str, local: int, remote: int, ready: Callable[[int], None]) -> None:
+        """Forward a port of this machine to a pod, until that ends."""
+        forward(self.api, observe.snapshot(self.api, name), source, local, remote, ready)
+
+    def curves(self, name: str) -> AbstractContextManager[Path]:
+        """A copy of the run's metrics that keeps up."""
+        return curves(self.api, name)
 
     def stop(self, name: str) -> bool:
         """Have every process save and end; returns when all pods are gone. False if nothing ran."""

@@ -13,6 +13,7 @@ from surreal.orchestrator.kube.pod_files import PodFiles
 from surreal.orchestrator.kube.reader import ReaderFiles
 from surreal.orchestrator.kube.snapshot import Snapshot
 from surreal.orchestrator.kube.store_files import StoreFiles
+from surreal.orchestrator.kube.wiring import store_url
 from surreal.orchestrator.status import TAIL_BYTES, Progress, progress_of
 from surreal.protocol.errors import SurrealError
 
@@ -33,8 +34,9 @@ def folder_of(api: Api, snapshot: Snapshot) -> RunFolder:
     pod = writer(snapshot)
     if pod:
         return RunFolder(PodFiles(api, name_of(pod)))
-    if snapshot.plan and snapshot.plan.storage.url:
-        return RunFolder(StoreFiles(f"{snapshot.plan.storage.url.rstrip('/')}/{snapshot.name}"))
+    store = store_url(snapshot.plan) if snapshot.plan else ""
+    if store:
+        return RunFolder(StoreFiles(store))
     if not snapshot.claim:
         raise SurrealError(_gone(snapshot))
     busy = [each for each in _writers(snapshot) if text(each, "status", "phase") == "Pending"]

@@ -5,6 +5,7 @@ text or change the client while they connect, so they serve one connection at a 
 """
 
 import json
+import select
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -32,6 +33,7 @@ class PodSocket:
 
     def __init__(self, socket: Any) -> None:
         self._socket = socket
+        socket.settimeout(None)
         self._version5 = socket.getsubprotocol() == PROTOCOLS[0]
 
     def send(self, channel: int, data: bytes) -> None:
@@ -45,21 +47,28 @@ class PodSocket:
 
     def receive(self, seconds: float | None = None) -> tuple[int, bytes]:
         """The next message: its channel and data. Raises Closed at the end, TimeoutError after so many seconds."""
-        from websocket import WebSocketException, WebSocketTimeoutException
+        from websocket import WebSocketException
 
         try:
-            self._socket.settimeout(seconds)
             while True:
+                if seconds is not None and not self._has_data(seconds):
+                    raise TimeoutError(f"nothing came for {seconds:g} s")
                 code, frame = self._socket.recv_data_frame(True)
                 if code == CLOSED:
                     raise Closed("the connection was closed")
                 if code <= BINARY and frame.data:
                     return frame.data[0], bytes(frame.data[1:])
-        except WebSocketTimeoutException:
-            raise TimeoutError(f"nothing came for {seconds:g} s") from None
-        except (WebSocketException, OSError, AttributeError) as error:
+        except TimeoutError:
+            raise
+        except (WebSocketException, OSError, ValueError, AttributeError) as error:
             # the library has no socket any more (AttributeError) once another thread has closed it
             raise Closed(f"the connection is lost: {error}") from None
+
+    def _has_data(self, seconds: float) -> bool:
+        """Does anything come within so many seconds? A time limit of the socket would hold for who sends, too."""
+        plain = self._socket.sock
+        waiting = getattr(plain, "pending", None)  # decrypted already
+        return bool((waiting and waiting()) or select.select([plain], [], [], seconds)[0])
 
     def end(self, channel: int) -> None:
         """Say that no more data comes on a channel; a server that speaks version 4 cannot be told."""

@@ -74,7 +74,7 @@ def _job(planned: Plan, role: str, replicas: int, script: str, claim: bool, owne
         "name": WORKER,
         "image": IMAGE,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python", "-u", "-c", script],
+        "command": ["python3", "-u", "-c", script],
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         "volumeMounts": [{"name": "run", "mountPath": RUN_FOLDER}],
     }
