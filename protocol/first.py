@@ -43,9 +43,9 @@ def outlive(work: Callable[[Tee], int], leave: Callable[[Ending], None]) -> int:
     """Run `work` in a child and return its exit status, or 128 and the number of the signal that it died of.
 
     PREEMPTED where a signal to us ended it, or it did not end within GRACE of it. Has `leave` keep how it ended
-    where it cannot have said so itself. In the child this returns what `work` returns.
+    where it cannot have said so itself. In the child this returns what `work` returns. The signals of FORWARDED are
+    blocked when this is called; in the child they stay so.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)  # a blocked signal waits, also for PID 1
     printed, output = os.pipe()
     copy, copied = os.pipe()
     child = os.fork()
@@ -59,7 +59,6 @@ def outlive(work: Callable[[Tee], int], leave: Callable[[Ending], None]) -> int:
     for stream in (sys.stdout, sys.stderr):
         os.dup2(output, stream.fileno())
     os.close(output)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
     return work(tee)
 
 

@@ -100,13 +100,13 @@ def stopped():
     os.kill(os.getpid(), signal.SIGTERM)
     return fork()
 os.fork = stopped
-sys.exit(worker.main(sys.argv[1:]))
+sys.exit(worker.main())
 """
 IMPATIENT = """
 import sys
 from surreal.protocol import first, worker
 first.GRACE = 0.5
-sys.exit(worker.main(sys.argv[1:]))
+sys.exit(worker.main())
 """
 
 

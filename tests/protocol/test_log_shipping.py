@@ -25,7 +25,7 @@ HASTY = """
 import sys
 from surreal.protocol import control, worker
 control.BEAT_EVERY, control.DEAD_AFTER = 0.1, 1.0
-sys.exit(worker.main(sys.argv[1:]))
+sys.exit(worker.main())
 """
 
 ROLES = """

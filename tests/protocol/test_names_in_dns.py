@@ -38,7 +38,7 @@ HASTY = """
 import sys
 from surreal.protocol import control, worker
 control.DEAD_AFTER = 2.0
-sys.exit(worker.main(sys.argv[1:]))
+sys.exit(worker.main())
 """
 VERSIONS = {4: ("10.88.0.{}/24", "10.88.0.{}"), 6: ("fd88::{}/64", "fd88::{}")}
 
