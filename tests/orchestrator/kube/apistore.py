@@ -20,6 +20,8 @@ from surreal.orchestrator.kube.names import Object
 Key = tuple[str, str, str]
 """Kind, namespace (empty without one), name."""
 JOB_MUTABLE = {"suspend", "parallelism", "activeDeadlineSeconds", "ttlSecondsAfterFinished", "backoffLimit"}
+IDENTITY = {("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace")}
+"""Which object it is, and no field that anybody owns."""
 SYSTEM = {"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "deletionTimestamp"}
 """Metadata that only the server sets."""
 
@@ -354,9 +356,7 @@ def _stored(kind: str, body: Object, name: str, namespace: str) -> Object:
 
 def _applied(old: Object, body: Object, manager: str, force: bool, kind: str) -> Object:
     """The object after server-side apply."""
-    wanted = dict(_leaves({k: v for k, v in body.items() if k not in ("apiVersion", "kind")}))
-    wanted.pop(("metadata", "name"), None)
-    wanted.pop(("metadata", "namespace"), None)
+    wanted = {path: value for path, value in _leaves(body) if path not in IDENTITY}
     there = dict(_leaves(old))
     causes = []
     for one in old["metadata"].get("managedFields", ()):
@@ -386,7 +386,7 @@ def _managed(old: Object, manager: str, operation: str, body: Object) -> list[Ob
         for one in (old.get("metadata") or {}).get("managedFields", ())
         if (one["manager"], one["operation"]) != (manager, operation)
     ]
-    fields = [list(path) for path, _ in _leaves(body) if path not in {("metadata", "name"), ("kind",), ("apiVersion",)}]
+    fields = [list(path) for path, _ in _leaves(body) if path not in IDENTITY]
     return [*others, {"manager": manager, "operation": operation, "fieldsV1": fields}]
 
 

@@ -245,7 +245,7 @@ def test_without_a_kubeconfig_there_is_a_next_step(tmp_path: Path, monkeypatch: 
 
 def test_a_wrong_context_is_answered_with_the_nearest(tmp_path: Path) -> None:
     write_kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1")
-    with pytest.raises(InvalidInput, match="no context 'doubel' in .*did you mean 'double'...; there is: double"):
+    with pytest.raises(InvalidInput, match="no context 'doubel' in .*did you mean 'double'.*there is: double"):
         Api.connect(str(tmp_path / "kubeconfig"), "doubel")
 
 
