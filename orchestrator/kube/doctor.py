@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from surreal.orchestrator.doctor import Check
-from surreal.orchestrator.kube import equipment
+from surreal.orchestrator.kube import equipment, rights
 from surreal.orchestrator.kube.api import Api
 from surreal.orchestrator.kube.enforcement import NAME as ENFORCEMENT
 from surreal.orchestrator.kube.enforcement import enforcement
@@ -19,6 +19,7 @@ from surreal.provisioner.amounts import quantity
 GENERAL, LEAST = (1, 33), (1, 29)
 """Versions of Kubernetes: from here on all fields that surreal sends are generally available; are there by default."""
 LEVEL = "pod-security.kubernetes.io/enforce"
+JOBSETS, QUEUES = KINDS["JobSet"].group, KINDS["LocalQueue"].group
 HIDDEN = "you may not look"
 NOT_NEEDED = "experiments run without this right; who has it can tell"
 
@@ -36,9 +37,17 @@ def kube_checks(api: Api) -> Iterator[Check]:
     yield server(version, api.context)
     namespace = _namespace(api)
     yield namespace
+    groups = _groups(api)
+    yield looked("your rights", lambda: _rights(api, JOBSETS in groups))
     if namespace.state != "missing":
-        yield from _namespaced(api)
-    yield from _cluster(api)
+        yield looked("ResourceQuota", lambda: quotas(api.list("ResourceQuota")))
+        yield looked("LimitRange", lambda: limits(api.list("LimitRange")))
+    yield from _nodes(api)
+    yield looked("storage", lambda: equipment.storage(api.list("StorageClass")))
+    yield looked(ENFORCEMENT, lambda: enforcement(api.list("DaemonSet", everywhere=True)))
+    yield from equipment.installed(groups)
+    if QUEUES in groups:
+        yield looked("queues", lambda: equipment.queues(api.list("LocalQueue")))
 
 
 def server(version: Mapping[str, str], context: str) -> Check:
@@ -74,28 +83,34 @@ def _namespace(api: Api) -> Check:
         return Check("namespace", "missing", str(error), follows)
 
 
-def _namespaced(api: Api) -> Iterator[Check]:
-    yield looked("ResourceQuota", lambda: quotas(api.list("ResourceQuota")))
-    yield looked("LimitRange", lambda: limits(api.list("LimitRange")))
+def _rights(api: Api, with_jobsets: bool) -> Check:
+    needed = rights.rights(rights.NEEDED)
+    handy = rights.rights({**rights.HANDY, **(rights.QUEUED if with_jobsets else {})})
+    missed = rights.missing(api, [*needed, *handy])
+    if not missed:
+        return Check("your rights", "ok", f"all that experiments need in {api.namespace}")
+    lacking = [right for right in missed if right in needed]
+    consequence = "no experiment can run" if lacking else "experiments run, but not all that surreal can do works"
+    follows = f"{consequence}; who may give rights gives them by surreal cluster install --set 'rbac.users={{YOU}}'"
+    return Check("your rights", "missing" if lacking else "warn", f"missing: {rights.listed(missed)}", follows)
 
 
-def _cluster(api: Api) -> Iterator[Check]:
+def _groups(api: Api) -> Mapping[str, Sequence[str]]:
+    """What the server serves: API group -> versions. Everybody who is known to the server may ask."""
     try:
-        nodes: Sequence[Object] = api.list("Node")
+        found = api.raw_get("/apis")["groups"]
+    except ApiError:
+        return {}
+    return {each["name"]: [version["version"] for version in each["versions"]] for each in found}
+
+
+def _nodes(api: Api) -> Iterator[Check]:
+    try:
+        found = api.list("Node")
     except ApiError as error:
         yield from (_hidden(name, error) for name in ("nodes", "GPUs", "image"))
     else:
-        yield from (equipment.nodes(nodes), equipment.gpus(nodes), equipment.image(nodes))
-    yield looked("storage", lambda: equipment.storage(api.list("StorageClass")))
-    yield looked(ENFORCEMENT, lambda: enforcement(api.list("DaemonSet", everywhere=True)))
-    try:
-        groups = {each["name"]: [v["version"] for v in each["versions"]] for each in api.raw_get("/apis")["groups"]}
-    except ApiError as error:
-        yield _hidden("API groups", error)
-        return
-    yield from equipment.installed(groups)
-    if KINDS["LocalQueue"].group in groups:
-        yield looked("queues", lambda: equipment.queues(api.list("LocalQueue")))
+        yield from (equipment.nodes(found), equipment.gpus(found), equipment.image(found))
 
 
 def quotas(found: Sequence[Object]) -> Check:

@@ -10,6 +10,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
+from surreal.orchestrator.kube import rights
+from surreal.orchestrator.kube.rights import Right
 from tests.charts import helm
 
 CLUSTER_SCOPED = {"Namespace", "ClusterQueue", "ResourceFlavor"}
@@ -94,13 +96,23 @@ def test_tensorboard_only_reads_the_claims_and_lets_in_whom_the_values_name() ->
     assert "ingress" not in closed["spec"] and "egress" not in closed["spec"]
 
 
-def test_nobody_may_do_anything_to_everything_or_read_a_secret() -> None:
+def test_the_role_has_the_rights_that_create_checks_and_lists_what_explains() -> None:
     (role,) = of_kind("Role")
-    for rule in role["rules"]:
-        assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
-        assert "secrets" not in rule["resources"] or rule["verbs"] == ["create"]
-    named = {resource for rule in role["rules"] for resource in rule["resources"]}
-    assert not named & {"roles", "rolebindings", "serviceaccounts/token", "pods/attach", "pods/ephemeralcontainers"}
+    given = [
+        Right(verb, group, resource)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    ]
+    checked = {right for table in (rights.NEEDED, rights.QUEUED, rights.HANDY) for right in rights.rights(table)}
+    seen = {("", "events"), ("", "resourcequotas"), ("", "limitranges"), ("metrics.k8s.io", "pods")}
+    seen |= {("kueue.x-k8s.io", kind) for kind in ("localqueues", "workloads")}
+    assert set(given) == checked | {Right("list", group, resource) for group, resource in seen}
+    assert len(given) == len(set(given))
+    assert not any(
+        "*" in right or (right.resource == "secrets" and right.verb in ("get", "list", "watch")) for right in given
+    )
 
 
 def test_the_role_is_given_to_those_who_are_named() -> None:

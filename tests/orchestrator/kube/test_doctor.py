@@ -8,7 +8,7 @@ import pytest
 
 from surreal.orchestrator.doctor import Check
 from surreal.orchestrator.image import default_image
-from surreal.orchestrator.kube import equipment
+from surreal.orchestrator.kube import equipment, rights
 from surreal.orchestrator.kube.doctor import kube_checks, limits, quotas, server
 from surreal.orchestrator.kube.enforcement import enforcement
 from tests.orchestrator.kube.apiserver import NAMESPACE, Server, api_server
@@ -75,6 +75,21 @@ def test_who_may_see_one_namespace_only_is_told_what_cannot_be_known(cluster: Se
     for name in ("namespace", "nodes", "GPUs", "image", "storage", "NetworkPolicies"):
         assert found[name].state == "unknown" and "you may not look" in found[name].found, found[name]
     assert found["ResourceQuota"].state == "ok"
+
+
+def test_missing_rights_are_named_all_at_once(cluster: Server) -> None:
+    assert looked_at(cluster)["your rights"].state == "ok"
+    every = {
+        (right.verb, right.resource) for right in rights.rights({**rights.NEEDED, **rights.QUEUED, **rights.HANDY})
+    }
+    every |= {("get", "pods"), ("list", "pods"), ("watch", "pods")}
+    cluster.store.rules.allowed = every - {("get", "pods/log"), ("get", "pods/exec")}
+    found = looked_at(cluster)["your rights"]
+    assert found.state == "warn" and found.found == "missing: get pods/log; get pods/exec"
+    cluster.store.rules.allowed = every - {("create", "jobs"), ("patch", "jobs"), ("create", "secrets")}
+    found = looked_at(cluster)["your rights"]
+    assert found.state == "missing" and found.found == "missing: create secrets; create, patch jobs"
+    assert "cluster install" in found.follows
 
 
 def test_a_namespace_that_does_not_exist_comes_with_the_command_that_makes_it(cluster: Server) -> None:
