@@ -42,6 +42,8 @@ def scalar(value: Any) -> str:
         return "[" + ", ".join(map(scalar, value)) + "]"
     if value is None or isinstance(value, bool | int | float):
         return json.dumps(value, allow_nan=False)
+    if isinstance(value, jinja2.Undefined):
+        str(value)  # raises, and knows its name
     raise TypeError(f"{type(value).__name__} is no plain data")
 
 
@@ -77,5 +79,6 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals.clear()  # a name that the context lacks is no function of Jinja's
     environment.filters["block"] = block
     return environment
