@@ -11,7 +11,7 @@ from surreal.orchestrator.kube.explain import reasons
 from surreal.orchestrator.kube.fields import clip, condition, dig, moment, number, text
 from surreal.orchestrator.kube.indexes import members
 from surreal.orchestrator.kube.names import ATTEMPT, FAILURES, IGNORED, OUTCOME, RUN_FOLDER, STOPPED, Object
-from surreal.orchestrator.kube.snapshot import Snapshot
+from surreal.orchestrator.kube.snapshot import Snapshot, role_of
 from surreal.orchestrator.plan import Plan, PlannedRole
 from surreal.orchestrator.status import OUTCOMES, ProcessState, ProcessStatus, Progress, State, Status
 
@@ -81,13 +81,14 @@ def _state(snapshot: Snapshot) -> tuple[State, str]:
 def _without_root(snapshot: Snapshot) -> tuple[State, str]:
     """The root is removed first, by `delete` or some time after the run's end; the claim stays."""
     if snapshot.jobs or snapshot.pods:
-        left = len(snapshot.jobs) + len(snapshot.pods)
-        return "stopped", f"it is being deleted: {left} Jobs and pods are left"
-    known = text(snapshot.claim, "metadata", "annotations", OUTCOME)
-    state: State = next((each for each in OUTCOMES if each == known), "stopped")
-    how = "" if known else "; nobody looked when it ended, so how is in its metrics only"
-    delete = f"surreal delete {snapshot.name} removes it"
-    return state, f"it is over and its objects are gone; its claim keeps metrics, logs and checkpoints ({delete}){how}"
+        left = f"Jobs left: {len(snapshot.jobs)}, pods: {len(snapshot.pods)}"
+        return "stopped", f"it is being deleted; {left}"
+    kept = f"its claim keeps metrics, logs and checkpoints (surreal delete {snapshot.name} removes it)"
+    noted = text(snapshot.claim, "metadata", "annotations", OUTCOME)
+    for state in OUTCOMES:
+        if state == noted:
+            return state, f"its objects are gone; {kept}"
+    return "stopped", f"its objects are gone, and nobody looked when it ended, so only its metrics say how; {kept}"
 
 
 def _being_created(snapshot: Snapshot) -> str:
@@ -102,7 +103,8 @@ def _being_created(snapshot: Snapshot) -> str:
 
 def _stopped(snapshot: Snapshot) -> tuple[State, str]:
     """Told to stop: by `surreal stop`, or by a person who suspended its Jobs."""
-    left = [pod for pod in snapshot.pods if text(pod, "status", "phase") in ("Pending", "Running")]
+    pods = [pod for pod in snapshot.pods if role_of(pod) in snapshot.roles]  # others only read its results
+    left = [pod for pod in pods if text(pod, "status", "phase") in ("Pending", "Running")]
     if left:
         return "running", f"it is being stopped: {len(left)} pod{'s' if len(left) > 1 else ''} still to end"
     return "stopped", ""

@@ -5,7 +5,7 @@ that nobody reads. The root is made here.
 """
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from tests.orchestrator import runs
 
 FOLDER = Path(__file__).parent / "recorded"
 GIB = 2**30
+BEGUN = datetime(2026, 11, 21, 8, tzinfo=UTC)
+"""When its root was made."""
 
 
 def recorded() -> list[str]:
@@ -49,7 +51,7 @@ def root(planned: Plan, created: str = "2026-11-21T08:00:00+00:00") -> Object:
             "name": planned.name,
             "labels": {**labels(planned.name, "0a1b2c3d"), ROOT: "true"},
             "annotations": {CREATED: created} if created else {},
-            "creationTimestamp": "2026-11-21T08:00:00Z",
+            "creationTimestamp": BEGUN.isoformat(),
         },
         "data": {"plan.json": planned.to_json()},
     }
