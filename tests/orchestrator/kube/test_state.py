@@ -165,7 +165,7 @@ def test_of_a_run_that_is_long_over_the_claim_is_left() -> None:
 
 def test_a_run_that_is_being_deleted_is_over() -> None:
     status = status_of(replace(recordings.snapshot("running"), root=None, plan=None))
-    assert (status.state, status.reason) == ("stopped", "it is being deleted: 3 Jobs and 4 pods are left")
+    assert (status.state, status.reason) == ("stopped", "it is being deleted; Jobs left: 3, pods: 4")
     assert set(status.roles) == {"actor", "learner", "evaluator"}, "the Jobs know their roles"
 
 
