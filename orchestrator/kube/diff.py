@@ -2,13 +2,25 @@
 
 import difflib
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from surreal.orchestrator.kube.api import Api
 from surreal.orchestrator.kube.failures import UNPROCESSABLE, Absent, ApiError
-from surreal.orchestrator.kube.names import ATTEMPT, CREATED, OUTCOME, RUN, STOPPED, USER, Object, query, selector
+from surreal.orchestrator.kube.names import (
+    ATTEMPT,
+    CREATED,
+    OUTCOME,
+    PLAN_KEY,
+    RUN,
+    STOPPED,
+    USER,
+    Object,
+    query,
+    selector,
+)
 from surreal.orchestrator.kube.remove import HELD
 from surreal.provisioner.documents import strictyaml
 
@@ -20,6 +32,9 @@ BOOKKEEPING = ("managedFields", "resourceVersion", "generation", "uid", "creatio
 """Metadata that says nothing of what the object does."""
 OF_THE_RUN = (CREATED, STOPPED, OUTCOME, USER)
 """Annotations that tell of one run and not of its plan."""
+
+OF_THE_MOMENT = ("pools", "cost", "warnings")
+"""Parts of a plan that tell how full the cluster was, which is another thing every minute."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +116,25 @@ def _shown(each: Object) -> Object:
     marks = {key: value for key, value in (about.pop("annotations", None) or {}).items() if key not in OF_THE_RUN}
     whole = {key: value for key, value in each.items() if key != "status"}
     whole["metadata"] = {**about, **({"annotations": marks} if marks else {})}
+    if each.get("data"):
+        whole["data"] = {key: _readable(key, value) for key, value in each["data"].items()}
     if archives := each.get("binaryData"):
         whole["binaryData"] = {key: f"sha256 {_sha(value)}" for key, value in archives.items()}
     return whole
+
+
+def _readable(key: str, text: str) -> Any:
+    """A file in a ConfigMap so that a diff shows its lines."""
+    if not key.endswith(".json"):
+        return text.splitlines()
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return text.splitlines()
+    if key == PLAN_KEY and isinstance(document, dict):
+        document = {part: value for part, value in document.items() if part not in OF_THE_MOMENT}
+        document.get("storage", {}).pop("note", None)
+    return document
 
 
 def _sha(text: str) -> str:

@@ -9,6 +9,8 @@ from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 
 UNAUTHORIZED, FORBIDDEN, ABSENT, CONFLICT, GONE, UNPROCESSABLE, TOO_MANY = 401, 403, 404, 409, 410, 422, 429
 """HTTP statuses."""
+QUOTED = 100
+"""Characters at the beginning and the end of a long message that are shown."""
 
 
 class ApiError(SurrealError):
@@ -95,6 +97,11 @@ def _sentence(status: int, words: str, causes: list[dict[str, Any]], what: str, 
     if status == CONFLICT:
         return f"cannot {what}: somebody else keeps changing the same object or its quota ({words})"
     if status == UNPROCESSABLE and causes:
-        fields = "; ".join(f"{each.get('field', '?')}: {each.get('message', '')}" for each in causes)
+        fields = "; ".join(f"{each.get('field', '?')}: {_cut(str(each.get('message', '')))}" for each in causes)
         return f"the API server finds a mistake in what we send to {what}: {fields}"
     return f"the API server refuses to {what}: {words}"
+
+
+def _cut(message: str) -> str:
+    """A message without the middle of the value that it quotes, which may be a whole pod."""
+    return message if len(message) <= 2 * QUOTED else f"{message[:QUOTED]} ... {message[-QUOTED:]}"
