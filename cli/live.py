@@ -96,8 +96,9 @@ def view(status: Status, events: list[str]) -> "RenderableType":
     facts.add_row(*(Text(label, style="dim") for label in shown))
     facts.add_row(*shown.values())
     channels = (channel_table(status.channels),) if status.channels else ()
+    waits = (Text(line, style="yellow") for line in status.reason.splitlines())
     said = (Text(event, style="dim") for event in events)
-    return Group(head, bar, facts, *channels, *said, Text("Ctrl-C detaches", "dim"))
+    return Group(head, bar, facts, *waits, *channels, *said, Text("Ctrl-C detaches", "dim"))
 
 
 def _watch_live(place: Backend, name: str) -> Status:
@@ -114,9 +115,13 @@ def _watch_live(place: Backend, name: str) -> Status:
 
 def _watch_plain(place: Backend, name: str) -> Status:
     status, seen, next_line = place.status(name), len(_events(place, name)), 0.0
+    told = ""
     while not status.over:
         if time.monotonic() >= next_line:
             talk(f"{datetime.now():%H:%M:%S}  {words.line(status)}")
+            if status.reason not in ("", told):
+                talk(status.reason)
+            told = status.reason
             next_line = time.monotonic() + PLAIN_SECONDS
         time.sleep(place.look_seconds)
         status = place.status(name)

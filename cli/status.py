@@ -1,5 +1,8 @@
 """`surreal status`: the state of one experiment."""
 
+from itertools import groupby
+from operator import attrgetter
+
 import click
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -47,7 +50,9 @@ def _table(status: Status) -> RenderableType:
     facts.add_row("folder", status.folder)
     rows = table("role", "index", "state", "restarts", "pid", "node")
     for role, processes in status.roles.items():
-        for each in processes:
-            pid = words.UNKNOWN if each.pid is None else str(each.pid)
-            rows.add_row(role, str(each.index), each.state, str(each.restarts), pid, each.node)
+        for same, group in groupby(processes, attrgetter("state", "restarts", "pid", "node")):
+            state, restarts, pid, node = same
+            indexes = [each.index for each in group]
+            which = str(indexes[0]) if len(indexes) == 1 else f"{indexes[0]}-{indexes[-1]}"
+            rows.add_row(role, which, state, str(restarts), words.UNKNOWN if pid is None else str(pid), node)
     return Group(facts, "", rows, *(("", channel_table(status.channels)) if status.channels else ()))

@@ -76,7 +76,7 @@ def _unscheduled(snapshot: Snapshot, pod: Object, role: PlannedRole | None, name
     refused = condition(pod, "PodScheduled", "False")
     if refused is None:
         waited = _seconds_since(snapshot, pod, "metadata", "creationTimestamp")
-        return f"the scheduler has not looked at its pod for {waited:.0f} s" if waited > PATIENCE else ""
+        return f"the scheduler has not looked at its pod for {_about(waited)}" if waited > PATIENCE else ""
     message = text(refused, "message")
     if text(refused, "reason") == "SchedulingGated":
         return f"held back by scheduling gates: {clip(message)}"
@@ -104,7 +104,7 @@ def _starting(snapshot: Snapshot, pod: Object, role: PlannedRole | None, name: s
         return mounts
     pulling = next((event for event in events if event.reason == "Pulling"), None)
     doing = "pulling its image" if pulling else "mounting volumes and making its container"
-    return f"node {node} has been {doing} for {waited:.0f} s"
+    return f"node {node} has been {doing} for {_about(waited)}"
 
 
 def _crashed(pods: Sequence[Object], role: PlannedRole | None, name: str, given_up: bool) -> str:
@@ -127,7 +127,15 @@ def _ending(snapshot: Snapshot, pod: Object) -> str:
         return f"{disruption(pod) or 'its pod is ending'}; its successor comes when it is gone"
     node = text(pod, "spec", "nodeName")
     force = f"kubectl -n {snapshot.namespace} delete pod {name_of(pod)} --force"
-    return f"its pod should have ended {over:.0f} s ago, so node {node} may be lost: {force}"
+    return f"its pod should have ended {_about(over)} ago, so node {node} may be lost: {force}"
+
+
+def _about(seconds: float) -> str:
+    """A time so coarse that a sentence with it is the same for many pods, and from one look to the next."""
+    for minutes in (60, 30, 10, 5, 2, 1):
+        if seconds >= 60 * minutes:
+            return f"over {minutes} min"
+    return f"over {PATIENCE:.0f} s"
 
 
 def _silent_node(pod: Object) -> str:
