@@ -1,6 +1,7 @@
 """Control: who is alive, and 'stop now'. Members send a beat each second (a thousand of them and more: as often as they
-are told) from their I/O threads; the process that serves control answers from its own, so that a busy working thread is never taken for a dead process. Where even the
-I/O thread is silent, because a call into C holds the GIL, the heartbeats of libzmq tell the busy from the dead.
+are told) from their I/O threads; the process that serves control answers from its own, so that a busy working thread
+is never taken for a dead process. Where even the I/O thread is silent, because a call into C holds the GIL, the
+heartbeats of libzmq tell the busy from the dead.
 """
 
 import logging
@@ -30,6 +31,8 @@ REPORT_BEATS = 2
 """Every second beat carries the counters of its process's channels."""
 WAITING_EVERY = 60.0
 """Seconds after which a member that still has no contact says so again."""
+MAX_REASON = 1000
+"""Characters of what a process says of its end."""
 LINGER = 0.5
 """Seconds that a closing end tries to get its last word out."""
 
@@ -38,11 +41,15 @@ class Server:
     """The end that binds: keeps the members and stops them."""
 
     def __init__(
-        self, node: Node, address: str, take: Callable[[str, int, Any], None] = lambda *counters: None
+        self,
+        node: Node,
+        address: str,
+        take: Callable[[str, int, Any], None] = lambda *counters: None,
+        hopeless: Callable[[str, str], None] = lambda *why: None,
     ) -> None:
         """Listens at once. `take(process, incarnation, counters)` gets what members report; it raises ValueError for
-        what cannot be true."""
-        self._node, self._take_counters = node, take
+        what cannot be true. `hopeless(process, reason)` hears of those that leave because they can never succeed."""
+        self._node, self._take_counters, self._hopeless = node, take, hopeless
         self._port = Port(node, address, binds=True, queue=1024, heartbeats=True, largest=MAX_HEADER)
         self._names = Names()
         self._looked = time.monotonic()
@@ -101,9 +108,7 @@ class Server:
 
     def _take(self, route: bytes, packet: Packet) -> None:
         if packet.kind == Kind.LEAVE:
-            if self._names.release(packet) and (self._reason or not packet.meta.get("stopping")):
-                self._finished.add(packet.sender)
-            self._confirm(packet.sender)
+            self._let_go(packet)
             return
         admitted = self._names.admit(route, packet, packet.meta.get("who"), time.monotonic())
         if packet.kind != Kind.BEAT or isinstance(admitted, str):
@@ -126,6 +131,16 @@ class Server:
             with self._changed:
                 self._running.add(packet.sender)
         self._answer(route, packet.session)
+
+    def _let_go(self, packet: Packet) -> None:
+        """A member leaves: for good, or because it was stopped alone and will be back."""
+        if self._names.release(packet):
+            fatal = packet.meta.get("fatal")
+            if fatal and isinstance(fatal, str):
+                self._hopeless(packet.sender, fatal)
+            if self._reason or fatal or not packet.meta.get("stopping"):
+                self._finished.add(packet.sender)
+        self._confirm(packet.sender)
 
     def _note_counters(self, packet: Packet) -> None:
         """Pass on what a member counted. Nonsense costs it nothing but that: it lives, after all."""
@@ -185,12 +200,12 @@ class Member:
         self._timer = node.loop.every(BEAT_EVERY, self._beat)
         node.loop.call(self._send)
 
-    def close(self) -> None:
-        """Say goodbye and disconnect."""
+    def close(self, fatal: str = "") -> None:
+        """Say goodbye, and why where this process can never succeed, and disconnect."""
         self._node.loop.cancel(self._timer)
         self._node.loop.forget(self._port.socket)
         self._send(counters=self._report())
-        self._send(Kind.LEAVE)
+        self._send(Kind.LEAVE, fatal=fatal[:MAX_REASON])
         self._port.close(LINGER if self._incarnation else 0)
 
     def _beat(self) -> None:
@@ -206,10 +221,12 @@ class Member:
         self._beats += 1
         self._send(counters=None if self._beats % REPORT_BEATS else self._report())
 
-    def _send(self, kind: Kind = Kind.BEAT, counters: Any = None) -> None:
+    def _send(self, kind: Kind = Kind.BEAT, counters: Any = None, fatal: str = "") -> None:
         meta = {"who": self._node.who, "stopping": self._node.stopping.is_set()}
         if counters is not None:
             meta["counters"] = counters
+        if fatal:
+            meta["fatal"] = fatal
         body = encode_body(self._node.name, self._node.incarnation, meta=meta).body
         self._port.send(encode_prefix(kind, 0, self._session, 0, 0) + body)
 

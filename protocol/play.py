@@ -65,10 +65,14 @@ def play(wiring: Wiring, tee: Tee | None) -> Ending:
         uploads = keeper(process) if keeper else None
         shipping = Shipping(process, tee) if tee and wiring.logs else None
         ending = _call(process)
+        if process.failure and ending.code is ExitCode.PREEMPTED:
+            ending = replace(ending, exit=ExitCode.FATAL.name)
         why = f" ({ending.reason})" if ending.reason and process.stopping.is_set() else ""
         log.info("%s ends: %s%s", wiring.name, ending.exit.lower(), why)
         if tee and wiring.serves_control:
             _end_run(process, ending)
+        elif tee and ending.code is ExitCode.FATAL:
+            process.fatal = ending.reason
         if shipping:
             shipping.close()
         if uploads:

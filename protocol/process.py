@@ -44,6 +44,10 @@ class Process:
         self._counters = Table(wiring)
         self.gauges = Gauges(wiring)
         """Newest values of the algorithm's metrics; shown where control is served."""
+        self.fatal = ""
+        """Why this process can never succeed; a member tells the run when it is closed."""
+        self.failure = ""
+        """Where control is served: which process that the run needs can never succeed, and why."""
         self._observer: Observer | None = None
         try:
             self._control = self._join()
@@ -160,7 +164,10 @@ class Process:
                 channel.close()
             if self._observer:
                 self._observer.close()
-            self._control.close()
+            if isinstance(self._control, Member):
+                self._control.close(self.fatal)
+            else:
+                self._control.close()
         finally:
             self._node.close()
 
@@ -173,8 +180,15 @@ class Process:
     def _join(self) -> Server | Member:
         """The end of the control port that is this process's."""
         if self.wiring.serves_control:
-            return Server(self._node, self.wiring.control, self._counters.take)
+            return Server(self._node, self.wiring.control, self._counters.take, self._note_failure)
         return Member(self._node, self.wiring.control, lambda: report(self._channels))
+
+    def _note_failure(self, process: str, reason: str) -> None:
+        """A run can do without a role that sends nothing but telemetry."""
+        role = process.rpartition("/")[0]
+        if not self.failure and any(role in each.frm and not each.lossy for each in self.wiring.channels.values()):
+            self.failure = f"{process} cannot go on: {reason}"
+            self._node.stop(self.failure, preempted=True)
 
     def _count(self) -> None:
         """Where control is served: take in what this process itself counts."""

@@ -14,6 +14,7 @@ from surreal.orchestrator.home import Folder
 from surreal.protocol import shipping
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.shipping import LogFolder, file_name, ship
+from surreal.protocol.wiring import ChannelWiring
 from tests.protocol.pods import MakePods, make_pods
 from tests.protocol.test_pod import SHARED
 
@@ -42,6 +43,10 @@ def learner(process):
     if os.environ.get("HOW") != "forgets":
         process.stop_all()
 def actor(process):
+    if os.environ.get("HOW") == "fatal":
+        while not process._control._incarnation:
+            time.sleep(0.01)
+        raise Fatal("no such environment")
     print("printed by Python", flush=True)
     os.write(1, b"written by C to 1\\n")
     os.write(2, b"written by C to 2\\n")
@@ -112,6 +117,26 @@ def test_a_learner_that_can_never_succeed_tells_the_others(make_pods: MakePods, 
     assert learner.wait() == ExitCode.FATAL and actor.wait() == ExitCode.DONE
     assert "(the run failed: the config asks for 3 legs" in actor.log()
     assert "the config asks for 3 legs" in pods.shipped("learner-0.100000.log")
+
+
+@pytest.mark.parametrize("lossy", [False, True])
+def test_an_actor_that_can_never_succeed_ends_the_run_if_that_needs_it(
+    make_pods: MakePods, until: Until, lossy: bool
+) -> None:
+    channel = ChannelWiring("experience", "stream", ("actor",), ("learner",), (), lossy=lossy)
+    pods = make_pods(ROLES, {"learner": 1, "actor": 2}, channels=(channel,))
+    learner, other = pods.start("learner"), pods.start("actor", 1)
+    until(lambda: "actor/1 joined" in learner.log(), "the other actor")
+    broken = pods.start("actor", 0, HOW="fatal")
+    assert broken.wait() == ExitCode.FATAL
+    if lossy:
+        (pods.folder / "learner" / "end").touch()
+        assert (learner.wait(), other.wait()) == (ExitCode.DONE, ExitCode.DONE)
+        return
+    assert (learner.wait(), other.wait()) == (ExitCode.FATAL, ExitCode.DONE)
+    why = "actor/0 cannot go on: no such environment"
+    assert (learner.ending().exit, learner.ending().reason) == ("FATAL", why)
+    assert f"ends: done (the run failed: {why})" in other.log()
 
 
 @pytest.mark.parametrize("how", ["stops all", "forgets"])
