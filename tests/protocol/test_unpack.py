@@ -166,3 +166,15 @@ def test_files_of_somebody_else_stay(tmp_path: Path) -> None:
 def test_a_fresh_volume_may_have_its_own_folder(tmp_path: Path) -> None:
     (tmp_path / "code" / "lost+found").mkdir(parents=True)
     assert unpack(GOOD, tmp_path / "code", digest(GOOD)) == 2
+
+
+def test_an_archive_may_lie_in_an_object_store(tmp_path: Path) -> None:
+    (tmp_path / "code.tar.gz").write_bytes(GOOD)
+    assert module.main([(tmp_path / "code.tar.gz").as_uri(), str(tmp_path / "code"), digest(GOOD)]) == ExitCode.DONE
+    assert files(tmp_path / "code") == {"a.py": "1", "b/c.py": "2"}
+
+
+def test_a_store_without_the_archive_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = (tmp_path / "missing").as_uri()
+    assert module.main([url, str(tmp_path / "code"), digest(GOOD)]) != ExitCode.DONE
+    assert "cannot read" in capsys.readouterr().err
