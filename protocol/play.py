@@ -111,6 +111,7 @@ def _call(process: Process) -> Ending:
     """Call the role's function."""
     try:
         returned = _call_until_stopped(process)
+        process.check_membership()  # turned away is not the same as stopped
     except SurrealError as error:
         log.error("%s", error)
         return Ending(error.exit_code.name, str(error))
@@ -132,7 +133,6 @@ def _call_until_stopped(process: Process) -> ExitCode | None:
         _on_signals(process.stop)
         return role(process)
     except Stopping as stopping:
-        process.check_membership()  # turned away is not the same as stopped
         log.info("stopped: %s", stopping)
         return None
 

@@ -54,10 +54,10 @@ class Store:
         # objects appear as a whole, files grow
         self._grows = "file" in ([named] if isinstance(named, str) else named)
 
-    def connect(self, patience: float = PATIENCE) -> None:
-        """See that it can be written, for up to `patience` seconds. Raises Fatal where it will never be, else
+    def connect(self) -> None:
+        """See that it can be written, trying for up to PATIENCE. Raises Fatal where it will never be, else
         StoreError."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 self._try("write to", lambda: self._write(PROBE, b"surreal\n"))

@@ -44,7 +44,7 @@ def learner(process):
         process.stop_all()
 def actor(process):
     if os.environ.get("HOW") == "fatal":
-        while not process._control._incarnation:
+        while not process._control._incarnation:  # until it is known
             time.sleep(0.01)
         raise Fatal("no such environment")
     print("printed by Python", flush=True)
@@ -150,6 +150,17 @@ def test_a_pod_that_starts_as_the_run_ends_hears_of_it(make_pods: MakePods, unti
     second = pods.start("actor", 1)
     assert second.wait() == learner.wait() == ExitCode.DONE
     assert "(the run is over" in second.log()
+
+
+def test_of_two_pods_with_one_index_the_newer_one_stays(make_pods: MakePods, until: Until) -> None:
+    pods = make_pods(ROLES, {"learner": 1, "actor": 1})
+    learner, newer = pods.start("learner"), pods.start("actor", failures=1)
+    until(lambda: "actor/0 joined: incarnation 100001" in learner.log(), "the newer one")
+    older = pods.start("actor")
+    assert older.wait() == ExitCode.FATAL
+    assert "actor/0 was turned away: actor/0 incarnation 100000 was replaced by incarnation 100001" in older.log()
+    (pods.folder / "learner" / "end").touch()
+    assert (newer.wait(), learner.wait()) == (ExitCode.DONE, ExitCode.DONE)
 
 
 def test_a_signal_does_not_wait_for_pods_that_never_start(make_pods: MakePods, until: Until) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from surreal.protocol.errors import Fatal
 from surreal.protocol.pod import in_pod, placed
-from surreal.protocol.wiring import Wiring
+from surreal.protocol.wiring import Wiring, starts
 
 SHARED = Wiring(
     experiment="test",
@@ -88,3 +88,8 @@ def test_a_wiring_for_pods_survives_its_file(tmp_path: Path) -> None:
     wired = replace(SHARED, logs=True, store="s3://bucket/runs", termination="/dev/termination-log")
     wired.write(tmp_path / "actor.json")
     assert Wiring.read(tmp_path / "actor.json") == wired
+
+
+@pytest.mark.parametrize(("incarnation", "count"), [(1, 1), (7, 7), (100_000, 1), (100_003, 4), (200_001, 3)])
+def test_starts_are_counted_the_same_on_every_backend(incarnation: int, count: int) -> None:
+    assert starts(incarnation) == count

@@ -4,18 +4,23 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import numpy as np
 import pytest
 
 from surreal.algorithms.checkpoint import Checkpoint, Checkpoints, load
+from surreal.protocol import play
 from surreal.protocol import store as stores
 from surreal.protocol import uploads as uploading
+from surreal.protocol.ending import Ending
 from surreal.protocol.errors import Fatal
 from surreal.protocol.store import Store, StoreError, fetch, read_url
 from surreal.protocol.uploads import Uploads
+from tests.protocol.test_pod import SHARED
 
 Until = Callable[..., None]
 
@@ -228,3 +233,39 @@ def test_a_process_killed_at_any_time_leaves_no_torn_checkpoint(tmp_path: Path) 
             assert abs(loaded.arrays["w"][0]) == loaded.steps == abs(loaded.state["updates"])
             assert loaded.arrays["w"][0] == loaded.state["updates"]
     assert reached > 5
+
+
+def test_a_store_out_of_reach_fails_a_new_run_and_makes_one_that_goes_on_try_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stores, "PATIENCE", 0.05)
+    monkeypatch.setattr(stores, "AGAIN_AFTER", 0.02)
+
+    def unreachable(store: Store, name: str, data: bytes) -> None:
+        raise ConnectionError("Could not connect to the endpoint URL")
+
+    monkeypatch.setattr(Store, "_write", unreachable)
+    new = replace(SHARED, store=f"file://{tmp_path}/store", run_folder=str(tmp_path / "run"), incarnation=100_000)
+    words = "cannot write to file:.*Could not connect to the endpoint URL"
+    with pytest.raises(Fatal, match=words):
+        play._fetch(new)
+    with pytest.raises(StoreError, match=words):
+        play._fetch(replace(new, incarnation=100_001))
+    assert "Could not connect to the endpoint URL; trying on" in caplog.text
+
+
+class Gone:
+    """Uploads that never come to an end."""
+
+    def close(self, give_up: Callable[[], bool]) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(("before", "after"), [("DONE", "FAILED"), ("PREEMPTED", "PREEMPTED"), ("FATAL", "FATAL")])
+def test_a_run_whose_results_are_not_stored_is_not_done(before: str, after: str) -> None:
+    process = SimpleNamespace(wiring=replace(SHARED, store="s3://bucket"), stopping_for=0.0)
+    ending = play._store_last(process, Gone(), Ending(before, "why"))  # type: ignore[arg-type]
+    assert ending.exit == after
+    assert (ending.reason == "the run is done, but not everything of the run is stored at s3://bucket") == (
+        before == "DONE"
+    )
