@@ -1,0 +1,137 @@
+"""`surreal image build`: the command for the builder that is here, printed or run."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from surreal.orchestrator.image import default_image
+from tests.cli.test_main import surreal
+
+PROGRAM = """\
+#!{python} -P
+import json, sys
+from pathlib import Path
+here = Path(sys.argv[0])
+with (here.parent / "calls").open("a") as calls:
+    calls.write(json.dumps([here.name, *sys.argv[1:]]) + "\\n")
+first = sys.argv[1]
+if (here.parent / (here.name + "-" + first + "-fails")).exists():
+    sys.exit(here.name + ": it is broken")
+print("step 1 of 1")
+"""
+
+
+class Desk:
+    """A home and a PATH with some builders, which record how they are called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.programs, self.home = folder / "bin", folder / "home"
+        self.programs.mkdir()
+
+    def have(self, *names: str, broken: str = "") -> None:
+        for name in names:
+            (self.programs / name).write_text(PROGRAM.format(python=sys.executable))
+            (self.programs / name).chmod(0o755)
+        if broken:
+            (self.programs / f"{broken}-fails").touch()
+
+    def build(self, *arguments: str) -> "CompletedProcess[str]":
+        return surreal("image", "build", *arguments, PATH=str(self.programs), SURREAL_HOME=str(self.home))
+
+    def calls(self) -> list[list[str]]:
+        path = self.programs / "calls"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    @property
+    def context(self) -> str:
+        return str(self.home / "image")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+ARGUMENTS = ["--build-arg=VERSION=0.1.0", "--build-arg=TORCH=cpu"]
+
+
+def test_docker_builds_where_it_answers(desk: Desk) -> None:
+    desk.have("docker", "minikube", "buildah")
+    done = desk.build()
+    assert done.returncode == 0, done.stderr
+    tag = default_image()
+    assert desk.calls() == [["docker", "info"], ["docker", "build", *ARGUMENTS, "--tag", tag, desk.context]]
+    assert done.stdout == "" and "step 1 of 1" in done.stderr
+    assert f"{tag} is on this machine only, which is what experiments use" in done.stderr
+    assert f"minikube image load {tag}" in done.stderr
+    assert (Path(desk.context) / "Dockerfile").is_file()
+
+
+def test_the_next_one_builds_where_docker_does_not_answer(desk: Desk) -> None:
+    desk.have("docker", "minikube", broken="docker-info")
+    done = desk.build("--profile", "lab")
+    assert done.returncode == 0, done.stderr
+    options = [each.replace("--build-arg=", "--build-opt=build-arg=") for each in ARGUMENTS]
+    tag = default_image()
+    assert desk.calls()[-1] == [
+        *("minikube", "image", "build", "--profile=lab", "--all", *options, "--tag", tag, desk.context)
+    ]
+    assert f"{tag} is on minikube's nodes" in done.stderr
+
+
+def test_a_dry_run_prints_what_a_shell_can_run_and_runs_nothing(desk: Desk) -> None:
+    done = desk.build("--on", "buildah", "--torch", "cuda", "--tag", "r.example/a/s:1", "--push", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    built, pushed = map(shlex.split, done.stdout.splitlines())
+    assert built == [
+        *("buildah", "build", "--build-arg=VERSION=0.1.0", "--build-arg=TORCH=cuda"),
+        *("--tag", "r.example/a/s:1", desk.context),
+    ]
+    assert pushed == ["buildah", "push", "r.example/a/s:1"]
+    assert desk.calls() == [] and Path(desk.context).is_dir()
+
+
+def test_an_image_for_a_cluster_is_pushed(desk: Desk) -> None:
+    desk.have("docker")
+    done = desk.build("--tag", "r.example/a/s:1", "--push")
+    assert done.returncode == 0, done.stderr
+    assert desk.calls()[-1] == ["docker", "push", "r.example/a/s:1"]
+    assert "r.example/a/s:1 is pushed, use it by --set spec.image=r.example/a/s:1" in done.stderr
+
+
+def test_a_build_that_fails_says_the_builders_last_words(desk: Desk) -> None:
+    desk.have("docker", broken="docker-build")
+    done = desk.build()
+    assert done.returncode == 1
+    assert "docker: it is broken" in done.stderr and "failed with exit code 1" in done.stderr
+    assert "Traceback" not in done.stderr and "which is what experiments use" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "nothing here can build an image: none of docker, minikube, buildah is here; start or install one of"),
+        (("--on", "docker"), "docker is not on your PATH: https://docs.docker.com"),
+        (("--on", "kaniko"), "'kaniko' is not one of"),
+        (("--on", "docker", "--dry-run", "--push"), "surreal:0.1.0 names no registry; give --tag registry.example"),
+        (("--on", "minikube", "--dry-run", "--push", "--tag", "a/b"), "minikube builds on its own nodes"),
+        (("--on", "docker", "--dry-run", "--profile", "lab"), "--profile is minikube's"),
+        (("--on", "docker", "--dry-run", "--tag", "-rf x"), "--tag must be an image such as"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_built(desk: Desk, arguments: tuple[str, ...], words: str) -> None:
+    done = desk.build(*arguments)
+    assert done.returncode == 2
+    assert words in done.stderr and "Traceback" not in done.stderr
+    assert not Path(desk.context).exists()
+
+
+def test_a_builder_that_does_not_answer_is_named(desk: Desk) -> None:
+    desk.have("docker", broken="docker-info")
+    assert "docker is here but does not answer" in desk.build().stderr
+    done = desk.build("--on", "docker")
+    assert done.returncode == 2 and "docker does not answer: docker info says why" in done.stderr
