@@ -4,14 +4,18 @@ A third party adds one by an entry point in the group `surreal.algorithms` whose
 it can add a name but never replace a built-in one.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from typing import Any
 
 from pydantic import BaseModel
 
 from surreal.algorithms.es.config import ARSConfig, ESConfig
+from surreal.algorithms.es.sizing import sizing
 from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.sizing import Sizing
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.graph import Broadcast, Channel, Role, Stream
 from surreal.protocol.nearest import did_you_mean
@@ -25,6 +29,9 @@ class Algorithm:
     config: type[BaseModel]
     roles: tuple[Role, ...]
     channels: tuple[Channel, ...]
+    sizing: Callable[[Any, Mapping[str, int], Mapping[str, Any]], Sizing] | None = None
+    """What to expect of a run: of its config, a model of `config`, the replicas of each role, relays included, and the
+    environment. Pure and quick: it makes no environment."""
 
     def role(self, name: str) -> Role:
         """The role of that name; KeyError if there is none."""
@@ -75,8 +82,8 @@ _EVOLUTION_CHANNELS = (
     Broadcast("weights", frm="master", to=("worker", "evaluator")),
     Stream("metrics", frm=("worker", "evaluator"), to="master", lossy=True),
 )
-ES = Algorithm("es", ESConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS)
-ARS = Algorithm("ars", ARSConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS)
+ES = Algorithm("es", ESConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS, sizing)
+ARS = Algorithm("ars", ARSConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS, sizing)
 
 
 @cache

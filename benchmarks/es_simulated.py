@@ -41,8 +41,10 @@ from surreal.protocol.wiring import Wiring
 T = TypeVar("T")
 STEPS = 1000
 """Of an episode."""
-TURN = 0.1
+TURN = 0.2
 """Seconds between two looks at all connections."""
+RARELY = 1.0
+"""Seconds between two looks at what seldom changes, which a real worker has five of in a second."""
 SOCKETS = 6
 """Of one worker, those that watch others included; libzmq allows a thousand by default."""
 PATIENCE = 120.0
@@ -72,7 +74,7 @@ class Turns(Loop):
         self._readers.pop(socket, None)
 
     def every(self, seconds: float, task: Callable[[], None]) -> Timer:
-        timer = Timer(seconds, task)
+        timer = Timer(max(seconds, RARELY), task)
         self.start(timer)
         return timer
 

@@ -54,7 +54,8 @@ def _tables(plan: Plan) -> RenderableType:
     title = f"{plan.name}: {plan.algorithm} learns {plan.env['id']}, seed {plan.seed}"
     machines = ["", _pools(plan), "", _cost(plan)] if plan.cost else []
     storage = ["", f"storage: {plan.storage.note}"] if plan.storage.note else []
-    return Group(title, "", _roles(plan), "", _channels(plan), *machines, *storage)
+    notes = ["", *plan.notes] if plan.notes else []
+    return Group(title, "", _roles(plan), "", _channels(plan), *machines, *storage, *notes)
 
 
 def _roles(plan: Plan) -> RenderableType:

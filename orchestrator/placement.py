@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from surreal.algorithms.catalog import algorithm
+from surreal.algorithms.catalog import Algorithm, algorithm
+from surreal.algorithms.sizing import Sizing
 from surreal.orchestrator.candidates import shortages
 from surreal.orchestrator.costs import planned_cost
-from surreal.orchestrator.experiment import ChannelSpec, Experiment, ResourcesSpec, RoleSpec
+from surreal.orchestrator.experiment import ChannelSpec, Experiment, ExperimentSpec, ResourcesSpec, RoleSpec
 from surreal.orchestrator.fleet import Fleet, Place, fleet
 from surreal.orchestrator.plan import Checkpoints, Plan, PlannedChannel, PlannedEgress, PlannedStorage
 from surreal.orchestrator.planned import planned_role, planned_storage
@@ -28,6 +29,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
     placed = _here(described.roles, spec.roles, pools[0]) if own_machine else fleet(described.roles, spec.roles, pools)
     if placed.problems:
         raise experiment.source.invalid(placed.problems)
+    size = _sizing(described, spec)
     return Plan(
         name=experiment.metadata.name,
         algorithm=described.name,
@@ -48,8 +50,18 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
         channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in described.channels),
         pools=placed.pools,
         cost=None if own_machine else planned_cost(placed.pools),
-        warnings=placed.warnings,
+        notes=size.notes,
+        warnings=(*placed.warnings, *size.warnings),
     )
+
+
+def _sizing(described: Algorithm, spec: ExperimentSpec) -> Sizing:
+    """What the algorithm says about a run of this size, if it says anything."""
+    if described.sizing is None:
+        return Sizing()
+    replicas = {name: role.replicas for name, role in spec.roles.items()}
+    config = described.config.model_validate(spec.algorithm.config)
+    return described.sizing(config, replicas, spec.env.model_dump(mode="json"))
 
 
 def _here(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) -> Fleet:

@@ -189,6 +189,8 @@ class Plan(PlanModel):
     pools: tuple[PlannedPool, ...] = ()
     """The pools of a cluster that are used; a machine of one's own is none."""
     cost: PlannedCost | None = None
+    notes: tuple[str, ...] = ()
+    """What the algorithm expects of a run of this size."""
     warnings: tuple[str, ...] = ()
     """What the person should know and that does not stop the run."""
 
