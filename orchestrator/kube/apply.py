@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from surreal.orchestrator.kube.api import Api
-from surreal.orchestrator.kube.failures import CONFLICT, Absent, ApiError, Taken
+from surreal.orchestrator.kube.failures import CONFLICT, UNPROCESSABLE, Absent, ApiError, Taken
 from surreal.orchestrator.kube.names import (
     ATTEMPT,
     CREATED,
@@ -194,7 +194,8 @@ def _seal(api: Api, root: Object, made: Mapping[Key, Object]) -> None:
         sealed = {"uid": about["uid"], "annotations": marks, "ownerReferences": [_reference(ender)]}
         api.patch("ConfigMap", name, {"metadata": sealed})
     except ApiError as error:
-        if not isinstance(error, Absent) and error.status != CONFLICT:
+        # unprocessable: a patch cannot change the uid, so the root of that name is another one by now
+        if not isinstance(error, Absent) and error.status not in (CONFLICT, UNPROCESSABLE):
             raise
         remove_run(api, name, _label(root, RUN))
         raise Deleted(f"{name} was deleted while it was being created; 0 objects left behind") from None

@@ -75,7 +75,11 @@ def refusal(status: int, body: Any, what: str, namespace: str, context: str) -> 
             "what runs in the cluster is not affected"
         )
         return ApiError(text, UNAUTHORIZED, known)
-    if status == ABSENT and details.get("kind") == "namespaces":
+    if (
+        status == ABSENT
+        and details.get("kind") == "namespaces"
+        and not what.endswith(f"namespaces/{details.get('name')}")
+    ):
         return no_namespace(namespace, context)
     if any(each.get("reason") == "NamespaceTerminating" for each in causes):
         return leaving(namespace)

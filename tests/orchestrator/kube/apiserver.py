@@ -288,9 +288,12 @@ class _Handler(BaseHTTPRequestHandler):
         seconds = float(query.get("timeoutSeconds") or 60)
         events = self.server.double.store.events(kind, namespace or None, int(query["resourceVersion"]), seconds)
         try:
-            for what, each in events:
-                if _selected(each, query):
-                    self._part(json.dumps({"type": what, "object": each}).encode() + b"\n")
+            for what, each, before in events:
+                now, then = _selected(each, query), before is not None and _selected(before, query)
+                # an object whose labels change is made or deleted, for who watches by label
+                told = what if now and then else "ADDED" if now else "DELETED"
+                if now or then:
+                    self._part(json.dumps({"type": told, "object": each}).encode() + b"\n")
         except Failure as failure:
             self._part(json.dumps({"type": "ERROR", "object": failure.body}).encode() + b"\n")
         self._part(b"")

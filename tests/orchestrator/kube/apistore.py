@@ -74,8 +74,8 @@ class Store:
     def __post_init__(self) -> None:
         self.objects: dict[Key, Object] = {}
         self.changed = threading.Condition(threading.RLock())
-        self.history: list[tuple[int, str, Object]] = []
-        """(version, type, object) of every change, for watches."""
+        self.history: list[tuple[int, str, Object, Object | None]] = []
+        """(version, type, object, what it was before) of every change, for watches."""
         self.forgotten = 0
         """Watches and pages from an older version are answered with 410."""
         self._versions = itertools.count(1)
@@ -147,9 +147,11 @@ class Store:
                 raise _absent(kind, name)
             old = self.objects[key]
             about = body.get("metadata") or {}
-            for own in ("uid", "resourceVersion"):
-                if own in about and about[own] != old["metadata"][own]:
-                    raise _conflict("Conflict", kind, name, f"the object has been modified ({own})")
+            if about.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
+                wrong = {"field": "metadata.uid", "message": f'Invalid value: "{about["uid"]}": field is immutable'}
+                raise _invalid(kind, name, [{"reason": "FieldValueInvalid", **wrong}])
+            if about.get("resourceVersion", old["metadata"]["resourceVersion"]) != old["metadata"]["resourceVersion"]:
+                raise _conflict("Conflict", kind, name, "the object has been modified")
             new = _merged(old, body)
             new["metadata"]["managedFields"] = _managed(old, manager, "Update", body)
             return self._change(key, new, dry)
@@ -170,6 +172,9 @@ class Store:
                 self._put(key, _merged(old, {"metadata": {"finalizers": finalizers, "deletionTimestamp": _now()}}))
             elif old["metadata"].get("finalizers"):
                 self._put(key, _merged(old, {"metadata": {"deletionTimestamp": _now()}}))
+            elif kind == "Namespace":
+                ending = {"metadata": {"deletionTimestamp": _now()}, "status": {"phase": "Terminating"}}
+                self._put(key, _merged(old, ending))
             else:
                 self._drop(key)
 
@@ -179,8 +184,10 @@ class Store:
             keys = sorted(key for key in self.objects if key[0] == kind and namespace in (None, key[1]))
             return [copy.deepcopy(self.objects[key]) for key in keys], self._version()
 
-    def events(self, kind: str, namespace: str | None, version: int, seconds: float) -> Iterator[tuple[str, Object]]:
-        """Changes after a version as they come; ends after so many seconds."""
+    def events(
+        self, kind: str, namespace: str | None, version: int, seconds: float
+    ) -> Iterator[tuple[str, Object, Object | None]]:
+        """Changes after a version as they come, with what was before; ends after so many seconds."""
         end = datetime.now(UTC).timestamp() + seconds
         while True:
             with self.changed:
@@ -192,9 +199,9 @@ class Store:
                     if left <= 0 or self._closed or not self.changed.wait(left):
                         return
             version = news[-1][0]
-            for _, what, each in news:
+            for _, what, each, before in news:
                 if each["kind"] == kind and namespace in (None, each["metadata"].get("namespace", "")):
-                    yield what, each
+                    yield what, each, before
 
     def forget(self) -> None:
         """Compact: whoever goes on from an older version is told to begin again."""
@@ -242,17 +249,18 @@ class Store:
         about.setdefault("creationTimestamp", _now())
         about["resourceVersion"] = str(next(self._versions))
         made = {"apiVersion": KINDS[key[0]].version, "kind": key[0], **made}
+        before = self.objects.get(key)
         self.objects[key] = made
-        self._tell(what, made)
+        self._tell(what, made, before)
         return copy.deepcopy(made)
 
     def _drop(self, key: Key) -> None:
         gone = copy.deepcopy(self.objects.pop(key))
         gone["metadata"]["resourceVersion"] = str(next(self._versions))
-        self._tell("DELETED", gone)
+        self._tell("DELETED", gone, gone)
 
-    def _tell(self, what: str, each: Object) -> None:
-        self.history.append((int(each["metadata"]["resourceVersion"]), what, copy.deepcopy(each)))
+    def _tell(self, what: str, each: Object, before: Object | None) -> None:
+        self.history.append((int(each["metadata"]["resourceVersion"]), what, copy.deepcopy(each), before))
         self.changed.notify_all()
 
     def _version(self) -> int:
@@ -268,8 +276,21 @@ class Store:
         """Collects garbage and gives Jobs their pods, after each change."""
         with self.changed:
             while not self._closed:
-                if not (self.collects and self._collect()) and not (self.runs_jobs and self._run_jobs()):
+                busy = self._empty_namespaces() or (self.collects and self._collect())
+                if not busy and not (self.runs_jobs and self._run_jobs()):
                     self.changed.wait()
+
+    def _empty_namespaces(self) -> bool:
+        """A namespace that is being removed goes after all in it."""
+        for key, each in self.objects.items():
+            if key[0] != "Namespace" or not each["metadata"].get("deletionTimestamp"):
+                continue
+            inside = [one for one in self.objects if one[1] == key[2]]
+            free = [one for one in inside if not self.objects[one]["metadata"].get("finalizers")]
+            if free or not inside:
+                self._drop(free[0] if free else key)
+                return True
+        return False
 
     def _collect(self) -> bool:
         """One object whose owners are all gone goes, as does an owner in foreground deletion that has none left."""
@@ -445,8 +466,13 @@ def _check_immutable(old: Object, new: Object) -> None:
             {"reason": "FieldValueInvalid", "field": each.partition(": ")[0], "message": each.partition(": ")[2]}
             for each in wrong
         ]
-        message = f'{kind}.{KINDS[kind].group} "{name}" is invalid: {"; ".join(wrong)}'
-        raise Failure(422, "Invalid", message, name=name, kind=kind, causes=causes)
+        raise _invalid(kind, name, causes)
+
+
+def _invalid(kind: str, name: str, causes: list[dict[str, str]]) -> Failure:
+    listed = "; ".join(f"{each['field']}: {each['message']}" for each in causes)
+    message = f'{kind}.{KINDS[kind].group} "{name}" is invalid: {listed}'
+    return Failure(422, "Invalid", message, name=name, kind=kind, causes=causes)
 
 
 def _absent(kind: str, name: str) -> Failure:
