@@ -21,6 +21,7 @@ from surreal.protocol.nearest import did_you_mean
 if TYPE_CHECKING:  # a quick command such as `status` needs neither the documents nor what reads them
     from surreal.orchestrator.experiment import Experiment
     from surreal.orchestrator.plan import Plan
+    from surreal.orchestrator.usage import Usage
 
 BACKENDS = {
     "local": "surreal.orchestrator.backends.local:LocalBackend",
@@ -62,6 +63,9 @@ class Backend(Protocol):
 
     def status(self, name: str) -> Status:
         """One run as it is now."""
+
+    def usage(self, name: str) -> Usage:
+        """What its processes use of what they asked for, over the last seconds."""
 
     def logs(
         self, name: str, source: str | None = None, tail: int | None = None, follow: bool = False

@@ -27,6 +27,7 @@ from surreal.protocol.errors import InvalidInput, SurrealError
 if TYPE_CHECKING:
     from surreal.orchestrator.experiment import Experiment
     from surreal.orchestrator.plan import Plan
+    from surreal.orchestrator.usage import Usage
 
 STOP_SECONDS = 20.0
 """The supervisor kills what has not ended after 10 s; beyond this it hangs itself."""
@@ -95,6 +96,18 @@ class LocalBackend:
         progress = read_progress(folder.metrics_jsonl)
         channels = read_channels(folder.channels, over=record.state in OUTCOMES)
         return Status(name, "local", str(folder.path), record.state, record.reason, created, progress, roles, channels)
+
+    def usage(self, name: str) -> "Usage":
+        """What its processes and their children use, watched for half a second."""
+        from surreal.orchestrator.backends.usage import measure
+        from surreal.orchestrator.plan import Plan
+        from surreal.orchestrator.usage import usage_of
+
+        status = self.status(name)
+        running = {(role, each.index): each.pid for role in status.roles for each in status.roles[role] if each.pid}
+        used = measure(set(running.values()))
+        plan = Plan.from_json(home.find(name).plan.read_text())
+        return usage_of(status, plan, {who: used[pid] for who, pid in running.items() if pid in used})
 
     def logs(
         self, name: str, source: str | None = None, tail: int | None = None, follow: bool = False

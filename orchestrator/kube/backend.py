@@ -20,8 +20,10 @@ from surreal.orchestrator.kube.render import render
 from surreal.orchestrator.kube.snapshot import Snapshot
 from surreal.orchestrator.kube.state import status_of
 from surreal.orchestrator.kube.storage import settled
+from surreal.orchestrator.kube.usage import usage
 from surreal.orchestrator.plan import Plan
 from surreal.orchestrator.status import Progress, Status
+from surreal.orchestrator.usage import Usage
 from surreal.orchestrator.where import Where, forget, remember
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 
@@ -72,6 +74,12 @@ class KubeBackend:
             remove.end_leftovers(self.api, seen)
             observe.keep_outcome(self.api, seen, status.state)
         return status
+
+    def usage(self, name: str) -> Usage:
+        """What its pods use, as the cluster's metrics-server saw them last."""
+        seen = observe.snapshot(self.api, name)
+        _progress, channels = self._glances.setdefault(name, Glance(self.api)).look(seen)
+        return usage(self.api, seen, status_of(seen, None, channels))
 
     def logs(
         self, name: str, source: str | None = None, tail: int | None = None, follow: bool = False

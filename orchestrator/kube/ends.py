@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from surreal.orchestrator.backends.restarts import describe
-from surreal.orchestrator.kube.fields import amount, clip, condition, dig, name_of, number, rows, text
+from surreal.orchestrator.kube.fields import clip, condition, dig, name_of, number, rows, text
 from surreal.orchestrator.kube.names import WORKER, Object
 from surreal.orchestrator.plan import PlannedRole
 from surreal.orchestrator.status import Progress
+from surreal.orchestrator.usage import amount
 from surreal.protocol.ending import LAST_WORDS, Ending
 from surreal.protocol.errors import ExitCode
 

@@ -68,8 +68,3 @@ def clip(message: str) -> str:
     """A foreign message on one line, and cut where it is endless."""
     line = one_line(message)
     return line if len(line) <= LONGEST else line[: LONGEST - 3].rstrip() + "..."
-
-
-def amount(size: float) -> str:
-    """Bytes as `2.0 GiB` or `512 MiB`."""
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

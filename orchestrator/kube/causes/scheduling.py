@@ -4,9 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from surreal.orchestrator.kube.fields import amount, clip
+from surreal.orchestrator.kube.fields import clip
 from surreal.orchestrator.kube.snapshot import Event
 from surreal.orchestrator.plan import PlannedRole
+from surreal.orchestrator.usage import amount
 from surreal.provisioner.labels import GPU
 
 _HEAD = re.compile(r"0/(\d+) nodes are available: (.*)", re.DOTALL)

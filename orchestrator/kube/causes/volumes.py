@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from surreal.orchestrator.kube.fields import amount, clip, dig, text
+from surreal.orchestrator.kube.fields import clip, dig, text
 from surreal.orchestrator.kube.snapshot import Event, Snapshot
+from surreal.orchestrator.usage import amount
 from surreal.provisioner.amounts import quantity
 
 _MISSING_CLAIM = re.compile(r'persistentvolumeclaim "([^"]+)" not found')
