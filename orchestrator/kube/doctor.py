@@ -4,7 +4,7 @@ Much of it is hidden from who has rights in one namespace alone: such a check sa
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 from surreal.orchestrator.doctor import Check
 from surreal.orchestrator.kube import equipment, rights
@@ -42,8 +42,8 @@ def kube_checks(api: Api) -> Iterator[Check]:
     if namespace.state != "missing":
         yield looked("ResourceQuota", lambda: quotas(api.list("ResourceQuota")))
         yield looked("LimitRange", lambda: limits(api.list("LimitRange")))
-    yield from _nodes(api)
-    yield looked("storage", lambda: equipment.storage(api.list("StorageClass")))
+    nodes = yield from _nodes(api)
+    yield looked("storage", lambda: equipment.storage(api.list("StorageClass"), nodes))
     yield looked(ENFORCEMENT, lambda: enforcement(api.list("DaemonSet", everywhere=True)))
     yield from equipment.installed(groups)
     if QUEUES in groups:
@@ -92,7 +92,9 @@ def _rights(api: Api, with_jobsets: bool) -> Check:
     lacking = [right for right in missed if right in needed]
     consequence = "no experiment can run" if lacking else "experiments run, but not all that surreal can do works"
     follows = f"{consequence}; who may give rights gives them by surreal cluster install --set 'rbac.users={{YOU}}'"
-    return Check("your rights", "missing" if lacking else "warn", f"missing: {rights.listed(missed)}", follows)
+    every = len(missed) == len(needed) + len(handy)
+    shown = f"none in {api.namespace}" if every else f"missing: {rights.listed(missed)}"
+    return Check("your rights", "missing" if lacking else "warn", shown, follows)
 
 
 def _groups(api: Api) -> Mapping[str, Sequence[str]]:
@@ -104,13 +106,15 @@ def _groups(api: Api) -> Mapping[str, Sequence[str]]:
     return {each["name"]: [version["version"] for version in each["versions"]] for each in found}
 
 
-def _nodes(api: Api) -> Iterator[Check]:
+def _nodes(api: Api) -> Generator[Check, None, int]:
+    """Checks of the nodes; returns how many there are, as far as one may know."""
     try:
         found = api.list("Node")
     except ApiError as error:
         yield from (_hidden(name, error) for name in ("nodes", "GPUs", "image"))
-    else:
-        yield from (equipment.nodes(found), equipment.gpus(found), equipment.image(found))
+        return 0
+    yield from (equipment.nodes(found), equipment.gpus(found), equipment.image(found))
+    return len(found)
 
 
 def quotas(found: Sequence[Object]) -> Check:

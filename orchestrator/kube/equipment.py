@@ -14,6 +14,8 @@ from surreal.provisioner.labels import GPU
 GPU_MARKS = ("nvidia.com/gpu.present", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
 """Labels of nodes that have a GPU, whether or not anything offers it to pods."""
 MINIKUBE = "minikube.k8s.io/name"
+FIRST_NODE_ONLY = "k8s.io/minikube-hostpath"
+"""A provisioner whose volumes are folders that only root can write on all nodes but the first."""
 OPTIONAL = {
     "kueue.x-k8s.io": ("Kueue", "for spec.queue: https://kueue.sigs.k8s.io/docs/installation"),
     "jobset.x-k8s.io": ("JobSet", "for spec.queue: https://jobset.sigs.k8s.io/docs/installation"),
@@ -45,12 +47,18 @@ def gpus(found: Sequence[Object]) -> Check:
     return Check("GPUs", "absent", "none", "roles with resources.gpu would wait for ever")
 
 
-def storage(found: Sequence[Object]) -> Check:
-    """Does a claim without a class get a volume?"""
+def storage(found: Sequence[Object], nodes: int) -> Check:
+    """Does a claim without a class get a volume that every one of so many nodes can write?"""
     for each in found:
         marks = each["metadata"].get("annotations") or {}
         if any(marks.get(mark) == "true" for mark in DEFAULT_CLASS):
-            return Check("storage", "ok", f"{each['metadata']['name']} is the default StorageClass")
+            shown = f"{each['metadata']['name']} is the default StorageClass"
+            if each.get("provisioner") == FIRST_NODE_ONLY and nodes > 1:
+                follows = "learners elsewhere could not write: a minikube of one node, or spec.storage.kind: emptyDir"
+                return Check(
+                    "storage", "warn", f"{shown}; its volumes can be written on minikube's first node only", follows
+                )
+            return Check("storage", "ok", shown)
     names = ", ".join(each["metadata"]["name"] for each in found) or "none at all"
     follows = "results die with the learner's pod unless spec.storage names a class or a url"
     return Check("storage", "warn", f"no default StorageClass; there is {names}", follows)

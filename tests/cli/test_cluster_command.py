@@ -224,12 +224,12 @@ def test_a_cluster_that_refuses_the_node_pools_is_quoted(desk: Desk) -> None:
 
 
 def test_minikube_goes_up_with_a_label_for_each_node_and_down(desk: Desk) -> None:
-    file = EXAMPLES / "minikube.yaml"
-    done = desk.cluster("up", file, "-y")
+    desk.file.write_text((EXAMPLES / "minikube.yaml").read_text().replace("max: 1", "max: 2"))
+    done = desk.cluster("up", desk.file, "-y")
     assert done.returncode == 0, done.stderr
     assert "[0/19] [surreal] minikube v1.38.1 on Ubuntu 24.04" in done.stderr
     calls = desk.stubs.calls("minikube")
-    assert calls[1][:6] == ["start", "--profile=surreal", "--nodes=2", "--cpus=2", "--memory=4096mb", "--cni=calico"]
+    assert calls[1][:6] == ["start", "--profile=surreal", "--nodes=2", "--cpus=4", "--memory=6144mb", "--cni=calico"]
     for node in ("surreal", "surreal-m02"):
         marks = ["label", "node", node, "--overwrite", "surreal.dev/pool=cpu"]
         assert ["--profile=surreal", "kubectl", "--", *marks] in calls
@@ -239,7 +239,7 @@ def test_minikube_goes_up_with_a_label_for_each_node_and_down(desk: Desk) -> Non
 
 
 def test_a_minikube_cluster_that_is_there_grows_to_what_the_file_says(desk: Desk) -> None:
-    text = (EXAMPLES / "minikube.yaml").read_text()
+    text = (EXAMPLES / "minikube.yaml").read_text().replace("max: 1", "max: 2")
     desk.file.write_text(text)
     desk.cluster("up", desk.file, "-y")
     desk.file.write_text(text.replace("max: 2", "max: 3"))

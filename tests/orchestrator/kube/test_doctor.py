@@ -156,8 +156,15 @@ def test_a_gpu_that_nobody_offers_to_pods_is_not_counted_as_one() -> None:
 def test_the_default_storage_class_is_the_one_that_says_so() -> None:
     plain = {"metadata": {"name": "slow"}}
     default = {"metadata": {"name": "fast", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}}
-    assert equipment.storage([plain, default]).found == "fast is the default StorageClass"
-    assert "there is slow" in equipment.storage([plain]).found
+    assert equipment.storage([plain, default], 3).found == "fast is the default StorageClass"
+    assert "there is slow" in equipment.storage([plain], 3).found
+
+
+def test_volumes_that_only_the_first_node_can_write_are_told_where_there_are_more() -> None:
+    marks = {"storageclass.kubernetes.io/is-default-class": "true"}
+    standard = {"metadata": {"name": "standard", "annotations": marks}, "provisioner": "k8s.io/minikube-hostpath"}
+    assert equipment.storage([standard], 1).state == "ok"
+    assert "first node only" in equipment.storage([standard], 2).found
 
 
 def test_an_image_is_found_under_the_registry_that_docker_puts_before_it() -> None:
