@@ -3,6 +3,8 @@
 import json
 import shutil
 import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -190,3 +192,19 @@ def test_checkov_finds_nothing(tmp_path: Path) -> None:
     command = ["checkov", "--directory", str(tmp_path), "--framework", "kubernetes", "--compact", "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_wheel_carries_the_chart(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    build = [sys.executable, "-P", "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=root, capture_output=True, check=True, timeout=100)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    ask = "from surreal.provisioner.charts import chart_folder; print(chart_folder())"
+    command = [sys.executable, "-P", "-S", "-c", f"import sys; sys.path[:0] = {[str(tmp_path / 'site')]}; {ask}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    installed, here = Path(done.stdout.strip()), helm.CHART
+    assert installed.is_relative_to(tmp_path)
+    names = sorted(path.relative_to(here) for path in here.rglob("*") if path.is_file())
+    assert sorted(path.relative_to(installed) for path in installed.rglob("*") if path.is_file()) == names
