@@ -2,8 +2,7 @@
 # By hand, in a checkout: docker build --build-arg VERSION=0.1.0 --tag surreal:0.1.0 .
 
 # An index of images, for amd64 and arm64. Debian 12, so that the wheels of the lock files find their glibc.
-ARG BASE=python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
-FROM ${BASE}
+FROM python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 # The user is there for whoever starts the image without Kubernetes; pods say the same number themselves.
 RUN groupadd --gid 10001 surreal \
@@ -28,16 +27,16 @@ RUN pip install --no-deps --only-binary :all: --require-hashes -r /opt/locks/req
  && pip check
 
 # What changes most comes last: a rebuild after a change of the source begins here.
-COPY algorithms /opt/surreal/lib/python3.11/site-packages/surreal/algorithms
-COPY charts /opt/surreal/lib/python3.11/site-packages/surreal/charts
-COPY cli /opt/surreal/lib/python3.11/site-packages/surreal/cli
-COPY orchestrator /opt/surreal/lib/python3.11/site-packages/surreal/orchestrator
-COPY protocol /opt/surreal/lib/python3.11/site-packages/surreal/protocol
-COPY provisioner /opt/surreal/lib/python3.11/site-packages/surreal/provisioner
+WORKDIR /opt/surreal/lib/python3.11/site-packages
+COPY algorithms surreal/algorithms
+COPY charts surreal/charts
+COPY cli surreal/cli
+COPY orchestrator surreal/orchestrator
+COPY protocol surreal/protocol
+COPY provisioner surreal/provisioner
 ARG VERSION
 # Nothing can be written when it runs, so what Python would compile then is compiled here.
-RUN cd /opt/surreal/lib/python3.11/site-packages \
- && mkdir "surreal-${VERSION:?give --build-arg VERSION=...}.dist-info" \
+RUN mkdir "surreal-${VERSION:?give --build-arg VERSION=...}.dist-info" \
  && printf 'Metadata-Version: 2.1\nName: surreal\nVersion: %s\n' "${VERSION}" > "surreal-${VERSION}.dist-info/METADATA" \
  && printf '#!/opt/surreal/bin/python -P\nfrom surreal.cli.main import main\nmain()\n' > /opt/surreal/bin/surreal \
  && chmod 755 /opt/surreal/bin/surreal \

@@ -42,15 +42,13 @@ def one(name: str) -> str:
 
 
 def test_the_base_is_one_image_for_ever() -> None:
-    (base,) = [rest for name, rest in instructions() if name == "ARG" and rest.startswith("BASE=")]
-    assert re.fullmatch(r"BASE=docker\.io/library/python:3\.11\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", base)
-    assert one("FROM") == "${BASE}"
+    assert re.fullmatch(r"docker\.io/library/python:3\.11\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", one("FROM"))
 
 
 def test_the_process_is_the_worker_and_not_root() -> None:
     assert one("USER") == f"{USER_ID}:{USER_ID}"
     assert json.loads(one("ENTRYPOINT")) == ["python", "-P", "-m", "surreal.protocol.worker"]
-    assert one("WORKDIR") == RUN_FOLDER
+    assert [rest for name, rest in instructions() if name == "WORKDIR"][-1] == RUN_FOLDER
     made = " ".join(rest for name, rest in instructions() if name == "RUN")
     assert f"chown {USER_ID}:{USER_ID} {RUN_FOLDER} {CODE_FOLDER}" in made
     names = [name for name, _ in instructions()]
@@ -72,7 +70,7 @@ def test_a_change_of_the_source_leaves_the_layers_of_packages_alone() -> None:
     assert locks == ["orchestrator/container/torch-${TORCH}.txt", "orchestrator/container/requirements.txt"]
     assert source == ["algorithms", "charts", "cli", "orchestrator", "protocol", "provisioner"]
     before = [name for name, rest in instructions() if "site-packages" in rest]
-    assert before[0] == "COPY", "the source comes after all packages"
+    assert before == ["WORKDIR"], "the source comes after all packages"
 
 
 def test_the_locks_pin_what_the_project_needs() -> None:
@@ -127,5 +125,6 @@ def test_checkov_finds_nothing_in_the_dockerfile() -> None:
     if not checkov:
         pytest.skip("checkov is not on PATH; set SURREAL_CHECKOV to its program")
     command = [checkov, "--framework", "dockerfile", "--file", str(ROOT / "Dockerfile"), "--compact", "--quiet"]
+    command += ["--skip-download"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
