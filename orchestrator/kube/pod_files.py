@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from surreal.orchestrator.kube.api import Api
@@ -67,7 +68,8 @@ class PodFiles:
         if not self._socket:
             self._socket = connect(self._api, self.pod, "exec", _query())
         try:
-            self._socket.send(STDIN, json.dumps(request).encode() + b"\n")
+            with suppress(Closed):  # its last words are still to be read
+                self._socket.send(STDIN, json.dumps(request).encode() + b"\n")
             line = self._line(self._socket)
             head = json.loads(line)
             self.time = float(head["time"])

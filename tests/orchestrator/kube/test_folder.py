@@ -1,0 +1,339 @@
+"""The run folder of a run in a cluster, read from here wherever it is."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from surreal.orchestrator.kube import files as files_module
+from surreal.orchestrator.kube import folder as folder_module
+from surreal.orchestrator.kube import pod_files, reader
+from surreal.orchestrator.kube.api import Api
+from surreal.orchestrator.kube.files import File, RunFolder
+from surreal.orchestrator.kube.folder import Glance, folder_of
+from surreal.orchestrator.kube.names import Object, labels
+from surreal.orchestrator.kube.pod_files import PodFiles
+from surreal.orchestrator.kube.reader import ReaderFiles, reader_pod
+from surreal.orchestrator.kube.snapshot import INDEX, Snapshot
+from surreal.orchestrator.kube.store_files import StoreFiles
+from surreal.orchestrator.plan import PlannedStorage
+from surreal.orchestrator.status import Progress
+from surreal.protocol.errors import SurrealError
+from tests.orchestrator.kube.apiserver import Server, api_server
+from tests.orchestrator.kube.pipes import Pipes, reading
+from tests.orchestrator.kube.pod_security import restricted
+from tests.orchestrator.runs import plan
+
+RUN = "0123abcd"
+COMPLETE = {"conditions": [{"type": "Complete", "status": "True"}]}
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Path:
+    """A run folder as it is in a pod."""
+    folder = tmp_path / "there"
+    for part in ("metrics", "logs"):
+        (folder / part).mkdir(parents=True)
+    (folder / "metrics" / "metrics.jsonl").write_text(json.dumps({"steps": 5, "updates": 1}) + "\n")
+    return folder
+
+
+@pytest.fixture
+def connections(there: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Pipes]]:
+    """What was opened to pods, each a real process that reads the folder `there`."""
+    opened: list[Pipes] = []
+
+    def connect(*_where: Any) -> Pipes:
+        opened.append(reading(there))
+        return opened[-1]
+
+    monkeypatch.setattr(pod_files, "connect", connect)
+    yield opened
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    with api_server(tmp_path) as server:
+        yield server.api()
+
+
+def pod(role: str = "learner", index: int = 0, phase: str = "Running", name: str = "", **marks: str) -> Object:
+    """A pod of the run; `marks` are annotations."""
+    state = {"Running": {"running": {"startedAt": "2026-05-01T10:00:00Z"}}, "Pending": {"waiting": {}}}
+    ended = {"terminated": {"exitCode": 0 if phase == "Succeeded" else 1, "startedAt": "2026-05-01T10:00:00Z"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name or f"toy-{role}-{index}-abcde",
+            "labels": labels("toy", RUN, role),
+            "annotations": {INDEX: str(index), "surreal.dev/attempt": "1", **marks},
+            "creationTimestamp": "2026-05-01T10:00:00Z",
+        },
+        "status": {"phase": phase, "containerStatuses": [{"name": "worker", "state": state.get(phase, ended)}]},
+    }
+
+
+def seen(*pods: Object, storage: PlannedStorage | None = None, claim: bool = False, over: bool = False) -> Snapshot:
+    """A snapshot of the toy run with these pods."""
+    planned = plan().model_copy(update={"storage": storage or PlannedStorage(kind="emptyDir")})
+    metadata = {"name": "toy", "labels": labels("toy", RUN), "uid": "u-1"}
+    root = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    held = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {**metadata, "uid": "u-2"}}
+    job = {"kind": "Job", "metadata": {"name": "toy-learner", "labels": labels("toy", RUN, "learner")}}
+    job["status"] = COMPLETE if over else {}
+    return Snapshot(
+        "toy", "lab", datetime.now(UTC), root, planned, (job,), pods=tuple(pods), claim=held if claim else None
+    )
+
+
+def test_any_bytes_come_as_they_are(api: Api, there: Path, connections: list[Pipes]) -> None:
+    noise = os.urandom(2_000_000)
+    (there / "noise").write_bytes(noise)
+    with folder_of(api, seen(pod())) as found:
+        assert found.read("noise") == noise
+        assert found.read("noise", 10) == noise[-10:]
+        assert found.read("nothing") is None and found.read("nothing", 10) is None
+        (there / "empty").touch()
+        assert found.read("empty") == b""
+        assert found.tails({"noise": 3, "nothing": 3}) == {"noise": noise[-3:], "nothing": None}
+        assert [file.name for file in found.list()] == ["empty", "metrics/metrics.jsonl", "noise"]
+    assert len(connections) == 1 and connections[0].process.returncode is not None
+
+
+def test_a_connection_that_was_lost_is_made_again(api: Api, connections: list[Pipes]) -> None:
+    with folder_of(api, seen(pod())) as found:
+        assert found.read("metrics/metrics.jsonl")
+        connections[0].process.kill()
+        connections[0].process.wait()
+        assert found.read("metrics/metrics.jsonl")
+    assert len(connections) == 2
+
+
+def test_a_pod_that_cannot_show_its_files_is_said_with_its_last_words(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Pipes] = []
+
+    def connect(*_where: Any) -> Pipes:
+        opened.append(Pipes(["sh", "-c", "echo 'no module surreal.protocol.reading' >&2; exit 1"]))
+        return opened[-1]
+
+    monkeypatch.setattr(pod_files, "connect", connect)
+    with pytest.raises(SurrealError) as caught:
+        PodFiles(api, "toy-learner-0-abcde").files("")
+    assert "pod toy-learner-0-abcde does not show its files: no module surreal.protocol.reading" in str(caught.value)
+    assert len(opened) == 1
+
+
+@pytest.mark.parametrize("said", ["nonsense\\n", '{"bytes": 99999999999}\\n', '{"bytes": -1}\\n', "[]\\n"])
+def test_an_answer_that_makes_no_sense_is_an_error_and_costs_nothing(
+    api: Api, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setattr(pod_files, "connect", lambda *_where: Pipes(["sh", "-c", f"printf '{said}'; sleep 60"]))
+    with pytest.raises(SurrealError, match="does not show its files"):
+        PodFiles(api, "toy-learner-0-abcde").files("")
+
+
+def test_a_copy_fetches_only_what_is_new(
+    api: Api, there: Path, tmp_path: Path, connections: list[Pipes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files_module, "CHUNK", 1000)
+    local = tmp_path / "here"
+    curve = there / "metrics" / "events"
+    curve.write_bytes(b"a" * 2500)
+    (there / "logs" / "big.log").write_bytes(b"x" * 100)
+    with folder_of(api, seen(pod())) as found:
+        assert found.mirror(local, "metrics/") == {"metrics/events": 0, "metrics/metrics.jsonl": 0}
+        assert found.mirror(local, "metrics/") == {}
+        with curve.open("ab") as file:
+            file.write(b"b" * 1500)
+        assert found.mirror(local, "metrics/") == {"metrics/events": 2500}
+        assert (local / "metrics" / "events").read_bytes() == b"a" * 2500 + b"b" * 1500
+        # another file in its place, as a run that began again writes it
+        curve.unlink()
+        (there / "metrics" / "other").write_bytes(b"")
+        curve.write_bytes(b"c" * 5000)
+        assert found.mirror(local, "metrics/")["metrics/events"] == 0
+        assert (local / "metrics" / "events").read_bytes() == b"c" * 5000
+        assert (local / "metrics" / "events").stat().st_mtime == curve.stat().st_mtime
+        assert found.mirror(local, "logs/", newest=30) == {"logs/big.log": 70}
+        assert (local / "logs" / "big.log").read_bytes() == b"\0" * 70 + b"x" * 30
+        assert sorted(path.name for path in (local / "metrics").iterdir()) == ["events", "metrics.jsonl", "other"]
+        monkeypatch.setattr(files_module, "MOST_MIRRORED", 4000)
+        (there / "metrics" / "large").write_bytes(b"d" * 5000)
+        with pytest.raises(SurrealError, match="more than is copied here at once"):
+            found.mirror(local, "metrics/")
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/cron.d/evil", "metrics/../../evil", "metrics//evil", "a\\b", ""])
+def test_a_name_that_leads_out_of_the_copy_is_refused(tmp_path: Path, name: str) -> None:
+    class Hostile:
+        def files(self, prefix: str) -> list[File]:
+            return [File(name, 4, 0.0, 1)]
+
+        def parts(self, wanted: Any) -> list[bytes | None]:
+            return [b"evil" for _ in wanted]
+
+        def close(self) -> None:
+            pass
+
+    with pytest.raises(SurrealError, match="cannot be copied"):
+        RunFolder(Hostile()).mirror(tmp_path / "here")
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_store_is_read_from_here(api: Api, there: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "bucket" / "toy"
+    runs.parent.mkdir()
+    there.rename(runs)
+    (runs / "metrics" / "events").write_bytes(b"a" * 100)
+    storage = PlannedStorage(kind="url", url=f"file://{tmp_path}/bucket/")
+    with folder_of(api, seen(pod(phase="Succeeded"), storage=storage, over=True)) as found:
+        assert [file.name for file in found.list("metrics/")] == ["metrics/events", "metrics/metrics.jsonl"]
+        assert found.read("metrics/events") == b"a" * 100 and found.read("metrics/events", 7) == b"a" * 7
+        assert found.read("metrics/none") is None
+        local = tmp_path / "here"
+        assert len(found.mirror(local, "metrics/")) == 2 and found.mirror(local, "metrics/") == {}
+        (runs / "metrics" / "events").write_bytes(b"b" * 200)
+        assert found.mirror(local, "metrics/") == {"metrics/events": 0}
+        assert (local / "metrics" / "events").read_bytes() == b"b" * 200
+
+
+def test_a_store_that_cannot_be_read_from_here_is_said(tmp_path: Path) -> None:
+    for url in ("nosuch://bucket/toy", "s3://bucket/toy"):
+        with pytest.raises(SurrealError, match=f"cannot read {url} from here"):
+            StoreFiles(url).files("metrics/")
+
+
+def test_while_the_pod_runs_it_is_asked_and_not_the_store(api: Api) -> None:
+    storage = PlannedStorage(kind="url", url="s3://bucket")
+    assert isinstance(folder_of(api, seen(pod(), storage=storage))._source, PodFiles)
+    assert isinstance(folder_of(api, seen(pod(phase="Failed"), storage=storage))._source, StoreFiles)
+
+
+def test_a_claim_is_read_by_a_pod_of_its_own_and_files_that_went_with_a_pod_are_said_to_be_gone(api: Api) -> None:
+    claimed = PlannedStorage(kind="claim")
+    assert isinstance(folder_of(api, seen(storage=claimed, claim=True, over=True))._source, ReaderFiles)
+    with pytest.raises(SurrealError, match="not at hand yet: its pod toy-learner-0-abcde is starting"):
+        folder_of(api, seen(pod(phase="Pending"), storage=claimed, claim=True))
+    with pytest.raises(SurrealError, match="toy has no files yet: the pod of its learner does not run"):
+        folder_of(api, seen(pod(phase="Pending")))
+    with pytest.raises(
+        SurrealError, match=r"were in its learner's pod \(spec.storage.kind: emptyDir\) and went with it"
+    ):
+        folder_of(api, seen(pod(phase="Succeeded"), over=True))
+
+
+@pytest.mark.parametrize("left", ["root", "claim only"])
+def test_the_reader_goes_with_the_experiment_and_may_do_nothing_but_read(left: str) -> None:
+    snapshot = seen(storage=PlannedStorage(kind="claim"), claim=True, over=True)
+    if left == "claim only":
+        snapshot = replace(snapshot, root=None, plan=None, jobs=())
+    made = reader_pod(snapshot)
+    assert restricted(made["spec"]) == []
+    assert made["metadata"]["ownerReferences"][0]["uid"] == ("u-1" if left == "root" else "u-2")
+    assert made["metadata"]["labels"] == labels("toy", RUN)
+    spec = made["spec"]
+    assert spec["activeDeadlineSeconds"] == 600 and spec["automountServiceAccountToken"] is False
+    assert spec["volumes"][0]["persistentVolumeClaim"] == {"claimName": "toy", "readOnly": True}
+    assert spec["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def lives(server: Server) -> Snapshot:
+    """A run that is over, of which the server has the root."""
+    snapshot = seen(claim=True, over=True)
+    assert snapshot.root
+    return replace(snapshot, root=server.api().post("ConfigMap", snapshot.root))
+
+
+def test_a_reader_is_started_once_and_removed_at_the_end(tmp_path: Path, connections: list[Pipes]) -> None:
+    with api_server(tmp_path) as server:
+
+        def node(_seconds: float) -> None:
+            """What the cluster does while we wait."""
+            for made in server.api().list("Pod"):
+                server.api().patch("Pod", made["metadata"]["name"], {"status": {"phase": "Running"}})
+
+        with folder_of(server.api(pause=node), lives(server)) as found:
+            assert found.read("metrics/metrics.jsonl") and found.list("metrics/")
+            assert [each["metadata"]["generateName"] for each in server.api().list("Pod")] == ["toy-reader-"]
+        assert server.api().list("Pod") == []
+    assert len(connections) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (
+            {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}]},
+            "does not start: ErrImagePull: not found; it is removed again",
+        ),
+        (
+            {"conditions": [{"status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"}]},
+            "does not start: Unschedulable: 0/1 nodes are available; it is removed again",
+        ),
+    ],
+)
+def test_a_reader_that_does_not_start_is_removed_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: Object, words: str
+) -> None:
+    monkeypatch.setattr(reader, "START_SECONDS", 1.0)
+    with api_server(tmp_path) as server:
+
+        def node(_seconds: float) -> None:
+            for made in server.api().list("Pod"):
+                server.api().patch("Pod", made["metadata"]["name"], {"status": {"phase": "Pending", **status}})
+
+        with (
+            pytest.raises(SurrealError, match=words),
+            folder_of(server.api(pause=node), lives(server)) as found,
+        ):
+            found.list()
+        assert server.api().list("Pod") == []
+
+
+def test_a_glance_tells_progress_and_channels_over_one_connection(
+    api: Api, there: Path, connections: list[Pipes]
+) -> None:
+    (there / "channels.json").write_text(json.dumps({"time": time.time(), "channels": []}))
+    glance = Glance(api)
+    assert glance.look(seen(pod())) == (Progress(steps=5, updates=1), ())
+    with (there / "metrics" / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"steps": 9, "updates": 2}) + "\n")
+    assert glance.look(seen(pod())) == (Progress(steps=9, updates=2), ())
+    assert len(connections) == 1
+    # the pod was replaced
+    assert glance.look(seen(pod(phase="Failed"), pod(name="toy-learner-0-fghij")))[0].steps == 9
+    assert len(connections) == 2 and connections[0].process.returncode is not None
+    assert glance.look(seen(pod(phase="Pending"))) == (Progress(), ())
+    assert connections[1].process.returncode is not None
+
+
+def test_a_glance_that_fails_is_no_error_and_is_not_tried_again_at_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch, connections: list[Pipes]
+) -> None:
+    def refuse(*_where: Any) -> Pipes:
+        asked.append(True)
+        raise SurrealError("you may not use exec")
+
+    asked: list[bool] = []
+    works: Callable[..., Any] = pod_files.connect
+    monkeypatch.setattr(pod_files, "connect", refuse)
+    glance = Glance(api)
+    for _ in range(3):
+        assert glance.look(seen(pod())) == (Progress(), ())
+    assert len(asked) == 1
+    monkeypatch.setattr(pod_files, "connect", works)
+    monkeypatch.setattr(folder_module, "AGAIN_SECONDS", 0.0)
+    fresh = Glance(api)
+    assert fresh.look(seen(pod()))[0].steps == 5
+    fresh.close()
