@@ -1,93 +1,157 @@
-"""What ES and ARS reach in some minutes with two workers: the examples, several seeds each, one run after the other.
+"""How soon ES and ARS reach their marks with two workers: the examples, several seeds each, one run after the other.
 
-    python benchmarks/es_curves.py [--only cheetah-ars ...] [--seeds 1 2 3] [--home DIR]
+    python benchmarks/es_curves.py [--only cheetah-ars ...] [--seeds 1 2 3] [--home DIR] [--plot docs/images/es.png]
 
-Every run gets its minutes of wall clock, from the start of its processes, or ends before at its total_steps. Reported:
-the last evaluation of the mean policy before the time was over (5 episodes), the best one, and environment steps. All
-figures as JSON on stdout; the runs stay in DIR for benchmarks/curves.py.
+A run ends with the first evaluation of the mean policy (deterministic, 5 episodes) that reaches the example's mark, or
+after its minutes of wall clock from `surreal create`. Reported: minutes and environment steps to the mark, and the best
+evaluation. Every finished run is in DIR/runs.json, and the same command with --home DIR goes on after an interruption.
+All figures as JSON on stdout.
 """
 
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SURREAL = str(Path(sys.executable).with_name("surreal"))
-MINUTES = {"cheetah-ars": 4, "hopper-ars": 5, "cheetah-es": 5, "swimmer-ars": 5}
-STEPS = {"cheetah-ars": 20_000_000, "hopper-ars": 20_000_000, "cheetah-es": 20_000_000}
-"""More than the minutes are good for; an example that is not named here keeps its own."""
+NEVER = float("inf")
+
+
+class Goal(NamedTuple):
+    """What is asked of an example."""
+
+    mark: float
+    minutes: float
+    title: str
+
+
+GOALS = {
+    "cheetah-ars": Goal(2000, 4, "HalfCheetah-v5, ARS V2-t"),
+    "hopper-ars": Goal(1500, 5, "Hopper-v5, ARS V2-t"),
+    "cheetah-es": Goal(3500, 5, "HalfCheetah-v5, ES"),
+    "swimmer-ars": Goal(250, 5, "Swimmer-v5, ARS V1"),
+}
+STEPS = 10**9
+"""More than the minutes are good for."""
 
 
 def run(example: str, seed: int, home: Path) -> dict[str, Any]:
-    """Train once for the example's minutes."""
-    name = f"{example}-{seed}"
-    words = [f"metadata.name={name}", f"spec.seed={seed}"]
-    if example in STEPS:
-        words.append(f"spec.algorithm.config.total_steps={STEPS[example]}")
-    command = [SURREAL, "create", "-d", str(EXAMPLES / f"{example}.yaml")]
-    for word in words:
-        command += ["--set", word]
+    """Train until the mark is reached or the minutes are over."""
+    name, goal = f"{example}-{seed}", GOALS[example]
     environment = {**os.environ, "SURREAL_HOME": str(home)}
-    subprocess.run(command, env=environment, check=True, capture_output=True)
-    limit = ["--timeout", str(60 * MINUTES[example])]
-    waited = subprocess.run([SURREAL, "wait", name, *limit], env=environment, capture_output=True)
-    if waited.returncode:
-        subprocess.run([SURREAL, "stop", name], env=environment, check=True, capture_output=True)
-    folder = home / "experiments" / name
-    return {"example": example, "seed": seed, **outcome(folder, 60.0 * MINUTES[example])}
+
+    def surreal(*words: str) -> int:
+        return subprocess.run([SURREAL, *words], env=environment, capture_output=True).returncode
+
+    surreal("delete", name, "--yes")  # what an interrupted measurement has left
+    settings = (f"metadata.name={name}", f"spec.seed={seed}", f"spec.algorithm.config.total_steps={STEPS}")
+    words = [word for setting in settings for word in ("--set", setting)]
+    began = time.time()
+    if surreal("create", "-d", str(EXAMPLES / f"{example}.yaml"), *words):
+        sys.exit(f"surreal create {example}.yaml failed")
+    metrics = home / "experiments" / name / "metrics" / "metrics.jsonl"
+    while not over(rows := read(metrics), goal, began):
+        time.sleep(0.5)
+    surreal("stop", name)
+    return {"example": example, "seed": seed, **outcome(rows, goal, began)}
 
 
-def outcome(folder: Path, seconds: float) -> dict[str, Any]:
-    """The evaluations within `seconds` of the first row, and the steps."""
-    rows = [json.loads(line) for line in (folder / "metrics" / "metrics.jsonl").read_text().splitlines()]
-    began = rows[0]["time"] - rows[0].get("elapsed", 0.0)
-    rows = [row for row in rows if row["time"] - began <= seconds + 5]
-    evaluations = [(row["steps"], row["eval_return"], row["eval_std"]) for row in rows if "eval_return" in row]
-    master = [row for row in rows if row["role"] == "master/0"][-1]
+def read(metrics: Path) -> list[dict[str, Any]]:
+    """The rows so far; the last line may not be complete."""
+    lines = metrics.read_text().split("\n")[:-1] if metrics.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def over(rows: list[dict[str, Any]], goal: Goal, began: float) -> bool:
+    """Whether the mark is reached, or no time is left."""
+    reached = any(row.get("eval_return", -NEVER) >= goal.mark for row in rows)
+    return reached or time.time() - began > 60 * goal.minutes
+
+
+def outcome(rows: list[dict[str, Any]], goal: Goal, began: float) -> dict[str, Any]:
+    """Minutes and steps to the mark, if it was reached in time, and all evaluations."""
+    curve = [[(row["time"] - began) / 60, row["steps"], row["eval_return"]] for row in rows if "eval_return" in row]
+    curve = [point for point in curve if point[0] <= goal.minutes]
+    reached = next((point for point in curve if point[2] >= goal.mark), None)
     return {
-        "steps": master["steps"],
-        "elapsed": master["elapsed"],
-        "last": evaluations[-1][1],
-        "std": evaluations[-1][2],
-        "best": max(value for _, value, _ in evaluations),
+        "minutes": reached[0] if reached else None,
+        "steps": reached[1] if reached else max((row["steps"] for row in rows), default=0),
+        "best": max((point[2] for point in curve), default=None),
+        "curve": curve,
     }
 
 
+def table(results: list[dict[str, Any]]) -> Table:
+    """The runs, and for each example the median of the minutes, a run that did not get there being the slowest."""
+    rows = Table("example", "seed", "mark", "minutes to it", "steps", "best evaluation")
+    for example, goal in GOALS.items():
+        runs = [result for result in results if result["example"] == example]
+        for each in runs:
+            minutes = f"not in {goal.minutes:g}" if each["minutes"] is None else f"{each['minutes']:.1f}"
+            best = "none" if each["best"] is None else f"{each['best']:.0f}"
+            rows.add_row(example, str(each["seed"]), f"{goal.mark:g}", minutes, f"{each['steps']:,}", best)
+        if runs:
+            middle = median(NEVER if each["minutes"] is None else each["minutes"] for each in runs)
+            words = f"not in {goal.minutes:g}" if middle == NEVER else f"{middle:.1f}"
+            rows.add_row(example, "median", f"{goal.mark:g}", words, f"{median(e['steps'] for e in runs):,.0f}", "")
+    return rows
+
+
+def plot(results: list[dict[str, Any]], path: Path) -> None:
+    """Evaluations over minutes, a panel for each example."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    examples = [example for example in GOALS if any(result["example"] == example for result in results)]
+    figure, panels = pyplot.subplots(1, len(examples), figsize=(3.4 * len(examples), 3.2), squeeze=False)
+    for panel, example in zip(panels[0], examples, strict=True):
+        for result in results:
+            if result["example"] == example and result["curve"]:
+                minutes, _, returns = zip(*result["curve"], strict=True)
+                panel.plot(minutes, returns, ".-", color="#1f6feb", linewidth=1.2)
+        panel.axhline(GOALS[example].mark, color="#d1495b", linewidth=1, linestyle="--")
+        panel.set(title=GOALS[example].title, xlabel="minutes", xlim=(0, None))
+        panel.grid(alpha=0.25)
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0][0].set(ylabel="return, 5 deterministic episodes")
+    figure.tight_layout()
+    figure.savefig(path, dpi=130)
+
+
 def main() -> None:
-    """All runs, then a table of them and of the medians."""
+    """All runs that are not on file, then the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", default=list(MINUTES), choices=list(MINUTES))
+    parser.add_argument("--only", nargs="+", default=list(GOALS), choices=list(GOALS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--home", type=Path)
+    parser.add_argument("--plot", type=Path, help="a PNG file")
     args = parser.parse_args()
     home = args.home or Path(tempfile.mkdtemp(prefix="s"))
-    talk, table = Console(stderr=True), Table("run", "steps", "seconds", "last evaluation", "best")
-    results = []
-    for example in args.only:
-        runs = [run(example, seed, home) for seed in args.seeds]
-        results += runs
-        for one in runs:
-            last = f"{one['last']:.0f} +- {one['std']:.0f}"
-            table.add_row(
-                f"{example} seed {one['seed']}",
-                f"{one['steps']:,}",
-                f"{one['elapsed']:.0f}",
-                last,
-                f"{one['best']:.0f}",
-            )
-        medians = [f"{statistics.median(one[key] for one in runs):.0f}" for key in ("steps", "elapsed", "last", "best")]
-        table.add_row(f"{example} median", *medians)
-    talk.print(table)
-    talk.print(f"runs: {home}/experiments")
+    file, talk = home / "runs.json", Console(stderr=True)
+    home.mkdir(parents=True, exist_ok=True)
+    results = json.loads(file.read_text()) if file.exists() else []
+    there = {(result["example"], result["seed"]) for result in results}
+    for example, seed in ((example, seed) for example in args.only for seed in args.seeds):
+        if (example, seed) not in there:
+            results.append(run(example, seed, home))
+            file.write_text(json.dumps(results))
+            talk.print(table(results[-1:]))
+    talk.print(table(results))
+    talk.print(f"runs: {home}")
+    if args.plot:
+        plot(results, args.plot)
     print(json.dumps(results))
 
 
