@@ -55,9 +55,9 @@ def test_no_module_imports_or_calls_what_runs_data(module: Path) -> None:
             assert not any(keyword.arg == "allow_pickle" for keyword in node.keywords)
 
 
-def test_only_the_worker_imports_by_name() -> None:
+def test_only_the_player_of_roles_imports_by_name() -> None:
     users = {module.stem for module in MODULES if "importlib" in module.read_text()}
-    assert users == {"worker"}  # which takes the name from the wiring, not from the network
+    assert users == {"play"}  # which takes the name from the wiring, not from the network
 
 
 def imports(module: Path) -> Iterator[str]:
