@@ -28,12 +28,14 @@ def looked_at(cluster: Server) -> dict[str, Check]:
     return {each.check: each for each in kube_checks(cluster.api())}
 
 
-def node(labels: dict[str, str] | None = None, ready: bool = True, images: tuple[str, ...] = (), **has: str) -> Any:
+def node(
+    labels: dict[str, str] | None = None, ready: bool = True, images: tuple[str, ...] = (), gpus: str = "0"
+) -> Any:
     return {
         "metadata": {"name": "n", "labels": labels or {}},
         "status": {
             "conditions": [{"type": "Ready", "status": str(ready)}],
-            "allocatable": {"cpu": "4", "memory": "16Gi", "pods": "110", **has},
+            "allocatable": {"cpu": "4", "memory": "16Gi", "pods": "110", "nvidia.com/gpu": gpus},
             "images": [{"names": [name]} for name in images],
         },
     }
@@ -149,7 +151,7 @@ def test_nodes_that_can_take_pods_are_counted() -> None:
 def test_a_gpu_that_nobody_offers_to_pods_is_not_counted_as_one() -> None:
     marked = {"nvidia.com/gpu.present": "true"}
     assert equipment.gpus([node()]).state == "absent"
-    assert equipment.gpus([node(marked, **{"nvidia.com/gpu": "2"}), node()]).found == "2 of nvidia.com/gpu"
+    assert equipment.gpus([node(marked, gpus="2"), node()]).found == "2 of nvidia.com/gpu"
     assert "device plugin" in equipment.gpus([node(marked)]).follows
 
 
