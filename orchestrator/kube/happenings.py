@@ -64,10 +64,11 @@ def _of_the_run(snapshot: Snapshot) -> Iterator[Happening]:
     attempt = number(snapshot.root, "metadata", "annotations", ATTEMPT)
     if done and attempt > 1:
         yield Happening(done, f"resumed, attempt {attempt}")
-    for role, sentence in reasons(snapshot).items():
-        yield Happening(snapshot.taken, f"{role} waits: {sentence}", lasting=True)
     status = status_of(snapshot)
-    if status.over:
+    if not status.over:
+        for role, sentence in reasons(snapshot).items():
+            yield Happening(snapshot.taken, f"{role}: {sentence}", lasting=True)
+    else:
         ended = moment(snapshot.job(snapshot.ends_run), "status", "completionTime")
         why = f": {status.reason.splitlines()[0]}" if status.reason else ""
         yield Happening(ended or snapshot.taken, f"the run is over: {status.state}{why}", lasting=True)

@@ -68,7 +68,8 @@ def api(tmp_path: Path) -> Iterator[Api]:
 def pod(role: str = "learner", index: int = 0, phase: str = "Running", name: str = "", **marks: str) -> Object:
     """A pod of the run; `marks` are annotations."""
     state = {"Running": {"running": {"startedAt": "2026-05-01T10:00:00Z"}}, "Pending": {"waiting": {}}}
-    ended = {"terminated": {"exitCode": 0 if phase == "Succeeded" else 1, "startedAt": "2026-05-01T10:00:00Z"}}
+    times = {"startedAt": "2026-05-01T10:00:00Z", "finishedAt": "2026-05-01T10:30:00Z"}
+    ended = {"terminated": {"exitCode": 0 if phase == "Succeeded" else 1, **times}}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
