@@ -41,7 +41,7 @@ def forward(api: Api, snapshot: Snapshot, source: str, local: int, remote: int, 
                     api.talk(f"{source} has ended, or is being replaced (pod {pod}): nothing more to forward to")
                     return
                 continue
-            threading.Thread(target=_serve, args=(api, pod, client, remote), daemon=True).start()
+            threading.Thread(target=_serve, args=(api, pod, source, client, remote), daemon=True).start()
 
 
 def _listen(port: int) -> socket.socket:
@@ -52,7 +52,7 @@ def _listen(port: int) -> socket.socket:
         raise InvalidInput(f"{taken}; name another: LOCAL:REMOTE") from None
 
 
-def _serve(api: Api, pod: str, client: socket.socket, remote: int) -> None:
+def _serve(api: Api, pod: str, source: str, client: socket.socket, remote: int) -> None:
     """One connection, to its end."""
     with client:
         try:
@@ -63,7 +63,7 @@ def _serve(api: Api, pod: str, client: socket.socket, remote: int) -> None:
         done = threading.Event()
         threading.Thread(target=_upload, args=(client, there, done), daemon=True).start()
         try:
-            _download(api, client, there, remote, done)
+            _download(api, client, there, f"port {remote} of {source}", done)
         finally:
             there.close()
             with suppress(OSError):
@@ -77,7 +77,7 @@ def _upload(client: socket.socket, there: PodSocket, done: threading.Event) -> N
     done.set()
 
 
-def _download(api: Api, client: socket.socket, there: PodSocket, remote: int, done: threading.Event) -> None:
+def _download(api: Api, client: socket.socket, there: PodSocket, what: str, done: threading.Event) -> None:
     """Pass on what the process sends. The API cannot say that the client has sent all: an answer may still come."""
     begun: set[int] = set()
     with suppress(SurrealError, OSError):
@@ -93,5 +93,5 @@ def _download(api: Api, client: socket.socket, there: PodSocket, remote: int, do
             elif channel == DATA:
                 client.sendall(data)
             elif channel == ERROR:
-                api.talk(f"nothing answers at port {remote} there: {clip(data.decode(errors='replace'))}")
+                api.talk(f"nothing answers at {what}: {clip(data.decode(errors='replace'))}")
                 return

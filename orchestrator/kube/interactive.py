@@ -52,6 +52,9 @@ def execute(api: Api, snapshot: Snapshot, source: str, command: Sequence[str], t
     try:
         with _terminal(socket) if tty else _pipes(socket):
             outcome = _relay(socket)
+    except Closed as error:
+        again = f"surreal status {snapshot.name} says whether it was stopped or is being replaced"
+        raise SurrealError(f"the connection to {source} was lost ({error}); {again}") from None
     finally:
         socket.close()
     return _exit_code(outcome, source, command)

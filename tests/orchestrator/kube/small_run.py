@@ -33,6 +33,9 @@ def namespace() -> Iterator[Api]:
     try:
         yield api
     finally:
+        # pods first: a namespace that goes before its Jobs are done with their pods hangs
+        for each in api.list("Job"):
+            api.delete("Job", each["metadata"]["name"], "Foreground")
         api.delete("Namespace", name)
 
 
