@@ -160,7 +160,8 @@ class Api:
     def _list(self, kind: str, labels: str, fields: str, everywhere: bool) -> tuple[Objects, str]:
         """All objects, and the version of the list to watch from."""
         first = _selectors(labels, fields) | {"limit": str(PAGE)}
-        items, query = [], dict(first)
+        items: Objects = []
+        query = dict(first)
         while True:
             try:
                 page = self._json("GET", self._path(kind, everywhere=everywhere), query)

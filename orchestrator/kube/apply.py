@@ -12,20 +12,10 @@ from datetime import UTC, datetime
 
 from surreal.orchestrator.kube.api import Api
 from surreal.orchestrator.kube.failures import CONFLICT, UNPROCESSABLE, Absent, ApiError, Taken
-from surreal.orchestrator.kube.names import (
-    ATTEMPT,
-    CREATED,
-    INSTANCE,
-    MANAGED_BY,
-    OWNER,
-    PLAN_DIGEST,
-    RUN,
-    STOPPED,
-    USER,
-    Object,
-)
+from surreal.orchestrator.kube.names import ATTEMPT, CREATED, PLAN_DIGEST, RUN, STOPPED, USER, Object
 from surreal.orchestrator.kube.remove import end_jobs, remove_run
 from surreal.protocol.errors import SurrealError
+from surreal.provisioner.objects import INSTANCE, MANAGED_BY, OWNER
 
 Draw = Callable[[str, int], Sequence[Object]]
 """(run, attempt) -> all objects in the order in which they are made, the root first and the Jobs last."""
@@ -169,6 +159,10 @@ def _complete(api: Api, root: Object, objects: Sequence[Object], there: Mapping[
                 made[_key(each)] = _make(api, owned)
         api.retries.doing = f"{len(objects)} of {len(objects)} objects created"
         _seal(api, root, made)
+    except KeyboardInterrupt:
+        name = _name(root)
+        api.talk(f"{api.retries.doing}: the same command again goes on with it, surreal delete {name} removes it")
+        raise
     finally:
         api.retries.doing = ""
 

@@ -50,7 +50,9 @@ def stop(api: Api, name: str, talk: Talk) -> bool:
 
 
 def delete(api: Api, name: str, talk: Talk) -> int:
-    """Remove all of an experiment, its results too, and wait until nothing is left. How many objects there were.
+    """Remove all of an experiment, its results too, and wait until nothing is left.
+
+    Returns how many objects there were, without pods and the Secret.
 
     Raises NotFound where there is nothing; SurrealError that names what does not go.
     """
@@ -59,7 +61,8 @@ def delete(api: Api, name: str, talk: Talk) -> int:
         raise NotFound(f"no experiment {name!r} in namespace {api.namespace} of context {api.context}")
     pods = len([each for each in found if each["kind"] == "Pod"])
     talk(f"deleting {len(found) - pods} objects and {plural(pods, 'pod')}")
-    return len(found) - pods + _remove(api, name, found)
+    _remove(api, name, found)
+    return len(found) - pods
 
 
 def remove_run(api: Api, name: str, run: str) -> None:
@@ -106,17 +109,15 @@ def _held(api: Api, name: str) -> list[Object]:
     return found
 
 
-def _remove(api: Api, name: str, found: list[Object], only: str | None = None) -> int:
-    """Remove objects, first the root, which takes the others along, and wait until they are gone.
-
-    How many Secrets went with them.
-    """
+def _remove(api: Api, name: str, found: list[Object], only: str | None = None) -> None:
+    """Remove objects, first the root, which takes the others along, and wait until they are gone."""
     runs = {each["metadata"]["labels"].get(RUN, "") for each in found} | ({only} if only else set())
     roots = [each for each in found if each["kind"] == "ConfigMap" and each["metadata"]["name"] == name]
     claims = [each for each in found if each["kind"] == "PersistentVolumeClaim"]
     for each in (*roots, *claims):
         _delete(api, each)
-    secrets = sum(api.delete("Secret", keys_secret(name, run)) for run in runs)
+    for run in runs:
+        api.delete("Secret", keys_secret(name, run))
     begin = time.monotonic()
     while left := [each for each in _held(api, name) if not only or each["metadata"]["labels"].get(RUN) == only]:
         waited = time.monotonic() - begin
@@ -126,7 +127,6 @@ def _remove(api: Api, name: str, found: list[Object], only: str | None = None) -
             for each in left:
                 _delete(api, each)
         api.pause(LOOK)
-    return secrets
 
 
 WHY = "a pod whose node is lost goes when the node is back or removed (kubectl delete pod --force if it is no more)"

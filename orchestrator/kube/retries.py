@@ -73,7 +73,7 @@ class Retries:
     def _wait(error: ApiError, tries: int) -> float:
         first = CONFLICT_WAIT if error.status == CONFLICT else FIRST_WAIT
         asked = error.wait if isinstance(error, Busy) else 0.0
-        return max(asked, min(LONGEST_WAIT, first * 2 ** (tries - 1))) * random.uniform(1, 1 + JITTER)
+        return max(asked, min(LONGEST_WAIT, first * 2.0 ** (tries - 1))) * random.uniform(1, 1 + JITTER)
 
 
 def _transient(error: ApiError) -> bool:

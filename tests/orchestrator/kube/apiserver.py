@@ -95,9 +95,14 @@ class Server:
         self._lock = threading.Lock()
 
     def api(self, namespace: str = NAMESPACE, pause: Callable[[float], None] | None = None) -> Api:
-        """A new client, which waits as `pause` says: not at all."""
+        """A new client, which waits as `pause` says: until something changes, and hardly at all."""
         transport = Transport(lambda: access(str(self.kubeconfig), CONTEXT, namespace), self.said.append)
-        return Api(transport, self.said.append, pause or self.pauses.append)
+        return Api(transport, self.said.append, pause or self._pause)
+
+    def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        with self.store.changed:
+            self.store.changed.wait(0.005)
 
     def fault(self, what: int | str, **when: Any) -> None:
         """Have a request fail; see Fault for when."""
@@ -303,8 +308,9 @@ class _Handler(BaseHTTPRequestHandler):
         double = self.server.double
         double.store.get("Pod", NAMESPACE, pod)
         self._begin_stream("text/plain")
-        for part in double.logs.get(pod, lambda _: ())(query):
-            self._part(part)
+        if pod in double.logs:
+            for part in double.logs[pod](query):
+                self._part(part)
         self._part(b"")
         return 200, None
 

@@ -311,8 +311,8 @@ class Store:
         return False
 
     def _ends_foreground(self, uid: str) -> bool:
-        found = next((each for each in self.objects.values() if each["metadata"]["uid"] == uid), {"metadata": {}})
-        return "foregroundDeletion" in found["metadata"].get("finalizers", ())
+        found = [each["metadata"] for each in self.objects.values() if each["metadata"]["uid"] == uid]
+        return any("foregroundDeletion" in each.get("finalizers", ()) for each in found)
 
     def _run_jobs(self) -> bool:
         for (kind, namespace, name), job in list(self.objects.items()):
@@ -492,7 +492,8 @@ def _owners(each: Object) -> list[Object]:
 
 def _without_owner(each: Object, owner: Object) -> Object:
     left = [one for one in _owners(each) if one["uid"] != owner["metadata"]["uid"]]
-    return _merged(each, {"metadata": {"ownerReferences": left or None}})
+    changed: Object = _merged(each, {"metadata": {"ownerReferences": left or None}})
+    return changed
 
 
 def _content(each: Object, *keys: str) -> str:

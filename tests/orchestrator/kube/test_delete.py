@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from surreal.orchestrator.kube import apply, observe, remove
-from surreal.orchestrator.kube.names import INSTANCE, PLAN_KEY, Object
+from surreal.orchestrator.kube.names import PLAN_KEY, Object
+from surreal.provisioner.objects import INSTANCE
 from surreal.protocol.errors import NotFound, SurrealError
 from tests.orchestrator.kube.apiserver import NAMESPACE, Server, api_server
 from tests.orchestrator.kube.drawn import NAME, drawer
@@ -26,7 +27,7 @@ def test_delete_removes_every_object_and_says_how_many(tmp_path: Path) -> None:
         create(server)
         create(server, "other")
         others = [name for name in server.store.names() if "other" in name]
-        assert delete(server) == 13
+        assert delete(server) == 12
         assert [name for name in server.store.names() if "Pod/" not in name] == [n for n in others if "Pod/" not in n]
         with pytest.raises(NotFound, match="no experiment 'toy' in namespace lab of context double"):
             delete(server)
@@ -36,7 +37,7 @@ def test_delete_works_without_anybody_who_collects_garbage(tmp_path: Path, monke
     monkeypatch.setattr(remove, "COLLECTION", 0.0)
     with api_server(tmp_path, collects=False) as server:
         create(server)
-        assert delete(server) == 13
+        assert delete(server) == 12
         assert server.store.names() == []
 
 
@@ -47,7 +48,7 @@ def test_objects_whose_owner_was_removed_alone_are_found_by_their_label(
     with api_server(tmp_path) as server:
         create(server)
         server.api().delete("ConfigMap", NAME, propagation="Orphan")
-        assert delete(server) == 12
+        assert delete(server) == 11
         assert server.store.names() == []
 
 
@@ -117,7 +118,7 @@ def finish(server: Server, role: str, what: str, ago: float) -> None:
 
 
 def planned(run: str, attempt: int) -> list[Object]:
-    objects = drawer()(run, attempt)
+    objects = list(drawer()(run, attempt))
     objects[0]["data"][PLAN_KEY] = plan(NAME).to_json()
     return objects
 

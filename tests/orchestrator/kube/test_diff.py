@@ -30,7 +30,7 @@ def created(server: Server) -> list[Object]:
     apply.create(server.api(), drawer(), server.said.append)
     run, attempt, user = identity(server.api(), NAME)
     assert (attempt, user) == (1, "ada")
-    return drawer()(run, attempt)
+    return list(drawer()(run, attempt))
 
 
 def test_what_was_just_created_does_not_differ(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_what_was_just_created_does_not_differ(tmp_path: Path) -> None:
 
 def test_without_the_experiment_all_is_added_but_the_keys(tmp_path: Path) -> None:
     with api_server(tmp_path) as server:
-        objects = drawer()("0" * 8, 1)
+        objects = list(drawer()("0" * 8, 1))
         found = compare(server, objects)
         assert [(each.kind, each.name) for each in found] == [
             (each["kind"], each["metadata"]["name"]) for each in objects if each["kind"] != "Secret"
@@ -95,11 +95,11 @@ def test_the_command_answers_as_kubectl_diff_does(tmp_path: Path) -> None:
         code, out, err = run(server)
         assert (code, out) == (ExitCode.DONE, ""), out
         assert "nothing differs" in err
-        code, out, err = run(server, "--set", "spec.seed=99")
+        code, out, _ = run(server, "--set", "spec.seed=99", "-o", "json")
         assert code == 1
-        assert "seed: 99" in out
-        data = json.loads(run(server, "--set", "spec.seed=99", "-o", "json")[1])
-        assert {"kind": "ConfigMap", "name": "cartpole-ppo"}.items() <= data[0].items()
+        root = json.loads(out)[0]
+        assert (root["kind"], root["name"], root["change"]) == ("ConfigMap", "cartpole-ppo", "changed")
+        assert "+    seed: 99" in root["diff"]
         server.mix(1.0, 403, seed=0)
         assert run(server)[0] == ExitCode.INVALID
 

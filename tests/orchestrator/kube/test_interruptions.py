@@ -40,7 +40,7 @@ def dies_after(server: Server, requests: int) -> Api:
             raise Killed
         return answer
 
-    api._transport.document = document  # type: ignore[method-assign]
+    api._transport.document = document  # type: ignore[method-assign,assignment]
     return api
 
 
@@ -195,7 +195,7 @@ def interleave(server: Server, dice: random.Random) -> None:
             reached.set()
         return real(*arguments)
 
-    api._transport.document = document  # type: ignore[method-assign]
+    api._transport.document = document  # type: ignore[method-assign,assignment]
     outcomes: list[str] = []
 
     def make() -> None:

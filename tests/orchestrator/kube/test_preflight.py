@@ -80,7 +80,7 @@ def quota(hard: dict[str, str], used: dict[str, str] | None = None, **spec: obje
 
 def run(gpus: int, cpu: str = "500m") -> list[Object]:
     """A learner with so many GPUs and four actors with as many."""
-    objects = drawer(actors=4)("0" * 8, 1)
+    objects = list(drawer(actors=4)("0" * 8, 1))
     for each in objects:
         if each["kind"] == "Job":
             container = each["spec"]["template"]["spec"]["containers"][0]
