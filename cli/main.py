@@ -36,7 +36,7 @@ COMMANDS = {
     "image": "Build the container image that pods run.",
     "pools": "List the machines of this computer, a cluster or a file.",
     "prices": "List machine types and their prices, and how old these are.",
-    "doctor": "Say what this machine or a cluster lacks of what experiments need.",
+    "doctor": "Say what this machine or a cluster lacks, and what follows.",
     "bench": "Measure surreal on this machine, beside what it is built on.",
     "schema": "Print the JSON Schema of the files you write, for editors.",
     "completion": "Print a script that completes commands in your shell.",
