@@ -65,6 +65,8 @@ class PlannedStorage(PlanModel):
     """Bytes; a folder has no bound."""
     class_name: str = ""
     url: str = ""
+    service_account: str = ""
+    """Whom the store knows; empty for an account without rights."""
     note: str = ""
     """What is kept, and what dies with which pod."""
 

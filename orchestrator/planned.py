@@ -37,9 +37,13 @@ def planned_storage(spec: StorageSpec) -> PlannedStorage:
     notes = {
         "auto": "a claim where the cluster has a default StorageClass; else it goes with the pod that ends the run"
     }
-    note = notes.get(spec.kind, "")
     return PlannedStorage(
-        kind=spec.kind, size=spec.size, class_name=spec.class_name or "", url=spec.url or "", note=note
+        kind=spec.kind,
+        size=spec.size,
+        class_name=spec.class_name or "",
+        url=spec.url or "",
+        service_account=spec.service_account_name or "",
+        note=notes.get(spec.kind, ""),
     )
 
 

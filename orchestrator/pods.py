@@ -88,6 +88,8 @@ class StorageSpec(Spec):
     """Of the claim; the cluster's default if null."""
     url: Annotated[str, AfterValidator(_store_url)] | None = None
     """A folder of an object store, such as s3://bucket/folder, that the run folder is copied to as it grows."""
+    service_account_name: ObjectName | None = None
+    """An account of the namespace that may write there, for clouds that know pods by theirs."""
 
     @model_validator(mode="after")
     def _url_fits(self) -> Self:
@@ -95,6 +97,8 @@ class StorageSpec(Spec):
             raise ValueError("kind: url and a url go together; write both or none of them")
         if self.class_name and self.kind not in ("auto", "claim"):
             raise ValueError(f"className is a claim's, and this is kind: {self.kind}")
+        if self.service_account_name and self.kind != "url":
+            raise ValueError(f"serviceAccountName is for a url, and this is kind: {self.kind}")
         return self
 
 

@@ -45,6 +45,7 @@ def pod_values(plan: Plan, role: PlannedRole, sources: Sources, unpack: Unpack |
     return {
         "annotations": {names.ATTEMPT: str(attempt), **(STAYS if role.ends_run else {})},
         "subdomain": plan.name,
+        "account": _account(plan, role, sources),
         "user": names.USER_ID,
         "selector": names.selector(plan.name, role.name),
         "priority_class": role.priority_class,
@@ -81,6 +82,12 @@ def environment(role: PlannedRole) -> dict[str, str]:
     ours = {**thread_variables(role), "PYTHONUNBUFFERED": "1", "HOME": "/tmp"}
     # Kubernetes would put other variables where a value says $(NAME)
     return {name: value.replace("$", "$$") for name, value in {**ours, **role.env}.items()}
+
+
+def _account(plan: Plan, role: PlannedRole, sources: Sources) -> str:
+    """The ServiceAccount of a role's pods: one of their own, which may nothing, unless they use the run's store."""
+    uses_store = role.ends_run or (sources.has_code and not sources.code)
+    return plan.storage.service_account if plan.storage.service_account and uses_store else plan.name
 
 
 def _resources(plan: Plan, role: PlannedRole, gpu: bool = True) -> dict[str, dict[str, str]]:

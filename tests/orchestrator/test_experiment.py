@@ -51,7 +51,13 @@ def test_what_the_file_leaves_out_has_these_defaults() -> None:
             "image": None,
             "imagePullPolicy": "IfNotPresent",
             "imagePullSecrets": [],
-            "storage": {"kind": "auto", "size": "10Gi", "className": None, "url": None},
+            "storage": {
+                "kind": "auto",
+                "size": "10Gi",
+                "className": None,
+                "url": None,
+                "serviceAccountName": None,
+            },
             "queue": None,
             "ttlSecondsAfterFinished": 86400,
             "egress": [],
@@ -89,6 +95,7 @@ MISTAKES = [
         "16: spec.storage.url: must be a folder of an object store such as s3://bucket/folder, without credentials",
     ),
     ("  seed: 1", "  storage: {kind: emptyDir, className: fast}", "16: spec.storage: className is a claim's, and this"),
+    ("  seed: 1", "  storage: {serviceAccountName: me}", "16: spec.storage: serviceAccountName is for a url, and this"),
     ("  seed: 1", "  queue: My_Queue", "16: spec.queue: must be a name of Kubernetes (lower-case letters, digits,"),
     ("  seed: 1", "  egress: [{cidr: all}]", "16: spec.egress.0.cidr: must be a network such as 203.0.113.0/24"),
     (

@@ -25,7 +25,7 @@ EVERYTHING: dict[str, Any] = {
     "imagePullPolicy": "Always",
     "imagePullSecrets": ["registry-key"],
     "code": "./code",
-    "storage": {"kind": "url", "url": "s3://runs/rl", "size": "20Gi"},
+    "storage": {"kind": "url", "url": "s3://runs/rl", "size": "20Gi", "serviceAccountName": "writer"},
     "prometheus": {},
     "egress": [{"cidr": "203.0.113.0/24", "ports": [443, 8443]}, {"cidr": "2001:db8::/32"}],
     "channels": {"weights": {"relays": 2, "dtype": "bfloat16"}},

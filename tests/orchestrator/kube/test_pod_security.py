@@ -28,7 +28,8 @@ def test_no_account_has_a_token_and_no_secret_can_be_read_by_others(plan: Callab
     found = objects(plan())
     accounts = of_kind("ServiceAccount", found)
     assert accounts and all(each["automountServiceAccountToken"] is False for each in accounts.values())
-    assert {pod["serviceAccountName"] for pod in pods(found).values()} == set(accounts)
+    own = {plan().storage.service_account} - {""}
+    assert {pod["serviceAccountName"] for pod in pods(found).values()} == set(accounts) | own
     secrets = [volume["secret"] for pod in pods(found).values() for volume in pod["volumes"] if "secret" in volume]
     assert secrets and {each["defaultMode"] for each in secrets} == {0o400}
     assert {each["kind"] for each in found} & {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"} == set()

@@ -262,6 +262,14 @@ def test_large_code_comes_from_the_store_and_without_one_is_refused() -> None:
         objects(everything().model_copy(update={"storage": claim}), code=large)
 
 
+def test_only_pods_that_use_the_store_run_as_the_account_that_it_knows() -> None:
+    def accounts(**options: Any) -> dict[str, str]:
+        return {role: pod["serviceAccountName"] for role, pod in pods(objects(everything(), **options)).items()}
+
+    assert accounts() == {"learner": "writer", "actor": "cart", "evaluator": "cart", "weights-relay": "cart"}
+    assert set(accounts(code=replace(CODE, data=b"x" * 900_001)).values()) == {"writer"}
+
+
 def test_variables_of_the_file_win_but_not_those_that_say_which_process_it_is() -> None:
     roles = {"actor": {"env": {"OMP_NUM_THREADS": "3", "HOME": "/scratch"}, "resources": {"cpu": 2}}}
     env = _env(pods(objects(planned(minimal(roles=roles))))["actor"]["containers"][0])
