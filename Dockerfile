@@ -15,7 +15,7 @@ ENV PATH=/opt/surreal/bin:$PATH \
     PIP_NO_CACHE_DIR=1
 
 # torch first: it is the largest by far and changes least. cpu: 0.2 GB to download, from the index of CPU builds.
-# cuda: 3 GB, the build for GPUs with the libraries it needs. Every file is held to its hash in the lock.
+# cuda: gigabytes, the build for GPUs with the libraries it needs. Every file is held to its hash in the lock.
 ARG TORCH=cpu
 ARG TORCH_INDEX
 COPY orchestrator/container/torch-${TORCH}.txt /opt/locks/torch.txt

@@ -35,7 +35,7 @@ def build(
     Needs no checkout. A second build after a change of surreal takes seconds: packages of others come first.
     """
     # what is only printed may be run elsewhere
-    chosen = builder if builder and dry_run else choose(builder)
+    chosen = builder if builder and dry_run else choose(builder, profile)
     made = make_build(chosen, _checked(tag or default_image()), torch, push, profile)
     for each in made.commands:
         if dry_run:

@@ -51,20 +51,24 @@ def default_image() -> str:
     return f"surreal:{version('surreal')}"
 
 
-def choose(wanted: str | None = None) -> str:
+def choose(wanted: str | None = None, profile: str | None = None) -> str:
     """The builder asked for, or the first one here that works. Raises InvalidInput that says what there is."""
     if wanted and not shutil.which(wanted):
         raise InvalidInput(f"{wanted} is not on your PATH: {INSTALL[wanted]}")
     for name in [wanted] if wanted else ANSWERS:
-        if shutil.which(name) and _answers(ANSWERS[name]):
+        if shutil.which(name) and _answers(_question(name, profile)):
             return name
     if wanted:
-        command = " ".join(ANSWERS[wanted])
+        command = " ".join(_question(wanted, profile))
         raise InvalidInput(f"{wanted} does not answer: {command} says why, and nothing was built")
     found = [name for name in ANSWERS if shutil.which(name)]
-    seen = f"{' and '.join(found)} is here but does not answer" if found else f"none of {', '.join(ANSWERS)} is here"
+    seen = f"{' and '.join(found)} here, but without an answer" if found else f"none of {', '.join(ANSWERS)} is here"
     ways = ", ".join(f"{name} ({link})" for name, link in INSTALL.items())
     raise InvalidInput(f"nothing here can build an image: {seen}; start or install one of {ways}")
+
+
+def _question(builder: str, profile: str | None) -> Command:
+    return [*ANSWERS[builder], *([f"--profile={profile}"] if profile and builder == "minikube" else [])]
 
 
 def _answers(command: Command) -> bool:
