@@ -14,6 +14,8 @@ Plain = dict[str, Any]
 
 ANYWHERE = ("0.0.0.0/0", "::/0")
 HTTPS = 443
+IDENTITY = {"169.254.169.254/32": (80,), "169.254.169.252/32": (988,), "169.254.170.23/32": (80,)}
+"""Where clouds tell a pod who its account is: GKE with and without Dataplane V2, EKS Pod Identity."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,11 @@ class Firewall:
         """Networks that a role may connect to. An object store has no addresses that anybody could know before, so
         that without a declaration HTTPS is open for who uses one."""
         plan = self.network.plan
-        if plan.egress:
-            return [{"cidr": each.cidr, "ports": each.ports} for each in plan.egress]
-        stores = plan.storage.url and (role.ends_run or self.stores_code)
-        return [{"cidr": cidr, "ports": (HTTPS,)} for cidr in ANYWHERE] if stores else []
+        stores = bool(plan.storage.url) and (role.ends_run or self.stores_code)
+        identity = IDENTITY if stores and plan.storage.service_account else {}
+        anywhere = dict.fromkeys(ANYWHERE, (HTTPS,)) if stores and not plan.egress else {}
+        declared = [(each.cidr, each.ports) for each in plan.egress]
+        return [{"cidr": cidr, "ports": ports} for cidr, ports in (*declared, *anywhere.items(), *identity.items())]
 
     def _rules(self, edges: Sequence[Edge], end: str) -> list[Plain]:
         name = self.network.plan.name

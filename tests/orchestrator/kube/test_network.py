@@ -137,7 +137,7 @@ def test_pods_without_a_role_may_nothing() -> None:
 
 
 def test_everybody_may_ask_the_dns_and_what_is_declared_and_nothing_else_outside() -> None:
-    for role, rules in _egress(everything()).items():
+    for role, rules in _egress(_unknown_to_the_store()).items():
         assert rules[0] == {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}, role
         assert [rule["to"][0]["ipBlock"]["cidr"] for rule in _outside(rules)] == ["203.0.113.0/24", "2001:db8::/32"]
     for rules in _egress(example()).values():
@@ -145,13 +145,24 @@ def test_everybody_may_ask_the_dns_and_what_is_declared_and_nothing_else_outside
 
 
 def test_a_store_of_which_no_network_is_declared_is_reached_by_https_from_the_pod_that_writes() -> None:
-    outside = {role: _outside(rules) for role, rules in _egress(everything().model_copy(update={"egress": ()})).items()}
+    plan = _unknown_to_the_store().model_copy(update={"egress": ()})
+    outside = {role: _outside(rules) for role, rules in _egress(plan).items()}
     ports = [{"protocol": "TCP", "port": 443}]
     assert outside.pop("learner") == [
         {"ports": ports, "to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]},
         {"ports": ports, "to": [{"ipBlock": {"cidr": "::/0"}}]},
     ]
     assert not any(outside.values())
+
+
+def test_a_pod_that_the_store_knows_by_its_account_may_ask_who_it_is() -> None:
+    outside = {role: len(_outside(rules)) for role, rules in _egress(everything()).items()}
+    assert outside == {"learner": 2 + 3, "actor": 2, "evaluator": 2, "weights-relay": 2}
+
+
+def _unknown_to_the_store() -> Plan:
+    storage = everything().storage.model_copy(update={"service_account": ""})
+    return everything().model_copy(update={"storage": storage})
 
 
 def _egress(plan: Plan) -> dict[str, list[Any]]:
