@@ -101,7 +101,8 @@ def measure(workers: int, seconds: float) -> dict[str, float]:
             time.sleep(1.5)  # a row of metrics has to come yet
             rows = metrics(folder, "master/0")
         finally:
-            for process in (*simulators, master):
+            processes: list[subprocess.Popen[Any]] = [*simulators, master]
+            for process in processes:
                 process.kill()
                 process.wait()
         return {"workers": workers, "joined_seconds": joined, **summary(rows, before, after, workers)}

@@ -30,7 +30,7 @@ from surreal.algorithms.es.weights import Weights, read
 from surreal.algorithms.es.worker import FRESH
 from surreal.protocol.broadcast import Subscriber
 from surreal.protocol.control import Member
-from surreal.protocol.counters import report
+from surreal.protocol.counters import Counting, End, report
 from surreal.protocol.errors import SurrealError, Timeout
 from surreal.protocol.loop import Loop, Timer
 from surreal.protocol.message import Message
@@ -109,7 +109,7 @@ class Worker:
         self._weights = Subscriber(own, wiring.channels["weights"].addresses[0])
         results = wiring.channels["results"]
         self._results = StreamSender(own, results.addresses[0], results.window)
-        ends = {("receive", "weights"): self._weights, ("send", "results"): self._results}
+        ends: dict[End, Counting] = {("receive", "weights"): self._weights, ("send", "results"): self._results}
         self._member = Member(own, wiring.control, lambda: report(ends))
         self._chunks, self._rng = open_chunks(index, 1), np.random.default_rng(index)
         self._around: Weights | None = None

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from surreal.protocol import control
+from surreal.protocol import connections, control
+from surreal.protocol.codec import Kind, Packet
+from surreal.protocol.connections import Connection, Connections
 from surreal.protocol.control import Member, Server
 from surreal.protocol.node import Node
 
@@ -113,3 +115,55 @@ def test_of_two_members_with_one_name_one_is_turned_away(
     assert node.stopping.wait(20)
     assert reason in second.refused and "pid" in second.refused
     assert first.refused == ""
+
+
+def test_members_of_a_large_run_beat_as_rarely_as_the_server_asks(
+    make_node: MakeNode, address: str, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "BEAT_EVERY", 0.05)
+    monkeypatch.setattr(control, "BEATS", 1)
+    server = Server(make_node("learner/0"), address)
+    members = [Member(make_node(f"actor/{i}"), address) for i in range(4)]
+    until(lambda: all(member._every == pytest.approx(0.2) for member in members), "all to hear of four beats")
+    members.pop().close()
+    until(lambda: all(member._every == pytest.approx(0.15) for member in members), "the others to hear of three")
+    assert server.alive("actor") == {0, 1, 2}
+
+
+def test_no_answer_makes_a_member_beat_too_often_or_so_rarely_that_it_seems_dead(
+    make_node: MakeNode, address: str, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "BEATS", 1e-9)
+    Server(make_node("learner/0"), address)
+    member = Member(make_node("actor/0"), address)
+    until(lambda: member._every > control.BEAT_EVERY, "an answer")
+    assert member._every == pytest.approx(control.DEAD_AFTER / 3)
+    for wanted in (float("nan"), -1.0, 0.0):
+        member._note_contact(Packet(Kind.STATE, 0, 0, 0, 0, "learner/0", 1, (0, 0), {"every": wanted}, {}, 0))
+        assert member._every == control.BEAT_EVERY
+
+
+def test_of_more_connections_than_are_weighed_at_a_look_each_has_its_turn(
+    make_node: MakeNode, tcp_address: str, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[set[int]] = []
+    weighed: set[int] = set()
+    monkeypatch.setattr(connections, "WEIGHED", 2)
+    monkeypatch.setattr(Connections, "_weigh", lambda _, connection: weighed.add(connection.fd))
+    take_turns = Connections._next
+
+    def noted(self: Connections) -> list[Connection]:
+        turn = take_turns(self)
+        looks.append({each.fd for each in turn})
+        return turn
+
+    monkeypatch.setattr(Connections, "_next", noted)
+    server = Server(make_node("learner/0"), tcp_address)
+    for i in range(6):
+        Member(make_node(f"actor/{i}"), tcp_address)
+    until(lambda: server.alive("actor") == set(range(6)), "all to join")
+    looks.clear()
+    weighed.clear()
+    until(lambda: len(weighed) == 6, "all to be weighed")
+    until(lambda: len(looks) >= 3, "three looks")
+    assert min(map(len, looks)) < 6
