@@ -6,7 +6,7 @@ import click
 
 from surreal.cli.live import start_and_watch
 from surreal.cli.options import experiment_options, max_cost_option, output_option
-from surreal.cli.output import Output, talk
+from surreal.cli.output import Output, emit, talk
 from surreal.cli.places import place_options
 from surreal.orchestrator.backend import HERE, backend
 from surreal.orchestrator.costs import refuse_above
@@ -20,10 +20,22 @@ from surreal.protocol.errors import ExitCode
 @experiment_options
 @place_options
 @click.option("-d", "--detach", is_flag=True, help="Start it and return at once.")
+@click.option(
+    "--dry-run",
+    "rehearsal",
+    type=click.Choice(["client", "server"]),
+    help="List what would be made and make nothing; `server` has the cluster check each object.",
+)
 @max_cost_option
 @output_option
 def command(
-    file: Path, overrides: tuple[str, ...], where: Where | None, detach: bool, max_cost: str | None, output: Output
+    file: Path,
+    overrides: tuple[str, ...],
+    where: Where | None,
+    detach: bool,
+    rehearsal: str | None,
+    max_cost: str | None,
+    output: Output,
 ) -> ExitCode:
     """Start the experiment described in FILE and watch it learn.
 
@@ -36,8 +48,14 @@ def command(
         refuse_above(plan, max_cost)
     for warning in plan.warnings:
         talk(f"warning: {warning}")
+    code = file.absolute().parent
+    if rehearsal:
+        made = place.rehearse(experiment, plan, code, ask=rehearsal == "server")
+        emit(made, output, lambda: "\n".join(made))
+        talk("nothing was made")
+        return ExitCode.DONE
 
     def start() -> None:
-        place.create(experiment, plan, code=file.absolute().parent)
+        place.create(experiment, plan, code)
 
     return start_and_watch(start, place, plan.name, detach, output)

@@ -58,6 +58,12 @@ class Backend(Protocol):
         Raises InvalidInput, with nothing started, when the name is taken.
         """
 
+    def rehearse(self, experiment: Experiment, plan: Plan, code: Path, ask: bool) -> list[str]:
+        """What `create` would make, one line each, with nothing made. Raises as `create` does.
+
+        `ask` has the place itself check it, as far as it can without making it.
+        """
+
     def names(self) -> list[str]:
         """The experiments there are."""
 

@@ -76,6 +76,18 @@ class LocalBackend:
             raise
         os.close(held)
 
+    def rehearse(self, experiment: "Experiment", plan: "Plan", code: Path, ask: bool) -> list[str]:
+        """The folder and the processes. Raises InvalidInput as `create`, and where somebody else is to be asked."""
+        from surreal.orchestrator.code import packed
+
+        if ask:
+            raise InvalidInput("--dry-run=server asks a cluster, and this runs here: --dry-run=client, or --on kube")
+        packed(plan.code, code)
+        folder = home.new_folder(plan.name)
+        if plan.name in home.names():
+            raise InvalidInput(self._taken(plan.name))
+        return [f"folder {folder.path}", *(f"processes {role.name} x {role.replicas}" for role in plan.roles)]
+
     def names(self) -> list[str]:
         """The experiments there are, in order of name."""
         return home.names()

@@ -160,9 +160,8 @@ def _complete(api: Api, root: Object, objects: Sequence[Object], there: Mapping[
         api.retries.doing = f"{len(objects)} of {len(objects)} objects created"
         _seal(api, root, made)
     except KeyboardInterrupt:
-        name = _name(root)
-        api.talk(f"{api.retries.doing}: the same command again goes on with it, surreal delete {name} removes it")
-        raise
+        how = f"the same command again goes on with it, surreal delete {_name(root)} removes it"
+        raise SurrealError(f"interrupted with {api.retries.doing}: {how}") from None
     finally:
         api.retries.doing = ""
 

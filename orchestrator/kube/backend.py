@@ -59,6 +59,15 @@ class KubeBackend:
         apply.create(self.api, draw, _say)
         remember(plan.name, Where("kube", self.api.namespace, self.api.context, self._where.kubeconfig))
 
+    def rehearse(self, experiment: Experiment, plan: Plan, code: Path, ask: bool) -> list[str]:
+        """The objects; `ask` has the cluster check rights and quotas, and then each of them."""
+        objects = self._draw(plan, packed(plan.code, code), experiment.to_yaml())("0" * 8, 1)
+        if ask:
+            for warning in preflight.check(self.api, objects):
+                _say(f"warning: {warning}")
+            apply.rehearse(self.api, objects)
+        return [f"{each['kind']} {each['metadata']['name']}" for each in objects]
+
     def names(self) -> list[str]:
         """The experiments of the namespace, in order of name."""
         return observe.names(self.api)

@@ -7,8 +7,8 @@ import pytest
 
 from surreal.orchestrator.kube import apply, observe, remove
 from surreal.orchestrator.kube.names import PLAN_KEY, Object
-from surreal.provisioner.objects import INSTANCE
 from surreal.protocol.errors import NotFound, SurrealError
+from surreal.provisioner.objects import INSTANCE
 from tests.orchestrator.kube.apiserver import NAMESPACE, Server, api_server
 from tests.orchestrator.kube.drawn import NAME, drawer
 from tests.orchestrator.runs import plan

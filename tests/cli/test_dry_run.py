@@ -1,0 +1,43 @@
+"""`surreal create --dry-run`: what would be made, checked by the cluster if asked, and nothing made."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from surreal.orchestrator.backends.local import LocalBackend
+from surreal.protocol.errors import ExitCode
+from tests.cli.terminal import experiment_file, surreal
+from tests.orchestrator.kube.apiserver import api_server
+from tests.orchestrator.kube.apistore import quota
+
+NODE = json.loads((Path(__file__).parents[1] / "provisioner/data/nodes/minikube.json").read_text())["nodes"][0]
+
+
+def test_here_it_lists_the_processes(place: LocalBackend, tmp_path: Path) -> None:
+    done = surreal("create", experiment_file(tmp_path), "--dry-run=client", "-o", "json")
+    assert done.returncode == ExitCode.DONE, done.stderr
+    assert "processes actor x 1" in json.loads(done.stdout)
+    assert place.names() == []
+    asked = surreal("create", experiment_file(tmp_path), "--dry-run=server")
+    assert asked.returncode == ExitCode.INVALID
+    assert "--dry-run=client, or --on kube" in asked.stderr
+
+
+def test_in_a_cluster_it_lists_the_objects_and_the_server_may_check_them(
+    place: LocalBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with api_server(tmp_path) as server:
+        server.api().post("Node", NODE)
+        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
+        before = server.store.names()
+        file = experiment_file(tmp_path)
+        for where in ("client", "server"):
+            done = surreal("create", file, "--on", "kube", f"--dry-run={where}")
+            assert done.returncode == ExitCode.DONE, done.stderr
+            assert {"ConfigMap pole", "Job pole-actor"} <= set(done.stdout.splitlines())
+        server.store.admission.append(quota("none", "Job", 0, lambda: 0))
+        done = surreal("create", file, "--on", "kube", "--dry-run=server")
+        assert done.returncode == ExitCode.FAILED
+        assert "quota none of namespace lab is too small to apply jobs/pole-learner" in done.stderr
+        assert server.store.names() == before
