@@ -14,11 +14,13 @@ from tests.algorithms.fabric import wait_for
 SHORT = {"evaluate_episodes": 1, "population": 24, "hidden": [8], "chunk": 2}
 FIXED = {**SHORT, "deterministic": True, "total_steps": 12_000}
 ENDLESS = {**SHORT, "total_steps": 10**9}
+PATIENCE = 100.0
+"""Seconds that a process may take where the machine is overloaded."""
 
 
 def outcome(run: EvolutionRun) -> tuple[dict[str, Any], dict[str, Any]]:
     """All that a finished run learned, without what depends on the clock."""
-    assert run.workers["master-0"].wait(60) == 0, run.log("master-0")
+    assert run.workers["master-0"].wait(PATIENCE) == 0, run.log("master-0")
     checkpoint = run.checkpoint()
     state = {name: value for name, value in checkpoint.state.items() if name != "elapsed"}
     return {**state, "steps": checkpoint.steps}, {name: a.tobytes() for name, a in checkpoint.arrays.items()}
@@ -66,7 +68,7 @@ def test_a_finished_run_ends_everybody_with_success_and_leaves_its_results(folde
     config = {"evaluate_episodes": 1, "directions": 8, "top": 4, "total_steps": 8000}
     with EvolutionRun(folder, "ars", config, workers=2) as run:
         run.start_all()
-        assert [worker.wait(60) for worker in run.workers.values()] == [0, 0, 0, 0]
+        assert [worker.wait(PATIENCE) for worker in run.workers.values()] == [0, 0, 0, 0]
         last = run.rows("master/0")[-1]
         assert last["steps"] >= 8000
         assert last["updates"] > 0
@@ -103,12 +105,12 @@ def test_a_master_told_to_stop_saves_and_says_preempted(folder: Path) -> None:
         run.start_all()
         wait_for(lambda: run.rows("master/0"))
         run.workers["master-0"].terminate()
-        assert run.workers["master-0"].wait(12) == 4
+        assert run.workers["master-0"].wait(PATIENCE) == 4
         assert run.checkpoint().steps >= run.rows("master/0")[-1]["steps"]
 
 
 def test_a_run_stops_by_itself_at_the_return_it_was_asked_for(folder: Path) -> None:
     with EvolutionRun(folder, "es", {**ENDLESS, "stop_at_return": 10.0}) as run:  # any policy balances ten steps
         run.start_all()
-        assert run.workers["master-0"].wait(60) == 0
+        assert run.workers["master-0"].wait(PATIENCE) == 0
         assert run.rows("master/0")[-1]["updates"] < 100
