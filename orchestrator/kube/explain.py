@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from surreal.orchestrator.backends.restarts import ordinal
+from surreal.orchestrator.backends.restarts import HEALTHY_SECONDS, ordinal
 from surreal.orchestrator.kube.causes import images, volumes
 from surreal.orchestrator.kube.causes.admission import admission_reason, waits_for_admission
 from surreal.orchestrator.kube.causes.refusals import refusal
@@ -23,7 +23,7 @@ ENOUGH = 2
 
 
 def reasons(snapshot: Snapshot) -> dict[str, str]:
-    """Role -> why some of its processes do not run; roles of which all run, or are done, are not in it."""
+    """Role -> why some of its processes do not run, or crashed just now; roles without such are not in it."""
     if waits_for_admission(snapshot):
         return dict.fromkeys(snapshot.roles, admission_reason(snapshot))
     if snapshot.paused:
@@ -65,11 +65,17 @@ def _of_process(snapshot: Snapshot, pods: Sequence[Object], role: PlannedRole | 
         return ""
     if moment(pod, "metadata", "deletionTimestamp"):
         return _ending(snapshot, pod)
-    if phase == "Running":
-        return _silent_node(pod)
-    if condition(pod, "PodScheduled"):
-        return _starting(snapshot, pod, role, name)
-    return _unscheduled(snapshot, pod, role, name)
+    now = _silent_node(pod) if phase == "Running" else _pending(snapshot, pod, role, name)
+    crashes = not now and len(pods) > 1 and is_failure(pods[-2])
+    if crashes and _seconds_since(snapshot, pod, "metadata", "creationTimestamp") < HEALTHY_SECONDS:
+        # it may well crash again: the reason stays, rather than come and go
+        return _crashed(pods[:-1], role, name, given_up)
+    return now
+
+
+def _pending(snapshot: Snapshot, pod: Object, role: PlannedRole | None, name: str) -> str:
+    placed = condition(pod, "PodScheduled") is not None
+    return _starting(snapshot, pod, name) if placed else _unscheduled(snapshot, pod, role, name)
 
 
 def _unscheduled(snapshot: Snapshot, pod: Object, role: PlannedRole | None, name: str) -> str:
@@ -85,7 +91,7 @@ def _unscheduled(snapshot: Snapshot, pod: Object, role: PlannedRole | None, name
     return sentence + (f"; {scaling}" if scaling else "")
 
 
-def _starting(snapshot: Snapshot, pod: Object, role: PlannedRole | None, name: str) -> str:
+def _starting(snapshot: Snapshot, pod: Object, name: str) -> str:
     """A pod that has a node, but whose containers do not run yet."""
     node = text(pod, "spec", "nodeName")
     events = snapshot.events_of("Pod", name_of(pod))

@@ -193,6 +193,18 @@ def test_pods_that_are_taken_away_are_no_failures() -> None:
     assert reasons(snapshot("evicted-at-once")) == {"actor": said, "learner": said}
 
 
+def test_the_reason_of_a_crash_stays_while_it_may_crash_again() -> None:
+    seen = snapshot("crash")
+    last = seen.pods_of("actor")[1][-1]
+    about = {**last["metadata"], "name": "toy-actor-1-again", "creationTimestamp": seen.taken.isoformat()}
+    again = {**last, "metadata": about, "status": {"phase": "Running"}}
+    restarted = replace(seen, pods=(*seen.pods, again))
+    said = {"actor": "failed (exit 1): ZeroDivisionError: division by zero; restarts after the 3rd failure"}
+    assert reasons(restarted) == said
+    well = reasons(replace(restarted, taken=seen.taken + timedelta(minutes=2)))["actor"]
+    assert well == f"1 of 2: {said['actor']}"
+
+
 def test_a_thousand_waiting_processes_are_one_sentence() -> None:
     seen = snapshot("memory", plan(actors=1000, memory=15 * GIB))
     waiting = next(pod for pod in seen.pods if pod["status"]["phase"] == "Pending")
