@@ -1,14 +1,15 @@
 """How many workers one ES master serves: real sockets and a real master, workers whose returns are drawn.
 
-    python benchmarks/es_capacity.py [--workers 500 1000 2000 3000 4000] [--seconds 15]
+    python benchmarks/es_capacity.py [--workers 500 1000 2000 3000 4000] [--seconds 15] [--generation 2]
 
 Each simulated worker (es_simulated.py) has its own connections and does what a real one does with weights and results,
 but instead of rolling out episodes it lets the time pass that 10,000 environment steps a second in episodes of 1,000
-steps take. A policy of 49,000 parameters; a generation is two seconds' episodes of all workers. Measured for `seconds`
-once all workers are at work. Reported: episodes a second that the master used, over those that the workers could have
-made; the shares of the workers' time that went into what was given up or too late, or that they were blocked; what the
-master took, in cores: all of it, its working thread, the threads of libzmq, and the rest, which is mostly its I/O
-thread; the share of time in updates; bytes to and from a worker.
+steps take. A policy of 49,000 parameters; a generation is `generation` seconds' episodes of all workers. Measured for
+`seconds` once all workers are at work. Reported: seconds until they were; episodes a second that the master used, and
+that over those that the workers could have made; the shares of the workers' time that went into what was given up or
+came too late, or in which they were blocked; what the master took, in cores: all of it, its working thread, the threads
+of libzmq, and the rest, which is mostly its I/O thread; the share of time in updates; what the simulation itself took
+and how late it was at worst; bytes of results.
 """
 
 import argparse
@@ -25,8 +26,6 @@ from statistics import mean
 from typing import Any
 
 import psutil
-from rich.console import Console
-from rich.table import Table
 
 from surreal.algorithms.catalog import ES
 from surreal.protocol.wiring import ChannelWiring, Wiring
@@ -54,11 +53,9 @@ def addresses(names: list[str]) -> dict[str, str]:
     return found
 
 
-def wiring(folder: Path, role: str, index: int, workers: int, at: dict[str, str]) -> Wiring:
+def wiring(folder: Path, role: str, index: int, workers: int, population: int, at: dict[str, str]) -> Wiring:
     """The place of the master, or of one simulating process."""
-    config = ES.config(
-        population=int(2 * workers * EPISODES_PER_SECOND), hidden=HIDDEN, chunk=CHUNK, total_steps=10**12
-    )
+    config = ES.config(population=population, hidden=HIDDEN, chunk=CHUNK, total_steps=10**12)
     channels = {
         c.name: ChannelWiring(c.name, c.kind, c.frm, c.to, (at[c.name],), c.window, c.lossy) for c in ES.channels
     }
@@ -80,17 +77,22 @@ def wiring(folder: Path, role: str, index: int, workers: int, at: dict[str, str]
     )
 
 
-def measure(workers: int, seconds: float) -> dict[str, float]:
+def measure(workers: int, seconds: float, generation: float) -> dict[str, float]:
     """One master and `workers` simulated workers in a few processes."""
+    population = 2 * int(workers * EPISODES_PER_SECOND * generation / 2)
     with tempfile.TemporaryDirectory(prefix="s") as path:
         folder = Path(path)
         at = addresses([*(channel.name for channel in ES.channels), "control"])
-        wiring(folder, "master", 0, workers, at).write(folder / "master.json")
+        wiring(folder, "master", 0, workers, population, at).write(folder / "master.json")
         with (folder / "log").open("wb") as log:
             worker = [sys.executable, "-P", "-m", "surreal.protocol.worker", str(folder / "master.json")]
             master = subprocess.Popen(worker, env=QUIET, stderr=log)
         began = time.monotonic()
-        simulators = [start_simulator(folder, first, workers, at) for first in range(0, workers, PER_PROCESS)]
+        simulators = []
+        for first in range(0, workers, PER_PROCESS):
+            place = folder / f"simulator-{first}.json"
+            wiring(folder, "worker", workers + first, workers, population, at).write(place)
+            simulators.append(start_simulator(place, first, min(PER_PROCESS, workers - first)))
         try:
             await_all(folder, workers, simulators)
             joined = time.monotonic() - began
@@ -108,11 +110,9 @@ def measure(workers: int, seconds: float) -> dict[str, float]:
         return {"workers": workers, "joined_seconds": joined, **summary(rows, before, after, workers)}
 
 
-def start_simulator(folder: Path, first: int, workers: int, at: dict[str, str]) -> subprocess.Popen[str]:
+def start_simulator(place: Path, first: int, number: int) -> subprocess.Popen[str]:
     """A few hundred of the workers."""
-    place = folder / f"simulator-{first}.json"
-    wiring(folder, "worker", workers + first, workers, at).write(place)
-    words = [str(place), str(first), str(min(PER_PROCESS, workers - first)), str(EPISODES_PER_SECOND)]
+    words = [str(place), str(first), str(number), str(EPISODES_PER_SECOND)]
     command = [sys.executable, "-P", str(HERE / "es_simulated.py"), *words]
     return subprocess.Popen(command, env=QUIET, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
@@ -201,20 +201,27 @@ def summary(
     }
 
 
+def figure(value: float) -> str:
+    """As in a table."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value >= 0.005 or not value else f"{value:.1g}"
+
+
 def main() -> None:
-    """Measure each number of workers; a line of JSON each to stdout, at last a table to stderr."""
+    """Measure each number of workers; a line of JSON each to stdout, at last a table in Markdown to stderr."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, nargs="+", default=[500, 1000, 2000, 3000, 4000])
     parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--generation", type=float, default=2.0)
     args = parser.parse_args()
     results = []
     for workers in args.workers:
-        results.append(measure(workers, args.seconds))
+        results.append(measure(workers, args.seconds, args.generation))
         print(json.dumps(results[-1]), flush=True)
-    table = Table("", *(f"{result['workers']:,}" for result in results))
+    print("\n| workers |" + "".join(f" {result['workers']:,} |" for result in results), file=sys.stderr)
+    print("|---|" + "--:|" * len(results), file=sys.stderr)
     for name in list(results[0])[1:]:
-        table.add_row(name.replace("_", " "), *(f"{result[name]:.3g}" for result in results))
-    Console(stderr=True).print(table)
+        cells = "".join(f" {figure(result[name])} |" for result in results)
+        print(f"| {name.replace('_', ' ')} |{cells}", file=sys.stderr)
 
 
 if __name__ == "__main__":
