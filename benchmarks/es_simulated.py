@@ -58,6 +58,7 @@ class Turns(Loop):
 
     def __init__(self) -> None:
         self._readers: dict[Any, Callable[[], None]] = {}
+        self._poller = zmq.Poller()
         self._queue: list[tuple[float, int, Timer]] = []
         self._numbers, self._cancelled = count(), set[int]()
 
@@ -69,9 +70,11 @@ class Turns(Loop):
 
     def watch(self, socket: zmq.Socket[bytes] | int, readable: Callable[[], None]) -> None:
         self._readers[socket] = readable
+        self._poller.register(socket, zmq.POLLIN)
 
     def forget(self, socket: zmq.Socket[bytes] | int) -> None:
-        self._readers.pop(socket, None)
+        if self._readers.pop(socket, None):
+            self._poller.unregister(socket)
 
     def every(self, seconds: float, task: Callable[[], None]) -> Timer:
         timer = Timer(max(seconds, RARELY), task)
@@ -86,8 +89,8 @@ class Turns(Loop):
 
     def turn(self) -> None:
         """Read whatever has come; do what is due."""
-        for readable in list(self._readers.values()):
-            readable()
+        for socket, _ in self._poller.poll(0):
+            self._readers[socket]()
         now = time.monotonic()
         while self._queue[0][0] <= now:
             _, number, timer = self._queue[0]
