@@ -68,13 +68,11 @@ def _state(snapshot: Snapshot) -> tuple[State, str]:
         return outcome
     if not snapshot.created:
         return "pending", _being_created(snapshot)
-    if text(snapshot.root, "metadata", "annotations", STOPPED):
+    if _stopping(snapshot):
         return _stopped(snapshot)
     if not snapshot.jobs and not snapshot.jobset:
         again = f"surreal resume {snapshot.name} goes on, surreal delete {snapshot.name} ends it"
         return "pending", f"its Jobs are gone: it is being resumed or deleted, or that was interrupted; {again}"
-    if snapshot.paused and not waits_for_admission(snapshot):
-        return _stopped(snapshot)
     return ("running" if _runs(snapshot, snapshot.ends_run) else "pending"), ""
 
 
@@ -101,8 +99,13 @@ def _being_created(snapshot: Snapshot) -> str:
     return f"its creation was interrupted: surreal create it again, or {delete}"
 
 
+def _stopping(snapshot: Snapshot) -> bool:
+    """Was it told to stop: by `surreal stop`, or by a person who suspended its Jobs?"""
+    told = bool(text(snapshot.root, "metadata", "annotations", STOPPED))
+    return told or (snapshot.paused and not waits_for_admission(snapshot))
+
+
 def _stopped(snapshot: Snapshot) -> tuple[State, str]:
-    """Told to stop: by `surreal stop`, or by a person who suspended its Jobs."""
     pods = [pod for pod in snapshot.pods if role_of(pod) in snapshot.roles]  # others only read its results
     left = [pod for pod in pods if text(pod, "status", "phase") in ("Pending", "Running")]
     if left:
@@ -157,36 +160,36 @@ def _processes(snapshot: Snapshot, role: str, why: str, run: State) -> tuple[Pro
     done = members(text(job, "status", "completedIndexes"), planned)
     failed = members(text(job, "status", "failedIndexes"), planned)
     pods = snapshot.pods_of(role)
-    found = []
+    found, ending = [], _stopping(snapshot)
     for index in range(planned):
-        process = _process(index, pods.get(index, []))
+        process = _process(index, pods.get(index, []), ending)
         if index in done:
             process = replace(process, state="done")
         elif index in failed or (condition(job, "Failed") and process.state == "restarting"):
             process = replace(process, state="failed")
-        elif run in OUTCOMES and process.state in ("pending", "restarting"):
+        elif (ending or run in OUTCOMES) and process.state in ("pending", "restarting"):
             process = replace(process, state="stopped")
         found.append(replace(process, reason=why) if process.state in ("pending", "restarting") else process)
     return tuple(found)
 
 
-def _process(index: int, pods: Sequence[Object]) -> ProcessStatus:
-    """One process from its pods, the newest last."""
+def _process(index: int, pods: Sequence[Object], ending: bool) -> ProcessStatus:
+    """One process from its pods, the newest last; what ends now is replaced, unless the whole run is `ending`."""
     if not pods:
         return ProcessStatus(index, "pending", 0, None, "")
     pod = pods[-1]
     given = sum(number(pod, "metadata", "annotations", each) for each in (FAILURES, IGNORED))
     restarts = max(given, len(pods) - 1)
-    state = _process_state(pod, restarts)
+    state = _process_state(pod, restarts, ending)
     node = text(pod, "spec", "nodeName") if state == "running" else ""
     return ProcessStatus(index, state, restarts, None, node)
 
 
-def _process_state(pod: Object, restarts: int) -> ProcessState:
+def _process_state(pod: Object, restarts: int, ending: bool) -> ProcessState:
     phase = text(pod, "status", "phase")
     if phase == "Succeeded":
         return "done"
-    if phase == "Failed" or dig(pod, "metadata", "deletionTimestamp"):
+    if phase == "Failed" or (dig(pod, "metadata", "deletionTimestamp") and not ending):
         return "restarting"
     if phase == "Running":
         return "running"

@@ -1,6 +1,7 @@
 """Why an image cannot be pulled, in the registry's words, with what to check."""
 
 import re
+from functools import lru_cache
 
 from surreal.orchestrator.image import default_image
 from surreal.orchestrator.kube.fields import clip
@@ -13,6 +14,7 @@ _DENIED = re.compile(r"denied|unauthori|forbidden|\b40[13]\b|credential", re.IGN
 _UNREACHABLE = re.compile(r"no such host|refused|timeout|deadline|unreachable|EOF|TLS|x509", re.IGNORECASE)
 
 
+@lru_cache(maxsize=256)  # a thousand pods say the same
 def cannot_pull(image: str, reason: str, message: str, node: str, role: str) -> str:
     """One sentence for a container that waits for its image; `message` is the kubelet's."""
     check = f"spec.image (or spec.roles.{role}.image)"

@@ -136,9 +136,11 @@ def test_a_stopped_run_is_over_once_its_pods_are_gone() -> None:
     assert status.state == "stopped" and set(sum(states(status).values(), [])) == {"stopped"}
     ending = status_of(replace(recordings.snapshot("running"), root=marked(**{CREATED: "now", STOPPED: "now"})))
     assert (ending.state, ending.reason) == ("running", "it is being stopped: 4 pods still to end")
-    queued = replace(
-        recordings.snapshot("suspended"), root=marked(**{CREATED: "now", STOPPED: "now"}), jobs=(), pods=()
+    told = marked(**{CREATED: "now", STOPPED: "now"})
+    assert states(status_of(recordings.snapshot("evicted-at-once", root=told)))["learner"] == ["running"], (
+        "it still saves"
     )
+    queued = recordings.snapshot("suspended", root=told, jobs=(), pods=())
     assert status_of(queued).state == "stopped", "a JobSet is removed to be stopped"
 
 
