@@ -63,7 +63,7 @@ def play(wiring: Wiring, tee: Tee | None) -> Ending:
     with Process(wiring) as process:
         _hold_lifeline(process)
         uploads = keeper(process) if keeper else None
-        shipping = Shipping(process, tee) if tee and wiring.logs else None
+        shipping = _ship(process, tee) if tee else None
         ending = _call(process)
         if process.failure and ending.code is ExitCode.PREEMPTED:
             ending = replace(ending, exit=ExitCode.FATAL.name)
@@ -78,6 +78,14 @@ def play(wiring: Wiring, tee: Tee | None) -> Ending:
         if uploads:
             ending = _store_last(process, uploads, ending)
     return ending
+
+
+def _ship(process: Process, tee: Tee) -> Shipping | None:
+    """Begin to ship what is printed; where nobody wants it, the first process shall not copy it."""
+    if process.wiring.logs:
+        return Shipping(process, tee)
+    os.close(tee.copy)
+    return None
 
 
 def _fetch(wiring: Wiring) -> Callable[[Process], Uploads]:
