@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"cannot unpack {archive} into {folder}: {error}; it will be tried again", file=sys.stderr)
         return ExitCode.FAILED
-    print(f"code: {files} files in {folder}", file=sys.stderr)
+    print(f"code: {files} {'file' if files == 1 else 'files'} in {folder}", file=sys.stderr)
     return ExitCode.DONE
 
 
