@@ -36,12 +36,20 @@ def forward(api: Api, snapshot: Snapshot, source: str, local: int, remote: int, 
             try:
                 client, _ = listener.accept()
             except TimeoutError:
-                found = api.find("Pod", pod)
-                if not found or not runs(found):
+                if not _lives(api, pod):
                     api.talk(f"{source} has ended, or is being replaced (pod {pod}): nothing more to forward to")
                     return
                 continue
             threading.Thread(target=_serve, args=(api, pod, source, client, remote), daemon=True).start()
+
+
+def _lives(api: Api, pod: str) -> bool:
+    """Does the pod still run? An API server that does not answer now is no reason to end."""
+    try:
+        found = api.find("Pod", pod)
+    except SurrealError:
+        return True
+    return found is not None and runs(found)
 
 
 def _listen(port: int) -> socket.socket:

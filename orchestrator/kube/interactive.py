@@ -106,7 +106,7 @@ def _terminal(socket: PodSocket) -> Iterator[None]:
     before = termios.tcgetattr(0)
     handler = signal.signal(signal.SIGWINCH, resize)
     try:
-        tty.setraw(0)
+        tty.setraw(0, termios.TCSADRAIN)  # what was typed ahead is kept
         resize()
         with _pipes(socket):
             yield

@@ -29,7 +29,11 @@ from tests.orchestrator.kube.small_run import CONTEXT, namespace, needs_cluster,
 from tests.orchestrator.kube.test_folder import pod, seen
 from tests.orchestrator.runs import until
 
-e2e = [pytest.mark.e2e, needs_cluster]
+e2e = [
+    pytest.mark.e2e,
+    needs_cluster,
+    pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning"),  # as its kubeconfig wants it
+]
 
 
 class Scripted:
@@ -292,6 +296,7 @@ class TestRealCluster:
         api, _ = running
         where = ("--on", "kube", "--context", CONTEXT, "-n", api.namespace)
         with terminal("exec", *where, "toy", "learner", "--", "sh") as screen:
+            screen.wait_for("$ ")
             screen.press(b"stty size; trap 'echo caught' INT; echo re''ady\n")
             screen.wait_for("ready")
             assert "24 80" in screen.shown or "40 120" in screen.shown
@@ -314,16 +319,20 @@ class TestRealCluster:
         api, snapshot = running
         port: list[int] = []
         arguments = (api, snapshot, "learner", 0, 8000, port.append)
-        threading.Thread(target=forward, args=arguments, daemon=True).start()
+        thread = threading.Thread(target=forward, args=arguments, daemon=True)
+        thread.start()
         until(lambda: port, "the port is open")
 
         def answers() -> bool:
             try:
-                return b"etc/" in urllib.request.urlopen(f"http://127.0.0.1:{port[0]}/", timeout=20).read()
+                return b"Directory listing" in urllib.request.urlopen(f"http://127.0.0.1:{port[0]}/", timeout=20).read()
             except OSError:
                 return False
 
         until(answers, "the pod answers")
+        api.delete("Job", "toy-learner")
+        thread.join(60)
+        assert not thread.is_alive()
 
     def test_logs_and_files_outlive_the_pods_on_a_claim(self) -> None:
         with namespace() as api:
