@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, PrivateAttr
 
 from surreal.orchestrator import overrides as set_overrides
 from surreal.orchestrator import validation
-from surreal.orchestrator.pods import DAY, EgressSpec, Image, ObjectName, PullPolicy, Spread, StorageSpec, VolumeSpec
+from surreal.orchestrator.pods import DAY, EgressSpec, Image, ObjectName, PullPolicy, Spread, StorageSpec, Volumes
 from surreal.provisioner.documents import strictyaml
 from surreal.provisioner.documents.files import load_file
 from surreal.provisioner.documents.models import API_VERSION, DnsLabel, Label, Spec
@@ -86,7 +86,7 @@ class RoleSpec(Spec):
     """A PriorityClass of the cluster."""
     spread: Spread = "none"
     """Have its pods spread evenly over zones or nodes, as far as there is room."""
-    volumes: tuple[VolumeSpec, ...] = Field(default=(), max_length=20, strict=False)
+    volumes: Volumes = ()
 
 
 class CheckpointSpec(Spec):

@@ -29,7 +29,8 @@ def check_image(text: str) -> str:
 
 
 def _mount_path(text: str) -> str:
-    if not re.fullmatch(r"/[-A-Za-z0-9._/]{0,250}", text) or ".." in text.split("/") or not text.strip("/"):
+    parts = text.rstrip("/").split("/")[1:]
+    if not re.fullmatch(r"/[-A-Za-z0-9._/]{0,250}", text) or not parts or {"", ".", ".."} & set(parts):
         raise ValueError(f"must be an absolute path such as /data, not {text!r}")
     for ours in OUR_FOLDERS:
         if f"{text.rstrip('/')}/".startswith(f"{ours}/"):
@@ -76,6 +77,17 @@ class VolumeSpec(Spec):
         if len(given) != 1:
             raise ValueError(f"must name one of claim, configMap and secret, not {len(given)} of them")
         return self
+
+
+def _distinct(volumes: tuple[VolumeSpec, ...]) -> tuple[VolumeSpec, ...]:
+    for key, found in (("name", [each.name for each in volumes]), ("mountPath", [each.mount_path for each in volumes])):
+        twice = next((value for value in found if found.count(value) > 1), None)
+        if twice:
+            raise ValueError(f"the {key} {twice} is there twice; every volume needs one of its own")
+    return volumes
+
+
+Volumes = Annotated[tuple[VolumeSpec, ...], Field(max_length=20, strict=False), AfterValidator(_distinct)]
 
 
 class StorageSpec(Spec):

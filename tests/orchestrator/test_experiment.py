@@ -104,6 +104,16 @@ MISTAKES = [
         "15: spec.roles.actor.volumes.0.mountPath: must not lie in /tmp, which every pod has for itself",
     ),
     (
+        "replicas: 2",
+        "volumes: [{name: data, mountPath: //tmp, claim: data}]",
+        "14: spec.roles.actor.volumes.0.mountPath: must be an absolute path such as /data, not '//tmp'",
+    ),
+    (
+        "replicas: 2",
+        "volumes: [{name: a, mountPath: /data, claim: a}, {name: b, mountPath: /data/, claim: b}]",
+        "14: spec.roles.actor.volumes: the mountPath /data is there twice; every volume needs one of its own",
+    ),
+    (
         "resources: {cpu: 1, memory: 1Gi}",
         "volumes: [{name: data, mountPath: /data}]",
         "15: spec.roles.actor.volumes.0: must name one of claim, configMap and secret, not 0 of them",

@@ -108,3 +108,8 @@ def jobs(found: list[Object]) -> dict[str, Object]:
 def pods(found: list[Object]) -> dict[str, Object]:
     """Role -> the spec of its pods."""
     return {role: job["template"]["spec"] for role, job in jobs(found).items()}
+
+
+def variables(container: Object) -> dict[str, str]:
+    """The environment variables that have a value."""
+    return {each["name"]: each["value"] for each in container["env"] if "value" in each}

@@ -1,18 +1,29 @@
 """What Kubernetes does when a worker exits is what the supervisor does on one machine."""
 
+from functools import cache
 from typing import Any
 
 import pytest
 
 from surreal.orchestrator.backends.restarts import Backoff, Verdict, feeds_the_run, judge
 from surreal.orchestrator.kube.policy import tries
+from surreal.orchestrator.plan import Plan
 from surreal.protocol.errors import ExitCode
 from tests.orchestrator.kube.rendered import everything, jobs, objects
 
-PLAN = everything()
-JOBS = jobs(objects(PLAN))
+ROLES = ("learner", "actor", "evaluator", "weights-relay")
 SIGNALS = (137, 139, 143)
 """As a container's exit code shows a death by SIGKILL, SIGSEGV and SIGTERM."""
+
+
+@cache
+def plan() -> Plan:
+    return everything()
+
+
+@cache
+def job_of(role: str) -> Any:
+    return jobs(objects(plan()))[role]
 
 
 def action(job: Any, code: int) -> str:
@@ -21,19 +32,19 @@ def action(job: Any, code: int) -> str:
     return str(rules[0]["action"]) if rules else "Count"
 
 
-@pytest.mark.parametrize("role", JOBS)
+@pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("code", [*(code for code in ExitCode if code != ExitCode.DONE), *SIGNALS])
 def test_exit_codes_decide_as_on_one_machine(role: str, code: int) -> None:
-    planned = PLAN.role(role)
-    verdict = judge(planned, code, feeds_the_run(PLAN, role), Backoff())
+    planned = plan().role(role)
+    verdict = judge(planned, code, feeds_the_run(plan(), role), Backoff())
     same = {"Ignore": {Verdict.AGAIN}, "Count": {Verdict.AGAIN}, "FailJob": {Verdict.FAIL, Verdict.RETIRE}}
-    assert verdict in same[action(JOBS[role], code)]
-    assert (action(JOBS[role], code) == "Ignore") == (code == ExitCode.PREEMPTED)
+    assert verdict in same[action(job_of(role), code)]
+    assert (action(job_of(role), code) == "Ignore") == (code == ExitCode.PREEMPTED)
 
 
-@pytest.mark.parametrize("role", JOBS)
+@pytest.mark.parametrize("role", ROLES)
 def test_a_disruption_is_never_counted_and_each_index_has_its_own_tries(role: str) -> None:
-    job, planned = JOBS[role], PLAN.role(role)
+    job, planned = job_of(role), plan().role(role)
     first = job["podFailurePolicy"]["rules"][0]
     assert first == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     assert job["podReplacementPolicy"] == "Failed"

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -126,9 +127,14 @@ def test_the_check_sees_what_is_weakened(name: str) -> None:
     assert restricted(pod) != []
 
 
+@cache
+def _learner() -> Any:
+    return pods(objects(example()))["learner"]
+
+
 def weakened(name: str) -> Any:
     """The learner's pod with one thing not as it should be."""
-    pod = copy.deepcopy(pods(objects(example()))["learner"])
+    pod = copy.deepcopy(_learner())
     WEAKENED[name](pod)
     return pod
 
@@ -147,7 +153,7 @@ def weakened(name: str) -> Any:
     ],
 )
 def test_the_check_of_our_promises_sees_what_is_weakened(weaken: Callable[[Any], None], said: str) -> None:
-    pod = copy.deepcopy(pods(objects(example()))["learner"])
+    pod = copy.deepcopy(_learner())
     weaken(pod)
     assert said in " ".join(beyond(pod))
 
@@ -158,7 +164,7 @@ def test_a_real_cluster_agrees_about_every_weakening() -> None:
     """A namespace that enforces the standard refuses, as a dry run, what the check here sees."""
     with namespace() as api:
         outcomes = {name: _refusal(api, weakened(name)) for name in WEAKENED}
-        assert _refusal(api, pods(objects(example()))["learner"]) == ""
+        assert _refusal(api, _learner()) == ""
     unseen = {name: text for name, text in outcomes.items() if "violates PodSecurity" not in text}
     # the API itself refuses these before the standard is asked
     assert set(unseen) == {"ephemeral container", "Windows host process", "all of /proc"}
