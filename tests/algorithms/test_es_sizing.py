@@ -9,6 +9,9 @@ from surreal.algorithms.environments import make_env
 from surreal.algorithms.es.policies import Layout, flat_spaces
 from surreal.algorithms.es.sizing import ENVIRONMENTS, Size
 from surreal.algorithms.sizing import Sizing
+from surreal.orchestrator.experiment import Experiment
+from surreal.orchestrator.placement import make_plan
+from surreal.provisioner.pools import NodePool
 
 
 def sized(algorithm: Algorithm, workers: int, copies: int = 16, env: str = "HalfCheetah-v5", **config: Any) -> Sizing:
@@ -70,3 +73,22 @@ def test_no_size_is_too_odd_to_speak_about(settings: dict[str, Any], workers: in
 
 def test_an_algorithm_need_not_say_anything() -> None:
     assert PPO.sizing is None
+
+
+def test_the_plan_says_it() -> None:
+    data = {
+        "apiVersion": "surreal.dev/v1alpha1",
+        "kind": "Experiment",
+        "metadata": {"name": "many"},
+        "spec": {
+            "env": {"id": "HalfCheetah-v5", "copies": 16},
+            "algorithm": {"name": "es", "config": {}},
+            "roles": {"worker": {"replicas": 40}},
+        },
+    }
+    plan = make_plan(Experiment.from_data(data), [NodePool(name="local", nodes=1, cpu=64, memory=2**36)])
+    assert plan.notes[0].startswith("40 workers take the 64 episodes of a generation")
+    assert plan.warnings == (
+        "about 24 of 40 workers only send results that are dropped as too old: a population of 160, or fewer workers "
+        "or copies",
+    )

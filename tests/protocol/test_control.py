@@ -11,6 +11,7 @@ from surreal.protocol import connections, control
 from surreal.protocol.codec import Kind, Packet
 from surreal.protocol.connections import Connection, Connections
 from surreal.protocol.control import Member, Server
+from surreal.protocol.names import DEAD_AFTER
 from surreal.protocol.node import Node
 
 MakeNode = Callable[..., Node]
@@ -137,7 +138,7 @@ def test_no_answer_makes_a_member_beat_too_often_or_so_rarely_that_it_seems_dead
     Server(make_node("learner/0"), address)
     member = Member(make_node("actor/0"), address)
     until(lambda: member._every > control.BEAT_EVERY, "an answer")
-    assert member._every == pytest.approx(control.DEAD_AFTER / 3)
+    assert member._every == pytest.approx(DEAD_AFTER / 3)
     for wanted in (float("nan"), -1.0, 0.0):
         member._note_contact(Packet(Kind.STATE, 0, 0, 0, 0, "learner/0", 1, (0, 0), {"every": wanted}, {}, 0))
         assert member._every == control.BEAT_EVERY
