@@ -1,17 +1,21 @@
 """`surreal tensorboard`, and the completion of names."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
+
+import psutil
 
 from surreal.cli.tensorboard import arguments
 from surreal.orchestrator import home
 from surreal.orchestrator.backends.local import LocalBackend
 from tests.cli.terminal import SURREAL, terminal
+from tests.orchestrator.runs import is_dead, until
 
 
 def test_the_curves_of_several_runs_are_served_to_this_machine_alone() -> None:
-    given = " ".join(arguments({"a": "/runs/a/metrics", "b": "/runs/b/metrics"}, 6006))
+    given = " ".join(arguments({"a": Path("/runs/a/metrics"), "b": Path("/runs/b/metrics")}, 6006))
     assert given.endswith("--logdir_spec a:/runs/a/metrics,b:/runs/b/metrics --host 127.0.0.1 --port 6006")
 
 
@@ -22,6 +26,18 @@ def test_tensorboard_starts(place: LocalBackend) -> None:
         screen.wait_for("http://127.0.0.1:")
         screen.press(b"\x03")
         screen.end()
+
+
+def test_tensorboard_goes_with_the_command_that_started_it(place: LocalBackend) -> None:
+    home.new_folder("old").make()
+    command = [*SURREAL, "tensorboard", "old", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as started:
+        assert started.stderr
+        assert any("http://127.0.0.1:" in line for line in started.stderr)
+        (served,) = psutil.Process(started.pid).children()
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(30) == 128 + signal.SIGTERM
+        until(lambda: is_dead(served.pid), "TensorBoard is gone")
 
 
 def test_the_shell_completes_names_and_never_sees_an_error(place: LocalBackend, tmp_path: Path) -> None:
