@@ -1,6 +1,9 @@
 """How a cluster is reached: kubeconfig file, context and namespace, as kubectl takes them."""
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,9 +57,12 @@ def _from_file(paths: str, context: str | None, namespace: str | None) -> Access
         chosen = _context(paths, context)
         settings = client.Configuration()
         settings.connection_pool_maxsize = CONNECTIONS
-        made = config.new_client_from_config(
-            config_file=paths, context=chosen["name"], persist_config=False, client_configuration=settings
-        )
+        with _heard() as complaints:
+            made = config.new_client_from_config(
+                config_file=paths, context=chosen["name"], persist_config=False, client_configuration=settings
+            )
+        if complaints:
+            raise ValueError("; ".join(complaints))
     # the client reads what it finds without checks, so that a strange file may raise anything of these
     except (config.ConfigException, YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InvalidInput(f"cannot use {what} of {paths}: {error}; see `kubectl config get-contexts`") from None
@@ -64,6 +70,19 @@ def _from_file(paths: str, context: str | None, namespace: str | None) -> Access
         # the file says so, and kubectl does not complain at every request either
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return Access(made, chosen["name"], namespace or chosen["context"].get("namespace") or DEFAULT_NAMESPACE)
+
+
+@contextmanager
+def _heard() -> Iterator[list[str]]:
+    """What the client only logs: a plugin for credentials that fails, after which it would ask as nobody."""
+    said: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    try:
+        yield said
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 def _context(paths: str, name: str | None) -> dict[str, Any]:

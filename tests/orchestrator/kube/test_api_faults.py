@@ -1,5 +1,6 @@
 """What an API server or the way to it can do to a request, and what a person then reads: rows K1-K5, K13, K15."""
 
+import json
 import os
 import subprocess
 import threading
@@ -256,6 +257,24 @@ def test_a_broken_kubeconfig_is_no_traceback(tmp_path: Path, text: str) -> None:
     (tmp_path / "kubeconfig").write_text(text)
     with pytest.raises(InvalidInput, match="kubeconfig"):
         Api.connect(str(tmp_path / "kubeconfig"))
+
+
+@pytest.mark.parametrize(
+    ("program", "why"), [("#!/bin/sh\necho log in first >&2; exit 3", "process returned 3"), ("", "No such file")]
+)
+def test_a_plugin_for_credentials_that_fails_is_said_at_once(tmp_path: Path, program: str, why: str) -> None:
+    plugin = tmp_path / "plugin"
+    if program:
+        plugin.write_text(program)
+        plugin.chmod(0o755)
+    path = tmp_path / "kubeconfig"
+    write_kubeconfig(path, "http://127.0.0.1:1")
+    document = json.loads(path.read_text())
+    run = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
+    document["users"][0]["user"] = {"exec": run}
+    path.write_text(json.dumps(document))
+    with pytest.raises(InvalidInput, match=f"cannot use context 'double' of .*{why}"):
+        Api.connect(str(path), "double")
 
 
 def test_the_namespace_is_the_one_given_or_the_contexts(tmp_path: Path) -> None:
