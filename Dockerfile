@@ -1,5 +1,5 @@
 # The image that every pod of an experiment runs; `surreal image build` builds it, docs/image.md says the rest.
-# By hand, in a checkout: docker build --build-arg VERSION=0.1.0 --tag surreal:0.1.0 .
+# By hand, in a checkout: docker build --build-arg VERSION=0.1.0 --build-arg TORCH_INDEX=URL --tag surreal:0.1.0 .
 
 # An index of images, for amd64 and arm64. Debian 12, so that the wheels of the lock files find their glibc.
 FROM python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
@@ -14,13 +14,15 @@ ENV PATH=/opt/surreal/bin:$PATH \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 
-# torch first: it is the largest by far and changes least. cpu: 0.2 GB to download, from the index of CPU builds.
-# cuda: gigabytes, the build for GPUs with the libraries it needs. Every file is held to its hash in the lock.
+# torch first: it is the largest by far and changes least. cpu: 0.2 GB to download, from PyTorch's own index of CPU
+# builds, which TORCH_INDEX names. cuda: gigabytes, the build for GPUs with the libraries it needs, from the usual index.
+# Every file is held to its hash in the lock, whoever sends it.
 ARG TORCH=cpu
 ARG TORCH_INDEX
 COPY orchestrator/container/torch-${TORCH}.txt /opt/locks/torch.txt
 RUN python3 -m venv /opt/surreal \
- && pip install --no-deps --only-binary :all: --require-hashes --extra-index-url "${TORCH_INDEX}" -r /opt/locks/torch.txt
+ && pip install --no-deps --only-binary :all: --require-hashes ${TORCH_INDEX:+--extra-index-url="${TORCH_INDEX}"} \
+      -r /opt/locks/torch.txt
 
 COPY orchestrator/container/requirements.txt /opt/locks/requirements.txt
 RUN pip install --no-deps --only-binary :all: --require-hashes -r /opt/locks/requirements.txt \

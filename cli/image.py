@@ -24,11 +24,23 @@ def command() -> None:
     show_default=True,
     help="The build of torch in it; cuda, for GPUs, is larger by gigabytes.",
 )
+@click.option(
+    "--torch-index",
+    metavar="URL",
+    envvar="SURREAL_TORCH_INDEX",
+    help="PyTorch's index of CPU builds, as pytorch.org/get-started shows it. Or set SURREAL_TORCH_INDEX.",
+)
 @click.option("--push", is_flag=True, help="Push it to the registry that --tag names.")
 @click.option("--profile", metavar="NAME", help="The cluster of minikube; its current one if left out.")
 @click.option("--dry-run", is_flag=True, help="Print the commands on stdout and run nothing.")
 def build(
-    builder: str | None, tag: str | None, torch: Torch, push: bool, profile: str | None, dry_run: bool
+    builder: str | None,
+    tag: str | None,
+    torch: Torch,
+    torch_index: str | None,
+    push: bool,
+    profile: str | None,
+    dry_run: bool,
 ) -> ExitCode:
     """Build the image of this version of surreal, with docker, minikube or buildah.
 
@@ -36,7 +48,7 @@ def build(
     """
     # what is only printed may be run elsewhere
     chosen = builder if builder and dry_run else choose(builder, profile)
-    made = make_build(chosen, _checked(tag or default_image()), torch, push, profile)
+    made = make_build(chosen, _checked(tag or default_image()), torch, push, profile, torch_index)
     for each in made.commands:
         if dry_run:
             click.echo(shlex.join(each))

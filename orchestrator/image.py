@@ -26,6 +26,11 @@ INSTALL = {
 }
 """Builder -> how to get it."""
 ANSWER_SECONDS = 20.0
+NO_INDEX = (
+    "--torch cpu: PyTorch keeps its CPU builds in an index of its own. Give its URL with --torch-index or "
+    "SURREAL_TORCH_INDEX: pytorch.org/get-started shows it behind --index-url for Linux, Pip and CPU. "
+    "--torch cuda needs none, and is larger by gigabytes"
+)
 
 Command = list[str]
 ANSWERS: dict[str, Command] = {
@@ -78,10 +83,13 @@ def _answers(command: Command) -> bool:
         return False
 
 
-def make_build(builder: str, tag: str, torch: Torch, push: bool, profile: str | None = None) -> Build:
+def make_build(
+    builder: str, tag: str, torch: Torch, push: bool, profile: str | None = None, torch_index: str | None = None
+) -> Build:
     """The commands that build the image, of a context that is written to the disk here.
 
-    Raises InvalidInput where an image of that name cannot be pushed, or nothing would be.
+    `torch_index` is where the CPU build of torch comes from. Raises InvalidInput where it is needed and not given, and
+    where an image of that name cannot be pushed, or nothing would be.
     """
     if push and builder == "minikube":
         raise InvalidInput("--push: minikube builds on its own nodes, which is where its pods find the image")
@@ -89,7 +97,12 @@ def make_build(builder: str, tag: str, torch: Torch, push: bool, profile: str | 
         raise InvalidInput(f"--push: {tag} names no registry; give --tag registry.example/team/{tag}")
     if profile and builder != "minikube":
         raise InvalidInput(f"--profile is minikube's, and {builder} builds; give --on minikube")
-    command = BUILDERS[builder](str(write_context()), tag, {"VERSION": version("surreal"), "TORCH": torch}, profile)
+    if torch == "cpu" and not torch_index:
+        raise InvalidInput(NO_INDEX)
+    arguments = {"VERSION": version("surreal"), "TORCH": torch}
+    if torch == "cpu" and torch_index:
+        arguments["TORCH_INDEX"] = torch_index
+    command = BUILDERS[builder](str(write_context()), tag, arguments, profile)
     pushing = ([builder, "push", tag],) if push else ()
     return Build(builder, (command, *pushing), _then(builder, tag, push))
 

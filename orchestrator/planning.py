@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from surreal.orchestrator import code
 from surreal.orchestrator.backend import backend
 from surreal.orchestrator.experiment import Experiment
 from surreal.orchestrator.placement import make_plan
@@ -24,16 +25,6 @@ def plan_for(
     plan = make_plan(experiment, found.pools)
     if where:
         plan = backend(where).settle(plan)
-    missing = _missing_code(plan) if where and where.backend != LOCAL else ()
-    return plan.model_copy(update={"warnings": (*found.warnings, *plan.warnings, *missing)})
-
-
-def _missing_code(plan: Plan) -> tuple[str, ...]:
-    """A warning for a `module:Id` without `spec.code` where processes do not see the experimenter's machine."""
-    module, colon, _ = str(plan.env["id"]).partition(":")
-    if plan.code or not colon:
-        return ()
-    return (
-        f"spec.env.id: {plan.env['id']} comes from the module {module}, and no code goes along: "
-        f"set spec.code to the folder of {module}.py, or make sure the image has it",
-    )
+    beside = Path(experiment.source.name).absolute().parent
+    about_code = code.warnings(plan.code, beside, plan.env["id"], remote=where is not None and where.backend != LOCAL)
+    return plan.model_copy(update={"warnings": (*found.warnings, *plan.warnings, *about_code)})

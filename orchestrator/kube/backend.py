@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from surreal.orchestrator.backend import LogLine
-from surreal.orchestrator.code import Code, packed
+from surreal.orchestrator.code import CONFIG_MAP_BYTES, STORE_BYTES, Code, packed
 from surreal.orchestrator.experiment import Experiment
 from surreal.orchestrator.keys import key_files
 from surreal.orchestrator.kube import apply, interactive, logs, observe, own_code, preflight, remove
@@ -50,7 +50,7 @@ class KubeBackend:
 
     def create(self, experiment: Experiment, plan: Plan, code: Path) -> None:
         """Check rights and names, then make all objects. Raises InvalidInput when the name is taken."""
-        own = packed(plan.code, code)
+        own = packed(plan.code, code, STORE_BYTES if plan.storage.url else CONFIG_MAP_BYTES)
         draw = self._draw(plan, own, experiment.to_yaml())
         # what cannot be drawn is said before anything is asked
         for warning in preflight.check(self.api, draw("0" * 8, 1)):

@@ -42,8 +42,9 @@ class Desk:
         if broken:
             (self.programs / f"{broken}-fails").touch()
 
-    def build(self, *arguments: str) -> "CompletedProcess[str]":
-        return surreal("image", "build", *arguments, PATH=str(self.programs), SURREAL_HOME=str(self.home))
+    def build(self, *arguments: str, **environment: str) -> "CompletedProcess[str]":
+        around = {"PATH": str(self.programs), "SURREAL_HOME": str(self.home), "SURREAL_TORCH_INDEX": INDEX}
+        return surreal("image", "build", *arguments, **{**around, **environment})
 
     def calls(self) -> list[list[str]]:
         path = self.programs / "calls"
@@ -59,7 +60,15 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-ARGUMENTS = ["--build-arg=VERSION=0.1.0", "--build-arg=TORCH=cpu"]
+INDEX = "https://index.example/cpu"
+ARGUMENTS = ["--build-arg=VERSION=0.1.0", "--build-arg=TORCH=cpu", f"--build-arg=TORCH_INDEX={INDEX}"]
+
+
+def test_the_cpu_build_of_torch_needs_an_index(desk: Desk) -> None:
+    desk.have("docker")
+    done = desk.build(SURREAL_TORCH_INDEX="")
+    assert done.returncode == 2 and "Give its URL with --torch-index or SURREAL_TORCH_INDEX" in done.stderr
+    assert desk.calls() == [["docker", "info"]] and not Path(desk.context).exists()
 
 
 def test_docker_builds_where_it_answers(desk: Desk) -> None:
