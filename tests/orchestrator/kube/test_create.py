@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator.kube import apply, remove
+from surreal.orchestrator.keys import key_files
+from surreal.orchestrator.kube import apply, preflight, remove
 from surreal.orchestrator.kube.apply import rehearse
-from surreal.orchestrator.kube.names import ATTEMPT, CREATED, RUN, STOPPED, keys_secret
+from surreal.orchestrator.kube.names import ATTEMPT, CREATED, RUN, STOPPED, Object, keys_secret
+from surreal.orchestrator.kube.render import render
 from surreal.protocol.errors import ExitCode, InvalidInput, SurrealError
+from tests.orchestrator.documents import minimal
+from tests.orchestrator.kube import rendered
 from tests.orchestrator.kube.apiserver import NAMESPACE, Server, api_server
 from tests.orchestrator.kube.apistore import Failure, quota
 from tests.orchestrator.kube.drawn import NAME, drawer
@@ -171,3 +175,25 @@ def test_a_server_that_is_gone_in_the_middle_says_what_is_there_and_what_to_do(t
             create(server)
         assert raised.value.exit_code == ExitCode.FAILED
         assert len(server.store.names()) == 7
+
+
+@pytest.mark.parametrize("plan", ["thousand", "everything", "queued"])
+def test_what_is_rendered_takes_at_most_twenty_writes(tmp_path: Path, plan: str) -> None:
+    made = {
+        "thousand": lambda: rendered.planned(minimal(roles={"actor": {"replicas": 1000}})),
+        "everything": rendered.everything,
+        "queued": rendered.queued,
+    }[plan]()
+    code = rendered.CODE if made.code else None
+
+    def draw(run: str, attempt: int) -> list[Object]:
+        return render(made, run, NAMESPACE, keys=key_files(made), code=code, experiment="", attempt=attempt)
+
+    with api_server(tmp_path) as server:
+        server.unknown.clear()
+        run = apply.create(server.api(), draw, server.said.append)
+        assert len(server.writes()) <= 20
+        assert server.store.names() == sorted(f"{each['kind']}/{each['metadata']['name']}" for each in draw(run, 1))
+        assert preflight.check(server.api(), draw(run, 1)) == []
+        remove.delete(server.api(), made.name, server.said.append)
+        assert server.store.names() == []
