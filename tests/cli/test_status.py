@@ -1,10 +1,14 @@
 """`surreal status` and `surreal list`."""
 
 import json
+from io import StringIO
 
 import yaml
+from rich.console import Console
 
+from surreal.cli.live import view
 from surreal.orchestrator.backends.local import LocalBackend
+from surreal.orchestrator.status import Status
 from surreal.protocol.errors import ExitCode
 from tests.cli.terminal import surreal, terminal
 from tests.orchestrator.runs import begun, create, finish, pid, plan, until
@@ -46,6 +50,15 @@ def test_status_says_what_the_channels_carry(place: LocalBackend) -> None:
     assert header in [line.split() for line in lines]
     over = ["experience", "-", "-", "0", "0", "0", "0", "-", "-"]
     assert over in [line.split() for line in lines], "nothing moves any more"
+    assert ["actor", "0-1", "done"] in [line.split()[:3] for line in lines], "alike processes share a line"
+
+
+def test_the_live_view_says_why_roles_wait() -> None:
+    status = Status("toy", "kube", "", "pending", "learner: no node\nactor: no quota")
+    out = StringIO()
+    Console(file=out, width=80).print(view(status, ["created"]))
+    lines = [line.strip() for line in out.getvalue().splitlines()]
+    assert lines[-4:] == ["learner: no node", "actor: no quota", "created", "Ctrl-C detaches"]
 
 
 def test_watching_shows_the_run_live_until_it_is_over(place: LocalBackend) -> None:
