@@ -15,14 +15,15 @@ from typing import Any
 import pytest
 
 from surreal.orchestrator.kube import api as api_module
-from surreal.orchestrator.kube import preflight
+from surreal.orchestrator.kube import apply, preflight, remove
 from surreal.orchestrator.kube.api import Api
+from surreal.orchestrator.kube.diff import diff
 from surreal.orchestrator.kube.failures import Absent, ApiError, NoNamespace, Taken
-from surreal.orchestrator.kube.names import Object
+from surreal.orchestrator.kube.names import ATTEMPT, Object, query, selector
 from surreal.protocol.errors import SurrealError
 from tests.orchestrator.kube.apiserver import NAMESPACE, api_server
 from tests.orchestrator.kube.apistore import quota
-from tests.orchestrator.kube.drawn import drawer
+from tests.orchestrator.kube.drawn import NAME, drawer
 
 CONTEXT = os.environ.get("SURREAL_E2E_CONTEXT", "")
 REAL = pytest.param("real", marks=pytest.mark.e2e)
@@ -338,6 +339,33 @@ def test_a_quota_is_named_with_its_numbers(place: Place) -> None:
     assert error.status == 403
     assert str(error).startswith(f"quota tight of namespace {place.api.namespace} is too small to create configmaps")
     assert "requested count/configmaps=1, used: count/configmaps=" in str(error)
+
+
+def test_a_run_is_made_stopped_resumed_and_removed(place: Place) -> None:
+    api, said = place.api, [""]
+    run = apply.create(api, drawer(), said.append)
+    with pytest.raises(Taken, match=f"used by experiment {run} of user ada"):
+        apply.create(api, drawer(), said.append)
+    assert diff(api, NAME, drawer()(run, 1)) == []
+    assert remove.stop(api, NAME, said.append)
+    assert not remove.stop(api, NAME, said.append)
+    apply.resume(api, NAME, drawer(), said.append)
+    assert api.get("ConfigMap", NAME)["metadata"]["annotations"][ATTEMPT] == "2"
+    assert len(api.list("Job")) == 3
+    api.delete("Job", f"{NAME}-learner", propagation="Foreground")  # as the TTL controller does
+    eventually(lambda: left(api) == ["PersistentVolumeClaim"], 60)
+    with pytest.raises(Taken, match="removes it with its results"):
+        apply.create(api, drawer(), said.append)
+    assert remove.delete(api, NAME, said.append) == 1
+    apply.create(api, drawer(), said.append)
+    assert remove.delete(api, NAME, said.append) == 12
+    assert left(api) == []
+    assert api.list("Secret") == []
+
+
+def left(api: Api) -> list[str]:
+    """The kinds of which something is there."""
+    return [kind for kind in remove.HELD if kind != "JobSet" and api.list(kind, query(selector(NAME)))]
 
 
 def test_the_double_has_the_namespace_it_says(tmp_path: Path) -> None:
