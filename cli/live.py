@@ -114,7 +114,7 @@ def _watch_live(place: Backend, name: str) -> Status:
 
 
 def _watch_plain(place: Backend, name: str) -> Status:
-    status, seen, next_line = place.status(name), len(_events(place, name)), 0.0
+    status, seen, next_line = place.status(name), set(_events(place, name)), 0.0
     told = ""
     while not status.over:
         if time.monotonic() >= next_line:
@@ -125,10 +125,10 @@ def _watch_plain(place: Backend, name: str) -> Status:
             next_line = time.monotonic() + PLAIN_SECONDS
         time.sleep(place.look_seconds)
         status = place.status(name)
-        events = _events(place, name)
-        for event in events[seen:]:
+        new = [event for event in _events(place, name) if event not in seen]
+        for event in new:
             talk(event)
-        seen = len(events)
+        seen.update(new)
     return status
 
 

@@ -30,13 +30,6 @@ class Happening:
     at: datetime
     what: str
     who: str = ""
-    lasting: bool = False
-    """Is so at the moment, whenever it began: `at` is only when that was seen."""
-
-    @property
-    def key(self) -> tuple[datetime | None, str, str]:
-        """Tells it from all others, also the next time it is seen."""
-        return None if self.lasting else self.at, self.what, self.who
 
 
 def happenings(snapshot: Snapshot) -> list[Happening]:
@@ -65,13 +58,26 @@ def _of_the_run(snapshot: Snapshot) -> Iterator[Happening]:
     if done and attempt > 1:
         yield Happening(done, f"resumed, attempt {attempt}")
     status = status_of(snapshot)
-    if not status.over:
-        for role, sentence in reasons(snapshot).items():
-            yield Happening(snapshot.taken, f"{role}: {sentence}", lasting=True)
-    else:
-        ended = moment(snapshot.job(snapshot.ends_run), "status", "completionTime")
+    if status.over:
         why = f": {status.reason.splitlines()[0]}" if status.reason else ""
-        yield Happening(ended or snapshot.taken, f"the run is over: {status.state}{why}", lasting=True)
+        yield Happening(_over_at(snapshot), f"the run is over: {status.state}{why}")
+    else:
+        for role, sentence in reasons(snapshot).items():
+            yield Happening(_waits_since(snapshot, role), f"{role}: {sentence}")
+
+
+def _over_at(snapshot: Snapshot) -> datetime:
+    """When the role that ends the run ended, or its Job was last told something: to stop."""
+    job = snapshot.job(snapshot.ends_run)
+    told = [moment(each, "lastTransitionTime") for each in rows(job, "status", "conditions")]
+    return moment(job, "status", "completionTime") or max(filter(None, told), default=snapshot.taken)
+
+
+def _waits_since(snapshot: Snapshot, role: str) -> datetime:
+    """When the newest pod of the role was made, or the run: what is true now keeps its time from look to look."""
+    pods: list[Object | None] = [pod for pod in snapshot.pods if role_of(pod) == role]
+    made = [moment(each, "metadata", "creationTimestamp") for each in pods or [snapshot.root]]
+    return max(filter(None, made), default=snapshot.taken)
 
 
 def _of_a_pod(snapshot: Snapshot, pod: Object) -> Iterator[Happening]:
@@ -85,7 +91,7 @@ def _of_a_pod(snapshot: Snapshot, pod: Object) -> Iterator[Happening]:
         again = f", {ordinal(before + 1)} time" if before else ""
         yield Happening(began, "started", f"{role}/{index} ({text(pod, 'spec', 'nodeName')}{again})")
     if text(pod, "status", "phase") in ("Succeeded", "Failed"):
-        at = moment(ended, "state", "terminated", "finishedAt")
+        at = moment(ended, "state", "terminated", "finishedAt") or moment(pod, "metadata", "creationTimestamp")
         done = exit_code(pod) == ExitCode.DONE
         what = "done:" if done else f"{role}/{index} {how_it_ended(pod, planned, role)}"
-        yield Happening(at or snapshot.taken, what, f"{role}/{index}" if done else "", lasting=not at)
+        yield Happening(at or snapshot.taken, what, f"{role}/{index}" if done else "")

@@ -21,7 +21,7 @@ from surreal.orchestrator.kube.api import Api
 from surreal.orchestrator.kube.fields import name_of
 from surreal.orchestrator.kube.folder import LAYOUT, folder_of, writer
 from surreal.orchestrator.kube.folder_logs import FolderLogs
-from surreal.orchestrator.kube.happenings import happenings, sentences
+from surreal.orchestrator.kube.happenings import Happening, happenings, sentences
 from surreal.orchestrator.kube.names import Object
 from surreal.orchestrator.kube.observe import snapshot
 from surreal.orchestrator.kube.snapshot import index_of, role_of
@@ -61,7 +61,7 @@ class Logs:
         self.streams: dict[str, PodStream] = {}
         """By the name of the pod."""
         self.folder: FolderLogs | None = None
-        self._told: set[tuple[datetime | None, str, str]] = set()
+        self._told: set[Happening] = set()
         self._in_pods: set[str] = set()
         """Log files of the starts that pods tell of."""
         self._stack = ExitStack()
@@ -91,8 +91,8 @@ class Logs:
         """What has happened that was not told yet."""
         if SUPERVISOR not in self.sources:
             return []
-        new = [each for each in happenings(self.snapshot) if each.key not in self._told]
-        self._told |= {each.key for each in new}
+        new = [each for each in happenings(self.snapshot) if each not in self._told]
+        self._told |= set(new)
         return list(sentences(new))
 
     def new_streams(self) -> list[PodStream]:

@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
+from surreal.orchestrator.kube import curves as curves_module
 from surreal.orchestrator.kube import files as files_module
 from surreal.orchestrator.kube import folder as folder_module
 from surreal.orchestrator.kube import pod_files, reader
 from surreal.orchestrator.kube.api import Api
+from surreal.orchestrator.kube.curves import curves
 from surreal.orchestrator.kube.files import File, RunFolder
 from surreal.orchestrator.kube.folder import Glance, folder_of
-from surreal.orchestrator.kube.names import Object, labels
+from surreal.orchestrator.kube.names import PLAN_KEY, ROOT, Object, labels
 from surreal.orchestrator.kube.pod_files import PodFiles
 from surreal.orchestrator.kube.reader import ReaderFiles, reader_pod
 from surreal.orchestrator.kube.snapshot import INDEX, Snapshot
@@ -28,7 +30,7 @@ from surreal.protocol.errors import SurrealError
 from tests.orchestrator.kube.apiserver import Server, api_server
 from tests.orchestrator.kube.pipes import Pipes, reading
 from tests.orchestrator.kube.pod_security import restricted
-from tests.orchestrator.runs import plan
+from tests.orchestrator.runs import plan, until
 
 RUN = "0123abcd"
 COMPLETE = {"conditions": [{"type": "Complete", "status": "True"}]}
@@ -327,7 +329,7 @@ def test_a_glance_that_fails_is_no_error_and_is_not_tried_again_at_once(
         raise SurrealError("you may not use exec")
 
     asked: list[bool] = []
-    works: Callable[..., Any] = pod_files.connect
+    works: Callable[..., Any] = vars(pod_files)["connect"]
     monkeypatch.setattr(pod_files, "connect", refuse)
     glance = Glance(api)
     for _ in range(3):
@@ -338,3 +340,51 @@ def test_a_glance_that_fails_is_no_error_and_is_not_tried_again_at_once(
     fresh = Glance(api)
     assert fresh.look(seen(pod()))[0].steps == 5
     fresh.close()
+
+
+def test_curves_are_copied_while_the_run_goes_on_and_over_a_new_pod(
+    tmp_path: Path, there: Path, connections: list[Pipes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works: Callable[..., Any] = vars(pod_files)["connect"]
+
+    def connect(api: Api, name: str, *rest: Any) -> Pipes:
+        api.get("Pod", name)  # raises where it is gone
+        asked.append(name)
+        made: Pipes = works()
+        return made
+
+    asked: list[str] = []
+    monkeypatch.setattr(pod_files, "connect", connect)
+    monkeypatch.setattr(curves_module, "SECONDS", 0.05)
+    rows = there / "metrics" / "metrics.jsonl"
+    with api_server(tmp_path) as server:
+        api = server.api()
+        planned = seen().plan
+        assert planned
+        root = {"name": "toy", "labels": {**labels("toy", RUN), ROOT: "true"}}
+        api.post("ConfigMap", {"metadata": root, "data": {PLAN_KEY: planned.to_json()}})
+        api.post("Pod", pod())
+        with curves(api, "toy") as folder:
+            copy = folder / "metrics.jsonl"
+            assert copy.read_text() == rows.read_text()
+            rows.write_text(rows.read_text() * 2)
+            until(lambda: copy.read_text() == rows.read_text(), "new rows come")
+            api.delete("Pod", "toy-learner-0-abcde")
+            connections[0].process.kill()
+            looks = len(server.requests)
+            until(lambda: len(server.requests) > looks + 20, "another pod is looked for")
+            rows.write_text(rows.read_text() * 2)
+            api.post("Pod", pod(name="toy-learner-0-fghij"))
+            until(lambda: copy.read_text() == rows.read_text(), "new rows come from the new pod")
+        assert not folder.exists() and set(asked) == {"toy-learner-0-abcde", "toy-learner-0-fghij"}
+        assert connections[-1].process.returncode is not None
+
+
+def test_curves_of_a_run_that_has_none_yet_are_an_error(tmp_path: Path) -> None:
+    with api_server(tmp_path) as server:
+        planned = seen().plan
+        assert planned
+        root = {"name": "toy", "labels": {**labels("toy", RUN), ROOT: "true"}}
+        server.api().post("ConfigMap", {"metadata": root, "data": {PLAN_KEY: planned.to_json()}})
+        with pytest.raises(SurrealError, match="toy has no files yet"), curves(server.api(), "toy"):
+            pass
