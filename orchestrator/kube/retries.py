@@ -42,38 +42,49 @@ class Retries:
 
     def call(self, send: Callable[[], Answer]) -> Answer:
         """The answer of `send`. Raises the last ApiError when it is of no use to go on."""
-        counts: dict[int, int] = {}
-        begin = time.monotonic()
-        waited = 0.0
+        troubles: dict[int, _Trouble] = {}
         while True:
             try:
                 return send()
             except ApiError as error:
-                tries = counts[error.status] = counts.get(error.status, 0) + 1
-                wait = self._wait(error, tries)
-                waited += wait
-                limit = BUSY_SECONDS if error.status == TOO_MANY else DOWN_SECONDS
-                allowed = TRIES.get(error.status, OTHER_TRIES)
-                if not _transient(error) or tries >= allowed or max(waited, time.monotonic() - begin) > limit:
-                    raise error.plus(self.doing) if self.doing and _transient(error) else error from None
+                trouble = troubles.setdefault(error.status, _Trouble(error.status))
+                wait = trouble.again(error)
+                if not _transient(error):
+                    raise
+                if trouble.hopeless:
+                    raise error.plus(self.doing) if self.doing else error from None
                 if error.status != CONFLICT:
-                    self._talk(
-                        f"{self._trouble(error)}; {self._progress()}retrying in {wait:.1g} s ({tries} of {allowed})"
-                    )
+                    what = "the API server asks to slow down" if error.status == TOO_MANY else str(error)
+                    count = f"({trouble.tries} of {trouble.allowed})"
+                    self._talk(f"{what}; {self._progress()}retrying in {max(1, round(wait))} s {count}")
                 self._pause(wait)
 
     def _progress(self) -> str:
         return f"{self.doing}, " if self.doing else ""
 
-    @staticmethod
-    def _trouble(error: ApiError) -> str:
-        return "the API server asks to slow down" if error.status == TOO_MANY else str(error)
 
-    @staticmethod
-    def _wait(error: ApiError, tries: int) -> float:
-        first = CONFLICT_WAIT if error.status == CONFLICT else FIRST_WAIT
+class _Trouble:
+    """One status that a request was answered with, again and again."""
+
+    def __init__(self, status: int) -> None:
+        self.tries = 0
+        self.allowed = TRIES.get(status, OTHER_TRIES)
+        self._status, self._since, self._waited = status, time.monotonic(), 0.0
+
+    def again(self, error: ApiError) -> float:
+        """Seconds to wait before the next try."""
+        self.tries += 1
+        first = CONFLICT_WAIT if self._status == CONFLICT else FIRST_WAIT
         asked = error.wait if isinstance(error, Busy) else 0.0
-        return max(asked, min(LONGEST_WAIT, first * 2.0 ** (tries - 1))) * random.uniform(1, 1 + JITTER)
+        wait = max(asked, min(LONGEST_WAIT, first * 2.0 ** (self.tries - 1))) * random.uniform(1, 1 + JITTER)
+        self._waited += wait
+        return wait
+
+    @property
+    def hopeless(self) -> bool:
+        """Has it been tried often or long enough?"""
+        limit = BUSY_SECONDS if self._status == TOO_MANY else DOWN_SECONDS
+        return self.tries >= self.allowed or max(self._waited, time.monotonic() - self._since) > limit
 
 
 def _transient(error: ApiError) -> bool:

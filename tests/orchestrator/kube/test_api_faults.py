@@ -100,7 +100,7 @@ def test_a_silent_server_is_waited_for_no_longer_than_said(tmp_path: Path, monke
         server.fault("silence")
         assert api.list("Pod") == []
         assert server.said == [
-            f"the API server at {server.address} is silent: no answer in 0.2 s; retrying in 0.5 s (1 of 6)"
+            f"the API server at {server.address} is silent: no answer in 0.2 s; retrying in 1 s (1 of 6)"
         ]
 
 
