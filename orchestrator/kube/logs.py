@@ -81,8 +81,9 @@ class Logs:
         least = None if tail is None else max(1, tail)
         each: list[Iterable[LogLine]] = [self._tolerant(stream.lines(tail=least)) for stream in self.new_streams()]
         each.append(self.news())
-        if self._needs_folder() and self.open_folder():
-            assert self.folder
+        if not self.folder and self._needs_folder():
+            self.open_folder()
+        if self.folder:
             each.append(self._tolerant(self.folder.lines(tail, unfinished)))
         lines = merge(*each, key=lambda line: line.at or BEGIN)
         yield from lines if tail is None else deque(lines, tail)
@@ -135,7 +136,7 @@ class Logs:
 
     def _needs_folder(self) -> bool:
         """Are there starts of the processes asked for that no pod can tell of?"""
-        if self.folder or self.is_crowd:
+        if self.is_crowd:
             return True
         starts: dict[str, set[int]] = {source: set() for source in self.sources - {SUPERVISOR}}
         for pod in self.snapshot.pods:

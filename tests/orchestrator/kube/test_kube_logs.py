@@ -336,6 +336,25 @@ def test_starts_that_no_pod_tells_of_come_from_the_run_folder_and_others_do_not(
     ]
 
 
+def test_of_a_run_whose_objects_are_gone_the_claim_tells(tmp_path: Path, run_folder: Path) -> None:
+    (run_folder / "logs" / "actor-1.100000.log").write_text("10:00:02.000 INFO an actor\n")
+    (run_folder / "logs" / "learner-0.100000.log").write_text("10:00:03.000 INFO the learner\n")
+    with api_server(tmp_path) as server:
+        started: list[str] = []
+
+        def node(_seconds: float) -> None:
+            for made in server.api().list("Pod"):
+                started.append(made["metadata"]["name"])
+                server.api().patch("Pod", started[-1], {"status": {"phase": "Running"}})
+
+        api = server.api(pause=node)
+        api.post("PersistentVolumeClaim", {"metadata": {"name": "toy", "labels": labels("toy", RUN)}})
+        read = [shown(line) for line in logs.read(api, "toy") if line.source != "supervisor"]
+        assert read == ["actor/1 10:00:02.000 INFO an actor", "learner/0 10:00:03.000 INFO the learner"]
+        assert [shown(line) for line in logs.read(api, "toy", "learner")] == read[1:]
+        assert len(set(started)) == 2 and api.list("Pod") == []
+
+
 def test_what_cannot_be_read_is_said_and_the_rest_is_shown(cluster: Cluster) -> None:
     cluster.start("learner").write("learns")
     broken = cluster.start("actor")
