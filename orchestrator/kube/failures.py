@@ -86,7 +86,9 @@ def refusal(status: int, body: Any, what: str, namespace: str, context: str) -> 
     if status == CONFLICT and known.get("reason") == "AlreadyExists":
         return Taken(words, status, known)
     if status == ABSENT:
-        return Absent(words, status, known)
+        return Absent(
+            words if known else f"the server of context {context} knows no way to {what} ({words})", status, known
+        )
     return ApiError(_sentence(status, words, causes, what, namespace), status, known)
 
 

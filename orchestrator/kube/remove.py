@@ -22,8 +22,8 @@ COLLECTION = 5.0
 """Seconds that we leave to Kubernetes' garbage collection before we remove what is left ourselves."""
 LEFTOVER = timedelta(seconds=60)
 """Processes that still run so long after the one that ends the run never heard of its end."""
-LOOK = 0.2
-"""Seconds between two looks at what is still there."""
+LOOK, LONGEST_LOOK = 0.2, 2.0
+"""Seconds between the first two looks at what is still there, and between later ones."""
 
 
 def stop(api: Api, name: str, talk: Talk) -> bool:
@@ -98,10 +98,10 @@ def _over(job: Object) -> datetime | None:
     return None
 
 
-def _held(api: Api, name: str) -> list[Object]:
+def _held(api: Api, name: str, kinds: Iterable[str] = HELD) -> list[Object]:
     """All objects with the label of the experiment."""
     found = []
-    for kind in HELD:
+    for kind in kinds:
         try:
             found += api.list(kind, query(selector(name)))
         except Absent:
@@ -118,15 +118,24 @@ def _remove(api: Api, name: str, found: list[Object], only: str | None = None) -
         _delete(api, each)
     for run in runs:
         api.delete("Secret", keys_secret(name, run))
-    begin = time.monotonic()
-    while left := [each for each in _held(api, name) if not only or each["metadata"]["labels"].get(RUN) == only]:
+    begin, look = time.monotonic(), LOOK
+    left = found
+    while left := _left(api, name, left, only):
         waited = time.monotonic() - begin
         if waited > PATIENCE:
             raise SurrealError(f"{_stay(left, 'object', name)} go: {_listed(left)}; {WHY}")
         if waited > COLLECTION:
             for each in left:
                 _delete(api, each)
-        api.pause(LOOK)
+        api.pause(look)
+        look = min(LONGEST_LOOK, 1.5 * look)
+
+
+def _left(api: Api, name: str, before: list[Object], only: str | None) -> list[Object]:
+    """What is still there: first of the kinds that were left before, since a thousand pods are a long list."""
+    kinds = {each["kind"] for each in before}
+    found = _held(api, name, [kind for kind in HELD if kind in kinds]) or _held(api, name)
+    return [each for each in found if not only or each["metadata"]["labels"].get(RUN) == only]
 
 
 WHY = "a pod whose node is lost goes when the node is back or removed (kubectl delete pod --force if it is no more)"
