@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from surreal.orchestrator.image import default_image
 from surreal.orchestrator.kube.api import Api
 from surreal.orchestrator.kube.names import ATTEMPT, CREATED, PLAN_KEY, ROOT, RUN_FOLDER, WORKER, Object, job, labels
 from surreal.orchestrator.kube.observe import snapshot
@@ -17,7 +18,7 @@ from surreal.orchestrator.plan import Plan
 from tests.orchestrator.runs import plan
 
 CONTEXT = os.environ.get("SURREAL_E2E_CONTEXT", "")
-IMAGE = os.environ.get("SURREAL_E2E_IMAGE", "surreal:dev")
+IMAGE = os.environ.get("SURREAL_E2E_IMAGE") or default_image()
 needs_cluster = pytest.mark.skipif(not CONTEXT, reason="needs a cluster: SURREAL_E2E_CONTEXT names its context")
 
 RUN_ID = "0123abcd"
