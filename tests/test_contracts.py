@@ -25,6 +25,8 @@ HOMES = {
     "prometheus_client": {"protocol"},
     "yaml": {"provisioner"},
     "kubernetes": {"orchestrator", "provisioner"},
+    "jinja2": {"orchestrator"},
+    "fsspec": {"orchestrator", "protocol"},
     "click": {"cli"},
     "rich": {"cli"},
 }

@@ -50,8 +50,6 @@ CONTROL_PORT = 5600
 """The control port; each channel has one of the next, in the plan's order."""
 METRICS_PORT = "metrics"
 """What the port of /metrics is called in the pod that serves it, so that monitors find it."""
-LOGS = "logs"
-"""The stream that carries every process's lines to the run folder."""
 
 PLAN_KEY, EXPERIMENT_KEY = "plan.json", "experiment.yaml"
 """What the root holds."""

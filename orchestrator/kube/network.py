@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from surreal.orchestrator.kube.names import CONTROL_PORT, LOGS, METRICS_PORT, host
+from surreal.orchestrator.kube.names import CONTROL_PORT, METRICS_PORT, host
 from surreal.orchestrator.plan import Plan, PlannedChannel
 from surreal.orchestrator.wiring import ending
 from surreal.protocol.errors import InvalidInput
-from surreal.protocol.graph import RELAY
+from surreal.protocol.graph import LOGS, RELAY
 
 LOGS_WINDOW = 256
 """Batches of lines on their way from one process; more are dropped and counted."""

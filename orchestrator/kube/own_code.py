@@ -8,16 +8,18 @@ from surreal.orchestrator.kube.api import Api
 from surreal.orchestrator.kube.files import RunFolder
 from surreal.orchestrator.kube.names import CODE_KEY, query, selector
 from surreal.orchestrator.kube.render import code_url, fits_a_config_map
-from surreal.orchestrator.kube.store_files import StoreFiles, put
+from surreal.orchestrator.kube.store_files import StoreFiles
 from surreal.orchestrator.kube.wiring import store_url
 from surreal.orchestrator.plan import Plan
 from surreal.protocol.errors import SurrealError
+from surreal.protocol.store import Store
 
 
 def send(plan: Plan, code: Code | None) -> None:
     """Copy code that no object holds to the run's store. Raises InvalidInput where the run has none."""
     if code and not fits_a_config_map(code):
-        put(code_url(plan, code), code.data)
+        folder, _, archive = code_url(plan, code).rpartition("/")
+        Store(folder).put_bytes(archive, code.data)
 
 
 def sent(api: Api, plan: Plan) -> Code | None:

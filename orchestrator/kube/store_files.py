@@ -71,17 +71,6 @@ class StoreFiles:
             ) from None
 
 
-def put(url: str, data: bytes) -> None:
-    """Write one object of a store. Raises SurrealError that names it."""
-    import fsspec
-
-    try:
-        with fsspec.open(url, "wb", auto_mkdir=True) as file:
-            file.write(data)
-    except Exception as error:  # each store has errors of its own
-        raise SurrealError(f"cannot write {url} from here: {error}; are your credentials for it at hand?") from None
-
-
 def _modified(entry: dict[str, Any]) -> float:
     """When an object was last written, where its store says so."""
     told = next((entry[key] for key in MODIFIED if key in entry), 0.0)
