@@ -81,7 +81,7 @@ class KubeBackend:
         # who may only look may look all the same
         with suppress(SurrealError):
             remove.end_leftovers(self.api, seen)
-            observe.keep_outcome(self.api, seen, status.state)
+            observe.keep_outcome(self.api, seen, status)
         return status
 
     def usage(self, name: str) -> Usage:
@@ -110,7 +110,9 @@ class KubeBackend:
 
     def stop(self, name: str) -> bool:
         """Have every process save and end; returns when all pods are gone. False if nothing ran."""
-        observe.snapshot(self.api, name)
+        status = self.status(name)
+        with suppress(SurrealError):
+            observe.keep_progress(self.api, name, status.progress)
         return remove.stop(self.api, name, _say)
 
     def resume(self, name: str) -> None:

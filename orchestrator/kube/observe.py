@@ -1,15 +1,17 @@
 """Asking a cluster what there is of an experiment: one request for each kind of object, however many pods there are."""
 
+import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from surreal.orchestrator.kube.api import Api
 from surreal.orchestrator.kube.failures import ApiError
 from surreal.orchestrator.kube.fields import dig, moment, name_of, number, rows, text
-from surreal.orchestrator.kube.names import OUTCOME, PLAN_KEY, ROOT, Object, query, selector
+from surreal.orchestrator.kube.names import OUTCOME, PLAN_KEY, PROGRESS, ROOT, Object, query, selector
 from surreal.orchestrator.kube.snapshot import Event, Snapshot
 from surreal.orchestrator.plan import Plan
-from surreal.orchestrator.status import OUTCOMES, State
+from surreal.orchestrator.status import OUTCOMES, Progress, Status
 from surreal.protocol.errors import NotFound
 from surreal.protocol.nearest import did_you_mean
 from surreal.provisioner.objects import INSTANCE, MANAGED_BY, OWNER
@@ -61,10 +63,18 @@ def snapshot(api: Api, name: str) -> Snapshot:
     )
 
 
-def keep_outcome(api: Api, seen: Snapshot, state: State) -> None:
+def keep_outcome(api: Api, seen: Snapshot, status: Status) -> None:
     """Note on the claim how a run ended, once: the claim is still there when Kubernetes has removed the Jobs."""
-    if seen.root and seen.claim and state in OUTCOMES and text(seen.claim, "metadata", "annotations", OUTCOME) != state:
-        api.patch("PersistentVolumeClaim", seen.name, {"metadata": {"annotations": {OUTCOME: state}}})
+    known = text(seen.claim, "metadata", "annotations", OUTCOME)
+    if seen.root and seen.claim and status.state in OUTCOMES and known != status.state:
+        marks = {OUTCOME: status.state, PROGRESS: json.dumps(asdict(status.progress))}
+        api.patch("PersistentVolumeClaim", seen.name, {"metadata": {"annotations": marks}})
+
+
+def keep_progress(api: Api, name: str, progress: Progress) -> None:
+    """Note on the root how far a run is that is about to be stopped."""
+    if progress != Progress():
+        api.patch("ConfigMap", name, {"metadata": {"annotations": {PROGRESS: json.dumps(asdict(progress))}}})
 
 
 def _not_found(api: Api, name: str) -> NotFound:

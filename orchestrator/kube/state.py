@@ -10,10 +10,10 @@ from surreal.orchestrator.kube.causes.admission import waits_for_admission
 from surreal.orchestrator.kube.explain import reasons
 from surreal.orchestrator.kube.fields import clip, condition, dig, moment, number, text
 from surreal.orchestrator.kube.indexes import members
-from surreal.orchestrator.kube.names import ATTEMPT, FAILURES, IGNORED, OUTCOME, RUN_FOLDER, STOPPED, Object
+from surreal.orchestrator.kube.names import ATTEMPT, FAILURES, IGNORED, OUTCOME, PROGRESS, RUN_FOLDER, STOPPED, Object
 from surreal.orchestrator.kube.snapshot import Snapshot, role_of
 from surreal.orchestrator.plan import Plan, PlannedRole
-from surreal.orchestrator.status import OUTCOMES, ProcessState, ProcessStatus, Progress, State, Status
+from surreal.orchestrator.status import OUTCOMES, ProcessState, ProcessStatus, Progress, State, Status, progress_of
 
 CREATING = 120.0
 """Seconds after which a creation that is not done counts as interrupted; it takes a few."""
@@ -41,10 +41,13 @@ def status_of(snapshot: Snapshot, progress: Progress | None = None, channels: Se
 
 
 def last_progress(snapshot: Snapshot) -> Progress | None:
-    """How far the training was when the newest pod of the role that ends the run ended; None if none has."""
+    """How far the training was when the newest pod of the role that ends the run ended, or when the run was stopped,
+    which removes its pods; None if nobody knows."""
     pods = [pod for each in snapshot.pods_of(snapshot.ends_run).values() for pod in each]
-    said = (ends.words_of(pod).progress for pod in reversed(pods))
-    return next((each for each in said if each), None)
+    said = [ends.words_of(pod).progress for pod in reversed(pods)]
+    noted = [text(each, "metadata", "annotations", PROGRESS) for each in (snapshot.root, snapshot.claim)]
+    known = (*said, *(progress_of([row.encode()]) for row in noted))
+    return next((each for each in known if each and each != Progress()), None)
 
 
 def _folder(snapshot: Snapshot) -> str:

@@ -12,7 +12,7 @@ import pytest
 from surreal.orchestrator.channels import ChannelStatus
 from surreal.orchestrator.kube.indexes import members
 from surreal.orchestrator.kube.names import ATTEMPT, CREATED, OUTCOME, STOPPED, Object, job, labels
-from surreal.orchestrator.kube.observe import keep_outcome, names, read_events, snapshot
+from surreal.orchestrator.kube.observe import keep_outcome, keep_progress, names, read_events, snapshot
 from surreal.orchestrator.kube.snapshot import Snapshot
 from surreal.orchestrator.kube.state import last_progress, status_of
 from surreal.orchestrator.plan import PlannedStorage
@@ -336,12 +336,24 @@ def test_the_outcome_is_noted_on_the_claim_once(server: Server) -> None:
     body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": about, "spec": size}
     server.api().post("PersistentVolumeClaim", body)
     api = server.api()
-    keep_outcome(api, snapshot(api, "toy"), "running")
-    keep_outcome(api, snapshot(api, "toy"), "failed")
+    running = Status("toy", "kube", "", "running", progress=Progress(steps=700, updates=7, eval_return=3.5))
+    failed = replace(running, state="failed")
+    keep_outcome(api, snapshot(api, "toy"), running)
+    keep_outcome(api, snapshot(api, "toy"), failed)
     server.requests.clear()
-    keep_outcome(api, seen := snapshot(api, "toy"), "failed")
+    keep_outcome(api, seen := snapshot(api, "toy"), failed)
     assert "PATCH" not in {method for method, _ in server.requests}
     assert seen.claim and seen.claim["metadata"]["annotations"][OUTCOME] == "failed"
     for kind, name in (("ConfigMap", "toy"), ("Job", "toy-actor"), ("Pod", "toy-actor-0-abcde")):
         api.delete(kind, name)
-    assert names(api) == ["toy"] and status_of(snapshot(api, "toy")).state == "failed"
+    assert names(api) == ["toy"]
+    left = status_of(snapshot(api, "toy"))
+    assert (left.state, left.progress) == ("failed", failed.progress)
+
+
+def test_how_far_a_run_was_when_it_was_stopped_is_known_though_its_pods_are_gone(server: Server) -> None:
+    made(server)
+    api, progress = server.api(), Progress(steps=41_312, total_steps=10**6, updates=40, episode_return=12.5)
+    keep_progress(api, "toy", progress)
+    api.delete("Pod", "toy-actor-0-abcde")
+    assert status_of(snapshot(api, "toy")).progress == progress
