@@ -26,6 +26,7 @@ HOMES = {
     "yaml": {"provisioner"},
     "kubernetes": {"orchestrator", "provisioner"},
     "jinja2": {"orchestrator"},
+    "websocket": {"orchestrator"},
     "fsspec": {"orchestrator", "protocol"},
     "click": {"cli"},
     "rich": {"cli"},
