@@ -15,6 +15,7 @@ and how late it was at worst; bytes of results.
 import argparse
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -37,6 +38,7 @@ CHUNK = 8
 HIDDEN = [210, 210]
 PER_PROCESS = 500
 """Simulated workers in one process."""
+PORTS = (20_000, 30_000)
 SETTLE = 4.0
 """Seconds after the last worker has begun; the results that have piled up meanwhile are used up by then."""
 PATIENCE = 30.0
@@ -45,12 +47,13 @@ QUIET = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def addresses(names: list[str]) -> dict[str, str]:
-    """Name -> a TCP address of this machine that nobody uses."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-    found = {name: f"tcp://127.0.0.1:{each.getsockname()[1]}" for name, each in zip(names, sockets, strict=True)}
-    for each in sockets:
-        each.close()
-    return found
+    """Name -> a TCP address of this machine that nobody uses, nor takes for the near end of a connection."""
+    ports: dict[str, int] = {}
+    while len(ports) < len(names):
+        port = random.randrange(*PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            ports[names[len(ports)]] = port
+    return {name: f"tcp://127.0.0.1:{port}" for name, port in ports.items()}
 
 
 def wiring(folder: Path, role: str, index: int, workers: int, population: int, at: dict[str, str]) -> Wiring:
