@@ -52,7 +52,8 @@ def addresses(names: list[str]) -> dict[str, str]:
     while len(ports) < len(names):
         port = random.randrange(*PORTS)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            ports[names[len(ports)]] = port
+            if port not in ports.values():
+                ports[names[len(ports)]] = port
     return {name: f"tcp://127.0.0.1:{port}" for name, port in ports.items()}
 
 
