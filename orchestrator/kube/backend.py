@@ -38,6 +38,11 @@ class KubeBackend:
         self._where = where
         self._glances: dict[str, Glance] = {}
 
+    def close(self) -> None:
+        """End the connections to pods that repeated looks keep open."""
+        for glance in self._glances.values():
+            glance.close()
+
     @cached_property
     def api(self) -> Api:
         """The cluster that the options mean."""

@@ -13,6 +13,7 @@ from surreal.orchestrator import home
 from surreal.orchestrator.backend import Backend
 from surreal.orchestrator.backends.local import LocalBackend
 from surreal.orchestrator.experiment import Experiment
+from surreal.orchestrator.image import default_image
 from surreal.orchestrator.kube.api import Api
 from surreal.orchestrator.kube.backend import KubeBackend
 from surreal.orchestrator.kube.names import Object, query, selector
@@ -22,7 +23,7 @@ from surreal.orchestrator.where import Where
 from tests.orchestrator.runs import is_dead, pid
 
 CONTEXT = os.environ.get("SURREAL_E2E_CONTEXT", "")
-IMAGE = os.environ.get("SURREAL_E2E_IMAGE", "surreal:dev")
+IMAGE = os.environ.get("SURREAL_E2E_IMAGE") or default_image()
 HELD = ("Job", "Pod", "Service", "NetworkPolicy", "ServiceAccount", "ConfigMap", "Secret", "PersistentVolumeClaim")
 
 
@@ -88,6 +89,8 @@ class Here:
 class Cluster:
     """A namespace of its own in the cluster of SURREAL_E2E_CONTEXT."""
 
+    backend: KubeBackend
+
     def __init__(self, namespace: str) -> None:
         self.where = Where("kube", namespace, CONTEXT)
         self.backend = KubeBackend(self.where)
@@ -127,6 +130,7 @@ def cluster(security: str) -> Iterator[Cluster]:
         for each in site.backend.names():
             site.backend.delete(each)
     finally:
+        site.backend.close()
         api.delete("Namespace", name)
 
 
