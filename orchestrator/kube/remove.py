@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from surreal.orchestrator.kube.api import Api
 from surreal.orchestrator.kube.failures import Absent
+from surreal.orchestrator.kube.fields import condition
 from surreal.orchestrator.kube.names import RUN, STOPPED, Object, keys_secret, query, selector
 from surreal.orchestrator.kube.snapshot import Snapshot, role_of
+from surreal.orchestrator.kube.state import needed
 from surreal.protocol.errors import NotFound, SurrealError
 
 Talk = Callable[[str], None]
@@ -79,15 +81,34 @@ def end_jobs(api: Api, name: str, jobs: Iterable[tuple[str, str]], talk: Talk) -
 
 
 def end_leftovers(api: Api, snapshot: Snapshot) -> list[str]:
-    """End the roles that still run, or wait to, long after the one that ends the run; which ones those were."""
-    ender = snapshot.job(snapshot.ends_run) if snapshot.created and not snapshot.jobset else None
-    ended = _over(ender) if ender else None
+    """End the roles that still run, or wait to, long after the run was decided; which ones those were.
+
+    The role that ends the run is only suspended: all the rest goes with its Job, and there are logs to be read.
+    """
+    ended = _decided(snapshot)
     if not ended or snapshot.taken - ended < LEFTOVER:
         return []
-    left = [job for job in snapshot.jobs if not _over(job)]
+    left = [job for job in snapshot.jobs if not _over(job) and not job["spec"].get("suspend")]
     for job in left:
-        api.delete("Job", job["metadata"]["name"])
+        if role_of(job) == snapshot.ends_run:
+            api.patch("Job", job["metadata"]["name"], {"spec": {"suspend": True}})
+        else:
+            api.delete("Job", job["metadata"]["name"])
     return [role_of(job) for job in left]
+
+
+def _decided(snapshot: Snapshot) -> datetime | None:
+    """When the role that ends the run was done, or one that the run needs had failed for good. A JobSet sees to its
+    own."""
+    if not snapshot.plan or not snapshot.created or snapshot.jobset:
+        return None
+    jobs = ((role, snapshot.job(role.name)) for role in snapshot.plan.roles)
+    decisive = (job for role, job in jobs if job and (role.ends_run or needed(snapshot.plan, role) and _failed(job)))
+    return min(filter(None, map(_over, decisive)), default=None)
+
+
+def _failed(job: Object) -> bool:
+    return condition(job, "Failed") is not None
 
 
 def _over(job: Object) -> datetime | None:

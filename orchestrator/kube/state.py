@@ -126,14 +126,14 @@ def _outcome(snapshot: Snapshot) -> tuple[State, str] | None:
     if condition(job, "Failed"):
         return "failed", _failure(snapshot, ending)
     for role in snapshot.plan.roles:
-        if condition(snapshot.job(role.name), "Failed") and _needed(snapshot.plan, role):
+        if condition(snapshot.job(role.name), "Failed") and needed(snapshot.plan, role):
             rest = f"\nsurreal stop {snapshot.name} ends the rest" if _runs(snapshot, ending) else ""
             return "failed", _failure(snapshot, role.name) + rest
     broken = condition(snapshot.jobset, "Failed")
     return ("failed", f"its JobSet failed: {clip(text(broken, 'message'))}") if broken else None
 
 
-def _needed(plan: Plan, role: PlannedRole) -> bool:
+def needed(plan: Plan, role: PlannedRole) -> bool:
     """Can the run not go on without it? As for a local run: a role that feeds it, or that is not expendable."""
     return not role.expendable or feeds_the_run(plan, role.name)
 

@@ -139,6 +139,20 @@ def test_processes_that_never_heard_of_the_end_are_ended_after_a_minute(
         assert server.store.get("ConfigMap", NAMESPACE, NAME)["metadata"]["labels"][INSTANCE] == NAME
 
 
+def test_when_a_role_that_the_run_needs_can_never_succeed_the_others_are_ended_and_their_words_kept(
+    tmp_path: Path,
+) -> None:
+    with api_server(tmp_path) as server:
+        apply.create(server.api(), planned, server.said.append)
+        finish(server, "evaluator", "Failed", 90)
+        assert remove.end_leftovers(server.api(), observe.snapshot(server.api(), NAME)) == []
+        finish(server, "actor", "Failed", 90)
+        assert sorted(remove.end_leftovers(server.api(), observe.snapshot(server.api(), NAME))) == ["learner"]
+        assert remove.end_leftovers(server.api(), observe.snapshot(server.api(), NAME)) == []
+        assert server.store.get("Job", NAMESPACE, f"{NAME}-learner")["spec"]["suspend"] is True
+        assert server.store.names("ConfigMap")
+
+
 def test_nothing_runs_after_the_end_so_there_is_nothing_to_stop(tmp_path: Path) -> None:
     with api_server(tmp_path) as server:
         create(server)
