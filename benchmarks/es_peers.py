@@ -69,11 +69,13 @@ def contestants(peers: Path) -> dict[str, Callable[[int], Result]]:
         python = peers / folder / "bin" / "python"
         if python.exists():
             runs[name] = lambda seed, python=python, script=script: peer(python, script, 64_000, seed)  # type: ignore[misc]
-    network = "spec.algorithm.config.hidden=[64,64]"
-    fixed = "spec.algorithm.config.deterministic=true"
-    runs["surreal es, 2 workers"] = lambda seed: surreal("cheetah-es.yaml", 300_000, seed, network)
-    runs["surreal es, deterministic"] = lambda seed: surreal("cheetah-es.yaml", 300_000, seed, network, fixed)
-    runs["surreal ars, 2 workers"] = lambda seed: surreal("cheetah-ars.yaml", 300_000, seed)
+    config = "spec.algorithm.config."
+    es = ("spec.env.copies=16", f"{config}hidden=[64,64]", f"{config}population=64")
+    ars = ("spec.env.copies=16", f"{config}directions=32", f"{config}deterministic=false")
+    is_open = f"{config}deterministic=false"
+    runs["surreal es, 2 workers"] = lambda seed: surreal("cheetah-es.yaml", 300_000, seed, *es, is_open)
+    runs["surreal es, deterministic"] = lambda seed: surreal("cheetah-es.yaml", 300_000, seed, *es)
+    runs["surreal ars, 2 workers"] = lambda seed: surreal("cheetah-ars.yaml", 300_000, seed, *ars)
     return runs
 
 
