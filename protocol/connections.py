@@ -23,8 +23,8 @@ from surreal.protocol.stats import Complain
 LOOK_EVERY = 0.2
 """Seconds between two looks at what the connections hold."""
 WEIGHED = 500
-"""Connections of a port, beside those whose handshake is under way, that are weighed at a look. Of more they take turns:
-each costs 4 us, and thousands would keep the I/O thread busy."""
+"""Connections of a port, beside those whose handshake is under way, that are weighed at a look. Of more they take
+turns: each costs 4 us, and thousands would keep the I/O thread busy."""
 TOLERANCE = 100
 """Score at which a connection is cut."""
 MALFORMED, REFUSED = 10, 1
