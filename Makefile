@@ -24,7 +24,7 @@ check: install  ## style, types, layer contracts
 	$(BIN)/lint-imports --no-cache
 
 test: install  ## the default suite: under ten minutes on two cores
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 slow: install  ## learning to a bar, long fault tests, extras that are installed
 	$(BIN)/pytest -m slow --timeout 3600

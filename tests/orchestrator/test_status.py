@@ -44,7 +44,9 @@ def test_the_document_has_exactly_these_fields_in_this_order(tmp_path: Path) -> 
         "staleness": 0.9,
         "elapsed": 40.0,
         "eta_seconds": 60.0,
-        "roles": {"actor": [{"index": 0, "state": "running", "restarts": 2, "pid": 41, "node": "laptop"}]},
+        "roles": {
+            "actor": [{"index": 0, "state": "running", "restarts": 2, "pid": 41, "node": "laptop", "reason": ""}]
+        },
         "channels": [],
     }
     assert status.document() == document
