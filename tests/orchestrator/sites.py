@@ -60,8 +60,13 @@ def pole(name: str, **config: Any) -> dict[str, Any]:
 class Site(Protocol):
     """A backend, and what its users cannot do with it."""
 
-    backend: Backend
-    where: Where
+    @property
+    def backend(self) -> Backend:
+        """Runs experiments there."""
+
+    @property
+    def where(self) -> Where:
+        """As the command line says it."""
 
     def kill(self, status: Status, role: str) -> None:
         """End the first process of a role by force."""
@@ -88,8 +93,6 @@ class Here:
 
 class Cluster:
     """A namespace of its own in the cluster of SURREAL_E2E_CONTEXT."""
-
-    backend: KubeBackend
 
     def __init__(self, namespace: str) -> None:
         self.where = Where("kube", namespace, CONTEXT)
