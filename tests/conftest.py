@@ -1,8 +1,12 @@
 """What all tests share."""
 
+import os
 from collections.abc import Generator
 
 import pytest
+
+# xdist sets it for its processes, and a table is as wide as it says
+os.environ.pop("COLUMNS", None)
 
 
 @pytest.hookimpl(wrapper=True)
