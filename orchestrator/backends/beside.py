@@ -25,14 +25,12 @@ def execute(folder: Folder, source: str, command: Sequence[str]) -> int:
     variables = environment(plan.role(source.partition("/")[0]))
     code = str(folder.code if plan.code else read_json(folder.provenance)["code"])
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, (code, variables.get("PYTHONPATH"))))
+    # Ctrl-C is the command's, which shares our terminal; a function, unlike SIG_IGN, is not handed on to it
+    before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        process = subprocess.Popen(command, cwd=folder.path, env=variables)
+        status = subprocess.Popen(command, cwd=folder.path, env=variables).wait()
     except (FileNotFoundError, PermissionError) as error:
         raise InvalidInput(f"cannot run {command[0]!r}: {error.strerror}") from None
-    # Ctrl-C is the command's, which shares our terminal
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        status = process.wait()
     finally:
         signal.signal(signal.SIGINT, before)
     return status if status >= 0 else SIGNALS - status

@@ -34,9 +34,9 @@ def test_its_exit_code_and_its_pipes_are_ours(place: LocalBackend) -> None:
 
 def test_ctrl_c_is_the_commands(place: LocalBackend) -> None:
     name = create(place)
-    with terminal(
-        "exec", name, "learner", "--", "sh", "-c", "trap 'echo caught; exit 4' INT; echo ready; sleep 60"
-    ) as it:
+    # a shell runs a trap between two commands, so these are short
+    script = "trap 'echo caught; exit 4' INT; echo ready; while :; do sleep 0.1; done"
+    with terminal("exec", name, "learner", "--", "sh", "-c", script) as it:
         it.wait_for("ready")
         it.press(b"\x03")
         it.wait_for("caught")
