@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from surreal.orchestrator.kube.api import Api
 from surreal.orchestrator.kube.failures import CONFLICT, UNPROCESSABLE, Absent, ApiError, Taken
+from surreal.orchestrator.kube.fields import name_of, reference, text
 from surreal.orchestrator.kube.names import ATTEMPT, CREATED, PLAN_DIGEST, RUN, STOPPED, USER, Object
 from surreal.orchestrator.kube.remove import end_jobs, remove_run
 from surreal.protocol.errors import SurrealError
@@ -36,7 +37,7 @@ def create(api: Api, draw: Draw, talk: Talk) -> str:
     run = secrets.token_hex(4)
     objects = draw(run, 1)
     root = objects[0]
-    found = api.find("ConfigMap", _name(root))
+    found = api.find("ConfigMap", name_of(root))
     if not found:
         _there(api, objects[1:], run)
         found = _claim_name(api, root)
@@ -88,12 +89,12 @@ def _claim_name(api: Api, root: Object) -> Object:
         return api.post("ConfigMap", root)
     except Taken:
         # or ours: the server's answer to the first try was lost
-        return api.get("ConfigMap", _name(root))
+        return api.get("ConfigMap", name_of(root))
 
 
 def _finish(api: Api, found: Object, root: Object, draw: Draw, talk: Talk) -> str:
     """Go on with a run that somebody began with the same plan. Raises Taken for any other."""
-    name, run = _name(root), _label(found, RUN)
+    name, run = name_of(root), _label(found, RUN)
     if _label(found, MANAGED_BY) != OWNER or _label(found, INSTANCE) != name:
         raise Taken(f"there is a ConfigMap {name!r} in namespace {api.namespace} that is not surreal's: {OTHER_NAME}")
     if found["metadata"].get("deletionTimestamp"):
@@ -117,7 +118,7 @@ def _go_on(api: Api, root: Object, objects: Sequence[Object], talk: Talk) -> Non
     attempts = {key: _attempt(each) for key, each in there.items()}
     wanted = {_key(each): _attempt(each) for each in objects}
     old = [key for key in there if key[0] in JOBS and attempts[key] != wanted[key]]
-    end_jobs(api, _name(root), old, talk)
+    end_jobs(api, name_of(root), old, talk)
     there = {key: each for key, each in there.items() if key not in old}
     talk(f"found {len(there) + 1} of {len(objects)} objects; making the other {len(objects) - len(there) - 1}")
     try:
@@ -136,7 +137,7 @@ def _there(api: Api, objects: Sequence[Object], run: str) -> dict[Key, Object]:
     for each in objects:
         live = None if each["kind"] == "Secret" else api.find(*_key(each))
         if live and _label(live, RUN) != run:
-            what = f"{each['kind']} {_name(each)}"
+            what = f"{each['kind']} {name_of(each)}"
             if _label(live, INSTANCE) and _label(live, MANAGED_BY) == OWNER:
                 old = _label(live, INSTANCE)
                 left = f"{what} is there from experiment {_label(live, RUN)} named {old!r}"
@@ -149,7 +150,7 @@ def _there(api: Api, objects: Sequence[Object], run: str) -> dict[Key, Object]:
 
 def _complete(api: Api, root: Object, objects: Sequence[Object], there: Mapping[Key, Object]) -> None:
     """Make the objects that are not there, then seal the root. Raises Deleted when somebody removes it meanwhile."""
-    owner = {**_reference(root), "controller": True}
+    owner = {**reference(root), "controller": True}
     made = dict(there)
     try:
         for done, each in enumerate(objects[1:], start=1):
@@ -160,7 +161,7 @@ def _complete(api: Api, root: Object, objects: Sequence[Object], there: Mapping[
         api.retries.doing = f"{len(objects)} of {len(objects)} objects created"
         _seal(api, root, made)
     except KeyboardInterrupt:
-        how = f"the same command again goes on with it, surreal delete {_name(root)} removes it"
+        how = f"the same command again goes on with it, surreal delete {name_of(root)} removes it"
         raise SurrealError(f"interrupted with {api.retries.doing}: {how}") from None
     finally:
         api.retries.doing = ""
@@ -177,14 +178,14 @@ def _make(api: Api, owned: Object) -> Object:
 
 def _seal(api: Api, root: Object, made: Mapping[Key, Object]) -> None:
     """Say that all is there, and whose end ends it all: the first Job is that of the role that ends the run."""
-    about, name = root["metadata"], _name(root)
+    about, name = root["metadata"], name_of(root)
     ender = next(each for key, each in made.items() if key[0] in JOBS)
     marks = {CREATED: datetime.now(UTC).isoformat(timespec="seconds")}
     try:
         if (CLAIM, name) in made:
             api.patch(CLAIM, name, {"metadata": {"ownerReferences": None}})
         # the uid: not somebody else's root, made after ours was deleted
-        sealed = {"uid": about["uid"], "annotations": marks, "ownerReferences": [_reference(ender)]}
+        sealed = {"uid": about["uid"], "annotations": marks, "ownerReferences": [reference(ender)]}
         api.patch("ConfigMap", name, {"metadata": sealed})
     except ApiError as error:
         # unprocessable: a patch cannot change the uid, so the root of that name is another one by now
@@ -200,7 +201,7 @@ class Deleted(SurrealError):
 
 def _undone(api: Api, objects: Sequence[Object], error: ApiError) -> ApiError:
     """The error with what is left behind; nothing, where the cluster lets us remove what we made."""
-    name = _name(objects[0])
+    name = name_of(objects[0])
     if not error.lasting:
         return error.plus(f"surreal create again goes on with it, surreal delete {name} removes it")
     try:
@@ -208,11 +209,6 @@ def _undone(api: Api, objects: Sequence[Object], error: ApiError) -> ApiError:
     except SurrealError as second:
         return error.plus(f"what was made is left behind ({second}): surreal delete {name}")
     return error.plus("0 objects left behind")
-
-
-def _reference(owner: Object) -> Object:
-    about = owner["metadata"]
-    return {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": about["name"], "uid": about["uid"]}
 
 
 def _attempt(job: Object) -> str:
@@ -225,16 +221,12 @@ def _attempt(job: Object) -> str:
 
 
 def _key(each: Object) -> Key:
-    return each["kind"], _name(each)
-
-
-def _name(each: Object) -> str:
-    return str(each["metadata"]["name"])
+    return each["kind"], name_of(each)
 
 
 def _label(each: Object, key: str) -> str:
-    return str((each["metadata"].get("labels") or {}).get(key, ""))
+    return text(each, "metadata", "labels", key)
 
 
 def _mark(each: Object, key: str) -> str:
-    return str((each["metadata"].get("annotations") or {}).get(key, ""))
+    return text(each, "metadata", "annotations", key)

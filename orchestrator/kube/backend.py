@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from surreal.orchestrator.backend import LogLine
+from surreal.orchestrator.channels import ChannelStatus
 from surreal.orchestrator.code import CONFIG_MAP_BYTES, STORE_BYTES, Code, packed
 from surreal.orchestrator.experiment import Experiment
 from surreal.orchestrator.keys import key_files
@@ -58,8 +59,7 @@ class KubeBackend:
         own = packed(plan.code, code, STORE_BYTES if plan.storage.url else CONFIG_MAP_BYTES)
         draw = self._draw(plan, own, experiment.to_yaml())
         # what cannot be drawn is said before anything is asked
-        for warning in preflight.check(self.api, draw("0" * 8, 1)):
-            _say(f"warning: {warning}")
+        self._check(draw("0" * 8, 1))
         own_code.send(plan, own)
         apply.create(self.api, draw, _say)
         remember(plan.name, Where("kube", self.api.namespace, self.api.context, self._where.kubeconfig))
@@ -68,8 +68,7 @@ class KubeBackend:
         """The objects; `ask` has the cluster check rights and quotas, and then each of them."""
         objects = self._draw(plan, packed(plan.code, code), experiment.to_yaml())("0" * 8, 1)
         if ask:
-            for warning in preflight.check(self.api, objects):
-                _say(f"warning: {warning}")
+            self._check(objects)
             apply.rehearse(self.api, objects)
         return [f"{each['kind']} {each['metadata']['name']}" for each in objects]
 
@@ -80,8 +79,7 @@ class KubeBackend:
     def status(self, name: str) -> Status:
         """One run, from its objects and their events; how far it is, from its pod."""
         seen = observe.snapshot(self.api, name)
-        glance = self._glances.setdefault(name, Glance(self.api))
-        progress, channels = glance.look(seen)
+        progress, channels = self._look(seen)
         status = status_of(seen, None if progress == Progress() else progress, channels)
         # who may only look may look all the same
         with suppress(SurrealError):
@@ -92,7 +90,7 @@ class KubeBackend:
     def usage(self, name: str) -> Usage:
         """What its pods use, as the cluster's metrics-server saw them last."""
         seen = observe.snapshot(self.api, name)
-        _progress, channels = self._glances.setdefault(name, Glance(self.api)).look(seen)
+        _progress, channels = self._look(seen)
         return usage(self.api, seen, status_of(seen, None, channels))
 
     def logs(
@@ -140,6 +138,15 @@ class KubeBackend:
             forget(name)
             observe.snapshot(self.api, name)  # says what there is
         forget(name)
+
+    def _look(self, seen: Snapshot) -> tuple[Progress, tuple[ChannelStatus, ...]]:
+        """What the pod of the run shows, over a connection that is kept for the next look."""
+        return self._glances.setdefault(seen.name, Glance(self.api)).look(seen)
+
+    def _check(self, objects: Sequence[Object]) -> None:
+        """Ask for rights and quotas; what does not hinder the run is said."""
+        for warning in preflight.check(self.api, objects):
+            _say(f"warning: {warning}")
 
     def _draw(self, plan: Plan, code: Code | None, experiment: str) -> apply.Draw:
         """Draws the objects of a run, with keys made once."""

@@ -44,6 +44,16 @@ def name_of(thing: Any) -> str:
     return text(thing, "metadata", "name")
 
 
+def reference(owner: Object) -> Object:
+    """What another object says of its owner."""
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": name_of(owner),
+        "uid": text(owner, "metadata", "uid"),
+    }
+
+
 def moment(data: Any, *path: str) -> datetime | None:
     """The time (RFC 3339) at the end of the path."""
     try:

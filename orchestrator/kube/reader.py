@@ -5,7 +5,7 @@ from typing import Any
 
 from surreal.orchestrator.image import default_image
 from surreal.orchestrator.kube.api import Api
-from surreal.orchestrator.kube.fields import dig, name_of, rows, text
+from surreal.orchestrator.kube.fields import dig, name_of, reference, rows, text
 from surreal.orchestrator.kube.files import File
 from surreal.orchestrator.kube.names import RUN, RUN_FOLDER, USER_ID, WORKER, Object, labels
 from surreal.orchestrator.kube.pod_files import PodFiles
@@ -94,7 +94,7 @@ def reader_pod(snapshot: Snapshot) -> Object:
         "metadata": {
             "generateName": f"{snapshot.name[:40]}-reader-",
             "labels": labels(snapshot.name, run),
-            "ownerReferences": [_reference(owner)] if owner else [],
+            "ownerReferences": [reference(owner)] if owner else [],
         },
         "spec": {
             "activeDeadlineSeconds": LIFE_SECONDS,
@@ -147,12 +147,3 @@ def _tolerations(role: PlannedRole | None) -> list[dict[str, Any]]:
         }
         for each in (role.tolerations if role else ())
     ]
-
-
-def _reference(owner: Object) -> Object:
-    return {
-        "apiVersion": owner["apiVersion"],
-        "kind": owner["kind"],
-        "name": name_of(owner),
-        "uid": text(owner, "metadata", "uid"),
-    }

@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,17 +12,14 @@ from surreal.orchestrator import home
 from surreal.orchestrator.backend import Backend
 from surreal.orchestrator.backends.local import LocalBackend
 from surreal.orchestrator.experiment import Experiment
-from surreal.orchestrator.image import default_image
-from surreal.orchestrator.kube.api import Api
 from surreal.orchestrator.kube.backend import KubeBackend
 from surreal.orchestrator.kube.names import Object, query, selector
 from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.status import Status
 from surreal.orchestrator.where import Where
+from tests.orchestrator.kube.small_run import CONTEXT, IMAGE, namespace
 from tests.orchestrator.runs import is_dead, pid
 
-CONTEXT = os.environ.get("SURREAL_E2E_CONTEXT", "")
-IMAGE = os.environ.get("SURREAL_E2E_IMAGE") or default_image()
 HELD = ("Job", "Pod", "Service", "NetworkPolicy", "ServiceAccount", "ConfigMap", "Secret", "PersistentVolumeClaim")
 
 
@@ -123,18 +119,14 @@ class Cluster:
 @contextmanager
 def cluster(security: str) -> Iterator[Cluster]:
     """A namespace that enforces this level of Pod Security, until the end of the block."""
-    name = f"surreal-e2e-{uuid.uuid4().hex[:6]}"
-    api = Api.connect(None, CONTEXT, name)
-    labels = {"pod-security.kubernetes.io/enforce": security}
-    api.post("Namespace", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
-    site = Cluster(name)
-    try:
-        yield site
-        for each in site.backend.names():
-            site.backend.delete(each)
-    finally:
-        site.backend.close()
-        api.delete("Namespace", name)
+    with namespace(security) as api:
+        site = Cluster(api.namespace)
+        try:
+            yield site
+            for each in site.backend.names():
+                site.backend.delete(each)
+        finally:
+            site.backend.close()
 
 
 def create(site: Site, data: dict[str, Any]) -> str:

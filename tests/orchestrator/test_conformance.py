@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from surreal.protocol.errors import InvalidInput, NotFound
-from tests.orchestrator.sites import CONTEXT, Cluster, Here, Site, cluster, create, pole, when
+from tests.orchestrator.kube.small_run import CONTEXT
+from tests.orchestrator.sites import Cluster, Here, Site, cluster, create, pole, when
 
 ENDLESS = 100_000_000
 needs_cluster = [

@@ -25,11 +25,11 @@ RUN_ID = "0123abcd"
 
 
 @contextmanager
-def namespace() -> Iterator[Api]:
-    """A namespace of its own, removed at the end."""
+def namespace(security: str = "restricted") -> Iterator[Api]:
+    """A namespace of its own, which enforces this level of Pod Security, removed at the end."""
     name = f"surreal-test-{uuid.uuid4().hex[:6]}"
     api = Api.connect(None, CONTEXT, name)
-    enforce = {"pod-security.kubernetes.io/enforce": "restricted"}
+    enforce = {"pod-security.kubernetes.io/enforce": security}
     api.post("Namespace", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": enforce}})
     try:
         yield api
