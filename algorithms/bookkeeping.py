@@ -10,8 +10,8 @@ import numpy as np
 
 from surreal.algorithms.checkpoint import Checkpoint, Checkpoints
 from surreal.algorithms.metrics import Metrics
-from surreal.protocol.message import Version
-from surreal.protocol.process import Process
+from surreal.protocol.wire.packet import Version
+from surreal.protocol.worker.process import Process
 
 log = getLogger(__name__)
 CHECKPOINT_UPDATES = 1000

@@ -16,9 +16,8 @@ from surreal.algorithms.es.config import ARSConfig, ESConfig
 from surreal.algorithms.es.sizing import sizing
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.sizing import Sizing
-from surreal.protocol.errors import InvalidInput
+from surreal.protocol.errors import InvalidInput, did_you_mean
 from surreal.protocol.graph import Broadcast, Channel, Role, Stream
-from surreal.protocol.nearest import did_you_mean
 
 
 @dataclass(frozen=True)

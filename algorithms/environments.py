@@ -11,8 +11,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from surreal.protocol.errors import Fatal, InvalidInput
-from surreal.protocol.nearest import did_you_mean
+from surreal.protocol.errors import Fatal, InvalidInput, did_you_mean
 
 Array = np.ndarray[Any, Any]
 Env = gymnasium.Env[Any, Any]

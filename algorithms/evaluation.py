@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from surreal.algorithms.environments import Env
-from surreal.protocol.broadcast import Subscriber
-from surreal.protocol.message import Message, Version
-from surreal.protocol.process import Process
+from surreal.protocol.broadcast.subscriber import Subscriber
+from surreal.protocol.wire.packet import Message, Version
+from surreal.protocol.worker.process import Process
 
 Array = np.ndarray[Any, Any]
 Act = Callable[[Array], Array]

@@ -10,7 +10,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from surreal.protocol.gauges import Gauges
+from surreal.protocol.telemetry.gauges import Gauges
 
 
 class Metrics:

@@ -28,14 +28,14 @@ import zmq
 from surreal.algorithms.es.tasks import open_chunks
 from surreal.algorithms.es.weights import Weights, read
 from surreal.algorithms.es.worker import FRESH
-from surreal.protocol.broadcast import Subscriber
-from surreal.protocol.control import Member
-from surreal.protocol.counters import Counting, End, report
+from surreal.protocol.broadcast.subscriber import Subscriber
 from surreal.protocol.errors import SurrealError, Timeout
-from surreal.protocol.loop import Loop, Timer
-from surreal.protocol.message import Message
-from surreal.protocol.node import Node
-from surreal.protocol.stream_sender import StreamSender
+from surreal.protocol.membership.member import Member
+from surreal.protocol.stream.sender import StreamSender
+from surreal.protocol.telemetry.counters import Counting, End, report
+from surreal.protocol.transport.io_loop import Loop, Timer
+from surreal.protocol.transport.node import Node
+from surreal.protocol.wire.packet import Message
 from surreal.protocol.wiring import Wiring
 
 T = TypeVar("T")

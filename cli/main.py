@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from surreal.protocol.errors import SurrealError
-from surreal.protocol.nearest import did_you_mean
+from surreal.protocol.errors import SurrealError, did_you_mean
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -21,7 +21,7 @@ def emit(data: Any, output: Output, table: "Callable[[], RenderableType]") -> No
     if output == "json":
         sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
     elif output == "yaml":
-        from surreal.provisioner.documents import strictyaml
+        from surreal.protocol.documents import yaml as strictyaml
 
         sys.stdout.write(strictyaml.dump(data))
     else:

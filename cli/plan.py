@@ -14,7 +14,7 @@ from surreal.orchestrator.experiment import load_experiment
 from surreal.orchestrator.plan import Plan, PlannedChannel, PlannedRole
 from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.where import Where
-from surreal.provisioner.documents.quantity import format_memory
+from surreal.protocol.documents.quantity import format_memory
 
 
 @click.command(name="plan")

@@ -11,8 +11,7 @@ from surreal.cli.options import output_option, prices_option
 from surreal.cli.output import Output, emit, table, talk
 from surreal.cli.words import number
 from surreal.orchestrator.pools import own_prices
-from surreal.protocol.errors import InvalidInput
-from surreal.protocol.nearest import did_you_mean
+from surreal.protocol.errors import InvalidInput, did_you_mean
 from surreal.provisioner.machines import MachineTable, machine_table
 
 OLD_DAYS = 180

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from surreal.orchestrator.status import Status
 from surreal.orchestrator.where import Where
-from surreal.protocol.errors import InvalidInput
-from surreal.protocol.nearest import did_you_mean
+from surreal.protocol.errors import InvalidInput, did_you_mean
 
 if TYPE_CHECKING:  # a quick command such as `status` needs neither the documents nor what reads them
     from surreal.orchestrator.experiment import Experiment

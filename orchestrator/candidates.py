@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from surreal.orchestrator.experiment import RoleSpec
+from surreal.protocol.documents.locations import Problem
+from surreal.protocol.documents.quantity import format_memory
+from surreal.protocol.errors import did_you_mean
 from surreal.protocol.graph import Role
-from surreal.protocol.nearest import did_you_mean
-from surreal.provisioner.documents.quantity import format_memory
-from surreal.provisioner.documents.source import Problem
 from surreal.provisioner.labels import system_keys
 from surreal.provisioner.pools import NodePool
 

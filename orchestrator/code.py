@@ -19,7 +19,7 @@ from typing import IO, cast
 
 from surreal.orchestrator.home import home
 from surreal.protocol.errors import InvalidInput
-from surreal.protocol.unpack import MARKER, MAX_FILES, MAX_PACKED, MAX_UNPACKED
+from surreal.protocol.worker.code_archive import MARKER, MAX_FILES, MAX_PACKED, MAX_UNPACKED
 
 CONFIG_MAP_BYTES = 900_000
 """What a ConfigMap (1 MiB at most) has room for, in bytes of the archive."""

@@ -14,11 +14,11 @@ from pydantic import AfterValidator, Field, PrivateAttr
 from surreal.orchestrator import overrides as set_overrides
 from surreal.orchestrator import validation
 from surreal.orchestrator.pods import DAY, EgressSpec, Image, ObjectName, PullPolicy, Spread, StorageSpec, Volumes
-from surreal.provisioner.documents import strictyaml
-from surreal.provisioner.documents.files import load_file
-from surreal.provisioner.documents.models import API_VERSION, DnsLabel, Label, Spec
-from surreal.provisioner.documents.quantity import Cpu, Memory
-from surreal.provisioner.documents.source import Source
+from surreal.protocol.documents import yaml as strictyaml
+from surreal.protocol.documents.load import load_file
+from surreal.protocol.documents.locations import Source
+from surreal.protocol.documents.models import API_VERSION, DnsLabel, Label, Spec
+from surreal.protocol.documents.quantity import Cpu, Memory
 
 
 def _variables(env: dict[str, str]) -> dict[str, str]:

@@ -9,8 +9,8 @@ from surreal.orchestrator.experiment import RoleSpec
 from surreal.orchestrator.packing import Packing
 from surreal.orchestrator.plan import PlannedPool, PlannedToleration
 from surreal.orchestrator.spread import Demand, Spread, emptied, size, spread
+from surreal.protocol.documents.locations import Problem
 from surreal.protocol.graph import Role
-from surreal.provisioner.documents.source import Problem
 from surreal.provisioner.labels import Toleration, tolerations
 from surreal.provisioner.pools import NodePool
 

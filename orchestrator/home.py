@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from surreal.protocol.errors import InvalidInput, NotFound
-from surreal.protocol.nearest import did_you_mean
+from surreal.protocol.errors import InvalidInput, NotFound, did_you_mean
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ def key_files(plan: Plan) -> dict[str, str]:
     A backend makes them once, when it creates an experiment, keeps them where only it and the role can read (a file of
     mode 0600, a Secret mounted with mode 0400), and names the file in `Wiring.keys`.
     """
-    from surreal.protocol.keys import make_key_files  # which needs libzmq, and the orchestrator otherwise does not
+    from surreal.protocol.transport.curve_keys import (
+        make_key_files,  # which needs libzmq, and the orchestrator otherwise does not
+    )
 
     return make_key_files(role.name for role in plan.roles)

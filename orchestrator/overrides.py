@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from surreal.protocol.documents import yaml as strictyaml
+from surreal.protocol.documents.locations import SET, KeyPath, Source
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.documents import strictyaml
-from surreal.provisioner.documents.source import SET, KeyPath, Source
 
 
 def apply(data: Any, override: str, lines: dict[KeyPath, int]) -> Any:

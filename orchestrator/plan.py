@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from surreal.orchestrator.pods import DAY, PullPolicy, Spread
+from surreal.protocol.documents.models import API_VERSION
+from surreal.protocol.documents.quantity import Cpu, Memory
 from surreal.protocol.graph import ChannelKind
-from surreal.provisioner.documents.models import API_VERSION
-from surreal.provisioner.documents.quantity import Cpu, Memory
 
 
 class PlanModel(BaseModel):

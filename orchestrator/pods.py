@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from surreal.provisioner.documents.models import Spec
-from surreal.provisioner.documents.quantity import Memory
+from surreal.protocol.documents.models import Spec
+from surreal.protocol.documents.quantity import Memory
 
 DAY = 86_400
 """Seconds."""

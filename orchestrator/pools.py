@@ -5,8 +5,7 @@ from pathlib import Path
 
 from surreal.orchestrator.home import home
 from surreal.orchestrator.where import Where
-from surreal.protocol.errors import InvalidInput
-from surreal.protocol.nearest import did_you_mean
+from surreal.protocol.errors import InvalidInput, did_you_mean
 from surreal.provisioner.pools import NodePool
 
 PLACES = ("local", "kube")

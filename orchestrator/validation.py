@@ -5,11 +5,10 @@ from typing import Any
 
 from surreal.algorithms.catalog import Algorithm, algorithms
 from surreal.orchestrator.relays import broadcasts, with_relays
-from surreal.protocol.errors import InvalidInput
+from surreal.protocol.documents.locations import KeyPath, Problem, Source
+from surreal.protocol.documents.models import Document, validated
+from surreal.protocol.errors import InvalidInput, did_you_mean
 from surreal.protocol.graph import RELAY, Role
-from surreal.protocol.nearest import did_you_mean
-from surreal.provisioner.documents.models import Document, validated
-from surreal.provisioner.documents.source import KeyPath, Problem, Source
 
 _ROLES: KeyPath = ("spec", "roles")
 _CHANNELS: KeyPath = ("spec", "channels")

@@ -1,27 +1,26 @@
 """What two processes must agree on: wiring, channels on ZeroMQ, codec, liveness, process life cycle.
 
 Belongs here: anything both ends of a socket, or a backend and the process it starts, must share.
-Must not be here: an algorithm, a cluster, a file format of an experiment. Imports no other layer.
+Must not be here: an algorithm, a cluster, the keys of an experiment. Imports no other layer.
 
 The channels can be used without the rest: `from surreal.protocol import Node, StreamSender`, see docs/channels.md.
-They are imported when they are asked for, so that who only wants an error or a wiring does not pay for ZeroMQ.
+They are imported when they are asked for: an error or a wiring does not cost the import of ZeroMQ.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from surreal.protocol.channels import (
-        Message,
-        Node,
-        Publisher,
-        Relay,
-        ServiceClient,
-        ServiceServer,
-        ShardedSender,
-        StreamReceiver,
-        StreamSender,
-        Subscriber,
-    )
+    from surreal.protocol.broadcast.publisher import Publisher
+    from surreal.protocol.broadcast.relay import Relay
+    from surreal.protocol.broadcast.subscriber import Subscriber
+    from surreal.protocol.service.client import ServiceClient
+    from surreal.protocol.service.server import ServiceServer
+    from surreal.protocol.stream.receiver import StreamReceiver
+    from surreal.protocol.stream.sender import StreamSender
+    from surreal.protocol.stream.sharded import ShardedSender
+    from surreal.protocol.transport.node import Node
+    from surreal.protocol.wire.packet import Message
 
 __all__ = [
     "Message",
@@ -36,10 +35,21 @@ __all__ = [
     "Subscriber",
 ]
 
+_HOMES = {
+    "Message": "wire.packet",
+    "Node": "transport.node",
+    "Publisher": "broadcast.publisher",
+    "Relay": "broadcast.relay",
+    "ServiceClient": "service.client",
+    "ServiceServer": "service.server",
+    "ShardedSender": "stream.sharded",
+    "StreamReceiver": "stream.receiver",
+    "StreamSender": "stream.sender",
+    "Subscriber": "broadcast.subscriber",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from surreal.protocol import channels
-
-    return getattr(channels, name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -9,6 +9,8 @@ SurrealError            anything surreal says to a person without a traceback
 └── Timeout             a deadline given by the caller passed                             exit 7
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from enum import IntEnum
 from typing import ClassVar
 
@@ -74,3 +76,9 @@ class Timeout(SurrealError):
     """A deadline given by the caller passed."""
 
     exit_code = ExitCode.TIMEOUT
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` (did you mean 'actor'?)` where a known name is close to `name`, else an empty string."""
+    close = get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""

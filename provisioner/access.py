@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from surreal.protocol.errors import InvalidInput
-from surreal.protocol.nearest import did_you_mean
+from surreal.protocol.errors import InvalidInput, did_you_mean
 
 DEFAULT_NAMESPACE = "default"
 IN_CLUSTER = "in-cluster"

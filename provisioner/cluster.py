@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr
 
+from surreal.protocol.documents import yaml as strictyaml
+from surreal.protocol.documents.load import load_file
+from surreal.protocol.documents.locations import Source
+from surreal.protocol.documents.models import API_VERSION, Label, Spec, dns_label, validated
+from surreal.protocol.documents.quantity import Cpu, Memory
 from surreal.provisioner import rules
-from surreal.provisioner.documents import strictyaml
-from surreal.provisioner.documents.files import load_file
-from surreal.provisioner.documents.models import API_VERSION, Label, Spec, dns_label, validated
-from surreal.provisioner.documents.quantity import Cpu, Memory
-from surreal.provisioner.documents.source import Source
 from surreal.provisioner.labels import Taint
 
 Provider = Literal["minikube", "gke", "eks", "existing"]

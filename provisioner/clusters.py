@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
-from surreal.protocol.nearest import did_you_mean
+from surreal.protocol.errors import InvalidInput, NotFound, SurrealError, did_you_mean
 from surreal.provisioner.cluster import Cluster, load_cluster
 from surreal.provisioner.terraform.folder import text
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from surreal.protocol.documents.locations import KeyPath, Problem
 from surreal.provisioner import labels
 from surreal.provisioner.cluster import Cluster, PoolSpec
-from surreal.provisioner.documents.source import KeyPath, Problem
 from surreal.provisioner.machines import Machine, MachineTable
 from surreal.provisioner.pools import NodePool
 from surreal.provisioner.reservations import usable

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from surreal.protocol.nearest import did_you_mean
-from surreal.provisioner.documents import strictyaml
-from surreal.provisioner.documents.files import load_file
-from surreal.provisioner.documents.models import API_VERSION, Spec, validated
-from surreal.provisioner.documents.quantity import Cpu, Memory
-from surreal.provisioner.documents.source import Problem, Source
+from surreal.protocol.documents import yaml as strictyaml
+from surreal.protocol.documents.load import load_file
+from surreal.protocol.documents.locations import Problem, Source
+from surreal.protocol.documents.models import API_VERSION, Spec, validated
+from surreal.protocol.documents.quantity import Cpu, Memory
+from surreal.protocol.errors import did_you_mean
 
 PROVIDERS = ("gke", "eks", "aks", "existing")
 """Who has machine types."""

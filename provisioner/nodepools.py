@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from surreal.protocol.documents.quantity import format_memory
 from surreal.provisioner.cluster import Cluster, PoolSpec
-from surreal.provisioner.documents.quantity import format_memory
 from surreal.provisioner.labels import MACHINE, PLATFORMS, ZONE
 from surreal.provisioner.machines import Machine
 from surreal.provisioner.terraform.common import Machines, made_to_measure, node_labels, node_taints

@@ -6,7 +6,7 @@ The rules read plain data that may be wrong in any way: what has the wrong shape
 from collections.abc import Iterator
 from typing import Any
 
-from surreal.provisioner.documents.source import KeyPath, Problem
+from surreal.protocol.documents.locations import KeyPath, Problem
 
 _WHERE = {
     "project": ("gke",),

@@ -23,7 +23,7 @@ HOMES = {
     "zmq": {"protocol"},
     "msgpack": {"protocol"},
     "prometheus_client": {"protocol"},
-    "yaml": {"provisioner"},
+    "yaml": {"protocol"},
     "kubernetes": {"orchestrator", "provisioner"},
     "jinja2": {"orchestrator"},
     "websocket": {"orchestrator"},

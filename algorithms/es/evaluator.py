@@ -6,8 +6,8 @@ from surreal.algorithms.es.policies import Layout, Policies, flat_spaces
 from surreal.algorithms.es.population import action_limits
 from surreal.algorithms.es.weights import read
 from surreal.algorithms.evaluation import Act, evaluate_on_clock
-from surreal.protocol.message import Message
-from surreal.protocol.process import Process
+from surreal.protocol.wire.packet import Message
+from surreal.protocol.worker.process import Process
 
 
 def evaluator(process: Process) -> None:

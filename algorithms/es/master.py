@@ -14,7 +14,7 @@ from surreal.algorithms.es.state import State
 from surreal.algorithms.es.weights import Weights, publish
 from surreal.algorithms.shares import Shares
 from surreal.protocol.errors import ExitCode, Stopping
-from surreal.protocol.process import Process
+from surreal.protocol.worker.process import Process
 
 log = getLogger(__name__)
 REPORT_EVERY = 1.0

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from surreal.algorithms.es.weights import Weights
-from surreal.protocol.message import Message
-from surreal.protocol.stream_receiver import StreamReceiver
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.wire.packet import Message
 
 Array = np.ndarray[Any, Any]
 log = getLogger(__name__)

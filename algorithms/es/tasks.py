@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from surreal.protocol.message import Version
+from surreal.protocol.wire.packet import Version
 
 Array = np.ndarray[Any, Any]
 WORKERS = 2**16

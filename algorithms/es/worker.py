@@ -18,7 +18,7 @@ from surreal.algorithms.es.tasks import Task, open_chunks, others_chunks, own_ch
 from surreal.algorithms.es.weights import Weights, read
 from surreal.algorithms.shares import Shares
 from surreal.protocol.errors import ExitCode, Fatal
-from surreal.protocol.process import Process
+from surreal.protocol.worker.process import Process
 
 Array = np.ndarray[Any, Any]
 log = getLogger(__name__)

@@ -12,9 +12,9 @@ from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.rollout import Rollout
 from surreal.algorithms.ppo.weights import apply
 from surreal.algorithms.shares import Shares
-from surreal.protocol.limits import NotFinite
-from surreal.protocol.message import Message, Version
-from surreal.protocol.process import Process
+from surreal.protocol.wire.limits import NotFinite
+from surreal.protocol.wire.packet import Message, Version
+from surreal.protocol.worker.process import Process
 
 Array = np.ndarray[Any, Any]
 log = getLogger(__name__)

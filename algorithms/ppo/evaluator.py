@@ -5,8 +5,8 @@ from surreal.algorithms.evaluation import Act, evaluate_on_clock
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.weights import apply
-from surreal.protocol.message import Message
-from surreal.protocol.process import Process
+from surreal.protocol.wire.packet import Message
+from surreal.protocol.worker.process import Process
 
 
 def evaluator(process: Process) -> None:

@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
-from surreal.protocol.message import Message
-from surreal.protocol.stream_receiver import StreamReceiver
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.wire.packet import Message
 
 STARTUP = 60.0
 """Seconds that a learner waits for actors it has not heard of yet."""

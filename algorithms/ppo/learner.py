@@ -19,8 +19,8 @@ from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.ppo.weights import publish
 from surreal.algorithms.shares import Shares
 from surreal.protocol.errors import ExitCode, Stopping
-from surreal.protocol.message import Message, Version
-from surreal.protocol.process import Process
+from surreal.protocol.wire.packet import Message, Version
+from surreal.protocol.worker.process import Process
 
 Array = np.ndarray[Any, Any]
 log = getLogger(__name__)

@@ -6,8 +6,8 @@ import numpy as np
 
 from surreal.algorithms.networks import Policy
 from surreal.algorithms.normalizers import Standardizer
-from surreal.protocol.broadcast import Publisher
-from surreal.protocol.message import Message
+from surreal.protocol.broadcast.publisher import Publisher
+from surreal.protocol.wire.packet import Message
 
 Array = np.ndarray[Any, Any]
 

@@ -50,7 +50,7 @@ class LocalBackend:
     def create(self, experiment: "Experiment", plan: "Plan", code: Path) -> None:
         """Write the folder and start the supervisor. Raises InvalidInput when the name is taken or code too large."""
         from surreal.orchestrator.code import packed
-        from surreal.protocol.unpack import unpack
+        from surreal.protocol.worker.code_archive import unpack
 
         own = packed(plan.code, code)
         folder = home.new_folder(plan.name)

@@ -15,8 +15,7 @@ from pathlib import Path
 
 from surreal.orchestrator.backend import LogLine
 from surreal.orchestrator.home import Folder
-from surreal.protocol.errors import NotFound
-from surreal.protocol.nearest import did_you_mean
+from surreal.protocol.errors import NotFound, did_you_mean
 
 SUPERVISOR = "supervisor"
 POLL_SECONDS = 0.25

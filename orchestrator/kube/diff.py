@@ -22,7 +22,7 @@ from surreal.orchestrator.kube.names import (
     selector,
 )
 from surreal.orchestrator.kube.remove import HELD
-from surreal.provisioner.documents import strictyaml
+from surreal.protocol.documents import yaml as strictyaml
 
 Change = Literal["added", "changed", "recreated", "removed"]
 """recreated: the cluster lets nobody change this of an object that is there."""

@@ -10,8 +10,8 @@ from surreal.orchestrator.kube.names import WORKER, Object
 from surreal.orchestrator.plan import PlannedRole
 from surreal.orchestrator.status import Progress
 from surreal.orchestrator.usage import amount
-from surreal.protocol.ending import LAST_WORDS, Ending
 from surreal.protocol.errors import ExitCode
+from surreal.protocol.worker.termination import LAST_WORDS, Ending
 
 SIGNALS = 128
 """A container that a signal ended exits with this and the signal's number."""

@@ -12,8 +12,7 @@ from surreal.orchestrator.kube.names import OUTCOME, PLAN_KEY, PROGRESS, ROOT, O
 from surreal.orchestrator.kube.snapshot import Event, Snapshot
 from surreal.orchestrator.plan import Plan
 from surreal.orchestrator.status import OUTCOMES, Progress, Status
-from surreal.protocol.errors import NotFound
-from surreal.protocol.nearest import did_you_mean
+from surreal.protocol.errors import NotFound, did_you_mean
 from surreal.provisioner.objects import INSTANCE, MANAGED_BY, OWNER
 
 UNEVENTFUL = ("Scheduled", "Pulled", "Created", "Started", "SuccessfulCreate", "SuccessfulDelete")

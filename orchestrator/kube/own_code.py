@@ -12,7 +12,7 @@ from surreal.orchestrator.kube.store_files import StoreFiles
 from surreal.orchestrator.kube.wiring import store_url
 from surreal.orchestrator.plan import Plan
 from surreal.protocol.errors import SurrealError
-from surreal.protocol.store import Store
+from surreal.protocol.worker.object_store import Store
 
 
 def send(plan: Plan, code: Code | None) -> None:

@@ -11,7 +11,7 @@ from surreal.orchestrator.kube.names import RUN_FOLDER, WORKER
 from surreal.orchestrator.kube.sockets import OUTCOME, STDERR, STDIN, STDOUT, Closed, PodSocket, connect
 from surreal.protocol.errors import SurrealError
 
-COMMAND = ("python3", "-P", "-m", "surreal.protocol.reading", RUN_FOLDER)
+COMMAND = ("python3", "-P", "-m", "surreal.protocol.worker.file_server", RUN_FOLDER)
 ANSWER_SECONDS = 30.0
 MOST_BYTES = 64 << 20
 """Of one answer, which the pod's side keeps below 5 MB: what is not as agreed must not fill the memory here."""

@@ -10,7 +10,7 @@ from surreal.orchestrator.kube.placing import affinity, tolerations
 from surreal.orchestrator.kube.volumes import Plain, Sources, local_disk, mounts, quantity, unpack_mounts, volumes
 from surreal.orchestrator.plan import Plan, PlannedRole
 from surreal.protocol.errors import InvalidInput
-from surreal.protocol.pod import ATTEMPT_VARIABLE, FAILURES_VARIABLE, IGNORED_VARIABLE, INDEX_VARIABLE
+from surreal.protocol.worker.pod_identity import ATTEMPT_VARIABLE, FAILURES_VARIABLE, IGNORED_VARIABLE, INDEX_VARIABLE
 from surreal.provisioner.labels import GPU, ZONE
 
 HOST = "kubernetes.io/hostname"

@@ -21,9 +21,9 @@ from surreal.orchestrator.kube.volumes import Sources, quantity
 from surreal.orchestrator.kube.wiring import store_url, wiring_files
 from surreal.orchestrator.plan import Plan, PlannedRole
 from surreal.orchestrator.wiring import ending
+from surreal.protocol.documents import yaml as strictyaml
+from surreal.protocol.documents.locations import Source
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.documents import strictyaml
-from surreal.provisioner.documents.source import Source
 
 OBJECT_BYTES = 1_000_000
 """Of the texts in a ConfigMap; Kubernetes takes 1 MiB."""

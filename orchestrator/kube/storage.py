@@ -2,8 +2,8 @@
 
 from surreal.orchestrator.kube.api import Api
 from surreal.orchestrator.plan import Plan, PlannedStorage
+from surreal.protocol.documents.quantity import format_memory
 from surreal.protocol.errors import SurrealError
-from surreal.provisioner.documents.quantity import format_memory
 
 DEFAULT_CLASS = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
 """Annotations, either of which makes a StorageClass the default one."""

@@ -12,7 +12,7 @@ from surreal.orchestrator.kube.names import (
     WIRING_FOLDER,
 )
 from surreal.orchestrator.plan import Plan, PlannedRole, PlannedVolume
-from surreal.provisioner.documents.quantity import format_memory
+from surreal.protocol.documents.quantity import format_memory
 
 Plain = dict[str, Any]
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from surreal.protocol.bench.harness import Case
 from surreal.protocol.bench.pair import QUEUE, child, count, node, pair, raw_pull, raw_push
-from surreal.protocol.stream_receiver import StreamReceiver
-from surreal.protocol.stream_sender import StreamSender
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.stream.sender import StreamSender
 
 MODULE = "surreal.protocol.bench.badpeers"
 MEGABYTE = 2**20

@@ -20,13 +20,13 @@ import numpy as np
 import zmq
 
 from surreal.protocol.bench.harness import Case
-from surreal.protocol.broadcast import Publisher
-from surreal.protocol.codec import Kind, encode_body, encode_prefix
-from surreal.protocol.fan_out import QUEUE
-from surreal.protocol.message import Version
-from surreal.protocol.node import Node
-from surreal.protocol.port import Port
-from surreal.protocol.relay import Relay
+from surreal.protocol.broadcast.fan_out import QUEUE
+from surreal.protocol.broadcast.publisher import Publisher
+from surreal.protocol.broadcast.relay import Relay
+from surreal.protocol.transport.node import Node
+from surreal.protocol.transport.packet_socket import Port
+from surreal.protocol.wire.codec import encode_body, encode_prefix
+from surreal.protocol.wire.packet import Kind, Version
 
 READING = 2
 """Processes that the readers are divided among."""

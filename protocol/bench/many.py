@@ -20,9 +20,9 @@ import numpy as np
 import zmq
 
 from surreal.protocol.bench.harness import Case
-from surreal.protocol.node import Node
-from surreal.protocol.stream_receiver import StreamReceiver
-from surreal.protocol.stream_sender import StreamSender
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.stream.sender import StreamSender
+from surreal.protocol.transport.node import Node
 
 SENDERS = 1024
 SENDING = 4

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import zmq
 
-from surreal.protocol.access import Access
-from surreal.protocol.keys import Keys, make_key_files, write_key_files
-from surreal.protocol.node import Node
+from surreal.protocol.transport.authorization import Access
+from surreal.protocol.transport.curve_keys import Keys, make_key_files, write_key_files
+from surreal.protocol.transport.node import Node
 
 QUEUE = 64
 """Messages on each side of a raw socket."""

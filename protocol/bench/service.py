@@ -18,10 +18,11 @@ import numpy as np
 import zmq
 
 from surreal.protocol.bench.harness import Case
-from surreal.protocol.codec import Kind, encode_body, encode_prefix
-from surreal.protocol.node import Node
-from surreal.protocol.service import Outcome
-from surreal.protocol.service_server import ServiceServer
+from surreal.protocol.service.rows import Outcome
+from surreal.protocol.service.server import ServiceServer
+from surreal.protocol.transport.node import Node
+from surreal.protocol.wire.codec import encode_body, encode_prefix
+from surreal.protocol.wire.packet import Kind
 
 CLIENTS = 256
 BYTES = 128

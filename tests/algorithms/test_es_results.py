@@ -17,9 +17,9 @@ from surreal.algorithms.es.state import State
 from surreal.algorithms.es.weights import Orders, Weights
 from surreal.algorithms.normalizers import Standardizer
 from surreal.protocol.errors import Fatal
-from surreal.protocol.node import Node
-from surreal.protocol.stream_receiver import StreamReceiver
-from surreal.protocol.stream_sender import StreamSender
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.stream.sender import StreamSender
+from surreal.protocol.transport.node import Node
 
 Array = np.ndarray[Any, Any]
 ORDERS = Orders(pairs=4, chunk=2, fixed=False, sigma=0.1, cap=10, max_staleness=1, noise=0)

@@ -8,8 +8,8 @@ import pytest
 
 from surreal.algorithms.ppo import gather
 from surreal.algorithms.ppo.gather import Gatherer
-from surreal.protocol.message import Message
-from surreal.protocol.stream_receiver import StreamReceiver
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.wire.packet import Message
 
 
 class Script:

@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from surreal.algorithms.metrics import Metrics
 from surreal.algorithms.shares import Shares
-from surreal.protocol.gauges import Gauges
+from surreal.protocol.telemetry.gauges import Gauges
 from surreal.protocol.wiring import Wiring
 
 

@@ -43,7 +43,6 @@ def test_help_imports_nothing_heavy_and_no_command() -> None:
         "surreal.cli.main",
         "surreal.protocol",
         "surreal.protocol.errors",
-        "surreal.protocol.nearest",
     }
 
 

@@ -18,8 +18,8 @@ sys.path.append(str(Path(__file__).parents[1] / "protocol" / "programs"))
 
 with atheris.instrument_imports(include=["surreal.protocol"]):
     program = import_module("fuzz_codec")
-    from surreal.protocol.codec import MAGIC
-    from surreal.protocol.limits import PROTOCOL
+    from surreal.protocol.wire.codec import MAGIC
+    from surreal.protocol.wire.limits import PROTOCOL
 
 LENGTH = struct.Struct("<I")
 BEGINNING = MAGIC + bytes([PROTOCOL])

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from surreal.protocol.errors import ExitCode, Fatal
-from surreal.protocol.process import Process
+from surreal.protocol.worker.process import Process
 
 TICK = 0.01
 

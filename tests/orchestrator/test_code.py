@@ -13,7 +13,7 @@ import pytest
 from surreal.orchestrator import code
 from surreal.orchestrator.code import CONFIG_MAP_BYTES, Code, pack, packed, warnings
 from surreal.protocol.errors import InvalidInput
-from surreal.protocol.unpack import MAX_FILES, unpack
+from surreal.protocol.worker.code_archive import MAX_FILES, unpack
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from surreal.orchestrator.experiment import Experiment
 from surreal.orchestrator.placement import make_plan
 from surreal.orchestrator.plan import Plan
+from surreal.protocol.documents import yaml as strictyaml
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.documents import strictyaml
 from surreal.provisioner.labels import node_taints, selector
 from surreal.provisioner.pools import NodePool
 from tests.orchestrator.documents import VALID, load_text, minimal, spoiled

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from surreal.protocol.node import Node
+from surreal.protocol.transport.node import Node
 
 PROGRAMS = Path(__file__).parent / "programs"
 

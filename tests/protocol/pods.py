@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from surreal.protocol.ending import Ending
-from surreal.protocol.keys import make_key_files, write_key_files
+from surreal.protocol.transport.curve_keys import make_key_files, write_key_files
 from surreal.protocol.wiring import ChannelWiring, Wiring
+from surreal.protocol.worker.termination import Ending
 
 
 @dataclass

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import zmq
 
-from surreal.protocol.addresses import check_address, listening
 from surreal.protocol.errors import Fatal, SurrealError
-from surreal.protocol.node import Node
-from surreal.protocol.stream_receiver import StreamReceiver
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.transport.addresses import check_address, listening
+from surreal.protocol.transport.node import Node
 
 
 @pytest.mark.parametrize("address", ["ipc:///run/x", "tcp://127.0.0.1:80", "tcp://localhost:80", "tcp://[::1]:80"])

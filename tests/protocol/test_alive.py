@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from surreal.protocol import control, port
-from surreal.protocol.control import Member, Server
-from surreal.protocol.node import Node
+from surreal.protocol.membership import member as members
+from surreal.protocol.membership import server as servers
+from surreal.protocol.membership.member import Member
+from surreal.protocol.membership.server import Server
+from surreal.protocol.transport import packet_socket as port
+from surreal.protocol.transport.node import Node
 
 MakeNode = Callable[..., Node]
 Start = Callable[..., subprocess.Popen[str]]
@@ -30,8 +33,10 @@ CASES = pytest.mark.parametrize(
 def hasten(monkeypatch: pytest.MonkeyPatch, dead_after: float | None) -> None:
     """Judge sooner than released, unless that is None."""
     if dead_after is not None:
-        monkeypatch.setattr(control, "BEAT_EVERY", 0.2)
-        monkeypatch.setattr(control, "DEAD_AFTER", dead_after)
+        for module in (members, servers):
+            monkeypatch.setattr(module, "BEAT_EVERY", 0.2)
+        for module in (members, servers):
+            monkeypatch.setattr(module, "DEAD_AFTER", dead_after)
         monkeypatch.setattr(port, "HEARTBEAT_TIMEOUT", 1.8)
 
 

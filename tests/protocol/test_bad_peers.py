@@ -14,13 +14,14 @@ import psutil
 import pytest
 import zmq
 
-from surreal.protocol.access import Access
-from surreal.protocol.codec import Kind, encode_body, encode_prefix
-from surreal.protocol.keys import Keys, make_key_files, write_key_files
-from surreal.protocol.limits import LARGEST, MAX_FRAMES
-from surreal.protocol.node import Node
-from surreal.protocol.stream_receiver import StreamReceiver
-from surreal.protocol.stream_sender import StreamSender
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.stream.sender import StreamSender
+from surreal.protocol.transport.authorization import Access
+from surreal.protocol.transport.curve_keys import Keys, make_key_files, write_key_files
+from surreal.protocol.transport.node import Node
+from surreal.protocol.wire.codec import encode_body, encode_prefix
+from surreal.protocol.wire.limits import LARGEST, MAX_FRAMES
+from surreal.protocol.wire.packet import Kind
 from tests.protocol import zmtp
 
 MIB = 2**20

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from surreal.protocol.bfloat16 import narrow, widen
-from surreal.protocol.broadcast import Publisher, Subscriber
-from surreal.protocol.node import Node
-from surreal.protocol.relay import Relay
+from surreal.protocol.broadcast.publisher import Publisher
+from surreal.protocol.broadcast.relay import Relay
+from surreal.protocol.broadcast.subscriber import Subscriber
+from surreal.protocol.transport.node import Node
+from surreal.protocol.wire.codec import narrow, widen
 
 MakeNode = Callable[..., Node]
 Until = Callable[..., None]

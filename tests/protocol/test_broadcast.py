@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from surreal.protocol import follower
-from surreal.protocol.broadcast import Publisher, Subscriber
+from surreal.protocol.broadcast import follower
+from surreal.protocol.broadcast.publisher import Publisher
+from surreal.protocol.broadcast.subscriber import Subscriber
 from surreal.protocol.errors import Stopping, SurrealError, Timeout
-from surreal.protocol.node import Node
+from surreal.protocol.transport.node import Node
 
 MakeNode = Callable[..., Node]
 Start = Callable[..., subprocess.Popen[str]]

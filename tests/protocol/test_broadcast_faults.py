@@ -11,13 +11,14 @@ import psutil
 import pytest
 import zmq
 
-from surreal.protocol import follower
-from surreal.protocol.broadcast import Publisher, Subscriber
-from surreal.protocol.codec import Kind, decode, encode_body, encode_prefix
-from surreal.protocol.fan_out import QUEUE
-from surreal.protocol.message import Version
-from surreal.protocol.node import Node
-from surreal.protocol.relay import Relay
+from surreal.protocol.broadcast import follower
+from surreal.protocol.broadcast.fan_out import QUEUE
+from surreal.protocol.broadcast.publisher import Publisher
+from surreal.protocol.broadcast.relay import Relay
+from surreal.protocol.broadcast.subscriber import Subscriber
+from surreal.protocol.transport.node import Node
+from surreal.protocol.wire.codec import decode, encode_body, encode_prefix
+from surreal.protocol.wire.packet import Kind, Version
 
 MakeNode = Callable[..., Node]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -253,7 +254,7 @@ def test_publishing_while_readers_come_and_go_reaches_those_who_stay(make_node: 
 def test_readers_that_are_silent_are_forgotten(
     make_node: MakeNode, bare: Bare, address: str, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("surreal.protocol.fan_out.DEAD_AFTER", 0.2)
+    monkeypatch.setattr("surreal.protocol.broadcast.fan_out.DEAD_AFTER", 0.2)
     publisher = Publisher(make_node("learner/0"), address)
     socket = bare(zmq.DEALER)
     socket.connect(address)

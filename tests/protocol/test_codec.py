@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from surreal.protocol import limits
-from surreal.protocol.codec import Kind, Packet, decode, decode_batch, encode_batch, encode_body, encode_prefix
-from surreal.protocol.limits import Malformed, OtherProtocol
+from surreal.protocol.wire import limits
+from surreal.protocol.wire.codec import decode, decode_batch, encode_batch, encode_body, encode_prefix
+from surreal.protocol.wire.limits import Malformed, OtherProtocol
+from surreal.protocol.wire.packet import Kind, Packet
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),

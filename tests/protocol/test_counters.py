@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from surreal.protocol import control, observer
-from surreal.protocol.control import Member, Server
-from surreal.protocol.counters import MAX_ENDS, Table, parse, report
-from surreal.protocol.node import Node
-from surreal.protocol.process import Process
-from surreal.protocol.stats import Stats
+from surreal.protocol.membership import member as members
+from surreal.protocol.membership import server as servers
+from surreal.protocol.membership.member import Member
+from surreal.protocol.membership.server import Server
+from surreal.protocol.telemetry import reporter as observer
+from surreal.protocol.telemetry.counters import MAX_ENDS, Table, parse, report
+from surreal.protocol.transport.node import Node
+from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wiring import ChannelWiring, Wiring
+from surreal.protocol.worker.process import Process
 
 MakeNode = Callable[..., Node]
 Until = Callable[..., None]
@@ -61,7 +64,8 @@ def test_the_counters_of_all_processes_reach_the_run_folder(
     folder: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observer, "WRITE_EVERY", 0.05)
-    monkeypatch.setattr(control, "BEAT_EVERY", 0.05)
+    for module in (members, servers):
+        monkeypatch.setattr(module, "BEAT_EVERY", 0.05)
     with ExitStack() as stack:
         learner = stack.enter_context(Process(wiring(folder)))
         actors = [stack.enter_context(Process(wiring(folder, "actor", i))) for i in range(2)]
@@ -217,5 +221,5 @@ def test_a_silent_process_has_counts_but_no_rates(folder: Path, monkeypatch: pyt
     table = Table(wiring(folder))
     take(table, 100.0, 1, messages=10)
     take(table, 102.0, 1, messages=30)
-    monkeypatch.setattr("surreal.protocol.counters.DEAD_AFTER", 0.0)
+    monkeypatch.setattr("surreal.protocol.telemetry.counters.DEAD_AFTER", 0.0)
     assert (table.rows()[0]["messages"], table.rows()[0]["messages_per_second"]) == (30, None)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from surreal.protocol.ending import MAX_BYTES, Ending
 from surreal.protocol.errors import ExitCode
+from surreal.protocol.worker.termination import MAX_BYTES, Ending
 from tests.protocol.pods import MakePods, make_pods
 
 __all__ = ["make_pods"]

@@ -10,8 +10,8 @@ from subprocess import Popen
 import psutil
 import pytest
 
-from surreal.protocol.node import Node
-from surreal.protocol.stream_sender import StreamSender
+from surreal.protocol.stream.sender import StreamSender
+from surreal.protocol.transport.node import Node
 from tests.protocol import zmtp
 
 MESSAGES = 1_000_000

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from surreal.protocol import gauges
-from surreal.protocol.gauges import Gauges
+from surreal.protocol.telemetry import gauges
+from surreal.protocol.telemetry.gauges import Gauges
 from surreal.protocol.wiring import Wiring
 
 WIRING = Wiring("test", "learner", 0, 1, "", {"learner": 1, "my-actor": 2}, {}, "", True, "", 1)

@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from surreal.protocol.access import access
-from surreal.protocol.codec import Kind, encode_body, encode_prefix
 from surreal.protocol.errors import Fatal, Refused
-from surreal.protocol.keys import Keys, make_key_files, write_key_files
-from surreal.protocol.node import Node
-from surreal.protocol.port import Port
-from surreal.protocol.process import Process
-from surreal.protocol.stream_receiver import StreamReceiver
-from surreal.protocol.stream_sender import StreamSender
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.stream.sender import StreamSender
+from surreal.protocol.transport.authorization import access
+from surreal.protocol.transport.curve_keys import Keys, make_key_files, write_key_files
+from surreal.protocol.transport.node import Node
+from surreal.protocol.transport.packet_socket import Port
+from surreal.protocol.wire.codec import encode_body, encode_prefix
+from surreal.protocol.wire.packet import Kind
 from surreal.protocol.wiring import ChannelWiring, Wiring
+from surreal.protocol.worker.process import Process
 
 ROLES = ("actor", "evaluator", "learner", "policy", "weights-relay")
 Until = Callable[..., None]

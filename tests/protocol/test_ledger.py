@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from surreal.protocol import stream_sender
-from surreal.protocol.node import Node
-from surreal.protocol.stream_receiver import StreamReceiver
-from surreal.protocol.stream_sender import StreamSender
+from surreal.protocol.stream import sender as stream_sender
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.stream.sender import StreamSender
+from surreal.protocol.transport.node import Node
 from tests.protocol.ledger import Ledger, chance
 from tests.protocol.proxy import Proxy
 

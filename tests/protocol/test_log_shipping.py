@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from surreal.orchestrator.home import Folder
-from surreal.protocol import shipping
 from surreal.protocol.errors import ExitCode
-from surreal.protocol.shipping import LogFolder, file_name, ship
 from surreal.protocol.wiring import ChannelWiring
+from surreal.protocol.worker import log_shipping as shipping
+from surreal.protocol.worker.log_shipping import LogFolder, file_name, ship
 from tests.protocol.pods import MakePods, make_pods
 from tests.protocol.test_pod import SHARED
 
@@ -24,8 +24,10 @@ FLOOD = 40_000
 PYTHON = (sys.executable, "-P", "-c")
 HASTY = """
 import sys
-from surreal.protocol import control, worker
-control.BEAT_EVERY, control.DEAD_AFTER = 0.1, 1.0
+from surreal.protocol.membership import member, server
+from surreal.protocol.worker import __main__ as worker
+for module in (member, server):
+    module.BEAT_EVERY, module.DEAD_AFTER = 0.1, 1.0
 sys.exit(worker.main())
 """
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from surreal.protocol.node import Node
-from surreal.protocol.stream_receiver import StreamReceiver
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.transport.node import Node
 
 MakeNode = Callable[..., Node]
 Start = Callable[..., subprocess.Popen[str]]

@@ -36,8 +36,9 @@ def actor(process):
 """
 HASTY = """
 import sys
-from surreal.protocol import control, worker
-control.DEAD_AFTER = 2.0
+from surreal.protocol.membership import member, server
+from surreal.protocol.worker import __main__ as worker
+member.DEAD_AFTER = server.DEAD_AFTER = 2.0
 sys.exit(worker.main())
 """
 VERSIONS = {4: ("10.88.0.{}/24", "10.88.0.{}"), 6: ("fd88::{}/64", "fd88::{}")}

@@ -9,12 +9,13 @@ from subprocess import Popen
 import numpy as np
 import pytest
 
-import surreal.protocol.worker
-from surreal.protocol.node import Node
-from surreal.protocol.stream_sender import StreamSender
+import surreal.protocol
+from surreal.protocol.stream.sender import StreamSender
+from surreal.protocol.transport.node import Node
 
-FOLDER = Path(surreal.protocol.worker.__file__).parent
-MODULES = sorted(path for path in FOLDER.glob("**/*.py") if "bench" not in path.parts)  # which no process reaches
+FOLDER = Path(surreal.protocol.__path__[0])
+MODULES = sorted(path for path in FOLDER.glob("**/*.py") if not {"bench", "documents"} & set(path.parts))
+"""Modules that a process of a run may reach; the benchmarks and the readers of YAML are not among them."""
 LIBRARIES = {"msgpack", "numpy", "prometheus_client", "zmq"}
 """What the protocol may import beside the standard library."""
 FORBIDDEN = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "yaml", "subprocess", "ctypes"}
@@ -34,9 +35,7 @@ FORBIDDEN_CALLS = {
 
 
 def test_there_are_modules_to_look_at() -> None:
-    assert {"codec", "stream_sender", "stream_receiver", "broadcast", "control", "worker"} <= {
-        module.stem for module in MODULES
-    }
+    assert {"codec", "sender", "receiver", "publisher", "server", "runner"} <= {module.stem for module in MODULES}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
@@ -56,8 +55,8 @@ def test_no_module_imports_or_calls_what_runs_data(module: Path) -> None:
 
 
 def test_only_the_player_of_roles_imports_by_name() -> None:
-    users = {module.stem for module in MODULES if "importlib" in module.read_text()}
-    assert users == {"play"}  # which takes the name from the wiring, not from the network
+    users = {str(module.relative_to(FOLDER)) for module in MODULES if "importlib" in module.read_text()}
+    assert users == {"__init__.py", "worker/runner.py"}  # which takes the name from the wiring, not from the network
 
 
 def imports(module: Path) -> Iterator[str]:
@@ -82,10 +81,13 @@ def reachable(name: str) -> set[str]:
 
 
 def test_a_process_reaches_nothing_but_the_protocol_and_four_libraries() -> None:
-    names = reachable("surreal.protocol.process")
-    assert {"surreal.protocol." + each for each in ("codec", "schema", "port", "zap", "connections")} <= names
+    names = reachable("surreal.protocol.worker.process")
+    assert {
+        "surreal.protocol." + each
+        for each in ("wire.codec", "wire.schema", "transport.packet_socket", "transport.authorization")
+    } <= names
     assert all(name.startswith("surreal.protocol") for name in names)
-    sources = {FOLDER.joinpath(*name.split(".")[2:]).with_suffix(".py") for name in names}
+    sources = {FOLDER.joinpath(*name.split(".")[2:]).with_suffix(".py") for name in names if name != "surreal.protocol"}
     assert sources <= set(MODULES)  # which the tests above have looked at
     others = {each.partition(".")[0] for source in sources for each in imports(source)}
     assert others - {"surreal"} - sys.stdlib_module_names == LIBRARIES & others

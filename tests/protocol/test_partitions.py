@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from surreal.protocol.keys import make_key_files, write_key_files
+from surreal.protocol.transport.curve_keys import make_key_files, write_key_files
 from tests.protocol.ledger import Ledger, chance
 from tests.protocol.network import ADDRESS, INBOUND, OUTBOUND, Network, why_not
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from surreal.protocol.errors import Fatal
-from surreal.protocol.pod import in_pod, placed
 from surreal.protocol.wiring import Wiring, starts
+from surreal.protocol.worker.pod_identity import in_pod, placed
 
 SHARED = Wiring(
     experiment="test",

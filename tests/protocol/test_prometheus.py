@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from surreal.protocol import exporter, observer
-from surreal.protocol.exporter import COUNTERS, MAX_REQUESTS, is_trusted_host
-from surreal.protocol.process import Process
-from surreal.protocol.stats import Stats
+from surreal.protocol.telemetry import prometheus as exporter
+from surreal.protocol.telemetry import reporter as observer
+from surreal.protocol.telemetry.prometheus import COUNTERS, MAX_REQUESTS, is_trusted_host
+from surreal.protocol.transport.stats import Stats
+from surreal.protocol.worker.process import Process
 from tests.protocol.conftest import until
 from tests.protocol.test_counters import wiring
 

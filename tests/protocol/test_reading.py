@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from surreal.protocol.reading import MOST_BYTES, inside
+from surreal.protocol.worker.file_server import MOST_BYTES, inside
 
 
 class Reader:
@@ -31,7 +31,7 @@ class Reader:
 
 @contextmanager
 def reader(folder: Path) -> Iterator[Reader]:
-    command = [sys.executable, "-P", "-m", "surreal.protocol.reading", str(folder)]
+    command = [sys.executable, "-P", "-m", "surreal.protocol.worker.file_server", str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             yield Reader(process)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from surreal.protocol.broadcast import Publisher, Subscriber
-from surreal.protocol.node import Node
-from surreal.protocol.relay import Relay
+from surreal.protocol.broadcast.publisher import Publisher
+from surreal.protocol.broadcast.relay import Relay
+from surreal.protocol.broadcast.subscriber import Subscriber
+from surreal.protocol.transport.node import Node
 from surreal.protocol.wiring import ChannelWiring, Wiring
 from tests.protocol.conftest import end
 

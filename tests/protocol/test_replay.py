@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from surreal.protocol.access import Access
-from surreal.protocol.keys import Keys, make_key_files
-from surreal.protocol.node import Node
-from surreal.protocol.stream_receiver import StreamReceiver
-from surreal.protocol.stream_sender import StreamSender
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.stream.sender import StreamSender
+from surreal.protocol.transport.authorization import Access
+from surreal.protocol.transport.curve_keys import Keys, make_key_files
+from surreal.protocol.transport.node import Node
 from tests.protocol.proxy import Proxy
 
 MakeNode = Callable[..., Node]

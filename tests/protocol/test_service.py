@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import zmq
 
-from surreal.protocol.codec import Kind, decode, encode_body, encode_prefix
 from surreal.protocol.errors import Refused, Stopping, SurrealError, Timeout
-from surreal.protocol.node import Node
-from surreal.protocol.service import CallFailed, Outcome
-from surreal.protocol.service_client import ServiceClient
-from surreal.protocol.service_request import Request
-from surreal.protocol.service_server import ServiceServer
+from surreal.protocol.service.client import ServiceClient
+from surreal.protocol.service.requests import Request
+from surreal.protocol.service.rows import CallFailed, Outcome
+from surreal.protocol.service.server import ServiceServer
+from surreal.protocol.transport.node import Node
+from surreal.protocol.wire.codec import decode, encode_body, encode_prefix
+from surreal.protocol.wire.packet import Kind
 
 MakeNode = Callable[..., Node]
 Until = Callable[..., None]

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from surreal.protocol.node import Node
-from surreal.protocol.service_client import ServiceClient
+from surreal.protocol.service.client import ServiceClient
+from surreal.protocol.transport.node import Node
 
 MakeNode = Callable[..., Node]
 Start = Callable[..., subprocess.Popen[str]]

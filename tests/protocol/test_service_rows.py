@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surreal.protocol.codec import encode_body
-from surreal.protocol.limits import CODES
-from surreal.protocol.service import encode_rows, stack
+from surreal.protocol.service.rows import encode_rows, stack
+from surreal.protocol.wire.codec import encode_body
+from surreal.protocol.wire.limits import CODES
 
 DTYPES = st.sampled_from([dtype for dtype in CODES if dtype.names is None])
 SHAPES = st.lists(st.integers(0, 40), max_size=3).map(tuple)

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from surreal.algorithms.checkpoint import Checkpoint, Checkpoints, load
-from surreal.protocol import play
-from surreal.protocol import store as stores
-from surreal.protocol import uploads as uploading
-from surreal.protocol.ending import Ending
 from surreal.protocol.errors import Fatal
-from surreal.protocol.store import Store, StoreError, fetch, read_url
-from surreal.protocol.uploads import Uploads
+from surreal.protocol.worker import object_store as stores
+from surreal.protocol.worker import runner as play
+from surreal.protocol.worker import store_sync as uploading
+from surreal.protocol.worker.object_store import Store, StoreError, fetch, read_url
+from surreal.protocol.worker.store_sync import Uploads
+from surreal.protocol.worker.termination import Ending
 from tests.protocol.test_pod import SHARED
 
 Until = Callable[..., None]

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 import zmq
 
-from surreal.protocol import codec, stream_sender
-from surreal.protocol.codec import Kind, encode_body, encode_prefix
 from surreal.protocol.errors import Refused, Stopping, Timeout
-from surreal.protocol.limits import PROTOCOL
-from surreal.protocol.message import Message
-from surreal.protocol.node import Node
-from surreal.protocol.stream_receiver import StreamReceiver
-from surreal.protocol.stream_sender import StreamSender
-from surreal.protocol.window import WINDOW_BYTES
+from surreal.protocol.stream import sender as stream_sender
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.stream.sender import StreamSender
+from surreal.protocol.stream.window import WINDOW_BYTES
+from surreal.protocol.transport.node import Node
+from surreal.protocol.wire import codec
+from surreal.protocol.wire.codec import encode_body, encode_prefix
+from surreal.protocol.wire.limits import PROTOCOL
+from surreal.protocol.wire.packet import Kind, Message
 
 MakeNode = Callable[..., Node]
 Until = Callable[..., None]

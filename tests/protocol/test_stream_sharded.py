@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from surreal.protocol.errors import Stopping, Timeout
-from surreal.protocol.node import Node
-from surreal.protocol.stream_receiver import StreamReceiver
-from surreal.protocol.stream_sharded import ShardedSender
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.stream.sharded import ShardedSender
+from surreal.protocol.transport.node import Node
 
 MakeNode = Callable[..., Node]
 Until = Callable[..., None]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from surreal.protocol import unpack as module
 from surreal.protocol.errors import ExitCode, Fatal
-from surreal.protocol.unpack import MARKER, unpack
+from surreal.protocol.worker import code_archive as module
+from surreal.protocol.worker.code_archive import MARKER, unpack
 
 
 def archive(*entries: tuple[str, bytes] | tarfile.TarInfo) -> bytes:
@@ -48,7 +48,7 @@ GOOD = archive(("a.py", b"1"), ("b/c.py", b"2"))
 
 
 def run(path: Path, folder: Path, wanted: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-P", "-m", "surreal.protocol.unpack", str(path), str(folder), wanted]
+    command = [sys.executable, "-P", "-m", "surreal.protocol.worker.code_archive", str(path), str(folder), wanted]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 

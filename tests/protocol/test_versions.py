@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 import zmq
 
-from surreal.protocol.broadcast import Publisher, Subscriber
-from surreal.protocol.codec import Kind, decode, encode_body, encode_prefix
-from surreal.protocol.control import Member, Server
+from surreal.protocol.broadcast.publisher import Publisher
+from surreal.protocol.broadcast.subscriber import Subscriber
 from surreal.protocol.errors import Refused
-from surreal.protocol.limits import PROTOCOL, OtherProtocol
-from surreal.protocol.node import Node
-from surreal.protocol.stream_receiver import StreamReceiver
-from surreal.protocol.stream_sender import StreamSender
+from surreal.protocol.membership.member import Member
+from surreal.protocol.membership.server import Server
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.stream.sender import StreamSender
+from surreal.protocol.transport.node import Node
+from surreal.protocol.wire.codec import decode, encode_body, encode_prefix
+from surreal.protocol.wire.limits import PROTOCOL, OtherProtocol
+from surreal.protocol.wire.packet import Kind
 
 MakeNode = Callable[..., Node]
 Until = Callable[..., None]

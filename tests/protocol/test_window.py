@@ -5,7 +5,7 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surreal.protocol.window import Window
+from surreal.protocol.stream.window import Window
 
 STEPS = st.lists(st.sampled_from(["send", "transmit", "deliver", "answer", "probe", "cut", "restart"]), max_size=200)
 

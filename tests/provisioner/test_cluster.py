@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from surreal.protocol.documents.yaml import load
 from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.cluster import Cluster, cluster_schema, load_cluster
 from surreal.provisioner.declared import declared_pools
-from surreal.provisioner.documents.strictyaml import load
 from surreal.provisioner.machines import machine_table
 from tests.provisioner.clusters import GKE, cluster, load_text, spoiled
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surreal.provisioner.documents.quantity import format_memory, parse_cpu, parse_memory
+from surreal.protocol.documents.quantity import format_memory, parse_cpu, parse_memory
 
 
 @pytest.mark.parametrize(("text", "cores"), [("500m", 0.5), ("2", 2.0), ("0.5", 0.5), ("1500m", 1.5), (3, 3)])

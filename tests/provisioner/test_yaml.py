@@ -2,9 +2,9 @@
 
 import pytest
 
+from surreal.protocol.documents import yaml as strictyaml
+from surreal.protocol.documents.locations import Source
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.documents import strictyaml
-from surreal.provisioner.documents.source import Source
 
 
 def load(text: str) -> object:

@@ -57,4 +57,4 @@ class Pipes:
 
 def reading(folder: Path) -> Pipes:
     """The process that reads a run folder."""
-    return Pipes([sys.executable, "-P", "-m", "surreal.protocol.reading", str(folder)])
+    return Pipes([sys.executable, "-P", "-m", "surreal.protocol.worker.file_server", str(folder)])

@@ -127,13 +127,15 @@ def test_a_pod_that_cannot_show_its_files_is_said_with_its_last_words(
     opened: list[Pipes] = []
 
     def connect(*_where: Any) -> Pipes:
-        opened.append(Pipes(["sh", "-c", "echo 'no module surreal.protocol.reading' >&2; exit 1"]))
+        opened.append(Pipes(["sh", "-c", "echo 'no module surreal.protocol.worker.file_server' >&2; exit 1"]))
         return opened[-1]
 
     monkeypatch.setattr(pod_files, "connect", connect)
     with pytest.raises(SurrealError) as caught:
         PodFiles(api, "toy-learner-0-abcde").files("")
-    assert "pod toy-learner-0-abcde does not show its files: no module surreal.protocol.reading" in str(caught.value)
+    assert "pod toy-learner-0-abcde does not show its files: no module surreal.protocol.worker.file_server" in str(
+        caught.value
+    )
     assert len(opened) == 1
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from surreal.orchestrator.code import pack
 from surreal.orchestrator.kube import own_code
 from surreal.orchestrator.plan import Plan, PlannedStorage
-from surreal.protocol.unpack import unpack
+from surreal.protocol.worker.code_archive import unpack
 from tests.orchestrator.kube.apiserver import api_server
 from tests.orchestrator.runs import plan
 

@@ -20,11 +20,11 @@ from surreal.orchestrator.kube.wiring import wiring_files
 from surreal.orchestrator.placement import make_plan
 from surreal.orchestrator.plan import Plan, PlannedStorage
 from surreal.orchestrator.status import Progress
-from surreal.protocol.ending import Ending
 from surreal.protocol.errors import ExitCode
-from surreal.protocol.keys import write_key_files
-from surreal.protocol.store import Store, fetch
+from surreal.protocol.transport.curve_keys import write_key_files
 from surreal.protocol.wiring import Wiring
+from surreal.protocol.worker.object_store import Store, fetch
+from surreal.protocol.worker.termination import Ending
 from surreal.provisioner.machine import local_pool
 from tests.orchestrator.documents import load_text
 from tests.protocol.conftest import until

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from surreal.orchestrator.kube import templating
 from surreal.orchestrator.plan import Plan, PlannedToleration, PlannedVolume
-from surreal.provisioner.documents import strictyaml
-from surreal.provisioner.documents.source import Source
+from surreal.protocol.documents import yaml as strictyaml
+from surreal.protocol.documents.locations import Source
 from tests.orchestrator.kube.rendered import example, objects, of_kind, pods, variables
 
 HOSTILE = [

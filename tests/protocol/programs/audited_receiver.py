@@ -6,8 +6,8 @@ usage: audited_receiver.py ADDRESS MESSAGES
 import sys
 from typing import Any
 
-from surreal.protocol.node import Node
-from surreal.protocol.stream_receiver import StreamReceiver
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.transport.node import Node
 
 FORBIDDEN = ("pickle.find_class", "marshal.load", "marshal.loads", "exec", "compile", "import", "os.system")
 seen: list[str] = []

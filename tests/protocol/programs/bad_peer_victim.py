@@ -6,10 +6,10 @@ usage: bad_peer_victim.py ADDRESS KEY_FILE_OR_NOTHING BUSY
 import sys
 from pathlib import Path
 
-from surreal.protocol.access import Access
-from surreal.protocol.keys import Keys
-from surreal.protocol.node import Node
-from surreal.protocol.stream_receiver import StreamReceiver
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.transport.authorization import Access
+from surreal.protocol.transport.curve_keys import Keys
+from surreal.protocol.transport.node import Node
 
 address, keys, busy = sys.argv[1:]
 access = {address: Access("learner", frozenset({"actor"}))}

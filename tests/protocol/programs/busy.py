@@ -9,8 +9,9 @@ import ctypes
 import sys
 import time
 
-from surreal.protocol.control import Member, Server
-from surreal.protocol.node import Node
+from surreal.protocol.membership.member import Member
+from surreal.protocol.membership.server import Server
+from surreal.protocol.transport.node import Node
 
 end, address, how, seconds = sys.argv[1:]
 node = Node("learner/0" if end == "server" else "actor/0", 1)

@@ -8,9 +8,9 @@ import sys
 
 import numpy as np
 
-from surreal.protocol.broadcast import Publisher
-from surreal.protocol.control import Server
-from surreal.protocol.node import Node
+from surreal.protocol.broadcast.publisher import Publisher
+from surreal.protocol.membership.server import Server
+from surreal.protocol.transport.node import Node
 
 address, control, incarnation, path = sys.argv[1:]
 node = Node("learner/0", int(incarnation))

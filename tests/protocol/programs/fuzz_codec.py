@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from surreal.protocol.codec import Kind, decode, decode_batch, encode_batch, encode_body, encode_prefix, is_batch
-from surreal.protocol.limits import MAX_NESTING, Malformed
+from surreal.protocol.wire.codec import decode, decode_batch, encode_batch, encode_body, encode_prefix, is_batch
+from surreal.protocol.wire.limits import MAX_NESTING, Malformed
+from surreal.protocol.wire.packet import Kind
 
 BLOCK = 2**20
 """Bytes that are damaged at a time."""

@@ -23,12 +23,12 @@ from pathlib import Path
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no thread may live when this process forks
 import numpy as np
 
-from surreal.protocol import stream_sender
-from surreal.protocol.access import Access
-from surreal.protocol.keys import Keys
-from surreal.protocol.node import Node
-from surreal.protocol.stream_receiver import StreamReceiver
-from surreal.protocol.stream_sender import StreamSender
+from surreal.protocol.stream import sender as stream_sender
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.stream.sender import StreamSender
+from surreal.protocol.transport.authorization import Access
+from surreal.protocol.transport.curve_keys import Keys
+from surreal.protocol.transport.node import Node
 
 
 class Book:

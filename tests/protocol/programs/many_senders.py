@@ -9,8 +9,8 @@ import time
 
 import numpy as np
 
-from surreal.protocol.node import Node
-from surreal.protocol.stream_sender import StreamSender
+from surreal.protocol.stream.sender import StreamSender
+from surreal.protocol.transport.node import Node
 
 address = sys.argv[1]
 first, end, window, messages, size = map(int, sys.argv[2:])

@@ -5,8 +5,8 @@ usage: member.py CONTROL_ADDRESS NAME INCARNATION
 
 import sys
 
-from surreal.protocol.control import Member
-from surreal.protocol.node import Node
+from surreal.protocol.membership.member import Member
+from surreal.protocol.transport.node import Node
 
 address, name, incarnation = sys.argv[1:]
 with Node(name, int(incarnation)) as node:

@@ -5,8 +5,8 @@ usage: members.py CONTROL_ADDRESS FIRST END
 
 import sys
 
-from surreal.protocol.control import Member
-from surreal.protocol.node import Node
+from surreal.protocol.membership.member import Member
+from surreal.protocol.transport.node import Node
 
 address, first, end = sys.argv[1:]
 nodes = [Node(f"actor/{i}", 1) for i in range(int(first), int(end))]

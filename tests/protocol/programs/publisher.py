@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 
-from surreal.protocol.broadcast import Publisher
-from surreal.protocol.node import Node
+from surreal.protocol.broadcast.publisher import Publisher
+from surreal.protocol.transport.node import Node
 
 address, incarnation, size = sys.argv[1:]
 publisher = Publisher(Node("learner/0", int(incarnation)), address)

@@ -5,8 +5,8 @@ usage: reader.py ADDRESS NAME
 
 import sys
 
-from surreal.protocol.broadcast import Subscriber
-from surreal.protocol.node import Node
+from surreal.protocol.broadcast.subscriber import Subscriber
+from surreal.protocol.transport.node import Node
 
 address, name = sys.argv[1:]
 subscriber = Subscriber(Node(name, 1), address)

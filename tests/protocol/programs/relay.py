@@ -5,8 +5,8 @@ usage: relay.py UPSTREAM ADDRESS INCARNATION
 
 import sys
 
-from surreal.protocol.node import Node
-from surreal.protocol.relay import Relay
+from surreal.protocol.broadcast.relay import Relay
+from surreal.protocol.transport.node import Node
 
 upstream, address, incarnation = sys.argv[1:]
 node = Node("weights-relay/0", int(incarnation))

@@ -5,8 +5,8 @@ usage: service_server.py ADDRESS NAME INCARNATION
 
 import sys
 
-from surreal.protocol.node import Node
-from surreal.protocol.service_server import ServiceServer
+from surreal.protocol.service.server import ServiceServer
+from surreal.protocol.transport.node import Node
 
 address, name, incarnation = sys.argv[1:]
 server = ServiceServer(Node(name, int(incarnation)), address, window=16)

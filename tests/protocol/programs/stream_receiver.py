@@ -6,8 +6,8 @@ usage: stream_receiver.py ADDRESS INCARNATION FILE
 import os
 import sys
 
-from surreal.protocol.node import Node
-from surreal.protocol.stream_receiver import StreamReceiver
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.transport.node import Node
 
 address, incarnation, path = sys.argv[1:]
 book = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -1,0 +1,1 @@
+"""Broadcasts: the newest value of one publisher, for many readers."""

@@ -1,0 +1,182 @@
+"""The serving side of a broadcast, which a publisher and its relays share: who has asked, and the newest value."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import zmq
+
+from surreal.protocol.transport.node import Node
+from surreal.protocol.transport.packet_socket import Port
+from surreal.protocol.transport.sessions import DEAD_AFTER
+from surreal.protocol.transport.stats import Stats
+from surreal.protocol.wire.codec import encode_body, encode_prefix
+from surreal.protocol.wire.limits import MAX_HEADER
+from surreal.protocol.wire.packet import Kind, Packet, Version
+
+QUEUE = 8
+"""Packets per peer and direction: a question, its repetitions, an answer."""
+BATCH = 1000
+"""Questions read before others have their turn."""
+REST = 0.005
+"""Seconds between two looks of the I/O thread for questions; the next `offer` looks for itself."""
+NOTHING: Version = (-1, -1)
+"""Older than every version."""
+
+
+class Value(NamedTuple):
+    """What all readers are given: encoded once, its frames shared by all answers."""
+
+    version: Version
+    body: bytes
+    """The header without its prefix."""
+    frames: Sequence[zmq.Frame]
+    size: int
+    """Bytes of its arrays."""
+
+
+def encode(
+    sender: str, incarnation: int, version: Version, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> Value:
+    """The value as it travels, the memory of large arrays uncopied. Raises ValueError for what no message can carry."""
+    body, frames, size = encode_body(sender, incarnation, version, meta, arrays)
+    return Value(version, body, [zmq.Frame(frame, copy=False) for frame in frames], size)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """The last question of one connection."""
+
+    session: int
+    number: int
+    have: Version
+    heard: float
+    """Monotonic seconds."""
+    answered: bool = False
+
+
+class FanOut:
+    """Answers every reader that asks for something newer, once for each question. Binds.
+
+    Whoever has a new value sends it to those who wait in its own thread: the I/O thread would first have to get the
+    interpreter, which a thread that computes gives up after 5 ms. The I/O thread answers those who come later, so that
+    nobody waits for the next value. A lock lets one of the two at the socket; the I/O thread watches the socket's
+    descriptor, which is only a sign to look.
+    """
+
+    def __init__(self, node: Node, address: str) -> None:
+        """Listens at once; readers wait until the first `offer`."""
+        self._node = node
+        self._port = Port(node, address, binds=True, queue=QUEUE, largest=MAX_HEADER)
+        self._value: Value | None = None
+        self._readers: dict[bytes, _Reader] = {}
+        self._waiting: dict[bytes, _Reader] = {}
+        self._lock = threading.Lock()
+        self._sign = int(self._port.socket.getsockopt(zmq.FD))
+        self._timers = [node.loop.every(DEAD_AFTER, self._forget_silent)]
+        self._resting = False
+        node.loop.call(self._look)  # a question that came before anyone watches gives no sign
+
+    @property
+    def version(self) -> Version:
+        """The newest version that was offered."""
+        return self._value.version if self._value else NOTHING
+
+    @property
+    def stats(self) -> Stats:
+        """A copy of the counters; `depth` is the number of readers that wait for the next version."""
+        return replace(self._port.stats, depth=len(self._waiting))
+
+    def offer(self, value: Value) -> None:
+        """Make this the newest value and send it to all who wait."""
+        with self._lock:
+            self._value = value
+            for route, reader in list(self._waiting.items()):
+                self._serve(route, reader)
+            done = self._read()  # the questions that came since the last look, each answered with this value
+        if not done:
+            self._node.loop.call(self._look)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._node.loop.run(self._end)
+
+    def _end(self) -> None:
+        with self._lock:
+            self._port.close()
+        for timer in self._timers:
+            self._node.loop.cancel(timer)
+        self._node.loop.forget(self._sign)
+
+    def _look(self) -> None:
+        """The I/O thread's look at the questions. They come one by one, so it waits a little before the next look."""
+        with self._lock:
+            if self._port.socket.closed:
+                return
+            done = self._read()
+        if not done:
+            self._node.loop.call(self._look)
+        elif not self._resting:
+            self._resting = True
+            self._node.loop.forget(self._sign)
+            self._timers.append(self._node.loop.every(REST, self._watch))
+
+    def _watch(self) -> None:
+        """After a rest: look at the next sign."""
+        self._resting = False
+        self._node.loop.cancel(self._timers.pop())
+        self._node.loop.watch(self._sign, self._look)
+
+    def _read(self) -> bool:
+        """Take the questions that are there; whether there are no more. ZMQ_FD shows nothing before."""
+        for _ in range(BATCH):
+            received = self._port.receive()
+            if received is None:
+                return True
+            self._take(*received)
+        return False
+
+    def _take(self, route: bytes, packet: Packet) -> None:
+        """Answer or note a question; the repetition of one whose answer is on its way shows only that one is there."""
+        if packet.kind != Kind.GET:
+            self._port.refuse(route, "kind", f"{packet.sender} sent kind {packet.kind} to a broadcast")
+            return
+        reader = self._readers.get(route)
+        if not (reader and reader.number == packet.seq and reader.session == packet.session):
+            have = packet.version if packet.base else NOTHING
+            self._fence(packet, have)
+            reader = _Reader(packet.session, packet.seq, have, 0.0)
+            self._readers[route] = reader
+        reader.heard = time.monotonic()
+        if not reader.answered:
+            self._waiting[route] = reader
+            self._serve(route, reader)
+
+    def _fence(self, packet: Packet, have: Version) -> None:
+        """Say it where a reader has heard of a later publisher: this one was replaced, and its values are worthless."""
+        if self._value and have[0] > self._value.version[0]:
+            self._port.stats.refused += 1
+            reason = f"{packet.sender} has a value of incarnation {have[0]}, this is {self._value.version[0]}"
+            self._node.complain(f"{self._port.address} fenced", f"replaced at {self._port.address}: {reason}")
+
+    def _serve(self, route: bytes, reader: _Reader) -> None:
+        """Send the newest value to a reader that waits for it."""
+        value = self._value
+        if value is None or value.version <= reader.have:
+            return
+        prefix = encode_prefix(Kind.VALUE, 0, reader.session, reader.number, 0)
+        if self._port.send(prefix + value.body, value.frames, route):
+            reader.answered = True
+            del self._waiting[route]
+            self._port.stats.messages += 1
+            self._port.stats.bytes += value.size
+
+    def _forget_silent(self) -> None:
+        oldest = time.monotonic() - DEAD_AFTER
+        with self._lock:
+            for route in [route for route, reader in self._readers.items() if reader.heard < oldest]:
+                del self._readers[route]
+                self._waiting.pop(route, None)

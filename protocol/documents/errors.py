@@ -1,0 +1,112 @@
+"""What pydantic found wrong, said the way a person would: the bad value, what is allowed, the nearest spelling."""
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from surreal.protocol.documents.locations import Problem
+from surreal.protocol.errors import did_you_mean
+
+_KINDS = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "int_parsing": "a whole number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list such as [1, 2]",
+    "tuple_type": "a list such as [1, 2]",
+    "dict_type": "a mapping (key: value)",
+    "model_type": "a mapping (key: value)",
+    "finite_number": "a finite number",
+}
+
+
+def complain(model: type[BaseModel], error: ValidationError) -> list[Problem]:
+    """Each problem of `error`, which validating with `model` raised, as its key's path and a sentence."""
+    schema = model.model_json_schema(by_alias=True)
+    return [_problem(schema, details) for details in error.errors(include_url=False)]
+
+
+def _problem(schema: dict[str, Any], details: ErrorDetails) -> Problem:
+    path, kind, bad = details["loc"], details["type"], details["input"]
+    if path and path[-1] == "[key]":
+        path = path[:-1]
+    if kind == "extra_forbidden":
+        allowed = _keys(schema, path[:-1])
+        return path, f"unknown key {path[-1]!r}{did_you_mean(str(path[-1]), allowed)}; allowed: {', '.join(allowed)}"
+    if kind == "missing":
+        return path, "missing; it has no default"
+    if kind == "value_error":
+        return path, str(details["ctx"]["error"])
+    if kind in _KINDS:
+        return path, f"must be {_KINDS[kind]}, not {_show(bad)}{_hint(kind, bad)}"
+    return path, f"{_bound(kind, details.get('ctx', {})) or _plain(details['msg'])}, not {_show(bad)}"
+
+
+def _bound(kind: str, ctx: dict[str, Any]) -> str | None:
+    """What a value must be, for the kinds of error that carry it."""
+    match kind:
+        case "greater_than":
+            return f"must be more than {_number(ctx['gt'])}"
+        case "greater_than_equal":
+            return f"must be {_number(ctx['ge'])} or more"
+        case "less_than":
+            return f"must be less than {_number(ctx['lt'])}"
+        case "less_than_equal":
+            return f"must be {_number(ctx['le'])} or less"
+        case "too_short" | "string_too_short":
+            return f"must have at least {ctx['min_length']} {'items' if kind == 'too_short' else 'characters'}"
+        case "too_long" | "string_too_long":
+            return f"must have at most {ctx['max_length']} {'items' if kind == 'too_long' else 'characters'}"
+        case "literal_error" | "enum":
+            return f"must be {ctx['expected']}"
+    return None
+
+
+def _number(bound: float) -> str:
+    """A bound without a needless `.0`."""
+    return str(int(bound)) if isinstance(bound, float) and bound.is_integer() else str(bound)
+
+
+def _hint(kind: str, bad: Any) -> str:
+    """The next step, where it is known."""
+    if kind.startswith("int_") and isinstance(bad, float) and bad.is_integer():
+        return f"; write {int(bad)}"
+    if kind == "string_type" and isinstance(bad, int | float):
+        return "; put it in quotes"
+    return ""
+
+
+def _show(value: Any) -> str:
+    """A value as it stands in the file, cut where it is long."""
+    if value is None or isinstance(value, bool):
+        return {None: "nothing", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _plain(message: str) -> str:
+    """pydantic's own sentence for kinds this module does not know: `Input should be ...` -> `must be ...`."""
+    return message.replace("Input should", "must").replace("Value error, ", "").removesuffix(".")
+
+
+def _keys(schema: dict[str, Any], path: tuple[int | str, ...]) -> list[str]:
+    """The keys a mapping at `path` may have, by the JSON schema of the whole."""
+    node = _resolve(schema, schema)
+    for key in path:
+        inner = node.get("items") if isinstance(key, int) else node.get("properties", {}).get(key)
+        node = _resolve(schema, inner or node.get("additionalProperties") or {})
+    return sorted(node.get("properties", {}))
+
+
+def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    """`node` with its reference followed; of several alternatives the one that has keys."""
+    if "$ref" in node:
+        return _resolve(schema, schema["$defs"][node["$ref"].rsplit("/", 1)[1]])
+    for choice in [*node.get("anyOf", []), *node.get("allOf", [])]:
+        if "properties" in (inner := _resolve(schema, choice)):
+            return inner
+    return node

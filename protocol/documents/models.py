@@ -1,0 +1,51 @@
+"""What the models of all documents share: strictness, spelling, and names that Kubernetes takes."""
+
+import re
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from surreal.protocol.documents.errors import complain
+from surreal.protocol.documents.locations import KeyPath, Problem
+
+API_VERSION: Literal["surreal.dev/v1alpha1"] = "surreal.dev/v1alpha1"
+MAX_NAME = 40
+"""Longest name of an experiment or cluster: a pod is called NAME-ROLE-INDEX and may have 63 characters."""
+
+Document = TypeVar("Document", bound=BaseModel)
+
+
+class Spec(BaseModel):
+    """Frozen, strict, knows all its keys, spelled in camelCase."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, alias_generator=to_camel, use_attribute_docstrings=True
+    )
+
+
+def dns_label(name: str, longest: int = MAX_NAME) -> str:
+    """`name` if it can be one part of a host name; else ValueError with a legal name near it."""
+    if len(name) <= longest and re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name):
+        return name
+    legal = re.sub(r"[^a-z0-9]+", "-", name.lower())[:longest].strip("-") or "my-run"
+    allowed = f"lower-case letters, digits and '-' inside, at most {longest} characters"
+    raise ValueError(f"must be a DNS label ({allowed}), not {name!r}; for example {legal!r}")
+
+
+def _label(text: str) -> str:
+    if re.fullmatch(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", text):
+        return text
+    raise ValueError(f"must be letters, digits, '-', '_' and '.', at most 63 characters, not {text!r}")
+
+
+DnsLabel = Annotated[str, AfterValidator(dns_label), Field(json_schema_extra={"maxLength": MAX_NAME})]
+Label = Annotated[str, AfterValidator(_label)]
+
+
+def validated(model: type[Document], data: object, above: KeyPath = ()) -> tuple[Document | None, list[Problem]]:
+    """The model of `data`, which stands at `above` in the document; or what is wrong with it."""
+    try:
+        return model.model_validate(data), []
+    except ValidationError as error:
+        return None, [((*above, *path), text) for path, text in complain(model, error)]

@@ -1,0 +1,1 @@
+"""Membership of a run: heartbeats, liveness and the stop."""

@@ -1,0 +1,175 @@
+"""Control: who is alive, and 'stop now'. Members send a beat each second (a thousand of them and more: as often as they
+are told) from their I/O threads; the process that serves control answers from its own, so that a busy working thread
+is never taken for a dead process. Where even the I/O thread is silent, because a call into C holds the GIL, the
+heartbeats of libzmq tell the busy from the dead.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from surreal.protocol.transport.node import Node
+from surreal.protocol.transport.packet_socket import Port
+from surreal.protocol.transport.sessions import DEAD_AFTER, Names
+from surreal.protocol.transport.stats import Stats
+from surreal.protocol.wire.codec import encode_body, encode_prefix
+from surreal.protocol.wire.limits import MAX_HEADER
+from surreal.protocol.wire.packet import Kind, Packet
+
+log = logging.getLogger("surreal")
+
+BEAT_EVERY = 1.0
+"""Seconds between two beats of a member of a run that is not large."""
+BEATS = 1000
+"""Beats in BEAT_EVERY that the server wants at most: of more members each is told to beat more rarely."""
+REPORT_BEATS = 2
+"""Every second beat carries the counters of its process's channels."""
+MAX_REASON = 1000
+"""Characters of what a process says of its end."""
+LINGER = 0.5
+"""Seconds that a closing end tries to get its last word out."""
+
+
+class Server:
+    """The end that binds: keeps the members and stops them."""
+
+    def __init__(
+        self,
+        node: Node,
+        address: str,
+        take: Callable[[str, int, Any], None] = lambda *counters: None,
+        hopeless: Callable[[str, str], None] = lambda *why: None,
+    ) -> None:
+        """Listens at once. `take(process, incarnation, counters)` gets what members report; it raises ValueError for
+        what cannot be true. `hopeless(process, reason)` hears of those that leave because they can never succeed."""
+        self._node, self._take_counters, self._hopeless = node, take, hopeless
+        self._port = Port(node, address, binds=True, queue=1024, heartbeats=True, largest=MAX_HEADER)
+        self._names = Names()
+        self._looked = time.monotonic()
+        self._dead: set[str] = set()
+        self._reason = ""
+        self._running: set[str] = set()
+        """Members that have not confirmed yet that they stop."""
+        self._finished: set[str] = set()
+        """Members that have left for good: after the end of the run, or with their own work done."""
+        self._changed = threading.Condition()
+        node.loop.watch(self._port.socket, self._read)
+        self._timer = node.loop.every(BEAT_EVERY, self._look)
+
+    def alive(self, role: str) -> set[int]:
+        """Indices of the members of `role` that are not dead: heard in the last 10 s, or connected though busy.
+
+        Judged at the time when the I/O thread last looked, so that nobody seems dead because this process slept.
+        """
+        members = [name.rpartition("/") for name in list(self._names.holders) if name not in self._dead]
+        return {int(index) for member, _, index in members if member == role and index.isdecimal()}
+
+    def stop_all(self, reason: str, timeout: float) -> None:
+        """Tell every member that the run is over and wait until all have confirmed or are dead, or `timeout`."""
+
+        def tell() -> None:
+            self._reason = self._reason or reason
+            self._look()
+            for holder in self._names.holders.values():
+                self._answer(holder.route, holder.session)
+
+        self._node.loop.run(tell)
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._running, timeout):
+                log.warning("%s did not confirm the stop within %.0f s", ", ".join(sorted(self._running)), timeout)
+
+    def missing(self, names: Iterable[str], timeout: float) -> set[str]:
+        """Those of `names` that have not left for good, after waiting up to `timeout` seconds for all of them."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._finished.issuperset(names), timeout)
+            return set(names) - self._finished
+
+    @property
+    def stats(self) -> Stats:
+        """A copy of the counters: `messages` are beats, `depth` is the number of members."""
+        return replace(self._port.stats, depth=len(self._names.holders))
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._node.loop.cancel(self._timer)
+        self._node.loop.forget(self._port.socket)
+        self._port.close(LINGER)
+
+    def _read(self) -> None:
+        while received := self._port.receive():
+            self._take(*received)
+
+    def _take(self, route: bytes, packet: Packet) -> None:
+        if packet.kind == Kind.LEAVE:
+            self._let_go(packet)
+            return
+        admitted = self._names.admit(route, packet, packet.meta.get("who"), time.monotonic())
+        if packet.kind != Kind.BEAT or isinstance(admitted, str):
+            reason = admitted if isinstance(admitted, str) else f"kind {packet.kind} is no beat"
+            self._port.refuse(route, packet.sender, reason, packet.session)
+            return
+        holder, new = admitted
+        self._port.stats.messages += 1
+        if "counters" in packet.meta:
+            self._note_counters(packet)
+        if new:
+            self._finished.discard(holder.name)
+            log.info("%s joined: %s", holder.name, holder.described)
+        elif packet.sender in self._dead:
+            log.info("%s is heard again", holder.name)
+        self._dead.discard(packet.sender)
+        if packet.meta.get("stopping"):
+            self._confirm(packet.sender)
+        else:
+            with self._changed:
+                self._running.add(packet.sender)
+        self._answer(route, packet.session)
+
+    def _let_go(self, packet: Packet) -> None:
+        """A member leaves: for good, or because it was stopped alone and will be back."""
+        if self._names.release(packet):
+            fatal = packet.meta.get("fatal")
+            if fatal and isinstance(fatal, str):
+                self._hopeless(packet.sender, fatal)
+            if self._reason or fatal or not packet.meta.get("stopping"):
+                self._finished.add(packet.sender)
+        self._confirm(packet.sender)
+
+    def _note_counters(self, packet: Packet) -> None:
+        """Pass on what a member counted. Nonsense costs it nothing but that: it lives, after all."""
+        try:
+            self._take_counters(packet.sender, packet.incarnation, packet.meta["counters"])
+        except ValueError as error:
+            self._port.stats.refused += 1
+            thing = f"{self._port.address} counters of {packet.sender}"
+            self._node.complain(thing, f"refused the counters of {packet.sender}: {error}")
+
+    def _confirm(self, name: str) -> None:
+        with self._changed:
+            self._running.discard(name)
+            self._changed.notify_all()
+
+    def _answer(self, route: bytes, session: int) -> bool:
+        """Send the state of the run; False if the process behind `route` is gone or does not run."""
+        every = BEAT_EVERY * max(1.0, len(self._names.holders) / BEATS)
+        meta = {"stop": bool(self._reason), "reason": self._reason, "every": every}
+        body = encode_body(self._node.name, self._node.incarnation, meta=meta).body
+        return self._port.send(encode_prefix(Kind.STATE, 0, session, 0, 0) + body, route=route)
+
+    def _look(self) -> None:
+        """Take what has arrived, then see who has been silent for too long and has no process that runs either.
+
+        The next look comes a beat later, and by then DEAD_AFTER would be over.
+        """
+        self._read()
+        self._looked = time.monotonic()
+        for name, holder in self._names.holders.items():
+            silent = self._looked - holder.heard
+            if silent < DEAD_AFTER - BEAT_EVERY or name in self._dead or self._answer(holder.route, holder.session):
+                continue
+            self._dead.add(name)
+            self._confirm(name)
+            log.warning("%s has not been heard for %.0f s: counted as dead", name, silent)

@@ -1,0 +1,1 @@
+"""Services: requests and replies, batched at the server."""

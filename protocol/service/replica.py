@@ -1,0 +1,119 @@
+"""A call of a service that has not ended yet, as the one who asked holds it."""
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from surreal.protocol.errors import SurrealError
+from surreal.protocol.transport.node import Node
+from surreal.protocol.transport.packet_socket import SPARE, Port
+from surreal.protocol.wire.codec import encode_body, encode_prefix
+from surreal.protocol.wire.packet import Encoded, Kind, Message, Packet
+
+if TYPE_CHECKING:
+    from surreal.protocol.service.client import ServiceClient
+
+
+class Pending:
+    """A request under way. It ends by itself at its deadline; whoever does not want the answer may drop it."""
+
+    __slots__ = ("_client", "asked", "deadline", "due", "item", "outcome", "sent", "seq", "slots", "timeout")
+
+    def __init__(self, client: "ServiceClient", seq: int, item: Encoded, timeout: float, deadline: float) -> None:
+        self._client = client
+        self.seq, self.item, self.timeout, self.deadline = seq, item, timeout, deadline
+        self.sent = 0.0
+        self.due = deadline
+        """When it is sent again."""
+        self.asked: list[Replica] = []
+        """Whom it was sent to, in this order."""
+        self.slots: set[Replica] = set()
+        """Those of them that may still work at it."""
+        self.outcome: Message | SurrealError | None = None
+
+    def done(self) -> bool:
+        """Has it ended, so that `result` will not wait?"""
+        return self.outcome is not None or self._client.look_for(self)
+
+    def result(self) -> Message:
+        """Wait for the answer. Raises CallFailed with the server's text where it could not, Timeout at the deadline,
+        Refused where no replica talks to this process, Stopping."""
+        if self.outcome is None:
+            self._client.wait_for(self)
+        if not isinstance(self.outcome, Message):
+            assert self.outcome is not None
+            raise self.outcome
+        return self.outcome
+
+
+PROBE_AFTER = 2.0
+"""Seconds without a word after which a client asks whether somebody is there; it also keeps the client's name."""
+NEVER = float("-inf")
+
+
+class Replica:
+    """The connection to one replica, and what is known about it. Not thread-safe."""
+
+    def __init__(self, node: Node, address: str, window: int, session: int) -> None:
+        """Connects in the background."""
+        self.port = Port(node, address, binds=False, queue=window + SPARE, immediate=True)
+        self._session = session
+        self._probe = encode_body(node.name, node.incarnation, meta={"who": node.who}).body
+        self._asked = NEVER
+        self._name, self._incarnation = "", 0
+        self.heard = NEVER
+        """Monotonic seconds."""
+        self.silent = False
+        """It said nothing for as long as a request waits before it asks somebody else."""
+        self.refused = ""
+        """Why it will not talk to us, if so."""
+        self.blocked = False
+        """It did not take the last packet: not connected, or its queue is full."""
+        self.open = 0
+        """Requests that it may be working at."""
+
+    @property
+    def described(self) -> str:
+        """`learner/0 at tcp://127.0.0.1:5000`, or the address alone before it has said its name."""
+        return f"{self._name} at {self.port.address}" if self._name else self.port.address
+
+    def send(self, header: bytes, frames: Sequence[Any], now: float) -> bool:
+        """Send without waiting, after a first word about who we are. False where it cannot be sent now."""
+        taken = (self._asked != NEVER or self._ask(now)) and self.port.send(header, frames)
+        self.blocked = not taken
+        return taken
+
+    def knows(self, packet: Packet) -> bool:
+        """Note a sign of life. False for a packet that is not for this session, or from a server that was replaced."""
+        if (
+            packet.session != self._session
+            or packet.incarnation < self._incarnation
+            or packet.kind not in (Kind.REPLY, Kind.ACK)
+        ):
+            return False
+        self._name, self._incarnation = packet.sender, packet.incarnation
+        self.heard, self.silent = time.monotonic(), False
+        return True
+
+    def lost(self, now: float) -> bool:
+        """Has the connection been lost since the last look? Asks whether somebody is there after a long silence."""
+        # a socket with IMMEDIATE set can be written to while it is connected only
+        lost = self._asked != NEVER and not int(self.port.socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT
+        if lost:
+            self._asked = NEVER
+        if now - max(self._asked, self.heard) >= PROBE_AFTER and not self.refused:
+            self._ask(now)
+        return lost
+
+    def close(self) -> None:
+        """Disconnect."""
+        if not self.port.socket.closed:
+            self.port.close()
+
+    def _ask(self, now: float) -> bool:
+        if not self.port.send(encode_prefix(Kind.PROBE, 0, self._session, 0, 0) + self._probe):
+            return False
+        self._asked = now
+        return True

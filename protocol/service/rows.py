@@ -1,0 +1,80 @@
+"""What the two ends of a service share: how a request ends, and rows of arrays that travel as messages of their own.
+
+Service: many clients, one server or several replicas of it. docs/wire.md has the rules; `service_client.py` and
+`service_server.py` are the ends.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from surreal.protocol.errors import SurrealError
+from surreal.protocol.wire.codec import encode_body
+from surreal.protocol.wire.packet import Encoded, Version
+
+
+class Outcome(IntEnum):
+    """What a REPLY says; it travels as the packet's round."""
+
+    ANSWERED = 0
+    FAILED = 1
+    """The server could not; meta['reason'] says why."""
+    BUSY = 2
+    """This client has as many unanswered requests here as it may: ask again later, or somewhere else."""
+
+
+class CallFailed(SurrealError):
+    """The server got the request and could not answer it; the text is the server's."""
+
+
+def stack(rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The arrays of n requests with one signature as arrays with n rows: a copy, which may be changed."""
+    stacked = {}
+    for name, first in rows[0].items():
+        # np.stack costs three times as much for small arrays
+        joined = np.concatenate([row[name] for row in rows] if first.ndim else [row[name].reshape(1) for row in rows])
+        stacked[name] = joined.reshape(len(rows), *first.shape)
+    return stacked
+
+
+def encode_rows(
+    sender: str,
+    incarnation: int,
+    version: Version,
+    meta: Mapping[str, Any] | None,
+    arrays: Mapping[str, np.ndarray],
+    rows: int,
+) -> list[Encoded]:
+    """Row i of every array as message i, all with the same meta. Raises ValueError for what no message can carry.
+
+    Rows of a size that travels inside the header are encoded at once: the header's other parts are the same for all.
+    """
+    given = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    for name, array in given.items():
+        if array.shape[:1] != (rows,):
+            raise ValueError(f"array {name!r} has shape {array.shape}; the first extent must be {rows}, one row each")
+
+    def encode(row: int) -> Encoded:
+        return encode_body(sender, incarnation, version, meta, {name: array[row, ...] for name, array in given.items()})
+
+    first = encode(0)
+    if first.frames:
+        return [first, *map(encode, range(1, rows))]
+    block = _inline(list(given.values()), rows)
+    width = block.shape[1]
+    head, data = first.body[: len(first.body) - width], block.tobytes()
+    return [Encoded(head + data[row * width : (row + 1) * width], [], first.size) for row in range(rows)]
+
+
+def _inline(arrays: Sequence[np.ndarray], rows: int) -> np.ndarray:
+    """The inline parts of the messages with one row each (rows, bytes): the arrays' memory, each padded to 8."""
+    flat = [array.reshape(rows, -1).view(np.uint8) if array.size else np.empty((rows, 0), np.uint8) for array in arrays]
+    widths = [part.shape[1] + -part.shape[1] % 8 for part in flat]
+    block = np.zeros((rows, sum(widths)), np.uint8)
+    start = 0
+    for part, width in zip(flat, widths, strict=True):
+        block[:, start : start + part.shape[1]] = part
+        start += width
+    return block

@@ -1,0 +1,215 @@
+"""The answering end of a service: gathers requests of many clients, so that they can be computed at once.
+
+docs/wire.md has the rules; `service_client.py` is the other end.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from surreal.protocol.errors import Stopping
+from surreal.protocol.service.requests import Arrays, Batch, Client, Request
+from surreal.protocol.service.rows import Outcome
+from surreal.protocol.transport.node import Node
+from surreal.protocol.transport.packet_socket import SLICE, SPARE, TICK, Port
+from surreal.protocol.transport.sessions import Names
+from surreal.protocol.transport.stats import Stats
+from surreal.protocol.wire.codec import encode_body, encode_prefix
+from surreal.protocol.wire.packet import Encoded, Kind, Packet, Version
+from surreal.protocol.wire.schema import Signature
+
+log = logging.getLogger("surreal")
+
+BATCH = 1000
+"""Packets that the I/O thread reads at one look."""
+_PROBE = int(Kind.PROBE)
+_KINDS = frozenset({_PROBE, int(Kind.REQUEST)})
+
+
+class ServiceServer:
+    """The answering end: binds. One thread gathers and replies; it reads the socket itself, and the I/O thread looks
+    while it computes.
+
+    What a client asks again is dropped while the first asking is not answered, and computed anew where the answer was
+    lost on the way. Clients also ask other replicas again, so the same question must do no harm when it is
+    computed twice.
+
+    Counters: `messages` were handed over, `duplicates` asked again meanwhile, `dropped` expired before they were
+    computed, `refused` malformed, of an impostor, or more than a client's share.
+    """
+
+    def __init__(self, node: Node, address: str, window: int) -> None:
+        """`window`: requests of one client that may be unanswered; the clients' window."""
+        self.node = node
+        self._window = window
+        self._port = Port(node, address, binds=True, queue=window + SPARE)
+        self._names = Names()
+        self._clients: dict[str, Client] = {}
+        self._groups: dict[Signature, deque[Request]] = {}
+        self._queued = 0
+        self._said = encode_body(node.name, node.incarnation).body
+        self._lock = threading.Lock()
+        self._timer = node.loop.every(TICK, self._tick)
+
+    def recv(self, timeout: float | None = None) -> Request | None:
+        """The next request, or None after `timeout` seconds (0: do not wait; None: for ever). Raises Stopping."""
+        return next(iter(self.gather(1, timeout=timeout)), None)
+
+    def gather(self, max_size: int, max_wait: float = 0.0, timeout: float | None = None) -> Batch:
+        """Up to `max_size` requests that can be stacked, as soon as there are so many, or `max_wait` seconds after
+        the first one was seen (0: those that are there; rounded up to milliseconds).
+
+        Empty after `timeout` seconds without any (None: never). Raises Stopping.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._lock:
+            while True:
+                self.node.check()
+                self._drain(max_size)
+                if self._queued:
+                    self._wait_for_more(max_size, time.monotonic() + max_wait)
+                    if requests := self._pop(max_size):
+                        return Batch(self, requests)
+                left = SLICE if deadline is None else deadline - time.monotonic()
+                if left <= 0:
+                    return Batch(self, [])
+                if not self._queued:
+                    self._port.wait(min(left, SLICE))
+
+    def serve(
+        self, handler: Callable[[Arrays], Mapping[str, np.ndarray]], max_size: int, max_wait: float = 0.0
+    ) -> None:
+        """Answer batches with `handler(stacked arrays) -> stacked arrays` until this process stops: raises Stopping.
+
+        What the handler raises goes to the clients of that batch, and to the log.
+        """
+        while True:
+            batch = self.gather(max_size, max_wait)
+            try:
+                batch.reply(handler(batch.arrays))
+            except Stopping:
+                raise
+            except Exception as error:
+                log.exception("the handler of %s failed for %d requests", self._port.address, len(batch))
+                batch.fail(f"{type(error).__name__}: {error}")
+
+    @property
+    def stats(self) -> Stats:
+        """A copy of the counters; `depth` is the number of requests that wait to be gathered."""
+        return replace(self._port.stats, depth=self._queued)
+
+    def close(self) -> None:
+        """Stop listening; answers that are under way get a moment."""
+        self.node.loop.cancel(self._timer)
+        with self._lock:
+            if not self._port.socket.closed:
+                self._port.close(linger=SLICE)
+
+    def _tick(self) -> None:
+        """The I/O thread's look while the working thread computes: the time that requests have left runs from when
+        they are read."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._drain(BATCH)
+            finally:
+                self._lock.release()
+
+    def _drain(self, limit: int) -> None:
+        """Read up to `limit` packets that are there."""
+        receive, take = self._port.receive, self._take
+        for _ in range(limit):
+            received = receive()
+            if received is None:
+                return
+            take(*received)
+
+    def _wait_for_more(self, max_size: int, until: float) -> None:
+        """Read until the next batch is full, or until then."""
+        while len(self._groups[self._next()]) < max_size and (left := until - time.monotonic()) > 0:
+            if self._port.wait(min(left, SLICE)):
+                self._drain(max_size)
+            self.node.check()
+
+    def _next(self) -> Signature:
+        """The group whose first request has waited longest."""
+        if len(self._groups) == 1:
+            return next(iter(self._groups))
+        return min(self._groups, key=lambda group: self._groups[group][0].arrived)
+
+    def _pop(self, max_size: int) -> list[Request]:
+        """Up to `max_size` requests of the next group that somebody still waits for."""
+        key = self._next()
+        group, now = self._groups[key], time.monotonic()
+        requests: list[Request] = []
+        while group and len(requests) < max_size:
+            request = group.popleft()
+            self._queued -= 1
+            if request.deadline > now:
+                requests.append(request)
+                self._port.stats.bytes += request.size
+            else:
+                self._port.stats.dropped += 1
+                request._client.open.pop(request.seq, None)
+        if not group:
+            del self._groups[key]
+        self._port.stats.messages += len(requests)
+        return requests
+
+    def _take(self, route: bytes, packet: Packet) -> None:
+        """Admit the sender, then queue a request or say that we are here."""
+        if packet.kind not in _KINDS:
+            self._port.refuse(route, "kind", f"{packet.sender} sent kind {packet.kind} to a service", packet.session)
+            return
+        now = time.monotonic()
+        admitted = self._names.admit(route, packet, packet.meta.get("who") if packet.kind == _PROBE else "", now)
+        if isinstance(admitted, str):
+            self._port.refuse(route, packet.sender, admitted, packet.session)
+            return
+        holder, new = admitted
+        if new:
+            self._clients[packet.sender] = Client(holder)
+        client = self._clients[packet.sender]
+        if packet.kind == _PROBE:
+            self._port.send(encode_prefix(Kind.ACK, 0, packet.session, packet.seq, 0) + self._said, route=route)
+        elif packet.seq in client.open:
+            self._port.stats.duplicates += 1
+        else:
+            self._queue(client, packet, now)
+
+    def _queue(self, client: Client, packet: Packet, now: float) -> None:
+        """Put a request to those like it, unless its client has as many as it may."""
+        if len(client.open) >= self._window:
+            client.forget_expired(now)
+        if len(client.open) >= self._window:
+            self._port.stats.refused += 1
+            reason = f"{packet.sender} has {self._window} unanswered requests at {self._port.address} and asks more"
+            self.node.complain(f"{self._port.address} {packet.sender} busy", reason)
+            prefix = encode_prefix(Kind.REPLY, Outcome.BUSY, packet.session, packet.seq, 0)
+            self._port.send(prefix + self._said, route=client.holder.route)
+            return
+        request = Request(self, client, packet, now)
+        client.open[packet.seq] = request
+        self._queued += 1
+        group = self._groups.get(packet.signature)
+        if group is None:
+            group = self._groups[packet.signature] = deque()
+        group.append(request)
+
+    def _encode(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None, version: Version) -> Encoded:
+        return encode_body(self.node.name, self.node.incarnation, version, meta, arrays)
+
+    def _answer(self, requests: list[Request], bodies: list[Encoded], outcome: int = Outcome.ANSWERED) -> None:
+        """Send each request its answer, unless it has one. What gets lost on the way is asked again."""
+        with self._lock:
+            for request, item in zip(requests, bodies, strict=True):
+                client = request._client
+                if client.open.get(request.seq) is request:
+                    del client.open[request.seq]
+                    prefix = encode_prefix(Kind.REPLY, outcome, client.holder.session, request.seq, 0)
+                    self._port.send(prefix + item.body, item.frames, client.holder.route)

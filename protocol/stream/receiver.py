@@ -1,0 +1,156 @@
+"""The receiving end of a stream: hands over every message once, in its sender's order, and acknowledges.
+
+docs/wire.md has the rules; `stream_sender.py` is the other end.
+"""
+
+import threading
+import time
+from dataclasses import dataclass, replace
+
+from surreal.protocol.stream.window import WINDOW_BYTES
+from surreal.protocol.transport.node import Node
+from surreal.protocol.transport.packet_socket import SLICE, SPARE, TICK, Port
+from surreal.protocol.transport.sessions import Holder, Names
+from surreal.protocol.transport.stats import Stats
+from surreal.protocol.wire.codec import encode_body, encode_prefix
+from surreal.protocol.wire.limits import NotFinite, check_finite
+from surreal.protocol.wire.packet import Kind, Message, Packet
+
+ACK_DELAY = 0.001
+"""Seconds that an idle receiver waits for another message before it acknowledges."""
+
+
+@dataclass
+class _Progress:
+    """How far one session of a sender has come."""
+
+    expected: int
+    """Everything before it has been handed to the application."""
+    acked: int
+    """What the sender was told last."""
+    round: int = 0
+    owed: int = 0
+    """Bytes received since then."""
+
+
+class StreamReceiver:
+    """The receiving end: binds. One thread receives; the I/O thread sends acknowledgements that are due meanwhile."""
+
+    def __init__(self, node: Node, address: str, window: int, finite: bool = False) -> None:
+        """`window` is the senders' window. `finite`: refuse messages with NaN or infinity in them."""
+        self._node = node
+        self._port = Port(node, address, binds=True, queue=window + SPARE)
+        self._finite = finite
+        self._ack_every = max(1, window // 4)
+        self._body = encode_body(node.name, node.incarnation).body
+        self._names = Names()
+        self._progress: dict[str, _Progress] = {}
+        self._late: set[str] = set()
+        """Senders that are to be acknowledged when there is nothing else to do."""
+        self._lock = threading.Lock()
+        self._timer = node.loop.every(TICK, self._tick)
+
+    def recv(self, timeout: float | None = None) -> Message | None:
+        """The next message of any sender, or None after `timeout` seconds (0: do not wait; None: for ever).
+
+        Raises Stopping once this process has been asked to stop.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._lock:
+            while True:
+                self._node.check()
+                received = self._port.receive()
+                if received and (message := self._take(*received)):
+                    return message
+                left = SLICE if deadline is None else deadline - time.monotonic()
+                if received is None:
+                    self._idle(max(0.0, min(left, SLICE)))
+                if left <= 0:
+                    return None
+
+    @property
+    def stats(self) -> Stats:
+        """A copy of the counters; `depth` is the number of senders that are owed an acknowledgement."""
+        return replace(self._port.stats, depth=len(self._late))
+
+    def close(self) -> None:
+        """Send the acknowledgements that are due and stop listening."""
+        if self._port.socket.closed:
+            return
+        self._node.loop.cancel(self._timer)
+        with self._lock:
+            self._acknowledge()
+            self._port.close(linger=SLICE)
+
+    def _idle(self, seconds: float) -> None:
+        """Wait for a packet; acknowledge if none comes at once, so that a fast sender costs few acknowledgements."""
+        if not (self._late and self._port.wait(min(seconds, ACK_DELAY))):
+            self._acknowledge()
+            self._port.wait(seconds)
+
+    def _tick(self) -> None:
+        """The I/O thread's look; a thread in `recv` acknowledges by itself."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._acknowledge()
+            finally:
+                self._lock.release()
+
+    def _take(self, route: bytes, packet: Packet) -> Message | None:
+        """The message in `packet`, if it is the one that its sender's order asks for."""
+        if packet.kind not in (Kind.DATA, Kind.PROBE):
+            self._port.refuse(route, "kind", f"{packet.sender} sent kind {packet.kind} to a stream", packet.session)
+            return None
+        who = packet.meta.get("who") if packet.kind == Kind.PROBE else ""
+        admitted = self._names.admit(route, packet, who, time.monotonic())
+        if isinstance(admitted, str):
+            self._port.refuse(route, packet.sender, admitted, packet.session)
+            return None
+        holder, new = admitted
+        if new:
+            self._progress[packet.sender] = _Progress(packet.base, packet.base)
+        progress = self._progress[packet.sender]
+        progress.round = packet.round
+        progress.expected = max(progress.expected, packet.base)  # what an earlier receiver acknowledged won't come
+        if packet.kind == Kind.DATA and packet.seq == progress.expected:
+            return self._accept(holder, progress, packet)
+        self._port.stats.duplicates += packet.kind == Kind.DATA and packet.seq < progress.expected
+        self._answer(Kind.LOST if packet.seq > progress.expected else Kind.ACK, holder, progress)
+        return None
+
+    def _accept(self, holder: Holder, progress: _Progress, packet: Packet) -> Message | None:
+        """Take the message and acknowledge it, now or soon."""
+        progress.expected += 1
+        progress.owed += packet.size
+        if progress.expected - progress.acked >= self._ack_every or progress.owed >= WINDOW_BYTES // 16:
+            self._answer(Kind.ACK, holder, progress)
+        else:
+            self._late.add(packet.sender)
+        if self._finite and not self._is_finite(packet):
+            return None
+        stats = self._port.stats
+        stats.messages += 1
+        stats.bytes += packet.size
+        return Message(packet.sender, packet.incarnation, packet.seq, packet.version, packet.meta, packet.arrays)
+
+    def _is_finite(self, packet: Packet) -> bool:
+        """Count and log a message that no honest sender of this stream sends."""
+        try:
+            check_finite(packet.arrays)
+        except NotFinite as error:
+            self._port.stats.refused += 1
+            self._node.complain(f"{packet.sender} finite", f"refused message {packet.seq} of {packet.sender}: {error}")
+            return False
+        return True
+
+    def _acknowledge(self) -> None:
+        """Tell every sender that is owed it how far it has come."""
+        for name in list(self._late):
+            self._answer(Kind.ACK, self._names.holders[name], self._progress[name])
+
+    def _answer(self, kind: Kind, holder: Holder, progress: _Progress) -> None:
+        """Say how far a sender has come. What does not reach it, it asks for."""
+        prefix = encode_prefix(kind, progress.round, holder.session, progress.expected, 0)
+        self._port.send(prefix + self._body, route=holder.route)
+        progress.acked, progress.owed = progress.expected, 0
+        self._late.discard(holder.name)

@@ -1,0 +1,259 @@
+"""The sending end of a stream: numbers messages, keeps them until they are acknowledged, waits at its window.
+
+Stream: many senders, one receiver. Every message is handed over exactly once and in its sender's order, over lost
+connections and restarts of the receiver. docs/wire.md has the rules; `stream_receiver.py` is the other end.
+"""
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from surreal.protocol.errors import Refused, Timeout
+from surreal.protocol.stream.window import Window
+from surreal.protocol.transport.io_loop import Timer
+from surreal.protocol.transport.node import Node
+from surreal.protocol.transport.packet_socket import SLICE, SPARE, TICK, Port
+from surreal.protocol.transport.stats import Stats
+from surreal.protocol.wire.codec import encode_batch, encode_body, encode_prefix
+from surreal.protocol.wire.limits import check_finite
+from surreal.protocol.wire.packet import Encoded, Kind, Packet, Version
+
+log = logging.getLogger("surreal")
+
+PROBE_AFTER = 2.0
+"""Seconds without a word from the receiver after which a sender asks what has arrived."""
+FLUSH_ON_CLOSE = 1.0
+"""Seconds that closing a sender waits for acknowledgements."""
+NEVER = float("-inf")
+TOGETHER = 0.001
+"""Seconds within which small messages wait for each other."""
+SMALL = 4 * 1024
+"""Bytes of a message that may wait."""
+BATCH_BYTES = 32 * 1024
+"""Bytes of small messages that make up a packet."""
+
+
+class StreamSender:
+    """The sending end. `send` may be called from several threads; the I/O thread looks after it meanwhile."""
+
+    def __init__(self, node: Node, address: str, window: int, lossy: bool = False, finite: bool = False) -> None:
+        """Connects in the background. `window`: messages that may be unacknowledged before `send` waits (or drops,
+        when `lossy`). `finite`: refuse arrays with NaN or infinity."""
+        self._node, self._lossy, self._finite = node, lossy, finite
+        self._port = Port(node, address, binds=False, queue=window + SPARE, immediate=True)
+        self._window: Window[Encoded] = Window(window)
+        self._session = secrets.randbits(63)
+        self._probe = encode_body(node.name, node.incarnation, meta={"who": node.who}).body
+        self._asked = self._transmitted = NEVER
+        self._batch = max(1, window // 4)  # messages in a packet; a receiver acknowledges as many at once
+        self._held = 0  # bytes of small messages that wait for company
+        self._together: Timer | None = None
+        self._receiver = 0  # its incarnation
+        self._refused = ""
+        self._lock = threading.Lock()
+        self._timer = node.loop.every(TICK, self._tick)
+
+    def send(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        meta: Mapping[str, Any] | None = None,
+        version: Version = (0, 0),
+        timeout: float | None = None,
+    ) -> bool:
+        """Send one message; it will arrive exactly once as long as this process lives.
+
+        Large arrays are not copied: do not change them until they are acknowledged (a window later, or `flush`).
+        While `window` messages (or 32 MiB) are unacknowledged it waits up to `timeout` seconds (None: for ever); lossy
+        it instead counts a drop and returns False. Small messages that follow each other within a millisecond
+        travel together. Raises Stopping, Refused, Timeout, and ValueError for what no message can carry.
+        """
+        if self._finite:
+            check_finite(arrays)
+        item = encode_body(self._node.name, self._node.incarnation, version, meta, arrays)
+        with self._lock:
+            if (self._window.full or self._refused) and not self._make_room(timeout):
+                return False
+            self._window.append(item, len(item.body) + item.size)
+            self._transmit_together(item)
+            stats = self._port.stats
+            stats.messages += 1
+            stats.bytes += item.size
+        return True
+
+    def flush(self, timeout: float) -> bool:
+        """Wait up to `timeout` seconds, even while stopping, until everything is acknowledged. Raises Refused."""
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._lock:
+                self._serve()
+                self._raise_if_refused()
+                left = deadline - time.monotonic()
+                if not self._window.unacked or left <= 0:
+                    return not self._window.unacked
+                self._port.wait(min(left, SLICE))
+
+    def has_room(self, timeout: float) -> bool:
+        """Would `send` not wait now, or after `timeout` seconds at most? Raises Refused."""
+        with self._lock:
+            if self._window.full or self._refused:
+                self._serve()
+                self._raise_if_refused()
+            if self._window.full and timeout:
+                self._port.wait(timeout)
+                self._serve()
+            return not self._window.full
+
+    @property
+    def unacked(self) -> int:
+        """How many messages are not acknowledged, as far as is known now."""
+        return self._window.unacked
+
+    @property
+    def acknowledged(self) -> int:
+        """How many messages the receiver's application is known to have been handed."""
+        return self._window.base
+
+    @property
+    def stats(self) -> Stats:
+        """A copy of the counters; `depth` is the number of unacknowledged messages."""
+        return replace(self._port.stats, depth=self._window.unacked)
+
+    def close(self, timeout: float = FLUSH_ON_CLOSE) -> None:
+        """Flush for up to `timeout` seconds, say what stays unacknowledged, and disconnect."""
+        if self._port.socket.closed:
+            return
+        self._node.loop.cancel(self._timer)
+        try:
+            if not self.flush(timeout):
+                level = logging.INFO if self._node.stopping.is_set() else logging.WARNING
+                log.log(level, "%d messages to %s stay unacknowledged", self._window.unacked, self._port.address)
+        except Refused as error:
+            log.warning("%d messages were not accepted: %s", self._window.unacked, error)
+        if self._together:
+            self._node.loop.cancel(self._together)
+        self._port.close()
+
+    def _make_room(self, timeout: float | None) -> bool:
+        """Wait, with the lock, until the window has room; False where a lossy stream drops instead."""
+        self._serve()
+        self._raise_if_refused()
+        if self._window.full and self._lossy:
+            self._port.stats.dropped += 1
+            return False
+        began = last = time.monotonic()
+        while self._window.full:
+            self._node.check()
+            left = SLICE if timeout is None else timeout - (last - began)
+            if left <= 0:
+                raise Timeout(f"no room to send to {self._port.address} within {timeout} s")
+            self._port.wait(min(SLICE, left))
+            self._serve()
+            self._raise_if_refused()
+            now = time.monotonic()
+            self._port.stats.blocked_seconds += now - last  # each time round: who waits for long is seen waiting
+            last = now
+        return True
+
+    def _tick(self) -> None:
+        """The I/O thread's look; whoever has the lock now serves the stream anyway."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._serve()
+            finally:
+                self._lock.release()
+
+    def _serve(self) -> None:
+        """Take what the receiver said, transmit what is due, ask if it has been silent."""
+        while received := self._port.receive():
+            self._take(received[1])
+        self._transmit()
+        if time.monotonic() - self._asked >= PROBE_AFTER and not self._refused:
+            self._ask()
+
+    def _ask(self) -> bool:
+        """Ask the receiver what has arrived, saying who we are."""
+        window = self._window
+        prefix = encode_prefix(Kind.PROBE, window.round, self._session, window.cursor, window.base)
+        if not self._port.send(prefix + self._probe):
+            return False
+        self._asked = time.monotonic()
+        return True
+
+    def _take(self, packet: Packet) -> None:
+        if packet.kind == Kind.REFUSED:
+            self._refused = self._refused or str(packet.meta.get("reason", "no reason given"))
+        elif packet.session != self._session or packet.incarnation < self._receiver:
+            self._port.refuse(b"", "stale", f"{packet.sender} incarnation {packet.incarnation} was replaced")
+        else:
+            self._asked = time.monotonic()
+            self._receiver = packet.incarnation
+            lost = packet.kind == Kind.LOST
+            if not (self._window.lost(packet.seq, packet.round) if lost else self._window.acknowledge(packet.seq)):
+                self._port.refuse(b"", "ack", f"{packet.sender} acknowledged {packet.seq}, which was never sent")
+
+    def _transmit_together(self, item: Encoded) -> None:
+        """Transmit what is due, unless `item` is small and soon followed by others: then the I/O thread will, or the
+        one that fills a batch or the window."""
+        self._held += len(item.body)
+        window = self._window
+        enough = self._held >= BATCH_BYTES or window.next - window.cursor >= self._batch or window.full
+        if len(item.body) > SMALL or item.frames or enough or time.monotonic() - self._transmitted > TOGETHER:
+            self._transmit()
+        elif self._together is None:
+            self._together = Timer(TOGETHER, self._transmit_held)
+            self._node.loop.start(self._together)
+
+    def _transmit_held(self) -> None:
+        """The I/O thread's turn, each millisecond while small messages come. Whoever waits with the lock transmits
+        anyway, and others do not have it for long."""
+        if not self._lock.acquire(timeout=TOGETHER):
+            return
+        try:
+            # what the socket does not take now is left to the slower _tick
+            idle = not self._held or not self._transmit()
+            if idle and self._together:
+                self._node.loop.cancel(self._together)
+                self._together = None
+        finally:
+            self._lock.release()
+
+    def _transmit(self) -> bool:
+        """Hand to the socket what it takes, after a first word about who we are. False if that is not everything."""
+        if self._port.socket.closed or (self._asked == NEVER and not self._ask()):
+            return False
+        window = self._window
+        while batch := self._next_batch():
+            numbers = (window.round, self._session, window.cursor, window.base)
+            if len(batch) == 1:
+                header = encode_prefix(Kind.DATA, *numbers) + batch[0].body
+            else:
+                header = encode_batch(*numbers, [item.body for item in batch])
+            if not self._port.send(header, batch[0].frames):
+                return False
+            self._port.stats.resent += window.transmitted(len(batch))
+            self._transmitted = time.monotonic()
+        self._held = 0
+        return True
+
+    def _next_batch(self) -> list[Encoded]:
+        """The next messages that are due and fit into one packet: one with frames of its own, or several without."""
+        batch: list[Encoded] = []
+        size = 0
+        for item in self._window.due():
+            size += len(item.body)
+            if batch and (item.frames or size > BATCH_BYTES or len(batch) >= self._batch):
+                break
+            batch.append(item)
+            if item.frames:
+                break
+        return batch
+
+    def _raise_if_refused(self) -> None:
+        if self._refused:
+            raise Refused(f"{self._node.name} cannot send to {self._port.address}: {self._refused}")

@@ -1,0 +1,1 @@
+"""Counters and gauges of a process, and the files and pages that show them."""

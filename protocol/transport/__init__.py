@@ -1,0 +1,1 @@
+"""ZeroMQ sockets of packets: connections, keys, sessions, and the I/O thread that serves them."""

@@ -1,0 +1,267 @@
+"""A ZeroMQ socket that sends and receives packets: options, addresses, and refusal of what is malformed."""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import zmq
+from zmq import backend
+
+from surreal.protocol.errors import Fatal, SurrealError
+from surreal.protocol.transport.addresses import check_address, has_name, listening
+from surreal.protocol.transport.authorization import Access
+from surreal.protocol.transport.connections import MALFORMED, REFUSED, TOLERANCE, Connection, Connections
+from surreal.protocol.transport.curve_keys import Keys
+from surreal.protocol.transport.monitor import Handshakes
+from surreal.protocol.transport.node import Node
+from surreal.protocol.transport.stats import Stats
+from surreal.protocol.wire.codec import decode, decode_batch, encode_body, encode_prefix, is_batch
+from surreal.protocol.wire.limits import INLINE_ARRAY, MAX_FRAME, MAX_FRAMES, MAX_TOTAL, Malformed, OtherProtocol
+from surreal.protocol.wire.packet import Kind, Packet
+
+TICK = 0.2
+"""Seconds between two looks of the I/O thread at a stream whose thread is elsewhere."""
+SLICE = 0.1
+"""Seconds after which a waiting thread looks whether it shall stop."""
+HEARTBEAT_TIMEOUT = 5.0
+"""Seconds without a sign of life from libzmq at the other end after which a port with heartbeats disconnects."""
+SPARE = 16
+"""Packets other than messages that fit in a socket's queue."""
+NOBLOCK, SNDMORE = int(zmq.NOBLOCK), int(zmq.SNDMORE)  # enum arithmetic costs 3 us a message
+_NOBLOCK_MORE = NOBLOCK | SNDMORE
+_send = backend.Socket.send  # what zmq.Socket.send ends in, without 0.8 us of options that are not used here
+
+
+def _access(node: Node, address: str) -> Access:
+    """Who may be at the ends of an address. Raises Fatal where nobody said so or a role has no key."""
+    access = node.access.get(address)
+    roles = {access.server, *access.clients} if access else set()
+    missing = sorted(roles - node.keys.public.keys()) if node.keys else []
+    if not access or missing:
+        why = f"there is no key of {', '.join(missing)}" if access else "no role is known to have business there"
+        raise Fatal(f"{node.name} cannot use {address}: {why}")
+    return access
+
+
+def _refused(reason: str) -> Packet:
+    """What a dialling port hands over when the other end will not have it."""
+    return Packet(Kind.REFUSED, 0, 0, 0, 0, "peer", 0, (0, 0), {"reason": reason}, {}, 0)
+
+
+class Port:
+    """One socket. The side of which there is one binds (ROUTER), all others dial (DEALER with automatic identity).
+
+    Not thread-safe: its owner uses it under a lock, or in the I/O thread only. No method blocks, except `wait`.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        address: str,
+        *,
+        binds: bool,
+        queue: int,
+        immediate: bool = False,
+        heartbeats: bool = False,
+        largest: int = MAX_TOTAL,
+    ) -> None:
+        """`queue`: packets that the socket holds per peer and direction. `immediate`: hold none while disconnected.
+        `heartbeats`: disconnect from a process that has not run for HEARTBEAT_TIMEOUT; for ports of little traffic.
+        `largest`: bytes of a packet that may come in. Raises Fatal for an address that is not safe to use."""
+        check_address(address, node.keys is not None)
+        access = _access(node, address) if node.keys else None
+        self.node, self.address, self.stats = node, address, Stats()
+        self._binds = binds
+        self._unpacked: deque[tuple[bytes, Packet]] = deque()
+        """The rest of a batch."""
+        self.socket = node.context.socket(zmq.ROUTER if binds else zmq.DEALER)
+        self._set_options(queue, immediate)
+        if heartbeats:
+            self._set_heartbeats()
+        self.socket.setsockopt(zmq.MAXMSGSIZE, min(largest, MAX_FRAME))
+        if node.keys and access:
+            self._set_keys(node.keys, access)
+        self._connections: Connections | None = None
+        self._handshakes: Handshakes | None = None
+        if binds:
+            self._connections = Connections(
+                self.socket, node.loop, self._turn_away, keyed=bool(node.keys), packet=largest, queue=queue
+            )
+        elif node.keys or heartbeats:
+            self._handshakes = Handshakes(self.socket, node.loop, self._turn_away)
+        self._open()
+        self._poller = zmq.Poller()
+        self._poller.register(self.socket, zmq.POLLIN)
+
+    def _open(self) -> None:
+        """Listen or connect. Raises SurrealError when the system does not let us."""
+        try:
+            if self._connections:
+                self.socket.bind(listening(self.address))
+                self._connections.bound()
+            else:
+                self.socket.connect(self.address)
+        except zmq.ZMQError as error:
+            self.close()
+            verb = "listen on" if self._binds else "connect to"
+            raise SurrealError(f"{self.node.name} cannot {verb} {self.address}: {error}") from None
+
+    def _set_options(self, queue: int, immediate: bool) -> None:
+        """Why these: TCP_MAXRT finds a dead peer in 5 s while something is under way to it, and keepalives, which the
+        kernels exchange, do in 15 s where nothing is: otherwise a connection that was cut stays for ever at the end
+        that had nothing to say. What is lost then is sent again by the stream."""
+        options = {
+            zmq.LINGER: 0,
+            zmq.SNDHWM: queue,
+            zmq.RCVHWM: queue,
+            zmq.RECONNECT_IVL: 100,
+            zmq.RECONNECT_IVL_MAX: 2000,
+            zmq.CONNECT_TIMEOUT: 2000,
+            zmq.HANDSHAKE_IVL: 5000,
+            zmq.TCP_MAXRT: 5000,
+            zmq.TCP_KEEPALIVE: 1,
+            zmq.TCP_KEEPALIVE_IDLE: 10,
+            zmq.TCP_KEEPALIVE_INTVL: 5,
+            zmq.IMMEDIATE: immediate,
+            zmq.IPV6: has_name(self.address),  # whatever the name stands for; IPv4 goes on working
+        }
+        if self._binds:
+            options |= {zmq.ROUTER_MANDATORY: 1, zmq.BACKLOG: 1024}
+        for option, value in options.items():
+            self.socket.setsockopt(option, int(value))
+
+    def _set_keys(self, keys: Keys, access: Access) -> None:
+        """Speak CURVE, and take none but the roles that have business at this address."""
+        self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
+        self.socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public[keys.role])
+        if not self._binds:
+            self.socket.setsockopt(zmq.CURVE_SERVERKEY, keys.public[access.server])
+        elif self.node.gate:
+            self.socket.setsockopt(zmq.CURVE_SERVER, 1)
+            self.socket.setsockopt(zmq.ZAP_DOMAIN, self.address.encode())
+            self.node.gate.guard(self.address, access.clients, self._turn_away)
+
+    def _set_heartbeats(self) -> None:
+        """ZMTP heartbeats abort a dialling process whose queue of received packets is full (libzmq #3937): it gets no
+        limit, and this is not for ports on which much arrives."""
+        self.socket.setsockopt(zmq.HEARTBEAT_IVL, 1000)
+        self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(HEARTBEAT_TIMEOUT * 1000))
+        if not self._binds:
+            self.socket.setsockopt(zmq.RCVHWM, 0)
+
+    def send(self, header: bytes, frames: Sequence[Any] = (), route: bytes = b"") -> bool:
+        """Send without blocking; False if the peer is gone or its queue is full.
+
+        Frames, arrays or zmq.Frame, are not copied.
+        """
+        try:
+            if route:
+                _send(self.socket, route, _NOBLOCK_MORE)
+            _send(self.socket, header, _NOBLOCK_MORE if frames else NOBLOCK)
+            for left, frame in enumerate(frames, 1 - len(frames)):
+                _send(self.socket, frame, SNDMORE if left else 0, False)
+        except zmq.ZMQError as error:
+            if error.errno in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+                return False
+            raise
+        return True
+
+    def receive(self) -> tuple[bytes, Packet] | None:
+        """The next packet and the route to answer it (empty when dialled), or None when there is none now.
+
+        Malformed packets are counted, complained about and skipped. On a dialling port a packet of another protocol
+        version comes back as REFUSED.
+        """
+        if self._unpacked:
+            return self._unpacked.popleft()
+        while (received := self._receive_parts()) is not None:
+            route, first, frames = received
+            connection = None
+            if self._connections:
+                connection = self._connections.routes.get(route) or self._connections.meet(route, first)
+            if connection is not None and connection.score >= TOLERANCE:  # cut; this was under way
+                self.stats.refused += 1
+                continue
+            try:
+                if is_batch(frames[0]):
+                    packet, *others = decode_batch(frames)
+                    self._unpacked.extend([(route, other) for other in others])
+                else:
+                    packet = decode(frames)
+                if connection is None:
+                    return route, packet
+                connection.count(packet.size + len(frames[0]))
+                if packet.sender.startswith(connection.prefix):
+                    return route, packet
+                self._unpacked.clear()
+                self._blame_impostor(route, connection, packet)
+            except OtherProtocol as error:
+                text = f"{error}: install the same version of surreal in both"
+                self.refuse(route, "protocol", text)
+                if not self._binds:
+                    return route, _refused(text)
+            except Malformed as error:
+                self.stats.refused += 1
+                self.node.complain(f"{self.address} malformed", f"malformed packet dropped at {self.address}: {error}")
+                if self._connections:
+                    self._connections.blame(route, MALFORMED, f"ten packets were malformed, the last one: {error}")
+        denied = self._handshakes and self._handshakes.denied()
+        return (b"", _refused(denied)) if denied else None
+
+    def refuse(self, route: bytes, thing: str, reason: str, session: int = 0) -> None:
+        """Count and log a refusal, and where the port is bound tell the peer why."""
+        self.stats.refused += 1
+        self.node.complain(f"{self.address} {thing}", f"refused a peer at {self.address}: {reason}")
+        if self._binds:
+            body = encode_body(self.node.name, self.node.incarnation, meta={"reason": reason}).body
+            self.send(encode_prefix(Kind.REFUSED, 0, session, 0, 0) + body, route=route)
+        if self._connections:
+            self._connections.blame(route, REFUSED, f"it goes on after it was refused: {reason}")
+
+    @property
+    def connected(self) -> bool:
+        """Of a dialling port with heartbeats: is there a running process at the other end? Its libzmq knows, even
+        while a call into C holds the GIL there and no thread of Python can answer."""
+        return self._handshakes is not None and self._handshakes.up
+
+    def wait(self, seconds: float) -> bool:
+        """Block until there is something to receive, at most `seconds`; whether there is."""
+        return bool(self._poller.poll(math.ceil(seconds * 1000)))
+
+    def close(self, linger: float = 0.0) -> None:
+        """Close the socket; what it still has to send gets `linger` seconds in the background."""
+        if self.node.gate and self._binds:
+            self.node.gate.forget(self.address)
+        for watcher in (self._connections, self._handshakes):
+            if watcher:
+                watcher.close()
+        self.socket.close(linger=int(linger * 1000))
+
+    def _blame_impostor(self, route: bytes, connection: Connection, packet: Packet) -> None:
+        reason = f"the key of {connection.prefix[:-1]} was used to send as {packet.sender}"
+        self.refuse(route, f"key of {connection.prefix}", reason, packet.session)
+
+    def _turn_away(self, thing: str, text: str) -> None:
+        """Count and log that a connection was refused or cut."""
+        self.stats.refused += 1
+        self.node.complain(f"{self.address} {thing}", f"{self.address}: {text}")
+
+    def _receive_parts(self) -> tuple[bytes, zmq.Frame, list[bytes | memoryview]] | None:
+        """The route, the first frame and the memory of all frames of one message, at most one more than a packet may
+        have; or None."""
+        receive = self.socket.recv
+        try:
+            route = receive(NOBLOCK) if self._binds else b""
+            first = receive(NOBLOCK, copy=False)
+        except zmq.Again:
+            return None
+        # the copy of a small header costs less than a view
+        frames: list[bytes | memoryview] = [first.bytes if len(first) <= INLINE_ARRAY else first.buffer]
+        more = first.more
+        while more:
+            frame = receive(copy=False)
+            more = frame.more
+            if len(frames) <= MAX_FRAMES:
+                frames.append(frame.buffer)
+        return route, first, frames

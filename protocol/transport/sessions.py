@@ -1,0 +1,67 @@
+"""Who may use a sender's name: the newest incarnation, and of one incarnation the process that was there first."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from surreal.protocol.wire.packet import Packet
+
+DEAD_AFTER = 10.0
+"""Seconds of silence after which a process counts as dead and its name is free."""
+SUSPECT_AFTER = 3.0
+"""Seconds of silence after which a process is late."""
+MAX_NAMES = 65_536
+
+
+@dataclass
+class Holder:
+    """The process that speaks under a name."""
+
+    name: str
+    incarnation: int
+    session: int
+    route: bytes
+    heard: float
+    """Monotonic seconds."""
+    who: str = ""
+    since: str = field(default_factory=lambda: time.strftime("%H:%M:%S"))
+
+    @property
+    def described(self) -> str:
+        """`incarnation 2 (pid 17 on host) since 12:00:00`."""
+        return f"incarnation {self.incarnation}{f' ({self.who})' if self.who else ''} since {self.since}"
+
+
+class Names:
+    """The holders of all names that a bound port has heard."""
+
+    def __init__(self) -> None:
+        self.holders: dict[str, Holder] = {}
+
+    def admit(self, route: bytes, packet: Packet, who: Any, now: float) -> tuple[Holder, bool] | str:
+        """The holder that sent `packet` and whether it is new, or the reason why the sender is refused.
+
+        `who` is how the sender describes itself, if `packet` says that.
+        """
+        name, holder = packet.sender, self.holders.get(packet.sender)
+        if holder and holder.session == packet.session and holder.incarnation == packet.incarnation:
+            holder.route, holder.heard = route, now
+            holder.who = holder.who or str(who or "")
+            return holder, False
+        if holder and packet.incarnation < holder.incarnation:
+            return f"{name} incarnation {packet.incarnation} was replaced by {holder.described}"
+        if holder and packet.incarnation == holder.incarnation and now - holder.heard < DEAD_AFTER:
+            return f"the name {name} is held by {holder.described}"
+        if not holder and len(self.holders) >= MAX_NAMES:
+            return f"{MAX_NAMES} names are in use already"
+        holder = Holder(name, packet.incarnation, packet.session, route, now, str(who or ""))
+        self.holders[name] = holder
+        return holder, True
+
+    def release(self, packet: Packet) -> bool:
+        """The sender of `packet` gives its name back; False if it is not the sender's."""
+        holder = self.holders.get(packet.sender)
+        if holder is None or (holder.session, holder.incarnation) != (packet.session, packet.incarnation):
+            return False
+        del self.holders[packet.sender]
+        return True

@@ -1,0 +1,1 @@
+"""The bytes of a packet and their limits."""

@@ -1,0 +1,244 @@
+"""The bytes of a packet: pure functions between Python values and frames. docs/wire.md draws the layout.
+
+A packet is one header frame (fixed prefix, schema, meta, small arrays) and up to 15 frames that are the raw memory of
+large arrays. `decode` trusts nothing: it checks every limit before it allocates and raises `Malformed`, never anything
+else.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from surreal.protocol.wire.limits import (
+    BFLOAT16,
+    INLINE_ARRAY,
+    LARGEST,
+    MAX_FRAMES,
+    MAX_HEADER,
+    MAX_ITEMS,
+    PROTOCOL,
+    Malformed,
+    OtherProtocol,
+    check_plain,
+)
+from surreal.protocol.wire.packet import Encoded, Kind, Packet, Version
+from surreal.protocol.wire.schema import Signature, layout, no_extensions, parse
+
+MAGIC = b"SR"
+_PREFIX = struct.Struct("<2sBBIQQQ")
+"""Magic, protocol, kind, round, session, seq, base."""
+_BODY = struct.Struct("<QQII")
+"""Epoch, version, bytes of the schema, bytes of the meta. Schema, meta, padding to 8 and inline arrays follow."""
+_LENGTH = struct.Struct("<Q")
+"""Bytes of a message in a batch. It and every message are a multiple of 8, which keeps arrays aligned."""
+_LEAST = _PREFIX.size + _BODY.size
+"""Bytes of the smallest header."""
+_PADDING = tuple(bytes(n) for n in range(8))
+
+
+_BATCH = int(Kind.BATCH)
+_KINDS = frozenset(int(kind) for kind in Kind) - {_BATCH}
+
+
+def encode_prefix(kind: int, round: int, session: int, seq: int, base: int) -> bytes:
+    """The first 32 bytes of a header: what changes each time a packet is transmitted."""
+    return _PREFIX.pack(MAGIC, PROTOCOL, kind, round, session, seq, base)
+
+
+def encode_body(
+    sender: str,
+    incarnation: int,
+    version: Version = (0, 0),
+    meta: Mapping[str, Any] | None = None,
+    arrays: Mapping[str, np.ndarray] | None = None,
+) -> Encoded:
+    """The rest of the header, and the arrays that travel as frames of their own, uncopied.
+
+    Raises ValueError for what the other side would refuse: too much, too deep, another dtype, no plain data.
+    """
+    given: list[np.ndarray] = []
+    signature = []
+    for name, array in arrays.items() if arrays else ():
+        if type(array) is not np.ndarray or not array.flags.c_contiguous:
+            array = np.asarray(array, order="C")
+        given.append(array)
+        signature.append((name, array.dtype, array.shape))
+    packed = layout(sender, incarnation, tuple(signature))
+    plain = _pack_meta(meta) if meta else b""
+    epoch, number = version
+    if not (0 <= epoch <= LARGEST and 0 <= number <= LARGEST):
+        raise Malformed(f"{version!r} is no version: two ints from 0 to 2^63 - 1")
+    schema = packed.schema
+    start = _BODY.size + len(schema) + len(plain)
+    parts: list[bytes | memoryview] = [
+        _BODY.pack(epoch, number, len(schema), len(plain)),
+        schema,
+        plain,
+        _PADDING[-start % 8],
+    ]
+    frames = []
+    for array, padding in zip(given, packed.paddings, strict=True):
+        if padding is None:
+            frames.append(array)
+        else:
+            parts.append(array.data)
+            if padding:
+                parts.append(padding)
+    body = b"".join(parts)
+    if len(body) + _PREFIX.size > MAX_HEADER:
+        raise Malformed(
+            f"the header has {len(body) + _PREFIX.size} bytes, the limit is {MAX_HEADER}: send large data as arrays"
+        )
+    return Encoded(body, frames, packed.size)
+
+
+def encode_batch(round: int, session: int, seq: int, base: int, bodies: Sequence[bytes]) -> bytes:
+    """One frame with several messages that have no frames of their own, numbered from `seq` on."""
+    parts = [encode_prefix(Kind.BATCH, round, session, seq, base)]
+    for body in bodies:
+        parts += (_LENGTH.pack(len(body)), body)
+    return b"".join(parts)
+
+
+def _pack_meta(meta: Mapping[str, Any]) -> bytes:
+    check_plain(meta)
+    try:
+        packed: bytes = msgpack.packb(meta)
+    except (TypeError, OverflowError, ValueError) as error:
+        raise Malformed(f"meta cannot be sent: {error}") from None
+    return packed
+
+
+def decode(frames: Sequence[bytes | memoryview]) -> Packet:
+    """The packet in these frames; its arrays are read-only views on them. Raises Malformed, and nothing else."""
+    if not 0 < len(frames) <= MAX_FRAMES:
+        raise Malformed(f"{len(frames)} frames, the limit is {MAX_FRAMES}")
+    header, kind, round, session, seq, base = _decode_prefix(frames[0])
+    if kind not in _KINDS:
+        raise Malformed(f"kind {kind}")
+    return Packet(kind, round, session, seq, base, *_decode_body(header, _PREFIX.size, len(header), frames))
+
+
+def is_batch(header: bytes | memoryview) -> bool:
+    """Does `decode_batch` read this frame, rather than `decode`?"""
+    return len(header) > 3 and header[3] == _BATCH
+
+
+def decode_batch(frames: Sequence[bytes | memoryview]) -> list[Packet]:
+    """The packets of kind DATA that `encode_batch` put into one frame. Raises Malformed, and nothing else."""
+    if len(frames) != 1:
+        raise Malformed(f"a batch of {len(frames)} frames")
+    header, _, round, session, seq, base = _decode_prefix(frames[0])
+    packets: list[Packet] = []
+    start = _PREFIX.size
+    while start < len(header):
+        if start + _LENGTH.size + _BODY.size > len(header):
+            raise Malformed(f"a batch ends in the middle of a message, at byte {len(header)}")
+        (length,) = _LENGTH.unpack_from(header, start)
+        start += _LENGTH.size
+        if length > len(header) - start:
+            raise Malformed(f"a message of {length} bytes in a batch that has {len(header) - start} more")
+        body = _decode_body(header, start, start + length, (header,))
+        packets.append(Packet(Kind.DATA, round, session, seq + len(packets), base, *body))
+        start += length
+    if len({packet[5:7] for packet in packets}) > 1:
+        raise Malformed("a batch of several senders")
+    return packets
+
+
+def _decode_prefix(frame: bytes | memoryview) -> tuple[bytes | memoryview, int, int, int, int, int]:
+    """The header with its arrays aligned, kind, round, session, seq, base."""
+    length = len(frame)
+    if not _LEAST <= length <= MAX_HEADER:
+        _check_version(frame)
+        raise Malformed(f"the header has {length} bytes, the limits are {_LEAST} and {MAX_HEADER}")
+    # small packets lie anywhere in libzmq's buffer; a copy aligns their arrays
+    header = frame if length > INLINE_ARRAY else bytes(frame)
+    magic, protocol, kind, round, session, seq, base = _PREFIX.unpack_from(header)
+    if magic != MAGIC or protocol != PROTOCOL:
+        _check_version(frame)
+    if seq > LARGEST or base > LARGEST:
+        raise Malformed(f"seq {seq}, base {base}")
+    return header, kind, round, session, seq, base
+
+
+def _check_version(frame: bytes | memoryview) -> None:
+    """Raise unless these are the first bytes of a packet of our version."""
+    if len(frame) < 4 or frame[:2] != MAGIC:
+        raise Malformed("bad magic")
+    if frame[2] != PROTOCOL:
+        raise OtherProtocol(frame[2])
+
+
+def _decode_body(
+    header: bytes | memoryview, at: int, end: int, frames: Sequence[bytes | memoryview]
+) -> tuple[str, int, Version, dict[str, Any], dict[str, np.ndarray], int, Signature]:
+    """What `header[at:end]` says, from the sender on in the order of a Packet. `frames[1:]` are arrays."""
+    epoch, version, names, plain = _BODY.unpack_from(header, at)
+    if epoch > LARGEST or version > LARGEST:
+        raise Malformed(f"version ({epoch}, {version})")
+    at += _BODY.size
+    schema = parse(bytes(header[at : at + names]))
+    start = at + names + plain
+    start += -start % 8
+    if start + schema.inline != end or schema.frames != len(frames) - 1:
+        raise Malformed(
+            f"{end} bytes, {len(frames) - 1} frames: the schema says {start + schema.inline}, {schema.frames}"
+        )
+    meta = _unpack_meta(header[at + names : at + names + plain]) if plain else {}
+    arrays: dict[str, np.ndarray] = {}
+    size = used = 0
+    for name, dtype, shape, nbytes, offset in schema.fields:
+        if offset >= 0:
+            array = np.ndarray(shape, dtype, header, start + offset)
+        else:
+            used += 1
+            array = _view(name, dtype, shape, nbytes, frames[used])
+        if array.flags.writeable:
+            array.setflags(write=False)
+        arrays[name] = array
+        size += nbytes
+    return schema.sender, schema.incarnation, (epoch, version), meta, arrays, size, schema.signature
+
+
+def _unpack_meta(data: bytes | memoryview) -> dict[str, Any]:
+    """The checked meta. The caps keep a few bytes from claiming huge containers."""
+    try:
+        meta = msgpack.unpackb(
+            data, max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS, max_ext_len=0, ext_hook=no_extensions
+        )
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise Malformed(f"meta is no msgpack of ours: {error}") from None
+    if type(meta) is not dict:
+        raise Malformed("meta is no map")
+    check_plain(meta)
+    return meta
+
+
+def _view(name: str, dtype: Any, shape: tuple[int, ...], nbytes: int, data: bytes | memoryview) -> np.ndarray:
+    """A payload frame as a read-only array, if its length is exactly what the schema says."""
+    if len(data) != nbytes:
+        raise Malformed(f"array {name!r} of shape {shape} and dtype {dtype} has {len(data)} bytes, not {nbytes}")
+    return np.ndarray(shape, dtype, data)
+
+
+def narrow(array: np.ndarray) -> np.ndarray:
+    """A float32 array rounded to bfloat16: to nearest, ties to even; NaN stays NaN, what is too large is infinite."""
+    bits = np.ascontiguousarray(array).reshape(-1).view(np.uint32)
+    upper = bits >> 16
+    rounded = (bits + (upper & 1) + np.uint32(0x7FFF)) >> 16
+    is_nan = np.isnan(bits.view(np.float32))
+    rounded[is_nan] = upper[is_nan] | 0x40  # quiet: a payload in the lower half alone would leave an infinity
+    return rounded.astype(np.uint16).view(BFLOAT16).reshape(array.shape)
+
+
+def widen(array: np.ndarray) -> np.ndarray:
+    """The float32 array of the same values, read-only."""
+    bits = array.reshape(-1).view(np.uint16).astype(np.uint32)
+    bits <<= 16
+    wide = bits.view(np.float32).reshape(array.shape)
+    wide.setflags(write=False)
+    return wide

@@ -1,0 +1,199 @@
+"""What processes print, kept in the run folder: every process of a cluster ships its lines over the stream `logs`, and
+the one that serves control writes them to `logs/ROLE-INDEX.INCARNATION.log`, as it does its own.
+
+Lines are dropped and counted rather than that anybody waits; the pods' own logs have them all.
+"""
+
+import logging
+import os
+import select
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from surreal.protocol.errors import Refused, Stopping
+from surreal.protocol.graph import LOGS
+from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.transport.stats import Complaints
+from surreal.protocol.wiring import Wiring
+from surreal.protocol.worker.pid1 import Tee
+from surreal.protocol.worker.process import Process
+
+log = logging.getLogger("surreal")
+
+TOGETHER = 0.5
+"""Seconds for which lines wait for others."""
+BATCH_BYTES = 64 * 1024
+"""Bytes that are sent at once; a longer line is cut."""
+LAST_LINES = 1.0
+"""Seconds that the last lines get at the end."""
+MAX_FILE = 64 * 1024 * 1024
+"""Bytes that are kept of one start of one process."""
+MAX_FILES = 20_000
+"""Logs that are kept of a run; processes report their incarnations, and each is a file."""
+CHECK_EVERY = 0.5
+"""Seconds after which the one who writes looks whether it shall end."""
+
+Deliver = Callable[[bytes], bool]
+"""Hands lines on; False where they were dropped."""
+
+
+class Shipping:
+    """The threads that ship what this process prints and, where control is served, write what all print."""
+
+    def __init__(self, process: Process, tee: Tee) -> None:
+        wiring = process.wiring
+        self._tee = tee
+        self._collector: _Collector | None = None
+        deliver = self._keep(process) if wiring.serves_control else self._send(process)
+        self._thread = threading.Thread(target=ship, args=(tee.copy, deliver), name="surreal-shipping", daemon=True)
+        self._thread.start()
+
+    def _keep(self, process: Process) -> Deliver:
+        """Write our own lines, and begin to write what others send."""
+        wiring, folder = process.wiring, LogFolder(process.wiring)
+        self._collector = _Collector(process.receiver(LOGS), folder)
+        return lambda lines: folder.write(wiring.name, wiring.incarnation, lines)
+
+    def _send(self, process: Process) -> Deliver:
+        sender = process.sender(LOGS)
+        return lambda lines: sender.send({"lines": np.frombuffer(lines, np.uint8)})
+
+    def close(self) -> None:
+        """Ship what was printed until now; what comes later goes to the pod's log only. Before the channels close."""
+        for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
+            stream.flush()
+            os.dup2(self._tee.original, descriptor)
+        self._thread.join(LAST_LINES)  # the first process sees the end of the pipe, and so do we then
+        if self._collector:
+            self._collector.close()
+
+
+def ship(source: int, deliver: Deliver) -> None:
+    """Read lines from the descriptor `source` and deliver them, many at a time, until it ends."""
+    parcel = _Parcel(deliver)
+    with suppress(Refused, Stopping):
+        while True:
+            if not select.select([source], [], [], parcel.patience())[0]:
+                parcel.send()
+                continue
+            data = os.read(source, BATCH_BYTES)
+            if not data:
+                parcel.send(last=True)
+                break
+            parcel.add(data)
+    os.close(source)  # whoever writes hears that nobody reads
+
+
+class _Parcel:
+    """Lines that wait for others."""
+
+    def __init__(self, deliver: Deliver) -> None:
+        self._deliver, self._waiting = deliver, bytearray()
+        self._due: float | None = None
+        self._lost = 0
+
+    def patience(self) -> float | None:
+        """Seconds until it is to be sent; None while there is nothing to send."""
+        return None if self._due is None else max(0.0, self._due - time.monotonic())
+
+    def add(self, data: bytes) -> None:
+        self._waiting += data
+        self._due = self._due or time.monotonic() + TOGETHER
+        if len(self._waiting) >= BATCH_BYTES:
+            self.send()
+
+    def send(self, last: bool = False) -> None:
+        """Deliver the lines that are whole; all there is at the end, or where a line is too long."""
+        self._due = None
+        lines = self._take(last)
+        if self._lost and lines and self._deliver(f"({self._lost} lines were lost on the way)\n".encode()):
+            self._lost = 0
+        for start in range(0, len(lines), BATCH_BYTES):
+            part = lines[start : start + BATCH_BYTES]
+            self._lost += 0 if self._deliver(part) else part.count(b"\n") or 1
+
+    def _take(self, last: bool) -> bytes:
+        waiting, whole = self._waiting, self._waiting.rfind(b"\n") + 1
+        end = len(waiting) if last or (not whole and len(waiting) >= BATCH_BYTES) else whole
+        lines = bytes(waiting[:end])
+        del waiting[:end]
+        return lines if not lines or lines.endswith(b"\n") else lines + b"\n"
+
+
+class LogFolder:
+    """The logs in the run folder. Any thread may write."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring, self._folder = wiring, Path(wiring.run_folder) / LOGS
+        self._sizes: dict[str, int] = {}
+        self._complain, self._lock = Complaints(), threading.Lock()
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def write(self, process: str, incarnation: int, lines: bytes) -> bool:
+        """Append `lines` of one start of `process` to its log; False where they were not taken."""
+        if not self._wiring.has(process):
+            return False
+        role, _, index = process.rpartition("/")
+        with self._lock:
+            try:
+                return self._append(file_name(role, int(index), incarnation), lines)
+            except OSError as error:
+                self._complain("logs", f"cannot keep logs in the run folder: {error}")
+                return False
+
+    def _append(self, name: str, lines: bytes) -> bool:
+        path = self._folder / name
+        if name not in self._sizes:
+            if len(self._sizes) >= MAX_FILES:
+                self._complain("many logs", f"the run has {MAX_FILES} logs; those of further starts are not kept")
+                return False
+            self._sizes[name] = path.stat().st_size if path.exists() else 0
+        size = self._sizes[name]
+        if size >= MAX_FILE:
+            return False
+        if size + len(lines) > MAX_FILE:
+            lines = f"(the log is full, {MAX_FILE} bytes; the pod's own goes on)\n".encode()
+            self._sizes[name] = MAX_FILE
+        else:
+            self._sizes[name] = size + len(lines)
+        with open(path, "ab", opener=_private) as file:
+            file.write(lines)
+        return True
+
+
+def file_name(role: str, index: int, incarnation: int) -> str:
+    """The log of one start of one process, the same as that of a run on one machine."""
+    return f"{role}-{index}.{incarnation}.log"
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+class _Collector:
+    """Writes what the other processes ship."""
+
+    def __init__(self, receiver: StreamReceiver, folder: LogFolder) -> None:
+        self._receiver, self._folder = receiver, folder
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._turn, name="surreal-logs", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what has arrived, and end."""
+        self._closing.set()
+        self._thread.join(LAST_LINES)
+
+    def _turn(self) -> None:
+        """While this process is stopping, the others keep their lines for its successor."""
+        with suppress(Stopping):
+            while (message := self._receiver.recv(CHECK_EVERY)) is not None or not self._closing.is_set():
+                lines = message.arrays.get("lines") if message is not None else None
+                if message is not None and lines is not None:
+                    self._folder.write(message.sender, message.incarnation, lines.tobytes())

@@ -1,0 +1,187 @@
+"""The first process of a pod, PID 1: starts the worker, passes on what it prints and the signals it is sent, and
+outlives it.
+
+In a process of its own, because PID 1 is special (a signal without a handler is lost, orphans are its to reap, with
+it everything dies at once) and because it must act where the worker cannot: while a call into C holds the GIL, and
+after a crash, whose last lines would otherwise be lost in the pipe. It imports nothing that takes long.
+"""
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from surreal.protocol.errors import ExitCode
+from surreal.protocol.worker.termination import LAST_WORDS, Ending
+
+GRACE = 12.0
+"""Seconds that the worker has to end after the first SIGTERM."""
+FORWARDED = (signal.SIGTERM, signal.SIGINT)
+CHUNK = 64 * 1024
+TAIL = 1024
+"""Bytes of the last output that a crash is explained with."""
+_PIPE_BYTES = 1024 * 1024
+"""What a pipe shall hold while the worker's threads cannot read: as much as everybody may ask for on Linux."""
+
+
+@dataclass(frozen=True)
+class Tee:
+    """The worker's ends: its standard output and error go to the first process, which passes them on and back."""
+
+    copy: int
+    """Read end of the pipe with a copy of all that was printed, except what came too fast."""
+    original: int
+    """The standard error of the pod itself."""
+
+
+def outlive(work: Callable[[Tee], int], leave: Callable[[Ending], None]) -> int:
+    """Run `work` in a child and return its exit status, or 128 and the number of the signal that it died of.
+
+    PREEMPTED where a signal to us ended it, or it did not end within GRACE of it. Has `leave` keep how it ended
+    where it cannot have said so itself. In the child this returns what `work` returns. The signals of FORWARDED are
+    blocked when this is called; in the child they stay so.
+    """
+    printed, output = os.pipe()
+    copy, copied = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(output)
+        os.close(copy)
+        return _First(child, printed, copied).run(leave)
+    os.close(printed)
+    os.close(copied)
+    tee = Tee(copy, os.dup(sys.stderr.fileno()))
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(output, stream.fileno())
+    os.close(output)
+    return work(tee)
+
+
+class _First:
+    """What the first process does while the worker lives."""
+
+    def __init__(self, child: int, printed: int, copied: int) -> None:
+        self._child, self._printed, self._copied = child, printed, copied
+        self._kill_at: float | None = None
+        self._status: int | None = None
+        self._killed = False
+        self._tail = b""
+        self._lost = 0
+        self._poll = select.poll()
+        self._poll.register(printed, select.POLLIN)
+        self._reading = self._copying = True
+        os.set_blocking(copied, False)
+        for pipe in (printed, copied):
+            _enlarge(pipe)
+        self._wake, wakes = os.pipe()
+        for end in (self._wake, wakes):
+            os.set_blocking(end, False)
+        self._poll.register(self._wake, select.POLLIN)
+        signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in FORWARDED:
+            signal.signal(number, self._forward)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+
+    def run(self, leave: Callable[[Ending], None]) -> int:
+        """Until the worker has ended; its exit status."""
+        self._reap()
+        while self._status is None:
+            for descriptor, _ in self._poll.poll(self._until_kill()):
+                if descriptor == self._printed:
+                    self._pass_on()
+            with suppress(BlockingIOError):
+                os.read(self._wake, CHUNK)
+            self._reap()
+            self._kill_if_due()
+        os.set_blocking(self._printed, False)  # children of the worker may still have the other end
+        with suppress(BlockingIOError):
+            while self._reading:
+                self._pass_on()
+        ending, code = self._judge(self._status)
+        leave(ending)
+        return code
+
+    def _forward(self, number: int, _: Any) -> None:
+        self._kill_at = self._kill_at or time.monotonic() + GRACE
+        if self._status is None:
+            os.kill(self._child, number)
+
+    def _until_kill(self) -> float | None:
+        """Milliseconds."""
+        return None if self._kill_at is None or self._killed else max(0.0, self._kill_at - time.monotonic()) * 1000
+
+    def _kill_if_due(self) -> None:
+        if self._kill_at is not None and not self._killed and self._status is None and not self._until_kill():
+            self._killed = True
+            _write_all(sys.stderr.fileno(), f"did not end within {GRACE:.0f} s of the signal: killed\n".encode())
+            os.kill(self._child, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        """Everybody's orphans are ours."""
+        with suppress(ChildProcessError):
+            while (reaped := os.waitpid(-1, os.WNOHANG))[0]:
+                if reaped[0] == self._child:
+                    self._status = reaped[1]
+
+    def _pass_on(self) -> None:
+        """To the pod's log first, whatever becomes of the copy."""
+        data = os.read(self._printed, CHUNK)
+        if data:
+            _write_all(sys.stderr.fileno(), data)
+            self._tail = (self._tail + data)[-TAIL:]
+            self._copy(data)
+        else:
+            self._poll.unregister(self._printed)
+            self._reading = False
+            os.close(self._copied)
+            self._copying = False
+
+    def _copy(self, data: bytes) -> None:
+        """Never wait: the worker's threads may be busy for long, and what it prints would then hold it up."""
+        if not self._copying:
+            return
+        try:
+            if self._lost:
+                os.write(self._copied, f"\n({self._lost} lines that came too fast are not here)\n".encode())
+                self._lost = 0
+            while data:
+                data = data[os.write(self._copied, data) :]
+        except BlockingIOError:
+            self._lost += data.count(b"\n") or 1
+        except OSError:  # the worker does not want it
+            self._copying = False
+
+    def _judge(self, status: int) -> tuple[Ending, int]:
+        """How the worker ended, as far as can be seen from here, and what to exit with."""
+        words = self._tail.decode(errors="replace").strip()
+        code = os.waitstatus_to_exitcode(status)
+        if code >= 0:
+            names = {int(each): each.name for each in ExitCode}
+            return Ending(names.get(code, "FAILED"), words), code
+        if self._kill_at is not None and -code in (*FORWARDED, signal.SIGKILL):
+            late = f"did not end within {GRACE:.0f} s of the signal and was killed"
+            ending = Ending(ExitCode.PREEMPTED.name, late if self._killed else "stopped before it had started")
+            return ending, ExitCode.PREEMPTED
+        name = signal.Signals(-code).name
+        return Ending(name, f"died of {name}; {LAST_WORDS}{words}"), 128 - code
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Where nobody reads any more, that is no reason to end."""
+    with suppress(OSError):
+        while data:
+            data = data[os.write(descriptor, data) :]
+
+
+def _enlarge(pipe: int) -> None:
+    if sys.platform == "linux":
+        import fcntl
+
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
