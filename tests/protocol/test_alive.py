@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from surreal.protocol.membership import member as members
+from surreal.protocol.membership import member as member_module
 from surreal.protocol.membership import server as servers
 from surreal.protocol.membership.member import Member
 from surreal.protocol.membership.server import Server
@@ -33,9 +33,9 @@ CASES = pytest.mark.parametrize(
 def hasten(monkeypatch: pytest.MonkeyPatch, dead_after: float | None) -> None:
     """Judge sooner than released, unless that is None."""
     if dead_after is not None:
-        for module in (members, servers):
+        for module in (member_module, servers):
             monkeypatch.setattr(module, "BEAT_EVERY", 0.2)
-        for module in (members, servers):
+        for module in (member_module, servers):
             monkeypatch.setattr(module, "DEAD_AFTER", dead_after)
         monkeypatch.setattr(port, "HEARTBEAT_TIMEOUT", 1.8)
 

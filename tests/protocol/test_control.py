@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from surreal.protocol.membership import member as members
+from surreal.protocol.membership import member as member_module
 from surreal.protocol.membership import server as servers
 from surreal.protocol.membership.member import Member
 from surreal.protocol.membership.server import Server
@@ -57,9 +57,9 @@ def test_a_server_whose_io_thread_hung_takes_nobody_for_dead(
     make_node: MakeNode, address: str, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, go_on = Clock(), threading.Event()
-    for module in (members, servers):
+    for module in (member_module, servers):
         monkeypatch.setattr(module, "time", clock)
-    for module in (members, servers):
+    for module in (member_module, servers):
         monkeypatch.setattr(module, "BEAT_EVERY", 0.05)
     node = make_node("learner/0")
     server = Server(node, address)
@@ -94,9 +94,9 @@ def test_contact_that_is_lost_and_restored_is_said_once(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    for module in (members, servers):
+    for module in (member_module, servers):
         monkeypatch.setattr(module, "BEAT_EVERY", 0.05)
-    for module in (members, servers):
+    for module in (member_module, servers):
         monkeypatch.setattr(module, "DEAD_AFTER", 2.0)
     caplog.set_level("INFO", "surreal")
     server = Server(make_node("learner/0", 1), address)
@@ -128,7 +128,7 @@ def test_of_two_members_with_one_name_one_is_turned_away(
 def test_members_of_a_large_run_beat_as_rarely_as_the_server_asks(
     make_node: MakeNode, address: str, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (members, servers):
+    for module in (member_module, servers):
         monkeypatch.setattr(module, "BEAT_EVERY", 0.05)
     monkeypatch.setattr(servers, "BEATS", 1)
     server = Server(make_node("learner/0"), address)
@@ -145,11 +145,11 @@ def test_no_answer_makes_a_member_beat_too_often_or_so_rarely_that_it_seems_dead
     monkeypatch.setattr(servers, "BEATS", 1e-9)
     Server(make_node("learner/0"), address)
     member = Member(make_node("actor/0"), address)
-    until(lambda: member._every > members.BEAT_EVERY, "an answer")
+    until(lambda: member._every > member_module.BEAT_EVERY, "an answer")
     assert member._every == pytest.approx(DEAD_AFTER / 3)
     for wanted in (float("nan"), -1.0, 0.0):
         member._note_contact(Packet(Kind.STATE, 0, 0, 0, 0, "learner/0", 1, (0, 0), {"every": wanted}, {}, 0))
-        assert member._every == members.BEAT_EVERY
+        assert member._every == member_module.BEAT_EVERY
 
 
 def test_of_more_connections_than_are_weighed_at_a_look_each_has_its_turn(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from surreal.protocol.membership import member as members
+from surreal.protocol.membership import member as member_module
 from surreal.protocol.membership import server as servers
 from surreal.protocol.membership.member import Member
 from surreal.protocol.membership.server import Server
@@ -64,7 +64,7 @@ def test_the_counters_of_all_processes_reach_the_run_folder(
     folder: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observer, "WRITE_EVERY", 0.05)
-    for module in (members, servers):
+    for module in (member_module, servers):
         monkeypatch.setattr(module, "BEAT_EVERY", 0.05)
     with ExitStack() as stack:
         learner = stack.enter_context(Process(wiring(folder)))
