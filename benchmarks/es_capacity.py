@@ -28,7 +28,7 @@ from typing import Any
 
 import psutil
 
-from surreal.algorithms.catalog import ES
+from surreal.algorithms.registry import ES
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
 HERE = Path(__file__).parent

@@ -14,15 +14,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from surreal.algorithms.catalog import ARS, ES, Algorithm
+from surreal.algorithms.algorithm import Algorithm
 from surreal.algorithms.environments import make_env
+from surreal.algorithms.es.batched_policy import Layout, flat_spaces
+from surreal.algorithms.es.chunks import Task
 from surreal.algorithms.es.config import read_config
 from surreal.algorithms.es.noise import NoiseTable
-from surreal.algorithms.es.policies import Layout, flat_spaces
-from surreal.algorithms.es.population import Episode, Population
+from surreal.algorithms.es.rollout import Episode, Population
 from surreal.algorithms.es.sizing import ENVIRONMENTS
-from surreal.algorithms.es.tasks import Task
 from surreal.algorithms.normalizers import Standardizer
+from surreal.algorithms.registry import ARS, ES
 
 COPIES = 16
 PAIRS = 2000

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import numpy as np
 import zmq
 
-from surreal.algorithms.es.tasks import open_chunks
+from surreal.algorithms.es.chunks import open_chunks
 from surreal.algorithms.es.weights import Weights, read
 from surreal.algorithms.es.worker import FRESH
 from surreal.protocol.broadcast.subscriber import Subscriber

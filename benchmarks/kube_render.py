@@ -8,12 +8,12 @@ import json
 import time
 from pathlib import Path
 
-from surreal.orchestrator.experiment import load_experiment
-from surreal.orchestrator.keys import key_files
-from surreal.orchestrator.kube.render import render
-from surreal.orchestrator.placement import make_plan
-from surreal.orchestrator.plan import PlannedStorage
-from surreal.provisioner.pools import NodePool
+from surreal.orchestrator.backends.kube.manifests.render import render
+from surreal.orchestrator.experiment.model import load_experiment
+from surreal.orchestrator.plan.make import make_plan
+from surreal.orchestrator.plan.model import PlannedStorage
+from surreal.orchestrator.run.wiring import key_files
+from surreal.provisioner.pools.model import NodePool
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cheetah-ppo.yaml"
 POOL = NodePool("cpu", nodes=100, cpu=15.0, memory=60 * 2**30, provider="gke", selector={"surreal.dev/pool": "cpu"})

@@ -11,13 +11,13 @@ import random
 import time
 from typing import Any
 
-from surreal.orchestrator.experiment import ResourcesSpec, RoleSpec
-from surreal.orchestrator.fleet import fleet
+from surreal.orchestrator.experiment.model import ResourcesSpec, RoleSpec
+from surreal.orchestrator.plan.assignment import fleet
 from surreal.protocol.graph import Role
-from surreal.provisioner.inventory import inventory
-from surreal.provisioner.labels import node_labels, node_taints
-from surreal.provisioner.machines import machine_table
-from surreal.provisioner.pools import NodePool
+from surreal.provisioner.machine_types import machine_table
+from surreal.provisioner.pools.from_nodes import inventory
+from surreal.provisioner.pools.labels import node_labels, node_taints
+from surreal.provisioner.pools.model import NodePool
 
 POOLS = 10
 

@@ -40,8 +40,13 @@ COMMANDS = {
     "schema": "Print the JSON Schema of the files you write, for editors.",
     "completion": "Print a script that completes commands in your shell.",
 }
-"""Name -> one line of help, in the order shown. `surreal.cli.NAME` has the click command as `command`; a hyphen is
-an underscore there."""
+"""Name -> one line of help, in the order shown."""
+HOMES = {
+    "experiment": ("create", "plan", "render", "diff", "schema"),
+    "platform": ("cluster", "image", "pools", "prices", "doctor", "bench", "completion"),
+}
+"""Package of `surreal.cli.commands` -> its verbs; all others are in `run`. The module of a verb has its name, with
+underscores, and the click command as `command`."""
 
 
 class LazyGroup(click.Group):
@@ -53,7 +58,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = import_module(f"surreal.cli.{cmd_name.replace('-', '_')}").command
+        home = next((package for package, verbs in HOMES.items() if cmd_name in verbs), "run")
+        found: click.Command = import_module(f"surreal.cli.commands.{home}.{cmd_name.replace('-', '_')}").command
         return found
 
     def resolve_command(

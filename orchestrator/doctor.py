@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from surreal.orchestrator.home import home
-from surreal.provisioner import commands, machine
+from surreal.orchestrator.run.home import home
+from surreal.provisioner import subprocesses as commands
+from surreal.provisioner.pools import local as machine
 
 State = Literal["ok", "warn", "absent", "unknown", "missing"]
 """`absent` is not there and not needed, `unknown` is hidden from us, `missing` is needed."""
 
-SELF_CHECK = ["-P", "-m", "surreal.algorithms.selfcheck"]
+SELF_CHECK = ["-P", "-m", "surreal.algorithms.doctor"]
 LEARNING_SECONDS = 60.0
 """What imports of torch and MuJoCo may take on a slow disk."""
 LEAST_DISK = 2**30
@@ -69,7 +70,7 @@ def _cores() -> Check:
 
 
 def _learning() -> Iterator[Check]:
-    """What `surreal.algorithms.selfcheck` says, from a process of its own: a broken driver may end it."""
+    """What `surreal.algorithms.doctor` says, from a process of its own: a broken driver may end it."""
     command = [sys.executable, *SELF_CHECK]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LEARNING_SECONDS, check=False)

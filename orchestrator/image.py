@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from surreal.orchestrator.home import home
+from surreal.orchestrator.experiment.pod_model import default_image
+from surreal.orchestrator.run.home import home
 from surreal.protocol.errors import InvalidInput
 
 Torch = Literal["cpu", "cuda"]
@@ -49,11 +50,6 @@ class Build:
     commands: tuple[Command, ...]
     then: str
     """One sentence."""
-
-
-def default_image() -> str:
-    """The image of this version of surreal, as `surreal image build` names it."""
-    return f"surreal:{version('surreal')}"
 
 
 def choose(wanted: str | None = None, profile: str | None = None) -> str:

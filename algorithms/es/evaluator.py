@@ -1,9 +1,9 @@
 """The evaluator: the unperturbed policy, which no worker rolls out, on its own clock."""
 
 from surreal.algorithms.environments import make_env
+from surreal.algorithms.es.batched_policy import Layout, Policies, flat_spaces
 from surreal.algorithms.es.config import read_config
-from surreal.algorithms.es.policies import Layout, Policies, flat_spaces
-from surreal.algorithms.es.population import action_limits
+from surreal.algorithms.es.rollout import action_limits
 from surreal.algorithms.es.weights import read
 from surreal.algorithms.evaluation import Act, evaluate_on_clock
 from surreal.protocol.wire.packet import Message

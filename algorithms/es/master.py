@@ -5,14 +5,14 @@ from time import perf_counter
 
 import numpy as np
 
-from surreal.algorithms.bookkeeping import Bookkeeping
 from surreal.algorithms.environments import make_env
+from surreal.algorithms.es.batched_policy import Layout, flat_spaces
+from surreal.algorithms.es.collector import Collector
 from surreal.algorithms.es.config import read_config
-from surreal.algorithms.es.policies import Layout, flat_spaces
-from surreal.algorithms.es.results import Collector
 from surreal.algorithms.es.state import State
 from surreal.algorithms.es.weights import Weights, publish
-from surreal.algorithms.shares import Shares
+from surreal.algorithms.metrics import Shares
+from surreal.algorithms.recorder import Bookkeeping
 from surreal.protocol.errors import ExitCode, Stopping
 from surreal.protocol.worker.process import Process
 

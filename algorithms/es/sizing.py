@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import Any, NamedTuple
 
+from surreal.algorithms.algorithm import Sizing
 from surreal.algorithms.es.config import Config, ESConfig, chunk_size
-from surreal.algorithms.sizing import Sizing
 
 
 class Known(NamedTuple):

@@ -7,13 +7,13 @@ import numpy as np
 
 from surreal.algorithms.checkpoint import Checkpoint
 from surreal.algorithms.environments import Env
-from surreal.algorithms.es import statistics
+from surreal.algorithms.es import observation_sums as statistics
+from surreal.algorithms.es.batched_policy import Layout
+from surreal.algorithms.es.collector import Results
 from surreal.algorithms.es.config import ARSConfig, Config, ESConfig, chunk_size
 from surreal.algorithms.es.noise import NoiseTable
 from surreal.algorithms.es.optimizers import Optimizer, make_optimizer
-from surreal.algorithms.es.policies import Layout
-from surreal.algorithms.es.results import Results
-from surreal.algorithms.es.rules import ars_weights, es_weights, grown_cap
+from surreal.algorithms.es.update import ars_weights, es_weights, grown_cap
 from surreal.algorithms.es.weights import Orders
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
 from surreal.protocol.errors import Fatal

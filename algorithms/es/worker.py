@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from surreal.algorithms.environments import make_env
+from surreal.algorithms.es.batched_policy import Layout, flat_spaces
+from surreal.algorithms.es.chunks import Task, open_chunks, others_chunks, own_chunks
 from surreal.algorithms.es.config import read_config
 from surreal.algorithms.es.noise import NoiseTable, episode_seeds, in_statistics
-from surreal.algorithms.es.policies import Layout, flat_spaces
-from surreal.algorithms.es.population import Episode, Population
-from surreal.algorithms.es.tasks import Task, open_chunks, others_chunks, own_chunks
+from surreal.algorithms.es.rollout import Episode, Population
 from surreal.algorithms.es.weights import Weights, read
-from surreal.algorithms.shares import Shares
+from surreal.algorithms.metrics import Shares
 from surreal.protocol.errors import ExitCode, Fatal
 from surreal.protocol.worker.process import Process
 

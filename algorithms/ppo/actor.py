@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from surreal.algorithms.environments import Environments, make_env
+from surreal.algorithms.metrics import Shares
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.rollout import Rollout
 from surreal.algorithms.ppo.weights import apply
-from surreal.algorithms.shares import Shares
 from surreal.protocol.wire.limits import NotFinite
 from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process

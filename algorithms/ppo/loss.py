@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from surreal.algorithms.ppo.gradient import KL_HINGE
+from surreal.algorithms.ppo.gradients.base import KL_HINGE
 
 
 class Terms(NamedTuple):

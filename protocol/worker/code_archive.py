@@ -2,10 +2,11 @@
 
 Command: `python -P -m surreal.protocol.worker.code_archive ARCHIVE FOLDER SHA256`.
 
-The archive is a tar.gz that `surreal.orchestrator.code.pack` made. Nothing of it is looked at before its sha256 is the
-one that was asked for, and nothing is written before all its names and sizes are allowed. FOLDER may be a mount that
-cannot be replaced as a whole, so a marker in it says which archive it holds, written last: unpacking again after an
-interruption starts over, and after a success has nothing to do. Standard library only: this runs before every worker.
+The archive is a tar.gz of `surreal.orchestrator.run.code_archive.pack`. Nothing of it is looked at before its sha256 is
+the one that was asked for, and nothing is written before all its names and sizes are allowed. FOLDER may be a mount
+that cannot be replaced as a whole, so a marker in it says which archive it holds, written last. Unpacking again after
+an interruption starts over, and after a success has nothing to do. Standard library only: this runs before every
+worker.
 """
 
 import hashlib

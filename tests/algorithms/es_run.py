@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from surreal.algorithms.catalog import algorithm
 from surreal.algorithms.checkpoint import Checkpoint, Checkpoints
+from surreal.algorithms.registry import algorithm
 from surreal.protocol.wiring import ChannelWiring, Wiring
 from tests.algorithms.fabric import Run
 

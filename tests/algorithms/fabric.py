@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from surreal.algorithms.catalog import PPO
+from surreal.algorithms.registry import PPO
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
 

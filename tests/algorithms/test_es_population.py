@@ -9,10 +9,10 @@ import pytest
 from gymnasium import spaces
 
 from surreal.algorithms.environments import Env, Spaces, make_env
+from surreal.algorithms.es.batched_policy import Layout, Policies, flat_spaces
+from surreal.algorithms.es.chunks import Task
 from surreal.algorithms.es.config import ESConfig
-from surreal.algorithms.es.policies import Layout, Policies, flat_spaces
-from surreal.algorithms.es.population import Episode, Population, action_limits
-from surreal.algorithms.es.tasks import Task
+from surreal.algorithms.es.rollout import Episode, Population, action_limits
 from surreal.algorithms.evaluation import episode_return
 from surreal.algorithms.normalizers import Standardizer
 from surreal.protocol.errors import Fatal

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from surreal.algorithms.environments import Spaces, make_env
+from surreal.algorithms.es.batched_policy import Layout
+from surreal.algorithms.es.collector import Collector, Results
 from surreal.algorithms.es.config import ARSConfig, ESConfig
 from surreal.algorithms.es.noise import NoiseTable
-from surreal.algorithms.es.policies import Layout
-from surreal.algorithms.es.results import Collector, Results
 from surreal.algorithms.es.state import State
 from surreal.algorithms.es.weights import Orders, Weights
 from surreal.algorithms.normalizers import Standardizer

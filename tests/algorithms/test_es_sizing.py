@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from surreal.algorithms.catalog import ARS, ES, PPO, Algorithm
+from surreal.algorithms.algorithm import Algorithm, Sizing
 from surreal.algorithms.environments import make_env
-from surreal.algorithms.es.policies import Layout, flat_spaces
+from surreal.algorithms.es.batched_policy import Layout, flat_spaces
 from surreal.algorithms.es.sizing import ENVIRONMENTS, Size
-from surreal.algorithms.sizing import Sizing
-from surreal.orchestrator.experiment import Experiment
-from surreal.orchestrator.placement import make_plan
-from surreal.provisioner.pools import NodePool
+from surreal.algorithms.registry import ARS, ES, PPO
+from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.plan.make import make_plan
+from surreal.provisioner.pools.model import NodePool
 
 
 def sized(algorithm: Algorithm, workers: int, copies: int = 16, env: str = "HalfCheetah-v5", **config: Any) -> Sizing:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surreal.algorithms.es.statistics import EpisodeSums, merge, standardizer
+from surreal.algorithms.es.observation_sums import EpisodeSums, merge, standardizer
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
 
 Array = np.ndarray[Any, Any]

@@ -5,7 +5,7 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surreal.algorithms.es.tasks import open_chunks, others_chunks, own_chunks
+from surreal.algorithms.es.chunks import open_chunks, others_chunks, own_chunks
 
 
 @given(st.integers(1, 8), st.integers(0, 40), st.integers(0, 12))

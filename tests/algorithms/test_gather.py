@@ -6,8 +6,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from surreal.algorithms.ppo import gather
-from surreal.algorithms.ppo.gather import Gatherer
+from surreal.algorithms.ppo import collector as gather
+from surreal.algorithms.ppo.collector import Gatherer
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.wire.packet import Message
 

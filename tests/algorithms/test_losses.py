@@ -8,10 +8,10 @@ import torch
 
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.ppo import loss
-from surreal.algorithms.ppo.analytic import Analytic
-from surreal.algorithms.ppo.autograd import Autograd
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.gradient import Stats
+from surreal.algorithms.ppo.gradients.analytic import Analytic
+from surreal.algorithms.ppo.gradients.autograd import Autograd
+from surreal.algorithms.ppo.gradients.base import Stats
 from tests.algorithms.samples import random_minibatch, random_shape, random_vector
 
 CONFIGS: list[dict[str, Any]] = [

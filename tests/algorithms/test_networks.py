@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from surreal.algorithms.networks import Policy, Shape, categorical_log_prob, gaussian_log_prob, orthogonal
-from surreal.algorithms.ppo.analytic import CHUNK, Analytic
-from surreal.algorithms.ppo.autograd import Autograd
 from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.ppo.gradients.analytic import CHUNK, Analytic
+from surreal.algorithms.ppo.gradients.autograd import Autograd
 from tests.algorithms.samples import random_shape, random_vector
 
 

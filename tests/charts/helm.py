@@ -11,7 +11,7 @@ import jsonschema
 import yaml
 from gotpl.exts.helm import HelmTemplateEngine
 
-from surreal.provisioner.charts import chart_folder
+from surreal.provisioner.helm import chart_folder
 
 CHART = chart_folder()
 RELEASE, NAMESPACE = "surreal", "rl"

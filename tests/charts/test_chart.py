@@ -12,8 +12,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from surreal.orchestrator.kube import rights
-from surreal.orchestrator.kube.rights import Right
+from surreal.orchestrator.backends.kube.lifecycle import rbac as rights
+from surreal.orchestrator.backends.kube.lifecycle.rbac import Right
 from tests.charts import helm
 
 CLUSTER_SCOPED = {"Namespace", "ClusterQueue", "ResourceFlavor"}
@@ -201,7 +201,7 @@ def test_the_wheel_carries_the_chart(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
-    ask = "from surreal.provisioner.charts import chart_folder; print(chart_folder())"
+    ask = "from surreal.provisioner.helm import chart_folder; print(chart_folder())"
     command = [sys.executable, "-P", "-S", "-c", f"import sys; sys.path[:0] = {[str(tmp_path / 'site')]}; {ask}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
     installed, here = Path(done.stdout.strip()), helm.CHART

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator.kube.api import Api
-from surreal.orchestrator.kube.doctor import kube_checks
-from surreal.provisioner import commands
+from surreal.orchestrator.backends.kube.doctor.checks import kube_checks
+from surreal.provisioner import subprocesses as commands
+from surreal.provisioner.kube.client import Api
 from tests.charts import helm
 from tests.cli.terminal import surreal
 from tests.orchestrator.kube.small_run import CONTEXT, namespace, needs_cluster

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from surreal.cli.channels import channel_table
-from surreal.orchestrator.channels import ChannelStatus, EndStatus
+from surreal.cli.ui.channel_table import channel_table
+from surreal.orchestrator.run.channel_stats import ChannelStatus, EndStatus
 
 SENDER = EndStatus(
     channel="experience",

@@ -7,8 +7,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from surreal.provisioner.cluster import load_cluster
-from surreal.provisioner.clusters import cluster_folder
+from surreal.provisioner.cluster.spec import load_cluster
+from surreal.provisioner.cluster.store import cluster_folder
 from tests.cli.terminal import terminal
 from tests.cli.test_main import surreal
 from tests.provisioner.cluster_api import Api, cluster_api

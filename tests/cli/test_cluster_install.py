@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from surreal.provisioner.charts import chart_folder
+from surreal.provisioner.helm import chart_folder
 from tests.cli.test_main import surreal
 from tests.provisioner.stubs import Stubs
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from surreal.orchestrator.backends.local import LocalBackend
+from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.protocol.errors import ExitCode
 from tests.cli.terminal import experiment_file, surreal, terminal
 from tests.orchestrator.runs import pids, until

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator.backends.local import LocalBackend
+from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.protocol.errors import ExitCode
 from tests.cli.terminal import experiment_file, surreal
 from tests.orchestrator.kube.apiserver import api_server

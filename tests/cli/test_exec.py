@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator import home
-from surreal.orchestrator.backends.local import LocalBackend
+from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.run import home
 from surreal.protocol.errors import ExitCode
 from tests.cli.terminal import SURREAL, surreal, terminal
 from tests.orchestrator.runs import HERE, create, plan

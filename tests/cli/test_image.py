@@ -9,8 +9,8 @@ from subprocess import CompletedProcess
 import click
 import pytest
 
-from surreal.cli.image import command
-from surreal.orchestrator.image import default_image
+from surreal.cli.commands.platform.image import command
+from surreal.orchestrator.experiment.pod_model import default_image
 from surreal.protocol.errors import InvalidInput
 from tests.cli.test_main import surreal
 

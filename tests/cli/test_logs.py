@@ -4,9 +4,9 @@ import json
 import os
 from datetime import UTC, datetime, timedelta
 
-from surreal.orchestrator import home
-from surreal.orchestrator.backends.local import LocalBackend
-from surreal.orchestrator.backends.record import ProcessRecord, RunRecord
+from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
+from surreal.orchestrator.run import home
 from surreal.protocol.errors import ExitCode
 from tests.cli.terminal import surreal, terminal
 from tests.orchestrator.runs import begun, create, finish, pid

@@ -6,7 +6,7 @@ import json
 import pytest
 import yaml
 
-from surreal.cli.output import Output, console, emit, table, talk
+from surreal.cli.ui.output import Output, console, emit, table, talk
 
 DATA = {"name": "é", "roles": [{"index": 0, "state": "[red]running"}]}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from surreal.orchestrator.experiment import load_experiment
-from surreal.orchestrator.placement import make_plan
-from surreal.orchestrator.plan import Plan
-from surreal.provisioner.machine import local_pool
+from surreal.orchestrator.experiment.model import load_experiment
+from surreal.orchestrator.plan.make import make_plan
+from surreal.orchestrator.plan.model import Plan
+from surreal.provisioner.pools.local import local_pool
 from tests.cli.test_main import surreal
 
 EXPERIMENT = """\

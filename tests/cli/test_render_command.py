@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from surreal.cli.render import command
+from surreal.cli.commands.experiment.render import command
 from surreal.protocol.errors import InvalidInput
 from tests.cli.test_main import surreal
 

@@ -6,9 +6,9 @@ from io import StringIO
 import yaml
 from rich.console import Console
 
-from surreal.cli.live import view
-from surreal.orchestrator.backends.local import LocalBackend
-from surreal.orchestrator.status import Status
+from surreal.cli.ui.watch import view
+from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.run.status import Status
 from surreal.protocol.errors import ExitCode
 from tests.cli.terminal import surreal, terminal
 from tests.orchestrator.runs import begun, create, finish, pid, plan, until

@@ -1,6 +1,6 @@
 """`surreal stop`, `resume` and `delete`."""
 
-from surreal.orchestrator.backends.local import LocalBackend
+from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.protocol.errors import ExitCode
 from tests.cli.terminal import surreal, terminal
 from tests.orchestrator.runs import begun, create, is_dead, pid, pids

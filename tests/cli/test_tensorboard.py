@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psutil
 
-from surreal.cli.tensorboard import arguments
-from surreal.orchestrator import home
-from surreal.orchestrator.backends.local import LocalBackend
+from surreal.cli.commands.run.tensorboard import arguments
+from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.run import home
 from tests.cli.terminal import SURREAL, terminal
 from tests.orchestrator.runs import is_dead, until
 

@@ -2,7 +2,7 @@
 
 import json
 
-from surreal.orchestrator.backends.local import LocalBackend
+from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.protocol.errors import ExitCode
 from tests.cli.terminal import surreal, terminal
 from tests.orchestrator.runs import begun, create, finish, pid

@@ -1,6 +1,6 @@
 """`surreal wait`: the exit code is the outcome."""
 
-from surreal.orchestrator.backends.local import LocalBackend
+from surreal.orchestrator.backends.local.backend import LocalBackend
 from tests.cli.terminal import surreal
 from tests.orchestrator.runs import begun, create, ended, finish, pid, plan
 

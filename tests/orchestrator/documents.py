@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from surreal.orchestrator.experiment import Experiment, load_experiment
+from surreal.orchestrator.experiment.model import Experiment, load_experiment
 
 VALID = """\
 apiVersion: surreal.dev/v1alpha1

@@ -7,10 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from surreal.orchestrator.backends.local import LocalBackend
-from surreal.orchestrator.experiment import Experiment
-from surreal.orchestrator.plan import Checkpoints, Plan, PlannedChannel, PlannedRole, Resources
-from surreal.orchestrator.status import ProcessStatus, Status
+from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.plan.model import Checkpoints, Plan, PlannedChannel, PlannedRole, Resources
+from surreal.orchestrator.run.status import ProcessStatus, Status
 from tests.orchestrator.documents import minimal
 
 HERE = Path(__file__).parent

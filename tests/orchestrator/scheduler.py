@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from surreal.orchestrator.plan import PlannedRole
-from surreal.provisioner.cluster import Cluster
-from surreal.provisioner.machines import Machine, machine_table
-from surreal.provisioner.reservations import allocatable
-from surreal.provisioner.terraform.folder import files
+from surreal.orchestrator.plan.model import PlannedRole
+from surreal.provisioner.cluster.spec import Cluster
+from surreal.provisioner.machine_types import Machine, machine_table
+from surreal.provisioner.pools.reserved import allocatable
+from surreal.provisioner.providers.terraform.files import files
 
 EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
 SYSTEM_PODS = {"cpu": 0.25, "memory": 300 * 2**20}

@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from surreal.orchestrator import home
-from surreal.orchestrator.backend import Backend
-from surreal.orchestrator.backends.local import LocalBackend
-from surreal.orchestrator.experiment import Experiment
-from surreal.orchestrator.kube.backend import KubeBackend
-from surreal.orchestrator.kube.names import Object, query, selector
-from surreal.orchestrator.planning import plan_for
-from surreal.orchestrator.status import Status
-from surreal.orchestrator.where import Where
+from surreal.orchestrator.backends.base import Backend
+from surreal.orchestrator.backends.kube.backend import KubeBackend
+from surreal.orchestrator.backends.kube.names import query, selector
+from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.prepare import plan_for
+from surreal.orchestrator.run import home
+from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.status import Status
+from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.small_run import CONTEXT, IMAGE, namespace
 from tests.orchestrator.runs import is_dead, pid
 

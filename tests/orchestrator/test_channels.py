@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.channels import read_channels
+from surreal.orchestrator.run.channel_stats import read_channels
 
 ROW: dict[str, Any] = {
     "channel": "experience",

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator import code
-from surreal.orchestrator.code import CONFIG_MAP_BYTES, Code, pack, packed, warnings
+from surreal.orchestrator.run import code_archive as code
+from surreal.orchestrator.run.code_archive import CONFIG_MAP_BYTES, Code, pack, packed, warnings
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.worker.code_archive import MAX_FILES, unpack
 

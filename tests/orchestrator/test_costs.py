@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.costs import parse_limit, refuse_above, with_speed
-from surreal.orchestrator.experiment import Experiment
-from surreal.orchestrator.placement import make_plan
-from surreal.orchestrator.plan import Plan
+from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.plan.cost import parse_limit, refuse_above, with_speed
+from surreal.orchestrator.plan.make import make_plan
+from surreal.orchestrator.plan.model import Plan
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.declared import declared_pools
-from surreal.provisioner.machines import machine_table
+from surreal.provisioner.machine_types import machine_table
+from surreal.provisioner.pools.from_file import declared_pools
 from tests.orchestrator.documents import minimal
 from tests.provisioner.clusters import cluster
 

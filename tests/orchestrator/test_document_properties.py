@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surreal.orchestrator.experiment import Experiment
-from surreal.orchestrator.placement import make_plan
-from surreal.orchestrator.plan import Plan
+from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.plan.make import make_plan
+from surreal.orchestrator.plan.model import Plan
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.pools import NodePool
+from surreal.provisioner.pools.model import NodePool
 from tests.orchestrator.documents import VALID, load_text
 
 # a busy machine may be slow; that is no failure

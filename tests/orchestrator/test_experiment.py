@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.orchestrator.experiment import Experiment, load_experiment
+from surreal.orchestrator.experiment.model import Experiment, load_experiment
 from surreal.protocol.errors import ExitCode, InvalidInput
 from tests.orchestrator.documents import VALID, load_text, minimal, spoiled
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.experiment import Experiment
-from surreal.orchestrator.placement import make_plan
-from surreal.orchestrator.plan import Plan, PlannedToleration
+from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.plan.make import make_plan
+from surreal.orchestrator.plan.model import Plan, PlannedToleration
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.labels import Taint, node_taints, selector
-from surreal.provisioner.pools import NodePool, Room
+from surreal.provisioner.pools.labels import Taint, node_taints, selector
+from surreal.provisioner.pools.model import NodePool, Room
 from tests.orchestrator.documents import VALID, load_text, minimal
 
 GIB = 2**30

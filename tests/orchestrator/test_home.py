@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator import home
+from surreal.orchestrator.run import home
 from surreal.protocol.errors import InvalidInput, NotFound
 
 

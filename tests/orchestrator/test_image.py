@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from surreal.orchestrator.image import default_image, write_context
-from surreal.orchestrator.kube.names import CODE_FOLDER, RUN_FOLDER, USER_ID
+from surreal.orchestrator.backends.kube.names import CODE_FOLDER, RUN_FOLDER, USER_ID
+from surreal.orchestrator.experiment.pod_model import default_image
+from surreal.orchestrator.image import write_context
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ROOT / "orchestrator" / "container"

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator import home
-from surreal.orchestrator.backend import backend
-from surreal.orchestrator.backends import lock
-from surreal.orchestrator.backends import pids as process_ids
-from surreal.orchestrator.backends.local import LocalBackend
-from surreal.orchestrator.backends.record import ProcessRecord, RunRecord
-from surreal.orchestrator.experiment import Experiment
-from surreal.orchestrator.where import Where
+from surreal.orchestrator.backends.base import backend
+from surreal.orchestrator.backends.local import os_process as lock
+from surreal.orchestrator.backends.local import os_process as process_ids
+from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
+from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.run import home
+from surreal.orchestrator.run.location import Where
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 from tests.orchestrator.documents import minimal
 from tests.orchestrator.runs import begun, create, ended, finish, is_dead, pid, pids, plan, until

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator import home
-from surreal.orchestrator.backends.local import LocalBackend
-from surreal.orchestrator.code import pack
-from surreal.orchestrator.experiment import Experiment
+from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.run import home
+from surreal.orchestrator.run.code_archive import pack
 from surreal.protocol.errors import InvalidInput
 from tests.orchestrator.documents import minimal
 from tests.orchestrator.runs import HERE, begun, ended, finish, plan

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator import home
-from surreal.orchestrator.backends.local import LocalBackend
-from surreal.orchestrator.backends.record import ProcessRecord, RunRecord
-from surreal.orchestrator.home import Folder
+from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
+from surreal.orchestrator.run import home
+from surreal.orchestrator.run.home import Folder
 from surreal.protocol.errors import NotFound
 from tests.orchestrator.runs import begun, create, finish, pid
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surreal.orchestrator.packing import Load, Size, pack
+from surreal.orchestrator.plan.bin_packing import Load, Size, pack
 
 MANY = 10**6
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.experiment import Experiment
-from surreal.orchestrator.placement import make_plan
-from surreal.orchestrator.plan import Plan
+from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.plan.make import make_plan
+from surreal.orchestrator.plan.model import Plan
 from surreal.protocol.documents import yaml as strictyaml
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.labels import node_taints, selector
-from surreal.provisioner.pools import NodePool
+from surreal.provisioner.pools.labels import node_taints, selector
+from surreal.provisioner.pools.model import NodePool
 from tests.orchestrator.documents import VALID, load_text, minimal, spoiled
 
 GOLDEN = Path(__file__).parent / "golden"

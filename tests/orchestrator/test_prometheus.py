@@ -9,8 +9,8 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from surreal.orchestrator.backends.local import LocalBackend
-from surreal.orchestrator.plan import Plan
+from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.plan.model import Plan
 from tests.orchestrator.runs import create, plan, process, until
 
 

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from surreal.orchestrator.experiment import Experiment
-from surreal.orchestrator.placement import make_plan
-from surreal.orchestrator.plan import Plan
+from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.plan.make import make_plan
+from surreal.orchestrator.plan.model import Plan
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.cluster import Cluster
-from surreal.provisioner.declared import declared_pools
-from surreal.provisioner.machines import machine_table
-from surreal.provisioner.pools import NodePool
+from surreal.provisioner.cluster.spec import Cluster
+from surreal.provisioner.machine_types import machine_table
+from surreal.provisioner.pools.from_file import declared_pools
+from surreal.provisioner.pools.model import NodePool
 from tests.orchestrator.documents import minimal
 from tests.orchestrator.scheduler import Node, Pod, fits, nodes_of, pod_of
 

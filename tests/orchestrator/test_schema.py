@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from surreal.algorithms.catalog import algorithms
-from surreal.orchestrator.experiment import Experiment
-from surreal.orchestrator.schema import experiment_schema
+from surreal.algorithms.registry import algorithms
+from surreal.orchestrator.experiment.json_schema import experiment_schema
+from surreal.orchestrator.experiment.model import Experiment
 
 
 def definition(name: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from surreal.orchestrator.status import TAIL_BYTES, ProcessStatus, Progress, Status, read_progress
+from surreal.orchestrator.run.status import TAIL_BYTES, ProcessStatus, Progress, Status, read_progress
 
 ROW = {
     "time": 1.0,

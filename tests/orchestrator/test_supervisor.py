@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psutil
 
-from surreal.orchestrator.backends.local import LocalBackend
-from surreal.orchestrator.backends.record import RunRecord
-from surreal.orchestrator.home import Folder
+from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.backends.local.record import RunRecord
+from surreal.orchestrator.run.home import Folder
 from tests.orchestrator.runs import (
     begun,
     create,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from surreal.orchestrator.backends.restarts import Backoff, Verdict, describe, feeds_the_run, judge, ordinal
+from surreal.orchestrator.backends.restart_policy import Backoff, Verdict, describe, feeds_the_run, judge, ordinal
 from surreal.protocol.errors import ExitCode
 from tests.orchestrator.runs import plan
 

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from surreal.orchestrator.backends import usage
-from surreal.orchestrator.backends.local import LocalBackend
-from surreal.orchestrator.usage import RoleUsage, Used, amount
+from surreal.orchestrator.backends.local import usage
+from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.run.usage import RoleUsage, Used, amount
 from tests.orchestrator.runs import begun, create, finish, pid, until
 
 BURN = "import os, time; x = bytearray(64 << 20); print(os.getpid(), flush=True)\nwhile True: pass"
@@ -71,7 +71,7 @@ def test_a_local_run_says_what_each_process_uses(place: LocalBackend) -> None:
 
 
 def test_the_whole_is_the_sum_of_what_is_known() -> None:
-    from surreal.orchestrator.usage import ProcessUsage
+    from surreal.orchestrator.run.usage import ProcessUsage
 
     processes = tuple(ProcessUsage(i, "n", used) for i, used in enumerate([Used(0.5, 10), Used(), Used(0.25, 30)]))
     role = RoleUsage("actor", 4, 1.0, 100, processes)

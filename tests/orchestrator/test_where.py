@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator import home
-from surreal.orchestrator.where import Where, forget, noted, remember, whereabouts
+from surreal.orchestrator.run import home
+from surreal.orchestrator.run.location import Where, forget, noted, remember, whereabouts
 from surreal.protocol.errors import InvalidInput
 
 CLUSTER = Where("kube", "team", "prod", None)

@@ -145,11 +145,11 @@ def test_no_answer_makes_a_member_beat_too_often_or_so_rarely_that_it_seems_dead
     monkeypatch.setattr(servers, "BEATS", 1e-9)
     Server(make_node("learner/0"), address)
     member = Member(make_node("actor/0"), address)
-    until(lambda: member._every > member_module.BEAT_EVERY, "an answer")
+    until(lambda: member._every > servers.BEAT_EVERY, "an answer")
     assert member._every == pytest.approx(DEAD_AFTER / 3)
     for wanted in (float("nan"), -1.0, 0.0):
         member._note_contact(Packet(Kind.STATE, 0, 0, 0, 0, "learner/0", 1, (0, 0), {"every": wanted}, {}, 0))
-        assert member._every == member_module.BEAT_EVERY
+        assert member._every == servers.BEAT_EVERY
 
 
 def test_of_more_connections_than_are_weighed_at_a_look_each_has_its_turn(

@@ -94,7 +94,7 @@ def test_a_signal_before_the_worker_has_started_counts_as_preemption(make_pods: 
 
 STOPPED_AT_ONCE = """
 import os, signal, sys
-from surreal.protocol import first, worker
+from surreal.protocol.worker import pid1 as first, __main__ as worker
 fork = os.fork
 def stopped():
     os.kill(os.getpid(), signal.SIGTERM)
@@ -104,7 +104,7 @@ sys.exit(worker.main())
 """
 IMPATIENT = """
 import sys
-from surreal.protocol import first, worker
+from surreal.protocol.worker import pid1 as first, __main__ as worker
 first.GRACE = 0.5
 sys.exit(worker.main())
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator.home import Folder
+from surreal.orchestrator.run.home import Folder
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.wiring import ChannelWiring
 from surreal.protocol.worker import log_shipping as shipping

@@ -192,8 +192,8 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from surreal.algorithms.checkpoint import Checkpoint, Checkpoints
-from surreal.protocol import uploads
-from surreal.protocol.store import Store, fetch
+from surreal.protocol.worker import store_sync as uploads
+from surreal.protocol.worker.object_store import Store, fetch
 uploads.EVERY = 0.0
 url, folder = sys.argv[1], Path(sys.argv[2])
 store = Store(url)

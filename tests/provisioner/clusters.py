@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from surreal.provisioner.cluster import Cluster, load_cluster
+from surreal.provisioner.cluster.spec import Cluster, load_cluster
 
 GKE = """\
 apiVersion: surreal.dev/v1alpha1

@@ -7,9 +7,9 @@ import pytest
 
 from surreal.protocol.documents.yaml import load
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.cluster import Cluster, cluster_schema, load_cluster
-from surreal.provisioner.declared import declared_pools
-from surreal.provisioner.machines import machine_table
+from surreal.provisioner.cluster.spec import Cluster, cluster_schema, load_cluster
+from surreal.provisioner.machine_types import machine_table
+from surreal.provisioner.pools.from_file import declared_pools
 from tests.provisioner.clusters import GKE, cluster, load_text, spoiled
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples/clusters").glob("*.yaml"))

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.declared import declared_pools
-from surreal.provisioner.labels import Taint
-from surreal.provisioner.machines import machine_table
-from surreal.provisioner.pools import NodePool
+from surreal.provisioner.machine_types import machine_table
+from surreal.provisioner.pools.from_file import declared_pools
+from surreal.provisioner.pools.labels import Taint
+from surreal.provisioner.pools.model import NodePool
 from tests.provisioner.clusters import cluster
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from surreal.protocol.errors import InvalidInput, SurrealError
-from surreal.provisioner.engine import Engine, Step, find_engine
+from surreal.provisioner.providers.terraform.runner import Engine, Step, find_engine
 
 needs_engine = pytest.mark.skipif(
     not (shutil.which("terraform") or shutil.which("tofu")), reason="neither terraform nor tofu is on PATH"
@@ -84,7 +84,7 @@ def test_wrong_files_are_refused_with_the_engines_words(tmp_path: Path) -> None:
 INTERRUPTED = """
 import sys
 from pathlib import Path
-from surreal.provisioner.engine import Engine, find_engine
+from surreal.provisioner.providers.terraform.runner import Engine, find_engine
 works = Engine(find_engine(), Path(sys.argv[1]))
 works.plan(lambda line: None)
 works.apply(lambda step: print(step.text, flush=True))

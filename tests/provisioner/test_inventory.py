@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from surreal.provisioner.amounts import quantity
-from surreal.provisioner.inventory import inventory, merged
-from surreal.provisioner.labels import Taint
-from surreal.provisioner.machines import machine_table
-from surreal.provisioner.pools import NodePool, Room
+from surreal.provisioner.kube.resources import quantity
+from surreal.provisioner.machine_types import machine_table
+from surreal.provisioner.pools.from_nodes import inventory, merged
+from surreal.provisioner.pools.labels import Taint
+from surreal.provisioner.pools.model import NodePool, Room
 
 NODES = Path(__file__).parent / "data/nodes"
 MIB = 1 << 20

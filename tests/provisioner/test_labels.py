@@ -2,7 +2,7 @@
 
 import pytest
 
-from surreal.provisioner.labels import (
+from surreal.provisioner.pools.labels import (
     GPU,
     PLATFORMS,
     POOL,

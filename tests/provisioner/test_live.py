@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 
 from surreal.protocol.errors import InvalidInput, SurrealError
-from surreal.provisioner import live
-from surreal.provisioner.live import live_pools
-from surreal.provisioner.machines import machine_table
+from surreal.provisioner.machine_types import machine_table
+from surreal.provisioner.pools import from_cluster as live
+from surreal.provisioner.pools.from_cluster import live_pools
 
 RECORDED = json.loads((Path(__file__).parent / "data/nodes/gke.json").read_text())
 TABLE = machine_table()

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from surreal.provisioner.machine import cpu_quotas, gpu_names, local_pool, memory_limits, usable_cores, usable_memory
+from surreal.provisioner.pools.local import (
+    cpu_quotas,
+    gpu_names,
+    local_pool,
+    memory_limits,
+    usable_cores,
+    usable_memory,
+)
 
 
 def machine(root: Path, cgroup: str, **files: str) -> Path:

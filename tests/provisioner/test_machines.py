@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.machines import machine_table
+from surreal.provisioner.machine_types import machine_table
 
 OWN = """\
 sources:

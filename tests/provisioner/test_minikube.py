@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner import credentials, kubeconfig, minikube
+from surreal.provisioner.cluster import credentials
+from surreal.provisioner.kube import kubeconfig
+from surreal.provisioner.providers import minikube
 from tests.provisioner.clusters import cluster
 from tests.provisioner.stubs import Stubs
 

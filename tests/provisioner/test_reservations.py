@@ -2,7 +2,7 @@
 
 import pytest
 
-from surreal.provisioner.reservations import allocatable, usable
+from surreal.provisioner.pools.reserved import allocatable, usable
 
 GIB = 1 << 30
 MIB = 1 << 20

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surreal.provisioner.cluster import Cluster, load_cluster
-from surreal.provisioner.machines import machine_table
-from surreal.provisioner.terraform.folder import files, text
+from surreal.provisioner.cluster.spec import Cluster, load_cluster
+from surreal.provisioner.machine_types import machine_table
+from surreal.provisioner.providers.terraform.files import files, text
 from tests.provisioner.clusters import cluster
 from tests.provisioner.hcl import to_hcl
 from tests.provisioner.providers import complaints

@@ -27,11 +27,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
-from surreal.orchestrator.kube.api import Api
-from surreal.orchestrator.kube.kinds import KINDS, Kind
-from surreal.orchestrator.kube.names import Object
-from surreal.orchestrator.kube.transport import Transport
-from surreal.provisioner.access import access
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.kinds import KINDS, Kind, Object
+from surreal.provisioner.kube.kubeconfig import access
+from surreal.provisioner.kube.transport import Transport
 from tests.orchestrator.kube.apistore import Failure, Store, store
 
 NAMESPACE, CONTEXT = "lab", "double"

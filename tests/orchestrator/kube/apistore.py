@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from surreal.orchestrator.kube.kinds import KINDS
-from surreal.orchestrator.kube.names import Object
+from surreal.provisioner.kube.kinds import KINDS, Object
 
 Key = tuple[str, str, str]
 """Kind, namespace (empty without one), name."""

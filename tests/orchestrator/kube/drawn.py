@@ -1,7 +1,8 @@
 """The objects of a small experiment, as `render` orders them, without the weight of pods."""
 
-from surreal.orchestrator.kube.apply import Draw
-from surreal.orchestrator.kube.names import ATTEMPT, PLAN_DIGEST, ROOT, USER, Object, job, keys_secret, labels
+from surreal.orchestrator.backends.kube.lifecycle.create import Draw
+from surreal.orchestrator.backends.kube.names import ATTEMPT, PLAN_DIGEST, ROOT, USER, job, keys_secret, labels
+from surreal.provisioner.kube.kinds import Object
 
 NAME = "toy"
 ROLES = ("learner", "actor", "evaluator")

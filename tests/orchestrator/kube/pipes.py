@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from surreal.orchestrator.kube.sockets import OUTCOME, STDERR, STDIN, STDOUT, Closed
+from surreal.provisioner.kube.websocket import OUTCOME, STDERR, STDIN, STDOUT, Closed
 
 
 class Pipes:

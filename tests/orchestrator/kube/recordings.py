@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from surreal.orchestrator.kube.names import CREATED, ROOT, Object, labels
-from surreal.orchestrator.kube.observe import read_events
-from surreal.orchestrator.kube.snapshot import Snapshot
-from surreal.orchestrator.plan import Plan, PlannedRole, PlannedStorage
+from surreal.orchestrator.backends.kube.names import CREATED, ROOT, labels
+from surreal.orchestrator.backends.kube.status.collect import read_events
+from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
+from surreal.orchestrator.plan.model import Plan, PlannedRole, PlannedStorage
+from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator import runs
 
 FOLDER = Path(__file__).parent / "recorded"

@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from surreal.orchestrator.code import Code
-from surreal.orchestrator.experiment import Experiment, load_experiment
-from surreal.orchestrator.kube.names import Object
-from surreal.orchestrator.kube.render import Drawn, draw
-from surreal.orchestrator.placement import make_plan
-from surreal.orchestrator.plan import Plan
-from surreal.provisioner.pools import NodePool
+from surreal.orchestrator.backends.kube.manifests.render import Drawn, draw
+from surreal.orchestrator.experiment.model import Experiment, load_experiment
+from surreal.orchestrator.plan.make import make_plan
+from surreal.orchestrator.plan.model import Plan
+from surreal.orchestrator.run.code_archive import Code
+from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.pools.model import NodePool
 from tests.orchestrator.documents import minimal
 from tests.orchestrator.test_plan import LARGE, SMALL, SPOT, STEADY
 

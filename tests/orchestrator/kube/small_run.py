@@ -9,12 +9,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from surreal.orchestrator.image import default_image
-from surreal.orchestrator.kube.api import Api
-from surreal.orchestrator.kube.names import ATTEMPT, CREATED, PLAN_KEY, ROOT, RUN_FOLDER, WORKER, Object, job, labels
-from surreal.orchestrator.kube.observe import snapshot
-from surreal.orchestrator.kube.snapshot import Snapshot
-from surreal.orchestrator.plan import Plan
+from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, PLAN_KEY, ROOT, RUN_FOLDER, WORKER, job, labels
+from surreal.orchestrator.backends.kube.status.collect import snapshot
+from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
+from surreal.orchestrator.experiment.pod_model import default_image
+from surreal.orchestrator.plan.model import Plan
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.runs import plan
 
 CONTEXT = os.environ.get("SURREAL_E2E_CONTEXT", "")

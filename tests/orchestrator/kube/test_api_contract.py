@@ -14,13 +14,16 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.kube import api as api_module
-from surreal.orchestrator.kube import apply, preflight, remove
-from surreal.orchestrator.kube.api import Api
-from surreal.orchestrator.kube.diff import diff
-from surreal.orchestrator.kube.failures import Absent, ApiError, NoNamespace, Taken
-from surreal.orchestrator.kube.names import ATTEMPT, Object, query, selector
+from surreal.orchestrator.backends.kube.lifecycle import create as apply
+from surreal.orchestrator.backends.kube.lifecycle import delete as remove
+from surreal.orchestrator.backends.kube.lifecycle import preflight
+from surreal.orchestrator.backends.kube.lifecycle.diff import diff
+from surreal.orchestrator.backends.kube.names import ATTEMPT, query, selector
 from surreal.protocol.errors import SurrealError
+from surreal.provisioner.kube import client as api_module
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.errors import Absent, ApiError, NoNamespace, Taken
+from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.apiserver import NAMESPACE, api_server
 from tests.orchestrator.kube.apistore import quota
 from tests.orchestrator.kube.drawn import NAME, drawer

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator.kube import api as api_module
-from surreal.orchestrator.kube import apply, transport
-from surreal.orchestrator.kube.api import Api
-from surreal.orchestrator.kube.failures import Absent, ApiError
+from surreal.orchestrator.backends.kube.lifecycle import create as apply
 from surreal.protocol.errors import ExitCode, InvalidInput, SurrealError
-from surreal.provisioner.access import IN_CLUSTER, access
+from surreal.provisioner.kube import client as api_module
+from surreal.provisioner.kube import transport
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.errors import Absent, ApiError
+from surreal.provisioner.kube.kubeconfig import IN_CLUSTER, access
 from tests.orchestrator.kube.apiserver import NAMESPACE, api_server, write_kubeconfig
 from tests.orchestrator.kube.drawn import drawer
 
@@ -294,7 +295,7 @@ def test_a_pod_without_a_kubeconfig_uses_its_service_account(tmp_path: Path, mon
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
-    monkeypatch.setattr("surreal.provisioner.access._SERVICE_ACCOUNT", tmp_path)
+    monkeypatch.setattr("surreal.provisioner.kube.kubeconfig._SERVICE_ACCOUNT", tmp_path)
     monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
     monkeypatch.setattr("kubernetes.config.incluster_config.SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
     with pytest.raises(InvalidInput, match="no service account"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.plan import Plan
+from surreal.orchestrator.plan.model import Plan
 from tests.orchestrator.kube.rendered import DIGEST, everything, example, jobs, objects, queued
 
 CHECKOV = shutil.which("checkov")

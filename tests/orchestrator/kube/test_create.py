@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator.keys import key_files
-from surreal.orchestrator.kube import apply, preflight, remove
-from surreal.orchestrator.kube.apply import rehearse
-from surreal.orchestrator.kube.names import ATTEMPT, CREATED, RUN, STOPPED, Object, keys_secret
-from surreal.orchestrator.kube.render import render
+from surreal.orchestrator.backends.kube.lifecycle import create as apply
+from surreal.orchestrator.backends.kube.lifecycle import delete as remove
+from surreal.orchestrator.backends.kube.lifecycle import preflight
+from surreal.orchestrator.backends.kube.lifecycle.create import rehearse
+from surreal.orchestrator.backends.kube.manifests.render import render
+from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, RUN, STOPPED, keys_secret
+from surreal.orchestrator.run.wiring import key_files
 from surreal.protocol.errors import ExitCode, InvalidInput, SurrealError
+from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.documents import minimal
 from tests.orchestrator.kube import rendered
 from tests.orchestrator.kube.apiserver import NAMESPACE, Server, api_server

@@ -5,16 +5,16 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from surreal.cli.diff import command
-from surreal.orchestrator.experiment import load_experiment
-from surreal.orchestrator.keys import key_files
-from surreal.orchestrator.kube import apply
-from surreal.orchestrator.kube.diff import Difference, diff, identity
-from surreal.orchestrator.kube.names import Object
-from surreal.orchestrator.kube.render import render
-from surreal.orchestrator.planning import plan_for
-from surreal.orchestrator.where import Where
+from surreal.cli.commands.experiment.diff import command
+from surreal.orchestrator.backends.kube.lifecycle import create as apply
+from surreal.orchestrator.backends.kube.lifecycle.diff import Difference, diff, identity
+from surreal.orchestrator.backends.kube.manifests.render import render
+from surreal.orchestrator.experiment.model import load_experiment
+from surreal.orchestrator.prepare import plan_for
+from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.wiring import key_files
 from surreal.protocol.errors import ExitCode
+from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.apiserver import NAMESPACE, Server, api_server
 from tests.orchestrator.kube.drawn import NAME, drawer
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from surreal.orchestrator.backends.kube.doctor import cluster as equipment
+from surreal.orchestrator.backends.kube.doctor.checks import kube_checks, limits, quotas, server
+from surreal.orchestrator.backends.kube.doctor.cluster import enforcement
+from surreal.orchestrator.backends.kube.lifecycle import rbac as rights
 from surreal.orchestrator.doctor import Check
-from surreal.orchestrator.image import default_image
-from surreal.orchestrator.kube import equipment, rights
-from surreal.orchestrator.kube.doctor import kube_checks, limits, quotas, server
-from surreal.orchestrator.kube.enforcement import enforcement
+from surreal.orchestrator.experiment.pod_model import default_image
 from tests.orchestrator.kube.apiserver import NAMESPACE, Server, api_server
 
 GROUPS = {"groups": [{"name": "batch", "versions": [{"groupVersion": "batch/v1", "version": "v1"}]}]}

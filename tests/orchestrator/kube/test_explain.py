@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surreal.orchestrator.image import default_image
-from surreal.orchestrator.kube.causes import images, refusals, scheduling, volumes
-from surreal.orchestrator.kube.explain import reasons
-from surreal.orchestrator.kube.names import Object
-from surreal.orchestrator.kube.snapshot import Event
-from surreal.orchestrator.kube.state import status_of
-from surreal.orchestrator.plan import Plan
+from surreal.orchestrator.backends.kube.status.causes import images, scheduling, volumes
+from surreal.orchestrator.backends.kube.status.causes import pod_creation as refusals
+from surreal.orchestrator.backends.kube.status.explain import reasons
+from surreal.orchestrator.backends.kube.status.snapshot import Event
+from surreal.orchestrator.backends.kube.status.status import status_of
+from surreal.orchestrator.experiment.pod_model import default_image
+from surreal.orchestrator.plan.model import Plan
+from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.recordings import GIB, plan, recorded, snapshot
 
 ONE = plan(actors=1)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.backends.restarts import Backoff, Verdict, feeds_the_run, judge
-from surreal.orchestrator.kube.policy import tries
-from surreal.orchestrator.plan import Plan
+from surreal.orchestrator.backends.kube.manifests.failure_policy import tries
+from surreal.orchestrator.backends.restart_policy import Backoff, Verdict, feeds_the_run, judge
+from surreal.orchestrator.plan.model import Plan
 from surreal.protocol.errors import ExitCode
 from tests.orchestrator.kube.rendered import everything, jobs, objects
 

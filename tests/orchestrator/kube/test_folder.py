@@ -11,22 +11,24 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.kube import curves as curves_module
-from surreal.orchestrator.kube import files as files_module
-from surreal.orchestrator.kube import folder as folder_module
-from surreal.orchestrator.kube import pod_files, reader
-from surreal.orchestrator.kube.api import Api
-from surreal.orchestrator.kube.curves import curves
-from surreal.orchestrator.kube.files import File, RunFolder
-from surreal.orchestrator.kube.folder import Glance, folder_of
-from surreal.orchestrator.kube.names import PLAN_KEY, ROOT, Object, labels
-from surreal.orchestrator.kube.pod_files import PodFiles
-from surreal.orchestrator.kube.reader import ReaderFiles, reader_pod
-from surreal.orchestrator.kube.snapshot import INDEX, Snapshot
-from surreal.orchestrator.kube.store_files import StoreFiles
-from surreal.orchestrator.plan import PlannedStorage
-from surreal.orchestrator.status import Progress
+from surreal.orchestrator.backends.kube.names import PLAN_KEY, ROOT, labels
+from surreal.orchestrator.backends.kube.run_folder import folder as files_module
+from surreal.orchestrator.backends.kube.run_folder import locate as folder_module
+from surreal.orchestrator.backends.kube.run_folder import mirror as curves_module
+from surreal.orchestrator.backends.kube.run_folder import pod_source as pod_files
+from surreal.orchestrator.backends.kube.run_folder import reader_pod as reader
+from surreal.orchestrator.backends.kube.run_folder.folder import File, RunFolder
+from surreal.orchestrator.backends.kube.run_folder.locate import Glance, folder_of
+from surreal.orchestrator.backends.kube.run_folder.mirror import curves
+from surreal.orchestrator.backends.kube.run_folder.pod_source import PodFiles
+from surreal.orchestrator.backends.kube.run_folder.reader_pod import ReaderFiles, reader_pod
+from surreal.orchestrator.backends.kube.run_folder.store_source import StoreFiles
+from surreal.orchestrator.backends.kube.status.snapshot import INDEX, Snapshot
+from surreal.orchestrator.plan.model import PlannedStorage
+from surreal.orchestrator.run.status import Progress
 from surreal.protocol.errors import SurrealError
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.apiserver import Server, api_server
 from tests.orchestrator.kube.pipes import Pipes, reading
 from tests.orchestrator.kube.pod_security import restricted

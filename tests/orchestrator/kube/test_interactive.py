@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.kube import curves as curves_module
-from surreal.orchestrator.kube import forward as forward_module
-from surreal.orchestrator.kube import interactive, logs
-from surreal.orchestrator.kube.api import Api
-from surreal.orchestrator.kube.fields import name_of
-from surreal.orchestrator.kube.folder import Glance, folder_of, writer
-from surreal.orchestrator.kube.forward import forward
-from surreal.orchestrator.kube.interactive import execute, running_pod
-from surreal.orchestrator.kube.snapshot import Snapshot
-from surreal.orchestrator.kube.sockets import OUTCOME, STDERR, STDIN, STDOUT, Closed, connect
+from surreal.orchestrator.backends.kube.exec import command as interactive
+from surreal.orchestrator.backends.kube.exec import port_forward as forward_module
+from surreal.orchestrator.backends.kube.exec.command import execute, running_pod
+from surreal.orchestrator.backends.kube.exec.port_forward import forward
+from surreal.orchestrator.backends.kube.logs import reader as logs
+from surreal.orchestrator.backends.kube.run_folder import mirror as curves_module
+from surreal.orchestrator.backends.kube.run_folder.locate import Glance, folder_of, writer
+from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.objects import name_of
+from surreal.provisioner.kube.websocket import OUTCOME, STDERR, STDIN, STDOUT, Closed, connect
 from tests.cli.terminal import SURREAL, terminal
 from tests.orchestrator.kube.apiserver import api_server
 from tests.orchestrator.kube.small_run import CONTEXT, namespace, needs_cluster, start, when

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.kube import apply, remove
-from surreal.orchestrator.kube.api import Api
-from surreal.orchestrator.kube.apply import Deleted
-from surreal.orchestrator.kube.failures import Taken
-from surreal.orchestrator.kube.names import CREATED, RUN, Object
+from surreal.orchestrator.backends.kube.lifecycle import create as apply
+from surreal.orchestrator.backends.kube.lifecycle import delete as remove
+from surreal.orchestrator.backends.kube.lifecycle.create import Deleted
+from surreal.orchestrator.backends.kube.names import CREATED, RUN
 from surreal.protocol.errors import NotFound, SurrealError
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.errors import Taken
+from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.apiserver import NAMESPACE, Server, api_server
 from tests.orchestrator.kube.drawn import NAME, drawer
 
@@ -150,8 +152,8 @@ def test_a_lost_answer_at_any_request_of_create_neither_doubles_nor_loses_an_obj
 ROOT = Path(__file__).parents[3]
 SCRIPT = """
 import sys
-from surreal.orchestrator.kube import apply
-from surreal.orchestrator.kube.api import Api
+from surreal.orchestrator.backends.kube.lifecycle import create as apply
+from surreal.provisioner.kube.client import Api
 from tests.orchestrator.kube.drawn import drawer
 apply.create(Api.connect(sys.argv[1]), drawer(), print)
 """

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.backend import LogLine
-from surreal.orchestrator.kube import api as api_module
-from surreal.orchestrator.kube import following, logs, pod_files
-from surreal.orchestrator.kube.names import CREATED, PLAN_KEY, ROOT, labels
-from surreal.orchestrator.kube.streams import PodStream
-from surreal.orchestrator.plan import Plan
+from surreal.orchestrator.backends.kube.logs import follow as following
+from surreal.orchestrator.backends.kube.logs import reader as logs
+from surreal.orchestrator.backends.kube.logs.pod_log import PodStream
+from surreal.orchestrator.backends.kube.names import CREATED, PLAN_KEY, ROOT, labels
+from surreal.orchestrator.backends.kube.run_folder import pod_source as pod_files
+from surreal.orchestrator.plan.model import Plan
+from surreal.orchestrator.run.log_files import LogLine
 from surreal.protocol.errors import NotFound
+from surreal.provisioner.kube import client as api_module
 from tests.orchestrator.kube.apiserver import Server, api_server
 from tests.orchestrator.kube.pipes import Pipes, reading
 from tests.orchestrator.kube.test_folder import pod

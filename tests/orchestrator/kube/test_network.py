@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.kube.names import COMPONENT, CONTROL_PORT, Object, labels, selector
-from surreal.orchestrator.kube.network import Network
-from surreal.orchestrator.plan import Plan, PlannedChannel, PlannedRole, Resources
+from surreal.orchestrator.backends.kube.manifests.network import Network
+from surreal.orchestrator.backends.kube.names import COMPONENT, CONTROL_PORT, labels, selector
+from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole, Resources
 from surreal.protocol.errors import InvalidInput
+from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.documents import minimal
 from tests.orchestrator.kube.rendered import everything, example, objects, of_kind, planned, pods, queued
 

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from surreal.orchestrator.code import pack
-from surreal.orchestrator.kube import own_code
-from surreal.orchestrator.plan import Plan, PlannedStorage
+from surreal.orchestrator.backends.kube.lifecycle import code as own_code
+from surreal.orchestrator.plan.model import Plan, PlannedStorage
+from surreal.orchestrator.run.code_archive import pack
 from surreal.protocol.worker.code_archive import unpack
 from tests.orchestrator.kube.apiserver import api_server
 from tests.orchestrator.runs import plan

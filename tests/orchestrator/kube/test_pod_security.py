@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.kube.api import Api
-from surreal.orchestrator.kube.apply import rehearse
-from surreal.orchestrator.kube.failures import ApiError
+from surreal.orchestrator.backends.kube.lifecycle.create import rehearse
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.errors import ApiError
 from tests.orchestrator.kube.pod_security import beyond, restricted
 from tests.orchestrator.kube.rendered import everything, example, objects, of_kind, pods, queued
 from tests.orchestrator.kube.small_run import namespace, needs_cluster

@@ -14,18 +14,17 @@ from typing import Any
 import pytest
 
 from surreal.algorithms.checkpoint import Checkpoints
-from surreal.orchestrator.keys import key_files
-from surreal.orchestrator.kube.network import Network
-from surreal.orchestrator.kube.wiring import wiring_files
-from surreal.orchestrator.placement import make_plan
-from surreal.orchestrator.plan import Plan, PlannedStorage
-from surreal.orchestrator.status import Progress
+from surreal.orchestrator.backends.kube.manifests.network import Network, wiring_files
+from surreal.orchestrator.plan.make import make_plan
+from surreal.orchestrator.plan.model import Plan, PlannedStorage
+from surreal.orchestrator.run.status import Progress
+from surreal.orchestrator.run.wiring import key_files
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.transport.curve_keys import write_key_files
 from surreal.protocol.wiring import Wiring
 from surreal.protocol.worker.object_store import Store, fetch
 from surreal.protocol.worker.termination import Ending
-from surreal.provisioner.machine import local_pool
+from surreal.provisioner.pools.local import local_pool
 from tests.orchestrator.documents import load_text
 from tests.protocol.conftest import until
 from tests.protocol.pods import free_port

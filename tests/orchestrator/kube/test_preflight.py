@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator.kube import preflight, quotas
-from surreal.orchestrator.kube.names import Object
-from surreal.orchestrator.kube.rights import HANDY, NEEDED, QUEUED, rights
+from surreal.orchestrator.backends.kube.lifecycle import preflight, quotas
+from surreal.orchestrator.backends.kube.lifecycle.rbac import HANDY, NEEDED, QUEUED, rights
 from surreal.protocol.errors import InvalidInput, SurrealError
+from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.apiserver import NAMESPACE, Server, api_server
 from tests.orchestrator.kube.drawn import drawer
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from surreal.orchestrator.kube.api import Api
-from surreal.orchestrator.kube.explain import reasons
-from surreal.orchestrator.kube.names import Object
-from surreal.orchestrator.kube.snapshot import Snapshot
-from surreal.orchestrator.kube.state import status_of
+from surreal.orchestrator.backends.kube.status.explain import reasons
+from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
+from surreal.orchestrator.backends.kube.status.status import status_of
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube import small_run
 from tests.orchestrator.kube.small_run import namespace, needs_cluster, start, when
 

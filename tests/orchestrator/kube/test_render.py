@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from surreal.orchestrator.kube import templating
-from surreal.orchestrator.kube.render import MADE_LATER, plan_digest
-from surreal.orchestrator.plan import Plan
+from surreal.orchestrator.backends.kube.manifests import templates as templating
+from surreal.orchestrator.backends.kube.manifests.render import MADE_LATER, plan_digest
+from surreal.orchestrator.plan.model import Plan
 from surreal.protocol.errors import InvalidInput
 from tests.orchestrator.documents import minimal
 from tests.orchestrator.kube.rendered import (

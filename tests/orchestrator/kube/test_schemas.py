@@ -5,7 +5,7 @@ import copy
 import kubernetes_validate
 import pytest
 
-from surreal.orchestrator.kube.names import Object
+from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.rendered import everything, example, jobs, objects, queued
 
 VERSIONS = ("1.33", kubernetes_validate.utils.major_minor(kubernetes_validate.latest_version()))

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.channels import ChannelStatus
-from surreal.orchestrator.kube.indexes import members
-from surreal.orchestrator.kube.names import ATTEMPT, CREATED, OUTCOME, STOPPED, Object, job, labels
-from surreal.orchestrator.kube.observe import keep_outcome, keep_progress, names, read_events, snapshot
-from surreal.orchestrator.kube.snapshot import Snapshot
-from surreal.orchestrator.kube.state import last_progress, status_of
-from surreal.orchestrator.plan import PlannedStorage
-from surreal.orchestrator.status import Progress, Status
+from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, OUTCOME, STOPPED, job, labels
+from surreal.orchestrator.backends.kube.status.collect import keep_outcome, keep_progress, names, read_events, snapshot
+from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
+from surreal.orchestrator.backends.kube.status.status import last_progress, status_of
+from surreal.orchestrator.plan.model import PlannedStorage
+from surreal.orchestrator.run.channel_stats import ChannelStatus
+from surreal.orchestrator.run.status import Progress, Status
 from surreal.protocol.errors import NotFound, SurrealError
+from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.kube.objects import members
 from tests.orchestrator.kube import recordings
 from tests.orchestrator.kube.apiserver import Server, api_server
 from tests.orchestrator.kube.recordings import GIB, plan, root

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surreal.orchestrator.kube import templating
-from surreal.orchestrator.plan import Plan, PlannedToleration, PlannedVolume
+from surreal.orchestrator.backends.kube.manifests import templates as templating
+from surreal.orchestrator.plan.model import Plan, PlannedToleration, PlannedVolume
 from surreal.protocol.documents import yaml as strictyaml
 from surreal.protocol.documents.locations import Source
 from tests.orchestrator.kube.rendered import example, objects, of_kind, pods, variables

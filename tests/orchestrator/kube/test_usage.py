@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator.kube.names import labels
-from surreal.orchestrator.kube.state import status_of
-from surreal.orchestrator.kube.usage import NO_SERVER, usage
-from surreal.orchestrator.usage import Usage
+from surreal.orchestrator.backends.kube.names import labels
+from surreal.orchestrator.backends.kube.status.status import status_of
+from surreal.orchestrator.backends.kube.status.usage import NO_SERVER, usage
+from surreal.orchestrator.run.usage import Usage
 from tests.orchestrator.kube import recordings
 from tests.orchestrator.kube.apiserver import Server, api_server
 

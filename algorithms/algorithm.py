@@ -1,0 +1,46 @@
+"""An algorithm as data: its graph of roles and channels, the model of its config, and its size."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from surreal.protocol.graph import Channel, Role, relay_role
+
+
+class Sizing(NamedTuple):
+    """Sentences for the person who plans a run."""
+
+    notes: tuple[str, ...] = ()
+    """What to expect."""
+    warnings: tuple[str, ...] = ()
+    """What to change."""
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A graph of roles and channels, and the model its config must satisfy."""
+
+    name: str
+    config: type[BaseModel]
+    roles: tuple[Role, ...]
+    channels: tuple[Channel, ...]
+    sizing: Callable[[Any, Mapping[str, int], Mapping[str, Any]], Sizing] | None = None
+    """What to expect of a run: of its config, a model of `config`, the replicas of each role, relays included, and the
+    environment. Pure and quick: it makes no environment."""
+
+    def role(self, name: str) -> Role:
+        """The role of that name; KeyError if there is none."""
+        return {role.name: role for role in self.roles}[name]
+
+
+def broadcasts(algorithm: Algorithm) -> list[str]:
+    """Names of the channels that can have relays."""
+    return [channel.name for channel in algorithm.channels if channel.kind == "broadcast"]
+
+
+def with_relays(algorithm: Algorithm, relays: Mapping[str, int]) -> Algorithm:
+    """The algorithm with one more role for each of its broadcasts that is to have relays."""
+    added = tuple(relay_role(name, relays[name]) for name in broadcasts(algorithm) if relays.get(name))
+    return replace(algorithm, roles=algorithm.roles + added)

@@ -1,0 +1,145 @@
+"""Rolling out a population: environments stepped together, each under its own perturbed policy.
+
+A slot is an environment with one episode at a time. Slots end and begin independently; a step of all of them is one
+batched product per layer, and nothing else per environment but its own `step`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from surreal.algorithms.environments import Env
+from surreal.algorithms.es.batched_policy import Layout, Policies
+from surreal.algorithms.es.chunks import Task
+from surreal.algorithms.es.observation_sums import EpisodeSums
+from surreal.algorithms.normalizers import CLIP, Standardizer
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(eq=False)
+class Episode:
+    """One episode of a task: pair `row`, side 0 (theta + sigma epsilon) or 1 (its mirror image)."""
+
+    task: Task
+    row: int
+    side: int
+    cap: int
+    """Steps after which it is cut."""
+
+
+def action_limits(env: Env) -> Callable[[Array], Array]:
+    """Policies' actions [n, ...] -> what `env` takes: within its bounds, or counted from its first choice."""
+    space = env.action_space
+    if isinstance(space, spaces.Discrete):
+        start = int(space.start)
+        return lambda actions: actions + start
+    assert isinstance(space, spaces.Box)
+    low, high = space.low, space.high
+    return lambda actions: np.asarray(np.minimum(np.maximum(actions, low), high))
+
+
+class Population:
+    """`len(envs)` slots."""
+
+    def __init__(self, envs: Sequence[Env], layout: Layout, normalize: bool) -> None:
+        self._envs, self._normalize, slots = envs, normalize, len(envs)
+        self._policies = Policies(layout, slots)
+        self._observations = np.zeros((slots, layout.spaces.observation), dtype=np.float32)
+        self._shift, self._scale = np.zeros_like(self._observations), np.ones_like(self._observations)
+        self._sums = EpisodeSums(slots, layout.spaces.observation)
+        self._returns, self._lengths = [0.0] * slots, [0] * slots
+        self._episodes: list[Episode | None] = [None] * slots
+        self._fit = action_limits(envs[0])
+        self._busy: list[tuple[int, Env, int]] = []
+        self.environment_seconds = 0.0
+        self.steps = 0
+        """Environment steps so far."""
+
+    @property
+    def free(self) -> list[int]:
+        """Slots without an episode."""
+        return [slot for slot, episode in enumerate(self._episodes) if episode is None]
+
+    @property
+    def busy(self) -> bool:
+        """Whether any slot has an episode."""
+        return bool(self._busy)
+
+    def begin(self, slot: int, episode: Episode, parameters: Array, standardize: Standardizer) -> None:
+        """Start `episode` in a free slot with the policy of `parameters` [size]."""
+        seed = int(episode.task.seeds[episode.row])
+        self._observations[slot] = self._envs[slot].reset(seed=seed)[0]
+        self._policies.parameters[slot] = parameters
+        self._shift[slot], self._scale[slot] = standardize.shift, standardize.scale
+        self._sums.clear(slot)
+        self._returns[slot], self._lengths[slot], self._episodes[slot] = 0.0, 0, episode
+        self._note_busy()
+
+    def step(self) -> list[Task]:
+        """One step of every slot that has an episode. Returns the tasks of the episodes that ended, one for each."""
+        actions = self._act()
+        began, ended = perf_counter(), []
+        observations, returns, lengths = self._observations, self._returns, self._lengths
+        for slot, env, cap in self._busy:
+            observations[slot], reward, terminated, truncated, _ = env.step(actions[slot])
+            returns[slot] += float(reward)
+            lengths[slot] += 1
+            if terminated or truncated or lengths[slot] >= cap:
+                ended.append(slot)
+        self.steps += len(self._busy)
+        self.environment_seconds += perf_counter() - began
+        tasks = [self._end(slot) for slot in ended]
+        if ended:
+            self._note_busy()
+        return tasks
+
+    def abandon(self, tasks: set[Task]) -> int:
+        """Free the slots that roll out episodes of `tasks`. Returns the steps they had taken."""
+        lost = 0
+        for slot, episode in enumerate(self._episodes):
+            if episode is not None and episode.task in tasks:
+                self._episodes[slot] = None
+                lost += self._lengths[slot]
+        self._note_busy()
+        return lost
+
+    def steps_under_way(self, task: Task) -> int:
+        """Steps that unfinished episodes of `task` have taken."""
+        return sum(
+            length
+            for episode, length in zip(self._episodes, self._lengths, strict=True)
+            if episode is not None and episode.task is task
+        )
+
+    def _act(self) -> Array:
+        """Every slot's action; idle ones' too, which costs less than leaving them out."""
+        x = self._observations - self._shift
+        x *= self._scale
+        if self._normalize:
+            self._sums.add(x)
+        np.minimum(np.maximum(x, -CLIP, out=x), CLIP, out=x)
+        return self._fit(self._policies.act(x))
+
+    def _end(self, slot: int) -> Task:
+        """Write down the episode in `slot`, which ended, and free it."""
+        episode = self._episodes[slot]
+        assert episode is not None
+        self._episodes[slot] = None
+        seen = self._sums.of(slot) if np.isfinite(self._observations[slot]).all() else None
+        episode.task.record(episode.row, episode.side, self._returns[slot], self._lengths[slot], seen)
+        return episode.task
+
+    def _note_busy(self) -> None:
+        self._busy = [
+            (slot, self._envs[slot], episode.cap) for slot, episode in enumerate(self._episodes) if episode is not None
+        ]
+
+    def close(self) -> None:
+        """Close the environments."""
+        for env in self._envs:
+            env.close()

@@ -1,0 +1,1 @@
+"""Gradients of the PPO loss: by hand in numpy, or by autograd in torch."""

@@ -1,0 +1,93 @@
+"""The learner: fragments in, weights out, and everything a resume needs on disk."""
+
+from collections import deque
+
+import numpy as np
+
+from surreal.algorithms.checkpoint import Checkpoint
+from surreal.algorithms.networks import Shape
+from surreal.algorithms.normalizers import RewardScaler, RunningMoments, Standardizer
+from surreal.algorithms.ppo.batch import trajectories
+from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.ppo.learner import Array
+from surreal.algorithms.ppo.update import Updater
+from surreal.protocol.wire.packet import Message
+
+
+class State:
+    """What learning changes: the networks, the statistics, the counters. All of it is in a checkpoint."""
+
+    def __init__(self, shape: Shape, config: PPOConfig, seed: int) -> None:
+        self.config = config
+        self.updater = Updater(shape, config, seed)
+        self.moments = RunningMoments(shape.spaces.observation)
+        self.scaler = RewardScaler(config.gamma) if config.normalize_rewards else None
+        self.steps = self.updates = self.episodes = 0
+        self.elapsed = 0.0
+        self.returns: deque[float] = deque(maxlen=config.return_window)
+        self._incarnations: dict[str, int] = {}
+
+    def learn(self, messages: list[Message]) -> dict[str, float]:
+        """One update on the fragments of `messages`. Returns its metrics."""
+        standardize = Standardizer.of(self.moments)
+        fragments = [message.arrays for message in messages]
+        for message in messages:
+            self._take_in(message)
+        progress = min(1.0, self.steps / self.config.total_steps)
+        data = trajectories(fragments, standardize, self.scaler)
+        metrics = self.updater.update(data, progress)
+        if self.config.normalize_observations:
+            for fragment in fragments:
+                self.moments.update(fragment["observations"][:-1].reshape(-1, len(self.moments.mean)))
+        self.steps += data.transitions
+        self.updates += 1
+        return metrics
+
+    def _take_in(self, message: Message) -> None:
+        """Episode returns, and the statistics that rewards are scaled by."""
+        episodes = message.meta["episodes"]
+        self.returns.extend(total for total, _ in episodes)
+        self.episodes += len(episodes)
+        if self.scaler is None:
+            return
+        if self._incarnations.get(message.sender) != message.incarnation:
+            self._incarnations[message.sender] = message.incarnation
+            self.scaler.forget(message.sender)
+        arrays = message.arrays
+        self.scaler.update(message.sender, arrays["rewards"], arrays["terminated"] | arrays["truncated"])
+
+    def mean_return(self) -> float | None:
+        """Mean training return of the last episodes; None before one ended."""
+        return float(np.mean(self.returns)) if self.returns else None
+
+    def done(self) -> bool:
+        """All steps taken, or the return reached that the experiment stops at."""
+        goal, mean = self.config.stop_at_return, self.mean_return()
+        reached = goal is not None and len(self.returns) == self.returns.maxlen and mean is not None and mean >= goal
+        return self.steps >= self.config.total_steps or reached
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything as it is now."""
+        arrays = {f"updater.{name}": array for name, array in self.updater.arrays().items()}
+        arrays |= {f"observations.{name}": array for name, array in self.moments.arrays().items()}
+        if self.scaler is not None:
+            arrays |= {f"rewards.{name}": array for name, array in self.scaler.moments.arrays().items()}
+        counters = {"updates": self.updates, "episodes": self.episodes, "elapsed": self.elapsed}
+        state = {**counters, "returns": list(self.returns), "updater": self.updater.state()}
+        return Checkpoint(self.steps, arrays, state)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to what `checkpoint` holds."""
+
+        def group(prefix: str) -> dict[str, Array]:
+            arrays = checkpoint.arrays.items()
+            return {name.removeprefix(prefix): array for name, array in arrays if name.startswith(prefix)}
+
+        state = checkpoint.state
+        self.updater.load(group("updater."), state["updater"])
+        self.moments.load(group("observations."))
+        if self.scaler is not None:
+            self.scaler.moments.load(group("rewards."))
+        self.steps, self.updates, self.episodes = checkpoint.steps, state["updates"], state["episodes"]
+        self.elapsed = state["elapsed"]
+        self.returns.extend(state["returns"])

@@ -1,0 +1,108 @@
+"""`surreal plan`: what an experiment would run, and where."""
+
+from pathlib import Path
+
+import click
+from rich.console import Group, RenderableType
+
+from surreal.cli.ui.format import UNKNOWN, number
+from surreal.cli.ui.options import experiment_options, max_cost_option, output_option, place_options, prices_option
+from surreal.cli.ui.output import Output, emit, table, talk
+from surreal.orchestrator.experiment.model import load_experiment
+from surreal.orchestrator.plan.cost import refuse_above, with_speed
+from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
+from surreal.orchestrator.prepare import plan_for
+from surreal.orchestrator.run.location import Where
+from surreal.protocol.documents.quantity import format_memory
+
+
+@click.command(name="plan")
+@experiment_options
+@place_options
+@click.option("--pools", "cluster", type=click.Path(path_type=Path), help="A cluster file whose pools to plan for.")
+@click.option(
+    "--speed", type=float, metavar="STEPS/S", help="Measured environment steps a second, for the cost of them."
+)
+@max_cost_option
+@prices_option
+@output_option
+def command(
+    file: Path,
+    overrides: tuple[str, ...],
+    where: Where | None,
+    cluster: Path | None,
+    speed: float | None,
+    max_cost: str | None,
+    prices: Path | None,
+    output: Output,
+) -> None:
+    """Say what FILE would run where, and start nothing."""
+    experiment = load_experiment(file, overrides)
+    plan = plan_for(experiment, where, cluster, prices)
+    if speed is not None:
+        plan = with_speed(plan, speed)
+    if max_cost:
+        refuse_above(plan, max_cost)
+    emit(plan.to_data(), output, lambda: _tables(plan))
+    if output == "table":
+        for warning in plan.warnings:
+            talk(f"warning: {warning}")
+
+
+def _tables(plan: Plan) -> RenderableType:
+    title = f"{plan.name}: {plan.algorithm} learns {plan.env['id']}, seed {plan.seed}"
+    machines = ["", _pools(plan), "", _cost(plan)] if plan.cost else []
+    storage = ["", f"storage: {plan.storage.note}"] if plan.storage.note else []
+    notes = ["", *plan.notes] if plan.notes else []
+    return Group(title, "", _roles(plan), "", _channels(plan), *machines, *storage, *notes)
+
+
+def _roles(plan: Plan) -> RenderableType:
+    rows = table("role", "replicas", "cpu", "memory", "gpu", "pool", "when it dies")
+    for role in plan.roles:
+        asked = role.resources
+        pool = ", else ".join([role.pool, *role.fallback])
+        cells = [role.replicas, f"{asked.cpu:g}", format_memory(asked.memory), asked.gpu, pool, _when_dead(role)]
+        rows.add_row(role.name, *map(str, cells))
+    return rows
+
+
+def _when_dead(role: PlannedRole) -> str:
+    if role.expendable:
+        return "is restarted, the run goes on"
+    return "is restarted from its checkpoint" + (", its end ends the run" if role.ends_run else "")
+
+
+def _channels(plan: Plan) -> RenderableType:
+    rows = table("channel", "kind", "from", "to", "listens", "when full")
+    for channel in plan.channels:
+        ends = ", ".join(channel.frm), ", ".join(channel.to)
+        rows.add_row(channel.name, channel.kind, *ends, channel.binds, _when_full(channel))
+    return rows
+
+
+def _when_full(channel: PlannedChannel) -> str:
+    if channel.kind != "broadcast":
+        return f"{'drops' if channel.lossy else 'waits'} at {channel.window}"
+    relayed = f", over {channel.relays} relay{'s'[: channel.relays != 1]}" if channel.relays else ""
+    return "newest wins" + relayed + (f", as {channel.dtype}" if channel.dtype else "")
+
+
+def _pools(plan: Plan) -> RenderableType:
+    rows = table("pool", "machine", "spot", "nodes now", "at full scale", "to be added", "processes", "$/h")
+    for pool in plan.pools:
+        processes = ", ".join(f"{count} {role}" for role, count in pool.processes.items())
+        counts = f"{pool.now} of {pool.there}", str(pool.full), str(pool.full - pool.now)
+        price = "unknown" if pool.cost_per_hour is None else number(pool.cost_per_hour, 2)
+        rows.add_row(pool.name, pool.machine or UNKNOWN, "spot" if pool.spot else "", *counts, processes, price)
+    return rows
+
+
+def _cost(plan: Plan) -> str:
+    """The cost at full scale in one line, with where the prices are from."""
+    cost = plan.cost
+    if cost is None or cost.per_hour is None:
+        return f"cost: unknown, no price for pool {', '.join(cost.unknown if cost else ())}"
+    steps = "" if cost.per_million_steps is None else f", {cost.per_million_steps:,.4f} $ per million steps"
+    sources = "; ".join(sorted({pool.priced for pool in plan.pools if pool.priced}))
+    return f"cost: {cost.per_hour:,.2f} $/h, {cost.per_day:,.2f} $/day{steps} ({sources})"

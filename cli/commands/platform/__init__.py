@@ -1,0 +1,1 @@
+"""Verbs about machines, clusters and this installation."""

@@ -1,0 +1,56 @@
+"""`surreal status`: the state of one experiment."""
+
+from itertools import groupby
+from operator import attrgetter
+
+import click
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from surreal.cli.ui import format as words
+from surreal.cli.ui.channel_table import channel_table
+from surreal.cli.ui.options import name_argument, output_option, place_of, place_options
+from surreal.cli.ui.output import Output, emit, table, talk
+from surreal.cli.ui.watch import how_to_come_back, summary, watch
+from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.status import Status
+
+
+@click.command(name="status")
+@name_argument
+@click.option("-w", "--watch", "watching", is_flag=True, help="Show it live until it is over.")
+@place_options
+@output_option
+def command(name: str, watching: bool, where: Where | None, output: Output) -> None:
+    """Show the state of the experiment NAME and of each of its processes."""
+    place = place_of(name, where)
+    if not watching:
+        status = place.status(name)
+        emit(status.document(), output, lambda: _table(status))
+        return
+    if output != "table":
+        raise click.UsageError("--watch is for people; for a program: surreal wait NAME, then surreal status NAME")
+    try:
+        talk(summary(watch(place, name)))
+    except KeyboardInterrupt:
+        talk(f"\n{how_to_come_back(name)}")
+
+
+def _table(status: Status) -> RenderableType:
+    facts = Table.grid(padding=(0, 3, 0, 0))
+    facts.add_row("name", status.name)
+    facts.add_row("state", Text(status.state, words.COLOURS[status.state]))
+    if status.reason:
+        facts.add_row("reason", status.reason)
+    for label, value in words.facts(status).items():
+        facts.add_row(label, value)
+    facts.add_row("folder", status.folder)
+    rows = table("role", "index", "state", "restarts", "pid", "node")
+    for role, processes in status.roles.items():
+        for same, group in groupby(processes, attrgetter("state", "restarts", "pid", "node")):
+            state, restarts, pid, node = same
+            indexes = [each.index for each in group]
+            which = str(indexes[0]) if len(indexes) == 1 else f"{indexes[0]}-{indexes[-1]}"
+            rows.add_row(role, which, state, str(restarts), words.UNKNOWN if pid is None else str(pid), node)
+    return Group(facts, "", rows, *(("", channel_table(status.channels)) if status.channels else ()))

@@ -1,0 +1,1 @@
+"""What all verbs share of options, tables and live views."""

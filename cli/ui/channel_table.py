@@ -1,0 +1,54 @@
+"""The channels of a run as a table: one line each, with the process that stands out."""
+
+from typing import TYPE_CHECKING
+
+from surreal.cli.ui import format as words
+from surreal.cli.ui.output import table
+from surreal.orchestrator.run.channel_stats import COUNTS, ChannelStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+
+SHORT = {"duplicates": "dups"}
+"""So that a line fits on 80 columns."""
+NOTICEABLE = 0.005
+"""Share of waiting below which nobody is named for it."""
+
+
+def channel_table(channels: "Sequence[ChannelStatus]") -> "Table":
+    """One line for each channel; docs/observability.md says what the numbers mean."""
+    rows = table("channel", "msg/s", "MB/s", *(SHORT.get(count, count) for count in COUNTS), "blocked", "depth")
+    rows.padding = (0, 2, 0, 0)
+    for column in rows.columns:  # on 80 columns, names of processes go to a second line before headers are cut
+        column.min_width = len(str(column.header))
+    for channel in channels:
+        bytes_per_second = channel.flow("bytes_per_second")
+        rows.add_row(
+            channel.name,
+            words.number(channel.flow("messages_per_second"), 1),
+            words.number(None if bytes_per_second is None else bytes_per_second / 1e6, 2),
+            *(_count(channel, count) for count in COUNTS),
+            _blocked(channel),
+            words.number(channel.flow("depth")),
+        )
+    return rows
+
+
+def _count(channel: ChannelStatus, count: str) -> str:
+    return words.number(channel.total(count)) + _who(channel, count)
+
+
+def _blocked(channel: ChannelStatus) -> str:
+    share = channel.blocked_share
+    if share is None:
+        return words.UNKNOWN
+    return f"{100 * share:.0f} %" + (_who(channel, "blocked_share") if share >= NOTICEABLE else "")
+
+
+def _who(channel: ChannelStatus, number: str) -> str:
+    """The process with the most, if any has some."""
+    worst = channel.worst(number)
+    return f" ({worst.process})" if worst else ""

@@ -1,0 +1,123 @@
+"""Options that several commands share, so that they are spelled and explained once."""
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from surreal.orchestrator.backends.base import Backend, backend
+from surreal.orchestrator.run.location import Where, whereabouts
+from surreal.protocol.errors import SurrealError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def output_option(function: Command) -> Command:
+    """`-o/--output table|json|yaml`, given to the function as `output`."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["table", "json", "yaml"]),
+        default="table",
+        show_default=True,
+        help="Form of what is printed.",
+    )(function)
+
+
+def prices_option(function: Command) -> Command:
+    """`--prices FILE`, given to the function as `prices`."""
+    return click.option(
+        "--prices",
+        type=click.Path(path_type=Path),
+        help="Machine types and prices of your own; SURREAL_HOME/prices.yaml if it is there.",
+    )(function)
+
+
+def max_cost_option(function: Command) -> Command:
+    """`--max-cost 20/h`, given to the function as `max_cost`."""
+    return click.option(
+        "--max-cost", metavar="AMOUNT/TIME", help="Refuse a plan that costs more dollars, such as 20/h or 480/day."
+    )(function)
+
+
+def experiment_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The experiment file, as FILE or `-f FILE`, and `--set`: given to the function as `file` and `overrides`."""
+
+    @click.argument("file", type=click.Path(path_type=Path), required=False)
+    @click.option("-f", "--file", "file_option", type=click.Path(path_type=Path), help="The experiment file, as FILE.")
+    @click.option(
+        "--set",
+        "overrides",
+        metavar="PATH=VALUE",
+        multiple=True,
+        help="Replace one value of the file, e.g. spec.algorithm.config.learning_rate=1e-3. May be repeated.",
+    )
+    @wraps(function)
+    def with_file(file: Path | None, file_option: Path | None, **options: Any) -> Any:
+        if file and file_option:
+            raise click.UsageError("the experiment file is given twice, as FILE and with --file")
+        chosen = file or file_option
+        if not chosen:
+            raise click.UsageError("no experiment file; name one, for example examples/cheetah-ppo.yaml")
+        return function(file=chosen, **options)
+
+    return with_file
+
+
+ON = "SURREAL_ON"
+"""Environment variable that stands for `--on`."""
+
+
+def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--on`, `-n`, `--context` and `--kubeconfig`: given to the function as `where`, None if none is said."""
+
+    @click.option("--on", metavar="BACKEND", envvar=ON, help=f"local, or kube: a Kubernetes cluster. Or set {ON}.")
+    @click.option("-n", "--namespace", metavar="NAME", help="Namespace in the cluster; as kubectl if not given.")
+    @click.option("--context", metavar="NAME", help="Context of the kubeconfig; the current one if not given.")
+    @click.option("--kubeconfig", type=click.Path(path_type=Path), help="The kubeconfig; as kubectl if not given.")
+    @wraps(function)
+    def with_place(
+        on: str | None, namespace: str | None, context: str | None, kubeconfig: Path | None, **options: Any
+    ) -> Any:
+        return function(where=_where(on, namespace, context, kubeconfig), **options)
+
+    return with_place
+
+
+def _where(on: str | None, namespace: str | None, context: str | None, kubeconfig: Path | None) -> Where | None:
+    cluster = {"--namespace": namespace, "--context": context, "--kubeconfig": kubeconfig}
+    given = [option for option, value in cluster.items() if value]
+    if on == "local" and given:
+        raise click.UsageError(f"{given[0]} is about a cluster: give --on kube, or leave it out")
+    if not on and not given:
+        return None
+    return Where(on or "kube", namespace, context, os.fspath(kubeconfig) if kubeconfig else None)
+
+
+def place_of(name: str, where: Where | None) -> Backend:
+    """The backend that has the experiment `name`: as the options say, else here, else where it was created."""
+    return backend(whereabouts(name, where))
+
+
+def name_argument(function: Command) -> Command:
+    """One experiment, given to the function as `name`."""
+    return click.argument("name", shell_complete=complete_names)(function)
+
+
+def names_argument(function: Command) -> Command:
+    """One or more experiments, given to the function as `names`."""
+    return click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=complete_names)(function)
+
+
+def complete_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """The experiments whose names begin so; a shell that completes must never see an error."""
+    from surreal.orchestrator.backends.base import backend
+    from surreal.orchestrator.run.location import noted
+
+    try:  # no cluster is asked: a shell that completes must not wait
+        return sorted(name for name in {*backend().names(), *noted()} if name.startswith(incomplete))
+    except SurrealError:
+        return []

@@ -1,0 +1,50 @@
+"""What commands print: data on stdout as a table, JSON or YAML; talk on stderr. Colour only on a terminal."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+
+Output = Literal["table", "json", "yaml"]
+
+_UNLIMITED = 1000
+"""Columns where nobody looks: a pipe gets whole lines."""
+
+
+def emit(data: Any, output: Output, table: "Callable[[], RenderableType]") -> None:
+    """Print `data` (plain: dicts, lists, scalars) in the form asked for; `table` is called for a table only."""
+    if output == "json":
+        sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    elif output == "yaml":
+        from surreal.protocol.documents import yaml as strictyaml
+
+        sys.stdout.write(strictyaml.dump(data))
+    else:
+        console().print(table())
+
+
+def talk(text: str) -> None:
+    """One line for the person, on stderr: progress, hints, warnings."""
+    console(stderr=True).print(text, soft_wrap=True)
+
+
+def console(stderr: bool = False) -> "Console":
+    """A rich console on stdout or stderr that honours NO_COLOR and takes brackets in texts as they are."""
+    from rich.console import Console
+
+    stream: IO[str] = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _UNLIMITED
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def table(*columns: str) -> "Table":
+    """An empty table in the one style all commands share: no lines, bold capital headers."""
+    from rich.table import Table
+
+    return Table(*(column.upper() for column in columns), box=None, pad_edge=False, padding=(0, 3, 0, 0))

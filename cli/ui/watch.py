@@ -1,0 +1,138 @@
+"""Watching a run: a live view on a terminal, a plain line now and then elsewhere, and a summary at its end.
+
+All of it is talk and goes to stderr; the run itself does not depend on anybody watching.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from surreal.cli.ui import format as words
+from surreal.cli.ui.channel_table import channel_table
+from surreal.cli.ui.output import Output, console, emit, talk
+from surreal.orchestrator.backends.base import Backend
+from surreal.orchestrator.run.status import OUTCOMES, Status
+from surreal.protocol.errors import ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+PLAIN_SECONDS = 5.0
+"""Between two plain lines."""
+EVENTS = 4
+"""Last sentences of the supervisor that the live view shows."""
+
+
+def start_and_watch(start: Callable[[], None], place: Backend, name: str, detach: bool, output: Output) -> ExitCode:
+    """Start a run and, unless detached, watch it to its end: the outcome. Ctrl-C leaves it running."""
+    try:
+        start()
+        status = place.status(name) if detach else watch(place, name)
+    except KeyboardInterrupt:
+        if name not in place.names():
+            raise
+        talk("")
+        status, detach = place.status(name), True
+    if detach and not status.over:
+        talk(how_to_come_back(name))
+    else:
+        talk(summary(status))
+    if output != "table":
+        emit(status.document(), output, table=str)
+    return ExitCode.DONE if detach else OUTCOMES[status.state]
+
+
+def watch(place: Backend, name: str) -> Status:
+    """Show a run until it is over; returns its last status. Raises KeyboardInterrupt on Ctrl-C."""
+    return _watch_live(place, name) if sys.stderr.isatty() else _watch_plain(place, name)
+
+
+def how_to_come_back(name: str) -> str:
+    """What to say when a run goes on unwatched."""
+    return (
+        f"{name} goes on in the background.\n"
+        f"  watch it   surreal status -w {name}     (or for its outcome: surreal wait {name})\n"
+        f"  hear it    surreal logs -f {name}\n"
+        f"  end it     surreal stop {name}          (after a checkpoint)"
+    )
+
+
+def summary(status: Status) -> str:
+    """What came out of a run, and what to do next."""
+    now = status.progress
+    minutes = words.UNKNOWN if now.elapsed is None else f"{now.elapsed / 60:.1f}"
+    evaluated = "" if now.eval_return is None else f" (evaluated {words.number(now.eval_return, 1)})"
+    lines = [
+        f"{status.name} {status.state}: {now.steps:,} steps in {minutes} min, "
+        f"return {words.number(now.episode_return, 1)}{evaluated}"
+    ]
+    lines += [f"  {line}" for line in status.reason.splitlines()]
+    lines.append(f"  folder     {status.folder}")
+    if status.state == "failed":
+        lines.append(f"  find out   surreal logs {status.name}")
+    if status.state in ("failed", "stopped"):
+        lines.append(f"  go on      surreal resume {status.name}")
+    lines.append(f"  curves     surreal tensorboard {status.name}")
+    lines.append(f"  remove     surreal delete {status.name}")
+    return "\n".join(lines)
+
+
+def view(status: Status, events: list[str]) -> "RenderableType":
+    """The live view of a run."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    now = status.progress
+    roles = "   ".join(words.role(name, processes) for name, processes in status.roles.items())
+    head = Text.assemble((status.name, "bold"), "  ", (status.state, words.COLOURS[status.state]), "  ", roles)
+    bar = Table.grid()  # a progress bar alone does not end its line
+    bar.add_row(ProgressBar(total=now.total_steps or 1, completed=now.steps, width=60))
+    facts = Table.grid(padding=(0, 3, 0, 0))
+    shown = words.facts(status)
+    facts.add_row(*(Text(label, style="dim") for label in shown))
+    facts.add_row(*shown.values())
+    channels = (channel_table(status.channels),) if status.channels else ()
+    waits = (Text(line, style="yellow") for line in status.reason.splitlines())
+    said = (Text(event, style="dim") for event in events)
+    return Group(head, bar, facts, *waits, *channels, *said, Text("Ctrl-C detaches", "dim"))
+
+
+def _watch_live(place: Backend, name: str) -> Status:
+    from rich.live import Live
+
+    status = place.status(name)
+    with Live(view(status, []), console=console(stderr=True), auto_refresh=False, transient=True) as live:
+        while not status.over:
+            time.sleep(place.look_seconds)
+            status = place.status(name)
+            live.update(view(status, _events(place, name)[-EVENTS:]), refresh=True)
+    return status
+
+
+def _watch_plain(place: Backend, name: str) -> Status:
+    status, seen, next_line = place.status(name), set(_events(place, name)), 0.0
+    told = ""
+    while not status.over:
+        if time.monotonic() >= next_line:
+            talk(f"{datetime.now():%H:%M:%S}  {words.line(status)}")
+            if status.reason not in ("", told):
+                talk(status.reason)
+            told = status.reason
+            next_line = time.monotonic() + PLAIN_SECONDS
+        time.sleep(place.look_seconds)
+        status = place.status(name)
+        new = [event for event in _events(place, name) if event not in seen]
+        for event in new:
+            talk(event)
+        seen.update(new)
+    return status
+
+
+def _events(place: Backend, name: str) -> list[str]:
+    """The sentences of the supervisor."""
+    return [line.text for line in place.logs(name, "supervisor")]

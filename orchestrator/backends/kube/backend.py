@@ -1,0 +1,194 @@
+"""The Kubernetes backend: the same experiment as Jobs. Its state is in the objects of the cluster and nowhere else."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from functools import cached_property
+from pathlib import Path
+
+from surreal.orchestrator.backends.kube.exec import command as interactive
+from surreal.orchestrator.backends.kube.exec.port_forward import forward
+from surreal.orchestrator.backends.kube.lifecycle import code as own_code
+from surreal.orchestrator.backends.kube.lifecycle import create as apply
+from surreal.orchestrator.backends.kube.lifecycle import delete as remove
+from surreal.orchestrator.backends.kube.lifecycle import preflight
+from surreal.orchestrator.backends.kube.lifecycle.preflight import settled
+from surreal.orchestrator.backends.kube.logs import reader as logs
+from surreal.orchestrator.backends.kube.manifests.render import render
+from surreal.orchestrator.backends.kube.names import EXPERIMENT_KEY
+from surreal.orchestrator.backends.kube.run_folder.locate import Glance
+from surreal.orchestrator.backends.kube.run_folder.mirror import curves
+from surreal.orchestrator.backends.kube.status import collect as observe
+from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
+from surreal.orchestrator.backends.kube.status.status import status_of
+from surreal.orchestrator.backends.kube.status.usage import usage
+from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.plan.model import Plan
+from surreal.orchestrator.run.channel_stats import ChannelStatus
+from surreal.orchestrator.run.code_archive import CONFIG_MAP_BYTES, STORE_BYTES, Code, packed
+from surreal.orchestrator.run.location import Where, forget, remember
+from surreal.orchestrator.run.log_files import LogLine
+from surreal.orchestrator.run.status import Progress, Status
+from surreal.orchestrator.run.usage import Usage
+from surreal.orchestrator.run.wiring import key_files
+from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.kinds import Object
+
+
+class KubeBackend:
+    """See `orchestrator.backend.Backend`; one namespace of one cluster."""
+
+    look_seconds = 2.0
+
+    def __init__(self, where: Where) -> None:
+        """Asks nothing yet."""
+        self._where = where
+        self._glances: dict[str, Glance] = {}
+
+    def close(self) -> None:
+        """End the connections to pods that repeated looks keep open."""
+        for glance in self._glances.values():
+            glance.close()
+
+    @cached_property
+    def api(self) -> Api:
+        """The cluster that the options mean."""
+        where = self._where
+        return Api.connect(where.kubeconfig, where.context, where.namespace, _say)
+
+    def settle(self, plan: Plan) -> Plan:
+        """The plan with where the run folder will lie, by what the cluster has."""
+        return settled(plan, self.api)
+
+    def create(self, experiment: Experiment, plan: Plan, code: Path) -> None:
+        """Check rights and names, then make all objects. Raises InvalidInput when the name is taken."""
+        own = packed(plan.code, code, STORE_BYTES if plan.storage.url else CONFIG_MAP_BYTES)
+        draw = self._draw(plan, own, experiment.to_yaml())
+        # what cannot be drawn is said before anything is asked
+        self._check(draw("0" * 8, 1))
+        own_code.send(plan, own)
+        apply.create(self.api, draw, _say)
+        remember(plan.name, Where("kube", self.api.namespace, self.api.context, self._where.kubeconfig))
+
+    def rehearse(self, experiment: Experiment, plan: Plan, code: Path, ask: bool) -> list[str]:
+        """The objects; `ask` has the cluster check rights and quotas, and then each of them."""
+        objects = self._draw(plan, packed(plan.code, code), experiment.to_yaml())("0" * 8, 1)
+        if ask:
+            self._check(objects)
+            apply.rehearse(self.api, objects)
+        return [f"{each['kind']} {each['metadata']['name']}" for each in objects]
+
+    def names(self) -> list[str]:
+        """The experiments of the namespace, in order of name."""
+        return observe.names(self.api)
+
+    def status(self, name: str) -> Status:
+        """One run, from its objects and their events; how far it is, from its pod."""
+        seen = observe.snapshot(self.api, name)
+        progress, channels = self._look(seen)
+        status = status_of(seen, None if progress == Progress() else progress, channels)
+        # who may only look may look all the same
+        with suppress(SurrealError):
+            remove.end_leftovers(self.api, seen)
+            observe.keep_outcome(self.api, seen, status)
+        return status
+
+    def usage(self, name: str) -> Usage:
+        """What its pods use, as the cluster's metrics-server saw them last."""
+        seen = observe.snapshot(self.api, name)
+        _progress, channels = self._look(seen)
+        return usage(self.api, seen, status_of(seen, None, channels))
+
+    def logs(
+        self, name: str, source: str | None = None, tail: int | None = None, follow: bool = False
+    ) -> Iterator[LogLine]:
+        """The log lines of pods and run folder, merged by time; see `kube.logs`."""
+        return logs.read(self.api, name, source, tail, follow)
+
+    def execute(self, name: str, source: str, command: Sequence[str], tty: bool) -> int:
+        """Run a command in the pod of a process."""
+        return interactive.execute(self.api, observe.snapshot(self.api, name), source, command, tty)
+
+    def forward(self, name: str, source: str, local: int, remote: int, ready: Callable[[int], None]) -> None:
+        """Forward a port of this machine to a pod, until that ends."""
+        forward(self.api, observe.snapshot(self.api, name), source, local, remote, ready)
+
+    def curves(self, name: str) -> AbstractContextManager[Path]:
+        """A copy of the run's metrics that keeps up."""
+        return curves(self.api, name)
+
+    def stop(self, name: str) -> bool:
+        """Have every process save and end; returns when all pods are gone. False if nothing ran."""
+        status = self.status(name)
+        with suppress(SurrealError):
+            observe.keep_progress(self.api, name, status.progress)
+        return remove.stop(self.api, name, _say)
+
+    def resume(self, name: str) -> None:
+        """Start the next attempt: new Jobs that go on from the last checkpoint."""
+        seen = observe.snapshot(self.api, name)
+        status = status_of(seen)
+        if seen.created and status.state in ("pending", "running"):
+            raise InvalidInput(f"{name} is {status.state}: nothing to resume (surreal status {name})")
+        if status.state == "succeeded":
+            raise InvalidInput(f"{name} has succeeded: nothing to resume; train on with another name and file")
+        plan, experiment = _recorded(seen)
+        own = own_code.sent(self.api, plan)
+        apply.resume(self.api, name, self._draw(plan, own, experiment), _say)
+
+    def delete(self, name: str) -> None:
+        """Remove every object of the run, its results too."""
+        try:
+            remove.delete(self.api, name, _say)
+        except NotFound:
+            forget(name)
+            observe.snapshot(self.api, name)  # says what there is
+        forget(name)
+
+    def _look(self, seen: Snapshot) -> tuple[Progress, tuple[ChannelStatus, ...]]:
+        """What the pod of the run shows, over a connection that is kept for the next look."""
+        return self._glances.setdefault(seen.name, Glance(self.api)).look(seen)
+
+    def _check(self, objects: Sequence[Object]) -> None:
+        """Ask for rights and quotas; what does not hinder the run is said."""
+        for warning in preflight.check(self.api, objects):
+            _say(f"warning: {warning}")
+
+    def _draw(self, plan: Plan, code: Code | None, experiment: str) -> apply.Draw:
+        """Draws the objects of a run, with keys made once."""
+        keys, user = key_files(plan), self._user
+
+        def draw(run: str, attempt: int) -> Sequence[Object]:
+            return render(
+                plan,
+                run,
+                self.api.namespace,
+                keys=keys,
+                code=code,
+                experiment=experiment,
+                attempt=attempt,
+                user=user,
+            )
+
+        return draw
+
+    @cached_property
+    def _user(self) -> str:
+        """Who asks, as the cluster calls them; empty where it does not say."""
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        with suppress(SurrealError, KeyError):
+            return str(self.api.post("SelfSubjectReview", review)["status"]["userInfo"]["username"])
+        return ""
+
+
+def _recorded(seen: Snapshot) -> tuple[Plan, str]:
+    """The plan and the experiment file that a run was created with."""
+    if not seen.root or not seen.plan:
+        raise InvalidInput(f"{seen.name} cannot be resumed: its objects are gone; create it again under another name")
+    return seen.plan, str(seen.root["data"].get(EXPERIMENT_KEY, ""))
+
+
+def _say(text: str) -> None:
+    """What a person who waits for the cluster should know."""
+    print(text, file=sys.stderr)

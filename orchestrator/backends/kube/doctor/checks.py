@@ -1,0 +1,158 @@
+"""What a cluster and a namespace have of what experiments need, found by looking only.
+
+Much of it is hidden from who has rights in one namespace alone: such a check says so and fails nothing.
+"""
+
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+
+from surreal.orchestrator.backends.kube.doctor import cluster as equipment
+from surreal.orchestrator.backends.kube.doctor.cluster import NAME as ENFORCEMENT
+from surreal.orchestrator.backends.kube.doctor.cluster import enforcement
+from surreal.orchestrator.backends.kube.lifecycle import rbac as rights
+from surreal.orchestrator.doctor import Check
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.errors import FORBIDDEN, ApiError, NoNamespace
+from surreal.provisioner.kube.kinds import KINDS, Object
+from surreal.provisioner.kube.resources import quantity
+
+GENERAL, LEAST = (1, 33), (1, 29)
+"""Versions of Kubernetes: from here on all fields that surreal sends are generally available; are there by default."""
+LEVEL = "pod-security.kubernetes.io/enforce"
+JOBSETS, QUEUES = KINDS["JobSet"].group, KINDS["LocalQueue"].group
+HIDDEN = "you may not look"
+NOT_NEEDED = "experiments run without this right; who has it can tell"
+
+
+def kube_checks(api: Api) -> Iterator[Check]:
+    """What the cluster and the namespace of `api` have, in the order in which it is asked after.
+
+    Ends after the first where no server answers; whatever else goes wrong is what one check says.
+    """
+    try:
+        version = api.raw_get("/version")
+    except ApiError as error:
+        yield Check("API server", "missing", str(error))
+        return
+    yield server(version, api.context)
+    namespace = _namespace(api)
+    yield namespace
+    groups = _groups(api)
+    yield looked("your rights", lambda: _rights(api, JOBSETS in groups))
+    if namespace.state != "missing":
+        yield looked("ResourceQuota", lambda: quotas(api.list("ResourceQuota")))
+        yield looked("LimitRange", lambda: limits(api.list("LimitRange")))
+    nodes = yield from _nodes(api)
+    yield looked("storage", lambda: equipment.storage(api.list("StorageClass"), nodes))
+    yield looked(ENFORCEMENT, lambda: enforcement(api.list("DaemonSet", everywhere=True)))
+    yield from equipment.installed(groups)
+    if QUEUES in groups:
+        yield looked("queues", lambda: equipment.queues(api.list("LocalQueue")))
+
+
+def server(version: Mapping[str, str], context: str) -> Check:
+    """Is this Kubernetes new enough? `version` is the answer of `/version`."""
+    shown = f"Kubernetes {str(version.get('gitVersion')).removeprefix('v')} (context {context})"
+    # some providers write the minor as `33+`
+    numbers = [re.match(r"\d+", str(version.get(part, ""))) for part in ("major", "minor")]
+    number = tuple(int(match[0]) for match in numbers if match)
+    if number >= GENERAL:
+        return Check("API server", "ok", shown)
+    later = "backoffLimitPerIndex and maxFailedIndexes are generally available from 1.33 on"
+    if number >= LEAST:
+        return Check("API server", "warn", shown, f"{later}, beta here; not tried with this version")
+    return Check("API server", "missing", shown, f"{later}: without them one bad index ends the whole role")
+
+
+def _namespace(api: Api) -> Check:
+    def look() -> Check:
+        found = api.get("Namespace", api.namespace)
+        if found["metadata"].get("deletionTimestamp"):
+            return Check("namespace", "missing", f"{api.namespace} is being removed", "wait, or choose another: -n")
+        level = (found["metadata"].get("labels") or {}).get(LEVEL)
+        shown = f"{api.namespace}, {f'Pod Security {level} enforced' if level else 'no Pod Security level enforced'}"
+        how = f"pods of experiments satisfy restricted: kubectl label ns {api.namespace} {LEVEL}=restricted"
+        return Check("namespace", "ok", shown, "" if level == "restricted" else how)
+
+    try:
+        return look()
+    except ApiError as error:
+        if error.status == FORBIDDEN:
+            return Check("namespace", "unknown", f"{api.namespace}: {HIDDEN}", NOT_NEEDED)
+        follows = f"kubectl create ns {api.namespace}" if isinstance(error, NoNamespace) or error.status == 404 else ""
+        return Check("namespace", "missing", str(error), follows)
+
+
+def _rights(api: Api, with_jobsets: bool) -> Check:
+    needed = rights.rights(rights.NEEDED)
+    handy = rights.rights({**rights.HANDY, **(rights.QUEUED if with_jobsets else {})})
+    missed = rights.missing(api, [*needed, *handy])
+    if not missed:
+        return Check("your rights", "ok", f"all that experiments need in {api.namespace}")
+    lacking = [right for right in missed if right in needed]
+    consequence = "no experiment can run" if lacking else "experiments run, but not all that surreal can do works"
+    follows = f"{consequence}; who may give rights gives them by surreal cluster install --set 'rbac.users={{YOU}}'"
+    every = len(missed) == len(needed) + len(handy)
+    shown = f"none in {api.namespace}" if every else f"missing: {rights.listed(missed)}"
+    return Check("your rights", "missing" if lacking else "warn", shown, follows)
+
+
+def _groups(api: Api) -> Mapping[str, Sequence[str]]:
+    """What the server serves: API group -> versions. Everybody who is known to the server may ask."""
+    try:
+        found = api.raw_get("/apis")["groups"]
+    except ApiError:
+        return {}
+    return {each["name"]: [version["version"] for version in each["versions"]] for each in found}
+
+
+def _nodes(api: Api) -> Generator[Check, None, int]:
+    """Checks of the nodes; returns how many there are, as far as one may know."""
+    try:
+        found = api.list("Node")
+    except ApiError as error:
+        yield from (_hidden(name, error) for name in ("nodes", "GPUs", "image"))
+        return 0
+    yield from (equipment.nodes(found), equipment.gpus(found), equipment.image(found))
+    return len(found)
+
+
+def quotas(found: Sequence[Object]) -> Check:
+    """How much of the namespace's quotas is left."""
+    used, full = [], []
+    for each in found:
+        status = each.get("status") or {}
+        for resource, hard in (status.get("hard") or {}).items():
+            now = (status.get("used") or {}).get(resource, "0")
+            used.append(f"{resource} {now} of {hard}")
+            full += [resource] if quantity(now) >= quantity(hard) else []
+    if not found:
+        return Check("ResourceQuota", "ok", "none: nothing is limited")
+    follows = f"no room for more {', '.join(full)}: pods wait until it is larger" if full else ""
+    return Check("ResourceQuota", "warn" if full else "ok", ", ".join(used) or "limits nothing", follows)
+
+
+def limits(found: Sequence[Object]) -> Check:
+    """What a container may ask for at most."""
+    most = [
+        f"{resource} at most {amount}"
+        for each in found
+        for limit in each["spec"].get("limits") or ()
+        if limit.get("type") in ("Container", "Pod")
+        for resource, amount in (limit.get("max") or {}).items()
+    ]
+    return Check("LimitRange", "ok", ", ".join(most) or "none that bounds a container")
+
+
+def looked(name: str, look: Callable[[], Check]) -> Check:
+    """What `look` finds, or why it cannot."""
+    try:
+        return look()
+    except ApiError as error:
+        return _hidden(name, error)
+
+
+def _hidden(name: str, error: ApiError) -> Check:
+    if error.status == FORBIDDEN:
+        return Check(name, "unknown", HIDDEN, NOT_NEEDED)
+    return Check(name, "unknown", str(error))

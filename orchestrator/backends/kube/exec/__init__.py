@@ -1,0 +1,1 @@
+"""Commands and ports inside a run's pods."""

@@ -1,0 +1,1 @@
+"""Creation, change and removal of a run's objects."""

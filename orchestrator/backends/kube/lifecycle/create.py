@@ -1,0 +1,233 @@
+"""Making all objects of an experiment, so that whatever interrupts it leaves nothing that nobody owns.
+
+The root is made first, by POST: who makes it has the name. All others carry an ownerReference to it, so that they go
+when it goes, at whatever moment. The last step, the seal, turns that round: the root belongs to the Job that ends the
+run, so that all goes when Kubernetes removes that Job after its TTL; and the claim belongs to nobody, since results
+outlive the run. Creating again after an interruption finds the root unsealed and goes on with the same run.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from surreal.orchestrator.backends.kube.lifecycle.delete import end_jobs, remove_run
+from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, PLAN_DIGEST, RUN, STOPPED, USER
+from surreal.protocol.errors import SurrealError
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.cluster_objects import INSTANCE, MANAGED_BY, OWNER
+from surreal.provisioner.kube.errors import CONFLICT, UNPROCESSABLE, Absent, ApiError, Taken
+from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.kube.objects import name_of, reference, text
+
+Draw = Callable[[str, int], Sequence[Object]]
+"""(run, attempt) -> all objects in the order in which they are made, the root first and the Jobs last."""
+Talk = Callable[[str], None]
+Key = tuple[str, str]
+"""Kind and name."""
+
+CLAIM = "PersistentVolumeClaim"
+JOBS = ("Job", "JobSet")
+
+
+def create(api: Api, draw: Draw, talk: Talk) -> str:
+    """Make all objects and return the run, or finish what an interrupted `create` of the same plan began.
+
+    Raises Taken, with nothing made, when the name is another's. When the cluster refuses an object, those that were
+    made are removed before the error is raised; when it does not answer any more, the error says what is there.
+    """
+    run = secrets.token_hex(4)
+    objects = draw(run, 1)
+    root = objects[0]
+    found = api.find("ConfigMap", name_of(root))
+    if not found:
+        _there(api, objects[1:], run)
+        found = _claim_name(api, root)
+    if _label(found, RUN) != run:
+        return _finish(api, found, root, draw, talk)
+    try:
+        _complete(api, found, objects, {})
+    except ApiError as error:
+        raise _undone(api, objects, error) from None
+    return run
+
+
+def resume(api: Api, name: str, draw: Draw, talk: Talk) -> None:
+    """Start the Jobs of a run that was stopped or has failed once more, as its next attempt.
+
+    What goes wrong leaves all there is in place: resume again, or create with the same file, goes on from there.
+    """
+    root = api.get("ConfigMap", name)
+    attempt = int(_mark(root, ATTEMPT) or 1)
+    if _mark(root, CREATED):
+        attempt += 1
+        marks = {CREATED: None, STOPPED: None, ATTEMPT: str(attempt)}
+        # it must not belong to a Job that is about to be removed
+        root = api.patch("ConfigMap", name, {"metadata": {"annotations": marks, "ownerReferences": None}})
+    _go_on(api, root, draw(_label(root, RUN), attempt), talk)
+
+
+def rehearse(api: Api, objects: Sequence[Object]) -> None:
+    """Have the server check every object and make none. Raises one SurrealError with all that it refuses."""
+    _there(api, objects, "")
+    refused = []
+    for each in objects:
+        try:
+            if each["kind"] == "Secret":
+                api.post("Secret", each, dry_run=True)
+            else:
+                api.apply(each["kind"], each, dry_run=True)
+        except ApiError as error:
+            if not error.lasting:
+                raise
+            refused.append(str(error))
+    if refused:
+        raise SurrealError(f"the cluster would refuse {len(refused)} of {len(objects)} objects:\n" + "\n".join(refused))
+
+
+def _claim_name(api: Api, root: Object) -> Object:
+    """The root as it is in the cluster, which may be that of somebody who was quicker."""
+    try:
+        return api.post("ConfigMap", root)
+    except Taken:
+        # or ours: the server's answer to the first try was lost
+        return api.get("ConfigMap", name_of(root))
+
+
+def _finish(api: Api, found: Object, root: Object, draw: Draw, talk: Talk) -> str:
+    """Go on with a run that somebody began with the same plan. Raises Taken for any other."""
+    name, run = name_of(root), _label(found, RUN)
+    if _label(found, MANAGED_BY) != OWNER or _label(found, INSTANCE) != name:
+        raise Taken(f"there is a ConfigMap {name!r} in namespace {api.namespace} that is not surreal's: {OTHER_NAME}")
+    if found["metadata"].get("deletionTimestamp"):
+        raise Taken(f"experiment {name!r} is just being deleted: try again when it is gone")
+    by = f"experiment {run} of user {_mark(found, USER) or 'unknown'}"
+    if since := _mark(found, CREATED):
+        raise Taken(f"name {name!r} is used by {by} since {since}: {OTHER_NAME}, or surreal delete {name}")
+    if _mark(found, PLAN_DIGEST) != _mark(root, PLAN_DIGEST):
+        begun = f"name {name!r} is used by {by}, whose creation was interrupted and which has another plan"
+        raise Taken(f"{begun}: {OTHER_NAME}, create it with the file it began with, or surreal delete {name}")
+    _go_on(api, found, draw(run, int(_mark(found, ATTEMPT) or 1)), talk)
+    return run
+
+
+OTHER_NAME = "choose another name (--set metadata.name=...)"
+
+
+def _go_on(api: Api, root: Object, objects: Sequence[Object], talk: Talk) -> None:
+    """Make what is not there yet."""
+    there = _there(api, objects[1:], _label(root, RUN))
+    attempts = {key: _attempt(each) for key, each in there.items()}
+    wanted = {_key(each): _attempt(each) for each in objects}
+    old = [key for key in there if key[0] in JOBS and attempts[key] != wanted[key]]
+    end_jobs(api, name_of(root), old, talk)
+    there = {key: each for key, each in there.items() if key not in old}
+    talk(f"found {len(there) + 1} of {len(objects)} objects; making the other {len(objects) - len(there) - 1}")
+    try:
+        _complete(api, root, objects, there)
+    except ApiError as error:
+        # work of hours may lie there: nothing is removed
+        raise error.plus("what is there stays: the same command again goes on with it") from None
+
+
+def _there(api: Api, objects: Sequence[Object], run: str) -> dict[Key, Object]:
+    """The objects of these names that are there already. Raises Taken for one that is not of this run.
+
+    Secrets are not looked at: their names are of one run only, and who creates experiments need not read them.
+    """
+    found = {}
+    for each in objects:
+        live = None if each["kind"] == "Secret" else api.find(*_key(each))
+        if live and _label(live, RUN) != run:
+            what = f"{each['kind']} {name_of(each)}"
+            if _label(live, INSTANCE) and _label(live, MANAGED_BY) == OWNER:
+                old = _label(live, INSTANCE)
+                left = f"{what} is there from experiment {_label(live, RUN)} named {old!r}"
+                raise Taken(f"{left}: surreal delete {old} removes it with its results, or {OTHER_NAME}")
+            raise Taken(f"there is a {what} in namespace {api.namespace} that is not surreal's: {OTHER_NAME}")
+        if live:
+            found[_key(each)] = live
+    return found
+
+
+def _complete(api: Api, root: Object, objects: Sequence[Object], there: Mapping[Key, Object]) -> None:
+    """Make the objects that are not there, then seal the root. Raises Deleted when somebody removes it meanwhile."""
+    owner = {**reference(root), "controller": True}
+    made = dict(there)
+    try:
+        for done, each in enumerate(objects[1:], start=1):
+            api.retries.doing = f"{done} of {len(objects)} objects created"
+            if _key(each) not in made:
+                owned = {**each, "metadata": {**each["metadata"], "ownerReferences": [owner]}}
+                made[_key(each)] = _make(api, owned)
+        api.retries.doing = f"{len(objects)} of {len(objects)} objects created"
+        _seal(api, root, made)
+    except KeyboardInterrupt:
+        how = f"the same command again goes on with it, surreal delete {name_of(root)} removes it"
+        raise SurrealError(f"interrupted with {api.retries.doing}: {how}") from None
+    finally:
+        api.retries.doing = ""
+
+
+def _make(api: Api, owned: Object) -> Object:
+    if owned["kind"] != "Secret":
+        return api.apply(owned["kind"], owned)
+    try:
+        return api.post("Secret", owned)
+    except Taken:
+        return owned  # no other run has that name: ours, from before an interruption or a lost answer
+
+
+def _seal(api: Api, root: Object, made: Mapping[Key, Object]) -> None:
+    """Say that all is there, and whose end ends it all: the first Job is that of the role that ends the run."""
+    about, name = root["metadata"], name_of(root)
+    ender = next(each for key, each in made.items() if key[0] in JOBS)
+    marks = {CREATED: datetime.now(UTC).isoformat(timespec="seconds")}
+    try:
+        if (CLAIM, name) in made:
+            api.patch(CLAIM, name, {"metadata": {"ownerReferences": None}})
+        # the uid: not somebody else's root, made after ours was deleted
+        sealed = {"uid": about["uid"], "annotations": marks, "ownerReferences": [reference(ender)]}
+        api.patch("ConfigMap", name, {"metadata": sealed})
+    except ApiError as error:
+        # unprocessable: a patch cannot change the uid, so the root of that name is another one by now
+        if not isinstance(error, Absent) and error.status not in (CONFLICT, UNPROCESSABLE):
+            raise
+        remove_run(api, name, _label(root, RUN))
+        raise Deleted(f"{name} was deleted while it was being created; 0 objects left behind") from None
+
+
+class Deleted(SurrealError):
+    """Somebody deleted the experiment before all of it was there."""
+
+
+def _undone(api: Api, objects: Sequence[Object], error: ApiError) -> ApiError:
+    """The error with what is left behind; nothing, where the cluster lets us remove what we made."""
+    name = name_of(objects[0])
+    if not error.lasting:
+        return error.plus(f"surreal create again goes on with it, surreal delete {name} removes it")
+    try:
+        remove_run(api, name, _label(objects[0], RUN))
+    except SurrealError as second:
+        return error.plus(f"what was made is left behind ({second}): surreal delete {name}")
+    return error.plus("0 objects left behind")
+
+
+def _attempt(job: Object) -> str:
+    """Which attempt the pods of a Job or JobSet are of; empty for other objects."""
+    spec = job.get("spec") or {}
+    for inner in spec.get("replicatedJobs") or ():
+        spec = inner["template"]["spec"]
+    marks = (spec.get("template") or {}).get("metadata", {}).get("annotations") or {}
+    return str(marks.get(ATTEMPT, ""))
+
+
+def _key(each: Object) -> Key:
+    return each["kind"], name_of(each)
+
+
+def _label(each: Object, key: str) -> str:
+    return text(each, "metadata", "labels", key)
+
+
+def _mark(each: Object, key: str) -> str:
+    return text(each, "metadata", "annotations", key)

@@ -1,0 +1,196 @@
+"""Ending runs: `stop`, `delete`, and what is left when a run is over."""
+
+import time
+from collections.abc import Callable, Iterable, Sized
+from datetime import UTC, datetime, timedelta
+
+from surreal.orchestrator.backends.kube.names import RUN, STOPPED, keys_secret, query, selector
+from surreal.orchestrator.backends.kube.status.snapshot import Snapshot, role_of
+from surreal.orchestrator.backends.kube.status.status import needed
+from surreal.protocol.errors import NotFound, SurrealError
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.errors import Absent
+from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.kube.objects import condition
+
+Talk = Callable[[str], None]
+
+HELD = ("Job", "JobSet", "Pod", "Service", "NetworkPolicy", "ServiceAccount", "ConfigMap", "PersistentVolumeClaim")
+"""Kinds of which an experiment has objects. Secrets are known by their name: nobody needs the right to list them."""
+OF_A_JOB = "batch.kubernetes.io/job-name"
+"""The label of every pod that a Job made."""
+PATIENCE = 120.0
+"""Seconds for all pods to end: they have 30 s, and a node that is under pressure needs longer to say so."""
+COLLECTION = 5.0
+"""Seconds that we leave to Kubernetes' garbage collection before we remove what is left ourselves."""
+LEFTOVER = timedelta(seconds=60)
+"""Processes that still run so long after the one that ends the run never heard of its end."""
+LOOK, LONGEST_LOOK = 0.2, 2.0
+"""Seconds between the first two looks at what is still there, and between later ones."""
+
+
+def stop(api: Api, name: str, talk: Talk) -> bool:
+    """Have all processes save and end, and wait until they have; False if none was to run.
+
+    Jobs are suspended. A JobSet is removed, since Kueue would start a suspended one again; `resume` makes it anew.
+    """
+    root = api.get("ConfigMap", name)
+    jobset = api.find("JobSet", name)
+    jobs = [] if jobset else [job for job in api.list("Job", query(selector(name))) if not _over(job)]
+    active = [job for job in jobs if not job["spec"].get("suspend")]
+    if not active and (not jobset or _over(jobset)):
+        return False
+    marks = {STOPPED: datetime.now(UTC).isoformat(timespec="seconds")}
+    # a root that belongs to a JobSet would go with it
+    change: Object = {"annotations": marks, **({"ownerReferences": None} if jobset else {})}
+    api.patch("ConfigMap", root["metadata"]["name"], {"metadata": change})
+    if jobset:
+        api.delete("JobSet", name)
+    for job in active:
+        api.patch("Job", job["metadata"]["name"], {"spec": {"suspend": True}})
+    _await_pods(api, name, talk)
+    return True
+
+
+def delete(api: Api, name: str, talk: Talk) -> int:
+    """Remove all of an experiment, its results too, and wait until nothing is left.
+
+    Returns how many objects there were, without pods and the Secret.
+
+    Raises NotFound where there is nothing; SurrealError that names what does not go.
+    """
+    found = _held(api, name)
+    if not found:
+        raise NotFound(f"no experiment {name!r} in namespace {api.namespace} of context {api.context}")
+    pods = len([each for each in found if each["kind"] == "Pod"])
+    talk(f"deleting {len(found) - pods} objects and {plural(pods, 'pod')}")
+    _remove(api, name, found)
+    return len(found) - pods
+
+
+def remove_run(api: Api, name: str, run: str) -> None:
+    """Remove what one run has made, and nothing of another run of the same name."""
+    found = [each for each in _held(api, name) if each["metadata"]["labels"].get(RUN) == run]
+    _remove(api, name, found, run)
+
+
+def end_jobs(api: Api, name: str, jobs: Iterable[tuple[str, str]], talk: Talk) -> None:
+    """Remove Jobs, each given by kind and name, and wait until the last of the run's pods is gone."""
+    gone = [api.delete(*job) for job in jobs]
+    if gone:
+        _await_pods(api, name, talk)
+
+
+def end_leftovers(api: Api, snapshot: Snapshot) -> list[str]:
+    """End the roles that still run, or wait to, long after the run was decided; which ones those were.
+
+    The role that ends the run is only suspended: all the rest goes with its Job, and there are logs to be read.
+    """
+    ended = _decided(snapshot)
+    if not ended or snapshot.taken - ended < LEFTOVER:
+        return []
+    left = [job for job in snapshot.jobs if not _over(job) and not job["spec"].get("suspend")]
+    for job in left:
+        if role_of(job) == snapshot.ends_run:
+            api.patch("Job", job["metadata"]["name"], {"spec": {"suspend": True}})
+        else:
+            api.delete("Job", job["metadata"]["name"])
+    return [role_of(job) for job in left]
+
+
+def _decided(snapshot: Snapshot) -> datetime | None:
+    """When the role that ends the run was done, or one that the run needs had failed for good. A JobSet sees to its
+    own."""
+    if not snapshot.plan or not snapshot.created or snapshot.jobset:
+        return None
+    jobs = ((role, snapshot.job(role.name)) for role in snapshot.plan.roles)
+    decisive = (job for role, job in jobs if job and (role.ends_run or needed(snapshot.plan, role) and _failed(job)))
+    return min(filter(None, map(_over, decisive)), default=None)
+
+
+def _failed(job: Object) -> bool:
+    return condition(job, "Failed") is not None
+
+
+def _over(job: Object) -> datetime | None:
+    """When a Job or JobSet was done for good, whether well or not; None while it is not."""
+    for each in (job.get("status") or {}).get("conditions") or ():
+        if each["type"] in ("Complete", "Completed", "Failed") and each["status"] == "True":
+            return datetime.fromisoformat(each["lastTransitionTime"])
+    return None
+
+
+def _held(api: Api, name: str, kinds: Iterable[str] = HELD) -> list[Object]:
+    """All objects with the label of the experiment."""
+    found = []
+    for kind in kinds:
+        try:
+            found += api.list(kind, query(selector(name)))
+        except Absent:
+            continue  # no JobSets in this cluster
+    return found
+
+
+def _remove(api: Api, name: str, found: list[Object], only: str | None = None) -> None:
+    """Remove objects, first the root, which takes the others along, and wait until they are gone."""
+    runs = {each["metadata"]["labels"].get(RUN, "") for each in found} | ({only} if only else set())
+    roots = [each for each in found if each["kind"] == "ConfigMap" and each["metadata"]["name"] == name]
+    claims = [each for each in found if each["kind"] == "PersistentVolumeClaim"]
+    for each in (*roots, *claims):
+        _delete(api, each)
+    for run in runs:
+        api.delete("Secret", keys_secret(name, run))
+    begin, look = time.monotonic(), LOOK
+    left = found
+    while left := _left(api, name, left, only):
+        waited = time.monotonic() - begin
+        if waited > PATIENCE:
+            raise SurrealError(f"{_stay(left, 'object', name)} go: {_listed(left)}; {WHY}")
+        if waited > COLLECTION:
+            for each in left:
+                _delete(api, each)
+        api.pause(look)
+        look = min(LONGEST_LOOK, 1.5 * look)
+
+
+def _left(api: Api, name: str, before: list[Object], only: str | None) -> list[Object]:
+    """What is still there: first of the kinds that were left before, since a thousand pods are a long list."""
+    kinds = {each["kind"] for each in before}
+    found = _held(api, name, [kind for kind in HELD if kind in kinds]) or _held(api, name)
+    return [each for each in found if not only or each["metadata"]["labels"].get(RUN) == only]
+
+
+WHY = "a pod whose node is lost goes when the node is back or removed (kubectl delete pod --force if it is no more)"
+
+
+def _delete(api: Api, each: Object) -> None:
+    if not each["metadata"].get("deletionTimestamp"):
+        api.delete(each["kind"], each["metadata"]["name"])
+
+
+def _await_pods(api: Api, name: str, talk: Talk) -> None:
+    """Wait until no pod of a Job of the experiment runs or waits to."""
+    left: list[Object] = []
+    told = -1
+    for pods in api.watch("Pod", labels=f"{query(selector(name))},{OF_A_JOB}", seconds=PATIENCE):
+        left = [pod for pod in pods if pod["status"].get("phase") not in ("Succeeded", "Failed")]
+        if not left:
+            return
+        if len(left) != told:
+            told = len(left)
+            talk(f"waiting for {plural(told, 'pod')} to save and end")
+    raise SurrealError(f"{_stay(left, 'pod', name)} end: {_listed(left)}; {WHY}")
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 pod`, `2 pods`."""
+    return f"{count} {noun}{'s' if count != 1 else ''}"
+
+
+def _stay(left: Sized, noun: str, name: str) -> str:
+    return f"{plural(len(left), noun)} of {name} {'does' if len(left) == 1 else 'do'} not"
+
+
+def _listed(left: list[Object]) -> str:
+    names = [f"{each['kind']} {each['metadata']['name']}" for each in left]
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,154 @@
+"""What `create` would send now, beside what is in the cluster: asked of the server, which fills in its defaults."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from surreal.orchestrator.backends.kube.lifecycle.delete import HELD
+from surreal.orchestrator.backends.kube.names import (
+    ATTEMPT,
+    CREATED,
+    OUTCOME,
+    PLAN_KEY,
+    RUN,
+    STOPPED,
+    USER,
+    query,
+    selector,
+)
+from surreal.protocol.documents import yaml as strictyaml
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.errors import UNPROCESSABLE, Absent, ApiError
+from surreal.provisioner.kube.kinds import Object
+
+Change = Literal["added", "changed", "recreated", "removed"]
+"""recreated: the cluster lets nobody change this of an object that is there."""
+
+NO_RUN = "0" * 8
+BOOKKEEPING = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "ownerReferences")
+"""Metadata that says nothing of what the object does."""
+OF_THE_RUN = (CREATED, STOPPED, OUTCOME, USER)
+"""Annotations that tell of one run and not of its plan."""
+
+OF_THE_MOMENT = ("pools", "cost", "warnings")
+"""Parts of a plan that tell how full the cluster was, which is another thing every minute."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One object that is not as the experiment file says."""
+
+    kind: str
+    name: str
+    change: Change
+    live: Object | None
+    """As it is in the cluster, without what only the server knows; None if it is not there."""
+    wanted: Object | None
+    """As it would be."""
+    note: str = ""
+    """Why the server refuses the change."""
+
+    def text(self) -> str:
+        """A unified diff."""
+        where = f"{self.kind}/{self.name}"
+        old, new = (_lines(each) for each in (self.live, self.wanted))
+        begin, end = (f"live/{where}" if self.live else "/dev/null", f"file/{where}" if self.wanted else "/dev/null")
+        return "".join(difflib.unified_diff(old, new, begin, end))
+
+
+def identity(api: Api, name: str) -> tuple[str, int, str]:
+    """Run, attempt and user of the live experiment, to render with; placeholders where there is none."""
+    root = api.find("ConfigMap", name)
+    about = root["metadata"] if root else {}
+    marks = about.get("annotations") or {}
+    run = (about.get("labels") or {}).get(RUN)
+    return run or NO_RUN, int(marks.get(ATTEMPT) or 1), marks.get(USER, "")
+
+
+def diff(api: Api, name: str, objects: Sequence[Object]) -> list[Difference]:
+    """How the objects of an experiment differ from those in the cluster, in create's order; changes nothing.
+
+    `objects` are rendered with the run and attempt of the live root. Secrets are not looked at: keys are random.
+    """
+    drawn = [each for each in objects if each["kind"] != "Secret"]
+    found = [_difference(api, each) for each in drawn]
+    wanted = {(each["kind"], each["metadata"]["name"]) for each in drawn}
+    return [each for each in found if each] + list(_removed(api, name, wanted))
+
+
+def _difference(api: Api, wanted: Object) -> Difference | None:
+    kind, name = wanted["kind"], wanted["metadata"]["name"]
+    live = api.find(kind, name)
+    if not live:
+        return Difference(kind, name, "added", None, _shown(wanted))
+    old = _shown(live)
+    try:
+        new = _shown(api.apply(kind, wanted, dry_run=True, force=True))
+    except ApiError as error:
+        if error.status != UNPROCESSABLE:
+            raise
+        return Difference(kind, name, "recreated", old, _shown(_overlaid(live, wanted)), str(error))
+    return Difference(kind, name, "changed", old, new) if old != new else None
+
+
+def _removed(api: Api, name: str, wanted: set[tuple[str, str]]) -> Iterable[Difference]:
+    """Objects of the experiment that the file does not lead to any more."""
+    for kind in HELD:
+        if kind == "Pod":
+            continue
+        try:
+            there = api.list(kind, query(selector(name)))
+        except Absent:
+            continue  # no JobSets in this cluster
+        for each in there:
+            owners = {owner["kind"] for owner in each["metadata"].get("ownerReferences") or ()}
+            own = each["metadata"]["name"]
+            if (kind, own) not in wanted and "JobSet" not in owners:
+                yield Difference(kind, own, "removed", _shown(each), None)
+
+
+def _shown(each: Object) -> Object:
+    """What a person may compare."""
+    about = {key: value for key, value in each["metadata"].items() if key not in BOOKKEEPING}
+    marks = {key: value for key, value in (about.pop("annotations", None) or {}).items() if key not in OF_THE_RUN}
+    whole = {key: value for key, value in each.items() if key != "status"}
+    whole["metadata"] = {**about, **({"annotations": marks} if marks else {})}
+    if each.get("data"):
+        whole["data"] = {key: _readable(key, value) for key, value in each["data"].items()}
+    if archives := each.get("binaryData"):
+        whole["binaryData"] = {key: f"sha256 {_sha(value)}" for key, value in archives.items()}
+    return whole
+
+
+def _readable(key: str, text: str) -> Any:
+    """A file in a ConfigMap so that a diff shows its lines."""
+    if not key.endswith(".json"):
+        return text.splitlines()
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return text.splitlines()
+    if key == PLAN_KEY and isinstance(document, dict):
+        document = {part: value for part, value in document.items() if part not in OF_THE_MOMENT}
+        document.get("storage", {}).pop("note", None)
+    return document
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _overlaid(live: Any, wanted: Any) -> Any:
+    """What is live with the fields of `wanted`, since no server fills in defaults of what it refuses."""
+    if isinstance(live, dict) and isinstance(wanted, dict):
+        return {**live, **{key: _overlaid(live.get(key), value) for key, value in wanted.items()}}
+    if isinstance(live, list) and isinstance(wanted, list) and len(live) == len(wanted):
+        return [_overlaid(one, other) for one, other in zip(live, wanted, strict=True)]
+    return wanted
+
+
+def _lines(each: Object | None) -> list[str]:
+    return strictyaml.dump(each).splitlines(keepends=True) if each else []

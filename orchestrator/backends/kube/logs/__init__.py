@@ -1,0 +1,1 @@
+"""Logs of pods and of the run folder, merged by time."""

@@ -1,0 +1,1 @@
+"""Objects of a run, rendered from its plan."""

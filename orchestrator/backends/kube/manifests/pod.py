@@ -1,0 +1,171 @@
+"""What the pods of a role are made of, as plain values for their template."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from surreal.orchestrator.backends.kube import names
+from surreal.orchestrator.backends.kube.manifests.volumes import (
+    Plain,
+    Sources,
+    local_disk,
+    mounts,
+    quantity,
+    unpack_mounts,
+    volumes,
+)
+from surreal.orchestrator.plan.model import Plan, PlannedRole
+from surreal.orchestrator.run.wiring import thread_variables
+from surreal.protocol.errors import InvalidInput
+from surreal.protocol.worker.pod_identity import ATTEMPT_VARIABLE, FAILURES_VARIABLE, IGNORED_VARIABLE, INDEX_VARIABLE
+from surreal.provisioner.pools.labels import GPU, ZONE
+
+HOST = "kubernetes.io/hostname"
+SPREAD_OVER = {"none": "", "zone": ZONE, "node": HOST}
+ANNOTATED = {
+    ATTEMPT_VARIABLE: names.ATTEMPT,
+    FAILURES_VARIABLE: names.FAILURES,
+    IGNORED_VARIABLE: names.IGNORED,
+}
+"""Variable -> the annotation of the pod that it has the value of."""
+STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
+"""Asks autoscalers not to move a pod for the sake of tidiness."""
+SPARE_CPU = 1.0
+"""Cores that a process may take beyond what it asks for: its I/O threads beside its numerics, never a whole machine."""
+LOG_BYTES = 1024 * 2**20
+"""For what a container prints, which lies on its node's disk."""
+ASKED_DISK = 256 * 2**20
+"""What the scheduler counts a pod's use of that disk as."""
+
+
+@dataclass(frozen=True)
+class Unpack:
+    """How a pod gets one's own code."""
+
+    archive: str
+    """A path in the pod, or the URL of a store."""
+    digest: str
+
+
+def pod_values(plan: Plan, role: PlannedRole, sources: Sources, unpack: Unpack | None, attempt: int) -> Plain:
+    """The values of `podspec.yaml.j2`. Raises InvalidInput for a variable that is not a person's to set."""
+    return {
+        "annotations": {names.ATTEMPT: str(attempt), **(STAYS if role.ends_run else {})},
+        "subdomain": plan.name,
+        "account": _account(plan, role, sources),
+        "user": names.USER_ID,
+        "selector": names.selector(plan.name, role.name),
+        "priority_class": role.priority_class,
+        "image": role.image,
+        "image_pull_policy": role.image_pull_policy,
+        "image_pull_secrets": plan.image_pull_secrets,
+        "affinity": affinity(role.selectors),
+        "tolerations": tolerations(role),
+        "spread_over": SPREAD_OVER[role.spread],
+        "container": names.WORKER,
+        "wiring": f"{names.WIRING_FOLDER}/{role.name}.json",
+        "run_folder": names.RUN_FOLDER,
+        "termination": names.TERMINATION,
+        "metrics_name": names.METRICS_PORT,
+        "metrics_port": plan.prometheus_port if role.ends_run else None,
+        "env": environment(role),
+        "env_from_annotations": {name: f"metadata.annotations['{key}']" for name, key in ANNOTATED.items()},
+        "resources": _resources(plan, role),
+        "mounts": mounts(role, sources),
+        "volumes": volumes(plan, role, sources),
+        "code": _code(plan, role, sources, unpack),
+    }
+
+
+def environment(role: PlannedRole) -> dict[str, str]:
+    """The variables of a role's processes, in Kubernetes' spelling; those of the experiment file win."""
+    reserved = {INDEX_VARIABLE, *ANNOTATED} & role.env.keys()
+    if reserved:
+        raise InvalidInput(
+            f"spec.roles.{role.name}.env: {', '.join(sorted(reserved))} is how a pod learns which process it is: "
+            "leave it out"
+        )
+    # the root file system cannot be written, and the image may know no home of this user
+    ours = {**thread_variables(role), "PYTHONUNBUFFERED": "1", "HOME": "/tmp"}
+    # Kubernetes would put other variables where a value says $(NAME)
+    return {name: value.replace("$", "$$") for name, value in {**ours, **role.env}.items()}
+
+
+def _account(plan: Plan, role: PlannedRole, sources: Sources) -> str:
+    """The ServiceAccount of a role's pods: one of their own, which may nothing, unless they use the run's store."""
+    uses_store = role.ends_run or (sources.has_code and not sources.code)
+    return plan.storage.service_account if plan.storage.service_account and uses_store else plan.name
+
+
+def _resources(plan: Plan, role: PlannedRole, gpu: bool = True) -> dict[str, dict[str, str]]:
+    """What the scheduler counts, and what a pod may take at most."""
+    asked = role.resources
+    memory = quantity(asked.memory)
+    disk = quantity(LOG_BYTES + local_disk(plan, role))
+    limits = {"cpu": _cores(asked.cpu + SPARE_CPU), "memory": memory, "ephemeral-storage": disk}
+    if asked.gpu and gpu:
+        limits[GPU] = str(asked.gpu)
+    return {
+        "requests": {"cpu": _cores(asked.cpu), "memory": memory, "ephemeral-storage": quantity(ASKED_DISK)},
+        "limits": limits,
+    }
+
+
+def _cores(cpu: float) -> str:
+    milli = math.ceil(round(cpu * 1000, 3))
+    return f"{milli}m" if milli % 1000 else str(milli // 1000)
+
+
+def _code(plan: Plan, role: PlannedRole, sources: Sources, unpack: Unpack | None) -> dict[str, Any] | None:
+    if not unpack:
+        return None
+    return {
+        "container": names.UNPACK,
+        "archive": unpack.archive,
+        "folder": names.CODE_FOLDER,
+        "digest": unpack.digest,
+        "resources": _resources(plan, role, gpu=False),
+        "mounts": unpack_mounts(role, sources),
+    }
+
+
+LOST_NODE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+LOST_SECONDS = 30
+"""After which a pod on a node that is gone is replaced; Kubernetes' own are 300."""
+MOST_WEIGHT = 100
+
+
+def affinity(selectors: Sequence[dict[str, str]]) -> Plain | None:
+    """Node affinity for any one of `selectors`, the first liked most; None where every node will do."""
+    # a term without labels fits no node, where a pool without labels is all of them
+    if not selectors or not all(selectors):
+        return None
+    rules: Plain = {
+        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [_term(each) for each in selectors]}
+    }
+    if len(selectors) > 1:
+        rules["preferredDuringSchedulingIgnoredDuringExecution"] = [
+            {"weight": max(1, MOST_WEIGHT // 2**place), "preference": _term(each)}
+            for place, each in enumerate(selectors)
+        ]
+    return {"nodeAffinity": rules}
+
+
+def tolerations(role: PlannedRole) -> list[Plain]:
+    """The taints that a role's pods put up with: those of its pools, of GPU machines, and a lost node's for a while."""
+    own = [_toleration(each.key, each.value, each.effect) for each in role.tolerations]
+    gpu = _toleration(GPU, None, None)
+    if role.resources.gpu and gpu not in own:
+        own.append(gpu)
+    lost = [{**_toleration(key, None, "NoExecute"), "tolerationSeconds": LOST_SECONDS} for key in LOST_NODE]
+    return own + (lost if role.expendable else [])
+
+
+def _term(selector: dict[str, str]) -> Plain:
+    return {"matchExpressions": [{"key": key, "operator": "In", "values": [value]} for key, value in selector.items()]}
+
+
+def _toleration(key: str, value: str | None, effect: str | None) -> Plain:
+    matches: Plain = {"operator": "Exists"} if value is None else {"operator": "Equal", "value": value}
+    return {"key": key, **matches, **({"effect": effect} if effect else {})}

@@ -1,0 +1,1 @@
+"""The run folder, read from outside its pod."""

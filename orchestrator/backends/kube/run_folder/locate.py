@@ -1,0 +1,108 @@
+"""Finding the run folder of an experiment: in the pod of the role that ends the run, in a store, or on the claim."""
+
+import time
+from pathlib import Path
+
+from surreal.orchestrator.backends.kube.manifests.network import store_url
+from surreal.orchestrator.backends.kube.names import RUN_FOLDER, WORKER
+from surreal.orchestrator.backends.kube.run_folder.folder import RunFolder
+from surreal.orchestrator.backends.kube.run_folder.pod_source import PodFiles
+from surreal.orchestrator.backends.kube.run_folder.reader_pod import ReaderFiles
+from surreal.orchestrator.backends.kube.run_folder.store_source import StoreFiles
+from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
+from surreal.orchestrator.run.channel_stats import ChannelStatus, channels_of
+from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.run.status import TAIL_BYTES, Progress, progress_of
+from surreal.protocol.errors import SurrealError
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.kube.objects import condition, dig, name_of, rows, text
+
+LAYOUT = Folder(Path(RUN_FOLDER))
+METRICS, CHANNELS = (str(path.relative_to(RUN_FOLDER)) for path in (LAYOUT.metrics_jsonl, LAYOUT.channels))
+CHANNELS_BYTES = 3 << 20
+GLANCE_SECONDS = 5.0
+"""A status waits no longer for what only the pod knows."""
+AGAIN_SECONDS = 10.0
+"""Between two tries to look into a pod that has shown nothing."""
+
+
+def folder_of(api: Api, snapshot: Snapshot) -> RunFolder:
+    """The run folder, to be read from here; nothing is asked or started before the first file is.
+
+    Raises SurrealError where it is gone or cannot be reached now, and says why.
+    """
+    pod = writer(snapshot)
+    if pod:
+        return RunFolder(PodFiles(api, name_of(pod)))
+    store = store_url(snapshot.plan) if snapshot.plan else ""
+    if store:
+        return RunFolder(StoreFiles(store))
+    if not snapshot.claim:
+        raise SurrealError(_gone(snapshot))
+    busy = [each for each in _writers(snapshot) if text(each, "status", "phase") == "Pending"]
+    if busy:
+        raise SurrealError(f"the files of {snapshot.name} are not at hand yet: its pod {name_of(busy[-1])} is starting")
+    return RunFolder(ReaderFiles(api, snapshot))
+
+
+def writer(snapshot: Snapshot) -> Object | None:
+    """The pod that has the run folder, where its process runs now."""
+    return next((pod for pod in reversed(_writers(snapshot)) if runs(pod)), None)
+
+
+def runs(pod: Object) -> bool:
+    """Does the process of a pod run?"""
+    ours = [each for each in rows(pod, "status", "containerStatuses") if each.get("name") == WORKER]
+    return text(pod, "status", "phase") == "Running" and any(dig(each, "state", "running") for each in ours)
+
+
+def _writers(snapshot: Snapshot) -> list[Object]:
+    """The pods that have, had or will have the run folder, the newest last."""
+    return snapshot.pods_of(snapshot.ends_run).get(0, [])
+
+
+def _gone(snapshot: Snapshot) -> str:
+    name, role = snapshot.name, snapshot.ends_run or "learner"
+    job = snapshot.job(snapshot.ends_run)
+    over = snapshot.paused or not snapshot.root or any(condition(job, end) for end in ("Complete", "Failed"))
+    if not over:
+        return f"{name} has no files yet: the pod of its {role} does not run (surreal status {name})"
+    return (
+        f"metrics, checkpoints and logs of {name} were in its {role}'s pod (spec.storage.kind: emptyDir) and went with "
+        "it; spec.storage.className or a url keeps them the next time"
+    )
+
+
+class Glance:
+    """How far a run is, read from its pod in one question; unknown where that does not work, which is no error.
+
+    Kept by who looks again and again: the connection stays open.
+    """
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._files: PodFiles | None = None
+        self._not_before = 0.0
+
+    def look(self, snapshot: Snapshot) -> tuple[Progress, tuple[ChannelStatus, ...]]:
+        """Progress and channels of a run whose writing pod runs; of any other nothing is known here."""
+        pod = writer(snapshot)
+        if self._files and (not pod or self._files.pod != name_of(pod)):
+            self.close()
+        if not pod or time.monotonic() < self._not_before:
+            return Progress(), ()
+        self._files = self._files or PodFiles(self._api, name_of(pod), GLANCE_SECONDS)
+        try:
+            metrics, channels = self._files.parts([(METRICS, -TAIL_BYTES, TAIL_BYTES), (CHANNELS, 0, CHANNELS_BYTES)])
+        except SurrealError:
+            self.close()
+            self._not_before = time.monotonic() + AGAIN_SECONDS
+            return Progress(), ()
+        return progress_of((metrics or b"").splitlines()), channels_of(channels or b"", False, self._files.time)
+
+    def close(self) -> None:
+        """End the process in the pod."""
+        if self._files:
+            self._files.close()
+        self._files = None

@@ -1,0 +1,1 @@
+"""The state of a run, computed from one snapshot of its objects."""

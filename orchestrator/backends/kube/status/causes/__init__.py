@@ -1,0 +1,1 @@
+"""Causes that keep a pod from running, one family a module."""

@@ -1,0 +1,49 @@
+"""Why the API server refuses a Job its pods: quota, Pod Security, webhooks, limits; read from FailedCreate events."""
+
+import re
+
+from surreal.provisioner.kube.objects import clip
+
+_QUOTA = re.compile(r"exceeded quota: ([^,]+), requested: (.+), used: (.+), limited: (.+)", re.DOTALL)
+_MUST = re.compile(r"failed quota: ([^:]+): must specify (.+)", re.DOTALL)
+_SECURITY = re.compile(r'violates PodSecurity "([^"]*)": (.*)', re.DOTALL)
+_WEBHOOK = re.compile(r'admission webhook "([^"]*)" denied the request:? *(.*)', re.DOTALL)
+_PRIORITY = re.compile(r"no PriorityClass with name (\S+) was found")
+_FORBIDDEN = re.compile(r'^Error creating: (?:pods? "[^"]*" is forbidden: )?')
+
+
+def refusal(message: str, role: str) -> str:
+    """The text of a FailedCreate event as one sentence with the numbers and the way out."""
+    quota, must = _QUOTA.search(message), _MUST.search(message)
+    if quota:
+        return _quota(quota[1], quota[2], quota[3], quota[4], role)
+    if must:
+        return f"quota {must[1]} wants {clip(must[2])} of every pod: a LimitRange with defaults in the namespace helps"
+    security, webhook, priority = _SECURITY.search(message), _WEBHOOK.search(message), _PRIORITY.search(message)
+    if security:
+        return f"Pod Security {security[1]} refuses its pods: {clip(security[2])}"
+    if webhook:
+        return f"the admission webhook {webhook[1]} refuses its pods: {clip(webhook[2]) or 'without a reason'}"
+    if priority:
+        return f"no PriorityClass {priority[1]}: kubectl get priorityclasses, then spec.roles.{role}.priorityClassName"
+    words = clip(_FORBIDDEN.sub("", message)).strip("[]")
+    if "usage per" in message:
+        return f"a LimitRange of the namespace refuses its pods: {words}; change spec.roles.{role}.resources"
+    return f"the API server refuses its pods: {words or 'without a reason'}"
+
+
+def _quota(name: str, requested: str, used: str, limited: str, role: str) -> str:
+    """`quota gpu: asks requests.nvidia.com/gpu 4, 2 of 4 used`."""
+    taken, most = _amounts(used), _amounts(limited)
+    parts = [
+        f"{what} {asked} more, {taken.get(what, '?')} of {most.get(what, '?')} used"
+        for what, asked in _amounts(requested).items()
+    ]
+    way_out = f"have it raised, or lower spec.roles.{role}.replicas or resources"
+    return f"quota {name.strip()}: each asks {clip('; '.join(parts) or requested)}; {way_out}"
+
+
+def _amounts(text: str) -> dict[str, str]:
+    """`requests.cpu=2,pods=1` as pairs."""
+    pairs = (pair.partition("=") for pair in text.strip(" .").split(","))
+    return {what.strip(): much.strip() for what, _, much in pairs if much}

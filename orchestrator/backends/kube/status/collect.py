@@ -1,0 +1,159 @@
+"""Asking a cluster what there is of an experiment: one request for each kind of object, however many pods there are."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from surreal.orchestrator.backends.kube.names import OUTCOME, PLAN_KEY, PROGRESS, ROOT, query, selector
+from surreal.orchestrator.backends.kube.status.snapshot import Event, Snapshot
+from surreal.orchestrator.plan.model import Plan
+from surreal.orchestrator.run.status import OUTCOMES, Progress, Status
+from surreal.protocol.errors import NotFound, did_you_mean
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.cluster_objects import INSTANCE, MANAGED_BY, OWNER
+from surreal.provisioner.kube.errors import ApiError
+from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.kube.objects import dig, moment, name_of, number, rows, text
+
+UNEVENTFUL = ("Scheduled", "Pulled", "Created", "Started", "SuccessfulCreate", "SuccessfulDelete")
+"""Reasons of events that every pod has and that explain nothing: thousands of them in a large run."""
+FORBIDDEN = 403
+VISIBILITY = "/apis/visibility.kueue.x-k8s.io/v1beta1/namespaces/{}/localqueues/{}/pendingworkloads"
+
+
+def names(api: Api) -> list[str]:
+    """The experiments of the namespace, also those of which only the results are left, in order of name."""
+    ours = {MANAGED_BY: OWNER}
+    roots = api.list("ConfigMap", query({**ours, ROOT: "true"}))
+    claims = api.list("PersistentVolumeClaim", query(ours))
+    return sorted({text(each, "metadata", "labels", INSTANCE) for each in (*roots, *claims)} - {""})
+
+
+def snapshot(api: Api, name: str) -> Snapshot:
+    """What there is of one experiment. Raises NotFound with the nearest name if there is nothing at all."""
+    ours = selector(name)
+    root = api.find("ConfigMap", name)
+    if text(root, "metadata", "labels", INSTANCE) != name:
+        root = None  # somebody else's, who may call theirs so
+    pods = api.list("Pod", query(ours))
+    jobs = api.list("Job", query(ours))
+    claim = api.find("PersistentVolumeClaim", name)
+    if text(claim, "metadata", "labels", INSTANCE) != name:
+        claim = None
+    if not (root or pods or jobs or claim):
+        raise _not_found(api, name)
+    plan = _plan(root)
+    jobset = api.find("JobSet", name) if plan and plan.queue else None
+    workload = _workload(api, jobset) if jobset else None
+    held = (root, claim, jobset, workload, *jobs, *pods)
+    return Snapshot(
+        name,
+        api.namespace,
+        datetime.now(UTC),
+        root,
+        plan,
+        tuple(jobs),
+        jobset,
+        workload,
+        _position(api, plan, workload),
+        tuple(pods),
+        claim,
+        _events(api, [each for each in held if each]),
+    )
+
+
+def keep_outcome(api: Api, seen: Snapshot, status: Status) -> None:
+    """Note on the claim how a run ended, once: the claim is still there when Kubernetes has removed the Jobs."""
+    known = text(seen.claim, "metadata", "annotations", OUTCOME)
+    if seen.root and seen.claim and status.state in OUTCOMES and known != status.state:
+        marks = {OUTCOME: status.state, PROGRESS: json.dumps(asdict(status.progress))}
+        api.patch("PersistentVolumeClaim", seen.name, {"metadata": {"annotations": marks}})
+
+
+def keep_progress(api: Api, name: str, progress: Progress) -> None:
+    """Note on the root how far a run is that is about to be stopped."""
+    if progress != Progress():
+        api.patch("ConfigMap", name, {"metadata": {"annotations": {PROGRESS: json.dumps(asdict(progress))}}})
+
+
+def _not_found(api: Api, name: str) -> NotFound:
+    known = names(api)
+    place = f"namespace {api.namespace} of context {api.context}"
+    listing = f"there are: {', '.join(known)}" if known else "there are none; -n names another namespace"
+    return NotFound(f"no experiment {name!r} in {place}{did_you_mean(name, known)}; {listing}")
+
+
+def _plan(root: Object | None) -> Plan | None:
+    try:
+        return Plan.from_json(text(root, "data", PLAN_KEY))
+    except ValueError:
+        return None  # of another version of surreal; what else is there still says a lot
+
+
+def _workload(api: Api, jobset: Object) -> Object | None:
+    """Kueue's object for the JobSet; none where Kueue is not installed, or does not let us look."""
+    try:
+        found = api.list("Workload")
+    except ApiError:
+        return None
+    wanted = dig(jobset, "metadata", "uid")
+    return next((each for each in found if any(o.get("uid") == wanted for o in _owners(each))), None)
+
+
+def _owners(thing: Object) -> list[Object]:
+    return rows(thing, "metadata", "ownerReferences")
+
+
+def _position(api: Api, plan: Plan | None, workload: Object | None) -> int | None:
+    """How many are before us in the queue, where Kueue serves that and we may ask."""
+    if not plan or not workload or dig(workload, "status", "admission"):
+        return None
+    try:
+        waiting = rows(api.raw_get(VISIBILITY.format(api.namespace, plan.queue)), "items")
+    except ApiError:
+        return None
+    return next((number(each, "positionInLocalQueue") for each in waiting if name_of(each) == name_of(workload)), None)
+
+
+def _events(api: Api, things: Sequence[Object]) -> tuple[Event, ...]:
+    wanted = {(text(each, "kind"), name_of(each)) for each in things}
+    try:
+        told = api.list("Event", fields=",".join(f"reason!={reason}" for reason in UNEVENTFUL))
+    except ApiError as error:
+        if error.status != FORBIDDEN:
+            raise
+        return ()  # conditions of the objects say most of it too
+    return read_events(each for each in told if _about(each) in wanted)
+
+
+def read_events(told: Iterable[Object]) -> tuple[Event, ...]:
+    """Events of the core API or of events.k8s.io, each text once with its newest time, the newest last."""
+    found: dict[tuple[str, ...], Event] = {}
+    for each in told:
+        event = Event(
+            *_about(each),
+            text(each, "reason"),
+            text(each, "message") or text(each, "note"),
+            _last(each),
+            max(number(each, "series", "count"), number(each, "count"), number(each, "deprecatedCount"), 1),
+            each.get("type") == "Warning",
+        )
+        key = (event.kind, event.name, event.reason, event.text)
+        known = found.get(key)
+        if not known or event.at >= known.at:
+            found[key] = event
+    return tuple(sorted(found.values(), key=lambda event: event.at))
+
+
+def _about(event: Object) -> tuple[str, str]:
+    for key in ("involvedObject", "regarding"):
+        if dig(event, key):
+            return text(event, key, "kind"), text(event, key, "name")
+    return "", ""
+
+
+def _last(event: Object) -> datetime:
+    places = (("series", "lastObservedTime"), ("lastTimestamp",), ("deprecatedLastTimestamp",), ("eventTime",))
+    told = (moment(event, *place) for place in (*places, ("metadata", "creationTimestamp")))
+    return next((at for at in told if at), datetime.fromtimestamp(0, UTC))

@@ -1,0 +1,199 @@
+"""The status of an experiment, worked out from what the cluster says of its objects: a pure function of a Snapshot."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from surreal.orchestrator.backends.kube.names import ATTEMPT, FAILURES, IGNORED, OUTCOME, PROGRESS, RUN_FOLDER, STOPPED
+from surreal.orchestrator.backends.kube.status import termination as ends
+from surreal.orchestrator.backends.kube.status.causes.queueing import waits_for_admission
+from surreal.orchestrator.backends.kube.status.explain import reasons
+from surreal.orchestrator.backends.kube.status.snapshot import Snapshot, role_of
+from surreal.orchestrator.backends.restart_policy import feeds_the_run
+from surreal.orchestrator.plan.model import Plan, PlannedRole
+from surreal.orchestrator.run.channel_stats import ChannelStatus
+from surreal.orchestrator.run.status import OUTCOMES, ProcessState, ProcessStatus, Progress, State, Status, progress_of
+from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.kube.objects import clip, condition, dig, members, moment, number, text
+
+CREATING = 120.0
+"""Seconds after which a creation that is not done counts as interrupted; it takes a few."""
+
+
+def status_of(snapshot: Snapshot, progress: Progress | None = None, channels: Sequence[ChannelStatus] = ()) -> Status:
+    """One run as it is now; without `progress`, what its last pod said of it when it ended."""
+    why = reasons(snapshot)
+    state, reason = _state(snapshot)
+    if state in ("pending", "running") and not reason:
+        reason = "\n".join(f"{role}: {sentence}" for role, sentence in why.items())
+    roles = {role: _processes(snapshot, role, why.get(role, ""), state) for role in snapshot.roles}
+    created = moment(snapshot.root or snapshot.claim, "metadata", "creationTimestamp")
+    return Status(
+        snapshot.name,
+        "kube",
+        _folder(snapshot),
+        state,
+        reason,
+        created.isoformat() if created else "",
+        progress or last_progress(snapshot) or Progress(),
+        roles,
+        tuple(channels),
+    )
+
+
+def last_progress(snapshot: Snapshot) -> Progress | None:
+    """How far the training was when the newest pod of the role that ends the run ended, or when the run was stopped,
+    which removes its pods; None if nobody knows."""
+    pods = [pod for each in snapshot.pods_of(snapshot.ends_run).values() for pod in each]
+    said = [ends.words_of(pod).progress for pod in reversed(pods)]
+    noted = [text(each, "metadata", "annotations", PROGRESS) for each in (snapshot.root, snapshot.claim)]
+    known = (*said, *(progress_of([row.encode()]) for row in noted))
+    return next((each for each in known if each and each != Progress()), None)
+
+
+def _folder(snapshot: Snapshot) -> str:
+    """Where its metrics and checkpoints are, as the place is called in the cluster."""
+    storage = snapshot.plan.storage if snapshot.plan else None
+    if storage and storage.kind == "url":
+        return storage.url
+    if snapshot.claim:
+        return f"pvc/{snapshot.name} in namespace {snapshot.namespace}"
+    return f"{RUN_FOLDER} in the pod of {snapshot.ends_run or 'the learner'}"
+
+
+def _state(snapshot: Snapshot) -> tuple[State, str]:
+    """The state of the run, and why where its roles do not say."""
+    if snapshot.root is None:
+        return _without_root(snapshot)
+    if snapshot.plan is None:
+        return "failed", f"its plan is another version's; use that one, or surreal delete {snapshot.name}"
+    outcome = _outcome(snapshot)
+    if outcome:
+        return outcome
+    if not snapshot.created:
+        return "pending", _being_created(snapshot)
+    if _stopping(snapshot):
+        return _stopped(snapshot)
+    if not snapshot.jobs and not snapshot.jobset:
+        again = f"surreal resume {snapshot.name} goes on, surreal delete {snapshot.name} ends it"
+        return "pending", f"its Jobs are gone: it is being resumed or deleted, or that was interrupted; {again}"
+    return ("running" if _runs(snapshot, snapshot.ends_run) else "pending"), ""
+
+
+def _without_root(snapshot: Snapshot) -> tuple[State, str]:
+    """The root is removed first, by `delete` or some time after the run's end; the claim stays."""
+    if snapshot.jobs or snapshot.pods:
+        left = f"Jobs left: {len(snapshot.jobs)}, pods: {len(snapshot.pods)}"
+        return "stopped", f"it is being deleted; {left}"
+    kept = f"its claim keeps metrics, logs and checkpoints (surreal delete {snapshot.name} removes it)"
+    noted = text(snapshot.claim, "metadata", "annotations", OUTCOME)
+    for state in OUTCOMES:
+        if state == noted:
+            return state, f"its objects are gone; {kept}"
+    return "stopped", f"its objects are gone, and nobody looked when it ended, so only its metrics say how; {kept}"
+
+
+def _being_created(snapshot: Snapshot) -> str:
+    delete = f"surreal delete {snapshot.name}"
+    if number(snapshot.root, "metadata", "annotations", ATTEMPT) > 1:
+        return f"it is being resumed, or that was interrupted: surreal resume {snapshot.name} goes on, {delete} ends it"
+    made = moment(snapshot.root, "metadata", "creationTimestamp")
+    if made and (snapshot.taken - made).total_seconds() < CREATING:
+        return "it is being created"
+    return f"its creation was interrupted: surreal create it again, or {delete}"
+
+
+def _stopping(snapshot: Snapshot) -> bool:
+    """Was it told to stop: by `surreal stop`, or by a person who suspended its Jobs?"""
+    told = bool(text(snapshot.root, "metadata", "annotations", STOPPED))
+    return told or (snapshot.paused and not waits_for_admission(snapshot))
+
+
+def _stopped(snapshot: Snapshot) -> tuple[State, str]:
+    pods = [pod for pod in snapshot.pods if role_of(pod) in snapshot.roles]  # others only read its results
+    left = [pod for pod in pods if text(pod, "status", "phase") in ("Pending", "Running")]
+    if left:
+        return "running", f"it is being stopped: {len(left)} pod{'s' if len(left) > 1 else ''} still to end"
+    return "stopped", ""
+
+
+def _outcome(snapshot: Snapshot) -> tuple[State, str] | None:
+    """How the run ended, if it has: by the role that ends it, or by one that it cannot do without."""
+    assert snapshot.plan is not None
+    ending = snapshot.ends_run
+    job = snapshot.job(ending)
+    if condition(job, "Complete") or condition(snapshot.jobset, "Completed"):
+        return "succeeded", ""
+    if condition(job, "Failed"):
+        return "failed", _failure(snapshot, ending)
+    for role in snapshot.plan.roles:
+        if condition(snapshot.job(role.name), "Failed") and needed(snapshot.plan, role):
+            rest = f"\nsurreal stop {snapshot.name} ends the rest" if _runs(snapshot, ending) else ""
+            return "failed", _failure(snapshot, role.name) + rest
+    broken = condition(snapshot.jobset, "Failed")
+    return ("failed", f"its JobSet failed: {clip(text(broken, 'message'))}") if broken else None
+
+
+def needed(plan: Plan, role: PlannedRole) -> bool:
+    """Can the run not go on without it? As for a local run: a role that feeds it, or that is not expendable."""
+    return not role.expendable or feeds_the_run(plan, role.name)
+
+
+def _failure(snapshot: Snapshot, role: str) -> str:
+    """Why a role's Job failed, in its last failed pod's words, else in those of Kubernetes."""
+    planned = snapshot.plan.role(role) if snapshot.plan else None
+    failed = [(index, pod) for index, pods in snapshot.pods_of(role).items() for pod in pods if ends.is_failure(pod)]
+    if failed:
+        index, pod = failed[-1]
+        failures = number(pod, "metadata", "annotations", FAILURES) + 1
+        often = f" ({failures} times)" if failures > 1 else ""
+        return f"{role}/{index} {ends.how_it_ended(pod, planned, role)}{often}"
+    said = condition(snapshot.job(role), "Failed")
+    return f"the Job of {role} failed: {clip(text(said, 'message')) or text(said, 'reason') or 'without a reason'}"
+
+
+def _runs(snapshot: Snapshot, role: str) -> bool:
+    """Does, or did, any process of the role run?"""
+    pods = [pod for each in snapshot.pods_of(role).values() for pod in each]
+    return any(text(pod, "status", "phase") != "Pending" for pod in pods)
+
+
+def _processes(snapshot: Snapshot, role: str, why: str, run: State) -> tuple[ProcessStatus, ...]:
+    job = snapshot.job(role)
+    planned = snapshot.plan.role(role).replicas if snapshot.plan else number(job, "spec", "completions")
+    done = members(text(job, "status", "completedIndexes"), planned)
+    failed = members(text(job, "status", "failedIndexes"), planned)
+    pods = snapshot.pods_of(role)
+    found, ending = [], _stopping(snapshot)
+    for index in range(planned):
+        process = _process(index, pods.get(index, []), ending)
+        if index in done:
+            process = replace(process, state="done")
+        elif index in failed or (condition(job, "Failed") and process.state == "restarting"):
+            process = replace(process, state="failed")
+        elif (ending or run in OUTCOMES) and process.state in ("pending", "restarting"):
+            process = replace(process, state="stopped")
+        found.append(replace(process, reason=why) if process.state in ("pending", "restarting") else process)
+    return tuple(found)
+
+
+def _process(index: int, pods: Sequence[Object], ending: bool) -> ProcessStatus:
+    """One process from its pods, the newest last; what ends now is replaced, unless the whole run is `ending`."""
+    if not pods:
+        return ProcessStatus(index, "pending", 0, None, "")
+    pod = pods[-1]
+    given = sum(number(pod, "metadata", "annotations", each) for each in (FAILURES, IGNORED))
+    restarts = max(given, len(pods) - 1)
+    state = _process_state(pod, restarts, ending)
+    node = text(pod, "spec", "nodeName") if state == "running" else ""
+    return ProcessStatus(index, state, restarts, None, node)
+
+
+def _process_state(pod: Object, restarts: int, ending: bool) -> ProcessState:
+    phase = text(pod, "status", "phase")
+    if phase == "Succeeded":
+        return "done"
+    if phase == "Failed" or (dig(pod, "metadata", "deletionTimestamp") and not ending):
+        return "restarting"
+    if phase == "Running":
+        return "running"
+    return "restarting" if restarts else "pending"

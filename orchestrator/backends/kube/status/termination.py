@@ -1,0 +1,114 @@
+"""How a pod ended, as one sentence: out of memory, evicted, crashed with which last words."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from surreal.orchestrator.backends.kube.names import WORKER
+from surreal.orchestrator.backends.restart_policy import describe
+from surreal.orchestrator.plan.model import PlannedRole
+from surreal.orchestrator.run.status import Progress
+from surreal.orchestrator.run.usage import amount
+from surreal.protocol.errors import ExitCode
+from surreal.protocol.worker.termination import LAST_WORDS, Ending
+from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.kube.objects import clip, condition, dig, name_of, number, rows, text
+
+SIGNALS = 128
+"""A container that a signal ended exits with this and the signal's number."""
+COUNTS = ("steps", "total_steps", "updates")
+"""Of a Progress, what is a whole number."""
+DISRUPTIONS = {
+    "PreemptionByScheduler": "preempted for pods of a higher priority",
+    "EvictionByEvictionAPI": "evicted, as when a node is drained",
+    "DeletionByTaintManager": "its node is lost or drained",
+    "DeletionByPodGC": "its node is gone",
+    "TerminationByKubelet": "ended by its node, which is short of memory or disk or shuts down",
+}
+"""Reason of the condition DisruptionTarget -> what happened; none of it counts as a failure."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a process left in its termination message."""
+
+    reason: str = ""
+    progress: Progress | None = None
+
+
+def ended_container(pod: Object) -> Object | None:
+    """The container that ended a pod, with `name` and `state.terminated`: an init container that failed, or ours."""
+    for each in rows(pod, "status", "initContainerStatuses"):
+        if number(each, "state", "terminated", "exitCode"):
+            return each
+    ours = (each for each in rows(pod, "status", "containerStatuses") if each.get("name") == WORKER)
+    return next((each for each in ours if dig(each, "state", "terminated")), None)
+
+
+def exit_code(pod: Object) -> int | None:
+    """What its process exited with; None while it runs, or where nobody was left to see it."""
+    ended = ended_container(pod)
+    return None if ended is None else number(ended, "state", "terminated", "exitCode")
+
+
+def words_of(pod: Object) -> Words:
+    """The last words of a process: the line of a worker, or the last line of what anything else left."""
+    message = text(ended_container(pod), "state", "terminated", "message")
+    ending = Ending.parse(message)
+    if ending is None:
+        return Words(_last_line(message))
+    known = {key: value for key, value in ending.progress.items() if key in Progress.__dataclass_fields__}
+    numbers: dict[str, Any] = {
+        key: int(value) if key in COUNTS else value for key, value in known.items() if math.isfinite(value)
+    }
+    said = ending.reason.rpartition(LAST_WORDS)[2]
+    # a crash leaves the end of its output, anything else a sentence
+    reason = clip(said) if ending.code is not ExitCode.FAILED else _last_line(said)
+    return Words(reason, Progress(**numbers) if numbers else None)
+
+
+def disruption(pod: Object) -> str:
+    """Why the cluster took a pod away; empty if it did not."""
+    target = condition(pod, "DisruptionTarget")
+    if target is None and text(pod, "status", "reason") not in ("Evicted", "NodeLost", "Terminated", "Shutdown"):
+        return ""
+    happened = DISRUPTIONS.get(text(target, "reason"), "evicted")
+    message = text(pod, "status", "message") or (
+        "" if text(target, "reason") in DISRUPTIONS else text(target, "message")
+    )
+    return happened + (f" ({clip(message)})" if message else "")
+
+
+def how_it_ended(pod: Object, role: PlannedRole | None, name: str) -> str:
+    """One sentence on a pod that has ended, with what to do about it; `name` is the role's."""
+    ended = ended_container(pod)
+    container, cause = text(ended, "name"), text(ended, "state", "terminated", "reason")
+    if cause == "OOMKilled":
+        limit = f": limit {amount(role.resources.memory)}" if role else ""
+        return f"OOMKilled{limit}; raise spec.roles.{name}.resources.memory"
+    taken = disruption(pod)
+    if taken:
+        return taken
+    if ended is None:
+        reason = text(pod, "status", "message") or text(pod, "status", "reason") or "its node said nothing more"
+        return f"its pod {name_of(pod)} failed: {clip(reason)}"
+    said = words_of(pod).reason
+    code = number(ended, "state", "terminated", "exitCode")
+    if cause in ("StartError", "ContainerCannotRun"):
+        return f"its program did not start: {said}; check the image"
+    what = describe(SIGNALS - code if code > SIGNALS else code)
+    if container != WORKER:
+        what = f"init container {container} {what}"
+    return what + (f": {said}" if said else "")
+
+
+def is_failure(pod: Object) -> bool:
+    """Does this end count against the process: was it no success, no preemption, nothing that the cluster did?"""
+    if text(pod, "status", "phase") != "Failed" or disruption(pod):
+        return False
+    return exit_code(pod) not in (ExitCode.DONE, ExitCode.PREEMPTED)
+
+
+def _last_line(words: str) -> str:
+    lines = words.split("\n")
+    return clip(next((line for line in reversed(lines) if line.strip()), ""))

@@ -1,0 +1,1 @@
+"""The local backend: processes of one machine under a supervisor."""

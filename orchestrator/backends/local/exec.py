@@ -1,0 +1,36 @@
+"""Running a command beside a process of a local run: `surreal exec`."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+
+from surreal.orchestrator.backends.local.launcher import environment
+from surreal.orchestrator.plan.model import Plan
+from surreal.orchestrator.run.home import Folder, read_json
+from surreal.orchestrator.run.log_files import choose
+from surreal.protocol.errors import InvalidInput
+
+SIGNALS = 128
+"""A shell gives a command that a signal ended this and the signal's number."""
+
+
+def execute(folder: Folder, source: str, command: Sequence[str]) -> int:
+    """Run a command with the variables of the process `source`, in the run's folder, with its code to import.
+
+    The run need not be running. Raises NotFound for a process that it does not have, InvalidInput for no command.
+    """
+    plan = Plan.from_json(folder.plan.read_text())
+    choose(plan.name, [f"{role.name}/{index}" for role in plan.roles for index in range(role.replicas)], source)
+    variables = environment(plan.role(source.partition("/")[0]))
+    code = str(folder.code if plan.code else read_json(folder.provenance)["code"])
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, (code, variables.get("PYTHONPATH"))))
+    # Ctrl-C is the command's, which shares our terminal; a function, unlike SIG_IGN, is not handed on to it
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        status = subprocess.Popen(command, cwd=folder.path, env=variables).wait()
+    except (FileNotFoundError, PermissionError) as error:
+        raise InvalidInput(f"cannot run {command[0]!r}: {error.strerror}") from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return status if status >= 0 else SIGNALS - status

@@ -1,0 +1,1 @@
+"""The experiment file: its models, completion, overrides and schema."""

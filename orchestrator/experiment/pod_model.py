@@ -1,0 +1,127 @@
+"""What an experiment says of its pods: image, code, storage, volumes. A machine of one's own has no use for it."""
+
+import re
+from importlib.metadata import version
+from ipaddress import ip_network
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from surreal.protocol.documents.models import Spec
+from surreal.protocol.documents.quantity import Memory
+
+DAY = 86_400
+"""Seconds."""
+OUR_FOLDERS = ("/surreal", "/etc/surreal", "/tmp", "/dev", "/proc", "/sys")
+"""Where surreal or the system mounts something in every pod."""
+
+
+def _object_name(text: str) -> str:
+    if len(text) <= 253 and re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", text):
+        return text
+    raise ValueError(f"must be a name of Kubernetes (lower-case letters, digits, '-' and '.'), not {text!r}")
+
+
+def check_image(text: str) -> str:
+    """The name of an image as it is. Raises ValueError for what can be none."""
+    if re.fullmatch(r"[A-Za-z0-9][-A-Za-z0-9._/:@+]{0,500}", text):
+        return text
+    raise ValueError(f"must be an image such as registry.example/team/surreal:1.0, not {text!r}")
+
+
+def _mount_path(text: str) -> str:
+    parts = text.rstrip("/").split("/")[1:]
+    if not re.fullmatch(r"/[-A-Za-z0-9._/]{0,250}", text) or not parts or {"", ".", ".."} & set(parts):
+        raise ValueError(f"must be an absolute path such as /data, not {text!r}")
+    for ours in OUR_FOLDERS:
+        if f"{text.rstrip('/')}/".startswith(f"{ours}/"):
+            raise ValueError(f"must not lie in {ours}, which every pod has for itself; for example /data")
+    return text.rstrip("/")
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise ValueError(f"must be a network such as 203.0.113.0/24 or one address/32, not {text!r}") from None
+
+
+def _store_url(text: str) -> str:
+    if re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s?#]{1,1000}", text) and "@" not in text.partition("://")[2].split("/")[0]:
+        return text
+    raise ValueError(
+        f"must be a folder of an object store such as s3://bucket/folder, without credentials, not {text!r}"
+    )
+
+
+ObjectName = Annotated[str, AfterValidator(_object_name)]
+Image = Annotated[str, AfterValidator(check_image)]
+PullPolicy = Literal["IfNotPresent", "Always", "Never"]
+Spread = Literal["none", "zone", "node"]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class VolumeSpec(Spec):
+    """Files that are in the cluster already, for the processes of a role."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$")]
+    mount_path: Annotated[str, AfterValidator(_mount_path)]
+    claim: ObjectName | None = None
+    """A PersistentVolumeClaim."""
+    config_map: ObjectName | None = None
+    secret: ObjectName | None = None
+    read_only: bool = True
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [each for each in (self.claim, self.config_map, self.secret) if each]
+        if len(given) != 1:
+            raise ValueError(f"must name one of claim, configMap and secret, not {len(given)} of them")
+        return self
+
+
+def _distinct(volumes: tuple[VolumeSpec, ...]) -> tuple[VolumeSpec, ...]:
+    for key, found in (("name", [each.name for each in volumes]), ("mountPath", [each.mount_path for each in volumes])):
+        twice = next((value for value in found if found.count(value) > 1), None)
+        if twice:
+            raise ValueError(f"the {key} {twice} is there twice; every volume needs one of its own")
+    return volumes
+
+
+Volumes = Annotated[tuple[VolumeSpec, ...], Field(max_length=20, strict=False), AfterValidator(_distinct)]
+
+
+class StorageSpec(Spec):
+    """Where the run folder lies: metrics, logs and checkpoints."""
+
+    kind: Literal["auto", "claim", "emptyDir", "url"] = "auto"
+    """auto: a claim where the cluster has a default StorageClass, else emptyDir, which goes with the learner's pod."""
+    size: Memory = 10 * 2**30
+    class_name: ObjectName | None = None
+    """Of the claim; the cluster's default if null."""
+    url: Annotated[str, AfterValidator(_store_url)] | None = None
+    """A folder of an object store, such as s3://bucket/folder, that the run folder is copied to as it grows."""
+    service_account_name: ObjectName | None = None
+    """An account of the namespace that may write there, for clouds that know pods by theirs."""
+
+    @model_validator(mode="after")
+    def _url_fits(self) -> Self:
+        if (self.kind == "url") != (self.url is not None):
+            raise ValueError("kind: url and a url go together; write both or none of them")
+        if self.class_name and self.kind not in ("auto", "claim"):
+            raise ValueError(f"className is a claim's, and this is kind: {self.kind}")
+        if self.service_account_name and self.kind != "url":
+            raise ValueError(f"serviceAccountName is for a url, and this is kind: {self.kind}")
+        return self
+
+
+class EgressSpec(Spec):
+    """Where the pods may connect to besides each other and the DNS."""
+
+    cidr: Annotated[str, AfterValidator(_network)]
+    ports: Annotated[tuple[Port, ...], Field(min_length=1, max_length=50, strict=False)] = (443,)
+
+
+def default_image() -> str:
+    """The image of this version of surreal, as `surreal image build` names it."""
+    return f"surreal:{version('surreal')}"

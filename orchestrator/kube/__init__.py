@@ -1,1 +1,0 @@
-"""Experiments as Kubernetes objects: `backend.KubeBackend`, and what it is made of."""

@@ -1,0 +1,1 @@
+"""The plan of an experiment: machines, roles, channels and cost."""

@@ -1,0 +1,63 @@
+"""What a plan costs, by the prices of its machines. An unknown price makes the sum unknown, never smaller."""
+
+from collections.abc import Sequence
+
+from surreal.orchestrator.plan.model import Plan, PlannedCost, PlannedPool
+from surreal.protocol.errors import InvalidInput
+
+HOURS = {"h": 1.0, "hour": 1.0, "day": 24.0, "d": 24.0}
+"""Unit of time -> its hours."""
+
+
+def planned_cost(pools: Sequence[PlannedPool]) -> PlannedCost:
+    """What all machines of `pools` at full scale cost. A machine counts whole, also where others use it too."""
+    unknown = tuple(pool.name for pool in pools if pool.full and pool.price is None)
+    if unknown:
+        return PlannedCost(per_hour=None, per_day=None, unknown=unknown)
+    per_hour = sum(pool.full * (pool.price or 0.0) for pool in pools)
+    return PlannedCost(per_hour=_cents(per_hour), per_day=_cents(24 * per_hour))
+
+
+def with_speed(plan: Plan, steps_per_second: float) -> Plan:
+    """`plan` with its cost per million environment steps at a speed that was measured. Raises InvalidInput below 0."""
+    if not steps_per_second > 0:
+        raise InvalidInput(f"--speed {steps_per_second:g}: must be environment steps per second, more than 0")
+    if plan.cost is None or plan.cost.per_hour is None:
+        return plan
+    hours = 1e6 / steps_per_second / 3600
+    cost = plan.cost.model_copy(update={"per_million_steps": round(plan.cost.per_hour * hours, 6)})
+    return plan.model_copy(update={"cost": cost})
+
+
+def refuse_above(plan: Plan, limit: str) -> None:
+    """Raise InvalidInput when `plan` costs more than `limit` (`20/h`, `480/day`), or nobody knows what it costs."""
+    per_hour = parse_limit(limit)
+    if plan.cost is None or plan.cost.per_hour is None:
+        names = ", ".join(plan.cost.unknown if plan.cost else sorted({role.pool for role in plan.roles}))
+        raise InvalidInput(
+            f"--max-cost {limit}: the price of pool {names} is unknown, so that nobody can promise it; "
+            "give it in prices.yaml (docs/pools.md), or leave --max-cost out"
+        )
+    if plan.cost.per_hour > per_hour:
+        largest = max(plan.pools, key=lambda pool: pool.cost_per_hour or 0.0)
+        raise InvalidInput(
+            f"--max-cost {limit}: {plan.name} costs {plan.cost.per_hour:.2f} $/h at full scale; "
+            f"most of it pool {largest.name!r}: {largest.full} machines, {largest.cost_per_hour:.2f} $/h"
+        )
+
+
+def parse_limit(text: str) -> float:
+    """`20/h`, `480/day` -> dollars an hour. Raises InvalidInput for anything else."""
+    amount, _, unit = text.removeprefix("$").partition("/")
+    try:
+        value = float(amount)
+    except ValueError:
+        value = -1.0
+    if unit not in HOURS or not 0 < value < float("inf"):
+        raise InvalidInput(f"--max-cost {text}: must be dollars by hour or day, such as 20/h or 480/day")
+    return value / HOURS[unit]
+
+
+def _cents(dollars: float) -> float:
+    """Without the dust of adding binary fractions; a price has up to six decimals."""
+    return round(dollars, 6)

@@ -1,0 +1,171 @@
+"""Experiment + pools -> Plan: which pool each role runs on, and whether a machine of it can hold one process."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from surreal.algorithms.algorithm import Algorithm, Sizing, with_relays
+from surreal.algorithms.registry import algorithm
+from surreal.orchestrator.experiment.model import ChannelSpec, Experiment, ExperimentSpec, ResourcesSpec, RoleSpec
+from surreal.orchestrator.experiment.pod_model import StorageSpec, VolumeSpec, default_image
+from surreal.orchestrator.plan.assignment import Fleet, Place, fleet
+from surreal.orchestrator.plan.cost import planned_cost
+from surreal.orchestrator.plan.feasibility import shortages
+from surreal.orchestrator.plan.model import (
+    Checkpoints,
+    Plan,
+    PlannedChannel,
+    PlannedEgress,
+    PlannedRole,
+    PlannedStorage,
+    PlannedVolume,
+    Resources,
+)
+from surreal.protocol.graph import Channel, Role
+from surreal.provisioner.pools.model import NodePool
+
+
+def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
+    """Place every role on one of `pools` (at least one). A pure function: equal arguments, equal Plan.
+
+    Raises InvalidInput, at the lines of the experiment, for a pool that is not there, for a process that asks for more
+    than any machine has and, on a cluster, for more processes than its pools at their largest hold. On a machine of
+    one's own, asking for more than it has is a warning only: it can be oversubscribed.
+    """
+    spec = experiment.spec
+    relays = {name: channel.relays for name, channel in spec.channels.items()}
+    described = with_relays(algorithm(spec.algorithm.name), relays)
+    own_machine = all(pool.provider == "local" for pool in pools)
+    placed = _here(described.roles, spec.roles, pools[0]) if own_machine else fleet(described.roles, spec.roles, pools)
+    if placed.problems:
+        raise experiment.source.invalid(placed.problems)
+    size = _sizing(described, spec)
+    return Plan(
+        name=experiment.metadata.name,
+        algorithm=described.name,
+        env=spec.env.model_dump(mode="json"),
+        config=spec.algorithm.config,
+        seed=spec.seed,
+        checkpoints=Checkpoints(every_seconds=spec.checkpoints.every_seconds, keep=spec.checkpoints.keep),
+        prometheus_port=spec.prometheus.port if spec.prometheus else None,
+        image_pull_secrets=spec.image_pull_secrets,
+        storage=PlannedStorage() if own_machine else planned_storage(spec.storage),
+        code=spec.code or "",
+        queue=spec.queue or "",
+        ttl_seconds=spec.ttl_seconds_after_finished,
+        egress=tuple(PlannedEgress(cidr=each.cidr, ports=each.ports) for each in spec.egress),
+        roles=tuple(
+            planned_role(role, spec.roles[role.name], spec, placed.places[role.name]) for role in described.roles
+        ),
+        channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in described.channels),
+        pools=placed.pools,
+        cost=None if own_machine else planned_cost(placed.pools),
+        notes=size.notes,
+        warnings=(*placed.warnings, *size.warnings),
+    )
+
+
+def _sizing(described: Algorithm, spec: ExperimentSpec) -> Sizing:
+    """What the algorithm says about a run of this size, if it says anything."""
+    if described.sizing is None:
+        return Sizing()
+    replicas = {name: role.replicas for name, role in spec.roles.items()}
+    config = described.config.model_validate(spec.algorithm.config)
+    return described.sizing(config, replicas, spec.env.model_dump(mode="json"))
+
+
+def _here(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) -> Fleet:
+    """A machine of one's own is one pool, whatever the file calls it: the same file runs there and on a cluster."""
+    problems = [
+        (("spec", "roles", role.name, "resources", key), text)
+        for role in roles
+        for key, text in shortages(specs[role.name], pool)
+    ]
+    elsewhere = [
+        f"{name} runs on pool {pool.name!r}: there is no pool {spec.pool!r} on this machine"
+        for name, spec in specs.items()
+        if spec.pool not in (None, pool.name)
+    ]
+    places = {} if problems else {role.name: Place(pool.name) for role in roles}
+    asked = [(specs[role.name].replicas, specs[role.name].resources) for role in roles]
+    return Fleet(places, problems=tuple(problems), warnings=(*elsewhere, *_oversubscribed(asked, pool)))
+
+
+def _planned_channel(channel: Channel, spec: ChannelSpec | None) -> PlannedChannel:
+    return PlannedChannel(
+        name=channel.name,
+        kind=channel.kind,
+        frm=channel.frm,
+        to=channel.to,
+        binds=channel.binds,
+        window=channel.window,
+        lossy=channel.lossy,
+        finite=channel.finite,
+        relays=spec.relays if spec else 0,
+        dtype=spec.dtype if spec else None,
+    )
+
+
+def _oversubscribed(asked: Sequence[tuple[int, ResourcesSpec]], pool: NodePool) -> Iterator[str]:
+    """What all processes together ask for and the machine does not have."""
+    cpu = sum(replicas * resources.cpu for replicas, resources in asked)
+    memory = sum(replicas * resources.memory for replicas, resources in asked) / 2**30
+    gpus = sum(replicas * resources.gpu for replicas, resources in asked)
+    asks = f"together the processes on pool {pool.name!r} ask for"
+    if cpu > pool.cpu:
+        yield f"{asks} {cpu:g} CPUs, it has {pool.cpu:g}: they take turns"
+    if memory > pool.memory / 2**30:
+        yield f"{asks} {memory:.1f}Gi memory, it has {pool.memory / 2**30:.1f}Gi: they may run out of it"
+    if gpus > pool.gpus:
+        yield f"{asks} {gpus} GPUs, it has {pool.gpus}: they share"
+
+
+def planned_role(role: Role, spec: RoleSpec, whole: ExperimentSpec, place: Place) -> PlannedRole:
+    """One role of the plan; what it does not say of its pods, the whole experiment says."""
+    asked = spec.resources
+    return PlannedRole(
+        name=role.name,
+        run=role.run,
+        replicas=spec.replicas,
+        resources=Resources(cpu=asked.cpu, memory=asked.memory, gpu=asked.gpu),
+        pool=place.pool,
+        fallback=place.fallback,
+        spot=place.spot,
+        selectors=place.selectors,
+        tolerations=place.tolerations,
+        expendable=role.expendable,
+        ends_run=role.ends_run,
+        env=spec.env,
+        image=spec.image or whole.image or default_image(),
+        image_pull_policy=spec.image_pull_policy or whole.image_pull_policy,
+        priority_class=spec.priority_class_name or "",
+        spread=spec.spread,
+        volumes=tuple(_planned_volume(volume) for volume in spec.volumes),
+    )
+
+
+def planned_storage(spec: StorageSpec) -> PlannedStorage:
+    """Where a cluster keeps the run folder; `auto` until it has been asked what it has."""
+    notes = {
+        "auto": "a claim where the cluster has a default StorageClass; else it goes with the pod that ends the run"
+    }
+    return PlannedStorage(
+        kind=spec.kind,
+        size=spec.size,
+        class_name=spec.class_name or "",
+        url=spec.url or "",
+        service_account=spec.service_account_name or "",
+        note=notes.get(spec.kind, ""),
+    )
+
+
+def _planned_volume(spec: VolumeSpec) -> PlannedVolume:
+    kinds = {"claim": spec.claim, "configMap": spec.config_map, "secret": spec.secret}
+    kind, source = next((kind, source) for kind, source in kinds.items() if source)
+    return PlannedVolume.model_validate(
+        {
+            "name": spec.name,
+            "mountPath": spec.mount_path,
+            "kind": kind,
+            "source": source,
+            "readOnly": spec.read_only,
+        }
+    )

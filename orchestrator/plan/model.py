@@ -1,0 +1,214 @@
+"""The Plan: what will run where, ready for a backend to start. `placement.make_plan` makes it from an Experiment.
+
+A backend and its supervisor need this module alone: it imports neither the catalog nor a YAML reader.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from surreal.orchestrator.experiment.pod_model import DAY, PullPolicy, Spread
+from surreal.protocol.documents.models import API_VERSION
+from surreal.protocol.documents.quantity import Cpu, Memory
+from surreal.protocol.graph import ChannelKind
+
+
+class PlanModel(BaseModel):
+    """Frozen, knows all its keys; camelCase in JSON and YAML, snake_case in Python."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class Resources(PlanModel):
+    """What one process may use."""
+
+    cpu: Cpu
+    """Cores."""
+    memory: Memory
+    """Bytes."""
+    gpu: int = 0
+
+
+class PlannedToleration(PlanModel):
+    """A taint of nodes that the pods of a role put up with; without a value any (`operator: Exists`)."""
+
+    key: str
+    value: str | None = None
+    effect: str | None = None
+
+
+class PlannedVolume(PlanModel):
+    """Files of the cluster that a role's pods see at `mount_path`."""
+
+    name: str
+    mount_path: str
+    kind: Literal["claim", "configMap", "secret"]
+    source: str
+    """The name of that object."""
+    read_only: bool
+
+
+class PlannedEgress(PlanModel):
+    """A network and its TCP ports that the pods may connect to."""
+
+    cidr: str
+    ports: tuple[int, ...]
+
+
+class PlannedStorage(PlanModel):
+    """Where the run folder lies."""
+
+    kind: Literal["folder", "auto", "claim", "emptyDir", "url"] = "folder"
+    """folder: on this machine. auto: not known before a cluster is asked, see `orchestrator.kube.backend`."""
+    size: Memory | None = None
+    """Bytes; a folder has no bound."""
+    class_name: str = ""
+    url: str = ""
+    service_account: str = ""
+    """Whom the store knows; empty for an account without rights."""
+    note: str = ""
+    """What is kept, and what dies with which pod."""
+
+
+class PlannedRole(PlanModel):
+    """One role of the run: so many processes of `run`, each with `resources`, on machines of `pool`."""
+
+    name: str
+    run: str
+    """`package.module:function` that each process calls."""
+    replicas: int
+    resources: Resources
+    pool: str
+    fallback: tuple[str, ...] = ()
+    """Pools that its processes may run on when `pool` has no machine for them, in this order."""
+    spot: bool = False
+    """May run on machines that the provider can take back."""
+    selectors: tuple[dict[str, str], ...] = ()
+    """Labels of nodes: all of one entry are needed, the first entry is wanted most. `pool` and its fallbacks."""
+    tolerations: tuple[PlannedToleration, ...] = ()
+    expendable: bool
+    """Its death never fails the run."""
+    ends_run: bool
+    """The run is done when this role is."""
+    env: dict[str, str] = {}
+    """Environment variables of its processes."""
+    image: str = ""
+    """Of its pods."""
+    image_pull_policy: PullPolicy = "IfNotPresent"
+    priority_class: str = ""
+    spread: Spread = "none"
+    volumes: tuple[PlannedVolume, ...] = ()
+
+
+class PlannedChannel(PlanModel):
+    """One connection between roles; `binds` is the role that listens, all others connect."""
+
+    name: str
+    kind: ChannelKind
+    frm: tuple[str, ...] = Field(alias="from")
+    to: tuple[str, ...]
+    binds: str
+    window: int
+    lossy: bool
+    finite: bool = False
+    relays: int = 0
+    """Broadcast: processes of the role NAME-relay between the one that binds and the readers."""
+    dtype: Literal["bfloat16"] | None = None
+    """Broadcast: what float32 arrays travel as."""
+
+
+class PlannedPool(PlanModel):
+    """What the run takes of one pool of a cluster, in machines."""
+
+    name: str
+    provider: str
+    machine: str | None = None
+    spot: bool = False
+    there: int
+    """Machines that are there."""
+    now: int
+    """Of those, the ones that get processes at once."""
+    full: int
+    """Machines with processes of the run when all run; the autoscaler must add `full - now`."""
+    processes: dict[str, int]
+    """Role -> its processes here when all run."""
+    price: float | None = None
+    """US dollars an hour of one machine; None is unknown."""
+    priced: str = ""
+    """Where the price is from."""
+
+    @property
+    def cost_per_hour(self) -> float | None:
+        """US dollars an hour at full scale; None is unknown."""
+        return None if self.price is None else self.full * self.price
+
+
+class PlannedCost(PlanModel):
+    """US dollars at full scale; None is unknown."""
+
+    per_hour: float | None
+    per_day: float | None
+    per_million_steps: float | None = None
+    """Environment steps, at a measured speed."""
+    unknown: tuple[str, ...] = ()
+    """Pools without a price."""
+
+
+class Checkpoints(PlanModel):
+    """How often the run is saved and how many of the newest are kept."""
+
+    every_seconds: float
+    keep: int
+
+
+class Plan(PlanModel):
+    """Everything a backend needs to start an experiment."""
+
+    api_version: Literal["surreal.dev/v1alpha1"] = API_VERSION
+    kind: Literal["Plan"] = "Plan"
+    name: str
+    algorithm: str
+    env: dict[str, Any]
+    """The environment: id, copies, options."""
+    config: dict[str, Any]
+    """The algorithm's config with all defaults said."""
+    seed: int
+    checkpoints: Checkpoints
+    prometheus_port: int | None = None
+    """Where the process that serves control serves /metrics; None for nowhere."""
+    image_pull_secrets: tuple[str, ...] = ()
+    storage: PlannedStorage = PlannedStorage()
+    code: str = ""
+    """The folder of one's own modules as the file names it."""
+    queue: str = ""
+    """The LocalQueue that admits the run."""
+    ttl_seconds: int = DAY
+    """How long the objects of a run that is over stay in a cluster."""
+    egress: tuple[PlannedEgress, ...] = ()
+    roles: tuple[PlannedRole, ...]
+    channels: tuple[PlannedChannel, ...]
+    pools: tuple[PlannedPool, ...] = ()
+    """The pools of a cluster that are used; a machine of one's own is none."""
+    cost: PlannedCost | None = None
+    notes: tuple[str, ...] = ()
+    """What the algorithm expects of a run of this size."""
+    warnings: tuple[str, ...] = ()
+    """What the person should know and that does not stop the run."""
+
+    def role(self, name: str) -> PlannedRole:
+        """The role of that name; KeyError if there is none."""
+        return {role.name: role for role in self.roles}[name]
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data with the documents' spelling, for JSON and YAML."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def to_json(self) -> str:
+        """One JSON document that `from_json` reads back unchanged."""
+        return self.model_dump_json(by_alias=True, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """Read what `to_json` wrote."""
+        return cls.model_validate_json(text)

@@ -1,0 +1,1 @@
+"""A run seen from outside: folder, status, usage, logs, wiring and code."""

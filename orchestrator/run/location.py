@@ -1,0 +1,64 @@
+"""Where an experiment runs: as the command line says, or as was noted when it was created elsewhere than here.
+
+A note is one small file in SURREAL_HOME/elsewhere, so that `surreal status NAME` finds a run in the cluster it was
+started in whatever context is the current one by then. It is a convenience only: the cluster knows its runs itself.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from surreal.orchestrator.run import home
+from surreal.protocol.errors import InvalidInput
+
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class Where:
+    """A backend, and which cluster and namespace of a kubeconfig; None is what kubectl would take."""
+
+    backend: str = LOCAL
+    namespace: str | None = None
+    context: str | None = None
+    kubeconfig: str | None = None
+
+
+def remember(name: str, where: Where) -> None:
+    """Note where the experiment `name` is."""
+    home.experiments()  # makes SURREAL_HOME, private to its owner
+    _notes().mkdir(mode=0o700, exist_ok=True)
+    home.write_json(_notes() / f"{name}.json", asdict(where))
+
+
+def forget(name: str) -> None:
+    """Remove the note of an experiment that is gone."""
+    (_notes() / f"{name}.json").unlink(missing_ok=True)
+
+
+def noted() -> dict[str, Where]:
+    """Experiment -> where it is, for all that were created elsewhere."""
+    found = {}
+    for path in sorted(_notes().glob("*.json")):
+        try:
+            found[path.stem] = Where(**home.read_json(path))
+        except (OSError, ValueError, TypeError):
+            continue  # a note of a later version, or half of one: the cluster still knows
+    return found
+
+
+def whereabouts(name: str, asked: Where | None) -> Where:
+    """Where the experiment `name` is looked for: where `asked`, else here, else where the note says.
+
+    Raises InvalidInput for a name that is both here and elsewhere.
+    """
+    if asked:
+        return asked
+    there = noted().get(name)
+    if there and name in home.names():
+        options = f"--on {LOCAL} or --on {there.backend}"
+        raise InvalidInput(f"there is an experiment {name!r} here and one in {there.context}: say which by {options}")
+    return there or Where()
+
+
+def _notes() -> Path:
+    return home.home() / "elsewhere"

@@ -1,0 +1,84 @@
+"""From a Plan and the addresses of a backend to the wiring of its processes, the same for every backend."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
+from surreal.protocol.wiring import ChannelWiring, Wiring
+
+
+class Addresses(Protocol):
+    """Where the ports of a run are."""
+
+    def control(self) -> str:
+        """The control port."""
+
+    def channel(self, channel: PlannedChannel, index: int) -> str:
+        """Where replica `index` of the role that binds a channel listens."""
+
+    def relay(self, channel: PlannedChannel, index: int) -> str:
+        """Where relay `index` of a broadcast listens."""
+
+
+def wire(
+    plan: Plan, role: PlannedRole, channels: Iterable[PlannedChannel], addresses: Addresses, run_folder: str
+) -> Wiring:
+    """What process 0 of a role is told about its place in the run; a backend replaces what is its own."""
+    return Wiring(
+        experiment=plan.name,
+        role=role.name,
+        index=0,
+        incarnation=0,
+        run=role.run,
+        replicas={each.name: each.replicas for each in plan.roles},
+        channels={each.name: _channel(plan, each, addresses) for each in channels},
+        control=addresses.control(),
+        serves_control=role.ends_run,
+        control_role=ending(plan).name,
+        run_folder=run_folder,
+        seed=plan.seed,
+        env=plan.env,
+        config=plan.config,
+        checkpoints=plan.checkpoints.model_dump(by_alias=True),
+    )
+
+
+def ending(plan: Plan) -> PlannedRole:
+    """The role that ends the run."""
+    return next(role for role in plan.roles if role.ends_run)
+
+
+def _channel(plan: Plan, channel: PlannedChannel, addresses: Addresses) -> ChannelWiring:
+    replicas = plan.role(channel.binds).replicas
+    return ChannelWiring(
+        channel.name,
+        channel.kind,
+        channel.frm,
+        channel.to,
+        tuple(addresses.channel(channel, index) for index in range(replicas)),
+        channel.window,
+        channel.lossy,
+        channel.finite,
+        tuple(addresses.relay(channel, index) for index in range(channel.relays)),
+        channel.dtype or "",
+    )
+
+
+def key_files(plan: Plan) -> dict[str, str]:
+    """New keys: role -> content of the key file that each of its processes gets, and nobody else.
+
+    A backend makes them once, when it creates an experiment, keeps them where only it and the role can read (a file of
+    mode 0600, a Secret mounted with mode 0400), and names the file in `Wiring.keys`.
+    """
+    from surreal.protocol.transport.curve_keys import make_key_files
+
+    return make_key_files(role.name for role in plan.roles)
+
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+"""Each numeric library takes every core it sees unless its own variable says otherwise."""
+
+
+def thread_variables(role: PlannedRole) -> dict[str, str]:
+    """Variables that keep the numeric libraries of a process to the cores that it asked for."""
+    return dict.fromkeys(THREADS, str(max(1, int(role.resources.cpu))))

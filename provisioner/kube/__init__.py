@@ -1,0 +1,1 @@
+"""The one Kubernetes client: kubeconfig, requests, retries, errors and objects."""

@@ -1,0 +1,210 @@
+"""The API server as a uniform store of JSON objects: `api.get("Pod", name)`, `api.apply("Job", job)`.
+
+Requests are sent again where that can help (`retries`); `transport` says what went wrong otherwise.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from surreal.provisioner.kube.errors import GONE, Absent, ApiError
+from surreal.provisioner.kube.kinds import FIELD_MANAGER, KINDS, Object
+from surreal.provisioner.kube.kubeconfig import access
+from surreal.provisioner.kube.retries import Retries
+from surreal.provisioner.kube.transport import CONNECT, Transport
+
+PAGE = 500
+"""Objects of one answer."""
+RELIST, BREATH = 60.0, 0.2
+"""Seconds after which a watch lists again, so that a silent one is never trusted for longer, and at least waits."""
+APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
+Objects = list[Object]
+"""Said so because the method `list` hides the built-in where methods are declared."""
+
+
+def _quiet(_text: str) -> None:
+    """Nobody listens."""
+
+
+class Api:
+    """One namespace of one cluster, for any number of threads. Every method may raise ApiError with a sentence."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        talk: Callable[[str], None] = _quiet,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._transport = transport
+        self.talk = talk
+        """Told, as one line each, what a person who waits should know."""
+        self.pause = pause
+        """Waits so many seconds."""
+        self.retries = Retries(talk, pause)
+
+    @classmethod
+    def connect(
+        cls,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        namespace: str | None = None,
+        talk: Callable[[str], None] = _quiet,
+    ) -> "Api":
+        """As `access` finds the cluster; sends nothing yet. Raises InvalidInput without a usable kubeconfig."""
+        return cls(Transport(lambda: access(kubeconfig, context, namespace), talk), talk)
+
+    @property
+    def client(self) -> Any:
+        """kubernetes.client.ApiClient, for what is no plain request: websockets."""
+        return self._transport.access.client
+
+    @property
+    def context(self) -> str:
+        """What the kubeconfig calls the cluster."""
+        return self._transport.access.context
+
+    @property
+    def namespace(self) -> str:
+        """Where all objects are that have one."""
+        return self._transport.access.namespace
+
+    def get(self, kind: str, name: str) -> Object:
+        """One object. Raises Absent (a NotFound) if there is none."""
+        return self._json("GET", self._path(kind, name))
+
+    def find(self, kind: str, name: str) -> Object | None:
+        """One object, or None."""
+        try:
+            return self.get(kind, name)
+        except Absent:
+            return None
+
+    def list(self, kind: str, labels: str = "", fields: str = "", everywhere: bool = False) -> Objects:
+        """All objects of a kind that the selectors allow, page by page; of all namespaces if `everywhere`."""
+        items, _version = self._list(kind, labels, fields, everywhere)
+        return items
+
+    def post(self, kind: str, made: Object, dry_run: bool = False) -> Object:
+        """Make an object that is not there yet, or ask a review."""
+        return self._json("POST", self._path(kind), {**_dry(dry_run), "fieldManager": FIELD_MANAGER}, made)
+
+    def apply(self, kind: str, wanted: Object, dry_run: bool = False, force: bool = False) -> Object:
+        """Make or change an object so that it has the fields of `wanted`: server-side apply.
+
+        `force` takes over fields that somebody else set, which is an error otherwise.
+        """
+        query = {**_dry(dry_run), "fieldManager": FIELD_MANAGER, "force": str(force).lower()}
+        return self._json("PATCH", self._path(kind, wanted["metadata"]["name"]), query, wanted, APPLY)
+
+    def patch(self, kind: str, name: str, change: Object) -> Object:
+        """Change fields of an object: a JSON merge patch, so null removes and a list replaces."""
+        query = {"fieldManager": FIELD_MANAGER}
+        return self._json("PATCH", self._path(kind, name), query, change, MERGE)
+
+    def delete(self, kind: str, name: str, propagation: str = "Background") -> bool:
+        """Have an object removed; False if there was none."""
+        try:
+            self._json("DELETE", self._path(kind, name), {}, {"propagationPolicy": propagation})
+        except Absent:
+            return False
+        return True
+
+    def watch(self, kind: str, labels: str = "", fields: str = "", seconds: float = RELIST) -> Iterator[Objects]:
+        """The list of objects now and again after each change, for so many seconds."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            items, version = self._list(kind, labels, fields, False)
+            there = {each["metadata"]["name"]: each for each in items}
+            yield list(there.values())
+            query = _selectors(labels, fields) | {"watch": "true", "resourceVersion": version}
+            for event in self._events(kind, query, min(left, RELIST)):
+                if event["type"] in ("ADDED", "MODIFIED"):
+                    there[event["object"]["metadata"]["name"]] = event["object"]
+                elif event["type"] == "DELETED":
+                    there.pop(event["object"]["metadata"]["name"], None)
+                elif event["type"] == "ERROR":
+                    # the version is too old to go on from (410): list again
+                    break
+                yield list(there.values())
+            self.pause(BREATH)
+
+    def log(
+        self,
+        pod: str,
+        container: str,
+        follow: bool = False,
+        since: str | None = None,
+        tail: int | None = None,
+        previous: bool = False,
+        timestamps: bool = False,
+    ) -> Any:
+        """The log of a container as a urllib3 response to iterate over and to close.
+
+        `since` is a moment in RFC 3339. A stream that is silent for 60 s raises, so that nobody waits on a dead one.
+        """
+        given = {"sinceTime": since, "tailLines": tail, "container": container}
+        flags = {"follow": follow, "previous": previous, "timestamps": timestamps}
+        query = {key: str(value) for key, value in given.items() if value is not None}
+        query |= {key: "true" for key, value in flags.items() if value}
+        return self._open(self._path("Pod", pod) + "/log", query, read=RELIST)
+
+    def raw_get(self, path: str, query: dict[str, str] | None = None) -> Object:
+        """Any path of the API, such as `/version`."""
+        return self._json("GET", path, query)
+
+    def _path(self, kind: str, name: str = "", everywhere: bool = False) -> str:
+        return KINDS[kind].path(None if everywhere else self.namespace, name)
+
+    def _list(self, kind: str, labels: str, fields: str, everywhere: bool) -> tuple[Objects, str]:
+        """All objects, and the version of the list to watch from."""
+        first = _selectors(labels, fields) | {"limit": str(PAGE)}
+        items: Objects = []
+        query = dict(first)
+        while True:
+            try:
+                page = self._json("GET", self._path(kind, everywhere=everywhere), query)
+            except ApiError as error:
+                if error.status != GONE or "continue" not in query:
+                    raise
+                # the server has forgotten the list that we read page by page: from the start
+                items, query = [], dict(first)
+                continue
+            # objects of a list do not say what they are
+            items += [{"apiVersion": KINDS[kind].version, "kind": kind, **each} for each in page.get("items") or ()]
+            about = page.get("metadata") or {}
+            if not about.get("continue"):
+                return items, about.get("resourceVersion", "")
+            query["continue"] = about["continue"]
+
+    def _events(self, kind: str, query: dict[str, str], seconds: float) -> Iterator[Object]:
+        """What a watch tells within so many seconds."""
+        from urllib3.exceptions import HTTPError
+
+        query = {**query, "timeoutSeconds": str(max(1, round(seconds)))}
+        answer = self._open(self._path(kind), query, read=seconds + CONNECT)
+        rest = b""
+        try:
+            for part in answer.stream(None):
+                *lines, rest = (rest + part).split(b"\n")
+                yield from (json.loads(line) for line in lines if line.strip())
+        except (HTTPError, OSError):
+            return  # whoever watches lists again
+        finally:
+            answer.close()
+
+    def _json(
+        self, method: str, path: str, query: dict[str, str] | None = None, body: Object | None = None, form: str = ""
+    ) -> Object:
+        return self.retries.call(lambda: self._transport.document(method, path, query or {}, body, form))
+
+    def _open(self, path: str, query: dict[str, str], read: float) -> Any:
+        return self.retries.call(lambda: self._transport.open("GET", path, query, read=read))
+
+
+def _dry(dry_run: bool) -> dict[str, str]:
+    return {"dryRun": "All"} if dry_run else {}
+
+
+def _selectors(labels: str, fields: str) -> dict[str, str]:
+    return ({"labelSelector": labels} if labels else {}) | ({"fieldSelector": fields} if fields else {})

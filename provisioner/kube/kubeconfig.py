@@ -1,0 +1,141 @@
+"""The kubeconfig context of a cluster: what it is called, and how it gets there."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from surreal.protocol.errors import InvalidInput, did_you_mean
+from surreal.provisioner import subprocesses as commands
+from surreal.provisioner.cluster.spec import Cluster
+from surreal.provisioner.providers.terraform.gke import location
+
+
+def context(cluster: Cluster) -> str | None:
+    """The name of the cluster's context; None for the current one."""
+    match cluster.spec.provider:
+        case "gke":
+            # what gcloud calls it
+            return f"gke_{cluster.spec.project}_{location(cluster)}_{cluster.name}"
+        case "existing":
+            return cluster.spec.context
+    return cluster.name
+
+
+def write_context(cluster: Cluster) -> None:
+    """Have the provider's own program write the context, and make it the current one. Raises SurrealError."""
+    spec, name = cluster.spec, cluster.name
+    if spec.provider == "gke":
+        where = ["--location", location(cluster), "--project", str(spec.project)]
+        commands.run(["gcloud", "container", "clusters", "get-credentials", name, *where, "--quiet"])
+    elif spec.provider == "eks":
+        where = ["--region", str(spec.region)]
+        commands.run(["aws", "eks", "update-kubeconfig", "--name", name, "--alias", name, *where])
+
+
+DEFAULT_NAMESPACE = "default"
+IN_CLUSTER = "in-cluster"
+"""What the context is called where a pod's own service account is used."""
+CONNECTIONS = 100
+"""Kept open to one server: the logs of many pods are followed at once."""
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+@dataclass(frozen=True)
+class Access:
+    """A client of one cluster, and what its context is called."""
+
+    client: Any
+    """kubernetes.client.ApiClient"""
+    context: str
+    namespace: str
+
+
+def access(kubeconfig: str | None = None, context: str | None = None, namespace: str | None = None) -> Access:
+    """The client for a kubeconfig (KUBECONFIG or ~/.kube/config if None) and a context (the current one if None).
+
+    The namespace is the one given, else the context's, else `default`. Without any kubeconfig a pod uses its service
+    account. Raises InvalidInput that names what is missing.
+    """
+    paths = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    there = any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path)
+    if not there and not kubeconfig and not context and "KUBERNETES_SERVICE_HOST" in os.environ:
+        return _in_cluster(namespace)
+    if not there:
+        raise InvalidInput(
+            f"no kubeconfig at {paths}, so no cluster is known: make one (`surreal cluster up FILE`), or name the file "
+            "with --kubeconfig or KUBECONFIG"
+        )
+    return _from_file(paths, context, namespace)
+
+
+def _from_file(paths: str, context: str | None, namespace: str | None) -> Access:
+    import urllib3
+    from kubernetes import client, config
+    from yaml import YAMLError
+
+    what = f"context {context!r}" if context else "the current context"
+    try:
+        chosen = _context(paths, context)
+        settings = client.Configuration()
+        settings.connection_pool_maxsize = CONNECTIONS
+        with _heard() as complaints:
+            made = config.new_client_from_config(
+                config_file=paths, context=chosen["name"], persist_config=False, client_configuration=settings
+            )
+        if complaints:
+            raise ValueError("; ".join(complaints))
+    # the client reads what it finds without checks, so that a strange file may raise anything of these
+    except (config.ConfigException, YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InvalidInput(f"cannot use {what} of {paths}: {error}; see `kubectl config get-contexts`") from None
+    if not settings.verify_ssl:
+        # the file says so, and kubectl does not complain at every request either
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    return Access(made, chosen["name"], namespace or chosen["context"].get("namespace") or DEFAULT_NAMESPACE)
+
+
+@contextmanager
+def _heard() -> Iterator[list[str]]:
+    """What the client only logs: a plugin for credentials that fails, after which it would ask as nobody."""
+    said: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    try:
+        yield said
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+
+def _context(paths: str, name: str | None) -> dict[str, Any]:
+    """The context of that name, or the current one, as the file says it."""
+    from kubernetes.config.kube_config import KubeConfigMerger
+
+    merged = KubeConfigMerger(paths).config.value
+    contexts: dict[str, dict[str, Any]] = {each["name"]: each.value for each in merged["contexts"]}
+    wanted = name or merged.get("current-context")
+    if not wanted:
+        raise InvalidInput(f"{paths} has no current context: choose one with --context; {_listed(contexts)}")
+    if wanted not in contexts:
+        raise InvalidInput(f"no context {wanted!r} in {paths}{did_you_mean(wanted, contexts)}; {_listed(contexts)}")
+    return contexts[wanted]
+
+
+def _listed(contexts: dict[str, dict[str, Any]]) -> str:
+    return f"there is: {', '.join(contexts) or 'none'}"
+
+
+def _in_cluster(namespace: str | None) -> Access:
+    from kubernetes import client, config
+
+    settings = client.Configuration()
+    settings.connection_pool_maxsize = CONNECTIONS
+    try:
+        config.load_incluster_config(client_configuration=settings)
+        own = (_SERVICE_ACCOUNT / "namespace").read_text().strip()
+    except (config.ConfigException, OSError) as error:
+        raise InvalidInput(f"no kubeconfig, and this pod has no service account to use: {error}") from None
+    return Access(client.ApiClient(configuration=settings), IN_CLUSTER, namespace or own)

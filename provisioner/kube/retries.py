@@ -1,0 +1,97 @@
+"""When a request to the API server is sent again, and how long we wait before.
+
+A request may be repeated whatever became of it: objects have fixed names, so that a second POST of the same one is
+answered with AlreadyExists, and all other requests say how things shall be and not what to add.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from surreal.provisioner.kube.errors import CONFLICT, TOO_MANY, ApiError
+
+Answer = TypeVar("Answer")
+
+TRIES = {TOO_MANY: 20, CONFLICT: 5}
+OTHER_TRIES = 6
+"""How often a request is sent in all: each kind of trouble is counted for itself."""
+BUSY_SECONDS, DOWN_SECONDS = 300.0, 60.0
+"""How long we go on when the server asks to slow down, and when it is not well."""
+FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0
+CONFLICT_WAIT = 0.01
+"""Seconds; they double with each try."""
+JITTER = 0.25
+"""Added to each wait, at most: a thousand clients shall not come back at once."""
+
+
+class Busy(ApiError):
+    """The server is overloaded, gone or not well: the same request may go through later."""
+
+    wait: float = 0.0
+    """Seconds that the server asks for."""
+
+
+class Retries:
+    """Sends requests until one goes through."""
+
+    def __init__(self, talk: Callable[[str], None], pause: Callable[[float], None]) -> None:
+        self._talk, self._pause = talk, pause
+        self.doing = ""
+        """What is under way, for whoever waits: `7 of 12 objects created`."""
+
+    def call(self, send: Callable[[], Answer]) -> Answer:
+        """The answer of `send`. Raises the last ApiError when it is of no use to go on."""
+        troubles: dict[int, _Trouble] = {}
+        while True:
+            try:
+                return send()
+            except ApiError as error:
+                trouble = troubles.setdefault(error.status, _Trouble(error.status))
+                wait = trouble.again(error)
+                if not _transient(error):
+                    raise
+                if trouble.hopeless:
+                    raise error.plus(self.doing) if self.doing else error from None
+                if error.status != CONFLICT:
+                    what = "the API server asks to slow down" if error.status == TOO_MANY else str(error)
+                    count = f"({trouble.tries} of {trouble.allowed})"
+                    self._talk(f"{what}; {self._progress()}retrying in {max(1, round(wait))} s {count}")
+                self._pause(wait)
+
+    def _progress(self) -> str:
+        return f"{self.doing}, " if self.doing else ""
+
+
+class _Trouble:
+    """One status that a request was answered with, again and again."""
+
+    def __init__(self, status: int) -> None:
+        self.tries = 0
+        self.allowed = TRIES.get(status, OTHER_TRIES)
+        self._status, self._since, self._waited = status, time.monotonic(), 0.0
+
+    def again(self, error: ApiError) -> float:
+        """Seconds to wait before the next try."""
+        self.tries += 1
+        first = CONFLICT_WAIT if self._status == CONFLICT else FIRST_WAIT
+        asked = error.wait if isinstance(error, Busy) else 0.0
+        wait = max(asked, min(LONGEST_WAIT, first * 2.0 ** (self.tries - 1))) * random.uniform(1, 1 + JITTER)
+        self._waited += wait
+        return wait
+
+    @property
+    def hopeless(self) -> bool:
+        """Has it been tried often or long enough?"""
+        limit = BUSY_SECONDS if self._status == TOO_MANY else DOWN_SECONDS
+        return self.tries >= self.allowed or max(self._waited, time.monotonic() - self._since) > limit
+
+
+def _transient(error: ApiError) -> bool:
+    return isinstance(error, Busy) or (error.status == CONFLICT and error.reason == "Conflict" and not _owned(error))
+
+
+def _owned(error: ApiError) -> bool:
+    """Does a field belong to somebody else, which no retry changes?"""
+    causes = (error.body.get("details") or {}).get("causes") or ()
+    return any(cause.get("reason") == "FieldManagerConflict" for cause in causes)

@@ -1,0 +1,109 @@
+"""The pools of a cluster file, before any of their machines is there."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from surreal.protocol.documents.locations import KeyPath, Problem
+from surreal.provisioner.cluster.spec import Cluster, PoolSpec
+from surreal.provisioner.machine_types import Machine, MachineTable
+from surreal.provisioner.pools import labels
+from surreal.provisioner.pools.model import NodePool
+from surreal.provisioner.pools.reserved import usable
+
+
+def declared_pools(cluster: Cluster, table: MachineTable) -> tuple[tuple[NodePool, ...], tuple[str, ...]]:
+    """The pools of `cluster`, none of which has a node yet, and warnings.
+
+    Raises InvalidInput, at the lines of the file, for GPUs on machines that have none, a machine type that the table
+    does not know and whose resources nobody says, and machines too small for what the platform itself needs.
+    """
+    found: list[NodePool] = []
+    problems: list[Problem] = []
+    warnings: list[str] = []
+    for index, spec in enumerate(cluster.spec.pools):
+        path: KeyPath = ("spec", "pools", index)
+        try:
+            machine = pool_machine(cluster, spec, table)
+        except ValueError as error:
+            key = "accelerator" if spec.accelerator else "machine" if spec.machine else "resources"
+            problems.append(((*path, key), str(error)))
+            continue
+        pool = _pool(cluster, spec, machine, table)
+        if not pool.cpu or not pool.memory:
+            problems.append((path, f"{machine.name} is too small: the system of {pool.provider} needs all it has"))
+        found.append(pool)
+        warnings += [f"pool {spec.name!r}: {text}" for text in _warnings(cluster, spec, machine, table)]
+    if problems:
+        raise cluster.source.invalid(problems)
+    return tuple(found), tuple(warnings)
+
+
+def pool_machine(cluster: Cluster, spec: PoolSpec, table: MachineTable) -> Machine:
+    """The machine of one pool of a cluster file, with its GPUs.
+
+    `resources` of the file win over the table. Raises ValueError with a sentence where neither knows what the machine
+    has, and for GPUs that it cannot have.
+    """
+    provider, given, gpus = cluster.spec.provider, spec.resources, spec.accelerator
+    known = table.find(provider, spec.machine) if spec.machine else None
+    if given is not None:
+        machine = replace(known or Machine(spec.machine or "machine", 0, 0), cpu=given.cpu, memory=given.memory)
+    elif known is not None:
+        machine = known
+    elif spec.machine is None:
+        raise ValueError("say what one machine has, for example resources: {cpu: 2, memory: 4Gi}")
+    else:
+        near = table.nearest(provider, spec.machine)
+        raise ValueError(
+            f"the table does not know {spec.machine!r}{near}; say what it has, for example "
+            "resources: {cpu: 8, memory: 32Gi}, or list it in prices.yaml"
+        )
+    if gpus is None:
+        return machine
+    if known is None:
+        return replace(machine, gpus=gpus.count, gpu_type=gpus.type)
+    return table.with_gpus(provider, machine, gpus.type, gpus.count)
+
+
+def _pool(cluster: Cluster, spec: PoolSpec, machine: Machine, table: MachineTable) -> NodePool:
+    platform = cluster.platform(spec)
+    cpu, memory = usable(platform, machine.cpu, machine.memory, machine.pods)
+    price = machine.spot_price if spec.spot else machine.price
+    pool = NodePool(
+        name=spec.name,
+        nodes=0,
+        cpu=cpu,
+        memory=memory,
+        gpus=machine.gpus,
+        gpu_type=machine.gpu_type,
+        provider=platform,
+        machine=spec.machine,
+        min_nodes=spec.min,
+        max_nodes=spec.max,
+        spot=spec.spot,
+        zones=spec.zones or cluster.spec.zones,
+        region=cluster.spec.region,
+        price=price,
+        priced=table.priced(machine) if price is not None else "",
+        selector={
+            **labels.selector(platform, spec.name, spec.spot),
+            **labels.machine_selector(platform, spec.machine, machine.gpu_type),
+        },
+        taints=labels.node_taints(platform, spec.name, spec.spot, machine.gpus > 0, spec.extra_taints),
+    )
+    return replace(pool, pods=machine.pods) if machine.pods else pool
+
+
+def _warnings(cluster: Cluster, spec: PoolSpec, machine: Machine, table: MachineTable) -> Iterator[str]:
+    provider, region = cluster.spec.provider, cluster.spec.region
+    if spec.machine is None:
+        return
+    if table.find(provider, spec.machine) is None:
+        near = table.nearest(provider, spec.machine)
+        yield f"the table does not know {spec.machine!r}{near}: its resources are those of the file, its price unknown"
+    if region is None:
+        return
+    if provider == "gke" and (missing := table.not_offered(spec.machine, region)):
+        yield missing
+    if machine.price is not None and (priced := table.region_of(machine)) != region:
+        yield f"its price is that of {priced}; prices in {region} differ"

@@ -1,0 +1,91 @@
+"""A pool of equal machines: the one thing the orchestrator knows about hardware."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from surreal.provisioner.pools.labels import Taint
+from surreal.provisioner.pools.reserved import MAX_PODS
+
+
+@dataclass(frozen=True)
+class Room:
+    """`nodes` nodes of a pool with the same left on each."""
+
+    nodes: int
+    cpu: float
+    memory: int
+    gpus: int
+    pods: int
+
+
+@dataclass(frozen=True)
+class NodePool:
+    """`nodes` machines that each offer `cpu` cores, `memory` bytes and `gpus` GPUs to the processes of experiments.
+
+    What the system keeps is taken off: reservations of the platform, and pods that run on every node.
+    """
+
+    name: str
+    nodes: int
+    cpu: float
+    memory: int
+    gpus: int = 0
+    gpu_type: str | None = None
+    """The GPU's name as its driver or its node's label says it; None without one."""
+    provider: str = "local"
+    """Who lends the machines: a row of `labels.PLATFORMS`, or `local` for the one surreal itself runs on."""
+    machine: str | None = None
+    """The machine type."""
+    min_nodes: int | None = None
+    max_nodes: int | None = None
+    """Bounds of the autoscaler; None where nobody knows them."""
+    pods: int = MAX_PODS
+    """Pods that a node takes."""
+    spot: bool = False
+    """Machines that the provider can take back at any time."""
+    zones: tuple[str, ...] = ()
+    region: str | None = None
+    price: float | None = None
+    """US dollars an hour of one machine, by `priced`; None is unknown."""
+    priced: str = ""
+    """The price's source and day."""
+    selector: Mapping[str, str] = field(default_factory=dict)
+    """The labels by which a pod finds this pool and no other."""
+    taints: tuple[Taint, ...] = ()
+    rooms: tuple[Room, ...] = ()
+    """What is left on the nodes that are there; empty where nobody knows, as if all were free."""
+
+    @property
+    def free(self) -> tuple[Room, ...]:
+        """What is left on the nodes that are there."""
+        return self.rooms or ((Room(self.nodes, self.cpu, self.memory, self.gpus, self.pods),) if self.nodes else ())
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data: one node, and of all nodes together what there is, is used and is left; null is unknown."""
+        node = {"cpu": self.cpu, "memory": self.memory, "gpus": self.gpus}
+        total = {key: round(self.nodes * amount, 3) for key, amount in node.items()}
+        known = bool(self.rooms) or not self.nodes
+        free = {key: round(sum(room.nodes * getattr(room, key) for room in self.rooms), 3) for key in node}
+        return {
+            "name": self.name,
+            "provider": self.provider,
+            "machine": self.machine,
+            "spot": self.spot,
+            "nodes": {"now": self.nodes, "min": self.min_nodes, "max": self.max_nodes},
+            "node": {**node, "gpuType": self.gpu_type, "pods": self.pods},
+            "allocatable": total,
+            "used": {key: max(0, round(total[key] - free[key], 3)) for key in node} if known else None,
+            "free": free if known else None,
+            "region": self.region,
+            "zones": list(self.zones),
+            "pricePerHour": self.price,
+            "priced": self.priced,
+            "selector": dict(self.selector),
+            "taints": [asdict(taint) for taint in self.taints],
+        }
+
+    @property
+    def group(self) -> str:
+        """The platform's own name of the pool, of which this may be one kind of machine: `default/m7i.large`."""
+        return self.name.partition("/")[0]

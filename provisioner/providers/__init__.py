@@ -1,0 +1,1 @@
+"""Providers of clusters, behind one interface."""

@@ -1,0 +1,1 @@
+"""Terraform files of a cluster, and the program that applies them."""

@@ -1,0 +1,212 @@
+"""A Cluster on Amazon's Elastic Kubernetes Service: control plane, managed node groups or Auto Mode, and the run store.
+
+Arguments are those of the providers hashicorp/aws 6 and hashicorp/helm 3.
+"""
+
+import re
+
+from surreal.provisioner.cluster.spec import Cluster, PoolSpec, StoreSpec
+from surreal.provisioner.machine_types import Machine
+from surreal.provisioner.pools.labels import GPU
+from surreal.provisioner.providers.terraform import eks_addons
+from surreal.provisioner.providers.terraform.common import (
+    MANAGED,
+    Block,
+    Machines,
+    fixed_pools,
+    gigabytes,
+    made_to_measure,
+    node_labels,
+    node_taints,
+    output,
+    settings,
+    shared_variables,
+    taint_blocks,
+)
+from surreal.provisioner.providers.terraform.eks_network import network, node_subnets
+from surreal.provisioner.providers.terraform.eks_roles import LOCALS, Subject, attachments, roles
+
+_CLUSTER = "${aws_eks_cluster.this.name}"
+_ORDINARY_ZONES = {"state": "available", "filter": {"name": "opt-in-status", "values": ["opt-in-not-required"]}}
+"""Not the local zones near some cities, where EKS has no control plane."""
+_NODE_TEMPLATE = "k8s.io/cluster-autoscaler/node-template/"
+
+
+def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
+    """File name -> contents, as Terraform JSON."""
+    fixed = fixed_pools(cluster)
+    subjects = _subjects(cluster)
+    resources: Block = {**network(cluster), **roles(cluster, subjects)}
+    resources["aws_eks_cluster"] = {"this": _cluster(cluster, attachments(resources, "cluster"))}
+    providers = {"aws": ("hashicorp/aws", "~> 6.0")}
+    main: Block = {
+        "provider": {
+            "aws": {
+                "region": "${var.region}",
+                "default_tags": [{"tags": {**MANAGED, "surreal-cluster": cluster.name}}],
+            }
+        },
+        "data": {"aws_partition": {"this": {}}},
+        **({"locals": LOCALS} if subjects else {}),
+        "resource": resources,
+    }
+    if not cluster.spec.zones:
+        main["data"]["aws_availability_zones"] = {"available": _ORDINARY_ZONES}
+    if fixed:
+        providers["helm"] = ("hashicorp/helm", "~> 3.0")
+        main["provider"]["helm"] = eks_addons.helm_provider()
+        ready = [*attachments(resources, "node"), "aws_eks_addon.vpc_cni", "aws_eks_addon.kube_proxy"]
+        resources["aws_launch_template"] = {pool.name: _launch_template(cluster, pool) for pool in fixed}
+        resources["aws_eks_node_group"] = {pool.name: _group(cluster, pool, machines, ready) for pool in fixed}
+        resources["aws_autoscaling_group_tag"] = _tags(cluster, machines)
+        resources["aws_eks_addon"] = eks_addons.eks_addons(cluster)
+        resources["helm_release"] = eks_addons.releases(cluster, machines)
+    if cluster.spec.store:
+        resources.update(_store(cluster.spec.store))
+    return {
+        "main.tf.json": {"terraform": settings(cluster, providers), **main},
+        "variables.tf.json": {"variable": shared_variables(cluster)},
+        "outputs.tf.json": {"output": _outputs(cluster)},
+    }
+
+
+def _subjects(cluster: Cluster) -> list[Subject]:
+    """The service accounts with roles of their own."""
+    subjects = [eks_addons.EBS, eks_addons.autoscaler(cluster)] if fixed_pools(cluster) else []
+    store = cluster.spec.store
+    if store:
+        bucket = f"arn:${{data.aws_partition.this.partition}}:s3:::{store.bucket}"
+        statements = (
+            {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetBucketLocation"], "Resource": bucket},
+            {
+                "Effect": "Allow",
+                "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+                "Resource": f"{bucket}/*",
+            },
+        )
+        subjects.append(Subject("store", store.namespace, store.service_account, statements))
+    return subjects
+
+
+def _cluster(cluster: Cluster, after: list[str]) -> Block:
+    spec = cluster.spec
+    block: Block = {
+        "name": cluster.name,
+        "role_arn": "${aws_iam_role.cluster.arn}",
+        "deletion_protection": "${var.deletion_protection}",
+        # network, proxy and DNS come as add-ons that are kept up to date, or with Auto Mode
+        "bootstrap_self_managed_addons": False,
+        "enabled_cluster_log_types": ["audit", "authenticator"],
+        "access_config": {"authentication_mode": "API", "bootstrap_cluster_creator_admin_permissions": True},
+        "upgrade_policy": {"support_type": "STANDARD"},
+        "vpc_config": {
+            "subnet_ids": node_subnets(cluster),
+            "endpoint_private_access": True,
+            "endpoint_public_access": True,
+            "public_access_cidrs": "${var.allowed_cidrs}",
+        },
+        "depends_on": after,
+    }
+    if spec.kubernetes.version:
+        block["version"] = spec.kubernetes.version
+    if made_to_measure(cluster):
+        # Auto Mode wants all three or none
+        block["compute_config"] = {
+            "enabled": True,
+            "node_pools": ["system"],
+            "node_role_arn": "${aws_iam_role.auto.arn}",
+        }
+        block["kubernetes_network_config"] = {"elastic_load_balancing": {"enabled": True}}
+        block["storage_config"] = {"block_storage": {"enabled": True}}
+    return block
+
+
+def _launch_template(cluster: Cluster, pool: PoolSpec) -> Block:
+    """An encrypted disk, and a metadata service that pods cannot reach."""
+    disk = {"volume_size": gigabytes(pool.disk), "volume_type": "gp3", "encrypted": True, "delete_on_termination": True}
+    return {
+        "name": f"{cluster.name}-{pool.name}",
+        "update_default_version": True,
+        "block_device_mappings": [{"device_name": "/dev/xvda", "ebs": disk}],
+        "metadata_options": {"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
+        "tag_specifications": [{"resource_type": "instance", "tags": {"Name": f"{cluster.name}-{pool.name}"}}],
+    }
+
+
+def _group(cluster: Cluster, pool: PoolSpec, machines: Machines, after: list[str]) -> Block:
+    machine = machines[pool.name]
+    template = f"aws_launch_template.{pool.name}"
+    return {
+        "cluster_name": _CLUSTER,
+        "node_group_name": pool.name,
+        "node_role_arn": "${aws_iam_role.node.arn}",
+        "subnet_ids": node_subnets(cluster, pool.zones),
+        "instance_types": [pool.machine],
+        "capacity_type": "SPOT" if pool.spot else "ON_DEMAND",
+        "ami_type": ami_type(str(pool.machine), gpu=machine.gpus > 0),
+        "labels": node_labels(cluster, pool),
+        "taint": taint_blocks(node_taints(cluster, pool, machine)),
+        "scaling_config": {"desired_size": pool.min, "min_size": pool.min, "max_size": pool.max},
+        "update_config": {"max_unavailable_percentage": 33},
+        "node_repair_config": {"enabled": True},
+        "launch_template": {"id": f"${{{template}.id}}", "version": f"${{{template}.latest_version}}"},
+        "depends_on": after,
+        # how many there are is the autoscaler's to say
+        "lifecycle": {"ignore_changes": ["scaling_config[0].desired_size"]},
+    }
+
+
+def ami_type(machine: str, gpu: bool) -> str:
+    """The image of a machine type: Amazon Linux 2023 for its processor, with NVIDIA's driver where it has GPUs.
+
+    A `g` after the generation is a Graviton processor: m7g, c7gn; g5 is none, g5g is.
+    """
+    arm = re.match(r"[a-z]+[0-9]+[a-z]*g", machine) is not None or machine.startswith("a1.")
+    return f"AL2023_{'ARM_64' if arm else 'x86_64'}_{'NVIDIA' if gpu else 'STANDARD'}"
+
+
+def _tags(cluster: Cluster, machines: Machines) -> Block:
+    """What the autoscaler must know of the nodes of a group that has none: their labels, taints and GPUs."""
+    tags: Block = {}
+    for pool in fixed_pools(cluster):
+        group = f"${{aws_eks_node_group.{pool.name}.resources[0].autoscaling_groups[0].name}}"
+        for number, (key, value) in enumerate(_template(cluster, pool, machines[pool.name]).items()):
+            tag = {"key": _NODE_TEMPLATE + key, "value": value, "propagate_at_launch": False}
+            tags[f"{pool.name}_{number}"] = {"autoscaling_group_name": group, "tag": tag}
+    return tags
+
+
+def _template(cluster: Cluster, pool: PoolSpec, machine: Machine) -> dict[str, str]:
+    """Tag's key below `node-template/` -> value."""
+    found = {f"label/{key}": value for key, value in node_labels(cluster, pool).items()}
+    for taint in node_taints(cluster, pool, machine):
+        found[f"taint/{taint.key}"] = f"{taint.value}:{taint.effect}"
+    if machine.gpus:
+        found[f"resources/{GPU}"] = str(machine.gpus)
+    return found
+
+
+def _store(store: StoreSpec) -> Block:
+    if not store.create:
+        return {}
+    bucket = {"bucket": "${aws_s3_bucket.store.id}"}
+    closed = ["block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets"]
+    rule = {"apply_server_side_encryption_by_default": {"sse_algorithm": "aws:kms"}, "bucket_key_enabled": True}
+    return {
+        "aws_s3_bucket": {"store": {"bucket": store.bucket, "force_destroy": False}},
+        "aws_s3_bucket_public_access_block": {"store": {**bucket, **dict.fromkeys(closed, True)}},
+        "aws_s3_bucket_server_side_encryption_configuration": {"store": {**bucket, "rule": [rule]}},
+    }
+
+
+def _outputs(cluster: Cluster) -> Block:
+    found = {
+        "cluster": output("Name of the cluster.", _CLUSTER),
+        "location": output("Its region.", "${var.region}"),
+    }
+    if cluster.spec.store:
+        found["store"] = output("Where runs are kept.", f"s3://{cluster.spec.store.bucket}")
+        found["store_role"] = output(
+            "For the annotation eks.amazonaws.com/role-arn of the service account.", "${aws_iam_role.store.arn}"
+        )
+    return found

@@ -1,0 +1,51 @@
+"""Karpenter's NodePools, which EKS Auto Mode makes machines from."""
+
+from typing import Any
+
+from surreal.protocol.documents.quantity import format_memory
+from surreal.provisioner.cluster.spec import Cluster, PoolSpec
+from surreal.provisioner.machine_types import Machine
+from surreal.provisioner.pools.labels import MACHINE, PLATFORMS, ZONE
+from surreal.provisioner.providers.terraform.common import Machines, made_to_measure, node_labels, node_taints
+
+NODE_CLASS = {"group": "eks.amazonaws.com", "kind": "NodeClass", "name": "default"}
+"""The class that EKS makes along with its own pool `system`."""
+
+
+def node_pools(cluster: Cluster, machines: Machines) -> list[dict[str, Any]]:
+    """One karpenter.sh/v1 NodePool for each pool with `autoprovision`."""
+    return [_node_pool(cluster, pool, machines[pool.name]) for pool in made_to_measure(cluster)]
+
+
+def _node_pool(cluster: Cluster, pool: PoolSpec, machine: Machine) -> dict[str, Any]:
+    taints = [
+        {"key": taint.key, "value": taint.value, "effect": taint.effect}
+        for taint in node_taints(cluster, pool, machine)
+    ]
+    template = {
+        "metadata": {"labels": node_labels(cluster, pool)},
+        "spec": {"nodeClassRef": NODE_CLASS, "requirements": _requirements(cluster, pool), "taints": taints},
+    }
+    limits = {"cpu": f"{pool.max * machine.cpu:g}", "memory": str(format_memory(pool.max * machine.memory))}
+    return {
+        "apiVersion": "karpenter.sh/v1",
+        "kind": "NodePool",
+        "metadata": {"name": pool.name, "labels": {"app.kubernetes.io/managed-by": "surreal"}},
+        "spec": {
+            "template": template,
+            "limits": limits,
+            # a run is never moved to save a machine: a node goes when it is empty
+            "disruption": {"consolidationPolicy": "WhenEmpty", "consolidateAfter": "5m"},
+        },
+    }
+
+
+def _requirements(cluster: Cluster, pool: PoolSpec) -> list[dict[str, Any]]:
+    marks = PLATFORMS[cluster.platform(pool)]
+    capacity = marks.spot if pool.spot else marks.on_demand
+    assert capacity, "Karpenter marks both"
+    wanted = {MACHINE: [pool.machine], capacity[0]: [capacity[1]]}
+    zones = pool.zones or cluster.spec.zones
+    if zones:
+        wanted[ZONE] = list(zones)
+    return [{"key": key, "operator": "In", "values": values} for key, values in wanted.items()]
