@@ -9,9 +9,10 @@ from surreal.algorithms.networks import Shape
 from surreal.algorithms.normalizers import RewardScaler, RunningMoments, Standardizer
 from surreal.algorithms.ppo.batch import trajectories
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.learner import Array
 from surreal.algorithms.ppo.update import Updater
 from surreal.protocol.wire.packet import Message
+
+Array = np.ndarray[Any, Any]
 
 
 class State:
