@@ -1,6 +1,7 @@
 """The learner: fragments in, weights out, and everything a resume needs on disk."""
 
 from collections import deque
+from typing import Any
 
 import numpy as np
 
