@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: install run check test slow bench wheel lock clean
+.PHONY: install run check test slow docs bench wheel lock clean
 
 install: $(READY)
 
@@ -29,6 +29,9 @@ test: install  ## the default suite: under ten minutes on two cores
 slow: install  ## learning to a bar, long fault tests, extras that are installed
 	$(BIN)/pytest -m slow --timeout 3600
 
+docs: install  ## the documentation site, built strictly into site/
+	$(BIN)/mkdocs build --strict
+
 bench: install  ## beside raw pyzmq, and beside the peers installed under PEERS (see docs/results.md)
 	$(BIN)/surreal bench protocol
 	$(BIN)/python benchmarks/protocol.py --peers "$${PEERS:-../peers}"
@@ -49,4 +52,4 @@ lock:  ## what the image installs, at today's versions; needs uv on PATH. torch-
 	  $(addprefix --no-emit-package=,$(OF_TORCH)) -o $(LOCKS)/torch-cuda.txt
 
 clean:
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
