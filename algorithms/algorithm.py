@@ -34,13 +34,11 @@ class Algorithm:
         """The role of that name; KeyError if there is none."""
         return {role.name: role for role in self.roles}[name]
 
+    def broadcasts(self) -> list[str]:
+        """Return the names of the channels that can have relays."""
+        return [channel.name for channel in self.channels if channel.kind == "broadcast"]
 
-def broadcasts(algorithm: Algorithm) -> list[str]:
-    """Names of the channels that can have relays."""
-    return [channel.name for channel in algorithm.channels if channel.kind == "broadcast"]
-
-
-def with_relays(algorithm: Algorithm, relays: Mapping[str, int]) -> Algorithm:
-    """The algorithm with one more role for each of its broadcasts that is to have relays."""
-    added = tuple(relay_role(name, relays[name]) for name in broadcasts(algorithm) if relays.get(name))
-    return replace(algorithm, roles=algorithm.roles + added)
+    def with_relays(self, relays: Mapping[str, int]) -> "Algorithm":
+        """Return the algorithm with one more role for each broadcast that `relays` (name -> count) gives relays."""
+        added = tuple(relay_role(name, relays[name]) for name in self.broadcasts() if relays.get(name))
+        return replace(self, roles=self.roles + added)

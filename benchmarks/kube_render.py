@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from surreal.orchestrator.backends.kube.manifests.render import render
+from surreal.orchestrator.backends.kube.names import ZERO_RUN_ID
 from surreal.orchestrator.experiment.model import load_experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import PlannedStorage
@@ -28,7 +29,7 @@ def main() -> None:
     plan = make_plan(experiment, [POOL]).model_copy(update={"storage": PlannedStorage(kind="claim", size=10 * 2**30)})
     planned = time.process_time()
     keys = key_files(plan)
-    objects = render(plan, "0" * 8, "lab", keys=keys, code=None, experiment=experiment.to_yaml())
+    objects = render(plan, ZERO_RUN_ID, "lab", keys=keys, code=None, experiment=experiment.to_yaml())
     drawn = time.process_time()
     size = sum(len(json.dumps(each)) for each in objects)
     print(f"{actors:,} actors: plan {planned - began:.2f} CPU-s, render {drawn - planned:.2f} CPU-s")

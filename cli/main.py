@@ -17,7 +17,7 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "create": "Start an experiment from a file and watch it learn.",
-    "plan": "Say what would run where, and start nothing.",
+    "plan": "Say what would run location, and start nothing.",
     "render": "Print the objects that an experiment is in a cluster.",
     "diff": "Compare an experiment file with what is in a cluster.",
     "list": "List the experiments.",

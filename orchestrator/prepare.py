@@ -9,14 +9,14 @@ from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run import code_archive as code
 from surreal.orchestrator.run.home import home
-from surreal.orchestrator.run.location import LOCAL, Where
+from surreal.orchestrator.run.location import LOCAL, Location
 from surreal.protocol.errors import InvalidInput, did_you_mean
 from surreal.provisioner.pools.model import NodePool
 
 
 def plan_for(
     experiment: Experiment,
-    where: Where | None = None,
+    location: Location | None = None,
     cluster_file: Path | None = None,
     prices: Path | None = None,
 ) -> Plan:
@@ -24,19 +24,21 @@ def plan_for(
 
     Raises InvalidInput at the lines of the experiment, and SurrealError where the place cannot be asked.
     """
-    found = find_pools(where, cluster_file, prices)
+    found = find_pools(location, cluster_file, prices)
     plan = make_plan(experiment, found.pools)
-    if where:
-        plan = backend(where).settle(plan)
+    if location:
+        plan = backend(location).resolve(plan)
     beside = Path(experiment.source.name).absolute().parent
-    about_code = code.warnings(plan.code, beside, plan.env["id"], remote=where is not None and where.backend != LOCAL)
+    about_code = code.warnings(
+        plan.code, beside, plan.env["id"], remote=location is not None and location.backend != LOCAL
+    )
     return plan.model_copy(update={"warnings": (*found.warnings, *plan.warnings, *about_code)})
 
 
 PLACES = ("local", "kube")
 """Where there are machines to ask."""
 _ANY = NodePool("cluster", nodes=1, cpu=1e6, memory=2**60, provider="existing", pods=10**6)
-BEHIND_A_CURTAIN = (_ANY, replace(_ANY, name="cluster-gpu", gpus=10**6))
+HIDDEN_NODES = (_ANY, replace(_ANY, name="cluster-gpu", gpus=10**6))
 """What stands for a cluster whose nodes one may not list: its scheduler decides, and nothing is said of room."""
 
 
@@ -48,19 +50,21 @@ class Inventory:
     warnings: tuple[str, ...] = ()
 
 
-def find_pools(where: Where | None = None, cluster_file: Path | None = None, prices: Path | None = None) -> Inventory:
-    """The pools of `where` (`local`, `kube`), of a cluster file, or the live ones with the file's bounds and prices.
+def find_pools(
+    location: Location | None = None, cluster_file: Path | None = None, prices: Path | None = None
+) -> Inventory:
+    """The pools of `location` (`local`, `kube`), of a cluster file, or the live ones with the file's bounds and prices.
 
     Without either it is this machine. Raises InvalidInput for an unknown place, a wrong file, a kubeconfig that cannot
     be used and a cluster without nodes; SurrealError when the cluster does not answer.
     """
-    on = where.backend if where else None
+    on = location.backend if location else None
     if on not in (None, *PLACES):
         raise InvalidInput(f"--on {on}: no machines to ask there{did_you_mean(str(on), PLACES)}; local or kube")
     if on == "local" and cluster_file:
         raise InvalidInput(f"--on local and {cluster_file} exclude each other: a machine of one's own needs no file")
     if on == "kube" or cluster_file:
-        return _cluster(where if on == "kube" else None, cluster_file, prices)
+        return _cluster(location if on == "kube" else None, cluster_file, prices)
     from surreal.provisioner.pools.local import local_pool
 
     return Inventory((local_pool(),))
@@ -72,7 +76,7 @@ def own_prices(named: Path | None = None) -> Path | None:
     return named or (usual if usual.exists() else None)
 
 
-def _cluster(live: Where | None, cluster_file: Path | None, prices: Path | None) -> Inventory:
+def _cluster(live: Location | None, cluster_file: Path | None, prices: Path | None) -> Inventory:
     from surreal.provisioner.cluster.spec import load_cluster
     from surreal.provisioner.machine_types import machine_table
     from surreal.provisioner.pools.from_file import declared_pools
@@ -90,7 +94,7 @@ def _cluster(live: Where | None, cluster_file: Path | None, prices: Path | None)
         there = live_pools(table, context, live.kubeconfig)
     except NodesHidden:
         if not declared:
-            return Inventory(BEHIND_A_CURTAIN, ("you may not list the cluster's nodes: whether all fits is not known",))
+            return Inventory(HIDDEN_NODES, ("you may not list the cluster's nodes: whether all fits is not known",))
         there = ()
     found = merged(declared, there)
     if not found:

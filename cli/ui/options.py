@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from surreal.orchestrator.backends.base import Backend, backend
-from surreal.orchestrator.run.location import Where, whereabouts
+from surreal.orchestrator.run.location import Location, locate
 from surreal.protocol.errors import SurrealError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -71,8 +71,8 @@ ON = "SURREAL_ON"
 """Environment variable that stands for `--on`."""
 
 
-def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--on`, `-n`, `--context` and `--kubeconfig`: given to the function as `where`, None if none is said."""
+def location_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--on`, `-n`, `--context` and `--kubeconfig`: given to the function as `location`, None if none is said."""
 
     @click.option("--on", metavar="BACKEND", envvar=ON, help=f"local, or kube: a Kubernetes cluster. Or set {ON}.")
     @click.option("-n", "--namespace", metavar="NAME", help="Namespace in the cluster; as kubectl if not given.")
@@ -82,24 +82,24 @@ def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
     def with_place(
         on: str | None, namespace: str | None, context: str | None, kubeconfig: Path | None, **options: Any
     ) -> Any:
-        return function(where=_where(on, namespace, context, kubeconfig), **options)
+        return function(location=_location(on, namespace, context, kubeconfig), **options)
 
     return with_place
 
 
-def _where(on: str | None, namespace: str | None, context: str | None, kubeconfig: Path | None) -> Where | None:
+def _location(on: str | None, namespace: str | None, context: str | None, kubeconfig: Path | None) -> Location | None:
     cluster = {"--namespace": namespace, "--context": context, "--kubeconfig": kubeconfig}
     given = [option for option, value in cluster.items() if value]
     if on == "local" and given:
         raise click.UsageError(f"{given[0]} is about a cluster: give --on kube, or leave it out")
     if not on and not given:
         return None
-    return Where(on or "kube", namespace, context, os.fspath(kubeconfig) if kubeconfig else None)
+    return Location(on or "kube", namespace, context, os.fspath(kubeconfig) if kubeconfig else None)
 
 
-def place_of(name: str, where: Where | None) -> Backend:
+def backend_of(name: str, location: Location | None) -> Backend:
     """The backend that has the experiment `name`: as the options say, else here, else where it was created."""
-    return backend(whereabouts(name, where))
+    return backend(locate(name, location))
 
 
 def name_argument(function: Command) -> Command:
@@ -115,9 +115,9 @@ def names_argument(function: Command) -> Command:
 def complete_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """The experiments whose names begin so; a shell that completes must never see an error."""
     from surreal.orchestrator.backends.base import backend
-    from surreal.orchestrator.run.location import noted
+    from surreal.orchestrator.run.location import remembered
 
     try:  # no cluster is asked: a shell that completes must not wait
-        return sorted(name for name in {*backend().names(), *noted()} if name.startswith(incomplete))
+        return sorted(name for name in {*backend().names(), *remembered()} if name.startswith(incomplete))
     except SurrealError:
         return []

@@ -108,7 +108,7 @@ def _watch_live(place: Backend, name: str) -> Status:
     status = place.status(name)
     with Live(view(status, []), console=console(stderr=True), auto_refresh=False, transient=True) as live:
         while not status.over:
-            time.sleep(place.look_seconds)
+            time.sleep(place.poll_interval)
             status = place.status(name)
             live.update(view(status, _events(place, name)[-EVENTS:]), refresh=True)
     return status
@@ -124,7 +124,7 @@ def _watch_plain(place: Backend, name: str) -> Status:
                 talk(status.reason)
             told = status.reason
             next_line = time.monotonic() + PLAIN_SECONDS
-        time.sleep(place.look_seconds)
+        time.sleep(place.poll_interval)
         status = place.status(name)
         new = [event for event in _events(place, name) if event not in seen]
         for event in new:

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.status import Status
 from surreal.protocol.errors import InvalidInput, did_you_mean
@@ -26,18 +26,18 @@ BACKENDS = {
     "local": "surreal.orchestrator.backends.local.backend:LocalBackend",
     "kube": "surreal.orchestrator.backends.kube.backend:KubeBackend",
 }
-"""Name -> class, imported when it is asked for and called with the Where."""
+"""Name -> class, imported when it is asked for and called with the Location."""
 NOT_BUILT_YET = ("ray",)
-HERE = Where()
+THIS_MACHINE = Location()
 
 
 class Backend(Protocol):
     """Runs experiments somewhere. Every method that takes a name raises NotFound for one that does not exist."""
 
-    look_seconds: float
+    poll_interval: float
     """How often somebody who watches a run may ask for its status."""
 
-    def settle(self, plan: Plan) -> Plan:
+    def resolve(self, plan: Plan) -> Plan:
         """The plan with what only this place knows: where the run folder will lie. Starts nothing."""
 
     def create(self, experiment: Experiment, plan: Plan, code: Path) -> None:
@@ -46,7 +46,7 @@ class Backend(Protocol):
         Raises InvalidInput, with nothing started, when the name is taken.
         """
 
-    def rehearse(self, experiment: Experiment, plan: Plan, code: Path, ask: bool) -> list[str]:
+    def dry_run(self, experiment: Experiment, plan: Plan, code: Path, ask: bool) -> list[str]:
         """What `create` would make, one line each, with nothing made. Raises as `create` does.
 
         `ask` has the place itself check it, as far as it can without making it.
@@ -82,7 +82,7 @@ class Backend(Protocol):
         `ready` is told the local port.
         """
 
-    def curves(self, name: str) -> AbstractContextManager[Path]:
+    def metrics_folder(self, name: str) -> AbstractContextManager[Path]:
         """A folder on this machine with the metrics of a run, kept up to date within seconds."""
 
     def stop(self, name: str) -> bool:
@@ -95,14 +95,14 @@ class Backend(Protocol):
         """End every process of the run at once and remove all it wrote."""
 
 
-def backend(where: Where = HERE) -> Backend:
-    """The backend that `where` says. Raises InvalidInput that lists the known ones."""
-    name = where.backend
+def backend(location: Location = THIS_MACHINE) -> Backend:
+    """The backend that `location` says. Raises InvalidInput that lists the known ones."""
+    name = location.backend
     if name in NOT_BUILT_YET:
         raise InvalidInput(f"--on {name} is not built yet; what there is: {', '.join(BACKENDS)}")
     if name not in BACKENDS:
         hint = did_you_mean(name, (*BACKENDS, *NOT_BUILT_YET))
         raise InvalidInput(f"--on {name}: no such backend{hint}; what there is: {', '.join(BACKENDS)}")
     module, _, attribute = BACKENDS[name].partition(":")
-    found: Backend = getattr(import_module(module), attribute)(where)
+    found: Backend = getattr(import_module(module), attribute)(location)
     return found

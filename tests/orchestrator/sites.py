@@ -15,7 +15,7 @@ from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.orchestrator.experiment.model import Experiment
 from surreal.orchestrator.prepare import plan_for
 from surreal.orchestrator.run import home
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.status import Status
 from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.small_run import CONTEXT, IMAGE, namespace
@@ -62,7 +62,7 @@ class Site(Protocol):
         """Runs experiments there."""
 
     @property
-    def where(self) -> Where:
+    def location(self) -> Location:
         """As the command line says it."""
 
     def kill(self, status: Status, role: str) -> None:
@@ -77,7 +77,7 @@ class Here:
 
     def __init__(self) -> None:
         self.backend = LocalBackend()
-        self.where = Where()
+        self.location = Location()
 
     def kill(self, status: Status, role: str) -> None:
         os.kill(pid(self.backend, status.name, role), signal.SIGKILL)
@@ -92,8 +92,8 @@ class Cluster:
     """A namespace of its own in the cluster of SURREAL_E2E_CONTEXT."""
 
     def __init__(self, namespace: str) -> None:
-        self.where = Where("kube", namespace, CONTEXT)
-        self.backend = KubeBackend(self.where)
+        self.location = Location("kube", namespace, CONTEXT)
+        self.backend = KubeBackend(self.location)
         self.api = self.backend.api
 
     def kill(self, status: Status, role: str) -> None:
@@ -133,7 +133,7 @@ def cluster(security: str) -> Iterator[Cluster]:
 def create(site: Site, data: dict[str, Any]) -> str:
     """Start an experiment as the command line does; its name."""
     experiment = Experiment.from_data(data)
-    site.backend.create(experiment, plan_for(experiment, site.where), Path.cwd())
+    site.backend.create(experiment, plan_for(experiment, site.location), Path.cwd())
     return experiment.metadata.name
 
 
@@ -142,5 +142,5 @@ def when(site: Site, name: str, what: str, holds: Callable[[Status], object], se
     deadline = time.monotonic() + seconds
     while not holds(status := site.backend.status(name)):
         assert time.monotonic() < deadline, f"never happened: {what}; {status.state}: {status.reason}"
-        time.sleep(site.backend.look_seconds / 4)
+        time.sleep(site.backend.poll_interval / 4)
     return status

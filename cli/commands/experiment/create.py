@@ -4,20 +4,20 @@ from pathlib import Path
 
 import click
 
-from surreal.cli.ui.options import experiment_options, max_cost_option, output_option, place_options
+from surreal.cli.ui.options import experiment_options, location_options, max_cost_option, output_option
 from surreal.cli.ui.output import Output, emit, talk
 from surreal.cli.ui.watch import start_and_watch
-from surreal.orchestrator.backends.base import HERE, backend
+from surreal.orchestrator.backends.base import THIS_MACHINE, backend
 from surreal.orchestrator.experiment.model import load_experiment
 from surreal.orchestrator.plan.cost import refuse_above
 from surreal.orchestrator.prepare import plan_for
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode
 
 
 @click.command(name="create")
 @experiment_options
-@place_options
+@location_options
 @click.option("-d", "--detach", is_flag=True, help="Start it and return at once.")
 @click.option(
     "--dry-run",
@@ -30,7 +30,7 @@ from surreal.protocol.errors import ExitCode
 def command(
     file: Path,
     overrides: tuple[str, ...],
-    where: Where | None,
+    location: Location | None,
     detach: bool,
     rehearsal: str | None,
     max_cost: str | None,
@@ -40,16 +40,16 @@ def command(
 
     Ctrl-C stops watching and leaves it running. The exit code is its outcome.
     """
-    place = backend(where or HERE)
+    place = backend(location or THIS_MACHINE)
     experiment = load_experiment(file, overrides)
-    plan = plan_for(experiment, where)
+    plan = plan_for(experiment, location)
     if max_cost:
         refuse_above(plan, max_cost)
     for warning in plan.warnings:
         talk(f"warning: {warning}")
     code = file.absolute().parent
     if rehearsal:
-        made = place.rehearse(experiment, plan, code, ask=rehearsal == "server")
+        made = place.dry_run(experiment, plan, code, ask=rehearsal == "server")
         emit(made, output, lambda: "\n".join(made))
         talk("nothing was made")
         return ExitCode.DONE

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from surreal.cli.ui.options import experiment_options, output_option, place_options, prices_option
+from surreal.cli.ui.options import experiment_options, location_options, output_option, prices_option
 from surreal.cli.ui.output import Output, console, emit, talk
 from surreal.orchestrator.experiment.model import Experiment, load_experiment
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.prepare import plan_for
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode, InvalidInput, SurrealError
 
 DIFFERS = ExitCode.FAILED
@@ -18,34 +18,34 @@ COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 @click.command(name="diff")
 @experiment_options
-@place_options
+@location_options
 @prices_option
 @output_option
 def command(
-    file: Path, overrides: tuple[str, ...], where: Where | None, prices: Path | None, output: Output
+    file: Path, overrides: tuple[str, ...], location: Location | None, prices: Path | None, output: Output
 ) -> ExitCode:
     """Compare FILE with the experiment of that name in the cluster, and change nothing.
 
     The exit code is 0 where nothing differs, 1 where something does, 2 or more after an error, as for `kubectl diff`.
     """
-    where = where or Where("kube")
-    if where.backend != "kube":
-        raise InvalidInput(f"--on {where.backend} has no objects to compare: --on kube")
+    location = location or Location("kube")
+    if location.backend != "kube":
+        raise InvalidInput(f"--on {location.backend} has no objects to compare: --on kube")
     try:
         experiment = load_experiment(file, overrides)
-        return _compare(experiment, plan_for(experiment, where, None, prices), file, where, output)
+        return _compare(experiment, plan_for(experiment, location, None, prices), file, location, output)
     except SurrealError as error:
         talk(str(error))
         return max(error.exit_code, ExitCode.INVALID)
 
 
-def _compare(experiment: Experiment, plan: Plan, file: Path, where: Where, output: Output) -> ExitCode:
+def _compare(experiment: Experiment, plan: Plan, file: Path, location: Location, output: Output) -> ExitCode:
     from surreal.orchestrator.backends.kube.lifecycle.diff import diff, identity
     from surreal.orchestrator.backends.kube.manifests.render import render
     from surreal.orchestrator.run.code_archive import packed
     from surreal.provisioner.kube.client import Api
 
-    api = Api.connect(where.kubeconfig, where.context, where.namespace, talk)
+    api = Api.connect(location.kubeconfig, location.context, location.namespace, talk)
     run, attempt, user = identity(api, plan.name)
     code = packed(plan.code, file.absolute().parent)
     text = experiment.to_yaml()

@@ -6,19 +6,19 @@ import click
 from rich.console import Group, RenderableType
 
 from surreal.cli.ui.format import UNKNOWN, number
-from surreal.cli.ui.options import experiment_options, max_cost_option, output_option, place_options, prices_option
+from surreal.cli.ui.options import experiment_options, location_options, max_cost_option, output_option, prices_option
 from surreal.cli.ui.output import Output, emit, table, talk
 from surreal.orchestrator.experiment.model import load_experiment
 from surreal.orchestrator.plan.cost import refuse_above, with_speed
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
 from surreal.orchestrator.prepare import plan_for
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.documents.quantity import format_memory
 
 
 @click.command(name="plan")
 @experiment_options
-@place_options
+@location_options
 @click.option("--pools", "cluster", type=click.Path(path_type=Path), help="A cluster file whose pools to plan for.")
 @click.option(
     "--speed", type=float, metavar="STEPS/S", help="Measured environment steps a second, for the cost of them."
@@ -29,16 +29,16 @@ from surreal.protocol.documents.quantity import format_memory
 def command(
     file: Path,
     overrides: tuple[str, ...],
-    where: Where | None,
+    location: Location | None,
     cluster: Path | None,
     speed: float | None,
     max_cost: str | None,
     prices: Path | None,
     output: Output,
 ) -> None:
-    """Say what FILE would run where, and start nothing."""
+    """Say what FILE would run location, and start nothing."""
     experiment = load_experiment(file, overrides)
-    plan = plan_for(experiment, where, cluster, prices)
+    plan = plan_for(experiment, location, cluster, prices)
     if speed is not None:
         plan = with_speed(plan, speed)
     if max_cost:

@@ -6,23 +6,21 @@ from pathlib import Path
 
 import click
 
-from surreal.cli.ui.options import experiment_options, place_options, prices_option
+from surreal.cli.ui.options import experiment_options, location_options, prices_option
 from surreal.cli.ui.output import talk
 from surreal.orchestrator.experiment.model import load_experiment
 from surreal.orchestrator.prepare import plan_for
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import InvalidInput
 
 RENDERED = "kube"
-NO_RUN = "0" * 8
-"""`create` draws a new one each time."""
 NAMESPACE = "default"
 """Where no cluster is asked."""
 
 
 @click.command(name="render")
 @experiment_options
-@place_options
+@location_options
 @click.option("--pools", "cluster", type=click.Path(path_type=Path), help="A cluster file whose pools to plan for.")
 @prices_option
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), help="Write a file per object into FOLDER.")
@@ -30,7 +28,7 @@ NAMESPACE = "default"
 def command(
     file: Path,
     overrides: tuple[str, ...],
-    where: Where | None,
+    location: Location | None,
     cluster: Path | None,
     prices: Path | None,
     folder: Path | None,
@@ -40,11 +38,11 @@ def command(
 
     With --pools alone no cluster is asked.
     """
-    if where and where.backend != RENDERED:
-        raise InvalidInput(f"--on {where.backend} has no objects to render: --on {RENDERED}")
-    if not where and not cluster:
-        where = Where(RENDERED)
-    documents = _documents(file, overrides, where, cluster, prices, with_keys)
+    if location and location.backend != RENDERED:
+        raise InvalidInput(f"--on {location.backend} has no objects to render: --on {RENDERED}")
+    if not location and not cluster:
+        location = Location(RENDERED)
+    documents = _documents(file, overrides, location, cluster, prices, with_keys)
     if folder:
         _write(documents, folder)
         talk(f"{len(documents)} objects in {folder}")
@@ -55,35 +53,36 @@ def command(
 def _documents(
     file: Path,
     overrides: tuple[str, ...],
-    where: Where | None,
+    location: Location | None,
     cluster: Path | None,
     prices: Path | None,
     with_keys: bool,
 ) -> dict[str, str]:
     """File name -> YAML, in the order of their creation."""
     from surreal.orchestrator.backends.kube.manifests.render import draw
+    from surreal.orchestrator.backends.kube.names import ZERO_RUN_ID
     from surreal.orchestrator.run.code_archive import packed
     from surreal.orchestrator.run.wiring import key_files
 
     experiment = load_experiment(file, overrides)
-    plan = plan_for(experiment, where, cluster, prices)
+    plan = plan_for(experiment, location, cluster, prices)
     for warning in plan.warnings:
         talk(f"warning: {warning}")
-    run, keys = (secrets.token_hex(4), key_files(plan)) if with_keys else (NO_RUN, None)
+    run, keys = (secrets.token_hex(4), key_files(plan)) if with_keys else (ZERO_RUN_ID, None)
     code = packed(plan.code, file.absolute().parent)
-    drawn = draw(plan, run, _namespace(where), keys, code, experiment.to_yaml())
+    drawn = draw(plan, run, _namespace(location), keys, code, experiment.to_yaml())
     return {
         f"{number:02}-{each.data['kind'].lower()}-{each.data['metadata']['name']}.yaml": each.text
         for number, each in enumerate(drawn)
     }
 
 
-def _namespace(where: Where | None) -> str:
-    if not where:
+def _namespace(location: Location | None) -> str:
+    if not location:
         return NAMESPACE
     from surreal.provisioner.kube.client import Api
 
-    return Api.connect(where.kubeconfig, where.context, where.namespace).namespace
+    return Api.connect(location.kubeconfig, location.context, location.namespace).namespace
 
 
 def _write(documents: dict[str, str], folder: Path) -> None:

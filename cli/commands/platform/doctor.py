@@ -4,25 +4,25 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from surreal.cli.ui.options import output_option, place_options
+from surreal.cli.ui.options import location_options, output_option
 from surreal.cli.ui.output import Output, emit, table, talk
 from surreal.orchestrator.doctor import Check, local_checks
-from surreal.orchestrator.run.location import LOCAL, Where
+from surreal.orchestrator.run.location import LOCAL, Location
 from surreal.protocol.errors import ExitCode, InvalidInput
 
 STYLES = {"ok": "green", "warn": "yellow", "absent": "dim", "unknown": "dim", "missing": "bold red"}
 
 
 @click.command(name="doctor")
-@place_options
+@location_options
 @output_option
-def command(where: Where | None, output: Output) -> ExitCode:
+def command(location: Location | None, output: Output) -> ExitCode:
     """Say what is there of what experiments need, on this machine or with --on kube in a cluster, and what follows.
 
     Looks only. A state is ok, warn, absent (and not needed), unknown (you may not look) or missing. The exit code is 1
     where something is missing.
     """
-    found = _checks(where or Where())
+    found = _checks(location or Location())
     emit([check.to_data() for check in found], output, lambda: _table(found))
     missing = [check.check for check in found if check.state == "missing"]
     if missing:
@@ -30,15 +30,15 @@ def command(where: Where | None, output: Output) -> ExitCode:
     return ExitCode.FAILED if missing else ExitCode.DONE
 
 
-def _checks(where: Where) -> list[Check]:
-    if where.backend == LOCAL:
+def _checks(location: Location) -> list[Check]:
+    if location.backend == LOCAL:
         return list(local_checks())
-    if where.backend != "kube":
-        raise InvalidInput(f"--on {where.backend}: there is a doctor for local and for kube")
+    if location.backend != "kube":
+        raise InvalidInput(f"--on {location.backend}: there is a doctor for local and for kube")
     from surreal.orchestrator.backends.kube.doctor.checks import kube_checks
     from surreal.provisioner.kube.client import Api
 
-    return list(kube_checks(Api.connect(where.kubeconfig, where.context, where.namespace, talk)))
+    return list(kube_checks(Api.connect(location.kubeconfig, location.context, location.namespace, talk)))
 
 
 def _table(found: list[Check]) -> Table:

@@ -4,19 +4,19 @@ import sys
 
 import click
 
-from surreal.cli.ui.options import names_argument, place_of, place_options
+from surreal.cli.ui.options import backend_of, location_options, names_argument
 from surreal.cli.ui.output import talk
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode, InvalidInput
 
 
 @click.command(name="delete")
 @names_argument
-@place_options
+@location_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask, even when it runs.")
-def command(names: tuple[str, ...], yes: bool, where: Where | None) -> ExitCode:
+def command(names: tuple[str, ...], yes: bool, location: Location | None) -> ExitCode:
     """End the experiments NAME... at once and remove their logs, metrics and checkpoints."""
-    places = {name: place_of(name, where) for name in names}
+    places = {name: backend_of(name, location) for name in names}
     running = [name for name, place in places.items() if not place.status(name).over]
     if running and not yes and not _agreed(running):
         talk("nothing was deleted")

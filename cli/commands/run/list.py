@@ -5,21 +5,21 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from surreal.cli.ui import format as words
-from surreal.cli.ui.options import output_option, place_options
+from surreal.cli.ui.options import location_options, output_option
 from surreal.cli.ui.output import Output, emit, table, talk
-from surreal.orchestrator.backends.base import HERE, backend
-from surreal.orchestrator.run.location import Where, noted
+from surreal.orchestrator.backends.base import THIS_MACHINE, backend
+from surreal.orchestrator.run.location import Location, remembered
 from surreal.orchestrator.run.status import Status
 
 
 @click.command(name="list")
-@place_options
+@location_options
 @output_option
-def command(where: Where | None, output: Output) -> None:
+def command(location: Location | None, output: Output) -> None:
     """List the experiments, the newest last: those of this machine, or with --on kube of a cluster."""
-    place = backend(where or HERE)
+    place = backend(location or THIS_MACHINE)
     found = sorted((place.status(name) for name in place.names()), key=lambda status: status.created)
-    if not where and (elsewhere := noted()):
+    if not location and (elsewhere := remembered()):
         talk(f"in clusters: {', '.join(elsewhere)}; see surreal list --on kube")
     if not found and output == "table":
         talk("no experiments yet: surreal create examples/cheetah-ppo.yaml")

@@ -11,9 +11,9 @@ from zlib import crc32
 
 import click
 
-from surreal.cli.ui.options import name_argument, output_option, place_of, place_options
+from surreal.cli.ui.options import backend_of, location_options, name_argument, output_option
 from surreal.cli.ui.output import Output, emit
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.log_files import LogLine
 
 COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta")
@@ -28,7 +28,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 @click.option("--since", metavar="TIME", help="Only lines since then: 90s, 5m, 2h, 1d ago, or 2026-05-01T12:00:00Z.")
 @click.option("--timestamps", is_flag=True, help="Begin each line with its time in UTC.")
 @output_option
-@place_options
+@location_options
 def command(
     name: str,
     process: str | None,
@@ -37,7 +37,7 @@ def command(
     since: str | None,
     timestamps: bool,
     output: Output,
-    where: Where | None,
+    location: Location | None,
 ) -> None:
     """Print the logs of the experiment NAME: of one role, one process, `supervisor`, or all merged by time.
 
@@ -47,7 +47,7 @@ def command(
     if follow and output == "yaml":
         raise click.UsageError("-f goes with -o json (one object a line), not with yaml")
     begin = _moment(since) if since else None
-    lines = _since(place_of(name, where).logs(name, process, tail, follow), begin)
+    lines = _since(backend_of(name, location).logs(name, process, tail, follow), begin)
     if output == "table":
         coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         for line in lines:

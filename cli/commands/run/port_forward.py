@@ -4,9 +4,9 @@ import re
 
 import click
 
-from surreal.cli.ui.options import name_argument, place_of, place_options
+from surreal.cli.ui.options import backend_of, location_options, name_argument
 from surreal.cli.ui.output import talk
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode
 
 PORTS = re.compile(r"(?:(?P<local>\d{1,5}):)?(?P<remote>\d{1,5})")
@@ -17,8 +17,8 @@ HIGHEST = 65_535
 @name_argument
 @click.argument("process", metavar="ROLE[/INDEX]")
 @click.argument("ports", metavar="[LOCAL:]REMOTE")
-@place_options
-def command(name: str, process: str, ports: str, where: Where | None) -> ExitCode:
+@location_options
+def command(name: str, process: str, ports: str, location: Location | None) -> ExitCode:
     """Make port REMOTE of a process in a cluster a port of this machine, and of this machine only.
 
     LOCAL is the same number if it is left out, and any free one if it is 0. It ends with the process, or by Ctrl-C.
@@ -29,7 +29,7 @@ def command(name: str, process: str, ports: str, where: Where | None) -> ExitCod
         talk(f"http://127.0.0.1:{port} is port {remote} of {process} of {name}; Ctrl-C ends it")
 
     try:
-        place_of(name, where).forward(name, process, local, remote, ready)
+        backend_of(name, location).forward(name, process, local, remote, ready)
     except KeyboardInterrupt:
         talk("")
     return ExitCode.DONE

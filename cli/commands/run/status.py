@@ -10,21 +10,21 @@ from rich.text import Text
 
 from surreal.cli.ui import format as words
 from surreal.cli.ui.channel_table import channel_table
-from surreal.cli.ui.options import name_argument, output_option, place_of, place_options
+from surreal.cli.ui.options import backend_of, location_options, name_argument, output_option
 from surreal.cli.ui.output import Output, emit, table, talk
 from surreal.cli.ui.watch import how_to_come_back, summary, watch
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.status import Status
 
 
 @click.command(name="status")
 @name_argument
 @click.option("-w", "--watch", "watching", is_flag=True, help="Show it live until it is over.")
-@place_options
+@location_options
 @output_option
-def command(name: str, watching: bool, where: Where | None, output: Output) -> None:
+def command(name: str, watching: bool, location: Location | None, output: Output) -> None:
     """Show the state of the experiment NAME and of each of its processes."""
-    place = place_of(name, where)
+    place = backend_of(name, location)
     if not watching:
         status = place.status(name)
         emit(status.document(), output, lambda: _table(status))

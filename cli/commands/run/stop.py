@@ -2,17 +2,17 @@
 
 import click
 
-from surreal.cli.ui.options import name_argument, place_of, place_options
+from surreal.cli.ui.options import backend_of, location_options, name_argument
 from surreal.cli.ui.output import talk
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 
 
 @click.command(name="stop")
 @name_argument
-@place_options
-def command(name: str, where: Where | None) -> None:
+@location_options
+def command(name: str, location: Location | None) -> None:
     """Stop the experiment NAME after a checkpoint; every process is gone when this returns."""
-    place = place_of(name, where)
+    place = backend_of(name, location)
     if place.stop(name):
         talk(f"{name} {place.status(name).state}; go on with surreal resume {name}")
     else:

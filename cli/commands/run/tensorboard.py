@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from surreal.cli.ui.options import names_argument, place_of, place_options
-from surreal.orchestrator.run.location import Where
+from surreal.cli.ui.options import backend_of, location_options, names_argument
+from surreal.orchestrator.run.location import Location
 
 TERMINATED = 128 + signal.SIGTERM
 """The shells' exit code for SIGTERM."""
@@ -18,14 +18,14 @@ TERMINATED = 128 + signal.SIGTERM
 @click.command(name="tensorboard")
 @names_argument
 @click.option("--port", type=click.IntRange(0, 65535), default=6006, show_default=True, help="0 takes any free one.")
-@place_options
-def command(names: tuple[str, ...], port: int, where: Where | None) -> int:
+@location_options
+def command(names: tuple[str, ...], port: int, location: Location | None) -> int:
     """Show the curves of the experiments NAME... in TensorBoard, on this machine only.
 
     Those of a cluster are copied here while it runs, every few seconds.
     """
     with ExitStack() as open_ones:
-        folders = {name: open_ones.enter_context(place_of(name, where).curves(name)) for name in names}
+        folders = {name: open_ones.enter_context(backend_of(name, location).metrics_folder(name)) for name in names}
         return _serve([sys.executable, *arguments(folders, port)])
 
 

@@ -9,10 +9,10 @@ from rich.text import Text
 
 from surreal.cli.ui import format as words
 from surreal.cli.ui.channel_table import channel_table
-from surreal.cli.ui.options import name_argument, output_option, place_of, place_options
+from surreal.cli.ui.options import backend_of, location_options, name_argument, output_option
 from surreal.cli.ui.output import Output, console, emit, table, talk
 from surreal.orchestrator.backends.base import Backend
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.usage import RoleUsage, Usage, amount
 
 NEARLY_FULL = 0.9
@@ -22,15 +22,15 @@ NEARLY_FULL = 0.9
 @click.command(name="top")
 @name_argument
 @click.option("-w", "--watch", "watching", is_flag=True, help="Show it again and again until the experiment is over.")
-@place_options
+@location_options
 @output_option
-def command(name: str, watching: bool, where: Where | None, output: Output) -> None:
+def command(name: str, watching: bool, location: Location | None, output: Output) -> None:
     """Show what the processes of the experiment NAME use: CPU, memory, and what crosses the channels.
 
     CPU is in cores over the last seconds, memory is what is resident; the second of each pair is what the file asks
     for, and in a cluster no process gets more memory than that.
     """
-    place = place_of(name, where)
+    place = backend_of(name, location)
     if watching and output != "table":
         raise click.UsageError("--watch is for people; for a program: surreal top NAME -o json, as often as needed")
     usage = place.usage(name)
@@ -51,12 +51,12 @@ def _watch(place: Backend, name: str, usage: Usage) -> Usage:
     if not sys.stdout.isatty():
         while not usage.status.over:
             console().print(_view(usage))
-            time.sleep(place.look_seconds)
+            time.sleep(place.poll_interval)
             usage = place.usage(name)
         return usage
     with Live(_view(usage), console=console(), auto_refresh=False, transient=True) as live:
         while not usage.status.over:
-            time.sleep(place.look_seconds)
+            time.sleep(place.poll_interval)
             usage = place.usage(name)
             live.update(_view(usage), refresh=True)
     return usage

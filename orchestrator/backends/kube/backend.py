@@ -12,12 +12,12 @@ from surreal.orchestrator.backends.kube.lifecycle import code as own_code
 from surreal.orchestrator.backends.kube.lifecycle import create as apply
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
 from surreal.orchestrator.backends.kube.lifecycle import preflight
-from surreal.orchestrator.backends.kube.lifecycle.preflight import settled
+from surreal.orchestrator.backends.kube.lifecycle.preflight import resolve_storage
 from surreal.orchestrator.backends.kube.logs import reader as logs
 from surreal.orchestrator.backends.kube.manifests.render import render
-from surreal.orchestrator.backends.kube.names import EXPERIMENT_KEY
+from surreal.orchestrator.backends.kube.names import EXPERIMENT_KEY, ZERO_RUN_ID
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance
-from surreal.orchestrator.backends.kube.run_folder.mirror import curves
+from surreal.orchestrator.backends.kube.run_folder.mirror import metrics_folder
 from surreal.orchestrator.backends.kube.status import collect as observe
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.backends.kube.status.status import status_of
@@ -26,7 +26,7 @@ from surreal.orchestrator.experiment.model import Experiment
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.channel_stats import ChannelStatus
 from surreal.orchestrator.run.code_archive import CONFIG_MAP_BYTES, STORE_BYTES, Code, packed
-from surreal.orchestrator.run.location import Where, forget, remember
+from surreal.orchestrator.run.location import Location, forget, remember
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.status import Progress, Status
 from surreal.orchestrator.run.usage import Usage
@@ -39,11 +39,11 @@ from surreal.provisioner.kube.kinds import Object
 class KubeBackend:
     """See `orchestrator.backend.Backend`; one namespace of one cluster."""
 
-    look_seconds = 2.0
+    poll_interval = 2.0
 
-    def __init__(self, where: Where) -> None:
+    def __init__(self, location: Location) -> None:
         """Asks nothing yet."""
-        self._where = where
+        self._location = location
         self._glances: dict[str, Glance] = {}
 
     def close(self) -> None:
@@ -54,29 +54,29 @@ class KubeBackend:
     @cached_property
     def api(self) -> Api:
         """The cluster that the options mean."""
-        where = self._where
-        return Api.connect(where.kubeconfig, where.context, where.namespace, _say)
+        location = self._location
+        return Api.connect(location.kubeconfig, location.context, location.namespace, _say)
 
-    def settle(self, plan: Plan) -> Plan:
+    def resolve(self, plan: Plan) -> Plan:
         """The plan with where the run folder will lie, by what the cluster has."""
-        return settled(plan, self.api)
+        return resolve_storage(plan, self.api)
 
     def create(self, experiment: Experiment, plan: Plan, code: Path) -> None:
         """Check rights and names, then make all objects. Raises InvalidInput when the name is taken."""
         own = packed(plan.code, code, STORE_BYTES if plan.storage.url else CONFIG_MAP_BYTES)
         draw = self._draw(plan, own, experiment.to_yaml())
         # what cannot be drawn is said before anything is asked
-        self._check(draw("0" * 8, 1))
+        self._check(draw(ZERO_RUN_ID, 1))
         own_code.send(plan, own)
         apply.create(self.api, draw, _say)
-        remember(plan.name, Where("kube", self.api.namespace, self.api.context, self._where.kubeconfig))
+        remember(plan.name, Location("kube", self.api.namespace, self.api.context, self._location.kubeconfig))
 
-    def rehearse(self, experiment: Experiment, plan: Plan, code: Path, ask: bool) -> list[str]:
+    def dry_run(self, experiment: Experiment, plan: Plan, code: Path, ask: bool) -> list[str]:
         """The objects; `ask` has the cluster check rights and quotas, and then each of them."""
-        objects = self._draw(plan, packed(plan.code, code), experiment.to_yaml())("0" * 8, 1)
+        objects = self._draw(plan, packed(plan.code, code), experiment.to_yaml())(ZERO_RUN_ID, 1)
         if ask:
             self._check(objects)
-            apply.rehearse(self.api, objects)
+            apply.dry_run(self.api, objects)
         return [f"{each['kind']} {each['metadata']['name']}" for each in objects]
 
     def names(self) -> list[str]:
@@ -114,9 +114,9 @@ class KubeBackend:
         """Forward a port of this machine to a pod, until that ends."""
         forward(self.api, observe.snapshot(self.api, name), source, local, remote, ready)
 
-    def curves(self, name: str) -> AbstractContextManager[Path]:
+    def metrics_folder(self, name: str) -> AbstractContextManager[Path]:
         """A copy of the run's metrics that keeps up."""
-        return curves(self.api, name)
+        return metrics_folder(self.api, name)
 
     def stop(self, name: str) -> bool:
         """Have every process save and end; returns when all pods are gone. False if nothing ran."""

@@ -10,6 +10,8 @@ COMPONENT = "app.kubernetes.io/component"
 """The label with the role's name."""
 RUN = "surreal.dev/run"
 """The label that tells two experiments of one name apart: 8 hexadecimal digits, new with each `create`."""
+ZERO_RUN_ID = "0" * 8
+"""Stands for the id of a run in manifests that are not sent; `create` draws a random one."""
 
 ROOT = "surreal.dev/root"
 """The label ("true") that only roots have: a listing of roots then does not carry the code of every experiment."""

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.backends.base import HERE
+from surreal.orchestrator.backends.base import THIS_MACHINE
 from surreal.orchestrator.backends.local import os_process as lock
 from surreal.orchestrator.backends.local import os_process as pids
 from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord, processes_of
@@ -21,7 +21,7 @@ from surreal.orchestrator.run import home
 from surreal.orchestrator.run import log_files as logs
 from surreal.orchestrator.run.channel_stats import read_channels
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.provenance import provenance
 from surreal.orchestrator.run.status import OUTCOMES, ProcessStatus, Status, read_progress
@@ -42,12 +42,12 @@ ABORT_SECONDS = 5.0
 class LocalBackend:
     """See `orchestrator.backend.Backend`; the state of a run is its folder and nothing else."""
 
-    look_seconds = 0.5
+    poll_interval = 0.5
 
-    def __init__(self, where: Where = HERE) -> None:
+    def __init__(self, location: Location = THIS_MACHINE) -> None:
         """There is one such place only."""
 
-    def settle(self, plan: "Plan") -> "Plan":
+    def resolve(self, plan: "Plan") -> "Plan":
         """A machine of one's own has nothing to add."""
         return plan
 
@@ -80,7 +80,7 @@ class LocalBackend:
             raise
         os.close(held)
 
-    def rehearse(self, experiment: "Experiment", plan: "Plan", code: Path, ask: bool) -> list[str]:
+    def dry_run(self, experiment: "Experiment", plan: "Plan", code: Path, ask: bool) -> list[str]:
         """The folder and the processes. Raises InvalidInput as `create`, and where somebody else is to be asked."""
         from surreal.orchestrator.run.code_archive import packed
 
@@ -145,7 +145,7 @@ class LocalBackend:
         raise InvalidInput(f"{name} runs on this machine: what its processes serve is at 127.0.0.1:{remote} already")
 
     @contextmanager
-    def curves(self, name: str) -> Iterator[Path]:
+    def metrics_folder(self, name: str) -> Iterator[Path]:
         """The run's own metrics."""
         yield home.find(name).metrics
 

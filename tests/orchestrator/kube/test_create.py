@@ -7,7 +7,7 @@ import pytest
 from surreal.orchestrator.backends.kube.lifecycle import create as apply
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
 from surreal.orchestrator.backends.kube.lifecycle import preflight
-from surreal.orchestrator.backends.kube.lifecycle.create import rehearse
+from surreal.orchestrator.backends.kube.lifecycle.create import dry_run
 from surreal.orchestrator.backends.kube.manifests.render import render
 from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, RUN, STOPPED, keys_secret
 from surreal.orchestrator.run.wiring import key_files
@@ -128,14 +128,14 @@ def test_a_namespace_that_is_being_removed_takes_nothing(tmp_path: Path) -> None
 
 def test_a_server_side_rehearsal_leaves_nothing_and_names_all_that_is_refused(tmp_path: Path) -> None:
     with api_server(tmp_path) as server:
-        rehearse(server.api(), drawer()("0" * 8, 1))
+        dry_run(server.api(), drawer()("0" * 8, 1))
         assert server.store.names() == []
         server.store.admission.append(quota("no-jobs", "Job", 0, lambda: 0))
         server.store.admission.append(quota("no-services", "Service", 0, lambda: 0))
         with pytest.raises(
             SurrealError, match=r"would refuse 4 of 13 objects:\n.*no-services.*\n.*no-jobs.*\n.*no-jobs"
         ):
-            rehearse(server.api(), drawer()("0" * 8, 1))
+            dry_run(server.api(), drawer()("0" * 8, 1))
         assert server.store.names() == []
 
 

@@ -19,7 +19,7 @@ from surreal.orchestrator.backends.kube.run_folder import pod_source as pod_file
 from surreal.orchestrator.backends.kube.run_folder import reader_pod as reader
 from surreal.orchestrator.backends.kube.run_folder.folder import File, RunFolder
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance, folder_of
-from surreal.orchestrator.backends.kube.run_folder.mirror import curves
+from surreal.orchestrator.backends.kube.run_folder.mirror import metrics_folder
 from surreal.orchestrator.backends.kube.run_folder.pod_source import PodFiles
 from surreal.orchestrator.backends.kube.run_folder.reader_pod import ReaderFiles, reader_pod
 from surreal.orchestrator.backends.kube.run_folder.store_source import StoreFiles
@@ -368,7 +368,7 @@ def test_curves_are_copied_while_the_run_goes_on_and_over_a_new_pod(
         root = {"name": "toy", "labels": {**labels("toy", RUN), ROOT: "true"}}
         api.post("ConfigMap", {"metadata": root, "data": {PLAN_KEY: planned.to_json()}})
         api.post("Pod", pod())
-        with curves(api, "toy") as folder:
+        with metrics_folder(api, "toy") as folder:
             copy = folder / "metrics.jsonl"
             assert copy.read_text() == rows.read_text()
             rows.write_text(rows.read_text() * 2)
@@ -390,5 +390,5 @@ def test_curves_of_a_run_that_has_none_yet_are_an_error(tmp_path: Path) -> None:
         assert planned
         root = {"name": "toy", "labels": {**labels("toy", RUN), ROOT: "true"}}
         server.api().post("ConfigMap", {"metadata": root, "data": {PLAN_KEY: planned.to_json()}})
-        with pytest.raises(SurrealError, match="toy has no files yet"), curves(server.api(), "toy"):
+        with pytest.raises(SurrealError, match="toy has no files yet"), metrics_folder(server.api(), "toy"):
             pass

@@ -344,6 +344,6 @@ class TestRealCluster:
             kept = [(line.source, line.text) for line in logs.read(api, "toy")]
             assert kept.count(("learner/0", "it runs")) == 1
             assert ("actor/0", "10:00:00.000 INFO an actor of the past") in kept
-            with curves_module.curves(api, "toy") as folder:
+            with curves_module.metrics_folder(api, "toy") as folder:
                 assert (folder / "noise").read_bytes() == NOISE
             until(lambda: len(api.list("Pod")) == 1, "the reader is gone")

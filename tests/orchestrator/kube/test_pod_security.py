@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.backends.kube.lifecycle.create import rehearse
+from surreal.orchestrator.backends.kube.lifecycle.create import dry_run
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import ApiError
 from tests.orchestrator.kube.pod_security import beyond, restricted
@@ -187,4 +187,4 @@ def _refusal(api: Api, pod: Any) -> str:
 def test_a_real_cluster_takes_every_object(plan: Callable[[], Any]) -> None:
     with namespace() as api:
         found = [{**each, "metadata": {**each["metadata"], "namespace": api.namespace}} for each in objects(plan())]
-        rehearse(api, found)
+        dry_run(api, found)

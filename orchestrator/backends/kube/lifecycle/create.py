@@ -66,7 +66,7 @@ def resume(api: Api, name: str, draw: Draw, talk: Talk) -> None:
     _go_on(api, root, draw(_label(root, RUN), attempt), talk)
 
 
-def rehearse(api: Api, objects: Sequence[Object]) -> None:
+def dry_run(api: Api, objects: Sequence[Object]) -> None:
     """Have the server check every object and make none. Raises one SurrealError with all that it refuses."""
     _there(api, objects, "")
     refused = []

@@ -16,6 +16,7 @@ from surreal.orchestrator.backends.kube.names import (
     RUN,
     STOPPED,
     USER,
+    ZERO_RUN_ID,
     query,
     selector,
 )
@@ -27,7 +28,6 @@ from surreal.provisioner.kube.kinds import Object
 Change = Literal["added", "changed", "recreated", "removed"]
 """recreated: the cluster lets nobody change this of an object that is there."""
 
-NO_RUN = "0" * 8
 BOOKKEEPING = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "ownerReferences")
 """Metadata that says nothing of what the object does."""
 OF_THE_RUN = (CREATED, STOPPED, OUTCOME, USER)
@@ -65,7 +65,7 @@ def identity(api: Api, name: str) -> tuple[str, int, str]:
     about = root["metadata"] if root else {}
     marks = about.get("annotations") or {}
     run = (about.get("labels") or {}).get(RUN)
-    return run or NO_RUN, int(marks.get(ATTEMPT) or 1), marks.get(USER, "")
+    return run or ZERO_RUN_ID, int(marks.get(ATTEMPT) or 1), marks.get(USER, "")
 
 
 def diff(api: Api, name: str, objects: Sequence[Object]) -> list[Difference]:

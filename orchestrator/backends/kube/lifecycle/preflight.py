@@ -63,7 +63,7 @@ DEFAULT_CLASS = ("storageclass.kubernetes.io/is-default-class", "storageclass.be
 """Annotations, either of which makes a StorageClass the default one."""
 
 
-def settled(plan: Plan, api: Api) -> Plan:
+def resolve_storage(plan: Plan, api: Api) -> Plan:
     """The plan with `auto` decided by what the cluster has, and with a sentence of what dies with what."""
     storage = plan.storage
     unknown = ""
