@@ -9,14 +9,14 @@ from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run import code_archive as code
 from surreal.orchestrator.run.home import home
-from surreal.orchestrator.run.location import LOCAL, Where
+from surreal.orchestrator.run.location import LOCAL, Location
 from surreal.protocol.errors import InvalidInput, did_you_mean
 from surreal.provisioner.pools.model import NodePool
 
 
 def plan_for(
     experiment: Experiment,
-    where: Where | None = None,
+    where: Location | None = None,
     cluster_file: Path | None = None,
     prices: Path | None = None,
 ) -> Plan:
@@ -48,7 +48,9 @@ class Inventory:
     warnings: tuple[str, ...] = ()
 
 
-def find_pools(where: Where | None = None, cluster_file: Path | None = None, prices: Path | None = None) -> Inventory:
+def find_pools(
+    where: Location | None = None, cluster_file: Path | None = None, prices: Path | None = None
+) -> Inventory:
     """The pools of `where` (`local`, `kube`), of a cluster file, or the live ones with the file's bounds and prices.
 
     Without either it is this machine. Raises InvalidInput for an unknown place, a wrong file, a kubeconfig that cannot
@@ -72,7 +74,7 @@ def own_prices(named: Path | None = None) -> Path | None:
     return named or (usual if usual.exists() else None)
 
 
-def _cluster(live: Where | None, cluster_file: Path | None, prices: Path | None) -> Inventory:
+def _cluster(live: Location | None, cluster_file: Path | None, prices: Path | None) -> Inventory:
     from surreal.provisioner.cluster.spec import load_cluster
     from surreal.provisioner.machine_types import machine_table
     from surreal.provisioner.pools.from_file import declared_pools

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from surreal.orchestrator.backends.base import Backend, backend
-from surreal.orchestrator.run.location import Where, whereabouts
+from surreal.orchestrator.run.location import Location, locate
 from surreal.protocol.errors import SurrealError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -87,19 +87,19 @@ def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_place
 
 
-def _where(on: str | None, namespace: str | None, context: str | None, kubeconfig: Path | None) -> Where | None:
+def _where(on: str | None, namespace: str | None, context: str | None, kubeconfig: Path | None) -> Location | None:
     cluster = {"--namespace": namespace, "--context": context, "--kubeconfig": kubeconfig}
     given = [option for option, value in cluster.items() if value]
     if on == "local" and given:
         raise click.UsageError(f"{given[0]} is about a cluster: give --on kube, or leave it out")
     if not on and not given:
         return None
-    return Where(on or "kube", namespace, context, os.fspath(kubeconfig) if kubeconfig else None)
+    return Location(on or "kube", namespace, context, os.fspath(kubeconfig) if kubeconfig else None)
 
 
-def place_of(name: str, where: Where | None) -> Backend:
+def place_of(name: str, where: Location | None) -> Backend:
     """The backend that has the experiment `name`: as the options say, else here, else where it was created."""
-    return backend(whereabouts(name, where))
+    return backend(locate(name, where))
 
 
 def name_argument(function: Command) -> Command:

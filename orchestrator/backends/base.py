@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.status import Status
 from surreal.protocol.errors import InvalidInput, did_you_mean
@@ -26,9 +26,9 @@ BACKENDS = {
     "local": "surreal.orchestrator.backends.local.backend:LocalBackend",
     "kube": "surreal.orchestrator.backends.kube.backend:KubeBackend",
 }
-"""Name -> class, imported when it is asked for and called with the Where."""
+"""Name -> class, imported when it is asked for and called with the Location."""
 NOT_BUILT_YET = ("ray",)
-HERE = Where()
+HERE = Location()
 
 
 class Backend(Protocol):
@@ -95,7 +95,7 @@ class Backend(Protocol):
         """End every process of the run at once and remove all it wrote."""
 
 
-def backend(where: Where = HERE) -> Backend:
+def backend(where: Location = HERE) -> Backend:
     """The backend that `where` says. Raises InvalidInput that lists the known ones."""
     name = where.backend
     if name in NOT_BUILT_YET:

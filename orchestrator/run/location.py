@@ -14,7 +14,7 @@ LOCAL = "local"
 
 
 @dataclass(frozen=True)
-class Where:
+class Location:
     """A backend, and which cluster and namespace of a kubeconfig; None is what kubectl would take."""
 
     backend: str = LOCAL
@@ -23,7 +23,7 @@ class Where:
     kubeconfig: str | None = None
 
 
-def remember(name: str, where: Where) -> None:
+def remember(name: str, where: Location) -> None:
     """Note where the experiment `name` is."""
     home.experiments()  # makes SURREAL_HOME, private to its owner
     _notes().mkdir(mode=0o700, exist_ok=True)
@@ -35,18 +35,18 @@ def forget(name: str) -> None:
     (_notes() / f"{name}.json").unlink(missing_ok=True)
 
 
-def noted() -> dict[str, Where]:
+def noted() -> dict[str, Location]:
     """Experiment -> where it is, for all that were created elsewhere."""
     found = {}
     for path in sorted(_notes().glob("*.json")):
         try:
-            found[path.stem] = Where(**home.read_json(path))
+            found[path.stem] = Location(**home.read_json(path))
         except (OSError, ValueError, TypeError):
             continue  # a note of a later version, or half of one: the cluster still knows
     return found
 
 
-def whereabouts(name: str, asked: Where | None) -> Where:
+def locate(name: str, asked: Location | None) -> Location:
     """Where the experiment `name` is looked for: where `asked`, else here, else where the note says.
 
     Raises InvalidInput for a name that is both here and elsewhere.
@@ -57,7 +57,7 @@ def whereabouts(name: str, asked: Where | None) -> Where:
     if there and name in home.names():
         options = f"--on {LOCAL} or --on {there.backend}"
         raise InvalidInput(f"there is an experiment {name!r} here and one in {there.context}: say which by {options}")
-    return there or Where()
+    return there or Location()
 
 
 def _notes() -> Path:

@@ -15,7 +15,7 @@ from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.orchestrator.experiment.model import Experiment
 from surreal.orchestrator.prepare import plan_for
 from surreal.orchestrator.run import home
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.status import Status
 from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.small_run import CONTEXT, IMAGE, namespace
@@ -62,7 +62,7 @@ class Site(Protocol):
         """Runs experiments there."""
 
     @property
-    def where(self) -> Where:
+    def where(self) -> Location:
         """As the command line says it."""
 
     def kill(self, status: Status, role: str) -> None:
@@ -77,7 +77,7 @@ class Here:
 
     def __init__(self) -> None:
         self.backend = LocalBackend()
-        self.where = Where()
+        self.where = Location()
 
     def kill(self, status: Status, role: str) -> None:
         os.kill(pid(self.backend, status.name, role), signal.SIGKILL)
@@ -92,7 +92,7 @@ class Cluster:
     """A namespace of its own in the cluster of SURREAL_E2E_CONTEXT."""
 
     def __init__(self, namespace: str) -> None:
-        self.where = Where("kube", namespace, CONTEXT)
+        self.where = Location("kube", namespace, CONTEXT)
         self.backend = KubeBackend(self.where)
         self.api = self.backend.api
 

@@ -11,7 +11,7 @@ from surreal.orchestrator.backends.base import HERE, backend
 from surreal.orchestrator.experiment.model import load_experiment
 from surreal.orchestrator.plan.cost import refuse_above
 from surreal.orchestrator.prepare import plan_for
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode
 
 
@@ -30,7 +30,7 @@ from surreal.protocol.errors import ExitCode
 def command(
     file: Path,
     overrides: tuple[str, ...],
-    where: Where | None,
+    where: Location | None,
     detach: bool,
     rehearsal: str | None,
     max_cost: str | None,

@@ -9,7 +9,7 @@ from surreal.cli.ui.output import Output, console, emit, talk
 from surreal.orchestrator.experiment.model import Experiment, load_experiment
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.prepare import plan_for
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode, InvalidInput, SurrealError
 
 DIFFERS = ExitCode.FAILED
@@ -22,13 +22,13 @@ COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 @prices_option
 @output_option
 def command(
-    file: Path, overrides: tuple[str, ...], where: Where | None, prices: Path | None, output: Output
+    file: Path, overrides: tuple[str, ...], where: Location | None, prices: Path | None, output: Output
 ) -> ExitCode:
     """Compare FILE with the experiment of that name in the cluster, and change nothing.
 
     The exit code is 0 where nothing differs, 1 where something does, 2 or more after an error, as for `kubectl diff`.
     """
-    where = where or Where("kube")
+    where = where or Location("kube")
     if where.backend != "kube":
         raise InvalidInput(f"--on {where.backend} has no objects to compare: --on kube")
     try:
@@ -39,7 +39,7 @@ def command(
         return max(error.exit_code, ExitCode.INVALID)
 
 
-def _compare(experiment: Experiment, plan: Plan, file: Path, where: Where, output: Output) -> ExitCode:
+def _compare(experiment: Experiment, plan: Plan, file: Path, where: Location, output: Output) -> ExitCode:
     from surreal.orchestrator.backends.kube.lifecycle.diff import diff, identity
     from surreal.orchestrator.backends.kube.manifests.render import render
     from surreal.orchestrator.run.code_archive import packed

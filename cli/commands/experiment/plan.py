@@ -12,7 +12,7 @@ from surreal.orchestrator.experiment.model import load_experiment
 from surreal.orchestrator.plan.cost import refuse_above, with_speed
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
 from surreal.orchestrator.prepare import plan_for
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.documents.quantity import format_memory
 
 
@@ -29,7 +29,7 @@ from surreal.protocol.documents.quantity import format_memory
 def command(
     file: Path,
     overrides: tuple[str, ...],
-    where: Where | None,
+    where: Location | None,
     cluster: Path | None,
     speed: float | None,
     max_cost: str | None,

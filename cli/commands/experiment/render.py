@@ -10,7 +10,7 @@ from surreal.cli.ui.options import experiment_options, place_options, prices_opt
 from surreal.cli.ui.output import talk
 from surreal.orchestrator.experiment.model import load_experiment
 from surreal.orchestrator.prepare import plan_for
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import InvalidInput
 
 RENDERED = "kube"
@@ -30,7 +30,7 @@ NAMESPACE = "default"
 def command(
     file: Path,
     overrides: tuple[str, ...],
-    where: Where | None,
+    where: Location | None,
     cluster: Path | None,
     prices: Path | None,
     folder: Path | None,
@@ -43,7 +43,7 @@ def command(
     if where and where.backend != RENDERED:
         raise InvalidInput(f"--on {where.backend} has no objects to render: --on {RENDERED}")
     if not where and not cluster:
-        where = Where(RENDERED)
+        where = Location(RENDERED)
     documents = _documents(file, overrides, where, cluster, prices, with_keys)
     if folder:
         _write(documents, folder)
@@ -55,7 +55,7 @@ def command(
 def _documents(
     file: Path,
     overrides: tuple[str, ...],
-    where: Where | None,
+    where: Location | None,
     cluster: Path | None,
     prices: Path | None,
     with_keys: bool,
@@ -78,7 +78,7 @@ def _documents(
     }
 
 
-def _namespace(where: Where | None) -> str:
+def _namespace(where: Location | None) -> str:
     if not where:
         return NAMESPACE
     from surreal.provisioner.kube.client import Api

@@ -7,7 +7,7 @@ from rich.text import Text
 from surreal.cli.ui.options import output_option, place_options
 from surreal.cli.ui.output import Output, emit, table, talk
 from surreal.orchestrator.doctor import Check, local_checks
-from surreal.orchestrator.run.location import LOCAL, Where
+from surreal.orchestrator.run.location import LOCAL, Location
 from surreal.protocol.errors import ExitCode, InvalidInput
 
 STYLES = {"ok": "green", "warn": "yellow", "absent": "dim", "unknown": "dim", "missing": "bold red"}
@@ -16,13 +16,13 @@ STYLES = {"ok": "green", "warn": "yellow", "absent": "dim", "unknown": "dim", "m
 @click.command(name="doctor")
 @place_options
 @output_option
-def command(where: Where | None, output: Output) -> ExitCode:
+def command(where: Location | None, output: Output) -> ExitCode:
     """Say what is there of what experiments need, on this machine or with --on kube in a cluster, and what follows.
 
     Looks only. A state is ok, warn, absent (and not needed), unknown (you may not look) or missing. The exit code is 1
     where something is missing.
     """
-    found = _checks(where or Where())
+    found = _checks(where or Location())
     emit([check.to_data() for check in found], output, lambda: _table(found))
     missing = [check.check for check in found if check.state == "missing"]
     if missing:
@@ -30,7 +30,7 @@ def command(where: Where | None, output: Output) -> ExitCode:
     return ExitCode.FAILED if missing else ExitCode.DONE
 
 
-def _checks(where: Where) -> list[Check]:
+def _checks(where: Location) -> list[Check]:
     if where.backend == LOCAL:
         return list(local_checks())
     if where.backend != "kube":

@@ -9,7 +9,7 @@ from surreal.cli.ui.format import UNKNOWN, number
 from surreal.cli.ui.options import output_option, place_options, prices_option
 from surreal.cli.ui.output import Output, emit, table, talk
 from surreal.orchestrator.prepare import find_pools
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.provisioner.pools.model import NodePool
 
 
@@ -18,7 +18,7 @@ from surreal.provisioner.pools.model import NodePool
 @click.option("-f", "--file", type=click.Path(path_type=Path), help="A cluster file; with --on kube both together.")
 @prices_option
 @output_option
-def command(where: Where | None, file: Path | None, prices: Path | None, output: Output) -> None:
+def command(where: Location | None, file: Path | None, prices: Path | None, output: Output) -> None:
     """List the pools of equal machines: what there is, what is free, and what a machine costs.
 
     CPU, memory and GPUs are what is left for processes of experiments after the system's own share.

@@ -6,7 +6,7 @@ import click
 
 from surreal.cli.ui.options import names_argument, place_of, place_options
 from surreal.cli.ui.output import talk
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode, InvalidInput
 
 
@@ -14,7 +14,7 @@ from surreal.protocol.errors import ExitCode, InvalidInput
 @names_argument
 @place_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask, even when it runs.")
-def command(names: tuple[str, ...], yes: bool, where: Where | None) -> ExitCode:
+def command(names: tuple[str, ...], yes: bool, where: Location | None) -> ExitCode:
     """End the experiments NAME... at once and remove their logs, metrics and checkpoints."""
     places = {name: place_of(name, where) for name in names}
     running = [name for name, place in places.items() if not place.status(name).over]

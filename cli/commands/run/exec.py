@@ -5,7 +5,7 @@ import sys
 import click
 
 from surreal.cli.ui.options import name_argument, place_of, place_options
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 
 
 @click.command(name="exec")
@@ -13,7 +13,7 @@ from surreal.orchestrator.run.location import Where
 @click.argument("process", metavar="ROLE[/INDEX]")
 @click.argument("words", metavar="-- COMMAND [ARGUMENT]...", nargs=-1, required=True, type=click.UNPROCESSED)
 @place_options
-def command(name: str, process: str, words: tuple[str, ...], where: Where | None) -> int:
+def command(name: str, process: str, words: tuple[str, ...], where: Location | None) -> int:
     """Run a command beside a process of the experiment NAME: in its pod, or here with its variables and its folder.
 
     On a terminal it is interactive: surreal exec NAME learner -- sh. The exit code is the command's.

@@ -8,14 +8,14 @@ from surreal.cli.ui import format as words
 from surreal.cli.ui.options import output_option, place_options
 from surreal.cli.ui.output import Output, emit, table, talk
 from surreal.orchestrator.backends.base import HERE, backend
-from surreal.orchestrator.run.location import Where, noted
+from surreal.orchestrator.run.location import Location, noted
 from surreal.orchestrator.run.status import Status
 
 
 @click.command(name="list")
 @place_options
 @output_option
-def command(where: Where | None, output: Output) -> None:
+def command(where: Location | None, output: Output) -> None:
     """List the experiments, the newest last: those of this machine, or with --on kube of a cluster."""
     place = backend(where or HERE)
     found = sorted((place.status(name) for name in place.names()), key=lambda status: status.created)

@@ -13,7 +13,7 @@ import click
 
 from surreal.cli.ui.options import name_argument, output_option, place_of, place_options
 from surreal.cli.ui.output import Output, emit
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.log_files import LogLine
 
 COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta")
@@ -37,7 +37,7 @@ def command(
     since: str | None,
     timestamps: bool,
     output: Output,
-    where: Where | None,
+    where: Location | None,
 ) -> None:
     """Print the logs of the experiment NAME: of one role, one process, `supervisor`, or all merged by time.
 

@@ -6,7 +6,7 @@ import click
 
 from surreal.cli.ui.options import name_argument, place_of, place_options
 from surreal.cli.ui.output import talk
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode
 
 PORTS = re.compile(r"(?:(?P<local>\d{1,5}):)?(?P<remote>\d{1,5})")
@@ -18,7 +18,7 @@ HIGHEST = 65_535
 @click.argument("process", metavar="ROLE[/INDEX]")
 @click.argument("ports", metavar="[LOCAL:]REMOTE")
 @place_options
-def command(name: str, process: str, ports: str, where: Where | None) -> ExitCode:
+def command(name: str, process: str, ports: str, where: Location | None) -> ExitCode:
     """Make port REMOTE of a process in a cluster a port of this machine, and of this machine only.
 
     LOCAL is the same number if it is left out, and any free one if it is 0. It ends with the process, or by Ctrl-C.

@@ -5,7 +5,7 @@ import click
 from surreal.cli.ui.options import name_argument, output_option, place_of, place_options
 from surreal.cli.ui.output import Output
 from surreal.cli.ui.watch import start_and_watch
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode
 
 
@@ -14,7 +14,7 @@ from surreal.protocol.errors import ExitCode
 @click.option("-d", "--detach", is_flag=True, help="Start it and return at once.")
 @place_options
 @output_option
-def command(name: str, detach: bool, where: Where | None, output: Output) -> ExitCode:
+def command(name: str, detach: bool, where: Location | None, output: Output) -> ExitCode:
     """Go on with the stopped or failed experiment NAME from its last checkpoint, and watch it.
 
     Ctrl-C stops watching and leaves it running. The exit code is its outcome.

@@ -13,7 +13,7 @@ from surreal.cli.ui.channel_table import channel_table
 from surreal.cli.ui.options import name_argument, output_option, place_of, place_options
 from surreal.cli.ui.output import Output, emit, table, talk
 from surreal.cli.ui.watch import how_to_come_back, summary, watch
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.status import Status
 
 
@@ -22,7 +22,7 @@ from surreal.orchestrator.run.status import Status
 @click.option("-w", "--watch", "watching", is_flag=True, help="Show it live until it is over.")
 @place_options
 @output_option
-def command(name: str, watching: bool, where: Where | None, output: Output) -> None:
+def command(name: str, watching: bool, where: Location | None, output: Output) -> None:
     """Show the state of the experiment NAME and of each of its processes."""
     place = place_of(name, where)
     if not watching:

@@ -4,13 +4,13 @@ import click
 
 from surreal.cli.ui.options import name_argument, place_of, place_options
 from surreal.cli.ui.output import talk
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 
 
 @click.command(name="stop")
 @name_argument
 @place_options
-def command(name: str, where: Where | None) -> None:
+def command(name: str, where: Location | None) -> None:
     """Stop the experiment NAME after a checkpoint; every process is gone when this returns."""
     place = place_of(name, where)
     if place.stop(name):

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from surreal.cli.ui.options import names_argument, place_of, place_options
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 
 TERMINATED = 128 + signal.SIGTERM
 """The shells' exit code for SIGTERM."""
@@ -19,7 +19,7 @@ TERMINATED = 128 + signal.SIGTERM
 @names_argument
 @click.option("--port", type=click.IntRange(0, 65535), default=6006, show_default=True, help="0 takes any free one.")
 @place_options
-def command(names: tuple[str, ...], port: int, where: Where | None) -> int:
+def command(names: tuple[str, ...], port: int, where: Location | None) -> int:
     """Show the curves of the experiments NAME... in TensorBoard, on this machine only.
 
     Those of a cluster are copied here while it runs, every few seconds.

@@ -12,8 +12,8 @@ from surreal.cli.ui.channel_table import channel_table
 from surreal.cli.ui.options import name_argument, output_option, place_of, place_options
 from surreal.cli.ui.output import Output, console, emit, table, talk
 from surreal.orchestrator.backends.base import Backend
-from surreal.orchestrator.run.location import Where
-from surreal.orchestrator.run.usage import RoleUsage, Usage, amount
+from surreal.orchestrator.run.location import Location
+from surreal.orchestrator.run.usage import RoleUsage, Usage, format_bytes
 
 NEARLY_FULL = 0.9
 """Share of its memory from which a process stands out."""
@@ -24,7 +24,7 @@ NEARLY_FULL = 0.9
 @click.option("-w", "--watch", "watching", is_flag=True, help="Show it again and again until the experiment is over.")
 @place_options
 @output_option
-def command(name: str, watching: bool, where: Where | None, output: Output) -> None:
+def command(name: str, watching: bool, where: Location | None, output: Output) -> None:
     """Show what the processes of the experiment NAME use: CPU, memory, and what crosses the channels.
 
     CPU is in cores over the last seconds, memory is what is resident; the second of each pair is what the file asks
@@ -85,7 +85,7 @@ def _memory(role: RoleUsage) -> tuple[str, str | Text]:
     if role.memory is None or role.largest is None:
         return words.UNKNOWN, words.UNKNOWN
     size = role.largest.used.memory or 0
-    most = f"{amount(size)} ({role.name}/{role.largest.index})"
+    most = f"{format_bytes(size)} ({role.name}/{role.largest.index})"
     full = size >= NEARLY_FULL * role.memory_asked
-    asked = amount(role.memory_asked * len(role.processes))
-    return f"{amount(role.memory)} of {asked}", Text(most, "yellow") if full else most
+    asked = format_bytes(role.memory_asked * len(role.processes))
+    return f"{format_bytes(role.memory)} of {asked}", Text(most, "yellow") if full else most

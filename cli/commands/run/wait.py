@@ -6,7 +6,7 @@ import click
 
 from surreal.cli.ui.options import name_argument, place_of, place_options
 from surreal.cli.ui.output import talk
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.status import OUTCOMES
 from surreal.protocol.errors import ExitCode, Timeout
 
@@ -17,7 +17,7 @@ LOOK_SECONDS = 0.2
 @name_argument
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="Give up after so long (exit code 7).")
 @place_options
-def command(name: str, timeout: float | None, where: Where | None) -> ExitCode:
+def command(name: str, timeout: float | None, where: Location | None) -> ExitCode:
     """Wait until the experiment NAME is over.
 
     Exit code: 0 succeeded, 1 failed, 6 stopped, 7 the time is up.

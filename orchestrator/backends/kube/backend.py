@@ -26,7 +26,7 @@ from surreal.orchestrator.experiment.model import Experiment
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.channel_stats import ChannelStatus
 from surreal.orchestrator.run.code_archive import CONFIG_MAP_BYTES, STORE_BYTES, Code, packed
-from surreal.orchestrator.run.location import Where, forget, remember
+from surreal.orchestrator.run.location import Location, forget, remember
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.status import Progress, Status
 from surreal.orchestrator.run.usage import Usage
@@ -41,7 +41,7 @@ class KubeBackend:
 
     look_seconds = 2.0
 
-    def __init__(self, where: Where) -> None:
+    def __init__(self, where: Location) -> None:
         """Asks nothing yet."""
         self._where = where
         self._glances: dict[str, Glance] = {}
@@ -69,7 +69,7 @@ class KubeBackend:
         self._check(draw("0" * 8, 1))
         own_code.send(plan, own)
         apply.create(self.api, draw, _say)
-        remember(plan.name, Where("kube", self.api.namespace, self.api.context, self._where.kubeconfig))
+        remember(plan.name, Location("kube", self.api.namespace, self.api.context, self._where.kubeconfig))
 
     def rehearse(self, experiment: Experiment, plan: Plan, code: Path, ask: bool) -> list[str]:
         """The objects; `ask` has the cluster check rights and quotas, and then each of them."""

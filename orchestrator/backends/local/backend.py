@@ -21,7 +21,7 @@ from surreal.orchestrator.run import home
 from surreal.orchestrator.run import log_files as logs
 from surreal.orchestrator.run.channel_stats import read_channels
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.provenance import provenance
 from surreal.orchestrator.run.status import OUTCOMES, ProcessStatus, Status, read_progress
@@ -44,7 +44,7 @@ class LocalBackend:
 
     look_seconds = 0.5
 
-    def __init__(self, where: Where = HERE) -> None:
+    def __init__(self, where: Location = HERE) -> None:
         """There is one such place only."""
 
     def settle(self, plan: "Plan") -> "Plan":
@@ -130,7 +130,7 @@ class LocalBackend:
     ) -> Iterator[LogLine]:
         """The log lines, merged by time; see `backends.logs`."""
         folder = home.find(name)
-        sources = logs.choose(name, (process.name for process in RunRecord.read(folder).processes), source)
+        sources = logs.choose_sources(name, (process.name for process in RunRecord.read(folder).processes), source)
         yield from logs.read(folder, sources, tail, (lambda: self.status(name).over) if follow else None)
 
     def execute(self, name: str, source: str, command: Sequence[str], tty: bool) -> int:

@@ -11,7 +11,7 @@ from surreal.orchestrator.backends.kube.lifecycle.diff import Difference, diff, 
 from surreal.orchestrator.backends.kube.manifests.render import render
 from surreal.orchestrator.experiment.model import load_experiment
 from surreal.orchestrator.prepare import plan_for
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.wiring import key_files
 from surreal.protocol.errors import ExitCode
 from surreal.provisioner.kube.kinds import Object
@@ -114,7 +114,7 @@ def run(server: Server, *arguments: str) -> tuple[int, str, str]:
 def create_from_file(server: Server) -> None:
     """As `surreal create` does, without its watching."""
     experiment = load_experiment(FILE)
-    plan = plan_for(experiment, Where("kube", kubeconfig=str(server.kubeconfig)), None, None)
+    plan = plan_for(experiment, Location("kube", kubeconfig=str(server.kubeconfig)), None, None)
 
     def draw(run: str, attempt: int) -> list[Object]:
         text = experiment.to_yaml()

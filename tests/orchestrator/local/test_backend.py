@@ -16,7 +16,7 @@ from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
 from surreal.orchestrator.experiment.model import Experiment
 from surreal.orchestrator.run import home
-from surreal.orchestrator.run.location import Where
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 from tests.orchestrator.documents import minimal
 from tests.orchestrator.runs import begun, create, ended, finish, is_dead, pid, pids, plan, until
@@ -172,12 +172,12 @@ def test_the_lock_is_free_only_when_every_holder_is_gone(place: LocalBackend) ->
 
 def test_a_backend_to_come_says_so() -> None:
     with pytest.raises(InvalidInput, match="--on ray is not built yet"):
-        backend(Where("ray"))
+        backend(Location("ray"))
 
 
 def test_an_unknown_backend_gets_the_nearest_name() -> None:
     with pytest.raises(InvalidInput, match=r"--on lokal: no such backend \(did you mean 'local'\?\)"):
-        backend(Where("lokal"))
+        backend(Location("lokal"))
 
 
 def test_a_damaged_record_is_a_failed_run_that_can_be_deleted(place: LocalBackend) -> None:

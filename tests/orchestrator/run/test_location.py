@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from surreal.orchestrator.run import home
-from surreal.orchestrator.run.location import Where, forget, noted, remember, whereabouts
+from surreal.orchestrator.run.location import Location, forget, locate, noted, remember
 from surreal.protocol.errors import InvalidInput
 
-CLUSTER = Where("kube", "team", "prod", None)
+CLUSTER = Location("kube", "team", "prod", None)
 
 
 @pytest.fixture(autouse=True)
@@ -18,22 +18,22 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_experiment_is_found_where_it_was_created_until_it_is_gone() -> None:
     remember("pole", CLUSTER)
-    assert whereabouts("pole", None) == CLUSTER
+    assert locate("pole", None) == CLUSTER
     forget("pole")
     forget("pole")
-    assert whereabouts("pole", None) == Where()
+    assert locate("pole", None) == Location()
 
 
 def test_what_the_command_line_says_wins() -> None:
     remember("pole", CLUSTER)
-    assert whereabouts("pole", Where("kube", "other")) == Where("kube", "other")
+    assert locate("pole", Location("kube", "other")) == Location("kube", "other")
 
 
 def test_a_name_that_is_here_and_there_is_not_guessed() -> None:
     remember("pole", CLUSTER)
     home.new_folder("pole").make()
     with pytest.raises(InvalidInput, match=r"here and one in prod: say which by --on local or --on kube"):
-        whereabouts("pole", None)
+        locate("pole", None)
 
 
 def test_a_note_that_cannot_be_read_is_passed_over() -> None:
