@@ -51,7 +51,7 @@ class Backoff:
         return float(min(LONGEST_DELAY, FIRST_DELAY * 2 ** max(0, self.in_a_row - 1)))
 
 
-def judge(role: PlannedRole, code: int, feeds: bool, backoff: Backoff) -> Verdict:
+def decide(role: PlannedRole, code: int, feeds: bool, backoff: Backoff) -> Verdict:
     """The verdict on an exit with `code` (negative: a signal's number), its failure already counted in `backoff`."""
     if code == ExitCode.DONE:
         return Verdict.SUCCEED if role.ends_run else Verdict.RETIRE

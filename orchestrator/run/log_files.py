@@ -44,7 +44,7 @@ class LogLine:
 Timed = tuple[datetime, LogLine]
 
 
-def choose(experiment: str, processes: Iterable[str], wanted: str | None) -> set[str]:
+def choose_sources(experiment: str, processes: Iterable[str], wanted: str | None) -> set[str]:
     """The sources (`actor/0`, `supervisor`) that `ROLE`, `ROLE/INDEX` or None (all) means. Raises NotFound."""
     known = {process: process.rpartition("/")[0] for process in processes} | {SUPERVISOR: SUPERVISOR}
     if wanted is None:

@@ -109,7 +109,7 @@ def usage_of(status: Status, plan: Plan | None, used: Mapping[tuple[str, int], U
     return Usage(status, tuple(_role(role, status, used) for role in roles), note)
 
 
-def amount(size: float) -> str:
+def format_bytes(size: float) -> str:
     """Bytes as `2.0 GiB` or `512 MiB`."""
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
 

@@ -34,7 +34,7 @@ def wire(
         channels={each.name: _channel(plan, each, addresses) for each in channels},
         control=addresses.control(),
         serves_control=role.ends_run,
-        control_role=ending(plan).name,
+        control_role=ending_role(plan).name,
         run_folder=run_folder,
         seed=plan.seed,
         env=plan.env,
@@ -43,7 +43,7 @@ def wire(
     )
 
 
-def ending(plan: Plan) -> PlannedRole:
+def ending_role(plan: Plan) -> PlannedRole:
     """The role that ends the run."""
     return next(role for role in plan.roles if role.ends_run)
 

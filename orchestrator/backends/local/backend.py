@@ -130,7 +130,7 @@ class LocalBackend:
     ) -> Iterator[LogLine]:
         """The log lines, merged by time; see `backends.logs`."""
         folder = home.find(name)
-        sources = logs.choose(name, (process.name for process in RunRecord.read(folder).processes), source)
+        sources = logs.choose_sources(name, (process.name for process in RunRecord.read(folder).processes), source)
         yield from logs.read(folder, sources, tail, (lambda: self.status(name).over) if follow else None)
 
     def execute(self, name: str, source: str, command: Sequence[str], tty: bool) -> int:

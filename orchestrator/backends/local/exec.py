@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from surreal.orchestrator.backends.local.launcher import environment
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder, read_json
-from surreal.orchestrator.run.log_files import choose
+from surreal.orchestrator.run.log_files import choose_sources
 from surreal.protocol.errors import InvalidInput
 
 SIGNALS = 128
@@ -21,7 +21,7 @@ def execute(folder: Folder, source: str, command: Sequence[str]) -> int:
     The run need not be running. Raises NotFound for a process that it does not have, InvalidInput for no command.
     """
     plan = Plan.from_json(folder.plan.read_text())
-    choose(plan.name, [f"{role.name}/{index}" for role in plan.roles for index in range(role.replicas)], source)
+    choose_sources(plan.name, [f"{role.name}/{index}" for role in plan.roles for index in range(role.replicas)], source)
     variables = environment(plan.role(source.partition("/")[0]))
     code = str(folder.code if plan.code else read_json(folder.provenance)["code"])
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, (code, variables.get("PYTHONPATH"))))

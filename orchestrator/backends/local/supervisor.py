@@ -25,7 +25,7 @@ from surreal.orchestrator.backends.local.launcher import Launcher, make_socket_f
 from surreal.orchestrator.backends.local.os_process import Wakeup
 from surreal.orchestrator.backends.local.process import Member
 from surreal.orchestrator.backends.local.record import RunRecord, processes_of
-from surreal.orchestrator.backends.restart_policy import Verdict, describe, feeds_the_run, judge, ordinal
+from surreal.orchestrator.backends.restart_policy import Verdict, decide, describe, feeds_the_run, ordinal
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder, read_json, tail_lines
 from surreal.orchestrator.run.status import State, read_progress
@@ -149,7 +149,7 @@ class Supervisor:
             return
         progressed = self.note_progress()
         member.count(code, progressed)
-        verdict = judge(member.role, code, feeds_the_run(self.plan, member.role.name), member.backoff)
+        verdict = decide(member.role, code, feeds_the_run(self.plan, member.role.name), member.backoff)
         if verdict is Verdict.AGAIN:
             member.schedule()
             loss = "only its unfinished work is lost" if member.role.expendable else "it resumes from its checkpoint"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from surreal.orchestrator.backends.kube.manifests.failure_policy import tries
-from surreal.orchestrator.backends.restart_policy import Backoff, Verdict, feeds_the_run, judge
+from surreal.orchestrator.backends.restart_policy import Backoff, Verdict, decide, feeds_the_run
 from surreal.orchestrator.plan.model import Plan
 from surreal.protocol.errors import ExitCode
 from tests.orchestrator.kube.rendered import everything, jobs, objects
@@ -36,7 +36,7 @@ def action(job: Any, code: int) -> str:
 @pytest.mark.parametrize("code", [*(code for code in ExitCode if code != ExitCode.DONE), *SIGNALS])
 def test_exit_codes_decide_as_on_one_machine(role: str, code: int) -> None:
     planned = plan().role(role)
-    verdict = judge(planned, code, feeds_the_run(plan(), role), Backoff())
+    verdict = decide(planned, code, feeds_the_run(plan(), role), Backoff())
     same = {"Ignore": {Verdict.AGAIN}, "Count": {Verdict.AGAIN}, "FailJob": {Verdict.FAIL, Verdict.RETIRE}}
     assert verdict in same[action(job_of(role), code)]
     assert (action(job_of(role), code) == "Ignore") == (code == ExitCode.PREEMPTED)

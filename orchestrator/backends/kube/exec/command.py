@@ -13,7 +13,7 @@ from surreal.orchestrator.backends.kube.names import WORKER
 from surreal.orchestrator.backends.kube.run_folder.locate import runs
 from surreal.orchestrator.backends.kube.status.explain import reasons
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
-from surreal.orchestrator.run.log_files import choose
+from surreal.orchestrator.run.log_files import choose_sources
 from surreal.protocol.errors import InvalidInput, SurrealError
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
@@ -31,7 +31,7 @@ def running_pod(snapshot: Snapshot, wanted: str) -> Object:
     if not snapshot.plan:
         raise InvalidInput(f"{snapshot.name} is over and its pods are gone: surreal logs {snapshot.name}")
     known = [f"{role.name}/{index}" for role in snapshot.plan.roles for index in range(role.replicas)]
-    chosen = choose(snapshot.name, known, wanted)
+    chosen = choose_sources(snapshot.name, known, wanted)
     role = wanted.partition("/")[0]
     for index, pods in sorted(snapshot.pods_of(role).items()):
         if f"{role}/{index}" in chosen and runs(pods[-1]):

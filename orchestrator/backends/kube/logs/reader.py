@@ -22,7 +22,7 @@ from surreal.orchestrator.backends.kube.status.collect import snapshot
 from surreal.orchestrator.backends.kube.status.snapshot import index_of, role_of
 from surreal.orchestrator.backends.kube.status.status import status_of
 from surreal.orchestrator.backends.kube.status.timeline import Happening, happenings, sentences
-from surreal.orchestrator.run.log_files import SUPERVISOR, LogLine, choose, source_of
+from surreal.orchestrator.run.log_files import SUPERVISOR, LogLine, choose_sources, source_of
 from surreal.protocol.errors import SurrealError
 from surreal.protocol.wiring import ATTEMPT
 from surreal.provisioner.kube.client import Api
@@ -64,7 +64,7 @@ class Logs:
         self._in_pods: set[str] = set()
         """Log files of the starts that pods tell of."""
         self._stack = ExitStack()
-        self.sources = choose(name, self._processes(), source)
+        self.sources = choose_sources(name, self._processes(), source)
         self.is_crowd = len(self.sources - {SUPERVISOR}) > STREAMS
         """Too many to hold a stream open for each."""
 

@@ -19,7 +19,7 @@ from surreal.orchestrator.backends.kube.names import (
     selector,
 )
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
-from surreal.orchestrator.run.wiring import ending, wire
+from surreal.orchestrator.run.wiring import ending_role, wire
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.graph import LOGS, RELAY
 from surreal.protocol.wiring import Wiring
@@ -54,7 +54,7 @@ class Network:
                 f"the algorithm {self.plan.algorithm} has a channel {LOGS!r}, which is how logs travel in a cluster: "
                 "it must call its own differently"
             )
-        end = ending(self.plan).name
+        end = ending_role(self.plan).name
         others = tuple(role.name for role in self.plan.roles if not role.ends_run)
         logs = PlannedChannel.model_validate(
             {
@@ -89,7 +89,7 @@ class Network:
 
     def control(self) -> str:
         """The address of the control port."""
-        return self._address(ending(self.plan).name, 0, CONTROL_PORT)
+        return self._address(ending_role(self.plan).name, 0, CONTROL_PORT)
 
     def channel(self, channel: PlannedChannel, index: int) -> str:
         """The address at which replica `index` of the role that binds a channel listens."""
@@ -106,7 +106,7 @@ class Network:
     def _control_edges(self) -> Iterator[Edge]:
         for role in self.plan.roles:
             if not role.ends_run:
-                yield Edge(role.name, ending(self.plan).name, CONTROL_PORT)
+                yield Edge(role.name, ending_role(self.plan).name, CONTROL_PORT)
 
     def _channel_edges(self) -> Iterator[Edge]:
         for channel in self.channels:

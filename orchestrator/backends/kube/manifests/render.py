@@ -19,7 +19,7 @@ from surreal.orchestrator.backends.kube.manifests.pod import Unpack, pod_values
 from surreal.orchestrator.backends.kube.manifests.volumes import Sources, quantity
 from surreal.orchestrator.plan.model import Plan, PlannedRole
 from surreal.orchestrator.run.code_archive import CONFIG_MAP_BYTES, Code
-from surreal.orchestrator.run.wiring import ending
+from surreal.orchestrator.run.wiring import ending_role
 from surreal.protocol.documents import yaml as strictyaml
 from surreal.protocol.documents.locations import Source
 from surreal.protocol.errors import InvalidInput
@@ -184,7 +184,7 @@ class _Renderer:
         if plan.queue:
             labels = {**names.labels(plan.name, self.run), QUEUE: plan.queue}
             jobs = [{"role": role.name, **self._job(role)} for role in roles]
-            context = {"labels": labels, "ttl": plan.ttl_seconds, "ends_run": ending(plan).name, "jobs": jobs}
+            context = {"labels": labels, "ttl": plan.ttl_seconds, "ends_run": ending_role(plan).name, "jobs": jobs}
             yield self._draw("jobset", plan.name, **context)
             return
         for role in roles:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from surreal.orchestrator.backends.restart_policy import Backoff, Verdict, describe, feeds_the_run, judge, ordinal
+from surreal.orchestrator.backends.restart_policy import Backoff, Verdict, decide, describe, feeds_the_run, ordinal
 from surreal.protocol.errors import ExitCode
 from tests.orchestrator.runs import plan
 
@@ -23,12 +23,12 @@ LASTING = LEARNER.model_copy(update={"ends_run": False})
     ],
 )
 def test_the_exit_code_decides(code: int, learner: Verdict, lasting: Verdict, actor: Verdict) -> None:
-    verdicts = [judge(role, code, feeds=True, backoff=Backoff(1, 1)) for role in (LEARNER, LASTING, ACTOR)]
+    verdicts = [decide(role, code, feeds=True, backoff=Backoff(1, 1)) for role in (LEARNER, LASTING, ACTOR)]
     assert verdicts == [learner, lasting, actor]
 
 
 def test_a_fatal_process_that_the_run_can_do_without_is_retired() -> None:
-    assert judge(ACTOR, ExitCode.FATAL, feeds=False, backoff=Backoff()) is Verdict.RETIRE
+    assert decide(ACTOR, ExitCode.FATAL, feeds=False, backoff=Backoff()) is Verdict.RETIRE
 
 
 def test_who_sends_only_telemetry_does_not_feed_the_run() -> None:
@@ -41,9 +41,9 @@ def test_eleven_failures_without_progress_fail_the_run_if_it_needs_the_process()
     verdicts = []
     for _ in range(11):
         backoff.count(lived=1.0, progressed=False)
-        verdicts.append(judge(LEARNER, -9, feeds=False, backoff=backoff))
-        assert judge(ACTOR, -9, feeds=False, backoff=backoff) is Verdict.AGAIN
-        assert judge(ACTOR, -9, feeds=True, backoff=backoff) is verdicts[-1]
+        verdicts.append(decide(LEARNER, -9, feeds=False, backoff=backoff))
+        assert decide(ACTOR, -9, feeds=False, backoff=backoff) is Verdict.AGAIN
+        assert decide(ACTOR, -9, feeds=True, backoff=backoff) is verdicts[-1]
     assert verdicts == [Verdict.AGAIN] * 10 + [Verdict.FAIL]
 
 
