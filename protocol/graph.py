@@ -83,5 +83,5 @@ def Service(name: str, frm: str | tuple[str, ...], to: str, window: int = 64) ->
 
 def relay_role(channel: str, replicas: int) -> Role:
     """The role of the relays between a broadcast's publisher and its readers."""
-    run = "surreal.protocol.relay:relay"
+    run = "surreal.protocol.worker.process:relay"
     return Role(channel + RELAY, run, replicas, expendable=True, cpu=0.5, memory="512Mi")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from surreal.protocol.graph import ChannelKind
+from surreal.protocol.graph import Channel
 
 ATTEMPT = 100_000
 """In a cluster, incarnations of attempt n begin at n times this: it counts the failures of each attempt anew."""
@@ -21,18 +21,11 @@ def starts(incarnation: int) -> int:
 
 
 @dataclass(frozen=True)
-class ChannelWiring:
-    """One channel as this process sees it."""
+class ChannelWiring(Channel):
+    """One channel of the graph with its addresses in this run."""
 
-    name: str
-    kind: ChannelKind
-    frm: tuple[str, ...]
-    to: tuple[str, ...]
-    addresses: tuple[str, ...]
+    addresses: tuple[str, ...] = ()
     """ipc:///path or tcp://host:port, one for each replica of the role that binds; all others connect."""
-    window: int = 64
-    lossy: bool = False
-    finite: bool = False
     relays: tuple[str, ...] = ()
     """Broadcast: addresses of the relays between the publisher and its readers, if there are any."""
     dtype: str = ""
