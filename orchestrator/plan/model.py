@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from surreal.orchestrator.experiment.pod_model import DAY, PullPolicy, Spread
 from surreal.protocol.documents.models import API_VERSION
 from surreal.protocol.documents.quantity import Cpu, Memory
-from surreal.protocol.graph import Channel
+from surreal.protocol.graph import Channel, ProcessName
 
 
 class PlanModel(BaseModel):
@@ -192,6 +192,10 @@ class Plan(PlanModel):
     """What the algorithm expects of a run of this size."""
     warnings: tuple[str, ...] = ()
     """What the person should know and that does not stop the run."""
+
+    def processes(self) -> list[str]:
+        """Return the names of all processes of the run, `actor/3`."""
+        return [str(name) for name in ProcessName.all_of({role.name: role.replicas for role in self.roles})]
 
     def role(self, name: str) -> PlannedRole:
         """The role of that name; KeyError if there is none."""
