@@ -10,6 +10,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from surreal.protocol.graph import role_of
 from surreal.protocol.telemetry.gauges import Gauges
 
 
@@ -30,7 +31,7 @@ class Metrics:
         finite = {name: None if _broken(value) else value for name, value in row.items()}
         self._rows.write(json.dumps({"time": now, "role": role, "steps": steps, **finite}) + "\n")
         self._gauges.set(role, {"steps": steps, **finite})
-        kind = role.split("/")[0]
+        kind = role_of(role)
         values = [
             Summary.Value(tag=f"{kind}/{name}", simple_value=float(value))
             for name, value in finite.items()

@@ -60,9 +60,7 @@ def addresses(names: list[str]) -> dict[str, str]:
 def wiring(folder: Path, role: str, index: int, workers: int, population: int, at: dict[str, str]) -> Wiring:
     """The place of the master, or of one simulating process."""
     config = ES.config(population=population, hidden=HIDDEN, chunk=CHUNK, total_steps=10**12)
-    channels = {
-        c.name: ChannelWiring(c.name, c.kind, c.frm, c.to, (at[c.name],), c.window, c.lossy) for c in ES.channels
-    }
+    channels = {c.name: ChannelWiring(**vars(c), addresses=(at[c.name],)) for c in ES.channels}
     return Wiring(
         experiment="capacity",
         role=role,

@@ -4,6 +4,7 @@ A graph is data. The orchestrator turns it into processes and addresses, `protoc
 sockets; the code of a role only knows its channels' names.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,8 +12,45 @@ ChannelKind = Literal["stream", "broadcast", "service"]
 
 RELAY = "-relay"
 """What the name of a broadcast's relays ends with, after the channel's."""
+MAX_INDEX_DIGITS = 9
 LOGS = "logs"
 """The lossy stream that a backend adds where processes ship what they print."""
+
+
+@dataclass(frozen=True, order=True)
+class ProcessName:
+    """One process of a run: its role and its index among the replicas; written `actor/3`."""
+
+    role: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.role}/{self.index}"
+
+    @classmethod
+    def parse(cls, text: str) -> "ProcessName":
+        """Return the name in `text`. Raise ValueError for any other text; peers choose what they send."""
+        name = cls.find(text)
+        if name is None:
+            raise ValueError(f"{text[:80]!r} is no process. Expected ROLE/INDEX, such as actor/3.")
+        return name
+
+    @classmethod
+    def find(cls, text: str) -> "ProcessName | None":
+        """Return the name in `text`, or None for any other text."""
+        role, _, index = text.rpartition("/")
+        valid = role and index.isascii() and index.isdecimal() and len(index) <= MAX_INDEX_DIGITS
+        return cls(role, int(index)) if valid else None
+
+    @classmethod
+    def all_of(cls, replicas: Mapping[str, int]) -> "list[ProcessName]":
+        """Return the names of all processes of a run; `replicas` maps each role to its number of processes."""
+        return [cls(role, index) for role, count in replicas.items() for index in range(count)]
+
+
+def role_of(process: str) -> str:
+    """Return the role in `process`, which is `actor/3` or `actor`."""
+    return process.partition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -83,5 +121,5 @@ def Service(name: str, frm: str | tuple[str, ...], to: str, window: int = 64) ->
 
 def relay_role(channel: str, replicas: int) -> Role:
     """The role of the relays between a broadcast's publisher and its readers."""
-    run = "surreal.protocol.relay:relay"
+    run = "surreal.protocol.worker.process:relay"
     return Role(channel + RELAY, run, replicas, expendable=True, cpu=0.5, memory="512Mi")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from surreal.protocol.graph import ChannelKind
+from surreal.protocol.graph import Channel, ProcessName
 
 ATTEMPT = 100_000
 """In a cluster, incarnations of attempt n begin at n times this: it counts the failures of each attempt anew."""
@@ -21,18 +21,11 @@ def starts(incarnation: int) -> int:
 
 
 @dataclass(frozen=True)
-class ChannelWiring:
-    """One channel as this process sees it."""
+class ChannelWiring(Channel):
+    """One channel of the graph with its addresses in this run."""
 
-    name: str
-    kind: ChannelKind
-    frm: tuple[str, ...]
-    to: tuple[str, ...]
-    addresses: tuple[str, ...]
+    addresses: tuple[str, ...] = ()
     """ipc:///path or tcp://host:port, one for each replica of the role that binds; all others connect."""
-    window: int = 64
-    lossy: bool = False
-    finite: bool = False
     relays: tuple[str, ...] = ()
     """Broadcast: addresses of the relays between the publisher and its readers, if there are any."""
     dtype: str = ""
@@ -82,7 +75,7 @@ class Wiring:
     @property
     def name(self) -> str:
         """`actor/3`: how this process is called in logs, messages and on the command line."""
-        return f"{self.role}/{self.index}"
+        return str(ProcessName(self.role, self.index))
 
     @property
     def start(self) -> int:
@@ -91,8 +84,8 @@ class Wiring:
 
     def has(self, process: str) -> bool:
         """Is this the name of a process of the run?"""
-        role, _, index = process.rpartition("/")
-        return index.isdecimal() and index.isascii() and int(index) < self.replicas.get(role, 0)
+        name = ProcessName.find(process)
+        return name is not None and name.index < self.replicas.get(name.role, 0)
 
     def write(self, path: Path) -> None:
         """Write as JSON, readable by the owner only."""

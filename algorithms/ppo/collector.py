@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
+from surreal.protocol.graph import ProcessName
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.wire.packet import Message
 
@@ -45,7 +46,7 @@ class Gatherer:
         if message.version[0] != self._epoch:
             self.dropped_epoch += 1
             return
-        index = int(message.sender.split("/")[1])
+        index = ProcessName.parse(message.sender).index
         self._waiting.setdefault(index, deque()).append(message)
 
     def _complete(self, version: int) -> bool:

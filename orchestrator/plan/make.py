@@ -90,18 +90,7 @@ def _here(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) 
 
 
 def _planned_channel(channel: Channel, spec: ChannelSpec | None) -> PlannedChannel:
-    return PlannedChannel(
-        name=channel.name,
-        kind=channel.kind,
-        frm=channel.frm,
-        to=channel.to,
-        binds=channel.binds,
-        window=channel.window,
-        lossy=channel.lossy,
-        finite=channel.finite,
-        relays=spec.relays if spec else 0,
-        dtype=spec.dtype if spec else None,
-    )
+    return PlannedChannel(**vars(channel), relays=spec.relays if spec else 0, dtype=spec.dtype if spec else None)
 
 
 def _oversubscribed(asked: Sequence[tuple[int, ResourcesSpec]], pool: NodePool) -> Iterator[str]:

@@ -3,15 +3,16 @@
 A backend and its supervisor need this module alone: it imports neither the catalog nor a YAML reader.
 """
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from surreal.orchestrator.experiment.pod_model import DAY, PullPolicy, Spread
 from surreal.protocol.documents.models import API_VERSION
 from surreal.protocol.documents.quantity import Cpu, Memory
-from surreal.protocol.graph import ChannelKind
+from surreal.protocol.graph import Channel, ProcessName
 
 
 class PlanModel(BaseModel):
@@ -101,17 +102,13 @@ class PlannedRole(PlanModel):
     volumes: tuple[PlannedVolume, ...] = ()
 
 
-class PlannedChannel(PlanModel):
-    """One connection between roles; `binds` is the role that listens, all others connect."""
+@dataclass(frozen=True)
+class PlannedChannel(Channel):
+    """One channel of the algorithm's graph, with the settings of the experiment for it."""
 
-    name: str
-    kind: ChannelKind
-    frm: tuple[str, ...] = Field(alias="from")
-    to: tuple[str, ...]
-    binds: str
-    window: int
-    lossy: bool
-    finite: bool = False
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", alias_generator=lambda name: "from" if name == "frm" else to_camel(name), populate_by_name=True
+    )
     relays: int = 0
     """Broadcast: processes of the role NAME-relay between the one that binds and the readers."""
     dtype: Literal["bfloat16"] | None = None
@@ -195,6 +192,10 @@ class Plan(PlanModel):
     """What the algorithm expects of a run of this size."""
     warnings: tuple[str, ...] = ()
     """What the person should know and that does not stop the run."""
+
+    def processes(self) -> list[str]:
+        """Return the names of all processes of the run, `actor/3`."""
+        return [str(name) for name in ProcessName.all_of({role.name: role.replicas for role in self.roles})]
 
     def role(self, name: str) -> PlannedRole:
         """The role of that name; KeyError if there is none."""

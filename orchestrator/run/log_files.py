@@ -15,6 +15,7 @@ from pathlib import Path
 
 from surreal.orchestrator.run.home import Folder
 from surreal.protocol.errors import NotFound, did_you_mean
+from surreal.protocol.graph import role_of
 
 SUPERVISOR = "supervisor"
 POLL_SECONDS = 0.25
@@ -46,7 +47,7 @@ Timed = tuple[datetime, LogLine]
 
 def choose_sources(experiment: str, processes: Iterable[str], wanted: str | None) -> set[str]:
     """The sources (`actor/0`, `supervisor`) that `ROLE`, `ROLE/INDEX` or None (all) means. Raises NotFound."""
-    known = {process: process.rpartition("/")[0] for process in processes} | {SUPERVISOR: SUPERVISOR}
+    known = {process: role_of(process) for process in processes} | {SUPERVISOR: SUPERVISOR}
     if wanted is None:
         return set(known)
     chosen = {name for name, role in known.items() if wanted in (name, role)}

@@ -1,9 +1,11 @@
 """From a Plan and the addresses of a backend to the wiring of its processes, the same for every backend."""
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Protocol
 
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
+from surreal.protocol.graph import Channel
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
 
@@ -50,17 +52,12 @@ def ending_role(plan: Plan) -> PlannedRole:
 
 def _channel(plan: Plan, channel: PlannedChannel, addresses: Addresses) -> ChannelWiring:
     replicas = plan.role(channel.binds).replicas
+    described = {field.name: getattr(channel, field.name) for field in fields(Channel)}
     return ChannelWiring(
-        channel.name,
-        channel.kind,
-        channel.frm,
-        channel.to,
-        tuple(addresses.channel(channel, index) for index in range(replicas)),
-        channel.window,
-        channel.lossy,
-        channel.finite,
-        tuple(addresses.relay(channel, index) for index in range(channel.relays)),
-        channel.dtype or "",
+        **described,
+        addresses=tuple(addresses.channel(channel, index) for index in range(replicas)),
+        relays=tuple(addresses.relay(channel, index) for index in range(channel.relays)),
+        dtype=channel.dtype or "",
     )
 
 

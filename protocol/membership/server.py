@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from surreal.protocol.graph import ProcessName
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.packet_socket import Port
 from surreal.protocol.transport.sessions import DEAD_AFTER, Names
@@ -64,8 +65,8 @@ class Server:
 
         Judged at the time when the I/O thread last looked, so that nobody seems dead because this process slept.
         """
-        members = [name.rpartition("/") for name in list(self._names.holders) if name not in self._dead]
-        return {int(index) for member, _, index in members if member == role and index.isdecimal()}
+        members = [ProcessName.find(name) for name in list(self._names.holders) if name not in self._dead]
+        return {member.index for member in members if member and member.role == role}
 
     def stop_all(self, reason: str, timeout: float) -> None:
         """Tell every member that the run is over and wait until all have confirmed or are dead, or `timeout`."""

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from surreal.protocol.graph import role_of
 from surreal.protocol.wiring import Wiring
 
 MAX_GAUGES = 1000
@@ -31,7 +32,7 @@ class Gauges:
         """
         if not self._wiring.has(process):
             return
-        role = process.partition("/")[0]
+        role = role_of(process)
         for key, value in row.items():
             name = gauge_name(role, key)
             if isinstance(value, int | float) and math.isfinite(value):

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from surreal.protocol.errors import Refused, Stopping
-from surreal.protocol.graph import LOGS
+from surreal.protocol.graph import LOGS, ProcessName
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.transport.stats import Complaints
 from surreal.protocol.wiring import Wiring
@@ -139,10 +139,10 @@ class LogFolder:
         """Append `lines` of one start of `process` to its log; False where they were not taken."""
         if not self._wiring.has(process):
             return False
-        role, _, index = process.rpartition("/")
+        name = ProcessName.parse(process)
         with self._lock:
             try:
-                return self._append(file_name(role, int(index), incarnation), lines)
+                return self._append(file_name(name.role, name.index, incarnation), lines)
             except OSError as error:
                 self._complain("logs", f"cannot keep logs in the run folder: {error}")
                 return False

@@ -10,7 +10,7 @@ from surreal.protocol.broadcast.publisher import Publisher
 from surreal.protocol.broadcast.relay import Relay
 from surreal.protocol.broadcast.subscriber import Subscriber
 from surreal.protocol.errors import Fatal, Refused, did_you_mean
-from surreal.protocol.graph import RELAY, ChannelKind
+from surreal.protocol.graph import RELAY, ChannelKind, ProcessName, role_of
 from surreal.protocol.membership.member import Member
 from surreal.protocol.membership.server import Server
 from surreal.protocol.service.client import ServiceClient
@@ -152,7 +152,7 @@ class Process:
         stop, so that members that are just starting hear of it too; those that have not."""
         if not isinstance(self._control, Server):
             return set()
-        every = {f"{role}/{index}" for role, count in self.wiring.replicas.items() for index in range(count)}
+        every = {str(name) for name in ProcessName.all_of(self.wiring.replicas)}
         missing, deadline = every - {self.wiring.name}, monotonic() + timeout
         while missing and not self.stopping.is_set() and (left := deadline - monotonic()) > 0:
             missing = self._control.missing(missing, min(left, SLICE))
@@ -186,7 +186,7 @@ class Process:
 
     def _note_failure(self, process: str, reason: str) -> None:
         """A run can do without a role that sends nothing but telemetry."""
-        role = process.rpartition("/")[0]
+        role = role_of(process)
         if not self.failure and any(role in each.frm and not each.lossy for each in self.wiring.channels.values()):
             self.failure = f"{process} cannot go on: {reason}"
             self._node.stop(self.failure, preempted=True)

@@ -23,9 +23,7 @@ class EvolutionRun(Run):
 
     def _wiring(self, role: str, index: int, incarnation: int) -> Wiring:
         channels = {
-            c.name: ChannelWiring(
-                c.name, c.kind, c.frm, c.to, (f"ipc://{self.folder}/{c.name}.ipc",), c.window, c.lossy
-            )
+            c.name: ChannelWiring(**vars(c), addresses=(f"ipc://{self.folder}/{c.name}.ipc",))
             for c in self._algorithm.channels
         }
         return replace(

@@ -50,10 +50,7 @@ class Run:
 
     def _wiring(self, role: str, index: int, incarnation: int) -> Wiring:
         channels = {
-            c.name: ChannelWiring(
-                c.name, c.kind, c.frm, c.to, (f"ipc://{self.folder}/{c.name}.ipc",), c.window, c.lossy
-            )
-            for c in PPO.channels
+            c.name: ChannelWiring(**vars(c), addresses=(f"ipc://{self.folder}/{c.name}.ipc",)) for c in PPO.channels
         }
         return Wiring(
             experiment="test",

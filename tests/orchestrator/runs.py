@@ -44,9 +44,7 @@ def plan(name: str = "toy", learner: str = "learner", actor: str = "actor", eval
         )
 
     def stream(name: str, frm: tuple[str, ...], lossy: bool) -> PlannedChannel:
-        return PlannedChannel(
-            name=name, kind="stream", frm=frm, to=("learner",), binds="learner", window=4, lossy=lossy
-        )
+        return PlannedChannel(name, "stream", frm, ("learner",), window=4, lossy=lossy)
 
     return Plan(
         name=name,

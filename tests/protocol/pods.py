@@ -63,7 +63,7 @@ class Pods:
         keys = write_key_files(make_key_files(self.replicas), self.folder)
         control_role = next(iter(self.replicas))
         others = tuple(role for role in self.replicas if role != control_role)
-        logs = ChannelWiring("logs", "stream", others, (control_role,), (), window=64, lossy=True)
+        logs = ChannelWiring("logs", "stream", others, (control_role,), window=64, lossy=True)
         channels = {}
         for each in (*self.channels, logs):
             channels[each.name] = replace(each, addresses=(f"tcp://{self.host}:{free_port()}",))

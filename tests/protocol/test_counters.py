@@ -36,8 +36,8 @@ class Count:
 
 def wiring(folder: Path, role: str = "learner", index: int = 0, incarnation: int = 1) -> Wiring:
     """A learner that serves control and two actors, with a stream and a broadcast."""
-    stream = ChannelWiring("experience", "stream", ("actor",), ("learner",), (f"ipc://{folder}/e",), window=4)
-    weights = ChannelWiring("weights", "broadcast", ("learner",), ("actor",), (f"ipc://{folder}/w",))
+    stream = ChannelWiring("experience", "stream", ("actor",), ("learner",), addresses=(f"ipc://{folder}/e",), window=4)
+    weights = ChannelWiring("weights", "broadcast", ("learner",), ("actor",), addresses=(f"ipc://{folder}/w",))
     return Wiring(
         experiment="test",
         role=role,

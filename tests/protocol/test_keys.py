@@ -85,11 +85,13 @@ def test_a_key_file_of_another_form_is_refused(change: dict[str, object]) -> Non
 def wiring(address: Callable[[], str]) -> Wiring:
     """One channel of each kind, and control."""
     channels = [
-        ChannelWiring("experience", "stream", ("actor",), ("learner",), (address(), address())),
-        ChannelWiring("metrics", "stream", ("actor", "evaluator"), ("learner",), (address(),), lossy=True),
-        ChannelWiring("weights", "broadcast", ("learner",), ("actor", "evaluator"), (address(),), relays=(address(),)),
-        ChannelWiring("snapshots", "broadcast", ("learner",), ("evaluator",), (address(),)),
-        ChannelWiring("act", "service", ("actor",), ("policy",), (address(), address())),
+        ChannelWiring("experience", "stream", ("actor",), ("learner",), addresses=(address(), address())),
+        ChannelWiring("metrics", "stream", ("actor", "evaluator"), ("learner",), addresses=(address(),), lossy=True),
+        ChannelWiring(
+            "weights", "broadcast", ("learner",), ("actor", "evaluator"), addresses=(address(),), relays=(address(),)
+        ),
+        ChannelWiring("snapshots", "broadcast", ("learner",), ("evaluator",), addresses=(address(),)),
+        ChannelWiring("act", "service", ("actor",), ("policy",), addresses=(address(), address())),
     ]
     return Wiring(
         experiment="e",

@@ -125,7 +125,7 @@ def test_a_learner_that_can_never_succeed_tells_the_others(make_pods: MakePods, 
 def test_an_actor_that_can_never_succeed_ends_the_run_if_that_needs_it(
     make_pods: MakePods, until: Until, lossy: bool
 ) -> None:
-    channel = ChannelWiring("experience", "stream", ("actor",), ("learner",), (), lossy=lossy)
+    channel = ChannelWiring("experience", "stream", ("actor",), ("learner",), lossy=lossy)
     pods = make_pods(ROLES, {"learner": 1, "actor": 2}, channels=(channel,))
     learner, other = pods.start("learner"), pods.start("actor", 1)
     until(lambda: "actor/1 joined" in learner.log(), "the other actor")

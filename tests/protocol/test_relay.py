@@ -68,15 +68,20 @@ def actor(process):
 
 def test_a_run_with_relays_is_wired_so_that_readers_share_them_and_the_writer_serves_relays_only(folder: Path) -> None:
     (folder / "roles.py").write_text(ROLES)
-    runs = {"learner": "roles:learner", "actor": "roles:actor", "weights-relay": "surreal.protocol.relay:relay"}
+    runs = {
+        "learner": "roles:learner",
+        "actor": "roles:actor",
+        "weights-relay": "surreal.protocol.worker.process:relay",
+    }
     replicas = {"learner": 1, "actor": 3, "weights-relay": 2}
     at = f"ipc://{folder}/"
     weights = ChannelWiring(
-        *("weights", "broadcast", ("learner",), ("actor",), (at + "weights",)),
+        *("weights", "broadcast", ("learner",), ("actor",)),
+        addresses=(at + "weights",),
         relays=(at + "relay-0", at + "relay-1"),
         dtype="bfloat16",
     )
-    done = ChannelWiring("done", "stream", ("actor",), ("learner",), (at + "done",))
+    done = ChannelWiring("done", "stream", ("actor",), ("learner",), addresses=(at + "done",))
     with ExitStack() as stack:
         workers = {}
         for role, index in ((role, index) for role, count in replicas.items() for index in range(count)):

@@ -68,9 +68,11 @@ def wiring(folder: Path) -> Wiring:
         replicas={"learner": 1, "actor": 2},
         channels={
             "experience": ChannelWiring(
-                "experience", "stream", ("actor",), ("learner",), (f"ipc://{folder}/experience",), window=4
+                "experience", "stream", ("actor",), ("learner",), addresses=(f"ipc://{folder}/experience",), window=4
             ),
-            "weights": ChannelWiring("weights", "broadcast", ("learner",), ("actor",), (f"ipc://{folder}/weights",)),
+            "weights": ChannelWiring(
+                "weights", "broadcast", ("learner",), ("actor",), addresses=(f"ipc://{folder}/weights",)
+            ),
         },
         control=f"ipc://{folder}/control",
         serves_control=False,

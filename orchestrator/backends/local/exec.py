@@ -10,6 +10,7 @@ from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder, read_json
 from surreal.orchestrator.run.log_files import choose_sources
 from surreal.protocol.errors import InvalidInput
+from surreal.protocol.graph import role_of
 
 SIGNALS = 128
 """A shell gives a command that a signal ended this and the signal's number."""
@@ -21,8 +22,8 @@ def execute(folder: Folder, source: str, command: Sequence[str]) -> int:
     The run need not be running. Raises NotFound for a process that it does not have, InvalidInput for no command.
     """
     plan = Plan.from_json(folder.plan.read_text())
-    choose_sources(plan.name, [f"{role.name}/{index}" for role in plan.roles for index in range(role.replicas)], source)
-    variables = environment(plan.role(source.partition("/")[0]))
+    choose_sources(plan.name, plan.processes(), source)
+    variables = environment(plan.role(role_of(source)))
     code = str(folder.code if plan.code else read_json(folder.provenance)["code"])
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, (code, variables.get("PYTHONPATH"))))
     # Ctrl-C is the command's, which shares our terminal; a function, unlike SIG_IGN, is not handed on to it

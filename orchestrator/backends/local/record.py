@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from surreal.orchestrator.run.home import Folder, read_json, write_json
 from surreal.orchestrator.run.status import ProcessState, State
+from surreal.protocol.graph import ProcessName
 
 if TYPE_CHECKING:
     from surreal.orchestrator.plan.model import Plan
@@ -32,7 +33,7 @@ class ProcessRecord:
     @property
     def name(self) -> str:
         """`actor/3`."""
-        return f"{self.role}/{self.index}"
+        return str(ProcessName(self.role, self.index))
 
 
 @dataclass

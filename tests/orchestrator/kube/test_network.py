@@ -1,6 +1,7 @@
 """Who may talk to whom: what processes dial is what NetworkPolicies allow, no more and no less."""
 
 import json
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -33,9 +34,7 @@ def many_kinds() -> Plan:
         )
 
     def channel(name: str, kind: Any, frm: tuple[str, ...], to: tuple[str, ...], relays: int = 0) -> PlannedChannel:
-        binds = frm[0] if kind == "broadcast" else to[0]
-        data = {"name": name, "kind": kind, "from": frm, "to": to, "binds": binds, "window": 4, "lossy": False}
-        return PlannedChannel.model_validate({**data, "relays": relays})
+        return PlannedChannel(name, kind, frm, to, window=4, relays=relays)
 
     roles = (role("boss", 1, ends_run=True), role("shard", 3), role("asker", 2), role("news-relay", 2))
     channels = (
@@ -211,7 +210,7 @@ def test_every_process_but_one_sends_its_lines_to_the_one_that_ends_the_run() ->
 def test_an_algorithm_with_a_channel_of_that_name_is_told() -> None:
     plan = example()
     (first, *rest) = plan.channels
-    clash = plan.model_copy(update={"channels": (first.model_copy(update={"name": "logs"}), *rest)})
+    clash = plan.model_copy(update={"channels": (replace(first, name="logs"), *rest)})
     with pytest.raises(InvalidInput, match="the algorithm ppo has a channel 'logs'"):
         objects(clash)
 

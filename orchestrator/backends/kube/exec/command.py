@@ -15,6 +15,7 @@ from surreal.orchestrator.backends.kube.status.explain import reasons
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.run.log_files import choose_sources
 from surreal.protocol.errors import InvalidInput, SurrealError
+from surreal.protocol.graph import role_of
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import clip, name_of
@@ -30,9 +31,9 @@ def running_pod(snapshot: Snapshot, wanted: str) -> Object:
     """
     if not snapshot.plan:
         raise InvalidInput(f"{snapshot.name} is over and its pods are gone: surreal logs {snapshot.name}")
-    known = [f"{role.name}/{index}" for role in snapshot.plan.roles for index in range(role.replicas)]
+    known = snapshot.plan.processes()
     chosen = choose_sources(snapshot.name, known, wanted)
-    role = wanted.partition("/")[0]
+    role = role_of(wanted)
     for index, pods in sorted(snapshot.pods_of(role).items()):
         if f"{role}/{index}" in chosen and runs(pods[-1]):
             return pods[-1]

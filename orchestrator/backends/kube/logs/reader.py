@@ -126,7 +126,7 @@ class Logs:
 
     def _processes(self) -> list[str]:
         if self.snapshot.plan:
-            return [f"{role.name}/{index}" for role in self.snapshot.plan.roles for index in range(role.replicas)]
+            return self.snapshot.plan.processes()
         known = {streams.source_of(pod) for pod in self.snapshot.pods if role_of(pod)}
         if not known:
             self.sources = set()

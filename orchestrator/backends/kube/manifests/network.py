@@ -56,17 +56,7 @@ class Network:
             )
         end = ending_role(self.plan).name
         others = tuple(role.name for role in self.plan.roles if not role.ends_run)
-        logs = PlannedChannel.model_validate(
-            {
-                "name": LOGS,
-                "kind": "stream",
-                "from": others,
-                "to": (end,),
-                "binds": end,
-                "window": LOGS_WINDOW,
-                "lossy": True,
-            }
-        )
+        logs = PlannedChannel(LOGS, "stream", others, (end,), window=LOGS_WINDOW, lossy=True)
         return (*self.plan.channels, logs)
 
     @cached_property
