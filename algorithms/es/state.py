@@ -1,7 +1,6 @@
 """What evolution changes: the policy, the statistics, the counters. All of it is in a checkpoint."""
 
 from logging import getLogger
-from typing import Any
 
 import numpy as np
 
@@ -16,9 +15,9 @@ from surreal.algorithms.es.optimizers import Optimizer, make_optimizer
 from surreal.algorithms.es.update import ars_weights, es_weights, grown_cap
 from surreal.algorithms.es.weights import Orders
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
+from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
 
-Array = np.ndarray[Any, Any]
 log = getLogger(__name__)
 REFERENCE_STEPS = 1000
 """Random actions whose observations the statistics begin with."""

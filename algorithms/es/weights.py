@@ -1,15 +1,11 @@
 """What travels on `weights`: one generation's policy, its observation statistics, and what to evaluate."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
-
-import numpy as np
 
 from surreal.algorithms.normalizers import Standardizer
+from surreal.algorithms.types import Array
 from surreal.protocol.broadcast.publisher import Publisher
 from surreal.protocol.wire.packet import Message
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

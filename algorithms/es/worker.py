@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from itertools import chain
 from logging import getLogger
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,6 @@ from surreal.algorithms.metrics import Shares
 from surreal.protocol.errors import ExitCode, Fatal
 from surreal.protocol.worker.process import Process
 
-Array = np.ndarray[Any, Any]
 log = getLogger(__name__)
 REPORT_EVERY, REPORT_EACH = 5.0, 0.1
 """Seconds between two reports of time shares: of one worker at least, of all of them together about."""

@@ -2,7 +2,6 @@
 
 from logging import getLogger
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -12,11 +11,11 @@ from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.rollout import Rollout
 from surreal.algorithms.ppo.weights import apply
+from surreal.algorithms.types import Array
 from surreal.protocol.wire.limits import NotFinite
 from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
 
-Array = np.ndarray[Any, Any]
 log = getLogger(__name__)
 REPORT_EVERY = 5.0
 """Seconds between two reports of time shares."""

@@ -2,7 +2,6 @@
 
 from logging import getLogger
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,6 @@ from surreal.protocol.errors import ExitCode, Stopping
 from surreal.protocol.wire.packet import Version
 from surreal.protocol.worker.process import Process
 
-Array = np.ndarray[Any, Any]
 log = getLogger(__name__)
 REPORT_EVERY = 1.0
 """Seconds between two rows of metrics; their numbers cover all updates in between."""

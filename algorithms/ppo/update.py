@@ -9,8 +9,8 @@ from surreal.algorithms.ppo.batch import Batch, Trajectories
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.base import Stats, make_gradient
 from surreal.algorithms.returns import explained_variance, gae, next_values
+from surreal.algorithms.types import Array
 
-Array = np.ndarray[Any, Any]
 BETA_RANGE = (1 / 35, 35.0)
 
 

@@ -1,15 +1,10 @@
 """What travels on `weights`: the parameter vector and the observation statistics of one version."""
 
-from typing import Any
-
-import numpy as np
-
 from surreal.algorithms.networks import Policy
 from surreal.algorithms.normalizers import Standardizer
+from surreal.algorithms.types import Array
 from surreal.protocol.broadcast.publisher import Publisher
 from surreal.protocol.wire.packet import Message
-
-Array = np.ndarray[Any, Any]
 
 
 def publish(

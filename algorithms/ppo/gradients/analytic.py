@@ -5,16 +5,14 @@ and Adam steps the one flat vector: what is left of a minibatch of 64 is mostly 
 line is beside it; tests compare it with autograd on `loss.py`.
 """
 
-from typing import Any
-
 import numpy as np
 
 from surreal.algorithms.networks import Shape, categorical_log_prob, gaussian_log_prob, log_softmax
 from surreal.algorithms.ppo.batch import Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.base import KL_HINGE, Stats
+from surreal.algorithms.types import Array
 
-Array = np.ndarray[Any, Any]
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-5
 CHUNK = 1024
 """Rows of one forward pass outside the gradient: small enough to stay in the cache."""

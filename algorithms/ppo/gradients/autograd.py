@@ -1,7 +1,6 @@
 """PPO's gradient by torch's autograd: any device, one flat parameter, fused Adam."""
 
 from math import prod
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +12,8 @@ from surreal.algorithms.ppo.batch import Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.analytic import BETA1, BETA2, EPSILON
 from surreal.algorithms.ppo.gradients.base import Stats
+from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
-
-Array = np.ndarray[Any, Any]
 
 
 class Autograd:

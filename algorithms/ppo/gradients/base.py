@@ -5,15 +5,13 @@ per-operation overhead; `autograd` (torch) works on any device. A test holds the
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Protocol
 
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.ppo.batch import Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.types import Array
 
-Array = np.ndarray[Any, Any]
 KL_HINGE = 250.0
 """Weight of the squared hinge on the KL beyond twice its target, as the original SURREAL had it."""
 
