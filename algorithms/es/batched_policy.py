@@ -9,7 +9,7 @@ from math import sqrt
 import numpy as np
 
 from surreal.algorithms.environments import Env, Spaces, spaces_of
-from surreal.algorithms.es.config import Config, ESConfig
+from surreal.algorithms.es.config import AnyConfig, ESConfig
 from surreal.algorithms.networks import orthogonal
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
@@ -24,7 +24,7 @@ class Layout:
     biased: bool
 
     @classmethod
-    def of(cls, config: Config, spaces: Spaces) -> "Layout":
+    def of(cls, config: AnyConfig, spaces: Spaces) -> "Layout":
         """ES has tanh layers with biases; ARS a matrix, as in the paper."""
         if isinstance(config, ESConfig):
             return cls(spaces, tuple(config.hidden), True)

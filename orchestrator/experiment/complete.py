@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from surreal.algorithms.algorithm import Algorithm, broadcasts, with_relays
+from surreal.algorithms.algorithm import Algorithm
 from surreal.algorithms.registry import algorithms
 from surreal.protocol.documents.locations import KeyPath, Problem, Source
 from surreal.protocol.documents.models import Document, validated
@@ -31,7 +31,7 @@ def complete(model: type[Document], data: Any, source: Source) -> Document:
     if known:
         problems += _wrong_channels(data, known)
         data = _with_channels(data, known)
-        known = with_relays(known, _relays(data, known))
+        known = known.with_relays(_relays(data, known))
         problems += _wrong_roles(data, known)
         data, found = _with_config(_with_roles(data, known), known)
         problems += found
@@ -59,18 +59,18 @@ def _with_channels(data: Any, algorithm: Algorithm) -> Any:
     if not isinstance(given, dict):
         return data
     defaults = {"relays": 0, "dtype": None}
-    return _set(data, _CHANNELS, {name: _merge(defaults, given.get(name, {})) for name in broadcasts(algorithm)})
+    return _set(data, _CHANNELS, {name: _merge(defaults, given.get(name, {})) for name in algorithm.broadcasts()})
 
 
 def _relays(data: Any, algorithm: Algorithm) -> dict[str, int]:
     """How many relays each broadcast is to have; what is no number is the models' to refuse."""
-    asked = {name: _get(data, (*_CHANNELS, name, "relays")) for name in broadcasts(algorithm)}
+    asked = {name: _get(data, (*_CHANNELS, name, "relays")) for name in algorithm.broadcasts()}
     return {name: number for name, number in asked.items() if type(number) is int and number > 0}
 
 
 def _wrong_channels(data: Any, algorithm: Algorithm) -> Iterator[Problem]:
     """Channels that are no broadcast of the algorithm: nothing can be said about others."""
-    given, known = _get(data, _CHANNELS, {}), broadcasts(algorithm)
+    given, known = _get(data, _CHANNELS, {}), algorithm.broadcasts()
     kinds = {channel.name: channel.kind for channel in algorithm.channels}
     for name in given if isinstance(given, dict) else ():
         if name not in known:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from surreal.algorithms.algorithm import Algorithm, broadcasts, with_relays
+from surreal.algorithms.algorithm import Algorithm
 from surreal.algorithms.registry import algorithms
 from surreal.orchestrator.experiment.model import Experiment
 
@@ -28,7 +28,7 @@ def _conditional(algorithm: Algorithm, definitions: dict[str, Any]) -> dict[str,
     for name, definition in config.pop("$defs", {}).items():
         definitions[f"{algorithm.name}.{name}"] = definition
     definitions[f"{algorithm.name}.config"] = config
-    roles = [role.name for role in with_relays(algorithm, dict.fromkeys(broadcasts(algorithm), 1)).roles]
+    roles = [role.name for role in algorithm.with_relays(dict.fromkeys(algorithm.broadcasts(), 1)).roles]
     named = {"properties": {"name": {"const": algorithm.name}}, "required": ["name"]}
     return {
         "if": {"properties": {"algorithm": named}, "required": ["algorithm"]},
@@ -36,7 +36,7 @@ def _conditional(algorithm: Algorithm, definitions: dict[str, Any]) -> dict[str,
             "properties": {
                 "algorithm": {"properties": {"config": {"$ref": f"#/$defs/{algorithm.name}.config"}}},
                 "roles": {"propertyNames": {"enum": roles}},
-                "channels": {"propertyNames": {"enum": broadcasts(algorithm)}},
+                "channels": {"propertyNames": {"enum": algorithm.broadcasts()}},
             }
         },
     }

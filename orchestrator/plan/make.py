@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from surreal.algorithms.algorithm import Algorithm, Sizing, with_relays
+from surreal.algorithms.algorithm import Algorithm, Sizing
 from surreal.algorithms.registry import algorithm
 from surreal.orchestrator.experiment.model import ChannelSpec, Experiment, ExperimentSpec, ResourcesSpec, RoleSpec
 from surreal.orchestrator.experiment.pod_model import StorageSpec, VolumeSpec, default_image
@@ -32,7 +32,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
     """
     spec = experiment.spec
     relays = {name: channel.relays for name, channel in spec.channels.items()}
-    described = with_relays(algorithm(spec.algorithm.name), relays)
+    described = algorithm(spec.algorithm.name).with_relays(relays)
     own_machine = all(pool.provider == "local" for pool in pools)
     placed = _here(described.roles, spec.roles, pools[0]) if own_machine else fleet(described.roles, spec.roles, pools)
     if placed.problems:

@@ -19,7 +19,7 @@ CHUNK = 1024
 
 
 class Analytic:
-    """See gradient.Gradient."""
+    """See base.Gradient."""
 
     def __init__(self, shape: Shape, config: PPOConfig, vector: Array) -> None:
         self._config, self._discrete, self._depth = config, shape.spaces.discrete, len(shape.hidden)
@@ -31,11 +31,11 @@ class Analytic:
         self._steps = 0
 
     def values(self, observations: Array) -> Array:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         return self._outputs(observations, head="value", net=1)[:, 0]
 
     def policy(self, observations: Array) -> Array:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         return self._outputs(observations, head="policy", net=0)
 
     def _outputs(self, observations: Array, head: str, net: int) -> Array:
@@ -52,7 +52,7 @@ class Analytic:
         return out
 
     def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> bool:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         activations = self._forward(minibatch.observations)
         w = self._w
         out = activations[-1][0] @ w["policy.weight"]
@@ -209,15 +209,15 @@ class Analytic:
         return True
 
     def parameters(self) -> Array:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         return self._vector.copy()
 
     def arrays(self) -> dict[str, Array]:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         steps = np.array([self._steps])
         return {"parameters": self._vector, "moment1": self._moment1, "moment2": self._moment2, "adam_steps": steps}
 
     def load(self, arrays: dict[str, Array]) -> None:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         self._vector[:], self._moment1[:] = arrays["parameters"], arrays["moment1"]
         self._moment2[:], self._steps = arrays["moment2"], int(arrays["adam_steps"][0])
