@@ -1,4 +1,4 @@
-"""An algorithm as data: its graph of roles and channels, the model of its config, and its size."""
+"""Description of an algorithm as data: its graph of roles and channels, and the model of its config."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ class Algorithm:
     environment. Pure and quick: it makes no environment."""
 
     def role(self, name: str) -> Role:
-        """The role of that name; KeyError if there is none."""
+        """Return the role of that name. Raises KeyError if there is none."""
         return {role.name: role for role in self.roles}[name]
 
     def broadcasts(self) -> list[str]:
@@ -39,6 +39,6 @@ class Algorithm:
         return [channel.name for channel in self.channels if channel.kind == "broadcast"]
 
     def with_relays(self, relays: Mapping[str, int]) -> "Algorithm":
-        """Return the algorithm with one more role for each broadcast that `relays` (name -> count) gives relays."""
+        """Return this algorithm with one more role for each broadcast that has a number above 0 in `relays`."""
         added = tuple(relay_role(name, relays[name]) for name in self.broadcasts() if relays.get(name))
         return replace(self, roles=self.roles + added)

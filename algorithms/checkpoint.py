@@ -13,13 +13,12 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
 
-Array = np.ndarray[Any, Any]
 log = getLogger(__name__)
 FORMAT = 1
 TENSORS, MANIFEST = "tensors.safetensors", "manifest.json"

@@ -1,13 +1,49 @@
-"""Is there a GPU? Asked without importing torch, which costs seconds and 200 MB where the answer is no."""
+"""Choice of the device that a learner computes on."""
 
 import shutil
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from surreal.protocol.errors import Fatal
+
+if TYPE_CHECKING:
+    import torch
+
+Device = Literal["auto", "cpu", "cuda"]
+"""Value of the key `device` of a config: auto takes a GPU where there is one."""
+DRIVER = Path("/proc/driver/nvidia/version")
 
 
+@cache
 def gpu_present() -> bool:
-    """True where an NVIDIA driver is loaded; torch then has the last word."""
-    if not (Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi")):
+    """Return True where torch sees a GPU.
+
+    torch is imported only where an NVIDIA driver is loaded: its import costs seconds and 200 MB.
+    """
+    if not (DRIVER.exists() or shutil.which("nvidia-smi")):
         return False
     import torch
 
     return torch.cuda.is_available()
+
+
+def wants_gpu(device: Device) -> bool:
+    """Return True if a learner with this setting computes on a GPU of this machine."""
+    return device == "cuda" or (device == "auto" and gpu_present())
+
+
+def pick_device(device: Device) -> "torch.device":
+    """Return torch's device for this setting. Raises Fatal for `cuda` on a machine without a GPU."""
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise Fatal("spec.algorithm.config.device: 'cuda' needs a GPU, and torch sees none here. Use device: auto.")
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def device_name() -> str:
+    """Return torch's version and the device that `auto` takes, for `surreal doctor`."""
+    import torch
+
+    return f"{torch.__version__} on {torch.cuda.get_device_name() if torch.cuda.is_available() else 'the CPU'}"

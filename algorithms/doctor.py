@@ -1,32 +1,34 @@
-"""Can this Python learn? `python -P -m surreal.algorithms.doctor` prints one line per thing: name, state, what was
-found, what to do, with tabs between.
+"""Check of this Python: can it learn?
 
+`python -P -m surreal.algorithms.doctor` prints one line per check: name, state, finding and remedy, with tabs between.
 `surreal doctor` runs it in a process of its own, since a broken driver ends the process that loads it.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
+
+from surreal.algorithms.devices import device_name
 
 ENVIRONMENT = "HalfCheetah-v5"
 
 
+class Check(NamedTuple):
+    """One thing that learning needs."""
+
+    name: str
+    find: Callable[[], str]
+    """Return what was found. Any exception means that it is missing."""
+    remedy: str
+
+
 def main() -> None:
-    """Print all lines."""
-    for name, look, follows in (
-        ("torch", torch_device, "pip install torch, with constraints.txt for a CPU build"),
-        ("environments", step_environment, "pip install 'gymnasium[mujoco]'"),
-    ):
-        print("\t".join((name, *_result(look, follows))), flush=True)
-
-
-def torch_device() -> str:
-    """torch's version, and the device that `device: auto` takes."""
-    import torch
-
-    return f"{torch.__version__} on {torch.cuda.get_device_name() if torch.cuda.is_available() else 'the CPU'}"
+    """Print one line for each check."""
+    for check in CHECKS:
+        print("\t".join((check.name, *_result(check))), flush=True)
 
 
 def step_environment() -> str:
-    """A MuJoCo environment, stepped once."""
+    """Step a MuJoCo environment once. Return its name and the versions behind it."""
     import gymnasium
     import mujoco
 
@@ -37,11 +39,19 @@ def step_environment() -> str:
     return f"{ENVIRONMENT} steps: gymnasium {gymnasium.__version__}, mujoco {mujoco.__version__}"
 
 
-def _result(look: Callable[[], str], follows: str) -> tuple[str, str, str]:
+CHECKS = (
+    Check("torch", device_name, "pip install torch, with constraints.txt for a CPU build"),
+    Check("environments", step_environment, "pip install 'gymnasium[mujoco]'"),
+)
+
+
+def _result(check: Check) -> tuple[str, str, str]:
+    """Return state, finding and remedy."""
     try:
-        return "ok", look(), ""
-    except Exception as error:  # whatever it is, it is what the person has to know
-        return "missing", " ".join(f"{type(error).__name__}: {error}".split()), follows
+        return "ok", check.find(), ""
+    # Every error is a finding: the person has to know it, whatever it is.
+    except Exception as error:
+        return "missing", " ".join(f"{type(error).__name__}: {error}".split()), check.remedy
 
 
 if __name__ == "__main__":

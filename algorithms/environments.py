@@ -11,9 +11,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal, InvalidInput, did_you_mean
 
-Array = np.ndarray[Any, Any]
 Env = gymnasium.Env[Any, Any]
 
 

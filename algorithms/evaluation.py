@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
 
 import numpy as np
 
 from surreal.algorithms.environments import Env
+from surreal.algorithms.types import Array
 from surreal.protocol.broadcast.subscriber import Subscriber
 from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
 
-Array = np.ndarray[Any, Any]
 Act = Callable[[Array], Array]
 """Observations [1, observation] float32 -> actions [1, ...]."""
 SEED = 1_000_003

@@ -8,13 +8,11 @@ vector holds all of it: it is what the optimizer steps, the wire carries and a c
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod, sqrt
-from typing import Any
 
 import numpy as np
 
 from surreal.algorithms.environments import Spaces
-
-Array = np.ndarray[Any, Any]
+from surreal.algorithms.types import Array
 
 
 @dataclass(frozen=True)

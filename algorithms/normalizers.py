@@ -4,11 +4,10 @@ They change only between updates and travel with the weights of the same version
 see the same numbers for the same observation.
 """
 
-from typing import Any
-
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from surreal.algorithms.types import Array
+
 CLIP = 10.0
 EPSILON = 1e-8
 

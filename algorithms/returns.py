@@ -1,10 +1,8 @@
 """Returns and advantages as pure functions of arrays [steps, copies]."""
 
-from typing import Any
-
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from surreal.algorithms.types import Array
 
 
 def next_values(values: Array, terminated: Array, truncated: Array, final_values: Array) -> Array:

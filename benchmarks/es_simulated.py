@@ -26,7 +26,7 @@ import numpy as np
 import zmq
 
 from surreal.algorithms.es.chunks import open_chunks
-from surreal.algorithms.es.weights import Weights, read
+from surreal.algorithms.es.weights import Weights
 from surreal.algorithms.es.worker import FRESH
 from surreal.protocol.broadcast.subscriber import Subscriber
 from surreal.protocol.errors import SurrealError, Timeout
@@ -130,7 +130,7 @@ class Worker:
         newest = self._weights.latest()
         if newest is None or (self._around is not None and not self._finish(self._around, newest)):
             return now + TURN
-        self._around = weights = read(newest)
+        self._around = weights = Weights.read(newest)
         return now + 2 * weights.orders.chunk * self._episode_seconds * float(self._rng.uniform(0.95, 1.05))
 
     def _finish(self, around: Weights, newest: Message) -> bool:

@@ -5,16 +5,14 @@ The parameters of policy p are row p of one matrix; a layer's weights are a stri
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
 
 import numpy as np
 
 from surreal.algorithms.environments import Env, Spaces, spaces_of
-from surreal.algorithms.es.config import Config, ESConfig
+from surreal.algorithms.es.config import AnyConfig, ESConfig
 from surreal.algorithms.networks import orthogonal
+from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Layout:
     biased: bool
 
     @classmethod
-    def of(cls, config: Config, spaces: Spaces) -> "Layout":
+    def of(cls, config: AnyConfig, spaces: Spaces) -> "Layout":
         """ES has tanh layers with biases; ARS a matrix, as in the paper."""
         if isinstance(config, ESConfig):
             return cls(spaces, tuple(config.hidden), True)

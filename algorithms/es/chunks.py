@@ -8,13 +8,12 @@ numbers never end and no two workers ever have the same.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
 
 import numpy as np
 
+from surreal.algorithms.types import Array
 from surreal.protocol.wire.packet import Version
 
-Array = np.ndarray[Any, Any]
 WORKERS = 2**16
 """Indices of workers are below this."""
 STARTS = 2**15

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 from logging import getLogger
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from surreal.algorithms.es.weights import Weights
+from surreal.algorithms.types import Array
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.wire.packet import Message
 
-Array = np.ndarray[Any, Any]
 log = getLogger(__name__)
 
 

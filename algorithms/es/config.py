@@ -2,17 +2,13 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+from surreal.algorithms.config import Config, Count, Positive, Share
 
 
-class EvolutionConfig(BaseModel):
+class EvolutionConfig(Config):
     """What ES and ARS have in common."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
     total_steps: Count = 10_000_000
     """Environment steps in results that were used, of all workers together, after which the run is done."""
@@ -110,16 +106,16 @@ class ARSConfig(EvolutionConfig):
         return self.directions
 
 
-Config = ESConfig | ARSConfig
-_EITHER: TypeAdapter[Config] = TypeAdapter(Config)
+AnyConfig = ESConfig | ARSConfig
+_EITHER: TypeAdapter[AnyConfig] = TypeAdapter(AnyConfig)
 
 
-def read_config(data: dict[str, Any]) -> Config:
+def read_config(data: dict[str, Any]) -> AnyConfig:
     """The config that a process was wired with, complete: its keys say which of the two algorithms it is of."""
     return _EITHER.validate_python(data)
 
 
-def chunk_size(config: Config, workers: int) -> int:
+def chunk_size(config: AnyConfig, workers: int) -> int:
     """Mirrored pairs in one message of results."""
     share = config.pairs // max(workers, 1)
     return config.chunk or max(1, min(8, share // 4))

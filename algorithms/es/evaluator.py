@@ -4,7 +4,7 @@ from surreal.algorithms.environments import make_env
 from surreal.algorithms.es.batched_policy import Layout, Policies, flat_spaces
 from surreal.algorithms.es.config import read_config
 from surreal.algorithms.es.rollout import action_limits
-from surreal.algorithms.es.weights import read
+from surreal.algorithms.es.weights import Weights
 from surreal.algorithms.evaluation import Act, evaluate_on_clock
 from surreal.protocol.wire.packet import Message
 from surreal.protocol.worker.process import Process
@@ -19,7 +19,7 @@ def evaluator(process: Process) -> None:
     fit = action_limits(env)
 
     def load(message: Message) -> Act:
-        weights = read(message)
+        weights = Weights.read(message)
         policy.parameters[0] = weights.parameters
         return lambda observations: fit(policy.act(weights.standardize(observations)))
 

@@ -10,7 +10,7 @@ from surreal.algorithms.es.batched_policy import Layout, flat_spaces
 from surreal.algorithms.es.collector import Collector
 from surreal.algorithms.es.config import read_config
 from surreal.algorithms.es.state import State
-from surreal.algorithms.es.weights import Weights, publish
+from surreal.algorithms.es.weights import Weights
 from surreal.algorithms.metrics import Shares
 from surreal.algorithms.recorder import Bookkeeping
 from surreal.protocol.errors import ExitCode, Stopping
@@ -87,7 +87,7 @@ class Master:
         state, incarnation = self._state, self._process.wiring.incarnation
         version = (incarnation, state.updates)
         weights = Weights(version, state.parameters, state.standardizer(), state.orders(), state.steps, state.done())
-        publish(self._channel, weights)
+        weights.publish(self._channel)
         return weights
 
     def _report(self) -> None:

@@ -5,11 +5,11 @@ generation, pair), so that a pair's number is all that has to travel.
 """
 
 import zlib
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from surreal.algorithms.types import Array
+
 SMALLEST = 2**22
 """Entries of a table: 16 MB and 30 ms to fill, so that there is nothing to gain by sharing it between processes."""
 SLICES = 8

@@ -5,13 +5,11 @@ Observations enter standardised by the statistics that their generation was sent
 are the same bit for bit whoever evaluated what.
 """
 
-from typing import Any
-
 import numpy as np
 
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
+from surreal.algorithms.types import Array
 
-Array = np.ndarray[Any, Any]
 UNIT = 256.0
 BOUND = 1024.0 * UNIT
 SMALLEST_STD = 1e-3

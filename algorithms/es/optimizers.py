@@ -1,12 +1,11 @@
 """What follows ES's gradient estimate uphill. One parameter vector, float32; state that a checkpoint can hold."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from surreal.algorithms.es.config import ESConfig
-
-Array = np.ndarray[Any, Any]
+from surreal.algorithms.types import Array
 
 
 class Optimizer(Protocol):

@@ -7,7 +7,6 @@ batched product per layer, and nothing else per environment but its own `step`.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -17,8 +16,7 @@ from surreal.algorithms.es.batched_policy import Layout, Policies
 from surreal.algorithms.es.chunks import Task
 from surreal.algorithms.es.observation_sums import EpisodeSums
 from surreal.algorithms.normalizers import CLIP, Standardizer
-
-Array = np.ndarray[Any, Any]
+from surreal.algorithms.types import Array
 
 
 @dataclass(eq=False)

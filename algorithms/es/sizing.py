@@ -9,7 +9,7 @@ from math import ceil, sqrt
 from typing import Any, NamedTuple
 
 from surreal.algorithms.algorithm import Sizing
-from surreal.algorithms.es.config import Config, ESConfig, chunk_size
+from surreal.algorithms.es.config import AnyConfig, ESConfig, chunk_size
 
 
 class Known(NamedTuple):
@@ -53,7 +53,7 @@ RELAY = 1e8
 class Size:
     """A run in figures."""
 
-    config: Config
+    config: AnyConfig
     workers: int
     copies: int
     relays: int
@@ -122,7 +122,7 @@ class Size:
         return (24 + (sums * share + 110) / self.chunk) / 2
 
 
-def sizing(config: Config, replicas: Mapping[str, int], env: Mapping[str, Any]) -> Sizing:
+def sizing(config: AnyConfig, replicas: Mapping[str, int], env: Mapping[str, Any]) -> Sizing:
     """What to expect of a run with `replicas` processes of each role in the environment `env`, and what to change."""
     known = ENVIRONMENTS.get(env["id"])
     relays = replicas.get("weights-relay", 0)

@@ -1,7 +1,6 @@
 """What evolution changes: the policy, the statistics, the counters. All of it is in a checkpoint."""
 
 from logging import getLogger
-from typing import Any
 
 import numpy as np
 
@@ -10,15 +9,15 @@ from surreal.algorithms.environments import Env
 from surreal.algorithms.es import observation_sums as statistics
 from surreal.algorithms.es.batched_policy import Layout
 from surreal.algorithms.es.collector import Results
-from surreal.algorithms.es.config import ARSConfig, Config, ESConfig, chunk_size
+from surreal.algorithms.es.config import AnyConfig, ARSConfig, ESConfig, chunk_size
 from surreal.algorithms.es.noise import NoiseTable
 from surreal.algorithms.es.optimizers import Optimizer, make_optimizer
 from surreal.algorithms.es.update import ars_weights, es_weights, grown_cap
 from surreal.algorithms.es.weights import Orders
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
+from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
 
-Array = np.ndarray[Any, Any]
 log = getLogger(__name__)
 REFERENCE_STEPS = 1000
 """Random actions whose observations the statistics begin with."""
@@ -27,7 +26,7 @@ REFERENCE_STEPS = 1000
 class State:
     """One run of ES or ARS."""
 
-    def __init__(self, layout: Layout, config: Config, seed: int, workers: int) -> None:
+    def __init__(self, layout: Layout, config: AnyConfig, seed: int, workers: int) -> None:
         self.config, self._seed = config, seed
         self._noise = NoiseTable(seed, layout.size)
         self._chunk = chunk_size(config, workers)

@@ -3,11 +3,9 @@
 `returns` is [pairs, 2] throughout: of theta + sigma * epsilon and of its mirror image theta - sigma * epsilon.
 """
 
-from typing import Any
-
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from surreal.algorithms.types import Array
 
 
 def centred_ranks(returns: Array) -> Array:

@@ -1,20 +1,16 @@
-"""What travels on `weights`: one generation's policy, its observation statistics, and what to evaluate."""
+"""Message of the channel `weights`: one generation's policy, its statistics and what to evaluate around it."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
-
-import numpy as np
 
 from surreal.algorithms.normalizers import Standardizer
+from surreal.algorithms.types import Array
 from surreal.protocol.broadcast.publisher import Publisher
-from surreal.protocol.wire.packet import Message
-
-Array = np.ndarray[Any, Any]
+from surreal.protocol.wire.packet import Message, Version
 
 
 @dataclass(frozen=True)
 class Orders:
-    """What a generation asks of the workers."""
+    """Request of a generation to the workers."""
 
     pairs: int
     """Mirrored pairs of the generation."""
@@ -40,7 +36,7 @@ class Orders:
 class Weights:
     """One generation as its readers see it."""
 
-    version: tuple[int, int]
+    version: Version
     """(incarnation of the master, generation)."""
     parameters: Array
     standardize: Standardizer
@@ -48,25 +44,22 @@ class Weights:
     steps: int
     """Environment steps that led to it."""
     final: bool
-    """None will follow."""
+    """No later version will follow."""
 
     @property
     def generation(self) -> int:
-        """Its number."""
+        """Return its number."""
         return self.version[1]
 
+    def publish(self, channel: Publisher) -> None:
+        """Send this generation to all workers and the evaluator."""
+        arrays = {"parameters": self.parameters, "shift": self.standardize.shift, "scale": self.standardize.scale}
+        meta = {"steps": self.steps, "final": self.final, "orders": asdict(self.orders)}
+        channel.publish(arrays, meta, self.generation)
 
-def publish(channel: Publisher, weights: Weights) -> None:
-    """Send `weights` to all workers and the evaluator."""
-    standardize = weights.standardize
-    arrays = {"parameters": weights.parameters, "shift": standardize.shift, "scale": standardize.scale}
-    meta = {"steps": weights.steps, "final": weights.final, "orders": asdict(weights.orders)}
-    channel.publish(arrays, meta, weights.generation)
-
-
-def read(message: Message) -> Weights:
-    """What `publish` sent."""
-    arrays, meta = message.arrays, message.meta
-    standardize = Standardizer(arrays["shift"], arrays["scale"])
-    orders = Orders(**meta["orders"])
-    return Weights(message.version, arrays["parameters"], standardize, orders, meta["steps"], meta["final"])
+    @classmethod
+    def read(cls, message: Message) -> "Weights":
+        """Return the weights that `publish` sent as `message`."""
+        arrays, meta = message.arrays, message.meta
+        standardize, orders = Standardizer(arrays["shift"], arrays["scale"]), Orders(**meta["orders"])
+        return cls(message.version, arrays["parameters"], standardize, orders, meta["steps"], meta["final"])

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from itertools import chain
 from logging import getLogger
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -15,12 +14,11 @@ from surreal.algorithms.es.chunks import Task, open_chunks, others_chunks, own_c
 from surreal.algorithms.es.config import read_config
 from surreal.algorithms.es.noise import NoiseTable, episode_seeds, in_statistics
 from surreal.algorithms.es.rollout import Episode, Population
-from surreal.algorithms.es.weights import Weights, read
+from surreal.algorithms.es.weights import Weights
 from surreal.algorithms.metrics import Shares
 from surreal.protocol.errors import ExitCode, Fatal
 from surreal.protocol.worker.process import Process
 
-Array = np.ndarray[Any, Any]
 log = getLogger(__name__)
 REPORT_EVERY, REPORT_EACH = 5.0, 0.1
 """Seconds between two reports of time shares: of one worker at least, of all of them together about."""
@@ -54,7 +52,7 @@ class Worker:
         """One step of all environments, with the newest weights for the episodes that begin."""
         newest = self._channel.latest()
         if newest is not None and (self._weights is None or newest.version != self._weights.version):
-            self._adopt(read(newest))
+            self._adopt(Weights.read(newest))
         self._fill()
         if not self.population.busy:
             self._wait()

@@ -2,7 +2,6 @@
 
 from logging import getLogger
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -11,12 +10,12 @@ from surreal.algorithms.metrics import Shares
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.rollout import Rollout
-from surreal.algorithms.ppo.weights import apply
+from surreal.algorithms.ppo.weights import Weights
+from surreal.algorithms.types import Array
 from surreal.protocol.wire.limits import NotFinite
 from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
 
-Array = np.ndarray[Any, Any]
 log = getLogger(__name__)
 REPORT_EVERY = 5.0
 """Seconds between two reports of time shares."""
@@ -70,7 +69,9 @@ class Actor:
         start = perf_counter()
         message = self._weights.wait(newer_than=self._pace.newer_than())
         waited, inside = perf_counter(), self._rollout.env_seconds
-        fragment = self._rollout.collect(apply(message, self._policy), self._stopping)
+        weights = Weights.read(message)
+        self._policy.load(weights.parameters)
+        fragment = self._rollout.collect(weights.standardize, self._stopping)
         acted = perf_counter()
         if fragment is None:
             return

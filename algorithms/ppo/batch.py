@@ -1,13 +1,11 @@
 """Fragments from actors -> one batch of transitions ready for the epochs of an update."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from surreal.algorithms.normalizers import RewardScaler, Standardizer
-
-Array = np.ndarray[Any, Any]
+from surreal.algorithms.types import Array
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ STARTUP = 60.0
 """Seconds that a learner waits for actors it has not heard of yet."""
 
 
-class Gatherer:
+class Collector:
     """Queues of received fragments per actor, and what was left out of batches."""
 
     def __init__(
@@ -31,7 +31,7 @@ class Gatherer:
         self.dropped_epoch = 0
         """Fragments collected for a learner that died: what its death cost."""
 
-    def batch(self, version: int) -> list[Message]:
+    def collect(self, version: int) -> list[Message]:
         """Wait until every actor that is expected has a fragment fit for update `version`; one of each, by index.
 
         Raises Stopping. An actor counts as expected while it is heard from; one that never was, for the first minute.

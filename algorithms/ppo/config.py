@@ -2,17 +2,13 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+from surreal.algorithms.config import Config, Count, Positive, Share
 
 
-class PPOConfig(BaseModel):
+class PPOConfig(Config):
     """PPO's hyperparameters (Schulman et al. 2017)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
     total_steps: Count = 1_000_000
     """Environment steps of all actors together after which the run is done."""

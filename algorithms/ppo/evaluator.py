@@ -4,7 +4,7 @@ from surreal.algorithms.environments import make_env, spaces_of
 from surreal.algorithms.evaluation import Act, evaluate_on_clock
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.weights import apply
+from surreal.algorithms.ppo.weights import Weights
 from surreal.protocol.wire.packet import Message
 from surreal.protocol.worker.process import Process
 
@@ -17,7 +17,8 @@ def evaluator(process: Process) -> None:
     policy = Policy(Shape(spaces_of(env), tuple(config.hidden)))
 
     def load(message: Message) -> Act:
-        standardize = apply(message, policy)
-        return lambda observations: policy.best(policy.forward(standardize(observations)))
+        weights = Weights.read(message)
+        policy.load(weights.parameters)
+        return lambda observations: policy.best(policy.forward(weights.standardize(observations)))
 
     evaluate_on_clock(process, env, load, config.evaluate_every_seconds, config.evaluate_episodes)

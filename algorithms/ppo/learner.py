@@ -2,7 +2,6 @@
 
 from logging import getLogger
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -10,16 +9,15 @@ from surreal.algorithms.environments import make_env, spaces_of
 from surreal.algorithms.metrics import Shares
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.normalizers import Standardizer
-from surreal.algorithms.ppo.collector import Gatherer
+from surreal.algorithms.ppo.collector import Collector
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.state import State
-from surreal.algorithms.ppo.weights import publish
+from surreal.algorithms.ppo.weights import Weights
 from surreal.algorithms.recorder import Bookkeeping
 from surreal.protocol.errors import ExitCode, Stopping
 from surreal.protocol.wire.packet import Version
 from surreal.protocol.worker.process import Process
 
-Array = np.ndarray[Any, Any]
 log = getLogger(__name__)
 REPORT_EVERY = 1.0
 """Seconds between two rows of metrics; their numbers cover all updates in between."""
@@ -34,7 +32,7 @@ class Learner:
         self._process = process
         self._weights = process.publisher("weights")
         self._books = Bookkeeping(process)
-        self._gatherer = Gatherer(
+        self._collector = Collector(
             process.receiver("experience"),
             wiring.replicas["actor"],
             wiring.incarnation,
@@ -76,7 +74,7 @@ class Learner:
     def _turn(self) -> None:
         """One batch, one update, one version of the weights."""
         state, start = self._state, perf_counter()
-        messages = self._gatherer.batch(state.updates)
+        messages = self._collector.collect(state.updates)
         gathered = perf_counter()
         self._staleness += [state.updates - message.version[1] for message in messages]
         self._row.append(state.learn(messages))
@@ -99,9 +97,8 @@ class Learner:
     def _publish(self) -> None:
         state = self._state
         standardize = Standardizer.of(state.moments)
-        publish(
-            self._weights, state.updates, state.updater.gradient.parameters(), standardize, state.steps, state.done()
-        )
+        parameters = state.updater.gradient.parameters()
+        Weights(self._version, parameters, standardize, state.steps, state.done()).publish(self._weights)
 
     def _report(self) -> None:
         """One row: where the run is, and the means over the updates since the last row."""
@@ -123,8 +120,8 @@ class Learner:
             "episode_return_max": max(returns, default=None),
             "staleness": float(np.mean(self._staleness)),
             "staleness_max": max(self._staleness),
-            "dropped_stale": self._gatherer.dropped_stale,
-            "dropped_by_restart": self._gatherer.dropped_epoch,
+            "dropped_stale": self._collector.dropped_stale,
+            "dropped_by_restart": self._collector.dropped_epoch,
             "skipped_minibatches": state.updater.skipped,
             **means,
             **self._shares.read(),

@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
 from surreal.algorithms.environments import Environments
 from surreal.algorithms.networks import Policy
 from surreal.algorithms.normalizers import Standardizer
-
-Array = np.ndarray[Any, Any]
+from surreal.algorithms.types import Array
 
 
 class Rollout:

@@ -1,7 +1,6 @@
 """The learner: fragments in, weights out, and everything a resume needs on disk."""
 
 from collections import deque
-from typing import Any
 
 import numpy as np
 
@@ -11,9 +10,8 @@ from surreal.algorithms.normalizers import RewardScaler, RunningMoments, Standar
 from surreal.algorithms.ppo.batch import trajectories
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.update import Updater
+from surreal.algorithms.types import Array
 from surreal.protocol.wire.packet import Message
-
-Array = np.ndarray[Any, Any]
 
 
 class State:

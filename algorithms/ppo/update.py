@@ -7,10 +7,11 @@ import numpy as np
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.ppo.batch import Batch, Trajectories
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.gradients.base import Stats, make_gradient
+from surreal.algorithms.ppo.gradients import make_gradient
+from surreal.algorithms.ppo.gradients.base import Stats
 from surreal.algorithms.returns import explained_variance, gae, next_values
+from surreal.algorithms.types import Array
 
-Array = np.ndarray[Any, Any]
 BETA_RANGE = (1 / 35, 35.0)
 
 

@@ -1,26 +1,36 @@
-"""What travels on `weights`: the parameter vector and the observation statistics of one version."""
+"""Message of the channel `weights`: the policy's parameters and the observation statistics of one version."""
 
-from typing import Any
+from dataclasses import dataclass
 
-import numpy as np
-
-from surreal.algorithms.networks import Policy
 from surreal.algorithms.normalizers import Standardizer
+from surreal.algorithms.types import Array
 from surreal.protocol.broadcast.publisher import Publisher
-from surreal.protocol.wire.packet import Message
-
-Array = np.ndarray[Any, Any]
+from surreal.protocol.wire.packet import Message, Version
 
 
-def publish(
-    channel: Publisher, version: int, parameters: Array, standardize: Standardizer, steps: int, final: bool
-) -> None:
-    """Send version `version`, reached after `steps` environment steps; `final` says that none will follow."""
-    arrays = {"parameters": parameters, "shift": standardize.shift, "scale": standardize.scale}
-    channel.publish(arrays, {"steps": steps, "final": final}, version)
+@dataclass(frozen=True)
+class Weights:
+    """One version of the policy as its readers see it."""
 
+    version: Version
+    """(incarnation of the learner, number of its updates)."""
+    parameters: Array
+    """float32 [size], as `networks.Shape` lays them out."""
+    standardize: Standardizer
+    """Observation statistics that belong to these parameters."""
+    steps: int
+    """Environment steps that led to this version."""
+    final: bool
+    """No later version will follow."""
 
-def apply(message: Message, policy: Policy) -> Standardizer:
-    """Load the weights into `policy`; returns the standardizer that belongs to them."""
-    policy.load(message.arrays["parameters"])
-    return Standardizer(message.arrays["shift"], message.arrays["scale"])
+    def publish(self, channel: Publisher) -> None:
+        """Send this version to all actors and the evaluator."""
+        arrays = {"parameters": self.parameters, "shift": self.standardize.shift, "scale": self.standardize.scale}
+        channel.publish(arrays, {"steps": self.steps, "final": self.final}, self.version[1])
+
+    @classmethod
+    def read(cls, message: Message) -> "Weights":
+        """Return the weights that `publish` sent as `message`."""
+        arrays, meta = message.arrays, message.meta
+        standardize = Standardizer(arrays["shift"], arrays["scale"])
+        return cls(message.version, arrays["parameters"], standardize, meta["steps"], meta["final"])

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from surreal.algorithms.environments import Environments, check_id, make_env, spaces_of
+from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal, InvalidInput
-
-Array = np.ndarray[Any, Any]
 
 
 class Clock(gymnasium.Env[Any, Any]):

@@ -8,7 +8,7 @@ from surreal.algorithms.networks import Policy, Shape, categorical_log_prob, gau
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.analytic import CHUNK, Analytic
 from surreal.algorithms.ppo.gradients.autograd import Autograd
-from tests.algorithms.samples import random_shape, random_vector
+from tests.algorithms.ppo.samples import random_shape, random_vector
 
 
 @pytest.mark.parametrize("discrete", [False, True])

@@ -1,15 +1,11 @@
 """Running statistics against numpy on everything at once, and against a slow transcription."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from surreal.algorithms.normalizers import RewardScaler, RunningMoments, Standardizer
-
-Array = np.ndarray[Any, Any]
 
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=6), st.integers(0, 1000))

@@ -1,15 +1,12 @@
 """Advantages against a slow transcription of the definition: a sum over the rest of the episode, not a recursion."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from surreal.algorithms.returns import explained_variance, gae, next_values
-
-Array = np.ndarray[Any, Any]
+from surreal.algorithms.types import Array
 
 
 def slow_advantage(r: Array, v: Array, following: Array, done: Array, t: int, gamma: float, lam: float) -> float:

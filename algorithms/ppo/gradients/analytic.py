@@ -5,23 +5,21 @@ and Adam steps the one flat vector: what is left of a minibatch of 64 is mostly 
 line is beside it; tests compare it with autograd on `loss.py`.
 """
 
-from typing import Any
-
 import numpy as np
 
 from surreal.algorithms.networks import Shape, categorical_log_prob, gaussian_log_prob, log_softmax
 from surreal.algorithms.ppo.batch import Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.base import KL_HINGE, Stats
+from surreal.algorithms.types import Array
 
-Array = np.ndarray[Any, Any]
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-5
 CHUNK = 1024
 """Rows of one forward pass outside the gradient: small enough to stay in the cache."""
 
 
 class Analytic:
-    """See gradient.Gradient."""
+    """See base.Gradient."""
 
     def __init__(self, shape: Shape, config: PPOConfig, vector: Array) -> None:
         self._config, self._discrete, self._depth = config, shape.spaces.discrete, len(shape.hidden)
@@ -33,11 +31,11 @@ class Analytic:
         self._steps = 0
 
     def values(self, observations: Array) -> Array:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         return self._outputs(observations, head="value", net=1)[:, 0]
 
     def policy(self, observations: Array) -> Array:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         return self._outputs(observations, head="policy", net=0)
 
     def _outputs(self, observations: Array, head: str, net: int) -> Array:
@@ -54,7 +52,7 @@ class Analytic:
         return out
 
     def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> bool:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         activations = self._forward(minibatch.observations)
         w = self._w
         out = activations[-1][0] @ w["policy.weight"]
@@ -211,15 +209,15 @@ class Analytic:
         return True
 
     def parameters(self) -> Array:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         return self._vector.copy()
 
     def arrays(self) -> dict[str, Array]:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         steps = np.array([self._steps])
         return {"parameters": self._vector, "moment1": self._moment1, "moment2": self._moment2, "adam_steps": steps}
 
     def load(self, arrays: dict[str, Array]) -> None:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         self._vector[:], self._moment1[:] = arrays["parameters"], arrays["moment1"]
         self._moment2[:], self._steps = arrays["moment2"], int(arrays["adam_steps"][0])

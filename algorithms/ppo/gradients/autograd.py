@@ -1,25 +1,23 @@
 """PPO's gradient by torch's autograd: any device, one flat parameter, fused Adam."""
 
 from math import prod
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from surreal.algorithms.devices import pick_device
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.ppo import loss
 from surreal.algorithms.ppo.batch import Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.analytic import BETA1, BETA2, EPSILON
 from surreal.algorithms.ppo.gradients.base import Stats
-from surreal.protocol.errors import Fatal
-
-Array = np.ndarray[Any, Any]
+from surreal.algorithms.types import Array
 
 
 class Autograd:
-    """See gradient.Gradient."""
+    """See base.Gradient."""
 
     def __init__(self, shape: Shape, config: PPOConfig, vector: Array) -> None:
         self._device = pick_device(config.device)
@@ -45,12 +43,12 @@ class Autograd:
 
     @torch.no_grad()
     def values(self, observations: Array) -> Array:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         return np.asarray(self._outputs(self._tensor(observations))[1].cpu().numpy())
 
     @torch.no_grad()
     def policy(self, observations: Array) -> Array:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         return np.asarray(self._outputs(self._tensor(observations))[0].cpu().numpy())
 
     def loss(self, minibatch: Minibatch, beta: float) -> loss.Terms:
@@ -88,7 +86,7 @@ class Autograd:
         return loss.kl_penalty(kl, beta, self._config.target_kl)
 
     def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> bool:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         terms = self.loss(minibatch, beta)
         self._adam.zero_grad()
         terms.total.backward()
@@ -105,11 +103,11 @@ class Autograd:
         return True
 
     def parameters(self) -> Array:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         return np.array(self._vector.detach().cpu().numpy())
 
     def arrays(self) -> dict[str, Array]:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         state = self._adam.state[self._vector]
         zero = torch.zeros_like(self._vector)
         moments = {"moment1": state.get("exp_avg", zero), "moment2": state.get("exp_avg_sq", zero)}
@@ -117,7 +115,7 @@ class Autograd:
         return {"parameters": self.parameters(), "adam_steps": np.array([int(state.get("step", 0))]), **arrays}
 
     def load(self, arrays: dict[str, Array]) -> None:
-        """See gradient.Gradient."""
+        """See base.Gradient."""
         with torch.no_grad():
             self._vector.copy_(self._tensor(arrays["parameters"]))
         if int(arrays["adam_steps"][0]) == 0:
@@ -127,10 +125,3 @@ class Autograd:
             "exp_avg": self._tensor(arrays["moment1"]),
             "exp_avg_sq": self._tensor(arrays["moment2"]),
         }
-
-
-def pick_device(wanted: str) -> torch.device:
-    """`auto` is the GPU where there is one. Raises Fatal where `cuda` is asked for and there is none."""
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise Fatal("spec.algorithm.config.device is 'cuda', but torch sees no GPU here; use device: auto")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")

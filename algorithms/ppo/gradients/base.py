@@ -1,19 +1,15 @@
-"""What differentiates the loss: one interface, two engines.
+"""Interface of the engines that differentiate the loss.
 
 `analytic` (numpy, by hand) is 2-3 times as fast as autograd for small networks on a CPU, where torch spends its time on
 per-operation overhead; `autograd` (torch) works on any device. A test holds them to the same gradient.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-
-from surreal.algorithms.networks import Shape
 from surreal.algorithms.ppo.batch import Minibatch
-from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.types import Array
 
-Array = np.ndarray[Any, Any]
 KL_HINGE = 250.0
 """Weight of the squared hinge on the KL beyond twice its target, as the original SURREAL had it."""
 
@@ -65,22 +61,3 @@ class Gradient(Protocol):
 
     def load(self, arrays: dict[str, Array]) -> None:
         """Take over what `arrays` returned."""
-
-
-def make_gradient(shape: Shape, config: PPOConfig, vector: Array) -> Gradient:
-    """The engine the config asks for; `auto` is analytic on a CPU and autograd on a GPU."""
-    if config.gradients == "analytic" or (config.gradients == "auto" and not _wants_gpu(config)):
-        from surreal.algorithms.ppo.gradients.analytic import Analytic
-
-        return Analytic(shape, config, vector)
-    from surreal.algorithms.ppo.gradients.autograd import Autograd
-
-    return Autograd(shape, config, vector)
-
-
-def _wants_gpu(config: PPOConfig) -> bool:
-    if config.device != "auto":
-        return config.device == "cuda"
-    from surreal.algorithms.devices import gpu_present
-
-    return gpu_present()

@@ -12,7 +12,7 @@ from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.analytic import Analytic
 from surreal.algorithms.ppo.gradients.autograd import Autograd
 from surreal.algorithms.ppo.gradients.base import Stats
-from tests.algorithms.samples import random_minibatch, random_shape, random_vector
+from tests.algorithms.ppo.samples import random_minibatch, random_shape, random_vector
 
 CONFIGS: list[dict[str, Any]] = [
     {},

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.algorithms.es_run import EvolutionRun
+from tests.algorithms.es.es_run import EvolutionRun
 from tests.algorithms.fabric import wait_for
 
 SHORT = {"evaluate_episodes": 1, "population": 24, "hidden": [8], "chunk": 2}

@@ -1,16 +1,13 @@
 """Fragments: what is in them is what happened."""
 
-from typing import Any
-
 import numpy as np
 
 from surreal.algorithms.environments import Environments, make_env
 from surreal.algorithms.networks import Policy, Shape, log_softmax
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
 from surreal.algorithms.ppo.rollout import Rollout
-from tests.algorithms.samples import random_vector
-
-Array = np.ndarray[Any, Any]
+from surreal.algorithms.types import Array
+from tests.algorithms.ppo.samples import random_vector
 
 
 def make_rollout(env_id: str, copies: int, steps: int, seed: int = 0) -> tuple[Rollout, Policy, Standardizer]:

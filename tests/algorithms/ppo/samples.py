@@ -1,14 +1,11 @@
 """Random minibatches and networks for tests."""
 
-from typing import Any
-
 import numpy as np
 
 from surreal.algorithms.environments import Spaces
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.ppo.batch import Minibatch
-
-Array = np.ndarray[Any, Any]
+from surreal.algorithms.types import Array
 
 
 def random_shape(discrete: bool) -> Shape:

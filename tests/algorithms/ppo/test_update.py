@@ -10,9 +10,8 @@ from surreal.algorithms.ppo.actor import Pace
 from surreal.algorithms.ppo.batch import Batch, Trajectories, trajectories
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.update import BETA_RANGE, Updater
-from tests.algorithms.samples import random_shape
-
-Array = np.ndarray[Any, Any]
+from surreal.algorithms.types import Array
+from tests.algorithms.ppo.samples import random_shape
 
 
 def random_fragment(seed: int, steps: int = 16, copies: int = 4, discrete: bool = False) -> dict[str, Array]:

@@ -16,12 +16,12 @@ from surreal.algorithms.es.noise import NoiseTable
 from surreal.algorithms.es.state import State
 from surreal.algorithms.es.weights import Orders, Weights
 from surreal.algorithms.normalizers import Standardizer
+from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.stream.sender import StreamSender
 from surreal.protocol.transport.node import Node
 
-Array = np.ndarray[Any, Any]
 ORDERS = Orders(pairs=4, chunk=2, fixed=False, sigma=0.1, cap=10, max_staleness=1, noise=0)
 WEIGHTS = Weights((3, 7), np.zeros(2, np.float32), Standardizer(np.zeros(2), np.ones(2)), ORDERS, 0, False)
 LAYOUT = Layout(Spaces(4, 2, True), (), True)

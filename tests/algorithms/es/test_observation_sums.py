@@ -1,15 +1,12 @@
 """Observation statistics by sums that may be added up in any order."""
 
-from typing import Any
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from surreal.algorithms.es.observation_sums import EpisodeSums, merge, standardizer
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
-
-Array = np.ndarray[Any, Any]
+from surreal.algorithms.types import Array
 
 
 def sums_of(rows: Array, used: Standardizer) -> Array:

@@ -15,9 +15,8 @@ from surreal.algorithms.es.config import ESConfig
 from surreal.algorithms.es.rollout import Episode, Population, action_limits
 from surreal.algorithms.evaluation import episode_return
 from surreal.algorithms.normalizers import Standardizer
+from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
-
-Array = np.ndarray[Any, Any]
 
 
 class Broken(gymnasium.Env[Any, Any]):
