@@ -6,7 +6,8 @@ SurrealError            anything surreal says to a person without a traceback
 ├── NotFound            no such experiment, role, file                                    exit 5
 ├── Stopping            this process was asked to stop while it waited                    exit 0
 ├── Refused             the peer on the other end of a channel will not talk to us        exit 3
-└── Timeout             a deadline given by the caller passed                             exit 7
+├── Timeout             a deadline given by the caller passed                             exit 7
+└── Unreachable         the place of a run gives no answer; the run may well go on        exit 8
 """
 
 from collections.abc import Iterable
@@ -34,6 +35,8 @@ class ExitCode(IntEnum):
     """CLI: the run was stopped before it was done (`wait`)."""
     TIMEOUT = 7
     """CLI: the time given with --timeout passed."""
+    UNREACHABLE = 8
+    """CLI: the place of the run gave no answer for long; nothing is known of the run."""
 
 
 class SurrealError(Exception):
@@ -76,6 +79,12 @@ class Timeout(SurrealError):
     """A deadline given by the caller passed."""
 
     exit_code = ExitCode.TIMEOUT
+
+
+class Unreachable(SurrealError):
+    """The place of a run gives no answer now. Nothing is known of the run, which may well go on."""
+
+    exit_code = ExitCode.UNREACHABLE
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

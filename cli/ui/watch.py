@@ -13,8 +13,9 @@ from surreal.cli.ui import format as words
 from surreal.cli.ui.channel_table import channel_table
 from surreal.cli.ui.output import Output, console, emit, talk
 from surreal.orchestrator.backends.base import Backend
+from surreal.orchestrator.run.follow_status import follow_status
 from surreal.orchestrator.run.status import OUTCOMES, Status
-from surreal.protocol.errors import ExitCode
+from surreal.protocol.errors import ExitCode, Unreachable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -107,9 +108,7 @@ def _watch_live(place: Backend, name: str) -> Status:
 
     status = place.status(name)
     with Live(view(status, []), console=console(stderr=True), auto_refresh=False, transient=True) as live:
-        while not status.over:
-            time.sleep(place.poll_interval)
-            status = place.status(name)
+        for status in follow_status(lambda: place.status(name), place.poll_interval, live.console.print):
             live.update(view(status, _events(place, name)[-EVENTS:]), refresh=True)
     return status
 
@@ -117,15 +116,13 @@ def _watch_live(place: Backend, name: str) -> Status:
 def _watch_plain(place: Backend, name: str) -> Status:
     status, seen, next_line = place.status(name), set(_events(place, name)), 0.0
     told = ""
-    while not status.over:
-        if time.monotonic() >= next_line:
+    for status in follow_status(lambda: place.status(name), place.poll_interval, talk):
+        if not status.over and time.monotonic() >= next_line:
             talk(f"{datetime.now():%H:%M:%S}  {words.line(status)}")
             if status.reason not in ("", told):
                 talk(status.reason)
             told = status.reason
             next_line = time.monotonic() + PLAIN_SECONDS
-        time.sleep(place.poll_interval)
-        status = place.status(name)
         new = [event for event in _events(place, name) if event not in seen]
         for event in new:
             talk(event)
@@ -134,5 +131,8 @@ def _watch_plain(place: Backend, name: str) -> Status:
 
 
 def _events(place: Backend, name: str) -> list[str]:
-    """The sentences of the supervisor."""
-    return [line.text for line in place.logs(name, "supervisor")]
+    """Return the sentences of the supervisor, none while its place is out of reach."""
+    try:
+        return [line.text for line in place.logs(name, "supervisor")]
+    except Unreachable:
+        return []

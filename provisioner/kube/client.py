@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from surreal.provisioner.kube.errors import GONE, Absent, ApiError
+from surreal.provisioner.kube.errors import ABSENT, FORBIDDEN, GONE, Absent, ApiError
 from surreal.provisioner.kube.kinds import FIELD_MANAGER, KINDS, Object
 from surreal.provisioner.kube.kubeconfig import access
 from surreal.provisioner.kube.retries import Retries
@@ -78,6 +78,18 @@ class Api:
         try:
             return self.get(kind, name)
         except Absent:
+            return None
+
+    def find_if_allowed(self, kind: str, name: str) -> Object | None:
+        """Return one object of a kind that few clusters have, or None.
+
+        A server answers 403 for a kind that it does not know, unless the user may see every kind.
+        """
+        try:
+            return self.get(kind, name)
+        except ApiError as error:
+            if error.status not in (ABSENT, FORBIDDEN):
+                raise
             return None
 
     def list(self, kind: str, labels: str = "", fields: str = "", everywhere: bool = False) -> Objects:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from surreal.protocol.errors import Unreachable
 from surreal.provisioner.kube.errors import CONFLICT, TOO_MANY, ApiError
 
 Answer = TypeVar("Answer")
@@ -25,7 +26,7 @@ JITTER = 0.25
 """Added to each wait, at most: a thousand clients shall not come back at once."""
 
 
-class Busy(ApiError):
+class Busy(ApiError, Unreachable):
     """The server is overloaded, gone or not well: the same request may go through later."""
 
     wait: float = 0.0

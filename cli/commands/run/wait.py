@@ -6,11 +6,10 @@ import click
 
 from surreal.cli.ui.options import backend_of, location_options, name_argument
 from surreal.cli.ui.output import talk
+from surreal.orchestrator.run.follow_status import follow_status
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.status import OUTCOMES
 from surreal.protocol.errors import ExitCode, Timeout
-
-LOOK_SECONDS = 0.2
 
 
 @click.command(name="wait")
@@ -20,13 +19,15 @@ LOOK_SECONDS = 0.2
 def command(name: str, timeout: float | None, location: Location | None) -> ExitCode:
     """Wait until the experiment NAME is over.
 
-    Exit code: 0 succeeded, 1 failed, 6 stopped, 7 the time is up.
+    Exit code: 0 succeeded, 1 failed, 6 stopped, 7 the time is up, 8 nothing was heard of it for 15 minutes.
     """
     place = backend_of(name, location)
     deadline = None if timeout is None else time.monotonic() + timeout
-    while not (status := place.status(name)).over:
-        if deadline is not None and time.monotonic() >= deadline:
-            raise Timeout(f"{name} is still {status.state} after {timeout:g} s; it goes on")
-        time.sleep(LOOK_SECONDS)
+    status = None
+    for status in follow_status(lambda: place.status(name), place.poll_interval, talk, deadline):
+        if not status.over and deadline is not None and time.monotonic() >= deadline:
+            break
+    if status is None or not status.over:
+        raise Timeout(f"{name} is {status.state if status else 'out of reach'} after {timeout:g} s; it goes on")
     talk(f"{name} {status.state}{': ' + status.reason if status.reason else ''}")
     return OUTCOMES[status.state]

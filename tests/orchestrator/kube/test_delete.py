@@ -162,3 +162,25 @@ def test_nothing_runs_after_the_end_so_there_is_nothing_to_stop(tmp_path: Path) 
         for role in ("learner", "actor", "evaluator"):
             finish(server, role, "Complete", 1)
         assert not remove.stop(server.api(), NAME, server.said.append)
+
+
+KINDS = [
+    "configmaps",
+    "secrets",
+    "serviceaccounts",
+    "services",
+    "persistentvolumeclaims",
+    "networkpolicies",
+    "jobs",
+    "pods",
+]
+EDIT = {(verb, kind) for kind in KINDS for verb in ("get", "list", "watch", "create", "patch", "delete")}
+"""Rights of ClusterRole `edit`, as far as runs touch them: nothing of JobSets."""
+
+
+def test_whoever_has_the_rights_of_edit_can_create_stop_and_delete(tmp_path: Path) -> None:
+    with api_server(tmp_path, runs_jobs=True) as server:
+        server.store.rules.allowed = EDIT
+        create(server)
+        assert remove.stop(server.api(), NAME, server.said.append)
+        assert delete(server) == 12

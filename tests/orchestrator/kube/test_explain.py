@@ -16,6 +16,7 @@ from surreal.orchestrator.backends.kube.status.causes import pod_creation as ref
 from surreal.orchestrator.backends.kube.status.explain import reasons
 from surreal.orchestrator.backends.kube.status.snapshot import Event
 from surreal.orchestrator.backends.kube.status.status import status_of
+from surreal.orchestrator.backends.kube.status.termination import how_it_ended
 from surreal.orchestrator.experiment.pod_model import default_image
 from surreal.orchestrator.plan.model import Plan
 from surreal.provisioner.kube.kinds import Object
@@ -443,3 +444,30 @@ def test_whatever_stands_in_conditions_and_messages_nothing_raises(seed: int, ca
     for sentence in reasons(spoils).values():
         assert sentence.isprintable()
     json.dumps(status_of(spoils).document(), allow_nan=False)
+
+
+def ended(code: int, message: str = "", **limits: str) -> Object:
+    """A failed pod of the learner."""
+    terminated = {"exitCode": code, "reason": "OOMKilled" if limits else "Error", "message": message}
+    status = {"name": "worker", "image": "me/surreal:1", "state": {"terminated": terminated}}
+    return {
+        "kind": "Pod",
+        "metadata": {"name": "toy-learner-0"},
+        "spec": {"nodeName": "n1", "containers": [{"name": "worker", "resources": {"limits": limits}}]},
+        "status": {"phase": "Failed", "containerStatuses": [status]},
+    }
+
+
+def test_an_exit_code_beyond_the_signals_is_no_signal() -> None:
+    assert how_it_ended(ended(255), None, "learner") == "failed (exit 255)"
+    assert how_it_ended(ended(137), None, "learner") == "killed (signal 9)"
+
+
+def test_an_image_of_another_architecture_is_named_with_the_node() -> None:
+    said = how_it_ended(ended(255, "exec /usr/bin/python3: exec format error"), None, "learner")
+    assert said.startswith("its image me/surreal:1 is of another processor architecture than node n1: build it with")
+
+
+def test_the_memory_limit_is_the_containers_own_which_admission_may_have_lowered() -> None:
+    said = how_it_ended(ended(137, memory="40Mi"), plan(memory=2 * GIB).role("learner"), "learner")
+    assert said == "OOMKilled: limit 40 MiB; raise spec.roles.learner.resources.memory"

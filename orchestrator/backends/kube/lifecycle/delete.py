@@ -9,7 +9,7 @@ from surreal.orchestrator.backends.kube.status.snapshot import Snapshot, role_of
 from surreal.orchestrator.backends.kube.status.status import needed
 from surreal.protocol.errors import NotFound, SurrealError
 from surreal.provisioner.kube.client import Api
-from surreal.provisioner.kube.errors import Absent
+from surreal.provisioner.kube.errors import ABSENT, FORBIDDEN, ApiError
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import condition
 
@@ -17,6 +17,8 @@ Talk = Callable[[str], None]
 
 HELD = ("Job", "JobSet", "Pod", "Service", "NetworkPolicy", "ServiceAccount", "ConfigMap", "PersistentVolumeClaim")
 """Kinds of which an experiment has objects. Secrets are known by their name: nobody needs the right to list them."""
+OPTIONAL = "JobSet"
+"""The kind that only queued runs have, in clusters that know it."""
 OF_A_JOB = "batch.kubernetes.io/job-name"
 """The label of every pod that a Job made."""
 PATIENCE = 120.0
@@ -35,7 +37,7 @@ def stop(api: Api, name: str, talk: Talk) -> bool:
     Jobs are suspended. A JobSet is removed, since Kueue would start a suspended one again; `resume` makes it anew.
     """
     root = api.get("ConfigMap", name)
-    jobset = api.find("JobSet", name)
+    jobset = api.find_if_allowed("JobSet", name)
     jobs = [] if jobset else [job for job in api.list("Job", query(selector(name))) if not _over(job)]
     active = [job for job in jobs if not job["spec"].get("suspend")]
     if not active and (not jobset or _over(jobset)):
@@ -126,8 +128,10 @@ def _held(api: Api, name: str, kinds: Iterable[str] = HELD) -> list[Object]:
     for kind in kinds:
         try:
             found += api.list(kind, query(selector(name)))
-        except Absent:
-            continue  # no JobSets in this cluster
+        except ApiError as error:
+            # A cluster without JobSets answers 404, or 403 where the user has no right to the unknown kind.
+            if kind != OPTIONAL or error.status not in (ABSENT, FORBIDDEN):
+                raise
     return found
 
 

@@ -105,7 +105,8 @@ def _starting(snapshot: Snapshot, pod: Object, name: str) -> str:
         if reason.endswith("Error"):
             return volumes.missing_in(message) or f"its container cannot be made ({reason}): {clip(message)}"
     mounts = volumes.mount_reason(events)
-    waited = _seconds_since(snapshot, pod, "metadata", "creationTimestamp")
+    placed = moment(condition(pod, "PodScheduled", "True"), "lastTransitionTime")
+    waited = (snapshot.taken - placed).total_seconds() if placed else 0.0
     if mounts or waited < PATIENCE:
         return mounts
     pulling = next((event for event in events if event.reason == "Pulling"), None)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from surreal.orchestrator.backends.kube.names import ATTEMPT, FAILURES, IGNORED, OUTCOME, PROGRESS, RUN_FOLDER, STOPPED
+from surreal.orchestrator.backends.kube.names import job as job_name
 from surreal.orchestrator.backends.kube.status import termination as ends
 from surreal.orchestrator.backends.kube.status.causes.queueing import waits_for_admission
 from surreal.orchestrator.backends.kube.status.explain import reasons
@@ -24,6 +25,7 @@ def status_of(snapshot: Snapshot, progress: Progress | None = None, channels: Se
     why = reasons(snapshot)
     state, reason = _state(snapshot)
     if state in ("pending", "running") and not reason:
+        why = {**_without_jobs(snapshot), **why}
         reason = "\n".join(f"{role}: {sentence}" for role, sentence in why.items())
     roles = {role: _processes(snapshot, role, why.get(role, ""), state) for role in snapshot.roles}
     created = moment(snapshot.root or snapshot.claim, "metadata", "creationTimestamp")
@@ -38,6 +40,15 @@ def status_of(snapshot: Snapshot, progress: Progress | None = None, channels: Se
         roles,
         tuple(channels),
     )
+
+
+def _without_jobs(snapshot: Snapshot) -> dict[str, str]:
+    """Return role -> sentence for roles whose Job was removed while the run goes on: Kubernetes makes no new one."""
+    if not snapshot.created or snapshot.jobset or not snapshot.jobs:
+        return {}
+    again = f"surreal stop {snapshot.name}, then surreal resume {snapshot.name}, makes it again"
+    gone = [role for role in snapshot.roles if snapshot.job(role) is None]
+    return {role: f"its Job {job_name(snapshot.name, role)} is gone: {again}" for role in gone}
 
 
 def last_progress(snapshot: Snapshot) -> Progress | None:
@@ -81,9 +92,10 @@ def _state(snapshot: Snapshot) -> tuple[State, str]:
 
 def _without_root(snapshot: Snapshot) -> tuple[State, str]:
     """The root is removed first, by `delete` or some time after the run's end; the claim stays."""
-    if snapshot.jobs or snapshot.pods:
-        left = f"Jobs left: {len(snapshot.jobs)}, pods: {len(snapshot.pods)}"
-        return "stopped", f"it is being deleted; {left}"
+    # a pod without a role only reads the results
+    pods = [pod for pod in snapshot.pods if role_of(pod)]
+    if snapshot.jobs or pods:
+        return "stopped", f"it is being deleted; Jobs left: {len(snapshot.jobs)}, pods: {len(pods)}"
     kept = f"its claim keeps metrics, logs and checkpoints (surreal delete {snapshot.name} removes it)"
     noted = text(snapshot.claim, "metadata", "annotations", OUTCOME)
     for state in OUTCOMES:

@@ -13,9 +13,12 @@ from surreal.protocol.errors import ExitCode
 from surreal.protocol.worker.termination import LAST_WORDS, Ending
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import clip, condition, dig, name_of, number, rows, text
+from surreal.provisioner.kube.resources import quantity
 
-SIGNALS = 128
-"""A container that a signal ended exits with this and the signal's number."""
+SIGNALS, MAX_SIGNAL = 128, 64
+"""A container that a signal ended exits with SIGNALS and the signal's number, at most MAX_SIGNAL."""
+WRONG_IMAGE = "exec format error"
+"""The runtime's words for a program of another architecture."""
 COUNTS = ("steps", "total_steps", "updates")
 """Of a Progress, what is a whole number."""
 DISRUPTIONS = {
@@ -84,8 +87,7 @@ def how_it_ended(pod: Object, role: PlannedRole | None, name: str) -> str:
     ended = ended_container(pod)
     container, cause = text(ended, "name"), text(ended, "state", "terminated", "reason")
     if cause == "OOMKilled":
-        limit = f": limit {format_bytes(role.resources.memory)}" if role else ""
-        return f"OOMKilled{limit}; raise spec.roles.{name}.resources.memory"
+        return f"OOMKilled{_memory_limit(pod, role)}; raise spec.roles.{name}.resources.memory"
     taken = disruption(pod)
     if taken:
         return taken
@@ -94,12 +96,25 @@ def how_it_ended(pod: Object, role: PlannedRole | None, name: str) -> str:
         return f"its pod {name_of(pod)} failed: {clip(reason)}"
     said = words_of(pod).reason
     code = number(ended, "state", "terminated", "exitCode")
+    if WRONG_IMAGE in said or WRONG_IMAGE in text(ended, "state", "terminated", "message"):
+        return (
+            f"its image {text(ended, 'image')} is of another processor architecture than node "
+            f"{text(pod, 'spec', 'nodeName')}: build it with surreal image build --platform, or choose another pool"
+        )
     if cause in ("StartError", "ContainerCannotRun"):
         return f"its program did not start: {said}; check the image"
-    what = describe(SIGNALS - code if code > SIGNALS else code)
+    what = describe(SIGNALS - code if SIGNALS < code <= SIGNALS + MAX_SIGNAL else code)
     if container != WORKER:
         what = f"init container {container} {what}"
     return what + (f": {said}" if said else "")
+
+
+def _memory_limit(pod: Object, role: PlannedRole | None) -> str:
+    """`: limit 40 MiB`, as the container has it, since admission may have lowered the plan's; "" if not known."""
+    ours = (each for each in rows(pod, "spec", "containers") if each.get("name") == WORKER)
+    said = next((text(each, "resources", "limits", "memory") for each in ours), "")
+    limit = quantity(said) if said else (role.resources.memory if role else None)
+    return "" if limit is None else f": limit {format_bytes(int(limit))}"
 
 
 def is_failure(pod: Object) -> bool:

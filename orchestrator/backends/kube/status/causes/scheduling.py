@@ -88,6 +88,8 @@ def _way_out(cause: str, name: str) -> str:
     spec = f"spec.roles.{name}"
     if cause == f"Insufficient {GPU}":
         return f"wait for one, add machines with GPUs, or set {spec}.resources.gpu: 0"
+    if cause == "Insufficient ephemeral-storage":
+        return "wait, or have a node with free local disk; a node that does not account local storage takes no such pod"
     if cause.startswith("Insufficient ") or cause == "Too many pods":
         return f"wait, lower {spec}.resources or replicas, or add machines"
     if "affinity/selector" in cause or _TAINT.search(cause):

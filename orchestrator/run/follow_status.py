@@ -1,0 +1,46 @@
+"""Statuses of a run, one after the other, over outages of the place where it runs."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from surreal.orchestrator.run.status import Status
+from surreal.protocol.errors import Unreachable
+
+PATIENCE_S = 900.0
+"""Seconds that a place may be away: upgrades of a control plane take minutes."""
+
+
+def follow_status(
+    probe: Callable[[], Status],
+    interval: float,
+    notify: Callable[[str], None],
+    deadline: float | None = None,
+    patience: float = PATIENCE_S,
+) -> Iterator[Status]:
+    """Yield what `probe` returns, every `interval` seconds, until the run is over.
+
+    While the place cannot be reached, nothing is yielded and `notify` is told once. `deadline` is a moment of
+    time.monotonic() at which the iterator ends.
+    Raises Unreachable after `patience` seconds without an answer. That says nothing about the run.
+    """
+    away_since: float | None = None
+    while True:
+        try:
+            status = probe()
+        except Unreachable as error:
+            now = time.monotonic()
+            if away_since is None:
+                away_since = now
+                notify(f"{error}; the run itself goes on, trying again for {patience / 60:.0f} min")
+            if now - away_since > patience:
+                raise Unreachable(f"{error}; no answer for {patience / 60:.0f} min; the run itself goes on") from None
+        else:
+            if away_since is not None:
+                notify("the run can be seen again")
+            away_since = None
+            yield status
+            if status.over:
+                return
+        if deadline is not None and time.monotonic() >= deadline:
+            return
+        time.sleep(interval)
