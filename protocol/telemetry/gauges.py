@@ -15,7 +15,7 @@ MAX_GAUGES = 1000
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is: the metrics that the status of a run shows. An algorithm reports them under these names."""
+    """Progress of a training: the metrics that the status of a run shows, under the names that algorithms report."""
 
     steps: int = 0
     """Environment steps of all actors together."""

@@ -41,9 +41,9 @@ class Tee:
 def run_as_pid1(work: Callable[[Tee], int], leave: Callable[[TerminationMessage], None]) -> int:
     """Run `work` in a child and return its exit status, or 128 and the number of the signal that it died of.
 
-    PREEMPTED where a signal to us ended it, or it did not end within POD_STOP_GRACE_S of it. Has `leave` keep how it ended
-    where it cannot have said so itself. In the child this returns what `work` returns. The signals of FORWARDED are
-    blocked when this is called; in the child they stay so.
+    Return PREEMPTED if a signal to PID 1 ended the child, or the child did not end within POD_STOP_GRACE_S of it. Call
+    `leave` with how the child ended, for a child that could not write that itself. In the child, return the result of
+    `work`. The caller has blocked the signals of FORWARDED; in the child they stay blocked.
     """
     printed, output = os.pipe()
     copy, copied = os.pipe()
