@@ -88,9 +88,9 @@ def encode_body(
                 parts.append(padding)
     body = b"".join(parts)
     if len(body) + _PREFIX.size > MAX_HEADER_BYTES:
+        size = len(body) + _PREFIX.size
         raise MalformedError(
-            f"the header has {len(body) + _PREFIX.size} bytes, the limit is {MAX_HEADER_BYTES}. "
-            "Send large data as arrays."
+            f"the header has {size} bytes, the limit is {MAX_HEADER_BYTES}. Send large data as arrays."
         )
     return Encoded(body, frames, packed.size)
 
