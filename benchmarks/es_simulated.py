@@ -33,7 +33,7 @@ from surreal.protocol.errors import SurrealError, Timeout
 from surreal.protocol.membership.member import Member
 from surreal.protocol.stream.sender import StreamSender
 from surreal.protocol.telemetry.counters import Counting, End, report
-from surreal.protocol.transport.io_loop import Loop, Timer
+from surreal.protocol.transport.io_loop import IOLoop, Timer
 from surreal.protocol.transport.node import Node
 from surreal.protocol.wire.packet import Message
 from surreal.protocol.wiring import Wiring
@@ -53,7 +53,7 @@ DIALS = 100
 """Workers that a process connects in a second: real ones come up one by one, too."""
 
 
-class Turns(Loop):
+class Turns(IOLoop):
     """The I/O loop of all workers of a process, without a thread: what is due is done in `turn`."""
 
     def __init__(self) -> None:

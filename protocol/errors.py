@@ -1,13 +1,21 @@
 """The error tree and the one table of exit codes.
 
-SurrealError            anything surreal says to a person without a traceback
-├── InvalidInput        a file, option or name is wrong; nothing was started              exit 2
-├── Fatal               a worker cannot ever succeed (bad config): do not restart it      exit 3
-├── NotFound            no such experiment, role, file                                    exit 5
-├── Stopping            this process was asked to stop while it waited                    exit 0
-├── Refused             the peer on the other end of a channel will not talk to us        exit 3
-├── Timeout             a deadline given by the caller passed                             exit 7
-└── Unreachable         the place of a run gives no answer; the run may well go on        exit 8
+SurrealError                a sentence for a person, printed without a traceback            exit 1
+├── InvalidInput            a file, option or name is wrong; nothing was started            exit 2
+├── Fatal                   a worker cannot ever succeed (bad config): do not restart it    exit 3
+├── NotFound                no such experiment, role or file                                exit 5
+├── Stopping                this process was asked to stop while it waited                  exit 0
+├── Refused                 the peer at the other end of a channel refuses this process     exit 3
+├── Timeout                 a deadline given by the caller passed                           exit 7
+├── Unreachable             the place of a run gives no answer; the run may well go on      exit 8
+├── CallError               service.rows: the server could not answer this call             exit 1
+└── StoreError              worker.object_store: the object store failed; retrying may help exit 1
+ValueError
+└── MalformedError          wire.limits: a message or packet exceeds what the wire carries
+    ├── NotFiniteError      NaN or infinity on a channel that promises finite numbers
+    └── ProtocolVersionError  the peer speaks another version of the protocol
+
+The layers above derive errors of their own from SurrealError, next to the code that raises them.
 """
 
 from collections.abc import Iterable

@@ -11,6 +11,15 @@ from typing import Any
 
 from surreal.protocol.graph import Channel, ProcessName
 
+LIFELINE_VARIABLE = "SURREAL_LIFELINE"
+"""Environment variable with the number of an inherited pipe's read end, which closes when the supervisor dies."""
+LOCAL_STOP_GRACE_S = 10.0
+"""Time that a supervisor gives its workers between SIGTERM and SIGKILL."""
+POD_STOP_GRACE_S = 12.0
+"""Time that PID 1 of a pod gives the worker after the first SIGTERM; less than the pod's own 30 s."""
+ORPHAN_GRACE_S = 2.0
+"""Time that a worker has to end by itself once its supervisor is gone."""
+
 ATTEMPT = 100_000
 """In a cluster, incarnations of attempt n begin at n times this: it counts the failures of each attempt anew."""
 

@@ -12,7 +12,7 @@ from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.rollout import Rollout
 from surreal.algorithms.ppo.weights import Weights
 from surreal.algorithms.types import Array
-from surreal.protocol.wire.limits import NotFinite
+from surreal.protocol.wire.limits import NotFiniteError
 from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
 
@@ -86,7 +86,7 @@ class Actor:
         """Send the fragment, or count and drop what would poison the learner: NaN and infinity."""
         try:
             self._experience.send(fragment, {"episodes": self._rollout.episodes(fragment)}, message.version)
-        except NotFinite as error:
+        except NotFiniteError as error:
             self._refused += 1
             text = "an environment is broken: %s; fragment refused, environments reset (%d so far)"
             log.warning(text, error, self._refused)

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from surreal.orchestrator.run.status import ProcessStatus, Progress, Status
+from surreal.orchestrator.run.status import ProcessStatus, Status
+from surreal.protocol.telemetry.gauges import Progress
 
 UNKNOWN = "-"
 

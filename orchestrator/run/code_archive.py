@@ -19,11 +19,11 @@ from typing import IO, cast
 
 from surreal.orchestrator.run.home import home
 from surreal.protocol.errors import InvalidInput
-from surreal.protocol.worker.code_archive import MARKER, MAX_FILES, MAX_PACKED, MAX_UNPACKED
+from surreal.protocol.worker.code_archive import MARKER, MAX_FILES, MAX_PACKED_BYTES, MAX_UNPACKED_BYTES
 
 CONFIG_MAP_BYTES = 900_000
 """What a ConfigMap (1 MiB at most) has room for, in bytes of the archive."""
-STORE_BYTES = MAX_PACKED
+STORE_BYTES = MAX_PACKED_BYTES
 """What is allowed where the archive goes to the run's own store or folder, in bytes."""
 IGNORE_FILE = ".surrealignore"
 """A file in the folder with a pattern (`*`, `?`) a line, for a name or a path below the folder; `#` is a comment."""
@@ -77,8 +77,8 @@ def pack(folder: Path, limit: int = STORE_BYTES) -> Code:
     files = sorted(walk.files(), key=lambda file: file.path)
     if not files:
         raise InvalidInput(f"spec.code: {folder} holds no files to pack ({walk.left_out} left out)")
-    if sum(file.size for file in files) > MAX_UNPACKED:
-        raise InvalidInput(_too_large(folder, files, f"more than {_size(MAX_UNPACKED)}, the most code can be"))
+    if sum(file.size for file in files) > MAX_UNPACKED_BYTES:
+        raise InvalidInput(_too_large(folder, files, f"more than {_size(MAX_UNPACKED_BYTES)}, the most code can be"))
     try:
         data = _archive(folder, files, limit)
     except _Full:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from surreal.orchestrator.run.channel_stats import ChannelStatus
 from surreal.orchestrator.run.home import tail_lines
 from surreal.protocol.errors import ExitCode
+from surreal.protocol.telemetry.gauges import Progress
 
 State = Literal["pending", "running", "succeeded", "failed", "stopped"]
 ProcessState = Literal["pending", "running", "restarting", "done", "failed", "stopped"]
@@ -42,33 +43,6 @@ class ProcessStatus:
     """The machine it runs on."""
     reason: str = ""
     """Why it waits, where it does and that is known."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the training is, from the newest rows of metrics.jsonl."""
-
-    steps: int = 0
-    """Environment steps of all actors together."""
-    total_steps: int | None = None
-    updates: int = 0
-    """Policy updates."""
-    steps_per_second: float | None = None
-    episode_return: float | None = None
-    """Mean return of the last training episodes."""
-    eval_return: float | None = None
-    """Mean return of the newest deterministic evaluation."""
-    staleness: float | None = None
-    """Policy updates that the weights of the newest batch were behind."""
-    elapsed: float | None = None
-    """Seconds of training, over all attempts."""
-
-    @property
-    def eta_seconds(self) -> float | None:
-        """Seconds left at the present speed; null while that is unknown."""
-        if self.total_steps is None or not self.steps_per_second:
-            return None
-        return round(max(0, self.total_steps - self.steps) / self.steps_per_second, 1)
 
 
 @dataclass(frozen=True)

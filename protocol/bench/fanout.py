@@ -20,11 +20,10 @@ import numpy as np
 import zmq
 
 from surreal.protocol.bench.harness import Case
-from surreal.protocol.broadcast.fan_out import QUEUE
-from surreal.protocol.broadcast.publisher import Publisher
+from surreal.protocol.broadcast.publisher import QUEUE_PACKETS, Publisher
 from surreal.protocol.broadcast.relay import Relay
 from surreal.protocol.transport.node import Node
-from surreal.protocol.transport.packet_socket import Port
+from surreal.protocol.transport.packet_socket import PacketSocket
 from surreal.protocol.wire.codec import encode_body, encode_prefix
 from surreal.protocol.wire.packet import Kind, Version
 
@@ -194,14 +193,14 @@ class _Tally:
 
 
 def _read(addresses: list[str], readers: int, report: str) -> None:
-    """Follow a broadcast with many sockets until killed, as a `Follower` does but for repeated questions."""
+    """Follow a broadcast with many sockets until killed, as a `BroadcastClient` does but for repeated questions."""
     tally, node, poller = _Tally(report, readers), Node(f"reader/{os.getpid()}", 1), zmq.Poller()
     node.context.set(zmq.MAX_SOCKETS, 2 * readers + 100)
-    ports: dict[object, tuple[int, Port]] = {}
+    ports: dict[object, tuple[int, PacketSocket]] = {}
     for i in range(readers):
-        port = Port(node, addresses[i % len(addresses)], binds=False, queue=QUEUE)
-        poller.register(port.socket, zmq.POLLIN)
-        ports[port.socket] = i, port
+        port = PacketSocket(node, addresses[i % len(addresses)], binds=False, queue=QUEUE_PACKETS)
+        poller.register(port.zmq_socket, zmq.POLLIN)
+        ports[port.zmq_socket] = i, port
         _ask(port, i, 0, (0, 0), False)
     while True:
         for socket, _ in poller.poll():
@@ -212,7 +211,7 @@ def _read(addresses: list[str], readers: int, report: str) -> None:
                 tally.count(i, packet.version[1], packet)
 
 
-def _ask(port: Port, reader: int, number: int, have: Version, has: bool) -> None:
+def _ask(port: PacketSocket, reader: int, number: int, have: Version, has: bool) -> None:
     body = encode_body(f"{port.node.name}-{reader}", 1, have).body
     port.send(encode_prefix(Kind.GET, 0, reader, number, has) + body)
 

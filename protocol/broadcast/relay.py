@@ -2,8 +2,8 @@
 them. It is a role of its own, started at an address where its readers find it again after a restart.
 """
 
-from surreal.protocol.broadcast.fan_out import FanOut, encode
-from surreal.protocol.broadcast.follower import Follower
+from surreal.protocol.broadcast.publisher import BroadcastServer, encode
+from surreal.protocol.broadcast.subscriber import BroadcastClient
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wire.packet import Packet
@@ -14,24 +14,24 @@ class Relay:
 
     def __init__(self, node: Node, upstream: str, address: str) -> None:
         """Listens at `address` at once and connects to `upstream` in the background."""
-        self._fan_out = FanOut(node, address)
-        self._follower = Follower(node, upstream, self._pass_on)
+        self._server = BroadcastServer(node, address)
+        self._client = BroadcastClient(node, upstream, self._pass_on)
 
     def check(self) -> None:
         """Raise Refused when the publisher will not talk to this relay."""
-        self._follower.check()
+        self._client.check()
 
     @property
     def stats(self) -> Stats:
         """A copy of the counters of the serving side; `depth` is the number of readers that wait."""
-        return self._fan_out.stats
+        return self._server.stats
 
     def close(self) -> None:
         """Disconnect and stop listening."""
-        self._follower.close()
-        self._fan_out.close()
+        self._client.close()
+        self._server.close()
 
     def _pass_on(self, packet: Packet) -> None:
         """Serve a value as its publisher's: the header is packed once, large arrays stay where they were received."""
         value = encode(packet.sender, packet.incarnation, packet.version, packet.meta, packet.arrays)
-        self._fan_out.offer(value)
+        self._server.offer(value)

@@ -1,19 +1,93 @@
-"""Broadcast: one publisher, many subscribers, perhaps relays in between. A subscriber asks for the first value newer
-than the one it has and gets it as soon as there is one, so a slow reader costs nothing, a late one is served at once,
-and versions never go back.
-"""
+"""The subscriber's end of a broadcast, and the client half that a subscriber and a relay share."""
 
+import secrets
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
-from surreal.protocol.broadcast.follower import Follower
-from surreal.protocol.errors import Timeout
+from surreal.protocol.broadcast.publisher import QUEUE_PACKETS, READ_BATCH
+from surreal.protocol.errors import Refused, Timeout
 from surreal.protocol.transport.node import Node
-from surreal.protocol.transport.packet_socket import SLICE
+from surreal.protocol.transport.packet_socket import STOP_POLL_S, PacketSocket
 from surreal.protocol.transport.stats import Stats
-from surreal.protocol.wire.codec import widen
+from surreal.protocol.wire.codec import encode_body, encode_prefix, widen
 from surreal.protocol.wire.limits import BFLOAT16
-from surreal.protocol.wire.packet import Message, Packet, Version
+from surreal.protocol.wire.packet import Kind, Message, Packet, Version
+
+ASK_INTERVAL_S = 2.0
+"""Seconds after which the question is repeated; that costs nothing if the answer is on its way."""
+
+
+class BroadcastClient:
+    """Asks for the first value newer than the newest it has. All of it happens in the I/O thread."""
+
+    def __init__(
+        self, node: Node, address: str, keep: Callable[[Packet], None], refused: Callable[[], None] = lambda: None
+    ) -> None:
+        """Connects in the background. Calls `keep` with each newer value, `refused` when there will never be one."""
+        self._node, self._keep, self._on_refused = node, keep, refused
+        self.socket = PacketSocket(node, address, binds=False, queue=QUEUE_PACKETS)
+        self._session = secrets.randbits(63)
+        self._number = 0
+        self._newest: Version | None = None
+        self._refusal = ""
+        node.loop.watch(self.socket.zmq_socket, self._read)
+        self._timer = node.loop.every(ASK_INTERVAL_S, self._ask)
+        node.loop.call(self._ask)
+
+    @property
+    def stats(self) -> Stats:
+        """A copy of the counters."""
+        return replace(self.socket.stats)
+
+    def check(self) -> None:
+        """Raise Refused when the other side will not talk to us."""
+        if self._refusal:
+            raise Refused(f"{self._node.name} cannot read from {self.socket.address}: {self._refusal}")
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._node.loop.cancel(self._timer)
+        self._node.loop.forget(self.socket.zmq_socket)
+        self.socket.close()
+
+    def _ask(self) -> None:
+        """Ask for the first value newer than the newest. A repetition has the same number."""
+        body = encode_body(self._node.name, self._node.incarnation, self._newest or (0, 0)).body
+        self.socket.send(encode_prefix(Kind.GET, 0, self._session, self._number, self._newest is not None) + body)
+
+    def _read(self) -> None:
+        for _ in range(READ_BATCH):
+            received = self.socket.receive()
+            if received is None:
+                return
+            self._take(received[1])
+
+    def _take(self, packet: Packet) -> None:
+        """Keep a value that is newer than the newest, and ask for the next."""
+        if packet.kind == Kind.REFUSED:
+            self._refusal = str(packet.meta.get("reason", "no reason given"))
+            self._on_refused()
+            return
+        newest = self._newest
+        if packet.kind != Kind.VALUE or (newest and packet.version[0] < newest[0]):
+            self.socket.refuse(b"", "epoch", f"{packet.sender} incarnation {packet.incarnation} was replaced")
+        elif newest and packet.version <= newest:
+            self.socket.stats.duplicates += 1
+        else:
+            self._accept(packet)
+            return
+        if packet.seq == self._number:  # answered, though worthless: the timer asks anew
+            self._number += 1
+
+    def _accept(self, packet: Packet) -> None:
+        self._newest = packet.version
+        self._number = max(self._number, packet.seq) + 1
+        self._ask()  # first: the answer to it can be on its way while this value is put to use
+        self.socket.stats.messages += 1
+        self.socket.stats.bytes += packet.size
+        self._keep(packet)
 
 
 class Subscriber:
@@ -24,11 +98,11 @@ class Subscriber:
         self._node = node
         self._newest: Message | None = None
         self._changed = threading.Condition()
-        self._follower = Follower(node, address, self._keep, self._wake)
+        self._client = BroadcastClient(node, address, self._keep, self._wake)
 
     def latest(self) -> Message | None:
         """The newest value received, or None before the first. Never waits. Raises Refused."""
-        self._follower.check()
+        self._client.check()
         return self._newest
 
     def wait(self, newer_than: Version | None = None, timeout: float | None = None) -> Message:
@@ -42,24 +116,24 @@ class Subscriber:
             try:
                 while self._newest is None or (newer_than is not None and self._newest.version <= newer_than):
                     self._node.check()
-                    self._follower.check()
-                    left = SLICE if deadline is None else deadline - time.monotonic()
+                    self._client.check()
+                    left = STOP_POLL_S if deadline is None else deadline - time.monotonic()
                     if left <= 0:
-                        address = self._follower.port.address
+                        address = self._client.socket.address
                         raise Timeout(f"nothing newer than {newer_than} from {address} in {timeout} s")
-                    self._changed.wait(min(left, SLICE))
+                    self._changed.wait(min(left, STOP_POLL_S))
                 return self._newest
             finally:
-                self._follower.port.stats.blocked_seconds += time.monotonic() - began
+                self._client.socket.stats.blocked_seconds += time.monotonic() - began
 
     @property
     def stats(self) -> Stats:
         """A copy of the counters."""
-        return self._follower.stats
+        return self._client.stats
 
     def close(self) -> None:
         """Disconnect."""
-        self._follower.close()
+        self._client.close()
 
     def _keep(self, packet: Packet) -> None:
         arrays = {name: widen(array) if array.dtype == BFLOAT16 else array for name, array in packet.arrays.items()}

@@ -24,7 +24,7 @@ _KINDS = {
 }
 
 
-def complain(model: type[BaseModel], error: ValidationError) -> list[Problem]:
+def warn(model: type[BaseModel], error: ValidationError) -> list[Problem]:
     """Each problem of `error`, which validating with `model` raised, as its key's path and a sentence."""
     schema = model.model_json_schema(by_alias=True)
     return [_problem(schema, details) for details in error.errors(include_url=False)]

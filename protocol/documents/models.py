@@ -6,11 +6,11 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from surreal.protocol.documents.errors import complain
+from surreal.protocol.documents.errors import warn
 from surreal.protocol.documents.locations import KeyPath, Problem
 
 API_VERSION: Literal["surreal.dev/v1alpha1"] = "surreal.dev/v1alpha1"
-MAX_NAME = 40
+MAX_NAME_CHARS = 40
 """Longest name of an experiment or cluster: a pod is called NAME-ROLE-INDEX and may have 63 characters."""
 
 Document = TypeVar("Document", bound=BaseModel)
@@ -24,7 +24,7 @@ class Spec(BaseModel):
     )
 
 
-def dns_label(name: str, longest: int = MAX_NAME) -> str:
+def dns_label(name: str, longest: int = MAX_NAME_CHARS) -> str:
     """`name` if it can be one part of a host name; else ValueError with a legal name near it."""
     if len(name) <= longest and re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name):
         return name
@@ -39,7 +39,7 @@ def _label(text: str) -> str:
     raise ValueError(f"must be letters, digits, '-', '_' and '.', at most 63 characters, not {text!r}")
 
 
-DnsLabel = Annotated[str, AfterValidator(dns_label), Field(json_schema_extra={"maxLength": MAX_NAME})]
+DnsLabel = Annotated[str, AfterValidator(dns_label), Field(json_schema_extra={"maxLength": MAX_NAME_CHARS})]
 Label = Annotated[str, AfterValidator(_label)]
 
 
@@ -48,4 +48,4 @@ def validated(model: type[Document], data: object, above: KeyPath = ()) -> tuple
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        return None, [((*above, *path), text) for path, text in complain(model, error)]
+        return None, [((*above, *path), text) for path, text in warn(model, error)]

@@ -9,16 +9,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from surreal.protocol.membership.server import BEAT_EVERY, LINGER, MAX_REASON, REPORT_BEATS, log
+from surreal.protocol.membership.server import BEAT_INTERVAL_S, LINGER_S, MAX_REASON, REPORT_BEATS, log
 from surreal.protocol.transport.node import Node
-from surreal.protocol.transport.packet_socket import Port
-from surreal.protocol.transport.sessions import DEAD_AFTER
+from surreal.protocol.transport.packet_socket import PacketSocket
+from surreal.protocol.transport.sessions import DEAD_AFTER_S
 from surreal.protocol.wire.codec import encode_body, encode_prefix
 from surreal.protocol.wire.packet import Kind, Packet
 
-QUEUE = 4
+QUEUE_PACKETS = 4
 """Beats that wait for a connection; older ones say nothing new."""
-WAITING_EVERY = 60.0
+WARN_AGAIN_AFTER_S = 60.0
 """Seconds after which a member that still has no contact says so again."""
 
 
@@ -28,38 +28,40 @@ class Member:
     def __init__(self, node: Node, address: str, report: Callable[[], Any] = lambda: None) -> None:
         """Connects in the background. `report()` gives the counters of this process, plain data, or None."""
         self._node, self._report = node, report
-        self._port = Port(node, address, binds=False, queue=QUEUE, heartbeats=True)
+        self._socket = PacketSocket(node, address, binds=False, queue=QUEUE_PACKETS, heartbeats=True)
         self._session = secrets.randbits(63)
         self._server = "the control port"
         self._incarnation = 0
-        self._every = BEAT_EVERY
+        self._every = BEAT_INTERVAL_S
         self._unanswered = 0
         self._beats = 0
-        self._answered = self._said = time.monotonic()
+        self._answered = self._warned = time.monotonic()
         self._lost = False
         self.refused = ""
         """Why this process may not be a member, if so."""
-        node.loop.watch(self._port.socket, self._read)
-        self._timer = node.loop.every(BEAT_EVERY, self._beat)
+        node.loop.watch(self._socket.zmq_socket, self._read)
+        self._timer = node.loop.every(BEAT_INTERVAL_S, self._beat)
         node.loop.call(self._send)
 
     def close(self, fatal: str = "") -> None:
         """Say goodbye, and why where this process can never succeed, and disconnect."""
         self._node.loop.cancel(self._timer)
-        self._node.loop.forget(self._port.socket)
+        self._node.loop.forget(self._socket.zmq_socket)
         self._send(counters=self._report())
         self._send(Kind.LEAVE, fatal=fatal[:MAX_REASON])
-        self._port.close(LINGER if self._incarnation else 0)
+        self._socket.close(LINGER_S if self._incarnation else 0)
 
     def _beat(self) -> None:
         """Silence is counted in beats, not in time: a process that slept has not listened either. A server that is
         silent but connected is busy."""
         self._unanswered += 1
         now = time.monotonic()
-        silent = self._unanswered * self._every >= DEAD_AFTER - BEAT_EVERY and not self._port.connected
-        if silent and not (self._lost and now - self._said < WAITING_EVERY):
-            self._lost, self._said = True, now
-            where = "" if self._incarnation else f" at {self._port.address}, which nobody may have started yet; waiting"
+        silent = self._unanswered * self._every >= DEAD_AFTER_S - BEAT_INTERVAL_S and not self._socket.connected
+        if silent and not (self._lost and now - self._warned < WARN_AGAIN_AFTER_S):
+            self._lost, self._warned = True, now
+            where = (
+                "" if self._incarnation else f" at {self._socket.address}, which nobody may have started yet; waiting"
+            )
             log.warning("no contact with %s for %.0f s%s", self._server, now - self._answered, where)
         self._beats += 1
         self._send(counters=None if self._beats % REPORT_BEATS else self._report())
@@ -71,10 +73,10 @@ class Member:
         if fatal:
             meta["fatal"] = fatal
         body = encode_body(self._node.name, self._node.incarnation, meta=meta).body
-        self._port.send(encode_prefix(kind, 0, self._session, 0, 0) + body)
+        self._socket.send(encode_prefix(kind, 0, self._session, 0, 0) + body)
 
     def _read(self) -> None:
-        while received := self._port.receive():
+        while received := self._socket.receive():
             self._take(received[1])
 
     def _take(self, packet: Packet) -> None:
@@ -87,7 +89,7 @@ class Member:
                 self._node.stop(str(packet.meta.get("reason", "")))
                 self._send()
         else:
-            self._port.refuse(b"", "stale", f"{packet.sender} incarnation {packet.incarnation} was replaced")
+            self._socket.refuse(b"", "stale", f"{packet.sender} incarnation {packet.incarnation} was replaced")
 
     def _note_contact(self, packet: Packet) -> None:
         if self._lost:
@@ -98,4 +100,4 @@ class Member:
         self._unanswered, self._answered, self._lost = 0, time.monotonic(), False
         wanted = packet.meta.get("every")
         if isinstance(wanted, float):
-            self._every = self._timer.seconds = min(max(BEAT_EVERY, wanted), DEAD_AFTER / 3)
+            self._every = self._timer.seconds = min(max(BEAT_INTERVAL_S, wanted), DEAD_AFTER_S / 3)

@@ -13,24 +13,24 @@ from typing import Any
 
 from surreal.protocol.graph import ProcessName
 from surreal.protocol.transport.node import Node
-from surreal.protocol.transport.packet_socket import Port
-from surreal.protocol.transport.sessions import DEAD_AFTER, Names
+from surreal.protocol.transport.packet_socket import PacketSocket
+from surreal.protocol.transport.sessions import DEAD_AFTER_S, SessionTable
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wire.codec import encode_body, encode_prefix
-from surreal.protocol.wire.limits import MAX_HEADER
+from surreal.protocol.wire.limits import MAX_HEADER_BYTES
 from surreal.protocol.wire.packet import Kind, Packet
 
 log = logging.getLogger("surreal")
 
-BEAT_EVERY = 1.0
+BEAT_INTERVAL_S = 1.0
 """Seconds between two beats of a member of a run that is not large."""
-BEATS = 1000
-"""Beats in BEAT_EVERY that the server wants at most: of more members each is told to beat more rarely."""
+MAX_BEATS = 1000
+"""Beats in BEAT_INTERVAL_S that the server wants at most: of more members each is told to beat more rarely."""
 REPORT_BEATS = 2
 """Every second beat carries the counters of its process's channels."""
 MAX_REASON = 1000
 """Characters of what a process says of its end."""
-LINGER = 0.5
+LINGER_S = 0.5
 """Seconds that a closing end tries to get its last word out."""
 
 
@@ -42,14 +42,14 @@ class Server:
         node: Node,
         address: str,
         take: Callable[[str, int, Any], None] = lambda *counters: None,
-        hopeless: Callable[[str, str], None] = lambda *why: None,
+        on_fatal: Callable[[str, str], None] = lambda *why: None,
     ) -> None:
         """Listens at once. `take(process, incarnation, counters)` gets what members report; it raises ValueError for
-        what cannot be true. `hopeless(process, reason)` hears of those that leave because they can never succeed."""
-        self._node, self._take_counters, self._hopeless = node, take, hopeless
-        self._port = Port(node, address, binds=True, queue=1024, heartbeats=True, largest=MAX_HEADER)
-        self._names = Names()
-        self._looked = time.monotonic()
+        what cannot be true. `on_fatal(process, reason)` hears of those that leave because they can never succeed."""
+        self._node, self._take_counters, self._on_fatal = node, take, on_fatal
+        self._socket = PacketSocket(node, address, binds=True, queue=1024, heartbeats=True, largest=MAX_HEADER_BYTES)
+        self._names = SessionTable()
+        self._polled = time.monotonic()
         self._dead: set[str] = set()
         self._reason = ""
         self._running: set[str] = set()
@@ -57,8 +57,8 @@ class Server:
         self._finished: set[str] = set()
         """Members that have left for good: after the end of the run, or with their own work done."""
         self._changed = threading.Condition()
-        node.loop.watch(self._port.socket, self._read)
-        self._timer = node.loop.every(BEAT_EVERY, self._look)
+        node.loop.watch(self._socket.zmq_socket, self._read)
+        self._timer = node.loop.every(BEAT_INTERVAL_S, self._poll)
 
     def alive(self, role: str) -> set[int]:
         """Indices of the members of `role` that are not dead: heard in the last 10 s, or connected though busy.
@@ -73,7 +73,7 @@ class Server:
 
         def tell() -> None:
             self._reason = self._reason or reason
-            self._look()
+            self._poll()
             for holder in self._names.holders.values():
                 self._answer(holder.route, holder.session)
 
@@ -91,29 +91,29 @@ class Server:
     @property
     def stats(self) -> Stats:
         """A copy of the counters: `messages` are beats, `depth` is the number of members."""
-        return replace(self._port.stats, depth=len(self._names.holders))
+        return replace(self._socket.stats, depth=len(self._names.holders))
 
     def close(self) -> None:
         """Stop listening."""
         self._node.loop.cancel(self._timer)
-        self._node.loop.forget(self._port.socket)
-        self._port.close(LINGER)
+        self._node.loop.forget(self._socket.zmq_socket)
+        self._socket.close(LINGER_S)
 
     def _read(self) -> None:
-        while received := self._port.receive():
+        while received := self._socket.receive():
             self._take(*received)
 
     def _take(self, route: bytes, packet: Packet) -> None:
         if packet.kind == Kind.LEAVE:
-            self._let_go(packet)
+            self._release(packet)
             return
         admitted = self._names.admit(route, packet, packet.meta.get("who"), time.monotonic())
         if packet.kind != Kind.BEAT or isinstance(admitted, str):
             reason = admitted if isinstance(admitted, str) else f"kind {packet.kind} is no beat"
-            self._port.refuse(route, packet.sender, reason, packet.session)
+            self._socket.refuse(route, packet.sender, reason, packet.session)
             return
         holder, new = admitted
-        self._port.stats.messages += 1
+        self._socket.stats.messages += 1
         if "counters" in packet.meta:
             self._note_counters(packet)
         if new:
@@ -129,12 +129,12 @@ class Server:
                 self._running.add(packet.sender)
         self._answer(route, packet.session)
 
-    def _let_go(self, packet: Packet) -> None:
+    def _release(self, packet: Packet) -> None:
         """A member leaves: for good, or because it was stopped alone and will be back."""
         if self._names.release(packet):
             fatal = packet.meta.get("fatal")
             if fatal and isinstance(fatal, str):
-                self._hopeless(packet.sender, fatal)
+                self._on_fatal(packet.sender, fatal)
             if self._reason or fatal or not packet.meta.get("stopping"):
                 self._finished.add(packet.sender)
         self._confirm(packet.sender)
@@ -144,9 +144,9 @@ class Server:
         try:
             self._take_counters(packet.sender, packet.incarnation, packet.meta["counters"])
         except ValueError as error:
-            self._port.stats.refused += 1
-            thing = f"{self._port.address} counters of {packet.sender}"
-            self._node.complain(thing, f"refused the counters of {packet.sender}: {error}")
+            self._socket.stats.refused += 1
+            thing = f"{self._socket.address} counters of {packet.sender}"
+            self._node.warn(thing, f"refused the counters of {packet.sender}: {error}")
 
     def _confirm(self, name: str) -> None:
         with self._changed:
@@ -155,21 +155,25 @@ class Server:
 
     def _answer(self, route: bytes, session: int) -> bool:
         """Send the state of the run; False if the process behind `route` is gone or does not run."""
-        every = BEAT_EVERY * max(1.0, len(self._names.holders) / BEATS)
+        every = BEAT_INTERVAL_S * max(1.0, len(self._names.holders) / MAX_BEATS)
         meta = {"stop": bool(self._reason), "reason": self._reason, "every": every}
         body = encode_body(self._node.name, self._node.incarnation, meta=meta).body
-        return self._port.send(encode_prefix(Kind.STATE, 0, session, 0, 0) + body, route=route)
+        return self._socket.send(encode_prefix(Kind.STATE, 0, session, 0, 0) + body, route=route)
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         """Take what has arrived, then see who has been silent for too long and has no process that runs either.
 
-        The next look comes a beat later, and by then DEAD_AFTER would be over.
+        The next look comes a beat later, and by then DEAD_AFTER_S would be over.
         """
         self._read()
-        self._looked = time.monotonic()
+        self._polled = time.monotonic()
         for name, holder in self._names.holders.items():
-            silent = self._looked - holder.heard
-            if silent < DEAD_AFTER - BEAT_EVERY or name in self._dead or self._answer(holder.route, holder.session):
+            silent = self._polled - holder.heard
+            if (
+                silent < DEAD_AFTER_S - BEAT_INTERVAL_S
+                or name in self._dead
+                or self._answer(holder.route, holder.session)
+            ):
                 continue
             self._dead.add(name)
             self._confirm(name)

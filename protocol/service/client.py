@@ -17,22 +17,22 @@ import zmq
 
 from surreal.protocol.errors import Refused, SurrealError, Timeout
 from surreal.protocol.service.replica import Pending, Replica
-from surreal.protocol.service.rows import CallFailed, Outcome
+from surreal.protocol.service.rows import CallError, Outcome
 from surreal.protocol.transport.node import Node
-from surreal.protocol.transport.packet_socket import SLICE, TICK
+from surreal.protocol.transport.packet_socket import IO_INTERVAL_S, STOP_POLL_S
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wire.codec import encode_body, encode_prefix
 from surreal.protocol.wire.packet import Kind, Message, Packet
 
-CALL_TIMEOUT = 10.0
+CALL_TIMEOUT_S = 10.0
 """Seconds that a call may take, unless it says otherwise."""
-TRIES = 4
+ATTEMPTS = 4
 """A call that has waited for this part of its time asks again, another replica if there is one."""
-LOOK_EVERY = 0.1
+POLL_INTERVAL_S = 0.1
 """Seconds between two looks at connections, deadlines and silent replicas."""
-BUSY_PAUSE = 0.05
+BUSY_PAUSE_S = 0.05
 """Seconds before a request that a server refused for being one too many is sent again."""
-_MOST = 2**32 - 1
+_MAX_MILLISECONDS = 2**32 - 1
 
 
 class ServiceClient:
@@ -53,19 +53,19 @@ class ServiceClient:
         self._open: dict[int, Pending] = {}
         self._unsent: dict[int, Pending] = {}
         """Those that no replica takes now: none is connected, or all that are have their window full."""
-        self._look_at = 0.0
+        self._poll_at = 0.0
         self._lock = threading.Lock()
         self._poller = zmq.Poller()
-        self._timer = node.loop.every(TICK, self._tick)
+        self._timer = node.loop.every(IO_INTERVAL_S, self._tick)
 
     def call(
-        self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None, timeout: float = CALL_TIMEOUT
+        self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None, timeout: float = CALL_TIMEOUT_S
     ) -> Message:
         """Ask and wait for the answer: `submit(...).result()`."""
         return self.submit(arrays, meta, timeout).result()
 
     def submit(
-        self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None, timeout: float = CALL_TIMEOUT
+        self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None, timeout: float = CALL_TIMEOUT_S
     ) -> Pending:
         """Ask, and collect the answer later, within `timeout` seconds from now.
 
@@ -79,7 +79,7 @@ class ServiceClient:
             if len(self._open) >= self._window * len(self._replicas):
                 self._wait_for_room(deadline, timeout)
             self._raise_if_refused()
-            pending = Pending(self, self._next, item, timeout, deadline)
+            pending = Pending(self._poll_for, self._wait_for, self._next, item, timeout, deadline)
             self._open[self._next] = pending
             self._next += 1
             self._stats.messages += 1
@@ -90,7 +90,7 @@ class ServiceClient:
     @property
     def stats(self) -> Stats:
         """A copy of the counters."""
-        refused = self._stats.refused + sum(replica.port.stats.refused for replica in self._replicas)
+        refused = self._stats.refused + sum(replica.socket.stats.refused for replica in self._replicas)
         return replace(self._stats, refused=refused, depth=len(self._open))
 
     def close(self) -> None:
@@ -102,13 +102,13 @@ class ServiceClient:
             for each in self._replicas:
                 each.close()
 
-    def look_for(self, pending: Pending) -> bool:
+    def _poll_for(self, pending: Pending) -> bool:
         """Has this request ended? For `Pending.done`."""
         with self._lock:
             self._serve()
             return pending.outcome is not None
 
-    def wait_for(self, pending: Pending) -> None:
+    def _wait_for(self, pending: Pending) -> None:
         """Wait until this request has ended. For `Pending.result`."""
         with self._lock:
             while pending.outcome is None:
@@ -124,7 +124,7 @@ class ServiceClient:
                 self._node.check()
                 self._raise_if_refused()
                 if time.monotonic() >= deadline:
-                    raise Timeout(f"no room for a request to {self._places()} within {timeout} s")
+                    raise Timeout(f"no room for a request to {self._addresses()} within {timeout} s")
                 self._wait()
                 self._serve()
         finally:
@@ -134,8 +134,8 @@ class ServiceClient:
         """Wait for an answer, for a connection where a request has none, or for the next look."""
         for replica in self._replicas:
             writable = zmq.POLLOUT if replica.blocked and self._unsent else 0
-            self._poller.register(replica.port.socket, zmq.POLLIN | writable)
-        left = min(SLICE, self._look_at - time.monotonic())
+            self._poller.register(replica.socket.zmq_socket, zmq.POLLIN | writable)
+        left = min(STOP_POLL_S, self._poll_at - time.monotonic())
         self._poller.poll(max(0, math.ceil(left * 1000)))
 
     def _tick(self) -> None:
@@ -149,14 +149,14 @@ class ServiceClient:
     def _serve(self) -> None:
         """Take the answers, then do what is due."""
         for replica in self._replicas:
-            while received := replica.port.receive():
+            while received := replica.socket.receive():
                 self._take(replica, received[1])
         while self._unsent and self._transmit(next(iter(self._unsent.values()))):
             pass
-        if time.monotonic() >= self._look_at:
-            self._look()
+        if time.monotonic() >= self._poll_at:
+            self._poll()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         """Ask again what was asked in vain, end what has had its time, see who is there."""
         now = time.monotonic()
         for replica in self._replicas:
@@ -169,7 +169,7 @@ class ServiceClient:
                 self._finish(pending, Timeout(f"no answer within {pending.timeout} s; asked {tried}"))
             elif now >= pending.due:
                 self._retry(pending, now)
-        self._look_at = min([now + LOOK_EVERY, *(pending.due for pending in self._open.values())])
+        self._poll_at = min([now + POLL_INTERVAL_S, *(pending.due for pending in self._open.values())])
 
     def _retry(self, pending: Pending, now: float) -> None:
         """Ask again. A replica that has said nothing since it was asked is avoided from now on."""
@@ -184,7 +184,7 @@ class ServiceClient:
         for pending in self._open.values():
             if pending.asked and pending.asked[-1] is replica:
                 pending.due = now
-        self._look_at = now
+        self._poll_at = now
 
     def _transmit(self, pending: Pending) -> bool:
         """Send to the best replica that takes it: heard of, least often asked this, least busy."""
@@ -194,7 +194,7 @@ class ServiceClient:
         if len(takers) > 1:
             takers.sort(key=lambda replica: (replica.silent, pending.asked.count(replica), replica.open))
         now = time.monotonic()
-        left = min(_MOST, max(1, int((pending.deadline - now) * 1000)))
+        left = min(_MAX_MILLISECONDS, max(1, int((pending.deadline - now) * 1000)))
         prefix = encode_prefix(Kind.REQUEST, left, self._session, pending.seq, 0)
         for replica in takers:
             if replica.send(prefix + pending.item.body, pending.item.frames, now):
@@ -210,8 +210,8 @@ class ServiceClient:
             pending.slots.add(replica)
             replica.open += 1
         pending.sent = now
-        pending.due = min(pending.deadline, now + pending.timeout / TRIES)
-        self._look_at = min(self._look_at, pending.due)
+        pending.due = min(pending.deadline, now + pending.timeout / ATTEMPTS)
+        self._poll_at = min(self._poll_at, pending.due)
 
     def _take(self, replica: Replica, packet: Packet) -> None:
         if packet.kind == Kind.REFUSED:
@@ -219,17 +219,17 @@ class ServiceClient:
             self._leave(replica, time.monotonic())
             self._end_if_refused()
         elif not replica.knows(packet):
-            replica.port.refuse(b"", "stale", f"{packet.sender} incarnation {packet.incarnation} was replaced")
+            replica.socket.refuse(b"", "stale", f"{packet.sender} incarnation {packet.incarnation} was replaced")
         elif packet.kind == Kind.REPLY:
-            self._settle(replica, packet)
+            self._resolve(replica, packet)
 
-    def _settle(self, replica: Replica, packet: Packet) -> None:
+    def _resolve(self, replica: Replica, packet: Packet) -> None:
         """End the request that this answers. An answer to nothing that is open is late: another one came first."""
         pending = self._open.get(packet.seq)
         if pending is None and packet.seq < self._next:
             self._stats.duplicates += 1
         elif pending is None or replica not in pending.asked:
-            replica.port.refuse(b"", "reply", f"{packet.sender} answered {packet.seq}, which it was never asked")
+            replica.socket.refuse(b"", "reply", f"{packet.sender} answered {packet.seq}, which it was never asked")
         elif packet.round == Outcome.ANSWERED:
             self._finish(
                 pending,
@@ -237,10 +237,10 @@ class ServiceClient:
             )
         elif packet.round == Outcome.BUSY:
             self._stats.refused += 1
-            pending.due = time.monotonic() + BUSY_PAUSE
-            self._look_at = min(self._look_at, pending.due)
+            pending.due = time.monotonic() + BUSY_PAUSE_S
+            self._poll_at = min(self._poll_at, pending.due)
         else:
-            self._finish(pending, CallFailed(f"{packet.sender}: {packet.meta.get('reason', 'no reason given')}"))
+            self._finish(pending, CallError(f"{packet.sender}: {packet.meta.get('reason', 'no reason given')}"))
 
     def _finish(self, pending: Pending, outcome: Message | SurrealError) -> None:
         pending.outcome = outcome
@@ -249,7 +249,7 @@ class ServiceClient:
         for replica in pending.slots:
             replica.open -= 1
 
-    def _places(self) -> str:
+    def _addresses(self) -> str:
         return ", ".join(replica.described for replica in self._replicas)
 
     def _refusal(self) -> Refused | None:

@@ -1,28 +1,34 @@
 """A call of a service that has not ended yet, as the one who asked holds it."""
 
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import zmq
 
 from surreal.protocol.errors import SurrealError
 from surreal.protocol.transport.node import Node
-from surreal.protocol.transport.packet_socket import SPARE, Port
+from surreal.protocol.transport.packet_socket import CONTROL_SLOTS, PacketSocket
 from surreal.protocol.wire.codec import encode_body, encode_prefix
 from surreal.protocol.wire.packet import Encoded, Kind, Message, Packet
-
-if TYPE_CHECKING:
-    from surreal.protocol.service.client import ServiceClient
 
 
 class Pending:
     """A request under way. It ends by itself at its deadline; whoever does not want the answer may drop it."""
 
-    __slots__ = ("_client", "asked", "deadline", "due", "item", "outcome", "sent", "seq", "slots", "timeout")
+    __slots__ = ("_poll", "_wait", "asked", "deadline", "due", "item", "outcome", "sent", "seq", "slots", "timeout")
 
-    def __init__(self, client: "ServiceClient", seq: int, item: Encoded, timeout: float, deadline: float) -> None:
-        self._client = client
+    def __init__(
+        self,
+        poll: "Callable[[Pending], bool]",
+        wait: "Callable[[Pending], None]",
+        seq: int,
+        item: Encoded,
+        timeout: float,
+        deadline: float,
+    ) -> None:
+        """`poll` and `wait` have the client read its sockets, once or until this call has ended."""
+        self._poll, self._wait = poll, wait
         self.seq, self.item, self.timeout, self.deadline = seq, item, timeout, deadline
         self.sent = 0.0
         self.due = deadline
@@ -35,22 +41,22 @@ class Pending:
 
     def done(self) -> bool:
         """Has it ended, so that `result` will not wait?"""
-        return self.outcome is not None or self._client.look_for(self)
+        return self.outcome is not None or self._poll(self)
 
     def result(self) -> Message:
-        """Wait for the answer. Raises CallFailed with the server's text where it could not, Timeout at the deadline,
+        """Wait for the answer. Raises CallError with the server's text where it could not, Timeout at the deadline,
         Refused where no replica talks to this process, Stopping."""
         if self.outcome is None:
-            self._client.wait_for(self)
+            self._wait(self)
         if not isinstance(self.outcome, Message):
             assert self.outcome is not None
             raise self.outcome
         return self.outcome
 
 
-PROBE_AFTER = 2.0
+PROBE_AFTER_S = 2.0
 """Seconds without a word after which a client asks whether somebody is there; it also keeps the client's name."""
-NEVER = float("-inf")
+LONG_AGO = float("-inf")
 
 
 class Replica:
@@ -58,12 +64,12 @@ class Replica:
 
     def __init__(self, node: Node, address: str, window: int, session: int) -> None:
         """Connects in the background."""
-        self.port = Port(node, address, binds=False, queue=window + SPARE, immediate=True)
+        self.socket = PacketSocket(node, address, binds=False, queue=window + CONTROL_SLOTS, immediate=True)
         self._session = session
         self._probe = encode_body(node.name, node.incarnation, meta={"who": node.who}).body
-        self._asked = NEVER
+        self._probed = LONG_AGO
         self._name, self._incarnation = "", 0
-        self.heard = NEVER
+        self.heard = LONG_AGO
         """Monotonic seconds."""
         self.silent = False
         """It said nothing for as long as a request waits before it asks somebody else."""
@@ -77,11 +83,11 @@ class Replica:
     @property
     def described(self) -> str:
         """`learner/0 at tcp://127.0.0.1:5000`, or the address alone before it has said its name."""
-        return f"{self._name} at {self.port.address}" if self._name else self.port.address
+        return f"{self._name} at {self.socket.address}" if self._name else self.socket.address
 
     def send(self, header: bytes, frames: Sequence[Any], now: float) -> bool:
         """Send without waiting, after a first word about who we are. False where it cannot be sent now."""
-        taken = (self._asked != NEVER or self._ask(now)) and self.port.send(header, frames)
+        taken = (self._probed != LONG_AGO or self._send_probe(now)) and self.socket.send(header, frames)
         self.blocked = not taken
         return taken
 
@@ -100,20 +106,20 @@ class Replica:
     def lost(self, now: float) -> bool:
         """Has the connection been lost since the last look? Asks whether somebody is there after a long silence."""
         # a socket with IMMEDIATE set can be written to while it is connected only
-        lost = self._asked != NEVER and not int(self.port.socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT
+        lost = self._probed != LONG_AGO and not int(self.socket.zmq_socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT
         if lost:
-            self._asked = NEVER
-        if now - max(self._asked, self.heard) >= PROBE_AFTER and not self.refused:
-            self._ask(now)
+            self._probed = LONG_AGO
+        if now - max(self._probed, self.heard) >= PROBE_AFTER_S and not self.refused:
+            self._send_probe(now)
         return lost
 
     def close(self) -> None:
         """Disconnect."""
-        if not self.port.socket.closed:
-            self.port.close()
+        if not self.socket.closed:
+            self.socket.close()
 
-    def _ask(self, now: float) -> bool:
-        if not self.port.send(encode_prefix(Kind.PROBE, 0, self._session, 0, 0) + self._probe):
+    def _send_probe(self, now: float) -> bool:
+        if not self.socket.send(encode_prefix(Kind.PROBE, 0, self._session, 0, 0) + self._probe):
             return False
-        self._asked = now
+        self._probed = now
         return True

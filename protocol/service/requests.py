@@ -1,18 +1,15 @@
 """What a server gathers: requests, alone or several that can be stacked, and their answers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from surreal.protocol.service.rows import Outcome, encode_rows, stack
 from surreal.protocol.transport.sessions import Holder
-from surreal.protocol.wire.packet import Packet, Version
-
-if TYPE_CHECKING:
-    from surreal.protocol.service.server import ServiceServer
-
+from surreal.protocol.wire.codec import encode_body
+from surreal.protocol.wire.packet import Encoded, Packet, Version
 
 Arrays = dict[str, np.ndarray]
 
@@ -20,13 +17,23 @@ MAX_REASON = 4096
 """Characters of the text that tells a client why its call failed."""
 
 
+class Responder(NamedTuple):
+    """The server's way back to its clients."""
+
+    sender: str
+    """Name of the server's process."""
+    incarnation: int
+    send: "Callable[[list[Request], list[Encoded], int], None]"
+    """Sends answer i to the client of request i, with an Outcome."""
+
+
 class Request:
     """A question, which `reply` or `fail` answers: the first of them counts."""
 
-    __slots__ = ("_client", "_packet", "_server", "arrived", "deadline", "seq")
+    __slots__ = ("_packet", "_responder", "client", "arrived", "deadline", "seq")
 
-    def __init__(self, server: "ServiceServer", client: "Client", packet: Packet, arrived: float) -> None:
-        self._server, self._client, self._packet, self.arrived = server, client, packet, arrived
+    def __init__(self, responder: Responder, client: "Client", packet: Packet, arrived: float) -> None:
+        self._responder, self.client, self._packet, self.arrived = responder, client, packet, arrived
         self.seq = packet.seq
         self.deadline = arrived + packet.round / 1000
         """Monotonic seconds; afterwards nobody waits for the answer."""
@@ -55,19 +62,21 @@ class Request:
         self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None, version: Version = (0, 0)
     ) -> None:
         """Answer. Raises ValueError for what no message can carry."""
-        self._server._answer([self], [self._server._encode(arrays, meta, version)])
+        sender, incarnation, send = self._responder
+        send([self], [encode_body(sender, incarnation, version, meta, arrays)], Outcome.ANSWERED)
 
     def fail(self, reason: str) -> None:
-        """Have the client's call raise CallFailed with this text."""
+        """Have the client's call raise CallError with this text."""
         text = reason[:MAX_REASON].encode("utf-8", "replace").decode()
-        self._server._answer([self], [self._server._encode({}, {"reason": text}, (0, 0))], Outcome.FAILED)
+        sender, incarnation, send = self._responder
+        send([self], [encode_body(sender, incarnation, meta={"reason": text})], Outcome.FAILED)
 
 
 class Batch:
     """Requests whose arrays have the same names, dtypes and shapes, in the order in which they came."""
 
-    def __init__(self, server: "ServiceServer", requests: list[Request]) -> None:
-        self._server = server
+    def __init__(self, responder: Responder, requests: list[Request]) -> None:
+        self._responder = responder
         self.requests = requests
 
     def __len__(self) -> int:
@@ -87,12 +96,11 @@ class Batch:
         """Answer request i with row i of every array, and all with `meta`. Raises ValueError for another number of
         rows, and for what no message can carry."""
         if self.requests:
-            node = self._server.node
-            rows = encode_rows(node.name, node.incarnation, version, meta, arrays, len(self))
-            self._server._answer(self.requests, rows)
+            sender, incarnation, send = self._responder
+            send(self.requests, encode_rows(sender, incarnation, version, meta, arrays, len(self)), Outcome.ANSWERED)
 
     def fail(self, reason: str) -> None:
-        """Have the calls that are not answered yet raise CallFailed with this text."""
+        """Have the calls that are not answered yet raise CallError with this text."""
         for request in self.requests:
             request.fail(reason)
 

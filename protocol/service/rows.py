@@ -25,7 +25,7 @@ class Outcome(IntEnum):
     """This client has as many unanswered requests here as it may: ask again later, or somewhere else."""
 
 
-class CallFailed(SurrealError):
+class CallError(SurrealError):
     """The server got the request and could not answer it; the text is the server's."""
 
 

@@ -9,24 +9,23 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from surreal.protocol.errors import Stopping
-from surreal.protocol.service.requests import Arrays, Batch, Client, Request
+from surreal.protocol.service.requests import Arrays, Batch, Client, Request, Responder
 from surreal.protocol.service.rows import Outcome
 from surreal.protocol.transport.node import Node
-from surreal.protocol.transport.packet_socket import SLICE, SPARE, TICK, Port
-from surreal.protocol.transport.sessions import Names
+from surreal.protocol.transport.packet_socket import CONTROL_SLOTS, IO_INTERVAL_S, STOP_POLL_S, PacketSocket
+from surreal.protocol.transport.sessions import SessionTable
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wire.codec import encode_body, encode_prefix
-from surreal.protocol.wire.packet import Encoded, Kind, Packet, Version
+from surreal.protocol.wire.packet import Encoded, Kind, Packet
 from surreal.protocol.wire.schema import Signature
 
 log = logging.getLogger("surreal")
 
-BATCH = 1000
+READ_BATCH = 1000
 """Packets that the I/O thread reads at one look."""
 _PROBE = int(Kind.PROBE)
 _KINDS = frozenset({_PROBE, int(Kind.REQUEST)})
@@ -48,14 +47,15 @@ class ServiceServer:
         """`window`: requests of one client that may be unanswered; the clients' window."""
         self.node = node
         self._window = window
-        self._port = Port(node, address, binds=True, queue=window + SPARE)
-        self._names = Names()
+        self._responder = Responder(node.name, node.incarnation, self._answer)
+        self._socket = PacketSocket(node, address, binds=True, queue=window + CONTROL_SLOTS)
+        self._names = SessionTable()
         self._clients: dict[str, Client] = {}
         self._groups: dict[Signature, deque[Request]] = {}
         self._queued = 0
         self._said = encode_body(node.name, node.incarnation).body
         self._lock = threading.Lock()
-        self._timer = node.loop.every(TICK, self._tick)
+        self._timer = node.loop.every(IO_INTERVAL_S, self._tick)
 
     def recv(self, timeout: float | None = None) -> Request | None:
         """The next request, or None after `timeout` seconds (0: do not wait; None: for ever). Raises Stopping."""
@@ -75,12 +75,12 @@ class ServiceServer:
                 if self._queued:
                     self._wait_for_more(max_size, time.monotonic() + max_wait)
                     if requests := self._pop(max_size):
-                        return Batch(self, requests)
-                left = SLICE if deadline is None else deadline - time.monotonic()
+                        return Batch(self._responder, requests)
+                left = STOP_POLL_S if deadline is None else deadline - time.monotonic()
                 if left <= 0:
-                    return Batch(self, [])
+                    return Batch(self._responder, [])
                 if not self._queued:
-                    self._port.wait(min(left, SLICE))
+                    self._socket.wait(min(left, STOP_POLL_S))
 
     def serve(
         self, handler: Callable[[Arrays], Mapping[str, np.ndarray]], max_size: int, max_wait: float = 0.0
@@ -96,33 +96,33 @@ class ServiceServer:
             except Stopping:
                 raise
             except Exception as error:
-                log.exception("the handler of %s failed for %d requests", self._port.address, len(batch))
+                log.exception("the handler of %s failed for %d requests", self._socket.address, len(batch))
                 batch.fail(f"{type(error).__name__}: {error}")
 
     @property
     def stats(self) -> Stats:
         """A copy of the counters; `depth` is the number of requests that wait to be gathered."""
-        return replace(self._port.stats, depth=self._queued)
+        return replace(self._socket.stats, depth=self._queued)
 
     def close(self) -> None:
         """Stop listening; answers that are under way get a moment."""
         self.node.loop.cancel(self._timer)
         with self._lock:
-            if not self._port.socket.closed:
-                self._port.close(linger=SLICE)
+            if not self._socket.closed:
+                self._socket.close(linger=STOP_POLL_S)
 
     def _tick(self) -> None:
         """The I/O thread's look while the working thread computes: the time that requests have left runs from when
         they are read."""
         if self._lock.acquire(blocking=False):
             try:
-                self._drain(BATCH)
+                self._drain(READ_BATCH)
             finally:
                 self._lock.release()
 
     def _drain(self, limit: int) -> None:
         """Read up to `limit` packets that are there."""
-        receive, take = self._port.receive, self._take
+        receive, take = self._socket.receive, self._take
         for _ in range(limit):
             received = receive()
             if received is None:
@@ -132,7 +132,7 @@ class ServiceServer:
     def _wait_for_more(self, max_size: int, until: float) -> None:
         """Read until the next batch is full, or until then."""
         while len(self._groups[self._next()]) < max_size and (left := until - time.monotonic()) > 0:
-            if self._port.wait(min(left, SLICE)):
+            if self._socket.wait(min(left, STOP_POLL_S)):
                 self._drain(max_size)
             self.node.check()
 
@@ -152,33 +152,33 @@ class ServiceServer:
             self._queued -= 1
             if request.deadline > now:
                 requests.append(request)
-                self._port.stats.bytes += request.size
+                self._socket.stats.bytes += request.size
             else:
-                self._port.stats.dropped += 1
-                request._client.open.pop(request.seq, None)
+                self._socket.stats.dropped += 1
+                request.client.open.pop(request.seq, None)
         if not group:
             del self._groups[key]
-        self._port.stats.messages += len(requests)
+        self._socket.stats.messages += len(requests)
         return requests
 
     def _take(self, route: bytes, packet: Packet) -> None:
         """Admit the sender, then queue a request or say that we are here."""
         if packet.kind not in _KINDS:
-            self._port.refuse(route, "kind", f"{packet.sender} sent kind {packet.kind} to a service", packet.session)
+            self._socket.refuse(route, "kind", f"{packet.sender} sent kind {packet.kind} to a service", packet.session)
             return
         now = time.monotonic()
         admitted = self._names.admit(route, packet, packet.meta.get("who") if packet.kind == _PROBE else "", now)
         if isinstance(admitted, str):
-            self._port.refuse(route, packet.sender, admitted, packet.session)
+            self._socket.refuse(route, packet.sender, admitted, packet.session)
             return
         holder, new = admitted
         if new:
             self._clients[packet.sender] = Client(holder)
         client = self._clients[packet.sender]
         if packet.kind == _PROBE:
-            self._port.send(encode_prefix(Kind.ACK, 0, packet.session, packet.seq, 0) + self._said, route=route)
+            self._socket.send(encode_prefix(Kind.ACK, 0, packet.session, packet.seq, 0) + self._said, route=route)
         elif packet.seq in client.open:
-            self._port.stats.duplicates += 1
+            self._socket.stats.duplicates += 1
         else:
             self._queue(client, packet, now)
 
@@ -187,13 +187,13 @@ class ServiceServer:
         if len(client.open) >= self._window:
             client.forget_expired(now)
         if len(client.open) >= self._window:
-            self._port.stats.refused += 1
-            reason = f"{packet.sender} has {self._window} unanswered requests at {self._port.address} and asks more"
-            self.node.complain(f"{self._port.address} {packet.sender} busy", reason)
+            self._socket.stats.refused += 1
+            reason = f"{packet.sender} has {self._window} unanswered requests at {self._socket.address} and asks more"
+            self.node.warn(f"{self._socket.address} {packet.sender} busy", reason)
             prefix = encode_prefix(Kind.REPLY, Outcome.BUSY, packet.session, packet.seq, 0)
-            self._port.send(prefix + self._said, route=client.holder.route)
+            self._socket.send(prefix + self._said, route=client.holder.route)
             return
-        request = Request(self, client, packet, now)
+        request = Request(self._responder, client, packet, now)
         client.open[packet.seq] = request
         self._queued += 1
         group = self._groups.get(packet.signature)
@@ -201,15 +201,12 @@ class ServiceServer:
             group = self._groups[packet.signature] = deque()
         group.append(request)
 
-    def _encode(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None, version: Version) -> Encoded:
-        return encode_body(self.node.name, self.node.incarnation, version, meta, arrays)
-
-    def _answer(self, requests: list[Request], bodies: list[Encoded], outcome: int = Outcome.ANSWERED) -> None:
+    def _answer(self, requests: list[Request], bodies: list[Encoded], outcome: int) -> None:
         """Send each request its answer, unless it has one. What gets lost on the way is asked again."""
         with self._lock:
             for request, item in zip(requests, bodies, strict=True):
-                client = request._client
+                client = request.client
                 if client.open.get(request.seq) is request:
                     del client.open[request.seq]
                     prefix = encode_prefix(Kind.REPLY, outcome, client.holder.session, request.seq, 0)
-                    self._port.send(prefix + item.body, item.frames, client.holder.route)
+                    self._socket.send(prefix + item.body, item.frames, client.holder.route)

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 
 from surreal.protocol.stream.window import WINDOW_BYTES
 from surreal.protocol.transport.node import Node
-from surreal.protocol.transport.packet_socket import SLICE, SPARE, TICK, Port
-from surreal.protocol.transport.sessions import Holder, Names
+from surreal.protocol.transport.packet_socket import CONTROL_SLOTS, IO_INTERVAL_S, STOP_POLL_S, PacketSocket
+from surreal.protocol.transport.sessions import Holder, SessionTable
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wire.codec import encode_body, encode_prefix
-from surreal.protocol.wire.limits import NotFinite, check_finite
+from surreal.protocol.wire.limits import NotFiniteError, check_finite
 from surreal.protocol.wire.packet import Kind, Message, Packet
 
-ACK_DELAY = 0.001
+ACK_DELAY_S = 0.001
 """Seconds that an idle receiver waits for another message before it acknowledges."""
 
 
@@ -39,16 +39,16 @@ class StreamReceiver:
     def __init__(self, node: Node, address: str, window: int, finite: bool = False) -> None:
         """`window` is the senders' window. `finite`: refuse messages with NaN or infinity in them."""
         self._node = node
-        self._port = Port(node, address, binds=True, queue=window + SPARE)
+        self._socket = PacketSocket(node, address, binds=True, queue=window + CONTROL_SLOTS)
         self._finite = finite
         self._ack_every = max(1, window // 4)
         self._body = encode_body(node.name, node.incarnation).body
-        self._names = Names()
+        self._names = SessionTable()
         self._progress: dict[str, _Progress] = {}
         self._late: set[str] = set()
         """Senders that are to be acknowledged when there is nothing else to do."""
         self._lock = threading.Lock()
-        self._timer = node.loop.every(TICK, self._tick)
+        self._timer = node.loop.every(IO_INTERVAL_S, self._tick)
 
     def recv(self, timeout: float | None = None) -> Message | None:
         """The next message of any sender, or None after `timeout` seconds (0: do not wait; None: for ever).
@@ -59,34 +59,34 @@ class StreamReceiver:
         with self._lock:
             while True:
                 self._node.check()
-                received = self._port.receive()
+                received = self._socket.receive()
                 if received and (message := self._take(*received)):
                     return message
-                left = SLICE if deadline is None else deadline - time.monotonic()
+                left = STOP_POLL_S if deadline is None else deadline - time.monotonic()
                 if received is None:
-                    self._idle(max(0.0, min(left, SLICE)))
+                    self._idle(max(0.0, min(left, STOP_POLL_S)))
                 if left <= 0:
                     return None
 
     @property
     def stats(self) -> Stats:
         """A copy of the counters; `depth` is the number of senders that are owed an acknowledgement."""
-        return replace(self._port.stats, depth=len(self._late))
+        return replace(self._socket.stats, depth=len(self._late))
 
     def close(self) -> None:
         """Send the acknowledgements that are due and stop listening."""
-        if self._port.socket.closed:
+        if self._socket.closed:
             return
         self._node.loop.cancel(self._timer)
         with self._lock:
             self._acknowledge()
-            self._port.close(linger=SLICE)
+            self._socket.close(linger=STOP_POLL_S)
 
     def _idle(self, seconds: float) -> None:
         """Wait for a packet; acknowledge if none comes at once, so that a fast sender costs few acknowledgements."""
-        if not (self._late and self._port.wait(min(seconds, ACK_DELAY))):
+        if not (self._late and self._socket.wait(min(seconds, ACK_DELAY_S))):
             self._acknowledge()
-            self._port.wait(seconds)
+            self._socket.wait(seconds)
 
     def _tick(self) -> None:
         """The I/O thread's look; a thread in `recv` acknowledges by itself."""
@@ -99,12 +99,12 @@ class StreamReceiver:
     def _take(self, route: bytes, packet: Packet) -> Message | None:
         """The message in `packet`, if it is the one that its sender's order asks for."""
         if packet.kind not in (Kind.DATA, Kind.PROBE):
-            self._port.refuse(route, "kind", f"{packet.sender} sent kind {packet.kind} to a stream", packet.session)
+            self._socket.refuse(route, "kind", f"{packet.sender} sent kind {packet.kind} to a stream", packet.session)
             return None
         who = packet.meta.get("who") if packet.kind == Kind.PROBE else ""
         admitted = self._names.admit(route, packet, who, time.monotonic())
         if isinstance(admitted, str):
-            self._port.refuse(route, packet.sender, admitted, packet.session)
+            self._socket.refuse(route, packet.sender, admitted, packet.session)
             return None
         holder, new = admitted
         if new:
@@ -114,7 +114,7 @@ class StreamReceiver:
         progress.expected = max(progress.expected, packet.base)  # what an earlier receiver acknowledged won't come
         if packet.kind == Kind.DATA and packet.seq == progress.expected:
             return self._accept(holder, progress, packet)
-        self._port.stats.duplicates += packet.kind == Kind.DATA and packet.seq < progress.expected
+        self._socket.stats.duplicates += packet.kind == Kind.DATA and packet.seq < progress.expected
         self._answer(Kind.LOST if packet.seq > progress.expected else Kind.ACK, holder, progress)
         return None
 
@@ -128,7 +128,7 @@ class StreamReceiver:
             self._late.add(packet.sender)
         if self._finite and not self._is_finite(packet):
             return None
-        stats = self._port.stats
+        stats = self._socket.stats
         stats.messages += 1
         stats.bytes += packet.size
         return Message(packet.sender, packet.incarnation, packet.seq, packet.version, packet.meta, packet.arrays)
@@ -137,9 +137,9 @@ class StreamReceiver:
         """Count and log a message that no honest sender of this stream sends."""
         try:
             check_finite(packet.arrays)
-        except NotFinite as error:
-            self._port.stats.refused += 1
-            self._node.complain(f"{packet.sender} finite", f"refused message {packet.seq} of {packet.sender}: {error}")
+        except NotFiniteError as error:
+            self._socket.stats.refused += 1
+            self._node.warn(f"{packet.sender} finite", f"refused message {packet.seq} of {packet.sender}: {error}")
             return False
         return True
 
@@ -151,6 +151,6 @@ class StreamReceiver:
     def _answer(self, kind: Kind, holder: Holder, progress: _Progress) -> None:
         """Say how far a sender has come. What does not reach it, it asks for."""
         prefix = encode_prefix(kind, progress.round, holder.session, progress.expected, 0)
-        self._port.send(prefix + self._body, route=holder.route)
+        self._socket.send(prefix + self._body, route=holder.route)
         progress.acked, progress.owed = progress.expected, 0
         self._late.discard(holder.name)

@@ -18,7 +18,7 @@ from surreal.protocol.errors import Refused, Timeout
 from surreal.protocol.stream.window import Window
 from surreal.protocol.transport.io_loop import Timer
 from surreal.protocol.transport.node import Node
-from surreal.protocol.transport.packet_socket import SLICE, SPARE, TICK, Port
+from surreal.protocol.transport.packet_socket import CONTROL_SLOTS, IO_INTERVAL_S, STOP_POLL_S, PacketSocket
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wire.codec import encode_batch, encode_body, encode_prefix
 from surreal.protocol.wire.limits import check_finite
@@ -26,14 +26,14 @@ from surreal.protocol.wire.packet import Encoded, Kind, Packet, Version
 
 log = logging.getLogger("surreal")
 
-PROBE_AFTER = 2.0
+PROBE_AFTER_S = 2.0
 """Seconds without a word from the receiver after which a sender asks what has arrived."""
-FLUSH_ON_CLOSE = 1.0
+FLUSH_ON_CLOSE_S = 1.0
 """Seconds that closing a sender waits for acknowledgements."""
-NEVER = float("-inf")
-TOGETHER = 0.001
+LONG_AGO = float("-inf")
+BATCH_DELAY_S = 0.001
 """Seconds within which small messages wait for each other."""
-SMALL = 4 * 1024
+SMALL_BYTES = 4 * 1024
 """Bytes of a message that may wait."""
 BATCH_BYTES = 32 * 1024
 """Bytes of small messages that make up a packet."""
@@ -46,18 +46,18 @@ class StreamSender:
         """Connects in the background. `window`: messages that may be unacknowledged before `send` waits (or drops,
         when `lossy`). `finite`: refuse arrays with NaN or infinity."""
         self._node, self._lossy, self._finite = node, lossy, finite
-        self._port = Port(node, address, binds=False, queue=window + SPARE, immediate=True)
+        self._socket = PacketSocket(node, address, binds=False, queue=window + CONTROL_SLOTS, immediate=True)
         self._window: Window[Encoded] = Window(window)
         self._session = secrets.randbits(63)
         self._probe = encode_body(node.name, node.incarnation, meta={"who": node.who}).body
-        self._asked = self._transmitted = NEVER
-        self._batch = max(1, window // 4)  # messages in a packet; a receiver acknowledges as many at once
-        self._held = 0  # bytes of small messages that wait for company
-        self._together: Timer | None = None
+        self._probed = self._transmitted = LONG_AGO
+        self._batch_size = max(1, window // 4)  # messages in a packet; a receiver acknowledges as many at once
+        self._batched_bytes = 0  # bytes of small messages that wait for company
+        self._batch_timer: Timer | None = None
         self._receiver = 0  # its incarnation
         self._refused = ""
         self._lock = threading.Lock()
-        self._timer = node.loop.every(TICK, self._tick)
+        self._timer = node.loop.every(IO_INTERVAL_S, self._tick)
 
     def send(
         self,
@@ -80,8 +80,8 @@ class StreamSender:
             if (self._window.full or self._refused) and not self._make_room(timeout):
                 return False
             self._window.append(item, len(item.body) + item.size)
-            self._transmit_together(item)
-            stats = self._port.stats
+            self._transmit_or_batch(item)
+            stats = self._socket.stats
             stats.messages += 1
             stats.bytes += item.size
         return True
@@ -96,7 +96,7 @@ class StreamSender:
                 left = deadline - time.monotonic()
                 if not self._window.unacked or left <= 0:
                     return not self._window.unacked
-                self._port.wait(min(left, SLICE))
+                self._socket.wait(min(left, STOP_POLL_S))
 
     def has_room(self, timeout: float) -> bool:
         """Would `send` not wait now, or after `timeout` seconds at most? Raises Refused."""
@@ -105,7 +105,7 @@ class StreamSender:
                 self._serve()
                 self._raise_if_refused()
             if self._window.full and timeout:
-                self._port.wait(timeout)
+                self._socket.wait(timeout)
                 self._serve()
             return not self._window.full
 
@@ -122,41 +122,41 @@ class StreamSender:
     @property
     def stats(self) -> Stats:
         """A copy of the counters; `depth` is the number of unacknowledged messages."""
-        return replace(self._port.stats, depth=self._window.unacked)
+        return replace(self._socket.stats, depth=self._window.unacked)
 
-    def close(self, timeout: float = FLUSH_ON_CLOSE) -> None:
+    def close(self, timeout: float = FLUSH_ON_CLOSE_S) -> None:
         """Flush for up to `timeout` seconds, say what stays unacknowledged, and disconnect."""
-        if self._port.socket.closed:
+        if self._socket.closed:
             return
         self._node.loop.cancel(self._timer)
         try:
             if not self.flush(timeout):
                 level = logging.INFO if self._node.stopping.is_set() else logging.WARNING
-                log.log(level, "%d messages to %s stay unacknowledged", self._window.unacked, self._port.address)
+                log.log(level, "%d messages to %s stay unacknowledged", self._window.unacked, self._socket.address)
         except Refused as error:
             log.warning("%d messages were not accepted: %s", self._window.unacked, error)
-        if self._together:
-            self._node.loop.cancel(self._together)
-        self._port.close()
+        if self._batch_timer:
+            self._node.loop.cancel(self._batch_timer)
+        self._socket.close()
 
     def _make_room(self, timeout: float | None) -> bool:
         """Wait, with the lock, until the window has room; False where a lossy stream drops instead."""
         self._serve()
         self._raise_if_refused()
         if self._window.full and self._lossy:
-            self._port.stats.dropped += 1
+            self._socket.stats.dropped += 1
             return False
         began = last = time.monotonic()
         while self._window.full:
             self._node.check()
-            left = SLICE if timeout is None else timeout - (last - began)
+            left = STOP_POLL_S if timeout is None else timeout - (last - began)
             if left <= 0:
-                raise Timeout(f"no room to send to {self._port.address} within {timeout} s")
-            self._port.wait(min(SLICE, left))
+                raise Timeout(f"no room to send to {self._socket.address} within {timeout} s")
+            self._socket.wait(min(STOP_POLL_S, left))
             self._serve()
             self._raise_if_refused()
             now = time.monotonic()
-            self._port.stats.blocked_seconds += now - last  # each time round: who waits for long is seen waiting
+            self._socket.stats.blocked_seconds += now - last  # each time round: who waits for long is seen waiting
             last = now
         return True
 
@@ -170,62 +170,67 @@ class StreamSender:
 
     def _serve(self) -> None:
         """Take what the receiver said, transmit what is due, ask if it has been silent."""
-        while received := self._port.receive():
+        while received := self._socket.receive():
             self._take(received[1])
         self._transmit()
-        if time.monotonic() - self._asked >= PROBE_AFTER and not self._refused:
-            self._ask()
+        if time.monotonic() - self._probed >= PROBE_AFTER_S and not self._refused:
+            self._send_probe()
 
-    def _ask(self) -> bool:
+    def _send_probe(self) -> bool:
         """Ask the receiver what has arrived, saying who we are."""
         window = self._window
         prefix = encode_prefix(Kind.PROBE, window.round, self._session, window.cursor, window.base)
-        if not self._port.send(prefix + self._probe):
+        if not self._socket.send(prefix + self._probe):
             return False
-        self._asked = time.monotonic()
+        self._probed = time.monotonic()
         return True
 
     def _take(self, packet: Packet) -> None:
         if packet.kind == Kind.REFUSED:
             self._refused = self._refused or str(packet.meta.get("reason", "no reason given"))
         elif packet.session != self._session or packet.incarnation < self._receiver:
-            self._port.refuse(b"", "stale", f"{packet.sender} incarnation {packet.incarnation} was replaced")
+            self._socket.refuse(b"", "stale", f"{packet.sender} incarnation {packet.incarnation} was replaced")
         else:
-            self._asked = time.monotonic()
+            self._probed = time.monotonic()
             self._receiver = packet.incarnation
             lost = packet.kind == Kind.LOST
             if not (self._window.lost(packet.seq, packet.round) if lost else self._window.acknowledge(packet.seq)):
-                self._port.refuse(b"", "ack", f"{packet.sender} acknowledged {packet.seq}, which was never sent")
+                self._socket.refuse(b"", "ack", f"{packet.sender} acknowledged {packet.seq}, which was never sent")
 
-    def _transmit_together(self, item: Encoded) -> None:
+    def _transmit_or_batch(self, item: Encoded) -> None:
         """Transmit what is due, unless `item` is small and soon followed by others: then the I/O thread will, or the
         one that fills a batch or the window."""
-        self._held += len(item.body)
+        self._batched_bytes += len(item.body)
         window = self._window
-        enough = self._held >= BATCH_BYTES or window.next - window.cursor >= self._batch or window.full
-        if len(item.body) > SMALL or item.frames or enough or time.monotonic() - self._transmitted > TOGETHER:
+        enough = self._batched_bytes >= BATCH_BYTES or window.next - window.cursor >= self._batch_size or window.full
+        if (
+            len(item.body) > SMALL_BYTES
+            or item.frames
+            or enough
+            or time.monotonic() - self._transmitted > BATCH_DELAY_S
+        ):
             self._transmit()
-        elif self._together is None:
-            self._together = Timer(TOGETHER, self._transmit_held)
-            self._node.loop.start(self._together)
+        elif self._batch_timer is None:
+            self._batch_timer = Timer(BATCH_DELAY_S, self._transmit_batch)
+            self._node.loop.start(self._batch_timer)
 
-    def _transmit_held(self) -> None:
+    def _transmit_batch(self) -> None:
         """The I/O thread's turn, each millisecond while small messages come. Whoever waits with the lock transmits
         anyway, and others do not have it for long."""
-        if not self._lock.acquire(timeout=TOGETHER):
+        if not self._lock.acquire(timeout=BATCH_DELAY_S):
             return
         try:
             # what the socket does not take now is left to the slower _tick
-            idle = not self._held or not self._transmit()
-            if idle and self._together:
-                self._node.loop.cancel(self._together)
-                self._together = None
+            idle = not self._batched_bytes or not self._transmit()
+            if idle and self._batch_timer:
+                self._node.loop.cancel(self._batch_timer)
+                self._batch_timer = None
         finally:
             self._lock.release()
 
     def _transmit(self) -> bool:
         """Hand to the socket what it takes, after a first word about who we are. False if that is not everything."""
-        if self._port.socket.closed or (self._asked == NEVER and not self._ask()):
+        if self._socket.closed or (self._probed == LONG_AGO and not self._send_probe()):
             return False
         window = self._window
         while batch := self._next_batch():
@@ -234,11 +239,11 @@ class StreamSender:
                 header = encode_prefix(Kind.DATA, *numbers) + batch[0].body
             else:
                 header = encode_batch(*numbers, [item.body for item in batch])
-            if not self._port.send(header, batch[0].frames):
+            if not self._socket.send(header, batch[0].frames):
                 return False
-            self._port.stats.resent += window.transmitted(len(batch))
+            self._socket.stats.resent += window.transmitted(len(batch))
             self._transmitted = time.monotonic()
-        self._held = 0
+        self._batched_bytes = 0
         return True
 
     def _next_batch(self) -> list[Encoded]:
@@ -247,7 +252,7 @@ class StreamSender:
         size = 0
         for item in self._window.due():
             size += len(item.body)
-            if batch and (item.frames or size > BATCH_BYTES or len(batch) >= self._batch):
+            if batch and (item.frames or size > BATCH_BYTES or len(batch) >= self._batch_size):
                 break
             batch.append(item)
             if item.frames:
@@ -256,4 +261,4 @@ class StreamSender:
 
     def _raise_if_refused(self) -> None:
         if self._refused:
-            raise Refused(f"{self._node.name} cannot send to {self._port.address}: {self._refused}")
+            raise Refused(f"{self._node.name} cannot send to {self._socket.address}: {self._refused}")

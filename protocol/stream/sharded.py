@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from surreal.protocol.errors import Timeout
-from surreal.protocol.stream.sender import FLUSH_ON_CLOSE, StreamSender
+from surreal.protocol.stream.sender import FLUSH_ON_CLOSE_S, StreamSender
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wire.packet import Version
@@ -69,7 +69,7 @@ class ShardedSender:
                 setattr(total, name, getattr(total, name) + value)
         return total
 
-    def close(self, timeout: float = FLUSH_ON_CLOSE) -> None:
+    def close(self, timeout: float = FLUSH_ON_CLOSE_S) -> None:
         """Flush all shards for up to `timeout` seconds together, and disconnect."""
         deadline = time.monotonic() + timeout
         for shard in self.shards:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from surreal.protocol.transport.sessions import DEAD_AFTER
+from surreal.protocol.transport.sessions import DEAD_AFTER_S
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wiring import Wiring
 
@@ -80,7 +80,7 @@ class Reading:
     """Between those two."""
 
 
-class Table:
+class CounterTable:
     """The newest counters of every process of the run. Any thread may read."""
 
     def __init__(self, wiring: Wiring) -> None:
@@ -130,7 +130,7 @@ class Table:
 
 def _span(reading: Reading, now: float) -> float:
     """Seconds that the rates of a reading are about; nan where there are none."""
-    return reading.seconds if now - reading.heard < DEAD_AFTER else math.nan
+    return reading.seconds if now - reading.heard < DEAD_AFTER_S else math.nan
 
 
 def _rates(before: Stats, after: Stats, seconds: float) -> dict[str, float | None]:

@@ -3,13 +3,44 @@
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from surreal.protocol.graph import role_of
 from surreal.protocol.wiring import Wiring
 
 MAX_GAUGES = 1000
-"""Names of metrics that are kept; processes report them, and each name costs memory."""
+"""SessionTable of metrics that are kept; processes report them, and each name costs memory."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Progress of a training: the metrics that the status of a run shows, under the names that algorithms report."""
+
+    steps: int = 0
+    """Environment steps of all actors together."""
+    total_steps: int | None = None
+    updates: int = 0
+    """Policy updates."""
+    steps_per_second: float | None = None
+    episode_return: float | None = None
+    """Mean return of the last training episodes."""
+    eval_return: float | None = None
+    """Mean return of the newest deterministic evaluation."""
+    staleness: float | None = None
+    """Policy updates that the weights of the newest batch were behind."""
+    elapsed: float | None = None
+    """Seconds of training, over all attempts."""
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Return the seconds left at the present speed; None while that is unknown."""
+        if self.total_steps is None or not self.steps_per_second:
+            return None
+        return round(max(0, self.total_steps - self.steps) / self.steps_per_second, 1)
+
+
+PROGRESS_KEYS = tuple(field.name for field in fields(Progress))
 
 
 def gauge_name(role: str, key: str) -> str:

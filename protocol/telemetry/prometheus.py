@@ -20,7 +20,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from surreal.protocol.telemetry.counters import Table
+from surreal.protocol.telemetry.counters import CounterTable
 from surreal.protocol.telemetry.gauges import Gauges
 from surreal.protocol.wiring import Wiring
 from surreal.protocol.wiring import starts as count_starts
@@ -29,7 +29,7 @@ log = logging.getLogger("surreal")
 
 MAX_REQUESTS = 8
 """Requests that are answered at once; more are hung up on."""
-SLOW = 5.0
+READ_TIMEOUT_S = 5.0
 """Seconds that a peer may let us wait."""
 COUNTERS = {
     "messages": ("messages", "Messages sent, or handed to the application."),
@@ -46,7 +46,7 @@ COUNTERS = {
 class RunCollector(Collector):
     """The run in numbers, made at each scrape."""
 
-    def __init__(self, wiring: Wiring, table: Table, gauges: Gauges, alive: Callable[[str], set[int]]) -> None:
+    def __init__(self, wiring: Wiring, table: CounterTable, gauges: Gauges, alive: Callable[[str], set[int]]) -> None:
         self._wiring, self._table, self._gauges, self._alive = wiring, table, gauges, alive
 
     def collect(self) -> Iterator[Metric]:
@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
     """GET /metrics, and nothing else."""
 
     server: "_Server"
-    timeout = SLOW
+    timeout = READ_TIMEOUT_S
 
     def do_GET(self) -> None:
         hosts = self.headers.get_all("Host") or []

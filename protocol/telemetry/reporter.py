@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.protocol.telemetry.counters import Table
+from surreal.protocol.telemetry.counters import CounterTable
 from surreal.protocol.telemetry.gauges import Gauges
 from surreal.protocol.wiring import Wiring
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("surreal")
 
-WRITE_EVERY = 2.0
+WRITE_INTERVAL_S = 2.0
 """Seconds between two versions of the file."""
 FILE = "channels.json"
 
 
-class Observer:
+class Reporter:
     """Takes in this process's own counters and writes those of all, in a thread of its own: a slow disk holds up
     neither the channels nor the work."""
 
     def __init__(
         self,
         wiring: Wiring,
-        table: Table,
+        table: CounterTable,
         gauges: Gauges,
         count: Callable[[], None],
         alive: Callable[[str], set[int]],
@@ -43,7 +43,7 @@ class Observer:
         self._exporter = _export(wiring, table, gauges, alive) if wiring.prometheus else None
         self._closing = threading.Event()
         self._failed = False
-        self._thread = threading.Thread(target=self._turn, name="surreal-observer", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="surreal-observer", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -53,8 +53,8 @@ class Observer:
         if self._exporter:
             self._exporter.close()
 
-    def _turn(self) -> None:
-        while not self._closing.wait(WRITE_EVERY):
+    def _run(self) -> None:
+        while not self._closing.wait(WRITE_INTERVAL_S):
             self._write()
         self._write()
 
@@ -73,7 +73,7 @@ class Observer:
             self._failed = True
 
 
-def _export(wiring: Wiring, table: Table, gauges: Gauges, alive: Callable[[str], set[int]]) -> "Exporter | None":
+def _export(wiring: Wiring, table: CounterTable, gauges: Gauges, alive: Callable[[str], set[int]]) -> "Exporter | None":
     """Serve /metrics; a port that is taken costs the figures, not the run."""
     from surreal.protocol.telemetry.prometheus import Exporter, RunCollector
 

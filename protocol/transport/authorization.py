@@ -8,8 +8,8 @@ import zmq
 
 from surreal.protocol.graph import RELAY
 from surreal.protocol.transport.curve_keys import Keys
-from surreal.protocol.transport.io_loop import Loop
-from surreal.protocol.transport.stats import Complain
+from surreal.protocol.transport.io_loop import IOLoop
+from surreal.protocol.transport.stats import Warn
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
 
@@ -22,15 +22,15 @@ class Access(NamedTuple):
     """The roles that may connect; everyone else is turned away."""
 
 
-def access(wiring: Wiring) -> dict[str, Access]:
+def access_table(wiring: Wiring) -> dict[str, Access]:
     """Address -> who may be there, for every address of a run. What is not in it is nobody's."""
     table = {wiring.control: Access(wiring.control_role, frozenset(wiring.replicas))}
     for channel in wiring.channels.values():
-        table |= _of_channel(channel)
+        table |= _channel_access(channel)
     return table
 
 
-def _of_channel(channel: ChannelWiring) -> dict[str, Access]:
+def _channel_access(channel: ChannelWiring) -> dict[str, Access]:
     if channel.kind != "broadcast":
         return dict.fromkeys(channel.addresses, Access(channel.to[0], frozenset(channel.frm)))
     readers, relay = frozenset(channel.to), channel.name + RELAY
@@ -43,19 +43,19 @@ FRAMES = 9
 """Of a request by CURVE: route, empty, version, request, domain, address, identity, mechanism, public key."""
 
 
-class Gate:
+class ZapHandler:
     """The ZAP handler of one context. A domain is one port; the user id of who is let in is its role."""
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", loop: Loop, keys: Keys) -> None:
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", loop: IOLoop, keys: Keys) -> None:
         self._loop = loop
         self._roles = {key: role for role, key in keys.public.items()}
-        self._ports: dict[str, tuple[frozenset[str], Complain]] = {}
+        self._ports: dict[str, tuple[frozenset[str], Warn]] = {}
         self._lock = threading.Lock()
         self._socket = context.socket(zmq.ROUTER)
         self._socket.bind(ENDPOINT)
         loop.watch(self._socket, self._read)
 
-    def guard(self, domain: str, roles: Iterable[str], refused: Complain) -> None:
+    def allow(self, domain: str, roles: Iterable[str], refused: Warn) -> None:
         """Let these roles, and nobody else, connect to the port `domain`; `refused(thing, text)` hears of others."""
         with self._lock:
             self._ports[domain] = (frozenset(roles), refused)
@@ -79,11 +79,11 @@ class Gate:
     def _answer(self, parts: list[bytes]) -> None:
         """Reply 200 with the role as user id, or 400."""
         route, _, version, request = parts[:4]
-        role = self._judge(parts)
+        role = self._authorize(parts)
         status = (b"200", b"OK", role.encode()) if role else (b"400", b"no key of this port", b"")
         self._socket.send_multipart([route, b"", version, request, *status, b""])
 
-    def _judge(self, parts: list[bytes]) -> str:
+    def _authorize(self, parts: list[bytes]) -> str:
         """The role that asks to connect, or nothing if it may not."""
         if len(parts) != FRAMES or parts[2] != b"1.0" or parts[7] != b"CURVE":
             return ""

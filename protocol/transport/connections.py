@@ -15,38 +15,40 @@ from contextlib import suppress
 
 import zmq
 
-from surreal.protocol.transport.io_loop import Loop
-from surreal.protocol.transport.memory import give_back_memory
+from surreal.protocol.transport.io_loop import IOLoop
 from surreal.protocol.transport.monitor import Monitor
-from surreal.protocol.transport.stats import Complain
+from surreal.protocol.transport.node import trim_memory
+from surreal.protocol.transport.stats import Warn
 
-LOOK_EVERY = 0.2
+POLL_INTERVAL_S = 0.2
 """Seconds between two looks at what the connections hold."""
-WEIGHED = 500
+CHECKED_PER_POLL = 500
 """Connections of a port, beside those whose handshake is under way, that are weighed at a look. Of more they take
 turns: each costs 4 us, and thousands would keep the I/O thread busy."""
-TOLERANCE = 100
+MAX_SCORE = 100
 """Score at which a connection is cut."""
-MALFORMED, REFUSED = 10, 1
+MALFORMED_SCORE, REFUSED_SCORE = 10, 1
 """Added to the score by a packet that is none, and by one that is not wanted: an honest sender in the wrong place has
 a window of packets under way before it hears so."""
-OVERHEAD = 1024
+FRAME_OVERHEAD_BYTES = 1024
 """Bytes that a packet may take on the wire beside its own: 42 for each encrypted frame."""
-QUEUED = 32 * 1024 * 1024
+MAX_UNREAD_BYTES = 32 * 1024 * 1024
 """Bytes of unread packets that a connection may always hold: a stream's window. More where its packets are large."""
-STRANGER_SENT = 256
+UNAUTHENTICATED_SENT_BYTES = 256
 """Bytes sent to a client before its key is accepted: greeting 64, welcome 170. Afterwards they are 301 or more."""
-STRANGER_MAY = 8 * 1024
+UNAUTHENTICATED_MAX_BYTES = 8 * 1024
 """Bytes that such a client may send; its part of the handshake has about 600."""
-TIDY = 10
+TRIM_POLLS = 10
 """Looks after a cut at which memory is given back: libzmq frees what the connection held in its own time."""
-FORGET_AFTER = 150
+FORGET_AFTER_POLLS = 150
 """Looks for which a connection that has ended is remembered: its last packets may not have been read yet."""
 
 FAILED = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 """A key that is refused is not among them: the ZAP handler knows more about it."""
 EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED | FAILED
-HANDSHAKE = "a client failed in its handshake: it fell silent, speaks no ZMTP, has no key or expects another server's"
+HANDSHAKE_FAILED = (
+    "a client failed in its handshake: it fell silent, speaks no ZMTP, has no key or expects another server's"
+)
 _COUNTS = struct.Struct("<120xQQ")
 """In Linux's struct tcp_info: bytes that the peer has acknowledged, and bytes received."""
 
@@ -54,14 +56,14 @@ _COUNTS = struct.Struct("<120xQQ")
 class Connection:
     """One connection. The receiving thread writes `handed` and `largest`, all else happens under the lock."""
 
-    __slots__ = ("fd", "handed", "largest", "met", "prefix", "score", "slack")
+    __slots__ = ("fd", "handed", "largest", "identified", "prefix", "score", "slack")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         """Its descriptor, which is libzmq's; -1 once it is closed or cut."""
         self.prefix = ""
         """What its senders' names begin with; empty where there are no keys."""
-        self.met = False
+        self.identified = False
         """Has a packet come from it?"""
         self.handed = 0
         """At least the bytes of the packets that the port was handed from it, as they were on the wire."""
@@ -73,7 +75,7 @@ class Connection:
 
     def count(self, size: int) -> None:
         """The port was handed a packet of `size` bytes."""
-        size += OVERHEAD
+        size += FRAME_OVERHEAD_BYTES
         self.handed += size
         if size > self.largest:
             self.largest = size
@@ -85,57 +87,57 @@ class Connections:
     def __init__(
         self,
         socket: "zmq.Socket[bytes]",
-        loop: Loop,
-        complain: Complain,
+        loop: IOLoop,
+        warn: Warn,
         *,
         keyed: bool,
         packet: int,
         queue: int,
     ) -> None:
-        """Before `socket` is bound. `complain(thing, text)` hears of what is refused or cut. `keyed`: clients show a
-        key; `packet`: bytes that one may have; `queue`: packets that libzmq holds for each connection."""
+        """Before `socket` is bound. `warn(thing, text)` hears of what is refused or cut. `keyed`: clients show a
+        key; `packet`: bytes that one limit have; `queue`: packets that libzmq holds for each connection."""
         self._socket, self._endpoint = socket, ""
-        self._loop, self._complain = loop, complain
+        self._loop, self._warn = loop, warn
         self._keyed, self._packet, self._queue = keyed, packet, queue
         self.routes: dict[bytes, Connection] = {}
         """By the route that ROUTER gives each. The receiving thread reads it without the lock."""
         self._open: dict[int, Connection] = {}
         self._ended: dict[Connection, int] = {}
         """Those that have ended -> looks since."""
-        self._looks = 0
-        self._tidy = 0
+        self._polls = 0
+        self._trims_left = 0
         """Looks at which memory is still given back."""
         self._lock = threading.Lock()
         self._monitor = Monitor(socket, EVENTS)
-        self._timer = loop.every(LOOK_EVERY, self._look)
+        self._timer = loop.every(POLL_INTERVAL_S, self._poll)
 
     def bound(self) -> None:
         """The socket listens now."""
         self._endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
-    def meet(self, route: bytes, frame: zmq.Frame) -> Connection:
+    def identify(self, route: bytes, frame: zmq.Frame) -> Connection:
         """The connection that a packet came from, whose first one it is; `frame` is the one with the route."""
         with self._lock:
-            self._follow()
+            self._read_events()
             connection = self._open.get(_descriptor(frame))
-            if connection is None or connection.met:  # its own has ended
+            if connection is None or connection.identified:  # its own has ended
                 connection = Connection(-1)
                 self._ended[connection] = 0
-            connection.met = True
+            connection.identified = True
             # a port with keys lets nobody in without a user id, which is the role
             connection.prefix = f"{frame.get('User-Id')}/" if self._keyed else ""
             self.routes[route] = connection
         return connection
 
-    def blame(self, route: bytes, weight: int, reason: str) -> None:
+    def add_score(self, route: bytes, weight: int, reason: str) -> None:
         """Add to the score of a connection, and cut it when that is too high."""
         connection = self.routes.get(route)
         if connection is None or connection.fd < 0:  # it has ended
             return
         connection.score += weight
-        if connection.score >= TOLERANCE:
+        if connection.score >= MAX_SCORE:
             with self._lock:
-                self._follow()
+                self._read_events()
                 self._cut(connection, reason)
 
     def close(self) -> None:
@@ -144,59 +146,64 @@ class Connections:
         with self._lock:
             self._monitor.close()
 
-    def _follow(self) -> None:
+    def _read_events(self) -> None:
         """Take in which connections have come and gone."""
         for event, value in self._monitor.read():
             if event == zmq.EVENT_ACCEPTED:
                 self._open[value] = Connection(value)
             elif event & FAILED:
-                self._complain("handshake", HANDSHAKE)
+                self._warn("handshake", HANDSHAKE_FAILED)
             elif value in self._open:
                 ended = self._open.pop(value)
                 ended.fd = -1
                 self._ended[ended] = 0
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         with self._lock:
-            if self._tidy:
-                self._tidy -= 1
-                give_back_memory()
-            self._follow()
+            if self._trims_left:
+                self._trims_left -= 1
+                trim_memory()
+            self._read_events()
             self._forget()
             if sys.platform == "linux" and self._endpoint.startswith("tcp://"):
                 for connection in self._next():
                     with suppress(OSError):  # closed by libzmq in this moment
-                        self._weigh(connection)
+                        self._check(connection)
 
     def _next(self) -> list[Connection]:
         """The connections whose turn it is, by their descriptors, and those that nothing has come from."""
-        self._looks += 1
-        turns = -(-len(self._open) // WEIGHED)
-        return [each for each in self._open.values() if not each.met or (each.fd + self._looks) % turns == 0]
+        self._polls += 1
+        turns = -(-len(self._open) // CHECKED_PER_POLL)
+        return [each for each in self._open.values() if not each.identified or (each.fd + self._polls) % turns == 0]
 
     def _forget(self) -> None:
         """Drop what is known about connections that have ended long ago."""
         self._ended = {each: looks + 1 for each, looks in self._ended.items()}
-        if any(looks > FORGET_AFTER for looks in self._ended.values()):
-            self._ended = {each: looks for each, looks in self._ended.items() if looks <= FORGET_AFTER}
+        if any(looks > FORGET_AFTER_POLLS for looks in self._ended.values()):
+            self._ended = {each: looks for each, looks in self._ended.items() if looks <= FORGET_AFTER_POLLS}
             gone = [route for route, each in self.routes.items() if each.fd < 0 and each not in self._ended]
             for route in gone:
                 del self.routes[route]
 
-    def _weigh(self, connection: Connection) -> None:
+    def _check(self, connection: Connection) -> None:
         """Cut a connection that holds more than it may."""
         if connection.fd < 0:
             return
         handed = connection.handed  # first: what comes meanwhile must not seem to be held
         acknowledged, received = _tcp_counts(connection.fd)
-        if self._keyed and not connection.met and acknowledged < STRANGER_SENT and received > STRANGER_MAY:
+        if (
+            self._keyed
+            and not connection.identified
+            and acknowledged < UNAUTHENTICATED_SENT_BYTES
+            and received > UNAUTHENTICATED_MAX_BYTES
+        ):
             self._cut(connection, f"it sent {received} bytes instead of a handshake")
             return
         held = received - (handed - connection.slack)
         connection.slack = max(connection.slack, connection.slack - held)
-        may = self._packet + max(QUEUED, self._queue * connection.largest)
-        if held > may:
-            self._cut(connection, f"it holds {held} bytes of unfinished or unread messages, the limit is {may}")
+        limit = self._packet + max(MAX_UNREAD_BYTES, self._queue * connection.largest)
+        if held > limit:
+            self._cut(connection, f"it holds {held} bytes of unfinished or unread messages, the limit is {limit}")
 
     def _cut(self, connection: Connection, reason: str) -> None:
         """Shut a connection down, which libzmq takes for the peer's doing. Should its descriptor have come to mean
@@ -206,11 +213,11 @@ class Connections:
                 return
             peer = duplicate.getpeername()
             connection.fd = -1
-            self._complain("cut", f"{peer[0] if isinstance(peer, tuple) else 'a local process'} was cut off: {reason}")
+            self._warn("cut", f"{peer[0] if isinstance(peer, tuple) else 'a local process'} was cut off: {reason}")
             # a reset when libzmq closes it: a peer that waits for a window to open would otherwise not hear of it
             duplicate.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
             duplicate.shutdown(sockets.SHUT_RDWR)
-            self._tidy = TIDY
+            self._trims_left = TRIM_POLLS
 
     def _is_ours(self, duplicate: sockets.socket) -> bool:
         """Is this the near end of a connection to the port?"""

@@ -24,7 +24,7 @@ class Timer:
         self.seconds, self.task, self.due = seconds, task, time.monotonic() + seconds
 
 
-class Loop:
+class IOLoop:
     """A daemon thread that waits for sockets and timers and runs their callbacks, one at a time.
 
     A callback that raises is logged and does not end the thread. `call`, `run`, `watch`, `forget`, `every` and
@@ -37,18 +37,18 @@ class Loop:
         self._tasks: deque[Callable[[], None]] = deque()
         self._poller = zmq.Poller()
         self._closing = False
-        self._ear, self._mouth = sockets.socketpair()
-        self._ear.setblocking(False)
-        self._mouth.setblocking(False)
-        self._watch(self._ear.fileno(), self._hear)
-        self._thread = threading.Thread(target=self._turn, name="surreal-io", daemon=True)
+        self._wake_reader, self._wake_writer = sockets.socketpair()
+        self._wake_reader.setblocking(False)
+        self._wake_writer.setblocking(False)
+        self._watch(self._wake_reader.fileno(), self._run_tasks)
+        self._thread = threading.Thread(target=self._run, name="surreal-io", daemon=True)
         self._thread.start()
 
     def call(self, task: Callable[[], None]) -> None:
         """Have `task` run in the I/O thread soon. Safe in a signal handler."""
         self._tasks.append(task)
         with suppress(OSError):  # full: the thread will wake anyway; closed: nothing will run any more
-            self._mouth.send(b"\0")
+            self._wake_writer.send(b"\0")
 
     def run(self, task: Callable[[], T]) -> T:
         """Run `task` in the I/O thread and return what it returns."""
@@ -78,7 +78,7 @@ class Loop:
 
         self.run(forget)
 
-    def poke(self, socket: zmq.Socket[bytes]) -> None:
+    def trigger(self, socket: zmq.Socket[bytes]) -> None:
         """In the I/O thread: call what watches `socket`, if anything does, as though there were something to read."""
         if socket in self._handlers:
             self._guard(self._handlers[socket])
@@ -106,21 +106,21 @@ class Loop:
         self.run(end)
         if threading.current_thread() is not self._thread:
             self._thread.join()
-            self._ear.close()
-            self._mouth.close()
+            self._wake_reader.close()
+            self._wake_writer.close()
 
     def _watch(self, source: Any, readable: Callable[[], None]) -> None:
         self._handlers[source] = readable
         self._poller.register(source, zmq.POLLIN)
 
-    def _hear(self) -> None:
+    def _run_tasks(self) -> None:
         """Take the bytes that `call` sent, then do what it asks for."""
         with suppress(BlockingIOError):
-            self._ear.recv(4096)
+            self._wake_reader.recv(4096)
         while self._tasks:
             self._guard(self._tasks.popleft())
 
-    def _turn(self) -> None:
+    def _run(self) -> None:
         while not self._closing:
             for source, _ in self._poller.poll(self._until_next()):
                 if source in self._handlers:  # an earlier handler of this round may have closed it
@@ -129,7 +129,7 @@ class Loop:
             for timer in [timer for timer in self._timers if timer.due <= now]:
                 timer.due = now + timer.seconds
                 self._guard(timer.task)
-        self._hear()  # whoever waits in `run` gets an answer
+        self._run_tasks()  # whoever waits in `run` gets an answer
 
     def _until_next(self) -> int:
         """Milliseconds until the next timer is due, at most a second."""

@@ -6,8 +6,8 @@ from itertools import count
 
 import zmq
 
-from surreal.protocol.transport.io_loop import Loop
-from surreal.protocol.transport.stats import Complain
+from surreal.protocol.transport.io_loop import IOLoop
+from surreal.protocol.transport.stats import Warn
 
 _EVENT = struct.Struct("=Hi")
 _numbers = count()
@@ -21,15 +21,15 @@ class Monitor:
         endpoint = f"inproc://surreal-monitor-{next(_numbers)}"
         self._socket = socket
         socket.monitor(endpoint, events)
-        self.ear = socket.context.socket(zmq.PAIR)
-        self.ear.setsockopt(zmq.RCVHWM, 0)  # at a limit libzmq's own I/O thread would wait for us
-        self.ear.connect(endpoint)
+        self.events = socket.context.socket(zmq.PAIR)
+        self.events.setsockopt(zmq.RCVHWM, 0)  # at a limit libzmq's own I/O thread would wait for us
+        self.events.connect(endpoint)
 
     def read(self) -> Iterator[tuple[int, int]]:
         """(event, value) of what has happened since the last call. The value is a descriptor, errno or status."""
         while True:
             try:
-                event, *_ = self.ear.recv_multipart(zmq.NOBLOCK)
+                event, *_ = self.events.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
             yield _EVENT.unpack(event)
@@ -37,10 +37,10 @@ class Monitor:
     def close(self) -> None:
         """Stop listening; before the socket is closed."""
         self._socket.monitor(None, 0)
-        self.ear.close(linger=0)
+        self.events.close(linger=0)
 
 
-LOOK_EVERY = 0.2
+POLL_INTERVAL_S = 0.2
 """Seconds between two looks at the events."""
 FAILED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 EVENTS = FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
@@ -52,17 +52,17 @@ HUNG_UP = (
 )
 
 
-class Handshakes:
+class HandshakeMonitor:
     """Watches the handshakes of one dialling socket from the I/O thread."""
 
-    def __init__(self, socket: "zmq.Socket[bytes]", loop: Loop, complain: Complain) -> None:
-        """Before `socket` connects. `complain(thing, text)` hears of failures that may pass."""
-        self._socket, self._loop, self._complain = socket, loop, complain
+    def __init__(self, socket: "zmq.Socket[bytes]", loop: IOLoop, warn: Warn) -> None:
+        """Before `socket` connects. `warn(thing, text)` hears of failures that may pass."""
+        self._socket, self._loop, self._warn = socket, loop, warn
         self._denied = ""
         self.up = False
         """Connected, and welcome as far as libzmq can tell."""
         self._monitor = Monitor(socket, EVENTS)
-        self._timer = loop.every(LOOK_EVERY, self._look)
+        self._timer = loop.every(POLL_INTERVAL_S, self._poll)
 
     def denied(self) -> str:
         """Why libzmq has given up, the first time that this is asked since; otherwise nothing."""
@@ -74,14 +74,14 @@ class Handshakes:
         self._loop.cancel(self._timer)
         self._monitor.close()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         for event, _ in self._monitor.read():
             self.up = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
             if not event & FAILED:
                 continue
             if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-                self._complain("handshake", HUNG_UP)
+                self._warn("handshake", HUNG_UP)
             else:
                 self._denied = KEY_REFUSED if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH else NO_CURVE
         if self._denied:  # nothing will arrive that would make the socket's reader look
-            self._loop.poke(self._socket)
+            self._loop.trigger(self._socket)

@@ -1,21 +1,48 @@
 """What the channels of one process have in common: its name, its I/O thread, and whether it shall stop."""
 
+import ctypes
 import math
 import os
 import socket
 import threading
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import zmq
 
 from surreal.protocol.errors import Stopping
-from surreal.protocol.transport.authorization import Access, Gate
+from surreal.protocol.transport.authorization import Access, ZapHandler
 from surreal.protocol.transport.curve_keys import Keys
-from surreal.protocol.transport.io_loop import Loop
-from surreal.protocol.transport.memory import keep_freed_memory
-from surreal.protocol.transport.stats import Complaints
+from surreal.protocol.transport.io_loop import IOLoop
+from surreal.protocol.transport.stats import RateLimitedLog
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+KEPT_BYTES = 128 * 1024 * 1024
+"""Bytes that may stay with the process after their messages are gone."""
+LARGEST_BLOCK_BYTES = 32 * 1024 * 1024
+"""Bytes of a block that may be kept; the most that glibc takes."""
+
+
+@cache
+def keep_freed_memory() -> bool:
+    """Have malloc keep what is freed, up to KEPT_BYTES bytes, for the next message; whether it does.
+
+    glibc returns large blocks to the system at once, which then clears every page of the next message anew: 0.2 ms for
+    each MB, more than it takes to receive it. Other systems' allocators are left as they are.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # musl, macOS
+        return False
+    return bool(mallopt(_MMAP_THRESHOLD, LARGEST_BLOCK_BYTES) and mallopt(_TRIM_THRESHOLD, KEPT_BYTES))
+
+
+def trim_memory() -> None:
+    """Return to the system what is kept now, after something unusual has come and gone."""
+    if keep_freed_memory():
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Node:
@@ -31,7 +58,7 @@ class Node:
         """`name` is unique among the processes it talks to; of two with one name the larger incarnation wins.
 
         With `keys` every port speaks CURVE, and `access` says for each address which roles may be at its ends.
-        Makes malloc keep what messages leave (`memory.py`).
+        Makes malloc keep what messages leave.
         """
         keep_freed_memory()
         self.name = name
@@ -43,11 +70,11 @@ class Node:
         """Monotonic seconds."""
         self.preempted = False
         """Asked to stop although the run goes on: by a signal, or because the supervisor is gone."""
-        self.complain = Complaints()
+        self.warn = RateLimitedLog()
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.loop = Loop()
+        self.loop = IOLoop()
         self.keys, self.access = keys, dict(access or {})
-        self.gate = Gate(self.context, self.loop, keys) if keys else None
+        self.zap = ZapHandler(self.context, self.loop, keys) if keys else None
 
     def stop(self, reason: str, preempted: bool = False) -> None:
         """Ask this process to stop; the first reason is kept. Safe from any thread (a signal handler uses `call`)."""
@@ -62,8 +89,8 @@ class Node:
 
     def close(self) -> None:
         """End the I/O thread and close what sockets are left."""
-        if self.gate:
-            self.gate.close()
+        if self.zap:
+            self.zap.close()
         self.loop.close()
         self.context.destroy(linger=0)
 

@@ -11,29 +11,36 @@ from zmq import backend
 from surreal.protocol.errors import Fatal, SurrealError
 from surreal.protocol.transport.addresses import check_address, has_name, listening
 from surreal.protocol.transport.authorization import Access
-from surreal.protocol.transport.connections import MALFORMED, REFUSED, TOLERANCE, Connection, Connections
+from surreal.protocol.transport.connections import MALFORMED_SCORE, MAX_SCORE, REFUSED_SCORE, Connection, Connections
 from surreal.protocol.transport.curve_keys import Keys
-from surreal.protocol.transport.monitor import Handshakes
+from surreal.protocol.transport.monitor import HandshakeMonitor
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wire.codec import decode, decode_batch, encode_body, encode_prefix, is_batch
-from surreal.protocol.wire.limits import INLINE_ARRAY, MAX_FRAME, MAX_FRAMES, MAX_TOTAL, Malformed, OtherProtocol
+from surreal.protocol.wire.limits import (
+    INLINE_ARRAY_BYTES,
+    MAX_FRAME_BYTES,
+    MAX_FRAMES,
+    MAX_PACKET_BYTES,
+    MalformedError,
+    ProtocolVersionError,
+)
 from surreal.protocol.wire.packet import Kind, Packet
 
-TICK = 0.2
+IO_INTERVAL_S = 0.2
 """Seconds between two looks of the I/O thread at a stream whose thread is elsewhere."""
-SLICE = 0.1
+STOP_POLL_S = 0.1
 """Seconds after which a waiting thread looks whether it shall stop."""
-HEARTBEAT_TIMEOUT = 5.0
+HEARTBEAT_TIMEOUT_S = 5.0
 """Seconds without a sign of life from libzmq at the other end after which a port with heartbeats disconnects."""
-SPARE = 16
+CONTROL_SLOTS = 16
 """Packets other than messages that fit in a socket's queue."""
 NOBLOCK, SNDMORE = int(zmq.NOBLOCK), int(zmq.SNDMORE)  # enum arithmetic costs 3 us a message
 _NOBLOCK_MORE = NOBLOCK | SNDMORE
 _send = backend.Socket.send  # what zmq.Socket.send ends in, without 0.8 us of options that are not used here
 
 
-def _access(node: Node, address: str) -> Access:
+def _access_of(node: Node, address: str) -> Access:
     """Who may be at the ends of an address. Raises Fatal where nobody said so or a role has no key."""
     access = node.access.get(address)
     roles = {access.server, *access.clients} if access else set()
@@ -49,7 +56,7 @@ def _refused(reason: str) -> Packet:
     return Packet(Kind.REFUSED, 0, 0, 0, 0, "peer", 0, (0, 0), {"reason": reason}, {}, 0)
 
 
-class Port:
+class PacketSocket:
     """One socket. The side of which there is one binds (ROUTER), all others dial (DEALER with automatic identity).
 
     Not thread-safe: its owner uses it under a lock, or in the I/O thread only. No method blocks, except `wait`.
@@ -64,44 +71,44 @@ class Port:
         queue: int,
         immediate: bool = False,
         heartbeats: bool = False,
-        largest: int = MAX_TOTAL,
+        largest: int = MAX_PACKET_BYTES,
     ) -> None:
         """`queue`: packets that the socket holds per peer and direction. `immediate`: hold none while disconnected.
-        `heartbeats`: disconnect from a process that has not run for HEARTBEAT_TIMEOUT; for ports of little traffic.
+        `heartbeats`: disconnect from a process that has not run for HEARTBEAT_TIMEOUT_S; for ports of little traffic.
         `largest`: bytes of a packet that may come in. Raises Fatal for an address that is not safe to use."""
         check_address(address, node.keys is not None)
-        access = _access(node, address) if node.keys else None
+        access = _access_of(node, address) if node.keys else None
         self.node, self.address, self.stats = node, address, Stats()
         self._binds = binds
         self._unpacked: deque[tuple[bytes, Packet]] = deque()
         """The rest of a batch."""
-        self.socket = node.context.socket(zmq.ROUTER if binds else zmq.DEALER)
+        self.zmq_socket = node.context.socket(zmq.ROUTER if binds else zmq.DEALER)
         self._set_options(queue, immediate)
         if heartbeats:
             self._set_heartbeats()
-        self.socket.setsockopt(zmq.MAXMSGSIZE, min(largest, MAX_FRAME))
+        self.zmq_socket.setsockopt(zmq.MAXMSGSIZE, min(largest, MAX_FRAME_BYTES))
         if node.keys and access:
             self._set_keys(node.keys, access)
         self._connections: Connections | None = None
-        self._handshakes: Handshakes | None = None
+        self._handshakes: HandshakeMonitor | None = None
         if binds:
             self._connections = Connections(
-                self.socket, node.loop, self._turn_away, keyed=bool(node.keys), packet=largest, queue=queue
+                self.zmq_socket, node.loop, self._on_rejected, keyed=bool(node.keys), packet=largest, queue=queue
             )
         elif node.keys or heartbeats:
-            self._handshakes = Handshakes(self.socket, node.loop, self._turn_away)
+            self._handshakes = HandshakeMonitor(self.zmq_socket, node.loop, self._on_rejected)
         self._open()
         self._poller = zmq.Poller()
-        self._poller.register(self.socket, zmq.POLLIN)
+        self._poller.register(self.zmq_socket, zmq.POLLIN)
 
     def _open(self) -> None:
         """Listen or connect. Raises SurrealError when the system does not let us."""
         try:
             if self._connections:
-                self.socket.bind(listening(self.address))
+                self.zmq_socket.bind(listening(self.address))
                 self._connections.bound()
             else:
-                self.socket.connect(self.address)
+                self.zmq_socket.connect(self.address)
         except zmq.ZMQError as error:
             self.close()
             verb = "listen on" if self._binds else "connect to"
@@ -129,26 +136,26 @@ class Port:
         if self._binds:
             options |= {zmq.ROUTER_MANDATORY: 1, zmq.BACKLOG: 1024}
         for option, value in options.items():
-            self.socket.setsockopt(option, int(value))
+            self.zmq_socket.setsockopt(option, int(value))
 
     def _set_keys(self, keys: Keys, access: Access) -> None:
         """Speak CURVE, and take none but the roles that have business at this address."""
-        self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
-        self.socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public[keys.role])
+        self.zmq_socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
+        self.zmq_socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public[keys.role])
         if not self._binds:
-            self.socket.setsockopt(zmq.CURVE_SERVERKEY, keys.public[access.server])
-        elif self.node.gate:
-            self.socket.setsockopt(zmq.CURVE_SERVER, 1)
-            self.socket.setsockopt(zmq.ZAP_DOMAIN, self.address.encode())
-            self.node.gate.guard(self.address, access.clients, self._turn_away)
+            self.zmq_socket.setsockopt(zmq.CURVE_SERVERKEY, keys.public[access.server])
+        elif self.node.zap:
+            self.zmq_socket.setsockopt(zmq.CURVE_SERVER, 1)
+            self.zmq_socket.setsockopt(zmq.ZAP_DOMAIN, self.address.encode())
+            self.node.zap.allow(self.address, access.clients, self._on_rejected)
 
     def _set_heartbeats(self) -> None:
         """ZMTP heartbeats abort a dialling process whose queue of received packets is full (libzmq #3937): it gets no
         limit, and this is not for ports on which much arrives."""
-        self.socket.setsockopt(zmq.HEARTBEAT_IVL, 1000)
-        self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(HEARTBEAT_TIMEOUT * 1000))
+        self.zmq_socket.setsockopt(zmq.HEARTBEAT_IVL, 1000)
+        self.zmq_socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(HEARTBEAT_TIMEOUT_S * 1000))
         if not self._binds:
-            self.socket.setsockopt(zmq.RCVHWM, 0)
+            self.zmq_socket.setsockopt(zmq.RCVHWM, 0)
 
     def send(self, header: bytes, frames: Sequence[Any] = (), route: bytes = b"") -> bool:
         """Send without blocking; False if the peer is gone or its queue is full.
@@ -157,10 +164,10 @@ class Port:
         """
         try:
             if route:
-                _send(self.socket, route, _NOBLOCK_MORE)
-            _send(self.socket, header, _NOBLOCK_MORE if frames else NOBLOCK)
+                _send(self.zmq_socket, route, _NOBLOCK_MORE)
+            _send(self.zmq_socket, header, _NOBLOCK_MORE if frames else NOBLOCK)
             for left, frame in enumerate(frames, 1 - len(frames)):
-                _send(self.socket, frame, SNDMORE if left else 0, False)
+                _send(self.zmq_socket, frame, SNDMORE if left else 0, False)
         except zmq.ZMQError as error:
             if error.errno in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 return False
@@ -170,8 +177,8 @@ class Port:
     def receive(self) -> tuple[bytes, Packet] | None:
         """The next packet and the route to answer it (empty when dialled), or None when there is none now.
 
-        Malformed packets are counted, complained about and skipped. On a dialling port a packet of another protocol
-        version comes back as REFUSED.
+        Count, log and skip malformed packets. On a connecting socket a packet of another protocol version comes back
+        as REFUSED.
         """
         if self._unpacked:
             return self._unpacked.popleft()
@@ -179,8 +186,8 @@ class Port:
             route, first, frames = received
             connection = None
             if self._connections:
-                connection = self._connections.routes.get(route) or self._connections.meet(route, first)
-            if connection is not None and connection.score >= TOLERANCE:  # cut; this was under way
+                connection = self._connections.routes.get(route) or self._connections.identify(route, first)
+            if connection is not None and connection.score >= MAX_SCORE:  # cut; this was under way
                 self.stats.refused += 1
                 continue
             try:
@@ -195,29 +202,36 @@ class Port:
                 if packet.sender.startswith(connection.prefix):
                     return route, packet
                 self._unpacked.clear()
-                self._blame_impostor(route, connection, packet)
-            except OtherProtocol as error:
+                self._refuse_impostor(route, connection, packet)
+            except ProtocolVersionError as error:
                 text = f"{error}: install the same version of surreal in both"
                 self.refuse(route, "protocol", text)
                 if not self._binds:
                     return route, _refused(text)
-            except Malformed as error:
+            except MalformedError as error:
                 self.stats.refused += 1
-                self.node.complain(f"{self.address} malformed", f"malformed packet dropped at {self.address}: {error}")
+                self.node.warn(f"{self.address} malformed", f"malformed packet dropped at {self.address}: {error}")
                 if self._connections:
-                    self._connections.blame(route, MALFORMED, f"ten packets were malformed, the last one: {error}")
+                    self._connections.add_score(
+                        route, MALFORMED_SCORE, f"ten packets were malformed, the last one: {error}"
+                    )
         denied = self._handshakes and self._handshakes.denied()
         return (b"", _refused(denied)) if denied else None
 
     def refuse(self, route: bytes, thing: str, reason: str, session: int = 0) -> None:
         """Count and log a refusal, and where the port is bound tell the peer why."""
         self.stats.refused += 1
-        self.node.complain(f"{self.address} {thing}", f"refused a peer at {self.address}: {reason}")
+        self.node.warn(f"{self.address} {thing}", f"refused a peer at {self.address}: {reason}")
         if self._binds:
             body = encode_body(self.node.name, self.node.incarnation, meta={"reason": reason}).body
             self.send(encode_prefix(Kind.REFUSED, 0, session, 0, 0) + body, route=route)
         if self._connections:
-            self._connections.blame(route, REFUSED, f"it goes on after it was refused: {reason}")
+            self._connections.add_score(route, REFUSED_SCORE, f"it goes on after it was refused: {reason}")
+
+    @property
+    def closed(self) -> bool:
+        """Return True after `close`."""
+        return bool(self.zmq_socket.closed)
 
     @property
     def connected(self) -> bool:
@@ -231,33 +245,33 @@ class Port:
 
     def close(self, linger: float = 0.0) -> None:
         """Close the socket; what it still has to send gets `linger` seconds in the background."""
-        if self.node.gate and self._binds:
-            self.node.gate.forget(self.address)
+        if self.node.zap and self._binds:
+            self.node.zap.forget(self.address)
         for watcher in (self._connections, self._handshakes):
             if watcher:
                 watcher.close()
-        self.socket.close(linger=int(linger * 1000))
+        self.zmq_socket.close(linger=int(linger * 1000))
 
-    def _blame_impostor(self, route: bytes, connection: Connection, packet: Packet) -> None:
+    def _refuse_impostor(self, route: bytes, connection: Connection, packet: Packet) -> None:
         reason = f"the key of {connection.prefix[:-1]} was used to send as {packet.sender}"
         self.refuse(route, f"key of {connection.prefix}", reason, packet.session)
 
-    def _turn_away(self, thing: str, text: str) -> None:
+    def _on_rejected(self, thing: str, text: str) -> None:
         """Count and log that a connection was refused or cut."""
         self.stats.refused += 1
-        self.node.complain(f"{self.address} {thing}", f"{self.address}: {text}")
+        self.node.warn(f"{self.address} {thing}", f"{self.address}: {text}")
 
     def _receive_parts(self) -> tuple[bytes, zmq.Frame, list[bytes | memoryview]] | None:
         """The route, the first frame and the memory of all frames of one message, at most one more than a packet may
         have; or None."""
-        receive = self.socket.recv
+        receive = self.zmq_socket.recv
         try:
             route = receive(NOBLOCK) if self._binds else b""
             first = receive(NOBLOCK, copy=False)
         except zmq.Again:
             return None
         # the copy of a small header costs less than a view
-        frames: list[bytes | memoryview] = [first.bytes if len(first) <= INLINE_ARRAY else first.buffer]
+        frames: list[bytes | memoryview] = [first.bytes if len(first) <= INLINE_ARRAY_BYTES else first.buffer]
         more = first.more
         while more:
             frame = receive(copy=False)

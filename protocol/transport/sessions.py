@@ -6,11 +6,11 @@ from typing import Any
 
 from surreal.protocol.wire.packet import Packet
 
-DEAD_AFTER = 10.0
+DEAD_AFTER_S = 10.0
 """Seconds of silence after which a process counts as dead and its name is free."""
-SUSPECT_AFTER = 3.0
+SUSPECT_AFTER_S = 3.0
 """Seconds of silence after which a process is late."""
-MAX_NAMES = 65_536
+MAX_SESSIONS = 65_536
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Holder:
         return f"incarnation {self.incarnation}{f' ({self.who})' if self.who else ''} since {self.since}"
 
 
-class Names:
+class SessionTable:
     """The holders of all names that a bound port has heard."""
 
     def __init__(self) -> None:
@@ -50,10 +50,10 @@ class Names:
             return holder, False
         if holder and packet.incarnation < holder.incarnation:
             return f"{name} incarnation {packet.incarnation} was replaced by {holder.described}"
-        if holder and packet.incarnation == holder.incarnation and now - holder.heard < DEAD_AFTER:
+        if holder and packet.incarnation == holder.incarnation and now - holder.heard < DEAD_AFTER_S:
             return f"the name {name} is held by {holder.described}"
-        if not holder and len(self.holders) >= MAX_NAMES:
-            return f"{MAX_NAMES} names are in use already"
+        if not holder and len(self.holders) >= MAX_SESSIONS:
+            return f"{MAX_SESSIONS} names are in use already"
         holder = Holder(name, packet.incarnation, packet.session, route, now, str(who or ""))
         self.holders[name] = holder
         return holder, True

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 log = logging.getLogger("surreal")
 
-Complain = Callable[[str, str], None]
+Warn = Callable[[str, str], None]
 """Called with a thing and a text about it."""
 
-COMPLAIN_EVERY = 60.0
+WARN_INTERVAL_S = 60.0
 """Seconds between two log lines about the same thing."""
-MAX_THINGS = 1000
+MAX_TOPICS = 1000
 """Things told apart within that time."""
 
 
@@ -38,7 +38,7 @@ class Stats:
     """Sender: unacknowledged messages now. Publisher: readers waiting for the next version."""
 
 
-class Complaints:
+class RateLimitedLog:
     """Logs a warning about one thing at once, then at most once a minute with the number of those left out."""
 
     def __init__(self) -> None:
@@ -48,10 +48,10 @@ class Complaints:
     def __call__(self, thing: str, text: str) -> None:
         """Warn with `text` unless there was a warning about the same `thing` in the last minute."""
         now = time.monotonic()
-        if thing not in self._seen and len(self._seen) >= MAX_THINGS:
+        if thing not in self._seen and len(self._seen) >= MAX_TOPICS:
             thing = self._make_room(now) or thing
-        since, left_out = self._seen.get(thing, (now - COMPLAIN_EVERY, 0))
-        if now - since < COMPLAIN_EVERY:
+        since, left_out = self._seen.get(thing, (now - WARN_INTERVAL_S, 0))
+        if now - since < WARN_INTERVAL_S:
             self._seen[thing] = (since, left_out + 1)
             return
         self._seen[thing] = (now, 0)
@@ -64,5 +64,5 @@ class Complaints:
         """
         if now - self._cleared >= 1.0:
             self._cleared = now
-            self._seen = {thing: seen for thing, seen in self._seen.items() if now - seen[0] < COMPLAIN_EVERY}
-        return "" if len(self._seen) < MAX_THINGS else "many things"
+            self._seen = {thing: seen for thing, seen in self._seen.items() if now - seen[0] < WARN_INTERVAL_S}
+        return "" if len(self._seen) < MAX_TOPICS else "many things"

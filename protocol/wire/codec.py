@@ -1,8 +1,7 @@
 """The bytes of a packet: pure functions between Python values and frames. docs/wire.md draws the layout.
 
 A packet is one header frame (fixed prefix, schema, meta, small arrays) and up to 15 frames that are the raw memory of
-large arrays. `decode` trusts nothing: it checks every limit before it allocates and raises `Malformed`, never anything
-else.
+large arrays. `decode` trusts nothing: it checks every limit before it allocates, and raises `MalformedError` only.
 """
 
 import struct
@@ -14,14 +13,14 @@ import numpy as np
 
 from surreal.protocol.wire.limits import (
     BFLOAT16,
-    INLINE_ARRAY,
-    LARGEST,
+    INLINE_ARRAY_BYTES,
+    MAX_COUNT,
     MAX_FRAMES,
-    MAX_HEADER,
+    MAX_HEADER_BYTES,
     MAX_ITEMS,
     PROTOCOL,
-    Malformed,
-    OtherProtocol,
+    MalformedError,
+    ProtocolVersionError,
     check_plain,
 )
 from surreal.protocol.wire.packet import Encoded, Kind, Packet, Version
@@ -69,8 +68,8 @@ def encode_body(
     packed = layout(sender, incarnation, tuple(signature))
     plain = _pack_meta(meta) if meta else b""
     epoch, number = version
-    if not (0 <= epoch <= LARGEST and 0 <= number <= LARGEST):
-        raise Malformed(f"{version!r} is no version: two ints from 0 to 2^63 - 1")
+    if not (0 <= epoch <= MAX_COUNT and 0 <= number <= MAX_COUNT):
+        raise MalformedError(f"{version!r} is no version: two ints from 0 to 2^63 - 1")
     schema = packed.schema
     start = _BODY.size + len(schema) + len(plain)
     parts: list[bytes | memoryview] = [
@@ -88,9 +87,10 @@ def encode_body(
             if padding:
                 parts.append(padding)
     body = b"".join(parts)
-    if len(body) + _PREFIX.size > MAX_HEADER:
-        raise Malformed(
-            f"the header has {len(body) + _PREFIX.size} bytes, the limit is {MAX_HEADER}: send large data as arrays"
+    if len(body) + _PREFIX.size > MAX_HEADER_BYTES:
+        size = len(body) + _PREFIX.size
+        raise MalformedError(
+            f"the header has {size} bytes, the limit is {MAX_HEADER_BYTES}. Send large data as arrays."
         )
     return Encoded(body, frames, packed.size)
 
@@ -108,17 +108,17 @@ def _pack_meta(meta: Mapping[str, Any]) -> bytes:
     try:
         packed: bytes = msgpack.packb(meta)
     except (TypeError, OverflowError, ValueError) as error:
-        raise Malformed(f"meta cannot be sent: {error}") from None
+        raise MalformedError(f"meta cannot be sent: {error}") from None
     return packed
 
 
 def decode(frames: Sequence[bytes | memoryview]) -> Packet:
-    """The packet in these frames; its arrays are read-only views on them. Raises Malformed, and nothing else."""
+    """The packet in these frames; its arrays are read-only views on them. Raises MalformedError, and nothing else."""
     if not 0 < len(frames) <= MAX_FRAMES:
-        raise Malformed(f"{len(frames)} frames, the limit is {MAX_FRAMES}")
+        raise MalformedError(f"{len(frames)} frames, the limit is {MAX_FRAMES}")
     header, kind, round, session, seq, base = _decode_prefix(frames[0])
     if kind not in _KINDS:
-        raise Malformed(f"kind {kind}")
+        raise MalformedError(f"kind {kind}")
     return Packet(kind, round, session, seq, base, *_decode_body(header, _PREFIX.size, len(header), frames))
 
 
@@ -128,49 +128,49 @@ def is_batch(header: bytes | memoryview) -> bool:
 
 
 def decode_batch(frames: Sequence[bytes | memoryview]) -> list[Packet]:
-    """The packets of kind DATA that `encode_batch` put into one frame. Raises Malformed, and nothing else."""
+    """The packets of kind DATA that `encode_batch` put into one frame. Raises MalformedError, and nothing else."""
     if len(frames) != 1:
-        raise Malformed(f"a batch of {len(frames)} frames")
+        raise MalformedError(f"a batch of {len(frames)} frames")
     header, _, round, session, seq, base = _decode_prefix(frames[0])
     packets: list[Packet] = []
     start = _PREFIX.size
     while start < len(header):
         if start + _LENGTH.size + _BODY.size > len(header):
-            raise Malformed(f"a batch ends in the middle of a message, at byte {len(header)}")
+            raise MalformedError(f"a batch ends in the middle of a message, at byte {len(header)}")
         (length,) = _LENGTH.unpack_from(header, start)
         start += _LENGTH.size
         if length > len(header) - start:
-            raise Malformed(f"a message of {length} bytes in a batch that has {len(header) - start} more")
+            raise MalformedError(f"a message of {length} bytes in a batch that has {len(header) - start} more")
         body = _decode_body(header, start, start + length, (header,))
         packets.append(Packet(Kind.DATA, round, session, seq + len(packets), base, *body))
         start += length
     if len({packet[5:7] for packet in packets}) > 1:
-        raise Malformed("a batch of several senders")
+        raise MalformedError("a batch of several senders")
     return packets
 
 
 def _decode_prefix(frame: bytes | memoryview) -> tuple[bytes | memoryview, int, int, int, int, int]:
     """The header with its arrays aligned, kind, round, session, seq, base."""
     length = len(frame)
-    if not _LEAST <= length <= MAX_HEADER:
+    if not _LEAST <= length <= MAX_HEADER_BYTES:
         _check_version(frame)
-        raise Malformed(f"the header has {length} bytes, the limits are {_LEAST} and {MAX_HEADER}")
+        raise MalformedError(f"the header has {length} bytes, the limits are {_LEAST} and {MAX_HEADER_BYTES}")
     # small packets lie anywhere in libzmq's buffer; a copy aligns their arrays
-    header = frame if length > INLINE_ARRAY else bytes(frame)
+    header = frame if length > INLINE_ARRAY_BYTES else bytes(frame)
     magic, protocol, kind, round, session, seq, base = _PREFIX.unpack_from(header)
     if magic != MAGIC or protocol != PROTOCOL:
         _check_version(frame)
-    if seq > LARGEST or base > LARGEST:
-        raise Malformed(f"seq {seq}, base {base}")
+    if seq > MAX_COUNT or base > MAX_COUNT:
+        raise MalformedError(f"seq {seq}, base {base}")
     return header, kind, round, session, seq, base
 
 
 def _check_version(frame: bytes | memoryview) -> None:
     """Raise unless these are the first bytes of a packet of our version."""
     if len(frame) < 4 or frame[:2] != MAGIC:
-        raise Malformed("bad magic")
+        raise MalformedError("bad magic")
     if frame[2] != PROTOCOL:
-        raise OtherProtocol(frame[2])
+        raise ProtocolVersionError(frame[2])
 
 
 def _decode_body(
@@ -178,14 +178,14 @@ def _decode_body(
 ) -> tuple[str, int, Version, dict[str, Any], dict[str, np.ndarray], int, Signature]:
     """What `header[at:end]` says, from the sender on in the order of a Packet. `frames[1:]` are arrays."""
     epoch, version, names, plain = _BODY.unpack_from(header, at)
-    if epoch > LARGEST or version > LARGEST:
-        raise Malformed(f"version ({epoch}, {version})")
+    if epoch > MAX_COUNT or version > MAX_COUNT:
+        raise MalformedError(f"version ({epoch}, {version})")
     at += _BODY.size
     schema = parse(bytes(header[at : at + names]))
     start = at + names + plain
     start += -start % 8
     if start + schema.inline != end or schema.frames != len(frames) - 1:
-        raise Malformed(
+        raise MalformedError(
             f"{end} bytes, {len(frames) - 1} frames: the schema says {start + schema.inline}, {schema.frames}"
         )
     meta = _unpack_meta(header[at + names : at + names + plain]) if plain else {}
@@ -211,9 +211,9 @@ def _unpack_meta(data: bytes | memoryview) -> dict[str, Any]:
             data, max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS, max_ext_len=0, ext_hook=no_extensions
         )
     except (ValueError, TypeError, msgpack.UnpackException) as error:
-        raise Malformed(f"meta is no msgpack of ours: {error}") from None
+        raise MalformedError(f"meta is no msgpack of ours: {error}") from None
     if type(meta) is not dict:
-        raise Malformed("meta is no map")
+        raise MalformedError("meta is no map")
     check_plain(meta)
     return meta
 
@@ -221,7 +221,7 @@ def _unpack_meta(data: bytes | memoryview) -> dict[str, Any]:
 def _view(name: str, dtype: Any, shape: tuple[int, ...], nbytes: int, data: bytes | memoryview) -> np.ndarray:
     """A payload frame as a read-only array, if its length is exactly what the schema says."""
     if len(data) != nbytes:
-        raise Malformed(f"array {name!r} of shape {shape} and dtype {dtype} has {len(data)} bytes, not {nbytes}")
+        raise MalformedError(f"array {name!r} of shape {shape} and dtype {dtype} has {len(data)} bytes, not {nbytes}")
     return np.ndarray(shape, dtype, data)
 
 

@@ -11,23 +11,23 @@ PROTOCOL = 2
 
 MAX_FRAMES = 16
 """Frames of a packet, the header included."""
-MAX_HEADER = 64 * 1024
-MAX_SCHEMA = 16 * 1024
+MAX_HEADER_BYTES = 64 * 1024
+MAX_SCHEMA_BYTES = 16 * 1024
 """Bytes that describe the arrays of a packet."""
-MAX_FRAME = 64 * 1024 * 1024
-MAX_TOTAL = 128 * 1024 * 1024
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+MAX_PACKET_BYTES = 128 * 1024 * 1024
 MAX_ARRAYS = 256
 MAX_DIMENSIONS = 8
 MAX_NESTING = 8
 MAX_ITEMS = 1024
 """Items of a list or map in meta; bounds what a few bytes can make the decoder allocate."""
-MAX_NAME = 256
+MAX_NAME_CHARS = 256
 """Characters in the name of a sender or an array."""
-LARGEST = 2**63 - 1
+MAX_COUNT = 2**63 - 1
 """The largest sequence number, incarnation, epoch or version."""
-INLINE_ARRAY = 8 * 1024
+INLINE_ARRAY_BYTES = 8 * 1024
 """Arrays of up to this many bytes travel inside the header: below it one frame is faster than two."""
-INLINE_TOTAL = 32 * 1024
+INLINE_TOTAL_BYTES = 32 * 1024
 
 BFLOAT16 = np.dtype([("bfloat16", "<u2")])
 """numpy has none; a broadcast's reader makes float32 of it."""
@@ -40,15 +40,15 @@ CODES = {dtype: code for code, dtype in DTYPES.items()}
 _SCALARS = frozenset({int, float, str, bytes, bool, type(None)})
 
 
-class Malformed(ValueError):
+class MalformedError(ValueError):
     """Bytes that are no packet of ours; the text says why."""
 
 
-class NotFinite(Malformed):
+class NotFiniteError(MalformedError):
     """NaN or infinity on a channel that promises finite numbers."""
 
 
-class OtherProtocol(Malformed):
+class ProtocolVersionError(MalformedError):
     """A packet of another version of this protocol."""
 
     def __init__(self, theirs: int) -> None:
@@ -56,13 +56,13 @@ class OtherProtocol(Malformed):
 
 
 def check_plain(value: Any, depth: int = 1) -> None:
-    """Raise Malformed unless `value`, a map or list, is plain data of bounded size and nesting."""
+    """Raise MalformedError unless `value`, a map or list, is plain data of bounded size and nesting."""
     if depth > MAX_NESTING or len(value) > MAX_ITEMS:
-        raise Malformed(f"meta has {len(value)} items at depth {depth}; limits are {MAX_ITEMS} and {MAX_NESTING}")
+        raise MalformedError(f"meta has {len(value)} items at depth {depth}; limits are {MAX_ITEMS} and {MAX_NESTING}")
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
-                raise Malformed("meta has a key that is no string")
+                raise MalformedError("meta has a key that is no string")
         value = value.values()
     for item in value:
         if type(item) in _SCALARS:
@@ -70,37 +70,39 @@ def check_plain(value: Any, depth: int = 1) -> None:
         if isinstance(item, (dict, list, tuple)):
             check_plain(item, depth + 1)
         elif not isinstance(item, (int, float, str, bytes)):
-            raise Malformed(f"meta holds a {type(item).__name__}; it takes None, bool, int, float, str, bytes")
+            raise MalformedError(f"meta holds a {type(item).__name__}; it takes None, bool, int, float, str, bytes")
 
 
 def check_identity(sender: Any, incarnation: Any) -> None:
-    """Raise Malformed unless these are a name and a count."""
-    if type(sender) is not str or not 0 < len(sender) <= MAX_NAME:
-        raise Malformed("the sender is no name")
-    if type(incarnation) is not int or not 0 <= incarnation <= LARGEST:
-        raise Malformed(f"incarnation {incarnation!r} is no int from 0 to 2^63 - 1")
+    """Raise MalformedError unless these are a name and a count."""
+    if type(sender) is not str or not 0 < len(sender) <= MAX_NAME_CHARS:
+        raise MalformedError("the sender is no name")
+    if type(incarnation) is not int or not 0 <= incarnation <= MAX_COUNT:
+        raise MalformedError(f"incarnation {incarnation!r} is no int from 0 to 2^63 - 1")
 
 
 def check_sizes(schema: int, frames: Sequence[int], arrays: int) -> None:
-    """Raise Malformed where the arrays of a packet exceed a limit. `frames`: bytes of those with their own frame."""
+    """Raise MalformedError if the arrays of a packet exceed a limit. `frames`: bytes of each array frame."""
     if arrays > MAX_ARRAYS:
-        raise Malformed(f"{arrays} arrays, the limit is {MAX_ARRAYS}: concatenate some of them")
-    if schema > MAX_SCHEMA:
-        raise Malformed(f"the arrays' names and shapes take {schema} bytes, the limit is {MAX_SCHEMA}")
+        raise MalformedError(f"{arrays} arrays, the limit is {MAX_ARRAYS}: concatenate some of them")
+    if schema > MAX_SCHEMA_BYTES:
+        raise MalformedError(f"the arrays' names and shapes take {schema} bytes, the limit is {MAX_SCHEMA_BYTES}")
     if len(frames) + 1 > MAX_FRAMES:
-        many = f"more than {MAX_FRAMES - 1} arrays of over {INLINE_ARRAY} bytes"
-        raise Malformed(f"{many}, or of less that make up {INLINE_TOTAL} together: concatenate some of them")
-    if frames and max(frames) > MAX_FRAME:
-        raise Malformed(f"an array has {max(frames)} bytes, the limit is {MAX_FRAME}: split it")
-    if sum(frames) > MAX_TOTAL - MAX_HEADER:
-        raise Malformed(f"{sum(frames)} bytes in one message, the limit is {MAX_TOTAL - MAX_HEADER}: send several")
+        many = f"more than {MAX_FRAMES - 1} arrays of over {INLINE_ARRAY_BYTES} bytes"
+        raise MalformedError(f"{many}, or of less that make up {INLINE_TOTAL_BYTES} together: concatenate some of them")
+    if frames and max(frames) > MAX_FRAME_BYTES:
+        raise MalformedError(f"an array has {max(frames)} bytes, the limit is {MAX_FRAME_BYTES}: split it")
+    if sum(frames) > MAX_PACKET_BYTES - MAX_HEADER_BYTES:
+        raise MalformedError(
+            f"{sum(frames)} bytes in one message, the limit is {MAX_PACKET_BYTES - MAX_HEADER_BYTES}: send several"
+        )
 
 
 def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
-    """Raise NotFinite, with its place, where an array holds NaN or infinity."""
+    """Raise NotFiniteError, with its place, where an array holds NaN or infinity."""
     with np.errstate(all="ignore"):
         for name, array in arrays.items():
             # one sum finds almost every array finite; only a sum that overflows needs the second look
             if array.dtype.kind == "f" and not np.isfinite(array.sum()) and not np.isfinite(array).all():
                 place = [int(indices[0]) for indices in np.nonzero(~np.isfinite(np.atleast_1d(array)))]
-                raise NotFinite(f"array {name!r} is not finite, first at {place}")
+                raise NotFiniteError(f"array {name!r} is not finite, first at {place}")

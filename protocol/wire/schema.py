@@ -13,13 +13,13 @@ import numpy as np
 from surreal.protocol.wire.limits import (
     CODES,
     DTYPES,
-    INLINE_ARRAY,
-    INLINE_TOTAL,
+    INLINE_ARRAY_BYTES,
+    INLINE_TOTAL_BYTES,
     MAX_ARRAYS,
     MAX_DIMENSIONS,
-    MAX_NAME,
-    MAX_TOTAL,
-    Malformed,
+    MAX_NAME_CHARS,
+    MAX_PACKET_BYTES,
+    MalformedError,
     check_identity,
     check_sizes,
 )
@@ -70,7 +70,7 @@ class Layout(NamedTuple):
 
 @lru_cache(REMEMBERED)
 def layout(sender: str, incarnation: int, signature: Signature) -> Layout:
-    """How to pack arrays of this signature. Raises Malformed for what the other side would refuse."""
+    """How to pack arrays of this signature. Raises MalformedError for what the other side would refuse."""
     check_identity(sender, incarnation)
     table: list[tuple[str, str, Shape, bool]] = []
     paddings: list[bytes | None] = []
@@ -78,13 +78,13 @@ def layout(sender: str, incarnation: int, signature: Signature) -> Layout:
     inline = 0
     for name, dtype, shape in signature:
         code = CODES.get(dtype)
-        if code is None or len(shape) > MAX_DIMENSIONS or type(name) is not str or len(name) > MAX_NAME:
-            raise Malformed(
-                f"array {name!r:.{MAX_NAME}} has dtype {dtype} and {len(shape)} dimensions; a message carries "
+        if code is None or len(shape) > MAX_DIMENSIONS or type(name) is not str or len(name) > MAX_NAME_CHARS:
+            raise MalformedError(
+                f"array {name!r:.{MAX_NAME_CHARS}} has dtype {dtype} and {len(shape)} dimensions; a message carries "
                 f"{', '.join(DTYPES)} with up to {MAX_DIMENSIONS} dimensions"
             )
         size = _size(name, dtype, shape)
-        inlined = size <= INLINE_ARRAY and inline + size <= INLINE_TOTAL
+        inlined = size <= INLINE_ARRAY_BYTES and inline + size <= INLINE_TOTAL_BYTES
         table.append((name, code, shape, inlined))
         paddings.append(bytes(-size % 8) if inlined else None)
         if inlined:
@@ -94,13 +94,13 @@ def layout(sender: str, incarnation: int, signature: Signature) -> Layout:
     try:
         schema: bytes = msgpack.packb((sender, incarnation, table))
     except (ValueError, OverflowError) as error:  # a name with half a surrogate pair
-        raise Malformed(f"the name of an array or sender cannot be sent: {error}") from None
+        raise MalformedError(f"the name of an array or sender cannot be sent: {error}") from None
     check_sizes(len(schema), frames, len(table))
     return Layout(schema, tuple(paddings), sum(_size(*entry) for entry in signature))
 
 
 def parse(data: bytes) -> Schema:
-    """The schema in these bytes, every limit checked. Raises Malformed."""
+    """The schema in these bytes, every limit checked. Raises MalformedError."""
     return _parse_small(data) if len(data) <= SMALL else _parse_large(data)
 
 
@@ -108,23 +108,23 @@ def _parse(data: bytes) -> Schema:
     try:
         body = msgpack.unpackb(data, max_array_len=MAX_ARRAYS, max_map_len=0, max_ext_len=0, ext_hook=no_extensions)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
-        raise Malformed(f"the schema is no msgpack of ours: {error}") from None
+        raise MalformedError(f"the schema is no msgpack of ours: {error}") from None
     if type(body) is not list or len(body) != 3 or type(body[2]) is not list:
-        raise Malformed("the schema is no list of three")
+        raise MalformedError("the schema is no list of three")
     sender, incarnation, table = body
     check_identity(sender, incarnation)
     fields: list[Field] = []
     inline = 0
     for entry in table:
         if type(entry) is not list or len(entry) != 4:
-            raise Malformed("an array's entry is no list of four")
+            raise MalformedError("an array's entry is no list of four")
         name, code, shape, inlined = entry
         field = _field(name, code, shape, inlined, inline)
         fields.append(field)
         if field.offset >= 0:
             inline += field.nbytes + -field.nbytes % 8
     if len({field.name for field in fields}) < len(fields):
-        raise Malformed("two arrays have one name")
+        raise MalformedError("two arrays have one name")
     frames = [field.nbytes for field in fields if field.offset < 0]
     check_sizes(len(data), frames, len(fields))
     signature = tuple([(field.name, field.dtype, field.shape) for field in fields])
@@ -142,19 +142,21 @@ def no_extensions(code: int, data: bytes) -> Any:
 
 def _field(name: Any, code: Any, shape: Any, inlined: Any, offset: int) -> Field:
     """One checked entry of the table; `offset` is where it begins if it is inlined."""
-    if type(name) is not str or len(name) > MAX_NAME or type(inlined) is not bool:
-        raise Malformed("an array has no name")
+    if type(name) is not str or len(name) > MAX_NAME_CHARS or type(inlined) is not bool:
+        raise MalformedError("an array has no name")
     dtype = DTYPES.get(code) if type(code) is str else None
     if dtype is None or type(shape) is not list or len(shape) > MAX_DIMENSIONS:
-        raise Malformed(f"array {name!r} has dtype {code!r} and shape {shape!r}")
+        raise MalformedError(f"array {name!r} has dtype {code!r} and shape {shape!r}")
     for extent in shape:
         if type(extent) is not int or extent < 0:
-            raise Malformed(f"array {name!r} has shape {shape!r}")
+            raise MalformedError(f"array {name!r} has shape {shape!r}")
     return Field(name, dtype, tuple(shape), _size(name, dtype, tuple(shape)), offset if inlined else -1)
 
 
 def _size(name: str, dtype: np.dtype[Any], shape: Shape) -> int:
-    """Bytes of an array. Raises Malformed for an extent that numpy would refuse, beside one of 0 too."""
-    if math.prod(extent or 1 for extent in shape) * dtype.itemsize > MAX_TOTAL:
-        raise Malformed(f"array {name!r} of shape {shape!r} and dtype {dtype} is larger than {MAX_TOTAL} bytes")
+    """Bytes of an array. Raises MalformedError for an extent that numpy would refuse, beside one of 0 too."""
+    if math.prod(extent or 1 for extent in shape) * dtype.itemsize > MAX_PACKET_BYTES:
+        raise MalformedError(
+            f"array {name!r} of shape {shape!r} and dtype {dtype} is larger than {MAX_PACKET_BYTES} bytes"
+        )
     return math.prod(shape) * dtype.itemsize

@@ -22,9 +22,9 @@ from typing import IO, cast
 from surreal.protocol.errors import ExitCode, Fatal, SurrealError
 
 MAX_FILES = 10_000
-MAX_PACKED = 64 * 2**20
+MAX_PACKED_BYTES = 64 * 2**20
 """Bytes of the archive."""
-MAX_UNPACKED = 256 * 2**20
+MAX_UNPACKED_BYTES = 256 * 2**20
 """Bytes of all files together."""
 MARKER = ".surreal-code"
 """The file in FOLDER with the sha256 of the archive that lies there, empty while it is being unpacked."""
@@ -57,12 +57,12 @@ def read(archive: str) -> bytes:
     if "://" in archive:
         from surreal.protocol.worker.object_store import read_url
 
-        data = read_url(archive, MAX_PACKED + 1)
+        data = read_url(archive, MAX_PACKED_BYTES + 1)
     else:
         with open(archive, "rb") as file:
-            data = file.read(MAX_PACKED + 1)
-    if len(data) > MAX_PACKED:
-        raise Fatal(f"the code archive {archive} is larger than {MAX_PACKED:,} bytes; nothing was unpacked")
+            data = file.read(MAX_PACKED_BYTES + 1)
+    if len(data) > MAX_PACKED_BYTES:
+        raise Fatal(f"the code archive {archive} is larger than {MAX_PACKED_BYTES:,} bytes; nothing was unpacked")
     return data
 
 
@@ -170,8 +170,8 @@ class _Inflated:
             parts.append(part)
             wanted -= len(part)
         self._read += size - wanted
-        if self._read > MAX_UNPACKED + _HEADERS:
-            raise Fatal(f"the code archive unpacks to more than {MAX_UNPACKED:,} bytes; nothing was unpacked")
+        if self._read > MAX_UNPACKED_BYTES + _HEADERS:
+            raise Fatal(f"the code archive unpacks to more than {MAX_UNPACKED_BYTES:,} bytes; nothing was unpacked")
         return b"".join(parts)
 
 

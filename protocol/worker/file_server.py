@@ -20,21 +20,21 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
-IDLE_SECONDS = 60.0
+IDLE_TIMEOUT_S = 60.0
 """A connection that was cut may leave its stdin open."""
-LONGEST_REQUEST = 1 << 20
-MOST_BYTES = 4 << 20
+MAX_REQUEST_BYTES = 1 << 20
+MAX_ANSWER_BYTES = 4 << 20
 """Of files in one answer; the rest is asked for again."""
-MOST_FILES = 20_000
+MAX_FILES = 20_000
 
 
 def main() -> None:
     """Answer requests about the folder that is the only argument."""
     folder = Path(sys.argv[1])
     buffered = b""
-    while select.select([0], [], [], IDLE_SECONDS)[0]:
+    while select.select([0], [], [], IDLE_TIMEOUT_S)[0]:
         piece = os.read(0, 65536)
-        if not piece or len(buffered) > LONGEST_REQUEST:
+        if not piece or len(buffered) > MAX_REQUEST_BYTES:
             return
         *requests, buffered = (buffered + piece).split(b"\n")
         for request in requests:
@@ -46,7 +46,7 @@ def answer(folder: Path, request: dict[str, Any], out: BinaryIO) -> None:
     head: dict[str, Any]
     parts: list[bytes] = []
     if "list" in request:
-        head = {"files": listed(folder, str(request["list"]))}
+        head = {"files": list_files(folder, str(request["list"]))}
     else:
         sizes, parts = read(folder, request["read"])
         head = {"sizes": sizes, "parts": [len(part) for part in parts]}
@@ -56,7 +56,7 @@ def answer(folder: Path, request: dict[str, Any], out: BinaryIO) -> None:
     out.flush()
 
 
-def listed(folder: Path, prefix: str) -> list[tuple[str, int, float, int]]:
+def list_files(folder: Path, prefix: str) -> list[tuple[str, int, float, int]]:
     """Name, bytes, time of the last change and inode of the files whose names in the folder begin with `prefix`."""
     found: list[tuple[str, int, float, int]] = []
     start = inside(folder, prefix.rpartition("/")[0])
@@ -66,7 +66,7 @@ def listed(folder: Path, prefix: str) -> list[tuple[str, int, float, int]]:
             path = Path(where, name)
             known = _regular(path)
             relative = str(path.relative_to(folder))
-            if known and relative.startswith(prefix) and len(found) < MOST_FILES:
+            if known and relative.startswith(prefix) and len(found) < MAX_FILES:
                 found.append((relative, known.st_size, known.st_mtime, known.st_ino))
     return found
 
@@ -75,9 +75,9 @@ def read(folder: Path, wanted: list[tuple[str, int, int]]) -> tuple[list[int | N
     """The sizes of these files (None: there is none) and the bytes asked for, as far as one answer takes them."""
     sizes: list[int | None] = []
     parts: list[bytes] = []
-    room = MOST_BYTES
+    room = MAX_ANSWER_BYTES
     for name, offset, length in wanted:
-        size, part = _part(inside(folder, name), offset, min(length, room))
+        size, part = _read_part(inside(folder, name), offset, min(length, room))
         sizes.append(size)
         parts.append(part)
         room -= len(part)
@@ -91,7 +91,7 @@ def inside(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def _part(path: Path, offset: int, length: int) -> tuple[int | None, bytes]:
+def _read_part(path: Path, offset: int, length: int) -> tuple[int | None, bytes]:
     try:
         if not _regular(path):
             return None, b""

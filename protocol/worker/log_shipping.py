@@ -19,31 +19,31 @@ import numpy as np
 from surreal.protocol.errors import Refused, Stopping
 from surreal.protocol.graph import LOGS, ProcessName
 from surreal.protocol.stream.receiver import StreamReceiver
-from surreal.protocol.transport.stats import Complaints
+from surreal.protocol.transport.stats import RateLimitedLog
 from surreal.protocol.wiring import Wiring
 from surreal.protocol.worker.pid1 import Tee
 from surreal.protocol.worker.process import Process
 
 log = logging.getLogger("surreal")
 
-TOGETHER = 0.5
+BATCH_DELAY_S = 0.5
 """Seconds for which lines wait for others."""
 BATCH_BYTES = 64 * 1024
 """Bytes that are sent at once; a longer line is cut."""
-LAST_LINES = 1.0
+FLUSH_TIMEOUT_S = 1.0
 """Seconds that the last lines get at the end."""
-MAX_FILE = 64 * 1024 * 1024
+MAX_FILE_BYTES = 64 * 1024 * 1024
 """Bytes that are kept of one start of one process."""
 MAX_FILES = 20_000
 """Logs that are kept of a run; processes report their incarnations, and each is a file."""
-CHECK_EVERY = 0.5
+POLL_INTERVAL_S = 0.5
 """Seconds after which the one who writes looks whether it shall end."""
 
 Deliver = Callable[[bytes], bool]
 """Hands lines on; False where they were dropped."""
 
 
-class Shipping:
+class LogShipper:
     """The threads that ship what this process prints and, where control is served, write what all print."""
 
     def __init__(self, process: Process, tee: Tee) -> None:
@@ -51,7 +51,9 @@ class Shipping:
         self._tee = tee
         self._collector: _Collector | None = None
         deliver = self._keep(process) if wiring.serves_control else self._send(process)
-        self._thread = threading.Thread(target=ship, args=(tee.copy, deliver), name="surreal-shipping", daemon=True)
+        self._thread = threading.Thread(
+            target=ship_lines, args=(tee.copy, deliver), name="surreal-shipping", daemon=True
+        )
         self._thread.start()
 
     def _keep(self, process: Process) -> Deliver:
@@ -69,28 +71,28 @@ class Shipping:
         for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
             stream.flush()
             os.dup2(self._tee.original, descriptor)
-        self._thread.join(LAST_LINES)  # the first process sees the end of the pipe, and so do we then
+        self._thread.join(FLUSH_TIMEOUT_S)  # the first process sees the end of the pipe, and so do we then
         if self._collector:
             self._collector.close()
 
 
-def ship(source: int, deliver: Deliver) -> None:
+def ship_lines(source: int, deliver: Deliver) -> None:
     """Read lines from the descriptor `source` and deliver them, many at a time, until it ends."""
-    parcel = _Parcel(deliver)
+    buffer = _LineBuffer(deliver)
     with suppress(Refused, Stopping):
         while True:
-            if not select.select([source], [], [], parcel.patience())[0]:
-                parcel.send()
+            if not select.select([source], [], [], buffer.seconds_left())[0]:
+                buffer.send()
                 continue
             data = os.read(source, BATCH_BYTES)
             if not data:
-                parcel.send(last=True)
+                buffer.send(last=True)
                 break
-            parcel.add(data)
+            buffer.add(data)
     os.close(source)  # whoever writes hears that nobody reads
 
 
-class _Parcel:
+class _LineBuffer:
     """Lines that wait for others."""
 
     def __init__(self, deliver: Deliver) -> None:
@@ -98,13 +100,13 @@ class _Parcel:
         self._due: float | None = None
         self._lost = 0
 
-    def patience(self) -> float | None:
+    def seconds_left(self) -> float | None:
         """Seconds until it is to be sent; None while there is nothing to send."""
         return None if self._due is None else max(0.0, self._due - time.monotonic())
 
     def add(self, data: bytes) -> None:
         self._waiting += data
-        self._due = self._due or time.monotonic() + TOGETHER
+        self._due = self._due or time.monotonic() + BATCH_DELAY_S
         if len(self._waiting) >= BATCH_BYTES:
             self.send()
 
@@ -132,7 +134,7 @@ class LogFolder:
     def __init__(self, wiring: Wiring) -> None:
         self._wiring, self._folder = wiring, Path(wiring.run_folder) / LOGS
         self._sizes: dict[str, int] = {}
-        self._complain, self._lock = Complaints(), threading.Lock()
+        self._warn, self._lock = RateLimitedLog(), threading.Lock()
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def write(self, process: str, incarnation: int, lines: bytes) -> bool:
@@ -144,22 +146,22 @@ class LogFolder:
             try:
                 return self._append(file_name(name.role, name.index, incarnation), lines)
             except OSError as error:
-                self._complain("logs", f"cannot keep logs in the run folder: {error}")
+                self._warn("logs", f"cannot keep logs in the run folder: {error}")
                 return False
 
     def _append(self, name: str, lines: bytes) -> bool:
         path = self._folder / name
         if name not in self._sizes:
             if len(self._sizes) >= MAX_FILES:
-                self._complain("many logs", f"the run has {MAX_FILES} logs; those of further starts are not kept")
+                self._warn("many logs", f"the run has {MAX_FILES} logs; those of further starts are not kept")
                 return False
             self._sizes[name] = path.stat().st_size if path.exists() else 0
         size = self._sizes[name]
-        if size >= MAX_FILE:
+        if size >= MAX_FILE_BYTES:
             return False
-        if size + len(lines) > MAX_FILE:
-            lines = f"(the log is full, {MAX_FILE} bytes; the pod's own goes on)\n".encode()
-            self._sizes[name] = MAX_FILE
+        if size + len(lines) > MAX_FILE_BYTES:
+            lines = f"(the log is full, {MAX_FILE_BYTES} bytes; the pod's own goes on)\n".encode()
+            self._sizes[name] = MAX_FILE_BYTES
         else:
             self._sizes[name] = size + len(lines)
         with open(path, "ab", opener=_private) as file:
@@ -182,18 +184,18 @@ class _Collector:
     def __init__(self, receiver: StreamReceiver, folder: LogFolder) -> None:
         self._receiver, self._folder = receiver, folder
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._turn, name="surreal-logs", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="surreal-logs", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Write what has arrived, and end."""
         self._closing.set()
-        self._thread.join(LAST_LINES)
+        self._thread.join(FLUSH_TIMEOUT_S)
 
-    def _turn(self) -> None:
+    def _run(self) -> None:
         """While this process is stopping, the others keep their lines for its successor."""
         with suppress(Stopping):
-            while (message := self._receiver.recv(CHECK_EVERY)) is not None or not self._closing.is_set():
+            while (message := self._receiver.recv(POLL_INTERVAL_S)) is not None or not self._closing.is_set():
                 lines = message.arrays.get("lines") if message is not None else None
                 if message is not None and lines is not None:
                     self._folder.write(message.sender, message.incarnation, lines.tobytes())

@@ -23,9 +23,9 @@ KEPT = (CHECKPOINTS, "metrics", "logs")
 MAX_FILES = 50_000
 MAX_BYTES = 100 * 1024**3
 """What is fetched at most."""
-PATIENCE = 60.0
+CONNECT_TIMEOUT_S = 60.0
 """Seconds for which a start tries to reach the store."""
-AGAIN_AFTER = 3.0
+RETRY_AFTER_S = 3.0
 PROBE = ".surreal-probe"
 _NEVER = (PermissionError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 """What trying again does not mend."""
@@ -35,7 +35,7 @@ class StoreError(SurrealError):
     """The store did not do what it was asked to; it may the next time."""
 
 
-class Store:
+class ObjectStore:
     """Files at a URL, named by their paths in the run folder. Any thread may use it, one at a time."""
 
     def __init__(self, url: str) -> None:
@@ -55,9 +55,9 @@ class Store:
         self._grows = "file" in ([named] if isinstance(named, str) else named)
 
     def connect(self) -> None:
-        """See that it can be written, trying for up to PATIENCE. Raises Fatal where it will never be, else
+        """See that it can be written, trying for up to CONNECT_TIMEOUT_S. Raises Fatal where it will never be, else
         StoreError."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + CONNECT_TIMEOUT_S
         while True:
             try:
                 self._try("write to", lambda: self._write(PROBE, b"surreal\n"))
@@ -69,7 +69,7 @@ class Store:
                 if time.monotonic() >= deadline:
                     raise
                 log.warning("%s; trying on", error)
-                time.sleep(AGAIN_AFTER)
+                time.sleep(RETRY_AFTER_S)
 
     def files(self) -> dict[str, int]:
         """Name -> bytes of all that a run may go on from. Raises StoreError."""
@@ -98,7 +98,7 @@ class Store:
             raise (Fatal(f"{error} ({name})") if isinstance(error.__cause__, _NEVER) else error) from None
 
     def put(self, name: str, path: Path) -> None:
-        """Store a file. Raises FileNotFoundError where `path` has gone meanwhile."""
+        """ObjectStore a file. Raises FileNotFoundError where `path` has gone meanwhile."""
         try:
             self._try("write to", lambda: self._send(name, path))
         except StoreError:
@@ -107,7 +107,7 @@ class Store:
             raise
 
     def put_bytes(self, name: str, data: bytes) -> None:
-        """Store `data` as a file."""
+        """ObjectStore `data` as a file."""
         self._try("write to", lambda: self._write(name, data))
 
     def remove(self, name: str) -> None:
@@ -158,10 +158,10 @@ class Store:
 def read_url(url: str, limit: int) -> bytes:
     """The first `limit` bytes at a URL. Raises StoreError, and Fatal where another try would not find it either."""
     folder, _, name = url.rpartition("/")
-    return Store(folder).read(name, limit)
+    return ObjectStore(folder).read(name, limit)
 
 
-def fetch(store: Store, folder: Path) -> set[str]:
+def fetch(store: ObjectStore, folder: Path) -> set[str]:
     """Bring what the store has of a run into its folder: checkpoints with a manifest, metrics, logs; the names of all
     files that are the same here and there. Removes what is left of checkpoints that never got their manifest.
 
@@ -186,7 +186,7 @@ def fetch(store: Store, folder: Path) -> set[str]:
     return {name for name, size in sizes.items() if (folder / name).exists() and (folder / name).stat().st_size == size}
 
 
-def _fetch_checkpoint(store: Store, folder: Path, checkpoint: str, names: list[str]) -> None:
+def _fetch_checkpoint(store: ObjectStore, folder: Path, checkpoint: str, names: list[str]) -> None:
     """All of it or nothing, as it was written."""
     final = folder / CHECKPOINTS / checkpoint
     if final.exists():

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from surreal.protocol.errors import ExitCode
-from surreal.protocol.worker.termination import LAST_WORDS, Ending
+from surreal.protocol.wiring import POD_STOP_GRACE_S
+from surreal.protocol.worker.termination import LAST_WORDS, TerminationMessage
 
-GRACE = 12.0
-"""Seconds that the worker has to end after the first SIGTERM."""
 FORWARDED = (signal.SIGTERM, signal.SIGINT)
-CHUNK = 64 * 1024
-TAIL = 1024
+READ_BYTES = 64 * 1024
+TAIL_BYTES = 1024
 """Bytes of the last output that a crash is explained with."""
 _PIPE_BYTES = 1024 * 1024
 """What a pipe shall hold while the worker's threads cannot read: as much as everybody may ask for on Linux."""
@@ -39,12 +38,12 @@ class Tee:
     """The standard error of the pod itself."""
 
 
-def outlive(work: Callable[[Tee], int], leave: Callable[[Ending], None]) -> int:
+def run_as_pid1(work: Callable[[Tee], int], leave: Callable[[TerminationMessage], None]) -> int:
     """Run `work` in a child and return its exit status, or 128 and the number of the signal that it died of.
 
-    PREEMPTED where a signal to us ended it, or it did not end within GRACE of it. Has `leave` keep how it ended
-    where it cannot have said so itself. In the child this returns what `work` returns. The signals of FORWARDED are
-    blocked when this is called; in the child they stay so.
+    Return PREEMPTED if a signal to PID 1 ended the child, or the child did not end within POD_STOP_GRACE_S of it. Call
+    `leave` with how the child ended, for a child that could not write that itself. In the child, return the result of
+    `work`. The caller has blocked the signals of FORWARDED; in the child they stay blocked.
     """
     printed, output = os.pipe()
     copy, copied = os.pipe()
@@ -52,7 +51,7 @@ def outlive(work: Callable[[Tee], int], leave: Callable[[Ending], None]) -> int:
     if child:
         os.close(output)
         os.close(copy)
-        return _First(child, printed, copied).run(leave)
+        return Pid1(child, printed, copied).run(leave)
     os.close(printed)
     os.close(copied)
     tee = Tee(copy, os.dup(sys.stderr.fileno()))
@@ -62,7 +61,7 @@ def outlive(work: Callable[[Tee], int], leave: Callable[[Ending], None]) -> int:
     return work(tee)
 
 
-class _First:
+class Pid1:
     """What the first process does while the worker lives."""
 
     def __init__(self, child: int, printed: int, copied: int) -> None:
@@ -88,27 +87,27 @@ class _First:
             signal.signal(number, self._forward)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
 
-    def run(self, leave: Callable[[Ending], None]) -> int:
+    def run(self, leave: Callable[[TerminationMessage], None]) -> int:
         """Until the worker has ended; its exit status."""
         self._reap()
         while self._status is None:
             for descriptor, _ in self._poll.poll(self._until_kill()):
                 if descriptor == self._printed:
-                    self._pass_on()
+                    self._forward_output()
             with suppress(BlockingIOError):
-                os.read(self._wake, CHUNK)
+                os.read(self._wake, READ_BYTES)
             self._reap()
             self._kill_if_due()
         os.set_blocking(self._printed, False)  # children of the worker may still have the other end
         with suppress(BlockingIOError):
             while self._reading:
-                self._pass_on()
+                self._forward_output()
         ending, code = self._judge(self._status)
         leave(ending)
         return code
 
     def _forward(self, number: int, _: Any) -> None:
-        self._kill_at = self._kill_at or time.monotonic() + GRACE
+        self._kill_at = self._kill_at or time.monotonic() + POD_STOP_GRACE_S
         if self._status is None:
             os.kill(self._child, number)
 
@@ -119,7 +118,9 @@ class _First:
     def _kill_if_due(self) -> None:
         if self._kill_at is not None and not self._killed and self._status is None and not self._until_kill():
             self._killed = True
-            _write_all(sys.stderr.fileno(), f"did not end within {GRACE:.0f} s of the signal: killed\n".encode())
+            _write_all(
+                sys.stderr.fileno(), f"did not end within {POD_STOP_GRACE_S:.0f} s of the signal: killed\n".encode()
+            )
             os.kill(self._child, signal.SIGKILL)
 
     def _reap(self) -> None:
@@ -129,12 +130,12 @@ class _First:
                 if reaped[0] == self._child:
                     self._status = reaped[1]
 
-    def _pass_on(self) -> None:
+    def _forward_output(self) -> None:
         """To the pod's log first, whatever becomes of the copy."""
-        data = os.read(self._printed, CHUNK)
+        data = os.read(self._printed, READ_BYTES)
         if data:
             _write_all(sys.stderr.fileno(), data)
-            self._tail = (self._tail + data)[-TAIL:]
+            self._tail = (self._tail + data)[-TAIL_BYTES:]
             self._copy(data)
         else:
             self._poll.unregister(self._printed)
@@ -157,19 +158,21 @@ class _First:
         except OSError:  # the worker does not want it
             self._copying = False
 
-    def _judge(self, status: int) -> tuple[Ending, int]:
+    def _judge(self, status: int) -> tuple[TerminationMessage, int]:
         """How the worker ended, as far as can be seen from here, and what to exit with."""
         words = self._tail.decode(errors="replace").strip()
         code = os.waitstatus_to_exitcode(status)
         if code >= 0:
             names = {int(each): each.name for each in ExitCode}
-            return Ending(names.get(code, "FAILED"), words), code
+            return TerminationMessage(names.get(code, "FAILED"), words), code
         if self._kill_at is not None and -code in (*FORWARDED, signal.SIGKILL):
-            late = f"did not end within {GRACE:.0f} s of the signal and was killed"
-            ending = Ending(ExitCode.PREEMPTED.name, late if self._killed else "stopped before it had started")
+            late = f"did not end within {POD_STOP_GRACE_S:.0f} s of the signal and was killed"
+            ending = TerminationMessage(
+                ExitCode.PREEMPTED.name, late if self._killed else "stopped before it had started"
+            )
             return ending, ExitCode.PREEMPTED
         name = signal.Signals(-code).name
-        return Ending(name, f"died of {name}; {LAST_WORDS}{words}"), 128 - code
+        return TerminationMessage(name, f"died of {name}; {LAST_WORDS}{words}"), 128 - code
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

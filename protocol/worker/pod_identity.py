@@ -17,7 +17,7 @@ def in_pod(environ: Mapping[str, str]) -> bool:
     return ATTEMPT_VARIABLE in environ
 
 
-def placed(wiring: Wiring, environ: Mapping[str, str]) -> Wiring:
+def with_pod_identity(wiring: Wiring, environ: Mapping[str, str]) -> Wiring:
     """The wiring of this very process: with its index and incarnation, if it is a pod's, else as it is.
 
     Raises Fatal where the variables make no sense.

@@ -18,13 +18,13 @@ from surreal.protocol.service.server import ServiceServer
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.stream.sender import StreamSender
 from surreal.protocol.stream.sharded import ShardedSender
-from surreal.protocol.telemetry.counters import CONTROL, Table, report
+from surreal.protocol.telemetry.counters import CONTROL, CounterTable, report
 from surreal.protocol.telemetry.gauges import Gauges
-from surreal.protocol.telemetry.reporter import Observer
-from surreal.protocol.transport.authorization import access
+from surreal.protocol.telemetry.reporter import Reporter
+from surreal.protocol.transport.authorization import access_table
 from surreal.protocol.transport.curve_keys import Keys
 from surreal.protocol.transport.node import Node
-from surreal.protocol.transport.packet_socket import SLICE
+from surreal.protocol.transport.packet_socket import STOP_POLL_S
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
 T = TypeVar("T")
@@ -40,23 +40,23 @@ class Process:
         """Starts the I/O thread and joins (or serves) the control port of the run."""
         self.wiring = wiring
         keys = Keys.read(Path(wiring.keys)) if wiring.keys else None
-        self._node = Node(wiring.name, wiring.incarnation, keys, access(wiring) if keys else None)
+        self._node = Node(wiring.name, wiring.incarnation, keys, access_table(wiring) if keys else None)
         self._channels: dict[tuple[str, str], Any] = {}
-        self._counters = Table(wiring)
+        self._counters = CounterTable(wiring)
         self.gauges = Gauges(wiring)
         """Newest values of the algorithm's metrics; shown where control is served."""
         self.fatal = ""
         """Why this process can never succeed; a member tells the run when it is closed."""
         self.failure = ""
         """Where control is served: which process that the run needs can never succeed, and why."""
-        self._observer: Observer | None = None
+        self._reporter: Reporter | None = None
         try:
             self._control = self._join()
         except BaseException:
             self._node.close()
             raise
         if isinstance(self._control, Server):
-            self._observer = Observer(wiring, self._counters, self.gauges, self._count, self.alive)
+            self._reporter = Reporter(wiring, self._counters, self.gauges, self._count, self.alive)
 
     @property
     def stopping(self) -> threading.Event:
@@ -147,7 +147,7 @@ class Process:
         if isinstance(self._control, Server):
             self._control.stop_all(reason, timeout)
 
-    def see_off(self, timeout: float) -> set[str]:
+    def drain(self, timeout: float) -> set[str]:
         """Where control is served, after `stop_all`: stay up to `timeout` seconds, or until this process is asked to
         stop, so that members that are just starting hear of it too; those that have not."""
         if not isinstance(self._control, Server):
@@ -155,7 +155,7 @@ class Process:
         every = {str(name) for name in ProcessName.all_of(self.wiring.replicas)}
         missing, deadline = every - {self.wiring.name}, monotonic() + timeout
         while missing and not self.stopping.is_set() and (left := deadline - monotonic()) > 0:
-            missing = self._control.missing(missing, min(left, SLICE))
+            missing = self._control.missing(missing, min(left, STOP_POLL_S))
         return missing
 
     def close(self) -> None:
@@ -163,8 +163,8 @@ class Process:
         try:
             for channel in self._channels.values():
                 channel.close()
-            if self._observer:
-                self._observer.close()
+            if self._reporter:
+                self._reporter.close()
             if isinstance(self._control, Member):
                 self._control.close(self.fatal)
             else:

@@ -17,43 +17,27 @@ from pathlib import Path
 from time import monotonic
 
 from surreal.protocol.errors import ExitCode, Fatal, Stopping, SurrealError
-from surreal.protocol.telemetry.gauges import gauge_name
-from surreal.protocol.wiring import Wiring
-from surreal.protocol.worker.log_shipping import Shipping
-from surreal.protocol.worker.object_store import Store, StoreError, fetch
-from surreal.protocol.worker.pid1 import GRACE, Tee
+from surreal.protocol.telemetry.gauges import PROGRESS_KEYS, gauge_name
+from surreal.protocol.wiring import LIFELINE_VARIABLE, ORPHAN_GRACE_S, POD_STOP_GRACE_S, Wiring
+from surreal.protocol.worker.log_shipping import LogShipper
+from surreal.protocol.worker.object_store import ObjectStore, StoreError, fetch
+from surreal.protocol.worker.pid1 import Tee
 from surreal.protocol.worker.process import Process
-from surreal.protocol.worker.store_sync import Uploads
-from surreal.protocol.worker.termination import Ending
+from surreal.protocol.worker.store_sync import StoreSync
+from surreal.protocol.worker.termination import TerminationMessage
 
 log = logging.getLogger("surreal")
 
-LIFELINE = "SURREAL_LIFELINE"
-"""Environment variable with the number of an inherited pipe's read end, which closes when the supervisor dies."""
-ORPHAN_GRACE = 2.0
-"""Seconds that an orphan has to end by itself."""
-SEE_OFF = 10.0
+DRAIN_S = 10.0
 """Seconds that the end of a run waits for pods that are just starting."""
-IMPATIENT = 8.0
+UPLOAD_GRACE_S = 8.0
 """Seconds for the last upload of a process that will be started again."""
-SPARE = 1.5
+EXIT_RESERVE_S = 1.5
 """Seconds that a stopped process needs after its last upload."""
-PROGRESS = (
-    "steps",
-    "total_steps",
-    "updates",
-    "steps_per_second",
-    "episode_return",
-    "eval_return",
-    "staleness",
-    "elapsed",
-)
-"""What the status of a run shows of its metrics."""
-
 Role = Callable[[Process], ExitCode | None]
 
 
-def play(wiring: Wiring, tee: Tee | None) -> Ending:
+def run_role(wiring: Wiring, tee: Tee | None) -> TerminationMessage:
     """Join the run and call the role's function until it returns; how it ended, which has been logged.
 
     `tee` is there in a pod, where nobody but us tells the others how the run ended. Raises SurrealError where the
@@ -80,33 +64,37 @@ def play(wiring: Wiring, tee: Tee | None) -> Ending:
     return ending
 
 
-def _ship(process: Process, tee: Tee) -> Shipping | None:
+def _ship(process: Process, tee: Tee) -> LogShipper | None:
     """Begin to ship what is printed; where nobody wants it, the first process shall not copy it."""
     if process.wiring.logs:
-        return Shipping(process, tee)
+        return LogShipper(process, tee)
     os.close(tee.copy)
     return None
 
 
-def _fetch(wiring: Wiring) -> Callable[[Process], Uploads]:
+def _fetch(wiring: Wiring) -> Callable[[Process], StoreSync]:
     """Bring what the store has of the run into its folder; what then keeps the store up to date.
 
     Raises Fatal where the store can never be used, or not by a run that has nothing to lose yet.
     """
-    store, folder = Store(wiring.store), Path(wiring.run_folder)
+    store, folder = ObjectStore(wiring.store), Path(wiring.run_folder)
     try:
         store.connect()
         same = fetch(store, folder)
     except StoreError as error:
         raise (Fatal(str(error)) if wiring.start <= 1 else error) from None
-    return lambda process: Uploads(store, folder, same, lambda row: process.gauges.set(wiring.name, row))
+    return lambda process: StoreSync(store, folder, same, lambda row: process.gauges.set(wiring.name, row))
 
 
-def _store_last(process: Process, uploads: Uploads, ending: Ending) -> Ending:
-    """Store what is not yet stored. A run whose results are lost with its pod is not done."""
+def _store_last(process: Process, uploads: StoreSync, ending: TerminationMessage) -> TerminationMessage:
+    """ObjectStore what is not yet stored. A run whose results are lost with its pod is not done."""
     began, patient = monotonic(), ending.code is ExitCode.DONE
     complete = uploads.close(
-        lambda: process.stopping_for > GRACE - SPARE or not patient and monotonic() - began > IMPATIENT
+        lambda: (
+            process.stopping_for > POD_STOP_GRACE_S - EXIT_RESERVE_S
+            or not patient
+            and monotonic() - began > UPLOAD_GRACE_S
+        )
     )
     if complete:
         return ending
@@ -115,21 +103,23 @@ def _store_last(process: Process, uploads: Uploads, ending: Ending) -> Ending:
     return replace(ending, exit=ExitCode.FAILED.name, reason=f"the run is done, but {text}") if patient else ending
 
 
-def _call(process: Process) -> Ending:
+def _call(process: Process) -> TerminationMessage:
     """Call the role's function."""
     try:
         returned = _call_until_stopped(process)
         process.check_membership()  # turned away is not the same as stopped
     except SurrealError as error:
         log.error("%s", error)
-        return Ending(error.exit_code.name, str(error))
+        return TerminationMessage(error.exit_code.name, str(error))
     except Exception as error:
         log.exception("the role failed")
-        return Ending(ExitCode.FAILED.name, f"{type(error).__name__}: {error}")
+        return TerminationMessage(ExitCode.FAILED.name, f"{type(error).__name__}: {error}")
     # a run that goes on needs this process again; one that is over does not
     otherwise = ExitCode.PREEMPTED if process.preempted else ExitCode.DONE
     code = otherwise if returned is None else ExitCode(returned)
-    return Ending(code.name, process.stop_reason, _progress(process) if process.wiring.serves_control else {})
+    return TerminationMessage(
+        code.name, process.stop_reason, _progress(process) if process.wiring.serves_control else {}
+    )
 
 
 def _call_until_stopped(process: Process) -> ExitCode | None:
@@ -169,21 +159,21 @@ def _import_role(run: str) -> Role:
     return role
 
 
-def _end_run(process: Process, ending: Ending) -> None:
+def _end_run(process: Process, ending: TerminationMessage) -> None:
     """Where this process's end is the run's, see to it that everybody hears of it."""
     if ending.code not in (ExitCode.DONE, ExitCode.FATAL):
         return
     failed = ending.code is ExitCode.FATAL
     process.stop_all(reason=f"the run failed: {ending.reason}" if failed else "the run is over")
-    if missing := process.see_off(SEE_OFF):
+    if missing := process.drain(DRAIN_S):
         log.info("%d processes have not started or not left: %s", len(missing), ", ".join(sorted(missing)[:10]))
 
 
 def _progress(process: Process) -> dict[str, float]:
-    """The newest of PROGRESS: what this process counts, and what only others report."""
+    """The newest of PROGRESS_KEYS: what this process counts, and what only others report."""
     gauges, wiring = process.gauges.values(), process.wiring
     newest: dict[str, float] = {}
-    for key in PROGRESS:
+    for key in PROGRESS_KEYS:
         for role in (wiring.role, *wiring.replicas):
             for value in gauges.get(gauge_name(role, key), {}).values():
                 newest.setdefault(key, value)
@@ -192,7 +182,7 @@ def _progress(process: Process) -> dict[str, float]:
 
 def _hold_lifeline(process: Process) -> None:
     """Stop this process when the supervisor's end of the pipe closes, by force if it does not stop by itself."""
-    number = os.environ.pop(LIFELINE, "")
+    number = os.environ.pop(LIFELINE_VARIABLE, "")
     if not number:
         return
     lifeline = int(number)
@@ -203,7 +193,7 @@ def _hold_lifeline(process: Process) -> None:
             pass
         log.error("the supervisor is gone: stopping")
         process.stop("the supervisor is gone")
-        time.sleep(ORPHAN_GRACE)
+        time.sleep(ORPHAN_GRACE_S)
         os._exit(ExitCode.FAILED)
 
     threading.Thread(target=wait_for_the_end, name="surreal-lifeline", daemon=True).start()

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from surreal.protocol.errors import ExitCode, Fatal, SurrealError
 from surreal.protocol.wiring import Wiring
-from surreal.protocol.worker.pid1 import FORWARDED, Tee, outlive
-from surreal.protocol.worker.pod_identity import in_pod, placed
-from surreal.protocol.worker.termination import Ending
+from surreal.protocol.worker.pid1 import FORWARDED, Tee, run_as_pid1
+from surreal.protocol.worker.pod_identity import in_pod, with_pod_identity
+from surreal.protocol.worker.termination import TerminationMessage
 
 log = logging.getLogger("surreal")
 
@@ -36,7 +36,7 @@ def start(arguments: list[str]) -> int:
         return ExitCode.INVALID
     path = Path(arguments[0])
     if in_pod(os.environ):
-        return outlive(lambda tee: _work(path, tee), lambda ending: _leave(ending, path))
+        return run_as_pid1(lambda tee: _work(path, tee), lambda ending: _leave(ending, path))
     return _work(path, None)
 
 
@@ -47,23 +47,23 @@ def _work(path: Path, tee: Tee | None) -> ExitCode:
     _allow_connections()
     wiring = None
     try:
-        wiring = placed(_read_wiring(path), os.environ)
-        from surreal.protocol.worker.runner import play
+        wiring = with_pod_identity(_read_wiring(path), os.environ)
+        from surreal.protocol.worker.runner import run_role
 
-        ending = play(wiring, tee)
+        ending = run_role(wiring, tee)
     except SurrealError as error:
         log.error("%s", error)
-        ending = Ending(error.exit_code.name, str(error))
+        ending = TerminationMessage(error.exit_code.name, str(error))
     except Exception as error:
         log.exception("the process failed")
-        ending = Ending(ExitCode.FAILED.name, repr(error))
+        ending = TerminationMessage(ExitCode.FAILED.name, repr(error))
     if wiring and wiring.termination:
         with suppress(OSError):
             ending.write(Path(wiring.termination))
     return ending.code
 
 
-def _leave(ending: Ending, path: Path) -> None:
+def _leave(ending: TerminationMessage, path: Path) -> None:
     """Keep how a worker ended that cannot have said so itself."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         termination = Path(Wiring.read(path).termination)

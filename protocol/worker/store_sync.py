@@ -9,58 +9,60 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from surreal.protocol.worker.object_store import CHECKPOINTS, KEPT, MANIFEST, Store, StoreError
+from surreal.protocol.worker.object_store import CHECKPOINTS, KEPT, MANIFEST, ObjectStore, StoreError
 
 log = logging.getLogger("surreal")
 
-EVERY = 15.0
+SYNC_INTERVAL_S = 15.0
 """Seconds between two looks at what is new."""
 BYTES_PER_SECOND = 1024 * 1024
 """A file that grows is stored as a whole each time, so a large one less often."""
-LAST_TRIES = 300.0
+FINAL_SYNC_TIMEOUT_S = 300.0
 """Seconds for which the end of a run tries to store its results."""
-AGAIN_AFTER = 2.0
+RETRY_AFTER_S = 2.0
 CHANNELS = "channels.json"
 
-Stamp = tuple[int, int, int]
+FileStamp = tuple[int, int, int]
 """What changes with a file: inode, time, bytes."""
 
 
-class Uploads:
+class StoreSync:
     """The thread that stores what is new in `folder`."""
 
-    def __init__(self, store: Store, folder: Path, same: set[str], report: Callable[[dict[str, float]], None]) -> None:
+    def __init__(
+        self, store: ObjectStore, folder: Path, same: set[str], report: Callable[[dict[str, float]], None]
+    ) -> None:
         """`same` are the files that need not be stored. `report` gets gauges."""
         self._store, self._folder, self._report = store, folder, report
-        self._stored: dict[str, tuple[Stamp, float]] = {name: (_stamp(folder / name), 0.0) for name in same}
+        self._stored: dict[str, tuple[FileStamp, float]] = {name: (_stamp(folder / name), 0.0) for name in same}
         self._failures = 0
         self._closing = threading.Event()
         self.complete = False
         """At the end: is everything stored?"""
-        self._thread = threading.Thread(target=self._turn, name="surreal-store", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="surreal-store", daemon=True)
         self._thread.start()
 
     def close(self, give_up: Callable[[], bool]) -> bool:
-        """Store the rest, and try again until `give_up()`; whether all is stored."""
+        """ObjectStore the rest, and try again until `give_up()`; whether all is stored."""
         self._closing.set()
         while self._thread.is_alive() and not give_up():
             self._thread.join(0.1)
         return self.complete
 
-    def _turn(self) -> None:
-        while not self._closing.wait(EVERY):
-            self._look(last=False)
-        deadline = time.monotonic() + LAST_TRIES
-        while not (complete := self._look(last=True)) and time.monotonic() < deadline:
-            time.sleep(AGAIN_AFTER)
+    def _run(self) -> None:
+        while not self._closing.wait(SYNC_INTERVAL_S):
+            self._sync(last=False)
+        deadline = time.monotonic() + FINAL_SYNC_TIMEOUT_S
+        while not (complete := self._sync(last=True)) and time.monotonic() < deadline:
+            time.sleep(RETRY_AFTER_S)
         self.complete = complete
 
-    def _look(self, last: bool) -> bool:
-        """Store what is new; False where that failed."""
+    def _sync(self, last: bool) -> bool:
+        """ObjectStore what is new; False where that failed."""
         try:
-            for name in self._grown(last):
-                self._keep(name)
-            self._keep_checkpoints()
+            for name in self._changed_files(last):
+                self._upload(name)
+            self._upload_checkpoints()
         except (StoreError, OSError) as error:
             self._failures += 1
             log.warning("%s; the run goes on, and tries again (%d failures so far)", error, self._failures)
@@ -73,7 +75,7 @@ class Uploads:
             self._report({"store_failures": self._failures})
         return False
 
-    def _grown(self, last: bool) -> list[str]:
+    def _changed_files(self, last: bool) -> list[str]:
         """Files that have changed and are due; all that have changed when it is the last time."""
         now, names = time.monotonic(), [CHANNELS]
         for part in KEPT:
@@ -81,28 +83,28 @@ class Uploads:
                 names += [f"{part}/{entry.name}" for entry in os.scandir(self._folder / part) if entry.is_file()]
         due = []
         for name in names:
-            stamp, (before, at) = _stamp(self._folder / name), self._stored.get(name, (_NONE, -EVERY))
+            stamp, (before, at) = _stamp(self._folder / name), self._stored.get(name, (_NONE, -SYNC_INTERVAL_S))
             if stamp not in (before, _NONE) and (last or now - at >= stamp[2] / BYTES_PER_SECOND):
                 due.append(name)
         return due
 
-    def _keep(self, name: str) -> None:
+    def _upload(self, name: str) -> None:
         stamp = _stamp(self._folder / name)  # before: what is written meanwhile is new
         self._store.put(name, self._folder / name)
         self._stored[name] = (stamp, time.monotonic())
 
-    def _keep_checkpoints(self) -> None:
-        """Store the new ones, then remove those that were pruned here."""
+    def _upload_checkpoints(self) -> None:
+        """ObjectStore the new ones, then remove those that were pruned here."""
         folder = self._folder / CHECKPOINTS
         here = {entry.name for entry in folder.iterdir() if entry.name[0] != "."} if folder.is_dir() else set()
         for name in sorted(here):
-            self._keep_checkpoint(name)
+            self._upload_checkpoint(name)
         stored = {each.split("/")[1] for each in self._stored if each.startswith(f"{CHECKPOINTS}/")}
         for name in stored - here:
             self._store.remove_checkpoint(name)
             self._forget(name)
 
-    def _keep_checkpoint(self, name: str) -> None:
+    def _upload_checkpoint(self, name: str) -> None:
         """The manifest last; one of an earlier checkpoint of that name goes first."""
         folder = self._folder / CHECKPOINTS / name
         manifest, stamp = f"{CHECKPOINTS}/{name}/{MANIFEST}", _stamp(folder / MANIFEST)
@@ -113,7 +115,7 @@ class Uploads:
             self._store.remove(manifest)
             for entry in os.scandir(folder):
                 if entry.name != MANIFEST:
-                    self._keep(f"{CHECKPOINTS}/{name}/{entry.name}")
+                    self._upload(f"{CHECKPOINTS}/{name}/{entry.name}")
         except FileNotFoundError:  # pruned meanwhile
             return
         if _stamp(folder / MANIFEST) == stamp:  # else what was stored may be of two
@@ -125,10 +127,10 @@ class Uploads:
         self._stored = {name: kept for name, kept in self._stored.items() if not name.startswith(gone)}
 
 
-_NONE: Stamp = (0, 0, 0)
+_NONE: FileStamp = (0, 0, 0)
 
 
-def _stamp(path: Path) -> Stamp:
+def _stamp(path: Path) -> FileStamp:
     """Of a file that is not there: _NONE."""
     try:
         status = path.stat()

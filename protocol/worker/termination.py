@@ -14,7 +14,7 @@ LAST_WORDS = "its last words: "
 
 
 @dataclass(frozen=True)
-class Ending:
+class TerminationMessage:
     """How a process ended."""
 
     exit: str
@@ -42,7 +42,7 @@ class Ending:
         path.write_text(self.line() + "\n")
 
     @classmethod
-    def parse(cls, text: str) -> "Ending | None":
+    def parse(cls, text: str) -> "TerminationMessage | None":
         """What `write` wrote; None for anything else, such as the last lines of a log."""
         try:
             data = json.loads(text)

@@ -14,7 +14,7 @@ import pytest
 
 from surreal.protocol.transport.curve_keys import make_key_files, write_key_files
 from surreal.protocol.wiring import ChannelWiring, Wiring
-from surreal.protocol.worker.termination import Ending
+from surreal.protocol.worker.termination import TerminationMessage
 
 
 @dataclass
@@ -33,11 +33,11 @@ class Pod:
         """Its exit code."""
         return self.process.wait(seconds)
 
-    def ending(self) -> Ending:
+    def ending(self) -> TerminationMessage:
         """Its termination message."""
         text = self.termination.read_text()
         assert len(text) <= 4097
-        ending = Ending.parse(text)
+        ending = TerminationMessage.parse(text)
         assert ending, text
         return ending
 

@@ -94,7 +94,7 @@ def proxy(tcp_address: str) -> Iterator[Proxy]:
 def test_connections_cut_at_random_lose_and_double_nothing(
     make_node: Callable[..., Node], tcp_address: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream_sender, "PROBE_AFTER", 0.3)
+    monkeypatch.setattr(stream_sender, "PROBE_AFTER_S", 0.3)
     chance = random.Random(20261121)
     cuts, total = 15, 600
     proxy.cut_after(chance.randrange(1_000_000) for _ in range(cuts))

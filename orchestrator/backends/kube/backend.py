@@ -28,10 +28,11 @@ from surreal.orchestrator.run.channel_stats import ChannelStatus
 from surreal.orchestrator.run.code_archive import CONFIG_MAP_BYTES, STORE_BYTES, Code, packed
 from surreal.orchestrator.run.location import Location, forget, remember
 from surreal.orchestrator.run.log_files import LogLine
-from surreal.orchestrator.run.status import Progress, Status
+from surreal.orchestrator.run.status import Status
 from surreal.orchestrator.run.usage import Usage
 from surreal.orchestrator.run.wiring import key_files
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
+from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
 

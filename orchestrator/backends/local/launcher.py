@@ -11,10 +11,8 @@ from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.wiring import thread_variables, wire
 from surreal.protocol.graph import RELAY
-from surreal.protocol.wiring import Wiring
+from surreal.protocol.wiring import LIFELINE_VARIABLE, Wiring
 
-LIFELINE = "SURREAL_LIFELINE"
-"""The worker reads this pipe; it ends when the supervisor does, however that dies."""
 LONGEST_SOCKET = 100
 """Bytes of a path that every system's sockets allow (macOS: 103)."""
 CONTROL = ".control"
@@ -45,7 +43,7 @@ class Launcher:
                 stderr=subprocess.STDOUT,
                 # stray files of libraries (MUJOCO_LOG.TXT) land in the run's folder and go with it
                 cwd=self.folder.path,
-                env={**environment(role), LIFELINE: str(self.lifeline)},
+                env={**environment(role), LIFELINE_VARIABLE: str(self.lifeline)},
                 pass_fds=[self.lifeline],
                 process_group=0,
             )

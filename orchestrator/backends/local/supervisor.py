@@ -30,11 +30,10 @@ from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder, read_json, tail_lines
 from surreal.orchestrator.run.status import State, read_progress
 from surreal.protocol.errors import ExitCode
+from surreal.protocol.wiring import LOCAL_STOP_GRACE_S
 
 LINGER = 5.0
 """Seconds that processes have to end by themselves after the run is done; the learner tells them over the wire."""
-GRACE = 10.0
-"""Seconds between SIGTERM and SIGKILL, enough to save a checkpoint."""
 NEVER = float("inf")
 REASON_LINES = 5
 """Last lines of a process's log that are quoted when it fails the run."""
@@ -112,7 +111,7 @@ class Supervisor:
             self.end("stopped", "ended at once")
         elif self.wakeup.stop_asked and not self.ending:
             self.say("asked to stop: every process saves what it has and ends")
-            self.end("stopped", "", kill_in=GRACE)
+            self.end("stopped", "", kill_in=LOCAL_STOP_GRACE_S)
         if self.ending:
             self.push_ending(self.ending)
         else:
@@ -164,7 +163,7 @@ class Supervisor:
         elif verdict is Verdict.SUCCEED:
             member.record.state = "done"
             self.say(f"{member.name} is done at step {self.best_steps:,}: the run succeeded")
-            self.end("succeeded", "", terminate_in=LINGER, kill_in=LINGER + GRACE)
+            self.end("succeeded", "", terminate_in=LINGER, kill_in=LINGER + LOCAL_STOP_GRACE_S)
         else:
             self.fail(member, code)
 
@@ -186,7 +185,9 @@ class Supervisor:
         self.say(f"{member.name} {describe(code)}{tried}: the run failed")
         log = self.folder.process_log(member.role.name, member.record.index, member.record.incarnation)
         quoted = b"\n".join(tail_lines(log, 4096)[-REASON_LINES:]).decode(errors="replace")
-        self.end("failed", f"{member.name} {describe(code)}{tried}; its last lines:\n{quoted}", kill_in=GRACE)
+        self.end(
+            "failed", f"{member.name} {describe(code)}{tried}; its last lines:\n{quoted}", kill_in=LOCAL_STOP_GRACE_S
+        )
 
     def end(self, state: State, reason: str, terminate_in: float = 0.0, kill_in: float = 0.0) -> None:
         """Begin to end the run: SIGTERM and SIGKILL after so many seconds."""

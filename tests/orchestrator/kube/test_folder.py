@@ -25,8 +25,8 @@ from surreal.orchestrator.backends.kube.run_folder.reader_pod import ReaderFiles
 from surreal.orchestrator.backends.kube.run_folder.store_source import StoreFiles
 from surreal.orchestrator.backends.kube.status.snapshot import INDEX, Snapshot
 from surreal.orchestrator.plan.model import PlannedStorage
-from surreal.orchestrator.run.status import Progress
 from surreal.protocol.errors import SurrealError
+from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.apiserver import Server, api_server

@@ -17,13 +17,13 @@ from surreal.algorithms.checkpoint import Checkpoints
 from surreal.orchestrator.backends.kube.manifests.network import Network, wiring_files
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan, PlannedStorage
-from surreal.orchestrator.run.status import Progress
 from surreal.orchestrator.run.wiring import key_files
 from surreal.protocol.errors import ExitCode
+from surreal.protocol.telemetry.gauges import Progress
 from surreal.protocol.transport.curve_keys import write_key_files
 from surreal.protocol.wiring import Wiring
-from surreal.protocol.worker.object_store import Store, fetch
-from surreal.protocol.worker.termination import Ending
+from surreal.protocol.worker.object_store import ObjectStore, fetch
+from surreal.protocol.worker.termination import TerminationMessage
 from surreal.provisioner.pools.local import local_pool
 from tests.orchestrator.documents import load_text
 from tests.protocol.conftest import until
@@ -145,7 +145,7 @@ def test_a_run_outlives_the_deaths_of_its_pods_and_ends_for_all_of_them(pods: Po
 
     pods.started["learner/0"].send_signal(signal.SIGTERM)
     assert pods.started["learner/0"].wait(12) == ExitCode.PREEMPTED
-    stopped = Ending.parse((tmp_path / "learner.end").read_text())
+    stopped = TerminationMessage.parse((tmp_path / "learner.end").read_text())
     saved = Checkpoints(tmp_path / "learner" / "checkpoints", 2).newest()
     assert stopped and saved and stopped.exit == "PREEMPTED" and stopped.progress["steps"] <= saved.steps
     (tmp_path / "learner").rename(tmp_path / "gone-with-the-pod")
@@ -156,7 +156,7 @@ def test_a_run_outlives_the_deaths_of_its_pods_and_ends_for_all_of_them(pods: Po
     assert codes == dict.fromkeys(("learner/0", "actor/0", "actor/1", "evaluator/0"), ExitCode.DONE)
     assert f"resumed from step {saved.steps}" in pods.log("learner")
 
-    ended = Ending.parse((tmp_path / "learner.end").read_text())
+    ended = TerminationMessage.parse((tmp_path / "learner.end").read_text())
     assert ended and ended.exit == "DONE"
     progress = Progress(**ended.progress)  # type: ignore[arg-type]
     assert progress.steps >= saved.steps + 20_000 == progress.total_steps and progress.eval_return is not None
@@ -169,7 +169,7 @@ def test_a_run_outlives_the_deaths_of_its_pods_and_ends_for_all_of_them(pods: Po
         "learner-0.100001.log",
     ]
     assert "ends: done" in logs["learner-0.100001.log"] and "ends: done (the run is over)" in logs["actor-0.100000.log"]
-    fetch(Store(f"file://{tmp_path}/bucket/tiny"), tmp_path / "later")
+    fetch(ObjectStore(f"file://{tmp_path}/bucket/tiny"), tmp_path / "later")
     kept = Checkpoints(tmp_path / "later" / "checkpoints", 2).newest()
     assert kept and kept.steps >= saved.steps + 20_000
     assert (tmp_path / "later" / "metrics" / "metrics.jsonl").read_bytes() == (

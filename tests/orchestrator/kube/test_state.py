@@ -15,8 +15,9 @@ from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.backends.kube.status.status import last_progress, status_of
 from surreal.orchestrator.plan.model import PlannedStorage
 from surreal.orchestrator.run.channel_stats import ChannelStatus
-from surreal.orchestrator.run.status import Progress, Status
+from surreal.orchestrator.run.status import Status
 from surreal.protocol.errors import NotFound, SurrealError
+from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import members
 from tests.orchestrator.kube import recordings

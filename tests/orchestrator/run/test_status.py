@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from surreal.orchestrator.run.status import TAIL_BYTES, ProcessStatus, Progress, Status, read_progress
+from surreal.orchestrator.run.status import TAIL_BYTES, ProcessStatus, Status, read_progress
+from surreal.protocol.telemetry.gauges import Progress
 
 ROW = {
     "time": 1.0,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from surreal.protocol.wire.codec import decode, decode_batch, encode_batch, encode_body, encode_prefix, is_batch
-from surreal.protocol.wire.limits import MAX_NESTING, Malformed
+from surreal.protocol.wire.limits import MAX_NESTING, MalformedError
 from surreal.protocol.wire.packet import Kind
 
 BLOCK = 2**20
@@ -100,10 +100,10 @@ def decode_all(seed: int, count: int) -> tuple[int, int, float, int]:
 
 
 def attempt(packet: list[bytes]) -> bool:
-    """Decode as a port does. Any error but Malformed ends the test."""
+    """Decode as a port does. Any error but MalformedError ends the test."""
     try:
         packets = decode_batch(packet) if is_batch(packet[0]) else [decode(packet)]
-    except Malformed:
+    except MalformedError:
         return False
     for each in packets:
         for array in each.arrays.values():

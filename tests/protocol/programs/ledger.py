@@ -1,6 +1,6 @@
 """Forks senders and receivers of a stream that keep a ledger, so that a thousand of them start in no time.
 
-usage: ledger.py WINDOW PROBE_AFTER BYTES [KEYS], then one command a line on stdin; prints the pid of each child.
+usage: ledger.py WINDOW PROBE_AFTER_S BYTES [KEYS], then one command a line on stdin; prints the pid of each child.
 KEYS is a folder with key files of the roles actor and learner.
 
     sender ADDRESS NAME INCARNATION BOOK [COUNT]      sends COUNT messages (none: for ever), then flushes and ends
@@ -83,7 +83,7 @@ def receive(address: str, incarnation: str, path: str) -> None:
 
 
 window, size, folder = int(sys.argv[1]), int(sys.argv[3]), sys.argv[4:]
-stream_sender.PROBE_AFTER = float(sys.argv[2])
+stream_sender.PROBE_AFTER_S = float(sys.argv[2])
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries the children
 children: list[int] = []
 for line in sys.stdin:

@@ -11,7 +11,7 @@ from surreal.orchestrator.backends.kube.run_folder.store_source import StoreFile
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.code_archive import Code
 from surreal.protocol.errors import SurrealError
-from surreal.protocol.worker.object_store import Store
+from surreal.protocol.worker.object_store import ObjectStore
 from surreal.provisioner.kube.client import Api
 
 
@@ -19,7 +19,7 @@ def send(plan: Plan, code: Code | None) -> None:
     """Copy code that no object holds to the run's store. Raises InvalidInput where the run has none."""
     if code and not fits_a_config_map(code):
         folder, _, archive = code_url(plan, code).rpartition("/")
-        Store(folder).put_bytes(archive, code.data)
+        ObjectStore(folder).put_bytes(archive, code.data)
 
 
 def sent(api: Api, plan: Plan) -> Code | None:

@@ -12,8 +12,9 @@ from surreal.orchestrator.backends.kube.run_folder.store_source import StoreFile
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.run.channel_stats import ChannelStatus, channels_of
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.status import TAIL_BYTES, Progress, progress_of
+from surreal.orchestrator.run.status import TAIL_BYTES, progress_of
 from surreal.protocol.errors import SurrealError
+from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import condition, dig, name_of, rows, text

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from surreal.orchestrator.backends.kube.names import OUTCOME, PLAN_KEY, PROGRESS, ROOT, query, selector
 from surreal.orchestrator.backends.kube.status.snapshot import Event, Snapshot
 from surreal.orchestrator.plan.model import Plan
-from surreal.orchestrator.run.status import OUTCOMES, Progress, Status
+from surreal.orchestrator.run.status import OUTCOMES, Status
 from surreal.protocol.errors import NotFound, did_you_mean
+from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.cluster_objects import INSTANCE, MANAGED_BY, OWNER
 from surreal.provisioner.kube.errors import ApiError

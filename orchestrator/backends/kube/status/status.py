@@ -12,7 +12,8 @@ from surreal.orchestrator.backends.kube.status.snapshot import Snapshot, role_of
 from surreal.orchestrator.backends.restart_policy import feeds_the_run
 from surreal.orchestrator.plan.model import Plan, PlannedRole
 from surreal.orchestrator.run.channel_stats import ChannelStatus
-from surreal.orchestrator.run.status import OUTCOMES, ProcessState, ProcessStatus, Progress, State, Status, progress_of
+from surreal.orchestrator.run.status import OUTCOMES, ProcessState, ProcessStatus, State, Status, progress_of
+from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import clip, condition, dig, members, moment, number, text
 

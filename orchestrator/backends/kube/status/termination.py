@@ -7,10 +7,10 @@ from typing import Any
 from surreal.orchestrator.backends.kube.names import WORKER
 from surreal.orchestrator.backends.restart_policy import describe
 from surreal.orchestrator.plan.model import PlannedRole
-from surreal.orchestrator.run.status import Progress
 from surreal.orchestrator.run.usage import format_bytes
 from surreal.protocol.errors import ExitCode
-from surreal.protocol.worker.termination import LAST_WORDS, Ending
+from surreal.protocol.telemetry.gauges import Progress
+from surreal.protocol.worker.termination import LAST_WORDS, TerminationMessage
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import clip, condition, dig, name_of, number, rows, text
 from surreal.provisioner.kube.resources import quantity
@@ -57,7 +57,7 @@ def exit_code(pod: Object) -> int | None:
 def words_of(pod: Object) -> Words:
     """The last words of a process: the line of a worker, or the last line of what anything else left."""
     message = text(ended_container(pod), "state", "terminated", "message")
-    ending = Ending.parse(message)
+    ending = TerminationMessage.parse(message)
     if ending is None:
         return Words(_last_line(message))
     known = {key: value for key, value in ending.progress.items() if key in Progress.__dataclass_fields__}

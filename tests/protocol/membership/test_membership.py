@@ -14,7 +14,7 @@ from surreal.protocol.membership.server import Server
 from surreal.protocol.transport import connections
 from surreal.protocol.transport.connections import Connection, Connections
 from surreal.protocol.transport.node import Node
-from surreal.protocol.transport.sessions import DEAD_AFTER
+from surreal.protocol.transport.sessions import DEAD_AFTER_S
 from surreal.protocol.wire.packet import Kind, Packet
 
 MakeNode = Callable[..., Node]
@@ -60,7 +60,7 @@ def test_a_server_whose_io_thread_hung_takes_nobody_for_dead(
     for module in (member_module, servers):
         monkeypatch.setattr(module, "time", clock)
     for module in (member_module, servers):
-        monkeypatch.setattr(module, "BEAT_EVERY", 0.05)
+        monkeypatch.setattr(module, "BEAT_INTERVAL_S", 0.05)
     node = make_node("learner/0")
     server = Server(node, address)
     member = Member(make_node("actor/0"), address)
@@ -70,7 +70,7 @@ def test_a_server_whose_io_thread_hung_takes_nobody_for_dead(
     until(lambda: member._unanswered >= 5, "beats that nobody answers")
     assert server.alive("actor") == {0}
     go_on.set()
-    until(lambda: server._looked == clock.now, "the server to look again")
+    until(lambda: server._polled == clock.now, "the server to look again")
     assert server.alive("actor") == {0}
 
 
@@ -95,9 +95,9 @@ def test_contact_that_is_lost_and_restored_is_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     for module in (member_module, servers):
-        monkeypatch.setattr(module, "BEAT_EVERY", 0.05)
+        monkeypatch.setattr(module, "BEAT_INTERVAL_S", 0.05)
     for module in (member_module, servers):
-        monkeypatch.setattr(module, "DEAD_AFTER", 2.0)
+        monkeypatch.setattr(module, "DEAD_AFTER_S", 2.0)
     caplog.set_level("INFO", "surreal")
     server = Server(make_node("learner/0", 1), address)
     Member(make_node("actor/0"), address)
@@ -129,8 +129,8 @@ def test_members_of_a_large_run_beat_as_rarely_as_the_server_asks(
     make_node: MakeNode, address: str, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (member_module, servers):
-        monkeypatch.setattr(module, "BEAT_EVERY", 0.05)
-    monkeypatch.setattr(servers, "BEATS", 1)
+        monkeypatch.setattr(module, "BEAT_INTERVAL_S", 0.05)
+    monkeypatch.setattr(servers, "MAX_BEATS", 1)
     server = Server(make_node("learner/0"), address)
     members = [Member(make_node(f"actor/{i}"), address) for i in range(4)]
     until(lambda: all(member._every == pytest.approx(0.2) for member in members), "all to hear of four beats")
@@ -142,14 +142,14 @@ def test_members_of_a_large_run_beat_as_rarely_as_the_server_asks(
 def test_no_answer_makes_a_member_beat_too_often_or_so_rarely_that_it_seems_dead(
     make_node: MakeNode, address: str, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(servers, "BEATS", 1e-9)
+    monkeypatch.setattr(servers, "MAX_BEATS", 1e-9)
     Server(make_node("learner/0"), address)
     member = Member(make_node("actor/0"), address)
-    until(lambda: member._every > servers.BEAT_EVERY, "an answer")
-    assert member._every == pytest.approx(DEAD_AFTER / 3)
+    until(lambda: member._every > servers.BEAT_INTERVAL_S, "an answer")
+    assert member._every == pytest.approx(DEAD_AFTER_S / 3)
     for wanted in (float("nan"), -1.0, 0.0):
         member._note_contact(Packet(Kind.STATE, 0, 0, 0, 0, "learner/0", 1, (0, 0), {"every": wanted}, {}, 0))
-        assert member._every == servers.BEAT_EVERY
+        assert member._every == servers.BEAT_INTERVAL_S
 
 
 def test_of_more_connections_than_are_weighed_at_a_look_each_has_its_turn(
@@ -157,8 +157,8 @@ def test_of_more_connections_than_are_weighed_at_a_look_each_has_its_turn(
 ) -> None:
     looks: list[set[int]] = []
     weighed: set[int] = set()
-    monkeypatch.setattr(connections, "WEIGHED", 2)
-    monkeypatch.setattr(Connections, "_weigh", lambda _, connection: weighed.add(connection.fd))
+    monkeypatch.setattr(connections, "CHECKED_PER_POLL", 2)
+    monkeypatch.setattr(Connections, "_check", lambda _, connection: weighed.add(connection.fd))
     take_turns = Connections._next
 
     def noted(self: Connections) -> list[Connection]:

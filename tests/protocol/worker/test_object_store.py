@@ -17,10 +17,10 @@ from surreal.protocol.errors import Fatal
 from surreal.protocol.worker import object_store as stores
 from surreal.protocol.worker import runner as play
 from surreal.protocol.worker import store_sync as uploading
-from surreal.protocol.worker.object_store import Store, StoreError, fetch, read_url
-from surreal.protocol.worker.store_sync import Uploads
-from surreal.protocol.worker.termination import Ending
-from tests.protocol.test_pod import SHARED
+from surreal.protocol.worker.object_store import ObjectStore, StoreError, fetch, read_url
+from surreal.protocol.worker.store_sync import StoreSync
+from surreal.protocol.worker.termination import TerminationMessage
+from tests.protocol.worker.test_pod_identity import SHARED
 
 Until = Callable[..., None]
 
@@ -41,9 +41,9 @@ def never(row: dict[str, float]) -> None:
 
 def store_all(url: str, folder: Path) -> None:
     """What a process does from its start to its end."""
-    store = Store(url)
+    store = ObjectStore(url)
     store.connect()
-    assert Uploads(store, folder, fetch(store, folder), never).close(lambda: False)
+    assert StoreSync(store, folder, fetch(store, folder), never).close(lambda: False)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -66,9 +66,9 @@ def make_run(folder: Path, steps: int, keep: int = 2) -> None:
 def test_another_pod_finds_what_the_first_one_left(
     url: str, tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploading, "EVERY", 0.01)
-    first, second, store = tmp_path / "first", tmp_path / "second", Store(url)
-    uploads = Uploads(store, first, fetch(store, first), never)
+    monkeypatch.setattr(uploading, "SYNC_INTERVAL_S", 0.01)
+    first, second, store = tmp_path / "first", tmp_path / "second", ObjectStore(url)
+    uploads = StoreSync(store, first, fetch(store, first), never)
     for steps in (10, 20, 30):
         make_run(first, steps)
         until(lambda: f"checkpoints/step-{steps:012d}/manifest.json" in store.files(), "the upload")  # noqa: B023
@@ -87,7 +87,7 @@ def test_another_pod_finds_what_the_first_one_left(
 def test_a_checkpoint_without_its_manifest_is_no_checkpoint_and_goes(url: str, tmp_path: Path) -> None:
     make_run(tmp_path / "first", 10)
     store_all(url, tmp_path / "first")
-    store = Store(url)
+    store = ObjectStore(url)
     store.remove("checkpoints/step-000000000010/manifest.json")
     assert fetch(store, tmp_path / "second") == {
         "checkpoints/best-000000000010/manifest.json",
@@ -105,12 +105,12 @@ def test_the_same_step_again_replaces_the_checkpoint(url: str, tmp_path: Path) -
     checkpoints = Checkpoints(tmp_path / "first" / "checkpoints", 2)
     checkpoints.save(Checkpoint(10, {"w": np.ones(5)}, {"updates": 7}))
     store_all(url, tmp_path / "first")
-    fetch(Store(url), tmp_path / "second")
+    fetch(ObjectStore(url), tmp_path / "second")
     assert load(tmp_path / "second" / "checkpoints" / "step-000000000010").state == {"updates": 7}
 
 
 def test_names_that_no_run_has_are_left_alone(url: str, tmp_path: Path) -> None:
-    store = Store(url)
+    store = ObjectStore(url)
     for name in ("metrics/.hidden", "elsewhere/x", "x", "checkpoints/x", "checkpoints/a/b/c", "metrics/a/b"):
         store.put_bytes(name, b"x")
     assert store.files() == {} and fetch(store, tmp_path / "run") == set()
@@ -120,7 +120,7 @@ def test_names_that_no_run_has_are_left_alone(url: str, tmp_path: Path) -> None:
 
 def test_a_store_that_is_too_large_is_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stores, "MAX_BYTES", 10)
-    store = Store(f"file://{tmp_path}/store")
+    store = ObjectStore(f"file://{tmp_path}/store")
     store.put_bytes("metrics/rows", b"x" * 11)
     with pytest.raises(Fatal, match="has 1 files of 11 bytes, which no run has made"):
         fetch(store, tmp_path / "run")
@@ -137,17 +137,17 @@ def test_a_store_that_is_too_large_is_not_fetched(tmp_path: Path, monkeypatch: p
 )
 def test_a_store_that_nothing_here_speaks_to_is_fatal(url: str, words: str) -> None:
     with pytest.raises(Fatal, match=words):
-        Store(url)
+        ObjectStore(url)
 
 
 def test_a_store_that_may_not_be_written_is_fatal_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Fatal, match=r"cannot write to file:.*: is the URL right, and may this pod write there\?"):
-        Store(f"file://{tmp_path}/file/run").connect()
+        ObjectStore(f"file://{tmp_path}/file/run").connect()
 
 
 def test_one_file_is_read_up_to_a_limit(url: str) -> None:
-    Store(url).put_bytes("code.tar.gz", b"123456789")
+    ObjectStore(url).put_bytes("code.tar.gz", b"123456789")
     assert read_url(f"{url}/code.tar.gz", 5) == b"12345"
     with pytest.raises(Fatal, match="cannot read .*none"):
         read_url(f"{url}/none", 5)
@@ -156,7 +156,7 @@ def test_one_file_is_read_up_to_a_limit(url: str) -> None:
 class Flaky:
     """A store that fails when told to."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ObjectStore) -> None:
         self.broken, self._store = False, store
         self.url = store.url
 
@@ -169,16 +169,16 @@ class Flaky:
 def test_a_store_that_fails_is_said_and_tried_again(
     tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(uploading, "EVERY", 0.01)
-    monkeypatch.setattr(uploading, "AGAIN_AFTER", 0.01)
-    flaky, gauges = Flaky(Store(f"file://{tmp_path}/store")), dict[str, float]()
+    monkeypatch.setattr(uploading, "SYNC_INTERVAL_S", 0.01)
+    monkeypatch.setattr(uploading, "RETRY_AFTER_S", 0.01)
+    flaky, gauges = Flaky(ObjectStore(f"file://{tmp_path}/store")), dict[str, float]()
     make_run(tmp_path / "run", 10)
     flaky.broken = True
-    uploads = Uploads(flaky, tmp_path / "run", set(), gauges.update)  # type: ignore[arg-type]
+    uploads = StoreSync(flaky, tmp_path / "run", set(), gauges.update)  # type: ignore[arg-type]
     until(lambda: gauges.get("store_failures", 0) >= 3, "three failures")
     assert "503 Slow Down; the run goes on, and tries again (1 failures so far)" in caplog.text
     flaky.broken = False
-    until(lambda: len(Store(f"file://{tmp_path}/store").files()) == 6, "all files")
+    until(lambda: len(ObjectStore(f"file://{tmp_path}/store").files()) == 6, "all files")
     flaky.broken = True
     make_run(tmp_path / "run", 20)
     ticks = iter(range(1000))
@@ -193,17 +193,17 @@ from pathlib import Path
 import numpy as np
 from surreal.algorithms.checkpoint import Checkpoint, Checkpoints
 from surreal.protocol.worker import store_sync as uploads
-from surreal.protocol.worker.object_store import Store, fetch
-uploads.EVERY = 0.0
+from surreal.protocol.worker.object_store import ObjectStore, fetch
+uploads.SYNC_INTERVAL_S = 0.0
 url, folder = sys.argv[1], Path(sys.argv[2])
-store = Store(url)
+store = ObjectStore(url)
 store.connect()
 same = fetch(store, folder)
 checkpoints = Checkpoints(folder / "checkpoints", 3)
 newest = checkpoints.newest()
 steps = newest.steps if newest else 0
 print("goes on from", steps, flush=True)
-upload = uploads.Uploads(store, folder, same, lambda row: None)
+upload = uploads.StoreSync(store, folder, same, lambda row: None)
 while True:
     steps += 1
     if steps % 10 == 0:  # the same step twice, with other bytes
@@ -227,7 +227,7 @@ def test_a_process_killed_at_any_time_leaves_no_torn_checkpoint(tmp_path: Path) 
             except subprocess.TimeoutExpired:
                 process.kill()
         fetched = tmp_path / f"check-{attempt}"
-        fetch(Store(url), fetched)
+        fetch(ObjectStore(url), fetched)
         for checkpoint in sorted((fetched / "checkpoints").glob("step-*")):
             loaded = load(checkpoint)  # which checks the hashes
             assert abs(loaded.arrays["w"][0]) == loaded.steps == abs(loaded.state["updates"])
@@ -238,13 +238,13 @@ def test_a_process_killed_at_any_time_leaves_no_torn_checkpoint(tmp_path: Path) 
 def test_a_store_out_of_reach_fails_a_new_run_and_makes_one_that_goes_on_try_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(stores, "PATIENCE", 0.05)
-    monkeypatch.setattr(stores, "AGAIN_AFTER", 0.02)
+    monkeypatch.setattr(stores, "CONNECT_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(stores, "RETRY_AFTER_S", 0.02)
 
-    def unreachable(store: Store, name: str, data: bytes) -> None:
+    def unreachable(store: ObjectStore, name: str, data: bytes) -> None:
         raise ConnectionError("Could not connect to the endpoint URL")
 
-    monkeypatch.setattr(Store, "_write", unreachable)
+    monkeypatch.setattr(ObjectStore, "_write", unreachable)
     new = replace(SHARED, store=f"file://{tmp_path}/store", run_folder=str(tmp_path / "run"), incarnation=100_000)
     words = "cannot write to file:.*Could not connect to the endpoint URL"
     with pytest.raises(Fatal, match=words):
@@ -255,7 +255,7 @@ def test_a_store_out_of_reach_fails_a_new_run_and_makes_one_that_goes_on_try_aga
 
 
 class Gone:
-    """Uploads that never come to an end."""
+    """StoreSync that never come to an end."""
 
     def close(self, give_up: Callable[[], bool]) -> bool:
         return False
@@ -264,7 +264,7 @@ class Gone:
 @pytest.mark.parametrize(("before", "after"), [("DONE", "FAILED"), ("PREEMPTED", "PREEMPTED"), ("FATAL", "FATAL")])
 def test_a_run_whose_results_are_not_stored_is_not_done(before: str, after: str) -> None:
     process = SimpleNamespace(wiring=replace(SHARED, store="s3://bucket"), stopping_for=0.0)
-    ending = play._store_last(process, Gone(), Ending(before, "why"))  # type: ignore[arg-type]
+    ending = play._store_last(process, Gone(), TerminationMessage(before, "why"))  # type: ignore[arg-type]
     assert ending.exit == after
     assert (ending.reason == "the run is done, but not everything of the run is stored at s3://bucket") == (
         before == "DONE"

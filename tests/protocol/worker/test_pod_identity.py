@@ -7,7 +7,7 @@ import pytest
 
 from surreal.protocol.errors import Fatal
 from surreal.protocol.wiring import Wiring, starts
-from surreal.protocol.worker.pod_identity import in_pod, placed
+from surreal.protocol.worker.pod_identity import in_pod, with_pod_identity
 
 SHARED = Wiring(
     experiment="test",
@@ -48,20 +48,22 @@ def environ(index: str, attempt: str, failures: str | None = None, ignored: str 
 def test_a_pod_learns_its_index_and_incarnation_from_its_environment(
     environ: dict[str, str], index: int, incarnation: int, start: int
 ) -> None:
-    wiring = placed(SHARED, environ)
+    wiring = with_pod_identity(SHARED, environ)
     assert (wiring.index, wiring.incarnation, wiring.start, wiring.serves_control) == (index, incarnation, start, False)
 
 
 @pytest.mark.parametrize("environ", [{}, {"JOB_COMPLETION_INDEX": "3"}])
 def test_a_process_of_one_machine_stays_as_it_is(environ: dict[str, str]) -> None:
     assert not in_pod(environ)
-    assert placed(replace(SHARED, index=2, incarnation=7), environ) == replace(SHARED, index=2, incarnation=7)
+    assert with_pod_identity(replace(SHARED, index=2, incarnation=7), environ) == replace(
+        SHARED, index=2, incarnation=7
+    )
     assert replace(SHARED, incarnation=7).start == 7
 
 
 def test_control_is_served_by_the_first_process_of_the_role_that_ends_the_run() -> None:
     learners = replace(SHARED, role="learner", replicas={"learner": 2, "actor": 1})
-    pods = [placed(learners, {"JOB_COMPLETION_INDEX": index, "SURREAL_ATTEMPT": "1"}) for index in "01"]
+    pods = [with_pod_identity(learners, {"JOB_COMPLETION_INDEX": index, "SURREAL_ATTEMPT": "1"}) for index in "01"]
     assert [pod.serves_control for pod in pods] == [True, False]
 
 
@@ -81,7 +83,7 @@ def test_control_is_served_by_the_first_process_of_the_role_that_ends_the_run() 
 )
 def test_an_environment_that_makes_no_sense_is_fatal(environ: dict[str, str], words: str) -> None:
     with pytest.raises(Fatal, match=words):
-        placed(SHARED, environ)
+        with_pod_identity(SHARED, environ)
 
 
 def test_a_wiring_for_pods_survives_its_file(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import pytest
 from surreal.protocol.errors import Fatal, Refused
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.stream.sender import StreamSender
-from surreal.protocol.transport.authorization import access
+from surreal.protocol.transport.authorization import access_table
 from surreal.protocol.transport.curve_keys import Keys, make_key_files, write_key_files
 from surreal.protocol.transport.node import Node
-from surreal.protocol.transport.packet_socket import Port
+from surreal.protocol.transport.packet_socket import PacketSocket
 from surreal.protocol.wire.codec import encode_body, encode_prefix
 from surreal.protocol.wire.packet import Kind
 from surreal.protocol.wiring import ChannelWiring, Wiring
@@ -128,14 +128,14 @@ class Run:
     wiring: Wiring
     keys: dict[str, Keys]
     nodes: list[Node] = field(default_factory=list)
-    ports: dict[str, Port] = field(default_factory=dict)
+    ports: dict[str, PacketSocket] = field(default_factory=dict)
 
     def node(self, role: str, keys: Keys) -> Node:
-        self.nodes.append(Node(f"{role}/0", 1, keys, access(self.wiring)))
+        self.nodes.append(Node(f"{role}/0", 1, keys, access_table(self.wiring)))
         return self.nodes[-1]
 
-    def dial(self, node: Node, address: str) -> Port:
-        port = Port(node, address, binds=False, queue=4)
+    def dial(self, node: Node, address: str) -> PacketSocket:
+        port = PacketSocket(node, address, binds=False, queue=4)
         port.send(encode_prefix(Kind.BEAT, 0, 1, 0, 0) + encode_body(node.name, 1).body)
         return port
 
@@ -165,8 +165,8 @@ def run(tcp_addresses: Callable[[], str]) -> Iterator[Run]:
     wired = wiring(tcp_addresses)
     made = Run(wired, read(make_key_files(ROLES)))
     servers = {role: made.node(role, made.keys[role]) for role in ROLES}
-    for place, ends in access(wired).items():
-        made.ports[place] = Port(servers[ends.server], place, binds=True, queue=16)
+    for place, ends in access_table(wired).items():
+        made.ports[place] = PacketSocket(servers[ends.server], place, binds=True, queue=16)
     yield made
     for port in made.ports.values():
         port.close()
@@ -184,7 +184,7 @@ def test_each_key_opens_the_ports_of_its_role_and_no_other(run: Run, until: Unti
                 client.close()
 
 
-def check_port(server: Port, clients: dict[str, Port], allowed: set[str], until: Until) -> None:
+def check_port(server: PacketSocket, clients: dict[str, PacketSocket], allowed: set[str], until: Until) -> None:
     """Each client has said a word: exactly the allowed ones are heard, and the others counted and told."""
     heard: set[str] = set()
     denied = clients.keys() - allowed
@@ -195,20 +195,20 @@ def check_port(server: Port, clients: dict[str, Port], allowed: set[str], until:
     assert hear(server, heard) == allowed
 
 
-def hear(server: Port, heard: set[str]) -> set[str]:
+def hear(server: PacketSocket, heard: set[str]) -> set[str]:
     """`heard` and the roles that have come to a port since."""
     while received := server.receive():
         heard.add(received[1].sender.partition("/")[0])
     return heard
 
 
-def is_refused(client: Port) -> bool:
+def is_refused(client: PacketSocket) -> bool:
     received = client.receive()
     return received is not None and "authentication failed" in str(received[1].meta["reason"])
 
 
 def test_the_matrix_covers_every_port(run: Run) -> None:
-    assert set(access(run.wiring)) == {place for places in run.addresses().values() for place in places}
+    assert set(access_table(run.wiring)) == {place for places in run.addresses().values() for place in places}
     assert set(run.addresses()) == set(ALLOWED)
 
 
@@ -268,8 +268,8 @@ def test_keys_work_on_sockets_of_the_machine_too(folder: Path, until: Until) -> 
     wired = wiring(iter([f"ipc://{folder}/{i}" for i in range(9)]).__next__)
     place = wired.channels["experience"].addresses[0]
     with (
-        Node("learner/0", 1, keys["learner"], access(wired)) as learner,
-        Node("actor/0", 1, keys["actor"], access(wired)) as actor,
+        Node("learner/0", 1, keys["learner"], access_table(wired)) as learner,
+        Node("actor/0", 1, keys["actor"], access_table(wired)) as actor,
     ):
         receiver, sender = StreamReceiver(learner, place, 4), StreamSender(actor, place, 4)
         assert sender.send({}, {"n": 1})

@@ -34,10 +34,10 @@ def hasten(monkeypatch: pytest.MonkeyPatch, dead_after: float | None) -> None:
     """Judge sooner than released, unless that is None."""
     if dead_after is not None:
         for module in (member_module, servers):
-            monkeypatch.setattr(module, "BEAT_EVERY", 0.2)
+            monkeypatch.setattr(module, "BEAT_INTERVAL_S", 0.2)
         for module in (member_module, servers):
-            monkeypatch.setattr(module, "DEAD_AFTER", dead_after)
-        monkeypatch.setattr(port, "HEARTBEAT_TIMEOUT", 1.8)
+            monkeypatch.setattr(module, "DEAD_AFTER_S", dead_after)
+        monkeypatch.setattr(port, "HEARTBEAT_TIMEOUT_S", 1.8)
 
 
 def read_line(child: subprocess.Popen[str]) -> str:

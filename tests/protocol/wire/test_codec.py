@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from surreal.protocol.wire import limits
 from surreal.protocol.wire.codec import decode, decode_batch, encode_batch, encode_body, encode_prefix
-from surreal.protocol.wire.limits import Malformed, OtherProtocol
+from surreal.protocol.wire.limits import MalformedError, ProtocolVersionError
 from surreal.protocol.wire.packet import Kind, Packet
 
 PLAIN = st.recursive(
@@ -54,7 +54,7 @@ def test_what_is_encoded_is_decoded_unchanged(
 ) -> None:
     try:
         encoded = encode_body("actor/3", 7, version, meta, arrays)
-    except Malformed:
+    except MalformedError:
         return  # nested too deeply: the sender is told, nothing travels
     packet = decode([encode_prefix(kind, *numbers) + encoded.body, *(array.tobytes() for array in encoded.frames)])
     assert packet[:5] == (kind, *numbers)
@@ -71,12 +71,12 @@ def test_what_is_encoded_is_decoded_unchanged(
 def test_a_batch_gives_back_its_messages_in_order(messages: list[tuple[dict[str, Any], dict[str, np.ndarray]]]) -> None:
     try:
         encoded = [encode_body("actor/3", 7, (1, 2), meta, arrays) for meta, arrays in messages]
-    except Malformed:
+    except MalformedError:
         return
     bodies = [each.body for each in encoded if not each.frames]
     frame = encode_batch(4, 5, 6, 3, bodies)
-    if not bodies or len(frame) > limits.MAX_HEADER:
-        with pytest.raises(Malformed):
+    if not bodies or len(frame) > limits.MAX_HEADER_BYTES:
+        with pytest.raises(MalformedError):
             decode_batch([frame])
         return
     expected = [decode([encode_prefix(Kind.DATA, 4, 5, 6 + i, 3) + body]) for i, body in enumerate(bodies)]
@@ -105,7 +105,7 @@ def batch(*messages: tuple[str, bytes]) -> bytes:
     ],
 )
 def test_what_is_no_batch_is_malformed(frames: list[bytes]) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedError):
         decode_batch(frames)
 
 
@@ -136,8 +136,8 @@ def test_large_arrays_are_not_copied_by_the_sender() -> None:
         ({"arrays": {1: np.zeros(1)}}, "array 1"),
         ({"arrays": {f"a{i}": np.zeros(2000) for i in range(16)}}, "more than 15 arrays"),
         ({"arrays": {f"a{i}": np.zeros(0) for i in range(257)}}, "257 arrays"),
-        ({"arrays": {"a": np.zeros(limits.MAX_FRAME + 1, np.int8)}}, "split it"),
-        ({"arrays": {f"a{i}": np.zeros(limits.MAX_FRAME - 1, np.int8) for i in range(3)}}, "send several"),
+        ({"arrays": {"a": np.zeros(limits.MAX_FRAME_BYTES + 1, np.int8)}}, "split it"),
+        ({"arrays": {f"a{i}": np.zeros(limits.MAX_FRAME_BYTES - 1, np.int8) for i in range(3)}}, "send several"),
         ({"meta": {"a": np.int64(1)}}, "int64"),
         ({"meta": {"a": {1: 2}}}, "no string"),
         ({"meta": {"a": 2**64}}, "cannot be sent"),
@@ -183,7 +183,7 @@ def lying(code: Any, shape: Any, inline: bytes | None = None) -> bytes:
         [encode_prefix(Kind.DATA, 0, 5, 2**63, 0) + encode_body("a", 0).body],
         [struct.pack("<2sBBIQQQ", b"SR", limits.PROTOCOL, 99, 0, 0, 0, 0) + encode_body("a", 0).body],
         [frames_of()[0] + b"\0"],
-        [frames_of()[0] + b"\0" * limits.MAX_HEADER],
+        [frames_of()[0] + b"\0" * limits.MAX_HEADER_BYTES],
         [frames_of()[0], b"a frame too much"],
         [frames_of()[0]] + [b""] * 16,
         [encode_prefix(Kind.DATA, 0, 5, 0, 0) + struct.pack("<QQII", 0, 0, 2**32 - 1, 2**32 - 1)],
@@ -222,14 +222,16 @@ def lying(code: Any, shape: Any, inline: bytes | None = None) -> bytes:
     ],
 )
 def test_what_is_no_packet_is_malformed(frames: list[bytes]) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedError):
         decode(frames)
 
 
 def test_another_protocol_version_is_named_beside_ours() -> None:
     frames = frames_of()
     frames[0] = frames[0][:2] + bytes([limits.PROTOCOL + 1]) + b"whatever comes then"
-    with pytest.raises(OtherProtocol, match=f"protocol {limits.PROTOCOL + 1}, this process speaks {limits.PROTOCOL}"):
+    with pytest.raises(
+        ProtocolVersionError, match=f"protocol {limits.PROTOCOL + 1}, this process speaks {limits.PROTOCOL}"
+    ):
         decode(frames)
 
 
@@ -241,7 +243,7 @@ def test_a_few_bytes_cannot_claim_much_memory(claim: bytes) -> None:
     tracemalloc.start()
     try:
         for attack in (header(claims), header(["a", 1, []], claims)):
-            with pytest.raises(Malformed):
+            with pytest.raises(MalformedError):
                 decode([attack])
         assert tracemalloc.get_traced_memory()[1] < 16 * 1024 * 1024
     finally:
@@ -288,7 +290,7 @@ def test_a_hundred_thousand_mutated_packets_are_decoded_or_refused() -> None:
         frames = mutate(chance.choice(samples), chance)
         try:
             packet = decode(frames)
-        except Malformed:
+        except MalformedError:
             refused += 1
         else:
             assert isinstance(packet, Packet)

@@ -14,9 +14,9 @@ from surreal.orchestrator.run.home import Folder
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.wiring import ChannelWiring
 from surreal.protocol.worker import log_shipping as shipping
-from surreal.protocol.worker.log_shipping import LogFolder, file_name, ship
+from surreal.protocol.worker.log_shipping import LogFolder, file_name, ship_lines
 from tests.protocol.pods import MakePods, make_pods
-from tests.protocol.test_pod import SHARED
+from tests.protocol.worker.test_pod_identity import SHARED
 
 __all__ = ["make_pods"]
 Until = Callable[..., None]
@@ -27,7 +27,7 @@ import sys
 from surreal.protocol.membership import member, server
 from surreal.protocol.worker import __main__ as worker
 for module in (member, server):
-    module.BEAT_EVERY, module.DEAD_AFTER = 0.1, 1.0
+    module.BEAT_INTERVAL_S, module.DEAD_AFTER_S = 0.1, 1.0
 sys.exit(worker.main())
 """
 
@@ -185,7 +185,7 @@ def test_a_pod_without_a_learner_waits_and_ends_by_a_signal(make_pods: MakePods,
 
 
 def shipped(lines: list[bytes], take: Callable[[bytes], bool]) -> list[bytes]:
-    """What `ship` delivers of what is written into its pipe, each part as soon as the one before was taken."""
+    """What `ship_lines` delivers of what is written into its pipe, each part as soon as the one before was taken."""
     ours, theirs = os.pipe()
     delivered: list[bytes] = []
     done = threading.Event()
@@ -195,7 +195,7 @@ def shipped(lines: list[bytes], take: Callable[[bytes], bool]) -> list[bytes]:
         done.set()
         return take(data)
 
-    thread = threading.Thread(target=ship, args=(ours, deliver))
+    thread = threading.Thread(target=ship_lines, args=(ours, deliver))
     thread.start()
     for line in lines:
         done.clear()
@@ -223,7 +223,7 @@ def test_lost_lines_are_counted_in_the_next_that_arrive() -> None:
 def test_a_log_folder_takes_what_processes_of_the_run_say_up_to_its_limits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shipping, "MAX_FILE", 20)
+    monkeypatch.setattr(shipping, "MAX_FILE_BYTES", 20)
     monkeypatch.setattr(shipping, "MAX_FILES", 2)
     folder = LogFolder(replace(SHARED, run_folder=str(tmp_path)))
     assert not any(folder.write(name, 1, b"x") for name in ("actor/4", "../actor/1", "learner", "spy/0", "actor/-1"))

@@ -38,7 +38,7 @@ HASTY = """
 import sys
 from surreal.protocol.membership import member, server
 from surreal.protocol.worker import __main__ as worker
-member.DEAD_AFTER = server.DEAD_AFTER = 2.0
+member.DEAD_AFTER_S = server.DEAD_AFTER_S = 2.0
 sys.exit(worker.main())
 """
 VERSIONS = {4: ("10.88.0.{}/24", "10.88.0.{}"), 6: ("fd88::{}/64", "fd88::{}")}

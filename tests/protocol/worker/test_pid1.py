@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from surreal.protocol.errors import ExitCode
-from surreal.protocol.worker.termination import MAX_BYTES, Ending
+from surreal.protocol.worker.termination import MAX_BYTES, TerminationMessage
 from tests.protocol.pods import MakePods, make_pods
 
 __all__ = ["make_pods"]
@@ -102,16 +102,16 @@ def stopped():
 os.fork = stopped
 sys.exit(worker.main())
 """
-IMPATIENT = """
+UPLOAD_GRACE_S = """
 import sys
 from surreal.protocol.worker import pid1 as first, __main__ as worker
-first.GRACE = 0.5
+first.POD_STOP_GRACE_S = 0.5
 sys.exit(worker.main())
 """
 
 
 def test_a_worker_that_does_not_end_is_killed_in_time_and_preempted(make_pods: MakePods, until: Until) -> None:
-    pods = make_pods(ROLES, RUN, prefix=(sys.executable, "-P", "-c", IMPATIENT))
+    pods = make_pods(ROLES, RUN, prefix=(sys.executable, "-P", "-c", UPLOAD_GRACE_S))
     pod = pods.start("learner", HOW="ignores")
     until(lambda: "begins" in pod.log(), "the role to begin")
     pod.process.send_signal(signal.SIGTERM)
@@ -161,11 +161,11 @@ def state(pid):
 
 def test_last_words_are_cut_where_kubernetes_would() -> None:
     for reason in ("x" * 10_000, "\U0001f600" * 3000, '"' * 9000, "\n" * 4000):
-        ending = Ending("FATAL", reason, {"steps": 1.0})
+        ending = TerminationMessage("FATAL", reason, {"steps": 1.0})
         line = ending.line()
         assert len(line.encode()) <= MAX_BYTES
-        parsed = Ending.parse(line)
+        parsed = TerminationMessage.parse(line)
         assert parsed and parsed.exit == "FATAL" and parsed.progress == {"steps": 1.0}
         assert parsed.reason.endswith("...") and len(parsed.reason) > 100
-    assert Ending.parse("Traceback (most recent call last):") is None
-    assert Ending.parse('{"exit": 1}') is None and Ending.parse("[]") is None
+    assert TerminationMessage.parse("Traceback (most recent call last):") is None
+    assert TerminationMessage.parse('{"exit": 1}') is None and TerminationMessage.parse("[]") is None

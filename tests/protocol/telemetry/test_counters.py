@@ -15,7 +15,7 @@ from surreal.protocol.membership import server as servers
 from surreal.protocol.membership.member import Member
 from surreal.protocol.membership.server import Server
 from surreal.protocol.telemetry import reporter as observer
-from surreal.protocol.telemetry.counters import MAX_ENDS, Table, parse, report
+from surreal.protocol.telemetry.counters import MAX_ENDS, CounterTable, parse, report
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wiring import ChannelWiring, Wiring
@@ -63,9 +63,9 @@ def written(folder: Path) -> dict[tuple[str, str, str], dict[str, Any]]:
 def test_the_counters_of_all_processes_reach_the_run_folder(
     folder: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observer, "WRITE_EVERY", 0.05)
+    monkeypatch.setattr(observer, "WRITE_INTERVAL_S", 0.05)
     for module in (member_module, servers):
-        monkeypatch.setattr(module, "BEAT_EVERY", 0.05)
+        monkeypatch.setattr(module, "BEAT_INTERVAL_S", 0.05)
     with ExitStack() as stack:
         learner = stack.enter_context(Process(wiring(folder)))
         actors = [stack.enter_context(Process(wiring(folder, "actor", i))) for i in range(2)]
@@ -103,7 +103,7 @@ def test_the_last_counts_are_written_at_the_end(folder: Path) -> None:
 def test_a_run_folder_that_cannot_be_written_is_said_once_and_costs_nothing_else(
     folder: Path, until: Until, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(observer, "WRITE_EVERY", 0.01)
+    monkeypatch.setattr(observer, "WRITE_INTERVAL_S", 0.01)
     (folder / ".channels.json").mkdir()
     with Process(wiring(folder)) as learner:
         until(lambda: learner._counters.rows() and "cannot write" in caplog.text, "a failed attempt")
@@ -169,7 +169,7 @@ GARBAGE: list[Any] = [
 
 @pytest.mark.parametrize("data", GARBAGE, ids=lambda data: str(data)[:60])
 def test_garbage_is_no_report(folder: Path, data: Any) -> None:
-    table = Table(wiring(folder))
+    table = CounterTable(wiring(folder))
     with pytest.raises(ValueError):
         table.take("actor/0", 1, data)
     assert table.rows() == []
@@ -178,13 +178,13 @@ def test_garbage_is_no_report(folder: Path, data: Any) -> None:
 @pytest.mark.parametrize("process", ["actor/2", "actor/-1", "actor/", "actor", "", "spy/0", "actor/²"])
 def test_only_processes_of_the_run_have_counters(folder: Path, process: str) -> None:
     with pytest.raises(ValueError, match="this run has no process"):
-        Table(wiring(folder)).take(process, 1, report({}))
+        CounterTable(wiring(folder)).take(process, 1, report({}))
 
 
 def test_garbage_in_a_beat_is_refused_and_its_sender_lives_on(
     make_node: MakeNode, folder: Path, address: str, until: Until, caplog: pytest.LogCaptureFixture
 ) -> None:
-    table = Table(wiring(folder))
+    table = CounterTable(wiring(folder))
     server = Server(make_node("learner/0"), address, table.take)
     Member(make_node("actor/0"), address, lambda: {"at": 1.0, "ends": [["send", "experience", "lots"]]})
     honest = {("send", "experience"): Count(Stats(messages=7))}
@@ -195,14 +195,14 @@ def test_garbage_in_a_beat_is_refused_and_its_sender_lives_on(
     assert "refused the counters of actor/0: an end of a channel is two names and 8 numbers" in caplog.text
 
 
-def take(table: Table, at: float, incarnation: int, **counts: Any) -> None:
+def take(table: CounterTable, at: float, incarnation: int, **counts: Any) -> None:
     """One more report of actor/0."""
     data = report({("send", "experience"): Count(Stats(**counts))})
     table.take("actor/0", incarnation, {**data, "at": at})
 
 
 def test_rates_are_of_the_time_between_two_reports_of_one_incarnation(folder: Path) -> None:
-    table = Table(wiring(folder))
+    table = CounterTable(wiring(folder))
     take(table, 100.0, 1, messages=10, bytes=1000)
     assert table.rows()[0]["messages_per_second"] is None
     take(table, 102.0, 1, messages=30, bytes=3000, blocked_seconds=0.5)
@@ -218,8 +218,8 @@ def test_rates_are_of_the_time_between_two_reports_of_one_incarnation(folder: Pa
 
 
 def test_a_silent_process_has_counts_but_no_rates(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = Table(wiring(folder))
+    table = CounterTable(wiring(folder))
     take(table, 100.0, 1, messages=10)
     take(table, 102.0, 1, messages=30)
-    monkeypatch.setattr("surreal.protocol.telemetry.counters.DEAD_AFTER", 0.0)
+    monkeypatch.setattr("surreal.protocol.telemetry.counters.DEAD_AFTER_S", 0.0)
     assert (table.rows()[0]["messages"], table.rows()[0]["messages_per_second"]) == (30, None)

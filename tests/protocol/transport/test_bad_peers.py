@@ -20,7 +20,7 @@ from surreal.protocol.transport.authorization import Access
 from surreal.protocol.transport.curve_keys import Keys, make_key_files, write_key_files
 from surreal.protocol.transport.node import Node
 from surreal.protocol.wire.codec import encode_body, encode_prefix
-from surreal.protocol.wire.limits import LARGEST, MAX_FRAMES
+from surreal.protocol.wire.limits import MAX_COUNT, MAX_FRAMES
 from surreal.protocol.wire.packet import Kind
 from tests.protocol import zmtp
 
@@ -80,8 +80,8 @@ MALFORMED = {
     "an array that is too long": packet(LARGE, bytes(80_001)),
     "a dtype that is none": packet(LARGE.replace(b"<f8", b"<O8"), bytes(80_000)),
     "a negative seq": packet(header(seq=2**64 - 1)),
-    "a wrapped seq": packet(header(seq=LARGEST + 1)),
-    "a wrapped base": packet(header(base=LARGEST + 1)),
+    "a wrapped seq": packet(header(seq=MAX_COUNT + 1)),
+    "a wrapped base": packet(header(base=MAX_COUNT + 1)),
     "a kind that is none": packet(header(kind=99)),
 }
 

@@ -11,9 +11,8 @@ import psutil
 import pytest
 import zmq
 
-from surreal.protocol.broadcast import follower
-from surreal.protocol.broadcast.fan_out import QUEUE
-from surreal.protocol.broadcast.publisher import Publisher
+from surreal.protocol.broadcast import subscriber as follower
+from surreal.protocol.broadcast.publisher import QUEUE_PACKETS, Publisher
 from surreal.protocol.broadcast.relay import Relay
 from surreal.protocol.broadcast.subscriber import Subscriber
 from surreal.protocol.transport.node import Node
@@ -73,7 +72,7 @@ def test_a_stopped_reader_costs_the_others_nothing_and_later_has_the_newest(
 def test_readers_behind_a_relay_survive_the_death_of_the_publisher_and_follow_its_successor(
     start: Start, make_node: MakeNode, folder: Path, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follower, "ASK_EVERY", 0.1)
+    monkeypatch.setattr(follower, "ASK_INTERVAL_S", 0.1)
     Relay(make_node("weights-relay/0"), address, f"ipc://{folder}/relay")
     reader = Subscriber(make_node("actor/0"), f"ipc://{folder}/relay")
     newest: Version | None = None
@@ -94,7 +93,7 @@ def test_readers_behind_a_relay_survive_the_death_of_the_publisher_and_follow_it
 def test_a_killed_relay_that_comes_back_serves_its_readers_again_and_nobody_goes_back(
     start: Start, make_node: MakeNode, folder: Path, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follower, "ASK_EVERY", 0.1)
+    monkeypatch.setattr(follower, "ASK_INTERVAL_S", 0.1)
     publisher = Publisher(make_node("learner/0"), f"ipc://{folder}/learner")
     readers = [Subscriber(make_node(f"actor/{i}"), address) for i in range(3)]
     version = 0
@@ -158,7 +157,7 @@ def test_a_reader_that_asks_and_never_reads_is_held_a_few_values_at_most(
         publisher.publish(weights(version, 2**20), {}, version)
         assert reader.wait((1, version - 1), timeout=20).version == (1, version)
     # libzmq's queues at both ends and the kernel's buffers; 5000 answers would be 5 GB
-    assert psutil.Process().memory_info().rss - before < (4 * QUEUE + 64) * 2**20
+    assert psutil.Process().memory_info().rss - before < (4 * QUEUE_PACKETS + 64) * 2**20
 
 
 GARBAGE = [
@@ -219,7 +218,7 @@ def test_garbage_from_the_serving_side_is_counted_and_a_good_value_still_taken(
 def test_a_relay_that_is_there_before_its_publisher_serves_once_there_is_something(
     make_node: MakeNode, folder: Path, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follower, "ASK_EVERY", 0.1)
+    monkeypatch.setattr(follower, "ASK_INTERVAL_S", 0.1)
     Relay(make_node("weights-relay/0"), address, f"ipc://{folder}/relay")
     reader = Subscriber(make_node("actor/0"), f"ipc://{folder}/relay")
     assert reader.latest() is None
@@ -254,7 +253,7 @@ def test_publishing_while_readers_come_and_go_reaches_those_who_stay(make_node: 
 def test_readers_that_are_silent_are_forgotten(
     make_node: MakeNode, bare: Bare, address: str, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("surreal.protocol.broadcast.fan_out.DEAD_AFTER", 0.2)
+    monkeypatch.setattr("surreal.protocol.broadcast.publisher.DEAD_AFTER_S", 0.2)
     publisher = Publisher(make_node("learner/0"), address)
     socket = bare(zmq.DEALER)
     socket.connect(address)

@@ -113,7 +113,7 @@ def test_what_is_no_archive_writes_nothing(tmp_path: Path, data: bytes) -> None:
 def test_an_archive_that_unpacks_to_more_than_allowed_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_UNPACKED", 1000)
+    monkeypatch.setattr(module, "MAX_UNPACKED_BYTES", 1000)
     monkeypatch.setattr(module, "_HEADERS", 20_480)
     data = archive(("zeros", b"\0" * 2**20))
     assert len(data) < 2000
@@ -130,7 +130,7 @@ def test_too_many_files_write_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_an_archive_larger_than_allowed_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_PACKED", 10)
+    monkeypatch.setattr(module, "MAX_PACKED_BYTES", 10)
     (tmp_path / "large").write_bytes(GOOD)
     with pytest.raises(Fatal, match="is larger than 10 bytes"):
         module.read(str(tmp_path / "large"))

@@ -155,7 +155,7 @@ def test_stopping_ends_a_wait_to_send_and_a_wait_to_receive(
 def test_a_busy_receiver_is_asked_but_nothing_is_sent_again(
     receiver: StreamReceiver, make_node: MakeNode, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream_sender, "PROBE_AFTER", 0.02)
+    monkeypatch.setattr(stream_sender, "PROBE_AFTER_S", 0.02)
     sender = StreamSender(make_node("actor/0"), address, window=4)
     for i in range(4):
         sender.send({"a": np.zeros(20_000)}, {"i": i})
@@ -283,7 +283,7 @@ def test_a_killed_receiver_is_replaced_and_misses_nothing(
     until: Until,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stream_sender, "PROBE_AFTER", 0.3)
+    monkeypatch.setattr(stream_sender, "PROBE_AFTER_S", 0.3)
     sender = StreamSender(make_node("actor/0"), address, window=8)
     kills, per_life = 3, 40
     acknowledged: list[int] = []

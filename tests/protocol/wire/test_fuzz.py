@@ -1,4 +1,4 @@
-"""A million damaged messages: the decoder says Malformed or gives a packet, and nothing else ever happens."""
+"""A million damaged messages: the decoder says MalformedError or gives a packet, and nothing else ever happens."""
 
 import json
 import os

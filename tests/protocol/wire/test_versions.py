@@ -21,7 +21,7 @@ from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.stream.sender import StreamSender
 from surreal.protocol.transport.node import Node
 from surreal.protocol.wire.codec import decode, encode_body, encode_prefix
-from surreal.protocol.wire.limits import PROTOCOL, OtherProtocol
+from surreal.protocol.wire.limits import PROTOCOL, ProtocolVersionError
 from surreal.protocol.wire.packet import Kind
 
 MakeNode = Callable[..., Node]
@@ -49,7 +49,7 @@ def test_no_packet_of_another_version_is_understood(version: int, kind: str, pac
     if version == PROTOCOL:
         assert decode([packet]).kind == Kind[kind]
         return
-    with pytest.raises(OtherProtocol, match=f"speaks protocol {version}, this process speaks {PROTOCOL}"):
+    with pytest.raises(ProtocolVersionError, match=f"speaks protocol {version}, this process speaks {PROTOCOL}"):
         decode([packet])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from surreal.protocol.worker.file_server import MOST_BYTES, inside
+from surreal.protocol.worker.file_server import MAX_ANSWER_BYTES, inside
 
 
 class Reader:
@@ -54,10 +54,10 @@ def test_parts_of_several_files_come_in_one_answer(tmp_path: Path) -> None:
 def test_an_answer_is_never_longer_than_agreed(tmp_path: Path) -> None:
     for name in ("one", "two"):
         with (tmp_path / name).open("wb") as file:
-            file.truncate(MOST_BYTES)
+            file.truncate(MAX_ANSWER_BYTES)
     with reader(tmp_path) as asked:
-        head, body = asked.ask({"read": [["one", 1, MOST_BYTES], ["two", 0, 5]]})
-        assert head["parts"] == [MOST_BYTES - 1, 1] and len(body) == MOST_BYTES
+        head, body = asked.ask({"read": [["one", 1, MAX_ANSWER_BYTES], ["two", 0, 5]]})
+        assert head["parts"] == [MAX_ANSWER_BYTES - 1, 1] and len(body) == MAX_ANSWER_BYTES
 
 
 def test_files_are_listed_by_the_beginning_of_their_names(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from surreal.protocol.broadcast import follower
+from surreal.protocol.broadcast import subscriber as follower
 from surreal.protocol.broadcast.publisher import Publisher
 from surreal.protocol.broadcast.subscriber import Subscriber
 from surreal.protocol.errors import Stopping, SurrealError, Timeout
@@ -89,7 +89,7 @@ def successor(node: Node, address: str) -> Publisher:
 def test_an_older_publisher_is_fenced_and_a_newer_one_followed(
     make_node: MakeNode, address: str, monkeypatch: pytest.MonkeyPatch, until: Until
 ) -> None:
-    monkeypatch.setattr(follower, "ASK_EVERY", 0.1)
+    monkeypatch.setattr(follower, "ASK_INTERVAL_S", 0.1)
     subscriber = Subscriber(make_node("actor/0"), address)
     second = Publisher(make_node("learner/0", 2), address)
     second.publish(value(2), {}, 7)

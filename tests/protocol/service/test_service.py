@@ -12,7 +12,7 @@ import zmq
 from surreal.protocol.errors import Refused, Stopping, SurrealError, Timeout
 from surreal.protocol.service.client import ServiceClient
 from surreal.protocol.service.requests import Request
-from surreal.protocol.service.rows import CallFailed, Outcome
+from surreal.protocol.service.rows import CallError, Outcome
 from surreal.protocol.service.server import ServiceServer
 from surreal.protocol.transport.node import Node
 from surreal.protocol.wire.codec import decode, encode_body, encode_prefix
@@ -156,7 +156,7 @@ def test_a_failing_handler_fails_its_callers_with_its_text(server: ServiceServer
         return double(arrays)
 
     with serving(server, handler, max_size=1):
-        with pytest.raises(CallFailed, match=r"server/0: ValueError: negative \?"):
+        with pytest.raises(CallError, match=r"server/0: ValueError: negative \?"):
             client.call(ask(-1))
         assert client.call(ask(1)).arrays["y"] == 2
 
@@ -218,7 +218,7 @@ def test_what_is_asked_again_meanwhile_is_dropped_and_counted(
 ) -> None:
     pending = client.submit(ask(1), timeout=400)
     request = take(server)
-    pending.due = client._look_at = 0.0  # what a quarter of the time does
+    pending.due = client._poll_at = 0.0  # what a quarter of the time does
     until(lambda: server.stats.duplicates == 1, "a repetition")
     assert client.stats.resent == 1 and server.recv(timeout=0) is None
     request.reply({})

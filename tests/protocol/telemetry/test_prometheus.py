@@ -16,7 +16,7 @@ from surreal.protocol.telemetry.prometheus import COUNTERS, MAX_REQUESTS, is_tru
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.worker.process import Process
 from tests.protocol.conftest import until
-from tests.protocol.test_counters import wiring
+from tests.protocol.telemetry.test_counters import wiring
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -30,7 +30,7 @@ def port(tcp_address: str) -> int:
 @pytest.fixture
 def learner(folder: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
     """The process that serves control, and /metrics."""
-    monkeypatch.setattr(observer, "WRITE_EVERY", 0.05)
+    monkeypatch.setattr(observer, "WRITE_INTERVAL_S", 0.05)
     with Process(replace(wiring(folder), prometheus=f"127.0.0.1:{port}")) as process:
         yield process
 
