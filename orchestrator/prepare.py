@@ -73,7 +73,7 @@ def own_prices(named: Path | None = None) -> Path | None:
 
 
 def _cluster(live: Where | None, cluster_file: Path | None, prices: Path | None) -> Inventory:
-    from surreal.provisioner.cluster.spec import load_cluster
+    from surreal.provisioner.cluster.load import load_cluster
     from surreal.provisioner.machine_types import machine_table
     from surreal.provisioner.pools.from_file import declared_pools
     from surreal.provisioner.pools.from_nodes import merged

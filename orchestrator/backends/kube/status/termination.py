@@ -8,7 +8,7 @@ from surreal.orchestrator.backends.kube.names import WORKER
 from surreal.orchestrator.backends.restart_policy import describe
 from surreal.orchestrator.plan.model import PlannedRole
 from surreal.orchestrator.run.status import Progress
-from surreal.orchestrator.run.usage import amount
+from surreal.protocol.documents.quantity import format_size
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.worker.termination import LAST_WORDS, Ending
 from surreal.provisioner.kube.kinds import Object
@@ -84,7 +84,7 @@ def how_it_ended(pod: Object, role: PlannedRole | None, name: str) -> str:
     ended = ended_container(pod)
     container, cause = text(ended, "name"), text(ended, "state", "terminated", "reason")
     if cause == "OOMKilled":
-        limit = f": limit {amount(role.resources.memory)}" if role else ""
+        limit = f": limit {format_size(role.resources.memory)}" if role else ""
         return f"OOMKilled{limit}; raise spec.roles.{name}.resources.memory"
     taken = disruption(pod)
     if taken:

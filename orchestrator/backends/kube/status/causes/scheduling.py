@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from surreal.orchestrator.backends.kube.status.snapshot import Event
 from surreal.orchestrator.plan.model import PlannedRole
-from surreal.orchestrator.run.usage import amount
+from surreal.protocol.documents.quantity import format_size
 from surreal.provisioner.kube.objects import clip
-from surreal.provisioner.pools.labels import GPU
+from surreal.provisioner.kube.resources import GPU
 
 _HEAD = re.compile(r"0/(\d+) nodes are available: (.*)", re.DOTALL)
 _REST = re.compile(r"\.? *(no new claims to deallocate|preemption:|Preemption ).*", re.DOTALL)
@@ -74,7 +74,11 @@ def _asks(causes: Counter[str], role: PlannedRole | None) -> str:
     """How much of what is lacking a pod asks for."""
     if role is None:
         return ""
-    each = {"cpu": f"{role.resources.cpu:g}", "memory": amount(role.resources.memory), GPU: str(role.resources.gpu)}
+    each = {
+        "cpu": f"{role.resources.cpu:g}",
+        "memory": format_size(role.resources.memory),
+        GPU: str(role.resources.gpu),
+    }
     lacking = [f"{what} {much}" for what, much in each.items() if f"Insufficient {what}" in causes]
     return f"; each process asks {', '.join(lacking)}" if lacking else ""
 
