@@ -36,7 +36,7 @@ def plan_for(
 
 
 PLACES = ("local", "kube")
-"""Where there are machines to ask."""
+"""Location there are machines to ask."""
 _ANY = NodePool("cluster", nodes=1, cpu=1e6, memory=2**60, provider="existing", pods=10**6)
 HIDDEN_NODES = (_ANY, replace(_ANY, name="cluster-gpu", gpus=10**6))
 """What stands for a cluster whose nodes one may not list: its scheduler decides, and nothing is said of room."""
@@ -77,7 +77,7 @@ def own_prices(named: Path | None = None) -> Path | None:
 
 
 def _cluster(live: Location | None, cluster_file: Path | None, prices: Path | None) -> Inventory:
-    from surreal.provisioner.cluster.spec import load_cluster
+    from surreal.provisioner.cluster.load import load_cluster
     from surreal.provisioner.machine_types import machine_table
     from surreal.provisioner.pools.from_file import declared_pools
     from surreal.provisioner.pools.from_nodes import merged

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from surreal.protocol.errors import InvalidInput, SurrealError
-from surreal.provisioner import subprocesses as commands
+from surreal.provisioner import subprocesses
 
 RELEASE = "surreal"
 """What the installed chart is called."""
@@ -55,11 +55,11 @@ def install(wanted: Install) -> str:
             raise InvalidInput(f"{path}: no such file; the chart's own values are in {chart_folder() / 'values.yaml'}")
     if not shutil.which("helm"):
         raise InvalidInput(
-            f"helm is not on your PATH: {commands.INSTALL['helm']}; with it, this command runs, and you can too:\n"
+            f"helm is not on your PATH: {subprocesses.INSTALL['helm']}; with it, this command runs, and you can too:\n"
             + shlex.join(wanted.command())
         )
     try:
-        return commands.run(wanted.command())
+        return subprocesses.run(wanted.command())
     except SurrealError as error:
         if absent := re.search(r'namespaces "([^"]+)" not found', str(error)):
             raise SurrealError(f"{error}\nmake the namespace first: kubectl create ns {absent[1]}") from None

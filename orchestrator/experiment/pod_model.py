@@ -2,12 +2,11 @@
 
 import re
 from importlib.metadata import version
-from ipaddress import ip_network
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from surreal.protocol.documents.models import Spec
+from surreal.protocol.documents.models import Cidr, Spec
 from surreal.protocol.documents.quantity import Memory
 
 DAY = 86_400
@@ -37,13 +36,6 @@ def _mount_path(text: str) -> str:
         if f"{text.rstrip('/')}/".startswith(f"{ours}/"):
             raise ValueError(f"must not lie in {ours}, which every pod has for itself; for example /data")
     return text.rstrip("/")
-
-
-def _network(text: str) -> str:
-    try:
-        return str(ip_network(text))
-    except ValueError:
-        raise ValueError(f"must be a network such as 203.0.113.0/24 or one address/32, not {text!r}") from None
 
 
 def _store_url(text: str) -> str:
@@ -118,7 +110,7 @@ class StorageSpec(Spec):
 class EgressSpec(Spec):
     """Where the pods may connect to besides each other and the DNS."""
 
-    cidr: Annotated[str, AfterValidator(_network)]
+    cidr: Cidr
     ports: Annotated[tuple[Port, ...], Field(min_length=1, max_length=50, strict=False)] = (443,)
 
 

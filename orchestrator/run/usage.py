@@ -109,11 +109,6 @@ def usage_of(status: Status, plan: Plan | None, used: Mapping[tuple[str, int], U
     return Usage(status, tuple(_role(role, status, used) for role in roles), note)
 
 
-def format_bytes(size: float) -> str:
-    """Bytes as `2.0 GiB` or `512 MiB`."""
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
-
-
 def _role(role: PlannedRole, status: Status, used: Mapping[tuple[str, int], Used]) -> RoleUsage:
     running = [process for process in status.roles.get(role.name, ()) if process.state == "running"]
     asked = role.resources

@@ -33,6 +33,16 @@ def dns_label(name: str, longest: int = MAX_NAME_CHARS) -> str:
     raise ValueError(f"must be a DNS label ({allowed}), not {name!r}; for example {legal!r}")
 
 
+def check_cidr(text: str) -> str:
+    """Return the network `text` in its usual spelling. Raises ValueError for what is none."""
+    from ipaddress import ip_network
+
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise ValueError(f"must be a network such as 203.0.113.0/24 or one address/32, not {text!r}") from None
+
+
 def _label(text: str) -> str:
     if re.fullmatch(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", text):
         return text
@@ -49,3 +59,7 @@ def validated(model: type[Document], data: object, above: KeyPath = ()) -> tuple
         return model.model_validate(data), []
     except ValidationError as error:
         return None, [((*above, *path), text) for path, text in warn(model, error)]
+
+
+Cidr = Annotated[str, AfterValidator(check_cidr)]
+"""A network such as 203.0.113.0/24."""

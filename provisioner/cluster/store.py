@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError, did_you_mean
-from surreal.provisioner.cluster.spec import Cluster, load_cluster
-from surreal.provisioner.providers.terraform.files import text
+from surreal.provisioner.cluster.load import load_cluster
+from surreal.provisioner.spec.cluster import Cluster
 
 Phase = Literal["planned", "going up", "up", "going down"]
+OBJECTS = "objects.json"
+"""The Kubernetes objects that the cluster gets once it is there."""
 _IDENTITY = ("provider", "project", "region", "zones", "state")
 """What cannot change of a cluster that is there: with another one Terraform would look for it elsewhere."""
 
@@ -54,7 +56,7 @@ class ClusterFolder:
         """Record how far it is, before it goes there."""
         _replace(self._phase, phase + "\n")
 
-    def write(self, cluster: Cluster, files: dict[str, Any]) -> None:
+    def write(self, cluster: Cluster, files: dict[str, str]) -> None:
         """Record the cluster file and replace the rendered files; the engine's own files stay.
 
         Raises InvalidInput when another cluster of the name is there.
@@ -63,10 +65,10 @@ class ClusterFolder:
             _same(self.cluster(), cluster)
         if not self._phase.exists():
             self.enter("planned")
-        for stale in self.path.glob("*.tf.json"):
+        for stale in {*self.path.glob("*.tf.json"), *self.path.glob(OBJECTS)}:
             stale.unlink()
         for name, contents in files.items():
-            _replace(self.path / name, text(contents))
+            _replace(self.path / name, contents)
         # last: a cluster is listed from here on
         _replace(self._file, cluster.to_yaml())
 

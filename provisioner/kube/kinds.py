@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from surreal.provisioner.kube.cluster_objects import OWNER
-
 Object = dict[str, Any]
 """One object of the API as plain JSON data."""
+MANAGED_BY = "app.kubernetes.io/managed-by"
+INSTANCE = "app.kubernetes.io/instance"
+"""The label with the experiment's name on all that belongs to it."""
+OWNER = "surreal"
 FIELD_MANAGER = OWNER
 """The manager of the fields that server-side apply sets."""
 
@@ -43,6 +45,7 @@ KINDS = {
     "ResourceQuota": Kind("v1", "resourcequotas"),
     "LimitRange": Kind("v1", "limitranges"),
     "Node": Kind("v1", "nodes", namespaced=False),
+    "PersistentVolume": Kind("v1", "persistentvolumes", namespaced=False),
     "Namespace": Kind("v1", "namespaces", namespaced=False),
     "NetworkPolicy": Kind("networking.k8s.io/v1", "networkpolicies"),
     "Job": Kind("batch/v1", "jobs"),
@@ -53,6 +56,8 @@ KINDS = {
     "StorageClass": Kind("storage.k8s.io/v1", "storageclasses", namespaced=False),
     "PriorityClass": Kind("scheduling.k8s.io/v1", "priorityclasses", namespaced=False),
     "CustomResourceDefinition": Kind("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False),
+    "NodePool": Kind("karpenter.sh/v1", "nodepools", namespaced=False),
+    "NodeClass": Kind("eks.amazonaws.com/v1", "nodeclasses", namespaced=False),
     "PodMetrics": Kind("metrics.k8s.io/v1beta1", "pods"),
     "NodeMetrics": Kind("metrics.k8s.io/v1beta1", "nodes", namespaced=False),
     "SelfSubjectAccessReview": Kind("authorization.k8s.io/v1", "selfsubjectaccessreviews", namespaced=False),

@@ -1,19 +1,14 @@
 """What nodes have and pods ask for, read from the API's plain JSON."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-from surreal.provisioner.pools.labels import GPU
+from surreal.protocol.documents.quantity import parse_quantity
 
 Json = Mapping[str, Any]
-
-_UNITS = {"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18} | {
-    f"{letter}i": 1024.0**power for power, letter in enumerate("KMGTPE", start=1)
-}
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)([a-zA-Z]*)")
+GPU = "nvidia.com/gpu"
+"""The resource that a GPU process asks for, and the key of the taint that keeps all others away."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +24,12 @@ class Amount:
         return Amount(self.cpu + other.cpu, self.memory + other.memory, self.gpus + other.gpus, self.pods + other.pods)
 
 
-@lru_cache(maxsize=4096)  # thousands of nodes and pods say the same few
 def quantity(text: str | float) -> float:
-    """A Kubernetes quantity as a number: `3920m` is 3.92, `16Gi` 2**34. 0 for what is none."""
-    match = _QUANTITY.fullmatch(str(text))
-    return float(match[1]) * _UNITS.get(match[2], 0.0) if match else 0.0
+    """Return a Kubernetes quantity as a number; 0 for a text that is none."""
+    try:
+        return parse_quantity(text)
+    except ValueError:
+        return 0.0
 
 
 def amount(resources: Json, pods: int = 0) -> Amount:

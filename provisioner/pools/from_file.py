@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from surreal.protocol.documents.locations import KeyPath, Problem
-from surreal.provisioner.cluster.spec import Cluster, PoolSpec
 from surreal.provisioner.machine_types import Machine, MachineTable
 from surreal.provisioner.pools import labels
 from surreal.provisioner.pools.model import NodePool
 from surreal.provisioner.pools.reserved import usable
+from surreal.provisioner.spec.cluster import Cluster, PoolSpec
 
 
 def declared_pools(cluster: Cluster, table: MachineTable) -> tuple[tuple[NodePool, ...], tuple[str, ...]]:
@@ -65,8 +65,13 @@ def pool_machine(cluster: Cluster, spec: PoolSpec, table: MachineTable) -> Machi
     return table.with_gpus(provider, machine, gpus.type, gpus.count)
 
 
+def extra_taints(spec: PoolSpec) -> tuple[labels.Taint, ...]:
+    """Return the taints of the file as the labels table has them."""
+    return tuple(labels.Taint(taint.key, taint.value, taint.effect) for taint in spec.taints)
+
+
 def _pool(cluster: Cluster, spec: PoolSpec, machine: Machine, table: MachineTable) -> NodePool:
-    platform = cluster.platform(spec)
+    platform = labels.platform_of(cluster.spec.provider, spec.autoprovision)
     cpu, memory = usable(platform, machine.cpu, machine.memory, machine.pods)
     price = machine.spot_price if spec.spot else machine.price
     pool = NodePool(
@@ -89,7 +94,7 @@ def _pool(cluster: Cluster, spec: PoolSpec, machine: Machine, table: MachineTabl
             **labels.selector(platform, spec.name, spec.spot),
             **labels.machine_selector(platform, spec.machine, machine.gpu_type),
         },
-        taints=labels.node_taints(platform, spec.name, spec.spot, machine.gpus > 0, spec.extra_taints),
+        taints=labels.node_taints(platform, spec.name, spec.spot, machine.gpus > 0, extra_taints(spec)),
     )
     return replace(pool, pods=machine.pods) if machine.pods else pool
 
@@ -103,7 +108,7 @@ def _warnings(cluster: Cluster, spec: PoolSpec, machine: Machine, table: Machine
         yield f"the table does not know {spec.machine!r}{near}: its resources are those of the file, its price unknown"
     if region is None:
         return
-    if provider == "gke" and (missing := table.not_offered(spec.machine, region)):
+    if missing := table.not_offered(spec.machine, region):
         yield missing
     if machine.price is not None and (priced := table.region_of(machine)) != region:
         yield f"its price is that of {priced}; prices in {region} differ"

@@ -12,7 +12,6 @@ from functools import reduce
 
 from surreal.provisioner.kube.resources import Amount, Json, amount, asked_by, most, quantity
 from surreal.provisioner.machine_types import Machine, MachineTable
-from surreal.provisioner.pools import labels
 from surreal.provisioner.pools.labels import MACHINE, PLATFORMS, POOL, REGION, ZONE, Taint
 from surreal.provisioner.pools.model import NodePool, Room
 
@@ -180,7 +179,7 @@ def _pool(
 
 def _price(node: _Node, gpus: int, gpu_type: str | None, table: MachineTable) -> tuple[float | None, str]:
     """What the machine costs an hour, and who says so; None and nothing where nobody does."""
-    provider = labels.provider(node.platform)
+    provider = PLATFORMS[node.platform].provider
     machine: Machine | None = table.find(provider, node.machine or "")
     if machine is not None and gpus and not machine.gpus:
         try:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from surreal.provisioner.kube.resources import GPU
+
 Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 Labels = Mapping[str, str]
 
@@ -19,8 +21,6 @@ SPOT = "surreal.dev/spot"
 MACHINE = "node.kubernetes.io/instance-type"
 ZONE = "topology.kubernetes.io/zone"
 REGION = "topology.kubernetes.io/region"
-GPU = "nvidia.com/gpu"
-"""The resource that a GPU process asks for, and the key of the taint that keeps all others away."""
 GPU_PRODUCT = "nvidia.com/gpu.product"
 """The GPU's model, where NVIDIA's feature discovery runs."""
 
@@ -55,8 +55,10 @@ GPU_TAINT = Taint(GPU, "present")
 class Platform:
     """How one kind of node pool marks its nodes."""
 
+    provider: str
+    """The provider whose machines the nodes are, as cluster files and the machine table call it."""
     pool: str
-    """The label with the pool's name on pools that are not of our making."""
+    """The label with the pool's name on pools that surreal did not make."""
     spot: tuple[str, str]
     """The label of a spot node."""
     spot_taint: Taint
@@ -84,6 +86,7 @@ _GKE_SPOT, _EKS_CAPACITY, _KARPENTER_CAPACITY, _AKS_PRIORITY = (
 
 PLATFORMS: dict[str, Platform] = {
     "gke": Platform(
+        provider="gke",
         pool="cloud.google.com/gke-nodepool",
         spot=(_GKE_SPOT, "true"),
         # on a Standard cluster the label comes by itself and the taint does not
@@ -94,6 +97,7 @@ PLATFORMS: dict[str, Platform] = {
         own_taints=frozenset({GPU}),
     ),
     "gke-autoprovision": Platform(
+        provider="gke",
         pool="cloud.google.com/gke-nodepool",
         spot=(_GKE_SPOT, "true"),
         spot_taint=Taint(_GKE_SPOT, "true"),
@@ -104,6 +108,7 @@ PLATFORMS: dict[str, Platform] = {
     ),
     # before EKS and AKS, on which it runs too
     "karpenter": Platform(
+        provider="eks",
         pool="karpenter.sh/nodepool",
         spot=(_KARPENTER_CAPACITY, "spot"),
         spot_taint=OUR_SPOT,
@@ -114,6 +119,7 @@ PLATFORMS: dict[str, Platform] = {
         own_labels=frozenset({_KARPENTER_CAPACITY}),
     ),
     "eks": Platform(
+        provider="eks",
         pool="eks.amazonaws.com/nodegroup",
         spot=(_EKS_CAPACITY, "SPOT"),
         spot_taint=OUR_SPOT,
@@ -123,6 +129,7 @@ PLATFORMS: dict[str, Platform] = {
         own_labels=frozenset({_EKS_CAPACITY}),
     ),
     "aks": Platform(
+        provider="aks",
         pool="kubernetes.azure.com/agentpool",
         spot=(_AKS_PRIORITY, "spot"),
         spot_taint=Taint(_AKS_PRIORITY, "spot"),
@@ -130,15 +137,21 @@ PLATFORMS: dict[str, Platform] = {
         own_labels=frozenset({_AKS_PRIORITY}),
         own_taints=frozenset({_AKS_PRIORITY}),
     ),
-    "minikube": Platform(pool=POOL, spot=(SPOT, "true"), spot_taint=OUR_SPOT, mark="minikube.k8s.io/name"),
-    "existing": Platform(pool=POOL, spot=(SPOT, "true"), spot_taint=OUR_SPOT),
+    "minikube": Platform(
+        provider="minikube", pool=POOL, spot=(SPOT, "true"), spot_taint=OUR_SPOT, mark="minikube.k8s.io/name"
+    ),
+    "existing": Platform(provider="existing", pool=POOL, spot=(SPOT, "true"), spot_taint=OUR_SPOT),
 }
 """Platform -> its marks, in the order in which a node's platform is looked for."""
 
 
-def provider(platform: str) -> str:
-    """Whose machines a platform's nodes are, as the machine table calls it."""
-    return {"gke-autoprovision": "gke", "karpenter": "eks", "minikube": "existing"}.get(platform, platform)
+AUTOPROVISIONED = {"gke": "gke-autoprovision", "eks": "karpenter"}
+"""Provider -> the platform of machines that it makes for pods that wait."""
+
+
+def platform_of(provider: str, autoprovision: bool) -> str:
+    """Return the row of PLATFORMS that a pool's nodes follow. KeyError if the provider makes no such machines."""
+    return AUTOPROVISIONED[provider] if autoprovision else provider
 
 
 def node_labels(platform: str, pool: str, spot: bool = False, extra: Labels | None = None) -> dict[str, str]:

@@ -1,21 +1,93 @@
-"""A Cluster on this machine: minikube's commands, and what it answers.
+"""Clusters on this machine: minikube's commands and their answers.
 
 minikube knows no pools: its nodes are all alike, so each gets the label of its pool, in the order of the file.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from surreal.protocol.documents.locations import KeyPath, Problem
 from surreal.protocol.errors import SurrealError
-from surreal.provisioner import subprocesses as commands
-from surreal.provisioner.cluster.spec import Cluster, MachineSpec, PoolSpec
+from surreal.provisioner import subprocesses
+from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.machine_types import MachineTable
 from surreal.provisioner.pools import labels
-
-Say = Callable[[str], None]
+from surreal.provisioner.pools.from_file import extra_taints
+from surreal.provisioner.providers.base import Pools, Say, Step, Watch
+from surreal.provisioner.spec.cluster import Cluster, MachineSpec, PoolSpec
 
 NODE = MachineSpec(cpu=2.0, memory=4 * 2**30)
 """What a node has unless the file says."""
+
+
+class Minikube:
+    """The provider `minikube`."""
+
+    name = "minikube"
+    keys = frozenset({"minikube", "kubernetes"})
+    needed: Mapping[str, str] = {}
+    owns_machines = True
+
+    def problems(self, spec: dict[str, Any], pools: Pools) -> Iterator[Problem]:
+        """Yield keys that mean nothing here, and nodes that are to differ."""
+        if isinstance(kubernetes := spec.get("kubernetes"), dict) and "channel" in kubernetes:
+            yield ("spec", "kubernetes", "channel"), "is for gke; say a version here"
+        for index, pool in pools:
+            path: KeyPath = ("spec", "pools", index)
+            if pool.get("autoprovision") is True:
+                yield (*path, "autoprovision"), "is for gke and eks; the pools of minikube are fixed"
+            for key in ("machine", "zones", "disk"):
+                if key in pool:
+                    yield (*path, key), "means nothing on minikube; say resources: {cpu: 2, memory: 4Gi}"
+            if pool.get("resources") != pools[0][1].get("resources"):
+                yield (
+                    (*path, "resources") if "resources" in pool else path,
+                    "must be those of the first pool: minikube makes all nodes of a cluster alike",
+                )
+
+    def missing(self, root: Path = Path("/")) -> list[str]:
+        """Return a sentence if minikube is not on PATH."""
+        return subprocesses.lacking(["minikube"])
+
+    def render(self, cluster: Cluster, table: MachineTable) -> dict[str, Any]:
+        """Return the commands that `up` runs for a cluster that is not there yet."""
+        return {"minikube.json": all_commands(cluster)}
+
+    def objects(self, cluster: Cluster, table: MachineTable) -> list[Object]:
+        """Return no objects."""
+        return []
+
+    def plan(self, cluster: Cluster, folder: Path, say: Say) -> bool:
+        """Say the command that `up` runs; it does no harm to a cluster that is there."""
+        say(f"minikube profile {cluster.name!r} is {state(cluster.name).lower()}; would run:")
+        say(" ".join(start_command(cluster)))
+        return True
+
+    def up(self, cluster: Cluster, folder: Path, watch: Watch) -> None:
+        """Make the cluster and mark its nodes. Raises SurrealError with minikube's own words and advice."""
+        up(cluster, lambda text: watch(Step(0, 0, text)))
+
+    def plan_down(self, cluster: Cluster, folder: Path, say: Say) -> bool:
+        """Say that everything in the profile goes."""
+        say(f"minikube profile {cluster.name!r} would be deleted with all that is in it")
+        return True
+
+    def down(self, cluster: Cluster, folder: Path, watch: Watch) -> None:
+        """Delete the cluster. Raises SurrealError with minikube's words."""
+        subprocesses.run(["minikube", "delete", f"--profile={cluster.name}"])
+
+    def resources(self, cluster: Cluster, folder: Path) -> int | None:
+        """Count nothing."""
+        return None
+
+    def context(self, cluster: Cluster) -> str | None:
+        """Return the profile's name, which minikube gives to the context too."""
+        return cluster.name
+
+    def write_context(self, cluster: Cluster) -> None:
+        """Leave the kubeconfig as minikube has written it."""
 
 
 def start_command(cluster: Cluster) -> list[str]:
@@ -52,28 +124,23 @@ def up(cluster: Cluster, say: Say) -> None:
     """
     events = _Events(say)
     try:
-        commands.run(start_command(cluster), events.read)
+        subprocesses.run(start_command(cluster), events.read)
     except SurrealError as error:
         raise SurrealError("\n".join(events.errors) or str(error)) from None
     # minikube starts a cluster that is there with the nodes it had
     wanted = sum(pool.max for pool in cluster.spec.pools)
     for _ in range(wanted - len(nodes(cluster.name))):
         say("adding a node")
-        commands.run(["minikube", "node", "add", f"--profile={cluster.name}"])
+        subprocesses.run(["minikube", "node", "add", f"--profile={cluster.name}"])
     for node, pool in assigned(cluster, nodes(cluster.name)):
         say(f"{node} is of pool {pool.name}")
         for command in marks(cluster, node, pool):
-            commands.run(command)
-
-
-def down(name: str) -> None:
-    """Delete the cluster. Raises SurrealError with minikube's words."""
-    commands.run(["minikube", "delete", f"--profile={name}"])
+            subprocesses.run(command)
 
 
 def nodes(name: str) -> list[str]:
     """The names of the cluster's nodes, in their order."""
-    answer = commands.run(["minikube", "node", "list", f"--profile={name}"])
+    answer = subprocesses.run(["minikube", "node", "list", f"--profile={name}"])
     return [line.split()[0] for line in answer.splitlines() if line.startswith(name)]
 
 
@@ -86,11 +153,11 @@ def assigned(cluster: Cluster, found: list[str]) -> Iterator[tuple[str, PoolSpec
 def marks(cluster: Cluster, node: str, pool: PoolSpec) -> Iterator[list[str]]:
     """The commands that write a pool's labels and taints on a node, whatever it had of them before."""
     kubectl = ["minikube", f"--profile={cluster.name}", "kubectl", "--"]
-    platform = cluster.platform(pool)
+    platform = labels.platform_of(cluster.spec.provider, pool.autoprovision)
     written = labels.written_labels(platform, pool.name, pool.spot, pool.labels)
     yield [*kubectl, "label", "node", node, "--overwrite", *(f"{key}={value}" for key, value in written.items())]
     gpu = pool.accelerator is not None
-    taints = labels.written_taints(platform, pool.name, pool.spot, gpu, pool.extra_taints)
+    taints = labels.written_taints(platform, pool.name, pool.spot, gpu, extra_taints(pool))
     if taints:
         words = [f"{taint.key}={taint.value}:{taint.effect}" for taint in taints]
         yield [*kubectl, "taint", "node", node, "--overwrite", *words]
@@ -99,7 +166,7 @@ def marks(cluster: Cluster, node: str, pool: PoolSpec) -> Iterator[list[str]]:
 def state(name: str) -> str:
     """`OK`, `Stopped`, or what else minikube calls it; `Nonexistent` for a cluster that is not there."""
     try:
-        answer = json.loads(commands.run(["minikube", "profile", "list", "--output=json", "--light"]))
+        answer = json.loads(subprocesses.run(["minikube", "profile", "list", "--output=json", "--light"]))
     except (SurrealError, ValueError):
         # some versions fail where there is no cluster at all
         return "Nonexistent"

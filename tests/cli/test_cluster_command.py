@@ -7,7 +7,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from surreal.provisioner.cluster.spec import load_cluster
+from surreal.provisioner.cluster.load import load_cluster
 from surreal.provisioner.cluster.store import cluster_folder
 from tests.cli.terminal import terminal
 from tests.cli.test_main import surreal
@@ -220,7 +220,7 @@ def test_a_cluster_that_refuses_the_node_pools_is_quoted(desk: Desk) -> None:
     desk.api.refusal = (422, "spec.limits is wrong")
     done = desk.cluster("up", desk.file, "-y")
     assert done.returncode == 1
-    assert "the cluster refuses NodePool auto: spec.limits is wrong" in done.stderr
+    assert "the API server refuses to apply nodepools/auto: spec.limits is wrong; the machines are there" in done.stderr
 
 
 def test_minikube_goes_up_with_a_label_for_each_node_and_down(desk: Desk) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from surreal.orchestrator.plan.model import PlannedRole
-from surreal.provisioner.cluster.spec import Cluster
 from surreal.provisioner.machine_types import Machine, machine_table
 from surreal.provisioner.pools.reserved import allocatable
-from surreal.provisioner.providers.terraform.files import files
+from surreal.provisioner.providers.registry import provider_of
+from surreal.provisioner.spec.cluster import Cluster
 
 EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
 SYSTEM_PODS = {"cpu": 0.25, "memory": 300 * 2**20}
@@ -74,14 +74,16 @@ def pod_of(role: PlannedRole) -> Pod:
 
 def nodes_of(cluster: Cluster) -> Iterator[Node]:
     """One empty node of every pool that is rendered."""
-    rendered, _ = files(cluster, machine_table())
+    provider = provider_of(cluster)
+    rendered = provider.render(cluster, machine_table())
     resources = rendered["main.tf.json"]["resource"]
     for name, block in resources.get("google_container_node_pool", {}).items():
         yield _google(name, block["node_config"])
     for name, block in resources.get("aws_eks_node_group", {}).items():
         yield _amazon(name, block)
-    for item in rendered.get("nodepools.json", {}).get("items", []):
-        yield _karpenter(item)
+    for item in provider.objects(cluster, machine_table()):
+        if item["kind"] == "NodePool":
+            yield _karpenter(item)
 
 
 def _google(name: str, config: dict[str, Any]) -> Node:

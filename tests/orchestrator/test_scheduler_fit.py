@@ -10,10 +10,11 @@ from surreal.orchestrator.experiment.model import Experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.cluster.spec import Cluster
+from surreal.provisioner.cluster.load import cluster_from_data
 from surreal.provisioner.machine_types import machine_table
 from surreal.provisioner.pools.from_file import declared_pools
 from surreal.provisioner.pools.model import NodePool
+from surreal.provisioner.spec.cluster import Cluster
 from tests.orchestrator.documents import minimal
 from tests.orchestrator.scheduler import Node, Pod, fits, nodes_of, pod_of
 
@@ -47,7 +48,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
     where = {"gke": {"project": "my-project", "region": "us-central1"}, "eks": {"region": "us-east-1"}}[provider]
     network = {"allowedCidrs": ["203.0.113.7/32"]}
     spec = {"provider": provider, "network": network, **where, "pools": pools}
-    return Cluster.from_data({"metadata": {"name": "lab"}, "spec": spec})
+    return cluster_from_data({"metadata": {"name": "lab"}, "spec": spec})
 
 
 @st.composite
@@ -132,7 +133,7 @@ def test_a_pool_with_the_users_own_taint_is_for_those_who_name_it(provider: str)
     where = {"gke": {"project": "my-project", "region": "us-central1"}, "eks": {"region": "us-east-1"}}[provider]
     network = {"allowedCidrs": ["203.0.113.7/32"]}
     spec = {"provider": provider, "network": network, **where, "pools": pools}
-    cluster = Cluster.from_data({"metadata": {"name": "lab"}, "spec": spec})
+    cluster = cluster_from_data({"metadata": {"name": "lab"}, "spec": spec})
     roles = {"actor": {"resources": {"cpu": 0.5}}, "learner": {"pool": "theirs"}}
     plan, _ = plan_for(cluster, roles)
     assert plan is not None

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from surreal.provisioner.cluster.spec import Cluster, load_cluster
+from surreal.provisioner.cluster.load import cluster_from_data, load_cluster
+from surreal.provisioner.spec.cluster import Cluster
 
 GKE = """\
 apiVersion: surreal.dev/v1alpha1
@@ -52,6 +53,6 @@ def cluster(provider: str = "gke", name: str = "lab", **spec: Any) -> Cluster:
     machine = {"gke": "n2-standard-8", "eks": "m7i.2xlarge"}.get(provider)
     size = {"machine": machine} if machine else {"resources": {"cpu": 2, "memory": "4Gi"}}
     pools = [{"name": "cpu", "min": 1, "max": 4, **size}]
-    return Cluster.from_data(
+    return cluster_from_data(
         {"metadata": {"name": name}, "spec": {"provider": provider, **where[provider], "pools": pools, **spec}}
     )

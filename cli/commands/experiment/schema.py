@@ -5,7 +5,7 @@ import json
 import click
 
 from surreal.orchestrator.experiment.json_schema import experiment_schema
-from surreal.provisioner.cluster.spec import cluster_schema
+from surreal.provisioner.cluster.load import cluster_schema
 
 SCHEMAS = {"experiment": experiment_schema, "cluster": cluster_schema}
 

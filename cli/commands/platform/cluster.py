@@ -17,11 +17,11 @@ from surreal.protocol.errors import ExitCode, InvalidInput
 from surreal.provisioner import helm as charts
 from surreal.provisioner.cluster import lifecycle
 from surreal.provisioner.cluster import store as clusters
-from surreal.provisioner.cluster.spec import load_cluster
+from surreal.provisioner.cluster.load import load_cluster
 from surreal.provisioner.cluster.store import ClusterFolder
-from surreal.provisioner.kube import kubeconfig
 from surreal.provisioner.machine_types import machine_table
-from surreal.provisioner.providers.terraform.runner import Step
+from surreal.provisioner.providers.base import Step
+from surreal.provisioner.providers.registry import provider_of
 
 _file = click.argument("file", type=click.Path(path_type=Path))
 _yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -89,7 +89,7 @@ def up(file: Path, yes: bool, prices: Path | None) -> ExitCode:
     if not made:
         talk("nothing was made")
         return ExitCode.FAILED
-    context = kubeconfig.context(cluster) or "(the current one)"
+    context = provider_of(cluster).context(cluster) or "(the current one)"
     talk(f"cluster {cluster.name} is up, kubeconfig context {context}; surreal pools --on kube shows its machines")
     talk("quotas, rights for others, a Grafana dashboard, if you want them: surreal cluster install")
     return ExitCode.DONE
@@ -150,7 +150,7 @@ def _facts(folder: ClusterFolder) -> dict[str, Any]:
         "location": cluster.spec.region,
         "phase": folder.phase(),
         "resources": with_engine,
-        "context": kubeconfig.context(cluster),
+        "context": provider_of(cluster).context(cluster),
         "pools": {pool.name: {"min": pool.min, "max": pool.max} for pool in cluster.spec.pools},
         "folder": str(folder.path),
     }

@@ -10,6 +10,7 @@ from surreal.cli.ui.options import location_options, output_option, prices_optio
 from surreal.cli.ui.output import Output, emit, table, talk
 from surreal.orchestrator.prepare import find_pools
 from surreal.orchestrator.run.location import Location
+from surreal.protocol.documents.quantity import format_size
 from surreal.provisioner.pools.model import NodePool
 
 
@@ -35,7 +36,7 @@ def _table(pools: tuple[NodePool, ...]) -> Table:
     rows = table("pool", "machine", "spot", "nodes", "min-max", "one node", "cpu", "memory", "gpu", "zones", "$/h each")
     for pool in pools:
         data = pool.to_data()
-        node = f"{pool.cpu:g} CPU {_gib(pool.memory)}" + (
+        node = f"{pool.cpu:g} CPU {format_size(pool.memory)}" + (
             f" {pool.gpus} x {pool.gpu_type or 'GPU'}" if pool.gpus else ""
         )
         bounds = UNKNOWN if pool.max_nodes is None else f"{pool.min_nodes or 0}-{pool.max_nodes}"
@@ -52,9 +53,5 @@ def _share(data: dict[str, dict[str, float] | None], key: str) -> str:
     assert total is not None, "what there is, is always known"
     if not total[key]:
         return UNKNOWN
-    shown = _gib if key == "memory" else "{:g}".format
+    shown = format_size if key == "memory" else "{:g}".format
     return f"{shown(total[key])}" if free is None else f"{shown(free[key])} of {shown(total[key])} free"
-
-
-def _gib(size: float) -> str:
-    return f"{size / 2**30:.1f}Gi"

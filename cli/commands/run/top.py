@@ -13,7 +13,8 @@ from surreal.cli.ui.options import backend_of, location_options, name_argument, 
 from surreal.cli.ui.output import Output, console, emit, table, talk
 from surreal.orchestrator.backends.base import Backend
 from surreal.orchestrator.run.location import Location
-from surreal.orchestrator.run.usage import RoleUsage, Usage, format_bytes
+from surreal.orchestrator.run.usage import RoleUsage, Usage
+from surreal.protocol.documents.quantity import format_size
 
 NEARLY_FULL = 0.9
 """Share of its memory from which a process stands out."""
@@ -85,7 +86,7 @@ def _memory(role: RoleUsage) -> tuple[str, str | Text]:
     if role.memory is None or role.largest is None:
         return words.UNKNOWN, words.UNKNOWN
     size = role.largest.used.memory or 0
-    most = f"{format_bytes(size)} ({role.name}/{role.largest.index})"
+    most = f"{format_size(size)} ({role.name}/{role.largest.index})"
     full = size >= NEARLY_FULL * role.memory_asked
-    asked = format_bytes(role.memory_asked * len(role.processes))
-    return f"{format_bytes(role.memory)} of {asked}", Text(most, "yellow") if full else most
+    asked = format_size(role.memory_asked * len(role.processes))
+    return f"{format_size(role.memory)} of {asked}", Text(most, "yellow") if full else most

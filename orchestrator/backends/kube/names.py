@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.kube.cluster_objects import INSTANCE, MANAGED_BY, OWNER
+from surreal.provisioner.kube.kinds import INSTANCE, MANAGED_BY, OWNER
 
 COMPONENT = "app.kubernetes.io/component"
 """The label with the role's name."""

@@ -8,9 +8,10 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from surreal.provisioner.cluster.spec import Cluster, PoolSpec
 from surreal.provisioner.machine_types import Machine
 from surreal.provisioner.pools import labels
+from surreal.provisioner.pools.from_file import extra_taints
+from surreal.provisioner.spec.cluster import Cluster, PoolSpec
 
 Block = dict[str, Any]
 Machines = dict[str, Machine]
@@ -74,15 +75,19 @@ def made_to_measure(cluster: Cluster) -> list[PoolSpec]:
     return [pool for pool in cluster.spec.pools if pool.autoprovision]
 
 
+def _platform(cluster: Cluster, pool: PoolSpec) -> str:
+    return labels.platform_of(cluster.spec.provider, pool.autoprovision)
+
+
 def node_labels(cluster: Cluster, pool: PoolSpec) -> dict[str, str]:
     """The labels to write on a pool's nodes, from the one table."""
-    return labels.written_labels(cluster.platform(pool), pool.name, pool.spot, pool.labels)
+    return labels.written_labels(_platform(cluster, pool), pool.name, pool.spot, pool.labels)
 
 
 def node_taints(cluster: Cluster, pool: PoolSpec, machine: Machine) -> Sequence[labels.Taint]:
     """The taints to write on a pool's nodes, from the one table."""
     return labels.written_taints(
-        cluster.platform(pool), pool.name, pool.spot, gpu=machine.gpus > 0, extra=pool.extra_taints
+        _platform(cluster, pool), pool.name, pool.spot, gpu=machine.gpus > 0, extra=extra_taints(pool)
     )
 
 

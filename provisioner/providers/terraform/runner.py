@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from surreal.protocol.errors import InvalidInput, SurrealError
+from surreal.provisioner.providers.base import Say, Step, Watch
 
 NAMES = ("terraform", "tofu")
 INSTALL = "https://developer.hashicorp.com/terraform/install or https://opentofu.org/docs/intro/install"
@@ -24,23 +25,6 @@ PLAN = "plan.tfplan"
 LAST_LINES = 20
 CHANGES = 2
 """Exit code of a plan that changes something."""
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing that happened while a plan is applied."""
-
-    done: int
-    """Resources that are finished, of those that change."""
-    total: int
-    text: str
-    passing: bool = False
-    """Only says that something still goes on."""
-
-
-Watch = Callable[[Step], None]
 
 
 def find_engine() -> Path:

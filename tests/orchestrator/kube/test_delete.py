@@ -10,8 +10,7 @@ from surreal.orchestrator.backends.kube.lifecycle import delete as remove
 from surreal.orchestrator.backends.kube.names import PLAN_KEY
 from surreal.orchestrator.backends.kube.status import collect as observe
 from surreal.protocol.errors import NotFound, SurrealError
-from surreal.provisioner.kube.cluster_objects import INSTANCE
-from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.kube.kinds import INSTANCE, Object
 from tests.orchestrator.kube.apiserver import NAMESPACE, Server, api_server
 from tests.orchestrator.kube.drawn import NAME, drawer
 from tests.orchestrator.runs import plan

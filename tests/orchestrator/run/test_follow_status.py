@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from surreal.orchestrator.run.follow_status import follow_status
-from surreal.orchestrator.run.status import Progress, State, Status
+from surreal.orchestrator.run.status import State, Status
 from surreal.protocol.errors import ExitCode, Unreachable
+from surreal.protocol.telemetry.gauges import Progress
 
 
 def status(state: State) -> Status:

@@ -8,7 +8,8 @@ import pytest
 
 from surreal.orchestrator.backends.local import usage
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.run.usage import RoleUsage, Used, format_bytes
+from surreal.orchestrator.run.usage import RoleUsage, Used
+from surreal.protocol.documents.quantity import format_size
 from tests.orchestrator.runs import begun, create, finish, pid, until
 
 BURN = "import os, time; x = bytearray(64 << 20); print(os.getpid(), flush=True)\nwhile True: pass"
@@ -77,4 +78,4 @@ def test_the_whole_is_the_sum_of_what_is_known() -> None:
     role = RoleUsage("actor", 4, 1.0, 100, processes)
     assert (role.cpu, role.memory) == (0.75, 40)
     assert role.busiest and role.largest and (role.busiest.index, role.largest.index) == (0, 2)
-    assert (format_bytes(2 * 2**30), format_bytes(512 * 2**20)) == ("2.0 GiB", "512 MiB")
+    assert (format_size(2 * 2**30), format_size(512 * 2**20)) == ("2.0 GiB", "512 MiB")

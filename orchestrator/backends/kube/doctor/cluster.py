@@ -9,8 +9,7 @@ from surreal.orchestrator.backends.kube.lifecycle.preflight import DEFAULT_CLASS
 from surreal.orchestrator.doctor import Check
 from surreal.orchestrator.experiment.pod_model import default_image
 from surreal.provisioner.kube.kinds import Object
-from surreal.provisioner.kube.resources import Amount, amount
-from surreal.provisioner.pools.labels import GPU
+from surreal.provisioner.kube.resources import GPU, Amount, amount
 
 GPU_MARKS = ("nvidia.com/gpu.present", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
 """Labels of nodes that have a GPU, whether or not anything offers it to pods."""

@@ -14,9 +14,8 @@ from surreal.orchestrator.backends.kube.lifecycle.delete import end_jobs, remove
 from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, PLAN_DIGEST, RUN, STOPPED, USER
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.kube.client import Api
-from surreal.provisioner.kube.cluster_objects import INSTANCE, MANAGED_BY, OWNER
 from surreal.provisioner.kube.errors import CONFLICT, UNPROCESSABLE, Absent, ApiError, Taken
-from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.kube.kinds import INSTANCE, MANAGED_BY, OWNER, Object
 from surreal.provisioner.kube.objects import name_of, reference, text
 
 Draw = Callable[[str, int], Sequence[Object]]

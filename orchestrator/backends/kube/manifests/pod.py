@@ -19,7 +19,8 @@ from surreal.orchestrator.plan.model import Plan, PlannedRole
 from surreal.orchestrator.run.wiring import thread_variables
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.worker.pod_identity import ATTEMPT_VARIABLE, FAILURES_VARIABLE, IGNORED_VARIABLE, INDEX_VARIABLE
-from surreal.provisioner.pools.labels import GPU, ZONE
+from surreal.provisioner.kube.resources import GPU
+from surreal.provisioner.pools.labels import ZONE
 
 HOST = "kubernetes.io/hostname"
 SPREAD_OVER = {"none": "", "zone": ZONE, "node": HOST}

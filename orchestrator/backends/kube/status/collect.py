@@ -12,9 +12,8 @@ from surreal.orchestrator.run.status import OUTCOMES, Status
 from surreal.protocol.errors import NotFound, did_you_mean
 from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
-from surreal.provisioner.kube.cluster_objects import INSTANCE, MANAGED_BY, OWNER
 from surreal.provisioner.kube.errors import ApiError
-from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.kube.kinds import INSTANCE, MANAGED_BY, OWNER, Object
 from surreal.provisioner.kube.objects import dig, moment, name_of, number, rows, text
 
 UNEVENTFUL = ("Scheduled", "Pulled", "Created", "Started", "SuccessfulCreate", "SuccessfulDelete")

@@ -7,7 +7,7 @@ from typing import Any
 from surreal.orchestrator.backends.kube.names import WORKER
 from surreal.orchestrator.backends.restart_policy import describe
 from surreal.orchestrator.plan.model import PlannedRole
-from surreal.orchestrator.run.usage import format_bytes
+from surreal.protocol.documents.quantity import format_size
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.telemetry.gauges import Progress
 from surreal.protocol.worker.termination import LAST_WORDS, TerminationMessage
@@ -114,7 +114,7 @@ def _memory_limit(pod: Object, role: PlannedRole | None) -> str:
     ours = (each for each in rows(pod, "spec", "containers") if each.get("name") == WORKER)
     said = next((text(each, "resources", "limits", "memory") for each in ours), "")
     limit = quantity(said) if said else (role.resources.memory if role else None)
-    return "" if limit is None else f": limit {format_bytes(int(limit))}"
+    return "" if limit is None else f": limit {format_size(int(limit))}"
 
 
 def is_failure(pod: Object) -> bool:

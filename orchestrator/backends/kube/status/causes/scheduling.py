@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from surreal.orchestrator.backends.kube.status.snapshot import Event
 from surreal.orchestrator.plan.model import PlannedRole
-from surreal.orchestrator.run.usage import format_bytes
+from surreal.protocol.documents.quantity import format_size
 from surreal.provisioner.kube.objects import clip
-from surreal.provisioner.pools.labels import GPU
+from surreal.provisioner.kube.resources import GPU
 
 _HEAD = re.compile(r"0/(\d+) nodes are available: (.*)", re.DOTALL)
 _REST = re.compile(r"\.? *(no new claims to deallocate|preemption:|Preemption ).*", re.DOTALL)
@@ -76,7 +76,7 @@ def _asks(causes: Counter[str], role: PlannedRole | None) -> str:
         return ""
     each = {
         "cpu": f"{role.resources.cpu:g}",
-        "memory": format_bytes(role.resources.memory),
+        "memory": format_size(role.resources.memory),
         GPU: str(role.resources.gpu),
     }
     lacking = [f"{what} {much}" for what, much in each.items() if f"Insufficient {what}" in causes]

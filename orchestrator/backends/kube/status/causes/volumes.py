@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from surreal.orchestrator.backends.kube.status.snapshot import Event, Snapshot
-from surreal.orchestrator.run.usage import format_bytes
+from surreal.protocol.documents.quantity import format_size
 from surreal.provisioner.kube.objects import clip, dig, text
 from surreal.provisioner.kube.resources import quantity
 
@@ -72,7 +72,7 @@ def _unbound(snapshot: Snapshot) -> str:
             return f"the cluster has no default StorageClass for its claim: {CHOOSE}"
         if event.reason == "ProvisioningFailed":
             return f"the storage makes no volume: {clip(event.text)}; or {CHOOSE}"
-    size = format_bytes(quantity(str(dig(claim, "spec", "resources", "requests", "storage"))))
+    size = format_size(quantity(str(dig(claim, "spec", "resources", "requests", "storage"))))
     kind = text(claim, "spec", "storageClassName")
     if not kind:
         return f"its claim of {size} has no StorageClass: {CHOOSE}"

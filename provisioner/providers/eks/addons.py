@@ -5,10 +5,10 @@ Auto Mode has all of it built in.
 
 import json
 
-from surreal.provisioner.cluster.spec import Cluster
 from surreal.provisioner.pools.labels import POOL
+from surreal.provisioner.providers.eks.roles import Subject
 from surreal.provisioner.providers.terraform.common import Block, Machines, fixed_pools
-from surreal.provisioner.providers.terraform.eks_roles import Subject
+from surreal.provisioner.spec.cluster import Cluster
 
 SYSTEM = "kube-system"
 AUTOSCALER_CHART = "9.59.0"

@@ -12,15 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surreal.provisioner.cluster.spec import Cluster, load_cluster
+from surreal.provisioner.cluster.lifecycle import rendered as rendered_files
+from surreal.provisioner.cluster.load import load_cluster
 from surreal.provisioner.machine_types import machine_table
-from surreal.provisioner.providers.terraform.files import files, text
+from surreal.provisioner.spec.cluster import Cluster
 from tests.provisioner.clusters import cluster
-from tests.provisioner.hcl import to_hcl
-from tests.provisioner.providers import complaints
+from tests.provisioner.providers.arguments import complaints
+from tests.provisioner.providers.hcl import to_hcl
 
 HERE = Path(__file__).parent
-EXAMPLES = HERE.parents[1] / "examples/clusters"
+EXAMPLES = HERE.parents[2] / "examples/clusters"
 GOLDEN = HERE / "golden"
 
 
@@ -41,22 +42,27 @@ CLUSTERS = {
 
 
 def rendered(name: str) -> dict[str, Any]:
-    return files(CLUSTERS[name](), machine_table())[0]
+    return files(CLUSTERS[name]())
+
+
+def files(cluster: Cluster) -> dict[str, Any]:
+    """File name -> the data that its text says."""
+    found, _ = rendered_files(cluster, machine_table())
+    return {name: json.loads(text) for name, text in found.items()}
 
 
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_the_files_are_those_on_record(name: str) -> None:
-    """After a wanted change: SURREAL_WRITE_GOLDEN=1 pytest tests/provisioner/test_terraform.py, and read the diff."""
+    """After a wanted change run this file with SURREAL_WRITE_GOLDEN=1, and read the diff."""
     folder = GOLDEN / name
-    found = rendered(name)
+    found, _ = rendered_files(CLUSTERS[name](), machine_table())
     if os.environ.get("SURREAL_WRITE_GOLDEN"):
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
             path.unlink()
         for file, contents in found.items():
-            (folder / file).write_text(text(contents))
-    assert {path.name: path.read_text() for path in folder.iterdir()} == {f: text(c) for f, c in found.items()}
-    assert json.loads(text(found)) == found
+            (folder / file).write_text(contents)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == found
 
 
 @pytest.mark.parametrize("name", CLUSTERS)
@@ -153,7 +159,7 @@ def test_whatever_a_file_says_the_providers_would_take(
     named = [{**pool, "name": f"pool-{index}"} for index, pool in enumerate(pools)]
     if provider == "eks":
         named = [{**pool, "machine": AMAZONS[pool["machine"]]} for pool in named]
-    found, _ = files(cluster(provider, pools=named, network=network, **spec, **zones), machine_table())
+    found = files(cluster(provider, pools=named, network=network, **spec, **zones))
     main = found["main.tf.json"]
     assert complaints(main) == []
     assert all(items for items in main["resource"].values()), "a kind without a resource is a syntax error"
@@ -161,7 +167,7 @@ def test_whatever_a_file_says_the_providers_would_take(
         **main["resource"].get("google_container_node_pool", {}),
         **main["resource"].get("aws_eks_node_group", {}),
     }
-    made_to_measure = {item["metadata"]["name"] for item in found.get("nodepools.json", {"items": []})["items"]}
+    made_to_measure = {item["metadata"]["name"] for item in found.get("objects.json", {"items": []})["items"]}
     fixed = {pool["name"] for pool in named if not pool.get("autoprovision")}
     assert set(groups) == fixed
     assert made_to_measure == ({pool["name"] for pool in named} - fixed if provider == "eks" else set())

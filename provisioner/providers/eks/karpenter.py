@@ -3,10 +3,10 @@
 from typing import Any
 
 from surreal.protocol.documents.quantity import format_memory
-from surreal.provisioner.cluster.spec import Cluster, PoolSpec
 from surreal.provisioner.machine_types import Machine
 from surreal.provisioner.pools.labels import MACHINE, PLATFORMS, ZONE
 from surreal.provisioner.providers.terraform.common import Machines, made_to_measure, node_labels, node_taints
+from surreal.provisioner.spec.cluster import Cluster, PoolSpec
 
 NODE_CLASS = {"group": "eks.amazonaws.com", "kind": "NodeClass", "name": "default"}
 """The class that EKS makes along with its own pool `system`."""
@@ -41,7 +41,7 @@ def _node_pool(cluster: Cluster, pool: PoolSpec, machine: Machine) -> dict[str, 
 
 
 def _requirements(cluster: Cluster, pool: PoolSpec) -> list[dict[str, Any]]:
-    marks = PLATFORMS[cluster.platform(pool)]
+    marks = PLATFORMS["karpenter"]
     capacity = marks.spot if pool.spot else marks.on_demand
     assert capacity, "Karpenter marks both"
     wanted = {MACHINE: [pool.machine], capacity[0]: [capacity[1]]}

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 
 from surreal.protocol.errors import InvalidInput, SurrealError
+from surreal.provisioner.kube import client
 from surreal.provisioner.machine_types import machine_table
-from surreal.provisioner.pools import from_cluster as live
 from surreal.provisioner.pools.from_cluster import live_pools
 
 RECORDED = json.loads((Path(__file__).parent / "data/nodes/gke.json").read_text())
@@ -81,7 +81,7 @@ def kubeconfig(folder: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> N
 
 
 def test_the_pools_of_a_cluster_are_read_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "PAGE", 2)
+    monkeypatch.setattr(client, "PAGE", 2)
     with cluster(tmp_path, monkeypatch):
         pools = {pool.name: pool.nodes for pool in live_pools(TABLE)}
     assert pools == {"actors": 2, "default-pool": 2, "learners": 1}
@@ -107,7 +107,7 @@ def test_a_context_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytes
 
 def test_a_cluster_that_does_not_answer_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kubeconfig(tmp_path, monkeypatch, "http://127.0.0.1:1")
-    with pytest.raises(SurrealError, match="the cluster does not answer"):
+    with pytest.raises(SurrealError, match="no API server answers at"):
         live_pools(TABLE)
 
 

@@ -3,7 +3,6 @@
 Arguments are those of the provider hashicorp/google 7.
 """
 
-from surreal.provisioner.cluster.spec import Cluster, PoolSpec, StoreSpec
 from surreal.provisioner.machine_types import Machine
 from surreal.provisioner.providers.terraform.common import (
     MANAGED,
@@ -21,6 +20,7 @@ from surreal.provisioner.providers.terraform.common import (
     taint_blocks,
     variable,
 )
+from surreal.provisioner.spec.cluster import Cluster, PoolSpec, StoreSpec
 
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 """What a node may ask for is up to its service account's roles, not to scopes."""

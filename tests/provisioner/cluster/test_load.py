@@ -7,12 +7,13 @@ import pytest
 
 from surreal.protocol.documents.yaml import load
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.cluster.spec import Cluster, cluster_schema, load_cluster
+from surreal.provisioner.cluster.load import cluster_from_data, cluster_schema, load_cluster
 from surreal.provisioner.machine_types import machine_table
 from surreal.provisioner.pools.from_file import declared_pools
+from surreal.provisioner.pools.labels import platform_of
 from tests.provisioner.clusters import GKE, cluster, load_text, spoiled
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples/clusters").glob("*.yaml"))
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples/clusters").glob("*.yaml"))
 
 
 def refusal(folder: Path, text: str) -> list[str]:
@@ -24,7 +25,7 @@ def refusal(folder: Path, text: str) -> list[str]:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_examples_are_valid_and_survive_yaml(path: Path) -> None:
     read = load_cluster(path)
-    assert Cluster.from_data(load(read.to_yaml(), read.source)[0]) == read
+    assert cluster_from_data(load(read.to_yaml(), read.source)[0]) == read
 
 
 MISTAKES = [
@@ -124,8 +125,8 @@ def test_wrong_shapes_are_refused_and_not_followed(tmp_path: Path, shape: str) -
 def test_a_pool_made_to_measure_follows_another_row_of_the_table() -> None:
     fixed = {"name": "a", "machine": "n2-standard-8", "max": 1}
     both = cluster(pools=[fixed, {**fixed, "name": "b", "autoprovision": True}])
-    assert [both.platform(pool) for pool in both.spec.pools] == ["gke", "gke-autoprovision"]
-    assert cluster("eks", pools=[{**fixed, "autoprovision": True}]).platform(both.spec.pools[1]) == "karpenter"
+    assert [platform_of("gke", pool.autoprovision) for pool in both.spec.pools] == ["gke", "gke-autoprovision"]
+    assert platform_of("eks", autoprovision=True) == "karpenter"
 
 
 def test_the_schema_knows_every_key_and_requires_what_has_no_default() -> None:

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.cluster import credentials
-from surreal.provisioner.kube import kubeconfig
 from surreal.provisioner.providers import minikube
+from surreal.provisioner.providers.registry import PROVIDERS, provider_of
+from surreal.provisioner.spec.cluster import Cluster
 from tests.provisioner.clusters import cluster
 from tests.provisioner.stubs import Stubs
 
@@ -43,12 +42,16 @@ def test_a_pool_with_gpus_gets_those_of_this_machine() -> None:
     assert "--gpus=all" in minikube.start_command(cluster("minikube", pools=pools))
 
 
+def context(made: Cluster) -> str | None:
+    return provider_of(made).context(made)
+
+
 def test_a_context_is_called_as_the_providers_program_calls_it() -> None:
-    assert kubeconfig.context(cluster("gke")) == "gke_my-project_us-central1_lab"
-    assert kubeconfig.context(cluster("gke", zones=["us-central1-a"])) == "gke_my-project_us-central1-a_lab"
-    assert kubeconfig.context(cluster("eks")) == "lab"
-    assert kubeconfig.context(cluster("existing", context="mine")) == "mine"
-    assert kubeconfig.context(cluster("existing")) is None
+    assert context(cluster("gke")) == "gke_my-project_us-central1_lab"
+    assert context(cluster("gke", zones=["us-central1-a"])) == "gke_my-project_us-central1-a_lab"
+    assert context(cluster("eks")) == "lab"
+    assert context(cluster("existing", context="mine")) == "mine"
+    assert context(cluster("existing")) is None
 
 
 @pytest.fixture
@@ -79,14 +82,14 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_credentials_lie_in_a_file_or_come_with_the_machine(
     nothing: Path, provider: str, said: str, vendor: str, file: str
 ) -> None:
-    with pytest.raises(InvalidInput, match=said):
-        credentials.check(cluster(provider), root=nothing)
+    found = PROVIDERS[provider]
+    assert [sentence for sentence in found.missing(nothing) if said in sentence]
     machine = nothing / "sys/class/dmi/id/sys_vendor"
     machine.parent.mkdir(parents=True)
     machine.write_text(vendor + "\n")
-    credentials.check(cluster(provider), root=nothing)
+    assert found.missing(nothing) == []
     machine.unlink()
     path = nothing / file
     path.parent.mkdir(parents=True)
     path.touch()
-    credentials.check(cluster(provider), root=nothing)
+    assert found.missing(nothing) == []

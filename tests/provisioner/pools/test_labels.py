@@ -2,8 +2,8 @@
 
 import pytest
 
+from surreal.provisioner.kube.resources import GPU
 from surreal.provisioner.pools.labels import (
-    GPU,
     PLATFORMS,
     POOL,
     Taint,

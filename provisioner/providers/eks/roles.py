@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from surreal.provisioner.cluster.spec import Cluster
 from surreal.provisioner.providers.terraform.common import Block, fixed_pools, made_to_measure, short_name
+from surreal.provisioner.spec.cluster import Cluster
 
 _POLICY = "arn:${data.aws_partition.this.partition}:iam::aws:policy/"
 _ISSUER = "${local.issuer}"

@@ -5,10 +5,11 @@ Arguments are those of the providers hashicorp/aws 6 and hashicorp/helm 3.
 
 import re
 
-from surreal.provisioner.cluster.spec import Cluster, PoolSpec, StoreSpec
+from surreal.provisioner.kube.resources import GPU
 from surreal.provisioner.machine_types import Machine
-from surreal.provisioner.pools.labels import GPU
-from surreal.provisioner.providers.terraform import eks_addons
+from surreal.provisioner.providers.eks import addons
+from surreal.provisioner.providers.eks.network import network, node_subnets
+from surreal.provisioner.providers.eks.roles import LOCALS, Subject, attachments, roles
 from surreal.provisioner.providers.terraform.common import (
     MANAGED,
     Block,
@@ -23,8 +24,7 @@ from surreal.provisioner.providers.terraform.common import (
     shared_variables,
     taint_blocks,
 )
-from surreal.provisioner.providers.terraform.eks_network import network, node_subnets
-from surreal.provisioner.providers.terraform.eks_roles import LOCALS, Subject, attachments, roles
+from surreal.provisioner.spec.cluster import Cluster, PoolSpec, StoreSpec
 
 _CLUSTER = "${aws_eks_cluster.this.name}"
 _ORDINARY_ZONES = {"state": "available", "filter": {"name": "opt-in-status", "values": ["opt-in-not-required"]}}
@@ -54,13 +54,13 @@ def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
         main["data"]["aws_availability_zones"] = {"available": _ORDINARY_ZONES}
     if fixed:
         providers["helm"] = ("hashicorp/helm", "~> 3.0")
-        main["provider"]["helm"] = eks_addons.helm_provider()
+        main["provider"]["helm"] = addons.helm_provider()
         ready = [*attachments(resources, "node"), "aws_eks_addon.vpc_cni", "aws_eks_addon.kube_proxy"]
         resources["aws_launch_template"] = {pool.name: _launch_template(cluster, pool) for pool in fixed}
         resources["aws_eks_node_group"] = {pool.name: _group(cluster, pool, machines, ready) for pool in fixed}
         resources["aws_autoscaling_group_tag"] = _tags(cluster, machines)
-        resources["aws_eks_addon"] = eks_addons.eks_addons(cluster)
-        resources["helm_release"] = eks_addons.releases(cluster, machines)
+        resources["aws_eks_addon"] = addons.eks_addons(cluster)
+        resources["helm_release"] = addons.releases(cluster, machines)
     if cluster.spec.store:
         resources.update(_store(cluster.spec.store))
     return {
@@ -72,7 +72,7 @@ def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
 
 def _subjects(cluster: Cluster) -> list[Subject]:
     """The service accounts with roles of their own."""
-    subjects = [eks_addons.EBS, eks_addons.autoscaler(cluster)] if fixed_pools(cluster) else []
+    subjects = [addons.EBS, addons.autoscaler(cluster)] if fixed_pools(cluster) else []
     store = cluster.spec.store
     if store:
         bucket = f"arn:${{data.aws_partition.this.partition}}:s3:::{store.bucket}"

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from surreal.protocol.errors import InvalidInput, SurrealError
-from surreal.provisioner.providers.terraform.runner import Engine, Step, find_engine
+from surreal.provisioner.providers.base import Step
+from surreal.provisioner.providers.terraform.runner import Engine, find_engine
 
 needs_engine = pytest.mark.skipif(
     not (shutil.which("terraform") or shutil.which("tofu")), reason="neither terraform nor tofu is on PATH"

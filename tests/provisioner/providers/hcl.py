@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any
 
-from tests.provisioner.providers import Table, tables
+from tests.provisioner.providers.arguments import Table, tables
 
 
 def to_hcl(main: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """The network of a cluster on EKS: a VPC with a private and a public subnet in each zone, and a way out."""
 
-from surreal.provisioner.cluster.spec import Cluster
 from surreal.provisioner.providers.terraform.common import Block
+from surreal.provisioner.spec.cluster import Cluster
 
 DEFAULT_ZONES = 2
 """Zones that are used when none are named; EKS refuses fewer."""

@@ -1,0 +1,1 @@
+"""Clusters on Amazon's Elastic Kubernetes Service."""

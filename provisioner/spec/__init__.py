@@ -1,0 +1,1 @@
+"""Models of the Cluster document, without any rule of a provider."""
