@@ -1,11 +1,14 @@
 """Description of an algorithm as data: its graph of roles and channels, and the model of its config."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from surreal.protocol.documents.models import validated
+from surreal.protocol.errors import InvalidInput, did_you_mean
 from surreal.protocol.graph import Channel, Role, relay_role
 
 
@@ -13,22 +16,61 @@ class Sizing(NamedTuple):
     """Sentences for the person who plans a run."""
 
     notes: tuple[str, ...] = ()
-    """What to expect."""
+    """Expectations of the run."""
     warnings: tuple[str, ...] = ()
-    """What to change."""
+    """Advice to change something."""
+    problems: tuple[tuple[str, str], ...] = ()
+    """Pairs (key of the config, sentence) that make the run meaningless: nothing is started with them."""
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """A graph of roles and channels, and the model its config must satisfy."""
+    """A graph of roles and channels, and the model that its config must satisfy.
+
+    Raises InvalidInput for a graph that cannot run: see `_problems`.
+    """
 
     name: str
     config: type[BaseModel]
     roles: tuple[Role, ...]
     channels: tuple[Channel, ...]
     sizing: Callable[[Any, Mapping[str, int], Mapping[str, Any]], Sizing] | None = None
-    """What to expect of a run: of its config, a model of `config`, the replicas of each role, relays included, and the
-    environment. Pure and quick: it makes no environment."""
+    """Function of (config, an instance of `config`; role -> replicas, relays included; the environment's `id`, `copies`
+    and `options`). It is pure and quick: it makes no environment."""
+
+    def __post_init__(self) -> None:
+        # Authors write lists as readily as tuples.
+        object.__setattr__(self, "roles", tuple(self.roles))
+        object.__setattr__(self, "channels", tuple(self.channels))
+        problems = list(self._problems())
+        if problems:
+            raise InvalidInput(f"algorithm {self.name!r}: " + " ".join(problems))
+
+    def _problems(self) -> Iterator[str]:
+        names = [role.name for role in self.roles]
+        for kind, of in (("role", names), ("channel", [channel.name for channel in self.channels])):
+            for name, count in Counter(of).items():
+                if count > 1:
+                    yield f"{kind} {name!r} appears {count} times. Give each {kind} a name of its own."
+        ending = [role.name for role in self.roles if role.ends_run]
+        if len(ending) != 1:
+            said = " and ".join(ending) or "none"
+            yield f"exactly one role ends the run, here {said}. Set ends_run=True on one role."
+        for channel in self.channels:
+            for role in (*channel.frm, *channel.to):
+                if role not in names:
+                    near = did_you_mean(role, names)
+                    yield f"channel {channel.name!r} connects role {role!r}{near}. The roles are: {', '.join(names)}."
+
+    def __call__(self, **config: Any) -> "Configured":
+        """Return this algorithm with these hyperparameters; those left out keep their defaults.
+
+        Raises InvalidInput that names every wrong key.
+        """
+        _, problems = validated(self.config, config)
+        if problems:
+            raise InvalidInput("\n".join(f"{self.name}: {'.'.join(map(str, path))}: {text}" for path, text in problems))
+        return Configured(self, config)
 
     def role(self, name: str) -> Role:
         """Return the role of that name. Raises KeyError if there is none."""
@@ -42,3 +84,12 @@ class Algorithm:
         """Return this algorithm with one more role for each broadcast that has a number above 0 in `relays`."""
         added = tuple(relay_role(name, relays[name]) for name in self.broadcasts() if relays.get(name))
         return replace(self, roles=self.roles + added)
+
+
+@dataclass(frozen=True)
+class Configured:
+    """An algorithm with hyperparameters: `PPO(total_steps=1_000_000)`."""
+
+    algorithm: Algorithm
+    config: Mapping[str, Any]
+    """Hyperparameters that were said, plain data."""

@@ -1,18 +1,24 @@
-"""Every algorithm there is, described lightly: its graph and its config, importable without torch.
+"""Registry of algorithms, each described lightly by its graph and its config: importable without torch.
 
-A third party adds one by an entry point in the group `surreal.algorithms` whose object is an `Algorithm`;
-it can add a name but never replace a built-in one.
+An experimenter adds one by `module:object` in the experiment file; a distribution by an entry point in the group
+`surreal.algorithms`. Neither can replace a built-in one.
 """
 
+from dataclasses import replace
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
+from logging import getLogger
+from pathlib import Path
 
 from surreal.algorithms.algorithm import Algorithm
 from surreal.algorithms.es.config import ARSConfig, ESConfig
 from surreal.algorithms.es.sizing import sizing
+from surreal.algorithms.own_code import is_own, load_own
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.protocol.errors import InvalidInput, did_you_mean
 from surreal.protocol.graph import Broadcast, Role, Stream
+
+log = getLogger(__name__)
 
 PPO = Algorithm(
     "ppo",
@@ -62,16 +68,58 @@ ES = Algorithm("es", ESConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS, sizing)
 ARS = Algorithm("ars", ARSConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS, sizing)
 
 
+GROUP = "surreal.algorithms"
+"""Entry points of installed distributions; the object of each is an Algorithm."""
+BUILT_IN = {described.name: described for described in (PPO, ES, ARS)}
+
+
+def algorithm(name: str, folder: Path | None = None) -> Algorithm:
+    """Return the algorithm of that name: a built-in one, `module:object` of one's own, or an installed plug-in.
+
+    `folder` is the experiment's, where modules of one's own are looked for. Only the plug-in that is named is loaded:
+    a broken one spoils no other run. Raises InvalidInput that lists the known names, or names file and line.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    if ":" in name:
+        if not is_own(name):
+            raise InvalidInput(f"{name!r} is no 'module:object'. Write for example 'my_module:REINFORCE'.")
+        return _own(name, folder)
+    added = _entry_points()
+    if name in added:
+        return _plugin(added[name])
+    known = sorted({*BUILT_IN, *added})
+    hint = f"unknown algorithm {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}"
+    raise InvalidInput(f"{hint}, or 'module:object' for one's own")
+
+
+def _own(name: str, folder: Path | None) -> Algorithm:
+    """Return one's own algorithm under the name by which it was asked for, which workers and resumes use again."""
+    found: Algorithm = load_own(name, folder, Algorithm)
+    return replace(found, name=name)
+
+
 @cache
 def algorithms() -> dict[str, Algorithm]:
-    """Name -> algorithm: the built-in ones and those that installed packages add."""
-    added = {entry.name: entry.load() for entry in entry_points(group="surreal.algorithms")}
-    return {**added, **{built_in.name: built_in for built_in in (PPO, ES, ARS)}}
+    """Return name -> algorithm of all that are built in or installed. A broken plug-in is named in the log."""
+    found = dict(BUILT_IN)
+    for name, entry in _entry_points().items():
+        try:
+            found[name] = _plugin(entry)
+        except InvalidInput as error:
+            log.warning("%s", error)
+    return found
 
 
-def algorithm(name: str) -> Algorithm:
-    """The algorithm of that name. Raises InvalidInput that lists the known ones."""
-    if name not in algorithms():
-        known = ", ".join(sorted(algorithms()))
-        raise InvalidInput(f"unknown algorithm {name!r}{did_you_mean(name, algorithms())}; known: {known}")
-    return algorithms()[name]
+def _entry_points() -> dict[str, EntryPoint]:
+    """Return the plug-ins by name; none can replace a built-in algorithm."""
+    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in BUILT_IN}
+
+
+def _plugin(entry: EntryPoint) -> Algorithm:
+    origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an installed package"
+    try:
+        found: Algorithm = load_own(f"{entry.module}:{entry.attr}", None, Algorithm)
+    except InvalidInput as error:
+        raise InvalidInput(f"plug-in {entry.name!r} of {origin} is broken: {error} Repair or uninstall it.") from None
+    return found

@@ -1,0 +1,103 @@
+"""Import of an experimenter's own objects by name (`my_module:REINFORCE`), from the experiment's folder.
+
+A module of one's own may do anything when it is imported, so every error names the file and line it came from.
+"""
+
+import importlib
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from surreal.protocol.errors import InvalidInput, did_you_mean
+
+
+def is_own(name: str) -> bool:
+    """Return True for a name of the form `module:object`."""
+    module, colon, attribute = name.partition(":")
+    return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *attribute.split(".")))
+
+
+def load_own(name: str, folder: Path | None, wanted: type | None = None) -> Any:
+    """Return the object that `name` (`module:object`) names.
+
+    Its module is looked for among the installed ones, then in `folder`; None is no folder, as in a worker whose
+    `sys.path` already has it. Raises InvalidInput, with file and line, for a module that is not there or raises, for an
+    object that is not there or is no `wanted`.
+    """
+    module_name, _, attribute = name.partition(":")
+    if module_name == "__main__":
+        raise InvalidInput(
+            f"{name!r} lives in the program that was started, which workers cannot import. Move it to a module."
+        )
+    with _importable(folder):
+        module = _import(name, module_name, folder)
+    found: Any = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            near = did_you_mean(part, vars(module))
+            raise InvalidInput(f"{name!r}: {_file(module)} has no {attribute!r}{near}. Define it there.")
+        found = getattr(found, part)
+    if wanted is not None and not isinstance(found, wanted):
+        kind = f"{_file(module)}: {attribute} is a {type(found).__name__}"
+        raise InvalidInput(f"{name!r} is no {wanted.__name__}: {kind}. Name an object made by {wanted.__name__}(...).")
+    return found
+
+
+def where_raised(error: BaseException, beside: Path | None = None) -> str:
+    """Return `file:line` of the innermost frame of `error` in the folder `beside`, or else outside this library."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    ours = str(Path(__file__).parents[1])
+    near = [f for f in frames if beside is not None and Path(f.filename).is_relative_to(beside)]
+    others = [f for f in frames if not f.filename.startswith((ours, "<frozen"))]
+    frame = (near or others or frames)[-1]
+    return f"{frame.filename}:{frame.lineno}"
+
+
+def _import(name: str, module: str, folder: Path | None) -> Any:
+    if find_top(module) is None:
+        places = f"{folder} or the installed packages" if folder else "the installed packages"
+        raise InvalidInput(f"{name!r}: there is no module {module!r} in {places}. Put {module.split('.')[0]}.py there.")
+    try:
+        return importlib.import_module(module)
+    # A module may even call sys.exit; none of that may end the command that only wanted to read it.
+    except (Exception, SystemExit) as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        place = where_raised(error, folder.absolute() if folder else None)
+        raise InvalidInput(f"{name!r} cannot be imported: {place}: {text}. Correct that line.") from error
+
+
+def find_top(module: str) -> Any:
+    """Return the spec of the top-level package of `module`; None if it is nowhere."""
+    top = module.split(".")[0]
+    return sys.modules.get(top) or find_spec(top)
+
+
+def _file(module: Any) -> str:
+    return str(getattr(module, "__file__", None) or module.__name__)
+
+
+@contextmanager
+def _importable(folder: Path | None) -> Iterator[None]:
+    """Have imports look into `folder` last, and forget afterwards what came from it.
+
+    Two experiments may have different modules of one name, and a file may change between two commands of a notebook.
+    """
+    if folder is None:
+        yield
+        return
+    path, before = str(folder.absolute()), set(sys.modules)
+    sys.path.append(path)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(path)
+        for name in set(sys.modules) - before:
+            if (getattr(sys.modules[name], "__file__", None) or "").startswith(path):
+                del sys.modules[name]
