@@ -1,56 +1,89 @@
 """Evaluating a policy: episodes with the newest weights on a clock of their own; learning never waits for it."""
 
 from collections.abc import Callable
+from logging import getLogger
 from time import monotonic
 
 import numpy as np
 
-from surreal.algorithms.environments import Env
+from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.types import Array
 from surreal.protocol.broadcast.subscriber import Subscriber
 from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
 
 Act = Callable[[Array], Array]
-"""Observations [1, observation] float32 -> actions [1, ...]."""
+"""Features [1, observation], float32 or float64 -> outputs of the policy [1, ...], without noise."""
 SEED = 1_000_003
 """Evaluation episodes are the same ones every time, and none that an actor sees."""
+EPISODE_CAP = 10_000
+"""Steps of an episode of an environment that sets no limit itself."""
+log = getLogger(__name__)
 
 
 def evaluate_on_clock(
-    process: Process, env: Env, load: Callable[[Message], Act], every: float, episodes: int, cap: int | None = None
+    process: Process,
+    env: Environment,
+    load: Callable[[Message], Act],
+    every: float,
+    episodes: int,
+    cap: int | None = None,
 ) -> None:
-    """Every `every` seconds, and at once when a message says that it is `final`, evaluate what `load` makes of the
-    newest message on `weights`; report on `metrics`, with the arrays of the best. Episodes end after `cap` steps."""
+    """Evaluate the newest policy every `every` seconds, and at once when a message says that it is `final`.
+
+    `load` makes a policy of a message on `weights`; reports go to `metrics`, with the arrays of the best. Episodes end
+    after `cap` steps, by default after the environment's own limit.
+    """
     weights, metrics = process.subscriber("weights"), process.sender("metrics")
+    stopping, cap = process.stopping.is_set, cap or max(env.time_limit or 0, EPISODE_CAP)
     seen: Version | None = None
-    best = float("-inf")
-    while not process.stopping.is_set():
-        due = monotonic() + every
+    best, patient = float("-inf"), True
+    while not stopping():
+        began = monotonic()
         message = weights.wait(newer_than=seen)
-        seen, act = message.version, load(message)
+        seen, act, waited = message.version, load(message), monotonic()
         returns = []
         for episode in range(episodes):
-            returns.append(episode_return(env, act, SEED + episode, cap))
-            if process.stopping.is_set():
+            total = episode_return(env, act, SEED + episode, cap, stopping)
+            if total is None:
                 return
+            returns.append(total)
+        if patient and monotonic() - waited > every:
+            patient = False
+            _advise(monotonic() - waited, every, episodes, cap)
         score, arrays = float(np.mean(returns)), {}
         if score > best:
             best, arrays = score, dict(message.arrays)
         metrics.send(arrays, {**_summary(returns), "version": list(seen), "steps": message.meta["steps"]})
-        _rest(process, weights, seen, due)
+        _rest(process, weights, seen, began + every)
 
 
-def episode_return(env: Env, act: Act, seed: int, cap: int | None = None) -> float:
-    """The return of one episode that starts from `seed`."""
-    observation, _ = env.reset(seed=seed)
-    total, steps, over = 0.0, 0, False
-    while not over:
-        action = act(np.asarray(observation, dtype=np.float32)[None])[0]
-        observation, reward, terminated, truncated, _ = env.step(action)
-        total, steps = total + float(reward), steps + 1
-        over = terminated or truncated or steps == cap
-    return total
+def episode_return(
+    env: Environment, act: Act, seed: int, cap: int, stopping: Callable[[], bool] = lambda: False
+) -> float | None:
+    """Return the return of one episode from `seed`, of `cap` steps at most; None once `stopping` is true.
+
+    The policy acts as in an actor: through the same action map, on features of the same type.
+    """
+    rows = env.reset(seed)[None].copy()
+    total = 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(cap):
+            reward, terminated, truncated = env.step(env.actions(act(rows))[0], rows, 0)
+            total += reward
+            if terminated or truncated:
+                return float(total)
+            if stopping():
+                return None
+    return float(total)
+
+
+def _advise(took: float, every: float, episodes: int, cap: int) -> None:
+    text = (
+        "one evaluation took %.0f s, longer than evaluate_every_seconds: %g. "
+        "Lower evaluate_episodes (%d) or cut episodes sooner than after %s steps."
+    )
+    log.warning(text, took, every, episodes, f"{cap:,}")
 
 
 def _summary(returns: list[float]) -> dict[str, float]:

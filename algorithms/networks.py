@@ -11,7 +11,7 @@ from math import prod, sqrt
 
 import numpy as np
 
-from surreal.algorithms.environments import Spaces
+from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.types import Array
 
 

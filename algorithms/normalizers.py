@@ -4,6 +4,8 @@ They change only between updates and travel with the weights of the same version
 see the same numbers for the same observation.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from surreal.algorithms.types import Array
@@ -45,23 +47,51 @@ class RunningMoments:
         self.count = float(arrays["count"][0])
 
 
-class Standardizer:
-    """(x - shift) * scale, clipped: what an actor needs of the observation statistics, as float32 vectors."""
+LARGE = 2.0**20
+"""Beyond this float32 has steps of an eighth and more, too coarse for clocks and counters."""
 
-    def __init__(self, shift: Array, scale: Array) -> None:
-        self.shift, self.scale = shift, scale
+
+def narrowed(values: Array) -> Array:
+    """Return `values` as float32; as float64 where one of them is too large for that."""
+    return values.astype(np.float64 if np.abs(values).max(initial=0.0) > LARGE else np.float32, copy=False)
+
+
+class Standardizer:
+    """(x - shift) * scale within +-clip: the part of the observation statistics that acting needs.
+
+    Large features keep float64 until the shift is off them, so that a clock in seconds does not lose its seconds.
+    """
+
+    def __init__(self, shift: Array, scale: Array, clip: float = CLIP) -> None:
+        self.shift, self.scale, self.clip = shift, scale, clip
+
+    @classmethod
+    def identity(cls, size: int) -> "Standardizer":
+        """Return the one that changes nothing, for observations that are not to be normalized."""
+        return cls(np.zeros(size, dtype=np.float32), np.ones(size, dtype=np.float32), np.inf)
+
+    @classmethod
+    def load(cls, arrays: Mapping[str, Array]) -> "Standardizer":
+        """Return what `arrays` was called on."""
+        return cls(arrays["shift"], arrays["scale"], float(arrays["clip"][0]))
+
+    def arrays(self) -> dict[str, Array]:
+        """Return everything `load` needs."""
+        return {"shift": self.shift, "scale": self.scale, "clip": np.array([self.clip], dtype=np.float32)}
 
     @classmethod
     def of(cls, moments: RunningMoments) -> "Standardizer":
         """The present statistics; the identity before anything was seen."""
         scale = 1.0 / np.sqrt(moments.variance + EPSILON)
-        return cls(moments.mean.astype(np.float32), scale.astype(np.float32))
+        return cls(narrowed(moments.mean), scale.astype(np.float32))
 
     def __call__(self, observations: Array) -> Array:
-        """Observations [..., size] -> standardised float32, within +-10."""
+        """Observations [..., size], float32 or float64 -> standardised float32, within the clip."""
         x = observations - self.shift
         x *= self.scale
-        return np.asarray(np.minimum(np.maximum(x, -CLIP, out=x), CLIP, out=x))
+        if self.clip < np.inf:
+            np.minimum(np.maximum(x, -self.clip, out=x), self.clip, out=x)
+        return np.asarray(x, dtype=np.float32)
 
 
 class RewardScaler:

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from surreal.algorithms.algorithm import Algorithm
-from surreal.algorithms.environments import make_env
-from surreal.algorithms.es.batched_policy import Layout, flat_spaces
+from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.es.batched_policy import Layout
 from surreal.algorithms.es.chunks import Task
 from surreal.algorithms.es.config import read_config
 from surreal.algorithms.es.noise import NoiseTable
@@ -33,7 +33,7 @@ PARAMETERS = 50_000
 def rate(algorithm: Algorithm, env: str, seconds: float) -> tuple[int, float]:
     """(parameters of the default policy, environment steps in a CPU second)."""
     envs = [make_env(env, {}) for _ in range(COPIES)]
-    layout = Layout.of(read_config(algorithm.config().model_dump()), flat_spaces(envs[0]))
+    layout = Layout.of(read_config(algorithm.config().model_dump()), envs[0].spaces)
     population, size = Population(envs, layout, True), layout.spaces.observation
     parameters = 0.05 * np.random.default_rng(1).standard_normal(layout.size).astype(np.float32)
     identity = Standardizer(np.zeros(size, dtype=np.float32), np.ones(size, dtype=np.float32))

@@ -8,11 +8,10 @@ from math import sqrt
 
 import numpy as np
 
-from surreal.algorithms.environments import Env, Spaces, spaces_of
+from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.es.config import AnyConfig, ESConfig
 from surreal.algorithms.networks import orthogonal
 from surreal.algorithms.types import Array
-from surreal.protocol.errors import Fatal
 
 
 @dataclass(frozen=True)
@@ -81,14 +80,3 @@ class Policies:
             if number < len(self._layers) - 1:
                 np.tanh(x, out=x)
         return np.argmax(x[:, 0], axis=-1) if self._discrete else x[:, 0]
-
-
-def flat_spaces(env: Env) -> Spaces:
-    """The spaces of an environment for policies that take vectors. Raises Fatal for images."""
-    shape = env.unwrapped.observation_space.shape
-    if shape is not None and len(shape) > 1:
-        raise Fatal(
-            f"the environment observes arrays of shape {shape}; es and ars take flat observations: "
-            "wrap it to return features, or use an algorithm with a convolutional network"
-        )
-    return spaces_of(env)

@@ -1,12 +1,13 @@
 """The master: results in, weights out, and everything a resume needs on disk."""
 
+from contextlib import closing
 from logging import getLogger
 from time import perf_counter
 
 import numpy as np
 
-from surreal.algorithms.environments import make_env
-from surreal.algorithms.es.batched_policy import Layout, flat_spaces
+from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.es.batched_policy import Layout
 from surreal.algorithms.es.collector import Collector
 from surreal.algorithms.es.config import read_config
 from surreal.algorithms.es.state import State
@@ -30,17 +31,15 @@ class Master:
         self._process, self._channel = process, process.publisher("weights")
         self._collector = Collector(process.receiver("results"))
         self._books = Bookkeeping(process)
-        env = make_env(wiring.env["id"], wiring.env["options"])
-        self._state = state = State(
-            Layout.of(config, flat_spaces(env)), config, wiring.seed, wiring.replicas.get("worker", 1)
-        )
-        checkpoint = self._books.newest()
-        if checkpoint is not None:
-            state.restore(checkpoint)
-            log.info("resumed from step %d (generation %d)", state.steps, state.updates)
-        else:
-            state.see_reference(env)
-        env.close()
+        with closing(make_env(wiring.env["id"], wiring.env["options"], wiring.code)) as env:
+            layout = Layout.of(config, env.spaces)
+            self._state = state = State(layout, config, wiring.seed, wiring.replicas.get("worker", 1))
+            checkpoint = self._books.newest()
+            if checkpoint is not None:
+                state.restore(checkpoint)
+                log.info("resumed from step %d (generation %d)", state.steps, state.updates)
+            else:
+                state.see_reference(env)
         self._shares = Shares("waiting", "learning", "other")
         self._row: list[dict[str, float]] = []
         self._began = perf_counter() - state.elapsed

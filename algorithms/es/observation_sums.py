@@ -7,7 +7,7 @@ are the same bit for bit whoever evaluated what.
 
 import numpy as np
 
-from surreal.algorithms.normalizers import RunningMoments, Standardizer
+from surreal.algorithms.normalizers import RunningMoments, Standardizer, narrowed
 from surreal.algorithms.types import Array
 
 UNIT = 256.0
@@ -19,7 +19,7 @@ SMALLEST_STD = 1e-3
 def standardizer(moments: RunningMoments) -> Standardizer:
     """The present statistics, with a floor under the standard deviation."""
     std = np.maximum(np.sqrt(moments.variance), SMALLEST_STD)
-    return Standardizer(moments.mean.astype(np.float32), (1.0 / std).astype(np.float32))
+    return Standardizer(narrowed(moments.mean), (1.0 / std).astype(np.float32))
 
 
 class EpisodeSums:

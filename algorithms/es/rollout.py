@@ -4,18 +4,17 @@ A slot is an environment with one episode at a time. Slots end and begin indepen
 batched product per layer, and nothing else per environment but its own `step`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
-from gymnasium import spaces
 
-from surreal.algorithms.environments import Env
+from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.es.batched_policy import Layout, Policies
 from surreal.algorithms.es.chunks import Task
 from surreal.algorithms.es.observation_sums import EpisodeSums
-from surreal.algorithms.normalizers import CLIP, Standardizer
+from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.types import Array
 
 
@@ -30,30 +29,20 @@ class Episode:
     """Steps after which it is cut."""
 
 
-def action_limits(env: Env) -> Callable[[Array], Array]:
-    """Policies' actions [n, ...] -> what `env` takes: within its bounds, or counted from its first choice."""
-    space = env.action_space
-    if isinstance(space, spaces.Discrete):
-        start = int(space.start)
-        return lambda actions: actions + start
-    assert isinstance(space, spaces.Box)
-    low, high = space.low, space.high
-    return lambda actions: np.asarray(np.minimum(np.maximum(actions, low), high))
-
-
 class Population:
     """`len(envs)` slots."""
 
-    def __init__(self, envs: Sequence[Env], layout: Layout, normalize: bool) -> None:
+    def __init__(self, envs: Sequence[Environment], layout: Layout, normalize: bool) -> None:
         self._envs, self._normalize, slots = envs, normalize, len(envs)
         self._policies = Policies(layout, slots)
         self._observations = np.zeros((slots, layout.spaces.observation), dtype=np.float32)
         self._shift, self._scale = np.zeros_like(self._observations), np.ones_like(self._observations)
+        self._clip = np.full((slots, 1), np.inf, dtype=np.float32)
         self._sums = EpisodeSums(slots, layout.spaces.observation)
         self._returns, self._lengths = [0.0] * slots, [0] * slots
         self._episodes: list[Episode | None] = [None] * slots
-        self._fit = action_limits(envs[0])
-        self._busy: list[tuple[int, Env, int]] = []
+        self._actions = envs[0].actions
+        self._busy: list[tuple[int, Environment, int]] = []
         self.environment_seconds = 0.0
         self.steps = 0
         """Environment steps so far."""
@@ -71,9 +60,14 @@ class Population:
     def begin(self, slot: int, episode: Episode, parameters: Array, standardize: Standardizer) -> None:
         """Start `episode` in a free slot with the policy of `parameters` [size]."""
         seed = int(episode.task.seeds[episode.row])
-        self._observations[slot] = self._envs[slot].reset(seed=seed)[0]
+        features = self._envs[slot].reset(seed)
+        wide = np.float64 in (features.dtype, standardize.shift.dtype)
+        if wide and self._observations.dtype != np.float64:
+            self._observations, self._shift = self._observations.astype(np.float64), self._shift.astype(np.float64)
+        self._observations[slot] = features
         self._policies.parameters[slot] = parameters
         self._shift[slot], self._scale[slot] = standardize.shift, standardize.scale
+        self._clip[slot] = standardize.clip
         self._sums.clear(slot)
         self._returns[slot], self._lengths[slot], self._episodes[slot] = 0.0, 0, episode
         self._note_busy()
@@ -83,12 +77,13 @@ class Population:
         actions = self._act()
         began, ended = perf_counter(), []
         observations, returns, lengths = self._observations, self._returns, self._lengths
-        for slot, env, cap in self._busy:
-            observations[slot], reward, terminated, truncated, _ = env.step(actions[slot])
-            returns[slot] += float(reward)
-            lengths[slot] += 1
-            if terminated or truncated or lengths[slot] >= cap:
-                ended.append(slot)
+        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold makes the return NaN
+            for slot, env, cap in self._busy:
+                reward, terminated, truncated = env.step(actions[slot], observations, slot)
+                returns[slot] += reward
+                lengths[slot] += 1
+                if terminated or truncated or lengths[slot] >= cap:
+                    ended.append(slot)
         self.steps += len(self._busy)
         self.environment_seconds += perf_counter() - began
         tasks = [self._end(slot) for slot in ended]
@@ -120,8 +115,8 @@ class Population:
         x *= self._scale
         if self._normalize:
             self._sums.add(x)
-        np.minimum(np.maximum(x, -CLIP, out=x), CLIP, out=x)
-        return self._fit(self._policies.act(x))
+        np.minimum(np.maximum(x, -self._clip, out=x), self._clip, out=x)
+        return self._actions(self._policies.act(x.astype(np.float32, copy=False)))
 
     def _end(self, slot: int) -> Task:
         """Write down the episode in `slot`, which ended, and free it."""

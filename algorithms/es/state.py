@@ -5,7 +5,7 @@ from logging import getLogger
 import numpy as np
 
 from surreal.algorithms.checkpoint import Checkpoint
-from surreal.algorithms.environments import Env
+from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.es import observation_sums as statistics
 from surreal.algorithms.es.batched_policy import Layout
 from surreal.algorithms.es.collector import Results
@@ -51,19 +51,15 @@ class State:
 
     def standardizer(self) -> Standardizer:
         """The present observation statistics, remembered for this generation's results."""
+        if self.config.normalize_observations == "none":
+            return Standardizer.identity(len(self._moments.mean))
         return self._sent.setdefault(self.updates, statistics.standardizer(self._moments))
 
-    def see_reference(self, env: Env) -> None:
+    def see_reference(self, env: Environment) -> None:
         """Begin the statistics with the observations of random actions; `env` is reset and used up."""
         if self.config.normalize_observations == "none":
             return
-        seed = self._seed % 2**31
-        env.action_space.seed(seed)
-        rows = [env.reset(seed=seed)[0]]
-        for _ in range(REFERENCE_STEPS):
-            observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
-            rows.append(env.reset()[0] if terminated or truncated else observation)
-        batch = np.asarray(rows, dtype=np.float64)
+        batch = env.random_features(self._seed % 2**31, REFERENCE_STEPS)
         self._moments.update(batch[np.isfinite(batch).all(axis=1)])
 
     def learn(self, results: Results) -> dict[str, float]:

@@ -53,7 +53,7 @@ class Weights:
 
     def publish(self, channel: Publisher) -> None:
         """Send this generation to all workers and the evaluator."""
-        arrays = {"parameters": self.parameters, "shift": self.standardize.shift, "scale": self.standardize.scale}
+        arrays = {"parameters": self.parameters, **self.standardize.arrays()}
         meta = {"steps": self.steps, "final": self.final, "orders": asdict(self.orders)}
         channel.publish(arrays, meta, self.generation)
 
@@ -61,5 +61,5 @@ class Weights:
     def read(cls, message: Message) -> "Weights":
         """Return the weights that `publish` sent as `message`."""
         arrays, meta = message.arrays, message.meta
-        standardize, orders = Standardizer(arrays["shift"], arrays["scale"]), Orders(**meta["orders"])
+        standardize, orders = Standardizer.load(arrays), Orders(**meta["orders"])
         return cls(message.version, arrays["parameters"], standardize, orders, meta["steps"], meta["final"])

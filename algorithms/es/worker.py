@@ -2,14 +2,15 @@
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import chain
 from logging import getLogger
 from time import perf_counter
 
 import numpy as np
 
-from surreal.algorithms.environments import make_env
-from surreal.algorithms.es.batched_policy import Layout, flat_spaces
+from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.es.batched_policy import Layout
 from surreal.algorithms.es.chunks import Task, open_chunks, others_chunks, own_chunks
 from surreal.algorithms.es.config import read_config
 from surreal.algorithms.es.noise import NoiseTable, episode_seeds, in_statistics
@@ -34,8 +35,9 @@ class Worker:
         self._config = read_config(wiring.config)
         self._channel, self._results = process.subscriber("weights"), process.sender("results")
         self._metrics = process.sender("metrics")
-        envs = [make_env(wiring.env["id"], wiring.env["options"]) for _ in range(int(wiring.env["copies"]))]
-        layout = Layout.of(self._config, flat_spaces(envs[0]))
+        env = wiring.env
+        envs = [make_env(env["id"], env["options"], wiring.code) for _ in range(int(env["copies"]))]
+        layout = Layout.of(self._config, envs[0].spaces)
         self._noise = NoiseTable(wiring.seed, layout.size)
         self._observation = layout.spaces.observation
         self.population = Population(envs, layout, self._config.normalize_observations == "running")
@@ -168,7 +170,7 @@ class Worker:
 def worker(process: Process) -> ExitCode | None:
     """Evaluate until told to stop."""
     state = Worker(process)
-    while not process.stopping.is_set():
-        state.turn()
-    state.population.close()
+    with closing(state.population):
+        while not process.stopping.is_set():
+            state.turn()
     return None

@@ -1,19 +1,58 @@
-"""Which fragments make the next batch: one of every live actor, none too stale."""
+"""Which fragments make the next batch: one of every actor that keeps up, none too stale, none malformed."""
 
 from collections import deque
 from collections.abc import Callable
+from logging import getLogger
 from time import monotonic
 
-from surreal.protocol.graph import ProcessName
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.wire.packet import Message
 
 STARTUP = 60.0
 """Seconds that a learner waits for actors it has not heard of yet."""
+SHORTEST_WAIT = 5.0
+"""Seconds that a batch is waited for at least before it goes on without an actor."""
+SAY_EVERY = 10.0
+"""Seconds between two lines about who is waited for."""
+LOOK_EVERY = 0.5
+MOST_NAMES = 5
+log = getLogger(__name__)
+
+
+class Patience:
+    """How long a batch waits for an actor: so many times the usual time between two batches."""
+
+    def __init__(self, factor: float) -> None:
+        """Begin with the patience of a start, when environments are still being made."""
+        self._factor, self._usual = factor, 0.0
+        self._last: float | None = None
+        self._began = monotonic()
+
+    def begin(self) -> None:
+        """Begin the wait for a batch."""
+        self._began = monotonic()
+
+    def complete(self) -> None:
+        """Note that a batch came together: the time since the one before moves the usual time by a fifth."""
+        now = monotonic()
+        if self._last is not None:
+            took = now - self._last
+            self._usual += 0.2 * (took - self._usual) if self._usual else took
+        self._last = now
+
+    @property
+    def waited(self) -> float:
+        """Seconds of the present wait."""
+        return monotonic() - self._began
+
+    @property
+    def over(self) -> bool:
+        """True where the present wait is longer than what is usual allows."""
+        return self.waited > (STARTUP if self._last is None else max(SHORTEST_WAIT, self._factor * self._usual))
 
 
 class Collector:
-    """Queues of received fragments per actor, and what was left out of batches."""
+    """Queues of received fragments per actor, and counts of what was left out of batches."""
 
     def __init__(
         self,
@@ -22,40 +61,79 @@ class Collector:
         epoch: int,
         max_staleness: int,
         alive: Callable[[], set[int]],
+        problem: Callable[[Message], str] = lambda message: "",
+        patience: float = 5.0,
     ) -> None:
+        """Take fragments of the actors below `actors` from `channel`; `problem` says what is wrong with one."""
         self._channel, self._actors, self._epoch, self._max_staleness = channel, actors, epoch, max_staleness
-        self._alive, self._since = alive, monotonic()
+        self._alive, self._problem, self._since = alive, problem, monotonic()
+        self._patience = Patience(patience)
         self._waiting: dict[int, deque[Message]] = {}
+        self._late: set[int] = set()
         self.dropped_stale = 0
         """Fragments older than max_staleness allows; none unless an actor was cut off."""
         self.dropped_epoch = 0
         """Fragments collected for a learner that died: what its death cost."""
+        self.dropped_malformed = 0
+        """Messages that are no fragments of this run."""
+        self.batches_without = 0
+        """Batches that went on without an actor that was waited for in vain."""
 
-    def collect(self, version: int) -> list[Message]:
-        """Wait until every actor that is expected has a fragment fit for update `version`; one of each, by index.
+    def collect(
+        self, version: int, waiting: Callable[[str, float], None] = lambda names, seconds: None
+    ) -> list[Message]:
+        """Wait for a fragment fit for update `version` from every expected actor; one of each, by index.
 
-        Raises Stopping. An actor counts as expected while it is heard from; one that never was, for the first minute.
+        An actor counts as expected while it is heard from; one that never was, for the first minute; one that took
+        longer than the patience allows, not until its next fragment. Every ten seconds of waiting `waiting` is called
+        with the names of those that are missing and the seconds so far. Raises Stopping.
         """
-        while not self._complete(version):
-            message = self._channel.recv(timeout=0.5)
+        self._patience.begin()
+        said = 0.0
+        while missing := self._missing(version):
+            message = self._channel.recv(timeout=LOOK_EVERY)
             if message is not None:
-                self._accept(message)
+                self._accept(message, version)
+            elif (waited := self._patience.waited) > said + SAY_EVERY:
+                said, names = waited, ", ".join(missing[:MOST_NAMES]) + (", ..." if missing[MOST_NAMES:] else "")
+                log.warning("no batch for %.0f s: waiting for %s", waited, names)
+                waiting(names, waited)
+        self._patience.complete()
         return [self._waiting[index].popleft() for index in sorted(self._waiting) if self._waiting[index]]
 
-    def _accept(self, message: Message) -> None:
+    def _accept(self, message: Message, version: int) -> None:
         if message.version[0] != self._epoch:
             self.dropped_epoch += 1
             return
-        index = ProcessName.parse(message.sender).index
-        self._waiting.setdefault(index, deque()).append(message)
+        sender = ProcessName.parse(message.sender)
+        known = sender.role == "actor" and sender.index < self._actors
+        problem = self._problem(message) if known else "it is no actor of this run"
+        if not problem and message.version[1] > version:
+            problem = f"weights {message.version[1]} are not out yet"
+        if problem:
+            self.dropped_malformed += 1
+            log.warning("%s sent no fragment of this run: %s; it does not count", message.sender, problem)
+            return
+        self._late.discard(int(number))
+        self._waiting.setdefault(int(number), deque()).append(message)
 
-    def _complete(self, version: int) -> bool:
+    def _missing(self, version: int) -> list[str]:
+        """Return the names of the actors that the batch waits for; gives up those that took too long."""
         for queue in self._waiting.values():
             while queue and version - queue[0].version[1] > self._max_staleness:
                 queue.popleft()
                 self.dropped_stale += 1
         have = {index for index, queue in self._waiting.items() if queue}
-        return bool(have) and self._expected() <= have
+        missing = self._expected() - have - self._late
+        if missing and have and self._patience.over:
+            self._late |= missing
+            self.batches_without += 1
+            text = "the batch goes on without %d actors, actor/%d the first of them, after %.0f s"
+            log.warning(text, len(missing), min(missing), self._patience.waited)
+            missing = set()
+        if not missing and not have:  # a batch of nothing is none, however late all are
+            missing = self._expected() or set(range(self._actors))
+        return [f"actor/{index}" for index in sorted(missing)]
 
     def _expected(self) -> set[int]:
         if monotonic() - self._since < STARTUP:

@@ -69,10 +69,16 @@ class PPOConfig(Config):
     gradients: Literal["auto", "analytic", "autograd"] = "auto"
     """How the learner differentiates: by hand in numpy (fast for small networks on a CPU) or by torch's autograd."""
 
+    gather_patience: Positive = 5.0
+    """A batch goes on without an actor that takes longer than so many times the usual time between two batches, at
+    least 5 s, until that actor's next fragment comes."""
+
     evaluate_every_seconds: Positive = 10.0
     """The evaluator's own clock."""
     evaluate_episodes: Count = 5
     """Deterministic episodes per evaluation."""
+    evaluation_episode_cap: Count | None = None
+    """An evaluation's episode is cut after so many steps; by default after 10,000 or the environment's own limit."""
 
     @model_validator(mode="after")
     def _penalty_has_a_target(self) -> Self:

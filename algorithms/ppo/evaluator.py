@@ -1,6 +1,8 @@
 """The evaluator: deterministic episodes with the newest weights, on its own clock."""
 
-from surreal.algorithms.environments import make_env, spaces_of
+from contextlib import closing
+
+from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.evaluation import Act, evaluate_on_clock
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.ppo.config import PPOConfig
@@ -13,12 +15,13 @@ def evaluator(process: Process) -> None:
     """Evaluate every `evaluate_every_seconds`, and at once when the learner says that these are the last weights."""
     wiring = process.wiring
     config = PPOConfig(**wiring.config)
-    env = make_env(wiring.env["id"], wiring.env["options"])
-    policy = Policy(Shape(spaces_of(env), tuple(config.hidden)))
+    with closing(make_env(wiring.env["id"], wiring.env["options"], wiring.code)) as env:
+        policy = Policy(Shape(env.spaces, tuple(config.hidden)))
 
-    def load(message: Message) -> Act:
-        weights = Weights.read(message)
-        policy.load(weights.parameters)
-        return lambda observations: policy.best(policy.forward(weights.standardize(observations)))
+        def load(message: Message) -> Act:
+            weights = Weights.read(message)
+            policy.load(weights.parameters)
+            return lambda features: policy.best(policy.forward(weights.standardize(features)))
 
-    evaluate_on_clock(process, env, load, config.evaluate_every_seconds, config.evaluate_episodes)
+        every, cap = config.evaluate_every_seconds, config.evaluation_episode_cap
+        evaluate_on_clock(process, env, load, every, config.evaluate_episodes, cap)

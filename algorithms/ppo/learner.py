@@ -1,16 +1,17 @@
 """The learner: fragments in, weights out, and everything a resume needs on disk."""
 
+from contextlib import closing
 from logging import getLogger
 from time import perf_counter
 
 import numpy as np
 
-from surreal.algorithms.environments import make_env, spaces_of
+from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.metrics import Shares
 from surreal.algorithms.networks import Shape
-from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.ppo.collector import Collector
 from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.ppo.fragment import FragmentCheck
 from surreal.algorithms.ppo.state import State
 from surreal.algorithms.ppo.weights import Weights
 from surreal.algorithms.recorder import Bookkeeping
@@ -32,16 +33,20 @@ class Learner:
         self._process = process
         self._weights = process.publisher("weights")
         self._books = Bookkeeping(process)
+        experience = process.receiver("experience")
+        with closing(make_env(wiring.env["id"], wiring.env["options"], wiring.code)) as env:
+            spaces = env.spaces
+        self._state = State(Shape(spaces, tuple(config.hidden)), config, wiring.seed)
+        check = FragmentCheck(spaces, config.fragment_steps, int(wiring.env["copies"]))
         self._collector = Collector(
-            process.receiver("experience"),
+            experience,
             wiring.replicas["actor"],
             wiring.incarnation,
             config.max_staleness,
             lambda: process.alive("actor"),
+            lambda message: check.problem(message.arrays),
+            config.gather_patience,
         )
-        env = make_env(wiring.env["id"], wiring.env["options"])
-        self._state = State(Shape(spaces_of(env), tuple(config.hidden)), config, wiring.seed)
-        env.close()
         self._shares = Shares("waiting", "learning", "other")
         self._row: list[dict[str, float]] = []
         self._staleness: list[int] = []
@@ -74,7 +79,7 @@ class Learner:
     def _turn(self) -> None:
         """One batch, one update, one version of the weights."""
         state, start = self._state, perf_counter()
-        messages = self._collector.collect(state.updates)
+        messages = self._collector.collect(state.updates, self._say_waiting)
         gathered = perf_counter()
         self._staleness += [state.updates - message.version[1] for message in messages]
         self._row.append(state.learn(messages))
@@ -89,6 +94,12 @@ class Learner:
         if perf_counter() - self._reported_at > REPORT_EVERY:
             self._report()
 
+    def _say_waiting(self, names: str, seconds: float) -> None:
+        """Write down who is waited for, and what the others report meanwhile."""
+        self._books.read_reports(self._version, self._state.steps)
+        row = {"waiting_for": names, "waiting_seconds": seconds}
+        self._books.metrics.write(self._process.wiring.name, self._state.steps, row)
+
     @property
     def _version(self) -> Version:
         """Of the weights published last."""
@@ -96,9 +107,8 @@ class Learner:
 
     def _publish(self) -> None:
         state = self._state
-        standardize = Standardizer.of(state.moments)
         parameters = state.updater.gradient.parameters()
-        Weights(self._version, parameters, standardize, state.steps, state.done()).publish(self._weights)
+        Weights(self._version, parameters, state.standardizer(), state.steps, state.done()).publish(self._weights)
 
     def _report(self) -> None:
         """One row: where the run is, and the means over the updates since the last row."""
@@ -122,6 +132,8 @@ class Learner:
             "staleness_max": max(self._staleness),
             "dropped_stale": self._collector.dropped_stale,
             "dropped_by_restart": self._collector.dropped_epoch,
+            "dropped_malformed": self._collector.dropped_malformed,
+            "batches_without_an_actor": self._collector.batches_without,
             "skipped_minibatches": state.updater.skipped,
             **means,
             **self._shares.read(),

@@ -29,7 +29,7 @@ class State:
 
     def learn(self, messages: list[Message]) -> dict[str, float]:
         """One update on the fragments of `messages`. Returns its metrics."""
-        standardize = Standardizer.of(self.moments)
+        standardize = self.standardizer()
         fragments = [message.arrays for message in messages]
         for message in messages:
             self._take_in(message)
@@ -45,9 +45,9 @@ class State:
 
     def _take_in(self, message: Message) -> None:
         """Episode returns, and the statistics that rewards are scaled by."""
-        episodes = message.meta["episodes"]
-        self.returns.extend(total for total, _ in episodes)
-        self.episodes += len(episodes)
+        returns = message.arrays["episode_returns"]
+        self.returns.extend(returns.tolist())
+        self.episodes += len(returns)
         if self.scaler is None:
             return
         if self._incarnations.get(message.sender) != message.incarnation:
@@ -55,6 +55,12 @@ class State:
             self.scaler.forget(message.sender)
         arrays = message.arrays
         self.scaler.update(message.sender, arrays["rewards"], arrays["terminated"] | arrays["truncated"])
+
+    def standardizer(self) -> Standardizer:
+        """Return the present observation statistics; the identity where observations are not normalized."""
+        if not self.config.normalize_observations:
+            return Standardizer.identity(len(self.moments.mean))
+        return Standardizer.of(self.moments)
 
     def mean_return(self) -> float | None:
         """Mean training return of the last episodes; None before one ended."""

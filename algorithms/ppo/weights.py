@@ -25,12 +25,12 @@ class Weights:
 
     def publish(self, channel: Publisher) -> None:
         """Send this version to all actors and the evaluator."""
-        arrays = {"parameters": self.parameters, "shift": self.standardize.shift, "scale": self.standardize.scale}
+        arrays = {"parameters": self.parameters, **self.standardize.arrays()}
         channel.publish(arrays, {"steps": self.steps, "final": self.final}, self.version[1])
 
     @classmethod
     def read(cls, message: Message) -> "Weights":
         """Return the weights that `publish` sent as `message`."""
         arrays, meta = message.arrays, message.meta
-        standardize = Standardizer(arrays["shift"], arrays["scale"])
+        standardize = Standardizer.load(arrays)
         return cls(message.version, arrays["parameters"], standardize, meta["steps"], meta["final"])

@@ -118,7 +118,7 @@ def _unknown_environment(data: Any) -> Iterator[Problem]:
     if not isinstance(env_id, str) or not env_id:
         return
     # the registry of environments is slow to import, and only a checked experiment needs it
-    from surreal.algorithms.environments import check_id
+    from surreal.algorithms.environments.make import check_id
 
     try:
         check_id(env_id)

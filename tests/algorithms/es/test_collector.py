@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from surreal.algorithms.environments import Spaces, make_env
+from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.es.batched_policy import Layout
 from surreal.algorithms.es.collector import Collector, Results
 from surreal.algorithms.es.config import ARSConfig, ESConfig
@@ -24,8 +25,8 @@ from surreal.protocol.transport.node import Node
 
 ORDERS = Orders(pairs=4, chunk=2, fixed=False, sigma=0.1, cap=10, max_staleness=1, noise=0)
 WEIGHTS = Weights((3, 7), np.zeros(2, np.float32), Standardizer(np.zeros(2), np.ones(2)), ORDERS, 0, False)
-LAYOUT = Layout(Spaces(4, 2, True), (), True)
-LAYOUT_LINEAR = Layout(Spaces(4, 2, True), (), False)
+LAYOUT = Layout(Spaces.flat(4, 2, True), (), True)
+LAYOUT_LINEAR = Layout(Spaces.flat(4, 2, True), (), False)
 
 
 class Ends:

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from surreal.algorithms.environments import Env, Spaces, make_env
-from surreal.algorithms.es.batched_policy import Layout, Policies, flat_spaces
+from surreal.algorithms.environments.environment import Environment
+from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.es.batched_policy import Layout, Policies
 from surreal.algorithms.es.chunks import Task
 from surreal.algorithms.es.config import ESConfig
-from surreal.algorithms.es.rollout import Episode, Population, action_limits
+from surreal.algorithms.es.rollout import Episode, Population
 from surreal.algorithms.evaluation import episode_return
 from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.types import Array
@@ -41,6 +43,10 @@ class Broken(gymnasium.Env[Any, Any]):
         return observation, np.nan if bad and self._what == "reward" else 1.0, False, False, {}
 
 
+def broken(env: Broken | None = None) -> Environment:
+    return Environment(env or Broken(), "broken")
+
+
 def task(layout: Layout, pairs: int) -> Task:
     numbers = np.arange(pairs)
     counted = np.ones(pairs, dtype=np.bool_)
@@ -54,7 +60,7 @@ def identity(layout: Layout) -> Standardizer:
     return Standardizer(np.full(size, 0.01, np.float32), np.full(size, 0.9, np.float32))
 
 
-def roll_out(envs: list[Env], layout: Layout, vectors: Array, cap: int) -> Task:
+def roll_out(envs: list[Environment], layout: Layout, vectors: Array, cap: int) -> Task:
     """All of `vectors` [pairs, 2, size], an episode each, on as many slots as there are environments."""
     population, work = Population(envs, layout, normalize=True), task(layout, len(vectors))
     waiting = deque(Episode(work, row, side, cap) for row in range(len(vectors)) for side in (0, 1))
@@ -67,8 +73,8 @@ def roll_out(envs: list[Env], layout: Layout, vectors: Array, cap: int) -> Task:
     return work
 
 
-def random_policies(env: Env, pairs: int, hidden: list[int]) -> tuple[Layout, Array]:
-    layout = Layout.of(ESConfig(hidden=hidden), flat_spaces(env))
+def random_policies(env: Environment, pairs: int, hidden: list[int]) -> tuple[Layout, Array]:
+    layout = Layout.of(ESConfig(hidden=hidden), env.spaces)
     return layout, np.random.default_rng(0).standard_normal((pairs, 2, layout.size)).astype(np.float32)
 
 
@@ -79,10 +85,10 @@ def test_every_episode_is_that_of_its_policy_alone(name: str, cap: int) -> None:
     env = make_env(name)
     layout, vectors = random_policies(env, 5, [8, 7])
     together = roll_out([make_env(name) for _ in range(4)], layout, vectors, cap)
-    alone, fit, standardize = Policies(layout, 1), action_limits(env), identity(layout)
+    alone, standardize = Policies(layout, 1), identity(layout)
     for row, side in np.ndindex(5, 2):
         alone.parameters[0] = vectors[row, side]
-        expected = episode_return(env, lambda o: fit(alone.act(standardize(o))), int(together.seeds[row]), cap)
+        expected = episode_return(env, lambda o: alone.act(standardize(o)), int(together.seeds[row]), cap)
         assert together.returns[row, side] == expected
     assert together.sums[-1] == together.steps.sum()
 
@@ -97,21 +103,21 @@ def test_the_number_of_environments_stepped_together_changes_nothing(name: str) 
 
 @pytest.mark.parametrize("what", ["observation", "reward"])
 def test_what_is_not_finite_makes_the_return_nan(what: str) -> None:
-    env = Broken(what)
+    env = broken(Broken(what))
     layout, vectors = random_policies(env, 1, [])
     assert np.isnan(roll_out([env], layout, vectors, 5).returns).all()
 
 
 def test_an_environment_that_never_ends_is_cut_at_the_cap() -> None:
-    layout, vectors = random_policies(Broken(), 2, [4])
-    work = roll_out([Broken(), Broken()], layout, vectors, 7)
+    layout, vectors = random_policies(broken(), 2, [4])
+    work = roll_out([broken(), broken()], layout, vectors, 7)
     assert (work.steps == 7).all()
     assert (work.returns == 7.0).all()
 
 
 def test_an_abandoned_task_frees_its_slots_and_says_what_it_cost() -> None:
-    layout, vectors = random_policies(Broken(), 1, [])
-    population, work, kept = Population([Broken(), Broken()], layout, True), task(layout, 1), task(layout, 1)
+    layout, vectors = random_policies(broken(), 1, [])
+    population, work, kept = Population([broken(), broken()], layout, True), task(layout, 1), task(layout, 1)
     population.begin(0, Episode(work, 0, 0, 9), vectors[0, 0], identity(layout))
     population.begin(1, Episode(kept, 0, 0, 9), vectors[0, 0], identity(layout))
     population.step()
@@ -124,12 +130,14 @@ def test_images_are_refused_clearly() -> None:
     class Pictures(Broken):
         observation_space = spaces.Box(0, 255, (8, 8, 3), np.uint8)
 
-    with pytest.raises(Fatal, match=r"arrays of shape \(8, 8, 3\); es and ars take flat observations"):
-        flat_spaces(Pictures())
+    with pytest.raises(
+        Fatal, match=r"observes images: Box\(0, 255, \(8, 8, 3\), uint8\). ppo, es and ars take vectors"
+    ):
+        broken(Pictures())
 
 
 def test_a_layouts_parts_fill_its_vector() -> None:
-    layout = Layout(Spaces(5, 3, False), (4,), True)
+    layout = Layout(Spaces.flat(5, 3, False), (4,), True)
     layers = layout.layers(np.arange(2 * layout.size, dtype=np.float32).reshape(2, -1))
     parts = [part[1].ravel() for layer in layers for part in layer if part is not None]
     assert (np.concatenate(parts) == np.arange(layout.size, 2 * layout.size)).all()

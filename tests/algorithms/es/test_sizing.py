@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from surreal.algorithms.algorithm import Algorithm, Sizing
-from surreal.algorithms.environments import make_env
-from surreal.algorithms.es.batched_policy import Layout, flat_spaces
+from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.es.batched_policy import Layout
 from surreal.algorithms.es.sizing import ENVIRONMENTS, Size
 from surreal.algorithms.registry import ARS, ES, PPO
 from surreal.orchestrator.experiment.model import Experiment
@@ -61,7 +61,7 @@ def test_an_unknown_environment_is_said_to_be_taken_for_another() -> None:
 def test_parameters_are_counted_as_the_policy_has_them(env: str, algorithm: Algorithm) -> None:
     config: Any = algorithm.config()
     made = make_env(env, {})
-    assert Size(config, 1, 1, 0, ENVIRONMENTS[env]).parameters == Layout.of(config, flat_spaces(made)).size
+    assert Size(config, 1, 1, 0, ENVIRONMENTS[env]).parameters == Layout.of(config, made.spaces).size
     made.close()
 
 

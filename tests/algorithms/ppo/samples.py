@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from surreal.algorithms.environments import Spaces
+from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.ppo.batch import Minibatch
 from surreal.algorithms.types import Array
@@ -10,7 +10,7 @@ from surreal.algorithms.types import Array
 
 def random_shape(discrete: bool) -> Shape:
     """A small pair of networks: 5 observations, 3 actions, hidden 8 and 7."""
-    return Shape(Spaces(5, 3, discrete), (8, 7))
+    return Shape(Spaces.flat(5, 3, discrete), (8, 7))
 
 
 def random_vector(shape: Shape, seed: int = 0) -> Array:

@@ -34,8 +34,10 @@ def test_ppos_defaults_are_these() -> None:
         "normalize_rewards": True,
         "device": "auto",
         "gradients": "auto",
+        "gather_patience": 5.0,
         "evaluate_every_seconds": 10.0,
         "evaluate_episodes": 5,
+        "evaluation_episode_cap": None,
     }
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from surreal.algorithms.environments import Environments, make_env
+from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.networks import Policy, Shape, log_softmax
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
 from surreal.algorithms.ppo.rollout import Rollout
@@ -11,7 +12,7 @@ from tests.algorithms.ppo.samples import random_vector
 
 
 def make_rollout(env_id: str, copies: int, steps: int, seed: int = 0) -> tuple[Rollout, Policy, Standardizer]:
-    envs = Environments(lambda: make_env(env_id), copies, seed)
+    envs = VectorEnvironments(lambda: make_env(env_id), copies, seed)
     shape = Shape(envs.spaces, (8, 8))
     policy = Policy(shape)
     policy.load(random_vector(shape))
@@ -46,7 +47,7 @@ def test_episode_returns_run_over_fragments_and_every_step_counts_once() -> None
     episodes, steps = [], 0
     for _ in range(20):
         fragment = collect(rollout, standardize)
-        episodes += rollout.episodes(fragment)
+        episodes += list(zip(fragment["episode_returns"], fragment["episode_lengths"], strict=True))
         steps += fragment["rewards"].size
     under_way = rollout._length.sum()
     assert all(total == length for total, length in episodes)  # CartPole pays 1 a step

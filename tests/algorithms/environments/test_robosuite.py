@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from surreal.algorithms.environments import make_env, spaces_of
+from surreal.algorithms.environments.make import make_env
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -13,9 +13,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 def test_lift_runs_and_its_horizon_is_a_truncation() -> None:
     pytest.importorskip("robosuite", reason="needs pip install 'surreal[robosuite]'")
     env = make_env("robosuite/Lift", {"horizon": 5})
-    observation, _ = env.reset(seed=0)
-    assert observation.shape == (spaces_of(env).observation,)
-    flags = [env.step(env.action_space.sample())[2:4] for _ in range(5)]
+    rows = env.reset(0)[None]
+    actions = env.actions(np.zeros((5, env.spaces.action), dtype=np.float32))
+    flags = [env.step(action, rows, 0)[1:] for action in actions]
     assert flags == [(False, False)] * 4 + [(False, True)]
     env.close()
 

@@ -6,9 +6,12 @@ import gymnasium
 import numpy as np
 import pytest
 
-from surreal.algorithms.environments import Environments, check_id, make_env, spaces_of
-from surreal.algorithms.types import Array
+from surreal.algorithms.environments.environment import Environment
+from surreal.algorithms.environments.make import check_id, make_env
+from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.protocol.errors import Fatal, InvalidInput
+
+Array = np.ndarray[Any, Any]
 
 
 class Clock(gymnasium.Env[Any, Any]):
@@ -31,7 +34,11 @@ class Clock(gymnasium.Env[Any, Any]):
         return np.array([float(self.t)]), 1.0, self.t >= self.ends, self.t >= self.cut, {}
 
 
-def run(envs: Environments, steps: int, copies: int) -> tuple[Array, Array, Array, list[Array]]:
+def clock(**options: int) -> Environment:
+    return Environment(Clock(**options), "clock")
+
+
+def run(envs: VectorEnvironments, steps: int, copies: int) -> tuple[Array, Array, Array, list[Array]]:
     observations = np.zeros((steps + 1, copies, 1), dtype=np.float32)
     observations[0] = envs.reset()
     rewards = np.zeros((steps, copies))
@@ -43,7 +50,7 @@ def run(envs: Environments, steps: int, copies: int) -> tuple[Array, Array, Arra
 
 
 def test_a_truncated_episode_gives_its_final_observation_and_starts_anew() -> None:
-    observations, ended, cut, final = run(Environments(lambda: Clock(cut=3), 2, 0), 4, 2)
+    observations, ended, cut, final = run(VectorEnvironments(lambda: clock(cut=3), 2, 0), 4, 2)
     assert cut[:, 0].tolist() == [False, False, True, False]
     assert not ended.any()
     assert observations[:, 0].tolist() == [0, 1, 2, 0, 1]
@@ -51,27 +58,22 @@ def test_a_truncated_episode_gives_its_final_observation_and_starts_anew() -> No
 
 
 def test_a_terminated_episode_is_not_truncated_even_where_both_are_said() -> None:
-    _, ended, cut, final = run(Environments(lambda: Clock(ends=2, cut=2), 1, 0), 2, 1)
+    _, ended, cut, final = run(VectorEnvironments(lambda: clock(ends=2, cut=2), 1, 0), 2, 1)
     assert ended[:, 0].tolist() == [False, True]
     assert not cut.any()
     assert final == []
 
 
 def test_discrete_actions_are_shifted_to_where_the_space_starts() -> None:
-    made: list[Clock] = []
-
-    def make() -> Clock:
-        made.append(Clock())
-        return made[-1]
-
-    run(Environments(make, 1, 0), 3, 1)
-    assert made[0].actions == [3, 3, 3]
+    made = Clock()
+    run(VectorEnvironments(lambda: Environment(made, "clock"), 1, 0), 3, 1)
+    assert made.actions == [3, 3, 3]
 
 
 def test_box_actions_beyond_the_bounds_act_like_the_bounds() -> None:
     results = []
     for size in (1.0, 50.0):
-        envs = Environments(lambda: make_env("HalfCheetah-v5"), 1, seed=7)
+        envs = VectorEnvironments(lambda: make_env("HalfCheetah-v5"), 1, seed=7)
         envs.reset()
         row, rest = np.zeros((1, 17), dtype=np.float32), (np.zeros(1), np.zeros(1, bool), np.zeros(1, bool))
         envs.step(np.full((1, 6), size, dtype=np.float32), row, *rest)
@@ -81,7 +83,7 @@ def test_box_actions_beyond_the_bounds_act_like_the_bounds() -> None:
 
 
 def test_copies_start_differently_and_the_same_seed_starts_the_same() -> None:
-    first, second = (Environments(lambda: make_env("CartPole-v1"), 3, seed=5).reset() for _ in range(2))
+    first, second = (VectorEnvironments(lambda: make_env("CartPole-v1"), 3, seed=5).reset() for _ in range(2))
     assert (first == second).all()
     assert len({tuple(row) for row in first}) == 3
 
@@ -92,13 +94,13 @@ def test_copies_start_differently_and_the_same_seed_starts_the_same() -> None:
 )
 def test_known_environments_have_their_spaces(env_id: str, spaces: tuple[int, int, bool]) -> None:
     env = make_env(env_id)
-    assert spaces_of(env) == spaces
+    assert (env.spaces.observation, env.spaces.action, env.spaces.discrete) == spaces
     env.close()
 
 
 @pytest.mark.parametrize("env_id", ["Ant-v5", "Walker2d-v5", "Humanoid-v5", "Swimmer-v5", "Reacher-v5", "Pusher-v5"])
 def test_mujoco_tasks_step(env_id: str) -> None:
-    envs = Environments(lambda: make_env(env_id), 1, seed=0)
+    envs = VectorEnvironments(lambda: make_env(env_id), 1, seed=0)
     first = envs.reset()
     row = np.zeros_like(first)
     envs.step(np.zeros((1, envs.spaces.action)), row, np.zeros(1), np.zeros(1, bool), np.zeros(1, bool))
@@ -131,6 +133,6 @@ def test_dictionary_observations_are_flattened() -> None:
 
     gymnasium.register("test/Dicts-v0", lambda **_: Dicts(), order_enforce=False)
     try:
-        assert spaces_of(make_env("test/Dicts-v0")).observation == 5
+        assert make_env("test/Dicts-v0").spaces.observation == 5
     finally:
         del gymnasium.registry["test/Dicts-v0"]

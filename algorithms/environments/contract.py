@@ -1,0 +1,97 @@
+"""Comparison of what an environment returned with what it declares: Fatal with one sentence where they differ."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from surreal.protocol.errors import Fatal
+
+STEP = "(observation, reward, terminated, truncated, info)"
+
+
+def check_reset(name: str, space: spaces.Space[Any], returned: Any) -> None:
+    """Raise Fatal unless `returned`, of reset, is an observation of `space` and an info dictionary."""
+    if not isinstance(returned, tuple | list) or len(returned) != 2 or not isinstance(returned[1], Mapping):
+        raise _broken(name, "reset", f"returned {_said(returned)}, not (observation, info)", "Return both")
+    _check_observation(name, "reset", space, returned[0])
+
+
+def check_step(name: str, space: spaces.Space[Any], returned: Any) -> None:
+    """Raise Fatal unless `returned`, of step, is the five values that gymnasium asks for."""
+    if not isinstance(returned, tuple | list) or len(returned) != 5:
+        old = isinstance(returned, tuple | list) and len(returned) == 4
+        advice = "Split done into terminated and truncated" if old else "Return these five"
+        raise _broken(name, "step", f"returned {_said(returned)}, not {STEP}", advice)
+    observation, reward, terminated, truncated, info = returned
+    _check_observation(name, "step", space, observation)
+    real(name, reward)
+    for flag, value in (("terminated", terminated), ("truncated", truncated)):
+        if not _is_flag(value):
+            raise _broken(name, "step", f"returned {flag} = {_said(value)}, not a boolean", "Return True or False")
+    if not isinstance(info, Mapping):
+        raise _broken(name, "step", f"returned info = {_said(info)}, not a dictionary", "Return {}")
+
+
+def real(name: str, reward: Any) -> float:
+    """Return `reward` as a float. Raises Fatal unless it is a real number or an array of one."""
+    try:
+        number = np.asarray(reward)
+        if number.size == 1 and number.dtype.kind in "fiub":
+            return float(number.item())
+    except (TypeError, ValueError, RuntimeError):  # an array of a library that cannot be read here
+        pass
+    raise _broken(name, "step", f"returned the reward {_said(reward)}, not a real number", "Return a float")
+
+
+def _check_observation(name: str, method: str, space: spaces.Space[Any], observation: Any) -> None:
+    found = mismatch(space, observation)
+    if found:
+        raise _broken(name, method, f"returned an observation {found}", f"It declares {space}")
+
+
+def mismatch(space: spaces.Space[Any], value: Any) -> str:
+    """Return in words how the shape or type of `value` differs from `space`; empty where it does not."""
+    if isinstance(space, spaces.Dict):
+        if not isinstance(value, Mapping) or set(value) != set(space.spaces):
+            return f"of {_said(value)}, not with the keys {sorted(map(str, space.spaces))}"
+        parts = [(f"[{key!r}]", part, value[key]) for key, part in space.spaces.items()]
+    elif isinstance(space, spaces.Tuple):
+        if not isinstance(value, tuple | list) or len(value) != len(space.spaces):
+            return f"of {_said(value)}, not {len(space.spaces)} values"
+        parts = [(f"[{number}]", part, value[number]) for number, part in enumerate(space.spaces)]
+    elif isinstance(space, spaces.Box):
+        array = _array(value)
+        same = array is not None and array.shape == space.shape and array.dtype.kind in "fiub"
+        return "" if same else f"of {_said(value)}, not numbers of shape {space.shape}"
+    else:
+        return "" if space.contains(value) else f"of {_said(value)}"
+    found = ((where, mismatch(part, inner)) for where, part, inner in parts)
+    return next((f"whose part {where} is {what}" for where, what in found if what), "")
+
+
+def _is_flag(value: Any) -> bool:
+    array = _array(value)
+    return array is not None and array.size == 1 and array.dtype.kind in "biu"
+
+
+def _array(value: Any) -> np.ndarray[Any, Any] | None:
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def _said(value: Any) -> str:
+    """Return what `value` is in a few words."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} and type {value.dtype}"
+    if isinstance(value, tuple | list):
+        return f"{len(value)} values"
+    text = repr(value)
+    return text if len(text) <= 60 else f"a {type(value).__name__}"
+
+
+def _broken(name: str, method: str, what: str, advice: str) -> Fatal:
+    return Fatal(f"environment {name!r}: {method}() {what}. {advice}.")
