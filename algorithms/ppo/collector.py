@@ -5,6 +5,7 @@ from collections.abc import Callable
 from logging import getLogger
 from time import monotonic
 
+from surreal.protocol.graph import ProcessName
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.wire.packet import Message
 
@@ -79,9 +80,7 @@ class Collector:
         self.batches_without = 0
         """Batches that went on without an actor that was waited for in vain."""
 
-    def collect(
-        self, version: int, waiting: Callable[[str, float], None] = lambda names, seconds: None
-    ) -> list[Message]:
+    def collect(self, version: int, waiting: Callable[[str, float], None] = lambda names, _: None) -> list[Message]:
         """Wait for a fragment fit for update `version` from every expected actor; one of each, by index.
 
         An actor counts as expected while it is heard from; one that never was, for the first minute; one that took
@@ -105,17 +104,17 @@ class Collector:
         if message.version[0] != self._epoch:
             self.dropped_epoch += 1
             return
-        sender = ProcessName.parse(message.sender)
-        known = sender.role == "actor" and sender.index < self._actors
+        sender = ProcessName.find(message.sender)
+        known = sender is not None and sender.role == "actor" and sender.index < self._actors
         problem = self._problem(message) if known else "it is no actor of this run"
         if not problem and message.version[1] > version:
             problem = f"weights {message.version[1]} are not out yet"
-        if problem:
+        if problem or sender is None:
             self.dropped_malformed += 1
             log.warning("%s sent no fragment of this run: %s; it does not count", message.sender, problem)
             return
-        self._late.discard(int(number))
-        self._waiting.setdefault(int(number), deque()).append(message)
+        self._late.discard(sender.index)
+        self._waiting.setdefault(sender.index, deque()).append(message)
 
     def _missing(self, version: int) -> list[str]:
         """Return the names of the actors that the batch waits for; gives up those that took too long."""
