@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from surreal.algorithms.types import Array
+from surreal.algorithms.types import Array, narrowed
 
 CLIP = 10.0
 EPSILON = 1e-8
@@ -45,15 +45,6 @@ class RunningMoments:
         """Take over what `arrays` returned."""
         self.mean, self.variance = arrays["mean"].copy(), arrays["variance"].copy()
         self.count = float(arrays["count"][0])
-
-
-LARGE = 2.0**20
-"""Beyond this float32 has steps of an eighth and more, too coarse for clocks and counters."""
-
-
-def narrowed(values: Array) -> Array:
-    """Return `values` as float32; as float64 where one of them is too large for that."""
-    return values.astype(np.float64 if np.abs(values).max(initial=0.0) > LARGE else np.float32, copy=False)
 
 
 class Standardizer:

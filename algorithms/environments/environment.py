@@ -10,8 +10,7 @@ import numpy as np
 from surreal.algorithms.environments import contract
 from surreal.algorithms.environments.process_guard import at_most, keeping_signals
 from surreal.algorithms.environments.spaces import Spaces, action_map, check_spaces, features_of
-from surreal.algorithms.normalizers import narrowed
-from surreal.algorithms.types import Array
+from surreal.algorithms.types import Array, narrowed
 from surreal.protocol.errors import SurrealError
 
 log = getLogger(__name__)

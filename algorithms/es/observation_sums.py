@@ -7,8 +7,8 @@ are the same bit for bit whoever evaluated what.
 
 import numpy as np
 
-from surreal.algorithms.normalizers import RunningMoments, Standardizer, narrowed
-from surreal.algorithms.types import Array
+from surreal.algorithms.normalizers import RunningMoments, Standardizer
+from surreal.algorithms.types import Array, narrowed
 
 UNIT = 256.0
 BOUND = 1024.0 * UNIT

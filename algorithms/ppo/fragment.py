@@ -7,7 +7,7 @@ import numpy as np
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
-from surreal.protocol.wire.limits import MAX_FRAME, MAX_HEADER, MAX_TOTAL
+from surreal.protocol.wire.limits import MAX_FRAME_BYTES, MAX_HEADER_BYTES, MAX_PACKET_BYTES
 
 WIDE = (np.float32, np.float64)
 """Types of observations; the second where the first is too coarse for them."""
@@ -31,15 +31,15 @@ def check_size(spaces: Spaces, steps: int, copies: int) -> None:
     # all episodes may be cut in each step, and then as many final observations travel
     largest_array = max(numbers * (steps + 1), copies * spaces.action * steps)
     row = 2 * numbers + copies * ((1 if spaces.discrete else spaces.action) + 2) + copies
-    if 4 * largest_array <= MAX_FRAME and 4 * (row * steps + numbers) <= MAX_TOTAL - MAX_HEADER:
+    if 4 * largest_array <= MAX_FRAME_BYTES and 4 * (row * steps + numbers) <= MAX_PACKET_BYTES - MAX_HEADER_BYTES:
         return
-    by_array = MAX_FRAME // (4 * max(numbers, copies * spaces.action)) - 1
-    by_total = (MAX_TOTAL - MAX_HEADER - 4 * numbers) // (4 * row)
+    by_array = MAX_FRAME_BYTES // (4 * max(numbers, copies * spaces.action)) - 1
+    by_total = (MAX_PACKET_BYTES - MAX_HEADER_BYTES - 4 * numbers) // (4 * row)
     fits = max(0, min(by_array, by_total))
     advice = f"With {copies} copies at most {fits} steps fit" if fits else "Use fewer copies"
     raise Fatal(
         f"fragment_steps: {steps} makes fragments of {4 * row * steps / 1e6:,.0f} MB, "
-        f"and a message has {MAX_TOTAL / 1e6:,.0f} MB at most. {advice}."
+        f"and a message has {MAX_PACKET_BYTES / 1e6:,.0f} MB at most. {advice}."
     )
 
 
