@@ -1,7 +1,7 @@
 """Description of an algorithm as data: its graph of roles and channels, and the model of its config."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -32,14 +32,14 @@ class Algorithm:
 
     name: str
     config: type[BaseModel]
-    roles: tuple[Role, ...]
-    channels: tuple[Channel, ...]
+    roles: Sequence[Role]
+    channels: Sequence[Channel]
     sizing: Callable[[Any, Mapping[str, int], Mapping[str, Any]], Sizing] | None = None
     """Function of (config, an instance of `config`; role -> replicas, relays included; the environment's `id`, `copies`
     and `options`). It is pure and quick: it makes no environment."""
 
     def __post_init__(self) -> None:
-        # Authors write lists as readily as tuples.
+        # Authors write lists as readily as tuples; these cannot change.
         object.__setattr__(self, "roles", tuple(self.roles))
         object.__setattr__(self, "channels", tuple(self.channels))
         problems = list(self._problems())
@@ -83,7 +83,7 @@ class Algorithm:
     def with_relays(self, relays: Mapping[str, int]) -> "Algorithm":
         """Return this algorithm with one more role for each broadcast that has a number above 0 in `relays`."""
         added = tuple(relay_role(name, relays[name]) for name in self.broadcasts() if relays.get(name))
-        return replace(self, roles=self.roles + added)
+        return replace(self, roles=(*self.roles, *added))
 
 
 @dataclass(frozen=True)

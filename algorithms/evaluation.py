@@ -7,6 +7,7 @@ from time import monotonic
 import numpy as np
 
 from surreal.algorithms.environments.environment import Environment
+from surreal.algorithms.recording.reports import EVALUATES
 from surreal.algorithms.types import Array
 from surreal.protocol.broadcast.subscriber import Subscriber
 from surreal.protocol.wire.packet import Message, Version
@@ -35,6 +36,8 @@ def evaluate_on_clock(
     after `cap` steps, by default after the environment's own limit.
     """
     weights, metrics = process.subscriber("weights"), process.sender("metrics")
+    # The end of the run waits for the last evaluation of every role that says so.
+    metrics.send({}, {EVALUATES: True})
     stopping, cap = process.stopping.is_set, cap or max(env.time_limit or 0, EPISODE_CAP)
     seen: Version | None = None
     best, patient = float("-inf"), True
@@ -51,10 +54,12 @@ def evaluate_on_clock(
         if patient and monotonic() - waited > every:
             patient = False
             _advise(monotonic() - waited, every, episodes, cap)
-        score, arrays = float(np.mean(returns)), {}
-        if score > best:
-            best, arrays = score, dict(message.arrays)
-        metrics.send(arrays, {**_summary(returns), "version": list(seen), "steps": message.meta["steps"]})
+        score = float(np.mean(returns))
+        arrays = dict(message.arrays) if score > best else {}
+        report = {**_summary(returns), "version": list(seen), "steps": message.meta["steps"]}
+        # The stream is lossy: a policy that it dropped was not the best that the run keeps.
+        if metrics.send(arrays, report) and arrays:
+            best = score
         _rest(process, weights, seen, began + every)
 
 

@@ -4,7 +4,6 @@ from logging import getLogger
 
 import numpy as np
 
-from surreal.algorithms.checkpoint import Checkpoint
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.es import observation_sums as statistics
 from surreal.algorithms.es.batched_policy import Layout
@@ -15,6 +14,7 @@ from surreal.algorithms.es.optimizers import Optimizer, make_optimizer
 from surreal.algorithms.es.update import ars_weights, es_weights, grown_cap
 from surreal.algorithms.es.weights import Orders
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
+from surreal.algorithms.recording.checkpoint import Checkpoint
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
 

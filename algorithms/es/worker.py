@@ -16,7 +16,7 @@ from surreal.algorithms.es.config import read_config
 from surreal.algorithms.es.noise import NoiseTable, episode_seeds, in_statistics
 from surreal.algorithms.es.rollout import Episode, Population
 from surreal.algorithms.es.weights import Weights
-from surreal.algorithms.metrics import Shares
+from surreal.algorithms.recording.reports import Shares
 from surreal.protocol.errors import ExitCode, Fatal
 from surreal.protocol.worker.process import Process
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.vector import VectorEnvironments
-from surreal.algorithms.metrics import Shares
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.fragment import check_size
 from surreal.algorithms.ppo.rollout import Rollout
 from surreal.algorithms.ppo.weights import Weights
+from surreal.algorithms.recording.reports import Shares
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
 from surreal.protocol.wire.limits import NotFiniteError

@@ -1,15 +1,15 @@
-"""The learner: fragments in, weights out, and everything a resume needs on disk."""
+"""State of a PPO run: the networks, the statistics, the counters. All of it is in a checkpoint."""
 
 from collections import deque
 
 import numpy as np
 
-from surreal.algorithms.checkpoint import Checkpoint
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.normalizers import RewardScaler, RunningMoments, Standardizer
 from surreal.algorithms.ppo.batch import trajectories
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.update import Updater
+from surreal.algorithms.recording.checkpoint import Checkpoint
 from surreal.algorithms.types import Array
 from surreal.protocol.wire.packet import Message
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from surreal.algorithms.checkpoint import Checkpoint, Checkpoints
+from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
 from surreal.algorithms.registry import algorithm
 from surreal.protocol.wiring import ChannelWiring, Wiring
 from tests.algorithms.fabric import Run

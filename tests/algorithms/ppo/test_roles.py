@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from surreal.algorithms.checkpoint import Checkpoints
+from surreal.algorithms.recording.checkpoint import Checkpoints
 from tests.algorithms.fabric import Run, wait_for
 
 SHORT = {"fragment_steps": 32, "minibatch": 32, "epochs": 2, "evaluate_episodes": 1, "hidden": [16, 16]}

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from surreal.algorithms.checkpoint import Checkpoints
+from surreal.algorithms.recording.checkpoint import Checkpoints
 from surreal.orchestrator.backends.kube.manifests.network import Network, wiring_files
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan, PlannedStorage

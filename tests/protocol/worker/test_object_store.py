@@ -12,7 +12,7 @@ import fsspec
 import numpy as np
 import pytest
 
-from surreal.algorithms.checkpoint import Checkpoint, Checkpoints, load
+from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints, load
 from surreal.protocol.errors import Fatal
 from surreal.protocol.worker import object_store as stores
 from surreal.protocol.worker import runner as play
@@ -191,7 +191,7 @@ SAVES = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from surreal.algorithms.checkpoint import Checkpoint, Checkpoints
+from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
 from surreal.protocol.worker import store_sync as uploads
 from surreal.protocol.worker.object_store import ObjectStore, fetch
 uploads.SYNC_INTERVAL_S = 0.0

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from surreal.algorithms.metrics import Metrics, Shares
+from surreal.algorithms.recording.metrics import Metrics
+from surreal.algorithms.recording.reports import Shares
 from surreal.protocol.telemetry.gauges import Gauges
 from surreal.protocol.wiring import Wiring
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from surreal.algorithms.checkpoint import MANIFEST, TENSORS, Checkpoint, Checkpoints, load
+from surreal.algorithms.recording.checkpoint import MANIFEST, TENSORS, Checkpoint, Checkpoints, load
 from surreal.protocol.errors import Fatal
 
 
@@ -93,7 +93,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from surreal.algorithms.checkpoint import Checkpoint, Checkpoints
+from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
 store = Checkpoints(Path(sys.argv[1]), keep=2)
 first = store.newest()
 steps = first.steps if first else 0

@@ -1,0 +1,140 @@
+"""Rows of metrics: `metrics/metrics.jsonl`, one JSON object a line, and the segments that went before it.
+
+Every row has `time` (seconds, UTC), `role`, `steps` and `attempt` (the incarnation of the process that wrote it). An
+attempt begins with a row of the role `run` that has `resumed_at`: later rows of earlier attempts were abandoned there.
+
+A file of 32 MiB becomes `metrics-000001.jsonl` and so on. Of more than seven such segments the two oldest become one,
+in which every second row of each role is left: a run of any length keeps its whole curve in at most 256 MiB.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from surreal.algorithms.recording.disk import AppendLog, Disk
+
+Row = dict[str, Any]
+FILE = "metrics.jsonl"
+SEGMENT_BYTES = 32 * 2**20
+KEEP_SEGMENTS = 7
+RESUMED = "resumed_at"
+
+
+def read_rows(folder: Path) -> Iterator[Row]:
+    """Yield the rows of a run as one curve, oldest first: without those that a later attempt took back.
+
+    `folder` is the run's, or its `metrics`. Lines that are cut or damaged are left out.
+    """
+    limits = _limits(_parsed(folder))
+    newest: dict[str, float] = {}
+    for row in _parsed(folder):
+        role, time = row["role"], row["time"]
+        # A segment begins with the newest row of each role, which stood in the one before.
+        if time == newest.get(role) or row["steps"] > limits.get(row.get("attempt", 0), float("inf")):
+            continue
+        newest[role] = time
+        if RESUMED not in row:
+            yield row
+
+
+def _limits(rows: Iterator[Row]) -> dict[int, float]:
+    """Return attempt -> the last step of it that counts: the lowest from which a later attempt went on."""
+    starts = {row["attempt"]: row[RESUMED] for row in rows if RESUMED in row}
+    lowest, limits = float("inf"), {}
+    for attempt in sorted(starts, reverse=True):
+        limits[attempt] = lowest
+        lowest = min(lowest, starts[attempt])
+    # Rows of earlier versions of surreal have no attempt.
+    return {0: lowest, **limits}
+
+
+def segments(folder: Path) -> list[Path]:
+    """Return the files that hold the rows of a run, oldest first; `folder` is the run's, or its `metrics`."""
+    inner = folder / "metrics"
+    folder = inner if inner.is_dir() else folder
+    return [*sorted(folder.glob("metrics-*.jsonl")), *folder.glob(FILE)]
+
+
+def _parsed(folder: Path) -> Iterator[Row]:
+    for path in segments(folder):
+        with path.open("rb") as file:
+            yield from filter(_is_row, map(parse, file))
+
+
+def parse(line: bytes) -> Row:
+    """Return the row in a line; an empty one for a line that is cut or damaged."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
+def _is_row(row: Row) -> bool:
+    return all(isinstance(row.get(key), int | float) for key in ("time", "steps")) and "role" in row
+
+
+class RowLog:
+    """The writing end of the rows."""
+
+    def __init__(self, folder: Path, disk: Disk) -> None:
+        self._folder, self._disk = folder, disk
+        self._file = AppendLog(folder / FILE, disk, b"\n")
+        self._newest: dict[str, bytes] = {}
+
+    def append(self, row: Row) -> None:
+        """Write one row."""
+        line = json.dumps(row, allow_nan=False).encode() + b"\n"
+        self._newest[row["role"]] = line
+        self._file.append(line)
+        if self._file.size > SEGMENT_BYTES:
+            self._disk.attempt("a new segment of metrics.jsonl", self._begin_segment)
+
+    def _begin_segment(self) -> None:
+        closed = segments(self._folder)[:-1]
+        number = int(closed[-1].stem.partition("-")[2]) + 1 if closed else 1
+        self._file.path.rename(self._folder / f"metrics-{number:06d}.jsonl")
+        self._file.close()
+        self._file = AppendLog(self._folder / FILE, self._disk, b"\n")
+        # Programs that follow the newest file see where every role is.
+        for line in self._newest.values():
+            self._file.append(line)
+        thin(segments(self._folder)[:-1], _lines, _role)
+
+    def close(self) -> None:
+        """Write what still can be written, and close the file."""
+        self._file.close()
+
+
+def _lines(data: bytes) -> Iterator[bytes]:
+    return iter(data.splitlines(keepends=True))
+
+
+def _role(line: bytes) -> str | None:
+    row = parse(line)
+    return None if RESUMED in row else str(row.get("role"))
+
+
+def thin(
+    closed: list[Path],
+    records: Callable[[bytes], Iterator[bytes]],
+    kind: Callable[[bytes], str | None],
+    keep: int = KEEP_SEGMENTS,
+) -> None:
+    """Join the two oldest of more than `keep` files, leaving every second record of each kind; None is kept always."""
+    if len(closed) <= keep:
+        return
+    first, second = closed[:2]
+    seen: dict[str, int] = {}
+    unfinished = first.with_name(f".{first.name}.unfinished")
+    with unfinished.open("wb") as file:
+        for record in chain(records(first.read_bytes()), records(second.read_bytes())):
+            of = kind(record)
+            if of is not None:
+                seen[of] = seen.get(of, 0) + 1
+            if of is None or seen[of] % 2:
+                file.write(record)
+    unfinished.replace(first)
+    second.unlink()

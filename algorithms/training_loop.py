@@ -1,0 +1,204 @@
+"""Training loop of the role that ends a run, the same for every algorithm.
+
+It restores the newest checkpoint, then turns: wait for data, learn, publish, record, save. At the end it waits for the
+evaluation of the final weights, saves and ends the run. Asked to stop before that, it saves and says PREEMPTED.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from logging import getLogger
+from time import perf_counter
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from surreal.algorithms.recording.checkpoint import Checkpoint
+from surreal.algorithms.recording.recorder import RunRecorder
+from surreal.algorithms.recording.reports import Shares
+from surreal.algorithms.types import Array
+from surreal.protocol.errors import ExitCode, Stopping
+from surreal.protocol.wire.packet import Version
+from surreal.protocol.worker.process import Process
+
+Data = TypeVar("Data")
+Waiting = Callable[[str, float], None]
+"""Function of the names of the processes that are waited for, and the seconds so far."""
+log = getLogger(__name__)
+ROW_SECONDS = 1.0
+"""Time between two rows of metrics; their numbers cover all updates in between."""
+
+
+class TrainingState(Protocol):
+    """Everything that learning changes, all of it in a checkpoint."""
+
+    steps: int
+    """Environment steps learned from."""
+    updates: int
+    """Updates made: the number of the newest version of the weights."""
+    elapsed: float
+    """Seconds of training, over all attempts."""
+
+    def done(self) -> bool:
+        """Return True if the run has reached its goal."""
+
+    def checkpoint(self) -> Checkpoint:
+        """Return everything as it is now."""
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to `checkpoint`."""
+
+
+class ArrayState:
+    """State of an algorithm that learns a few arrays, done after `total_steps`."""
+
+    def __init__(self, arrays: dict[str, Array], total_steps: int) -> None:
+        """Learn `arrays`, which are changed in place."""
+        self.arrays, self.total_steps = arrays, total_steps
+        self.steps = self.updates = 0
+        self.elapsed = 0.0
+
+    def done(self) -> bool:
+        """Return True if all steps are taken."""
+        return self.steps >= self.total_steps
+
+    def checkpoint(self) -> Checkpoint:
+        """Return everything as it is now."""
+        arrays = {name: array.copy() for name, array in self.arrays.items()}
+        return Checkpoint(self.steps, arrays, {"updates": self.updates, "elapsed": self.elapsed})
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to `checkpoint`."""
+        for name, array in self.arrays.items():
+            array[...] = checkpoint.arrays[name]
+        self.steps, self.updates = checkpoint.steps, checkpoint.state["updates"]
+        self.elapsed = checkpoint.state["elapsed"]
+
+
+class Trainer(ABC, Generic[Data]):
+    """One algorithm's part of the loop."""
+
+    state: TrainingState
+    total_steps: int
+    """Steps after which the run is done, for its progress."""
+    policy: Mapping[str, Any] = {}
+    """Description of the policy for its checkpoints, as `policies.describe` makes it."""
+
+    def begin(self) -> None:
+        """Prepare a run that starts from nothing; a resumed one is restored instead."""
+
+    @abstractmethod
+    def collect(self, waiting: Waiting) -> Data:
+        """Wait for the data of the next update. Raises Stopping.
+
+        Call `waiting` every few seconds of a long wait: it is said in the metrics, and reports of others are read.
+        """
+
+    @abstractmethod
+    def learn(self, data: Data) -> Mapping[str, float]:
+        """Make one update, which raises `state.steps` and `state.updates`. Return its metrics."""
+
+    @abstractmethod
+    def publish(self, version: Version) -> None:
+        """Send the present weights as `version`, which are the final ones if `state.done()`."""
+
+    def row(self, recorder: RunRecorder) -> Mapping[str, Any]:
+        """Return further values of a row of metrics, such as `episode_return`; called once for each row.
+
+        `recorder` knows what other processes report.
+        """
+        return {}
+
+
+class TrainingLoop(Generic[Data]):
+    """The loop of one process."""
+
+    def __init__(self, process: Process, trainer: Trainer[Data]) -> None:
+        self._process, self._trainer, self._state = process, trainer, trainer.state
+        self.recorder = RunRecorder(process)
+        self.recorder.policy = trainer.policy
+        self._shares = Shares("waiting", "learning", "other")
+        self._rows: list[Mapping[str, float]] = []
+
+    @property
+    def version(self) -> Version:
+        """Version of the weights published last: (incarnation of this process, updates)."""
+        return (self._process.wiring.incarnation, self._state.updates)
+
+    def run(self) -> ExitCode:
+        """Train to the end. Return DONE, or PREEMPTED if this process was asked to stop before."""
+        state, recorder = self._state, self.recorder
+        self._restore()
+        try:
+            self._trainer.publish(self.version)
+            while not state.done():
+                self._turn()
+            self._report()
+            recorder.await_last_evaluation(self.version, state.steps)
+        except Stopping:
+            log.info("asked to stop at step %d: %s", state.steps, self._process.stop_reason)
+            self._report()
+            recorder.save(state.checkpoint(), state.updates)
+            recorder.close()
+            return ExitCode.PREEMPTED
+        saved = recorder.save_last(state.checkpoint(), state.updates)
+        recorder.close()
+        if not saved:
+            return ExitCode.PREEMPTED
+        self._process.stop_all()
+        return ExitCode.DONE
+
+    def _restore(self) -> None:
+        state, checkpoint = self._state, self.recorder.restore()
+        if checkpoint is None:
+            self._trainer.begin()
+        else:
+            state.restore(checkpoint)
+            log.info("resumed from step %d (update %d)", state.steps, state.updates)
+        self._began = perf_counter() - state.elapsed
+        self._reported_at, self._reported_steps = perf_counter(), state.steps
+
+    def _turn(self) -> None:
+        """Make one update, and all that follows it."""
+        state, start = self._state, perf_counter()
+        data = self._trainer.collect(self._say_waiting)
+        collected = perf_counter()
+        self._rows.append(self._trainer.learn(data))
+        learned = perf_counter()
+        self._trainer.publish(self.version)
+        state.elapsed = perf_counter() - self._began
+        self.recorder.save_if_due(state.checkpoint, state.updates)
+        self.recorder.read_reports(self.version, state.steps)
+        self._shares.add("waiting", collected - start)
+        self._shares.add("learning", learned - collected)
+        self._shares.add("other", perf_counter() - learned)
+        if perf_counter() - self._reported_at > ROW_SECONDS:
+            self._report()
+
+    def _say_waiting(self, names: str, seconds: float) -> None:
+        """Write down which processes are waited for, and the reports that came meanwhile."""
+        self.recorder.read_reports(self.version, self._state.steps)
+        self.recorder.record_waiting(self._state.steps, names, seconds)
+
+    def _report(self) -> None:
+        """Write one row: the state of the run, and the means over the updates since the last row."""
+        if not self._rows:
+            return
+        state, now = self._state, perf_counter()
+        rate = (state.steps - self._reported_steps) / max(now - self._reported_at, 1e-9)
+        self._reported_at, self._reported_steps = now, state.steps
+        row = {
+            "total_steps": self._trainer.total_steps,
+            "updates": state.updates,
+            "elapsed": state.elapsed,
+            "steps_per_second": rate,
+            **{name: float(np.mean([row[name] for row in self._rows])) for name in self._rows[0]},
+            **self._trainer.row(self.recorder),
+            **self._shares.read(),
+        }
+        self.recorder.record(state.steps, row)
+        self._rows = []
+
+
+def train(process: Process, trainer: Trainer[Any]) -> ExitCode:
+    """Train to the end of the run, as the function of the role that ends it. Return its exit code."""
+    return TrainingLoop(process, trainer).run()
