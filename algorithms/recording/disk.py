@@ -15,6 +15,8 @@ RETRY_SECONDS = 1.0
 """Time between two tries of what failed."""
 SAY_AGAIN_SECONDS = 60.0
 """Time before the same failure is said again."""
+PADDED_BYTES = 2048
+"""Length of a small file, spaces included."""
 MAX_WAITING_BYTES = 8 * 2**20
 """Bytes of one file that wait in memory; beyond it the oldest records are lost, and counted."""
 
@@ -119,16 +121,15 @@ class AppendLog:
 def replace_file(path: Path, text: str) -> None:
     """Replace the small file `path` by `text`, whole or not at all. Raises OSError.
 
-    On a full disk the old file's own block is written over: that needs no room.
+    On a full disk the old file's own block is written over: that needs no room. Spaces fill it for a longer text.
     """
-    data, unfinished = text.encode(), path.with_name(f".{path.name}.unfinished")
+    data, unfinished = text.encode().ljust(PADDED_BYTES), path.with_name(f".{path.name}.unfinished")
     try:
         unfinished.write_bytes(data)
         unfinished.replace(path)
     except OSError:
         unfinished.unlink(missing_ok=True)
-        size = path.stat().st_size
-        if len(data) > size:
+        if len(data) > path.stat().st_size:
             raise
         with path.open("r+b") as file:
-            file.write(data.ljust(size))
+            file.write(data)

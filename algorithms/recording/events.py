@@ -32,8 +32,8 @@ class EventLog:
 
     def begin(self, now: float, steps: int) -> None:
         """Start a file: this attempt goes on from `steps`, whose own events stay."""
-        # Readers take the files in the order of their names.
-        name = f"{PREFIX}{int(now):010d}.{self._attempt:09d}.{platform.node()}"
+        # Readers take the files in the order of their names. `x1` is as in the names of rows' segments.
+        name = f"{PREFIX}{int(now):010d}.{self._attempt:09d}.x1.{platform.node()}"
         self._file = AppendLog(self._folder / name, self._disk)
         self._add(Event(wall_time=now, file_version=VERSION))
         self._add(Event(wall_time=now, step=steps + 1, session_log=SessionLog(status=SessionLog.START)))
@@ -55,7 +55,9 @@ class EventLog:
         self.close()
         self.begin(now, steps)
         closed = sorted(self._folder.glob(f"{PREFIX}*"))[:-1]
-        self._disk.attempt("older TensorBoard events", lambda: thin(closed, _records, _kind))
+        # A restart begins a file too; the short ones that it leaves are not worth joining.
+        long = [path for path in closed if path.stat().st_size > SEGMENT_BYTES // 2]
+        self._disk.attempt("older TensorBoard events", lambda: thin(long, _records, _kind))
 
     def _add(self, event: Event) -> None:
         assert self._file is not None

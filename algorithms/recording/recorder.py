@@ -17,9 +17,9 @@ from surreal.algorithms.recording.disk import Disk, replace_file
 from surreal.algorithms.recording.metrics import Metrics
 from surreal.algorithms.recording.reports import EVALUATES, Reports
 from surreal.algorithms.types import Array
+from surreal.protocol.telemetry.gauges import PROGRESS_KEYS
 from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
-from surreal.protocol.worker.runner import PROGRESS_KEYS
 
 log = getLogger(__name__)
 CHECKPOINT_UPDATES = 1000

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from surreal.algorithms.recording.checkpoint import MANIFEST, TENSORS, Checkpoint, Checkpoints, load
+from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
 
 
@@ -119,3 +120,27 @@ def test_a_writer_killed_at_any_moment_leaves_a_checkpoint_that_loads(tmp_path: 
             assert found.steps >= steps
             steps = found.steps
     assert steps > 0
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6.0).reshape(2, 3).T,
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(12.0)[::2],
+        np.arange(24, dtype=np.int64).reshape(2, 3, 4)[:, ::-1, 1:3],
+        np.arange(6, dtype=">f4"),
+        np.broadcast_to(np.float32(3.0), (2, 2)),
+        np.array(3.0),
+        np.empty((0, 3)),
+    ],
+    ids=["transposed", "fortran", "strided", "reversed", "big-endian", "broadcast", "scalar", "empty"],
+)
+def test_arrays_of_any_memory_layout_are_loaded_as_what_they_are(tmp_path: Path, array: Array) -> None:
+    store = Checkpoints(tmp_path, keep=1)
+    store.save(Checkpoint(1, {"w": array}))
+    store.save_best(1, 1.0, {"w": array})
+    for folder in tmp_path.iterdir():
+        found = load(folder).arrays["w"]
+        assert found.shape == array.shape and found.dtype == array.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(found, array)

@@ -96,10 +96,11 @@ def test_what_waits_is_bounded_and_what_is_given_up_is_counted_and_whole(
 
 def test_a_small_file_is_replaced_on_a_full_disk_too(small_disk: SmallDisk) -> None:
     path = small_disk.path / "progress.json"
-    replace_file(path, '{"steps": 10, "trouble": ""}')
+    replace_file(path, '{"steps": 10}')
     small_disk.fill()
-    replace_file(path, '{"steps": 11}')
-    assert path.read_text().strip() == '{"steps": 11}'
+    for text in ('{"steps": 11, "trouble": "no room"}', '{"steps": 12}'):
+        replace_file(path, text)
+        assert path.read_text().strip() == text
     assert [entry.name for entry in small_disk.path.iterdir() if entry.name.startswith(".")] == []
 
 

@@ -1,0 +1,215 @@
+"""The recorder: reports of others, the best policy, checkpoints and progress, whatever the disk does."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import numpy as np
+import pytest
+
+from surreal.algorithms.recording import recorder as module
+from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints, load
+from surreal.algorithms.recording.recorder import RunRecorder
+from surreal.algorithms.recording.reports import EVALUATES
+from surreal.algorithms.recording.rows import parse, read_rows
+from surreal.protocol.wiring import ChannelWiring, Wiring
+from surreal.protocol.worker.process import Process
+from tests.algorithms.recording.tmpfs import SmallDisk
+
+VERSION = (2, 7)
+
+
+def wiring(folder: Path, role: str, index: int = 0) -> Wiring:
+    """A run in which actors and a judge report to the learner; sockets are not on its disk."""
+    sockets = folder.parent
+    metrics = ChannelWiring(
+        "metrics", "stream", ("actor", "judge"), ("learner",), addresses=(f"ipc://{sockets}/m.ipc",), lossy=True
+    )
+    return Wiring(
+        experiment="test",
+        role=role,
+        index=index,
+        incarnation=2,
+        run="",
+        replicas={"learner": 1, "actor": 3, "judge": 1},
+        channels={"metrics": metrics},
+        control=f"ipc://{sockets}/c.ipc",
+        serves_control=role == "learner",
+        run_folder=str(folder),
+        seed=1,
+        checkpoints={"everySeconds": 60.0, "keep": 2},
+    )
+
+
+@contextmanager
+def processes(folder: Path, *others: str) -> Iterator[list[Process]]:
+    """The learner and others, each a member of the run."""
+    folder.mkdir(exist_ok=True)
+    opened = [Process(wiring(folder, "learner"))]
+    try:
+        for name in others:
+            role, _, index = name.partition("/")
+            opened.append(Process(wiring(folder, role, int(index))))
+        yield opened
+    finally:
+        for process in reversed(opened):
+            process.close()
+
+
+def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+    deadline = monotonic() + seconds
+    while not condition():
+        assert monotonic() < deadline, "timed out"
+        sleep(0.01)
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return list(map(parse, (folder / "metrics" / "metrics.jsonl").read_bytes().splitlines()))
+
+
+def checkpoint(steps: int, size: int = 10) -> Checkpoint:
+    return Checkpoint(steps, {"w": np.full(size, float(steps))})
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write reports at once, and try again what failed."""
+    monkeypatch.setattr(module, "REPORTS_SECONDS", 0.0)
+    monkeypatch.setattr(module, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr("surreal.algorithms.recording.disk.Disk.attempt.__defaults__", (0.0,))
+
+
+def test_actors_reports_become_one_row_and_keep_their_own_gauges(folder: Path, soon: None) -> None:
+    run = folder / "run"
+    with processes(run, "actor/0", "actor/2") as (learner, *actors):
+        recorder = RunRecorder(learner)
+        for number, actor in enumerate(actors):
+            actor.sender("metrics").send({}, {"share_acting": number / 2})
+        until(lambda: recorder.read_reports(VERSION, 40) or recorder.mean_of("share_acting") == 0.25)
+        recorder.read_reports(VERSION, 50)
+        recorder.close()
+        gauges = learner.gauges.values()["actor_share_acting"]
+    assert gauges == {"actor/0": 0.0, "actor/2": 0.5}
+    written = [row for row in rows(run) if row["role"] == "actor"]
+    assert sum(row["processes"] for row in written) == 2
+    assert {row["role"] for row in rows(run)} == {"actor"}
+
+
+def test_a_malformed_report_costs_itself_only(folder: Path, soon: None) -> None:
+    run = folder / "run"
+    with processes(run, "judge/0") as (learner, judge):
+        recorder, sender = RunRecorder(learner), judge.sender("metrics")
+        odd: list[dict[str, Any]] = [
+            {"steps": "many", "x": 1},
+            {"steps": -5, "x": 1},
+            {"eval_return": "high"},
+            {"eval_return": None, "steps": 3},
+            {"eval_return": 1.0, "steps": 3, "version": 12, "role": "learner/0", "x": b"bytes"},
+            {"eval_return": 2.0, "steps": 4, "version": ["a", "b"]},
+        ]
+        for report in odd:
+            sender.send({}, report)
+        sender.send({}, {"eval_return": 3.0, "steps": 5, "version": list(VERSION)})
+        until(lambda: recorder.read_reports(VERSION, 9))
+        recorder.close()
+    assert [(row["role"], row["steps"], row["eval_return"]) for row in rows(run)] == [
+        ("judge/0", 3, 1.0),
+        ("judge/0", 4, 2.0),
+        ("judge/0", 5, 3.0),
+    ]
+    assert recorder.malformed == 4
+
+
+def test_the_end_waits_for_the_last_evaluation_whatever_the_evaluating_role_is_called(folder: Path) -> None:
+    run = folder / "run"
+    with processes(run, "judge/0") as (learner, judge):
+        recorder, sender = RunRecorder(learner), judge.sender("metrics")
+        sender.send({}, {EVALUATES: True})
+        until(lambda: recorder.read_reports(VERSION, 1) or recorder._evaluators)
+        until(lambda: learner.alive("judge"))
+        sender.send({}, {"eval_return": 5.0, "steps": 10, "version": list(VERSION)})
+        recorder.await_last_evaluation(VERSION, 10)
+        recorder.close()
+    assert [row["eval_return"] for row in rows(run)] == [5.0]
+
+
+def test_an_evaluation_of_weights_that_a_restart_took_back_is_on_no_curve_but_may_be_the_best(folder: Path) -> None:
+    run = folder / "run"
+    Checkpoints(run / "checkpoints", 2).save(checkpoint(100))
+    with processes(run, "judge/0") as (learner, judge):
+        recorder, sender = RunRecorder(learner), judge.sender("metrics")
+        assert recorder.restore() is not None
+        sender.send({"parameters": np.ones(3)}, {"eval_return": 9.0, "steps": 150, "version": [1, 9]})
+        sender.send({}, {"eval_return": 4.0, "steps": 100, "version": [1, 5]})
+        sender.send({}, {"eval_return": 5.0, "steps": 110, "version": list(VERSION)})
+        until(lambda: recorder.read_reports(VERSION, 110))
+        recorder.close()
+    assert [(row["steps"], row["eval_return"]) for row in read_rows(run)] == [(100, 4.0), (110, 5.0)]
+    assert load(run / "checkpoints" / "best-000000000150").state == {"score": 9.0}
+
+
+def test_progress_is_one_small_file_whose_time_is_that_of_the_last_update(folder: Path, soon: None) -> None:
+    run = folder / "run"
+    with processes(run, "judge/0") as (learner, judge):
+        recorder = RunRecorder(learner)
+        recorder.record(64, {"updates": 3, "total_steps": 100, "episode_return": float("nan"), "kl": 0.5})
+        first = json.loads((run / "progress.json").read_text())
+        recorder.record_waiting(64, "actor/1", 12.0)
+        judge.sender("metrics").send({}, {"eval_return": 5.0, "steps": 10, "version": list(VERSION)})
+        until(lambda: recorder.read_reports(VERSION, 64))
+        recorder.close()
+    last = json.loads((run / "progress.json").read_text())
+    assert {key: first[key] for key in ("steps", "updates", "total_steps", "episode_return")} == {
+        "steps": 64,
+        "updates": 3,
+        "total_steps": 100,
+        "episode_return": None,
+    }
+    assert "kl" not in first
+    assert last == {**first, "eval_return": 5.0, "waiting_for": "actor/1", "waiting_seconds": 12.0}
+
+
+def test_a_full_disk_costs_no_row_no_best_policy_and_no_newer_checkpoint(small_disk: SmallDisk, soon: None) -> None:
+    run = small_disk.path / "run"
+    with processes(run, "judge/0") as (learner, judge):
+        recorder, sender = RunRecorder(learner), judge.sender("metrics")
+        recorder.restore()
+        recorder.record(1, {"updates": 1})
+        assert recorder.save(checkpoint(1), 1)
+        small_disk.fill()
+        assert not recorder.save(checkpoint(2, 10_000), 2)
+        recorder.record(2, {"updates": 2})
+        sender.send({"parameters": np.ones(3)}, {"eval_return": 9.0, "steps": 2, "version": list(VERSION)})
+        until(lambda: recorder.read_reports(VERSION, 2))
+        for steps in range(3, 200):
+            recorder.record(steps, {"updates": steps})
+        assert "No space left on device" in json.loads((run / "progress.json").read_text())["trouble"]
+        assert [path.name for path in (run / "checkpoints").iterdir()] == ["step-000000000001"]
+        small_disk.empty()
+        recorder.record(200, {"updates": 200})
+        recorder.read_reports(VERSION, 200)
+        assert recorder.save_last(checkpoint(200), 200)
+        recorder.close()
+    assert [row["steps"] for row in read_rows(run) if row["role"] == "learner/0"] == list(range(1, 201))
+    assert load(run / "checkpoints" / "best-000000000002").arrays["parameters"].tolist() == [1.0, 1.0, 1.0]
+    assert "step-000000000200" in {path.name for path in (run / "checkpoints").iterdir()}
+    assert "trouble" not in json.loads((run / "progress.json").read_text())
+    last = [row for row in read_rows(run) if row["role"] == "learner/0"][-1]
+    assert last["disk_errors"] > 100
+
+
+def test_old_checkpoints_make_room_for_a_new_one_but_the_newest_stays(small_disk: SmallDisk) -> None:
+    store = Checkpoints(small_disk.path / "checkpoints", keep=5)
+    for steps in range(1, 6):
+        store.save(checkpoint(steps, 100_000))
+    names = sorted(path.name for path in (small_disk.path / "checkpoints").iterdir())
+    assert "step-000000000005" in names and len(names) >= 2
+    newest = store.newest()
+    assert newest is not None and newest.steps == 5
+    with pytest.raises(OSError, match="No space left"):
+        store.save(checkpoint(6, 10_000_000))
+    newest = store.newest()
+    assert newest is not None and newest.steps == 5
