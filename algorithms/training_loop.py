@@ -13,10 +13,11 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from surreal.algorithms.recording.checkpoint import Checkpoint
+from surreal.algorithms.recording.policy_record import changed_versions
 from surreal.algorithms.recording.recorder import RunRecorder
 from surreal.algorithms.recording.reports import Shares
 from surreal.algorithms.types import Array
-from surreal.protocol.errors import ExitCode, Stopping
+from surreal.protocol.errors import ExitCode, Fatal, Stopping
 from surreal.protocol.wire.packet import Version
 from surreal.protocol.worker.process import Process
 
@@ -81,7 +82,9 @@ class Trainer(ABC, Generic[Data]):
     total_steps: int
     """Steps after which the run is done, for its progress."""
     policy: Mapping[str, Any] = {}
-    """Description of the policy for its checkpoints, as `policies.describe` makes it."""
+    """Description of the policy for its checkpoints, as `policy_record.describe` makes it."""
+    exact: bool = False
+    """The run was promised to be the same bit for bit: it is not resumed under other versions of what it steps."""
 
     def begin(self) -> None:
         """Prepare a run that starts from nothing; a resumed one is restored instead."""
@@ -152,10 +155,21 @@ class TrainingLoop(Generic[Data]):
         if checkpoint is None:
             self._trainer.begin()
         else:
+            self._compare_versions(checkpoint)
             state.restore(checkpoint)
             log.info("resumed from step %d (update %d)", state.steps, state.updates)
         self._began = perf_counter() - state.elapsed
         self._reported_at, self._reported_steps = perf_counter(), state.steps
+
+    def _compare_versions(self, checkpoint: Checkpoint) -> None:
+        """Say which versions are not those that the checkpoint was made with. Raises Fatal where bits were promised."""
+        changed = ", ".join(changed_versions(checkpoint.policy, self._trainer.policy.get("versions", {})))
+        if changed and self._trainer.exact:
+            raise Fatal(
+                f"deterministic: true, but the versions have changed since the checkpoint: {changed}. Install those."
+            )
+        if changed:
+            log.warning("resuming under other versions than before, results may differ: %s", changed)
 
     def _turn(self) -> None:
         """Make one update, and all that follows it."""

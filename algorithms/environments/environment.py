@@ -36,6 +36,8 @@ class Environment:
         check_spaces(name, self.spaces)
         self.actions = action_map(env.action_space)
         """Policy outputs [n, ...] -> actions [n, ...] whose rows `step` takes."""
+        self.module = type(env.unwrapped).__module__
+        """Module of the environment's class, for the versions that a checkpoint records."""
         self.time_limit = env.spec.max_episode_steps if env.spec else None
         """Steps after which the environment itself cuts an episode; None where its registration does not say."""
         self._env, self._features, self._shape = env, features_of(env.observation_space), (self.spaces.observation,)

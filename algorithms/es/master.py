@@ -8,9 +8,10 @@ from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.es.batched_policy import Layout
 from surreal.algorithms.es.collector import Collector, Results
-from surreal.algorithms.es.config import read_config
+from surreal.algorithms.es.config import ESConfig, read_config
 from surreal.algorithms.es.state import State
 from surreal.algorithms.es.weights import Weights
+from surreal.algorithms.recording.policy_record import describe
 from surreal.algorithms.recording.recorder import RunRecorder
 from surreal.algorithms.training_loop import Trainer, Waiting, train
 from surreal.protocol.errors import ExitCode
@@ -29,8 +30,10 @@ class Master(Trainer[Results]):
         self._channel, self._collector = process.publisher("weights"), Collector(process.receiver("results"))
         with closing(self._make_env()) as env:
             layout = Layout.of(config, env.spaces)
+            network = {"kind": "stack", "hidden": list(layout.hidden), "biased": layout.biased}
+            self.policy = describe("es" if isinstance(config, ESConfig) else "ars", env, wiring.env, network)
         self.state = State(layout, config, wiring.seed, wiring.replicas.get("worker", 1))
-        self.total_steps = config.total_steps
+        self.total_steps, self.exact = config.total_steps, config.deterministic
         self._weights: Weights | None = None
 
     def begin(self) -> None:

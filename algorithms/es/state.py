@@ -129,7 +129,7 @@ class State:
 
     def checkpoint(self) -> Checkpoint:
         """Everything as it is now."""
-        arrays = {"parameters": self.parameters}
+        arrays = {"parameters": self.parameters, **self.standardizer().arrays()}
         arrays |= {f"observations.{name}": array for name, array in self._moments.arrays().items()}
         if self._optimizer is not None:
             arrays |= {f"optimizer.{name}": array for name, array in self._optimizer.arrays().items()}

@@ -13,6 +13,7 @@ from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.fragment import FragmentCheck
 from surreal.algorithms.ppo.state import State
 from surreal.algorithms.ppo.weights import Weights
+from surreal.algorithms.recording.policy_record import describe
 from surreal.algorithms.recording.recorder import RunRecorder
 from surreal.algorithms.training_loop import Trainer, Waiting, train
 from surreal.protocol.errors import ExitCode
@@ -31,7 +32,9 @@ class Learner(Trainer[list[Message]]):
         self._weights = process.publisher("weights")
         experience = process.receiver("experience")
         with closing(make_env(wiring.env["id"], wiring.env["options"], wiring.code)) as env:
-            spaces = env.spaces
+            spaces, hidden = env.spaces, list(config.hidden)
+            network, tensors = {"kind": "pair", "hidden": hidden}, {"parameters": "updater.parameters"}
+            self.policy = describe("ppo", env, wiring.env, network, tensors)
         self.state = State(Shape(spaces, tuple(config.hidden)), config, wiring.seed)
         check = FragmentCheck(spaces, config.fragment_steps, int(wiring.env["copies"]))
         self._collector = Collector(

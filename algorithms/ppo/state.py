@@ -76,6 +76,7 @@ class State:
         """Everything as it is now."""
         arrays = {f"updater.{name}": array for name, array in self.updater.arrays().items()}
         arrays |= {f"observations.{name}": array for name, array in self.moments.arrays().items()}
+        arrays |= self.standardizer().arrays()
         if self.scaler is not None:
             arrays |= {f"rewards.{name}": array for name, array in self.scaler.moments.arrays().items()}
         counters = {"updates": self.updates, "episodes": self.episodes, "elapsed": self.elapsed}

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class Checkpoint:
     state: dict[str, Any] = field(default_factory=dict)
     """Counters, random generators and all else that JSON can say."""
     policy: dict[str, Any] = field(default_factory=dict)
-    """Description of the policy in `arrays`, as `policies.describe` makes it; empty for none."""
+    """Description of the policy in `arrays`, as `policy_record.describe` makes it; empty for none."""
 
 
 class Checkpoints:
@@ -135,11 +135,6 @@ def load(folder: Path) -> Checkpoint:
     if hashlib.sha256(tensors).hexdigest() != manifest["files"][TENSORS]["sha256"]:
         raise ValueError(f"{TENSORS} fails its sha256")
     return Checkpoint(manifest["steps"], load_tensors(tensors), manifest["state"], manifest.get("policy", {}))
-
-
-def described(checkpoint: Checkpoint, policy: Mapping[str, Any]) -> Checkpoint:
-    """Return `checkpoint` with the description of its policy."""
-    return replace(checkpoint, policy=dict(policy))
 
 
 def _write_files(folder: Path, checkpoint: Checkpoint) -> None:

@@ -44,7 +44,7 @@ class RunRecorder:
         self._process, self._channel = process, process.receiver("metrics") if _has_reports(process) else None
         self.disk = Disk()
         self.policy: Mapping[str, Any] = {}
-        """Description of the policy, which goes into every checkpoint: see `policies.describe`."""
+        """Description of the policy, which goes into every checkpoint: see `policy_record.describe`."""
         self._checkpoints = Checkpoints(self._folder / "checkpoints", int(wiring.checkpoints["keep"]))
         self._every = float(wiring.checkpoints["everySeconds"])
         self._metrics = Metrics(self._folder, process.gauges, wiring.incarnation, self.disk)

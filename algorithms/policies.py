@@ -1,0 +1,156 @@
+"""Trained policies: from the folder of a run or a checkpoint to a function of observations, without torch.
+
+policy = load_policy(Path("runs/cheetah"))            # the best one that was evaluated, else the newest
+actions = policy(observations)                        # [n, ...] -> actions of the environment [n, ...]
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from surreal.algorithms.environments.spaces import Spaces, action_map, features_of
+from surreal.algorithms.es.batched_policy import Layout, Policies
+from surreal.algorithms.networks import Policy, Shape
+from surreal.algorithms.normalizers import Standardizer
+from surreal.algorithms.own_code import load_own
+from surreal.algorithms.recording import checkpoint as checkpoints
+from surreal.algorithms.recording.policy_record import FORMAT, STATISTICS, spaces_of
+from surreal.algorithms.types import Array, narrowed
+from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
+
+Which = Literal["best", "newest"]
+Outputs = Callable[[Array, np.random.Generator | None], Array]
+"""Standardised features [n, features] -> outputs of the policy; sampled where there is a generator."""
+
+
+class LoadedPolicy:
+    """A trained policy. Calling it changes nothing."""
+
+    def __init__(self, outputs: Outputs, standardize: Standardizer, spaces: Spaces, about: Mapping[str, Any]) -> None:
+        """Use `load_policy`."""
+        self._outputs, self._standardize = outputs, standardize
+        self.spaces = spaces
+        """Spaces of the environment that it was trained in."""
+        self.about = about
+        """Description: `algorithm`, `env`, `observation`, `action`, `network`, `versions`, `steps`, `score`."""
+        self._features, self._actions = features_of(spaces.observation_space), action_map(spaces.action_space)
+
+    def __call__(self, observations: Any, sample: bool = False, rng: np.random.Generator | int | None = None) -> Array:
+        """Return an action [n, ...] for each of the observations [n, ...], in the environment's own action space.
+
+        Observations are of the environment's own space: an array [n, ...], or n observations of another kind. Actions
+        are the likeliest ones; with `sample` they are drawn, by `rng` or a seed. Raises InvalidInput for observations
+        that do not fit, and for `sample` where the policy is deterministic.
+        """
+        features = self._as_features(observations)
+        generator = np.random.default_rng(rng) if sample else None
+        return self._actions(self._outputs(self._standardize(features), generator))
+
+    def _as_features(self, observations: Any) -> Array:
+        size, space = self.spaces.observation, self.spaces.observation_space
+        try:
+            if self._features is None:
+                features = np.asarray(observations)
+            else:
+                features = np.array([self._features(one) for one in observations]).reshape(-1, size)
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+            raise InvalidInput(f"observations: {error}. Give n observations of {space}.") from None
+        if features.ndim != 2 or features.shape[1] != size:
+            shape = "x".join(map(str, features.shape)) or "a single number"
+            expected = ", ".join(map(str, ("n", *(space.shape or (size,)))))
+            raise InvalidInput(f"observations: {shape} does not fit {space}. Give an array [{expected}].")
+        return narrowed(features)
+
+
+def load_policy(folder: Path, which: Which = "best", code: Path | None = None) -> LoadedPolicy:
+    """Return the policy of a run's folder, or of one checkpoint's (`checkpoints/best-000000081920`).
+
+    `best` is the best one that was evaluated, or the newest if none was; `code` the folder of a network of one's own.
+    Raises NotFound for a folder that is no run, InvalidInput for a damaged checkpoint or one of a later surreal.
+    """
+    found = _checkpoint_folder(Path(folder), which)
+    try:
+        manifest = json.loads((found / checkpoints.MANIFEST).read_text())
+        about = manifest.get("policy") or {}
+        _check_formats(found, manifest["format"], about)
+        loaded = checkpoints.load(found)
+        spaces = spaces_of(about)
+        return LoadedPolicy(
+            _outputs(about, spaces, loaded.arrays, code),
+            Standardizer.load({name: _tensor(about, loaded.arrays, name) for name in STATISTICS}),
+            spaces,
+            {**about, "steps": loaded.steps, "score": loaded.state.get("score")},
+        )
+    except SurrealError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        text = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise InvalidInput(f"{found}: is damaged: {text}. Load another checkpoint of the run.") from error
+
+
+def _checkpoint_folder(folder: Path, which: Which) -> Path:
+    if (folder / checkpoints.MANIFEST).is_file():
+        return folder
+    inner = folder if folder.name == "checkpoints" else folder / "checkpoints"
+    best, newest = sorted(inner.glob("best-*")), sorted(inner.glob("step-*"))
+    order = (best or newest) if which == "best" else newest
+    if order:
+        return order[-1]
+    if inner.is_dir():
+        raise NotFound(f"{folder}: has no checkpoint yet. Wait for the first one, see spec.checkpoints.everySeconds.")
+    raise NotFound(f"{folder}: is no run and no checkpoint. Name a run's folder, which has checkpoints/ in it.")
+
+
+def _check_formats(folder: Path, found: int, about: Mapping[str, Any]) -> None:
+    for what, number, known in (("checkpoint", found, checkpoints.FORMAT), ("policy", about.get("format", 0), FORMAT)):
+        if number > known:
+            raise InvalidInput(
+                f"{folder}: {what} format {number} is of a later surreal; this one reads {known}. Upgrade surreal."
+            )
+    if not about:
+        raise InvalidInput(
+            f"{folder}: does not describe its policy, as checkpoints of surreal before 0.2 do not. "
+            "Resume the run with this surreal for a moment; it saves them anew."
+        )
+
+
+def _outputs(about: Mapping[str, Any], spaces: Spaces, arrays: Mapping[str, Array], code: Path | None) -> Outputs:
+    """Return the policy's function of features. Raises InvalidInput for a kind of network that is not known here."""
+    network, parameters = about["network"], _tensor(about, arrays, "parameters")
+    if network["kind"] == "pair":
+        return _stochastic(Policy(Shape(spaces, tuple(network["hidden"]))), parameters)
+    if network["kind"] == "stack":
+        many = Policies(Layout(spaces, tuple(network["hidden"]), network["biased"]), 1)
+        many.parameters[0] = parameters
+        return lambda features, rng: many.act(_deterministic(features, rng, about))
+    if network["kind"] == "own":
+        if code is None:
+            raise InvalidInput(
+                f"code: the network of this policy is {network['make']!r}. Give code=FOLDER, where its module is."
+            )
+        make = load_own(network["make"], code)
+        return _stochastic(make(spaces, **network.get("settings", {})), parameters)
+    raise InvalidInput(f"network: {network['kind']!r} is no kind that this surreal knows. Upgrade surreal.")
+
+
+def _stochastic(policy: Any, parameters: Array) -> Outputs:
+    policy.load(parameters)
+
+    def outputs(features: Array, rng: np.random.Generator | None) -> Array:
+        out = policy.forward(features)
+        return np.asarray(policy.best(out) if rng is None else policy.act(out, policy.noise(rng, out.shape)))
+
+    return outputs
+
+
+def _deterministic(features: Array, rng: np.random.Generator | None, about: Mapping[str, Any]) -> Array:
+    if rng is not None:
+        raise InvalidInput(f"sample: True has no meaning for {about['algorithm']}: its policies are deterministic.")
+    return features
+
+
+def _tensor(about: Mapping[str, Any], arrays: Mapping[str, Array], name: str) -> Array:
+    return arrays[name] if name in arrays else arrays[about["tensors"][name]]

@@ -1,0 +1,142 @@
+"""Description of a policy as plain data, so that its checkpoint can be used without the run that made it.
+
+policy:
+  format: 1
+  algorithm: ppo                        which algorithm trained it
+  env: {id, options}                    in which environment
+  observation: {kind: Box, ...}         spaces of that environment
+  action: {kind: Discrete, ...}
+  network: {kind: pair, hidden: [64, 64]}
+  tensors: {parameters: updater.parameters}   names in the file, where they are not the plain ones
+  versions: {surreal, gymnasium, mujoco, numpy, and the environment's own distribution}
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from surreal.algorithms.environments.environment import Environment
+from surreal.algorithms.environments.spaces import Space, Spaces
+
+Record = dict[str, Any]
+FORMAT = 1
+PACKAGES = ("surreal", "gymnasium", "mujoco", "numpy")
+STATISTICS = ("shift", "scale", "clip")
+"""Arrays of a Standardizer, as every checkpoint names them."""
+
+
+def describe(
+    algorithm: str,
+    env: Environment,
+    settings: Mapping[str, Any],
+    network: Mapping[str, Any],
+    tensors: Mapping[str, str] | None = None,
+) -> Record:
+    """Return the description of a policy for the environment `env`, made with `settings` (its `id` and `options`).
+
+    `network` names the kind of network and its sizes; `tensors` says under which names the arrays of a checkpoint are,
+    where these are not `parameters`, `shift`, `scale` and `clip`.
+    """
+    return {
+        "format": FORMAT,
+        "algorithm": algorithm,
+        "env": {"id": settings["id"], "options": settings.get("options", {})},
+        "observation": space_data(env.spaces.observation_space),
+        "action": space_data(env.spaces.action_space),
+        "network": dict(network),
+        "tensors": dict(tensors or {}),
+        "versions": versions(env.module),
+    }
+
+
+def spaces_of(record: Mapping[str, Any]) -> Spaces:
+    """Return the spaces that a description names. Raises ValueError or KeyError for what is none."""
+    return Spaces(space_from(record["observation"]), space_from(record["action"]))
+
+
+def versions(module: str) -> dict[str, str]:
+    """Return package -> version of what decides how an environment whose class is in `module` behaves."""
+    found = {}
+    for package in (*PACKAGES, *_distributions(module.partition(".")[0])):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def _distributions(package: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(packages_distributions().get(package, ())))
+
+
+def changed_versions(record: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
+    """Return a phrase for each package whose version is not the one in `record`, surreal's own left out."""
+    before: Mapping[str, str] = record.get("versions", {})
+    names = [name for name in dict.fromkeys((*before, *now)) if name != "surreal"]
+    return [
+        f"{name} {before.get(name, 'absent')} -> {now.get(name, 'absent')}"
+        for name in names
+        if before and before.get(name) != now.get(name)
+    ]
+
+
+def space_data(space: Space) -> Record:
+    """Return a space as plain data. Raises ValueError for a kind that no policy here takes."""
+    match space:
+        case spaces.Box():
+            bounds = {"low": _bound(space.low), "high": _bound(space.high)}
+            return {"kind": "Box", "shape": list(space.shape), "dtype": str(space.dtype), **bounds}
+        case spaces.Discrete():
+            return {"kind": "Discrete", "n": int(space.n), "start": int(space.start)}
+        case spaces.MultiDiscrete():
+            start = np.asarray(getattr(space, "start", np.zeros_like(space.nvec))).tolist()
+            return {"kind": "MultiDiscrete", "nvec": np.asarray(space.nvec).tolist(), "start": start}
+        case spaces.MultiBinary():
+            # MultiBinary(3) and MultiBinary((3,)) are not equal.
+            return {"kind": "MultiBinary", "n": space.n if isinstance(space.n, int) else list(space.shape)}
+        case spaces.Dict():
+            return {"kind": "Dict", "spaces": {name: space_data(part) for name, part in space.spaces.items()}}
+        case spaces.Tuple():
+            return {"kind": "Tuple", "spaces": [space_data(part) for part in space.spaces]}
+    raise ValueError(f"the space {space} has no description")
+
+
+def space_from(data: Mapping[str, Any]) -> Space:
+    """Return the space that `space_data` described. Raises ValueError or KeyError for what is none."""
+    match data["kind"]:
+        case "Box":
+            shape, dtype = tuple(data["shape"]), np.dtype(data["dtype"])
+            return spaces.Box(_array(data["low"], shape, dtype), _array(data["high"], shape, dtype), shape, dtype.type)
+        case "Discrete":
+            return spaces.Discrete(data["n"], start=data["start"])
+        case "MultiDiscrete":
+            return spaces.MultiDiscrete(data["nvec"], start=data["start"])
+        case "MultiBinary":
+            return spaces.MultiBinary(data["n"])
+        case "Dict":
+            return spaces.Dict({name: space_from(part) for name, part in data["spaces"].items()})
+        case "Tuple":
+            return spaces.Tuple([space_from(part) for part in data["spaces"]])
+    raise ValueError(f"unknown kind of space {data['kind']!r}")
+
+
+def _bound(values: Any) -> Any:
+    """Return bounds as lists, or as one number where all are equal."""
+    flat = np.unique(values)
+    return _json(flat[0].item() if len(flat) == 1 else values.tolist())
+
+
+def _json(value: Any) -> Any:
+    """Return numbers as JSON has them: it knows no infinity, so that one is a text."""
+    if isinstance(value, list):
+        return [_json(part) for part in value]
+    return str(value) if isinstance(value, float) and np.isinf(value) else value
+
+
+def _array(bound: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    return np.broadcast_to(np.array(bound, dtype=dtype), shape)
