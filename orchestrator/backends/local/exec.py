@@ -27,7 +27,10 @@ def execute(folder: Folder, source: str, command: Sequence[str]) -> int:
     code = code_folder(folder, plan)
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, (code, variables.get("PYTHONPATH"))))
     # Ctrl-C is the command's, which shares our terminal; a function, unlike SIG_IGN, is not handed on to it
-    before = signal.signal(signal.SIGINT, lambda *_: None)
+    # where Ctrl-C was ignored when we were started (nohup), the command ignores it too
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda *_: None)
     try:
         status = subprocess.Popen(command, cwd=folder.path, env=variables).wait()
     except (FileNotFoundError, PermissionError) as error:
