@@ -13,6 +13,7 @@ from gymnasium import spaces
 
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal, InvalidInput, did_you_mean
+from surreal.protocol.transport.activity import moved
 
 Env = gymnasium.Env[Any, Any]
 
@@ -107,6 +108,7 @@ class Environments:
         final: list[Array] = []
         inside = self._inside(actions)
         for copy, env in enumerate(self._envs):
+            moved()
             observation, rewards[copy], terminated, truncated, _ = env.step(inside[copy])
             if terminated or truncated:
                 ended[copy], cut[copy] = terminated, truncated and not terminated

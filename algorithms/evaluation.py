@@ -8,6 +8,7 @@ import numpy as np
 from surreal.algorithms.environments import Env
 from surreal.algorithms.types import Array
 from surreal.protocol.broadcast.subscriber import Subscriber
+from surreal.protocol.transport.activity import moved
 from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
 
@@ -47,6 +48,7 @@ def episode_return(env: Env, act: Act, seed: int, cap: int | None = None) -> flo
     total, steps, over = 0.0, 0, False
     while not over:
         action = act(np.asarray(observation, dtype=np.float32)[None])[0]
+        moved()
         observation, reward, terminated, truncated, _ = env.step(action)
         total, steps = total + float(reward), steps + 1
         over = terminated or truncated or steps == cap

@@ -17,6 +17,7 @@ from surreal.algorithms.es.chunks import Task
 from surreal.algorithms.es.observation_sums import EpisodeSums
 from surreal.algorithms.normalizers import CLIP, Standardizer
 from surreal.algorithms.types import Array
+from surreal.protocol.transport.activity import moved
 
 
 @dataclass(eq=False)
@@ -84,6 +85,7 @@ class Population:
         began, ended = perf_counter(), []
         observations, returns, lengths = self._observations, self._returns, self._lengths
         for slot, env, cap in self._busy:
+            moved()
             observations[slot], reward, terminated, truncated, _ = env.step(actions[slot])
             returns[slot] += float(reward)
             lengths[slot] += 1

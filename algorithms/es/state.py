@@ -17,6 +17,7 @@ from surreal.algorithms.es.weights import Orders
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
+from surreal.protocol.transport.activity import moved
 
 log = getLogger(__name__)
 REFERENCE_STEPS = 1000
@@ -61,6 +62,7 @@ class State:
         env.action_space.seed(seed)
         rows = [env.reset(seed=seed)[0]]
         for _ in range(REFERENCE_STEPS):
+            moved()
             observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
             rows.append(env.reset()[0] if terminated or truncated else observation)
         batch = np.asarray(rows, dtype=np.float64)

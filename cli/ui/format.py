@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from surreal.orchestrator.run.status import ProcessStatus, Status
+from surreal.orchestrator.run.status import duration as rough_duration
 from surreal.protocol.telemetry.gauges import Progress
 
 UNKNOWN = "-"
@@ -53,13 +54,23 @@ def role(name: str, processes: tuple[ProcessStatus, ...]) -> str:
     return f"{name} {running}/{len(processes)}{again}"
 
 
+def speed(status: Status) -> str:
+    """Return `12,345 steps/s`; `starting` before the first step, `none for 4 min` where progress has stopped."""
+    now = status.progress
+    if not status.over and now.stalled and now.progress_age is not None:
+        return f"none for {rough_duration(now.progress_age)}"
+    if not status.over and not now.steps:
+        return "starting"
+    return f"{number(now.steps_per_second)} steps/s"
+
+
 def line(status: Status) -> str:
     """A run in one line, for a log or a pipe."""
     now = status.progress
     parts = [
         f"{status.name} {status.state}",
         f"{steps(now)} steps",
-        f"{number(now.steps_per_second)} steps/s",
+        speed(status),
         f"return {number(now.episode_return, 1)}",
         f"eval {number(now.eval_return, 1)}",
         f"staleness {number(now.staleness, 1)}",
@@ -74,7 +85,7 @@ def facts(status: Status) -> dict[str, str]:
     now = status.progress
     return {
         "steps": steps(now),
-        "speed": f"{number(now.steps_per_second)} steps/s",
+        "speed": speed(status),
         "return": number(now.episode_return, 1),
         "eval return": number(now.eval_return, 1),
         "staleness": number(now.staleness, 2),

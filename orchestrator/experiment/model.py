@@ -131,6 +131,8 @@ class ExperimentSpec(Spec):
     channels: dict[str, ChannelSpec]
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     checkpoints: CheckpointSpec = CheckpointSpec()
+    hang_seconds: Annotated[float, Field(ge=0, le=DAY, allow_inf_nan=False)] = 300.0
+    """A process that neither moves nor answers for so long is ended and started again; 0 for never."""
     prometheus: PrometheusSpec | None = None
     """Off if left out; `{}` is on."""
     code: Annotated[str, Field(min_length=1, max_length=1000)] | None = None

@@ -44,6 +44,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
         env=spec.env.model_dump(mode="json"),
         config=spec.algorithm.config,
         seed=spec.seed,
+        hang_seconds=spec.hang_seconds,
         checkpoints=Checkpoints(every_seconds=spec.checkpoints.every_seconds, keep=spec.checkpoints.keep),
         prometheus_port=spec.prometheus.port if spec.prometheus else None,
         image_pull_secrets=spec.image_pull_secrets,

@@ -82,6 +82,10 @@ class Process:
         """Ask this process alone to stop; the first reason is kept. Safe in a signal handler and from any thread."""
         self._node.loop.call(lambda: self._node.stop(reason, preempted=True))
 
+    def every(self, seconds: float, task: Callable[[], None]) -> None:
+        """Have the I/O thread call `task` each so many seconds while this process lives."""
+        self._node.loop.every(seconds, task)
+
     def check(self) -> None:
         """Raise Refused when the run will not have this process, Stopping when it has been asked to stop."""
         self.check_membership()

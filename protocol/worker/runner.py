@@ -23,6 +23,7 @@ from surreal.protocol.worker.log_shipping import LogShipper
 from surreal.protocol.worker.object_store import ObjectStore, StoreError, fetch
 from surreal.protocol.worker.pid1 import Tee
 from surreal.protocol.worker.process import Process
+from surreal.protocol.worker.pulse import EVERY_S, Pulse
 from surreal.protocol.worker.store_sync import StoreSync
 from surreal.protocol.worker.termination import TerminationMessage
 
@@ -46,6 +47,8 @@ def run_role(wiring: Wiring, tee: Tee | None) -> TerminationMessage:
     keeper = _fetch(wiring) if wiring.store and wiring.serves_control else None
     with Process(wiring) as process:
         _hold_lifeline(process)
+        if pulse := Pulse.inherited():
+            process.every(EVERY_S, pulse.beat)
         uploads = keeper(process) if keeper else None
         shipping = _ship(process, tee) if tee else None
         ending = _call(process)
@@ -180,6 +183,13 @@ def _progress(process: Process) -> dict[str, float]:
     return newest
 
 
+def _keep_printing() -> None:
+    """Let the last words go nowhere: the supervisor read them, and a print into its closed pipe would raise."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+
+
 def _hold_lifeline(process: Process) -> None:
     """Stop this process when the supervisor's end of the pipe closes, by force if it does not stop by itself."""
     number = os.environ.pop(LIFELINE_VARIABLE, "")
@@ -191,6 +201,7 @@ def _hold_lifeline(process: Process) -> None:
     def wait_for_the_end() -> None:
         while os.read(lifeline, 1):
             pass
+        _keep_printing()
         log.error("the supervisor is gone: stopping")
         process.stop("the supervisor is gone")
         time.sleep(ORPHAN_GRACE_S)
