@@ -139,7 +139,7 @@ def _aggregates(table: Table) -> list[str]:
         low = min(zip(map(iqm, ours), tasks, strict=True))
         chance = _with_interval(improvement(ours, theirs), interval(improvement, ours, theirs))
         cells = [name, str(len(tasks)), _with_interval(iqm_of_table(ours), interval(iqm_of_table, ours))]
-        lines.append(_line([*cells, f"{low[0]:.2f} ({low[1]})", chance, f"{_wall_clock(table, name, tasks):.2f}"]))
+        lines.append(_line([*cells, f"{low[0]:.2f} ({low[1]})", chance, _wall_clock(table, name, tasks)]))
     return lines if len(lines) > 2 else []
 
 
@@ -147,14 +147,19 @@ def _measured(table: Table, task: str) -> bool:
     return any(row.figure("last") is not None for row in table.of(table.reference, task))
 
 
-def _wall_clock(table: Table, name: str, tasks: Iterable[str]) -> float:
-    """Return the interquartile mean over tasks of a contestant's seconds as a share of the reference's."""
+def _wall_clock(table: Table, name: str, tasks: Iterable[str]) -> str:
+    """Return the interquartile mean over tasks of a contestant's seconds as a share of the reference's.
+
+    Seconds of two machines are not compared.
+    """
+    if len({row.machine for row in table.rows if row.contestant in (name, table.reference) and row.seconds}) > 1:
+        return "other machine"
     shares = []
     for task in tasks:
         ours = [row.seconds for row in table.of(name, task) if row.seconds]
         theirs = [row.seconds for row in table.of(table.reference, task) if row.seconds]
         shares += [iqm(ours) / iqm(theirs)] if ours and theirs else []
-    return iqm(shares) if shares else float("nan")
+    return f"{iqm(shares):.2f}" if shares else "-"
 
 
 def _with_interval(value: float, bounds: tuple[float, float]) -> str:

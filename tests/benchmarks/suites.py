@@ -23,8 +23,10 @@ class Suite:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-W", "error", SUITE, "--home", str(self.home), *words]
 
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command(*words), env=self.environment, capture_output=True, text=True, timeout=100)
+    def __call__(self, *words: str, timeout: float = 100) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*words), env=self.environment, capture_output=True, text=True, timeout=timeout
+        )
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE

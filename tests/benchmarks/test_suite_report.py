@@ -31,6 +31,10 @@ def test_scores_are_shares_of_the_reference_with_an_interval() -> None:
     assert "| ppo | 1 | 2.10 (2.00 to 2.20) | 2.10 (Hopper-v5) | 1.00 (1.00 to 1.00) | 1.00 |" in text(ROWS)
 
 
+def test_seconds_of_two_machines_are_not_compared() -> None:
+    assert "| other machine |" in text([replace(each, machine=each.contestant) for each in ROWS])
+
+
 def test_the_three_figures_stand_in_columns_of_their_own() -> None:
     line = "| Hopper-v5 | ppo | 1,575 (1,500 to 1,650) | 3,150 (3,000 to 3,300) | 6,300 (6,000 to 6,600) | 2.0 | 2 |"
     assert line in text(ROWS)
