@@ -14,8 +14,7 @@ TABLE = ROOT / "docs" / "benchmark.jsonl"
 
 
 def test_the_interval_is_wider_than_the_range_by_its_width_and_a_slack() -> None:
-    low, high = expected([90, 110], floor=0)
-    assert (low, high) == (pytest.approx(90 - 20 - 5), pytest.approx(110 + 20 + 5))
+    assert expected([90, 110], floor=0) == pytest.approx((90 - 20 - 5, 110 + 20 + 5))
 
 
 @pytest.mark.slow

@@ -11,13 +11,12 @@ from tests.benchmarks.suites import Suite
 
 
 def row(contestant: str, seed: int, last: float | None, task: str = "Hopper-v5") -> Row:
-    figures = {"training": last and last / 2, "last": last, "best": last and last * 2}
-    outcome = "failed" if last is None else "succeeded"
-    curve = [(1000, 60.0, 10.0), (2000, 120.0, (last or 0) / 2)]
-    return Row(
-        *(contestant, task, seed, outcome, "it broke" if last is None else "", 2000),
-        **{"seconds": 120.0, "figures": figures, "conventions": conventions(10), "curve": curve},
-    )
+    """A run whose evaluation came to `last`; one that failed where there is none."""
+    if last is None:
+        return Row(contestant, task, seed, "failed", "it broke")
+    figures: dict[str, float | None] = {"training": last / 2, "last": last, "best": last * 2}
+    curve = [(1000, 60.0, 10.0), (2000, 120.0, last / 2)]
+    return Row(contestant, task, seed, "succeeded", "", 2000, 120.0, figures, conventions(10), curve)
 
 
 ROWS = [row("ppo", 1, 3000), row("ppo", 2, 3300), row("sb3-ppo", 1, 1500), row("sb3-ppo", 2, 1500)]
