@@ -55,7 +55,7 @@ class Budget:
     copies: int = 8
     actors: int = 2
     evaluate_episodes: int = 10
-    evaluate_every: float = 10.0
+    evaluate_every: float = 30.0
     """Seconds between evaluations of a run of ours."""
 
 
