@@ -1,8 +1,11 @@
 """Running one cell of ours: an experiment of the product, through its public command line."""
 
 import json
+import os
+import platform
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from learning.table import Cell
 
 SURREAL = str(Path(sys.executable).with_name("surreal"))
 ROOT = Path(__file__).parents[2]
+PACKAGES = ("surreal", "torch", "numpy", "mujoco", "gymnasium")
 LOOK = 5.0
 """Seconds between two looks at whether the time is up."""
 INVALID, TIMEOUT = 2, 7
@@ -81,7 +85,6 @@ class Experiments:
         folder = Path(status["folder"])
         rows = read_metrics(folder / "metrics" / "metrics.jsonl")
         steps, figures, curve = outcome(rows)
-        run = json.loads((folder / "run.json").read_text())
         return Row(
             *(cell.contestant.name, cell.task, cell.seed, status["state"], status["reason"], steps),
             seconds=curve[-1][1] if curve else 0.0,
@@ -89,8 +92,8 @@ class Experiments:
             conventions=conventions(cell.budget.evaluate_episodes),
             curve=thinned(curve),
             command=self._command(cell),
-            versions={**run["versions"], "python": run["python"], "commit": commit()},
-            machine=f"{run['cores']} cores, {run['platform']}",
+            versions=versions(),
+            machine=f"{os.cpu_count()} cores, {platform.platform()}",
         )
 
     def _command(self, cell: Cell) -> str:
@@ -119,8 +122,13 @@ def outcome(rows: list[dict[str, Any]]) -> tuple[int, dict[str, float | None], C
     return steps, figures, curve
 
 
-def commit() -> str:
-    """Return the commit of this checkout, or `unknown` outside of one."""
+def versions() -> dict[str, str]:
+    """Return the versions that a run of ours depends on, and the commit of this checkout where there is one."""
+    found = {package: version(package) for package in PACKAGES}
+    return {**found, "python": platform.python_version(), "commit": _commit()}
+
+
+def _commit() -> str:
     command = ["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"]
     done = subprocess.run(command, capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else "unknown"

@@ -23,7 +23,7 @@ class Suite:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-W", "error", SUITE, "--home", str(self.home), *words]
 
-    def __call__(self, *words: str, timeout: float = 100) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *words: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*words), env=self.environment, capture_output=True, text=True, timeout=timeout
         )
@@ -41,7 +41,7 @@ class Suite:
 
     def until(self, path: Path, contains: str = "") -> None:
         """Wait until `path` is there and has `contains`."""
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 240
         while not (path.exists() and contains in path.read_text()):
             assert time.monotonic() < deadline, f"{path} never had {contains!r}"
             time.sleep(0.05)

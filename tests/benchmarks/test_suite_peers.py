@@ -6,9 +6,12 @@ import signal
 from dataclasses import asdict
 from pathlib import Path
 
+import pytest
+
 from learning.rows import Row, conventions
 from tests.benchmarks.suites import Suite
 
+pytestmark = pytest.mark.timeout(300)
 WORDS = ("--tasks", "CartPole-v1", "--contestants", "sb3-ppo", "--seeds", "7", "--steps", "2000")
 
 

@@ -4,8 +4,11 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.benchmarks.suites import Suite
 
+pytestmark = pytest.mark.timeout(300)
 SMALL = ("--tasks", "CartPole-v1", "--copies", "2", "--actors", "1", "--episodes", "2")
 BROKEN = """
 import gymnasium
