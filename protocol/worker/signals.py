@@ -19,6 +19,7 @@ log = logging.getLogger("surreal")
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CHECK_INTERVAL_S = 1.0
 """Time after which a replaced handler is noticed."""
+_POINTER_BYTES = ctypes.sizeof(ctypes.c_void_p)
 _ACTION_BYTES = 512
 """More than a struct sigaction has on any system."""
 EXIT_GRACE_S = 3.0
@@ -58,7 +59,8 @@ class SignalWatch:
     def check(self) -> None:
         """Put back a handler that a library has replaced."""
         for number, action in self._actions.items():
-            if action and _action(number) != action:
+            # the handler comes first in every system's struct; behind it the C library leaves what it finds
+            if action and _action(number)[:_POINTER_BYTES] != action[:_POINTER_BYTES]:
                 log.warning("%s had lost its handler to code of the role; it is back", signal.Signals(number).name)
                 _set_action(number, action)
 
@@ -88,16 +90,30 @@ def limit_exit(code: int) -> None:
 
 
 def reset_in_children() -> None:
-    """Give forked children the system's own handlers: what asks this process to stop must end a child."""
-    os.register_at_fork(after_in_child=_reset)
+    """Give forked children the system's own handlers: what asks this process to stop must end a child.
+
+    The signals are blocked meanwhile. A child that is terminated at once would otherwise still have the parent's
+    handlers, and its signal would reach the parent through the descriptor that both have.
+    """
+    os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_reset)
+
+
+_masks = threading.local()
+
+
+def _block() -> None:
+    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+
+def _unblock() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
 
 
 def _reset() -> None:
-    # not in the main thread of a child that a library forked from another thread
-    with suppress(ValueError):
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _unblock()
 
 
 def _action(number: int) -> bytes:
