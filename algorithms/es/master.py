@@ -62,7 +62,6 @@ class Master:
             return ExitCode.PREEMPTED
         books.save(state.checkpoint(), state.updates)
         books.close()
-        self._process.stop_all()
         return ExitCode.DONE
 
     def _turn(self, weights: Weights) -> Weights:

@@ -68,7 +68,6 @@ class Learner:
             return ExitCode.PREEMPTED
         self._books.save(state.checkpoint(), state.updates)
         self._books.close()
-        self._process.stop_all()
         return ExitCode.DONE
 
     def _turn(self) -> None:

@@ -113,7 +113,7 @@ def planned_role(role: Role, spec: RoleSpec, whole: ExperimentSpec, place: Place
     asked = spec.resources
     return PlannedRole(
         name=role.name,
-        run=role.run,
+        run=role.entry_point,
         replicas=spec.replicas,
         resources=Resources(cpu=asked.cpu, memory=asked.memory, gpu=asked.gpu),
         pool=place.pool,
