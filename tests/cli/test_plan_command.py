@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from surreal.orchestrator.experiment.model import load_experiment
+from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan
 from surreal.provisioner.pools.local import local_pool

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.model import Checkpoints, Plan, PlannedChannel, PlannedRole, Resources
 from surreal.orchestrator.run.status import ProcessStatus, Status
 from tests.orchestrator.documents import minimal

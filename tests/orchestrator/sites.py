@@ -12,7 +12,7 @@ from surreal.orchestrator.backends.base import Backend
 from surreal.orchestrator.backends.kube.backend import KubeBackend
 from surreal.orchestrator.backends.kube.names import query, selector
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.prepare import plan_for
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.location import Location

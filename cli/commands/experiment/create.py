@@ -8,7 +8,7 @@ from surreal.cli.ui.options import experiment_options, location_options, max_cos
 from surreal.cli.ui.output import Output, emit, talk
 from surreal.cli.ui.watch import start_and_watch
 from surreal.orchestrator.backends.base import THIS_MACHINE, backend
-from surreal.orchestrator.experiment.model import load_experiment
+from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.cost import refuse_above
 from surreal.orchestrator.prepare import plan_for
 from surreal.orchestrator.run.location import Location

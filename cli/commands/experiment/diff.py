@@ -6,7 +6,8 @@ import click
 
 from surreal.cli.ui.options import experiment_options, location_options, output_option, prices_option
 from surreal.cli.ui.output import Output, console, emit, talk
-from surreal.orchestrator.experiment.model import Experiment, load_experiment
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.prepare import plan_for
 from surreal.orchestrator.run.location import Location

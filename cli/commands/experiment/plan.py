@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from surreal.cli.ui.format import UNKNOWN, number
 from surreal.cli.ui.options import experiment_options, location_options, max_cost_option, output_option, prices_option
 from surreal.cli.ui.output import Output, emit, table, talk
-from surreal.orchestrator.experiment.model import load_experiment
+from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.cost import refuse_above, with_speed
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
 from surreal.orchestrator.prepare import plan_for

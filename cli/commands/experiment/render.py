@@ -8,7 +8,7 @@ import click
 
 from surreal.cli.ui.options import experiment_options, location_options, prices_option
 from surreal.cli.ui.output import talk
-from surreal.orchestrator.experiment.model import load_experiment
+from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.prepare import plan_for
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import InvalidInput

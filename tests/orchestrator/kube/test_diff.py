@@ -9,7 +9,7 @@ from surreal.cli.commands.experiment.diff import command
 from surreal.orchestrator.backends.kube.lifecycle import create as apply
 from surreal.orchestrator.backends.kube.lifecycle.diff import Difference, diff, identity
 from surreal.orchestrator.backends.kube.manifests.render import render
-from surreal.orchestrator.experiment.model import load_experiment
+from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.prepare import plan_for
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.wiring import key_files

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.code_archive import pack
 from surreal.protocol.errors import InvalidInput
