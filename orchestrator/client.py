@@ -17,7 +17,7 @@ from surreal.orchestrator.run.location import LOCAL, Location, locate, remembere
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.metrics import Metrics, read_metrics
 from surreal.orchestrator.run.status import Status
-from surreal.protocol.errors import NotFound, Timeout
+from surreal.protocol.errors import Timeout
 
 if TYPE_CHECKING:
     from surreal.algorithms.policies import Policy
@@ -84,14 +84,16 @@ class Client:
         self.backend.create(experiment, plan)
         return Run(plan.name, self.backend)
 
-    def dry_run(self, experiment: Experiment | Path | str, plan: Plan | None = None, *, server: bool = False) -> list[str]:
+    def dry_run(
+        self, experiment: Experiment | Path | str, plan: Plan | None = None, *, server: bool = False
+    ) -> Sequence[str]:
         """Return one line for each thing that `create` would make; with `server` a cluster checks each object."""
         experiment = _experiment(experiment)
         return self.backend.dry_run(experiment, plan or self.plan(experiment), server=server)
 
     def render(
         self, experiment: Experiment | Path | str, plan: Plan | None = None, *, with_keys: bool = False
-    ) -> list[Manifest]:
+    ) -> Sequence[Manifest]:
         """Return the objects that `create` would send, as YAML; `with_keys` adds new secret keys."""
         experiment = _experiment(experiment)
         return self.backend.render(experiment, plan or self.plan(experiment), with_keys=with_keys, offline=False)
@@ -114,7 +116,7 @@ class Client:
         """Return the machines of this place, with those of a cluster file."""
         return self.backend.pools(cluster_file, prices)
 
-    def check(self) -> list[Check]:
+    def check(self) -> Sequence[Check]:
         """Check what this place has of what experiments need; change nothing."""
         return self.backend.check()
 

@@ -70,7 +70,7 @@ def create(place: LocalBackend, planned: Plan | None = None) -> str:
     planned = planned or plan()
     data = minimal()
     data["metadata"]["name"] = planned.name
-    place.create(Experiment.from_data(data), planned, code=HERE)
+    place.create(Experiment.from_data(data, folder=HERE), planned)
     return planned.name
 
 

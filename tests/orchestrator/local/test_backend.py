@@ -68,7 +68,7 @@ def test_deleting_at_once_after_creating_leaves_nothing(place: LocalBackend) -> 
     planned = plan()
 
     for _ in range(3):
-        place.create(Experiment.from_data(minimal()), planned, code=Path.cwd())
+        place.create(Experiment.from_data(minimal()), planned)
         place.delete(planned.name)
         assert place.names() == []
 
