@@ -62,14 +62,12 @@ def evaluate(
 
 def _episode(env: Any, policy: Callable[[Array], Array], seed: int) -> tuple[float, int]:
     observation, _ = env.reset(seed=seed)
-    total = 0.0
-    for step in range(1, EPISODE_CAP + 1):
+    total, steps, over = 0.0, 0, False
+    while not over and steps < EPISODE_CAP:
         action = _action(policy(np.asarray(observation, dtype=np.float32)[None]), env.action_space)
         observation, reward, terminated, truncated, _ = env.step(action)
-        total += float(reward)
-        if terminated or truncated:
-            break
-    return total, step
+        total, steps, over = total + float(reward), steps + 1, terminated or truncated
+    return total, steps
 
 
 def _action(actions: Any, space: Any) -> Any:

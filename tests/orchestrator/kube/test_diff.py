@@ -125,4 +125,5 @@ def create_from_file(server: Server) -> None:
 
 def test_what_has_no_objects_cannot_be_compared() -> None:
     outcome = CliRunner().invoke(command, [str(FILE), "--on", "local"], standalone_mode=False)
-    assert "has no objects to compare" in str(outcome.exception)
+    assert (outcome.return_value, outcome.exception) == (ExitCode.INVALID, None)
+    assert "has no objects to compare" in outcome.stderr
