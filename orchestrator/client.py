@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from surreal.orchestrator.backends.base import Backend, Diff, Inventory, Manifest, backend
+from surreal.orchestrator.run.follow_status import follow_status
 from surreal.orchestrator.run.location import LOCAL, Location, locate, remembered
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.metrics import Metrics, read_metrics
@@ -176,19 +177,25 @@ class Run:
                 self.backend.fetch(self.name, FOLDERS["last"], Path(folder))
             return SavedRun(Path(folder), self.name).policy(which)
 
-    def wait(self, timeout: float | None = None, watch: Callable[[Status], None] | None = None) -> Status:
+    def wait(
+        self,
+        timeout: float | None = None,
+        watch: Callable[[Status], None] | None = None,
+        notify: Callable[[str], None] = print,
+    ) -> Status:
         """Wait until the run is over and return its last status; call `watch` with every status on the way.
 
-        Raises Timeout after `timeout` seconds; the run goes on.
+        Tells `notify` one sentence if the place cannot be reached for a while. Raises Timeout after `timeout` seconds,
+        and Unreachable after 15 minutes without an answer; the run continues in both cases.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not (status := self.status()).over:
+        status = None
+        for status in follow_status(self.status, self.backend.poll_interval, notify, deadline):
             if watch:
                 watch(status)
-            left = self.backend.poll_interval if deadline is None else deadline - time.monotonic()
-            if left <= 0:
-                raise Timeout(f"{self.name} is still {status.state} after {timeout:g} s; it goes on")
-            time.sleep(min(left, self.backend.poll_interval))
+        if status is None or not status.over:
+            state = status.state if status else "out of reach"
+            raise Timeout(f"{self.name} is {state} after {timeout:g} s. The run continues.")
         self.backend.reconcile(self.name)
         return status
 

@@ -6,10 +6,11 @@ from surreal.orchestrator.backends.base import Inventory
 from surreal.orchestrator.run.home import home
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.cluster import store
-from surreal.provisioner.cluster.spec import Cluster, load_cluster
-from surreal.provisioner.kube import kubeconfig
+from surreal.provisioner.cluster.load import load_cluster
 from surreal.provisioner.machine_types import MachineTable, machine_table
 from surreal.provisioner.pools.from_file import declared_pools
+from surreal.provisioner.providers.registry import provider_of
+from surreal.provisioner.spec.cluster import Cluster
 
 
 def price_table(prices: Path | None = None) -> MachineTable:
@@ -34,7 +35,7 @@ def kept_cluster(context: str) -> Cluster | None:
         folder = store.find(home(), name)
         try:
             cluster = folder.cluster()
-            if folder.phase() == "up" and kubeconfig.context(cluster) == context:
+            if folder.phase() == "up" and provider_of(cluster).context(cluster) == context:
                 return cluster
         except (SurrealError, OSError):
             # A damaged folder of one cluster must not hinder runs on others.

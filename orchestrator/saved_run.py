@@ -90,9 +90,9 @@ def _name(layout: Folder) -> str:
 
 def _download(url: str) -> SavedRun:
     """Copy policies and metrics from an object store to a folder that lasts as long as this process."""
-    from surreal.protocol.worker.object_store import Store
+    from surreal.protocol.worker.object_store import ObjectStore
 
-    store, folder = Store(url), Path(_lasting().name)
+    store, folder = ObjectStore(url), Path(_lasting().name)
     for name in store.files():
         if name.startswith((*FOLDERS.values(), "metrics/metrics.jsonl")):
             target = folder / name

@@ -11,7 +11,7 @@ from surreal.orchestrator.client import Client, Run
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.live import LiveLine
 from surreal.orchestrator.owner import Owner
-from surreal.protocol.documents.models import MAX_NAME
+from surreal.protocol.documents.models import MAX_NAME_CHARS
 from surreal.protocol.errors import InvalidInput, SurrealError
 
 if TYPE_CHECKING:
@@ -71,7 +71,6 @@ def _finished(run: Run, owner: Owner | None) -> Run:
     try:
         with LiveLine() as line:
             status = run.wait(watch=line.show)
-            line.show(status)
     except KeyboardInterrupt:
         if owner:
             run.stop()
@@ -102,5 +101,5 @@ def _new_name(env: str | Mapping[str, Any], algorithm: "Algorithm | Configured |
     parts = [getattr(described, "name", described), env if isinstance(env, str) else env.get("id", "env")]
     words = "-".join(str(part).rpartition(":")[2] for part in parts)
     unique = f"{datetime.now():%m%d-%H%M%S}-{token_hex(1)}"
-    slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[: MAX_NAME - len(unique) - 1].strip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[: MAX_NAME_CHARS - len(unique) - 1].strip("-")
     return f"{slug or 'run'}-{unique}"

@@ -1,6 +1,7 @@
 """`surreal doctor`, `surreal schema` and `surreal completion`: set up a machine, an editor and a shell."""
 
 import json
+from collections.abc import Sequence
 
 import click
 from click.shell_completion import get_completion_class
@@ -34,7 +35,7 @@ def doctor(location: Location | None, output: Output) -> ExitCode:
     return ExitCode.FAILED if missing else ExitCode.DONE
 
 
-def _table(found: list[Check]) -> Table:
+def _table(found: Sequence[Check]) -> Table:
     rows = table("check", "state", "found", "what follows")
     for each in found:
         rows.add_row(each.check, Text(each.state, STYLES[each.state]), each.found, each.follows)

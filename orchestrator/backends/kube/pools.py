@@ -8,10 +8,11 @@ from surreal.orchestrator.backends.base import Inventory
 from surreal.orchestrator.inventory import file_inventory, kept_cluster, price_table
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.cluster.spec import Cluster, load_cluster
+from surreal.provisioner.cluster.load import load_cluster
 from surreal.provisioner.pools.from_cluster import NodesHidden, live_pools
 from surreal.provisioner.pools.from_nodes import merged
 from surreal.provisioner.pools.model import NodePool
+from surreal.provisioner.spec.cluster import Cluster
 
 _ANY = NodePool("cluster", nodes=1, cpu=1e6, memory=2**60, provider="existing", pods=10**6)
 HIDDEN_NODES = (_ANY, replace(_ANY, name="cluster-gpu", gpus=10**6))
