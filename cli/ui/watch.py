@@ -29,11 +29,13 @@ MANY_EVENTS = 500
 """Sentences of the supervisor that can be new between two looks."""
 
 
-def start_and_watch(start: Callable[[], None], place: Backend, name: str, detach: bool, output: Output) -> ExitCode:
+def start_and_watch(start: Callable[[], object], place: Backend, name: str, detach: bool, output: Output) -> ExitCode:
     """Start a run and, unless detached, watch it to its end: the outcome. Ctrl-C leaves it running."""
     try:
         start()
         status = place.status(name) if detach else watch(place, name)
+        if not detach:
+            place.reconcile(name)
     except KeyboardInterrupt:
         if name not in place.names():
             raise

@@ -5,6 +5,7 @@ Standard library only, since the supervisor imports this module and stays small.
 
 import json
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,6 +169,16 @@ def find(name: str) -> Folder:
 def read_json(path: Path) -> Any:
     """Plain data from a JSON file of ours."""
     return json.loads(path.read_text())
+
+
+def copy_files(folder: Path, below: str, target: Path) -> None:
+    """Copy the files of `folder` whose relative names begin with `below` (`checkpoints/best-`) to `target`."""
+    start = (folder / below).parent
+    for path in sorted(start.rglob("*")) if start.is_dir() else ():
+        relative = path.relative_to(folder)
+        if path.is_file() and relative.as_posix().startswith(below):
+            (target / relative).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target / relative)
 
 
 def tail_lines(path: Path, size: int) -> list[bytes]:

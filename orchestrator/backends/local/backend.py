@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.backends.base import THIS_MACHINE
+from surreal.orchestrator.backends.base import THIS_MACHINE, Inventory, WithoutObjects
 from surreal.orchestrator.backends.local import os_process
 from surreal.orchestrator.backends.local.control import end_supervisor, kill_leftovers, start_supervisor
 from surreal.orchestrator.backends.local.observe import status_of
@@ -25,7 +25,8 @@ from surreal.orchestrator.run.status import Status
 from surreal.protocol.errors import InvalidInput, SurrealError
 
 if TYPE_CHECKING:
-    from surreal.orchestrator.experiment.model import Experiment
+    from surreal.orchestrator.doctor import Check
+    from surreal.orchestrator.experiment.experiment import Experiment
     from surreal.orchestrator.plan.model import Plan
     from surreal.orchestrator.run.usage import Usage
 
@@ -36,24 +37,35 @@ ABORT_SECONDS = 5.0
 """Killing takes no time; beyond this the supervisor hangs."""
 
 
-class LocalBackend:
+class LocalBackend(WithoutObjects):
     """See `orchestrator.backend.Backend`; the state of a run is its folder and nothing else."""
 
     poll_interval = 0.5
+    remote = False
 
     def __init__(self, location: Location = THIS_MACHINE) -> None:
-        """There is one such place only."""
+        """Take no options. Raises InvalidInput for those of a cluster."""
+        if given := location.cluster_option():
+            raise InvalidInput(f"{given} is about a cluster: give --on kube, or leave it out")
+
+    def pools(self, cluster_file: Path | None, prices: Path | None) -> Inventory:
+        """Return this machine as one pool; prices do not matter. Raises InvalidInput for a cluster file."""
+        from surreal.provisioner.pools.local import local_pool
+
+        if cluster_file:
+            raise InvalidInput(f"--on local and {cluster_file} exclude each other: this machine needs no cluster file")
+        return Inventory((local_pool(),))
 
     def resolve(self, plan: "Plan") -> "Plan":
-        """A machine of one's own has nothing to add."""
+        """Return the plan unchanged."""
         return plan
 
-    def create(self, experiment: "Experiment", plan: "Plan", code: Path) -> None:
+    def create(self, experiment: "Experiment", plan: "Plan") -> None:
         """Write the folder and start the supervisor. Raises InvalidInput when the name is taken or code too large."""
         from surreal.orchestrator.run.code_archive import packed
         from surreal.protocol.worker.code_archive import unpack
 
-        own = packed(plan.code, code)
+        own = packed(plan.code, experiment.folder)
         folder = home.new_folder(plan.name)
         try:
             folder.make()
@@ -68,7 +80,7 @@ class LocalBackend:
             folder.plan.write_text(plan.to_json())
             if own:
                 unpack(own.data, folder.code, own.digest)
-            home.write_json(folder.provenance, provenance(code / plan.code, own.digest if own else None))
+            home.write_json(folder.provenance, provenance(experiment.folder / plan.code, own.digest if own else None))
             RunRecord(processes=processes_of(plan)).write(folder)
             start_supervisor(folder, held)
         except BaseException as error:
@@ -81,21 +93,30 @@ class LocalBackend:
             raise
         os.close(held)
 
-    def dry_run(self, experiment: "Experiment", plan: "Plan", code: Path, ask: bool) -> list[str]:
-        """The folder and the processes. Raises InvalidInput as `create`, and where somebody else is to be asked."""
+    def dry_run(self, experiment: "Experiment", plan: "Plan", *, server: bool) -> list[str]:
+        """Return the folder and the processes. Raises InvalidInput as `create`, and for `server`: there is none."""
         from surreal.orchestrator.run.code_archive import packed
 
-        if ask:
+        if server:
             raise InvalidInput("--dry-run=server asks a cluster, and this runs here: --dry-run=client, or --on kube")
-        packed(plan.code, code)
+        packed(plan.code, experiment.folder)
         folder = home.new_folder(plan.name)
         if plan.name in home.names():
             raise InvalidInput(self._taken(plan.name))
         return [f"folder {folder.path}", *(f"processes {role.name} x {role.replicas}" for role in plan.roles)]
 
+    def check(self) -> "list[Check]":
+        """Check cores, memory, packages and programs of this machine."""
+        from surreal.orchestrator.doctor import local_checks
+
+        return list(local_checks())
+
     def names(self) -> list[str]:
-        """The experiments there are, in order of name."""
+        """Return the names of all runs, sorted."""
         return home.names()
+
+    def reconcile(self, name: str) -> None:
+        """Do nothing: the supervisor leaves nothing behind."""
 
     def status(self, name: str) -> Status:
         """One run, from the supervisor's record, its lock and the newest metrics."""
@@ -135,6 +156,10 @@ class LocalBackend:
     def metrics_folder(self, name: str) -> Iterator[Path]:
         """The run's own metrics."""
         yield home.find(name).metrics
+
+    def fetch(self, name: str, below: str, target: Path) -> None:
+        """Copy files of the run folder."""
+        home.copy_files(home.find(name).path, below, target)
 
     def stop(self, name: str) -> bool:
         """Have every process save and end; returns when all are gone. False if nothing ran."""

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from surreal.orchestrator.backends.kube.manifests.render import Drawn, draw
-from surreal.orchestrator.experiment.model import Experiment, load_experiment
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.code_archive import Code

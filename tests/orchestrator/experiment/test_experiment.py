@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.orchestrator.experiment.model import Experiment, load_experiment
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.load import load_experiment
 from surreal.protocol.errors import ExitCode, InvalidInput
 from tests.orchestrator.documents import VALID, load_text, minimal, spoiled
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from surreal.algorithms.registry import algorithms
+from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.json_schema import experiment_schema
-from surreal.orchestrator.experiment.model import Experiment
 
 
 def definition(name: str) -> dict[str, Any]:

@@ -1,17 +1,32 @@
-"""`--set spec.seed=3`: one value of a document replaced from the command line."""
+"""Experiment files: read one, replace values by `--set`, and make a checked Experiment of it."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.protocol.documents import yaml as strictyaml
+from surreal.protocol.documents.load import load_file
 from surreal.protocol.documents.locations import SET, KeyPath, Source
 from surreal.protocol.errors import InvalidInput
 
 
-def apply(data: Any, override: str, lines: dict[KeyPath, int]) -> Any:
-    """`data` with `path.to.key=VALUE` set, VALUE in YAML; keys on the way are made.
+def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read an experiment file, apply overrides (`spec.seed=3`), fill in defaults and check it.
 
-    Marks in `lines` what was set, so that later errors name `--set`. Raises InvalidInput for a text of another form
-    and for a path through something that is no mapping. Whether the key exists is the document's models' to say.
+    Raises one InvalidInput that names every problem with its line.
+    """
+    data, source = load_file(path)
+    for override in overrides:
+        data = apply_override(data, override, source.lines)
+    return Experiment.from_data(data, source, path.absolute().parent)
+
+
+def apply_override(data: Any, override: str, lines: dict[KeyPath, int]) -> Any:
+    """Return `data` with `path.to.key=VALUE` set, VALUE in YAML; missing keys on the way are made.
+
+    Marks the key in `lines`, so that later errors name `--set`. Raises InvalidInput for a text of another form and for
+    a path through something that is no mapping. The document's models check that the key exists.
     """
     dotted, equals, text = override.partition("=")
     path = tuple(dotted.strip().split("."))
@@ -28,7 +43,7 @@ def apply(data: Any, override: str, lines: dict[KeyPath, int]) -> Any:
 
 
 def _parent(data: Any, path: KeyPath, lines: dict[KeyPath, int]) -> dict[Any, Any]:
-    """The mapping that holds the last key of `path`; missing ones on the way are made."""
+    """Return the mapping that holds the last key of `path`; make missing ones on the way."""
     for depth, key in enumerate(path, start=1):
         if not isinstance(data, dict):
             above = ".".join(map(str, path[: depth - 1])) or "the document"
