@@ -41,7 +41,7 @@ def source_folder(algorithm: Algorithm | Configured | str) -> Path | None:
 
 def _home(algorithm: Algorithm) -> tuple[ModuleType, str]:
     """Return the module that holds `algorithm`, and its name there."""
-    own = {role.run.partition(":")[0] for role in algorithm.roles}
+    own = {role.entry_point.partition(":")[0] for role in algorithm.roles}
     # a module of one of its roles comes first: others may only import it
     modules = [*(name for name in own if name in sys.modules), *list(sys.modules)]
     for module_name in modules:

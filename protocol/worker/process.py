@@ -71,10 +71,6 @@ class Process:
         """Return why this process was asked to stop; empty before."""
         return self._session.node.stop_reason
 
-    def every(self, seconds: float, task: Callable[[], None]) -> None:
-        """Have the I/O thread call `task` each so many seconds while this process lives."""
-        self._node.loop.every(seconds, task)
-
     def check(self) -> None:
         """Raise Stopping once this process has been asked to stop, Refused if the run refuses it."""
         self._session.check_membership()

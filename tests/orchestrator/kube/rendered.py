@@ -13,7 +13,7 @@ from surreal.orchestrator.run.code_archive import Code
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.pools.model import NodePool
 from tests.orchestrator.documents import minimal
-from tests.orchestrator.test_plan import LARGE, SMALL, SPOT, STEADY
+from tests.orchestrator.plan.test_plan import LARGE, SMALL, SPOT, STEADY
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 RUN, NAMESPACE = "0123abcd", "rl"
