@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from surreal.algorithms import networks
 from surreal.algorithms.environments.spaces import Spaces, action_map, features_of
 from surreal.algorithms.es.batched_policy import Layout, Policies
-from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.own_code import load_own
 from surreal.algorithms.recording import checkpoint as checkpoints
@@ -26,7 +26,7 @@ Outputs = Callable[[Array, np.random.Generator | None], Array]
 """Standardised features [n, features] -> outputs of the policy; sampled where there is a generator."""
 
 
-class LoadedPolicy:
+class Policy:
     """A trained policy. Calling it changes nothing."""
 
     def __init__(self, outputs: Outputs, standardize: Standardizer, spaces: Spaces, about: Mapping[str, Any]) -> None:
@@ -41,9 +41,9 @@ class LoadedPolicy:
     def __call__(self, observations: Any, sample: bool = False, rng: np.random.Generator | int | None = None) -> Array:
         """Return an action [n, ...] for each of the observations [n, ...], in the environment's own action space.
 
-        Observations are of the environment's own space: an array [n, ...], or n observations of another kind. Actions
-        are the likeliest ones; with `sample` they are drawn, by `rng` or a seed. Raises InvalidInput for observations
-        that do not fit, and for `sample` where the policy is deterministic.
+        Observations are of the environment's own space: an array [n, ...], n observations of another kind, or features
+        [n, features] as gymnasium flattens them. Actions are the likeliest ones; with `sample` they are drawn, by `rng`
+        or a seed. Raises InvalidInput for observations that do not fit, and for `sample` of a deterministic policy.
         """
         features = self._as_features(observations)
         generator = np.random.default_rng(rng) if sample else None
@@ -52,7 +52,8 @@ class LoadedPolicy:
     def _as_features(self, observations: Any) -> Array:
         size, space = self.spaces.observation, self.spaces.observation_space
         try:
-            if self._features is None:
+            flat = isinstance(observations, np.ndarray) and observations.shape[1:] == (size,)
+            if self._features is None or flat:
                 features = np.asarray(observations)
             else:
                 features = np.array([self._features(one) for one in observations]).reshape(-1, size)
@@ -65,7 +66,7 @@ class LoadedPolicy:
         return narrowed(features)
 
 
-def load_policy(folder: Path, which: Which = "best", code: Path | None = None) -> LoadedPolicy:
+def load_policy(folder: Path, which: Which = "best", code: Path | None = None) -> Policy:
     """Return the policy of a run's folder, or of one checkpoint's (`checkpoints/best-000000081920`).
 
     `best` is the best one that was evaluated, or the newest if none was; `code` the folder of a network of one's own.
@@ -78,7 +79,7 @@ def load_policy(folder: Path, which: Which = "best", code: Path | None = None) -
         _check_formats(found, manifest["format"], about)
         loaded = checkpoints.load(found)
         spaces = spaces_of(about)
-        return LoadedPolicy(
+        return Policy(
             _outputs(about, spaces, loaded.arrays, code),
             Standardizer.load({name: _tensor(about, loaded.arrays, name) for name in STATISTICS}),
             spaces,
@@ -121,7 +122,7 @@ def _outputs(about: Mapping[str, Any], spaces: Spaces, arrays: Mapping[str, Arra
     """Return the policy's function of features. Raises InvalidInput for a kind of network that is not known here."""
     network, parameters = about["network"], _tensor(about, arrays, "parameters")
     if network["kind"] == "pair":
-        return _stochastic(Policy(Shape(spaces, tuple(network["hidden"]))), parameters)
+        return _stochastic(networks.Policy(networks.Shape(spaces, tuple(network["hidden"]))), parameters)
     if network["kind"] == "stack":
         many = Policies(Layout(spaces, tuple(network["hidden"]), network["biased"]), 1)
         many.parameters[0] = parameters

@@ -147,7 +147,6 @@ class TrainingLoop(Generic[Data]):
         recorder.close()
         if not saved:
             return ExitCode.PREEMPTED
-        self._process.stop_all()
         return ExitCode.DONE
 
     def _restore(self) -> None:

@@ -66,7 +66,7 @@ def wiring(folder: Path, role: str, index: int, workers: int, population: int, a
         role=role,
         index=index,
         incarnation=1,
-        run=ES.role(role).run,
+        run=ES.role(role).entry_point,
         replicas={"master": 1, "worker": workers, "evaluator": 0},
         channels=channels,
         control=at["control"],

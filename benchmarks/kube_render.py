@@ -10,7 +10,7 @@ from pathlib import Path
 
 from surreal.orchestrator.backends.kube.manifests.render import render
 from surreal.orchestrator.backends.kube.names import ZERO_RUN_ID
-from surreal.orchestrator.experiment.model import load_experiment
+from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import PlannedStorage
 from surreal.orchestrator.run.wiring import key_files

@@ -1,4 +1,4 @@
-"""The command `surreal`: finds the sub-command, imports only that one, and turns errors into words and exit codes."""
+"""Command `surreal`: import only the sub-command that is called, and turn errors into sentences and exit codes."""
 
 import os
 import sys
@@ -16,41 +16,35 @@ INTERRUPTED = 130
 """The shells' exit code for Ctrl-C."""
 
 COMMANDS = {
-    "create": "Start an experiment from a file and watch it learn.",
-    "plan": "Say what would run location, and start nothing.",
-    "render": "Print the objects that an experiment is in a cluster.",
-    "diff": "Compare an experiment file with what is in a cluster.",
-    "list": "List the experiments.",
-    "status": "Show the state of an experiment.",
-    "top": "Show the CPU, the memory and the channels of an experiment.",
-    "logs": "Print what the processes of an experiment say.",
-    "exec": "Run a command beside a process of an experiment.",
-    "port-forward": "Make a port of a process in a cluster one of this machine.",
-    "wait": "Wait for an experiment to end; the exit code is its outcome.",
-    "stop": "Stop an experiment after a checkpoint.",
-    "resume": "Go on from the last checkpoint.",
-    "delete": "End an experiment and remove all that is left of it.",
-    "tensorboard": "Show the curves of experiments in TensorBoard.",
-    "cluster": "Make the machines of a cluster file, on minikube, GKE or EKS.",
-    "image": "Build the container image that pods run.",
-    "pools": "List the machines of this computer, a cluster or a file.",
-    "prices": "List machine types and their prices, and how old these are.",
-    "doctor": "Say what this machine or a cluster lacks, and what follows.",
-    "bench": "Measure surreal on this machine, beside what it is built on.",
-    "schema": "Print the JSON Schema of the files you write, for editors.",
-    "completion": "Print a script that completes commands in your shell.",
+    "create": ("experiment.create:command", "Start an experiment from a file and watch it."),
+    "plan": ("experiment.plan:command", "Print what would run where, and at which cost."),
+    "render": ("experiment.objects:render", "Print the objects of an experiment in a cluster."),
+    "diff": ("experiment.objects:diff", "Compare an experiment file with what runs in a cluster."),
+    "list": ("run.list:command", "List the experiments."),
+    "status": ("run.status:command", "Show the state of an experiment."),
+    "top": ("run.top:command", "Show the CPU, the memory and the channels of an experiment."),
+    "logs": ("run.logs:command", "Print the logs of an experiment's processes."),
+    "exec": ("run.connect:execute", "Run a command in the environment of a process."),
+    "port-forward": ("run.connect:port_forward", "Forward a port of this machine to a process in a cluster."),
+    "wait": ("run.wait:command", "Wait for an experiment to end; the exit code is its outcome."),
+    "stop": ("run.lifecycle:stop", "Stop an experiment after a checkpoint."),
+    "resume": ("run.lifecycle:resume", "Continue an experiment from its last checkpoint."),
+    "delete": ("run.lifecycle:delete", "Delete an experiment and all its files."),
+    "tensorboard": ("run.connect:tensorboard", "Show the metrics of experiments in TensorBoard."),
+    "cluster": ("platform.cluster:command", "Make the machines of a cluster file, on minikube, GKE or EKS."),
+    "image": ("platform.image:command", "Build the container image that pods run."),
+    "pools": ("platform.machines:pools", "List the machines of this computer, a cluster or a file."),
+    "prices": ("platform.machines:prices", "List machine types, their prices, and the age of these."),
+    "doctor": ("platform.setup:doctor", "Check this machine or a cluster; each problem has a fix."),
+    "bench": ("platform.bench:command", "Measure surreal on this machine beside raw ZeroMQ."),
+    "schema": ("platform.setup:schema", "Print the JSON Schema of your files, for editors."),
+    "completion": ("platform.setup:completion", "Print a script that completes commands in your shell."),
 }
-"""Name -> one line of help, in the order shown."""
-HOMES = {
-    "experiment": ("create", "plan", "render", "diff", "schema"),
-    "platform": ("cluster", "image", "pools", "prices", "doctor", "bench", "completion"),
-}
-"""Package of `surreal.cli.commands` -> its verbs; all others are in `run`. The module of a verb has its name, with
-underscores, and the click command as `command`."""
+"""Verb -> (module below `surreal.cli.commands` and its click command, one line of help), in the order shown."""
 
 
 class LazyGroup(click.Group):
-    """A group that knows the names and helps of its commands without importing them."""
+    """Group that knows the names and help lines of its commands without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -58,8 +52,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        home = next((package for package, verbs in HOMES.items() if cmd_name in verbs), "run")
-        found: click.Command = import_module(f"surreal.cli.commands.{home}.{cmd_name.replace('-', '_')}").command
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        found: click.Command = getattr(import_module(f"surreal.cli.commands.{module}"), name)
         return found
 
     def resolve_command(
@@ -72,13 +66,13 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(verb, text) for verb, (_, text) in COMMANDS.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         from click.shell_completion import CompletionItem
 
-        names = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
-        # options of the group itself; Group's own method would import every command
+        names = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        # These are the options of the group itself; Group's own method would import every command.
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
 
@@ -92,7 +86,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit with its code. A command may return an ExitCode; None is success."""
+    """Run the command line and exit with its code. A command may return an ExitCode; None means success."""
     sys.exit(_run())
 
 
@@ -109,7 +103,7 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
-        # the reader (head, less) has seen enough; keep the interpreter from failing again at its last flush
+        # The reader (head, less) has gone. Keep the interpreter from failing again at its last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return result if isinstance(result, int) else 0

@@ -20,6 +20,8 @@ State = Literal["ok", "warn", "absent", "unknown", "missing"]
 SELF_CHECK = ["-P", "-m", "surreal.algorithms.doctor"]
 LEARNING_SECONDS = 60.0
 """What imports of torch and MuJoCo may take on a slow disk."""
+DOCKER_SECONDS = 10.0
+"""Seconds in which a daemon that works answers on a busy machine."""
 LEAST_DISK = 2**30
 LEAST_SHARED = 64 * 2**20
 LEAST_FILES = 1024
@@ -116,9 +118,21 @@ def _open_files() -> Check:
 
 def _program(name: str, purpose: str) -> Check:
     path = shutil.which(name)
+    if path and name == "docker" and (silence := _docker_is_silent(path)):
+        return Check(name, "warn", f"{path}, but its daemon does not answer", f"start Docker: {silence}")
     if path:
         return Check(name, "ok", path)
     return Check(name, "absent", "not on PATH", f"{purpose}: {commands.INSTALL[name]}")
+
+
+def _docker_is_silent(path: str) -> str:
+    """Return why the daemon behind `docker` cannot be used, in its own words; empty where it answers."""
+    try:
+        command = [path, "version", "--format", "{{.Server.Version}}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DOCKER_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{error}"
+    return (done.stderr.strip().splitlines() or ["it said nothing"])[-1] if done.returncode else ""
 
 
 def rough(size: float) -> str:

@@ -4,15 +4,19 @@ A graph is data. The orchestrator turns it into processes and addresses, `protoc
 sockets; the code of a role only knows its channels' names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from surreal.protocol.errors import InvalidInput
 
 ChannelKind = Literal["stream", "broadcast", "service"]
 
 RELAY = "-relay"
 """What the name of a broadcast's relays ends with, after the channel's."""
 MAX_INDEX_DIGITS = 9
+METRICS = "metrics"
+"""The lossy stream on which processes report numbers to the role that ends the run."""
 LOGS = "logs"
 """The lossy stream that a backend adds where processes ship what they print."""
 
@@ -58,8 +62,8 @@ class Role:
     """One kind of process of an algorithm."""
 
     name: str
-    run: str
-    """`package.module:function`, called as `function(process)` inside the worker."""
+    run: str | Callable[..., Any]
+    """A function, called as `function(process)` inside the worker, or its name, `package.module:function`."""
     replicas: int = 1
     """Default number of processes."""
     scalable: bool = False
@@ -74,6 +78,40 @@ class Role:
     """Default memory per process."""
     accelerated: bool = False
     """Uses a GPU where there is one."""
+
+    def __post_init__(self) -> None:
+        """Store a function by its name. Raises InvalidInput for one that a worker could not import."""
+        if not isinstance(self.run, str):
+            object.__setattr__(self, "run", import_name(self.run, f"role {self.name}: run"))
+
+    @property
+    def entry_point(self) -> str:
+        """Return `package.module:function` of the role."""
+        return str(self.run)
+
+
+def import_name(function: Callable[..., Any], key: str) -> str:
+    """Return `package.module:function`, by which another process imports a function. Nothing is pickled.
+
+    Raises InvalidInput, which begins with `key`, for functions of `__main__`, lambdas, local functions, methods and
+    objects that are no functions.
+    """
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    if not module or not name:
+        raise InvalidInput(f"{key}: {function!r} is no function. Pass a function of a module, or its name.")
+    if "." in name:
+        raise InvalidInput(
+            f"{key}: {name!r} is defined inside another function or class, where a worker cannot import it. "
+            "Define it at the top of a module."
+        )
+    if "<" in name:
+        raise InvalidInput(f"{key}: {name!r} has no name by which a worker could import it. Use `def`.")
+    if module == "__main__":
+        raise InvalidInput(
+            f"{key}: {name!r} is a function of __main__, which workers cannot import: nothing is pickled. "
+            "Move it into a module of its own beside the experiment."
+        )
+    return f"{module}:{name}"
 
 
 @dataclass(frozen=True)

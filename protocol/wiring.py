@@ -5,7 +5,8 @@ only argument.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+import os
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,8 @@ class Wiring:
     """Send what this process prints to the run folder, over the stream `logs`."""
     store: str = ""
     """URL (fsspec) of what outlives the run folder; empty where the run folder itself does."""
+    expendable: bool = False
+    """This role never ends by itself before the run does; a return before that is a crash."""
     termination: str = ""
     """File for one last line about how the process ended; empty for none."""
 
@@ -95,6 +98,11 @@ class Wiring:
         """Is this the name of a process of the run?"""
         name = ProcessName.find(process)
         return name is not None and name.index < self.replicas.get(name.role, 0)
+
+    def absolute(self) -> "Wiring":
+        """Return a wiring whose paths stay the same when foreign code changes the working directory."""
+        paths = {name: getattr(self, name) for name in ("run_folder", "code", "keys", "termination")}
+        return replace(self, **{name: os.path.abspath(path) for name, path in paths.items() if path})
 
     def write(self, path: Path) -> None:
         """Write as JSON, readable by the owner only."""

@@ -1,12 +1,18 @@
 """What all tests share."""
 
 import os
+import signal
+import threading
 from collections.abc import Generator
 
 import pytest
 
 # xdist sets it for its processes, and a table is as wide as it says
 os.environ.pop("COLUMNS", None)
+
+# `nohup make test &` has SIGINT ignored, which children inherit: those that are sent Ctrl-C would not hear it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,12 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LAYERS = PROJECT["tool"]["hatch"]["build"]["only-include"]
+INCLUDED = PROJECT["tool"]["hatch"]["build"]["only-include"]
+LAYERS = [path for path in INCLUDED if "/" not in path]
+FRONT_DOOR = "src/surreal/"
 
 
 def layer_files() -> set[str]:
     """The layers' files that are there and that git knows, or would with the next `git add`."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *LAYERS]
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *INCLUDED]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
     return {name for name in names if name and (ROOT / name).is_file()}
 
@@ -28,15 +30,24 @@ def test_the_wheel_holds_what_is_tracked(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == {f"surreal/{name}" for name in layer_files()}
+    assert names == {f"surreal/{name.removeprefix(FRONT_DOOR)}" for name in layer_files()}
+    assert "surreal/__init__.py" in names
 
 
 def test_the_links_of_the_namespace_are_the_layers() -> None:
-    links = {path.name: os.readlink(path) for path in (ROOT / "src/surreal").iterdir() if path.name != "__pycache__"}
+    links = {path.name: os.readlink(path) for path in (ROOT / "src/surreal").iterdir() if path.is_symlink()}
     assert links == {layer: f"../../{layer}" for layer in LAYERS}
 
 
-def test_the_namespace_itself_holds_no_code() -> None:
+def test_the_front_door_is_the_only_code_beside_the_links() -> None:
+    real = {path.name for path in (ROOT / "src/surreal").iterdir() if not path.is_symlink()} - {"__pycache__"}
+    assert real == {"__init__.py", "py.typed"}
+
+
+def test_the_version_is_said_in_one_place(tmp_path: Path) -> None:
     import surreal
 
-    assert getattr(surreal, "__file__", None) is None
+    assert "version" in PROJECT["project"]["dynamic"]
+    command = [sys.executable, "-P", "-m", "hatchling", "version"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=100)
+    assert done.stdout.strip() == surreal.__version__

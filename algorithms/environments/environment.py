@@ -12,6 +12,7 @@ from surreal.algorithms.environments.process_guard import at_most, keeping_signa
 from surreal.algorithms.environments.spaces import Spaces, action_map, check_spaces, features_of
 from surreal.algorithms.types import Array, narrowed
 from surreal.protocol.errors import SurrealError
+from surreal.protocol.transport.activity import moved
 
 log = getLogger(__name__)
 SMALL = (np.bool_, np.uint8, np.float16, np.float32)
@@ -62,6 +63,7 @@ class Environment:
 
         Returns (reward, terminated, truncated). Raises as `reset` does.
         """
+        moved()
         try:
             returned = self._step(action)
         except (Exception, SystemExit) as error:

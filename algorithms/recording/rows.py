@@ -35,9 +35,9 @@ def read_rows(folder: Path) -> Iterator[Row]:
     limits = _limits(_parsed(folder))
     newest: dict[str, float] = {}
     for row in _parsed(folder):
-        role, time = row["role"], row["time"]
+        role, time = str(row.get("role")), row.get("time", 0.0)
         # A segment begins with the newest row of each role, which stood in the one before.
-        if time == newest.get(role) or row["steps"] > limits.get(row.get("attempt", 0), float("inf")):
+        if "time" in row and time == newest.get(role) or row["steps"] > limits.get(row.get("attempt", 0), float("inf")):
             continue
         newest[role] = time
         if RESUMED not in row:
@@ -78,7 +78,7 @@ def parse(line: bytes) -> Row:
 
 
 def _is_row(row: Row) -> bool:
-    return all(isinstance(row.get(key), int | float) for key in ("time", "steps")) and "role" in row
+    return isinstance(row.get("steps"), int | float) and isinstance(row.get("time", 0), int | float)
 
 
 class RowLog:

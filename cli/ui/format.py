@@ -2,27 +2,13 @@
 
 from datetime import UTC, datetime
 
-from surreal.orchestrator.run.status import ProcessStatus, Status
-from surreal.protocol.telemetry.gauges import Progress
+from surreal.orchestrator.run.describe import UNKNOWN, duration, line, number, role, speed, steps
+from surreal.orchestrator.run.status import Status
 
-UNKNOWN = "-"
+__all__ = ["COLOURS", "UNKNOWN", "age", "duration", "facts", "line", "number", "role", "speed", "steps"]
 
 COLOURS = {"pending": "yellow", "running": "cyan", "succeeded": "green", "failed": "red", "stopped": "yellow"}
 """State -> colour on a terminal."""
-
-
-def number(value: float | None, decimals: int = 0) -> str:
-    """`12,345.6`; `-` for unknown."""
-    return UNKNOWN if value is None else f"{value:,.{decimals}f}"
-
-
-def duration(seconds: float | None) -> str:
-    """`1:02:03`, `2:03`; `-` for unknown."""
-    if seconds is None:
-        return UNKNOWN
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def age(created: str) -> str:
@@ -36,45 +22,12 @@ def age(created: str) -> str:
     return f"{max(0, seconds)}s"
 
 
-def steps(progress: Progress) -> str:
-    """`412,000/1,000,000 (41 %)`; without a total, the steps alone."""
-    if not progress.total_steps:
-        return number(progress.steps)
-    return f"{progress.steps:,}/{progress.total_steps:,} ({100 * progress.steps // progress.total_steps} %)"
-
-
-def role(name: str, processes: tuple[ProcessStatus, ...]) -> str:
-    """`actor 2/2 (1 restart)`: how many run, of how many; `learner done` when none will run any more."""
-    running = sum(process.state == "running" for process in processes)
-    if {process.state for process in processes} == {"done"}:
-        return f"{name} done"
-    restarts = sum(process.restarts for process in processes)
-    again = f" ({restarts} restart{'s' if restarts > 1 else ''})" if restarts else ""
-    return f"{name} {running}/{len(processes)}{again}"
-
-
-def line(status: Status) -> str:
-    """A run in one line, for a log or a pipe."""
-    now = status.progress
-    parts = [
-        f"{status.name} {status.state}",
-        f"{steps(now)} steps",
-        f"{number(now.steps_per_second)} steps/s",
-        f"return {number(now.episode_return, 1)}",
-        f"eval {number(now.eval_return, 1)}",
-        f"staleness {number(now.staleness, 1)}",
-        *(role(name, processes) for name, processes in status.roles.items()),
-        f"{duration(now.eta_seconds)} left",
-    ]
-    return "  ".join(parts)
-
-
 def facts(status: Status) -> dict[str, str]:
     """A run as labelled facts, for a table."""
     now = status.progress
     return {
         "steps": steps(now),
-        "speed": f"{number(now.steps_per_second)} steps/s",
+        "speed": speed(status),
         "return": number(now.episode_return, 1),
         "eval return": number(now.eval_return, 1),
         "staleness": number(now.staleness, 2),

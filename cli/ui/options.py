@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
-from surreal.orchestrator.backends.base import Backend, backend
-from surreal.orchestrator.run.location import Location, locate
+from surreal.orchestrator.backends.base import Backend
+from surreal.orchestrator.client import Run, all_names
+from surreal.orchestrator.run.location import CLUSTER, Location
 from surreal.protocol.errors import SurrealError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -36,6 +37,16 @@ def prices_option(function: Command) -> Command:
     )(function)
 
 
+def machine_options(function: Command) -> Command:
+    """Add `--pools FILE` and `--prices FILE`, given to the function as `pools` and `prices`."""
+    file = click.option(
+        "--pools",
+        type=click.Path(path_type=Path),
+        help="A cluster file with pools that may have no node yet; known without it after `surreal cluster up`.",
+    )
+    return file(prices_option(function))
+
+
 def max_cost_option(function: Command) -> Command:
     """`--max-cost 20/h`, given to the function as `max_cost`."""
     return click.option(
@@ -47,7 +58,7 @@ def experiment_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The experiment file, as FILE or `-f FILE`, and `--set`: given to the function as `file` and `overrides`."""
 
     @click.argument("file", type=click.Path(path_type=Path), required=False)
-    @click.option("-f", "--file", "file_option", type=click.Path(path_type=Path), help="The experiment file, as FILE.")
+    @click.option("-f", "--file", "file_option", type=click.Path(path_type=Path), help="The file, instead of FILE.")
     @click.option(
         "--set",
         "overrides",
@@ -88,18 +99,19 @@ def location_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _location(on: str | None, namespace: str | None, context: str | None, kubeconfig: Path | None) -> Location | None:
-    cluster = {"--namespace": namespace, "--context": context, "--kubeconfig": kubeconfig}
-    given = [option for option, value in cluster.items() if value]
-    if on == "local" and given:
-        raise click.UsageError(f"{given[0]} is about a cluster: give --on kube, or leave it out")
-    if not on and not given:
+    if not any((on, namespace, context, kubeconfig)):
         return None
-    return Location(on or "kube", namespace, context, os.fspath(kubeconfig) if kubeconfig else None)
+    return Location(on or CLUSTER, namespace, context, os.fspath(kubeconfig) if kubeconfig else None)
 
 
 def backend_of(name: str, location: Location | None) -> Backend:
     """The backend that has the experiment `name`: as the options say, else here, else where it was created."""
-    return backend(locate(name, location))
+    return Run.find(name, location).backend
+
+
+def run_of(name: str, location: Location | None) -> Run:
+    """Return the run `name`: where the options say, else here, else where it was created."""
+    return Run.find(name, location)
 
 
 def name_argument(function: Command) -> Command:
@@ -114,10 +126,8 @@ def names_argument(function: Command) -> Command:
 
 def complete_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """The experiments whose names begin so; a shell that completes must never see an error."""
-    from surreal.orchestrator.backends.base import backend
-    from surreal.orchestrator.run.location import remembered
-
-    try:  # no cluster is asked: a shell that completes must not wait
-        return sorted(name for name in {*backend().names(), *remembered()} if name.startswith(incomplete))
+    try:
+        # A shell that completes must not wait for a cluster.
+        return [name for name in all_names() if name.startswith(incomplete)]
     except SurrealError:
         return []

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ def emit(data: Any, output: Output, table: "Callable[[], RenderableType]") -> No
 def talk(text: str) -> None:
     """One line for the person, on stderr: progress, hints, warnings."""
     console(stderr=True).print(text, soft_wrap=True)
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Print warnings, one line each, on stderr."""
+    for warning in warnings:
+        talk(f"warning: {warning}")
 
 
 def console(stderr: bool = False) -> "Console":

@@ -25,13 +25,17 @@ PLAIN_SECONDS = 5.0
 """Between two plain lines."""
 EVENTS = 4
 """Last sentences of the supervisor that the live view shows."""
+MANY_EVENTS = 500
+"""Sentences of the supervisor that can be new between two looks."""
 
 
-def start_and_watch(start: Callable[[], None], place: Backend, name: str, detach: bool, output: Output) -> ExitCode:
+def start_and_watch(start: Callable[[], object], place: Backend, name: str, detach: bool, output: Output) -> ExitCode:
     """Start a run and, unless detached, watch it to its end: the outcome. Ctrl-C leaves it running."""
     try:
         start()
         status = place.status(name) if detach else watch(place, name)
+        if not detach:
+            place.reconcile(name)
     except KeyboardInterrupt:
         if name not in place.names():
             raise
@@ -48,41 +52,43 @@ def start_and_watch(start: Callable[[], None], place: Backend, name: str, detach
 
 def watch(place: Backend, name: str) -> Status:
     """Show a run until it is over; returns its last status. Raises KeyboardInterrupt on Ctrl-C."""
-    return _watch_live(place, name) if sys.stderr.isatty() else _watch_plain(place, name)
+    screen = console(stderr=True)
+    # where rich would draw nothing (TERM=dumb, unknown), lines are all there is
+    live = screen.is_terminal and not screen.is_dumb_terminal and sys.stderr.isatty()
+    return _watch_live(place, name) if live else _watch_plain(place, name)
 
 
 def how_to_come_back(name: str) -> str:
-    """What to say when a run goes on unwatched."""
+    """Return what to say when a run goes on unwatched."""
     return (
         f"{name} goes on in the background.\n"
-        f"  watch it   surreal status -w {name}     (or for its outcome: surreal wait {name})\n"
-        f"  hear it    surreal logs -f {name}\n"
-        f"  end it     surreal stop {name}          (after a checkpoint)"
+        f"  watch      surreal status -w {name}     (or for its outcome: surreal wait {name})\n"
+        f"  logs       surreal logs -f {name}\n"
+        f"  stop       surreal stop {name}          (after a checkpoint)"
     )
 
 
 def summary(status: Status) -> str:
-    """What came out of a run, and what to do next."""
+    """Return what came out of a run, and what to do next."""
     now = status.progress
-    minutes = words.UNKNOWN if now.elapsed is None else f"{now.elapsed / 60:.1f}"
     evaluated = "" if now.eval_return is None else f" (evaluated {words.number(now.eval_return, 1)})"
     lines = [
-        f"{status.name} {status.state}: {now.steps:,} steps in {minutes} min, "
+        f"{status.name} {status.state}: {now.steps:,} steps in {words.duration(now.elapsed)}, "
         f"return {words.number(now.episode_return, 1)}{evaluated}"
     ]
     lines += [f"  {line}" for line in status.reason.splitlines()]
     lines.append(f"  folder     {status.folder}")
     if status.state == "failed":
-        lines.append(f"  find out   surreal logs {status.name}")
+        lines.append(f"  why        surreal logs {status.name}")
     if status.state in ("failed", "stopped"):
-        lines.append(f"  go on      surreal resume {status.name}")
+        lines.append(f"  resume     surreal resume {status.name}")
     lines.append(f"  curves     surreal tensorboard {status.name}")
     lines.append(f"  remove     surreal delete {status.name}")
     return "\n".join(lines)
 
 
 def view(status: Status, events: list[str]) -> "RenderableType":
-    """The live view of a run."""
+    """Return the live view of a run."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -109,30 +115,30 @@ def _watch_live(place: Backend, name: str) -> Status:
     status = place.status(name)
     with Live(view(status, []), console=console(stderr=True), auto_refresh=False, transient=True) as live:
         for status in follow_status(lambda: place.status(name), place.poll_interval, live.console.print):
-            live.update(view(status, _events(place, name)[-EVENTS:]), refresh=True)
+            live.update(view(status, _events(place, name, EVENTS)), refresh=True)
     return status
 
 
 def _watch_plain(place: Backend, name: str) -> Status:
-    status, seen, next_line = place.status(name), set(_events(place, name)), 0.0
+    status, seen, next_line = place.status(name), set(_events(place, name, MANY_EVENTS)), 0.0
     told = ""
     for status in follow_status(lambda: place.status(name), place.poll_interval, talk):
         if not status.over and time.monotonic() >= next_line:
             talk(f"{datetime.now():%H:%M:%S}  {words.line(status)}")
-            if status.reason not in ("", told):
-                talk(status.reason)
-            told = status.reason
             next_line = time.monotonic() + PLAIN_SECONDS
-        new = [event for event in _events(place, name) if event not in seen]
+        if not status.over and status.reason not in ("", told):
+            talk(status.reason)
+        told = status.reason
+        new = [event for event in _events(place, name, MANY_EVENTS) if event not in seen]
         for event in new:
             talk(event)
         seen.update(new)
     return status
 
 
-def _events(place: Backend, name: str) -> list[str]:
-    """Return the sentences of the supervisor, none while its place is out of reach."""
+def _events(place: Backend, name: str, last: int) -> list[str]:
+    """Return the last sentences of the supervisor, none while its place is out of reach."""
     try:
-        return [line.text for line in place.logs(name, "supervisor")]
+        return [line.text for line in place.logs(name, "supervisor", tail=last)]
     except Unreachable:
         return []

@@ -1,15 +1,16 @@
-"""What every place where experiments run can do, and how it is found by name.
+"""Backend: the interface of every place where experiments run, and the table that finds one by name.
 
-Everything else treats all backends alike: nobody asks which one it has.
+All code above this module treats backends alike; no other module tests which backend it has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.log_files import LogLine
@@ -17,86 +18,181 @@ from surreal.orchestrator.run.status import Status
 from surreal.protocol.errors import InvalidInput, did_you_mean
 
 if TYPE_CHECKING:
-    from surreal.orchestrator.experiment.model import Experiment
+    from surreal.orchestrator.doctor import Check
+    from surreal.orchestrator.experiment.experiment import Experiment
     from surreal.orchestrator.plan.model import Plan
     from surreal.orchestrator.run.usage import Usage
+    from surreal.provisioner.pools.model import NodePool
 
 
 BACKENDS = {
     "local": "surreal.orchestrator.backends.local.backend:LocalBackend",
     "kube": "surreal.orchestrator.backends.kube.backend:KubeBackend",
 }
-"""Name -> class, imported when it is asked for and called with the Location."""
+"""Name -> class, imported on first use and called with the Location."""
 NOT_BUILT_YET = ("ray",)
 THIS_MACHINE = Location()
 
 
+@dataclass(frozen=True)
+class Manifest:
+    """One object as `create` sends it."""
+
+    file: str
+    """File name that sorts in the order of creation: `03-job-cheetah-learner.yaml`."""
+    text: str
+    """YAML."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One object that differs from what the experiment file says."""
+
+    kind: str
+    name: str
+    change: Literal["added", "changed", "recreated", "removed"]
+    note: str
+    """Reason why the server refuses the change; empty if it accepts it."""
+    diff: str
+    """Unified diff from the live object to the one of the file."""
+
+    def to_data(self) -> dict[str, str]:
+        """Return plain data."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Comparison of an experiment with what runs now."""
+
+    objects: int
+    """Number of objects of the experiment."""
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Machines to plan for: at least one pool, and warnings about them."""
+
+    pools: tuple[NodePool, ...]
+    warnings: tuple[str, ...] = ()
+
+
 class Backend(Protocol):
-    """Runs experiments somewhere. Every method that takes a name raises NotFound for one that does not exist."""
+    """Interface to one place where experiments run.
+
+    Methods that take the name of a run raise NotFound for one that does not exist. Only `create`, `stop`, `resume`,
+    `delete` and `reconcile` change anything.
+    """
 
     poll_interval: float
-    """How often somebody who watches a run may ask for its status."""
+    """Seconds between two calls of `status` by a program that watches a run."""
+    remote: bool
+    """True if processes do not see the files of this machine: user code must travel as an archive."""
+
+    def pools(self, cluster_file: Path | None, prices: Path | None) -> Inventory:
+        """Return the machines of this place; `cluster_file` adds pools, bounds and prices, `prices` more prices.
+
+        Raises InvalidInput for a file that is wrong or does not belong to this place, and SurrealError if the place
+        does not answer.
+        """
 
     def resolve(self, plan: Plan) -> Plan:
-        """The plan with what only this place knows: where the run folder will lie. Starts nothing."""
+        """Return the plan with what only this place knows: where the run folder will be. Starts nothing."""
 
-    def create(self, experiment: Experiment, plan: Plan, code: Path) -> None:
-        """Start a run; `code` is the folder of the experimenter's own modules. Returns once it is under way.
+    def create(self, experiment: Experiment, plan: Plan) -> None:
+        """Start a run; return when it is under way.
 
-        Raises InvalidInput, with nothing started, when the name is taken.
+        Raises InvalidInput, with nothing started, if the name is taken.
         """
 
-    def dry_run(self, experiment: Experiment, plan: Plan, code: Path, ask: bool) -> list[str]:
-        """What `create` would make, one line each, with nothing made. Raises as `create` does.
+    def dry_run(self, experiment: Experiment, plan: Plan, *, server: bool) -> list[str]:
+        """Return one line for each thing that `create` would make, and make nothing. Raises as `create` does.
 
-        `ask` has the place itself check it, as far as it can without making it.
+        With `server` the place itself checks each object, as far as it can.
         """
+
+    def render(self, experiment: Experiment, plan: Plan, *, with_keys: bool, offline: bool) -> list[Manifest]:
+        """Return the objects that `create` would send. Raises InvalidInput where a place has no objects.
+
+        `with_keys` makes new secret keys; otherwise their places stay empty. `offline` asks no server.
+        """
+
+    def diff(self, experiment: Experiment, plan: Plan) -> Diff:
+        """Compare the experiment with the live objects of its name. Raises InvalidInput if a place has no objects."""
+
+    def check(self) -> list[Check]:
+        """Check what this place has of what experiments need. Changes nothing."""
 
     def names(self) -> list[str]:
-        """The experiments there are."""
+        """Return the names of all runs, sorted."""
 
     def status(self, name: str) -> Status:
-        """One run as it is now."""
+        """Return the state of one run now. Writes nothing."""
+
+    def reconcile(self, name: str) -> None:
+        """Tidy up after a run that is over: end leftover processes and record the outcome. Errors are ignored.
+
+        Reading verbs never call this; `wait`, `stop`, `resume`, `delete` and a watched `create` do.
+        """
 
     def usage(self, name: str) -> Usage:
-        """What its processes use of what they asked for, over the last seconds."""
+        """Return the resources that each process used over the last seconds."""
 
     def logs(
         self, name: str, source: str | None = None, tail: int | None = None, follow: bool = False
     ) -> Iterator[LogLine]:
-        """The log lines of all attempts of one process, one role or (None) all, merged by time, newest last.
+        """Yield log lines of all attempts of one process, one role or (None) all, merged by time, newest last.
 
-        `tail` keeps only so many of the last lines; `follow` goes on with new ones until the run is over.
-        Raises NotFound for a source that the run does not have.
+        `tail` limits them to the last lines; `follow` continues with new lines until the run is over. Raises NotFound
+        for a source that the run does not have.
         """
 
     def execute(self, name: str, source: str, command: Sequence[str], tty: bool) -> int:
-        """Run a command beside the process ROLE/INDEX, or the first of ROLE, in its environment: its exit code.
+        """Run a command in the environment of the process ROLE/INDEX, or the first of ROLE; return its exit code.
 
-        stdin, stdout and stderr are this process's; `tty` says that they are a terminal.
+        It inherits stdin, stdout and stderr; `tty` says that they are a terminal.
         """
 
     def forward(self, name: str, source: str, local: int, remote: int, ready: Callable[[int], None]) -> None:
-        """Make port `remote` of a process port `local` (0: any) of this machine, until that process ends.
+        """Forward port `local` (0: any) of this machine to port `remote` of a process until that process ends.
 
-        `ready` is told the local port.
+        Calls `ready` with the local port.
         """
 
     def metrics_folder(self, name: str) -> AbstractContextManager[Path]:
-        """A folder on this machine with the metrics of a run, kept up to date within seconds."""
+        """Open a folder on this machine with the metrics of a run, kept up to date within seconds."""
+
+    def fetch(self, name: str, below: str, target: Path) -> None:
+        """Copy the files of the run folder whose names begin with `below` to the folder `target`.
+
+        Names are relative and have slashes: `checkpoints/best-`. Raises SurrealError if they cannot be read now.
+        """
 
     def stop(self, name: str) -> bool:
-        """Have every process save and end. Returns when all are gone; False if nothing ran."""
+        """Stop every process after a checkpoint. Returns when all are gone; False if none ran."""
 
     def resume(self, name: str) -> None:
         """Continue a stopped or failed run from its last checkpoint. Raises InvalidInput for any other."""
 
     def delete(self, name: str) -> None:
-        """End every process of the run at once and remove all it wrote."""
+        """Kill every process of the run and remove its files."""
+
+
+class WithoutObjects:
+    """Methods of a backend whose runs are processes, and no objects of a server."""
+
+    def render(self, experiment: Experiment, plan: Plan, *, with_keys: bool, offline: bool) -> list[Manifest]:
+        """Raise InvalidInput."""
+        raise InvalidInput(f"{experiment.name}: this place has no objects to render. Give --on kube.")
+
+    def diff(self, experiment: Experiment, plan: Plan) -> Diff:
+        """Raise InvalidInput."""
+        raise InvalidInput(f"{experiment.name}: this place has no objects to compare. Give --on kube.")
 
 
 def backend(location: Location = THIS_MACHINE) -> Backend:
-    """The backend that `location` says. Raises InvalidInput that lists the known ones."""
+    """Return the backend of `location`. Raises InvalidInput that lists the known ones."""
     name = location.backend
     if name in NOT_BUILT_YET:
         raise InvalidInput(f"--on {name} is not built yet; what there is: {', '.join(BACKENDS)}")

@@ -1,20 +1,27 @@
-"""What follows when a process exits: pure rules, one table for every role.
+"""Rules for the exit of a process: pure functions, one table for every role and backend.
 
 exit                    role that ends the run     other lasting role        expendable role
-DONE                    the run succeeded          retired                   retired
+DONE                    the run succeeded (1)      retired                   retired (2)
 PREEMPTED               again, not counted         again, not counted        again, not counted
 FATAL, INVALID          the run failed             the run failed            failed if it feeds the run, else retired
 anything else, signal   again, at most 10 times without progress             the same if it feeds the run, else always
+the same, three times   the run failed, as long as it never made a step      the same if it feeds the run, else always
+
+(1) Its first replica, which serves control, decides; another one is retired.
+(2) If the run told it to end, or if it sends on a finite stream. Otherwise it ended by mistake: `outcome_of` calls that
+a failure, and so every exit code of ours that the worker did not confirm in its termination record.
 
 A retired process is not started again, unless the role that ends the run is. Progress is the run's: an actor may crash
 for ever while others bring the run forward, but a run whose every actor crashes fails, instead of waiting all night.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from surreal.orchestrator.plan.model import Plan, PlannedRole
 from surreal.protocol.errors import ExitCode
+from surreal.protocol.worker.termination import TerminationMessage
 
 FIRST_DELAY = 0.2
 LONGEST_DELAY = 60.0
@@ -22,15 +29,31 @@ HEALTHY_SECONDS = 60.0
 """A process that lived this long starts its next back-off from the beginning."""
 TRIES = 10
 """Failures of a process that the run needs, without any progress of the run, before the run fails."""
+EQUAL_TRIES = 3
+"""Equal failures of such a process before the first step of the run that are enough: another start would not help."""
 
 
 class Verdict(Enum):
-    """What to do about an exited process."""
+    """The reaction to the exit of a process."""
 
     AGAIN = auto()
     RETIRE = auto()
     SUCCEED = auto()
     FAIL = auto()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a process: its exit code (negative: a signal's number) and the cause, as far as known."""
+
+    code: int
+    cause: str = ""
+    """One sentence; empty where there is nothing to say."""
+
+    @property
+    def kind(self) -> tuple[int, str]:
+        """What two equal failures have in common: numbers and addresses in the cause do not matter."""
+        return self.code, re.sub(r"0x[0-9a-f]+|\d+", "#", self.cause)
 
 
 @dataclass
@@ -39,11 +62,17 @@ class Backoff:
 
     in_a_row: int = 0
     without_progress: int = 0
+    equal: int = 0
+    """Failures in a row of the same kind before the run's first step; 0 once it has made one."""
+    kind: tuple[int, str] | None = None
 
-    def count(self, lived: float, progressed: bool) -> None:
-        """Note one more failure, of a process that lived so many seconds."""
+    def count(self, lived: float, progressed: bool, outcome: Outcome | None = None, begun: bool = True) -> None:
+        """Note one more failure, of a process that lived so many seconds, in a run that has `begun` to make steps."""
         self.in_a_row = 1 if lived >= HEALTHY_SECONDS or progressed else self.in_a_row + 1
         self.without_progress = 1 if progressed else self.without_progress + 1
+        kind = outcome.kind if outcome and not begun else None
+        self.equal = 0 if kind is None else self.equal + 1 if kind == self.kind else 1
+        self.kind = kind
 
     @property
     def delay(self) -> float:
@@ -51,25 +80,45 @@ class Backoff:
         return float(min(LONGEST_DELAY, FIRST_DELAY * 2 ** max(0, self.in_a_row - 1)))
 
 
-def decide(role: PlannedRole, code: int, feeds: bool, backoff: Backoff) -> Verdict:
-    """The verdict on an exit with `code` (negative: a signal's number), its failure already counted in `backoff`."""
+def outcome_of(plan: Plan, role: PlannedRole, code: int, record: TerminationMessage | None) -> Outcome:
+    """Return what an exit means, given the termination record that the worker left, None where it left none.
+
+    Foreign code can end a process with any status, so 0 and the other codes of ours count only where the worker itself
+    says so.
+    """
+    cause = record.reason if record else ""
+    known = code in {int(each) for each in ExitCode} - {ExitCode.FAILED}
+    if known and (record is None or record.exit != ExitCode(code).name):
+        return Outcome(ExitCode.FAILED, cause or f"something in it ended the process with exit code {code}")
+    if code == ExitCode.DONE and role.expendable and not cause and not _sends_finite(plan, role.name):
+        return Outcome(ExitCode.FAILED, "it returned before the run was over")
+    return Outcome(code, "" if code == ExitCode.DONE else cause)
+
+
+def decide(role: PlannedRole, code: int, feeds: bool, backoff: Backoff, index: int = 0) -> Verdict:
+    """Return the verdict on an exit with `code` of replica `index`, its failure already counted in `backoff`."""
     if code == ExitCode.DONE:
-        return Verdict.SUCCEED if role.ends_run else Verdict.RETIRE
+        return Verdict.SUCCEED if role.ends_run and index == 0 else Verdict.RETIRE
     if code == ExitCode.PREEMPTED:
         return Verdict.AGAIN
     if code in (ExitCode.FATAL, ExitCode.INVALID):
         return Verdict.RETIRE if role.expendable and not feeds else Verdict.FAIL
     needed = feeds or not role.expendable
-    return Verdict.FAIL if needed and backoff.without_progress > TRIES else Verdict.AGAIN
+    hopeless = backoff.without_progress > TRIES or backoff.equal >= EQUAL_TRIES
+    return Verdict.FAIL if needed and hopeless else Verdict.AGAIN
 
 
 def feeds_the_run(plan: Plan, role: str) -> bool:
-    """Does the run need what this role sends? An evaluator sends nothing but telemetry, and the run can do without."""
+    """Return True if the run needs what this role sends. It can do without telemetry, such as an evaluator's."""
     return any(role in channel.frm and not channel.lossy for channel in plan.channels)
 
 
+def _sends_finite(plan: Plan, role: str) -> bool:
+    return any(role in channel.frm and channel.finite for channel in plan.channels)
+
+
 def describe(code: int) -> str:
-    """How a process ended, in words: `killed (signal 9)`, `failed (exit 1)`."""
+    """Return how a process ended, in words: `killed (signal 9)`, `failed (exit 1)`."""
     if code < 0:
         return f"killed (signal {-code})"
     words = {
@@ -81,6 +130,6 @@ def describe(code: int) -> str:
 
 
 def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th, 11th, 21st."""
+    """Return 1st, 2nd, 3rd, 4th, 11th, 21st."""
     suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{suffix}"

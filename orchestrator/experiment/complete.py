@@ -1,10 +1,11 @@
-"""Plain data -> a complete, checked document. Every problem is found before one error says them all."""
+"""Completion of experiment data: fill in what a file leaves out, and find every problem before one error names all."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from surreal.algorithms.algorithm import Algorithm
-from surreal.algorithms.registry import algorithms
+from surreal.algorithms.registry import algorithm
 from surreal.protocol.documents.locations import KeyPath, Problem, Source
 from surreal.protocol.documents.models import Document, validated
 from surreal.protocol.errors import InvalidInput, did_you_mean
@@ -15,37 +16,57 @@ _CHANNELS: KeyPath = ("spec", "channels")
 _ALGORITHM: KeyPath = ("spec", "algorithm", "name")
 _CONFIG: KeyPath = ("spec", "algorithm", "config")
 _ENV: KeyPath = ("spec", "env", "id")
+_OTHER_FILES = {
+    "Cluster": "this is a cluster file, which has no experiment in it. Try: surreal cluster plan {file}",
+    "Plan": "this is a plan, which `surreal plan` makes. Name the experiment file that it was made from.",
+}
+"""Kind of another document of surreal -> sentence about it."""
 
 
-def complete(model: type[Document], data: Any, source: Source) -> Document:
-    """An experiment `model` of `data`, with what is left out filled in from the algorithm.
+def complete(model: type[Document], data: Any, source: Source, folder: Path) -> tuple[Document, Algorithm]:
+    """Return the `model` of `data` with the algorithm's defaults filled in, and the algorithm with its relays.
 
-    Raises one InvalidInput with all problems at their lines in `source`.
+    `folder` holds the user's own modules. Raises one InvalidInput with all problems at their lines in `source`.
     """
-    problems: list[Problem] = []
-    name = _get(data, _ALGORITHM)
-    known = algorithms().get(name) if isinstance(name, str) else None
-    if isinstance(name, str) and not known:
-        options = ", ".join(sorted(algorithms()))
-        problems.append((_ALGORITHM, f"unknown algorithm {name!r}{did_you_mean(name, algorithms())}; known: {options}"))
-    if known:
-        problems += _wrong_channels(data, known)
-        data = _with_channels(data, known)
-        known = known.with_relays(_relays(data, known))
-        problems += _wrong_roles(data, known)
-        data, found = _with_config(_with_roles(data, known), known)
-        problems += found
+    _refuse_other_files(data, source)
+    found, problems = _algorithm(data, folder)
+    if found:
+        problems += _wrong_channels(data, found)
+        data = _with_channels(data, found)
+        found = found.with_relays(_relays(data, found))
+        problems += _wrong_roles(data, found)
+        data, wrong = _with_config(_with_roles(data, found), found)
+        problems += wrong
     problems += _unknown_environment(data)
-    document, found = validated(model, data)
-    # without the algorithm nothing can be said of these, least of all that they miss something
-    problems += [p for p in found if known or p[0][:2] not in (_ROLES, _CHANNELS) and p[0] != _CONFIG]
-    if problems or document is None:
+    document, wrong = validated(model, data)
+    # The roles depend on the algorithm, so their errors say nothing when the algorithm is unknown.
+    problems += [p for p in wrong if found or p[0][:2] not in (_ROLES, _CHANNELS) and p[0] != _CONFIG]
+    if problems or document is None or found is None:
         raise source.invalid(problems)
-    return document
+    return document, found
+
+
+def _refuse_other_files(data: Any, source: Source) -> None:
+    """Raise InvalidInput with one sentence for a document of another kind."""
+    kind = _get(data, ("kind",))
+    if isinstance(kind, str) and kind in _OTHER_FILES:
+        text = _OTHER_FILES[kind].format(file=source.name)
+        raise source.invalid([(("kind",), f"{kind!r} is not an Experiment: {text}")])
+
+
+def _algorithm(data: Any, folder: Path) -> tuple[Algorithm | None, list[Problem]]:
+    """Return the algorithm that `data` names, or the problem with its name; a missing name is the models' to refuse."""
+    name = _get(data, _ALGORITHM)
+    if not isinstance(name, str):
+        return None, []
+    try:
+        return algorithm(name, folder), []
+    except InvalidInput as error:
+        return None, [(_ALGORITHM, str(error))]
 
 
 def _with_config(data: Any, algorithm: Algorithm) -> tuple[Any, list[Problem]]:
-    """`data` with the algorithm's config checked and its defaults said; a config that is no mapping is left alone."""
+    """Check the algorithm's config and say its defaults; leave a config that is no mapping to the models."""
     config = _get(data, _CONFIG, {})
     if not isinstance(config, dict):
         return data, []
@@ -54,7 +75,7 @@ def _with_config(data: Any, algorithm: Algorithm) -> tuple[Any, list[Problem]]:
 
 
 def _with_channels(data: Any, algorithm: Algorithm) -> Any:
-    """`data` with every broadcast of the algorithm, each complete; what is wrong stays for the models to say."""
+    """Return `data` with every broadcast of the algorithm, each complete; the models refuse wrong values."""
     given = _get(data, _CHANNELS, {})
     if not isinstance(given, dict):
         return data
@@ -63,13 +84,13 @@ def _with_channels(data: Any, algorithm: Algorithm) -> Any:
 
 
 def _relays(data: Any, algorithm: Algorithm) -> dict[str, int]:
-    """How many relays each broadcast is to have; what is no number is the models' to refuse."""
+    """Return the number of relays of each broadcast; the models refuse what is no number."""
     asked = {name: _get(data, (*_CHANNELS, name, "relays")) for name in algorithm.broadcasts()}
     return {name: number for name, number in asked.items() if type(number) is int and number > 0}
 
 
 def _wrong_channels(data: Any, algorithm: Algorithm) -> Iterator[Problem]:
-    """Channels that are no broadcast of the algorithm: nothing can be said about others."""
+    """Yield a problem for each channel that is no broadcast of the algorithm: others have no keys."""
     given, known = _get(data, _CHANNELS, {}), algorithm.broadcasts()
     kinds = {channel.name: channel.kind for channel in algorithm.channels}
     for name in given if isinstance(given, dict) else ():
@@ -80,7 +101,7 @@ def _wrong_channels(data: Any, algorithm: Algorithm) -> Iterator[Problem]:
 
 
 def _with_roles(data: Any, algorithm: Algorithm) -> Any:
-    """`data` with every role of the algorithm, each complete; what is wrong stays for the models to say."""
+    """Return `data` with every role of the algorithm, each complete; the models refuse wrong values."""
     given = _get(data, _ROLES, {})
     if not isinstance(given, dict):
         return data
@@ -95,7 +116,7 @@ def _defaults(role: Role) -> dict[str, Any]:
 
 
 def _wrong_roles(data: Any, algorithm: Algorithm) -> Iterator[Problem]:
-    """Roles the algorithm does not have, and replicas of those that cannot be more than one."""
+    """Yield a problem for each role that the algorithm lacks, and for replicas of a role that has one only."""
     roles = _get(data, _ROLES, {})
     known = [role.name for role in algorithm.roles]
     for name in roles if isinstance(roles, dict) else ():
@@ -105,7 +126,7 @@ def _wrong_roles(data: Any, algorithm: Algorithm) -> Iterator[Problem]:
             continue
         replicas = _get(roles, (name, "replicas"))
         fixed = algorithm.role(name).replicas
-        # zero, negative ones and those that are no number are the models' to refuse
+        # The models refuse zero, negative numbers and what is no number.
         if not algorithm.role(name).scalable and isinstance(replicas, int) and replicas > 0 and replicas != fixed:
             why = f"spec.channels.{name.removesuffix(RELAY)}.relays says so"
             if not name.endswith(RELAY):
@@ -135,7 +156,7 @@ def _get(data: Any, path: KeyPath, default: Any = None) -> Any:
 
 
 def _set(data: Any, path: KeyPath, value: Any) -> Any:
-    """A copy of `data` with `value` at `path`, whose mappings above exist or are made."""
+    """Return a copy of `data` with `value` at `path`; mappings above it are made where they are missing."""
     if not path:
         return value
     data = data if isinstance(data, dict) else {}
@@ -143,7 +164,7 @@ def _set(data: Any, path: KeyPath, value: Any) -> Any:
 
 
 def _merge(defaults: Mapping[str, Any], given: Any) -> Any:
-    """`given` over `defaults`, mapping by mapping; what is no mapping replaces the default."""
+    """Return `given` over `defaults`, mapping by mapping; any other value replaces the default."""
     if not isinstance(given, dict):
         return given
     both = {key: _merge(defaults[key], given[key]) for key in given if isinstance(defaults.get(key), Mapping)}

@@ -1,21 +1,28 @@
-"""The JSON Schema of experiment files: the models' own, with the roles and the config of each algorithm filled in."""
+"""JSON Schema of experiment files: that of the models, with the roles and the config of each built-in algorithm."""
 
 from typing import Any
 
 from surreal.algorithms.algorithm import Algorithm
 from surreal.algorithms.registry import algorithms
-from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.experiment.model import ExperimentDocument
+
+OWN = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
+"""`module:Name` of an algorithm in the experiment's folder."""
 
 
 def experiment_schema() -> dict[str, Any]:
-    """A JSON Schema (2020-12) of what a person may write, which is less than what a complete Experiment says."""
-    schema = Experiment.model_json_schema(by_alias=True)
+    """Return a JSON Schema (2020-12) of the file, which may leave out what a complete Experiment says."""
+    schema = ExperimentDocument.model_json_schema(by_alias=True)
     definitions: dict[str, Any] = schema["$defs"]
-    # roles, channels and config are completed from the algorithm, so a file may leave out any part of them
+    # The algorithm completes roles, channels and config, so a file may leave out any part of them.
     for name in ("RoleSpec", "ResourcesSpec", "ChannelSpec"):
         del definitions[name]["required"]
     definitions["AlgorithmSpec"]["required"].remove("config")
-    definitions["AlgorithmSpec"]["properties"]["name"]["enum"] = sorted(algorithms())
+    name = definitions["AlgorithmSpec"]["properties"]["name"]
+    name["anyOf"] = [
+        {"enum": sorted(algorithms())},
+        {"pattern": OWN, "description": "An Algorithm of your own module."},
+    ]
     spec = definitions["ExperimentSpec"]
     spec["required"] = [key for key in spec["required"] if key not in ("roles", "channels")]
     spec["allOf"] = [_conditional(algorithm, definitions) for _, algorithm in sorted(algorithms().items())]
@@ -23,7 +30,7 @@ def experiment_schema() -> dict[str, Any]:
 
 
 def _conditional(algorithm: Algorithm, definitions: dict[str, Any]) -> dict[str, Any]:
-    """`if the algorithm is this one, then its config and roles are these`; adds the config's own definitions."""
+    """Return the rule for one algorithm: its config, roles and channels. Adds the config's own definitions."""
     config = algorithm.config.model_json_schema(by_alias=True, ref_template=f"#/$defs/{algorithm.name}.{{model}}")
     for name, definition in config.pop("$defs", {}).items():
         definitions[f"{algorithm.name}.{name}"] = definition

@@ -1,18 +1,10 @@
-"""The Experiment document as a person writes it: its models, and the one way from a file to a checked Experiment.
-
-Whatever the file leaves out is filled in from the algorithm's description before the models see it, so that an
-Experiment is always complete.
-"""
+"""Models of the experiment file. `Experiment.from_data` fills in what the file leaves out before they see it."""
 
 import re
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr
+from pydantic import AfterValidator, Field
 
-from surreal.orchestrator.experiment import complete as validation
-from surreal.orchestrator.experiment import overrides as set_overrides
 from surreal.orchestrator.experiment.pod_model import (
     DAY,
     EgressSpec,
@@ -23,9 +15,6 @@ from surreal.orchestrator.experiment.pod_model import (
     StorageSpec,
     Volumes,
 )
-from surreal.protocol.documents import yaml as strictyaml
-from surreal.protocol.documents.load import load_file
-from surreal.protocol.documents.locations import Source
 from surreal.protocol.documents.models import API_VERSION, DnsLabel, Label, Spec
 from surreal.protocol.documents.quantity import Cpu, Memory
 
@@ -40,19 +29,19 @@ def _variables(env: dict[str, str]) -> dict[str, str]:
 
 
 class Metadata(Spec):
-    """Who this experiment is."""
+    """Identity of an experiment."""
 
     name: DnsLabel
     """Names the experiment's folder and processes: lower-case letters, digits and `-`."""
     labels: dict[Label, Label] = {}
-    """Free marks to find it by."""
+    """Labels of your own. Objects in a cluster carry them."""
 
 
 class EnvSpec(Spec):
-    """The environment that is learned."""
+    """Environment that the algorithm learns."""
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
-    """A gymnasium id (`HalfCheetah-v5`), or `module:Id` for one's own."""
+    """A gymnasium id (`HalfCheetah-v5`), or `module:Id` of a module in this file's folder."""
     copies: Annotated[int, Field(ge=1, le=4096)] = 8
     """Environments that each actor steps together."""
     options: dict[str, Any] = {}
@@ -60,15 +49,16 @@ class EnvSpec(Spec):
 
 
 class AlgorithmSpec(Spec):
-    """What learns."""
+    """Algorithm and its hyperparameters."""
 
     name: str
+    """A built-in name (`ppo`), or `module:Name` of an `Algorithm` in this file's folder."""
     config: dict[str, Any]
     """Hyperparameters, spelled as in Python."""
 
 
 class ResourcesSpec(Spec):
-    """What one process of a role needs."""
+    """Resources that one process of a role needs."""
 
     cpu: Cpu
     """Cores: 2, 0.5 or 500m."""
@@ -78,18 +68,18 @@ class ResourcesSpec(Spec):
 
 
 class RoleSpec(Spec):
-    """How many processes a role has, and where. What is left out is the algorithm's own default."""
+    """Number and place of a role's processes. The algorithm gives the defaults."""
 
     replicas: Annotated[int, Field(ge=1, le=10_000)]
     resources: ResourcesSpec
     pool: str | None
     """The node pool to run on; any that fits if null. A laptop has only one and does not ask."""
     spot: bool | None
-    """Machines that the provider can take back: true for such, false for none, null as the role can bear it."""
+    """Machines that the provider can take back: true for such, false for none, null for the role's own choice."""
     env: Annotated[dict[str, str], AfterValidator(_variables)]
     """Environment variables of its processes."""
     image: Image | None = None
-    """Of its pods, if not that of the experiment."""
+    """Image of its pods, if not that of the experiment."""
     image_pull_policy: PullPolicy | None = None
     priority_class_name: ObjectName | None = None
     """A PriorityClass of the cluster."""
@@ -99,15 +89,15 @@ class RoleSpec(Spec):
 
 
 class CheckpointSpec(Spec):
-    """When the run is saved."""
+    """Schedule of checkpoints."""
 
     every_seconds: Annotated[float, Field(gt=0)] = 60.0
     keep: Annotated[int, Field(ge=1)] = 3
-    """How many of the newest stay; the best one stays besides."""
+    """Number of newest checkpoints to keep. The best policy is kept besides."""
 
 
 class ChannelSpec(Spec):
-    """How a broadcast reaches its readers."""
+    """Options of a broadcast channel."""
 
     relays: Annotated[int, Field(ge=0, le=1000)]
     """Processes between the writer and the readers, which share them, so that the writer's cost does not grow."""
@@ -116,14 +106,14 @@ class ChannelSpec(Spec):
 
 
 class PrometheusSpec(Spec):
-    """Where Prometheus finds the numbers of the run."""
+    """Endpoint for Prometheus."""
 
     port: Annotated[int, Field(ge=1, le=65535)] = 9400
     """Serves /metrics, on this machine to itself only."""
 
 
 class ExperimentSpec(Spec):
-    """What is run."""
+    """Specification of the run."""
 
     env: EnvSpec
     algorithm: AlgorithmSpec
@@ -131,60 +121,31 @@ class ExperimentSpec(Spec):
     channels: dict[str, ChannelSpec]
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     checkpoints: CheckpointSpec = CheckpointSpec()
+    hang_seconds: Annotated[float, Field(ge=0, le=DAY, allow_inf_nan=False)] = 300.0
+    """A process that neither moves nor answers for so long is ended and started again; 0 for never."""
     prometheus: PrometheusSpec | None = None
     """Off if left out; `{}` is on."""
     code: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
-    """Folder of one's own modules, from this file's folder on: packed and sent to every process. On this machine the
-    file's own folder is found without it."""
+    """Folder of your own modules, relative to this file: packed and sent to every process. Local processes import
+    modules of this file's folder without it."""
     image: Image | None = None
-    """Of all pods; `surreal image build` makes the one that is the default."""
+    """Image of all pods; `surreal image build` makes the default one."""
     image_pull_policy: PullPolicy = "IfNotPresent"
     image_pull_secrets: tuple[ObjectName, ...] = Field(default=(), max_length=20, strict=False)
     storage: StorageSpec = StorageSpec()
     queue: ObjectName | None = None
-    """A LocalQueue of Kueue, which then says when the run may start; needs JobSet too."""
+    """A LocalQueue of Kueue that admits the run; needs JobSet too."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=10 * 365 * DAY)] = DAY
-    """When a run that is over goes from the cluster; a claim with its results stays until `surreal delete`."""
+    """Time after which a finished run leaves the cluster. Its claim stays until `surreal delete`."""
     egress: tuple[EgressSpec, ...] = Field(default=(), max_length=50, strict=False)
 
 
-class Experiment(Spec):
-    """One experiment, complete and checked. Only `from_data` and `load_experiment` make one."""
+class ExperimentDocument(Spec):
+    """Models of the whole file; `Experiment` completes the data before it validates them."""
+
+    model_config = {"title": "Experiment"}
 
     api_version: Literal["surreal.dev/v1alpha1"] = API_VERSION
     kind: Literal["Experiment"] = "Experiment"
     metadata: Metadata
     spec: ExperimentSpec
-    _source: Source = PrivateAttr(default_factory=Source)
-
-    @property
-    def source(self) -> Source:
-        """Where each key was written, for errors that are found later."""
-        return self._source
-
-    @classmethod
-    def from_data(cls, data: Any, source: Source | None = None) -> "Experiment":
-        """Check plain `data` and fill in what it leaves out. Raises InvalidInput that names every problem."""
-        source = source or Source()
-        experiment = validation.complete(cls, data, source)
-        experiment._source = source
-        return experiment
-
-    def to_data(self) -> dict[str, Any]:
-        """Plain data with all defaults said."""
-        return self.model_dump(mode="json", by_alias=True)
-
-    def to_yaml(self) -> str:
-        """The document with all defaults said; loading it gives an equal Experiment."""
-        return strictyaml.dump(self.to_data())
-
-
-def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
-    """Read, override (`spec.seed=3`), complete and check an experiment file.
-
-    Raises one InvalidInput that names every problem with its line.
-    """
-    data, source = load_file(path)
-    for override in overrides:
-        data = set_overrides.apply(data, override, source.lines)
-    return Experiment.from_data(data, source)

@@ -131,5 +131,5 @@ def _growth(pools: Sequence[NodePool], planned: Sequence[PlannedPool]) -> Iterat
         if pool.full > pool.now and pool.name in unknown:
             yield (
                 f"pool {pool.name!r} needs {pool.full - pool.now} machines more than are free; whether its autoscaler "
-                "may add them is not known here: name the cluster's file with -f"
+                "may add them is not known here: name the cluster's file with --pools"
             )

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from surreal.algorithms.algorithm import Algorithm, Sizing
-from surreal.algorithms.registry import algorithm
-from surreal.orchestrator.experiment.model import ChannelSpec, Experiment, ExperimentSpec, ResourcesSpec, RoleSpec
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.model import ChannelSpec, ExperimentSpec, ResourcesSpec, RoleSpec
 from surreal.orchestrator.experiment.pod_model import StorageSpec, VolumeSpec, default_image
 from surreal.orchestrator.plan.assignment import Fleet, Place, fleet
 from surreal.orchestrator.plan.cost import planned_cost
@@ -30,20 +30,19 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
     than any machine has and, on a cluster, for more processes than its pools at their largest hold. On a machine of
     one's own, asking for more than it has is a warning only: it can be oversubscribed.
     """
-    spec = experiment.spec
-    relays = {name: channel.relays for name, channel in spec.channels.items()}
-    described = algorithm(spec.algorithm.name).with_relays(relays)
+    spec, algorithm = experiment.spec, experiment.algorithm
     own_machine = all(pool.provider == "local" for pool in pools)
-    placed = _here(described.roles, spec.roles, pools[0]) if own_machine else fleet(described.roles, spec.roles, pools)
+    placed = _here(algorithm.roles, spec.roles, pools[0]) if own_machine else fleet(algorithm.roles, spec.roles, pools)
     if placed.problems:
         raise experiment.source.invalid(placed.problems)
-    size = _sizing(described, spec)
+    size = _sizing(algorithm, spec)
     return Plan(
         name=experiment.metadata.name,
-        algorithm=described.name,
+        algorithm=spec.algorithm.name,
         env=spec.env.model_dump(mode="json"),
         config=spec.algorithm.config,
         seed=spec.seed,
+        hang_seconds=spec.hang_seconds,
         checkpoints=Checkpoints(every_seconds=spec.checkpoints.every_seconds, keep=spec.checkpoints.keep),
         prometheus_port=spec.prometheus.port if spec.prometheus else None,
         image_pull_secrets=spec.image_pull_secrets,
@@ -53,9 +52,9 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
         ttl_seconds=spec.ttl_seconds_after_finished,
         egress=tuple(PlannedEgress(cidr=each.cidr, ports=each.ports) for each in spec.egress),
         roles=tuple(
-            planned_role(role, spec.roles[role.name], spec, placed.places[role.name]) for role in described.roles
+            planned_role(role, spec.roles[role.name], spec, placed.places[role.name]) for role in algorithm.roles
         ),
-        channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in described.channels),
+        channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in algorithm.channels),
         pools=placed.pools,
         cost=None if own_machine else planned_cost(placed.pools),
         notes=size.notes,
@@ -63,13 +62,13 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
     )
 
 
-def _sizing(described: Algorithm, spec: ExperimentSpec) -> Sizing:
+def _sizing(algorithm: Algorithm, spec: ExperimentSpec) -> Sizing:
     """What the algorithm says about a run of this size, if it says anything."""
-    if described.sizing is None:
+    if algorithm.sizing is None:
         return Sizing()
     replicas = {name: role.replicas for name, role in spec.roles.items()}
-    config = described.config.model_validate(spec.algorithm.config)
-    return described.sizing(config, replicas, spec.env.model_dump(mode="json"))
+    config = algorithm.config.model_validate(spec.algorithm.config)
+    return algorithm.sizing(config, replicas, spec.env.model_dump(mode="json"))
 
 
 def _here(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) -> Fleet:
@@ -112,7 +111,7 @@ def planned_role(role: Role, spec: RoleSpec, whole: ExperimentSpec, place: Place
     asked = spec.resources
     return PlannedRole(
         name=role.name,
-        run=role.run,
+        run=role.entry_point,
         replicas=spec.replicas,
         resources=Resources(cpu=asked.cpu, memory=asked.memory, gpu=asked.gpu),
         pool=place.pool,

@@ -172,6 +172,8 @@ class Plan(PlanModel):
     """The algorithm's config with all defaults said."""
     seed: int
     checkpoints: Checkpoints
+    hang_seconds: float = 300.0
+    """A process without a sign of life or a move for so long is ended and started again; 0 for never."""
     prometheus_port: int | None = None
     """Where the process that serves control serves /metrics; None for nowhere."""
     image_pull_secrets: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ Standard library only, since the supervisor imports this module and stays small.
 
 import json
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,16 @@ class Folder:
         return self.path / "status.json"
 
     @property
+    def spare_status(self) -> Path:
+        """The same record, written in place into room that is kept for it: for a disk that is full."""
+        return self.path / "status.spare"
+
+    @property
+    def progress(self) -> Path:
+        """The newest progress of the run, replaced at most once a second by the role that ends it."""
+        return self.path / "progress.json"
+
+    @property
     def lock(self) -> Path:
         """Locked (flock) for as long as a supervisor lives."""
         return self.path / "supervisor.lock"
@@ -66,8 +77,12 @@ class Folder:
 
     @property
     def supervisor_log(self) -> Path:
-        """One sentence for everything that happened to the run's processes."""
-        return self.logs / "supervisor.log"
+        """The first segment of the supervisor's log: one sentence for everything that happened to a process."""
+        return self.supervisor_segment(1)
+
+    def supervisor_segment(self, segment: int) -> Path:
+        """Return a segment of the supervisor's log, from 1."""
+        return self.logs / f"supervisor{_suffix(segment)}.log"
 
     @property
     def metrics(self) -> Path:
@@ -89,15 +104,24 @@ class Folder:
         """Folder of checkpoints."""
         return self.path / "checkpoints"
 
-    def process_log(self, role: str, index: int, incarnation: int) -> Path:
-        """The log of one attempt of one process."""
-        return self.logs / f"{role}-{index}.{incarnation}.log"
+    def process_log(self, role: str, index: int, incarnation: int, segment: int = 1) -> Path:
+        """Return a segment, from 1, of the log of one attempt of one process."""
+        return self.logs / f"{role}-{index}.{incarnation}{_suffix(segment)}.log"
+
+    def outcome(self, role: str, index: int) -> Path:
+        """Return the file in which a process says how it ended."""
+        return self.wiring / f"{role}-{index}.end"
 
     def make(self) -> None:
         """Create the folder and those in it, private to the owner. Raises FileExistsError when it is taken."""
         self.path.mkdir(mode=0o700)
         for part in (self.wiring, self.logs, self.metrics, self.checkpoints):
             part.mkdir(mode=0o700)
+
+
+def _suffix(segment: int) -> str:
+    """Return the part of a log's name that tells its segments apart; empty for the first."""
+    return f".{segment}" if segment > 1 else ""
 
 
 def home() -> Path:
@@ -145,6 +169,16 @@ def find(name: str) -> Folder:
 def read_json(path: Path) -> Any:
     """Plain data from a JSON file of ours."""
     return json.loads(path.read_text())
+
+
+def copy_files(folder: Path, below: str, target: Path) -> None:
+    """Copy the files of `folder` whose relative names begin with `below` (`checkpoints/best-`) to `target`."""
+    start = (folder / below).parent
+    for path in sorted(start.rglob("*")) if start.is_dir() else ():
+        relative = path.relative_to(folder)
+        if path.is_file() and relative.as_posix().startswith(below):
+            (target / relative).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target / relative)
 
 
 def tail_lines(path: Path, size: int) -> list[bytes]:

@@ -11,6 +11,8 @@ from surreal.orchestrator.run import home
 from surreal.protocol.errors import InvalidInput
 
 LOCAL = "local"
+CLUSTER = "kube"
+"""Backend of options that name a cluster without `--on`."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,11 @@ class Location:
     namespace: str | None = None
     context: str | None = None
     kubeconfig: str | None = None
+
+    def cluster_option(self) -> str | None:
+        """Return the first option that only a cluster has and that is given; None without any."""
+        options = {"--namespace": self.namespace, "--context": self.context, "--kubeconfig": self.kubeconfig}
+        return next((option for option, value in options.items() if value), None)
 
 
 def remember(name: str, location: Location) -> None:

@@ -1,10 +1,12 @@
-"""The logs of a run: one file per process and attempt, read as one stream in order of time.
+"""The logs of a run: files of every process and attempt, read as one stream in order of time.
 
-Lines begin with `HH:MM:SS.mmm`; the day follows from the file's own time. A line without a time (a traceback) stays
+On this machine each line begins with the moment at which the supervisor took it, in UTC. Lines that a cluster shipped
+begin with `HH:MM:SS.mmm` only: the day follows from the file's own time, and a line without a time (a traceback) stays
 with the one above it.
 """
 
 import heapq
+import os
 import re
 import time
 from collections import Counter, deque
@@ -12,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import BinaryIO
 
 from surreal.orchestrator.run.home import Folder
 from surreal.protocol.errors import NotFound, did_you_mean
@@ -26,8 +29,11 @@ LONGEST_LINE = 64 * 1024
 
 BLOCK = 64 * 1024
 """Bytes of a file that are read at once."""
+SCAN_BYTES = 64 * 2**20
+"""Bytes that are read to find the day of lines that have only a clock."""
 
-_FILE = re.compile(r"(?P<role>.+)-(?P<index>\d+)\.(?P<incarnation>\d+)\.log")
+_FILE = re.compile(r"(?P<role>.+)-(?P<index>\d+)\.(?P<incarnation>\d+)(?:\.(?P<segment>\d+))?\.log")
+_STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})Z ")
 _TIME = re.compile(rb"(\d\d):(\d\d):(\d\d)\.(\d\d\d) ")
 
 
@@ -46,7 +52,7 @@ Timed = tuple[datetime, LogLine]
 
 
 def choose_sources(experiment: str, processes: Iterable[str], wanted: str | None) -> set[str]:
-    """The sources (`actor/0`, `supervisor`) that `ROLE`, `ROLE/INDEX` or None (all) means. Raises NotFound."""
+    """Return the sources (`actor/0`, `supervisor`) that `ROLE`, `ROLE/INDEX` or None (all) means. Raises NotFound."""
     known = {process: role_of(process) for process in processes} | {SUPERVISOR: SUPERVISOR}
     if wanted is None:
         return set(known)
@@ -58,7 +64,7 @@ def choose_sources(experiment: str, processes: Iterable[str], wanted: str | None
 
 
 def _listed(known: Mapping[str, str]) -> str:
-    """All processes by name where they are few, else each role with the range of its indices."""
+    """Return all processes by name where they are few, else each role with the range of its indices."""
     if len(known) <= MOST_LISTED:
         return ", ".join(sorted(known))
     counts = Counter(known.values())
@@ -66,11 +72,17 @@ def _listed(known: Mapping[str, str]) -> str:
 
 
 def read(folder: Folder, sources: set[str], tail: int | None, is_over: Callable[[], bool] | None) -> Iterator[LogLine]:
-    """The lines there are; then, with `is_over`, new ones as they come, until the run is over."""
+    """Yield the lines that were printed; then, with `is_over`, new ones as they come, until the run is over.
+
+    With `tail` only that many of the last lines are yielded, and the files are read from their ends.
+    """
     files: dict[Path, LogFile] = {}
     _find_new(folder, sources, files)
-    each = [file.new_lines(unfinished=is_over is None) for file in files.values()]
-    lines: Iterable[Timed] = heapq.merge(*each, key=_by_time)
+    if tail is not None:
+        for file in files.values():
+            file.skip_to_tail(tail)
+    streams = [file.new_lines(unfinished=is_over is None) for file in files.values()]
+    lines: Iterable[Timed] = heapq.merge(*streams, key=_by_time)
     for _, line in deque(lines, tail) if tail is not None else lines:
         yield line
     while is_over is not None:
@@ -89,15 +101,20 @@ def _by_time(timed: Timed) -> datetime:
 
 
 def _find_new(folder: Folder, sources: set[str], files: "dict[Path, LogFile]") -> None:
-    """Add the log files that have appeared."""
-    for path in sorted(folder.logs.glob("*.log")):
+    """Add the log files that have appeared, segments of one log in their order."""
+    for path in sorted(folder.logs.glob("*.log"), key=_natural):
         source = source_of(path.name)
         if path not in files and source in sources:
             files[path] = LogFile(path, source)
 
 
+def _natural(path: Path) -> list[str | int]:
+    """Return a key that sorts `actor-0.2.log` before `actor-0.10.log`."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
+
+
 def source_of(name: str) -> str:
-    """The process whose log a file of that name is."""
+    """Return the process whose log a file of that name is."""
     match = _FILE.fullmatch(name)
     return f"{match['role']}/{match['index']}" if match else SUPERVISOR
 
@@ -109,40 +126,94 @@ class LogFile:
     path: Path
     source: str
     zone: tzinfo | None = None
-    """Of the clock that its lines were written by; this machine's if None."""
+    """Of the clock that lines without a stamp were written by; this machine's if None."""
     offset: int = 0
     last: datetime = datetime.min
+    """When the newest line without a stamp was written: by that clock and without a zone."""
+    _stamp: bytes = b""
+    _at: datetime = datetime.min.replace(tzinfo=UTC)
+
+    def skip_to_tail(self, lines: int) -> None:
+        """Go on with the last lines, of which those that are too long count as several."""
+        try:
+            with self.path.open("rb") as file:
+                self.offset = max(self.offset, _tail_offset(file, lines))
+        except FileNotFoundError:
+            pass
 
     def new_lines(self, unfinished: bool) -> Iterator[Timed]:
-        """The lines completed since the last call, with their times, and perhaps an unfinished one at the end."""
-        if self.last == datetime.min:
-            self.last = self._began()
+        """Yield the lines completed since the last call, with their times, and perhaps an unfinished one at the end."""
         while block := self._block(unfinished):
             for line in block:
-                self.last = moment(line, self.last)
-                text = line.decode(errors="replace").rstrip("\r\n")
-                yield self.last, LogLine(self.source, text, self.last.replace(tzinfo=self.zone).astimezone(UTC))
+                stamped = _STAMP.match(line)
+                if stamped:
+                    at, line = self._stamped(stamped[1]), line[stamped.end() :]
+                else:
+                    at = self._clocked(line, block)
+                yield at, LogLine(self.source, line.decode(errors="replace").rstrip("\r\n"), at)
+
+    def _stamped(self, stamp: bytes) -> datetime:
+        """Return the moment of a stamp; many lines that come together have the same one."""
+        if stamp != self._stamp:
+            self._stamp, self._at = stamp, datetime.fromisoformat(stamp.decode()).replace(tzinfo=UTC)
+        return self._at
+
+    def _clocked(self, line: bytes, block: list[bytes]) -> datetime:
+        """Return the moment of a line with a clock, or with nothing: then that of the line above."""
+        if self._stamp:
+            return self._at
+        if self.last == datetime.min:
+            self.last = self._began(sum(map(len, block)))
+        self.last = moment(line, self.last)
+        return self.last.replace(tzinfo=self.zone).astimezone(UTC)
 
     def _block(self, unfinished: bool) -> list[bytes]:
-        """The next lines; the file is not kept open, since a large run has thousands."""
+        """Return the next lines; the file is not kept open, since a large run has thousands."""
         lines: list[bytes] = []
-        with self.path.open("rb") as file:
-            end = file.seek(self.offset) + BLOCK
-            while self.offset < end and (line := file.readline(LONGEST_LINE)):
-                if not (unfinished or line.endswith(b"\n") or len(line) == LONGEST_LINE):
-                    break
-                self.offset += len(line)
-                lines.append(line)
+        try:
+            with self.path.open("rb") as file:
+                end = file.seek(self.offset) + BLOCK
+                while self.offset < end and (line := file.readline(LONGEST_LINE)):
+                    if not (unfinished or line.endswith(b"\n") or len(line) == LONGEST_LINE):
+                        break
+                    self.offset += len(line)
+                    lines.append(line)
+        except FileNotFoundError:
+            pass  # a segment that is no longer kept
         return lines
 
-    def _began(self) -> datetime:
+    def _began(self, taken: int) -> datetime:
+        """Return when the first line of the block that was just read was written; `taken` are its bytes."""
         with self.path.open("rb") as file:
-            file.seek(self.offset)
-            return first_moment(file, datetime.fromtimestamp(self.path.stat().st_mtime, self.zone).replace(tzinfo=None))
+            start, size = self.offset - taken, file.seek(0, os.SEEK_END)
+            written = datetime.fromtimestamp(self.path.stat().st_mtime, self.zone).replace(tzinfo=None)
+            file.seek(start)
+            if size - start <= SCAN_BYTES:
+                return first_moment(file, written)
+            lines = file.readlines(BLOCK)
+            file.seek(size - BLOCK)
+            return first_moment([*lines, *file.readlines()], written)
+
+
+def _tail_offset(file: BinaryIO, lines: int) -> int:
+    """Return where the last lines of a file begin, having read it backwards."""
+    position = end = file.seek(0, os.SEEK_END)
+    least, found = max(0, end - lines * LONGEST_LINE), 0
+    while position > least:
+        size = min(BLOCK, position - least)
+        position = file.seek(position - size)
+        block = file.read(size)
+        # the end of the last line of the file begins no further one
+        at = len(block) - (position + size == end and block.endswith(b"\n"))
+        while (at := block.rfind(b"\n", 0, at)) >= 0:
+            found += 1
+            if found == lines:
+                return position + at + 1
+    return least if lines else end
 
 
 def moment(line: bytes, last: datetime) -> datetime:
-    """When a line was written, given when the one above it was: a clock that has gone far back means midnight."""
+    """Return when a line was written, given when the one above it was: a clock gone far back means midnight."""
     match = _TIME.match(line)
     if not match:
         return last
@@ -154,7 +225,7 @@ def moment(line: bytes, last: datetime) -> datetime:
 
 
 def first_moment(lines: Iterable[bytes], written: datetime) -> datetime:
-    """When the first line was written: its clock, on the day that brings the last line to the time of the file."""
+    """Return when the first line was written: its clock, on the day that brings the last line to the file's time."""
     first = last = None
     for line in lines:
         if _TIME.match(line):

@@ -5,13 +5,12 @@ Fields are only ever added. A number that is not known yet is null.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from surreal.orchestrator.run.channel_stats import ChannelStatus
-from surreal.orchestrator.run.home import tail_lines
+from surreal.orchestrator.run.home import Folder, tail_lines
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.telemetry.gauges import Progress
 
@@ -25,8 +24,10 @@ OUTCOMES: dict[State, ExitCode] = {
 }
 """The states in which a run is over, and the exit code that tells each to a script."""
 
-TAIL_BYTES = 64 * 1024
-"""How much of the end of metrics.jsonl is read for the newest rows; a row is below 2 kB."""
+TAIL_BYTES = 512 * 1024
+"""Bytes of the end of metrics.jsonl that are read for the newest rows, where no progress.json says them."""
+MAX_REASONS = 3
+"""Different reasons that are said of a run at once."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class ProcessStatus:
     node: str
     """The machine it runs on."""
     reason: str = ""
-    """Why it waits, where it does and that is known."""
+    """Why it waits, failed last or makes no progress, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -76,42 +77,82 @@ class Status:
         return {**fields, **asdict(self.progress), "eta_seconds": eta, "roles": roles, "channels": channels}
 
 
-def read_progress(metrics: Path) -> Progress:
-    """The progress said by the newest rows of a metrics.jsonl, of which only the end is read."""
-    return progress_of(tail_lines(metrics, TAIL_BYTES))
+def running_reason(progress: Progress, processes: Iterable[tuple[str, str]]) -> str:
+    """Return why a running run makes no progress, or what fails in it; empty while there is nothing to say.
+
+    `processes` are the names and reasons of those that have one; equal reasons are said once.
+    """
+    said: dict[str, list[str]] = {}
+    for name, reason in processes:
+        said.setdefault(reason, []).append(name)
+    sentences = [f"{_names(names)} {reason}" for reason, names in list(said.items())[:MAX_REASONS]]
+    if progress.stalled and progress.progress_age is not None:
+        sentences.insert(0, f"no progress for {duration(progress.progress_age)}")
+        return f"{sentences[0]}: {'; '.join(sentences[1:])}" if sentences[1:] else sentences[0]
+    return "\n".join(sentences)
+
+
+def duration(seconds: float) -> str:
+    """Return a rough duration: `45 s`, `4 min`, `2 h`."""
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _names(names: list[str]) -> str:
+    """Return `actor/0`, `actor/0 and actor/1`, or `actor/0 and 63 others`."""
+    return " and ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} others"
+
+
+def read_progress(folder: Folder) -> Progress:
+    """Return the newest progress: of progress.json, or of the end of metrics.jsonl where no such file is."""
+    try:
+        progress = progress_of_row(json.loads(folder.progress.read_bytes()))
+    except (OSError, ValueError):
+        progress = None
+    return progress or progress_of(tail_lines(folder.metrics_jsonl, TAIL_BYTES))
+
+
+def progress_of_row(row: Any) -> Progress | None:
+    """Return the progress said by a progress.json; None where that makes no sense."""
+    if not isinstance(row, dict) or not _is_number(row.get("steps")):
+        return None
+    numbers = {key: row[key] for key in Progress.__dataclass_fields__ if _is_number(row.get(key))}
+    return Progress(**{**numbers, "progress_at": row["at"] if _is_number(row.get("at")) else None})
 
 
 def progress_of(lines: Sequence[bytes]) -> Progress:
-    """The progress said by the last lines of a metrics.jsonl, the first perhaps cut."""
+    """Return the progress said by the last lines of a metrics.jsonl, the first perhaps cut."""
     learner, evaluator = _newest_rows(lines)
-    row = {**learner, "eval_return": evaluator.get("eval_return")}
+    row = {**learner, "eval_return": evaluator.get("eval_return"), "progress_at": learner.get("time")}
     return Progress(**{key: row[key] for key in Progress.__dataclass_fields__ if _is_number(row.get(key))})
 
 
 def _newest_rows(lines: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The newest row with steps (the learner's) and the newest with an evaluation; empty where there is none."""
+    """Return the newest row with steps (the learner's) and the newest with an evaluation; empty where there is none."""
     learner: dict[str, Any] = {}
     evaluator: dict[str, Any] = {}
     for line in reversed(lines):
-        row = _row(line)
-        if not learner and "steps" in row and "updates" in row:
-            learner = row
-        if not evaluator and "eval_return" in row:
-            evaluator = row
+        # most rows are reports of actors: looking costs less than parsing
+        if not learner and b'"updates"' in line:
+            learner = _row(line)
+        if not evaluator and b'"eval_return"' in line:
+            evaluator = _row(line)
         if learner and evaluator:
             break
     return learner, evaluator
 
 
 def _is_number(value: Any) -> bool:
-    """NaN and infinity are none: JSON has no word for them."""
-    return isinstance(value, int | float) and math.isfinite(value)
+    """Return True for a finite number: JSON has no word for others."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _row(line: bytes) -> dict[str, Any]:
-    """A line of metrics.jsonl; empty for one that is cut (just being written, or by a crash)."""
+    """Return a row with steps; empty for a line that is cut (just being written, or by a crash) or foreign."""
     try:
         row = json.loads(line)
     except ValueError:
         return {}
-    return row if isinstance(row, dict) else {}
+    return row if isinstance(row, dict) and "steps" in row else {}

@@ -39,6 +39,7 @@ def wire(
         control_role=ending_role(plan).name,
         run_folder=run_folder,
         seed=plan.seed,
+        expendable=role.expendable,
         env=plan.env,
         config=plan.config,
         checkpoints=plan.checkpoints.model_dump(by_alias=True),

@@ -14,7 +14,7 @@ import numpy as np
 import zmq
 
 from surreal.protocol.transport.node import Node
-from surreal.protocol.transport.packet_socket import PacketSocket
+from surreal.protocol.transport.packet_socket import READ_BATCH, PacketSocket
 from surreal.protocol.transport.sessions import DEAD_AFTER_S
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wire.codec import encode_body, encode_prefix, narrow
@@ -23,8 +23,6 @@ from surreal.protocol.wire.packet import Kind, Packet, Version
 
 QUEUE_PACKETS = 8
 """Packets per peer and direction: a question, its repetitions, an answer."""
-READ_BATCH = 1000
-"""Questions read before others have their turn."""
 POLL_INTERVAL_S = 0.005
 """Seconds between two looks of the I/O thread for questions; the next `offer` looks for itself."""
 NO_VERSION: Version = (-1, -1)

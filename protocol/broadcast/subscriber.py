@@ -4,12 +4,14 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from typing import ClassVar
 
-from surreal.protocol.broadcast.publisher import QUEUE_PACKETS, READ_BATCH
+from surreal.protocol.broadcast.publisher import QUEUE_PACKETS
 from surreal.protocol.errors import Refused, Timeout
 from surreal.protocol.transport.node import Node
-from surreal.protocol.transport.packet_socket import STOP_POLL_S, PacketSocket
+from surreal.protocol.transport.packet_socket import READ_BATCH, STOP_POLL_S, PacketSocket
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wire.codec import encode_body, encode_prefix, widen
 from surreal.protocol.wire.limits import BFLOAT16
@@ -97,13 +99,17 @@ class Subscriber:
         """Connects to the publisher or a relay in the background and asks for the newest value."""
         self._node = node
         self._newest: Message | None = None
+        self._returned: Version | None = None
+        """The version that `latest` or `wait` returned last."""
         self._changed = threading.Condition()
+        self._wake_selector: Callable[[], None] | None = None
         self._client = BroadcastClient(node, address, self._keep, self._wake)
 
     def latest(self) -> Message | None:
         """The newest value received, or None before the first. Never waits. Raises Refused."""
         self._client.check()
-        return self._newest
+        newest = self._newest
+        return self._return(newest) if newest else None
 
     def wait(self, newer_than: Version | None = None, timeout: float | None = None) -> Message:
         """The newest value, as soon as its version exceeds `newer_than` (None: any).
@@ -122,9 +128,22 @@ class Subscriber:
                         address = self._client.socket.address
                         raise Timeout(f"nothing newer than {newer_than} from {address} in {timeout} s")
                     self._changed.wait(min(left, STOP_POLL_S))
-                return self._newest
+                return self._return(self._newest)
             finally:
                 self._client.socket.stats.blocked_seconds += time.monotonic() - began
+
+    select_lock: ClassVar[AbstractContextManager[None]] = nullcontext()
+    select_socket: ClassVar[None] = None
+
+    def has_message(self) -> bool:
+        """Return True if the newest value was not returned yet. Raises Refused. For Selector."""
+        self._client.check()
+        newest = self._newest
+        return newest is not None and newest.version != self._returned
+
+    def wake_on_message(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called by the I/O thread with each new value. For Selector."""
+        self._wake_selector = wake
 
     @property
     def stats(self) -> Stats:
@@ -138,10 +157,15 @@ class Subscriber:
     def _keep(self, packet: Packet) -> None:
         arrays = {name: widen(array) if array.dtype == BFLOAT16 else array for name, array in packet.arrays.items()}
         message = Message(packet.sender, packet.incarnation, packet.version[1], packet.version, packet.meta, arrays)
-        with self._changed:
-            self._newest = message
-            self._changed.notify_all()
+        self._newest = message
+        self._wake()
+
+    def _return(self, message: Message) -> Message:
+        self._returned = message.version
+        return message
 
     def _wake(self) -> None:
         with self._changed:
             self._changed.notify_all()
+        if self._wake_selector:
+            self._wake_selector()

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
+import zmq
 
 from surreal.protocol.errors import Stopping
 from surreal.protocol.service.requests import Arrays, Batch, Client, Request, Responder
 from surreal.protocol.service.rows import Outcome
 from surreal.protocol.transport.node import Node
-from surreal.protocol.transport.packet_socket import CONTROL_SLOTS, IO_INTERVAL_S, STOP_POLL_S, PacketSocket
+from surreal.protocol.transport.packet_socket import CONTROL_SLOTS, IO_INTERVAL_S, READ_BATCH, STOP_POLL_S, PacketSocket
 from surreal.protocol.transport.sessions import SessionTable
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wire.codec import encode_body, encode_prefix
@@ -25,8 +26,6 @@ from surreal.protocol.wire.schema import Signature
 
 log = logging.getLogger("surreal")
 
-READ_BATCH = 1000
-"""Packets that the I/O thread reads at one look."""
 _PROBE = int(Kind.PROBE)
 _KINDS = frozenset({_PROBE, int(Kind.REQUEST)})
 
@@ -100,6 +99,24 @@ class ServiceServer:
                 batch.fail(f"{type(error).__name__}: {error}")
 
     @property
+    def select_lock(self) -> threading.Lock:
+        """For Selector."""
+        return self._lock
+
+    @property
+    def select_socket(self) -> "zmq.Socket[bytes]":
+        """For Selector."""
+        return self._socket.zmq_socket
+
+    def has_message(self) -> bool:
+        """Return True if there are requests to gather. For Selector."""
+        self._drain(READ_BATCH)
+        return self._queued > 0
+
+    def wake_on_message(self, wake: Callable[[], None]) -> None:
+        """For Selector, which polls the socket itself."""
+
+    @property
     def stats(self) -> Stats:
         """A copy of the counters; `depth` is the number of requests that wait to be gathered."""
         return replace(self._socket.stats, depth=self._queued)
@@ -121,11 +138,10 @@ class ServiceServer:
                 self._lock.release()
 
     def _drain(self, limit: int) -> None:
-        """Read up to `limit` packets that are there."""
-        receive, take = self._socket.receive, self._take
-        for _ in range(limit):
-            received = receive()
-            if received is None:
+        """Read what has arrived, up to `limit` requests and READ_BATCH packets: probes are not counted as requests."""
+        receive, take, enough = self._socket.receive, self._take, self._queued + limit
+        for _ in range(READ_BATCH):
+            if self._queued >= enough or (received := receive()) is None:
                 return
             take(*received)
 

@@ -5,11 +5,14 @@ docs/wire.md has the rules; `stream_sender.py` is the other end.
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+
+import zmq
 
 from surreal.protocol.stream.window import WINDOW_BYTES
 from surreal.protocol.transport.node import Node
-from surreal.protocol.transport.packet_socket import CONTROL_SLOTS, IO_INTERVAL_S, STOP_POLL_S, PacketSocket
+from surreal.protocol.transport.packet_socket import CONTROL_SLOTS, IO_INTERVAL_S, READ_BATCH, STOP_POLL_S, PacketSocket
 from surreal.protocol.transport.sessions import Holder, SessionTable
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wire.codec import encode_body, encode_prefix
@@ -59,14 +62,38 @@ class StreamReceiver:
         with self._lock:
             while True:
                 self._node.check()
-                received = self._socket.receive()
-                if received and (message := self._take(*received)):
+                if message := self._read():
                     return message
                 left = STOP_POLL_S if deadline is None else deadline - time.monotonic()
-                if received is None:
-                    self._idle(max(0.0, min(left, STOP_POLL_S)))
+                self._idle(max(0.0, min(left, STOP_POLL_S)))
                 if left <= 0:
                     return None
+
+    @property
+    def select_lock(self) -> threading.Lock:
+        """For Selector."""
+        return self._lock
+
+    @property
+    def select_socket(self) -> "zmq.Socket[bytes]":
+        """For Selector."""
+        return self._socket.zmq_socket
+
+    def has_message(self) -> bool:
+        """Return True if a message has arrived; rarely it is one that was received before. For Selector."""
+        for _ in range(READ_BATCH):
+            received = self._socket.receive()
+            if received is None:
+                break
+            if received[1].kind == Kind.DATA:
+                self._socket.put_back(*received)
+                return True
+            self._take(*received)
+        self._acknowledge()
+        return False
+
+    def wake_on_message(self, wake: Callable[[], None]) -> None:
+        """For Selector, which polls the socket itself."""
 
     @property
     def stats(self) -> Stats:
@@ -81,6 +108,19 @@ class StreamReceiver:
         with self._lock:
             self._acknowledge()
             self._socket.close(linger=STOP_POLL_S)
+
+    def _read(self) -> Message | None:
+        """Return the next message that has arrived, past probes and repetitions; None if there is none.
+
+        Stops after READ_BATCH packets without a message: senders that only probe must not hold up the caller.
+        """
+        for _ in range(READ_BATCH):
+            received = self._socket.receive()
+            if received is None:
+                return None
+            if message := self._take(*received):
+                return message
+        return None
 
     def _idle(self, seconds: float) -> None:
         """Wait for a packet; acknowledge if none comes at once, so that a fast sender costs few acknowledgements."""

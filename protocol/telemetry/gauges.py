@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from surreal.protocol.graph import role_of
@@ -11,6 +11,8 @@ from surreal.protocol.wiring import Wiring
 
 MAX_GAUGES = 1000
 """SessionTable of metrics that are kept; processes report them, and each name costs memory."""
+STALE_AFTER_S = 60.0
+"""Age of the newest figures from which a run is said to make no progress, and its speed to be unknown."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,28 @@ class Progress:
     """Policy updates that the weights of the newest batch were behind."""
     elapsed: float | None = None
     """Seconds of training, over all attempts."""
+    progress_at: float | None = None
+    """When these figures were written, seconds since 1970 in UTC."""
+    progress_age: float | None = None
+    """Seconds since then, or since the process that writes them was started; null once the run is over."""
+
+    def seen_at(self, now: float, started: float | None = None) -> "Progress":
+        """Return the progress as it is `now`, seconds since 1970: with its age, and no speed that was long ago.
+
+        `started` is when the process that writes the figures was started last: before, there could be none.
+        """
+        known = [moment for moment in (self.progress_at, started) if moment is not None]
+        if not known:
+            return self
+        written = self.progress_at
+        fresh = written is not None and now - written < STALE_AFTER_S and written >= (started or 0.0)
+        speed = self.steps_per_second if fresh else None
+        return replace(self, progress_age=round(max(0.0, now - max(known)), 1), steps_per_second=speed)
+
+    @property
+    def stalled(self) -> bool:
+        """True where there has been no progress for so long that it should be said."""
+        return self.progress_age is not None and self.progress_age >= STALE_AFTER_S
 
     @property
     def eta_seconds(self) -> float | None:
@@ -40,7 +64,8 @@ class Progress:
         return round(max(0, self.total_steps - self.steps) / self.steps_per_second, 1)
 
 
-PROGRESS_KEYS = tuple(field.name for field in fields(Progress))
+PROGRESS_KEYS = tuple(field.name for field in fields(Progress) if not field.name.startswith("progress_"))
+"""Metrics that algorithms report; the rest says how old those are."""
 
 
 def gauge_name(role: str, key: str) -> str:

@@ -32,6 +32,12 @@ def has_name(address: str) -> bool:
     return scheme == "tcp" and host not in ("localhost", "*") and not _is_ip(host)
 
 
+def is_ipv6(address: str) -> bool:
+    """Return True if this is tcp:// with an IPv6 address: `tcp://[::1]:5000`."""
+    scheme, _, place = address.partition("://")
+    return scheme == "tcp" and place.startswith("[")
+
+
 def listening(address: str) -> str:
     """Where the binding end of `address` listens: libzmq binds no names, so on all interfaces where it has one.
 

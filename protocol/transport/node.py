@@ -13,6 +13,7 @@ from typing import Any
 import zmq
 
 from surreal.protocol.errors import Stopping
+from surreal.protocol.transport.activity import StopEvent
 from surreal.protocol.transport.authorization import Access, ZapHandler
 from surreal.protocol.transport.curve_keys import Keys
 from surreal.protocol.transport.io_loop import IOLoop
@@ -64,7 +65,7 @@ class Node:
         self.name = name
         self.incarnation = incarnation
         self.who = f"pid {os.getpid()} on {socket.gethostname()}"
-        self.stopping = threading.Event()
+        self.stopping: threading.Event = StopEvent()
         self.stop_reason = ""
         self.stopped_at = math.inf
         """Monotonic seconds."""

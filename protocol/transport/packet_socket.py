@@ -9,7 +9,7 @@ import zmq
 from zmq import backend
 
 from surreal.protocol.errors import Fatal, SurrealError
-from surreal.protocol.transport.addresses import check_address, has_name, listening
+from surreal.protocol.transport.addresses import check_address, has_name, is_ipv6, listening
 from surreal.protocol.transport.authorization import Access
 from surreal.protocol.transport.connections import MALFORMED_SCORE, MAX_SCORE, REFUSED_SCORE, Connection, Connections
 from surreal.protocol.transport.curve_keys import Keys
@@ -35,6 +35,8 @@ HEARTBEAT_TIMEOUT_S = 5.0
 """Seconds without a sign of life from libzmq at the other end after which a port with heartbeats disconnects."""
 CONTROL_SLOTS = 16
 """Packets other than messages that fit in a socket's queue."""
+READ_BATCH = 1000
+"""Packets read before others have their turn."""
 NOBLOCK, SNDMORE = int(zmq.NOBLOCK), int(zmq.SNDMORE)  # enum arithmetic costs 3 us a message
 _NOBLOCK_MORE = NOBLOCK | SNDMORE
 _send = backend.Socket.send  # what zmq.Socket.send ends in, without 0.8 us of options that are not used here
@@ -131,7 +133,8 @@ class PacketSocket:
             zmq.TCP_KEEPALIVE_IDLE: 10,
             zmq.TCP_KEEPALIVE_INTVL: 5,
             zmq.IMMEDIATE: immediate,
-            zmq.IPV6: has_name(self.address),  # whatever the name stands for; IPv4 goes on working
+            zmq.IPV6: has_name(self.address)
+            or is_ipv6(self.address),  # a name may stand for either; IPv4 goes on working
         }
         if self._binds:
             options |= {zmq.ROUTER_MANDATORY: 1, zmq.BACKLOG: 1024}
@@ -217,6 +220,10 @@ class PacketSocket:
                     )
         denied = self._handshakes and self._handshakes.denied()
         return (b"", _refused(denied)) if denied else None
+
+    def put_back(self, route: bytes, packet: Packet) -> None:
+        """Have the next `receive` return this packet, which the last one returned."""
+        self._unpacked.appendleft((route, packet))
 
     def refuse(self, route: bytes, thing: str, reason: str, session: int = 0) -> None:
         """Count and log a refusal, and where the port is bound tell the peer why."""

@@ -15,6 +15,7 @@ from surreal.protocol.wire.limits import (
     BFLOAT16,
     INLINE_ARRAY_BYTES,
     MAX_COUNT,
+    MAX_FRAME_BYTES,
     MAX_FRAMES,
     MAX_HEADER_BYTES,
     MAX_ITEMS,
@@ -22,6 +23,7 @@ from surreal.protocol.wire.limits import (
     MalformedError,
     ProtocolVersionError,
     check_plain,
+    frame_sizes,
 )
 from surreal.protocol.wire.packet import Encoded, Kind, Packet, Version
 from surreal.protocol.wire.schema import Signature, layout, no_extensions, parse
@@ -81,7 +83,7 @@ def encode_body(
     frames = []
     for array, padding in zip(given, packed.paddings, strict=True):
         if padding is None:
-            frames.append(array)
+            frames += _split(array)
         else:
             parts.append(array.data)
             if padding:
@@ -190,13 +192,15 @@ def _decode_body(
         )
     meta = _unpack_meta(header[at + names : at + names + plain]) if plain else {}
     arrays: dict[str, np.ndarray] = {}
-    size = used = 0
+    size, used = 0, 1
     for name, dtype, shape, nbytes, offset in schema.fields:
         if offset >= 0:
             array = np.ndarray(shape, dtype, header, start + offset)
         else:
-            used += 1
-            array = _view(name, dtype, shape, nbytes, frames[used])
+            count = len(frame_sizes(nbytes)) if nbytes > MAX_FRAME_BYTES else 1
+            data = frames[used] if count == 1 else _join(name, nbytes, frames[used : used + count])
+            array = _view(name, dtype, shape, nbytes, data)
+            used += count
         if array.flags.writeable:
             array.setflags(write=False)
         arrays[name] = array
@@ -216,6 +220,26 @@ def _unpack_meta(data: bytes | memoryview) -> dict[str, Any]:
         raise MalformedError("meta is no map")
     check_plain(meta)
     return meta
+
+
+def _split(array: np.ndarray) -> list[np.ndarray]:
+    """Return the memory of an array in parts that fit into frames, uncopied."""
+    if array.nbytes <= MAX_FRAME_BYTES:
+        return [array]
+    memory = array.reshape(-1).view(np.uint8)
+    return [memory[start : start + MAX_FRAME_BYTES] for start in range(0, array.nbytes, MAX_FRAME_BYTES)]
+
+
+def _join(name: str, nbytes: int, parts: Sequence[bytes | memoryview]) -> memoryview:
+    """Return the memory of an array that came in several frames. Allocates only once their sizes are right."""
+    if [len(part) for part in parts] != frame_sizes(nbytes):
+        sizes = ", ".join(str(len(part)) for part in parts)
+        raise MalformedError(f"array {name!r} of {nbytes} bytes has frames of {sizes} bytes")
+    joined, start = np.empty(nbytes, np.uint8), 0
+    for part in parts:
+        joined[start : start + len(part)] = np.frombuffer(part, np.uint8)
+        start += len(part)
+    return joined.data
 
 
 def _view(name: str, dtype: Any, shape: tuple[int, ...], nbytes: int, data: bytes | memoryview) -> np.ndarray:

@@ -81,6 +81,15 @@ def check_identity(sender: Any, incarnation: Any) -> None:
         raise MalformedError(f"incarnation {incarnation!r} is no int from 0 to 2^63 - 1")
 
 
+def frame_sizes(nbytes: int) -> list[int]:
+    """Return the sizes of the frames that an array of `nbytes` bytes travels in: full ones, then the rest.
+
+    An array of up to MAX_FRAME_BYTES, one without elements too, has one frame.
+    """
+    full, rest = divmod(nbytes, MAX_FRAME_BYTES)
+    return [MAX_FRAME_BYTES] * full + ([rest] if rest or not full else [])
+
+
 def check_sizes(schema: int, frames: Sequence[int], arrays: int) -> None:
     """Raise MalformedError if the arrays of a packet exceed a limit. `frames`: bytes of each array frame."""
     if arrays > MAX_ARRAYS:
@@ -90,8 +99,6 @@ def check_sizes(schema: int, frames: Sequence[int], arrays: int) -> None:
     if len(frames) + 1 > MAX_FRAMES:
         many = f"more than {MAX_FRAMES - 1} arrays of over {INLINE_ARRAY_BYTES} bytes"
         raise MalformedError(f"{many}, or of less that make up {INLINE_TOTAL_BYTES} together: concatenate some of them")
-    if frames and max(frames) > MAX_FRAME_BYTES:
-        raise MalformedError(f"an array has {max(frames)} bytes, the limit is {MAX_FRAME_BYTES}: split it")
     if sum(frames) > MAX_PACKET_BYTES - MAX_HEADER_BYTES:
         raise MalformedError(
             f"{sum(frames)} bytes in one message, the limit is {MAX_PACKET_BYTES - MAX_HEADER_BYTES}: send several"

@@ -22,6 +22,7 @@ from surreal.protocol.wire.limits import (
     MalformedError,
     check_identity,
     check_sizes,
+    frame_sizes,
 )
 
 REMEMBERED, SMALL = 4096, 512
@@ -52,7 +53,7 @@ class Schema(NamedTuple):
     incarnation: int
     fields: tuple[Field, ...]
     frames: int
-    """How many arrays have a frame of their own."""
+    """Frames after the header: one for each array that is not inline, several for a large one."""
     inline: int
     """Bytes of the inline part."""
     signature: Signature
@@ -90,7 +91,7 @@ def layout(sender: str, incarnation: int, signature: Signature) -> Layout:
         if inlined:
             inline += size + -size % 8
         else:
-            frames.append(size)
+            frames += frame_sizes(size)
     try:
         schema: bytes = msgpack.packb((sender, incarnation, table))
     except (ValueError, OverflowError) as error:  # a name with half a surrogate pair
@@ -125,7 +126,7 @@ def _parse(data: bytes) -> Schema:
             inline += field.nbytes + -field.nbytes % 8
     if len({field.name for field in fields}) < len(fields):
         raise MalformedError("two arrays have one name")
-    frames = [field.nbytes for field in fields if field.offset < 0]
+    frames = [size for field in fields if field.offset < 0 for size in frame_sizes(field.nbytes)]
     check_sizes(len(data), frames, len(fields))
     signature = tuple([(field.name, field.dtype, field.shape) for field in fields])
     return Schema(sender, incarnation, tuple(fields), len(frames), inline, signature)

@@ -69,7 +69,9 @@ class LogShipper:
     def close(self) -> None:
         """Ship what was printed until now; what comes later goes to the pod's log only. Before the channels close."""
         for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
-            stream.flush()
+            # a role may have closed its standard output
+            with suppress(ValueError, OSError, AttributeError):
+                stream.flush()
             os.dup2(self._tee.original, descriptor)
         self._thread.join(FLUSH_TIMEOUT_S)  # the first process sees the end of the pipe, and so do we then
         if self._collector:

@@ -36,6 +36,8 @@ class Tee:
     """Read end of the pipe with a copy of all that was printed, except what came too fast."""
     original: int
     """The standard error of the pod itself."""
+    outcome: int
+    """Write end of the pipe on which the worker says how its role ended; one TerminationMessage."""
 
 
 def run_as_pid1(work: Callable[[Tee], int], leave: Callable[[TerminationMessage], None]) -> int:
@@ -47,14 +49,17 @@ def run_as_pid1(work: Callable[[Tee], int], leave: Callable[[TerminationMessage]
     """
     printed, output = os.pipe()
     copy, copied = os.pipe()
+    outcome, told = os.pipe()
     child = os.fork()
     if child:
         os.close(output)
         os.close(copy)
-        return Pid1(child, printed, copied).run(leave)
+        os.close(told)
+        return Pid1(child, printed, copied, outcome).run(leave)
     os.close(printed)
     os.close(copied)
-    tee = Tee(copy, os.dup(sys.stderr.fileno()))
+    os.close(outcome)
+    tee = Tee(copy, os.dup(sys.stderr.fileno()), told)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(output, stream.fileno())
     os.close(output)
@@ -64,8 +69,8 @@ def run_as_pid1(work: Callable[[Tee], int], leave: Callable[[TerminationMessage]
 class Pid1:
     """What the first process does while the worker lives."""
 
-    def __init__(self, child: int, printed: int, copied: int) -> None:
-        self._child, self._printed, self._copied = child, printed, copied
+    def __init__(self, child: int, printed: int, copied: int, outcome: int) -> None:
+        self._child, self._printed, self._copied, self._outcome = child, printed, copied, outcome
         self._kill_at: float | None = None
         self._status: int | None = None
         self._killed = False
@@ -158,13 +163,24 @@ class Pid1:
         except OSError:  # the worker does not want it
             self._copying = False
 
+    def _read_outcome(self) -> TerminationMessage | None:
+        """Return what the worker itself said of its end; None if it could not, or something else ended it."""
+        os.set_blocking(self._outcome, False)
+        try:
+            return TerminationMessage.parse(os.read(self._outcome, READ_BYTES).decode())
+        except (BlockingIOError, UnicodeDecodeError):
+            return None
+
     def _judge(self, status: int) -> tuple[TerminationMessage, int]:
-        """How the worker ended, as far as can be seen from here, and what to exit with."""
+        """Return how the worker ended, as far as PID 1 can see, and the status to exit with."""
+        if told := self._read_outcome():
+            return told, told.code
         words = self._tail.decode(errors="replace").strip()
         code = os.waitstatus_to_exitcode(status)
         if code >= 0:
-            names = {int(each): each.name for each in ExitCode}
-            return TerminationMessage(names.get(code, "FAILED"), words), code
+            reason = f"something in it ended the process with exit code {code}; {LAST_WORDS}{words}"
+            # the other exit codes are words of the worker, which said nothing
+            return TerminationMessage(ExitCode.FAILED.name, reason), code if code > max(ExitCode) else ExitCode.FAILED
         if self._kill_at is not None and -code in (*FORWARDED, signal.SIGKILL):
             late = f"did not end within {POD_STOP_GRACE_S:.0f} s of the signal and was killed"
             ending = TerminationMessage(

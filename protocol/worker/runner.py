@@ -1,16 +1,16 @@
-"""Playing a role: join the run, call the role's function, end as its outcome and the run ask for.
+"""Runner of a role: join the run, call the role's function, and report its outcome.
 
-It stops on SIGTERM, SIGINT, a stop from the run, or the death of the supervisor that holds the other end of its
-lifeline.
+The role stops on SIGTERM, SIGINT, a stop from the run, or the death of the supervisor that holds the other end of its
+lifeline. Code of the role is foreign: only what its function returns or raises decides how the process ends.
 """
 
 import importlib
 import logging
 import os
-import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,59 +23,64 @@ from surreal.protocol.worker.log_shipping import LogShipper
 from surreal.protocol.worker.object_store import ObjectStore, StoreError, fetch
 from surreal.protocol.worker.pid1 import Tee
 from surreal.protocol.worker.process import Process
+from surreal.protocol.worker.pulse import EVERY_S, Pulse
+from surreal.protocol.worker.session import Session
+from surreal.protocol.worker.signals import CHECK_INTERVAL_S, SignalWatch, reset_in_children
 from surreal.protocol.worker.store_sync import StoreSync
 from surreal.protocol.worker.termination import TerminationMessage
 
 log = logging.getLogger("surreal")
 
 DRAIN_S = 10.0
-"""Seconds that the end of a run waits for pods that are just starting."""
+"""Time that the end of a run waits for pods that are just starting."""
 UPLOAD_GRACE_S = 8.0
-"""Seconds for the last upload of a process that will be started again."""
+"""Time for the last upload of a process that will be started again."""
 EXIT_RESERVE_S = 1.5
-"""Seconds that a stopped process needs after its last upload."""
+"""Time that a stopped process needs after its last upload."""
+EARLY_RETURN_GRACE_S = 3.0
+"""Time that a role which returned waits for the word that the run is over, before the return counts as a crash."""
+
 Role = Callable[[Process], ExitCode | None]
 
 
 def run_role(wiring: Wiring, tee: Tee | None) -> TerminationMessage:
-    """Join the run and call the role's function until it returns; how it ended, which has been logged.
+    """Join the run, call the role's function until it returns, and return how it ended, which has been logged.
 
-    `tee` is there in a pod, where nobody but us tells the others how the run ended. Raises SurrealError where the
+    `tee` is set in a pod, where this process alone tells the others how the run ended. Raises SurrealError if the
     process cannot join.
     """
-    keeper = _fetch(wiring) if wiring.store and wiring.serves_control else None
-    with Process(wiring) as process:
-        _hold_lifeline(process)
-        uploads = keeper(process) if keeper else None
-        shipping = _ship(process, tee) if tee else None
-        ending = _call(process)
-        if process.failure and ending.code is ExitCode.PREEMPTED:
-            ending = replace(ending, exit=ExitCode.FATAL.name)
-        why = f" ({ending.reason})" if ending.reason and process.stopping.is_set() else ""
-        log.info("%s ends: %s%s", wiring.name, ending.exit.lower(), why)
-        if tee and wiring.serves_control:
-            _end_run(process, ending)
-        elif tee and ending.code is ExitCode.FATAL:
-            process.fatal = ending.reason
-        if shipping:
-            shipping.close()
-        if uploads:
-            ending = _store_last(process, uploads, ending)
-    return ending
+    begin_sync = _fetch(wiring) if wiring.store and wiring.serves_control else None
+    with Session(wiring) as session:
+        _watch_lifeline(session)
+        if pulse := Pulse.inherited():
+            session.every(EVERY_S, pulse.beat)
+        sync = begin_sync(session) if begin_sync else None
+        shipper = _ship(Process(session), tee) if tee else None
+        message = _call(session)
+        if session.failure and message.code is ExitCode.PREEMPTED:
+            message = replace(message, exit=ExitCode.FATAL.name)
+        why = f" ({message.reason})" if message.reason and session.stopping.is_set() else ""
+        log.info("%s ends: %s%s", wiring.name, message.exit.lower(), why)
+        _tell_run(session, message, in_pod=tee is not None)
+        if shipper:
+            shipper.close()
+        if sync:
+            message = _store_last(session, sync, message)
+    return message
 
 
 def _ship(process: Process, tee: Tee) -> LogShipper | None:
-    """Begin to ship what is printed; where nobody wants it, the first process shall not copy it."""
+    """Begin to ship the output of this process. If the run keeps no logs, have PID 1 stop copying it."""
     if process.wiring.logs:
         return LogShipper(process, tee)
     os.close(tee.copy)
     return None
 
 
-def _fetch(wiring: Wiring) -> Callable[[Process], StoreSync]:
-    """Bring what the store has of the run into its folder; what then keeps the store up to date.
+def _fetch(wiring: Wiring) -> Callable[[Session], StoreSync]:
+    """Fetch the run's files from the store into its folder; return a function that begins to keep the store in sync.
 
-    Raises Fatal where the store can never be used, or not by a run that has nothing to lose yet.
+    Raises Fatal if the store can never be used, or cannot be used by a run that has nothing to lose yet.
     """
     store, folder = ObjectStore(wiring.store), Path(wiring.run_folder)
     try:
@@ -83,73 +88,108 @@ def _fetch(wiring: Wiring) -> Callable[[Process], StoreSync]:
         same = fetch(store, folder)
     except StoreError as error:
         raise (Fatal(str(error)) if wiring.start <= 1 else error) from None
-    return lambda process: StoreSync(store, folder, same, lambda row: process.gauges.set(wiring.name, row))
+    return lambda session: StoreSync(store, folder, same, lambda row: session.gauges.set(wiring.name, row))
 
 
-def _store_last(process: Process, uploads: StoreSync, ending: TerminationMessage) -> TerminationMessage:
-    """ObjectStore what is not yet stored. A run whose results are lost with its pod is not done."""
-    began, patient = monotonic(), ending.code is ExitCode.DONE
-    complete = uploads.close(
-        lambda: (
-            process.stopping_for > POD_STOP_GRACE_S - EXIT_RESERVE_S
-            or not patient
-            and monotonic() - began > UPLOAD_GRACE_S
-        )
-    )
-    if complete:
-        return ending
-    text = f"not everything of the run is stored at {process.wiring.store}"
+def _store_last(session: Session, sync: StoreSync, message: TerminationMessage) -> TerminationMessage:
+    """Upload the remaining files. If that fails, a run that is done has FAILED: its results die with the pod."""
+    began, done = monotonic(), message.code is ExitCode.DONE
+
+    def give_up() -> bool:
+        if session.stopping_for > POD_STOP_GRACE_S - EXIT_RESERVE_S:
+            return True
+        return not done and monotonic() - began > UPLOAD_GRACE_S
+
+    if sync.close(give_up):
+        return message
+    text = f"not everything of the run is stored at {session.wiring.store}"
     log.error("%s", text)
-    return replace(ending, exit=ExitCode.FAILED.name, reason=f"the run is done, but {text}") if patient else ending
+    return replace(message, exit=ExitCode.FAILED.name, reason=f"the run is done, but {text}") if done else message
 
 
-def _call(process: Process) -> TerminationMessage:
-    """Call the role's function."""
+def _call(session: Session) -> TerminationMessage:
+    """Call the role's function and judge how it came back."""
+    pid = os.getpid()
     try:
-        returned = _call_until_stopped(process)
-        process.check_membership()  # turned away is not the same as stopped
+        message = _call_and_judge(session)
     except SurrealError as error:
         log.error("%s", error)
-        return TerminationMessage(error.exit_code.name, str(error))
+        message = TerminationMessage(error.exit_code.name, str(error))
     except Exception as error:
         log.exception("the role failed")
-        return TerminationMessage(ExitCode.FAILED.name, f"{type(error).__name__}: {error}")
+        message = TerminationMessage(ExitCode.FAILED.name, f"{type(error).__name__}: {error}")
+    except BaseException as error:
+        message = _judge_exit(session, error)
+    if os.getpid() != pid:
+        # a child that the role forked came back here; the channels and the run are its parent's
+        os._exit(message.code)
+    return message
+
+
+def _call_and_judge(session: Session) -> TerminationMessage:
+    returned = _call_until_stopped(session)
+    # turned away is not the same as stopped
+    session.check_membership()
     # a run that goes on needs this process again; one that is over does not
-    otherwise = ExitCode.PREEMPTED if process.preempted else ExitCode.DONE
-    code = otherwise if returned is None else ExitCode(returned)
-    return TerminationMessage(
-        code.name, process.stop_reason, _progress(process) if process.wiring.serves_control else {}
-    )
+    default = ExitCode.PREEMPTED if session.preempted else ExitCode.DONE
+    code = default if returned is None else ExitCode(returned)
+    wiring = session.wiring
+    if code is ExitCode.DONE and wiring.expendable and not session.stopping.wait(EARLY_RETURN_GRACE_S):
+        reason = f"{wiring.run} returned before the run was over"
+        log.error("%s", reason)
+        return TerminationMessage(ExitCode.FAILED.name, reason)
+    progress = _progress(session) if wiring.serves_control else {}
+    return TerminationMessage(code.name, session.node.stop_reason, progress)
 
 
-def _call_until_stopped(process: Process) -> ExitCode | None:
-    if process.wiring.code:
-        sys.path.append(process.wiring.code)
+def _judge_exit(session: Session, error: BaseException) -> TerminationMessage:
+    """Judge SystemExit and its like, which the role's own code raised: a crash, unless this process was told to stop.
+
+    The exit status in it means nothing to the run: a simulator ends with 0 because its window was closed.
+    """
+    if session.stopping.wait(0.5) and session.preempted:
+        log.warning("the role's code ended the process on %s: %r", session.node.stop_reason, error)
+        return TerminationMessage(ExitCode.PREEMPTED.name, session.node.stop_reason)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    what = f"exit({error.code!r})" if isinstance(error, SystemExit) else repr(error)
+    reason = f"{what}{place} ended the process before its role returned"
+    log.error("%s", reason, exc_info=error)
+    return TerminationMessage(ExitCode.FAILED.name, reason)
+
+
+def _call_until_stopped(session: Session) -> ExitCode | None:
+    if session.wiring.code:
+        sys.path.append(session.wiring.code)
+    watch = _watch_signals(session)
     try:
-        _on_signals(lambda name: _interrupt(process, name))
-        role = _import_role(process.wiring.run)
-        _on_signals(process.stop)
-        return role(process)
+        role = _import_role(session.wiring.run)
+        watch.handle(session.stop)
+        return role(Process(session))
     except Stopping as stopping:
         log.info("stopped: %s", stopping)
         return None
 
 
-def _on_signals(stop: Callable[[str], None]) -> None:
-    """Call `stop` with the name of what would end this process."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _: stop(signal.Signals(received).name))
+def _watch_signals(session: Session) -> SignalWatch:
+    """Have signals stop this process: during an import by an exception, later by a word to the role."""
+    reset_in_children()
+    watch = SignalWatch(session.stop)
+    watch.handle(lambda name: _interrupt(session, name))
+    session.node.loop.watch(watch.descriptor, watch.read)
+    session.every(CHECK_INTERVAL_S, watch.check)
+    return watch
 
 
-def _interrupt(process: Process, name: str) -> None:
+def _interrupt(session: Session, name: str) -> None:
     """End an import, which may take long and has nothing to lose."""
-    process.stop(name)
-    process.stopping.wait(1.0)
+    session.stop(name)
+    session.stopping.wait(1.0)
     raise Stopping(name)
 
 
 def _import_role(run: str) -> Role:
-    """The function that `package.module:function` names. Raises Fatal: another start would not find it either."""
+    """Return the function that `package.module:function` names. Raises Fatal: another start would not find it."""
     module, _, function = run.partition(":")
     try:
         role: Role = getattr(importlib.import_module(module), function)
@@ -159,19 +199,20 @@ def _import_role(run: str) -> Role:
     return role
 
 
-def _end_run(process: Process, ending: TerminationMessage) -> None:
-    """Where this process's end is the run's, see to it that everybody hears of it."""
-    if ending.code not in (ExitCode.DONE, ExitCode.FATAL):
-        return
-    failed = ending.code is ExitCode.FATAL
-    process.stop_all(reason=f"the run failed: {ending.reason}" if failed else "the run is over")
-    if missing := process.drain(DRAIN_S):
-        log.info("%d processes have not started or not left: %s", len(missing), ", ".join(sorted(missing)[:10]))
+def _tell_run(session: Session, message: TerminationMessage, in_pod: bool) -> None:
+    """Tell the other processes if this one's end is the run's. On one machine the supervisor tells of failures."""
+    failed = message.code is ExitCode.FATAL
+    if not session.wiring.serves_control:
+        session.fatal = message.reason if in_pod and failed else ""
+    elif message.code is ExitCode.DONE or (failed and in_pod):
+        session.stop_all(reason=f"the run failed: {message.reason}" if failed else "the run is over")
+        if in_pod and (missing := session.drain(DRAIN_S)):
+            log.info("%d processes have not started or not left: %s", len(missing), ", ".join(sorted(missing)[:10]))
 
 
-def _progress(process: Process) -> dict[str, float]:
-    """The newest of PROGRESS_KEYS: what this process counts, and what only others report."""
-    gauges, wiring = process.gauges.values(), process.wiring
+def _progress(session: Session) -> dict[str, float]:
+    """Return the newest of PROGRESS_KEYS: this process's own, and those that only others report."""
+    gauges, wiring = session.gauges.values(), session.wiring
     newest: dict[str, float] = {}
     for key in PROGRESS_KEYS:
         for role in (wiring.role, *wiring.replicas):
@@ -180,19 +221,28 @@ def _progress(process: Process) -> dict[str, float]:
     return newest
 
 
-def _hold_lifeline(process: Process) -> None:
+def _keep_printing() -> None:
+    """Let the last words go nowhere: the supervisor read them, and a print into its closed pipe would raise."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+
+
+def _watch_lifeline(session: Session) -> None:
     """Stop this process when the supervisor's end of the pipe closes, by force if it does not stop by itself."""
     number = os.environ.pop(LIFELINE_VARIABLE, "")
     if not number:
         return
     lifeline = int(number)
-    os.set_inheritable(lifeline, False)  # a child of this process must not keep it
+    # a child of this process must not keep it
+    os.set_inheritable(lifeline, False)
 
     def wait_for_the_end() -> None:
         while os.read(lifeline, 1):
             pass
+        _keep_printing()
         log.error("the supervisor is gone: stopping")
-        process.stop("the supervisor is gone")
+        session.stop("the supervisor is gone")
         time.sleep(ORPHAN_GRACE_S)
         os._exit(ExitCode.FAILED)
 

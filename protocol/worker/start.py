@@ -15,6 +15,7 @@ from surreal.protocol.errors import ExitCode, Fatal, SurrealError
 from surreal.protocol.wiring import Wiring
 from surreal.protocol.worker.pid1 import FORWARDED, Tee, run_as_pid1
 from surreal.protocol.worker.pod_identity import in_pod, with_pod_identity
+from surreal.protocol.worker.signals import limit_exit
 from surreal.protocol.worker.termination import TerminationMessage
 
 log = logging.getLogger("surreal")
@@ -24,7 +25,7 @@ MANY_FILES = 65_536
 
 
 def start(arguments: list[str]) -> int:
-    """Run the worker on its arguments; its exit status. The signals of FORWARDED are blocked, so that none is lost."""
+    """Run the worker on its arguments; return its exit status. The caller has blocked the signals of FORWARDED."""
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s.%(msecs)03d %(levelname)s %(message)s",
@@ -34,41 +35,53 @@ def start(arguments: list[str]) -> int:
     if len(arguments) != 1:
         log.error("usage: python -P -m surreal.protocol.worker WIRING.json")
         return ExitCode.INVALID
-    path = Path(arguments[0])
+    path = Path(arguments[0]).absolute()
     if in_pod(os.environ):
-        return run_as_pid1(lambda tee: _work(path, tee), lambda ending: _leave(ending, path))
+        return run_as_pid1(lambda tee: _work(path, tee), lambda message: _write_if_absent(message, path))
     return _work(path, None)
 
 
 def _work(path: Path, tee: Tee | None) -> ExitCode:
-    """Play the role that the wiring names, and leave word of how that ended."""
+    """Run the role that the wiring names, record how that ended, and return the exit status.
+
+    Only the record makes a status count: foreign code can end a process with any.
+    """
     faulthandler.enable()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
     _allow_connections()
     wiring = None
     try:
-        wiring = with_pod_identity(_read_wiring(path), os.environ)
+        wiring = with_pod_identity(_read_wiring(path), os.environ).absolute()
         from surreal.protocol.worker.runner import run_role
 
-        ending = run_role(wiring, tee)
+        message = run_role(wiring, tee)
     except SurrealError as error:
         log.error("%s", error)
-        ending = TerminationMessage(error.exit_code.name, str(error))
+        message = TerminationMessage(error.exit_code.name, str(error))
     except Exception as error:
         log.exception("the process failed")
-        ending = TerminationMessage(ExitCode.FAILED.name, repr(error))
-    if wiring and wiring.termination:
-        with suppress(OSError):
-            ending.write(Path(wiring.termination))
-    return ending.code
+        message = TerminationMessage(ExitCode.FAILED.name, repr(error))
+    _record(message, Path(wiring.termination) if wiring and wiring.termination else None, tee)
+    limit_exit(message.code)
+    return message.code
 
 
-def _leave(ending: TerminationMessage, path: Path) -> None:
-    """Keep how a worker ended that cannot have said so itself."""
+def _record(message: TerminationMessage, path: Path | None, tee: Tee | None) -> None:
+    """Write how the role ended, for the supervisor to its file and for PID 1 of a pod to its pipe."""
+    with suppress(OSError):
+        if tee:
+            os.write(tee.outcome, message.line().encode())
+    with suppress(OSError):
+        if path:
+            message.write(path)
+
+
+def _write_if_absent(message: TerminationMessage, path: Path) -> None:
+    """Write how a worker ended that could not write it itself."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         termination = Path(Wiring.read(path).termination)
         if termination.name and not (termination.exists() and termination.read_bytes()):
-            ending.write(termination)
+            message.write(termination)
 
 
 def _read_wiring(path: Path) -> Wiring:

@@ -59,6 +59,10 @@ class Api:
         """kubernetes.client.ApiClient, for what is no plain request: websockets."""
         return self._transport.access.client
 
+    def headers(self) -> list[tuple[str, str]]:
+        """Return the headers that tell the server who asks, for websockets."""
+        return self._transport.access.headers()
+
     @property
     def context(self) -> str:
         """What the kubeconfig calls the cluster."""

@@ -2,13 +2,14 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from surreal.protocol.errors import InvalidInput, did_you_mean
+from surreal.provisioner.kube.identity import check_plugin, headers
 
 DEFAULT_NAMESPACE = "default"
 IN_CLUSTER = "in-cluster"
@@ -26,6 +27,12 @@ class Access:
     """kubernetes.client.ApiClient"""
     context: str
     namespace: str
+    user: Mapping[str, Any] = field(default_factory=dict)
+    """The kubeconfig's user; empty for a pod's service account."""
+
+    def headers(self) -> list[tuple[str, str]]:
+        """Return the headers that tell the server who asks."""
+        return headers(self.client.configuration, self.user)
 
 
 def access(kubeconfig: str | None = None, context: str | None = None, namespace: str | None = None) -> Access:
@@ -35,7 +42,10 @@ def access(kubeconfig: str | None = None, context: str | None = None, namespace:
     account. Raises InvalidInput that names what is missing.
     """
     paths = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-    there = any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path)
+    files = [path for path in paths.split(os.pathsep) if path and Path(path).expanduser().is_file()]
+    there = bool(files)
+    # kubectl passes over empty files of a list; the client refuses them
+    paths = os.pathsep.join([path for path in files if Path(path).expanduser().stat().st_size] or files) or paths
     if not there and not kubeconfig and not context and "KUBERNETES_SERVICE_HOST" in os.environ:
         return _in_cluster(namespace)
     if not there:
@@ -54,6 +64,8 @@ def _from_file(paths: str, context: str | None, namespace: str | None) -> Access
     what = f"context {context!r}" if context else "the current context"
     try:
         chosen = _context(paths, context)
+        user = _user(paths, chosen)
+        check_plugin(user, paths)
         settings = client.Configuration()
         settings.connection_pool_maxsize = CONNECTIONS
         with _heard() as complaints:
@@ -68,7 +80,7 @@ def _from_file(paths: str, context: str | None, namespace: str | None) -> Access
     if not settings.verify_ssl:
         # the file says so, and kubectl does not complain at every request either
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    return Access(made, chosen["name"], namespace or chosen["context"].get("namespace") or DEFAULT_NAMESPACE)
+    return Access(made, chosen["name"], namespace or chosen["context"].get("namespace") or DEFAULT_NAMESPACE, user)
 
 
 @contextmanager
@@ -96,6 +108,16 @@ def _context(paths: str, name: str | None) -> dict[str, Any]:
     if wanted not in contexts:
         raise InvalidInput(f"no context {wanted!r} in {paths}{did_you_mean(wanted, contexts)}; {_listed(contexts)}")
     return contexts[wanted]
+
+
+def _user(paths: str, context: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the user of a context, as the file says it; empty if it names none."""
+    from kubernetes.config.kube_config import KubeConfigMerger
+
+    name = context["context"].get("user")
+    users = KubeConfigMerger(paths).config.value.get("users") or ()
+    found = next((each.value["user"] for each in users if each["name"] == name), None)
+    return found if isinstance(found, dict) else {}
 
 
 def _listed(contexts: dict[str, dict[str, Any]]) -> str:

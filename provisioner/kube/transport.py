@@ -76,12 +76,11 @@ class Transport:
         return str(self.access.client.configuration.host)
 
     def _send(self, method: str, url: str, body: Object | None, form: str, read: float) -> Any:
-        from urllib3 import Timeout
+        from urllib3 import HTTPHeaderDict, Timeout
         from urllib3.exceptions import HTTPError
 
-        settings = self.access.client.configuration
-        headers = {each["key"]: each["value"] for each in settings.auth_settings().values() if each["in"] == "header"}
-        headers |= {"Accept": "application/json"}
+        headers = HTTPHeaderDict(self.access.headers())
+        headers["Accept"] = "application/json"
         if body is not None:
             headers["Content-Type"] = form or "application/json"
         try:

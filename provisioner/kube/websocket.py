@@ -87,7 +87,7 @@ def connect(api: Api, pod: str, action: str, query: Sequence[tuple[str, str]]) -
     settings = api.client.configuration
     host = str(settings.host).replace("http", "ws", 1)
     url = f"{host}/api/v1/namespaces/{api.namespace}/pods/{pod}/{action}?{urlencode(query)}"
-    auth = [f"{each['key']}: {each['value']}" for each in settings.auth_settings().values() if each["in"] == "header"]
+    auth = [f"{name}: {value}" for name, value in api.headers()]
     socket: Any = WebSocket(sslopt=_tls(settings), skip_utf8_validation=True)
     protocols = [PROTOCOLS[1]] if action == "portforward" else list(PROTOCOLS)
     try:
@@ -123,7 +123,8 @@ def _proxy(settings: Any) -> dict[str, Any]:
         return {}
     proxy = urlparse(settings.proxy)
     name = {"http_proxy_auth": (proxy.username, proxy.password)} if proxy.username else {}
-    return {"http_proxy_host": proxy.hostname, "http_proxy_port": proxy.port, **name}
+    kind = {"proxy_type": proxy.scheme} if proxy.scheme.startswith("socks") else {}
+    return {"http_proxy_host": proxy.hostname, "http_proxy_port": proxy.port, **kind, **name}
 
 
 def _refusal(api: Api, pod: str, action: str, status: int, body: bytes | None) -> str:

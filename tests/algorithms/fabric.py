@@ -57,7 +57,7 @@ class Run:
             role=role,
             index=index,
             incarnation=incarnation,
-            run=PPO.role(role).run,
+            run=PPO.role(role).entry_point,
             replicas=self.replicas,
             channels=channels,
             control=f"ipc://{self.folder}/control.ipc",

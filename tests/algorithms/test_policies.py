@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from surreal.algorithms import policies
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.es.batched_policy import Layout, Policies
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.normalizers import Standardizer
-from surreal.algorithms.policies import LoadedPolicy, load_policy
+from surreal.algorithms.policies import load_policy
 from surreal.algorithms.recording.checkpoint import MANIFEST, TENSORS, Checkpoint, Checkpoints
 from surreal.algorithms.recording.policy_record import changed_versions, describe, space_data, space_from
 from surreal.algorithms.types import Array
@@ -243,7 +244,7 @@ def test_versions_of_what_the_environment_is_made_of_are_recorded_and_compared()
 
 def test_a_loaded_policy_says_what_it_is(tmp_path: Path) -> None:
     folder, _, found = pair(tmp_path, BOX, ACTIONS[2])
-    loaded: LoadedPolicy = load_policy(folder)
+    loaded: policies.Policy = load_policy(folder)
     assert loaded.spaces == found
     assert loaded.about["env"] == {"id": "odd", "options": {}}
     assert loaded.about["network"] == {"kind": "pair", "hidden": HIDDEN}

@@ -27,7 +27,7 @@ def test_help_lists_every_command_with_its_line() -> None:
     done = surreal("--help")
     assert done.returncode == 0
     assert done.stderr == ""
-    for name, text in COMMANDS.items():
+    for name, (_, text) in COMMANDS.items():
         assert f"{name} " in done.stdout
         assert text in done.stdout
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from surreal.orchestrator.experiment.model import load_experiment
+from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan
 from surreal.provisioner.pools.local import local_pool
@@ -43,7 +43,7 @@ def test_the_table_shows_roles_and_channels_and_the_warnings_go_to_stderr(experi
     assert done.returncode == 0
     rows = [line.split() for line in done.stdout.splitlines()]
     assert rows[0] == ["cart:", "ppo", "learns", "CartPole-v1,", "seed", "1"]
-    assert ["actor", "500", "0.5", "1Gi", "0", "local", "is", "restarted,", "the", "run", "goes", "on"] in rows
+    assert ["actor", "500", "0.5", "1Gi", "0", "local", "restart;", "the", "run", "continues"] in rows
     assert ["weights", "broadcast", "learner", "actor,", "evaluator", "learner", "newest", "wins"] in rows
     assert "warning: together the processes on pool 'local' ask for 251.5 CPUs" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
@@ -52,7 +52,7 @@ def test_the_table_shows_roles_and_channels_and_the_warnings_go_to_stderr(experi
 def test_the_table_shows_relays_as_a_role_of_their_own(experiment: Path) -> None:
     channels = ("--set", "spec.channels.weights.relays=2", "--set", "spec.channels.weights.dtype=bfloat16")
     rows = [" ".join(line.split()) for line in surreal("plan", experiment, *channels).stdout.splitlines()]
-    assert "weights-relay 2 0.5 512Mi 0 local is restarted, the run goes on" in rows
+    assert "weights-relay 2 0.5 512Mi 0 local restart; the run continues" in rows
     weights = "weights broadcast learner actor, evaluator learner newest wins, over 2 relays, as bfloat16"
     assert weights in rows
 

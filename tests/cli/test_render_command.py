@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from surreal.cli.commands.experiment.render import command
+from surreal.cli.commands.experiment.objects import render as command
 from surreal.protocol.errors import InvalidInput
 from tests.cli.test_main import surreal
 
@@ -58,14 +58,14 @@ def test_with_keys_what_is_printed_is_complete_and_new_each_time(experiment: Pat
 
 def test_a_folder_gets_a_private_file_for_each_object_in_their_order(experiment: Path, tmp_path: Path) -> None:
     folder = tmp_path / "objects"
-    done = render(experiment, "-o", folder)
+    done = render(experiment, "-d", folder)
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", f"13 objects in {folder}\n")
     files = sorted(folder.iterdir())
     assert [file.name for file in files][:1] == ["00-configmap-cart.yaml"]
     assert files[-1].name == "12-job-cart-evaluator.yaml"
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert "---\n".join(file.read_text() for file in files) == render(experiment).stdout
-    assert "is not empty" in str(render(experiment, "-o", folder).exception)
+    assert "is not empty" in str(render(experiment, "-d", folder).exception)
 
 
 def test_code_beside_the_file_goes_along(experiment: Path) -> None:
@@ -79,10 +79,10 @@ def test_code_beside_the_file_goes_along(experiment: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--on", "local"], "--on local has no objects to render: --on kube"),
+        (["--on", "local"], "--on local and"),
         (["--set", "spec.storage.kind=auto"], "auto is decided by what a cluster has"),
         (["--set", "metadata.name=1st"], "begins with a digit"),
-        (["-o", "/proc/none"], "cannot write the objects to /proc/none"),
+        (["-d", "/proc/none"], "cannot write the objects to /proc/none"),
     ],
 )
 def test_what_cannot_be_rendered_is_said_in_a_sentence(experiment: Path, options: list[str], said: str) -> None:

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from surreal.orchestrator.experiment.model import Experiment, load_experiment
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.load import load_experiment
 
 VALID = """\
 apiVersion: surreal.dev/v1alpha1

@@ -32,7 +32,6 @@ def learner(process: Process) -> ExitCode:
         row |= {"updates": steps, "steps_per_second": 100.0, "episode_return": None, "staleness": 0.5}
         with (folder / "metrics" / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
-    process.stop_all()
     return ExitCode.DONE
 
 
@@ -41,7 +40,6 @@ def eater(process: Process) -> ExitCode:
     folder, experience = Path(process.wiring.run_folder), process.receiver("experience")
     while not (folder / "finish").exists():
         experience.recv(TICK)
-    process.stop_all()
     return ExitCode.DONE
 
 

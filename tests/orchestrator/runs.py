@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.model import Checkpoints, Plan, PlannedChannel, PlannedRole, Resources
 from surreal.orchestrator.run.status import ProcessStatus, Status
 from tests.orchestrator.documents import minimal
@@ -70,7 +70,7 @@ def create(place: LocalBackend, planned: Plan | None = None) -> str:
     planned = planned or plan()
     data = minimal()
     data["metadata"]["name"] = planned.name
-    place.create(Experiment.from_data(data), planned, code=HERE)
+    place.create(Experiment.from_data(data, folder=HERE), planned)
     return planned.name
 
 

@@ -5,15 +5,14 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 from surreal.orchestrator.backends.base import Backend
 from surreal.orchestrator.backends.kube.backend import KubeBackend
 from surreal.orchestrator.backends.kube.names import query, selector
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.experiment.model import Experiment
-from surreal.orchestrator.prepare import plan_for
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.prepare import Machines, plan_for
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.status import Status
@@ -133,7 +132,7 @@ def cluster(security: str) -> Iterator[Cluster]:
 def create(site: Site, data: dict[str, Any]) -> str:
     """Start an experiment as the command line does; its name."""
     experiment = Experiment.from_data(data)
-    site.backend.create(experiment, plan_for(experiment, site.location), Path.cwd())
+    site.backend.create(experiment, plan_for(experiment, Machines(site.location)))
     return experiment.metadata.name
 
 

@@ -1,16 +1,16 @@
-"""`surreal create`: start an experiment from a file and watch it learn."""
+"""`surreal create`: start an experiment from a file and watch it."""
 
 from pathlib import Path
 
 import click
 
-from surreal.cli.ui.options import experiment_options, location_options, max_cost_option, output_option
-from surreal.cli.ui.output import Output, emit, talk
+from surreal.cli.ui.options import experiment_options, location_options, machine_options, max_cost_option, output_option
+from surreal.cli.ui.output import Output, emit, talk, warn
 from surreal.cli.ui.watch import start_and_watch
-from surreal.orchestrator.backends.base import THIS_MACHINE, backend
-from surreal.orchestrator.experiment.model import load_experiment
+from surreal.orchestrator.client import Client
+from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.cost import refuse_above
-from surreal.orchestrator.prepare import plan_for
+from surreal.orchestrator.prepare import Machines, plan_for
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode
 
@@ -21,10 +21,12 @@ from surreal.protocol.errors import ExitCode
 @click.option("-d", "--detach", is_flag=True, help="Start it and return at once.")
 @click.option(
     "--dry-run",
-    "rehearsal",
     type=click.Choice(["client", "server"]),
+    is_flag=False,
+    flag_value="client",
     help="List what would be made and make nothing; `server` has the cluster check each object.",
 )
+@machine_options
 @max_cost_option
 @output_option
 def command(
@@ -32,29 +34,25 @@ def command(
     overrides: tuple[str, ...],
     location: Location | None,
     detach: bool,
-    rehearsal: str | None,
+    dry_run: str | None,
+    pools: Path | None,
+    prices: Path | None,
     max_cost: str | None,
     output: Output,
 ) -> ExitCode:
-    """Start the experiment described in FILE and watch it learn.
+    """Start the experiment described in FILE and watch it.
 
-    Ctrl-C stops watching and leaves it running. The exit code is its outcome.
+    Ctrl-C stops watching; the run continues. The exit code is its outcome.
     """
-    place = backend(location or THIS_MACHINE)
+    client = Client.at(location or Location())
     experiment = load_experiment(file, overrides)
-    plan = plan_for(experiment, location)
+    plan = plan_for(experiment, Machines(client.location, pools, prices))
     if max_cost:
         refuse_above(plan, max_cost)
-    for warning in plan.warnings:
-        talk(f"warning: {warning}")
-    code = file.absolute().parent
-    if rehearsal:
-        made = place.dry_run(experiment, plan, code, ask=rehearsal == "server")
+    warn(plan.warnings)
+    if dry_run:
+        made = client.dry_run(experiment, plan, server=dry_run == "server")
         emit(made, output, lambda: "\n".join(made))
         talk("nothing was made")
         return ExitCode.DONE
-
-    def start() -> None:
-        place.create(experiment, plan, code)
-
-    return start_and_watch(start, place, plan.name, detach, output)
+    return start_and_watch(lambda: client.create(experiment, plan), client.backend, plan.name, detach, output)

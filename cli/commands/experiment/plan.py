@@ -1,4 +1,4 @@
-"""`surreal plan`: what an experiment would run, and where."""
+"""`surreal plan`: the processes of an experiment, their machines and their cost."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ import click
 from rich.console import Group, RenderableType
 
 from surreal.cli.ui.format import UNKNOWN, number
-from surreal.cli.ui.options import experiment_options, location_options, max_cost_option, output_option, prices_option
-from surreal.cli.ui.output import Output, emit, table, talk
-from surreal.orchestrator.experiment.model import load_experiment
+from surreal.cli.ui.options import experiment_options, location_options, machine_options, max_cost_option, output_option
+from surreal.cli.ui.output import Output, emit, table, warn
+from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.cost import refuse_above, with_speed
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
-from surreal.orchestrator.prepare import plan_for
+from surreal.orchestrator.prepare import Machines, plan_for
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.documents.quantity import format_memory
 
@@ -19,34 +19,32 @@ from surreal.protocol.documents.quantity import format_memory
 @click.command(name="plan")
 @experiment_options
 @location_options
-@click.option("--pools", "cluster", type=click.Path(path_type=Path), help="A cluster file whose pools to plan for.")
 @click.option(
     "--speed", type=float, metavar="STEPS/S", help="Measured environment steps a second, for the cost of them."
 )
+@machine_options
 @max_cost_option
-@prices_option
 @output_option
 def command(
     file: Path,
     overrides: tuple[str, ...],
     location: Location | None,
-    cluster: Path | None,
     speed: float | None,
-    max_cost: str | None,
+    pools: Path | None,
     prices: Path | None,
+    max_cost: str | None,
     output: Output,
 ) -> None:
-    """Say what FILE would run location, and start nothing."""
+    """Print the plan of FILE: which processes run on which machines, at which cost. Starts nothing."""
     experiment = load_experiment(file, overrides)
-    plan = plan_for(experiment, location, cluster, prices)
+    plan = plan_for(experiment, Machines(location, pools, prices))
     if speed is not None:
         plan = with_speed(plan, speed)
     if max_cost:
         refuse_above(plan, max_cost)
     emit(plan.to_data(), output, lambda: _tables(plan))
     if output == "table":
-        for warning in plan.warnings:
-            talk(f"warning: {warning}")
+        warn(plan.warnings)
 
 
 def _tables(plan: Plan) -> RenderableType:
@@ -58,7 +56,7 @@ def _tables(plan: Plan) -> RenderableType:
 
 
 def _roles(plan: Plan) -> RenderableType:
-    rows = table("role", "replicas", "cpu", "memory", "gpu", "pool", "when it dies")
+    rows = table("role", "replicas", "cpu", "memory", "gpu", "pool", "on failure")
     for role in plan.roles:
         asked = role.resources
         pool = ", else ".join([role.pool, *role.fallback])
@@ -69,8 +67,8 @@ def _roles(plan: Plan) -> RenderableType:
 
 def _when_dead(role: PlannedRole) -> str:
     if role.expendable:
-        return "is restarted, the run goes on"
-    return "is restarted from its checkpoint" + (", its end ends the run" if role.ends_run else "")
+        return "restart; the run continues"
+    return "restart from its checkpoint" + ("; ends the run when done" if role.ends_run else "")
 
 
 def _channels(plan: Plan) -> RenderableType:
@@ -89,7 +87,7 @@ def _when_full(channel: PlannedChannel) -> str:
 
 
 def _pools(plan: Plan) -> RenderableType:
-    rows = table("pool", "machine", "spot", "nodes now", "at full scale", "to be added", "processes", "$/h")
+    rows = table("pool", "machine", "spot", "now", "needed", "to add", "processes", "$/h")
     for pool in plan.pools:
         processes = ", ".join(f"{count} {role}" for role, count in pool.processes.items())
         counts = f"{pool.now} of {pool.there}", str(pool.full), str(pool.full - pool.now)
@@ -99,7 +97,7 @@ def _pools(plan: Plan) -> RenderableType:
 
 
 def _cost(plan: Plan) -> str:
-    """The cost at full scale in one line, with where the prices are from."""
+    """Return the cost at full scale in one line, with the sources of the prices."""
     cost = plan.cost
     if cost is None or cost.per_hour is None:
         return f"cost: unknown, no price for pool {', '.join(cost.unknown if cost else ())}"

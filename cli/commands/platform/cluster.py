@@ -11,7 +11,7 @@ from rich.table import Table
 from surreal.cli.ui.format import UNKNOWN
 from surreal.cli.ui.options import output_option, prices_option
 from surreal.cli.ui.output import Output, console, emit, table, talk
-from surreal.orchestrator.prepare import own_prices
+from surreal.orchestrator.inventory import price_table
 from surreal.orchestrator.run.home import home
 from surreal.protocol.errors import ExitCode, InvalidInput
 from surreal.provisioner import helm as charts
@@ -19,7 +19,6 @@ from surreal.provisioner.cluster import lifecycle
 from surreal.provisioner.cluster import store as clusters
 from surreal.provisioner.cluster.load import load_cluster
 from surreal.provisioner.cluster.store import ClusterFolder
-from surreal.provisioner.machine_types import machine_table
 from surreal.provisioner.providers.base import Step
 from surreal.provisioner.providers.registry import provider_of
 
@@ -48,7 +47,7 @@ def render(file: Path, directory: Path | None, prices: Path | None) -> None:
 
     Needs neither programs nor credentials.
     """
-    found, warnings = lifecycle.rendered(load_cluster(file), machine_table(own_prices(prices)))
+    found, warnings = lifecycle.rendered(load_cluster(file), price_table(prices))
     _warn(warnings)
     if directory:
         directory.mkdir(parents=True, exist_ok=True)
@@ -68,7 +67,7 @@ def plan(file: Path, prices: Path | None) -> ExitCode:
 
     The words are those of terraform, tofu or minikube.
     """
-    lifecycle.plan(home(), load_cluster(file), machine_table(own_prices(prices)), click.echo)
+    lifecycle.plan(home(), load_cluster(file), price_table(prices), click.echo)
     return ExitCode.DONE
 
 
@@ -81,7 +80,7 @@ def up(file: Path, yes: bool, prices: Path | None) -> ExitCode:
 
     After an interruption the same command goes on from there.
     """
-    cluster, prices_known = load_cluster(file), machine_table(own_prices(prices))
+    cluster, prices_known = load_cluster(file), price_table(prices)
     _warn(lifecycle.rendered(cluster, prices_known)[1])
     agree = _asking(yes, f"Make the cluster {cluster.name!r} so?")
     with _Watching() as watching:

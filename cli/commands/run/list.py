@@ -1,15 +1,18 @@
 """`surreal list`: the experiments."""
 
+from collections.abc import Iterator
+
 import click
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from surreal.cli.ui import format as words
 from surreal.cli.ui.options import location_options, output_option
 from surreal.cli.ui.output import Output, emit, table, talk
-from surreal.orchestrator.backends.base import THIS_MACHINE, backend
+from surreal.orchestrator.backends.base import THIS_MACHINE, Backend, backend
 from surreal.orchestrator.run.location import Location, remembered
 from surreal.orchestrator.run.status import Status
+from surreal.protocol.errors import NotFound
 
 
 @click.command(name="list")
@@ -18,13 +21,24 @@ from surreal.orchestrator.run.status import Status
 def command(location: Location | None, output: Output) -> None:
     """List the experiments, the newest last: those of this machine, or with --on kube of a cluster."""
     place = backend(location or THIS_MACHINE)
-    found = sorted((place.status(name) for name in place.names()), key=lambda status: status.created)
+    found = sorted(_statuses(place), key=lambda status: status.created)
     if not location and (elsewhere := remembered()):
         talk(f"in clusters: {', '.join(elsewhere)}; see surreal list --on kube")
     if not found and output == "table":
         talk("no experiments yet: surreal create examples/cheetah-ppo.yaml")
         return
     emit([status.document() for status in found], output, lambda: _table(found))
+
+
+def _statuses(place: Backend) -> Iterator[Status]:
+    """Yield the status of every run; one that is deleted meanwhile is left out, one that cannot be read is said."""
+    for name in place.names():
+        try:
+            yield place.status(name)
+        except NotFound:
+            continue
+        except (OSError, ValueError) as error:
+            talk(f"{name}: {error}")
 
 
 def _table(found: list[Status]) -> RenderableType:
@@ -36,4 +50,5 @@ def _table(found: list[Status]) -> RenderableType:
         rows.add_row(
             status.name, state, words.steps(now), speed, words.number(now.episode_return, 1), words.age(status.created)
         )
-    return rows
+    notes = [f"{status.name}: {status.reason.splitlines()[0]}" for status in found if status.reason]
+    return Group(rows, "", *(Text(note) for note in notes)) if notes else rows

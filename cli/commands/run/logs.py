@@ -15,6 +15,7 @@ from surreal.cli.ui.options import backend_of, location_options, name_argument, 
 from surreal.cli.ui.output import Output, emit
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.log_files import LogLine
+from surreal.orchestrator.run.text import plain_line
 
 COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -90,8 +91,8 @@ def _stamp(line: LogLine) -> str:
 
 
 def _prefixed(line: LogLine, coloured: bool, timestamps: bool) -> str:
-    """The line behind its source; a source always has the same colour."""
+    """Return the line behind its source, which always has the same colour."""
     prefix = f"{line.source:<11}|"
     if coloured:
         prefix = click.style(prefix, fg=COLOURS[crc32(line.source.encode()) % len(COLOURS)])
-    return f"{prefix} {_stamp(line) + ' ' if timestamps else ''}{line.text}"
+    return f"{prefix} {_stamp(line) + ' ' if timestamps else ''}{plain_line(line.text)}"

@@ -48,9 +48,11 @@ def _table(status: Status) -> RenderableType:
     facts.add_row("folder", status.folder)
     rows = table("role", "index", "state", "restarts", "pid", "node")
     for role, processes in status.roles.items():
-        for same, group in groupby(processes, attrgetter("state", "restarts", "pid", "node")):
-            state, restarts, pid, node = same
-            indexes = [each.index for each in group]
-            which = str(indexes[0]) if len(indexes) == 1 else f"{indexes[0]}-{indexes[-1]}"
-            rows.add_row(role, which, state, str(restarts), words.UNKNOWN if pid is None else str(pid), node)
+        for same, group in groupby(processes, attrgetter("state", "restarts", "node", "reason")):
+            state, restarts, node, _ = same
+            alike = list(group)
+            first, last = alike[0], alike[-1]
+            which = str(first.index) if first is last else f"{first.index}-{last.index}"
+            pid = words.UNKNOWN if first.pid is None or first is not last else str(first.pid)
+            rows.add_row(role, which, state, str(restarts), pid, node)
     return Group(facts, "", rows, *(("", channel_table(status.channels)) if status.channels else ()))

@@ -65,7 +65,7 @@ def _watch(place: Backend, name: str, usage: Usage) -> Usage:
 
 def _view(usage: Usage) -> RenderableType:
     head = Text.assemble((usage.status.name, "bold"), "  ", (usage.status.state, words.COLOURS[usage.status.state]))
-    rows = table("role", "running", "cpu", "most", "memory", "most")
+    rows = table("role", "running", "cpu", "busiest", "memory", "largest")
     for role in usage.roles:
         rows.add_row(role.name, f"{len(role.processes)}/{role.replicas}", *_cpu(role), *_memory(role))
     notes = (Text(usage.note, "yellow"),) if usage.note else ()

@@ -1,28 +1,34 @@
 """The Kubernetes backend: the same experiment as Jobs. Its state is in the objects of the cluster and nowhere else."""
 
+import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from surreal.orchestrator.backends.base import Diff, Difference, Inventory, Manifest
 from surreal.orchestrator.backends.kube.exec import command as interactive
 from surreal.orchestrator.backends.kube.exec.port_forward import forward
 from surreal.orchestrator.backends.kube.lifecycle import code as own_code
 from surreal.orchestrator.backends.kube.lifecycle import create as apply
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
 from surreal.orchestrator.backends.kube.lifecycle import preflight
+from surreal.orchestrator.backends.kube.lifecycle.diff import diff, identity
 from surreal.orchestrator.backends.kube.lifecycle.preflight import resolve_storage
 from surreal.orchestrator.backends.kube.logs import reader as logs
+from surreal.orchestrator.backends.kube.manifests.render import draw as render_with_text
 from surreal.orchestrator.backends.kube.manifests.render import render
 from surreal.orchestrator.backends.kube.names import EXPERIMENT_KEY, ZERO_RUN_ID
-from surreal.orchestrator.backends.kube.run_folder.locate import Glance
+from surreal.orchestrator.backends.kube.pools import pools
+from surreal.orchestrator.backends.kube.run_folder.locate import Glance, folder_of
 from surreal.orchestrator.backends.kube.run_folder.mirror import metrics_folder
 from surreal.orchestrator.backends.kube.status import collect as observe
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.backends.kube.status.status import status_of
 from surreal.orchestrator.backends.kube.status.usage import usage
-from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.channel_stats import ChannelStatus
 from surreal.orchestrator.run.code_archive import CONFIG_MAP_BYTES, STORE_BYTES, Code, packed
@@ -35,12 +41,17 @@ from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.kube.kubeconfig import DEFAULT_NAMESPACE
+
+if TYPE_CHECKING:
+    from surreal.orchestrator.doctor import Check
 
 
 class KubeBackend:
     """See `orchestrator.backend.Backend`; one namespace of one cluster."""
 
     poll_interval = 2.0
+    remote = True
 
     def __init__(self, location: Location) -> None:
         """Asks nothing yet."""
@@ -58,42 +69,75 @@ class KubeBackend:
         location = self._location
         return Api.connect(location.kubeconfig, location.context, location.namespace, _say)
 
+    def pools(self, cluster_file: Path | None, prices: Path | None) -> Inventory:
+        """Return the live pools, with those, the bounds and the prices of a cluster file."""
+        return pools(self._location, lambda: self.api.context, cluster_file, prices)
+
     def resolve(self, plan: Plan) -> Plan:
-        """The plan with where the run folder will lie, by what the cluster has."""
+        """Return the plan with the place of the run folder, by the storage that the cluster has."""
         return resolve_storage(plan, self.api)
 
-    def create(self, experiment: Experiment, plan: Plan, code: Path) -> None:
+    def create(self, experiment: Experiment, plan: Plan) -> None:
         """Check rights and names, then make all objects. Raises InvalidInput when the name is taken."""
-        own = packed(plan.code, code, STORE_BYTES if plan.storage.url else CONFIG_MAP_BYTES)
+        own = packed(plan.code, experiment.folder, STORE_BYTES if plan.storage.url else CONFIG_MAP_BYTES)
         draw = self._draw(plan, own, experiment.to_yaml())
-        # what cannot be drawn is said before anything is asked
+        # Render once before the first request: a plan that no cluster can run is refused at once.
         self._check(draw(ZERO_RUN_ID, 1))
         own_code.send(plan, own)
         apply.create(self.api, draw, _say)
         remember(plan.name, Location("kube", self.api.namespace, self.api.context, self._location.kubeconfig))
 
-    def dry_run(self, experiment: Experiment, plan: Plan, code: Path, ask: bool) -> list[str]:
-        """The objects; `ask` has the cluster check rights and quotas, and then each of them."""
-        objects = self._draw(plan, packed(plan.code, code), experiment.to_yaml())(ZERO_RUN_ID, 1)
-        if ask:
+    def dry_run(self, experiment: Experiment, plan: Plan, *, server: bool) -> list[str]:
+        """Return the objects; with `server` the cluster checks rights, quotas and each object."""
+        objects = self._draw(plan, packed(plan.code, experiment.folder), experiment.to_yaml())(ZERO_RUN_ID, 1)
+        if server:
             self._check(objects)
             apply.dry_run(self.api, objects)
         return [f"{each['kind']} {each['metadata']['name']}" for each in objects]
+
+    def render(self, experiment: Experiment, plan: Plan, *, with_keys: bool, offline: bool) -> list[Manifest]:
+        """Return the objects as YAML, in the order of their creation; `offline` leaves out what only a server knows."""
+        run, keys = (secrets.token_hex(4), key_files(plan)) if with_keys else (ZERO_RUN_ID, None)
+        namespace = self._location.namespace or DEFAULT_NAMESPACE if offline else self.api.namespace
+        code = packed(plan.code, experiment.folder)
+        found = render_with_text(plan, run, namespace, keys, code, experiment.to_yaml())
+        return [
+            Manifest(f"{number:02}-{each.data['kind'].lower()}-{each.data['metadata']['name']}.yaml", each.text)
+            for number, each in enumerate(found)
+        ]
+
+    def diff(self, experiment: Experiment, plan: Plan) -> Diff:
+        """Compare with the live objects; the server fills in its defaults first."""
+        run, attempt, user = identity(self.api, plan.name)
+        code, text = packed(plan.code, experiment.folder), experiment.to_yaml()
+        namespace = self.api.namespace
+        objects = render(plan, run, namespace, keys=None, code=code, experiment=text, attempt=attempt, user=user)
+        found = diff(self.api, plan.name, objects)
+        return Diff(
+            len(objects), tuple(Difference(each.kind, each.name, each.change, each.note, each.text()) for each in found)
+        )
+
+    def check(self) -> "list[Check]":
+        """Check versions, rights, storage, queueing and networking of the cluster."""
+        from surreal.orchestrator.backends.kube.doctor.checks import kube_checks
+
+        return list(kube_checks(self.api))
 
     def names(self) -> list[str]:
         """The experiments of the namespace, in order of name."""
         return observe.names(self.api)
 
     def status(self, name: str) -> Status:
-        """One run, from its objects and their events; how far it is, from its pod."""
-        seen = observe.snapshot(self.api, name)
-        progress, channels = self._look(seen)
-        status = status_of(seen, None if progress == Progress() else progress, channels)
-        # who may only look may look all the same
+        """Return the state of one run from its objects, their events and its pod. Writes nothing."""
+        return self._status(observe.snapshot(self.api, name))
+
+    def reconcile(self, name: str) -> None:
+        """End roles that outlive a decided run, and record the outcome on its claim."""
+        # A user without the right to write still gets the status; the next verb tries again.
         with suppress(SurrealError):
+            seen = observe.snapshot(self.api, name)
             remove.end_leftovers(self.api, seen)
-            observe.keep_outcome(self.api, seen, status)
-        return status
+            observe.keep_outcome(self.api, seen, self._status(seen))
 
     def usage(self, name: str) -> Usage:
         """What its pods use, as the cluster's metrics-server saw them last."""
@@ -118,6 +162,11 @@ class KubeBackend:
     def metrics_folder(self, name: str) -> AbstractContextManager[Path]:
         """A copy of the run's metrics that keeps up."""
         return metrics_folder(self.api, name)
+
+    def fetch(self, name: str, below: str, target: Path) -> None:
+        """Copy files of the run folder from its pod, its claim or its store."""
+        with folder_of(self.api, observe.snapshot(self.api, name)) as folder:
+            folder.mirror(target, below)
 
     def stop(self, name: str) -> bool:
         """Have every process save and end; returns when all pods are gone. False if nothing ran."""
@@ -146,6 +195,10 @@ class KubeBackend:
             forget(name)
             observe.snapshot(self.api, name)  # says what there is
         forget(name)
+
+    def _status(self, seen: Snapshot) -> Status:
+        progress, channels = self._look(seen)
+        return status_of(seen, None if progress == Progress() else progress, channels)
 
     def _look(self, seen: Snapshot) -> tuple[Progress, tuple[ChannelStatus, ...]]:
         """What the pod of the run shows, over a connection that is kept for the next look."""

@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Sequence
 
 from surreal.orchestrator.backends.local.launcher import environment
-from surreal.orchestrator.plan.model import Plan
-from surreal.orchestrator.run.home import Folder, read_json
+from surreal.orchestrator.backends.local.run_files import code_folder, read_plan
+from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.log_files import choose_sources
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.graph import role_of
@@ -21,13 +21,16 @@ def execute(folder: Folder, source: str, command: Sequence[str]) -> int:
 
     The run need not be running. Raises NotFound for a process that it does not have, InvalidInput for no command.
     """
-    plan = Plan.from_json(folder.plan.read_text())
+    plan = read_plan(folder)
     choose_sources(plan.name, plan.processes(), source)
     variables = environment(plan.role(role_of(source)))
-    code = str(folder.code if plan.code else read_json(folder.provenance)["code"])
+    code = code_folder(folder, plan)
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, (code, variables.get("PYTHONPATH"))))
     # Ctrl-C is the command's, which shares our terminal; a function, unlike SIG_IGN, is not handed on to it
-    before = signal.signal(signal.SIGINT, lambda *_: None)
+    # where Ctrl-C was ignored when we were started (nohup), the command ignores it too
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda *_: None)
     try:
         status = subprocess.Popen(command, cwd=folder.path, env=variables).wait()
     except (FileNotFoundError, PermissionError) as error:

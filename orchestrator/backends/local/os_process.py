@@ -13,7 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from surreal.orchestrator.backends.local.log_pump import LogPump
 from surreal.orchestrator.run.home import Folder
+
+LONGEST_POLL_MS = 60_000
+PUMP_SECONDS = 0.02
+"""Seconds for which output of processes gathers before it is written down."""
 
 
 def born(pid: int) -> str | None:
@@ -122,10 +127,20 @@ class Wakeup:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
             signal.signal(number, self._note)
 
-    def sleep_until(self, moment: float | None) -> None:
-        """Sleep until a signal, or this moment on the monotonic clock."""
-        timeout = None if moment is None else max(0.0, moment - time.monotonic())
-        select.select([self._readable], [], [], timeout)
+    def sleep_until(self, moment: float, pump: LogPump) -> None:
+        """Sleep until a signal, or this moment on the monotonic clock; meanwhile write down what processes print."""
+        poll = select.poll()
+        poll.register(self._readable, select.POLLIN)
+        pump.register(poll)
+        woken = False
+        while not woken and (left := moment - time.monotonic()) > 0:
+            ready = [descriptor for descriptor, _ in poll.poll(min(left * 1000, LONGEST_POLL_MS))]
+            woken = self._readable in ready
+            for descriptor in ready:
+                if descriptor != self._readable and not pump.take(descriptor):
+                    poll.unregister(descriptor)
+            if ready and not woken:
+                time.sleep(PUMP_SECONDS)
         with suppress(BlockingIOError):
             while os.read(self._readable, 4096):
                 pass

@@ -1,46 +1,48 @@
-"""The supervisor of one experiment on this machine.
+"""The supervisor of one experiment on this machine; `daemon.py` starts it.
 
-`python -P -m surreal.orchestrator.backends.local.supervisor FOLDER LOCK` leaves its caller and returns at once.
-
-It starts every process, starts again what dies, and ends the run when the role with `ends_run` is done. Between events
-it sleeps in select(): a signal wakes it (SIGCHLD: a process exited; SIGTERM: stop and save; SIGINT: end at once).
-LOCK is the inherited, locked descriptor of supervisor.lock: it stays locked for as long as this process lives.
+It starts every process, starts again what dies or hangs, and ends the run when the role with `ends_run` is done.
+Between events it sleeps in poll(): a signal wakes it (SIGCHLD: a process exited; SIGTERM: stop and save; SIGINT: end at
+once), output of a process, or the next look at their pulse.
 """
 
 import os
 import platform
 import shutil
 import signal
-import sys
 import time
 import traceback
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from surreal.orchestrator.backends.local import os_process as pids
-from surreal.orchestrator.backends.local.launcher import Launcher, make_socket_folder
+from surreal.orchestrator.backends.local import exits, os_process
+from surreal.orchestrator.backends.local.hang_watch import HangWatch
+from surreal.orchestrator.backends.local.launcher import Launcher
+from surreal.orchestrator.backends.local.log_pump import LogPump, LogWriter
 from surreal.orchestrator.backends.local.os_process import Wakeup
-from surreal.orchestrator.backends.local.process import Member
+from surreal.orchestrator.backends.local.process import ManagedProcess
 from surreal.orchestrator.backends.local.record import RunRecord, processes_of
-from surreal.orchestrator.backends.restart_policy import Verdict, decide, describe, feeds_the_run, ordinal
+from surreal.orchestrator.backends.local.run_files import code_folder
+from surreal.orchestrator.backends.local.sockets import make_again_if_gone, make_socket_folder
+from surreal.orchestrator.backends.restart_policy import Outcome, Verdict, decide, describe, feeds_the_run, ordinal
 from surreal.orchestrator.plan.model import Plan
-from surreal.orchestrator.run.home import Folder, read_json, tail_lines
+from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.status import State, read_progress
+from surreal.orchestrator.run.wiring import ending_role
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.wiring import LOCAL_STOP_GRACE_S
+from surreal.protocol.worker.pulse import Board
 
-LINGER = 5.0
+EXIT_GRACE = 5.0
 """Seconds that processes have to end by themselves after the run is done; the learner tells them over the wire."""
-NEVER = float("inf")
-REASON_LINES = 5
-"""Last lines of a process's log that are quoted when it fails the run."""
+NO_DEADLINE = float("inf")
+WORKS_AGAIN_S = 10.0
+"""Seconds after which a process that was started again is no longer said to have failed."""
 
 
 @dataclass
-class Ending:
+class RunEnd:
     """How the run is being ended; times are on the monotonic clock."""
 
     state: State
@@ -50,201 +52,232 @@ class Ending:
 
 
 class Supervisor:
-    """One run: its members, its record on disk, and how it ends."""
+    """One run: its processes, its record on disk, and how it ends."""
 
-    def __init__(self, folder: Folder) -> None:
-        self.folder = folder
-        self.plan = Plan.from_json(folder.plan.read_text())
-        self.ending: Ending | None = None
-        self.wakeup = Wakeup()
+    def __init__(self, folder: Folder, plan: Plan) -> None:
+        """Prepare everything and start nothing. Raises OSError, ValueError or InvalidInput where that is impossible."""
+        self.folder, self.plan = folder, plan
+        self.ending: RunEnd | None = None
         before = {process.name: process.incarnation for process in RunRecord.read(folder).processes}
-        processes = processes_of(self.plan)
-        for process in processes:
-            process.incarnation = before.get(process.name, 0)
-        members = [Member(self.plan.role(process.role), process) for process in processes]
+        records = processes_of(plan)
+        for record in records:
+            record.incarnation = before.get(record.name, 0)
+        code = code_folder(folder, plan)
+        self.log, self.pump, self.wakeup = LogWriter(folder.supervisor_segment), LogPump(), Wakeup()
+        processes = [ManagedProcess(plan.role(record.role), record) for record in records]
         # the one that takes longest to import first
-        self.members = sorted(members, key=lambda member: not member.role.ends_run)
+        self.processes = sorted(processes, key=lambda process: not process.role.ends_run)
+        self.best_steps = read_progress(folder).steps
+        # nothing is ever written: the workers see the end of the pipe when this process is gone
+        lifeline, self.lifeline_end = os.pipe()
         self.record = RunRecord(
             state="running",
             node=platform.node(),
             supervisor=os.getpid(),
-            born=pids.born(os.getpid()),
-            sockets=str(make_socket_folder(self.plan)),
-            processes=processes,
+            born=os_process.born(os.getpid()),
+            sockets=str(make_socket_folder(plan)),
+            ends_run=ending_role(plan).name,
+            processes=records,
+            number=RunRecord.read(folder).number,
         )
         self.saved: dict[str, Any] = {}
-        self.best_steps = read_progress(folder.metrics_jsonl).steps
-        # nobody ever writes: the workers see the end of the pipe when this process is gone
-        lifeline, self.lifeline_end = os.pipe()
-        code = str(folder.code if self.plan.code else read_json(folder.provenance)["code"])
-        self.launcher = Launcher(self.plan, folder, Path(self.record.sockets), code, lifeline)
+        self.launcher = Launcher(plan, folder, Path(self.record.sockets), code, lifeline, Board(len(records)))
+        self.hangs = HangWatch(self.launcher, plan.hang_seconds)
+        self.record.reserve(folder)
+        self.save()
 
     def run(self) -> None:
         """Supervise until the run is over and every process is gone."""
         try:
             self.step()
-            while not self.ending or any(member.is_running for member in self.members):
+            while not self.ending or any(process.is_running for process in self.processes):
                 self.save()
-                self.wakeup.sleep_until(self.next_moment())
+                self.wakeup.sleep_until(self.next_moment(), self.pump)
                 self.step()
         except Exception as error:
-            traceback.print_exc()
+            self.log.write(traceback.format_exc().encode())
             self.end("failed", f"the supervisor failed: {error!r}; see surreal logs {self.plan.name} supervisor")
         finally:
-            self.clear_away()
+            self.finish()
 
-    def next_moment(self) -> float | None:
-        """When something is to be done if no signal comes first; None for never."""
+    def next_moment(self) -> float:
+        """Return when something is to be done if no signal comes first."""
+        moments = [self.hangs.next_look, *(process.kill_at for process in self.processes)]
         if self.ending:
-            moments = [at for at in (self.ending.terminate_at, self.ending.kill_at) if at < NEVER]
+            moments += [self.ending.terminate_at, self.ending.kill_at]
         else:
-            moments = [member.start_at for member in self.members if member.start_at is not None]
-        return min(moments, default=None)
+            moments += [process.start_at for process in self.processes if process.start_at is not None]
+        return min(moments)
 
     def step(self) -> None:
         """Do all that is due now."""
-        for member in self.members:
-            code = member.reap()
+        for process in self.processes:
+            code = process.reap(self.pump)
             if code is not None:
-                self.on_exit(member, code)
+                self.on_exit(process, code)
         if self.wakeup.abort_asked:
             self.end("stopped", "ended at once")
         elif self.wakeup.stop_asked and not self.ending:
-            self.say("asked to stop: every process saves what it has and ends")
+            self.report("asked to stop: every process saves what it has and ends")
             self.end("stopped", "", kill_in=LOCAL_STOP_GRACE_S)
+        now = time.monotonic()
+        if now >= self.hangs.next_look:
+            self.look()
+        for process in self.processes:
+            if now >= process.kill_at:
+                process.send(signal.SIGKILL)
         if self.ending:
             self.push_ending(self.ending)
         else:
-            now = time.monotonic()
-            self.start([member for member in self.members if member.start_at is not None and member.start_at <= now])
+            self.start([process for process in self.processes if (process.start_at or NO_DEADLINE) <= now])
 
-    def start(self, due: list[Member]) -> None:
+    def look(self) -> None:
+        """End what hangs, and forget failures of those that work again."""
+        for process, how in self.hangs.look(self.processes):
+            self.report(f"{process.name} {how}: ended, its stacks are in its log")
+            process.abort(how)
+        for process in self.processes:
+            if process.record.since is None and process.is_running and process.lived > WORKS_AGAIN_S:
+                process.record.reason = ""
+
+    def start(self, due: list[ManagedProcess]) -> None:
         """Start these processes. Their incarnations are on disk before, so that none is ever used twice."""
         if not due:
             return
-        if any(member.role.ends_run for member in due):
+        self.keep_sockets()
+        if any(process.role.ends_run for process in due):
             # those that were told of an end that did not come are needed again
-            for member in self.members:
-                member.start_again_if_done()
-        for member in due:
-            member.before_start()
+            for process in self.processes:
+                process.start_again_if_done()
+        for process in due:
+            process.before_start()
         self.save()
-        for member in due:
+        for process in due:
             try:
-                member.start(self.launcher)
+                process.start(self.launcher, self.pump)
             except OSError as error:
-                self.say(f"{member.name} could not be started: {error}")
-                self.on_exit(member, ExitCode.FAILED)
-        started = [f"{member.name} (pid {member.record.pid})" for member in due if member.is_running]
+                self.report(f"{process.name} could not be started: {error}")
+                self.on_exit(process, ExitCode.FAILED)
+            exits.remove_old_logs(self.folder, process.record)
+        started = [f"{process.name} (pid {process.record.pid})" for process in due if process.is_running]
         if started:
-            self.say(f"started {', '.join(started)}")
+            self.report(f"started {', '.join(started)}")
 
-    def on_exit(self, member: Member, code: int) -> None:
+    def keep_sockets(self) -> None:
+        """Make the folder of the sockets again if something removed it, and have those that listen there restart."""
+        try:
+            gone = make_again_if_gone(self.launcher.sockets)
+        except OSError as error:
+            self.report(f"{self.launcher.sockets}: {error.strerror}; no process can reach another one there")
+            return
+        if gone:
+            self.report(
+                f"{self.launcher.sockets} was removed: made again; processes that listen there save and restart"
+            )
+            binding = {channel.binds for channel in self.plan.channels}
+            for process in self.processes:
+                if process.is_running and (process.role.ends_run or process.role.name in binding):
+                    process.send(signal.SIGTERM)
+
+    def on_exit(self, process: ManagedProcess, code: int) -> None:
         """Judge the exit of a process and do what follows."""
+        outcome = exits.read_outcome(self.plan, self.folder, process, code)
         if self.ending:
             # one that missed the word on the wire is sent a signal, and did all there was to do as well
             in_time = code == ExitCode.DONE or (self.ending.state == "succeeded" and code == ExitCode.PREEMPTED)
-            member.record.state = "done" if in_time else "stopped"
+            process.record.state = "done" if in_time else "stopped"
             return
         progressed = self.note_progress()
-        member.count(code, progressed)
-        verdict = decide(member.role, code, feeds_the_run(self.plan, member.role.name), member.backoff)
+        process.count(outcome, progressed, begun=self.best_steps > 0)
+        feeds = feeds_the_run(self.plan, process.role.name)
+        verdict = decide(process.role, outcome.code, feeds, process.backoff, process.record.index)
+        failed = outcome.code not in (ExitCode.DONE, ExitCode.PREEMPTED)
+        process.record.since, process.record.reason = None, exits.sentence(outcome) if failed else ""
         if verdict is Verdict.AGAIN:
-            member.schedule()
-            loss = "only its unfinished work is lost" if member.role.expendable else "it resumes from its checkpoint"
-            times = ordinal(member.record.restarts + 1)
-            self.say(f"{member.name} {describe(code)}, restarting in {member.backoff.delay:g} s ({times} time); {loss}")
+            process.schedule()
+            self.report(exits.restarting(process, outcome))
         elif verdict is Verdict.RETIRE:
-            done = code == ExitCode.DONE
-            member.record.state = "done" if done else "failed"
-            self.say(
-                f"{member.name} is done" if done else f"{member.name} {describe(code)}; the run goes on without it"
-            )
+            process.record.state = "failed" if failed else "done"
+            goes_on = f" {exits.sentence(outcome)}; the run goes on without it"
+            self.report(f"{process.name}{goes_on if failed else ' is done'}")
         elif verdict is Verdict.SUCCEED:
-            member.record.state = "done"
-            self.say(f"{member.name} is done at step {self.best_steps:,}: the run succeeded")
-            self.end("succeeded", "", terminate_in=LINGER, kill_in=LINGER + LOCAL_STOP_GRACE_S)
+            process.record.state = "done"
+            self.report(f"{process.name} is done at step {self.best_steps:,}: the run succeeded")
+            self.end("succeeded", "", terminate_in=EXIT_GRACE, kill_in=EXIT_GRACE + LOCAL_STOP_GRACE_S)
         else:
-            self.fail(member, code)
+            self.fail(process, outcome)
 
     def note_progress(self) -> bool:
-        """Has the run got further than at any exit before?"""
-        steps = read_progress(self.folder.metrics_jsonl).steps
+        """Return True if the run has got further than at any exit before."""
+        steps = read_progress(self.folder).steps
         progressed = steps > self.best_steps
         self.best_steps = max(steps, self.best_steps)
         return progressed
 
-    def fail(self, member: Member, code: int) -> None:
-        """End the run because of this process, quoting the end of its log."""
-        member.record.state = "failed"
-        tried = (
-            f", {ordinal(member.backoff.without_progress)} time without progress"
-            if member.backoff.without_progress > 1
-            else ""
-        )
-        self.say(f"{member.name} {describe(code)}{tried}: the run failed")
-        log = self.folder.process_log(member.role.name, member.record.index, member.record.incarnation)
-        quoted = b"\n".join(tail_lines(log, 4096)[-REASON_LINES:]).decode(errors="replace")
+    def fail(self, process: ManagedProcess, outcome: Outcome) -> None:
+        """End the run because of this process, quoting its cause and the end of its output."""
+        process.record.state = "failed"
+        times = process.backoff.without_progress
+        tried = f", {ordinal(times)} time without progress" if times > 1 else ""
+        cause = f": {outcome.cause}" if outcome.cause else ""
+        self.report(f"{process.name} {describe(outcome.code)}{tried}{cause}: the run failed")
+        quoted = exits.last_lines(process.last_output)
         self.end(
-            "failed", f"{member.name} {describe(code)}{tried}; its last lines:\n{quoted}", kill_in=LOCAL_STOP_GRACE_S
+            "failed",
+            f"{process.name} {describe(outcome.code)}{tried}{cause}; its last lines:\n{quoted}",
+            kill_in=LOCAL_STOP_GRACE_S,
         )
 
     def end(self, state: State, reason: str, terminate_in: float = 0.0, kill_in: float = 0.0) -> None:
-        """Begin to end the run: SIGTERM and SIGKILL after so many seconds."""
+        """Begin to end the run: SIGTERM and SIGKILL after that many seconds."""
         now = time.monotonic()
-        self.ending = Ending(state, reason, now + terminate_in, now + kill_in)
+        self.ending = RunEnd(state, reason, now + terminate_in, now + kill_in)
 
-    def push_ending(self, ending: Ending) -> None:
+    def push_ending(self, ending: RunEnd) -> None:
         """Send the signals that are due."""
         now = time.monotonic()
         if now >= ending.terminate_at:
-            ending.terminate_at = NEVER
+            ending.terminate_at = NO_DEADLINE
             self.send(signal.SIGTERM)
         if now >= ending.kill_at:
-            ending.kill_at = NEVER
+            ending.kill_at = NO_DEADLINE
             self.send(signal.SIGKILL)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to all that run."""
-        for member in self.members:
-            member.send(number)
+        for process in self.processes:
+            process.send(number)
 
-    def clear_away(self) -> None:
+    def finish(self) -> None:
         """Leave no process and no socket, and the outcome on disk."""
-        for member in self.members:
-            member.kill()
+        for process in self.processes:
+            process.kill(self.pump)
+            if self.ending and self.ending.state == "succeeded":
+                process.record.reason, process.record.since = "", None
         shutil.rmtree(self.record.sockets, ignore_errors=True)
         if self.ending:
             self.record.state, self.record.reason = self.ending.state, self.ending.reason
         self.record.supervisor = self.record.born = None
         self.record.sockets = ""
         self.save()
-        self.say(f"the run is over: {self.record.state}")
+        self.report(f"the run is over: {self.record.state}")
 
     def save(self) -> None:
-        """Write the record if it changed. A full disk costs the newest state, not the run."""
-        data = asdict(self.record)
-        if data != self.saved:
-            try:
-                self.record.write(self.folder)
-                self.saved = data
-            except OSError as error:
-                self.say(f"cannot write {self.folder.status}: {error}")
+        """Write the record if it changed. A disk that takes no file gets it in the room that was kept for it."""
+        trouble = self.record.disk or self.pump.trouble
+        if not trouble and asdict(replace(self.record, number=0)) == self.saved:
+            return
+        self.record.number, self.record.disk = self.record.number + 1, ""
+        try:
+            self.record.write(self.folder)
+            self.saved = asdict(replace(self.record, number=0))
+        except OSError as error:
+            self.record.disk = error.strerror or str(error)
+            exits.write_spare(self.record, self.folder)
+        if bool(trouble) != bool(self.record.disk):
+            says = f"takes no files: {self.record.disk}" if self.record.disk else "takes files again"
+            self.report(f"{self.folder.path} {says}")
 
-    def say(self, sentence: str) -> None:
-        """One line in the supervisor's log, which is its standard output."""
-        with suppress(OSError):
-            print(f"{datetime.now():%H:%M:%S.%f}"[:-3], "INFO", sentence, flush=True)
-
-
-def main() -> None:
-    """Leave the caller's session and supervise the run in FOLDER."""
-    os.umask(0o077)
-    os.set_inheritable(int(sys.argv[2]), False)
-    # the caller waits for the first process only; the second has no parent to leave a zombie with
-    if os.fork() == 0:
-        Supervisor(Folder(Path(sys.argv[1]))).run()
-
-
-if __name__ == "__main__":
-    main()
+    def report(self, sentence: str) -> None:
+        """Write one line to the supervisor's log."""
+        self.log.write(f"{datetime.now():%H:%M:%S.%f}"[:-3].encode() + f" INFO {sentence}\n".encode())

@@ -29,7 +29,7 @@ class EvolutionRun(Run):
         return replace(
             super()._wiring("learner", index, incarnation),
             role=role,
-            run=self._algorithm.role(role).run,
+            run=self._algorithm.role(role).entry_point,
             channels=channels,
             replicas=self.replicas,
             serves_control=role == "master",

@@ -9,7 +9,7 @@ from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.es.batched_policy import Layout
 from surreal.algorithms.es.sizing import ENVIRONMENTS, Size
 from surreal.algorithms.registry import ARS, ES, PPO
-from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.provisioner.pools.model import NodePool
 

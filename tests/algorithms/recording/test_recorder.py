@@ -17,6 +17,7 @@ from surreal.algorithms.recording.reports import EVALUATES
 from surreal.algorithms.recording.rows import parse, read_rows
 from surreal.protocol.wiring import ChannelWiring, Wiring
 from surreal.protocol.worker.process import Process
+from surreal.protocol.worker.session import Session
 from tests.algorithms.recording.tmpfs import SmallDisk
 
 VERSION = (2, 7)
@@ -48,15 +49,15 @@ def wiring(folder: Path, role: str, index: int = 0) -> Wiring:
 def processes(folder: Path, *others: str) -> Iterator[list[Process]]:
     """The learner and others, each a member of the run."""
     folder.mkdir(exist_ok=True)
-    opened = [Process(wiring(folder, "learner"))]
+    sessions = [Session(wiring(folder, "learner"))]
     try:
         for name in others:
             role, _, index = name.partition("/")
-            opened.append(Process(wiring(folder, role, int(index))))
-        yield opened
+            sessions.append(Session(wiring(folder, role, int(index))))
+        yield [Process(session) for session in sessions]
     finally:
-        for process in reversed(opened):
-            process.close()
+        for session in reversed(sessions):
+            session.close()
 
 
 def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:

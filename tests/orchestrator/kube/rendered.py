@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from surreal.orchestrator.backends.kube.manifests.render import Drawn, draw
-from surreal.orchestrator.experiment.model import Experiment, load_experiment
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.code_archive import Code
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.pools.model import NodePool
 from tests.orchestrator.documents import minimal
-from tests.orchestrator.test_plan import LARGE, SMALL, SPOT, STEADY
+from tests.orchestrator.plan.test_plan import LARGE, SMALL, SPOT, STEADY
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 RUN, NAMESPACE = "0123abcd", "rl"

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from surreal.cli.commands.experiment.diff import command
+from surreal.cli.commands.experiment.objects import diff as command
 from surreal.orchestrator.backends.kube.lifecycle import create as apply
 from surreal.orchestrator.backends.kube.lifecycle.diff import Difference, diff, identity
 from surreal.orchestrator.backends.kube.manifests.render import render
-from surreal.orchestrator.experiment.model import load_experiment
-from surreal.orchestrator.prepare import plan_for
+from surreal.orchestrator.experiment.load import load_experiment
+from surreal.orchestrator.prepare import Machines, plan_for
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.wiring import key_files
 from surreal.protocol.errors import ExitCode
@@ -114,7 +114,7 @@ def run(server: Server, *arguments: str) -> tuple[int, str, str]:
 def create_from_file(server: Server) -> None:
     """As `surreal create` does, without its watching."""
     experiment = load_experiment(FILE)
-    plan = plan_for(experiment, Location("kube", kubeconfig=str(server.kubeconfig)), None, None)
+    plan = plan_for(experiment, Machines(Location("kube", kubeconfig=str(server.kubeconfig))))
 
     def draw(run: str, attempt: int) -> list[Object]:
         text = experiment.to_yaml()
@@ -125,4 +125,5 @@ def create_from_file(server: Server) -> None:
 
 def test_what_has_no_objects_cannot_be_compared() -> None:
     outcome = CliRunner().invoke(command, [str(FILE), "--on", "local"], standalone_mode=False)
-    assert "has no objects to compare" in str(outcome.exception)
+    assert (outcome.return_value, outcome.exception) == (ExitCode.INVALID, None)
+    assert "has no objects to compare" in outcome.stderr

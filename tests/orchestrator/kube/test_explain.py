@@ -11,15 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from surreal.orchestrator.backends.kube.names import IGNORED
 from surreal.orchestrator.backends.kube.status.causes import images, scheduling, volumes
 from surreal.orchestrator.backends.kube.status.causes import pod_creation as refusals
 from surreal.orchestrator.backends.kube.status.explain import reasons
 from surreal.orchestrator.backends.kube.status.snapshot import Event
 from surreal.orchestrator.backends.kube.status.status import status_of
-from surreal.orchestrator.backends.kube.status.termination import how_it_ended
+from surreal.orchestrator.backends.kube.status.termination import ended_container, how_it_ended
 from surreal.orchestrator.experiment.pod_model import default_image
 from surreal.orchestrator.plan.model import Plan
 from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.kube.objects import moment
 from tests.orchestrator.kube.recordings import GIB, plan, recorded, snapshot
 
 ONE = plan(actors=1)
@@ -471,3 +473,16 @@ def test_an_image_of_another_architecture_is_named_with_the_node() -> None:
 def test_the_memory_limit_is_the_containers_own_which_admission_may_have_lowered() -> None:
     said = how_it_ended(ended(137, memory="40Mi"), plan(memory=2 * GIB).role("learner"), "learner")
     assert said == "OOMKilled: limit 40 MiB; raise spec.roles.learner.resources.memory"
+
+
+def test_a_pod_that_kubernetes_holds_back_for_minutes_is_said_to_be() -> None:
+    seen = snapshot("crash", plan())
+    pods = []
+    for pod in seen.pods:
+        about = {**pod["metadata"], "annotations": {**pod["metadata"]["annotations"], IGNORED: "5"}}
+        pods.append({**pod, "metadata": about})
+    ends = [moment(ended_container(pod), "state", "terminated", "finishedAt") for pod in pods]
+    last = max(at for at in ends if at)
+    said = reasons(replace(seen, pods=tuple(pods), taken=last + timedelta(seconds=60)))["actor"]
+    assert "Kubernetes waits over 10 min before the next pod (surreal stop toy, then resume" in said
+    assert "next pod" not in reasons(replace(seen, taken=last + timedelta(hours=1)))["actor"]

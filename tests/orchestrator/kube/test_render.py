@@ -28,7 +28,7 @@ from tests.orchestrator.kube.rendered import (
     queued,
     variables,
 )
-from tests.orchestrator.test_plan import SMALL
+from tests.orchestrator.plan.test_plan import SMALL
 
 GOLDEN = Path(__file__).parent / "golden"
 PLANS: dict[str, Callable[[], Plan]] = {"cheetah-ppo": example, "everything": everything, "queued": queued}

@@ -14,7 +14,7 @@ from surreal.orchestrator.backends.local import os_process as lock
 from surreal.orchestrator.backends.local import os_process as process_ids
 from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
-from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
@@ -68,7 +68,7 @@ def test_deleting_at_once_after_creating_leaves_nothing(place: LocalBackend) -> 
     planned = plan()
 
     for _ in range(3):
-        place.create(Experiment.from_data(minimal()), planned, code=Path.cwd())
+        place.create(Experiment.from_data(minimal()), planned)
         place.delete(planned.name)
         assert place.names() == []
 

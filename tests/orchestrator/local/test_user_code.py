@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.code_archive import pack
 from surreal.protocol.errors import InvalidInput
@@ -29,7 +29,7 @@ def mine(tmp_path: Path) -> Path:
 
 def start(place: LocalBackend, mine: Path) -> str:
     planned = plan().model_copy(update={"code": f"./{mine.name}"})
-    place.create(Experiment.from_data(minimal()), planned, code=mine.parent)
+    place.create(Experiment.from_data(minimal(), folder=mine.parent), planned)
     return planned.name
 
 
@@ -56,7 +56,7 @@ def test_code_that_cannot_be_packed_starts_nothing(place: LocalBackend, mine: Pa
 
 
 def test_without_the_key_the_files_own_folder_is_found_as_it_is(place: LocalBackend, mine: Path) -> None:
-    place.create(Experiment.from_data(minimal()), plan(), code=mine)
+    place.create(Experiment.from_data(minimal(), folder=mine), plan())
     begun(place, "toy", "learner")
     assert not home.find("toy").code.exists()
     assert json.loads(home.find("toy").provenance.read_text())["code_digest"] is None

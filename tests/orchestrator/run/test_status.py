@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.status import TAIL_BYTES, ProcessStatus, Status, read_progress
 from surreal.protocol.telemetry.gauges import Progress
 
@@ -20,9 +21,11 @@ ROW = {
 }
 
 
-def write(path: Path, *rows: dict[str, object]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+def write(path: Path, *rows: dict[str, object]) -> Folder:
+    folder = Folder(path)
+    folder.metrics.mkdir(parents=True)
+    folder.metrics_jsonl.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
 
 
 def test_the_document_has_exactly_these_fields_in_this_order(tmp_path: Path) -> None:
@@ -44,6 +47,8 @@ def test_the_document_has_exactly_these_fields_in_this_order(tmp_path: Path) -> 
         "eval_return": 900.0,
         "staleness": 0.9,
         "elapsed": 40.0,
+        "progress_at": 1.0,
+        "progress_age": None,
         "eta_seconds": 60.0,
         "roles": {
             "actor": [{"index": 0, "state": "running", "restarts": 2, "pid": 41, "node": "laptop", "reason": ""}]
@@ -55,23 +60,23 @@ def test_the_document_has_exactly_these_fields_in_this_order(tmp_path: Path) -> 
 
 
 def test_what_is_not_known_yet_is_null(tmp_path: Path) -> None:
-    assert read_progress(tmp_path / "missing") == Progress()
+    assert read_progress(Folder(tmp_path / "missing")) == Progress()
     early = read_progress(write(tmp_path / "m", {**ROW, "episode_return": None, "steps_per_second": 0.0}))
     assert (early.episode_return, early.eta_seconds) == (None, None)
 
 
 def test_a_cut_or_foreign_line_is_passed_over(tmp_path: Path) -> None:
     path = write(tmp_path / "m", ROW)
-    with path.open("ab") as file:
+    with path.metrics_jsonl.open("ab") as file:
         file.write(b'[1]\n\xff\xfe\n{"role": "learner/0", "steps": 5000')
     assert read_progress(path).steps == 400_000
 
 
 def test_only_the_end_of_a_long_file_is_read(tmp_path: Path) -> None:
-    rows = [{**ROW, "steps": step, "padding": "x" * 200} for step in range(2000)]
+    rows = [{**ROW, "steps": step, "padding": "x" * 200} for step in range(8000)]
     path = write(tmp_path / "m", *rows)
-    assert path.stat().st_size > 4 * TAIL_BYTES
-    assert read_progress(path).steps == 1999
+    assert path.metrics_jsonl.stat().st_size > 4 * TAIL_BYTES
+    assert read_progress(path).steps == 7999
 
 
 def test_nothing_is_left_of_a_run_that_succeeded_early() -> None:

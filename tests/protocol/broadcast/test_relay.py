@@ -57,7 +57,6 @@ def learner(process):
     while process.alive("weights-relay") != {0, 1}:
         done.recv(0.1)
     print(weights.stats.messages, flush=True)
-    process.stop_all()
     return ExitCode.DONE
 
 def actor(process):

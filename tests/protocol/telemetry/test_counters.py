@@ -19,7 +19,7 @@ from surreal.protocol.telemetry.counters import MAX_ENDS, CounterTable, parse, r
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wiring import ChannelWiring, Wiring
-from surreal.protocol.worker.process import Process
+from tests.protocol.joined import Joined
 
 MakeNode = Callable[..., Node]
 Until = Callable[..., None]
@@ -67,8 +67,8 @@ def test_the_counters_of_all_processes_reach_the_run_folder(
     for module in (member_module, servers):
         monkeypatch.setattr(module, "BEAT_INTERVAL_S", 0.05)
     with ExitStack() as stack:
-        learner = stack.enter_context(Process(wiring(folder)))
-        actors = [stack.enter_context(Process(wiring(folder, "actor", i))) for i in range(2)]
+        learner = stack.enter_context(Joined(wiring(folder)))
+        actors = [stack.enter_context(Joined(wiring(folder, "actor", i))) for i in range(2)]
         receiver = learner.receiver("experience")
         for actor in actors:
             for _ in range(3):
@@ -94,7 +94,7 @@ def test_the_counters_of_all_processes_reach_the_run_folder(
 
 
 def test_the_last_counts_are_written_at_the_end(folder: Path) -> None:
-    with Process(wiring(folder)) as learner, Process(wiring(folder, "actor")) as actor:
+    with Joined(wiring(folder)) as learner, Joined(wiring(folder, "actor")) as actor:
         actor.sender("experience").send({})
         assert learner.receiver("experience").recv(20)
     assert written(folder)["learner/0", "receive", "experience"]["messages"] == 1
@@ -105,11 +105,11 @@ def test_a_run_folder_that_cannot_be_written_is_said_once_and_costs_nothing_else
 ) -> None:
     monkeypatch.setattr(observer, "WRITE_INTERVAL_S", 0.01)
     (folder / ".channels.json").mkdir()
-    with Process(wiring(folder)) as learner:
-        until(lambda: learner._counters.rows() and "cannot write" in caplog.text, "a failed attempt")
-        before = learner._counters.rows()[0]
-        until(lambda: learner._counters.rows()[0]["blocked_share"] is not None, "more attempts")
-        assert learner._counters.rows()[0]["process"] == before["process"] == "learner/0"
+    with Joined(wiring(folder)) as learner:
+        until(lambda: learner.session.counters.rows() and "cannot write" in caplog.text, "a failed attempt")
+        before = learner.session.counters.rows()[0]
+        until(lambda: learner.session.counters.rows()[0]["blocked_share"] is not None, "more attempts")
+        assert learner.session.counters.rows()[0]["process"] == before["process"] == "learner/0"
     assert caplog.text.count("cannot write") == 1
 
 

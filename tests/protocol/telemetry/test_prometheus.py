@@ -14,8 +14,8 @@ from surreal.protocol.telemetry import prometheus as exporter
 from surreal.protocol.telemetry import reporter as observer
 from surreal.protocol.telemetry.prometheus import COUNTERS, MAX_REQUESTS, is_trusted_host
 from surreal.protocol.transport.stats import Stats
-from surreal.protocol.worker.process import Process
 from tests.protocol.conftest import until
+from tests.protocol.joined import Joined
 from tests.protocol.telemetry.test_counters import wiring
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -28,10 +28,10 @@ def port(tcp_address: str) -> int:
 
 
 @pytest.fixture
-def learner(folder: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
+def learner(folder: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Joined]:
     """The process that serves control, and /metrics."""
     monkeypatch.setattr(observer, "WRITE_INTERVAL_S", 0.05)
-    with Process(replace(wiring(folder), prometheus=f"127.0.0.1:{port}")) as process:
+    with Joined(replace(wiring(folder), prometheus=f"127.0.0.1:{port}")) as process:
         yield process
 
 
@@ -64,10 +64,10 @@ def of(samples: Samples, name: str, **labels: str) -> float | None:
 
 
 def test_a_scrape_has_the_counters_of_every_process_who_is_alive_and_the_metrics(
-    learner: Process, folder: Path, port: int
+    learner: Joined, folder: Path, port: int
 ) -> None:
     stream = {"channel": "experience", "kind": "stream"}
-    with Process(wiring(folder, "actor", 1, incarnation=3)) as actor:
+    with Joined(wiring(folder, "actor", 1, incarnation=3)) as actor:
         actor.sender("experience").send({"steps": np.zeros(10)})
         assert learner.receiver("experience").recv(20)
         learner.gauges.set("learner/0", {"episode return": -1.5e-7, "kl": float("nan")})
@@ -91,25 +91,25 @@ def test_every_counter_of_a_channel_is_shown() -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
-def test_nothing_can_be_done_but_get(learner: Process, port: int, method: str) -> None:
+def test_nothing_can_be_done_but_get(learner: Joined, port: int, method: str) -> None:
     status, headers, _ = ask(port, method)
     assert (status, headers["Allow"]) == (405, "GET")
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/metrics/../wiring", "/channels.json"])
-def test_there_is_nothing_but_metrics(learner: Process, port: int, path: str) -> None:
+def test_there_is_nothing_but_metrics(learner: Joined, port: int, path: str) -> None:
     status, headers, body = ask(port, path=path)
     assert (status, body) == (404, b"there is /metrics\n")
     assert headers["Server"] == "surreal", "no versions are told"
 
 
-def test_a_page_that_rebinds_its_name_reads_nothing(learner: Process, port: int) -> None:
+def test_a_page_that_rebinds_its_name_reads_nothing(learner: Joined, port: int) -> None:
     status, _, body = ask(port, Host=f"evil.example:{port}")
     assert status == 421 and b"surreal_" not in body
 
 
 @pytest.mark.parametrize("hosts", [b"", b"Host: localhost\r\nHost: evil.example\r\n"], ids=["none", "two"])
-def test_a_request_says_exactly_one_host(learner: Process, port: int, hosts: bytes) -> None:
+def test_a_request_says_exactly_one_host(learner: Joined, port: int, hosts: bytes) -> None:
     with socket.create_connection(("127.0.0.1", port), 20) as connection:
         connection.sendall(b"GET /metrics HTTP/1.1\r\n" + hosts + b"\r\n")
         assert connection.makefile("rb").readline().split()[1] == b"421"
@@ -141,7 +141,7 @@ def test_only_an_address_or_localhost_is_a_trusted_host(host: str, trusted: bool
 
 
 def test_garbage_and_silent_peers_do_not_keep_prometheus_out(
-    learner: Process, port: int, monkeypatch: pytest.MonkeyPatch
+    learner: Joined, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exporter._Handler, "timeout", 0.2)
     silent = [socket.create_connection(("127.0.0.1", port), 20) for _ in range(3 * MAX_REQUESTS)]
@@ -165,7 +165,7 @@ def test_a_port_that_is_taken_is_said_once_and_the_run_goes_on(
     folder: Path, port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     wired = replace(wiring(folder), prometheus=f"127.0.0.1:{port}")
-    with socket.create_server(("127.0.0.1", port)), Process(wired) as learner:
+    with socket.create_server(("127.0.0.1", port)), Joined(wired) as learner:
         assert learner.receiver("experience").recv(0) is None
     assert caplog.text.count(f"cannot serve Prometheus at 127.0.0.1:{port} (Address already in use)") == 1
     assert "spec.prometheus.port chooses another port" in caplog.text
@@ -173,5 +173,5 @@ def test_a_port_that_is_taken_is_said_once_and_the_run_goes_on(
 
 def test_the_port_is_free_again_after_the_run(folder: Path, port: int) -> None:
     for incarnation in (1, 2):
-        with Process(replace(wiring(folder, incarnation=incarnation), prometheus=f"127.0.0.1:{port}")):
+        with Joined(replace(wiring(folder, incarnation=incarnation), prometheus=f"127.0.0.1:{port}")):
             assert ask(port)[0] == 200

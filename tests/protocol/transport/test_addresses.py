@@ -1,5 +1,6 @@
 """Which addresses a channel listens on, and what a person is told about the others."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import zmq
 
 from surreal.protocol.errors import Fatal, SurrealError
 from surreal.protocol.stream.receiver import StreamReceiver
+from surreal.protocol.stream.sender import StreamSender
 from surreal.protocol.transport.addresses import check_address, listening
 from surreal.protocol.transport.node import Node
 
@@ -54,3 +56,19 @@ def test_a_place_where_nobody_can_listen_is_named(make_node: Callable[..., Node]
 )
 def test_a_machine_listens_on_all_interfaces_where_its_address_is_a_name(address: str, place: str) -> None:
     assert listening(address) == place
+
+
+def test_an_ipv6_address_is_bound_and_reached(make_node: Callable[..., Node]) -> None:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+            port = probe.getsockname()[1]
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    receiver = StreamReceiver(make_node("learner/0"), f"tcp://[::1]:{port}", 4)
+    sender = StreamSender(make_node("actor/0"), f"tcp://[::1]:{port}", 4)
+    sender.send({}, {"step": 1})
+    message = receiver.recv(timeout=20)
+    assert message and message.meta == {"step": 1}
+    sender.close()
+    receiver.close()

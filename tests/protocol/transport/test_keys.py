@@ -20,7 +20,7 @@ from surreal.protocol.transport.packet_socket import PacketSocket
 from surreal.protocol.wire.codec import encode_body, encode_prefix
 from surreal.protocol.wire.packet import Kind
 from surreal.protocol.wiring import ChannelWiring, Wiring
-from surreal.protocol.worker.process import Process
+from tests.protocol.joined import Joined
 
 ROLES = ("actor", "evaluator", "learner", "policy", "weights-relay")
 Until = Callable[..., None]
@@ -283,13 +283,13 @@ def test_a_run_over_tcp_works_with_its_key_files(tcp_addresses: Callable[[], str
     paths = write_key_files(make_key_files(ROLES), folder)
     wired = replace(wiring(tcp_addresses), run_folder=str(folder), keys=str(paths["learner"]))
     its = replace(wired, role="actor", serves_control=False, keys=str(paths["actor"]))
-    with Process(wired) as learner, Process(its) as actor:
+    with Joined(wired) as learner, Joined(its) as actor:
         receiver, sender = learner.receiver("experience"), actor.sender("experience")
         sender.send({"x": np.arange(3)})
         message = receiver.recv(20)
         assert message and message.sender == "actor/0"
         until(lambda: learner.alive("actor") == {0}, "the actor to join")
-        learner.stop_all()
+        learner.session.stop_all()
         assert actor.stopping.wait(20)
 
 
@@ -301,7 +301,7 @@ def test_a_process_with_a_foreign_key_is_turned_away_from_the_run(
     foreign = json.loads(paths["learner"].read_text())["public"]
     theirs = json.loads(make_key_files(["actor"])["actor"])
     paths["actor"].write_text(json.dumps(theirs | {"public": foreign | theirs["public"]}))
-    with Process(wired), Process(replace(wired, role="actor", serves_control=False, keys=str(paths["actor"]))) as actor:
+    with Joined(wired), Joined(replace(wired, role="actor", serves_control=False, keys=str(paths["actor"]))) as actor:
         assert actor.stopping.wait(20)
         with pytest.raises(Refused, match="actor/0 was turned away: authentication failed"):
             actor.check()

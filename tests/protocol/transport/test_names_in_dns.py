@@ -27,7 +27,6 @@ import os, time
 def learner(process):
     while not os.path.exists(process.wiring.run_folder + "/end"):
         process.stopping.wait(0.01)
-    process.stop_all()
 def actor(process):
     number = 0
     while not process.stopping.wait(0.2):

@@ -136,7 +136,7 @@ def test_large_arrays_are_not_copied_by_the_sender() -> None:
         ({"arrays": {1: np.zeros(1)}}, "array 1"),
         ({"arrays": {f"a{i}": np.zeros(2000) for i in range(16)}}, "more than 15 arrays"),
         ({"arrays": {f"a{i}": np.zeros(0) for i in range(257)}}, "257 arrays"),
-        ({"arrays": {"a": np.zeros(limits.MAX_FRAME_BYTES + 1, np.int8)}}, "split it"),
+        ({"arrays": {"a": np.zeros(limits.MAX_PACKET_BYTES + 1, np.int8)}}, "is larger"),
         ({"arrays": {f"a{i}": np.zeros(limits.MAX_FRAME_BYTES - 1, np.int8) for i in range(3)}}, "send several"),
         ({"meta": {"a": np.int64(1)}}, "int64"),
         ({"meta": {"a": {1: 2}}}, "no string"),

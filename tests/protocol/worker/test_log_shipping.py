@@ -42,11 +42,9 @@ def learner(process):
         process.check()
     if os.environ.get("HOW") == "fatal":
         raise Fatal("the config asks for 3 legs")
-    if os.environ.get("HOW") != "forgets":
-        process.stop_all()
 def actor(process):
     if os.environ.get("HOW") == "fatal":
-        while not process._control._incarnation:  # until it is known
+        while not process._session.control._incarnation:  # until it is known
             time.sleep(0.01)
         raise Fatal("no such environment")
     print("printed by Python", flush=True)
@@ -141,10 +139,9 @@ def test_an_actor_that_can_never_succeed_ends_the_run_if_that_needs_it(
     assert f"ends: done (the run failed: {why})" in other.log()
 
 
-@pytest.mark.parametrize("how", ["stops all", "forgets"])
-def test_a_pod_that_starts_as_the_run_ends_hears_of_it(make_pods: MakePods, until: Until, how: str) -> None:
+def test_a_pod_that_starts_as_the_run_ends_hears_of_it(make_pods: MakePods, until: Until) -> None:
     pods = make_pods(ROLES, {"learner": 1, "actor": 2})
-    learner, first = pods.start("learner", HOW=how), pods.start("actor", 0)
+    learner, first = pods.start("learner"), pods.start("actor", 0)
     until(lambda: "actor/0 joined" in learner.log(), "the first actor")
     (pods.folder / "learner" / "end").touch()
     assert first.wait() == ExitCode.DONE

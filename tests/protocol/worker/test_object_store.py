@@ -213,8 +213,10 @@ while True:
 
 
 def test_a_process_killed_at_any_time_leaves_no_torn_checkpoint(tmp_path: Path) -> None:
-    url, chance, reached = f"file://{tmp_path}/store", random.Random(1), 0
-    for attempt in range(5):
+    url, chance, reached, attempt = f"file://{tmp_path}/store", random.Random(1), 0, 0
+    # on a busy machine a process gets less far in its time, so go on until enough was stored
+    while attempt < 5 or (reached <= 5 and attempt < 30):
+        attempt += 1
         folder = tmp_path / f"pod-{attempt}"
         command = [sys.executable, "-P", "-c", SAVES, url, str(folder)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

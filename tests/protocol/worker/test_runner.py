@@ -47,7 +47,6 @@ def learner(process):
         total += experience.recv(30).arrays["steps"].size
     while process.alive("actor") != {0, 1}:
         experience.recv(30)
-    process.stop_all()
 def actor(process):
     process.subscriber("weights").wait()
     while True:

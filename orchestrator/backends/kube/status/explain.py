@@ -3,13 +3,19 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from surreal.orchestrator.backends.kube.names import FAILURES
+from surreal.orchestrator.backends.kube.names import FAILURES, IGNORED
 from surreal.orchestrator.backends.kube.status.causes import images, volumes
 from surreal.orchestrator.backends.kube.status.causes.pod_creation import refusal
 from surreal.orchestrator.backends.kube.status.causes.queueing import admission_reason, waits_for_admission
 from surreal.orchestrator.backends.kube.status.causes.scheduling import autoscaler, unschedulable
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
-from surreal.orchestrator.backends.kube.status.termination import disruption, exit_code, how_it_ended, is_failure
+from surreal.orchestrator.backends.kube.status.termination import (
+    disruption,
+    ended_container,
+    exit_code,
+    how_it_ended,
+    is_failure,
+)
 from surreal.orchestrator.backends.restart_policy import HEALTHY_SECONDS, ordinal
 from surreal.orchestrator.plan.model import PlannedRole
 from surreal.protocol.errors import ExitCode
@@ -18,6 +24,10 @@ from surreal.provisioner.kube.objects import clip, condition, members, moment, n
 
 PATIENCE = 30.0
 """Seconds that something may take before it is worth a word."""
+BACKOFF_S, MAX_BACKOFF_S = 10.0, 600.0
+"""Seconds that the Job controller waits before it replaces the first pod of an index, and at most."""
+WORTH_SAYING_S = 80.0
+"""Seconds of such a wait from which on it is said."""
 ENOUGH = 2
 """Different sentences of one role; what more there is, these hide."""
 
@@ -60,7 +70,7 @@ def _of_process(snapshot: Snapshot, pods: Sequence[Object], role: PlannedRole | 
     pod = pods[-1]
     phase = text(pod, "status", "phase")
     if phase == "Failed":
-        return _crashed(pods, role, name, given_up)
+        return _crashed(pods, role, name, given_up) + _replacement_delay(snapshot, pod, given_up)
     if phase not in ("Pending", "Running"):
         return ""
     if moment(pod, "metadata", "deletionTimestamp"):
@@ -125,6 +135,24 @@ def _crashed(pods: Sequence[Object], role: PlannedRole | None, name: str, given_
     # the annotation knows of pods that are gone, the pods of those that are not in it yet
     failures = max(number(pod, "metadata", "annotations", FAILURES) + 1, sum(map(is_failure, pods)))
     return f"{ended}; {'given up' if given_up else 'restarts'} after the {ordinal(failures)} failure"
+
+
+def _replacement_delay(snapshot: Snapshot, pod: Object, given_up: bool) -> str:
+    """Return how long Kubernetes still waits before it replaces a pod, as the end of a sentence; "" if not for long.
+
+    The Job controller waits BACKOFF_S x 2^n seconds, at most MAX_BACKOFF_S, where n counts all earlier ends of the
+    index, evictions too. Only a new Job forgets them.
+    """
+    ended = moment(ended_container(pod), "state", "terminated", "finishedAt")
+    if given_up or not ended:
+        return ""
+    earlier = sum(number(pod, "metadata", "annotations", key) for key in (FAILURES, IGNORED))
+    delay = min(MAX_BACKOFF_S, BACKOFF_S * 2 ** min(earlier, 10))
+    left = delay - (snapshot.taken - ended).total_seconds()
+    if delay < WORTH_SAYING_S or left <= 0:
+        return ""
+    again = f"surreal stop {snapshot.name}, then resume, begins the count anew"
+    return f"; Kubernetes waits {_about(delay)} before the next pod ({again})"
 
 
 def _ending(snapshot: Snapshot, pod: Object) -> str:

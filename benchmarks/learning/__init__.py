@@ -1,0 +1,1 @@
+"""Tables of tasks x seeds x contestants: running them as experiments, keeping their rows, reporting them."""

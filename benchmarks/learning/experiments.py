@@ -1,0 +1,134 @@
+"""Running one cell of ours: an experiment of the product, through its public command line."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from learning.rows import Curve, Row, conventions, thinned
+from learning.scheduler import Clock, environment
+from learning.table import Cell
+
+SURREAL = str(Path(sys.executable).with_name("surreal"))
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("surreal", "torch", "numpy", "mujoco", "gymnasium")
+LOOK = 5.0
+"""Seconds between two looks at whether the time is up."""
+INVALID, TIMEOUT = 2, 7
+"""Exit codes: of `surreal create` for wrong input, and of `surreal wait` whose time is up."""
+
+
+class Experiments:
+    """The experiments of a table in a SURREAL_HOME of their own."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._files = home / "files"
+
+    def run(self, cell: Cell, clock: Clock) -> Row | None:
+        """Bring `cell` to its end, from wherever an earlier suite left it. Return None where the time was up first."""
+        error = self._start(cell)
+        if error:
+            return self._failed(cell, error)
+        while self._surreal("wait", cell.name, "--timeout", str(LOOK)).returncode == TIMEOUT:
+            if clock.over():
+                self._surreal("stop", cell.name)
+        status = self._status(cell.name) or {"state": "failed", "reason": "it has no status"}
+        if status["state"] == "stopped":
+            return None
+        return self._row(cell, status)
+
+    def _start(self, cell: Cell) -> str:
+        """Create `cell`'s experiment, or resume it where it was cut. Return what failed, if anything.
+
+        Raise ValueError where the input is wrong: then no seed of it can run.
+        """
+        status = self._status(cell.name)
+        if status is None:
+            done = self._surreal(*self._create(cell))
+        elif status["state"] in ("stopped", "failed"):
+            done = self._surreal("resume", "-d", cell.name)
+        else:
+            return ""
+        if done.returncode == INVALID:
+            raise ValueError(f"{cell.name}: {done.stderr.strip()}")
+        return done.stderr.strip().splitlines()[-1] if done.returncode else ""
+
+    def _create(self, cell: Cell) -> list[str]:
+        self._files.mkdir(parents=True, exist_ok=True)
+        file = self._files / f"{cell.name}.yaml"
+        file.write_text(json.dumps(cell.experiment(), indent=1))  # JSON is YAML
+        settings = [f"spec.algorithm.config.{key}={value}" for key, value in cell.contestant.settings]
+        return ["create", "-d", str(file), *(word for setting in settings for word in ("--set", setting))]
+
+    def _status(self, name: str) -> dict[str, Any] | None:
+        """The status document of `name`; None where there is no such experiment."""
+        done = self._surreal("status", name, "-o", "json")
+        if done.returncode:
+            return None
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
+
+    def _surreal(self, *words: str) -> subprocess.CompletedProcess[str]:
+        env = environment(SURREAL_HOME=str(self._home))
+        # a terminal's Ctrl-C is the suite's to answer: the experiments go on
+        return subprocess.run([SURREAL, *words], env=env, capture_output=True, text=True, start_new_session=True)
+
+    def _failed(self, cell: Cell, reason: str) -> Row:
+        return Row(cell.contestant.name, cell.task, cell.seed, "failed", reason, command=self._command(cell))
+
+    def _row(self, cell: Cell, status: dict[str, Any]) -> Row:
+        folder = Path(status["folder"])
+        rows = read_metrics(folder / "metrics" / "metrics.jsonl")
+        steps, figures, curve = outcome(rows)
+        return Row(
+            *(cell.contestant.name, cell.task, cell.seed, status["state"], status["reason"], steps),
+            seconds=curve[-1][1] if curve else 0.0,
+            figures=figures,
+            conventions=conventions(cell.budget.evaluate_episodes),
+            curve=thinned(curve),
+            command=self._command(cell),
+            versions=versions(),
+            machine=f"{os.cpu_count()} cores, {platform.platform()}",
+        )
+
+    def _command(self, cell: Cell) -> str:
+        """Return the command that starts this run again, without paths of this machine."""
+        return " ".join(["surreal", *(Path(word).name if "/" in word else word for word in self._create(cell))])
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return a run's rows of metrics; a last line that was cut is left out."""
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def outcome(rows: list[dict[str, Any]]) -> tuple[int, dict[str, float | None], Curve]:
+    """Return the steps taken, the three figures and the training curve that a run's metrics tell."""
+    learner = [row for row in rows if "total_steps" in row]
+    evaluations = [(row["steps"], row["eval_return"]) for row in rows if row.get("eval_return") is not None]
+    steps = learner[-1]["steps"] if learner else 0
+    curve = [(r["steps"], r["elapsed"], r["episode_return"]) for r in learner if r["episode_return"] is not None]
+    last = [value for at, value in evaluations if at == steps]
+    figures = {
+        "training": curve[-1][2] if curve else None,
+        "last": last[-1] if last else None,
+        "best": max((value for _, value in evaluations), default=None),
+    }
+    return steps, figures, curve
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a run of ours depends on, and the commit of this checkout where there is one."""
+    found = {package: version(package) for package in PACKAGES}
+    return {**found, "python": platform.python_version(), "commit": _commit()}
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else "unknown"

@@ -1,0 +1,35 @@
+"""What a policy that acts at random gets: the zero of normalised scores."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+
+EPISODES = 20
+
+
+def floors(tasks: Iterable[str], cache: Path) -> dict[str, float]:
+    """Return the mean return of EPISODES random episodes of each task. `cache` is a file that keeps them."""
+    known: dict[str, float] = json.loads(cache.read_text()) if cache.exists() else {}
+    missing = [task for task in tasks if task not in known]
+    known |= {task: random_return(task) for task in missing}
+    if missing:
+        cache.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+    return known
+
+
+def random_return(task: str) -> float:
+    """Return the mean return of EPISODES episodes of uniformly random actions, the same ones every time."""
+    env, totals = gymnasium.make(task, disable_env_checker=True), []
+    env.action_space.seed(0)
+    for episode in range(EPISODES):
+        env.reset(seed=episode)
+        total, over = 0.0, False
+        while not over:
+            _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+            total, over = total + float(reward), terminated or truncated
+        totals.append(total)
+    env.close()
+    return float(np.mean(totals))

@@ -1,0 +1,68 @@
+"""Running the cells that have no row yet, several at once, until all are done or the time is up."""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+
+from learning.rows import Row, write_row
+from learning.table import Cell
+
+Run = Callable[[Cell, "Clock"], Row | None]
+
+
+class Clock:
+    """The time that a suite has."""
+
+    def __init__(self, minutes: float | None) -> None:
+        self._end = None if minutes is None else time.monotonic() + 60 * minutes
+
+    def over(self) -> bool:
+        """True once the time is up; never without a limit."""
+        return self._end is not None and time.monotonic() > self._end
+
+    def stop(self) -> None:
+        """End the time now."""
+        self._end = time.monotonic() - 1
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return this process's environment with one thread for every numeric library, and `more`."""
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return {**os.environ, **one, **more}
+
+
+def row_file(folder: Path, cell: Cell) -> Path:
+    """Return where the row of `cell` is kept."""
+    return folder / f"{cell.name}.json"
+
+
+def run_missing(
+    cells: Iterable[Cell], folder: Path, run: Run, parallel: int, clock: Clock, told: Callable[[Cell, Row | None], None]
+) -> int:
+    """Run every cell without a row in `folder`, `parallel` at once. Return how many have none afterwards.
+
+    A row is on disk as soon as its run is over, so a suite that is cut loses none and repeats none. Raise ValueError,
+    once all else has stopped, where the input of a cell is wrong.
+    """
+    missing = [cell for cell in cells if not row_file(folder, cell).exists()]
+
+    def one(cell: Cell) -> bool:
+        try:
+            row = None if clock.over() else run(cell, clock)
+        except ValueError:
+            clock.stop()
+            raise
+        if row is not None:
+            write_row(row_file(folder, cell), row)
+        told(cell, row)
+        return row is not None
+
+    with ThreadPoolExecutor(parallel) as pool:
+        futures = [pool.submit(one, cell) for cell in missing]
+        try:
+            wait(futures)
+        except KeyboardInterrupt:
+            clock.stop()
+        return sum(not future.result() for future in futures)

@@ -1,0 +1,117 @@
+"""A table of tasks x seeds x contestants: run what is missing, then write the page.
+
+    python benchmarks/suite.py --home DIR --tasks mujoco --seeds 1 2 3 --parallel 8
+    python benchmarks/suite.py --home DIR --tasks mujoco --contestants ppo sb3-ppo --peers PEERS --report FILE
+
+Every run of ours is an experiment of the product, started by `surreal create` in a SURREAL_HOME below DIR. Its row is
+in DIR/rows as soon as it is over. A suite that is cut (Ctrl-C, --minutes, kill -9, the machine) goes on by the same
+command: finished runs stay, cut ones resume from their checkpoints. A run that failed keeps its row; delete the
+file to try it again. `NAME=ppo:gamma=0.98,epochs=5` is a contestant with settings, for ablations.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from learning.experiments import Experiments
+from learning.floors import floors
+from learning.peers import Peers
+from learning.report import Table, into, page
+from learning.rows import Row, read_rows
+from learning.scheduler import Clock, row_file, run_missing
+from learning.table import Budget, Cell, Contestant, cells, tasks_of
+
+INVALID, UNFINISHED = 2, 6
+talk = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, required=True, help="folder of rows and experiments")
+    parser.add_argument(
+        "--tasks", nargs="*", default=["mujoco"], metavar="TASK", help="ids; mujoco; classic; or none, to report only"
+    )
+    parser.add_argument("--contestants", nargs="+", default=["ppo"], metavar="NAME")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--steps", type=int, default=1_000_000)
+    parser.add_argument("--copies", type=int, default=8, help="environments of one actor")
+    parser.add_argument("--actors", type=int, default=2)
+    parser.add_argument("--episodes", type=int, default=10, help="of one evaluation")
+    parser.add_argument("--parallel", type=int, default=1, help="runs at once")
+    parser.add_argument("--minutes", type=float, help="stop what runs after that long, to go on another time")
+    parser.add_argument("--peers", type=Path, help="folder of one environment per other library")
+    parser.add_argument("--reference", default="sb3-ppo", help="the contestant that scores are shares of")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write the page, from every row of the home")
+    parser.add_argument(
+        "--rows", type=Path, metavar="FILE", help="rows of another home, or a file of them, to report too"
+    )
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="write all rows reported into one file")
+    return parser.parse_args(words)
+
+
+def main() -> int:
+    """Run and report. The exit code is 0, 2 for wrong input, 6 where runs are left."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    args = arguments()
+    try:
+        left = run(args)
+        if args.report or args.keep:
+            report(args)
+    except (ValueError, FileNotFoundError) as error:
+        talk.print(f"suite: {error}", markup=False)
+        return INVALID
+    return UNFINISHED if left else 0
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run every cell without a row. Return how many are left."""
+    budget = Budget(args.steps, args.copies, args.actors, args.episodes)
+    contestants = [Contestant.parse(word) for word in args.contestants]
+    wanted = cells(contestants, tasks_of(args.tasks), args.seeds, budget)
+    experiments, peers = Experiments(args.home / "surreal"), Peers(args.peers)
+
+    def one(cell: Cell, clock: Clock) -> Row | None:
+        return (peers if cell.contestant.peer else experiments).run(cell, clock)
+
+    missing = [cell for cell in wanted if not row_file(args.home / "rows", cell).exists()]
+    for algorithm in {cell.contestant.algorithm for cell in missing if cell.contestant.peer}:
+        peers.python(algorithm)
+    talk.print(f"{len(missing)} of {len(wanted)} runs to do", markup=False)
+    return run_missing(missing, args.home / "rows", one, args.parallel, Clock(args.minutes), told)
+
+
+def told(cell: Cell, row: Row | None) -> None:
+    """Say what became of `cell`."""
+    if row is None:
+        talk.print(f"{cell.name}: cut; the same command goes on", markup=False)
+        return
+    figures = ", ".join(f"{name} {value:.1f}" for name, value in row.figures.items() if value is not None)
+    talk.print(f"{cell.name}: {row.outcome} in {row.seconds / 60:.1f} min, {figures or row.reason}", markup=False)
+
+
+def report(args: argparse.Namespace) -> None:
+    """Write the page and the rows it is made of. Raise ValueError where a column would mix two conventions."""
+    if args.rows and not args.rows.exists():
+        raise FileNotFoundError(f"--rows: {str(args.rows)!r} is not there. Name a folder or file of rows.")
+    rows = {row.key: row for folder in (args.rows, args.home / "rows") if folder for row in read_rows(folder)}
+    ordered = [rows[key] for key in sorted(rows)]
+    if args.keep:
+        args.keep.write_text("".join(row.line() for row in ordered))
+    if args.report:
+        low = floors({row.task for row in ordered}, args.home / "floors.json")
+        command = " ".join(["python benchmarks/suite.py", *_shown(sys.argv[1:])])
+        into(args.report, page(Table(ordered, low, args.reference), command))
+
+
+def _shown(words: Sequence[str]) -> list[str]:
+    """The command line with folders of this machine as DIR."""
+    return ["DIR" if word.startswith("/") else word for word in words]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

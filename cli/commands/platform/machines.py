@@ -1,0 +1,141 @@
+"""`surreal pools` and `surreal prices`: machines of a place or a cluster file, and the prices of machine types."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from surreal.cli.ui.format import UNKNOWN, number
+from surreal.cli.ui.options import location_options, output_option, prices_option
+from surreal.cli.ui.output import Output, emit, table, talk, warn
+from surreal.orchestrator.inventory import price_table
+from surreal.orchestrator.prepare import Machines
+from surreal.orchestrator.run.location import Location
+from surreal.protocol.documents.quantity import format_size
+from surreal.protocol.errors import InvalidInput, did_you_mean
+from surreal.provisioner.machine_types import MachineTable
+from surreal.provisioner.pools.model import NodePool
+
+OLD_DAYS = 180
+"""Days after which a price is worth looking up again."""
+
+
+@click.command(name="pools")
+@location_options
+@click.option("-f", "--file", type=click.Path(path_type=Path), help="A cluster file; with --on kube both together.")
+@prices_option
+@output_option
+def pools(location: Location | None, file: Path | None, prices: Path | None, output: Output) -> None:
+    """List the pools of equal machines: what there is, what is free, and what a machine costs.
+
+    CPU, memory and GPUs are what is left for processes of experiments after the system's own share.
+    """
+    found = Machines(location, file, prices).inventory()
+    emit([pool.to_data() for pool in found.pools], output, lambda: _table(found.pools))
+    warn(found.warnings)
+    if output == "table" and (sources := sorted({pool.priced for pool in found.pools if pool.priced})):
+        talk(f"prices: {'; '.join(sources)}; surreal prices --check")
+
+
+def _table(pools: tuple[NodePool, ...]) -> Table:
+    rows = table("pool", "machine", "spot", "nodes", "min-max", "one node", "cpu", "memory", "gpu", "zones", "$/h each")
+    for pool in pools:
+        data = pool.to_data()
+        node = f"{pool.cpu:g} CPU {format_size(pool.memory)}" + (
+            f" {pool.gpus} x {pool.gpu_type or 'GPU'}" if pool.gpus else ""
+        )
+        bounds = UNKNOWN if pool.max_nodes is None else f"{pool.min_nodes or 0}-{pool.max_nodes}"
+        shares = [_share(data, key) for key in ("cpu", "memory", "gpus")]
+        cells = [pool.name, pool.machine or UNKNOWN, "spot" if pool.spot else "", pool.nodes, bounds, node, *shares]
+        price = "unknown" if pool.price is None else number(pool.price, 4)
+        rows.add_row(*map(str, cells), ", ".join(pool.zones) or pool.region or UNKNOWN, price)
+    return rows
+
+
+def _share(data: dict[str, dict[str, float] | None], key: str) -> str:
+    """`12 of 30 free` for all nodes together."""
+    total, free = data["allocatable"], data["free"]
+    assert total is not None, "what there is, is always known"
+    if not total[key]:
+        return UNKNOWN
+    shown = format_size if key == "memory" else "{:g}".format
+    return f"{shown(total[key])}" if free is None else f"{shown(free[key])} of {shown(total[key])} free"
+
+
+@click.command(name="prices")
+@click.argument("provider", required=False)
+@click.option("--check", is_flag=True, help="Say where the prices are from and how old they are.")
+@prices_option
+@output_option
+def prices(provider: str | None, check: bool, prices: Path | None, output: Output) -> None:
+    """List the machine types that are known, of all providers or of PROVIDER (gke, eks), and their prices.
+
+    Prices are US dollars an hour in the region of their source; what no source says is unknown.
+    """
+    machines = price_table(prices)
+    if check:
+        ages = _ages(machines, date.today())
+        emit(ages, output, lambda: _age_table(ages))
+        for source in (source for source in ages if source["days"] > OLD_DAYS):
+            talk(f"warning: {source['source']} is {source['days']} days old; give newer prices in prices.yaml")
+        return
+    known = sorted(machines.document.machines)
+    if provider is not None and provider not in known:
+        raise InvalidInput(f"no machine types of {provider!r}{did_you_mean(provider, known)}; of: {', '.join(known)}")
+    rows = [row for name in known if provider in (None, name) for row in _machine_rows(machines, name)]
+    emit(rows, output, lambda: _price_rows(rows))
+
+
+def _machine_rows(machines: MachineTable, provider: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "provider": provider,
+            "machine": name,
+            "cpu": entry.cpu,
+            "memory": entry.memory,
+            "gpus": entry.gpus,
+            "gpuType": entry.gpu,
+            "pricePerHour": entry.price,
+            "spotPricePerHour": entry.spot,
+            "source": entry.source,
+        }
+        for name, entry in machines.document.machines[provider].items()
+    ]
+
+
+def _price_rows(machines: list[dict[str, Any]]) -> Table:
+    rows = table("provider", "machine", "cpu", "memory", "gpu", "$/h", "$/h spot", "source")
+    for row in machines:
+        gpu = f"{row['gpus']} x {row['gpuType']}" if row["gpus"] else ""
+        prices = [_price(row["pricePerHour"]), _price(row["spotPricePerHour"])]
+        memory = f"{row['memory'] / 2**30:g}Gi"
+        rows.add_row(row["provider"], row["machine"], f"{row['cpu']:g}", memory, gpu, *prices, row["source"])
+    return rows
+
+
+def _price(dollars: float | None) -> str:
+    return "unknown" if dollars is None else number(dollars, 4)
+
+
+def _ages(machines: MachineTable, today: date) -> list[dict[str, Any]]:
+    """Each source, the oldest first."""
+    sources = sorted(machines.document.sources.items(), key=lambda item: item[1].date)
+    return [
+        {
+            "source": name,
+            "date": source.date,
+            "days": (today - date.fromisoformat(source.date)).days,
+            "region": source.region,
+            "what": source.what,
+        }
+        for name, source in sources
+    ]
+
+
+def _age_table(ages: list[dict[str, Any]]) -> Table:
+    rows = table("source", "date", "age", "region", "what")
+    for row in ages:
+        rows.add_row(row["source"], row["date"], f"{row['days']} days", row["region"], row["what"])
+    return rows

@@ -1,0 +1,62 @@
+"""`surreal stop`, `surreal resume` and `surreal delete`: end a run, or continue it."""
+
+import sys
+
+import click
+
+from surreal.cli.ui.options import location_options, name_argument, names_argument, output_option, run_of
+from surreal.cli.ui.output import Output, talk
+from surreal.cli.ui.watch import start_and_watch
+from surreal.orchestrator.run.location import Location
+from surreal.protocol.errors import ExitCode, InvalidInput
+
+
+@click.command(name="stop")
+@name_argument
+@location_options
+def stop(name: str, location: Location | None) -> None:
+    """Stop the experiment NAME after a checkpoint; returns when every process is gone."""
+    run = run_of(name, location)
+    if run.stop():
+        talk(f"{name} {run.status().state}. Continue it: surreal resume {name}")
+        return
+    state = run.status().state
+    talk(f"{name} does not run: it {'has' if state in ('succeeded', 'failed') else 'is'} {state}")
+
+
+@click.command(name="resume")
+@name_argument
+@click.option("-d", "--detach", is_flag=True, help="Start it and return at once.")
+@location_options
+@output_option
+def resume(name: str, detach: bool, location: Location | None, output: Output) -> ExitCode:
+    """Continue the stopped or failed experiment NAME from its last checkpoint, and watch it.
+
+    Ctrl-C stops watching; the run continues. The exit code is its outcome.
+    """
+    run = run_of(name, location)
+    return start_and_watch(run.resume, run.backend, name, detach, output)
+
+
+@click.command(name="delete")
+@names_argument
+@location_options
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation, even if it runs.")
+def delete(names: tuple[str, ...], yes: bool, location: Location | None) -> ExitCode:
+    """Kill the processes of the experiments NAME... and remove their logs, metrics and checkpoints."""
+    runs = [run_of(name, location) for name in names]
+    running = [run.name for run in runs if not run.status().over]
+    if running and not yes and not _confirmed(running):
+        talk("nothing was deleted")
+        return ExitCode.FAILED
+    for run in runs:
+        run.delete()
+        talk(f"deleted {run.name}")
+    return ExitCode.DONE
+
+
+def _confirmed(running: list[str]) -> bool:
+    """Ask for confirmation. Raises InvalidInput if stdin is not a terminal."""
+    if not sys.stdin.isatty():
+        raise InvalidInput(f"{', '.join(running)} still runs. Confirmation is required: pass --yes.")
+    return click.confirm(f"{', '.join(running)} still runs. End it and remove all its files?", err=True)

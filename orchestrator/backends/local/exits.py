@@ -1,0 +1,105 @@
+"""The exit of a process: what it left behind, and the sentences that say so."""
+
+import re
+from contextlib import suppress
+from dataclasses import replace
+
+from surreal.orchestrator.backends.local.process import ManagedProcess
+from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
+from surreal.orchestrator.backends.restart_policy import Outcome, describe, ordinal, outcome_of
+from surreal.orchestrator.plan.model import Plan
+from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.run.text import one_line, plain_line
+from surreal.protocol.errors import ExitCode
+from surreal.protocol.worker.termination import TerminationMessage
+
+REASON_LINES = 5
+"""Last lines of a process's output that are quoted when it fails the run."""
+KEEP_ATTEMPTS = 20
+"""Starts of one process whose logs are kept, beside the first."""
+MAX_CAUSE = 300
+"""Characters of a cause."""
+_FATAL = re.compile(r"^(Fatal Python error: .+|terminate called.+|.*Assertion .+ failed.*)$", re.MULTILINE)
+_TIME = re.compile(r"^\d\d:\d\d:\d\d\.\d{3} ")
+
+
+def read_outcome(plan: Plan, folder: Folder, process: ManagedProcess, code: int) -> Outcome:
+    """Return what the exit of a process means, from its status, its termination record and its last words."""
+    if process.hung:
+        return Outcome(code, f"it hung: it {process.hung}")
+    path = folder.outcome(process.role.name, process.record.index)
+    try:
+        record = TerminationMessage.parse(path.read_text())
+        if record is None:
+            path.write_text("\n")
+    except FileNotFoundError:
+        record = None if _takes_files(folder) else _believed(code)
+    except (OSError, ValueError):
+        # the disk is full or broken: the exit status is all there is
+        record = _believed(code)
+    outcome = outcome_of(plan, process.role, code, record)
+    words = outcome.cause or _last_words(code, process.last_output)
+    return replace(outcome, cause="" if outcome.code == ExitCode.DONE else one_line(words, MAX_CAUSE))
+
+
+def _takes_files(folder: Folder) -> bool:
+    probe = folder.wiring / ".probe"
+    try:
+        probe.write_text("\n")
+        probe.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _believed(code: int) -> TerminationMessage | None:
+    names = {int(each): each.name for each in ExitCode}
+    return TerminationMessage(names[code], "told to end") if code in names else None
+
+
+def _last_words(code: int, output: bytes) -> str:
+    """Return why a process that left no record died, by its output: only what the interpreter says of a signal."""
+    text = output.decode(errors="replace")
+    if code < 0:
+        found = _FATAL.search(text)
+        return found[0] if found else ""
+    lines = [plain_line(line) for line in text.splitlines() if line.strip()]
+    return f"its last line: {_TIME.sub('', lines[-1])}" if lines and code == ExitCode.FAILED else ""
+
+
+def last_lines(output: bytes) -> str:
+    """Return the end of what a process printed, to be quoted."""
+    lines = output.decode(errors="replace").splitlines()[-REASON_LINES:]
+    return "\n".join(plain_line(line) for line in lines)
+
+
+def sentence(outcome: Outcome) -> str:
+    """Return how a process ended and why: `failed (exit 1): ValueError: ...`."""
+    return f"{describe(outcome.code)}{': ' + outcome.cause if outcome.cause else ''}"
+
+
+def restarting(process: ManagedProcess, outcome: Outcome) -> str:
+    """Return the sentence for a process that will be started again: when, and what is lost."""
+    if process.role.ends_run:
+        loss = "it resumes from its checkpoint"
+    else:
+        loss = (
+            "only its unfinished work is lost" if process.role.expendable else "it begins anew: it keeps no checkpoint"
+        )
+    times = ordinal(process.record.restarts + 1)
+    mark = ";" if outcome.cause else ","
+    return f"{process.name} {sentence(outcome)}{mark} restarting in {process.backoff.delay:g} s ({times} time); {loss}"
+
+
+def remove_old_logs(folder: Folder, process: ProcessRecord) -> None:
+    """Remove the log of an attempt long ago: one that crashes for days would fill the disk."""
+    old = process.incarnation - KEEP_ATTEMPTS
+    if old > 1:
+        for path in folder.logs.glob(f"{process.role}-{process.index}.{old}.*"):
+            path.unlink(missing_ok=True)
+
+
+def write_spare(record: RunRecord, folder: Folder) -> None:
+    """Write the spare record, as far as the disk lets us."""
+    with suppress(OSError):
+        record.write_spare(folder)

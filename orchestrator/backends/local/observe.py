@@ -1,0 +1,102 @@
+"""The status of a run of this machine, from its folder: the record, the lock, the newest figures."""
+
+import os
+import platform
+import time
+from dataclasses import replace
+
+from surreal.orchestrator.backends.local import os_process
+from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
+from surreal.orchestrator.backends.local.run_files import read_provenance
+from surreal.orchestrator.run.channel_stats import read_channels
+from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.run.status import (
+    OUTCOMES,
+    ProcessStatus,
+    Status,
+    duration,
+    read_progress,
+    running_reason,
+)
+from surreal.protocol.errors import InvalidInput
+from surreal.protocol.telemetry.gauges import Progress
+
+
+def status_of(folder: Folder) -> Status:
+    """Return the status of one run. A damaged file of it is named in the reason."""
+    record = RunRecord.read(folder)
+    if record.state not in OUTCOMES and not os_process.is_held(folder):
+        # it may have ended between the two looks, so look again before calling it dead
+        record = RunRecord.read(folder)
+        if record.state not in OUTCOMES:
+            record = _died(folder.name, record)
+    now, over = time.time(), record.state in OUTCOMES
+    progress = read_progress(folder)
+    if not over:
+        progress = progress.seen_at(now, _writer_started(record))
+    created, damage = _created(folder)
+    roles: dict[str, tuple[ProcessStatus, ...]] = {}
+    for process in record.processes:
+        status = ProcessStatus(
+            process.index,
+            process.state,
+            process.restarts,
+            process.pid,
+            record.node or platform.node(),
+            "" if over and record.state != "failed" else _reason(process, now),
+        )
+        roles[process.role] = (*roles.get(process.role, ()), status)
+    reason = record.reason if over else _running(folder, record, progress, now)
+    return Status(
+        folder.name,
+        "local",
+        str(folder.path),
+        record.state,
+        "\n".join(filter(None, (reason, damage))),
+        created,
+        progress,
+        roles,
+        read_channels(folder.channels, over=over),
+    )
+
+
+def _created(folder: Folder) -> tuple[str, str]:
+    """Return when the run was created, and what is wrong with the file that says so."""
+    if not folder.provenance.exists():
+        return "", ""
+    try:
+        return str(read_provenance(folder).get("created", "")), ""
+    except InvalidInput as error:
+        return "", str(error)
+
+
+def _writer_started(record: RunRecord) -> float | None:
+    """Return when the process that writes the figures was started last; None where the record does not say it."""
+    found = (process.started for process in record.processes if process.name == f"{record.ends_run}/0")
+    return next(found, None)
+
+
+def _reason(process: ProcessRecord, now: float) -> str:
+    since = "" if process.since is None else f" for {duration(max(0.0, now - process.since))}"
+    return f"{process.reason}{since}" if process.reason else ""
+
+
+def _running(folder: Folder, record: RunRecord, progress: Progress, now: float) -> str:
+    """Return why a running run fails or stands still, and whether its disk takes no files."""
+    reasons = [(process.name, reason) for process in record.processes if (reason := _reason(process, now))]
+    said = running_reason(progress, reasons)
+    disk = record.disk or ("" if os.access(folder.path, os.W_OK) else "the file system is read-only")
+    words = f"{folder.path} cannot be written: {disk}; what is learned meanwhile is kept in memory only" if disk else ""
+    return "\n".join(filter(None, (said, words)))
+
+
+def _died(name: str, record: RunRecord) -> RunRecord:
+    """Return the record of a run whose supervisor is gone without a word."""
+    if not record.processes:
+        return replace(record, state="failed", reason=f"its creation was interrupted; surreal delete {name}")
+    reason = f"supervisor died; surreal resume {name} continues from the last checkpoint"
+    processes = [
+        process if os_process.is_alive(process.pid, process.born) else replace(process, state="failed", pid=None)
+        for process in record.processes
+    ]
+    return replace(record, state="failed", reason=reason, processes=processes)

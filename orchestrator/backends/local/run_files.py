@@ -1,0 +1,45 @@
+"""Files of a run that exists, as the version of surreal that made the run wrote them."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from surreal.orchestrator.plan.model import Plan
+from surreal.orchestrator.run.home import Folder, read_json
+from surreal.protocol.errors import InvalidInput
+
+
+def read_plan(folder: Folder) -> Plan:
+    """Return the plan of a run. Raises InvalidInput, which names the file, for a foreign or damaged one."""
+    try:
+        return Plan.from_json(folder.plan.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{folder.plan}: {_said(error)}. Remove the run: surreal delete {folder.name}") from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        raise InvalidInput(
+            f"{folder.plan}: {f'{key}: ' if key else ''}{problem['msg']}. It is damaged, "
+            f"or of another version of surreal: use that version, or surreal delete {folder.name}"
+        ) from None
+
+
+def read_provenance(folder: Folder) -> dict[str, Any]:
+    """Return what the run was started with. Raises InvalidInput, which names the file, for a damaged one."""
+    try:
+        data = read_json(folder.provenance)
+        if isinstance(data, dict) and isinstance(data.get("code"), str):
+            return data
+        problem = "is no record of a run"
+    except (OSError, ValueError) as error:
+        problem = _said(error)
+    raise InvalidInput(f"{folder.provenance}: {problem}. Remove the run: surreal delete {folder.name}")
+
+
+def code_folder(folder: Folder, plan: Plan) -> str:
+    """Return the folder of the experimenter's own modules. Raises InvalidInput where no file says it."""
+    return str(folder.code) if plan.code else str(read_provenance(folder)["code"])
+
+
+def _said(error: OSError | ValueError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else f"damaged ({error})"

@@ -1,0 +1,237 @@
+"""Client and Run: all that a user does with experiments, the same on this machine and on a cluster.
+
+The command line is their first user; its verbs only read options and print.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from surreal.orchestrator.backends.base import Backend, Diff, Inventory, Manifest, backend
+from surreal.orchestrator.run.follow_status import follow_status
+from surreal.orchestrator.run.location import LOCAL, Location, locate, remembered
+from surreal.orchestrator.run.log_files import LogLine
+from surreal.orchestrator.run.metrics import Metrics, read_metrics
+from surreal.orchestrator.run.status import Status
+from surreal.protocol.errors import Timeout
+
+if TYPE_CHECKING:
+    from surreal.algorithms.policies import Policy
+    from surreal.orchestrator.doctor import Check
+    from surreal.orchestrator.experiment.experiment import Experiment
+    from surreal.orchestrator.plan.model import Plan
+    from surreal.orchestrator.run.usage import Usage
+
+Which = Literal["best", "last"]
+"""Policy of a run: the one with the best evaluation, or that of the newest checkpoint."""
+FOLDERS: dict[Which, str] = {"best": "checkpoints/best-", "last": "checkpoints/step-"}
+"""Policy -> beginning of the names of its files in the run folder."""
+
+
+class Client:
+    """Experiments of one place: this machine, or one namespace of a cluster."""
+
+    def __init__(
+        self,
+        on: str = LOCAL,
+        *,
+        context: str | None = None,
+        namespace: str | None = None,
+        kubeconfig: Path | str | None = None,
+    ) -> None:
+        """Name a place: `local`, or `kube` with a context and namespace of a kubeconfig (None: as kubectl).
+
+        Asks nothing yet. Raises InvalidInput for an unknown place, and for options that it does not have.
+        """
+        config = str(kubeconfig) if kubeconfig else None
+        self.location = Location(on, namespace, context, config)
+        self.backend: Backend = backend(self.location)
+
+    @classmethod
+    def at(cls, location: Location) -> Client:
+        """Return the client of a location."""
+        return cls(
+            location.backend,
+            context=location.context,
+            namespace=location.namespace,
+            kubeconfig=location.kubeconfig,
+        )
+
+    def plan(
+        self, experiment: Experiment | Path | str, *, pools: Path | str | None = None, prices: Path | str | None = None
+    ) -> Plan:
+        """Return what would run where, at which cost; start nothing.
+
+        `pools` is a cluster file whose pools may have no machine yet; a cluster that `surreal cluster up` made is known
+        without it. `prices` is a file of machine types and prices. Raises InvalidInput at the experiment's lines.
+        """
+        from surreal.orchestrator.prepare import Machines, plan_for
+
+        files = [Path(file) if file else None for file in (pools, prices)]
+        return plan_for(_experiment(experiment), Machines(self.location, *files))
+
+    def create(self, experiment: Experiment | Path | str, plan: Plan | None = None) -> Run:
+        """Start a run and return it at once; `plan` is by default that of `Client.plan`.
+
+        Raises InvalidInput, with nothing started, if the name is taken or the experiment does not fit.
+        """
+        experiment = _experiment(experiment)
+        plan = plan or self.plan(experiment)
+        self.backend.create(experiment, plan)
+        return Run(plan.name, self.backend)
+
+    def dry_run(
+        self, experiment: Experiment | Path | str, plan: Plan | None = None, *, server: bool = False
+    ) -> Sequence[str]:
+        """Return one line for each thing that `create` would make; with `server` a cluster checks each object."""
+        experiment = _experiment(experiment)
+        return self.backend.dry_run(experiment, plan or self.plan(experiment), server=server)
+
+    def render(
+        self, experiment: Experiment | Path | str, plan: Plan | None = None, *, with_keys: bool = False
+    ) -> Sequence[Manifest]:
+        """Return the objects that `create` would send, as YAML; `with_keys` adds new secret keys."""
+        experiment = _experiment(experiment)
+        return self.backend.render(experiment, plan or self.plan(experiment), with_keys=with_keys, offline=False)
+
+    def diff(self, experiment: Experiment | Path | str, plan: Plan | None = None) -> Diff:
+        """Compare an experiment with the run of its name, object by object; change nothing."""
+        experiment = _experiment(experiment)
+        return self.backend.diff(experiment, plan or self.plan(experiment))
+
+    def list(self) -> list[Run]:
+        """Return all runs, sorted by name."""
+        return [Run(name, self.backend) for name in self.backend.names()]
+
+    def get(self, name: str) -> Run:
+        """Return the run of that name. Raises NotFound with the nearest name."""
+        self.backend.status(name)
+        return Run(name, self.backend)
+
+    def pools(self, cluster_file: Path | None = None, prices: Path | None = None) -> Inventory:
+        """Return the machines of this place, with those of a cluster file."""
+        return self.backend.pools(cluster_file, prices)
+
+    def check(self) -> Sequence[Check]:
+        """Check what this place has of what experiments need; change nothing."""
+        return self.backend.check()
+
+
+class Run:
+    """One run of an experiment, on any backend."""
+
+    def __init__(self, name: str, place: Backend) -> None:
+        self.name = name
+        self.backend = place
+
+    @classmethod
+    def find(cls, name: str, location: Location | None = None) -> Run:
+        """Return a run by name: at `location`, else on this machine, else where it was created from here.
+
+        Asks nothing yet. Raises InvalidInput for a name that is here and elsewhere.
+        """
+        return cls(name, backend(locate(name, location)))
+
+    def __repr__(self) -> str:
+        return f"Run({self.name!r})"
+
+    def status(self) -> Status:
+        """Return the state, the progress and the processes now. Writes nothing."""
+        return self.backend.status(self.name)
+
+    def usage(self) -> Usage:
+        """Return the CPU and memory that each process used over the last seconds."""
+        return self.backend.usage(self.name)
+
+    def logs(self, source: str | None = None, *, tail: int | None = None, follow: bool = False) -> Iterator[LogLine]:
+        """Yield log lines of a role, a process (`actor/1`) or all, merged by time.
+
+        `tail` limits them to the last lines; `follow` continues until the run is over.
+        """
+        return self.backend.logs(self.name, source, tail, follow)
+
+    def metrics(self) -> Metrics:
+        """Return all metrics: `run.metrics()["episode_return"][-1]`; `.rows` is a table for a data frame."""
+        with self.backend.metrics_folder(self.name) as folder:
+            return read_metrics(folder / "metrics.jsonl")
+
+    def metrics_folder(self) -> AbstractContextManager[Path]:
+        """Open a folder of this machine with the metrics, kept up to date within seconds."""
+        return self.backend.metrics_folder(self.name)
+
+    def policy(self, which: Which = "best") -> Policy:
+        """Return the best or the last policy: a callable on observations [n, ...], without torch.
+
+        Raises NotFound if the run has not saved one yet.
+        """
+        from surreal.orchestrator.saved_run import SavedRun
+
+        with tempfile.TemporaryDirectory(prefix="surreal-") as folder:
+            self.backend.fetch(self.name, FOLDERS[which], Path(folder))
+            if which == "best" and not (Path(folder) / "checkpoints").is_dir():
+                self.backend.fetch(self.name, FOLDERS["last"], Path(folder))
+            return SavedRun(Path(folder), self.name).policy(which)
+
+    def wait(
+        self,
+        timeout: float | None = None,
+        watch: Callable[[Status], None] | None = None,
+        notify: Callable[[str], None] = print,
+    ) -> Status:
+        """Wait until the run is over and return its last status; call `watch` with every status on the way.
+
+        Tells `notify` one sentence if the place cannot be reached for a while. Raises Timeout after `timeout` seconds,
+        and Unreachable after 15 minutes without an answer; the run continues in both cases.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        status = None
+        for status in follow_status(self.status, self.backend.poll_interval, notify, deadline):
+            if watch:
+                watch(status)
+        if status is None or not status.over:
+            state = status.state if status else "out of reach"
+            raise Timeout(f"{self.name} is {state} after {timeout:g} s. The run continues.")
+        self.backend.reconcile(self.name)
+        return status
+
+    def stop(self) -> bool:
+        """Stop every process after a checkpoint; False if none ran."""
+        stopped = self.backend.stop(self.name)
+        self.backend.reconcile(self.name)
+        return stopped
+
+    def resume(self) -> None:
+        """Continue a stopped or failed run from its last checkpoint. Raises InvalidInput for any other."""
+        self.backend.reconcile(self.name)
+        self.backend.resume(self.name)
+
+    def delete(self) -> None:
+        """Kill every process and remove all files of the run."""
+        self.backend.delete(self.name)
+
+    def execute(self, source: str, command: Sequence[str], *, tty: bool = False) -> int:
+        """Run a command in the environment of a process, on this terminal; return its exit code."""
+        return self.backend.execute(self.name, source, command, tty)
+
+    def forward(self, source: str, local: int, remote: int, ready: Callable[[int], None]) -> None:
+        """Forward a port of this machine to one of a process; call `ready` with the local port."""
+        self.backend.forward(self.name, source, local, remote, ready)
+
+
+def all_names() -> list[str]:
+    """Return the names of all runs that are known without asking a cluster."""
+    return sorted({*backend().names(), *remembered()})
+
+
+def _experiment(experiment: Experiment | Path | str) -> Experiment:
+    """Return the experiment, read from its file if it is a path."""
+    if isinstance(experiment, Path | str):
+        from surreal.orchestrator.experiment.load import load_experiment
+
+        return load_experiment(Path(experiment))
+    return experiment

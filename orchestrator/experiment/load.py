@@ -1,0 +1,58 @@
+"""Experiment files: read one, replace values by `--set`, and make a checked Experiment of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.protocol.documents import yaml as strictyaml
+from surreal.protocol.documents.load import load_file
+from surreal.protocol.documents.locations import SET, KeyPath, Source
+from surreal.protocol.errors import InvalidInput
+
+
+def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read an experiment file, apply overrides (`spec.seed=3`), fill in defaults and check it.
+
+    Raises one InvalidInput that names every problem with its line.
+    """
+    data, source = load_file(path)
+    for override in overrides:
+        data = apply_override(data, override, source.lines)
+    return Experiment.from_data(data, source, path.absolute().parent)
+
+
+def apply_override(data: Any, override: str, lines: dict[KeyPath, int]) -> Any:
+    """Return `data` with `path.to.key=VALUE` set, VALUE in YAML; missing keys on the way are made.
+
+    Marks the key in `lines`, so that later errors name `--set`. Raises InvalidInput for a text of another form and for
+    a path through something that is no mapping. The document's models check that the key exists.
+    """
+    dotted, equals, text = override.partition("=")
+    path = tuple(dotted.strip().split("."))
+    if not equals or not all(path):
+        raise InvalidInput(f"--set {override}: must be path.to.key=value, for example --set spec.seed=3")
+    if not text.strip():
+        raise InvalidInput(f"--set {override}: has no value; write null or '' for none")
+    value, _ = strictyaml.load(text, Source(f"--set {dotted}"))
+    for known in [known for known in lines if known[: len(path)] == path]:
+        del lines[known]
+    _parent(data, path, lines)[path[-1]] = value
+    lines[path] = SET
+    return data
+
+
+def _parent(data: Any, path: KeyPath, lines: dict[KeyPath, int]) -> dict[Any, Any]:
+    """Return the mapping that holds the last key of `path`; make missing ones on the way."""
+    for depth, key in enumerate(path, start=1):
+        if not isinstance(data, dict):
+            above = ".".join(map(str, path[: depth - 1])) or "the document"
+            what = "a list; set the whole of it" if isinstance(data, list) else f"{data!r}, which has no keys"
+            raise InvalidInput(f"--set {'.'.join(map(str, path))}: {above} is {what}")
+        if depth == len(path):
+            return data
+        if key not in data:
+            data[key] = {}
+            lines[path[:depth]] = SET
+        data = data[key]
+    raise AssertionError("a path has at least one key")

@@ -1,0 +1,114 @@
+"""Saved runs: the policy and the metrics of a run folder that no backend needs to know."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from surreal.orchestrator.client import FOLDERS, Run, Which
+from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.run.metrics import Metrics, read_metrics
+from surreal.protocol.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from surreal.algorithms.policies import Policy
+
+MANIFEST = "manifest.json"
+"""File of every checkpoint folder."""
+
+
+class SavedRun:
+    """A run folder on this machine: a copy, an old one, or one of another machine. It is only read."""
+
+    def __init__(self, folder: Path, name: str = "") -> None:
+        self.folder = folder
+        self.name = name or folder.name
+
+    def __repr__(self) -> str:
+        return f"SavedRun({str(self.folder)!r})"
+
+    def policy(self, which: Which = "best") -> "Policy":
+        """Return the best or the last policy: a callable on observations [n, ...], without torch.
+
+        Raises NotFound if the run has saved none, and InvalidInput for a damaged one or one of a later format.
+        """
+        from surreal.algorithms.policies import load_policy
+
+        if (self.folder / MANIFEST).is_file():
+            return load_policy(self.folder)
+        if which not in FOLDERS:
+            raise InvalidInput(f"which: {which!r} is no policy of a run. Use {' or '.join(map(repr, FOLDERS))}.")
+        # A checkpoint that is being written has another name until it is whole.
+        found = sorted(self.folder.glob(f"{FOLDERS[which]}*/{MANIFEST}"))
+        if not found:
+            hint = "No evaluation has finished. Use policy('last')." if which == "best" else "Wait for a checkpoint."
+            raise NotFound(f"{self.name}: there is no {which} policy yet. {hint}")
+        return load_policy(found[-1].parent)
+
+    def metrics(self) -> Metrics:
+        """Return all metrics: `metrics()["episode_return"][-1]`."""
+        return read_metrics(Folder(self.folder).metrics_jsonl)
+
+
+def load(source: Path | str) -> Run | SavedRun:
+    """Return a run to take policies and metrics from.
+
+    `source` is a run folder, the folder of one checkpoint, the URL of a run folder in an object store, or the name of a
+    run on this machine or in a cluster. Raises NotFound for a name or folder that does not exist, and InvalidInput for
+    a folder that is no run.
+    """
+    text = str(source)
+    if "://" in text:
+        return _download(text)
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return _checked(folder)
+    if isinstance(source, Path) or "/" in text:
+        raise NotFound(f"{text!r}: there is no such folder. Name a run folder, a URL or a run.")
+    run = Run.find(text)
+    run.status()
+    return run
+
+
+def _checked(folder: Path) -> SavedRun:
+    """Return the run in `folder`. Raises InvalidInput if it holds neither a run nor a checkpoint."""
+    layout = Folder(folder.absolute())
+    if (folder / MANIFEST).is_file() or layout.checkpoints.is_dir() or layout.metrics_jsonl.is_file():
+        return SavedRun(folder, _name(layout))
+    below = [path.parent.parent for path in folder.glob("*/checkpoints/*")][:1]
+    hint = f"Perhaps you mean {below[0]}." if below else "A run folder has checkpoints/ and metrics/ in it."
+    raise InvalidInput(f"{folder}: this is no run folder. {hint}")
+
+
+def _name(layout: Folder) -> str:
+    """Return the name that the run was given; its folder may have been renamed."""
+    try:
+        return str(json.loads(layout.plan.read_text())["name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return layout.name
+
+
+def _download(url: str) -> SavedRun:
+    """Copy policies and metrics from an object store to a folder that lasts as long as this process."""
+    from surreal.protocol.worker.object_store import ObjectStore
+
+    store, folder = ObjectStore(url), Path(_lasting().name)
+    for name in store.files():
+        if name.startswith((*FOLDERS.values(), "metrics/metrics.jsonl")):
+            target = folder / name
+            if not target.resolve().is_relative_to(folder.resolve()):
+                raise InvalidInput(f"{url}: it holds a file called {name!r}, which leads out of a folder.")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            store.get(name, target)
+    if not any(folder.iterdir()):
+        raise NotFound(f"{url}: there are no files of a run. Name the folder that spec.storage.url named.")
+    return SavedRun(folder, url.rstrip("/").rpartition("/")[2])
+
+
+_kept: list[tempfile.TemporaryDirectory[str]] = []
+"""Downloads, removed when this process ends."""
+
+
+def _lasting() -> "tempfile.TemporaryDirectory[str]":
+    _kept.append(tempfile.TemporaryDirectory(prefix="surreal-"))
+    return _kept[-1]

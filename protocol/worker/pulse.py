@@ -1,0 +1,189 @@
+"""The pulse of worker processes, in memory that they share with the process that supervises them.
+
+A worker's I/O thread writes one slot each second: a count of beats, and for how long its working thread has not moved
+and where it is. A file would depend on a disk; this is an inherited descriptor of shared memory. The supervisor of a
+machine and the first process of a pod read it in the same way.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import PurePath
+from types import FrameType
+from typing import Any
+
+from surreal.protocol.transport.activity import ACTIVITY
+
+VARIABLE = "SURREAL_PULSE"
+"""Environment variable of a worker: `DESCRIPTOR:SLOT`."""
+SLOT_BYTES = 512
+EVERY_S = 1.0
+"""Seconds between two beats."""
+REPORT_AFTER_S = 2.0
+"""Seconds without a move after which a worker looks where its working thread is."""
+MAX_TEXT = 200
+ENVIRONMENT_CALLS = ("step", "reset", "close", "render")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One slot, as last written."""
+
+    beat: int
+    still: float
+    """Seconds for which the working thread has not moved."""
+    inside: str
+    """Where it is then: `env.step (my_env.py:12)`; empty while it moves."""
+
+
+class Board:
+    """The slots of all processes of a run. The supervising process makes it; workers inherit `descriptor`."""
+
+    def __init__(self, slots: int) -> None:
+        """Allocate the memory now, so that no write can fail later."""
+        if hasattr(os, "memfd_create"):
+            self.descriptor = os.memfd_create("surreal-pulse")
+        else:
+            with tempfile.TemporaryFile() as file:
+                self.descriptor = os.dup(file.fileno())
+        os.pwrite(self.descriptor, b"\0" * SLOT_BYTES * slots, 0)
+
+    def clear(self, slot: int) -> None:
+        """Forget what an earlier process wrote."""
+        os.pwrite(self.descriptor, b"\0" * SLOT_BYTES, slot * SLOT_BYTES)
+
+    def read(self, slot: int) -> Reading | None:
+        """Return the newest reading; None before the first beat and while one is being written."""
+        return parse(os.pread(self.descriptor, SLOT_BYTES, slot * SLOT_BYTES))
+
+    def variable(self, slot: int) -> str:
+        """Return the value of VARIABLE for the process of this slot."""
+        return f"{self.descriptor}:{slot}"
+
+    def close(self) -> None:
+        """Give the memory back."""
+        os.close(self.descriptor)
+
+
+def parse(data: bytes) -> Reading | None:
+    """Return the reading in the bytes of a slot; None where there is none."""
+    try:
+        row = json.loads(data.rstrip(b"\0 "))
+        return Reading(int(row["beat"]), float(row["still"]), str(row["inside"]))
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+class Watch:
+    """The judgement of one process by its pulse, over the readings since it was started.
+
+    Time is added up look by look, at most twice the interval each: a machine that slept proves nothing.
+    """
+
+    def __init__(self) -> None:
+        self._beat = -1
+        self._silent = 0.0
+        self._reading = Reading(0, 0.0, "")
+
+    def look(self, reading: Reading | None, passed: float) -> None:
+        """Take in a reading, `passed` seconds after the one before."""
+        if reading and reading.beat != self._beat:
+            self._beat, self._silent, self._reading = reading.beat, 0.0, reading
+        else:
+            self._silent += passed
+
+    @property
+    def still(self) -> float:
+        """Seconds without a sign of life: of the whole process, or of its working thread."""
+        return max(self._reading.still, self._silent)
+
+    @property
+    def where(self) -> str:
+        """What it does instead: `is inside env.step (my_env.py:12)`."""
+        if self._silent >= self._reading.still:
+            return "does not answer (frozen, or inside a call that blocks Python)" if self._beat >= 0 else "is starting"
+        return f"is inside {self._reading.inside}" if self._reading.inside else "does not move"
+
+
+class Pulse:
+    """The writing end, in a worker."""
+
+    def __init__(self, descriptor: int, slot: int) -> None:
+        """`beat` is to be called each second, from a thread that serves the process."""
+        self._descriptor, self._offset = descriptor, slot * SLOT_BYTES
+        self._beat, self._still, self._at = 0, 0.0, time.monotonic()
+        self._seen: Any = None
+
+    @classmethod
+    def inherited(cls) -> "Pulse | None":
+        """Return the pulse that the environment names, if it does; children do not get it."""
+        found = os.environ.pop(VARIABLE, "")
+        if not found:
+            return None
+        descriptor, _, slot = found.partition(":")
+        os.set_inheritable(int(descriptor), False)
+        return cls(int(descriptor), int(slot))
+
+    def beat(self) -> None:
+        """Write the slot anew."""
+        now = time.monotonic()
+        passed, self._at = min(now - self._at, 2 * EVERY_S), now
+        frames = working_frames()
+        seen = (ACTIVITY.moves, None if environment_call(frames) else signature(frames))
+        self._still = self._still + passed if seen == self._seen else 0.0
+        self._seen = seen
+        self._beat += 1
+        inside = describe(frames) if self._still >= REPORT_AFTER_S else ""
+        row = {"beat": self._beat, "still": round(self._still, 1), "inside": inside}
+        with suppress(OSError):
+            os.pwrite(self._descriptor, json.dumps(row).encode().ljust(SLOT_BYTES, b"\0"), self._offset)
+
+
+def working_frames() -> list[FrameType]:
+    """Return the stack of the main thread, which calls the role, from the inside out."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    frames = []
+    while frame:
+        frames.append(frame)
+        frame = frame.f_back
+    return frames
+
+
+def signature(frames: list[FrameType]) -> tuple[tuple[int, int], ...]:
+    """Return where every function of a stack is, without keeping the frames and what they hold alive."""
+    return tuple((id(frame.f_code), frame.f_lasti) for frame in frames)
+
+
+def environment_call(frames: list[FrameType]) -> str:
+    """Return `env.step` where our code is inside that call of an environment, else "".
+
+    Such a call may compute, sleep or poll for ever, so that movement inside of it proves nothing: only its return does.
+    """
+    for inner, outer in zip(frames, frames[1:], strict=False):
+        ours = _module(outer).startswith("surreal.algorithms.") and not _module(inner).startswith("surreal.")
+        if ours and inner.f_code.co_name in ENVIRONMENT_CALLS:
+            return f"env.{inner.f_code.co_name}"
+    return ""
+
+
+def describe(frames: list[FrameType]) -> str:
+    """Return where the working thread is, in a few words: `env.step (my_env.py:12)`."""
+    if not frames:
+        return ""
+    own = next((frame for frame in frames if not _is_library(frame)), frames[0])
+    place = f"{PurePath(own.f_code.co_filename).name}:{own.f_lineno}"
+    return f"{environment_call(frames) or own.f_code.co_name} ({place})"[:MAX_TEXT]
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _is_library(frame: FrameType) -> bool:
+    parts = PurePath(frame.f_code.co_filename).parts
+    return "site-packages" in parts or any(part.startswith("python3") for part in parts) or parts[:1] == ("<frozen",)

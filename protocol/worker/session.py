@@ -1,0 +1,171 @@
+"""Membership of a process in its run: the part of a worker that its role does not see."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Any, TypeVar
+
+from surreal.protocol.errors import Fatal, Refused, did_you_mean
+from surreal.protocol.graph import ChannelKind, ProcessName, role_of
+from surreal.protocol.membership.member import Member
+from surreal.protocol.membership.server import Server
+from surreal.protocol.telemetry.counters import CONTROL, CounterTable, report
+from surreal.protocol.telemetry.gauges import Gauges
+from surreal.protocol.telemetry.reporter import Reporter
+from surreal.protocol.transport.authorization import access_table
+from surreal.protocol.transport.curve_keys import Keys
+from surreal.protocol.transport.node import Node
+from surreal.protocol.transport.packet_socket import STOP_POLL_S
+from surreal.protocol.wiring import ChannelWiring, Wiring
+
+T = TypeVar("T")
+
+
+class Session:
+    """The I/O thread, the control port and the open channels of one process. A context manager."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        """Start the I/O thread and join (or serve) the control port of the run."""
+        self.wiring = wiring
+        keys = Keys.read(Path(wiring.keys)) if wiring.keys else None
+        self.node = Node(wiring.name, wiring.incarnation, keys, access_table(wiring) if keys else None)
+        self.counters = CounterTable(wiring)
+        self.gauges = Gauges(wiring)
+        """Newest values of the algorithm's metrics; shown where control is served."""
+        self.fatal = ""
+        """Reason why this process can never succeed; a member tells the run when it is closed."""
+        self.failure = ""
+        """Where control is served: the process that the run needs and that can never succeed, with its reason."""
+        self._channels: dict[tuple[str, str], Any] = {}
+        self.on_close: list[Callable[[], None]] = []
+        """Called at the end of this process, before its channels close."""
+        self._reporter: Reporter | None = None
+        try:
+            self.control = self._join()
+        except BaseException:
+            self.node.close()
+            raise
+        if isinstance(self.control, Server):
+            self._reporter = Reporter(wiring, self.counters, self.gauges, self._count_own, self.alive)
+
+    @property
+    def stopping(self) -> threading.Event:
+        """The event that is set once this process has been asked to stop."""
+        return self.node.stopping
+
+    @property
+    def stopping_for(self) -> float:
+        """Return the seconds since this process was asked to stop; 0 before."""
+        return max(0.0, monotonic() - self.node.stopped_at)
+
+    @property
+    def preempted(self) -> bool:
+        """Return True if this process alone was asked to stop, by a signal, while the run goes on."""
+        return self.node.preempted
+
+    def every(self, seconds: float, task: Callable[[], None]) -> None:
+        """Have the I/O thread call `task` every so many seconds for as long as this process lives."""
+        self.node.loop.every(seconds, task)
+
+    def stop(self, reason: str) -> None:
+        """Ask this process alone to stop; the first reason is kept. Safe in a signal handler and from any thread."""
+        self.node.loop.call(lambda: self.node.stop(reason, preempted=True))
+
+    def check_membership(self) -> None:
+        """Raise Refused if the run refuses this process."""
+        if isinstance(self.control, Member) and self.control.refused:
+            raise Refused(f"{self.wiring.name} was turned away: {self.control.refused}")
+
+    def alive(self, role: str) -> set[int]:
+        """Return the indices of `role` heard within the last 10 s; empty where control is not served."""
+        return self.control.alive(role) if isinstance(self.control, Server) else set()
+
+    def stop_all(self, timeout: float = 2.0, reason: str = "the run is over") -> None:
+        """Tell every member that the run is over and wait for their confirmations, where control is served."""
+        if isinstance(self.control, Server):
+            self.control.stop_all(reason, timeout)
+
+    def drain(self, timeout: float) -> set[str]:
+        """Serve control after `stop_all` until all members have left; return those that have not.
+
+        Members that are just starting hear of the end too. Ends after `timeout` seconds, or when this process is asked
+        to stop.
+        """
+        if not isinstance(self.control, Server):
+            return set()
+        missing = {str(name) for name in ProcessName.all_of(self.wiring.replicas)} - {self.wiring.name}
+        deadline = monotonic() + timeout
+        while missing and not self.stopping.is_set() and (left := deadline - monotonic()) > 0:
+            missing = self.control.missing(missing, min(left, STOP_POLL_S))
+        return missing
+
+    def open(self, verb: str, kind: ChannelKind, name: str, make: Callable[[ChannelWiring], T]) -> T:
+        """Return the end of a channel that was opened before, or a new one.
+
+        `verb` is `send` or `receive`. Raises Fatal, listing the role's channels, if the graph has no such end for it.
+        """
+        role = self.wiring.role
+        ends = {
+            wired.name: wired
+            for wired in self.wiring.channels.values()
+            if wired.kind == kind and role in (wired.frm if verb == "send" else wired.to)
+        }
+        if name not in ends:
+            known = ", ".join(sorted(ends)) or "none"
+            raise Fatal(f"{role} has no {kind} {name!r} to {verb} on{did_you_mean(name, ends)}; it has: {known}")
+        return self.open_once(verb, name, lambda: make(ends[name]))
+
+    def open_once(self, verb: str, name: str, make: Callable[[], T]) -> T:
+        """Return the channel end opened under (verb, name) before, or the one that `make` opens now."""
+        if (verb, name) not in self._channels:
+            self._channels[verb, name] = make()
+        channel: T = self._channels[verb, name]
+        return channel
+
+    def own_address(self, wired: ChannelWiring) -> str:
+        """Return the address at which this replica binds."""
+        return wired.addresses[self.wiring.index]
+
+    def upstream_address(self, wired: ChannelWiring) -> str:
+        """Return the address at which this replica reads a broadcast: a relay's, or the publisher's if it has none."""
+        return wired.relays[self.wiring.index % len(wired.relays)] if wired.relays else wired.addresses[0]
+
+    def close(self) -> None:
+        """Close the channels (senders flush for a second), leave the run and end the I/O thread."""
+        try:
+            for close in self.on_close:
+                close()
+            for channel in self._channels.values():
+                channel.close()
+            if self._reporter:
+                self._reporter.close()
+            if isinstance(self.control, Member):
+                self.control.close(self.fatal)
+            else:
+                self.control.close()
+        finally:
+            self.node.close()
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def _join(self) -> Server | Member:
+        if self.wiring.serves_control:
+            return Server(self.node, self.wiring.control, self.counters.take, self._note_failure)
+        return Member(self.node, self.wiring.control, lambda: report(self._channels))
+
+    def _note_failure(self, process: str, reason: str) -> None:
+        # a run can do without a role that sends nothing but telemetry
+        role = role_of(process)
+        if not self.failure and any(role in each.frm and not each.lossy for each in self.wiring.channels.values()):
+            self.failure = f"{process} cannot go on: {reason}"
+            self.node.stop(self.failure, preempted=True)
+
+    def _count_own(self) -> None:
+        """Take in what this process itself counts."""
+        ends = {**self._channels, ("serve", CONTROL): self.control}
+        self.counters.take(self.wiring.name, self.wiring.incarnation, report(ends))

@@ -1,0 +1,77 @@
+"""Distributed reinforcement learning: train, look at runs, load policies, and write algorithms of your own.
+
+    run = surreal.train("HalfCheetah-v5", surreal.PPO(total_steps=1_000_000), actors=2)
+    policy = run.policy("best")
+
+Every name is imported on first use: `import surreal` alone loads nothing else. See docs/api.md.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from surreal.algorithms.algorithm import Algorithm
+    from surreal.algorithms.config import Config
+    from surreal.algorithms.evaluate import evaluate
+    from surreal.algorithms.registry import ARS, ES, PPO
+    from surreal.orchestrator.client import Client, Run
+    from surreal.orchestrator.experiment.experiment import Experiment
+    from surreal.orchestrator.experiment.roles import Role
+    from surreal.orchestrator.saved_run import load
+    from surreal.orchestrator.train import train
+    from surreal.protocol.graph import Broadcast, Service, Stream
+    from surreal.protocol.worker.process import Process
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ARS",
+    "ES",
+    "PPO",
+    "Algorithm",
+    "Broadcast",
+    "Client",
+    "Config",
+    "Experiment",
+    "Process",
+    "Role",
+    "Run",
+    "Service",
+    "Stream",
+    "__version__",
+    "evaluate",
+    "load",
+    "train",
+]
+
+_MODULES = {
+    "ARS": "algorithms.registry",
+    "ES": "algorithms.registry",
+    "PPO": "algorithms.registry",
+    "Algorithm": "algorithms.algorithm",
+    "Broadcast": "protocol.graph",
+    "Client": "orchestrator.client",
+    "Config": "algorithms.config",
+    "Experiment": "orchestrator.experiment.experiment",
+    "Process": "protocol.worker.process",
+    "Role": "orchestrator.experiment.roles",
+    "Run": "orchestrator.client",
+    "Service": "protocol.graph",
+    "Stream": "protocol.graph",
+    "evaluate": "algorithms.evaluate",
+    "load": "orchestrator.saved_run",
+    "train": "orchestrator.train",
+}
+"""Public name -> module that defines it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'surreal' has no attribute {name!r}")
+    found = getattr(import_module(f"surreal.{_MODULES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,60 @@
+"""Does a table hold rows of another library, run by that library's own interpreter?"""
+
+import json
+import os
+import signal
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from learning.rows import Row, conventions
+from tests.benchmarks.suites import Suite
+
+pytestmark = pytest.mark.timeout(300)
+WORDS = ("--tasks", "CartPole-v1", "--contestants", "sb3-ppo", "--seeds", "7", "--steps", "2000")
+
+
+def interpreter(folder: Path, script: str) -> Path:
+    """Put a program where the interpreter of the peer is looked for; returns the folder of peers."""
+    python = folder / "sb3" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    os.chmod(python, 0o700)
+    return folder
+
+
+def test_a_row_is_what_the_script_prints_last(suite: Suite, tmp_path: Path) -> None:
+    row = asdict(Row("", "", 0, "", steps=2048, seconds=3.0, conventions=conventions(10)))
+    printed = {key: row[key] for key in ("steps", "seconds", "conventions")}
+    printed["figures"] = {"training": 20.0, "last": 30.0, "best": 40.0}
+    peers = interpreter(tmp_path, f"echo a line; echo '{json.dumps(printed)}'")
+    done = suite(*WORDS, "--peers", str(peers))
+    assert done.returncode == 0, done.stderr
+    kept = suite.row("sb3-ppo-cartpole-v1-7")
+    assert kept["figures"]["last"] == 30.0 and kept["outcome"] == "succeeded"
+    assert kept["command"].endswith("sb3_suite.py --env CartPole-v1 --steps 2000 --seed 7 --episodes 10")
+
+
+def test_a_script_that_fails_is_a_failed_row_with_its_last_words(suite: Suite, tmp_path: Path) -> None:
+    done = suite(*WORDS, "--peers", str(interpreter(tmp_path, "echo no such module >&2; exit 1")))
+    assert done.returncode == 0, done.stderr
+    assert suite.row("sb3-ppo-cartpole-v1-7")["reason"] == "no such module"
+
+
+def test_a_peer_that_is_not_installed_is_said_before_anything_runs(suite: Suite, tmp_path: Path) -> None:
+    done = suite(*WORDS, "--peers", str(tmp_path / "none"))
+    assert done.returncode == 2
+    assert "is not there. Make that environment first." in done.stderr and "Traceback" not in done.stderr
+    assert suite(*WORDS).returncode == 2
+
+
+def test_a_peer_that_is_cut_has_no_row_and_no_process_left(suite: Suite, tmp_path: Path) -> None:
+    peers = interpreter(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 600")
+    running = suite.start(*WORDS, "--peers", str(peers))
+    suite.until(tmp_path / "pid", "\n")
+    running.send_signal(signal.SIGTERM)
+    running.communicate(timeout=60)
+    assert running.returncode == 6
+    assert list(suite.rows.glob("*")) == []
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()

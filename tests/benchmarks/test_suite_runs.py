@@ -1,0 +1,96 @@
+"""Does a suite that is cut go on without running anything twice or losing anything, and does it keep what failed?"""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.suites import Suite
+
+pytestmark = pytest.mark.timeout(300)
+SMALL = ("--tasks", "CartPole-v1", "--copies", "2", "--actors", "1", "--episodes", "2")
+BROKEN = """
+import gymnasium
+
+
+class Broken(gymnasium.Env):
+    def __init__(self):
+        raise ValueError("its simulator is not installed")
+
+
+gymnasium.register("Broken-v0", Broken)
+"""
+
+
+def test_a_suite_that_is_killed_runs_no_finished_run_again_and_loses_none(suite: Suite) -> None:
+    words = (*SMALL, "--steps", "4000", "--seeds", "1", "2")
+    first = suite.start(*words)
+    suite.until(suite.rows / "ppo-cartpole-v1-1.json", "succeeded")
+    suite.until(suite.metrics("ppo-cartpole-v1-2"))
+    first.kill()
+    first.communicate()
+    kept = (suite.rows / "ppo-cartpole-v1-1.json").read_bytes()
+    done = suite(*words)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 2 runs to do" in done.stderr
+    assert (suite.rows / "ppo-cartpole-v1-1.json").read_bytes() == kept
+    assert suite.row("ppo-cartpole-v1-2")["outcome"] == "succeeded"
+    again = suite(*words)
+    assert "0 of 2 runs to do" in again.stderr
+
+
+def test_a_run_that_is_cut_by_ctrl_c_goes_on_from_its_checkpoint(suite: Suite) -> None:
+    words = (*SMALL, "--steps", "30000", "--seeds", "1")
+    first = suite.start(*words)
+    suite.until(suite.metrics("ppo-cartpole-v1-1"), "episode_return")
+    first.send_signal(signal.SIGINT)
+    _, said = first.communicate(timeout=60)
+    assert first.returncode == 6, said
+    assert "the same command goes on" in said
+    assert not (suite.rows / "ppo-cartpole-v1-1.json").exists()
+    done = suite(*words)
+    assert done.returncode == 0, done.stderr
+    log = (suite.metrics("ppo-cartpole-v1-1").parents[1] / "logs").glob("learner-0.*.log")
+    assert any("resumed from step" in file.read_text() for file in log)
+    assert suite.row("ppo-cartpole-v1-1")["steps"] >= 30000
+
+
+def test_a_suite_whose_minutes_are_up_stops_what_runs(suite: Suite) -> None:
+    words = (*SMALL, "--steps", "100000000", "--seeds", "1", "2", "--minutes", "0.05")
+    done = suite(*words)
+    assert done.returncode == 6, done.stderr
+    assert done.stderr.count("the same command goes on") == 2
+    assert list(suite.rows.glob("*")) == []
+
+
+def test_a_run_that_fails_is_kept_with_its_reason_and_not_run_again(suite: Suite, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(BROKEN)
+    words = ("--tasks", "CartPole-v1", "broken:Broken-v0", *SMALL[2:], "--steps", "2000", "--seeds", "1")
+    done = suite(*words, "--parallel", "2")
+    assert done.returncode == 0, done.stderr
+    row = suite.row("ppo-broken-broken-v0-1")
+    assert row["outcome"] == "failed"
+    assert "its simulator is not installed" in row["reason"]
+    assert suite.row("ppo-cartpole-v1-1")["outcome"] == "succeeded"
+    assert "0 of 2 runs to do" in suite(*words).stderr
+
+
+def test_a_wrong_setting_stops_the_suite_and_leaves_no_row(suite: Suite) -> None:
+    done = suite(*SMALL, "--contestants", "odd=ppo:gama=0.9", "--steps", "2000", "--seeds", "1")
+    assert done.returncode == 2
+    assert "gama" in done.stderr and "Traceback" not in done.stderr
+    assert list(suite.rows.glob("*")) == []
+
+
+def test_a_row_tells_the_three_figures_apart_and_how_it_was_made(suite: Suite) -> None:
+    done = suite(*SMALL, "--contestants", "fast=ppo:epochs=2", "--steps", "3000", "--seeds", "4")
+    assert done.returncode == 0, done.stderr
+    row = suite.row("fast-cartpole-v1-4")
+    assert set(row["figures"]) == set(row["conventions"]) == {"training", "last", "best"}
+    assert row["figures"]["best"] >= row["figures"]["last"] > 0
+    assert "epochs=2" in row["command"] and row["versions"]["gymnasium"]
+    steps = [point[0] for point in row["curve"]]
+    assert steps == sorted(steps) and steps[-1] == row["steps"] >= 3000
+    file = json.loads((suite.home / "surreal" / "files" / "fast-cartpole-v1-4.yaml").read_text())
+    assert set(file["spec"]["algorithm"]["config"]) == {"total_steps", "evaluate_episodes", "evaluate_every_seconds"}
