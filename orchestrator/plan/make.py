@@ -36,6 +36,8 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
     if placed.problems:
         raise experiment.source.invalid(placed.problems)
     size = _sizing(algorithm, spec)
+    if size.problems:
+        raise experiment.source.invalid((("spec", "algorithm", "config", key), text) for key, text in size.problems)
     return Plan(
         name=experiment.metadata.name,
         algorithm=spec.algorithm.name,
@@ -63,7 +65,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
 
 
 def _sizing(algorithm: Algorithm, spec: ExperimentSpec) -> Sizing:
-    """What the algorithm says about a run of this size, if it says anything."""
+    """Return what the algorithm says about a run of this size, if it says anything."""
     if algorithm.sizing is None:
         return Sizing()
     replicas = {name: role.replicas for name, role in spec.roles.items()}

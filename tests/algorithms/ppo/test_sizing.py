@@ -1,0 +1,69 @@
+"""Settings that are each allowed and together mean nothing are refused, at their key."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.ppo.sizing import sizing
+from surreal.algorithms.registry import PPO
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.plan.make import make_plan
+from surreal.protocol.errors import InvalidInput
+from surreal.provisioner.pools.local import local_pool
+
+
+def problems(actors: int = 1, copies: int = 2, **config: Any) -> list[tuple[str, str]]:
+    return list(sizing(PPOConfig(**config), {"actor": actors}, {"copies": copies}).problems)
+
+
+def test_a_minibatch_of_one_needs_advantages_as_they_are() -> None:
+    (problem,) = problems(minibatch=1)
+    assert problem == (
+        "minibatch",
+        "1 learns nothing with normalize_advantages: true. Set at least 2, or turn that off.",
+    )
+    assert problems(minibatch=1, normalize_advantages=False) == []
+
+
+def test_a_minibatch_above_the_batch_is_refused_with_the_batchs_size() -> None:
+    ((key, text),) = problems(actors=3, fragment_steps=8, minibatch=64, normalize_advantages=False)
+    assert key == "minibatch"
+    assert text == "64 is more than a batch has (8 fragment_steps x 2 copies x 3 actors = 48). Set at most 48."
+    assert problems(actors=4, fragment_steps=8, minibatch=64) == []
+
+
+def test_a_rest_of_one_is_refused_and_what_is_advised_leaves_none() -> None:
+    ((key, text),) = problems(copies=1, fragment_steps=129, minibatch=64)
+    assert key == "minibatch" and "leaves a last minibatch of one of 129" in text
+    advised = int(text.partition("Set ")[2].split()[0])
+    assert problems(copies=1, fragment_steps=129, minibatch=advised) == []
+    assert problems(copies=1, fragment_steps=129, minibatch=64, normalize_advantages=False) == []
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_advice_is_always_accepted(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    config = {"fragment_steps": int(rng.integers(1, 80)), "minibatch": int(rng.integers(2, 90))}
+    actors, copies = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    for _, text in problems(actors, copies, **config):
+        advised = int(
+            text.partition("Set ")[2].removeprefix("at most ").removeprefix("at least ").split()[0].strip(".")
+        )
+        if actors * copies * config["fragment_steps"] > 1:
+            assert problems(actors, copies, **{**config, "minibatch": advised}) == []
+
+
+def test_the_plan_refuses_them_at_their_line_and_says_the_size_otherwise() -> None:
+    def experiment(**config: Any) -> Experiment:
+        spec = {"env": {"id": "CartPole-v1"}, "algorithm": {"name": "ppo", "config": config}}
+        return Experiment.from_data(
+            {"apiVersion": "surreal.dev/v1alpha1", "kind": "Experiment", "metadata": {"name": "x"}, "spec": spec}
+        )
+
+    with pytest.raises(InvalidInput, match=r"spec\.algorithm\.config\.minibatch: 5000 is more than a batch has"):
+        make_plan(experiment(minibatch=5000), [local_pool()])
+    notes = make_plan(experiment(), [local_pool()]).notes
+    assert any("a batch has 4,096 transitions" in note for note in notes)
+    assert PPO.sizing is sizing
