@@ -81,7 +81,7 @@ def load_policy(folder: Path, which: Which = "best", code: Path | None = None) -
         spaces = spaces_of(about)
         return Policy(
             _outputs(about, spaces, loaded.arrays, code),
-            Standardizer.load({name: _tensor(about, loaded.arrays, name) for name in STATISTICS}),
+            _standardizer(about, loaded.arrays, spaces),
             spaces,
             {**about, "steps": loaded.steps, "score": loaded.state.get("score")},
         )
@@ -151,6 +151,13 @@ def _deterministic(features: Array, rng: np.random.Generator | None, about: Mapp
     if rng is not None:
         raise InvalidInput(f"sample: True has no meaning for {about['algorithm']}: its policies are deterministic.")
     return features
+
+
+def _standardizer(about: Mapping[str, Any], arrays: Mapping[str, Array], spaces: Spaces) -> Standardizer:
+    """Return the observation statistics; the identity for an algorithm that has none."""
+    if not any(name in arrays or name in about["tensors"] for name in STATISTICS):
+        return Standardizer.identity(spaces.observation)
+    return Standardizer.load({name: _tensor(about, arrays, name) for name in STATISTICS})
 
 
 def _tensor(about: Mapping[str, Any], arrays: Mapping[str, Array], name: str) -> Array:
