@@ -13,13 +13,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+import surreal
 from surreal.orchestrator.experiment.pod_model import default_image
 from surreal.orchestrator.run.home import home
 from surreal.protocol.errors import InvalidInput
 
 Torch = Literal["cpu", "cuda"]
 PACKAGES = ("algorithms", "charts", "cli", "orchestrator", "protocol", "provisioner")
-"""What the Dockerfile copies."""
+"""Packages that the Dockerfile copies."""
+FRONT_DOOR = ("__init__.py", "py.typed")
+"""Files of `surreal` itself, at the place where a checkout has them."""
 INSTALL = {
     "docker": "https://docs.docker.com/engine/install",
     "minikube": "https://minikube.sigs.k8s.io/docs/start",
@@ -104,7 +107,7 @@ def make_build(
 
 
 def write_context(folder: Path | None = None) -> Path:
-    """A folder with what the Dockerfile needs and nothing else, SURREAL_HOME/image unless given; made anew."""
+    """Make a folder with the files that the Dockerfile needs, SURREAL_HOME/image by default; return it."""
     folder = folder or home() / "image"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
@@ -112,6 +115,10 @@ def write_context(folder: Path | None = None) -> Path:
         found = find_spec(f"surreal.{package}")
         assert found and found.origin, "this module is in one of them"
         shutil.copytree(Path(found.origin).parent, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    own = folder / "src" / "surreal"
+    own.mkdir(parents=True)
+    for name in FRONT_DOOR:
+        shutil.copy(Path(surreal.__file__).with_name(name), own)
     shutil.copy(folder / "orchestrator" / "container" / "Dockerfile", folder)
     return folder
 

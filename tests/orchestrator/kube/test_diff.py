@@ -18,7 +18,7 @@ from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.apiserver import NAMESPACE, Server, api_server
 from tests.orchestrator.kube.drawn import NAME, drawer
 
-NODE = json.loads((Path(__file__).parents[2] / "provisioner/data/nodes/minikube.json").read_text())["nodes"][0]
+NODE = json.loads((Path(__file__).parents[2] / "provisioner/pools/data/nodes/minikube.json").read_text())["nodes"][0]
 FILE = Path(__file__).parents[3] / "examples/cartpole-ppo.yaml"
 
 
