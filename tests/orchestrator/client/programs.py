@@ -18,7 +18,6 @@ def learner(process: Process) -> ExitCode:
         if process.stopping.wait(0.005):
             return ExitCode.PREEMPTED
         steps += 1
-    process.stop_all()
     return ExitCode.DONE
 
 
