@@ -13,7 +13,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import surreal
 from surreal.orchestrator.experiment.pod_model import default_image
 from surreal.orchestrator.run.home import home
 from surreal.protocol.errors import InvalidInput
@@ -47,7 +46,7 @@ ANSWERS: dict[str, Command] = {
 
 @dataclass(frozen=True)
 class Build:
-    """What `surreal image build` does: commands, in order, and what to do when they are through."""
+    """Plan of `surreal image build`: its commands in order, and the next step."""
 
     builder: str
     commands: tuple[Command, ...]
@@ -56,7 +55,7 @@ class Build:
 
 
 def choose(wanted: str | None = None, profile: str | None = None) -> str:
-    """The builder asked for, or the first one here that works. Raises InvalidInput that says what there is."""
+    """Return the builder asked for, or the first one here that works. Raises InvalidInput that lists those here."""
     if wanted and not shutil.which(wanted):
         raise InvalidInput(f"{wanted} is not on your PATH: {INSTALL[wanted]}")
     for name in [wanted] if wanted else ANSWERS:
@@ -85,7 +84,7 @@ def _answers(command: Command) -> bool:
 def make_build(
     builder: str, tag: str, torch: Torch, push: bool, profile: str | None = None, torch_index: str | None = None
 ) -> Build:
-    """The commands that build the image, of a context that is written to the disk here.
+    """Write the build context and return the commands that build the image.
 
     `torch_index` is where the CPU build of torch comes from. Raises InvalidInput where it is needed and not given, and
     where an image of that name cannot be pushed, or nothing would be.
@@ -117,14 +116,16 @@ def write_context(folder: Path | None = None) -> Path:
         shutil.copytree(Path(found.origin).parent, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     own = folder / "src" / "surreal"
     own.mkdir(parents=True)
+    front = find_spec("surreal")
+    assert front and front.origin, "this module is in it"
     for name in FRONT_DOOR:
-        shutil.copy(Path(surreal.__file__).with_name(name), own)
+        shutil.copy(Path(front.origin).with_name(name), own)
     shutil.copy(folder / "orchestrator" / "container" / "Dockerfile", folder)
     return folder
 
 
 def _with_options(program: str) -> Callable[[str, str, dict[str, str], str | None], Command]:
-    """docker's way to say it, which is buildah's too."""
+    """Return the command of docker, which is also buildah's."""
 
     def command(context: str, tag: str, arguments: dict[str, str], _: str | None) -> Command:
         given = [f"--build-arg={name}={value}" for name, value in arguments.items()]

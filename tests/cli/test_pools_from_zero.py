@@ -22,7 +22,7 @@ spec:
   provider: existing
   context: {CONTEXT}
   pools:
-    - {{name: learners, max: 3, selector: {{disk: fast}}, resources: {{cpu: 8, memory: 32Gi}}}}
+    - {{name: learners, max: 3, labels: {{disk: fast}}, resources: {{cpu: 8, memory: 32Gi}}}}
 """
 
 

@@ -70,7 +70,15 @@ def test_a_change_of_the_source_leaves_the_layers_of_packages_alone() -> None:
     order = [rest.split()[0] for name, rest in instructions() if name == "COPY"]
     locks, source = order[:2], order[2:]
     assert locks == ["orchestrator/container/torch-${TORCH}.txt", "orchestrator/container/requirements.txt"]
-    assert source == ["algorithms", "charts", "cli", "orchestrator", "protocol", "provisioner"]
+    assert source == [
+        "src/surreal/__init__.py",
+        "algorithms",
+        "charts",
+        "cli",
+        "orchestrator",
+        "protocol",
+        "provisioner",
+    ]
     before = [name for name, rest in instructions() if "site-packages" in rest]
     assert before == ["WORKDIR"], "the source comes after all packages"
 

@@ -54,7 +54,7 @@ def _table(pools: tuple[NodePool, ...]) -> Table:
 
 
 def _share(data: dict[str, dict[str, float] | None], key: str) -> str:
-    """`12 of 30 free` for all nodes together."""
+    """Return `12 of 30 free` for all nodes together."""
     total, free = data["allocatable"], data["free"]
     assert total is not None, "what there is, is always known"
     if not total[key]:
@@ -119,7 +119,7 @@ def _price(dollars: float | None) -> str:
 
 
 def _ages(machines: MachineTable, today: date) -> list[dict[str, Any]]:
-    """Each source, the oldest first."""
+    """Return each source of prices, the oldest first."""
     sources = sorted(machines.document.sources.items(), key=lambda item: item[1].date)
     return [
         {
