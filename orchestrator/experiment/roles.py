@@ -76,7 +76,9 @@ def function_name(role: str, function: Callable[..., Any]) -> str:
         why = "is no function at the top of a module, so workers cannot import it"
     else:
         return f"{module}:{name}"
-    raise InvalidInput(f"role {role!r}: {name or function!r} ({_place(function)}) {why}. Move it to a module beside.")
+    raise InvalidInput(
+        f"role {role!r}: {name or repr(function)} ({_place(function)}) {why}. Move it to a module beside."
+    )
 
 
 def _place(function: Callable[..., Any]) -> str:

@@ -112,7 +112,7 @@ def test_a_plan_that_costs_too_much_is_refused_and_starts_nothing(cluster: Path,
 def test_create_refuses_what_nobody_can_price(tmp_path: Path) -> None:
     done = surreal("create", experiment_file(tmp_path), "--max-cost", "20/h", SURREAL_HOME=str(tmp_path))
     assert done.returncode == 2
-    assert done.stderr.startswith("--max-cost 20/h: the price of pool local is unknown")
+    assert done.stderr.startswith("--max-cost 20/h: pool local has no known price")
     assert json.loads(surreal("list", "-o", "json", SURREAL_HOME=str(tmp_path)).stdout) == []
 
 
