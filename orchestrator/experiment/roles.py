@@ -27,7 +27,7 @@ class RoleOptions:
 @overload
 def Role(
     name: str,
-    run: str | Callable[[Any], None],
+    run: str | Callable[[Any], Any],
     *,
     replicas: int = 1,
     scalable: bool | None = None,
@@ -43,7 +43,7 @@ def Role(
 ) -> RoleOptions: ...
 
 
-def Role(name: str | None = None, run: str | Callable[[Any], None] | None = None, **options: Any) -> Any:
+def Role(name: str | None = None, run: str | Callable[[Any], Any] | None = None, **options: Any) -> Any:
     """Describe a role of an algorithm, or say how large a role is in one experiment.
 
     With a name and a function it is a role of an `Algorithm`: each of its `replicas` processes calls `run(process)`.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from surreal.algorithms.recording.rows import read_rows
 from surreal.protocol.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ POLICY_FILES: dict[Which, str] = {"best": "checkpoints/best-", "last": "checkpoi
 """Policy -> beginning of the names of its files in the run folder."""
 MANIFEST = "manifest.json"
 """File of every checkpoint folder."""
-
-from surreal.algorithms.recording.rows import read_rows
 
 
 @dataclass(frozen=True)

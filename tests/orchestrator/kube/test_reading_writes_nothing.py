@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator.backends.kube import backend as kube_backend
 from surreal.orchestrator.backends.kube.backend import KubeBackend
 from surreal.orchestrator.backends.kube.lifecycle import create
 from surreal.orchestrator.run.location import Location
@@ -22,7 +21,10 @@ def test_status_writes_nothing_and_reconcile_asks_to_tidy_up(tmp_path: Path, mon
         place.status(NAME)
         assert {verb for verb, *_ in server.requests[before:]} & WRITES == set()
         tidied: list[str] = []
-        monkeypatch.setattr(kube_backend.remove, "end_leftovers", lambda _, seen: tidied.append(seen.name))
+        monkeypatch.setattr(
+            "surreal.orchestrator.backends.kube.lifecycle.delete.end_leftovers",
+            lambda _, seen: tidied.append(seen.name),
+        )
         place.status(NAME)
         assert tidied == []
         place.reconcile(NAME)
