@@ -24,10 +24,7 @@ PATIENCE = 100.0
 @pytest.mark.parametrize(
     ("env", "how", "said"),
     [
-        ("odd:Odd", "reset alone", r"not (observation, info)"),
         ("odd:Odd", "one", "an observation of an array of shape (1,)"),
-        ("odd:Odd", "four", "Split done into terminated and truncated"),
-        ("odd:Odd", "no reward", "returned the reward None"),
         ("odd:Odd", "nan", "is broken: array 'observations' is not finite"),
         ("odd:Odd", "reward huge", "is broken: array 'rewards' is not finite"),
         ("odd:Image", "", "observes images"),
@@ -64,9 +61,8 @@ def test_an_environment_that_ends_the_process_is_a_crash_with_its_name(folder: P
         assert said in run.log("actor-0")
 
 
-@pytest.mark.parametrize("seed_steps", [1, 2, 3])
-def test_an_environment_that_is_broken_now_and_then_is_learned_from(folder: Path, seed_steps: int) -> None:
-    config, note = {**SHORT, "total_steps": 2048 + 128 * seed_steps}, folder / "seeds"
+def test_an_environment_that_is_broken_now_and_then_is_learned_from(folder: Path) -> None:
+    config, note = {**SHORT, "total_steps": 2048}, folder / "seeds"
     with Run(folder, config, env="odd:Odd", options={"how": "rarely nan", "note": str(note)}) as run:
         run.start_all()
         assert run.workers["learner-0"].wait(PATIENCE) == 0, run.log("actor-0")
@@ -123,7 +119,7 @@ def test_environments_are_closed_by_every_role(folder: Path) -> None:
         assert note.read_text().split().count("closed") == 1 + 4 + 1
 
 
-@pytest.mark.parametrize("how", ["signals", "moves", "threads", "prints", "close hangs"])
+@pytest.mark.parametrize("how", ["rude", "close hangs"])
 def test_what_an_environment_does_to_its_process_loses_no_checkpoint(folder: Path, how: str) -> None:
     with Run(folder, ENDLESS, env="odd:Odd", options={"how": how}) as run:
         run.start_all()

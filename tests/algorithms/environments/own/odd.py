@@ -49,15 +49,14 @@ class Odd(gymnasium.Env[Any, Any]):
     def __init__(self, how: str = "", at: int = 0, length: int = 20, note: str = "") -> None:
         self.how, self.at, self.length, self.steps = how, at, length, 0
         self.note = Path(note) if note else None
-        if how == "signals":
+        if how in ("signals", "rude"):
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        elif how == "moves":
+        if how in ("moves", "rude"):
             os.chdir("/")
-        elif how == "threads":
+        if how == "rude":
             threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
-            self.child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-        elif how == "prints":
+            self.child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
             print("x" * 1000, flush=True)
 
     @property
