@@ -3,6 +3,7 @@
 A price that no source gives is unknown (None), never 0: adding it up gives an unknown sum.
 """
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
@@ -69,6 +70,7 @@ class AcceleratorEntry(Spec):
 
     machines: str
     """The family, as the machines' names begin."""
+    provider: Annotated[str, AfterValidator(_provider)] = "gke"
     price: Price | None = None
     spot: Price | None = None
     source: str
@@ -106,6 +108,22 @@ class Machine:
     """US dollars an hour on demand; None where no source says."""
     spot_price: float | None = None
     source: str = ""
+    arch: str | None = None
+    """`amd64` or `arm64`; None where the provider's names do not say it."""
+
+
+_ARM = {
+    "gke": r"(t2a|c4a|n4a|a4x)-",
+    # a `g` after the generation is a Graviton processor: m7g, c7gn; g5 is none, g5g is
+    "eks": r"([a-z]+[0-9]+[a-z]*g|a1\.)",
+}
+"""Provider -> how the names of its Arm machines begin."""
+
+
+def architecture(provider: str, name: str) -> str | None:
+    """Return `arm64` or `amd64` by the name of a cloud's machine type; None elsewhere."""
+    pattern = _ARM.get(provider)
+    return None if pattern is None else "arm64" if re.match(pattern, name) else "amd64"
 
 
 @dataclass(frozen=True)
@@ -122,7 +140,16 @@ class MachineTable:
         if entry is None:
             return None
         return Machine(
-            name, entry.cpu, entry.memory, entry.pods, entry.gpus, entry.gpu, entry.price, entry.spot, entry.source
+            name,
+            entry.cpu,
+            entry.memory,
+            entry.pods,
+            entry.gpus,
+            entry.gpu,
+            entry.price,
+            entry.spot,
+            entry.source,
+            architecture(provider, name),
         )
 
     def known(self, provider: str) -> list[str]:
@@ -151,7 +178,7 @@ class MachineTable:
         has = f"{machine.gpus} x {machine.gpu_type}" if machine.gpus else "none and takes none"
         entries = self.document.machines[provider]
         owners = [f"{name} has {entry.gpus}" for name, entry in entries.items() if entry.gpu == gpu_type]
-        takers = {name: entry for name, entry in self.document.accelerators.items() if provider == "gke"}
+        takers = {name: entry for name, entry in self.document.accelerators.items() if entry.provider == provider}
         if gpu_type in takers:
             owners.append(f"any {takers[gpu_type].machines} machine takes them")
         types = sorted({*takers, *(entry.gpu for entry in entries.values() if entry.gpu)})

@@ -51,7 +51,7 @@ def test_the_pools_of_a_cluster_file_are_shown_with_what_is_unknown_called_so(cl
     done = surreal("pools", "-f", cluster)
     rows = {line.split()[0]: line.split() for line in done.stdout.splitlines()}
     assert rows["actors"][1:5] == ["n2-standard-8", "spot", "0", "0-40"]
-    assert rows["learners"][4:9] == ["7.41", "CPU", "27.1Gi", "1", "x"]
+    assert rows["learners"][4:10] == ["7.41", "CPU", "27.1", "GiB", "1", "x"]
     assert (rows["actors"][-1], rows["new"][-1]) == ("0.0940", "unknown")
     assert done.stderr == "prices: gce-list of 2026-06-23 for us-central1; surreal prices --check\n"
 

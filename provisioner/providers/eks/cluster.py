@@ -3,10 +3,8 @@
 Arguments are those of the providers hashicorp/aws 6 and hashicorp/helm 3.
 """
 
-import re
-
 from surreal.provisioner.kube.resources import GPU
-from surreal.provisioner.machine_types import Machine
+from surreal.provisioner.machine_types import Machine, architecture
 from surreal.provisioner.providers.eks import addons
 from surreal.provisioner.providers.eks.network import network, node_subnets
 from surreal.provisioner.providers.eks.roles import LOCALS, Subject, attachments, roles
@@ -157,11 +155,8 @@ def _group(cluster: Cluster, pool: PoolSpec, machines: Machines, after: list[str
 
 
 def ami_type(machine: str, gpu: bool) -> str:
-    """The image of a machine type: Amazon Linux 2023 for its processor, with NVIDIA's driver where it has GPUs.
-
-    A `g` after the generation is a Graviton processor: m7g, c7gn; g5 is none, g5g is.
-    """
-    arm = re.match(r"[a-z]+[0-9]+[a-z]*g", machine) is not None or machine.startswith("a1.")
+    """Return the image of a machine type: Amazon Linux 2023 for its processor, with NVIDIA's driver for GPUs."""
+    arm = architecture("eks", machine) == "arm64"
     return f"AL2023_{'ARM_64' if arm else 'x86_64'}_{'NVIDIA' if gpu else 'STANDARD'}"
 
 
