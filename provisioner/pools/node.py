@@ -93,7 +93,7 @@ def read_node(item: Json) -> Node | None:
         return None
     platform = next((name for name, row in PLATFORMS.items() if row.mark and row.mark in marks), "existing")
     row = PLATFORMS[platform]
-    found_by = next((key for key in (POOL, row.pool, *POOL_LABELS, MACHINE) if key in marks), "")
+    found_by = next((key for key in (POOL, row.pool, *POOL_LABELS, row.mark or POOL, MACHINE) if key in marks), "")
     taints = [Taint(taint["key"], taint.get("value", ""), taint["effect"]) for taint in spec.get("taints") or ()]
     passing = [taint for taint in taints if _state(taint)]
     lasting = tuple(sorted(taint for taint in taints if taint not in passing))
