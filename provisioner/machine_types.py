@@ -3,7 +3,6 @@
 A price that no source gives is unknown (None), never 0: adding it up gives an unknown sum.
 """
 
-import re
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
@@ -19,7 +18,9 @@ from surreal.protocol.documents.locations import Problem, Source
 from surreal.protocol.documents.models import API_VERSION, Spec, validated
 from surreal.protocol.documents.quantity import Cpu, Memory
 from surreal.protocol.errors import did_you_mean
+from surreal.provisioner.machine_names import alike, architecture, custom_size
 
+CUSTOM_SOURCE = "gce-types"
 PROVIDERS = ("gke", "eks", "aks", "existing")
 """Who has machine types."""
 
@@ -44,7 +45,9 @@ class SourceSpec(Spec):
     """Where figures come from."""
 
     date: Annotated[str, AfterValidator(_day)]
-    """The day they were read."""
+    """The day of the figures; the day they were read where `figures` says so."""
+    figures: Literal["dated", "of unknown age"] = "dated"
+    """Whether the source says of which day its figures are."""
     region: str
     """Where the prices hold; they differ elsewhere."""
     what: str
@@ -83,6 +86,18 @@ class OfferEntry(Spec):
     source: str
 
 
+class CustomEntry(Spec):
+    """Prices of custom machine types of one family."""
+
+    core: Price
+    """Of one core."""
+    gib: Price
+    """Of one GiB of memory."""
+    spot: Annotated[float, Field(gt=0, lt=1)]
+    """Part of the price that a spot machine costs."""
+    source: str
+
+
 class MachinesFile(Spec):
     """The document of `data/machines.yaml` and of `prices.yaml`."""
 
@@ -91,6 +106,7 @@ class MachinesFile(Spec):
     sources: dict[str, SourceSpec] = {}
     accelerators: dict[str, AcceleratorEntry] = {}
     offered: dict[str, OfferEntry] = {}
+    custom: dict[str, CustomEntry] = {}
     machines: dict[Annotated[str, AfterValidator(_provider)], dict[str, MachineEntry]] = {}
 
 
@@ -112,20 +128,6 @@ class Machine:
     """`amd64` or `arm64`; None where the provider's names do not say it."""
 
 
-_ARM = {
-    "gke": r"(t2a|c4a|n4a|a4x)-",
-    # a `g` after the generation is a Graviton processor: m7g, c7gn; g5 is none, g5g is
-    "eks": r"([a-z]+[0-9]+[a-z]*g|a1\.)",
-}
-"""Provider -> how the names of its Arm machines begin."""
-
-
-def architecture(provider: str, name: str) -> str | None:
-    """Return `arm64` or `amd64` by the name of a cloud's machine type; None elsewhere."""
-    pattern = _ARM.get(provider)
-    return None if pattern is None else "arm64" if re.match(pattern, name) else "amd64"
-
-
 @dataclass(frozen=True)
 class MachineTable:
     """Every machine type that is known."""
@@ -138,7 +140,7 @@ class MachineTable:
         """A machine as it comes; None for one that the table does not list."""
         entry = self.document.machines.get(provider, {}).get(name)
         if entry is None:
-            return None
+            return self._custom(provider, name)
         return Machine(
             name,
             entry.cpu,
@@ -158,7 +160,20 @@ class MachineTable:
 
     def nearest(self, provider: str, name: str) -> str:
         """` (did you mean ...?)`, or nothing."""
-        return did_you_mean(name, self.known(provider))
+        return did_you_mean(name, alike(provider, name, self.known(provider)))
+
+    def _custom(self, provider: str, name: str) -> Machine | None:
+        """A machine whose name says its size, priced by core and GiB where the family's prices are known."""
+        size = custom_size(provider, name)
+        if size is None:
+            return None
+        each = self.document.custom.get(size.family)
+        arch = architecture(provider, name)
+        if each is None:
+            return Machine(name, size.cpu, size.memory, source=CUSTOM_SOURCE, arch=arch)
+        price = round(each.core * size.cpu + each.gib * size.memory / 2**30, 6)
+        spot = round(price * each.spot, 6)
+        return Machine(name, size.cpu, size.memory, price=price, spot_price=spot, source=each.source, arch=arch)
 
     def with_gpus(self, provider: str, machine: Machine, gpu_type: str, count: int) -> Machine:
         """`machine` with `count` GPUs in all; as it is if it has exactly those.
@@ -189,7 +204,8 @@ class MachineTable:
     def priced(self, machine: Machine) -> str:
         """Where the machine's price is from: `gce-list of 2026-06-23 for us-central1`."""
         source = self.document.sources[machine.source]
-        return f"{machine.source} of {source.date} for {source.region}"
+        age = "" if source.figures == "dated" else ", figures of unknown age"
+        return f"{machine.source} of {source.date} for {source.region}{age}"
 
     def region_of(self, machine: Machine) -> str:
         """Where the machine's price holds."""
@@ -239,7 +255,7 @@ def _merge(base: dict[str, Any], own: Any) -> Any:
     if not isinstance(own, dict):
         return own
     merged = {**base, **own}
-    for part in ("sources", "accelerators", "offered"):
+    for part in ("sources", "accelerators", "offered", "custom"):
         merged[part] = _over(base[part], own.get(part, {}))
     given = own.get("machines", {})
     if not isinstance(given, dict):
@@ -263,7 +279,8 @@ def _dangling(data: Any) -> list[Problem]:
     if not isinstance(data, dict) or not isinstance(data.get("machines"), dict):
         return []
     sources = data.get("sources", {})
-    groups: list[tuple[tuple[str, ...], Any]] = [((part,), data.get(part)) for part in ("accelerators", "offered")]
+    parts = ("accelerators", "offered", "custom")
+    groups: list[tuple[tuple[str, ...], Any]] = [((part,), data.get(part)) for part in parts]
     groups += [(("machines", name), entries) for name, entries in data["machines"].items()]
     return [
         ((*path, name, "source"), f"unknown source {entry['source']!r}{did_you_mean(str(entry['source']), sources)}")

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from surreal.protocol.documents.locations import KeyPath, Problem
-from surreal.provisioner.machine_types import Machine, MachineTable, architecture
+from surreal.provisioner.machine_names import architecture, unusable
+from surreal.provisioner.machine_types import Machine, MachineTable
 from surreal.provisioner.pools import labels
 from surreal.provisioner.pools.model import NodePool
 from surreal.provisioner.pools.node import LINUX
@@ -46,6 +47,10 @@ def pool_machine(cluster: Cluster, spec: PoolSpec, table: MachineTable) -> Machi
     has, and for GPUs that it cannot have.
     """
     provider, given, gpus = cluster.spec.provider, spec.resources, spec.accelerator
+    if spec.machine and (reason := unusable(provider, spec.machine)):
+        raise ValueError(
+            f"{spec.machine!r} {reason}, which PyTorch here cannot use; take a machine without or with GPUs"
+        )
     known = table.find(provider, spec.machine) if spec.machine else None
     if given is not None:
         named = spec.machine or "machine"

@@ -85,7 +85,7 @@ def nodes_of(cluster: Cluster) -> Iterator[Node]:
     for name, block in resources.get("google_container_node_pool", {}).items():
         yield _google(name, block["node_config"])
     for name, block in resources.get("aws_eks_node_group", {}).items():
-        yield _amazon(name, block)
+        yield _amazon(name.partition("-zone-")[0], block)
     for item in provider.objects(cluster, machine_table()):
         if item["kind"] == "NodePool":
             yield _karpenter(item)
