@@ -32,7 +32,12 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
     """
     spec, algorithm = experiment.spec, experiment.algorithm
     own_machine = all(pool.provider == "local" for pool in pools)
-    placed = _here(algorithm.roles, spec.roles, pools[0]) if own_machine else fleet(algorithm.roles, spec.roles, pools)
+    images = {name: _image(role, spec) for name, role in spec.roles.items()}
+    placed = (
+        _here(algorithm.roles, spec.roles, pools[0])
+        if own_machine
+        else fleet(algorithm.roles, spec.roles, pools, images)
+    )
     if placed.problems:
         raise experiment.source.invalid(placed.problems)
     size = _sizing(algorithm, spec)
@@ -113,7 +118,13 @@ def planned_role(role: Role, spec: RoleSpec, whole: ExperimentSpec, place: Place
         name=role.name,
         run=role.entry_point,
         replicas=spec.replicas,
-        resources=Resources(cpu=asked.cpu, memory=asked.memory, gpu=asked.gpu),
+        resources=Resources(
+            cpu=asked.cpu,
+            memory=asked.memory,
+            gpu=asked.gpu,
+            gpu_kind=asked.gpu_kind or "",
+            gpu_resource=asked.gpu_resource,
+        ),
         pool=place.pool,
         fallback=place.fallback,
         spot=place.spot,
@@ -122,12 +133,16 @@ def planned_role(role: Role, spec: RoleSpec, whole: ExperimentSpec, place: Place
         expendable=role.expendable,
         ends_run=role.ends_run,
         env=spec.env,
-        image=spec.image or whole.image or default_image(),
+        image=_image(spec, whole),
         image_pull_policy=spec.image_pull_policy or whole.image_pull_policy,
         priority_class=spec.priority_class_name or "",
         spread=spec.spread,
         volumes=tuple(_planned_volume(volume) for volume in spec.volumes),
     )
+
+
+def _image(spec: RoleSpec, whole: ExperimentSpec) -> str:
+    return spec.image or whole.image or default_image()
 
 
 def planned_storage(spec: StorageSpec) -> PlannedStorage:

@@ -13,6 +13,7 @@ from surreal.orchestrator.experiment.pod_model import DAY, PullPolicy, Spread
 from surreal.protocol.documents.models import API_VERSION
 from surreal.protocol.documents.quantity import Cpu, Memory
 from surreal.protocol.graph import Channel, ProcessName
+from surreal.provisioner.kube.resources import GPU
 
 
 class PlanModel(BaseModel):
@@ -29,6 +30,10 @@ class Resources(PlanModel):
     memory: Memory
     """Bytes."""
     gpu: int = 0
+    gpu_kind: str = ""
+    """The model that the GPUs must be; empty for any."""
+    gpu_resource: str = GPU
+    """The name that the cluster gives them."""
 
 
 class PlannedToleration(PlanModel):
@@ -85,8 +90,9 @@ class PlannedRole(PlanModel):
     """Pools that its processes may run on when `pool` has no machine for them, in this order."""
     spot: bool = False
     """May run on machines that the provider can take back."""
-    selectors: tuple[dict[str, str], ...] = ()
-    """Labels of nodes: all of one entry are needed, the first entry is wanted most. `pool` and its fallbacks."""
+    selectors: tuple[dict[str, str | tuple[str, ...]], ...] = ()
+    """Labels of nodes: all of one entry are needed, with any one of several values; the first entry is wanted most.
+    `pool` and its fallbacks."""
     tolerations: tuple[PlannedToleration, ...] = ()
     expendable: bool
     """Its death never fails the run."""
@@ -100,6 +106,11 @@ class PlannedRole(PlanModel):
     priority_class: str = ""
     spread: Spread = "none"
     volumes: tuple[PlannedVolume, ...] = ()
+
+    @property
+    def accelerator(self) -> str:
+        """The resource name of the accelerators that its processes ask for; empty if they ask for none."""
+        return self.resources.gpu_resource if self.resources.gpu else ""
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,12 @@ def test_the_pools_of_a_cluster_file_are_shown_with_what_is_unknown_called_so(cl
     done = surreal("pools", "-f", cluster)
     rows = {line.split()[0]: line.split() for line in done.stdout.splitlines()}
     assert rows["actors"][1:5] == ["n2-standard-8", "spot", "0", "0-40"]
-    assert rows["learners"][4:9] == ["7.41", "CPU", "27.1Gi", "1", "x"]
+    assert rows["learners"][4:10] == ["7.41", "CPU", "27.1", "GiB", "1", "x"]
     assert (rows["actors"][-1], rows["new"][-1]) == ("0.0940", "unknown")
-    assert done.stderr == "prices: gce-list of 2026-06-23 for us-central1; surreal prices --check\n"
+    assert (
+        done.stderr
+        == "prices: gce-list of 2026-06-23 for us-central1, figures of unknown age; surreal prices --check\n"
+    )
 
 
 def test_json_and_yaml_of_pools_are_the_same(cluster: Path) -> None:
@@ -95,7 +98,7 @@ def test_a_plan_for_a_cluster_file_says_machines_and_cost(cluster: Path, tmp_pat
     per_hour = 11 * 0.094 + 0.1942
     cost = next(line for line in lines if line.startswith("cost:"))
     assert cost.startswith(f"cost: {per_hour:.2f} $/h, {24 * per_hour:.2f} $/day, ")
-    assert "$ per million steps (gce-list of 2026-06-23 for us-central1)" in cost
+    assert "$ per million steps (gce-list of 2026-06-23 for us-central1, figures of unknown age)" in cost
     data = json.loads(surreal(*arguments, "-o", "json").stdout)
     assert data["cost"]["perHour"] == pytest.approx(per_hour)
     assert data["roles"][1]["selectors"][0] == {"surreal.dev/pool": "actors", "cloud.google.com/gke-spot": "true"}
