@@ -222,7 +222,9 @@ def test_a_cluster_that_refuses_its_objects_is_quoted(desk: Desk) -> None:
     desk.api.refusal = (422, "spec.limits is wrong")
     done = desk.cluster("up", desk.file, "-y")
     assert done.returncode == 1
-    assert "the API server refuses to apply serviceaccounts/surreal: spec.limits is wrong; the machines are" in done.stderr
+    assert (
+        "the API server refuses to apply serviceaccounts/surreal: spec.limits is wrong; the machines are" in done.stderr
+    )
 
 
 def test_minikube_goes_up_with_a_label_for_each_node_and_down(desk: Desk) -> None:

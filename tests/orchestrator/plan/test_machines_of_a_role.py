@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.experiment.model import Experiment
+from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan
 from surreal.protocol.errors import InvalidInput
