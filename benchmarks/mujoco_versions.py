@@ -40,9 +40,8 @@ def record(task: str) -> dict[str, Array]:
 
 def compare(first: dict[str, Array], second: dict[str, Array]) -> None:
     """Print a row for each task: the first step that differs, the distance after some, both returns."""
-    print(
-        "| task | first other step | after 1 | after 10 | after 100 | reward, all 1,000 steps |\n|---|---|---|---|---|---|"
-    )
+    print("| task | first other step | after 1 | after 10 | after 100 | reward, all 1,000 steps |")
+    print("|---|---|---|---|---|---|")
     for task in TASKS:
         one, other = first[f"{task}.observations"], second[f"{task}.observations"]
         apart = np.abs(one - other).max(axis=1)
