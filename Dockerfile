@@ -30,6 +30,7 @@ RUN pip install --no-deps --only-binary :all: --require-hashes -r /opt/locks/req
 
 # What changes most comes last: a rebuild after a change of the source begins here.
 WORKDIR /opt/surreal/lib/python3.11/site-packages
+COPY src/surreal/__init__.py src/surreal/py.typed surreal/
 COPY algorithms surreal/algorithms
 COPY charts surreal/charts
 COPY cli surreal/cli

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from surreal import __version__
 from surreal.protocol.errors import SurrealError, did_you_mean
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, name="surreal", context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="surreal", message="surreal %(version)s")
+@click.version_option(__version__, message="surreal %(version)s")
 def cli() -> None:
     """Distributed reinforcement learning from one experiment file.
 

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from surreal.orchestrator.backends.base import Backend, Diff, Inventory, Manifest, backend
+from surreal.orchestrator.backends.base import THIS_MACHINE, Backend, Diff, Inventory, Manifest, backend
 from surreal.orchestrator.run.follow_status import follow_status
 from surreal.orchestrator.run.location import LOCAL, Location, locate, remembered
 from surreal.orchestrator.run.log_files import LogLine
-from surreal.orchestrator.run.metrics import Metrics, read_metrics
+from surreal.orchestrator.run.results import Metrics, Which, policy_files, read_metrics, read_policy
 from surreal.orchestrator.run.status import Status
 from surreal.protocol.errors import Timeout
 
@@ -24,13 +24,33 @@ if TYPE_CHECKING:
     from surreal.algorithms.policies import Policy
     from surreal.orchestrator.doctor import Check
     from surreal.orchestrator.experiment.experiment import Experiment
+    from surreal.orchestrator.inventory import Machines
     from surreal.orchestrator.plan.model import Plan
     from surreal.orchestrator.run.usage import Usage
 
-Which = Literal["best", "last"]
-"""Policy of a run: the one with the best evaluation, or that of the newest checkpoint."""
-FOLDERS: dict[Which, str] = {"best": "checkpoints/best-", "last": "checkpoints/step-"}
-"""Policy -> beginning of the names of its files in the run folder."""
+
+def plan_for(experiment: Experiment, machines: Machines | None = None) -> Plan:
+    """Return the plan of an experiment on `machines`; this machine by default.
+
+    Raises InvalidInput at the lines of the experiment, and SurrealError if the place does not answer.
+    """
+    from surreal.orchestrator.experiment.references import own_modules
+    from surreal.orchestrator.inventory import Machines
+    from surreal.orchestrator.plan.make import make_plan
+    from surreal.orchestrator.run import code_archive
+
+    machines = machines or Machines()
+    found = machines.inventory()
+    plan = make_plan(experiment, found.pools)
+    remote = False
+    if not machines.offline:
+        place = backend(machines.location or THIS_MACHINE)
+        plan, remote = place.resolve(plan), place.remote
+    if remote and not plan.code and own_modules(experiment.spec, experiment.folder):
+        # The processes cannot see the folder, so it travels with the run.
+        plan = plan.model_copy(update={"code": "."})
+    about_code = code_archive.warnings(plan.code, experiment.folder, plan.env["id"], remote=remote)
+    return plan.model_copy(update={"warnings": (*found.warnings, *plan.warnings, *about_code)})
 
 
 class Client:
@@ -70,7 +90,7 @@ class Client:
         `pools` is a cluster file whose pools may have no machine yet; a cluster that `surreal cluster up` made is known
         without it. `prices` is a file of machine types and prices. Raises InvalidInput at the experiment's lines.
         """
-        from surreal.orchestrator.prepare import Machines, plan_for
+        from surreal.orchestrator.inventory import Machines
 
         files = [Path(file) if file else None for file in (pools, prices)]
         return plan_for(_experiment(experiment), Machines(self.location, *files))
@@ -169,13 +189,9 @@ class Run:
 
         Raises NotFound if the run has not saved one yet.
         """
-        from surreal.orchestrator.saved_run import SavedRun
-
         with tempfile.TemporaryDirectory(prefix="surreal-") as folder:
-            self.backend.fetch(self.name, FOLDERS[which], Path(folder))
-            if which == "best" and not (Path(folder) / "checkpoints").is_dir():
-                self.backend.fetch(self.name, FOLDERS["last"], Path(folder))
-            return SavedRun(Path(folder), self.name).policy(which)
+            self.backend.fetch(self.name, policy_files(which), Path(folder))
+            return read_policy(Path(folder), which, self.name)
 
     def wait(
         self,

@@ -19,7 +19,9 @@ from surreal.protocol.errors import InvalidInput
 
 Torch = Literal["cpu", "cuda"]
 PACKAGES = ("algorithms", "charts", "cli", "orchestrator", "protocol", "provisioner")
-"""What the Dockerfile copies."""
+"""Packages that the Dockerfile copies."""
+FRONT_DOOR = ("__init__.py", "py.typed")
+"""Files of `surreal` itself, at the place where a checkout has them."""
 INSTALL = {
     "docker": "https://docs.docker.com/engine/install",
     "minikube": "https://minikube.sigs.k8s.io/docs/start",
@@ -44,7 +46,7 @@ ANSWERS: dict[str, Command] = {
 
 @dataclass(frozen=True)
 class Build:
-    """What `surreal image build` does: commands, in order, and what to do when they are through."""
+    """Plan of `surreal image build`: its commands in order, and the next step."""
 
     builder: str
     commands: tuple[Command, ...]
@@ -53,7 +55,7 @@ class Build:
 
 
 def choose(wanted: str | None = None, profile: str | None = None) -> str:
-    """The builder asked for, or the first one here that works. Raises InvalidInput that says what there is."""
+    """Return the builder asked for, or the first one here that works. Raises InvalidInput that lists those here."""
     if wanted and not shutil.which(wanted):
         raise InvalidInput(f"{wanted} is not on your PATH: {INSTALL[wanted]}")
     for name in [wanted] if wanted else ANSWERS:
@@ -82,7 +84,7 @@ def _answers(command: Command) -> bool:
 def make_build(
     builder: str, tag: str, torch: Torch, push: bool, profile: str | None = None, torch_index: str | None = None
 ) -> Build:
-    """The commands that build the image, of a context that is written to the disk here.
+    """Write the build context and return the commands that build the image.
 
     `torch_index` is where the CPU build of torch comes from. Raises InvalidInput where it is needed and not given, and
     where an image of that name cannot be pushed, or nothing would be.
@@ -104,7 +106,7 @@ def make_build(
 
 
 def write_context(folder: Path | None = None) -> Path:
-    """A folder with what the Dockerfile needs and nothing else, SURREAL_HOME/image unless given; made anew."""
+    """Make a folder with the files that the Dockerfile needs, SURREAL_HOME/image by default; return it."""
     folder = folder or home() / "image"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
@@ -112,12 +114,18 @@ def write_context(folder: Path | None = None) -> Path:
         found = find_spec(f"surreal.{package}")
         assert found and found.origin, "this module is in one of them"
         shutil.copytree(Path(found.origin).parent, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    own = folder / "src" / "surreal"
+    own.mkdir(parents=True)
+    front = find_spec("surreal")
+    assert front and front.origin, "this module is in it"
+    for name in FRONT_DOOR:
+        shutil.copy(Path(front.origin).with_name(name), own)
     shutil.copy(folder / "orchestrator" / "container" / "Dockerfile", folder)
     return folder
 
 
 def _with_options(program: str) -> Callable[[str, str, dict[str, str], str | None], Command]:
-    """docker's way to say it, which is buildah's too."""
+    """Return the command of docker, which is also buildah's."""
 
     def command(context: str, tag: str, arguments: dict[str, str], _: str | None) -> Command:
         given = [f"--build-arg={name}={value}" for name, value in arguments.items()]

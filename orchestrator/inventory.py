@@ -1,9 +1,11 @@
-"""Machines that are known without asking anything: those of a cluster file, and those that `cluster up` made."""
+"""Machines to plan for: of a place, of a cluster file, or of a cluster that `cluster up` made."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from surreal.orchestrator.backends.base import Inventory
+from surreal.orchestrator.backends.base import THIS_MACHINE, Inventory, backend
 from surreal.orchestrator.run.home import home
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.cluster import store
 from surreal.provisioner.cluster.load import load_cluster
@@ -41,3 +43,26 @@ def kept_cluster(context: str) -> Cluster | None:
             # A damaged folder of one cluster must not hinder runs on others.
             continue
     return None
+
+
+@dataclass(frozen=True)
+class Machines:
+    """Choice of the machines to plan for. Without any value it is this machine."""
+
+    location: Location | None = None
+    """Place whose live machines are asked; None asks none if there is a cluster file."""
+    cluster_file: Path | None = None
+    """A cluster file: pools that may have no node yet, their bounds and prices."""
+    prices: Path | None = None
+    """Machine types and prices of the user; SURREAL_HOME/prices.yaml if None and it exists."""
+
+    @property
+    def offline(self) -> bool:
+        """True if only the cluster file counts and no server is asked."""
+        return self.location is None and self.cluster_file is not None
+
+    def inventory(self) -> Inventory:
+        """Return the pools. Raises InvalidInput for wrong files, SurrealError if the place does not answer."""
+        if self.location is None and self.cluster_file is not None:
+            return file_inventory(self.cluster_file, self.prices)
+        return backend(self.location or THIS_MACHINE).pools(self.cluster_file, self.prices)

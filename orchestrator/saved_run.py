@@ -5,16 +5,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.client import FOLDERS, Run, Which
+from surreal.orchestrator.client import Run
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.metrics import Metrics, read_metrics
+from surreal.orchestrator.run.results import MANIFEST, POLICY_FILES, Metrics, Which, read_metrics, read_policy
 from surreal.protocol.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from surreal.algorithms.policies import Policy
-
-MANIFEST = "manifest.json"
-"""File of every checkpoint folder."""
 
 
 class SavedRun:
@@ -32,18 +29,11 @@ class SavedRun:
 
         Raises NotFound if the run has saved none, and InvalidInput for a damaged one or one of a later format.
         """
-        from surreal.algorithms.policies import load_policy
-
         if (self.folder / MANIFEST).is_file():
+            from surreal.algorithms.policies import load_policy
+
             return load_policy(self.folder)
-        if which not in FOLDERS:
-            raise InvalidInput(f"which: {which!r} is no policy of a run. Use {' or '.join(map(repr, FOLDERS))}.")
-        # A checkpoint that is being written has another name until it is whole.
-        found = sorted(self.folder.glob(f"{FOLDERS[which]}*/{MANIFEST}"))
-        if not found:
-            hint = "No evaluation has finished. Use policy('last')." if which == "best" else "Wait for a checkpoint."
-            raise NotFound(f"{self.name}: there is no {which} policy yet. {hint}")
-        return load_policy(found[-1].parent)
+        return read_policy(self.folder, which, self.name)
 
     def metrics(self) -> Metrics:
         """Return all metrics: `metrics()["episode_return"][-1]`."""
@@ -94,7 +84,7 @@ def _download(url: str) -> SavedRun:
 
     store, folder = ObjectStore(url), Path(_lasting().name)
     for name in store.files():
-        if name.startswith((*FOLDERS.values(), "metrics/metrics.jsonl")):
+        if name.startswith((*POLICY_FILES.values(), "metrics/metrics.jsonl")):
             target = folder / name
             if not target.resolve().is_relative_to(folder.resolve()):
                 raise InvalidInput(f"{url}: it holds a file called {name!r}, which leads out of a folder.")

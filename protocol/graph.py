@@ -142,8 +142,11 @@ class Channel:
 def Stream(
     name: str, frm: str | tuple[str, ...], to: str, window: int = 64, lossy: bool = False, finite: bool = False
 ) -> Channel:
-    """Many senders to one receiver, or to several that share the messages: exactly once into memory, in order per
-    sender and receiver, blocks at the window."""
+    """Return a stream: many senders to one receiver, or to several that share the messages.
+
+    A message is handed over once in a life of its receiver, in order per sender and receiver; a sender waits at its
+    window of unacknowledged messages.
+    """
     return Channel(name, "stream", (frm,) if isinstance(frm, str) else frm, (to,), window, lossy, finite)
 
 

@@ -18,7 +18,9 @@ from surreal.protocol.documents.locations import Problem, Source
 from surreal.protocol.documents.models import API_VERSION, Spec, validated
 from surreal.protocol.documents.quantity import Cpu, Memory
 from surreal.protocol.errors import did_you_mean
+from surreal.provisioner.machine_names import alike, architecture, custom_size
 
+CUSTOM_SOURCE = "gce-types"
 PROVIDERS = ("gke", "eks", "aks", "existing")
 """Who has machine types."""
 
@@ -43,7 +45,9 @@ class SourceSpec(Spec):
     """Where figures come from."""
 
     date: Annotated[str, AfterValidator(_day)]
-    """The day they were read."""
+    """The day of the figures; the day they were read where `figures` says so."""
+    figures: Literal["dated", "of unknown age"] = "dated"
+    """Whether the source says of which day its figures are."""
     region: str
     """Where the prices hold; they differ elsewhere."""
     what: str
@@ -69,6 +73,7 @@ class AcceleratorEntry(Spec):
 
     machines: str
     """The family, as the machines' names begin."""
+    provider: Annotated[str, AfterValidator(_provider)] = "gke"
     price: Price | None = None
     spot: Price | None = None
     source: str
@@ -81,6 +86,18 @@ class OfferEntry(Spec):
     source: str
 
 
+class CustomEntry(Spec):
+    """Prices of custom machine types of one family."""
+
+    core: Price
+    """Of one core."""
+    gib: Price
+    """Of one GiB of memory."""
+    spot: Annotated[float, Field(gt=0, lt=1)]
+    """Part of the price that a spot machine costs."""
+    source: str
+
+
 class MachinesFile(Spec):
     """The document of `data/machines.yaml` and of `prices.yaml`."""
 
@@ -89,6 +106,7 @@ class MachinesFile(Spec):
     sources: dict[str, SourceSpec] = {}
     accelerators: dict[str, AcceleratorEntry] = {}
     offered: dict[str, OfferEntry] = {}
+    custom: dict[str, CustomEntry] = {}
     machines: dict[Annotated[str, AfterValidator(_provider)], dict[str, MachineEntry]] = {}
 
 
@@ -106,6 +124,8 @@ class Machine:
     """US dollars an hour on demand; None where no source says."""
     spot_price: float | None = None
     source: str = ""
+    arch: str | None = None
+    """`amd64` or `arm64`; None where the provider's names do not say it."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +140,18 @@ class MachineTable:
         """A machine as it comes; None for one that the table does not list."""
         entry = self.document.machines.get(provider, {}).get(name)
         if entry is None:
-            return None
+            return self._custom(provider, name)
         return Machine(
-            name, entry.cpu, entry.memory, entry.pods, entry.gpus, entry.gpu, entry.price, entry.spot, entry.source
+            name,
+            entry.cpu,
+            entry.memory,
+            entry.pods,
+            entry.gpus,
+            entry.gpu,
+            entry.price,
+            entry.spot,
+            entry.source,
+            architecture(provider, name),
         )
 
     def known(self, provider: str) -> list[str]:
@@ -131,7 +160,20 @@ class MachineTable:
 
     def nearest(self, provider: str, name: str) -> str:
         """` (did you mean ...?)`, or nothing."""
-        return did_you_mean(name, self.known(provider))
+        return did_you_mean(name, alike(provider, name, self.known(provider)))
+
+    def _custom(self, provider: str, name: str) -> Machine | None:
+        """A machine whose name says its size, priced by core and GiB where the family's prices are known."""
+        size = custom_size(provider, name)
+        if size is None:
+            return None
+        each = self.document.custom.get(size.family)
+        arch = architecture(provider, name)
+        if each is None:
+            return Machine(name, size.cpu, size.memory, source=CUSTOM_SOURCE, arch=arch)
+        price = round(each.core * size.cpu + each.gib * size.memory / 2**30, 6)
+        spot = round(price * each.spot, 6)
+        return Machine(name, size.cpu, size.memory, price=price, spot_price=spot, source=each.source, arch=arch)
 
     def with_gpus(self, provider: str, machine: Machine, gpu_type: str, count: int) -> Machine:
         """`machine` with `count` GPUs in all; as it is if it has exactly those.
@@ -151,7 +193,7 @@ class MachineTable:
         has = f"{machine.gpus} x {machine.gpu_type}" if machine.gpus else "none and takes none"
         entries = self.document.machines[provider]
         owners = [f"{name} has {entry.gpus}" for name, entry in entries.items() if entry.gpu == gpu_type]
-        takers = {name: entry for name, entry in self.document.accelerators.items() if provider == "gke"}
+        takers = {name: entry for name, entry in self.document.accelerators.items() if entry.provider == provider}
         if gpu_type in takers:
             owners.append(f"any {takers[gpu_type].machines} machine takes them")
         types = sorted({*takers, *(entry.gpu for entry in entries.values() if entry.gpu)})
@@ -162,7 +204,8 @@ class MachineTable:
     def priced(self, machine: Machine) -> str:
         """Where the machine's price is from: `gce-list of 2026-06-23 for us-central1`."""
         source = self.document.sources[machine.source]
-        return f"{machine.source} of {source.date} for {source.region}"
+        age = "" if source.figures == "dated" else ", figures of unknown age"
+        return f"{machine.source} of {source.date} for {source.region}{age}"
 
     def region_of(self, machine: Machine) -> str:
         """Where the machine's price holds."""
@@ -212,7 +255,7 @@ def _merge(base: dict[str, Any], own: Any) -> Any:
     if not isinstance(own, dict):
         return own
     merged = {**base, **own}
-    for part in ("sources", "accelerators", "offered"):
+    for part in ("sources", "accelerators", "offered", "custom"):
         merged[part] = _over(base[part], own.get(part, {}))
     given = own.get("machines", {})
     if not isinstance(given, dict):
@@ -236,7 +279,8 @@ def _dangling(data: Any) -> list[Problem]:
     if not isinstance(data, dict) or not isinstance(data.get("machines"), dict):
         return []
     sources = data.get("sources", {})
-    groups: list[tuple[tuple[str, ...], Any]] = [((part,), data.get(part)) for part in ("accelerators", "offered")]
+    parts = ("accelerators", "offered", "custom")
+    groups: list[tuple[tuple[str, ...], Any]] = [((part,), data.get(part)) for part in parts]
     groups += [(("machines", name), entries) for name, entries in data["machines"].items()]
     return [
         ((*path, name, "source"), f"unknown source {entry['source']!r}{did_you_mean(str(entry['source']), sources)}")

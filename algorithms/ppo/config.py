@@ -17,20 +17,23 @@ class PPOConfig(Config):
     return_window: Count = 100
     """Episodes over which the reported training return is averaged."""
 
-    fragment_steps: Count = 256
+    fragment_steps: Count = 128
     """Steps per environment copy in one fragment; a batch is fragment_steps x copies x actors transitions."""
     max_staleness: Annotated[int, Field(ge=0, le=8)] = 1
     """Updates the weights of a fragment may be behind: 0 is strictly on-policy, 1 overlaps acting and learning."""
 
     hidden: Annotated[list[Count], Field(min_length=1, max_length=8)] = [64, 64]
     """Widths of the hidden tanh layers, the same for policy and value."""
-    log_std_init: float = 0.0
+    log_std_init: float = -0.5
     """Initial log standard deviation of a Gaussian policy."""
 
     learning_rate: Positive = 3e-4
     """Adam's step size at the start."""
     anneal: bool = True
-    """Decrease the learning rate linearly to zero over total_steps."""
+    """Decrease the learning rate linearly to zero over total_steps, and desired_kl to a quarter."""
+    desired_kl: Positive | None = 0.02
+    """Mean KL that an update is meant to move the policy by: the step size follows it from update to update, within a
+    tenth and ten times learning_rate. None keeps learning_rate. Not for `adaptive-kl`, whose penalty adapts instead."""
     epochs: Count = 10
     """Passes over each batch."""
     minibatch: Count = 64
@@ -39,7 +42,7 @@ class PPOConfig(Config):
     """Discount."""
     gae_lambda: Share = 0.95
     """Lambda of generalized advantage estimation (Schulman et al. 2016)."""
-    recompute_advantages: bool = False
+    recompute_advantages: bool = True
     """Estimate values and advantages again before every epoch."""
     normalize_advantages: bool = True
     """Subtract mean and divide by standard deviation in each minibatch."""

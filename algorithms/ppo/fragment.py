@@ -27,18 +27,17 @@ def allocate(spaces: Spaces, steps: int, copies: int, observation: Any = np.floa
 
 def check_size(spaces: Spaces, steps: int, copies: int) -> None:
     """Raise Fatal, with the number of steps that fits, where a fragment may exceed what a message takes."""
-    numbers = copies * spaces.observation
-    # all episodes may be cut in each step, and then as many final observations travel
-    largest_array = max(numbers * (steps + 1), copies * spaces.action * steps)
-    row = 2 * numbers + copies * ((1 if spaces.discrete else spaces.action) + 2) + copies
-    if 4 * largest_array <= MAX_FRAME_BYTES and 4 * (row * steps + numbers) <= MAX_PACKET_BYTES - MAX_HEADER_BYTES:
+    observation = 4 * copies * spaces.observation
+    action = copies * (8 if spaces.discrete else 4 * spaces.action)
+    # every step may end all episodes, whose final observations, returns and lengths then travel too
+    step = 2 * observation + action + copies * (4 + 4 + 1 + 1 + 8 + 8)
+    room = MAX_PACKET_BYTES - MAX_HEADER_BYTES - observation
+    fits = max(0, min(MAX_FRAME_BYTES // observation - 1, MAX_FRAME_BYTES // action, room // step))
+    if steps <= fits:
         return
-    by_array = MAX_FRAME_BYTES // (4 * max(numbers, copies * spaces.action)) - 1
-    by_total = (MAX_PACKET_BYTES - MAX_HEADER_BYTES - 4 * numbers) // (4 * row)
-    fits = max(0, min(by_array, by_total))
     advice = f"With {copies} copies at most {fits} steps fit" if fits else "Use fewer copies"
     raise Fatal(
-        f"fragment_steps: {steps} makes fragments of {4 * row * steps / 1e6:,.0f} MB, "
+        f"fragment_steps: {steps} makes fragments of up to {(step * steps + observation) / 1e6:,.0f} MB, "
         f"and a message has {MAX_PACKET_BYTES / 1e6:,.0f} MB at most. {advice}."
     )
 

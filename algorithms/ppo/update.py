@@ -9,6 +9,7 @@ from surreal.algorithms.ppo.batch import Batch, Trajectories
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients import make_gradient
 from surreal.algorithms.ppo.gradients.base import Stats
+from surreal.algorithms.ppo.step_size import StepSize
 from surreal.algorithms.returns import explained_variance, gae, next_values
 from surreal.algorithms.types import Array
 
@@ -23,13 +24,14 @@ class Updater:
         self.rng = np.random.default_rng([seed, 0])
         self.beta = 1.0
         self.skipped = 0
+        self.step_size = StepSize(config)
         self.gradient = make_gradient(shape, config, shape.initial(self.rng, config.log_std_init))
         self._gaussian = None if shape.spaces.discrete else shape
 
     def update(self, data: Trajectories, progress: float) -> dict[str, float]:
-        """Learn from one batch. `progress` in [0, 1] anneals the learning rate. Returns metrics."""
+        """Learn from one batch. `progress` in [0, 1] anneals the step size. Returns metrics."""
         config, batch = self.config, Batch(data)
-        rate = config.learning_rate * (1 - progress) if config.anneal else config.learning_rate
+        rate = self.step_size.at(progress)
         self._estimate(batch, data)
         before = explained_variance(batch.values, batch.returns)
         if config.objective == "adaptive-kl":
@@ -44,6 +46,7 @@ class Updater:
                 break
         if config.objective == "adaptive-kl":
             self._adapt(stats.means()["kl"])
+        self.step_size.adapt(stats.means()["kl"], progress)
         return {**stats.means(), "explained_variance": before, "learning_rate": rate, "epochs": float(epochs)}
 
     def _estimate(self, batch: Batch, data: Trajectories) -> None:
@@ -94,10 +97,16 @@ class Updater:
 
     def state(self) -> dict[str, Any]:
         """The rest a checkpoint needs, as JSON."""
-        return {"rng": self.rng.bit_generator.state, "beta": self.beta, "skipped": self.skipped}
+        return {
+            "rng": self.rng.bit_generator.state,
+            "beta": self.beta,
+            "skipped": self.skipped,
+            "rate": self.step_size.multiple,
+        }
 
     def load(self, arrays: dict[str, Array], state: dict[str, Any]) -> None:
         """Take over what `arrays` and `state` returned."""
         self.gradient.load(arrays)
         self.rng.bit_generator.state = state["rng"]
         self.beta, self.skipped = state["beta"], state["skipped"]
+        self.step_size.multiple = state.get("rate", 1.0)

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 SHORT = {"duplicates": "dups"}
 """So that a line fits on 80 columns."""
 NOTICEABLE = 0.005
-"""Share of waiting below which nobody is named for it."""
+"""Share of waiting from which its process is named."""
 
 
 def channel_table(channels: "Sequence[ChannelStatus]") -> "Table":
-    """One line for each channel; docs/observability.md says what the numbers mean."""
+    """Return one line for each channel; docs/observability.md explains the numbers."""
     rows = table("channel", "msg/s", "MB/s", *(SHORT.get(count, count) for count in COUNTS), "blocked", "depth")
     rows.padding = (0, 2, 0, 0)
     for column in rows.columns:  # on 80 columns, names of processes go to a second line before headers are cut
@@ -49,6 +49,6 @@ def _blocked(channel: ChannelStatus) -> str:
 
 
 def _who(channel: ChannelStatus, number: str) -> str:
-    """The process with the most, if any has some."""
+    """Return the process with the most in brackets; empty if none has any."""
     worst = channel.worst(number)
     return f" ({worst.process})" if worst else ""

@@ -12,7 +12,7 @@ COLOURS = {"pending": "yellow", "running": "cyan", "succeeded": "green", "failed
 
 
 def age(created: str) -> str:
-    """How long ago an ISO 8601 moment was: `12s`, `5m`, `3h`, `2d`."""
+    """Return the time since an ISO 8601 moment: `12s`, `5m`, `3h`, `2d`."""
     if not created:
         return UNKNOWN
     seconds = int((datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds())
@@ -23,7 +23,7 @@ def age(created: str) -> str:
 
 
 def facts(status: Status) -> dict[str, str]:
-    """A run as labelled facts, for a table."""
+    """Return a run as labelled facts, for a table."""
     now = status.progress
     return {
         "steps": steps(now),

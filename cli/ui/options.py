@@ -1,4 +1,4 @@
-"""Options that several commands share, so that they are spelled and explained once."""
+"""Options that several commands share."""
 
 import os
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def output_option(function: Command) -> Command:
-    """`-o/--output table|json|yaml`, given to the function as `output`."""
+    """Add `-o/--output table|json|yaml`, given to the function as `output`."""
     return click.option(
         "-o",
         "--output",
@@ -29,7 +29,7 @@ def output_option(function: Command) -> Command:
 
 
 def prices_option(function: Command) -> Command:
-    """`--prices FILE`, given to the function as `prices`."""
+    """Add `--prices FILE`, given to the function as `prices`."""
     return click.option(
         "--prices",
         type=click.Path(path_type=Path),
@@ -48,14 +48,14 @@ def machine_options(function: Command) -> Command:
 
 
 def max_cost_option(function: Command) -> Command:
-    """`--max-cost 20/h`, given to the function as `max_cost`."""
+    """Add `--max-cost 20/h`, given to the function as `max_cost`."""
     return click.option(
         "--max-cost", metavar="AMOUNT/TIME", help="Refuse a plan that costs more dollars, such as 20/h or 480/day."
     )(function)
 
 
 def experiment_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The experiment file, as FILE or `-f FILE`, and `--set`: given to the function as `file` and `overrides`."""
+    """Add the experiment file, as FILE or `-f FILE`, and `--set`; given to the function as `file` and `overrides`."""
 
     @click.argument("file", type=click.Path(path_type=Path), required=False)
     @click.option("-f", "--file", "file_option", type=click.Path(path_type=Path), help="The file, instead of FILE.")
@@ -83,7 +83,7 @@ ON = "SURREAL_ON"
 
 
 def location_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--on`, `-n`, `--context` and `--kubeconfig`: given to the function as `location`, None if none is said."""
+    """Add `--on`, `-n`, `--context` and `--kubeconfig`, given to the function as `location`; None without any."""
 
     @click.option("--on", metavar="BACKEND", envvar=ON, help=f"local, or kube: a Kubernetes cluster. Or set {ON}.")
     @click.option("-n", "--namespace", metavar="NAME", help="Namespace in the cluster; as kubectl if not given.")
@@ -105,7 +105,7 @@ def _location(on: str | None, namespace: str | None, context: str | None, kubeco
 
 
 def backend_of(name: str, location: Location | None) -> Backend:
-    """The backend that has the experiment `name`: as the options say, else here, else where it was created."""
+    """Return the backend of the experiment `name`: as the options say, else here, else where it was created."""
     return Run.find(name, location).backend
 
 
@@ -115,17 +115,17 @@ def run_of(name: str, location: Location | None) -> Run:
 
 
 def name_argument(function: Command) -> Command:
-    """One experiment, given to the function as `name`."""
+    """Add one experiment, given to the function as `name`."""
     return click.argument("name", shell_complete=complete_names)(function)
 
 
 def names_argument(function: Command) -> Command:
-    """One or more experiments, given to the function as `names`."""
+    """Add one or more experiments, given to the function as `names`."""
     return click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=complete_names)(function)
 
 
 def complete_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """The experiments whose names begin so; a shell that completes must never see an error."""
+    """Return the experiments whose names begin so; a shell that completes must never see an error."""
     try:
         # A shell that completes must not wait for a cluster.
         return [name for name in all_names() if name.startswith(incomplete)]

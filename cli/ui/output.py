@@ -1,4 +1,4 @@
-"""What commands print: data on stdout as a table, JSON or YAML; talk on stderr. Colour only on a terminal."""
+"""Output of commands: data on stdout as a table, JSON or YAML; messages on stderr. Colour only on a terminal."""
 
 import json
 import os
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Output = Literal["table", "json", "yaml"]
 
 _UNLIMITED = 1000
-"""Columns where nobody looks: a pipe gets whole lines."""
+"""Columns of a pipe: it gets whole lines."""
 
 
 def emit(data: Any, output: Output, table: "Callable[[], RenderableType]") -> None:
@@ -30,7 +30,7 @@ def emit(data: Any, output: Output, table: "Callable[[], RenderableType]") -> No
 
 
 def talk(text: str) -> None:
-    """One line for the person, on stderr: progress, hints, warnings."""
+    """Print one line on stderr: progress, hints, warnings."""
     console(stderr=True).print(text, soft_wrap=True)
 
 
@@ -41,7 +41,7 @@ def warn(warnings: Iterable[str]) -> None:
 
 
 def console(stderr: bool = False) -> "Console":
-    """A rich console on stdout or stderr that honours NO_COLOR and takes brackets in texts as they are."""
+    """Return a rich console on stdout or stderr that honours NO_COLOR and prints brackets as they are."""
     from rich.console import Console
 
     stream: IO[str] = sys.stderr if stderr else sys.stdout
@@ -50,7 +50,7 @@ def console(stderr: bool = False) -> "Console":
 
 
 def table(*columns: str) -> "Table":
-    """An empty table in the one style all commands share: no lines, bold capital headers."""
+    """Return an empty table in the style of all commands: no lines, bold capital headers."""
     from rich.table import Table
 
     return Table(*(column.upper() for column in columns), box=None, pad_edge=False, padding=(0, 3, 0, 0))

@@ -8,8 +8,9 @@ anything else, signal   again, at most 10 times without progress             the
 the same, three times   the run failed, as long as it never made a step      the same if it feeds the run, else always
 
 (1) Its first replica, which serves control, decides; another one is retired.
-(2) If the run told it to end, or if it sends on a finite stream. Otherwise it ended by mistake: `outcome_of` calls that
-a failure, and so every exit code of ours that the worker did not confirm in its termination record.
+(2) If the run told it to end. A worker of an expendable role that returns earlier records a failure.
+
+Only the worker's termination record makes an exit count. Without one, `outcome_of` calls every exit code a failure.
 
 A retired process is not started again, unless the role that ends the run is. Progress is the run's: an actor may crash
 for ever while others bring the run forward, but a run whose every actor crashes fails, instead of waiting all night.
@@ -80,19 +81,17 @@ class Backoff:
         return float(min(LONGEST_DELAY, FIRST_DELAY * 2 ** max(0, self.in_a_row - 1)))
 
 
-def outcome_of(plan: Plan, role: PlannedRole, code: int, record: TerminationMessage | None) -> Outcome:
-    """Return what an exit means, given the termination record that the worker left, None where it left none.
+def outcome_of(code: int, record: TerminationMessage | None) -> Outcome:
+    """Return the meaning of an exit, given the termination record that the worker left, None if it left none.
 
-    Foreign code can end a process with any status, so 0 and the other codes of ours count only where the worker itself
-    says so.
+    Foreign code can end a process with any status, so the codes of ours count only if the worker itself recorded them.
+    A record outweighs the status: a library may crash, or exit with a status of its own, after the worker is done.
     """
-    cause = record.reason if record else ""
-    known = code in {int(each) for each in ExitCode} - {ExitCode.FAILED}
-    if known and (record is None or record.exit != ExitCode(code).name):
-        return Outcome(ExitCode.FAILED, cause or f"something in it ended the process with exit code {code}")
-    if code == ExitCode.DONE and role.expendable and not cause and not _sends_finite(plan, role.name):
-        return Outcome(ExitCode.FAILED, "it returned before the run was over")
-    return Outcome(code, "" if code == ExitCode.DONE else cause)
+    if record is None:
+        if code < 0 or code not in {int(each) for each in ExitCode} - {ExitCode.FAILED}:
+            return Outcome(code, "")
+        return Outcome(ExitCode.FAILED, f"something in it ended the process with exit code {code}")
+    return Outcome(record.code, "" if record.code is ExitCode.DONE else record.reason)
 
 
 def decide(role: PlannedRole, code: int, feeds: bool, backoff: Backoff, index: int = 0) -> Verdict:
@@ -111,10 +110,6 @@ def decide(role: PlannedRole, code: int, feeds: bool, backoff: Backoff, index: i
 def feeds_the_run(plan: Plan, role: str) -> bool:
     """Return True if the run needs what this role sends. It can do without telemetry, such as an evaluator's."""
     return any(role in channel.frm and not channel.lossy for channel in plan.channels)
-
-
-def _sends_finite(plan: Plan, role: str) -> bool:
-    return any(role in channel.frm and channel.finite for channel in plan.channels)
 
 
 def describe(code: int) -> str:

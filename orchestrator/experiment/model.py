@@ -17,6 +17,7 @@ from surreal.orchestrator.experiment.pod_model import (
 )
 from surreal.protocol.documents.models import API_VERSION, DnsLabel, Label, Spec
 from surreal.protocol.documents.quantity import Cpu, Memory
+from surreal.provisioner.kube.resources import GPU
 
 
 def _variables(env: dict[str, str]) -> dict[str, str]:
@@ -65,6 +66,12 @@ class ResourcesSpec(Spec):
     memory: Memory
     """512Mi, 1Gi or a number of bytes."""
     gpu: Annotated[int, Field(ge=0)]
+    gpu_kind: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_. ]{0,62}$")] | None = None
+    """The model that the GPUs must be: `l4`, `a100`, `NVIDIA-GeForce-RTX-3090`; any if null."""
+    gpu_resource: Annotated[
+        str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[A-Za-z0-9][-A-Za-z0-9_.]{0,62}$")
+    ] = GPU
+    """The name that the cluster gives them: `nvidia.com/mig-1g.5gb`, `amd.com/gpu`."""
 
 
 class RoleSpec(Spec):

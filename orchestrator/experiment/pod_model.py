@@ -1,4 +1,4 @@
-"""What an experiment says of its pods: image, code, storage, volumes. A machine of one's own has no use for it."""
+"""Pod part of an experiment: image, code, storage, volumes. Local runs ignore it."""
 
 import re
 from importlib.metadata import version
@@ -12,7 +12,7 @@ from surreal.protocol.documents.quantity import Memory
 DAY = 86_400
 """Seconds."""
 OUR_FOLDERS = ("/surreal", "/etc/surreal", "/tmp", "/dev", "/proc", "/sys")
-"""Where surreal or the system mounts something in every pod."""
+"""Folders that surreal or the system mounts in every pod."""
 
 
 def _object_name(text: str) -> str:
@@ -22,7 +22,7 @@ def _object_name(text: str) -> str:
 
 
 def check_image(text: str) -> str:
-    """The name of an image as it is. Raises ValueError for what can be none."""
+    """Return the name of an image unchanged. Raises ValueError for a text that cannot be one."""
     if re.fullmatch(r"[A-Za-z0-9][-A-Za-z0-9._/:@+]{0,500}", text):
         return text
     raise ValueError(f"must be an image such as registry.example/team/surreal:1.0, not {text!r}")
@@ -84,13 +84,13 @@ Volumes = Annotated[tuple[VolumeSpec, ...], Field(max_length=20, strict=False), 
 
 
 class StorageSpec(Spec):
-    """Where the run folder lies: metrics, logs and checkpoints."""
+    """Place of the run folder: metrics, logs and checkpoints."""
 
     kind: Literal["auto", "claim", "emptyDir", "url"] = "auto"
     """auto: a claim where the cluster has a default StorageClass, else emptyDir, which goes with the learner's pod."""
     size: Memory = 10 * 2**30
     class_name: ObjectName | None = None
-    """Of the claim; the cluster's default if null."""
+    """StorageClass of the claim; the cluster's default if null."""
     url: Annotated[str, AfterValidator(_store_url)] | None = None
     """A folder of an object store, such as s3://bucket/folder, that the run folder is copied to as it grows."""
     service_account_name: ObjectName | None = None
@@ -108,12 +108,12 @@ class StorageSpec(Spec):
 
 
 class EgressSpec(Spec):
-    """Where the pods may connect to besides each other and the DNS."""
+    """Network that the pods may connect to, besides each other and the DNS."""
 
     cidr: Cidr
     ports: Annotated[tuple[Port, ...], Field(min_length=1, max_length=50, strict=False)] = (443,)
 
 
 def default_image() -> str:
-    """The image of this version of surreal, as `surreal image build` names it."""
+    """Return the image of this version of surreal, as `surreal image build` names it."""
     return f"surreal:{version('surreal')}"

@@ -27,7 +27,7 @@ class RoleOptions:
 @overload
 def Role(
     name: str,
-    run: str | Callable[[Any], None],
+    run: str | Callable[[Any], Any],
     *,
     replicas: int = 1,
     scalable: bool | None = None,
@@ -43,7 +43,7 @@ def Role(
 ) -> RoleOptions: ...
 
 
-def Role(name: str | None = None, run: str | Callable[[Any], None] | None = None, **options: Any) -> Any:
+def Role(name: str | None = None, run: str | Callable[[Any], Any] | None = None, **options: Any) -> Any:
     """Describe a role of an algorithm, or say how large a role is in one experiment.
 
     With a name and a function it is a role of an `Algorithm`: each of its `replicas` processes calls `run(process)`.
@@ -76,7 +76,9 @@ def function_name(role: str, function: Callable[..., Any]) -> str:
         why = "is no function at the top of a module, so workers cannot import it"
     else:
         return f"{module}:{name}"
-    raise InvalidInput(f"role {role!r}: {name or function!r} ({_place(function)}) {why}. Move it to a module beside.")
+    raise InvalidInput(
+        f"role {role!r}: {name or repr(function)} ({_place(function)}) {why}. Move it to a module beside."
+    )
 
 
 def _place(function: Callable[..., Any]) -> str:

@@ -1,4 +1,4 @@
-"""What a plan costs, by the prices of its machines. An unknown price makes the sum unknown, never smaller."""
+"""Cost of a plan by the prices of its machines. An unknown price makes the sum unknown, never smaller."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ HOURS = {"h": 1.0, "hour": 1.0, "day": 24.0, "d": 24.0}
 
 
 def planned_cost(pools: Sequence[PlannedPool]) -> PlannedCost:
-    """What all machines of `pools` at full scale cost. A machine counts whole, also where others use it too."""
+    """Return the cost of all machines of `pools` at full scale. A machine counts whole even if others use it too."""
     unknown = tuple(pool.name for pool in pools if pool.full and pool.price is None)
     if unknown:
         return PlannedCost(per_hour=None, per_day=None, unknown=unknown)
@@ -19,7 +19,7 @@ def planned_cost(pools: Sequence[PlannedPool]) -> PlannedCost:
 
 
 def with_speed(plan: Plan, steps_per_second: float) -> Plan:
-    """`plan` with its cost per million environment steps at a speed that was measured. Raises InvalidInput below 0."""
+    """Return `plan` with its cost per million environment steps at a measured speed. Raises InvalidInput below 0."""
     if not steps_per_second > 0:
         raise InvalidInput(f"--speed {steps_per_second:g}: must be environment steps per second, more than 0")
     if plan.cost is None or plan.cost.per_hour is None:
@@ -30,13 +30,13 @@ def with_speed(plan: Plan, steps_per_second: float) -> Plan:
 
 
 def refuse_above(plan: Plan, limit: str) -> None:
-    """Raise InvalidInput when `plan` costs more than `limit` (`20/h`, `480/day`), or nobody knows what it costs."""
+    """Raise InvalidInput if `plan` costs more than `limit` (`20/h`, `480/day`), or an unknown amount."""
     per_hour = parse_limit(limit)
     if plan.cost is None or plan.cost.per_hour is None:
         names = ", ".join(plan.cost.unknown if plan.cost else sorted({role.pool for role in plan.roles}))
         raise InvalidInput(
-            f"--max-cost {limit}: the price of pool {names} is unknown, so that nobody can promise it; "
-            "give it in prices.yaml (docs/pools.md), or leave --max-cost out"
+            f"--max-cost {limit}: pool {names} has no known price. "
+            "Add it to prices.yaml (docs/pools.md) or remove --max-cost."
         )
     if plan.cost.per_hour > per_hour:
         largest = max(plan.pools, key=lambda pool: pool.cost_per_hour or 0.0)
@@ -47,7 +47,7 @@ def refuse_above(plan: Plan, limit: str) -> None:
 
 
 def parse_limit(text: str) -> float:
-    """`20/h`, `480/day` -> dollars an hour. Raises InvalidInput for anything else."""
+    """Return the dollars an hour of `20/h` or `480/day`. Raises InvalidInput for another form."""
     amount, _, unit = text.removeprefix("$").partition("/")
     try:
         value = float(amount)
@@ -59,5 +59,5 @@ def parse_limit(text: str) -> float:
 
 
 def _cents(dollars: float) -> float:
-    """Without the dust of adding binary fractions; a price has up to six decimals."""
+    """Return dollars without the error of adding binary fractions; a price has up to six decimals."""
     return round(dollars, 6)

@@ -1,19 +1,22 @@
 """The pools of a cluster on which a role may run, the best first, or why there is none.
 
-A pool must hold one process. Machines with GPUs are for roles that ask for them, and pools with taints of the user's
-own for roles that name the pool. Expendable roles go to spot machines and fall back to others; the rest the other way
-round. Among equals the cheapest per process is first.
+A pool must hold one process. Machines with accelerators are for roles that ask for them. Pools with taints of the
+user's own, and machines that run the cluster itself, are for roles that name the pool. Windows machines are for none.
+Expendable roles go to spot machines and fall back to others; the rest the other way round. Among equals the cheapest
+per process is first.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from surreal.orchestrator.experiment.model import RoleSpec
+from surreal.orchestrator.experiment.model import ResourcesSpec, RoleSpec
 from surreal.protocol.documents.locations import Problem
 from surreal.protocol.documents.quantity import format_memory
 from surreal.protocol.errors import did_you_mean
 from surreal.protocol.graph import Role
-from surreal.provisioner.pools.labels import system_keys
+from surreal.provisioner.kube.resources import GPU
+from surreal.provisioner.pools import labels
 from surreal.provisioner.pools.model import NodePool
 
 
@@ -28,25 +31,18 @@ class Candidates:
 
 
 def candidates(role: Role, spec: RoleSpec, pools: Sequence[NodePool]) -> Candidates:
-    """The pools of a cluster that may hold `role`, at least one unless there are problems."""
+    """Return the pools of a cluster that may hold `role`, at least one unless there are problems."""
     path = ("spec", "roles", role.name)
-    named = [pool for pool in pools if spec.pool in (pool.name, pool.group)]
-    if spec.pool is not None and not named:
-        names = [pool.name for pool in pools]
-        text = f"unknown pool {spec.pool!r}{did_you_mean(spec.pool, names)}; there is: {', '.join(names)}"
-        return Candidates(problems=(((*path, "pool"), text),))
-    considered = named or [pool for pool in pools if not own_taints(pool)]
-    if not considered:
-        kept = ", ".join(f"{pool.name} ({', '.join(own_taints(pool))})" for pool in pools)
-        text = f"must name a pool: all are kept for others by taints: {kept}"
-        return Candidates(problems=(((*path, "pool"), text),))
+    considered, refusal = _considered(spec, pools)
+    if refusal:
+        return Candidates(problems=(((*path, "pool"), refusal),))
     fitting = [pool for pool in considered if not list(shortages(spec, pool))]
     if not fitting:
-        tainted = [pool for pool in pools if pool not in considered and not list(shortages(spec, pool))]
-        return Candidates(problems=tuple(_too_large(role, spec, considered, tainted)))
+        kept = [pool for pool in pools if pool not in considered and not list(shortages(spec, pool))]
+        return Candidates(problems=tuple(_too_large(role, spec, considered, kept)))
     if spec.pool is not None:
         return _by_spot(role, spec, fitting, named=True)
-    plain = [pool for pool in fitting if spec.resources.gpu or not pool.gpus]
+    plain = [pool for pool in fitting if spec.resources.gpu or not pool.has_accelerators]
     found = _by_spot(role, spec, plain or fitting, named=False)
     if plain or found.problems:
         return found
@@ -54,46 +50,111 @@ def candidates(role: Role, spec: RoleSpec, pools: Sequence[NodePool]) -> Candida
     return Candidates(found.pools, warnings=(*found.warnings, text))
 
 
+def _considered(spec: RoleSpec, pools: Sequence[NodePool]) -> tuple[list[NodePool], str]:
+    """Return the pools that a role may be on by their names and taints, or a sentence why there is none."""
+    usable = [pool for pool in pools if runs_linux(pool)]
+    if spec.pool is not None:
+        named = [pool for pool in pools if pool.name == spec.pool]
+        # a group's name means its kinds, but not those that are kept for others
+        named = named or [pool for pool in usable if pool.group == spec.pool and not kept_for_others(pool)]
+        named = named or [pool for pool in usable if pool.group == spec.pool]
+        if not named:
+            names = [pool.name for pool in pools]
+            return [], f"unknown pool {spec.pool!r}{did_you_mean(spec.pool, names)}; there is: {', '.join(names)}"
+        foreign = [pool for pool in named if not runs_linux(pool)]
+        if foreign:
+            return [], f"must be a pool of Linux machines: those of {foreign[0].name!r} run {foreign[0].os}"
+        return named, ""
+    untainted = [pool for pool in usable if not own_taints(pool)]
+    # the only machines of a small cluster run the cluster itself too
+    workers = [pool for pool in untainted if not pool.control_plane] or untainted
+    if workers:
+        return workers, ""
+    kept = ", ".join(f"{pool.name} ({_why_kept(pool)})" for pool in pools)
+    return [], f"must name a pool: all are kept for others: {kept}"
+
+
+def runs_linux(pool: NodePool) -> bool:
+    """Return True for machines that can run the image; an unknown operating system is Linux."""
+    return pool.os in (None, "linux")
+
+
+def kept_for_others(pool: NodePool) -> bool:
+    """Return True for machines that only roles get that name the pool."""
+    return pool.control_plane or bool(own_taints(pool))
+
+
+def _why_kept(pool: NodePool) -> str:
+    if not runs_linux(pool):
+        return f"runs {pool.os}"
+    taints = ", ".join(own_taints(pool))
+    return f"tainted {taints}" if taints else "runs the cluster itself"
+
+
 def shortages(spec: RoleSpec, pool: NodePool, which: str = "") -> Iterator[tuple[str, str]]:
-    """What one process asks for and no machine of the pool has: the key and a sentence."""
+    """Yield what one process asks for and no machine of the pool has: the key and a sentence."""
     asked, machine = spec.resources, f"a machine of pool {pool.name!r}{which}"
     if asked.cpu > pool.cpu:
         yield "cpu", f"must be {pool.cpu:g} or less, which is what {machine} has, not {asked.cpu:g}"
     if asked.memory > pool.memory:
         asks = format_memory(asked.memory)
         yield "memory", f"must be {pool.memory / 2**30:.1f}Gi or less, which is what {machine} has, not {asks}"
-    if asked.gpu > pool.gpus:
-        yield "gpu", f"must be {pool.gpus} or less, which is what {machine} has, not {asked.gpu}"
+    if asked.gpu and (has := pool.count(asked.gpu_resource)) < asked.gpu:
+        name = "" if asked.gpu_resource == GPU else f" {asked.gpu_resource}"
+        yield "gpu", f"must be {has} or less, which is what {machine} has{name}, not {asked.gpu}{_instead(pool)}"
+    elif asked.gpu and asked.gpu_kind and not same_kind(asked.gpu_kind, pool.gpu_type):
+        yield "gpuKind", f"must be {pool.gpu_type or 'left out'}, which is what {machine} has, not {asked.gpu_kind}"
+
+
+def _instead(pool: NodePool) -> str:
+    """Name the accelerators of other names that the pool has, and how to ask for them."""
+    others = [f"{count} {name}" for name, count in sorted(pool.accelerators.items()) if count]
+    if not others:
+        return ""
+    return f"; it offers {', '.join(others)} instead: name one as gpuResource"
+
+
+def same_kind(wanted: str, kind: str | None) -> bool:
+    """Return True where a GPU is what is wanted: `l4` and `nvidia-l4` mean `NVIDIA-L4` too, `a100` any A100."""
+    parts = re.split(r"[^a-z0-9]+", (kind or "").lower())
+    return all(part in parts for part in re.split(r"[^a-z0-9]+", wanted.lower()) if part not in ("nvidia", ""))
 
 
 def own_taints(pool: NodePool) -> list[str]:
-    """Taints of the pool that neither the platform nor surreal put there, as `key=value:effect`."""
-    system = system_keys(pool.provider)
-    return [
-        f"{taint.key}={taint.value}:{taint.effect}"
-        for taint in pool.taints
-        if taint.key not in system and taint.effect != "PreferNoSchedule"
-    ]
+    """Return taints that neither the platform nor surreal put there, as `key=value:effect`."""
+    return [f"{taint.key}={taint.value}:{taint.effect}" for taint in labels.own_taints(pool.provider, pool.taints)]
 
 
-def _too_large(role: Role, spec: RoleSpec, pools: Sequence[NodePool], tainted: Sequence[NodePool]) -> Iterator[Problem]:
-    """What the pool that comes nearest lacks."""
-    nearest = min(pools, key=lambda pool: (len(list(shortages(spec, pool))), -pool.gpus, -pool.cpu, -pool.memory))
+def _too_large(role: Role, spec: RoleSpec, pools: Sequence[NodePool], kept: Sequence[NodePool]) -> Iterator[Problem]:
+    """Yield what the pool that comes nearest lacks."""
+    asked = spec.resources
+    nearest = min(
+        pools,
+        key=lambda pool: (
+            len(list(shortages(spec, pool))),
+            -pool.count(asked.gpu_resource),
+            -sum(pool.accelerators.values()) if asked.gpu else 0,
+            -pool.cpu,
+            -pool.memory,
+        ),
+    )
     hint = ""
-    if tainted:
-        pool = tainted[0]
-        hint = (
-            f"; pool {pool.name!r} holds it and is tainted {', '.join(own_taints(pool))}: name it with `pool` to use it"
-        )
+    if usable := [pool for pool in kept if runs_linux(pool)]:
+        hint = f"; pool {usable[0].name!r} holds it and is {_reason(usable[0])}: name it with `pool` to use it"
     which = ", the nearest of all," if len(pools) > 1 else ""
     for key, text in shortages(spec, nearest, which):
         yield ("spec", "roles", role.name, "resources", key), text + hint
 
 
+def _reason(pool: NodePool) -> str:
+    taints = own_taints(pool)
+    return f"tainted {', '.join(taints)}" if taints else "of machines that run the cluster itself"
+
+
 def _by_spot(role: Role, spec: RoleSpec, pools: Sequence[NodePool], named: bool) -> Candidates:
-    """The pools in the order that the wish for spot machines gives."""
-    spot = sorted((pool for pool in pools if pool.spot), key=lambda pool: _price(spec, pool))
-    steady = sorted((pool for pool in pools if not pool.spot), key=lambda pool: _price(spec, pool))
+    """Return the pools in the order that the wish for spot machines gives."""
+    spot = sorted((pool for pool in pools if pool.spot), key=lambda pool: price(spec.resources, pool))
+    steady = sorted((pool for pool in pools if not pool.spot), key=lambda pool: price(spec.resources, pool))
     wish = spec.spot
     if wish or (wish is None and (role.expendable or named)):
         told = () if spot or not wish else (f"{role.name} asks for spot machines; no spot pool holds it",)
@@ -108,10 +169,10 @@ def _by_spot(role: Role, spec: RoleSpec, pools: Sequence[NodePool], named: bool)
     return Candidates(tuple(spot), warnings=(text,))
 
 
-def _price(spec: RoleSpec, pool: NodePool) -> float:
-    """Dollars an hour of one process on a machine full of them; unknown ones last."""
+def price(asked: ResourcesSpec, pool: NodePool) -> float:
+    """Return dollars an hour of one process on a machine full of them; infinite if unknown."""
     if pool.price is None:
         return float("inf")
-    asked = spec.resources
-    shares = [asked.cpu / pool.cpu, asked.memory / pool.memory, asked.gpu / pool.gpus if asked.gpu else 0.0]
+    gpus = pool.count(asked.gpu_resource)
+    shares = [asked.cpu / pool.cpu, asked.memory / pool.memory, asked.gpu / gpus if asked.gpu and gpus else 0.0]
     return pool.price * max(shares)

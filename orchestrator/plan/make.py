@@ -24,15 +24,20 @@ from surreal.provisioner.pools.model import NodePool
 
 
 def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
-    """Place every role on one of `pools` (at least one). A pure function: equal arguments, equal Plan.
+    """Place every role on one of `pools` (at least one). Equal arguments give an equal Plan.
 
     Raises InvalidInput, at the lines of the experiment, for a pool that is not there, for a process that asks for more
-    than any machine has and, on a cluster, for more processes than its pools at their largest hold. On a machine of
-    one's own, asking for more than it has is a warning only: it can be oversubscribed.
+    than any machine has and, on a cluster, for more processes than its pools at their largest hold. On this machine,
+    asking for more than it has is only a warning: it can be oversubscribed.
     """
     spec, algorithm = experiment.spec, experiment.algorithm
     own_machine = all(pool.provider == "local" for pool in pools)
-    placed = _here(algorithm.roles, spec.roles, pools[0]) if own_machine else fleet(algorithm.roles, spec.roles, pools)
+    images = {name: _image(role, spec) for name, role in spec.roles.items()}
+    placed = (
+        _here(algorithm.roles, spec.roles, pools[0])
+        if own_machine
+        else fleet(algorithm.roles, spec.roles, pools, images)
+    )
     if placed.problems:
         raise experiment.source.invalid(placed.problems)
     size = _sizing(algorithm, spec)
@@ -65,7 +70,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
 
 
 def _sizing(algorithm: Algorithm, spec: ExperimentSpec) -> Sizing:
-    """Return what the algorithm says about a run of this size, if it says anything."""
+    """Return the algorithm's notes and warnings about a run of this size."""
     if algorithm.sizing is None:
         return Sizing()
     replicas = {name: role.replicas for name, role in spec.roles.items()}
@@ -74,14 +79,14 @@ def _sizing(algorithm: Algorithm, spec: ExperimentSpec) -> Sizing:
 
 
 def _here(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) -> Fleet:
-    """A machine of one's own is one pool, whatever the file calls it: the same file runs there and on a cluster."""
+    """Place all roles on this machine, which is one pool: names of other pools are warnings only."""
     problems = [
         (("spec", "roles", role.name, "resources", key), text)
         for role in roles
         for key, text in shortages(specs[role.name], pool)
     ]
     elsewhere = [
-        f"{name} runs on pool {pool.name!r}: there is no pool {spec.pool!r} on this machine"
+        f"{name} runs on pool {pool.name!r}: this machine has no pool {spec.pool!r}"
         for name, spec in specs.items()
         if spec.pool not in (None, pool.name)
     ]
@@ -95,13 +100,13 @@ def _planned_channel(channel: Channel, spec: ChannelSpec | None) -> PlannedChann
 
 
 def _oversubscribed(asked: Sequence[tuple[int, ResourcesSpec]], pool: NodePool) -> Iterator[str]:
-    """What all processes together ask for and the machine does not have."""
+    """Yield a warning for each resource that all processes together exceed."""
     cpu = sum(replicas * resources.cpu for replicas, resources in asked)
     memory = sum(replicas * resources.memory for replicas, resources in asked) / 2**30
     gpus = sum(replicas * resources.gpu for replicas, resources in asked)
     asks = f"together the processes on pool {pool.name!r} ask for"
     if cpu > pool.cpu:
-        yield f"{asks} {cpu:g} CPUs, it has {pool.cpu:g}: they take turns"
+        yield f"{asks} {cpu:g} CPUs, it has {pool.cpu:g}: they share cores"
     if memory > pool.memory / 2**30:
         yield f"{asks} {memory:.1f}Gi memory, it has {pool.memory / 2**30:.1f}Gi: they may run out of it"
     if gpus > pool.gpus:
@@ -109,13 +114,19 @@ def _oversubscribed(asked: Sequence[tuple[int, ResourcesSpec]], pool: NodePool) 
 
 
 def planned_role(role: Role, spec: RoleSpec, whole: ExperimentSpec, place: Place) -> PlannedRole:
-    """One role of the plan; what it does not say of its pods, the whole experiment says."""
+    """Return one role of the plan; the experiment gives the defaults of its pods."""
     asked = spec.resources
     return PlannedRole(
         name=role.name,
         run=role.entry_point,
         replicas=spec.replicas,
-        resources=Resources(cpu=asked.cpu, memory=asked.memory, gpu=asked.gpu),
+        resources=Resources(
+            cpu=asked.cpu,
+            memory=asked.memory,
+            gpu=asked.gpu,
+            gpu_kind=asked.gpu_kind or "",
+            gpu_resource=asked.gpu_resource,
+        ),
         pool=place.pool,
         fallback=place.fallback,
         spot=place.spot,
@@ -124,7 +135,7 @@ def planned_role(role: Role, spec: RoleSpec, whole: ExperimentSpec, place: Place
         expendable=role.expendable,
         ends_run=role.ends_run,
         env=spec.env,
-        image=spec.image or whole.image or default_image(),
+        image=_image(spec, whole),
         image_pull_policy=spec.image_pull_policy or whole.image_pull_policy,
         priority_class=spec.priority_class_name or "",
         spread=spec.spread,
@@ -132,8 +143,12 @@ def planned_role(role: Role, spec: RoleSpec, whole: ExperimentSpec, place: Place
     )
 
 
+def _image(spec: RoleSpec, whole: ExperimentSpec) -> str:
+    return spec.image or whole.image or default_image()
+
+
 def planned_storage(spec: StorageSpec) -> PlannedStorage:
-    """Where a cluster keeps the run folder; `auto` until it has been asked what it has."""
+    """Return the place of the run folder in a cluster; `auto` until the cluster has been asked."""
     notes = {
         "auto": "a claim where the cluster has a default StorageClass; else it goes with the pod that ends the run"
     }

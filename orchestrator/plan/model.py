@@ -1,4 +1,4 @@
-"""The Plan: what will run where, ready for a backend to start. `placement.make_plan` makes it from an Experiment.
+"""Plan: processes and their machines, ready for a backend to start. `plan.make` makes it from an Experiment.
 
 A backend and its supervisor need this module alone: it imports neither the catalog nor a YAML reader.
 """
@@ -13,6 +13,7 @@ from surreal.orchestrator.experiment.pod_model import DAY, PullPolicy, Spread
 from surreal.protocol.documents.models import API_VERSION
 from surreal.protocol.documents.quantity import Cpu, Memory
 from surreal.protocol.graph import Channel, ProcessName
+from surreal.provisioner.kube.resources import GPU
 
 
 class PlanModel(BaseModel):
@@ -22,17 +23,21 @@ class PlanModel(BaseModel):
 
 
 class Resources(PlanModel):
-    """What one process may use."""
+    """Resources of one process."""
 
     cpu: Cpu
     """Cores."""
     memory: Memory
     """Bytes."""
     gpu: int = 0
+    gpu_kind: str = ""
+    """The model that the GPUs must be; empty for any."""
+    gpu_resource: str = GPU
+    """The name that the cluster gives them."""
 
 
 class PlannedToleration(PlanModel):
-    """A taint of nodes that the pods of a role put up with; without a value any (`operator: Exists`)."""
+    """A taint of nodes that the pods of a role tolerate; without a value any (`operator: Exists`)."""
 
     key: str
     value: str | None = None
@@ -58,7 +63,7 @@ class PlannedEgress(PlanModel):
 
 
 class PlannedStorage(PlanModel):
-    """Where the run folder lies."""
+    """Place of the run folder."""
 
     kind: Literal["folder", "auto", "claim", "emptyDir", "url"] = "folder"
     """folder: on this machine. auto: not known before a cluster is asked, see `orchestrator.kube.backend`."""
@@ -69,7 +74,7 @@ class PlannedStorage(PlanModel):
     service_account: str = ""
     """Whom the store knows; empty for an account without rights."""
     note: str = ""
-    """What is kept, and what dies with which pod."""
+    """Sentence about the files that are kept, and those that go with a pod."""
 
 
 class PlannedRole(PlanModel):
@@ -85,8 +90,9 @@ class PlannedRole(PlanModel):
     """Pools that its processes may run on when `pool` has no machine for them, in this order."""
     spot: bool = False
     """May run on machines that the provider can take back."""
-    selectors: tuple[dict[str, str], ...] = ()
-    """Labels of nodes: all of one entry are needed, the first entry is wanted most. `pool` and its fallbacks."""
+    selectors: tuple[dict[str, str | tuple[str, ...]], ...] = ()
+    """Labels of nodes: all of one entry are needed, with any one of several values; the first entry is wanted most.
+    `pool` and its fallbacks."""
     tolerations: tuple[PlannedToleration, ...] = ()
     expendable: bool
     """Its death never fails the run."""
@@ -95,11 +101,16 @@ class PlannedRole(PlanModel):
     env: dict[str, str] = {}
     """Environment variables of its processes."""
     image: str = ""
-    """Of its pods."""
+    """Image of its pods."""
     image_pull_policy: PullPolicy = "IfNotPresent"
     priority_class: str = ""
     spread: Spread = "none"
     volumes: tuple[PlannedVolume, ...] = ()
+
+    @property
+    def accelerator(self) -> str:
+        """The resource name of the accelerators that its processes ask for; empty if they ask for none."""
+        return self.resources.gpu_resource if self.resources.gpu else ""
 
 
 @dataclass(frozen=True)
@@ -116,7 +127,7 @@ class PlannedChannel(Channel):
 
 
 class PlannedPool(PlanModel):
-    """What the run takes of one pool of a cluster, in machines."""
+    """Machines that the run takes of one pool of a cluster."""
 
     name: str
     provider: str
@@ -125,7 +136,7 @@ class PlannedPool(PlanModel):
     there: int
     """Machines that are there."""
     now: int
-    """Of those, the ones that get processes at once."""
+    """Machines of these that get processes at once."""
     full: int
     """Machines with processes of the run when all run; the autoscaler must add `full - now`."""
     processes: dict[str, int]
@@ -133,7 +144,7 @@ class PlannedPool(PlanModel):
     price: float | None = None
     """US dollars an hour of one machine; None is unknown."""
     priced: str = ""
-    """Where the price is from."""
+    """Source of the price."""
 
     @property
     def cost_per_hour(self) -> float | None:
@@ -153,7 +164,7 @@ class PlannedCost(PlanModel):
 
 
 class Checkpoints(PlanModel):
-    """How often the run is saved and how many of the newest are kept."""
+    """Schedule of checkpoints, and the number of newest ones to keep."""
 
     every_seconds: float
     keep: int
@@ -175,7 +186,7 @@ class Plan(PlanModel):
     hang_seconds: float = 300.0
     """A process without a sign of life or a move for so long is ended and started again; 0 for never."""
     prometheus_port: int | None = None
-    """Where the process that serves control serves /metrics; None for nowhere."""
+    """Port at which the process that serves control serves /metrics; None for none."""
     image_pull_secrets: tuple[str, ...] = ()
     storage: PlannedStorage = PlannedStorage()
     code: str = ""
@@ -183,7 +194,7 @@ class Plan(PlanModel):
     queue: str = ""
     """The LocalQueue that admits the run."""
     ttl_seconds: int = DAY
-    """How long the objects of a run that is over stay in a cluster."""
+    """Seconds that the objects of a finished run stay in a cluster."""
     egress: tuple[PlannedEgress, ...] = ()
     roles: tuple[PlannedRole, ...]
     channels: tuple[PlannedChannel, ...]
@@ -191,24 +202,24 @@ class Plan(PlanModel):
     """The pools of a cluster that are used; a machine of one's own is none."""
     cost: PlannedCost | None = None
     notes: tuple[str, ...] = ()
-    """What the algorithm expects of a run of this size."""
+    """Expectations of the algorithm for a run of this size."""
     warnings: tuple[str, ...] = ()
-    """What the person should know and that does not stop the run."""
+    """Facts that do not stop the run but that the user should know."""
 
     def processes(self) -> list[str]:
         """Return the names of all processes of the run, `actor/3`."""
         return [str(name) for name in ProcessName.all_of({role.name: role.replicas for role in self.roles})]
 
     def role(self, name: str) -> PlannedRole:
-        """The role of that name; KeyError if there is none."""
+        """Return the role of that name. Raises KeyError if there is none."""
         return {role.name: role for role in self.roles}[name]
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data with the documents' spelling, for JSON and YAML."""
+        """Return plain data with the documents' spelling, for JSON and YAML."""
         return self.model_dump(mode="json", by_alias=True)
 
     def to_json(self) -> str:
-        """One JSON document that `from_json` reads back unchanged."""
+        """Return one JSON document that `from_json` reads back unchanged."""
         return self.model_dump_json(by_alias=True, indent=1)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Where an experiment runs: as the command line says, or as was noted when it was created elsewhere than here.
+"""Location of an experiment: as the command line says, or as was noted when it was created in a cluster.
 
 A note is one small file in SURREAL_HOME/elsewhere, so that `surreal status NAME` finds a run in the cluster it was
 started in whatever context is the current one by then. It is a convenience only: the cluster knows its runs itself.
@@ -43,7 +43,7 @@ def forget(name: str) -> None:
 
 
 def remembered() -> dict[str, Location]:
-    """Experiment -> where it is, for all that were created elsewhere."""
+    """Return experiment -> location, for all that were created in a cluster."""
     found = {}
     for path in sorted(_notes().glob("*.json")):
         try:
@@ -54,7 +54,7 @@ def remembered() -> dict[str, Location]:
 
 
 def locate(name: str, asked: Location | None) -> Location:
-    """Where the experiment `name` is looked for: where `asked`, else here, else where the note says.
+    """Return the location of the experiment `name`: `asked`, else this machine, else that of the note.
 
     Raises InvalidInput for a name that is both here and elsewhere.
     """

@@ -1,10 +1,12 @@
 """What the models of all documents share: strictness, spelling, and names that Kubernetes takes."""
 
 import re
-from typing import Annotated, Literal, TypeVar
+from copy import deepcopy
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
 
 from surreal.protocol.documents.errors import warn
 from surreal.protocol.documents.locations import KeyPath, Problem
@@ -54,11 +56,44 @@ Label = Annotated[str, AfterValidator(_label)]
 
 
 def validated(model: type[Document], data: object, above: KeyPath = ()) -> tuple[Document | None, list[Problem]]:
-    """The model of `data`, which stands at `above` in the document; or what is wrong with it."""
+    """Return the model of `data`, which stands at `above` in the document; or the problems with it.
+
+    A float that is whole, such as 1e6, counts as a whole number where one is needed.
+    """
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        return None, [((*above, *path), text) for path, text in warn(model, error)]
+        whole = [each["loc"] for each in error.errors(include_url=False) if _is_whole_float(each)]
+        if whole:
+            return _validated(model, _with_whole_numbers(data, whole), above)
+        return None, _problems(model, error, above)
+
+
+def _validated(model: type[Document], data: object, above: KeyPath) -> tuple[Document | None, list[Problem]]:
+    try:
+        return model.model_validate(data), []
+    except ValidationError as error:
+        return None, _problems(model, error, above)
+
+
+def _problems(model: type[BaseModel], error: ValidationError, above: KeyPath) -> list[Problem]:
+    return [((*above, *path), text) for path, text in warn(model, error)]
+
+
+def _is_whole_float(details: ErrorDetails) -> bool:
+    value = details["input"]
+    return details["type"] in ("int_type", "int_from_float") and isinstance(value, float) and value.is_integer()
+
+
+def _with_whole_numbers(data: Any, paths: list[tuple[int | str, ...]]) -> Any:
+    """Return a copy of `data` with the floats at `paths` as whole numbers."""
+    changed = deepcopy(data)
+    for path in paths:
+        parent = changed
+        for key in path[:-1]:
+            parent = parent[key]
+        parent[path[-1]] = int(parent[path[-1]])
+    return changed
 
 
 Cidr = Annotated[str, AfterValidator(check_cidr)]

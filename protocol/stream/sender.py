@@ -66,7 +66,7 @@ class StreamSender:
         version: Version = (0, 0),
         timeout: float | None = None,
     ) -> bool:
-        """Send one message; it will arrive exactly once as long as this process lives.
+        """Send one message. While this process lives, it arrives once in each life of the receiver that needs it.
 
         Large arrays are not copied: do not change them until they are acknowledged (a window later, or `flush`).
         While `window` messages (or 32 MiB) are unacknowledged it waits up to `timeout` seconds (None: for ever); lossy

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 from surreal.protocol.errors import InvalidInput, SurrealError
 from surreal.provisioner.cluster.store import OBJECTS, ClusterFolder, cluster_folder
-from surreal.provisioner.cluster.workloads import running_experiments
+from surreal.provisioner.cluster.workloads import lasting_disks, running_experiments
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import ApiError
 from surreal.provisioner.kube.kinds import Object
@@ -20,12 +21,16 @@ Agree = Callable[[], bool]
 """Asks the person whether to do what was said."""
 
 
-def rendered(cluster: Cluster, table: MachineTable) -> tuple[dict[str, str], tuple[str, ...]]:
+def rendered(
+    cluster: Cluster, table: MachineTable, today: date | None = None
+) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return file name -> text, and warnings: all that other programs would get. Needs no program, no credentials.
 
-    Raises InvalidInput at the lines of the cluster file.
+    Raises InvalidInput at the lines of the cluster file, also for a version that is out of support `today`.
     """
     _, warnings = declared_pools(cluster, table)
+    if outdated := list(provider_of(cluster).outdated(cluster, today or date.today())):
+        raise cluster.source.invalid(outdated)
     return _files(provider_of(cluster), cluster, table), warnings
 
 
@@ -79,8 +84,12 @@ def down(folder: ClusterFolder, force: bool, agree: Agree, say: Say, watch: Watc
         )
     check_at_hand(provider)
     with folder.held():
-        if folder.phase() == "up" and provider.owns_machines and not force:
-            _refuse_while_running(cluster)
+        if folder.phase() == "up" and provider.owns_machines:
+            api = _api(provider, cluster)
+            if not force:
+                _refuse_while_running(cluster, api)
+            if provider.disks_stay and api:
+                _say_disks(api, say)
         changes = provider.plan_down(cluster, folder.path, say)
         if changes and not agree():
             return False
@@ -122,9 +131,33 @@ def _apply(objects: list[Object], context: str | None) -> None:
             raise error.plus(f"the machines are there and {name} is not: give the same command again") from None
 
 
-def _refuse_while_running(cluster: Cluster) -> None:
+def _api(provider: Provider, cluster: Cluster) -> Api | None:
+    """Return the cluster's API; None if the kubeconfig does not lead there (any more)."""
     try:
-        found = running_experiments(Api.connect(context=provider_of(cluster).context(cluster)))
+        return Api.connect(context=provider.context(cluster))
+    except SurrealError:
+        return None
+
+
+def _say_disks(api: Api, say: Say) -> None:
+    """Say which disks of volumes stay, and are billed, when the cluster is gone."""
+    try:
+        disks = lasting_disks(api)
+    except SurrealError as error:
+        say(f"warning: disks of volumes may stay and be billed; they cannot be listed: {error}")
+        return
+    if disks:
+        say(f"warning: {len(disks)} disks stay when the cluster is gone, and are billed; delete their runs first, or")
+        say("delete the disks at the provider:")
+    for disk in disks:
+        say(f"  {disk}")
+
+
+def _refuse_while_running(cluster: Cluster, api: Api | None) -> None:
+    try:
+        if api is None:
+            raise InvalidInput("its kubeconfig context is gone")
+        found = running_experiments(api)
     except SurrealError as error:
         raise InvalidInput(
             f"cannot tell whether experiments run on {cluster.name!r}: {error}; --force takes it down all the same"

@@ -1,7 +1,7 @@
-"""What nodes have and pods ask for, read from the API's plain JSON."""
+"""Resources that nodes have and pods ask for, read from the API's plain JSON."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from surreal.protocol.documents.quantity import parse_quantity
@@ -9,6 +9,23 @@ from surreal.protocol.documents.quantity import parse_quantity
 Json = Mapping[str, Any]
 GPU = "nvidia.com/gpu"
 """The resource that a GPU process asks for, and the key of the taint that keeps all others away."""
+_ACCELERATORS = (
+    "nvidia.com/",
+    "amd.com/gpu",
+    "gpu.intel.com/",
+    "habana.ai/",
+    "google.com/tpu",
+    "cloud-tpus.google.com/",
+    "aws.amazon.com/neuron",
+    "qualcomm.com/",
+    "huawei.com/",
+)
+"""Beginnings of resource names that device plugins give to accelerators: whole ones, MIG slices, shared ones."""
+
+
+def is_accelerator(resource: str) -> bool:
+    """Return True for a resource such as `amd.com/gpu` or `nvidia.com/mig-1g.5gb`, and for `nvidia.com/gpu`."""
+    return resource.startswith(_ACCELERATORS)
 
 
 @dataclass(frozen=True)
@@ -19,9 +36,20 @@ class Amount:
     memory: float = 0.0
     gpus: int = 0
     pods: int = 0
+    accelerators: Mapping[str, int] = field(default_factory=dict)
+    """Accelerators of other names than `nvidia.com/gpu`."""
 
     def __add__(self, other: "Amount") -> "Amount":
-        return Amount(self.cpu + other.cpu, self.memory + other.memory, self.gpus + other.gpus, self.pods + other.pods)
+        both = _merged(self.accelerators, other.accelerators, int.__add__)
+        return Amount(
+            self.cpu + other.cpu, self.memory + other.memory, self.gpus + other.gpus, self.pods + other.pods, both
+        )
+
+
+def _merged(one: Mapping[str, int], other: Mapping[str, int], how: Callable[[int, int], int]) -> Mapping[str, int]:
+    if not other:
+        return one
+    return {name: how(one.get(name, 0), other.get(name, 0)) for name in {**one, **other}}
 
 
 def quantity(text: str | float) -> float:
@@ -33,17 +61,19 @@ def quantity(text: str | float) -> float:
 
 
 def amount(resources: Json, pods: int = 0) -> Amount:
-    """The resources of a node or container; `pods` are not among a container's."""
+    """Return the resources of a node or container; `pods` are not among a container's."""
+    others = {name: int(quantity(resources[name])) for name in resources if name != GPU and is_accelerator(name)}
     return Amount(
         quantity(resources.get("cpu", 0)),
         quantity(resources.get("memory", 0)),
         int(quantity(resources.get(GPU, 0))),
         pods,
+        others,
     )
 
 
 def asked_by(spec: Json) -> Amount:
-    """What the scheduler reckons with: all containers and sidecars together, or one larger init container."""
+    """Return what the scheduler counts: all containers and sidecars together, or one larger init container."""
     total, largest = Amount(pods=1), Amount()
     for container in spec.get("containers") or ():
         total += amount(container.get("resources", {}).get("requests") or {})
@@ -59,7 +89,11 @@ def asked_by(spec: Json) -> Amount:
 
 
 def most(one: Amount, other: Amount) -> Amount:
-    """The larger of each resource."""
+    """Return the larger of each resource."""
     return Amount(
-        max(one.cpu, other.cpu), max(one.memory, other.memory), max(one.gpus, other.gpus), max(one.pods, other.pods)
+        max(one.cpu, other.cpu),
+        max(one.memory, other.memory),
+        max(one.gpus, other.gpus),
+        max(one.pods, other.pods),
+        _merged(one.accelerators, other.accelerators, max),
     )

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from surreal.protocol.documents.locations import KeyPath, Problem
+from surreal.provisioner.machine_names import architecture, unusable
 from surreal.provisioner.machine_types import Machine, MachineTable
 from surreal.provisioner.pools import labels
 from surreal.provisioner.pools.model import NodePool
+from surreal.provisioner.pools.node import LINUX
 from surreal.provisioner.pools.reserved import usable
 from surreal.provisioner.spec.cluster import Cluster, PoolSpec
 
@@ -45,9 +47,15 @@ def pool_machine(cluster: Cluster, spec: PoolSpec, table: MachineTable) -> Machi
     has, and for GPUs that it cannot have.
     """
     provider, given, gpus = cluster.spec.provider, spec.resources, spec.accelerator
+    if spec.machine and (reason := unusable(provider, spec.machine)):
+        raise ValueError(
+            f"{spec.machine!r} {reason}, which PyTorch here cannot use; take a machine without or with GPUs"
+        )
     known = table.find(provider, spec.machine) if spec.machine else None
     if given is not None:
-        machine = replace(known or Machine(spec.machine or "machine", 0, 0), cpu=given.cpu, memory=given.memory)
+        named = spec.machine or "machine"
+        unknown = Machine(named, 0, 0, arch=architecture(provider, named))
+        machine = replace(known or unknown, cpu=given.cpu, memory=given.memory)
     elif known is not None:
         machine = known
     elif spec.machine is None:
@@ -81,6 +89,8 @@ def _pool(cluster: Cluster, spec: PoolSpec, machine: Machine, table: MachineTabl
         memory=memory,
         gpus=machine.gpus,
         gpu_type=machine.gpu_type,
+        os=LINUX,
+        arch=machine.arch,
         provider=platform,
         machine=spec.machine,
         min_nodes=spec.min,

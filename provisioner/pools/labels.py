@@ -5,11 +5,11 @@ come from PLATFORMS, so they agree by construction. Where a platform has a mark 
 where it has none it is one of ours under `surreal.dev/`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from surreal.provisioner.kube.resources import GPU
+from surreal.provisioner.kube.resources import GPU, is_accelerator
 
 Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 Labels = Mapping[str, str]
@@ -21,6 +21,53 @@ SPOT = "surreal.dev/spot"
 MACHINE = "node.kubernetes.io/instance-type"
 ZONE = "topology.kubernetes.io/zone"
 REGION = "topology.kubernetes.io/region"
+POOL_LABELS = (
+    "doks.digitalocean.com/node-pool",
+    "lke.linode.com/pool-id",
+    "k8s.scaleway.com/pool-name",
+    "ibm-cloud.kubernetes.io/worker-pool-name",
+    "vke.vultr.com/node-pool",
+    "kubernetes.civo.com/civo-node-pool",
+    "alibabacloud.com/nodepool-id",
+    "kops.k8s.io/instancegroup",
+    "alpha.eksctl.io/nodegroup-name",
+    "cloud.google.com/gke-nodepool",
+    "eks.amazonaws.com/nodegroup",
+    "karpenter.sh/nodepool",
+    "kubernetes.azure.com/agentpool",
+)
+"""Labels with the name of a pool that its platform can add machines to."""
+SPOT_MARKS = (
+    ("cloud.google.com/gke-spot", "true"),
+    ("cloud.google.com/gke-preemptible", "true"),
+    ("cloud.google.com/gke-provisioning", "spot"),
+    ("cloud.google.com/gke-provisioning", "preemptible"),
+    ("eks.amazonaws.com/capacityType", "SPOT"),
+    ("karpenter.sh/capacity-type", "spot"),
+    ("kubernetes.azure.com/scalesetpriority", "spot"),
+    ("node.kubernetes.io/lifecycle", "spot"),
+    ("node-lifecycle", "spot"),
+    ("lifecycle", "Ec2Spot"),
+    ("spotinst.io/node-lifecycle", "spot"),
+    ("oci.oraclecloud.com/oke-is-preemptible", "true"),
+    (SPOT, "true"),
+)
+"""Labels of machines that can be taken back, on any platform and by the tools that make node groups."""
+ACCELERATOR_LABELS = (
+    "nvidia.com/gpu.present",
+    "nvidia.com/gpu.product",
+    "amd.com/gpu.device-id",
+    "cloud.google.com/gke-accelerator",
+    "cloud.google.com/gke-tpu-accelerator",
+    "k8s.amazonaws.com/accelerator",
+    "karpenter.k8s.aws/instance-gpu-name",
+    "karpenter.k8s.aws/instance-accelerator-name",
+    "eks.amazonaws.com/instance-gpu-name",
+    "kubernetes.azure.com/accelerator",
+)
+"""Labels of machines with an accelerator, also where it offers nothing (yet)."""
+ARCH_TAINT = "kubernetes.io/arch"
+"""GKE keeps pods that do not ask for it off its Arm machines."""
 GPU_PRODUCT = "nvidia.com/gpu.product"
 """The GPU's model, where NVIDIA's feature discovery runs."""
 
@@ -205,15 +252,29 @@ def machine_selector(platform: str, machine: str | None, gpu_type: str | None) -
     return {"cloud.google.com/machine-family": machine.split("-")[0], **accelerator}
 
 
-def tolerations(taints: tuple[Taint, ...], gpu: bool = False) -> tuple[Toleration, ...]:
-    """What a pod must tolerate on nodes with `taints`; a GPU process tolerates any GPU taint, on every platform."""
+def tolerations(taints: tuple[Taint, ...], accelerator: str = "") -> tuple[Toleration, ...]:
+    """Return what a pod must tolerate on nodes with `taints`.
+
+    A pod with an accelerator tolerates any taint whose key is its resource, on every platform.
+    """
+    # MIG slices and shared GPUs lie behind the taint of whole ones
+    keys = [GPU] if accelerator.startswith("nvidia.com/") else []
+    keys += [accelerator] if accelerator and accelerator not in keys else []
     # GKE adds this by itself, EKS and AKS do not; it harms nowhere
-    always = [Toleration(GPU)] if gpu else []
+    always = [Toleration(key) for key in keys]
     needed = [Toleration(taint.key, taint.value, taint.effect) for taint in taints]
-    return tuple(always + [each for each in needed if not (gpu and each.key == GPU)])
+    return tuple(always + [each for each in needed if each.key not in keys])
 
 
 def system_keys(platform: str) -> frozenset[str]:
-    """Keys of taints that say what a node is (spot, with GPUs, one of our pools), not for whom the user keeps it."""
+    """Return keys of taints that say what a node is, not for whom the user keeps it."""
     row = PLATFORMS.get(platform)
-    return frozenset({POOL, SPOT, GPU} | ({row.spot_taint.key} if row else set()))
+    spot = {key for key, _ in SPOT_MARKS} | ({row.spot_taint.key} if row else set())
+    return frozenset({POOL, SPOT, GPU, ARCH_TAINT} | spot)
+
+
+def own_taints(platform: str, taints: Iterable[Taint]) -> list[Taint]:
+    """Return the taints that keep pods away and that neither the platform nor surreal put there."""
+    system = system_keys(platform)
+    hard = [taint for taint in taints if taint.effect != "PreferNoSchedule"]
+    return [taint for taint in hard if taint.key not in system and not is_accelerator(taint.key)]

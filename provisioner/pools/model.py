@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from surreal.provisioner.kube.resources import GPU
 from surreal.provisioner.pools.labels import Taint
 from surreal.provisioner.pools.reserved import MAX_PODS
 
@@ -17,6 +18,12 @@ class Room:
     memory: int
     gpus: int
     pods: int
+    accelerators: Mapping[str, int] = field(default_factory=dict)
+    """Accelerators of other names than `nvidia.com/gpu`."""
+
+    def count(self, resource: str) -> int:
+        """Return how many accelerators of that name are left on each node."""
+        return self.gpus if resource == GPU else self.accelerators.get(resource, 0)
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,16 @@ class NodePool:
     gpus: int = 0
     gpu_type: str | None = None
     """The GPU's name as its driver or its node's label says it; None without one."""
+    accelerators: Mapping[str, int] = field(default_factory=dict)
+    """Accelerators of other names: `amd.com/gpu`, `nvidia.com/mig-1g.5gb`, `google.com/tpu`."""
+    accelerated: bool = False
+    """Has accelerators that may offer nothing now: never for processes that ask for none, if any other holds them."""
+    os: str | None = None
+    """The operating system; None is unknown, and is Linux then."""
+    arch: str | None = None
+    """The processor's architecture, `amd64` or `arm64`; None is unknown."""
+    control_plane: bool = False
+    """Machines that run the cluster itself: for roles that name the pool."""
     provider: str = "local"
     """Who lends the machines: a row of `labels.PLATFORMS`, or `local` for the one surreal itself runs on."""
     machine: str | None = None
@@ -52,28 +69,51 @@ class NodePool:
     """The price's source and day."""
     selector: Mapping[str, str] = field(default_factory=dict)
     """The labels by which a pod finds this pool and no other."""
+    hosts: tuple[str, ...] = ()
+    """The nodes' own names, where no label tells them from other kinds of machines."""
     taints: tuple[Taint, ...] = ()
+    closed: Mapping[str, int] = field(default_factory=dict)
+    """Why nodes take no pods now (`cordoned`, `not ready`) -> how many; they count and have no room."""
     rooms: tuple[Room, ...] = ()
     """What is left on the nodes that are there; empty where nobody knows, as if all were free."""
+
+    def count(self, resource: str) -> int:
+        """Return how many accelerators of that name one machine has."""
+        return self.gpus if resource == GPU else self.accelerators.get(resource, 0)
+
+    @property
+    def has_accelerators(self) -> bool:
+        """Return True for machines that are for roles with accelerators, whatever these are called."""
+        return bool(self.gpus or self.accelerators or self.accelerated)
 
     @property
     def free(self) -> tuple[Room, ...]:
         """What is left on the nodes that are there."""
-        return self.rooms or ((Room(self.nodes, self.cpu, self.memory, self.gpus, self.pods),) if self.nodes else ())
+        return self.rooms or (self._whole if self.nodes else ())
+
+    @property
+    def _whole(self) -> tuple[Room, ...]:
+        return (Room(self.nodes, self.cpu, self.memory, self.gpus, self.pods, self.accelerators),)
 
     def to_data(self) -> dict[str, Any]:
         """Plain data: one node, and of all nodes together what there is, is used and is left; null is unknown."""
         node = {"cpu": self.cpu, "memory": self.memory, "gpus": self.gpus}
         total = {key: round(self.nodes * amount, 3) for key, amount in node.items()}
         known = bool(self.rooms) or not self.nodes
-        free = {key: round(sum(room.nodes * getattr(room, key) for room in self.rooms), 3) for key in node}
+        left = {key: sum(room.nodes * getattr(room, key) for room in self.rooms) for key in node}
+        # equal machines differ a little, and one with fewer system pods has more left than the least of them
+        free = {key: min(total[key], round(amount, 3)) for key, amount in left.items()}
         return {
             "name": self.name,
             "provider": self.provider,
             "machine": self.machine,
             "spot": self.spot,
             "nodes": {"now": self.nodes, "min": self.min_nodes, "max": self.max_nodes},
-            "node": {**node, "gpuType": self.gpu_type, "pods": self.pods},
+            "node": {**node, "gpuType": self.gpu_type, "accelerators": dict(self.accelerators), "pods": self.pods},
+            "os": self.os,
+            "arch": self.arch,
+            "controlPlane": self.control_plane,
+            "closed": dict(self.closed),
             "allocatable": total,
             "used": {key: max(0, round(total[key] - free[key], 3)) for key in node} if known else None,
             "free": free if known else None,
@@ -82,6 +122,7 @@ class NodePool:
             "pricePerHour": self.price,
             "priced": self.priced,
             "selector": dict(self.selector),
+            "hosts": list(self.hosts),
             "taints": [asdict(taint) for taint in self.taints],
         }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,6 +57,13 @@ class Provider(Protocol):
 
     def problems(self, spec: dict[str, Any], pools: Pools) -> Iterator[Problem]:
         """Yield what this provider refuses in plain data of `spec` that nothing has checked."""
+
+    @property
+    def disks_stay(self) -> bool:
+        """True if disks of volumes stay, and are billed, when the cluster is gone."""
+
+    def outdated(self, cluster: Cluster, today: date) -> Iterator[Problem]:
+        """Yield what a cluster could be yesterday and cannot be made with on `today`: versions out of support."""
 
     def missing(self, root: Path = Path("/")) -> list[str]:
         """Return a sentence for each program and credential that is missing on the machine at `root`."""

@@ -1,6 +1,7 @@
 """Clusters that exist already: nothing is made and nothing is deleted, their pools are described."""
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ class Existing:
     keys = frozenset({"context"})
     needed: Mapping[str, str] = {}
     owns_machines = False
+    disks_stay = False
 
     def problems(self, spec: dict[str, Any], pools: Pools) -> Iterator[Problem]:
         """Yield pools of which nothing says what a node has."""
@@ -27,6 +29,10 @@ class Existing:
                 yield path, "machine is missing; or say resources: {cpu: 8, memory: 32Gi}, what one node has"
             if pool.get("autoprovision") is True:
                 yield (*path, "autoprovision"), "is for gke and eks; the pools of existing are fixed"
+
+    def outdated(self, cluster: Cluster, today: date) -> Iterator[Problem]:
+        """Ask for no version."""
+        yield from ()
 
     def missing(self, root: Path = Path("/")) -> list[str]:
         """Need nothing."""

@@ -5,6 +5,7 @@ minikube knows no pools: its nodes are all alike, so each gets the label of its 
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from surreal.provisioner.machine_types import MachineTable
 from surreal.provisioner.pools import labels
 from surreal.provisioner.pools.from_file import extra_taints
 from surreal.provisioner.providers.base import Pools, Say, Step, Watch
+from surreal.provisioner.providers.versions import unsupported
 from surreal.provisioner.spec.cluster import Cluster, MachineSpec, PoolSpec
 
 NODE = MachineSpec(cpu=2.0, memory=4 * 2**30)
@@ -29,6 +31,7 @@ class Minikube:
     keys = frozenset({"minikube", "kubernetes"})
     needed: Mapping[str, str] = {}
     owns_machines = True
+    disks_stay = False
 
     def problems(self, spec: dict[str, Any], pools: Pools) -> Iterator[Problem]:
         """Yield keys that mean nothing here, and nodes that are to differ."""
@@ -46,6 +49,12 @@ class Minikube:
                     (*path, "resources") if "resources" in pool else path,
                     "must be those of the first pool: minikube makes all nodes of a cluster alike",
                 )
+
+    def outdated(self, cluster: Cluster, today: date) -> Iterator[Problem]:
+        """Yield a version that surreal cannot use; minikube itself makes old ones too."""
+        version = cluster.spec.kubernetes.version
+        if version and (text := unsupported(version, {}, today)):
+            yield ("spec", "kubernetes", "version"), text
 
     def missing(self, root: Path = Path("/")) -> list[str]:
         """Return a sentence if minikube is not on PATH."""

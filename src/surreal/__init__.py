@@ -6,10 +6,11 @@
 Every name is imported on first use: `import surreal` alone loads nothing else. See docs/api.md.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
+# Type checkers take this name for true. The module `typing` alone would take longer to import than all below.
 if TYPE_CHECKING:
+    from typing import Any
+
     from surreal.algorithms.algorithm import Algorithm
     from surreal.algorithms.config import Config
     from surreal.algorithms.evaluate import evaluate
@@ -65,9 +66,11 @@ _MODULES = {
 """Public name -> module that defines it."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _MODULES:
         raise AttributeError(f"module 'surreal' has no attribute {name!r}")
+    from importlib import import_module
+
     found = getattr(import_module(f"surreal.{_MODULES[name]}"), name)
     globals()[name] = found
     return found

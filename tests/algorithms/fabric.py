@@ -12,6 +12,9 @@ from typing import Any
 from surreal.algorithms.registry import PPO
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
+OWN = Path(__file__).parent / "environments" / "own"
+"""Modules of an experimenter, which workers import."""
+
 
 class Run:
     """Writes wirings into `folder` and starts workers; use as a context manager, which kills what is left."""
@@ -64,6 +67,7 @@ class Run:
             serves_control=role == "learner",
             run_folder=str(self.folder),
             seed=1,
+            code=str(OWN),
             env=self.env,
             config=self.config,
             checkpoints={"everySeconds": 0.2, "keep": 2},

@@ -97,7 +97,7 @@ def test_up_that_failed_half_way_says_why_and_goes_on_from_there(desk: Desk) -> 
 def test_nothing_is_applied_without_agreement(desk: Desk) -> None:
     done = desk.cluster("up", desk.file)
     assert done.returncode == 2
-    assert "nobody is there to agree: give --yes" in done.stderr
+    assert "Confirmation is required, but stdin is not a terminal. Pass --yes." in done.stderr
     assert ["apply"] not in [call[:1] for call in desk.stubs.calls("terraform")]
 
 
@@ -205,7 +205,9 @@ def test_node_pools_of_karpenter_are_applied_to_the_cluster(desk: Desk) -> None:
     desk.file.write_text(text.replace("  pools:\n", f"  pools:\n    - {pool}\n"))
     done = desk.cluster("up", desk.file, "-y")
     assert done.returncode == 0, done.stderr
-    ((method, path, body),) = desk.api.sent
+    account, storage, (method, path, body) = desk.api.sent
+    assert account[1].startswith("/api/v1/namespaces/default/serviceaccounts/surreal?")
+    assert storage[2]["provisioner"] == "ebs.csi.eks.amazonaws.com"
     assert (method, path) == ("PATCH", "/apis/karpenter.sh/v1/nodepools/auto?fieldManager=surreal&force=true")
     assert body["spec"]["template"]["metadata"]["labels"] == {"surreal.dev/pool": "auto"}
     assert desk.stubs.calls("aws") == [
@@ -213,14 +215,16 @@ def test_node_pools_of_karpenter_are_applied_to_the_cluster(desk: Desk) -> None:
     ]
 
 
-def test_a_cluster_that_refuses_the_node_pools_is_quoted(desk: Desk) -> None:
+def test_a_cluster_that_refuses_its_objects_is_quoted(desk: Desk) -> None:
     pool = "{name: auto, machine: c7i.2xlarge, max: 8, autoprovision: true}"
     text = (EXAMPLES / "eks.yaml").read_text().replace("name: surreal-eks", "name: lab")
     desk.file.write_text(text.replace("  pools:\n", f"  pools:\n    - {pool}\n"))
     desk.api.refusal = (422, "spec.limits is wrong")
     done = desk.cluster("up", desk.file, "-y")
     assert done.returncode == 1
-    assert "the API server refuses to apply nodepools/auto: spec.limits is wrong; the machines are there" in done.stderr
+    assert (
+        "the API server refuses to apply serviceaccounts/surreal: spec.limits is wrong; the machines are" in done.stderr
+    )
 
 
 def test_minikube_goes_up_with_a_label_for_each_node_and_down(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from tests.cli.terminal import experiment_file, surreal
 from tests.orchestrator.kube.apiserver import api_server
 from tests.orchestrator.kube.apistore import quota
 
-NODE = json.loads((Path(__file__).parents[1] / "provisioner/data/nodes/minikube.json").read_text())["nodes"][0]
+NODE = json.loads((Path(__file__).parents[1] / "provisioner/pools/data/nodes/minikube.json").read_text())["nodes"][0]
 
 
 def test_here_it_lists_the_processes(place: LocalBackend, tmp_path: Path) -> None:

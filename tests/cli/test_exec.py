@@ -53,9 +53,13 @@ def test_ctrl_c_is_the_commands(place: LocalBackend) -> None:
         (("exec", "{}", "learner"), ExitCode.INVALID, "Missing argument '-- COMMAND"),
         (("port-forward", "{}", "learner", "9400"), ExitCode.INVALID, "is at 127.0.0.1:9400 already"),
         (("port-forward", "nobody", "learner", "9400"), ExitCode.NOT_FOUND, "no experiment 'nobody'"),
-        (("port-forward", "{}", "learner", "0:0"), ExitCode.INVALID, "'0:0' is no pair of ports: write 9400, or 8080"),
-        (("port-forward", "{}", "learner", "80:70000"), ExitCode.INVALID, "is no pair of ports"),
-        (("port-forward", "{}", "learner", "http"), ExitCode.INVALID, "is no pair of ports"),
+        (
+            ("port-forward", "{}", "learner", "0:0"),
+            ExitCode.INVALID,
+            "Invalid ports '0:0'. Expected REMOTE or LOCAL:REMOTE",
+        ),
+        (("port-forward", "{}", "learner", "80:70000"), ExitCode.INVALID, "Expected REMOTE or LOCAL:REMOTE"),
+        (("port-forward", "{}", "learner", "http"), ExitCode.INVALID, "Expected REMOTE or LOCAL:REMOTE"),
     ],
 )
 def test_a_mistake_is_said_in_a_sentence(

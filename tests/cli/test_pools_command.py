@@ -51,9 +51,12 @@ def test_the_pools_of_a_cluster_file_are_shown_with_what_is_unknown_called_so(cl
     done = surreal("pools", "-f", cluster)
     rows = {line.split()[0]: line.split() for line in done.stdout.splitlines()}
     assert rows["actors"][1:5] == ["n2-standard-8", "spot", "0", "0-40"]
-    assert rows["learners"][4:9] == ["7.41", "CPU", "27.1Gi", "1", "x"]
+    assert rows["learners"][4:10] == ["7.41", "CPU", "27.1", "GiB", "1", "x"]
     assert (rows["actors"][-1], rows["new"][-1]) == ("0.0940", "unknown")
-    assert done.stderr == "prices: gce-list of 2026-06-23 for us-central1; surreal prices --check\n"
+    assert (
+        done.stderr
+        == "prices: gce-list of 2026-06-23 for us-central1, figures of unknown age; surreal prices --check\n"
+    )
 
 
 def test_json_and_yaml_of_pools_are_the_same(cluster: Path) -> None:
@@ -95,7 +98,7 @@ def test_a_plan_for_a_cluster_file_says_machines_and_cost(cluster: Path, tmp_pat
     per_hour = 11 * 0.094 + 0.1942
     cost = next(line for line in lines if line.startswith("cost:"))
     assert cost.startswith(f"cost: {per_hour:.2f} $/h, {24 * per_hour:.2f} $/day, ")
-    assert "$ per million steps (gce-list of 2026-06-23 for us-central1)" in cost
+    assert "$ per million steps (gce-list of 2026-06-23 for us-central1, figures of unknown age)" in cost
     data = json.loads(surreal(*arguments, "-o", "json").stdout)
     assert data["cost"]["perHour"] == pytest.approx(per_hour)
     assert data["roles"][1]["selectors"][0] == {"surreal.dev/pool": "actors", "cloud.google.com/gke-spot": "true"}
@@ -112,7 +115,7 @@ def test_a_plan_that_costs_too_much_is_refused_and_starts_nothing(cluster: Path,
 def test_create_refuses_what_nobody_can_price(tmp_path: Path) -> None:
     done = surreal("create", experiment_file(tmp_path), "--max-cost", "20/h", SURREAL_HOME=str(tmp_path))
     assert done.returncode == 2
-    assert done.stderr.startswith("--max-cost 20/h: the price of pool local is unknown")
+    assert done.stderr.startswith("--max-cost 20/h: pool local has no known price")
     assert json.loads(surreal("list", "-o", "json", SURREAL_HOME=str(tmp_path)).stdout) == []
 
 

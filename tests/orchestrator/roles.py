@@ -3,9 +3,12 @@
 The learner counts steps and ends when the test says so, by a file in the run folder; nothing depends on time.
 """
 
+import atexit
 import json
 import os
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -77,3 +80,26 @@ def brief(process: Process) -> None:
 def hopeless(process: Process) -> None:
     """A role that cannot ever work."""
     raise Fatal("no such environment: Walker9-v5")
+
+
+def leaver(process: Process) -> None:
+    """Begin, then end the process as a simulator does whose window is closed."""
+    print(f"{process.wiring.name} begins")
+    sys.exit()
+
+
+def quitter(process: Process) -> None:
+    """End the process below Python, with the status of a success."""
+    print(f"{process.wiring.name} begins", flush=True)
+    os._exit(0)
+
+
+def crasher_at_exit(process: Process) -> ExitCode:
+    """A learner whose library kills the process once it has returned."""
+    atexit.register(os.kill, os.getpid(), signal.SIGSEGV)
+    return learner(process)
+
+
+def short_second(process: Process) -> ExitCode:
+    """A learner of two replicas: the second one is done at once."""
+    return learner(process) if process.wiring.index == 0 else ExitCode.DONE

@@ -33,7 +33,7 @@ class Node:
 class Pod:
     """A pod of one role, or of anybody."""
 
-    terms: tuple[dict[str, str], ...]
+    terms: tuple[dict[str, str | tuple[str, ...]], ...]
     """nodeSelectorTerms: one of them must match; none is any node."""
     tolerations: tuple[dict[str, str], ...]
     asks: dict[str, float]
@@ -41,8 +41,13 @@ class Pod:
 
 def fits(pod: Pod, node: Node) -> bool:
     """Node affinity, taints and resources, as the scheduler filters by them."""
-    wanted = not pod.terms or any(term.items() <= node.labels.items() for term in pod.terms)
+    wanted = not pod.terms or any(_matches(term, node) for term in pod.terms)
     return wanted and _endures(pod, node) and all(node.free.get(kind, 0) >= much for kind, much in pod.asks.items())
+
+
+def _matches(term: dict[str, str | tuple[str, ...]], node: Node) -> bool:
+    values = {key: (value,) if isinstance(value, str) else value for key, value in term.items()}
+    return all(node.labels.get(key) in allowed for key, allowed in values.items())
 
 
 def _endures(pod: Pod, node: Node) -> bool:
@@ -80,7 +85,7 @@ def nodes_of(cluster: Cluster) -> Iterator[Node]:
     for name, block in resources.get("google_container_node_pool", {}).items():
         yield _google(name, block["node_config"])
     for name, block in resources.get("aws_eks_node_group", {}).items():
-        yield _amazon(name, block)
+        yield _amazon(name.partition("-zone-")[0], block)
     for item in provider.objects(cluster, machine_table()):
         if item["kind"] == "NodePool":
             yield _karpenter(item)
@@ -131,4 +136,5 @@ def _node(
     machine = _machine(provider, name)
     cpu, memory = allocatable(provider, machine.cpu, machine.memory, machine.pods)
     free = {"cpu": cpu - SYSTEM_PODS["cpu"], "memory": memory - SYSTEM_PODS["memory"], "nvidia.com/gpu": gpus}
-    return Node(pool, {**labels, "node.kubernetes.io/instance-type": name}, taints, free)
+    system = {"kubernetes.io/os": "linux", "kubernetes.io/arch": machine.arch or "amd64"}
+    return Node(pool, {**labels, **system, "node.kubernetes.io/instance-type": name}, taints, free)

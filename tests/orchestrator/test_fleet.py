@@ -95,7 +95,7 @@ def test_the_cheapest_per_process_is_first_and_an_unknown_price_last() -> None:
     dear, unknown = pool("dear", cpu=8, price=0.5), pool("unknown", cpu=8)
     large = pool("large", cpu=32, memory=128, price=1.2)
     # 0.4 $/h hold 8 actors, 1.2 $/h hold 32
-    assert where(plan(unknown, dear, CPU, large))["actor"] == ("large",)
+    assert where(plan(unknown, dear, CPU, large))["actor"] == ("large", "cpu")
 
 
 def test_what_the_first_pool_cannot_hold_goes_to_the_next() -> None:
@@ -133,7 +133,7 @@ def test_a_pool_whose_bounds_nobody_knows_may_have_to_grow_and_it_is_said() -> N
     planned = plan(replace(CPU, nodes=1, max_nodes=None), actor={"replicas": 30, "resources": {"cpu": 1}})
     assert planned.warnings == (
         "pool 'cpu' needs 3 machines more than are free; whether its autoscaler may add them is not known here: "
-        "name the cluster's file with -f",
+        "name the cluster's file with --pools",
     )
 
 
@@ -157,7 +157,7 @@ def test_a_pool_that_is_kept_for_others_is_named_where_it_alone_would_do() -> No
 
 def test_where_all_pools_are_kept_for_others_one_must_be_named() -> None:
     kept = replace(CPU, taints=(Taint("team", "vision"),))
-    assert "spec.roles.actor.pool: must name a pool: all are kept for others by taints: cpu (team=vision:" in refused(
+    assert "spec.roles.actor.pool: must name a pool: all are kept for others: cpu (tainted team=vision:" in refused(
         kept
     )
 

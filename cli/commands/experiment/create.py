@@ -7,10 +7,10 @@ import click
 from surreal.cli.ui.options import experiment_options, location_options, machine_options, max_cost_option, output_option
 from surreal.cli.ui.output import Output, emit, talk, warn
 from surreal.cli.ui.watch import start_and_watch
-from surreal.orchestrator.client import Client
+from surreal.orchestrator.client import Client, plan_for
 from surreal.orchestrator.experiment.load import load_experiment
+from surreal.orchestrator.inventory import Machines
 from surreal.orchestrator.plan.cost import refuse_above
-from surreal.orchestrator.prepare import Machines, plan_for
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode
 

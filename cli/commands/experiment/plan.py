@@ -8,10 +8,11 @@ from rich.console import Group, RenderableType
 from surreal.cli.ui.format import UNKNOWN, number
 from surreal.cli.ui.options import experiment_options, location_options, machine_options, max_cost_option, output_option
 from surreal.cli.ui.output import Output, emit, table, warn
+from surreal.orchestrator.client import plan_for
 from surreal.orchestrator.experiment.load import load_experiment
+from surreal.orchestrator.inventory import Machines
 from surreal.orchestrator.plan.cost import refuse_above, with_speed
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
-from surreal.orchestrator.prepare import Machines, plan_for
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.documents.quantity import format_memory
 

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 @click.group(name="bench")
 def command() -> None:
-    """Measure surreal on this machine, beside what it is built on."""
+    """Measure surreal on this machine beside raw ZeroMQ."""
 
 
 @command.command()
 @click.argument("words", nargs=-1, metavar="[WORD]...")
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Both sides take turns so often.")
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Measurements of each side.")
 @click.option("--seconds", type=click.FloatRange(0.05), default=1.0, show_default=True, help="Of one measurement.")
 @output_option
 def protocol(words: tuple[str, ...], rounds: int, seconds: float, output: Output) -> None:
-    """Streams, broadcasts and services beside raw pyzmq: cases whose names contain a WORD, or all.
+    """Measure streams, broadcasts and services beside raw pyzmq: cases whose names contain a WORD, or all.
 
     Only ratios mean anything, both sides move with the machine. Leave it alone meanwhile.
     """

@@ -97,7 +97,7 @@ def up(file: Path, yes: bool, prices: Path | None) -> ExitCode:
 @command.command(name="down")
 @click.argument("name", shell_complete=_complete)
 @_yes
-@click.option("--force", is_flag=True, help="Even when experiments run there, or nobody can tell.")
+@click.option("--force", is_flag=True, help="Delete it even if experiments run there, or this is unknown.")
 def down(name: str, yes: bool, force: bool) -> ExitCode:
     """Delete the cluster NAME and all that was made with it."""
     folder = clusters.find(home(), name)
@@ -171,7 +171,7 @@ def _warn(warnings: tuple[str, ...]) -> None:
 
 
 def _say(line: str) -> None:
-    """The engine's plan is talk: it goes to stderr beside the question about it."""
+    """Print a line of the engine's plan on stderr, beside the question about it."""
     talk(line)
 
 
@@ -180,7 +180,7 @@ def _asking(yes: bool, question: str) -> Callable[[], bool]:
         if yes:
             return True
         if not sys.stdin.isatty():
-            raise InvalidInput("nobody is there to agree: give --yes to go on without being asked")
+            raise InvalidInput("Confirmation is required, but stdin is not a terminal. Pass --yes.")
         return click.confirm(question, err=True)
 
     return agree
@@ -201,7 +201,7 @@ class _Watching:
             self._status.stop()
 
     def show(self, step: Step) -> None:
-        """One step, as it happens."""
+        """Show one step as it happens."""
         line = f"[{step.done}/{step.total}] {step.text}" if step.total else step.text
         if self._status and step.passing:
             self._status.update(line)
@@ -210,7 +210,7 @@ class _Watching:
             talk(line)
 
     def paused(self, agree: Callable[[], bool]) -> Callable[[], bool]:
-        """`agree` while nothing moves on the screen."""
+        """Return `agree`, called while nothing moves on the screen."""
 
         def ask() -> bool:
             if self._status:

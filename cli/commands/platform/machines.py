@@ -10,8 +10,7 @@ from rich.table import Table
 from surreal.cli.ui.format import UNKNOWN, number
 from surreal.cli.ui.options import location_options, output_option, prices_option
 from surreal.cli.ui.output import Output, emit, table, talk, warn
-from surreal.orchestrator.inventory import price_table
-from surreal.orchestrator.prepare import Machines
+from surreal.orchestrator.inventory import Machines, price_table
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.documents.quantity import format_size
 from surreal.protocol.errors import InvalidInput, did_you_mean
@@ -55,7 +54,7 @@ def _table(pools: tuple[NodePool, ...]) -> Table:
 
 
 def _share(data: dict[str, dict[str, float] | None], key: str) -> str:
-    """`12 of 30 free` for all nodes together."""
+    """Return `12 of 30 free` for all nodes together."""
     total, free = data["allocatable"], data["free"]
     assert total is not None, "what there is, is always known"
     if not total[key]:
@@ -120,7 +119,7 @@ def _price(dollars: float | None) -> str:
 
 
 def _ages(machines: MachineTable, today: date) -> list[dict[str, Any]]:
-    """Each source, the oldest first."""
+    """Return each source of prices, the oldest first."""
     sources = sorted(machines.document.sources.items(), key=lambda item: item[1].date)
     return [
         {

@@ -37,7 +37,7 @@ def read_outcome(plan: Plan, folder: Folder, process: ManagedProcess, code: int)
     except (OSError, ValueError):
         # the disk is full or broken: the exit status is all there is
         record = _believed(code)
-    outcome = outcome_of(plan, process.role, code, record)
+    outcome = outcome_of(code, record)
     words = outcome.cause or _last_words(code, process.last_output)
     return replace(outcome, cause="" if outcome.code == ExitCode.DONE else one_line(words, MAX_CAUSE))
 

@@ -6,6 +6,7 @@ Auto Mode has all of it built in.
 import json
 
 from surreal.provisioner.pools.labels import POOL
+from surreal.provisioner.providers.eks.groups import group_addresses
 from surreal.provisioner.providers.eks.roles import Subject
 from surreal.provisioner.providers.terraform.common import Block, Machines, fixed_pools
 from surreal.provisioner.spec.cluster import Cluster
@@ -45,13 +46,14 @@ def autoscaler(cluster: Cluster) -> Subject:
 
 
 def eks_addons(cluster: Cluster) -> Block:
-    """The EKS add-ons. What a node needs to become ready comes before the nodes, what needs a node after them."""
-    nodes = [f"aws_eks_node_group.{pool.name}" for pool in fixed_pools(cluster)]
+    """Return the EKS add-ons. Those that a node needs to become ready come before the nodes, the others after them."""
+    nodes = group_addresses(cluster)
     return {
         # which also enforces network policies
         "vpc_cni": _addon("vpc-cni", configuration_values=json.dumps({"enableNetworkPolicy": "true"})),
         "kube_proxy": _addon("kube-proxy"),
         "coredns": _addon("coredns", depends_on=nodes),
+        **({"pod_identity": _addon("eks-pod-identity-agent")} if cluster.spec.store else {}),
         "ebs": _addon(
             "aws-ebs-csi-driver",
             service_account_role_arn=f"${{aws_iam_role.{EBS.key}.arn}}",
@@ -67,8 +69,8 @@ def _addon(name: str, **arguments: object) -> Block:
 
 
 def releases(cluster: Cluster, machines: Machines) -> Block:
-    """The charts: who adds and removes nodes, and who tells Kubernetes of their GPUs."""
-    nodes = [f"aws_eks_node_group.{pool.name}" for pool in fixed_pools(cluster)]
+    """Return the charts that add and remove nodes, and that tell Kubernetes of their GPUs."""
+    nodes = group_addresses(cluster)
     found = {
         "cluster_autoscaler": {
             "name": "cluster-autoscaler",
@@ -101,7 +103,12 @@ def _autoscaler_values(cluster: Cluster) -> Block:
         "awsRegion": "${var.region}",
         "rbac": {"serviceAccount": {"name": "cluster-autoscaler", "annotations": role}},
         # GPUs that nobody uses any more are the first thing to give back
-        "extraArgs": {"scale-down-unneeded-time": "5m", "skip-nodes-with-system-pods": False},
+        "extraArgs": {
+            "scale-down-unneeded-time": "5m",
+            "skip-nodes-with-system-pods": False,
+            # the groups of one pool, one in each zone, grow together
+            "balance-similar-node-groups": True,
+        },
     }
 
 

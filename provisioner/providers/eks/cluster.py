@@ -3,11 +3,7 @@
 Arguments are those of the providers hashicorp/aws 6 and hashicorp/helm 3.
 """
 
-import re
-
-from surreal.provisioner.kube.resources import GPU
-from surreal.provisioner.machine_types import Machine
-from surreal.provisioner.providers.eks import addons
+from surreal.provisioner.providers.eks import addons, groups
 from surreal.provisioner.providers.eks.network import network, node_subnets
 from surreal.provisioner.providers.eks.roles import LOCALS, Subject, attachments, roles
 from surreal.provisioner.providers.terraform.common import (
@@ -15,16 +11,12 @@ from surreal.provisioner.providers.terraform.common import (
     Block,
     Machines,
     fixed_pools,
-    gigabytes,
     made_to_measure,
-    node_labels,
-    node_taints,
     output,
     settings,
     shared_variables,
-    taint_blocks,
 )
-from surreal.provisioner.spec.cluster import Cluster, PoolSpec, StoreSpec
+from surreal.provisioner.spec.cluster import Cluster, StoreSpec
 
 _CLUSTER = "${aws_eks_cluster.this.name}"
 _ORDINARY_ZONES = {"state": "available", "filter": {"name": "opt-in-status", "values": ["opt-in-not-required"]}}
@@ -36,6 +28,7 @@ def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
     """File name -> contents, as Terraform JSON."""
     fixed = fixed_pools(cluster)
     subjects = _subjects(cluster)
+    irsa = [subject for subject in subjects if not subject.pod_identity]
     resources: Block = {**network(cluster), **roles(cluster, subjects)}
     resources["aws_eks_cluster"] = {"this": _cluster(cluster, attachments(resources, "cluster"))}
     providers = {"aws": ("hashicorp/aws", "~> 6.0")}
@@ -47,7 +40,7 @@ def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
             }
         },
         "data": {"aws_partition": {"this": {}}},
-        **({"locals": LOCALS} if subjects else {}),
+        **({"locals": LOCALS} if irsa else {}),
         "resource": resources,
     }
     if not cluster.spec.zones:
@@ -56,9 +49,7 @@ def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
         providers["helm"] = ("hashicorp/helm", "~> 3.0")
         main["provider"]["helm"] = addons.helm_provider()
         ready = [*attachments(resources, "node"), "aws_eks_addon.vpc_cni", "aws_eks_addon.kube_proxy"]
-        resources["aws_launch_template"] = {pool.name: _launch_template(cluster, pool) for pool in fixed}
-        resources["aws_eks_node_group"] = {pool.name: _group(cluster, pool, machines, ready) for pool in fixed}
-        resources["aws_autoscaling_group_tag"] = _tags(cluster, machines)
+        resources |= groups.node_groups(cluster, machines, ready)
         resources["aws_eks_addon"] = addons.eks_addons(cluster)
         resources["helm_release"] = addons.releases(cluster, machines)
     if cluster.spec.store:
@@ -84,7 +75,7 @@ def _subjects(cluster: Cluster) -> list[Subject]:
                 "Resource": f"{bucket}/*",
             },
         )
-        subjects.append(Subject("store", store.namespace, store.service_account, statements))
+        subjects.append(Subject("store", store.namespace, store.service_account, statements, pod_identity=True))
     return subjects
 
 
@@ -121,71 +112,6 @@ def _cluster(cluster: Cluster, after: list[str]) -> Block:
     return block
 
 
-def _launch_template(cluster: Cluster, pool: PoolSpec) -> Block:
-    """An encrypted disk, and a metadata service that pods cannot reach."""
-    disk = {"volume_size": gigabytes(pool.disk), "volume_type": "gp3", "encrypted": True, "delete_on_termination": True}
-    return {
-        "name": f"{cluster.name}-{pool.name}",
-        "update_default_version": True,
-        "block_device_mappings": [{"device_name": "/dev/xvda", "ebs": disk}],
-        "metadata_options": {"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
-        "tag_specifications": [{"resource_type": "instance", "tags": {"Name": f"{cluster.name}-{pool.name}"}}],
-    }
-
-
-def _group(cluster: Cluster, pool: PoolSpec, machines: Machines, after: list[str]) -> Block:
-    machine = machines[pool.name]
-    template = f"aws_launch_template.{pool.name}"
-    return {
-        "cluster_name": _CLUSTER,
-        "node_group_name": pool.name,
-        "node_role_arn": "${aws_iam_role.node.arn}",
-        "subnet_ids": node_subnets(cluster, pool.zones),
-        "instance_types": [pool.machine],
-        "capacity_type": "SPOT" if pool.spot else "ON_DEMAND",
-        "ami_type": ami_type(str(pool.machine), gpu=machine.gpus > 0),
-        "labels": node_labels(cluster, pool),
-        "taint": taint_blocks(node_taints(cluster, pool, machine)),
-        "scaling_config": {"desired_size": pool.min, "min_size": pool.min, "max_size": pool.max},
-        "update_config": {"max_unavailable_percentage": 33},
-        "node_repair_config": {"enabled": True},
-        "launch_template": {"id": f"${{{template}.id}}", "version": f"${{{template}.latest_version}}"},
-        "depends_on": after,
-        # how many there are is the autoscaler's to say
-        "lifecycle": {"ignore_changes": ["scaling_config[0].desired_size"]},
-    }
-
-
-def ami_type(machine: str, gpu: bool) -> str:
-    """The image of a machine type: Amazon Linux 2023 for its processor, with NVIDIA's driver where it has GPUs.
-
-    A `g` after the generation is a Graviton processor: m7g, c7gn; g5 is none, g5g is.
-    """
-    arm = re.match(r"[a-z]+[0-9]+[a-z]*g", machine) is not None or machine.startswith("a1.")
-    return f"AL2023_{'ARM_64' if arm else 'x86_64'}_{'NVIDIA' if gpu else 'STANDARD'}"
-
-
-def _tags(cluster: Cluster, machines: Machines) -> Block:
-    """What the autoscaler must know of the nodes of a group that has none: their labels, taints and GPUs."""
-    tags: Block = {}
-    for pool in fixed_pools(cluster):
-        group = f"${{aws_eks_node_group.{pool.name}.resources[0].autoscaling_groups[0].name}}"
-        for number, (key, value) in enumerate(_template(cluster, pool, machines[pool.name]).items()):
-            tag = {"key": _NODE_TEMPLATE + key, "value": value, "propagate_at_launch": False}
-            tags[f"{pool.name}_{number}"] = {"autoscaling_group_name": group, "tag": tag}
-    return tags
-
-
-def _template(cluster: Cluster, pool: PoolSpec, machine: Machine) -> dict[str, str]:
-    """Tag's key below `node-template/` -> value."""
-    found = {f"label/{key}": value for key, value in node_labels(cluster, pool).items()}
-    for taint in node_taints(cluster, pool, machine):
-        found[f"taint/{taint.key}"] = f"{taint.value}:{taint.effect}"
-    if machine.gpus:
-        found[f"resources/{GPU}"] = str(machine.gpus)
-    return found
-
-
 def _store(store: StoreSpec) -> Block:
     if not store.create:
         return {}
@@ -206,7 +132,5 @@ def _outputs(cluster: Cluster) -> Block:
     }
     if cluster.spec.store:
         found["store"] = output("Where runs are kept.", f"s3://{cluster.spec.store.bucket}")
-        found["store_role"] = output(
-            "For the annotation eks.amazonaws.com/role-arn of the service account.", "${aws_iam_role.store.arn}"
-        )
+        found["store_role"] = output("Role of the pods that may use the bucket.", "${aws_iam_role.store.arn}")
     return found

@@ -1,20 +1,46 @@
-"""Karpenter's NodePools, which EKS Auto Mode makes machines from."""
+"""Kubernetes objects of EKS Auto Mode: Karpenter's NodePools, which it makes machines from, and its StorageClass."""
 
 from typing import Any
 
 from surreal.protocol.documents.quantity import format_memory
 from surreal.provisioner.machine_types import Machine
 from surreal.provisioner.pools.labels import MACHINE, PLATFORMS, ZONE
-from surreal.provisioner.providers.terraform.common import Machines, made_to_measure, node_labels, node_taints
+from surreal.provisioner.providers.terraform.common import (
+    Machines,
+    fixed_pools,
+    made_to_measure,
+    node_labels,
+    node_taints,
+)
 from surreal.provisioner.spec.cluster import Cluster, PoolSpec
 
+STORAGE_CLASS = "auto-ebs"
 NODE_CLASS = {"group": "eks.amazonaws.com", "kind": "NodeClass", "name": "default"}
 """The class that EKS makes along with its own pool `system`."""
 
 
-def node_pools(cluster: Cluster, machines: Machines) -> list[dict[str, Any]]:
-    """One karpenter.sh/v1 NodePool for each pool with `autoprovision`."""
-    return [_node_pool(cluster, pool, machines[pool.name]) for pool in made_to_measure(cluster)]
+def auto_mode(cluster: Cluster, machines: Machines) -> list[dict[str, Any]]:
+    """Return one karpenter.sh/v1 NodePool for each pool with `autoprovision`, and a StorageClass for their pods."""
+    pools = made_to_measure(cluster)
+    return [*([_storage_class(cluster)] if pools else []), *(_node_pool(cluster, p, machines[p.name]) for p in pools)]
+
+
+def _storage_class(cluster: Cluster) -> dict[str, Any]:
+    """Return the class of volumes that Auto Mode's nodes can mount: EKS makes none by itself.
+
+    Beside fixed pools the driver's class for those is the default: no class serves both kinds of nodes.
+    """
+    default = {"storageclass.kubernetes.io/is-default-class": str(not fixed_pools(cluster)).lower()}
+    only_auto = {"key": "eks.amazonaws.com/compute-type", "values": ["auto"]}
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": STORAGE_CLASS, "annotations": default},
+        "provisioner": "ebs.csi.eks.amazonaws.com",
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "allowedTopologies": [{"matchLabelExpressions": [only_auto]}],
+        "parameters": {"type": "gp3", "encrypted": "true"},
+    }
 
 
 def _node_pool(cluster: Cluster, pool: PoolSpec, machine: Machine) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.machine_types import MachineTable
 from surreal.provisioner.providers.base import Pools, on_machine_of
 from surreal.provisioner.providers.eks import cluster as files
-from surreal.provisioner.providers.eks.karpenter import node_pools
+from surreal.provisioner.providers.eks.karpenter import auto_mode
 from surreal.provisioner.providers.terraform.common import Block, Machines
 from surreal.provisioner.providers.terraform.provider import TerraformProvider, pool_machines
+from surreal.provisioner.providers.versions import EKS
 from surreal.provisioner.spec.cluster import Cluster
 
 _VARIABLES = (
@@ -33,6 +34,8 @@ class Eks(TerraformProvider):
     needed = {"region": "for example us-east-1"}
     programs = ("aws",)
     example_machine = "m7i.2xlarge"
+    region_form = r"[a-z]{2,4}(-[a-z]+)+-[0-9]"
+    versions = EKS
 
     def zone_stem(self, region: str) -> str:
         """Return `us-east-1` for the zones us-east-1a and so on."""
@@ -60,8 +63,8 @@ class Eks(TerraformProvider):
         return files.render(cluster, machines)
 
     def objects(self, cluster: Cluster, table: MachineTable) -> list[Object]:
-        """Return Karpenter's NodePools."""
-        return node_pools(cluster, pool_machines(cluster, table))
+        """Return the store's account, and Karpenter's NodePools and StorageClass of Auto Mode."""
+        return [*super().objects(cluster, table), *auto_mode(cluster, pool_machines(cluster, table))]
 
     def context(self, cluster: Cluster) -> str:
         """Return the cluster's name, which `write_context` asks for."""

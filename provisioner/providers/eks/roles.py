@@ -35,6 +35,8 @@ class Subject:
     statements: tuple[dict[str, Any], ...] = ()
     managed: tuple[str, ...] = ()
     """AWS's own policies."""
+    pod_identity: bool = False
+    """Gets its role by an association of EKS Pod Identity, so that the account needs no annotation."""
 
 
 def roles(cluster: Cluster, subjects: list[Subject]) -> Block:
@@ -49,7 +51,8 @@ def roles(cluster: Cluster, subjects: list[Subject]) -> Block:
     attached |= {subject.key: list(subject.managed) for subject in subjects if subject.managed}
     trust = {"cluster": _trust("eks.amazonaws.com", auto)}
     trust |= {key: _trust("ec2.amazonaws.com") for key in ("auto", "node") if key in attached}
-    trust |= {subject.key: _web_identity(subject) for subject in subjects}
+    trust |= {each.key: _trust("pods.eks.amazonaws.com", tags=True) for each in subjects if each.pod_identity}
+    trust |= {each.key: _web_identity(each) for each in subjects if not each.pod_identity}
     resources: Block = {
         "aws_iam_role": {
             key: {"name": short_name(cluster.name, key, MAX_ROLE), "assume_role_policy": json.dumps(policy)}
@@ -64,7 +67,9 @@ def roles(cluster: Cluster, subjects: list[Subject]) -> Block:
     own = {subject.key: _own_policy(subject) for subject in subjects if subject.statements}
     if own:
         resources["aws_iam_role_policy"] = own
-    if subjects:
+    if associated := [each for each in subjects if each.pod_identity]:
+        resources["aws_eks_pod_identity_association"] = {each.key: _association(each) for each in associated}
+    if any(not each.pod_identity for each in subjects):
         resources["aws_iam_openid_connect_provider"] = {
             "this": {
                 "url": "${aws_eks_cluster.this.identity[0].oidc[0].issuer}",
@@ -72,6 +77,15 @@ def roles(cluster: Cluster, subjects: list[Subject]) -> Block:
             }
         }
     return resources
+
+
+def _association(subject: Subject) -> Block:
+    return {
+        "cluster_name": "${aws_eks_cluster.this.name}",
+        "namespace": subject.namespace,
+        "service_account": subject.service_account,
+        "role_arn": f"${{aws_iam_role.{subject.key}.arn}}",
+    }
 
 
 def policy_arn(policy: str) -> str:

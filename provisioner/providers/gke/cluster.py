@@ -24,6 +24,10 @@ from surreal.provisioner.spec.cluster import Cluster, PoolSpec, StoreSpec
 
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 """What a node may ask for is up to its service account's roles, not to scopes."""
+SERVICES = ("artifactregistry", "cloudresourcemanager", "compute", "container", "iam", "storage")
+"""APIs that the cluster and its pods use."""
+NODE_ROLES = {"nodes": "roles/container.defaultNodeServiceAccount", "images": "roles/artifactregistry.reader"}
+"""Roles of the nodes' account: to log and to report, and to pull images from Artifact Registry."""
 REGION_ZONES = 3
 """Zones that GKE spreads a regional cluster over when none are named."""
 _NODES = "${google_service_account.nodes.email}"
@@ -34,6 +38,7 @@ def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
     """File name -> contents, as Terraform JSON."""
     spec = cluster.spec
     resources: Block = {
+        "google_project_service": _services(),
         **_network(cluster),
         **_node_account(cluster),
         "google_container_cluster": {"this": _cluster(cluster, machines)},
@@ -52,7 +57,8 @@ def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
         },
     }
     if spec.store:
-        main["data"] = {"google_project": {"this": {"project_id": "${var.project}"}}}
+        after = _enabled("cloudresourcemanager")
+        main["data"] = {"google_project": {"this": {"project_id": "${var.project}", "depends_on": after}}}
         resources.update(_store(spec.store))
     # a kind without a resource is a syntax error
     main["resource"] = {kind: found for kind, found in resources.items() if found}
@@ -69,17 +75,34 @@ def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
 
 
 def _node_account(cluster: Cluster) -> Block:
-    """Who the nodes are: what they need to log, to report and to pull images, and nothing of the project's data."""
+    """Return the nodes' account, which may log, report and pull images, and reads nothing of the project's data."""
     account = {
         "account_id": short_name(cluster.name, "nodes"),
         "display_name": f"Nodes of the cluster {cluster.name}",
     }
-    role = {
-        "project": "${var.project}",
-        "role": "roles/container.defaultNodeServiceAccount",
-        "member": "serviceAccount:" + _NODES,
+    members = {
+        key: {
+            "project": "${var.project}",
+            "role": role,
+            "member": "serviceAccount:" + _NODES,
+            "depends_on": _enabled("cloudresourcemanager"),
+        }
+        for key, role in NODE_ROLES.items()
     }
-    return {"google_service_account": {"nodes": account}, "google_project_iam_member": {"nodes": role}}
+    nodes = {**account, "depends_on": _enabled("iam")}
+    return {"google_service_account": {"nodes": nodes}, "google_project_iam_member": members}
+
+
+def _services() -> Block:
+    """Return the APIs that a fresh project lacks. They stay enabled: other things in the project may use them."""
+    return {
+        name: {"project": "${var.project}", "service": f"{name}.googleapis.com", "disable_on_destroy": False}
+        for name in SERVICES
+    }
+
+
+def _enabled(*services: str) -> list[str]:
+    return [f"google_project_service.{name}" for name in services]
 
 
 def location(cluster: Cluster) -> str:
@@ -91,7 +114,9 @@ def location(cluster: Cluster) -> str:
 def _network(cluster: Cluster) -> Block:
     where = {"region": "${var.region}"}
     network: Block = {
-        "google_compute_network": {"this": {"name": cluster.name, "auto_create_subnetworks": False}},
+        "google_compute_network": {
+            "this": {"name": cluster.name, "auto_create_subnetworks": False, "depends_on": _enabled("compute")}
+        },
         "google_compute_subnetwork": {
             "nodes": {
                 "name": f"{cluster.name}-nodes",
@@ -138,7 +163,7 @@ def _cluster(cluster: Cluster, machines: Machines) -> Block:
         "workload_identity_config": {"workload_pool": "${var.project}.svc.id.goog"},
         **_api_access(),
         "cost_management_config": {"enabled": True},
-        "depends_on": ["google_project_iam_member.nodes"],
+        "depends_on": [*(f"google_project_iam_member.{key}" for key in NODE_ROLES), *_enabled("container")],
         "lifecycle": {"ignore_changes": ["node_config", "initial_node_count"]},
     }
     if len(spec.zones) > 1:

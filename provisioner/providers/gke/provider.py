@@ -8,6 +8,7 @@ from surreal.provisioner.providers.base import on_machine_of
 from surreal.provisioner.providers.gke import cluster as files
 from surreal.provisioner.providers.terraform.common import Block, Machines
 from surreal.provisioner.providers.terraform.provider import CLOUD_KEYS, TerraformProvider
+from surreal.provisioner.providers.versions import GKE
 from surreal.provisioner.spec.cluster import Cluster
 
 
@@ -19,6 +20,8 @@ class Gke(TerraformProvider):
     needed = {"project": "the id of a Google Cloud project", "region": "for example us-central1"}
     programs = ("gcloud", "gke-gcloud-auth-plugin")
     example_machine = "n2-standard-8"
+    region_form = r"[a-z]+(-[a-z]+)+[0-9]{1,2}"
+    versions = GKE
 
     def zone_stem(self, region: str) -> str:
         """Return `us-central1-` for the zones us-central1-a and so on."""

@@ -19,6 +19,8 @@ Machines = dict[str, Machine]
 
 TERRAFORM = ">= 1.5"
 """1.5 is the last free Terraform and what OpenTofu began from."""
+TERRAFORM_LOCKS_S3 = ">= 1.10"
+"""The first that keeps a lock beside a state in S3; an older one would refuse the argument."""
 MANAGED = {"managed-by": "surreal"}
 MAX_ACCOUNT = 30
 """Longest id of a Google service account."""
@@ -27,7 +29,9 @@ MAX_ACCOUNT = 30
 def settings(cluster: Cluster, providers: dict[str, tuple[str, str]]) -> Block:
     """The `terraform` block: provider -> (source, version), and where the state lies."""
     required = {name: {"source": source, "version": version} for name, (source, version) in providers.items()}
-    return {"required_version": TERRAFORM, "required_providers": required, **_backend(cluster)}
+    state = cluster.spec.state
+    version = TERRAFORM_LOCKS_S3 if state and state.backend == "s3" else TERRAFORM
+    return {"required_version": version, "required_providers": required, **_backend(cluster)}
 
 
 def _backend(cluster: Cluster) -> Block:

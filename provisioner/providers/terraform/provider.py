@@ -1,8 +1,10 @@
 """Clusters that Terraform or OpenTofu makes: the part of a provider that all clouds share."""
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from surreal.provisioner.pools.from_file import declared_pools, pool_machine
 from surreal.provisioner.providers.base import Pools, Say, Watch
 from surreal.provisioner.providers.terraform.common import Block, Machines
 from surreal.provisioner.providers.terraform.runner import Engine, find_engine
+from surreal.provisioner.providers.versions import unsupported
 from surreal.provisioner.spec.cluster import Cluster
 
 CLOUD_KEYS = frozenset({"region", "zones", "store", "state", "network", "kubernetes", "deletionProtection"})
@@ -27,9 +30,14 @@ class TerraformProvider(ABC):
     keys: frozenset[str] = CLOUD_KEYS
     needed: Mapping[str, str]
     owns_machines = True
+    disks_stay = True
     programs: tuple[str, ...]
     """Programs that reach its clusters."""
     example_machine: str
+    region_form: str
+    """Regular expression of the names of regions."""
+    versions: Mapping[str, date]
+    """Minor version of Kubernetes -> the day its support ends."""
 
     @abstractmethod
     def zone_stem(self, region: str) -> str:
@@ -53,6 +61,7 @@ class TerraformProvider(ABC):
 
     def problems(self, spec: dict[str, Any], pools: Pools) -> Iterator[Problem]:
         """Yield what is wrong between keys on every cloud."""
+        yield from self._region(spec)
         yield from _api_access(spec)
         yield from _state(spec)
         yield from self._zones(spec, spec.get("zones"), ("spec", "zones"))
@@ -66,6 +75,22 @@ class TerraformProvider(ABC):
                     (*path, "min"),
                     "must be 0 with autoprovision: its machines are made for pods that wait, and go again",
                 )
+
+    def outdated(self, cluster: Cluster, today: date) -> Iterator[Problem]:
+        """Yield a version of Kubernetes that the cloud makes no new cluster of."""
+        version = cluster.spec.kubernetes.version
+        if version and (text := unsupported(version, self.versions, today)):
+            yield ("spec", "kubernetes", "version"), text
+
+    def _region(self, spec: dict[str, Any]) -> Iterator[Problem]:
+        region = spec.get("region")
+        if not isinstance(region, str) or re.fullmatch(self.region_form, region):
+            return
+        stem = next((region[:end] for end in range(len(region)) if re.fullmatch(self.region_form, region[:end])), "")
+        if stem and re.fullmatch(f"{re.escape(self.zone_stem(stem))}[a-z]", region):
+            yield ("spec", "region"), f"must be a region, and {region!r} is a zone of {stem}: zones: [{region}]"
+        else:
+            yield ("spec", "region"), f"must be {self.needed['region']}, not {region!r}"
 
     def _zones(self, spec: dict[str, Any], zones: Any, path: KeyPath) -> Iterator[Problem]:
         """Yield zones that are not in the region: us-central1-a is in us-central1, us-east-1a in us-east-1."""
@@ -95,8 +120,14 @@ class TerraformProvider(ABC):
         return dict(self.terraform(cluster, pool_machines(cluster, table)))
 
     def objects(self, cluster: Cluster, table: MachineTable) -> list[Object]:
-        """Return no objects; clouds that need some say so."""
-        return []
+        """Return the service account that may use the store, and its namespace unless it is there in every cluster."""
+        store = cluster.spec.store
+        if store is None:
+            return []
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": store.namespace}}
+        account = {"name": store.service_account, "namespace": store.namespace}
+        made = [] if store.namespace == "default" else [namespace]
+        return [*made, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account}]
 
     def plan(self, cluster: Cluster, folder: Path, say: Say) -> bool:
         """Say the engine's plan. Raises SurrealError with the engine's words."""
@@ -134,7 +165,14 @@ def pool_machines(cluster: Cluster, table: MachineTable) -> Machines:
 
 def _api_access(spec: dict[str, Any]) -> Iterator[Problem]:
     network = spec.get("network", {})
-    if isinstance(network, dict) and not network.get("allowedCidrs"):
+    listed = network.get("allowedCidrs") if isinstance(network, dict) else None
+    for index, cidr in enumerate(listed if isinstance(listed, list) else []):
+        if isinstance(cidr, str) and ":" in cidr:
+            yield (
+                ("spec", "network", "allowedCidrs", index),
+                f"must be an IPv4 network, not {cidr!r}: the API of these clusters has IPv4 addresses",
+            )
+    if isinstance(network, dict) and not listed:
         path: KeyPath = ("spec", "network") if "network" in spec else ("spec",)
         yield (
             path,

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from surreal.algorithms.environments.environment import Environment
-from surreal.algorithms.environments.make import check_id, make_env
+from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.vector import VectorEnvironments
-from surreal.protocol.errors import Fatal, InvalidInput
 
 Array = np.ndarray[Any, Any]
 
@@ -106,23 +105,6 @@ def test_mujoco_tasks_step(env_id: str) -> None:
     envs.step(np.zeros((1, envs.spaces.action)), row, np.zeros(1), np.zeros(1, bool), np.zeros(1, bool))
     assert np.isfinite(row).all()
     envs.close()
-
-
-def test_an_unknown_environment_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(InvalidInput, match=r"unknown environment 'HalfCheeta-v5' \(did you mean 'HalfCheetah-v"):
-        check_id("HalfCheeta-v5")
-
-
-def test_ids_of_ones_own_modules_are_left_to_the_worker() -> None:
-    check_id("my_module:MyEnv-v0")
-    check_id("CartPole-v1")
-
-
-def test_an_environment_that_cannot_be_made_is_fatal_and_says_why() -> None:
-    with pytest.raises(Fatal, match="'no_such_module:Env-v0' cannot be made: No module named 'no_such_module'"):
-        make_env("no_such_module:Env-v0")
-    with pytest.raises(Fatal, match=r"'CartPole-v1' cannot be made: .*unexpected keyword argument 'gravity'"):
-        make_env("CartPole-v1", {"gravity": 3})
 
 
 def test_dictionary_observations_are_flattened() -> None:

@@ -14,9 +14,15 @@ class EvolutionRun(Run):
     """`workers` is what the run is planned for; more or fewer may be started."""
 
     def __init__(
-        self, folder: Path, name: str, config: dict[str, Any], workers: int = 1, env: str = "CartPole-v1"
+        self,
+        folder: Path,
+        name: str,
+        config: dict[str, Any],
+        workers: int = 1,
+        env: str = "CartPole-v1",
+        options: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(folder, {}, env=env)
+        super().__init__(folder, {}, env=env, options=options)
         self._algorithm = algorithm(name)
         self.config = self._algorithm.config(**config).model_dump(mode="json")
         self.replicas = {"master": 1, "worker": workers, "evaluator": 1}

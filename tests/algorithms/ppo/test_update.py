@@ -9,6 +9,7 @@ from surreal.algorithms.normalizers import RewardScaler, RunningMoments, Standar
 from surreal.algorithms.ppo.actor import Pace
 from surreal.algorithms.ppo.batch import Batch, Trajectories, trajectories
 from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.ppo.step_size import StepSize
 from surreal.algorithms.ppo.update import BETA_RANGE, Updater
 from surreal.algorithms.types import Array
 from tests.algorithms.ppo.samples import random_shape
@@ -66,6 +67,31 @@ def test_the_learning_rate_falls_linearly_to_zero() -> None:
     before = still.gradient.parameters()
     still.update(random_data(0), progress=1.0)
     assert (still.gradient.parameters() == before).all()
+
+
+def test_the_step_size_follows_the_kl_that_an_update_is_meant_to_have() -> None:
+    slow, fast = updater(desired_kl=10.0), updater(desired_kl=1e-6)
+    rates = [[each.update(random_data(seed), 0.0)["learning_rate"] for seed in range(30)] for each in (slow, fast)]
+    assert rates[0][:3] == pytest.approx([3e-4, 4.5e-4, 6.75e-4])
+    assert rates[0][-1] == pytest.approx(3e-3)
+    assert rates[1][:3] == pytest.approx([3e-4, 2e-4, 1.333e-4], rel=1e-3)
+    assert rates[1][-1] == pytest.approx(3e-5)
+
+
+def test_the_step_size_stays_where_no_kl_is_meant_or_a_penalty_adapts() -> None:
+    for still in (updater(desired_kl=None), updater(objective="adaptive-kl", target_kl=0.01)):
+        assert [still.update(random_data(seed), 0.0)["learning_rate"] for seed in range(3)] == [3e-4] * 3
+
+
+def test_the_kl_that_is_meant_falls_with_the_step_size() -> None:
+    size = StepSize(PPOConfig(desired_kl=0.02))
+    size.adapt(0.02, progress=0.0)
+    assert size.multiple == 1
+    size.adapt(0.02, progress=1.0)
+    assert size.multiple == pytest.approx(1 / 1.5)
+    steady = StepSize(PPOConfig(desired_kl=0.02, anneal=False))
+    steady.adapt(0.02, progress=1.0)
+    assert steady.multiple == 1 and steady.at(1.0) == 3e-4
 
 
 def test_the_weight_of_the_kl_penalty_moves_both_ways_within_its_range() -> None:

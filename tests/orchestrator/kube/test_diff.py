@@ -9,8 +9,9 @@ from surreal.cli.commands.experiment.objects import diff as command
 from surreal.orchestrator.backends.kube.lifecycle import create as apply
 from surreal.orchestrator.backends.kube.lifecycle.diff import Difference, diff, identity
 from surreal.orchestrator.backends.kube.manifests.render import render
+from surreal.orchestrator.client import plan_for
 from surreal.orchestrator.experiment.load import load_experiment
-from surreal.orchestrator.prepare import Machines, plan_for
+from surreal.orchestrator.inventory import Machines
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.wiring import key_files
 from surreal.protocol.errors import ExitCode
@@ -18,7 +19,7 @@ from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.apiserver import NAMESPACE, Server, api_server
 from tests.orchestrator.kube.drawn import NAME, drawer
 
-NODE = json.loads((Path(__file__).parents[2] / "provisioner/data/nodes/minikube.json").read_text())["nodes"][0]
+NODE = json.loads((Path(__file__).parents[2] / "provisioner/pools/data/nodes/minikube.json").read_text())["nodes"][0]
 FILE = Path(__file__).parents[3] / "examples/cartpole-ppo.yaml"
 
 

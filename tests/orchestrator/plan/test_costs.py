@@ -59,7 +59,7 @@ def test_one_unknown_price_makes_the_cost_unknown_and_never_smaller(tmp_path: Pa
     assert planned.cost is not None
     assert (planned.cost.per_hour, planned.cost.per_day, planned.cost.unknown) == (None, None, ("learners",))
     assert with_speed(planned, 1000) == planned
-    with pytest.raises(InvalidInput, match="the price of pool learners is unknown"):
+    with pytest.raises(InvalidInput, match="pool learners has no known price"):
         refuse_above(planned, "1000/h")
     prices = tmp_path / "prices.yaml"
     prices.write_text(

@@ -76,7 +76,7 @@ def test_a_channel_that_gets_something_ends_a_wait_that_has_begun(ends: Ends) ->
         (lambda: ends.sender.send({}), ends.stream, lambda: ends.stream.recv(0)),
         (lambda: ends.client.submit({}), ends.service, lambda: ends.service.recv(0)),
     ):
-        timer = threading.Timer(0.3, act)  # type: ignore[arg-type]
+        timer = threading.Timer(0.3, act)
         timer.start()
         assert ends.wait() == [channel]
         assert read()

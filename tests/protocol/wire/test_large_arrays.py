@@ -48,7 +48,7 @@ def packed(**arrays: np.ndarray) -> list[bytes]:
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8, np.float64, np.bool_])
 def test_an_array_of_any_size_is_the_same_at_the_other_end(size: int, dtype: type) -> None:
     items = size // np.dtype(dtype).itemsize
-    array = np.random.default_rng(1).integers(0, 2, (items // 2, 2)).astype(dtype)
+    array: np.ndarray = np.random.default_rng(1).integers(0, 2, (items // 2, 2)).astype(dtype)
     frames = packed(first=np.arange(20_000, dtype=np.uint8), large=array, last=np.ones(3))
     assert [len(frame) for frame in frames[2:]] == frame_sizes(array.nbytes)
     packet = decode(frames)

@@ -28,7 +28,7 @@ def test_pods_find_and_endure_the_pool_they_are_meant_for(platform: str, spot: b
     taints = node_taints(platform, "actors", spot, gpu, EXTRA)
     assert selector(platform, "actors", spot).items() <= labels.items()
     assert not selector(platform, "other", spot).items() <= labels.items()
-    assert all(any(each.accepts(taint) for each in tolerations(taints, gpu)) for taint in taints)
+    assert all(any(each.accepts(taint) for each in tolerations(taints, GPU if gpu else "")) for taint in taints)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -48,7 +48,7 @@ def test_spot_machines_keep_all_others_away_and_gpus_too(platform: str) -> None:
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_a_gpu_process_endures_every_gpu_taint_whatever_its_value(platform: str) -> None:
-    (first, *_) = tolerations(node_taints(platform, "p", gpu=True), gpu=True)
+    (first, *_) = tolerations(node_taints(platform, "p", gpu=True), GPU)
     assert first == Toleration(GPU)
     assert first.accepts(Taint(GPU, "true", "NoExecute"))
 

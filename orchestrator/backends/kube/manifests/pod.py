@@ -19,7 +19,7 @@ from surreal.orchestrator.plan.model import Plan, PlannedRole
 from surreal.orchestrator.run.wiring import thread_variables
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.worker.pod_identity import ATTEMPT_VARIABLE, FAILURES_VARIABLE, IGNORED_VARIABLE, INDEX_VARIABLE
-from surreal.provisioner.kube.resources import GPU
+from surreal.provisioner.pools import labels
 from surreal.provisioner.pools.labels import ZONE
 
 HOST = "kubernetes.io/hostname"
@@ -106,7 +106,7 @@ def _resources(plan: Plan, role: PlannedRole, gpu: bool = True) -> dict[str, dic
     disk = quantity(LOG_BYTES + local_disk(plan, role))
     limits = {"cpu": _cores(asked.cpu + SPARE_CPU), "memory": memory, "ephemeral-storage": disk}
     if asked.gpu and gpu:
-        limits[GPU] = str(asked.gpu)
+        limits[asked.gpu_resource] = str(asked.gpu)
     return {
         "requests": {"cpu": _cores(asked.cpu), "memory": memory, "ephemeral-storage": quantity(ASKED_DISK)},
         "limits": limits,
@@ -137,7 +137,7 @@ LOST_SECONDS = 30
 MOST_WEIGHT = 100
 
 
-def affinity(selectors: Sequence[dict[str, str]]) -> Plain | None:
+def affinity(selectors: Sequence[dict[str, str | tuple[str, ...]]]) -> Plain | None:
     """Node affinity for any one of `selectors`, the first liked most; None where every node will do."""
     # a term without labels fits no node, where a pool without labels is all of them
     if not selectors or not all(selectors):
@@ -156,15 +156,16 @@ def affinity(selectors: Sequence[dict[str, str]]) -> Plain | None:
 def tolerations(role: PlannedRole) -> list[Plain]:
     """The taints that a role's pods put up with: those of its pools, of GPU machines, and a lost node's for a while."""
     own = [_toleration(each.key, each.value, each.effect) for each in role.tolerations]
-    gpu = _toleration(GPU, None, None)
-    if role.resources.gpu and gpu not in own:
-        own.append(gpu)
+    if role.resources.gpu:
+        needed = [_toleration(each.key, each.value, each.effect) for each in labels.tolerations((), role.accelerator)]
+        own += [each for each in needed if each not in own]
     lost = [{**_toleration(key, None, "NoExecute"), "tolerationSeconds": LOST_SECONDS} for key in LOST_NODE]
     return own + (lost if role.expendable else [])
 
 
-def _term(selector: dict[str, str]) -> Plain:
-    return {"matchExpressions": [{"key": key, "operator": "In", "values": [value]} for key, value in selector.items()]}
+def _term(selector: dict[str, str | tuple[str, ...]]) -> Plain:
+    values = {key: [value] if isinstance(value, str) else list(value) for key, value in selector.items()}
+    return {"matchExpressions": [{"key": key, "operator": "In", "values": each} for key, each in values.items()]}
 
 
 def _toleration(key: str, value: str | None, effect: str | None) -> Plain:

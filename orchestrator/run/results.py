@@ -1,12 +1,23 @@
-"""Metrics of a run as columns: each number that was written, with the environment steps at which it was."""
+"""Results in a run folder: its metrics as columns, and its saved policies."""
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from surreal.algorithms.recording.rows import read_rows
+from surreal.protocol.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from surreal.algorithms.policies import Policy
+
+Which = Literal["best", "last"]
+"""Policy of a run: the one with the best evaluation, or that of the newest checkpoint."""
+POLICY_FILES: dict[Which, str] = {"best": "checkpoints/best-", "last": "checkpoints/step-"}
+"""Policy -> beginning of the names of its files in the run folder."""
+MANIFEST = "manifest.json"
+"""File of every checkpoint folder."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,28 @@ class Metrics(Mapping[str, list[float]]):
 def read_metrics(path: Path) -> Metrics:
     """Return the rows of a metrics.jsonl and of its older segments as one curve. A missing file has none."""
     return Metrics(list(read_rows(path.parent)))
+
+
+def policy_files(which: Which) -> str:
+    """Return the beginning of the names of a policy's files. Raises InvalidInput for no policy of a run."""
+    if which not in POLICY_FILES:
+        raise InvalidInput(f"which: {which!r} is no policy of a run. Use {' or '.join(map(repr, POLICY_FILES))}.")
+    return POLICY_FILES[which]
+
+
+def read_policy(folder: Path, which: Which, name: str) -> "Policy":
+    """Return the best or the last policy in the run folder of the run `name`.
+
+    Raises NotFound if there is none yet, and InvalidInput for a damaged one or one of a later format.
+    """
+    from surreal.algorithms.policies import load_policy
+
+    # A checkpoint that is being written has another name until it is whole.
+    found = sorted(folder.glob(f"{policy_files(which)}*/{MANIFEST}"))
+    if not found:
+        hint = "No evaluation has finished. Use policy('last')." if which == "best" else "Wait for a checkpoint."
+        raise NotFound(f"{name}: there is no {which} policy yet. {hint}")
+    return load_policy(found[-1].parent)
 
 
 def _is_number(value: Any) -> bool:

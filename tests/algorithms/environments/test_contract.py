@@ -1,0 +1,144 @@
+"""Environments return what their spaces declare, or a sentence says where they do not."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from surreal.algorithms.environments.environment import Environment, EnvironmentCrashed
+from surreal.protocol.errors import Fatal
+from tests.algorithms.environments.own.odd import Odd
+
+
+def adapted(how: str, **options: Any) -> Environment:
+    return Environment(Odd(how, **options), f"odd:{how}")
+
+
+def stepped(env: Environment, steps: int = 1) -> tuple[float, bool, bool]:
+    rows = env.reset(0)[None].copy()
+    action = env.actions(np.zeros(1, dtype=np.int64))[0]
+    for _ in range(steps):
+        result = env.step(action, rows, 0)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("reset alone", r"reset\(\) returned an array of shape \(3,\) and type float64, not \(observation, info\)"),
+        ("short", r"reset\(\) returned an observation of an array of shape \(2,\).*, not numbers of shape \(3,\)"),
+        ("one", r"of shape \(1,\)"),
+        ("row", r"of shape \(1, 3\)"),
+        ("words", r"an observation of 'not seen'"),
+    ],
+)
+def test_a_reset_that_returns_other_than_declared_is_fatal_and_says_both(how: str, said: str) -> None:
+    with pytest.raises(Fatal, match=f"environment 'odd:{how}': .*{said}"):
+        adapted(how).reset(0)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("four", "returned 4 values, not .*Split done into terminated and truncated"),
+        ("short", r"an observation of an array of shape \(2,\)"),
+        ("one", r"an observation of an array of shape \(1,\)"),
+        ("no reward", "returned the reward None, not a real number"),
+        ("reward pair", r"the reward an array of shape \(2,\)"),
+        ("reward words", "the reward 'much', not a real number"),
+    ],
+)
+@pytest.mark.parametrize("at", [1, 40])
+def test_a_step_that_returns_other_than_declared_is_fatal_whenever_it_does(how: str, said: str, at: int) -> None:
+    env = adapted(how, at=at)
+    with pytest.raises(Fatal, match=rf"environment 'odd:{how}': step\(\) .*{said}"):
+        stepped(env, at)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"), [("flag none", "terminated = None, not a bool"), ("flag words", "terminated = 'no', not a bool")]
+)
+def test_flags_that_are_no_booleans_are_fatal_in_the_first_step(how: str, said: str) -> None:
+    with pytest.raises(Fatal, match=rf"environment 'odd:{how}': step\(\) returned {said}"):
+        stepped(adapted(how, at=1))
+
+
+@pytest.mark.parametrize("how", ["reward array", "reward numpy", "reward int"])
+def test_rewards_of_every_numeric_kind_become_floats(how: str) -> None:
+    reward, _, _ = stepped(adapted(how))
+    assert reward == 1.0
+    assert isinstance(reward, float)
+
+
+@pytest.mark.parametrize("how", ["flag numpy", "flag int", "flag array"])
+def test_flags_of_every_boolean_kind_are_taken(how: str) -> None:
+    _, terminated, truncated = stepped(adapted(how), 20)
+    assert not terminated
+    assert truncated
+
+
+@pytest.mark.parametrize(("how", "method"), [("raise", "RuntimeError in step: the simulator"), ("exit", "exit")])
+def test_an_exception_of_the_environment_is_said_to_be_its_own(
+    how: str, method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(EnvironmentCrashed, match=f"environment 'odd:{how}' .*{method}"):
+        stepped(adapted(how))
+    assert "Traceback" in caplog.text
+
+
+class Nested(Odd):
+    """Declares a goal of two numbers; `what` is what it gives."""
+
+    observation_space = spaces.Dict({"goal": spaces.Box(-1, 1, (2,)), "mode": spaces.Discrete(3, start=-1)})
+
+    def __init__(self, what: Any) -> None:
+        super().__init__()
+        self.what = what
+
+    def _see(self) -> Any:
+        return self.what
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ({"goal": np.zeros(2, np.float32)}, r"not with the keys \['goal', 'mode'\]"),
+        ({"goal": np.zeros(3, np.float32), "mode": 0}, r"whose part \['goal'\] is of an array of shape \(3,\)"),
+        ({"goal": np.zeros(2, np.float32), "mode": 7}, r"whose part \['mode'\] is of 7"),
+        (np.zeros(5), r"of an array of shape \(5,\)"),
+    ],
+)
+def test_a_part_of_a_nested_observation_is_named(what: Any, said: str) -> None:
+    with pytest.raises(Fatal, match=said):
+        Environment(Nested(what), "nested").reset(0)
+
+
+def test_nested_observations_become_one_vector() -> None:
+    env = Environment(Nested({"goal": np.array([0.5, -0.5], np.float32), "mode": np.int64(1)}), "nested")
+    assert env.reset(0).tolist() == [0.5, -0.5, 0, 0, 1]
+
+
+class Listed(Odd):
+    """Returns its observation as a list."""
+
+    def _see(self) -> Any:
+        return [1.0, 2.0, 3.0]
+
+
+def test_a_list_of_numbers_is_an_observation() -> None:
+    env = Environment(Listed(), "listed")
+    rows = env.reset(0)[None].copy()
+    env.step(0, rows, 0)
+    assert rows.tolist() == [[1.0, 2.0, 3.0]]
+
+
+def test_a_gymnasium_environment_of_every_kind_passes() -> None:
+    for env_id in ("CartPole-v1", "Pendulum-v1", "FrozenLake-v1", "HalfCheetah-v5"):
+        env = Environment(gymnasium.make(env_id, disable_env_checker=True), env_id)
+        rows = env.reset(0)[None].copy()
+        outputs = np.zeros(1 if env.spaces.discrete else (1, env.spaces.action), np.int64)
+        env.step(env.actions(outputs)[0], rows, 0)
+        assert np.isfinite(rows).all()
+        env.close()

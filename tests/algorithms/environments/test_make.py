@@ -1,0 +1,157 @@
+"""Environments from ids, and what is said where there is none."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from surreal.algorithms.environments.make import check_id, make_env
+from surreal.algorithms.environments.options import from_file
+from surreal.protocol.errors import Fatal, InvalidInput
+from tests.algorithms.fabric import OWN
+
+STUBBORN = '''
+import sys
+import gymnasium
+
+class Stubborn(gymnasium.Env):
+    """Raises what it is told to."""
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+    action_space = gymnasium.spaces.Discrete(2)
+    tries = 0
+
+    def __init__(self, error="", times=9):
+        Stubborn.tries += 1
+        if Stubborn.tries <= times:
+            raise {"exit": SystemExit(0), "lost": ConnectionRefusedError("no licence server")}.get(error) or eval(error)
+
+class Legacy:
+    """No gymnasium environment."""
+
+number = 3
+'''
+
+
+@pytest.fixture
+def stubborn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("stubborn", None)
+
+
+@pytest.fixture(autouse=True)
+def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(OWN)
+    yield
+    sys.modules.pop("odd", None)
+
+
+@pytest.mark.parametrize("env_id", ["odd:Odd-v0", "odd:Odd", "odd:make_short"])
+def test_a_registered_id_a_class_and_a_function_of_ones_own_are_ids(env_id: str) -> None:
+    env = make_env(env_id, {"length": 3})
+    assert env.name == env_id
+    rows = env.reset(0)[None].copy()
+    ends = [env.step(0, rows, 0)[2] for _ in range(3)]
+    assert ends == [False, False, True]
+
+
+def test_a_plain_class_takes_gymnasiums_own_options_too() -> None:
+    env = make_env("odd:Odd", {"length": 0, "max_episode_steps": 4})
+    rows = env.reset(0)[None].copy()
+    assert [env.step(0, rows, 0)[2] for _ in range(4)] == [False, False, False, True]
+
+
+def test_a_name_that_the_module_does_not_have_is_fatal_and_says_what_it_has() -> None:
+    with pytest.raises(
+        Fatal, match=r"odd:Choice names nothing in .*odd.py \(did you mean 'Choices'\?\); it has: .*Odd"
+    ):
+        make_env("odd:Choice")
+
+
+def test_what_is_no_environment_is_fatal(stubborn: None) -> None:
+    with pytest.raises(Fatal, match="must inherit from the gymnasium.Env class"):
+        make_env("stubborn:Legacy")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("OSError('no such file')", "OSError: no such file"),
+        ("RuntimeError('no display')", "RuntimeError: no display"),
+        ("AttributeError('x')", "AttributeError: x"),
+        ("KeyError('x')", "KeyError: 'x'"),
+        ("AssertionError()", "AssertionError$"),
+        ("ValueError('bad option')", "bad option$"),
+        ("exit", r"its constructor ended the process: exit\(0\)"),
+        ("lost", "ConnectionRefusedError: no licence server"),
+    ],
+)
+def test_a_constructor_that_raises_anything_is_fatal(stubborn: None, error: str, said: str) -> None:
+    with pytest.raises(Fatal, match=f"environment 'stubborn:Stubborn' cannot be made: {said}"):
+        make_env("stubborn:Stubborn", {"error": error})
+
+
+def test_a_lost_connection_is_tried_once_more(stubborn: None) -> None:
+    make_env("stubborn:Stubborn", {"error": "lost", "times": 1})
+
+
+def test_any_other_error_is_not_tried_again(stubborn: None) -> None:
+    with pytest.raises(Fatal):
+        make_env("stubborn:Stubborn", {"error": "OSError()", "times": 1})
+
+
+def test_an_unknown_environment_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(InvalidInput, match=r"unknown environment 'HalfCheeta-v5' \(did you mean 'HalfCheetah-v"):
+        check_id("HalfCheeta-v5")
+
+
+def test_ids_of_ones_own_modules_are_left_to_the_worker() -> None:
+    check_id("my_module:MyEnv-v0")
+    check_id("my_module:MyEnv")
+    check_id("CartPole-v1")
+
+
+def test_an_environment_that_cannot_be_made_is_fatal_and_says_why() -> None:
+    with pytest.raises(Fatal, match="'no_such_module:Env-v0' cannot be made: No module named 'no_such_module'"):
+        make_env("no_such_module:Env-v0")
+    with pytest.raises(Fatal, match=r"'CartPole-v1' cannot be made: .*unexpected keyword argument 'gravity'"):
+        make_env("CartPole-v1", {"gravity": 3})
+
+
+def test_paths_in_options_begin_at_the_experiment_file(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "ant.xml").touch()
+    (tmp_path / "Panda").mkdir()
+    given: dict[str, Any] = {
+        "xml_file": "./models/ant.xml",
+        "plain": "models/ant.xml",
+        "nested": {"list": ["./models", "Panda", 3]},
+        "name": "ant.xml",
+        "text": "a" * 5000,
+    }
+    ant = str(tmp_path / "models" / "ant.xml")
+    assert from_file(given, str(tmp_path)) == {
+        "xml_file": ant,
+        "plain": ant,
+        "nested": {"list": [str(tmp_path / "models"), "Panda", 3]},
+        "name": "ant.xml",
+        "text": "a" * 5000,
+    }
+
+
+def test_a_path_that_leads_nowhere_is_fatal_and_names_its_key(tmp_path: Path) -> None:
+    with pytest.raises(Fatal, match=r"env.options.nested.xml: './no.xml' is not in .*beside the experiment file"):
+        from_file({"nested": {"xml": "./no.xml"}}, str(tmp_path))
+
+
+def test_a_model_of_ones_own_is_found_from_any_working_directory(tmp_path: Path) -> None:
+    from gymnasium.envs import mujoco
+
+    ant = Path(mujoco.__file__).with_name("assets") / "ant.xml"
+    (tmp_path / "my_ant.xml").write_text(ant.read_text())
+    env = make_env("Ant-v5", {"xml_file": "./my_ant.xml"}, str(tmp_path))
+    assert env.spaces.observation == 105
+    env.close()
