@@ -215,6 +215,10 @@ class Run:
         self.backend.reconcile(self.name)
         return status
 
+    def loss_at_stop(self) -> str:
+        """Return what stopping the run now would lose for good, as a sentence; "" for nothing."""
+        return self.backend.loss_at_stop(self.name)
+
     def stop(self) -> bool:
         """Stop every process after a checkpoint; False if none ran."""
         stopped = self.backend.stop(self.name)

@@ -16,7 +16,7 @@ from surreal.orchestrator.backends.kube.lifecycle import create as apply
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
 from surreal.orchestrator.backends.kube.lifecycle import preflight
 from surreal.orchestrator.backends.kube.lifecycle.diff import diff, identity
-from surreal.orchestrator.backends.kube.lifecycle.preflight import resolve_storage
+from surreal.orchestrator.backends.kube.lifecycle.storage import loss_at_stop, resolve_storage
 from surreal.orchestrator.backends.kube.logs import reader as logs
 from surreal.orchestrator.backends.kube.manifests.render import draw as render_with_text
 from surreal.orchestrator.backends.kube.manifests.render import render
@@ -85,6 +85,8 @@ class KubeBackend:
         self._check(draw(ZERO_RUN_ID, 1))
         own_code.send(plan, own)
         apply.create(self.api, draw, _say)
+        if plan.storage.note:
+            _say(f"run folder: {plan.storage.note}")
         remember(plan.name, Location("kube", self.api.namespace, self.api.context, self._location.kubeconfig))
 
     def dry_run(self, experiment: Experiment, plan: Plan, *, server: bool) -> list[str]:
@@ -168,6 +170,11 @@ class KubeBackend:
         with folder_of(self.api, observe.snapshot(self.api, name)) as folder:
             folder.mirror(target, below)
 
+    def loss_at_stop(self, name: str) -> str:
+        """Return what dies with the pod that has the run folder; "" where checkpoints outlive it, or nothing runs."""
+        seen = observe.snapshot(self.api, name)
+        return "" if status_of(seen).over else loss_at_stop(seen)
+
     def stop(self, name: str) -> bool:
         """Have every process save and end; returns when all pods are gone. False if nothing ran."""
         status = self.status(name)
@@ -184,6 +191,10 @@ class KubeBackend:
         if status.state == "succeeded":
             raise InvalidInput(f"{name} has succeeded: nothing to resume; train on with another name and file")
         plan, experiment = _recorded(seen)
+        lost = loss_at_stop(seen)
+        _say(f"{name} resumes {_beginning(lost, status.progress)}")
+        if lost:
+            observe.forget_progress(self.api, name)
         own = own_code.sent(self.api, plan)
         apply.resume(self.api, name, self._draw(plan, own, experiment), _say)
 
@@ -241,6 +252,15 @@ def _recorded(seen: Snapshot) -> tuple[Plan, str]:
     if not seen.root or not seen.plan:
         raise InvalidInput(f"{seen.name} cannot be resumed: its objects are gone; create it again under another name")
     return seen.plan, str(seen.root["data"].get(EXPERIMENT_KEY, ""))
+
+
+def _beginning(lost: str, progress: Progress) -> str:
+    """Return where the next attempt of a run begins."""
+    if lost:
+        return "from step 0: its checkpoints were in its pod and are gone with it"
+    if progress.steps:
+        return f"from its last checkpoint, at most step {progress.steps:,}"
+    return "from its last checkpoint, or from step 0 if it made none"
 
 
 def _say(text: str) -> None:

@@ -77,6 +77,11 @@ def keep_progress(api: Api, name: str, progress: Progress) -> None:
         api.patch("ConfigMap", name, {"metadata": {"annotations": {PROGRESS: json.dumps(asdict(progress))}}})
 
 
+def forget_progress(api: Api, name: str) -> None:
+    """Remove the note of the progress of a run that begins anew."""
+    api.patch("ConfigMap", name, {"metadata": {"annotations": {PROGRESS: None}}})
+
+
 def _not_found(api: Api, name: str) -> NotFound:
     known = names(api)
     place = f"namespace {api.namespace} of context {api.context}"
