@@ -206,7 +206,10 @@ class Run:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         status = None
-        for status in follow_status(self.status, self.backend.poll_interval, notify, deadline):
+        looks = follow_status(
+            self.status, self.backend.poll_interval, notify, deadline, tidy=lambda: self.backend.reconcile(self.name)
+        )
+        for status in looks:
             if watch:
                 watch(status)
         if status is None or not status.over:

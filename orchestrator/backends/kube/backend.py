@@ -4,6 +4,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from surreal.orchestrator.backends.kube.lifecycle.storage import loss_at_stop, r
 from surreal.orchestrator.backends.kube.logs import reader as logs
 from surreal.orchestrator.backends.kube.manifests.render import draw as render_with_text
 from surreal.orchestrator.backends.kube.manifests.render import render
-from surreal.orchestrator.backends.kube.names import EXPERIMENT_KEY, ZERO_RUN_ID
+from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT_KEY, ZERO_RUN_ID
 from surreal.orchestrator.backends.kube.pools import pools
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance, folder_of
 from surreal.orchestrator.backends.kube.run_folder.mirror import metrics_folder
@@ -42,6 +43,7 @@ from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.kubeconfig import DEFAULT_NAMESPACE
+from surreal.provisioner.kube.objects import text
 
 if TYPE_CHECKING:
     from surreal.orchestrator.doctor import Check
@@ -57,6 +59,8 @@ class KubeBackend:
         """Asks nothing yet."""
         self._location = location
         self._glances: dict[str, Glance] = {}
+        self._known: dict[str, tuple[str, Progress]] = {}
+        """Name -> attempt and the progress that was seen last in it."""
 
     def close(self) -> None:
         """End the connections to pods that repeated looks keep open."""
@@ -139,7 +143,9 @@ class KubeBackend:
         with suppress(SurrealError):
             seen = observe.snapshot(self.api, name)
             remove.end_leftovers(self.api, seen)
-            observe.keep_outcome(self.api, seen, self._status(seen))
+            status = self._status(seen)
+            observe.keep_outcome(self.api, seen, status)
+            observe.keep_progress(self.api, seen, status.progress)
 
     def usage(self, name: str) -> Usage:
         """What its pods use, as the cluster's metrics-server saw them last."""
@@ -177,9 +183,9 @@ class KubeBackend:
 
     def stop(self, name: str) -> bool:
         """Have every process save and end; returns when all pods are gone. False if nothing ran."""
-        status = self.status(name)
+        seen = observe.snapshot(self.api, name)
         with suppress(SurrealError):
-            observe.keep_progress(self.api, name, status.progress)
+            observe.keep_progress(self.api, seen, self._status(seen).progress)
         return remove.stop(self.api, name, _say)
 
     def resume(self, name: str) -> None:
@@ -208,8 +214,14 @@ class KubeBackend:
         forget(name)
 
     def _status(self, seen: Snapshot) -> Status:
+        """Return the status with what a pod shows; while none does, with the progress that was seen last."""
         progress, channels = self._look(seen)
-        return status_of(seen, None if progress == Progress() else progress, channels)
+        status = status_of(seen, progress if progress.steps else None, channels)
+        attempt, known = self._known.get(seen.name, ("", Progress()))
+        if not status.progress.steps and attempt == _attempt(seen):
+            status = replace(status, progress=replace(known, steps_per_second=None, progress_age=None))
+        self._known[seen.name] = (_attempt(seen), status.progress)
+        return status
 
     def _look(self, seen: Snapshot) -> tuple[Progress, tuple[ChannelStatus, ...]]:
         """What the pod of the run shows, over a connection that is kept for the next look."""
@@ -245,6 +257,10 @@ class KubeBackend:
         with suppress(SurrealError, KeyError):
             return str(self.api.post("SelfSubjectReview", review)["status"]["userInfo"]["username"])
         return ""
+
+
+def _attempt(seen: Snapshot) -> str:
+    return text(seen.root, "metadata", "annotations", ATTEMPT)
 
 
 def _recorded(seen: Snapshot) -> tuple[Plan, str]:
