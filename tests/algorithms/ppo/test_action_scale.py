@@ -75,7 +75,7 @@ def test_actor_evaluator_and_loaded_policy_act_alike(
     config = {"fragment_steps": 32, "learning_rate": 1e-9, "hidden": [4], "evaluate_episodes": 1}
     with Run(folder, config, env="valve:Valve") as run:
         run.start_all()
-        wait_for(lambda: run.rows("evaluator/0") and list((folder / "checkpoints").glob("best-*")))
+        wait_for(lambda: run.rows("evaluator/0") and any((folder / "checkpoints").glob("best-*")))
         wait_for(lambda: run.rows() and run.rows()[-1]["episodes"] > 100)
         trained, evaluated = run.rows()[-1]["episode_return"], run.rows("evaluator/0")[0]["eval_return"]
     assert 4000 < trained < 6000  # ten steps around the middle, 500
