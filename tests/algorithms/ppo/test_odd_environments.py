@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from surreal.algorithms.checkpoint import Checkpoints
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.state import State
+from surreal.algorithms.recording.checkpoint import Checkpoints
 from surreal.protocol.errors import ExitCode
 from tests.algorithms.fabric import Run, wait_for
 from tests.algorithms.ppo.samples import random_shape
