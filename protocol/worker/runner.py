@@ -19,15 +19,17 @@ from time import monotonic
 from surreal.protocol.errors import ExitCode, Fatal, Stopping, SurrealError
 from surreal.protocol.telemetry.gauges import PROGRESS_KEYS, gauge_name
 from surreal.protocol.wiring import LIFELINE_VARIABLE, ORPHAN_GRACE_S, POD_STOP_GRACE_S, Wiring
+from surreal.protocol.worker.crashes import EQUAL_CRASHES
 from surreal.protocol.worker.log_shipping import LogShipper
 from surreal.protocol.worker.object_store import ObjectStore, StoreError, fetch
 from surreal.protocol.worker.pid1 import Tee
+from surreal.protocol.worker.pod_identity import failures_before
 from surreal.protocol.worker.process import Process
 from surreal.protocol.worker.pulse import EVERY_S, Pulse
 from surreal.protocol.worker.session import Session
 from surreal.protocol.worker.signals import CHECK_INTERVAL_S, SignalWatch, reset_in_children
 from surreal.protocol.worker.store_sync import StoreSync
-from surreal.protocol.worker.termination import TerminationMessage
+from surreal.protocol.worker.termination import OUTCOME_FILE, TerminationMessage
 
 log = logging.getLogger("surreal")
 
@@ -40,14 +42,18 @@ EXIT_RESERVE_S = 1.5
 EARLY_RETURN_GRACE_S = 3.0
 """Time that a role which returned waits for the word that the run is over, before the return counts as a crash."""
 
+LEAVE_S = 1.2
+"""Time that a stopped process has to leave the run. A lookup of a peer's name that is gone blocks libzmq."""
+
 Role = Callable[[Process], ExitCode | None]
+ExitNow = Callable[[TerminationMessage], object]
 
 
-def run_role(wiring: Wiring, tee: Tee | None) -> TerminationMessage:
+def run_role(wiring: Wiring, tee: Tee | None, exit_now: ExitNow) -> TerminationMessage:
     """Join the run, call the role's function until it returns, and return how it ended, which has been logged.
 
-    `tee` is set in a pod, where this process alone tells the others how the run ended. Raises SurrealError if the
-    process cannot join.
+    `tee` is set in a pod, where this process alone tells the others how the run ended. `exit_now` records the end and
+    ends the process, for one that cannot leave in time. Raises SurrealError if the process cannot join.
     """
     begin_sync = _fetch(wiring) if wiring.store and wiring.serves_control else None
     with Session(wiring) as session:
@@ -59,14 +65,40 @@ def run_role(wiring: Wiring, tee: Tee | None) -> TerminationMessage:
         message = _call(session)
         if session.failure and message.code is ExitCode.PREEMPTED:
             message = replace(message, exit=ExitCode.FATAL.name)
+        if tee and message.code is ExitCode.FAILED:
+            message = _judge_crash(session, message)
         why = f" ({message.reason})" if message.reason and session.stopping.is_set() else ""
         log.info("%s ends: %s%s", wiring.name, message.exit.lower(), why)
+        if session.stopping.is_set() and not wiring.serves_control:
+            _limit_leaving(lambda: exit_now(message))
+        if tee and wiring.serves_control:
+            _leave_outcome(session, message)
         _tell_run(session, message, in_pod=tee is not None)
         if shipper:
             shipper.close()
         if sync:
             message = _store_last(session, sync, message)
     return message
+
+
+def _leave_outcome(session: Session, message: TerminationMessage) -> None:
+    """Write the outcome of a run that is over into its folder, which outlives the objects of a cluster."""
+    path = Path(session.wiring.run_folder, OUTCOME_FILE)
+    try:
+        if message.code in (ExitCode.DONE, ExitCode.FATAL, ExitCode.INVALID):
+            message.write(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("cannot write %s: %s", path, error)
+
+
+def _limit_leaving(exit_now: Callable[[], object]) -> None:
+    def end() -> None:
+        time.sleep(LEAVE_S)
+        exit_now()
+
+    threading.Thread(target=end, name="surreal-leave", daemon=True).start()
 
 
 def _ship(process: Process, tee: Tee) -> LogShipper | None:
@@ -105,6 +137,16 @@ def _store_last(session: Session, sync: StoreSync, message: TerminationMessage) 
     text = f"not everything of the run is stored at {session.wiring.store}"
     log.error("%s", text)
     return replace(message, exit=ExitCode.FAILED.name, reason=f"the run is done, but {text}") if done else message
+
+
+def _judge_crash(session: Session, message: TerminationMessage) -> TerminationMessage:
+    """Return the message of a crash in a pod: FATAL for the third failure of a process whose run never made a step."""
+    if not session.wiring.serves_control:
+        session.crashed = message.reason
+    elif failures_before(os.environ) >= EQUAL_CRASHES - 1 and not session.begun:
+        reason = f"failed {EQUAL_CRASHES} times before the first step, at last: {message.reason}"
+        return replace(message, exit=ExitCode.FATAL.name, reason=reason)
+    return message
 
 
 def _call(session: Session) -> TerminationMessage:

@@ -25,6 +25,7 @@ from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT_KEY, ZE
 from surreal.orchestrator.backends.kube.pools import pools
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance, folder_of
 from surreal.orchestrator.backends.kube.run_folder.mirror import metrics_folder
+from surreal.orchestrator.backends.kube.run_folder.outcome import read_outcome
 from surreal.orchestrator.backends.kube.status import collect as observe
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.backends.kube.status.status import status_of
@@ -144,6 +145,8 @@ class KubeBackend:
             seen = observe.snapshot(self.api, name)
             remove.end_leftovers(self.api, seen)
             status = self._status(seen)
+            if outcome := read_outcome(self.api, seen):
+                status = replace(status, state=outcome.state, progress=outcome.progress)
             observe.keep_outcome(self.api, seen, status)
             observe.keep_progress(self.api, seen, status.progress)
 
