@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from surreal import __version__
-from surreal.protocol.errors import SurrealError, did_you_mean
+from surreal.protocol.errors import ExitCode, SurrealError, did_you_mean
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -107,4 +107,8 @@ def _run() -> int:
         # The reader (head, less) has gone. Keep the interpreter from failing again at its last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"{where}{error.strerror or error}. Check the disk, or set SURREAL_HOME", err=True)
+        return ExitCode.INVALID
     return result if isinstance(result, int) else 0

@@ -229,10 +229,13 @@ class Run:
         self.backend.reconcile(self.name)
         return stopped
 
-    def resume(self) -> None:
-        """Continue a stopped or failed run from its last checkpoint. Raises InvalidInput for any other."""
+    def resume(self, *, accept_changes: bool = False) -> None:
+        """Continue a stopped or failed run from its last checkpoint. Raises InvalidInput for any other.
+
+        A run that promised equal numbers goes on with other versions of its packages only with `accept_changes`.
+        """
         self.backend.reconcile(self.name)
-        self.backend.resume(self.name)
+        self.backend.resume(self.name, accept_changes)
 
     def delete(self) -> None:
         """Kill every process and remove all files of the run."""

@@ -175,8 +175,11 @@ class Backend(Protocol):
     def stop(self, name: str) -> bool:
         """Stop every process after a checkpoint. Returns when all are gone; False if none ran."""
 
-    def resume(self, name: str) -> None:
-        """Continue a stopped or failed run from its last checkpoint. Raises InvalidInput for any other."""
+    def resume(self, name: str, accept_changes: bool = False) -> None:
+        """Continue a stopped or failed run from its last checkpoint. Raises InvalidInput for any other.
+
+        A run that promised equal numbers goes on with other versions of its packages only with `accept_changes`.
+        """
 
     def delete(self, name: str) -> None:
         """Kill every process of the run and remove its files."""

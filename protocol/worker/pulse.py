@@ -103,10 +103,15 @@ class Watch:
         return max(self._reading.still, self._silent)
 
     @property
+    def started(self) -> bool:
+        """True once the process has shown its first sign of life."""
+        return self._beat >= 0
+
+    @property
     def where(self) -> str:
         """What it does instead: `is inside env.step (my_env.py:12)`."""
         if self._silent >= self._reading.still:
-            return "does not answer (frozen, or inside a call that blocks Python)" if self._beat >= 0 else "is starting"
+            return "does not answer (frozen, or inside a call that blocks Python)" if self.started else "is starting"
         return f"is inside {self._reading.inside}" if self._reading.inside else "does not move"
 
 

@@ -59,6 +59,7 @@ def run_role(wiring: Wiring, tee: Tee | None, exit_now: ExitNow) -> TerminationM
     with Session(wiring) as session:
         _watch_lifeline(session)
         if pulse := Pulse.inherited():
+            pulse.beat()
             session.every(EVERY_S, pulse.beat)
         sync = begin_sync(session) if begin_sync else None
         shipper = _ship(Process(session), tee) if tee else None

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 
@@ -103,3 +104,27 @@ def crasher_at_exit(process: Process) -> ExitCode:
 def short_second(process: Process) -> ExitCode:
     """A learner of two replicas: the second one is done at once."""
     return learner(process) if process.wiring.index == 0 else ExitCode.DONE
+
+
+def stuck(process: Process) -> None:
+    """An actor that waits for what never comes, in no channel."""
+    print(f"{process.wiring.name} begins", flush=True)
+    Event().wait()
+
+
+def spinning(process: Process) -> None:
+    """An actor that computes for ever and uses its channels all the time."""
+    print(f"{process.wiring.name} begins", flush=True)
+    while not process.stopping.wait(0.001):
+        pass
+
+
+def broken(process: Process) -> None:
+    """An actor that always fails, with another address in its words each time."""
+    raise ValueError(f"no licence at {id(object()):#x} for start {process.wiring.incarnation}")
+
+
+def noisy(process: Process) -> None:
+    """An actor that draws a progress bar, and would clear the screen of its reader."""
+    print("\x1b[2J\x1b[H" + "\r".join(f"{percent} %" for percent in range(101)), flush=True)
+    process.stopping.wait()

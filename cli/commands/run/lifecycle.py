@@ -33,15 +33,16 @@ def stop(name: str, location: Location | None, yes: bool) -> ExitCode:
 @click.command(name="resume")
 @name_argument
 @click.option("-d", "--detach", is_flag=True, help="Start it and return at once.")
+@click.option("--accept-changes", is_flag=True, help="Continue with other versions of its packages than it had.")
 @location_options
 @output_option
-def resume(name: str, detach: bool, location: Location | None, output: Output) -> ExitCode:
+def resume(name: str, detach: bool, accept_changes: bool, location: Location | None, output: Output) -> ExitCode:
     """Continue the stopped or failed experiment NAME from its last checkpoint, and watch it.
 
     Ctrl-C stops watching; the run continues. The exit code is its outcome.
     """
     run = run_of(name, location)
-    return start_and_watch(run.resume, run.backend, name, detach, output)
+    return start_and_watch(lambda: run.resume(accept_changes=accept_changes), run.backend, name, detach, output)
 
 
 @click.command(name="delete")

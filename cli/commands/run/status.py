@@ -39,6 +39,8 @@ def command(name: str, watching: bool, location: Location | None, output: Output
 
 def _table(status: Status) -> RenderableType:
     facts = Table.grid(padding=(0, 3, 0, 0))
+    facts.add_column(no_wrap=True)
+    facts.add_column(overflow="fold")
     facts.add_row("name", status.name)
     facts.add_row("state", Text(status.state, words.COLOURS[status.state]))
     if status.reason:

@@ -191,7 +191,7 @@ class KubeBackend:
             observe.keep_progress(self.api, seen, self._status(seen).progress)
         return remove.stop(self.api, name, _say)
 
-    def resume(self, name: str) -> None:
+    def resume(self, name: str, accept_changes: bool = False) -> None:
         """Start the next attempt: new Jobs that go on from the last checkpoint."""
         seen = observe.snapshot(self.api, name)
         status = status_of(seen)

@@ -14,14 +14,14 @@ from surreal.orchestrator.backends.local import os_process
 from surreal.orchestrator.backends.local.control import end_supervisor, kill_leftovers, start_supervisor
 from surreal.orchestrator.backends.local.observe import status_of
 from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord, processes_of
-from surreal.orchestrator.backends.local.run_files import read_plan
+from surreal.orchestrator.backends.local.run_files import note_versions, read_plan
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run import log_files as logs
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.provenance import provenance
-from surreal.orchestrator.run.status import Status
+from surreal.orchestrator.run.status import OUTCOMES, Status
 from surreal.protocol.errors import InvalidInput, SurrealError
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ class LocalBackend(WithoutObjects):
             folder.plan.write_text(plan.to_json())
             if own:
                 unpack(own.data, folder.code, own.digest)
-            home.write_json(folder.provenance, provenance(experiment.folder / plan.code, own.digest if own else None))
+            digest = own.digest if own else None
+            made = provenance(experiment.folder / plan.code, digest, str(plan.env.get("id", "")))
+            home.write_json(folder.provenance, made)
             RunRecord(processes=processes_of(plan)).write(folder)
             start_supervisor(folder, held)
         except BaseException as error:
@@ -119,11 +121,11 @@ class LocalBackend(WithoutObjects):
         """Do nothing: the supervisor leaves nothing behind."""
 
     def status(self, name: str) -> Status:
-        """One run, from the supervisor's record, its lock and the newest metrics."""
+        """Return the status of one run, from the supervisor's record, its lock and the newest metrics."""
         return status_of(home.find(name))
 
     def usage(self, name: str) -> "Usage":
-        """What its processes and their children use, watched for half a second."""
+        """Return what its processes and their children use, watched for half a second."""
         from surreal.orchestrator.backends.local.usage import measure
         from surreal.orchestrator.run.usage import usage_of
 
@@ -136,7 +138,7 @@ class LocalBackend(WithoutObjects):
     def logs(
         self, name: str, source: str | None = None, tail: int | None = None, follow: bool = False
     ) -> Iterator[LogLine]:
-        """The log lines, merged by time; see `backends.logs`."""
+        """Yield the log lines, merged by time; see `run.log_files`."""
         folder = home.find(name)
         sources = logs.choose_sources(name, (process.name for process in RunRecord.read(folder).processes), source)
         yield from logs.read(folder, sources, tail, (lambda: self.status(name).over) if follow else None)
@@ -148,13 +150,13 @@ class LocalBackend(WithoutObjects):
         return execute(home.find(name), source, command)
 
     def forward(self, name: str, source: str, local: int, remote: int, ready: Callable[[int], None]) -> None:
-        """There is nothing to forward. Raises InvalidInput."""
+        """Raise InvalidInput: there is nothing to forward."""
         home.find(name)
         raise InvalidInput(f"{name} runs on this machine: what its processes serve is at 127.0.0.1:{remote} already")
 
     @contextmanager
     def metrics_folder(self, name: str) -> Iterator[Path]:
-        """The run's own metrics."""
+        """Return the run's own metrics."""
         yield home.find(name).metrics
 
     def fetch(self, name: str, below: str, target: Path) -> None:
@@ -170,12 +172,15 @@ class LocalBackend(WithoutObjects):
         folder = home.find(name)
         return end_supervisor(folder, signal.SIGTERM, STOP_SECONDS)
 
-    def resume(self, name: str) -> None:
-        """Start a supervisor again: the same plan, the next incarnations, from the last checkpoint."""
+    def resume(self, name: str, accept_changes: bool = False) -> None:
+        """Start a supervisor again: the same plan, the next incarnations, from the last checkpoint.
+
+        Raises InvalidInput for a run that cannot go on, and unless `accept_changes` for one that promised equal
+        numbers and would now get those of other versions.
+        """
         folder = home.find(name)
-        read_plan(folder)
         # a run that has just ended may hold its lock for a moment more
-        held = os_process.acquire(folder, timeout=1.0)
+        held = os_process.acquire(folder, timeout=ABORT_SECONDS if RunRecord.read(folder).state in OUTCOMES else 0.0)
         if held is None:
             raise InvalidInput(f"{name} is running: nothing to resume (surreal status {name})")
         record = RunRecord.read(folder)
@@ -184,6 +189,7 @@ class LocalBackend(WithoutObjects):
                 raise InvalidInput(f"{name} has succeeded: nothing to resume; train on with another name and file")
             if not record.processes:
                 raise InvalidInput(f"{name} cannot be resumed: surreal delete {name}, then create it again")
+            note_versions(folder, read_plan(folder), accept_changes)
             kill_leftovers(record)
             waiting = [ProcessRecord(each.role, each.index, incarnation=each.incarnation) for each in record.processes]
             RunRecord(node=record.node, processes=waiting, number=record.number + 1).write(folder)
@@ -203,7 +209,7 @@ class LocalBackend(WithoutObjects):
         end_supervisor(folder, signal.SIGINT, ABORT_SECONDS)
         held = os_process.acquire(folder, timeout=ABORT_SECONDS)
         if held is None:
-            raise InvalidInput(f"{name} is being resumed by somebody else; surreal delete {name} again")
+            raise InvalidInput(f"{name} is being resumed by another command. Try surreal delete {name} again")
         try:
             kill_leftovers(RunRecord.read(folder))
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -214,7 +220,7 @@ class LocalBackend(WithoutObjects):
             os.close(held)
 
     def _taken(self, name: str) -> str:
-        """Two of one name: what the other is, and the ways out."""
+        """Return the message for a name that is already used, with the possible next commands."""
         return (
             f"metadata.name: an experiment {name!r} exists already ({self.status(name).state}); "
             f"take another name with --set metadata.name=..., go on with it by surreal resume {name}, "

@@ -28,7 +28,7 @@ def main() -> int:
     if os.fork() == 0:
         os.close(heard)
         _supervise(folder, told)
-        return 0
+        os._exit(0)  # the lock is free at once: nothing is left to tear down
     os.close(told)
     with os.fdopen(heard, "rb") as pipe:
         words = pipe.read()

@@ -7,7 +7,6 @@ from dataclasses import replace
 from surreal.orchestrator.backends.local.process import ManagedProcess
 from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
 from surreal.orchestrator.backends.restart_policy import Outcome, describe, ordinal, outcome_of
-from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.text import one_line, plain_line
 from surreal.protocol.errors import ExitCode
@@ -23,7 +22,7 @@ _FATAL = re.compile(r"^(Fatal Python error: .+|terminate called.+|.*Assertion .+
 _TIME = re.compile(r"^\d\d:\d\d:\d\d\.\d{3} ")
 
 
-def read_outcome(plan: Plan, folder: Folder, process: ManagedProcess, code: int) -> Outcome:
+def read_outcome(folder: Folder, process: ManagedProcess, code: int) -> Outcome:
     """Return what the exit of a process means, from its status, its termination record and its last words."""
     if process.hung:
         return Outcome(code, f"it hung: it {process.hung}")
@@ -64,7 +63,7 @@ def _last_words(code: int, output: bytes) -> str:
         found = _FATAL.search(text)
         return found[0] if found else ""
     lines = [plain_line(line) for line in text.splitlines() if line.strip()]
-    return f"its last line: {_TIME.sub('', lines[-1])}" if lines and code == ExitCode.FAILED else ""
+    return f"its last line: {_TIME.sub('', lines[-1])}" if lines else ""
 
 
 def last_lines(output: bytes) -> str:

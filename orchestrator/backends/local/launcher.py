@@ -1,18 +1,31 @@
-"""The start of one worker process: its wiring, its environment, its pulse."""
+"""The start of one worker process: its wiring, its environment, its pulse, and the folder of the sockets.
+
+That folder is private, short, and on no file system that ends with a login session: XDG_RUNTIME_DIR is removed when its
+user logs out, and TMPDIR may belong to a session too, while a run goes on.
+"""
 
 import os
+import stat
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from surreal.orchestrator.backends.local.sockets import CONTROL
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.wiring import thread_variables, wire
+from surreal.protocol.errors import InvalidInput
 from surreal.protocol.graph import RELAY
 from surreal.protocol.wiring import LIFELINE_VARIABLE, Wiring
 from surreal.protocol.worker import pulse
+
+CONTROL = ".control"
+"""Name of the control port's socket, which no channel can have."""
+LONGEST_SOCKET = 100
+"""Bytes of a path that every system's sockets allow (macOS: 103)."""
+PLACES = ("/tmp", "/var/tmp")
+"""Folders that outlive a session on every system, by the file system hierarchy; the first that works."""
 
 
 @dataclass(frozen=True)
@@ -100,3 +113,35 @@ class Launcher:
 def environment(role: PlannedRole) -> dict[str, str]:
     """Return the environment variables of a role's processes; those of the experiment file win."""
     return {**os.environ, **thread_variables(role), "PYTHONUNBUFFERED": "1", **role.env}
+
+
+def make_socket_folder(plan: Plan) -> Path:
+    """Return a new private folder (0700) whose path is short enough for the sockets of all channels.
+
+    Raises InvalidInput where no place for it can be written.
+    """
+    longest = max(len(name) for name in (CONTROL, *(f"{channel.name}{RELAY}-12345" for channel in plan.channels)))
+    places = [place for place in (*PLACES, tempfile.gettempdir()) if _fits(place, longest)]
+    reasons = []
+    for place in places:
+        try:
+            return Path(tempfile.mkdtemp(prefix="surreal-", dir=place))
+        except OSError as error:
+            reasons.append(f"{place}: {error.strerror}")
+    raise InvalidInput(f"no folder for the sockets of {plan.name}: {'; '.join(reasons) or 'TMPDIR is too long'}")
+
+
+def make_again_if_gone(folder: Path) -> bool:
+    """Make the folder again where something removed it; True if so. Raises OSError where it is another user's."""
+    try:
+        found = os.lstat(folder)
+    except FileNotFoundError:
+        folder.mkdir(mode=0o700)
+        return True
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise PermissionError(0, "is no folder of ours any more", str(folder))
+    return False
+
+
+def _fits(place: str, longest: int) -> bool:
+    return os.path.isdir(place) and len(place) + len("/surreal-12345678/") + longest <= LONGEST_SOCKET

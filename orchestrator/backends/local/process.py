@@ -91,6 +91,7 @@ class ManagedProcess:
         os_process.signal_group(self._process.pid, signal.SIGKILL)
         self.close_output(pump)
         self._process = self.record.pid = self.record.born = None
+        self.kill_at = NO_DEADLINE
         return code
 
     def close_output(self, pump: LogPump) -> None:

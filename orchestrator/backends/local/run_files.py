@@ -1,11 +1,14 @@
 """Files of a run that exists, as the version of surreal that made the run wrote them."""
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
+from surreal.orchestrator.backends.local.log_pump import LogWriter
 from surreal.orchestrator.plan.model import Plan
-from surreal.orchestrator.run.home import Folder, read_json
+from surreal.orchestrator.run.home import Folder, read_json, write_json
+from surreal.orchestrator.run.provenance import changed_versions, now, versions
 from surreal.protocol.errors import InvalidInput
 
 
@@ -39,6 +42,28 @@ def read_provenance(folder: Folder) -> dict[str, Any]:
 def code_folder(folder: Folder, plan: Plan) -> str:
     """Return the folder of the experimenter's own modules. Raises InvalidInput where no file says it."""
     return str(folder.code) if plan.code else str(read_provenance(folder)["code"])
+
+
+def note_versions(folder: Folder, plan: Plan, accept_changes: bool) -> None:
+    """Say in the log of the supervisor which versions a resumed run goes on with, if those are other ones.
+
+    Raises InvalidInput where the run promised equal numbers, unless the person accepts the change.
+    """
+    environment = str(plan.env.get("id", ""))
+    recorded = read_provenance(folder)
+    changes = changed_versions(recorded, environment)
+    if not changes:
+        return
+    if plan.config.get("max_staleness") == 0 and not accept_changes:
+        raise InvalidInput(
+            f"{folder.name}: {', '.join(changes)} since it was created, and max_staleness: 0 promises equal numbers. "
+            f"Install the versions it had, or go on with others: surreal resume {folder.name} --accept-changes"
+        )
+    resumed = [*recorded.get("resumed", []), {"at": now(), "versions": versions(environment)}]
+    write_json(folder.provenance, {**recorded, "resumed": resumed})
+    log = LogWriter(folder.supervisor_segment)
+    log.write(f"{datetime.now():%H:%M:%S.%f}"[:-3].encode() + f" WARNING resumed with {', '.join(changes)}\n".encode())
+    log.close()
 
 
 def _said(error: OSError | ValueError) -> str:

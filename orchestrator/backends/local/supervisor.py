@@ -18,13 +18,12 @@ from typing import Any
 
 from surreal.orchestrator.backends.local import exits, os_process
 from surreal.orchestrator.backends.local.hang_watch import HangWatch
-from surreal.orchestrator.backends.local.launcher import Launcher
+from surreal.orchestrator.backends.local.launcher import Launcher, make_again_if_gone, make_socket_folder
 from surreal.orchestrator.backends.local.log_pump import LogPump, LogWriter
 from surreal.orchestrator.backends.local.os_process import Wakeup
 from surreal.orchestrator.backends.local.process import ManagedProcess
 from surreal.orchestrator.backends.local.record import RunRecord, processes_of
 from surreal.orchestrator.backends.local.run_files import code_folder
-from surreal.orchestrator.backends.local.sockets import make_again_if_gone, make_socket_folder
 from surreal.orchestrator.backends.restart_policy import Outcome, Verdict, decide, describe, feeds_the_run, ordinal
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder
@@ -181,7 +180,7 @@ class Supervisor:
 
     def on_exit(self, process: ManagedProcess, code: int) -> None:
         """Judge the exit of a process and do what follows."""
-        outcome = exits.read_outcome(self.plan, self.folder, process, code)
+        outcome = exits.read_outcome(self.folder, process, code)
         if self.ending:
             # one that missed the word on the wire is sent a signal, and did all there was to do as well
             in_time = code == ExitCode.DONE or (self.ending.state == "succeeded" and code == ExitCode.PREEMPTED)

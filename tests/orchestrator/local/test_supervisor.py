@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -86,18 +87,18 @@ def test_a_fatal_evaluator_is_retired_and_the_run_goes_on(place: LocalBackend) -
     until(lambda: process(place, name, "evaluator").state == "failed", "the evaluator has failed")
     pid(place, name, "learner")
     begun(place, name, "actor")
-    assert "evaluator/0 cannot go on (exit 3); the run goes on without it" in events(place, name)
+    assert "evaluator/0 cannot go on (exit 3): no such environment: Walker9-v5; the run goes on without it" in events(
+        place, name
+    )
     finish(place, name)
     status = ended(place, name)
     assert status.state == "succeeded" and status.roles["evaluator"][0].restarts == 0
 
 
-def test_an_actor_that_is_done_is_not_started_again_unless_the_learner_is(place: LocalBackend) -> None:
+def test_an_actor_that_returns_before_the_run_is_over_has_failed(place: LocalBackend) -> None:
     name = create(place, plan(actor="brief"))
-    learner = pid(place, name, "learner")
-    until(lambda: {each.state for each in place.status(name).roles["actor"]} == {"done"}, "the actors are done")
-    os.kill(learner, signal.SIGKILL)
-    until(lambda: [each.restarts for each in place.status(name).roles["actor"]] == [1, 1], "they are needed again")
+    until(lambda: place.status(name).roles["actor"][0].restarts, "it is started again")
+    assert re.search(r"actor/0 failed \(exit 1\): .*return.* before .*over; restarting", events(place, name))
 
 
 def test_children_of_a_killed_process_are_killed(place: LocalBackend) -> None:

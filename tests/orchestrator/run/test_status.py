@@ -29,7 +29,7 @@ def write(path: Path, *rows: dict[str, object]) -> Folder:
 
 
 def test_the_document_has_exactly_these_fields_in_this_order(tmp_path: Path) -> None:
-    progress = read_progress(write(tmp_path / "m", ROW, {"role": "evaluator/0", "eval_return": 900.0}))
+    progress = read_progress(write(tmp_path / "m", ROW, {"role": "evaluator/0", "steps": 1, "eval_return": 900.0}))
     process = ProcessStatus(index=0, state="running", restarts=2, pid=41, node="laptop")
     status = Status("run", "local", "/f", "running", "", "2026-01-02T03:04:05+00:00", progress, {"actor": (process,)})
     document = {
