@@ -99,7 +99,8 @@ def _pool(cluster: Cluster, spec: PoolSpec, machine: Machine, table: MachineTabl
         zones=spec.zones or cluster.spec.zones,
         region=cluster.spec.region,
         price=price,
-        priced=table.priced(machine) if price is not None else "",
+        price_bound=machine.price if price is None else price,
+        priced=table.priced(machine) if machine.price is not None else "",
         selector={
             **labels.selector(platform, spec.name, spec.spot),
             **labels.machine_selector(platform, spec.machine, machine.gpu_type),

@@ -57,6 +57,8 @@ class NodePool:
     min_nodes: int | None = None
     max_nodes: int | None = None
     """Bounds of the autoscaler; None where nobody knows them."""
+    fixed: bool = False
+    """Machines of no cloud: no autoscaler adds any."""
     pods: int = MAX_PODS
     """Pods that a node takes."""
     spot: bool = False
@@ -65,6 +67,8 @@ class NodePool:
     region: str | None = None
     price: float | None = None
     """US dollars an hour of one machine, by `priced`; None is unknown."""
+    price_bound: float | None = None
+    """US dollars an hour that a machine costs at most: the price on demand, where that of spot is unknown."""
     priced: str = ""
     """The price's source and day."""
     selector: Mapping[str, str] = field(default_factory=dict)
@@ -120,6 +124,7 @@ class NodePool:
             "region": self.region,
             "zones": list(self.zones),
             "pricePerHour": self.price,
+            "priceBound": self.price_bound,
             "priced": self.priced,
             "selector": dict(self.selector),
             "hosts": list(self.hosts),
