@@ -23,7 +23,7 @@ DEARER = 2.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where the processes of one role run."""
+    """Pools and nodes of the processes of one role."""
 
     pool: str
     fallback: tuple[str, ...] = ()
