@@ -59,7 +59,7 @@ def cpu_quotas(root: Path = Path("/")) -> list[float]:
 
 
 def memory_limits(root: Path = Path("/")) -> list[int]:
-    """Return bytes allowed by each cgroup (v2 `memory.max`, v1 `limit_in_bytes`) above this process; none without limits."""
+    """Return bytes allowed by each cgroup (v2 `memory.max`, v1 `limit_in_bytes`) above this process, if any."""
     words = [
         word
         for folder in _cgroups("memory", root)
