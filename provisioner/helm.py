@@ -17,7 +17,7 @@ RELEASE = "surreal"
 
 @dataclass(frozen=True)
 class Install:
-    """What `helm upgrade` is told; None and empty leave it to Helm and the kubeconfig."""
+    """Arguments of `helm upgrade`; None and empty leave it to Helm and the kubeconfig."""
 
     namespace: str | None = None
     context: str | None = None
@@ -27,7 +27,7 @@ class Install:
     """`key=value`, as Helm's `--set` reads it."""
 
     def command(self) -> list[str]:
-        """The command that installs the chart, or brings an installed one to these values."""
+        """Return the command that installs the chart, or brings an installed one to these values."""
         given = [
             ("--namespace", self.namespace),
             ("--kube-context", self.context),
@@ -40,7 +40,7 @@ class Install:
 
 
 def chart_folder() -> Path:
-    """The chart as this package carries it."""
+    """Return the chart as this package carries it."""
     return Path(str(files("surreal.charts"))) / "surreal"
 
 

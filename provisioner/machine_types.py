@@ -42,7 +42,7 @@ def _provider(name: str) -> str:
 
 
 class SourceSpec(Spec):
-    """Where figures come from."""
+    """Source of figures."""
 
     date: Annotated[str, AfterValidator(_day)]
     """The day of the figures; the day they were read where `figures` says so."""
@@ -80,7 +80,7 @@ class AcceleratorEntry(Spec):
 
 
 class OfferEntry(Spec):
-    """Where a family is offered; a family without an entry may be anywhere."""
+    """Regions of a family; a family without an entry may be anywhere."""
 
     regions: tuple[str, ...] = Field(strict=False)
     source: str
@@ -137,7 +137,7 @@ class MachineTable:
     """The file of one's own prices, if there is one."""
 
     def find(self, provider: str, name: str) -> Machine | None:
-        """A machine as it comes; None for one that the table does not list."""
+        """Return a machine as it comes; None for one that the table does not list."""
         entry = self.document.machines.get(provider, {}).get(name)
         if entry is None:
             return self._custom(provider, name)
@@ -155,15 +155,15 @@ class MachineTable:
         )
 
     def known(self, provider: str) -> list[str]:
-        """The names of a provider's machines."""
+        """Return the names of a provider's machines."""
         return list(self.document.machines.get(provider, {}))
 
     def nearest(self, provider: str, name: str) -> str:
-        """` (did you mean ...?)`, or nothing."""
+        """Return ` (did you mean ...?)`, or nothing."""
         return did_you_mean(name, alike(provider, name, self.known(provider)))
 
     def _custom(self, provider: str, name: str) -> Machine | None:
-        """A machine whose name says its size, priced by core and GiB where the family's prices are known."""
+        """Return a machine whose name says its size, priced by core and GiB where the family's prices are known."""
         size = custom_size(provider, name)
         if size is None:
             return None
@@ -176,7 +176,7 @@ class MachineTable:
         return Machine(name, size.cpu, size.memory, price=price, spot_price=spot, source=each.source, arch=arch)
 
     def with_gpus(self, provider: str, machine: Machine, gpu_type: str, count: int) -> Machine:
-        """`machine` with `count` GPUs in all; as it is if it has exactly those.
+        """Return `machine` with `count` GPUs in all; as it is if it has exactly those.
 
         Raises ValueError with a sentence for a machine that has none or others, and takes none.
         """
@@ -202,17 +202,17 @@ class MachineTable:
         return f"{machine.name} cannot have {count} x {gpu_type}{near}: it has {has}; {choice}"
 
     def priced(self, machine: Machine) -> str:
-        """Where the machine's price is from: `gce-list of 2026-06-23 for us-central1`."""
+        """Return the source of the machine's price: `gce-list of 2026-06-23 for us-central1`."""
         source = self.document.sources[machine.source]
         age = "" if source.figures == "dated" else ", figures of unknown age"
         return f"{machine.source} of {source.date} for {source.region}{age}"
 
     def region_of(self, machine: Machine) -> str:
-        """Where the machine's price holds."""
+        """Return the region in which the machine's price holds."""
         return self.document.sources[machine.source].region
 
     def not_offered(self, name: str, region: str) -> str | None:
-        """A warning where the table says that machines like this are not in `region`."""
+        """Return a warning where the table says that machines like this are not in `region`."""
         for family, offer in self.document.offered.items():
             if name.startswith(f"{family}-") and region not in offer.regions:
                 day = self.document.sources[offer.source].date
@@ -225,7 +225,7 @@ def _sum(machine: float | None, each: float | None, count: int) -> float | None:
 
 
 def machine_table(prices: Path | None = None) -> MachineTable:
-    """The built-in table with the entries of the file `prices` over it. Raises InvalidInput at that file's lines."""
+    """Return the built-in table with the entries of the file `prices` over it. Raises InvalidInput at its lines."""
     if prices is None:
         return _built_in()
     data, source = load_file(prices)
@@ -251,7 +251,7 @@ def _built_in() -> MachineTable:
 
 
 def _merge(base: dict[str, Any], own: Any) -> Any:
-    """`own` over `base`, entry by entry: what an entry does not say stays, but no old price and no old source."""
+    """Return `own` over `base`, entry by entry: the rest of an entry stays, but no old price and no old source."""
     if not isinstance(own, dict):
         return own
     merged = {**base, **own}
@@ -275,7 +275,7 @@ def _over(base: dict[str, Any], own: Any) -> Any:
 
 
 def _dangling(data: Any) -> list[Problem]:
-    """Entries whose source is not among the sources."""
+    """Return entries whose source is not among the sources."""
     if not isinstance(data, dict) or not isinstance(data.get("machines"), dict):
         return []
     sources = data.get("sources", {})

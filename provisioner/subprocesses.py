@@ -22,12 +22,12 @@ INSTALL = {
 
 
 def lacking(programs: Sequence[str]) -> list[str]:
-    """A sentence for each program that is not on PATH."""
+    """Return a sentence for each program that is not on PATH."""
     return [f"{name} is not on your PATH: {INSTALL[name]}" for name in programs if not shutil.which(name)]
 
 
 def need(programs: Sequence[str]) -> None:
-    """Raises InvalidInput that names every program that is not on PATH, and how to get it."""
+    """Raise InvalidInput that names every program that is not on PATH, and how to get it."""
     if sentences := lacking(programs):
         raise InvalidInput("\n".join(sentences))
 

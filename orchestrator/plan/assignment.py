@@ -23,7 +23,7 @@ DEARER = 2.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where the processes of one role run."""
+    """Pools and nodes of the processes of one role."""
 
     pool: str
     fallback: tuple[str, ...] = ()
@@ -134,6 +134,7 @@ def _planned_pool(pool: NodePool, packing: Packing) -> PlannedPool:
         full=packing.nodes_now + packing.nodes_added,
         processes=packing.placed,
         price=pool.price,
+        price_bound=pool.price_bound,
         priced=pool.priced,
     )
 
@@ -168,9 +169,14 @@ def _closed(pools: Sequence[NodePool]) -> Iterator[str]:
 
 def _growth(pools: Sequence[NodePool], planned: Sequence[PlannedPool]) -> Iterator[str]:
     """Yield pools that must grow and whose bounds are unknown."""
-    unknown = {pool.name for pool in pools if pool.max_nodes is None}
+    unknown = {pool.name: pool for pool in pools if pool.max_nodes is None}
     for pool in planned:
-        if pool.full > pool.now and pool.name in unknown:
+        if pool.full > pool.now and pool.name in unknown and unknown[pool.name].fixed:
+            yield (
+                f"pool {pool.name!r} needs {pool.full - pool.now} machines more than are free, and its machines are of "
+                "no cloud that could add some: processes wait until there is room"
+            )
+        elif pool.full > pool.now and pool.name in unknown:
             yield (
                 f"pool {pool.name!r} needs {pool.full - pool.now} machines more than are free; whether its autoscaler "
                 "may add them is not known here: name the cluster's file with --pools"

@@ -1,4 +1,4 @@
-"""How many machines a set of processes needs: first-fit decreasing, and the least number exactly where they are few.
+"""Machines that a set of processes needs: first-fit decreasing, and the least number exactly where they are few.
 
 Several resources at once (vector bin packing). Equal processes and equal machines are handled together, so that ten
 thousand of each take no longer than ten.
@@ -39,7 +39,7 @@ class Bins:
 
 @dataclass
 class Packing:
-    """Where the loads of one pool went; counts by the load's name."""
+    """Machines of the loads of one pool; counts by the load's name."""
 
     now: dict[str, int] = field(default_factory=dict)
     """On machines that are there."""
@@ -73,7 +73,7 @@ def pack(loads: Sequence[Load], there: Sequence[tuple[int, Size]], fresh: Size, 
 
 
 def _share(size: Size, room: Size) -> float:
-    """The largest part of a machine that one process takes of any resource."""
+    """Return the largest part of a machine that one process takes of any resource."""
     return max(asked / has if has else float(asked > 0) for asked, has in zip(size, room, strict=True))
 
 
@@ -82,7 +82,7 @@ def _fits(size: Size, room: Size) -> bool:
 
 
 def _times(size: Size, room: Size) -> int:
-    """How many processes of `size` one machine takes."""
+    """Return how many processes of `size` one machine takes."""
     return min(has // asked for asked, has in zip(size, room, strict=True) if asked > 0)
 
 
@@ -135,7 +135,7 @@ def _count(where: dict[str, int], name: str, count: int) -> None:
 
 
 def _fewest(ordered: Sequence[Load], there: Sequence[tuple[int, Size]], fresh: Size, packing: Packing) -> Packing:
-    """`packing`, or one that adds fewer machines."""
+    """Return `packing`, or one that adds fewer machines."""
     rooms = [room for count, room in there for _ in range(count)]
     sizes = [load.size for load in ordered for _ in range(load.count)]
     names = [load.name for load in ordered for _ in range(load.count)]
@@ -148,14 +148,14 @@ def _fewest(ordered: Sequence[Load], there: Sequence[tuple[int, Size]], fresh: S
 
 
 def _at_least(sizes: Sequence[Size], rooms: Sequence[Size], fresh: Size) -> int:
-    """Machines that must come by the sums alone."""
+    """Return machines that must come by the sums alone."""
     kinds = range(len(fresh))
     missing = [sum(size[kind] for size in sizes) - sum(room[kind] for room in rooms) for kind in kinds]
     return max(0, *(-(-missing[kind] // fresh[kind]) for kind in kinds if fresh[kind]))
 
 
 def _search(sizes: Sequence[Size], rooms: list[Size], steps: Iterator[int]) -> list[int] | None:
-    """The index of a machine for each process, depth first; None when there is none or the steps are used up."""
+    """Return the index of a machine for each process, depth first; None when there is none or the steps are used up."""
     if not sizes:
         return []
     tried = set()

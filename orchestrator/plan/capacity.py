@@ -29,7 +29,7 @@ class Demand:
 
 @dataclass
 class Spread:
-    """Where all processes go."""
+    """Machines of all processes."""
 
     packings: dict[str, Packing] = field(default_factory=dict)
     """Pool -> what it gets."""

@@ -9,13 +9,30 @@ HOURS = {"h": 1.0, "hour": 1.0, "day": 24.0, "d": 24.0}
 """Unit of time -> its hours."""
 
 
+NOT_INCLUDED = ("control plane", "NAT", "disks", "traffic")
+"""Things that clouds bill besides machines."""
+
+
 def planned_cost(pools: Sequence[PlannedPool]) -> PlannedCost:
-    """Return the cost of all machines of `pools` at full scale. A machine counts whole even if others use it too."""
+    """Return the cost of all machines of `pools` at full scale.
+
+    A machine counts whole, also where others use it too. Where the price of spot machines is unknown, the sum is, and
+    their price on demand gives an upper bound.
+    """
     unknown = tuple(pool.name for pool in pools if pool.full and pool.price is None)
     if unknown:
-        return PlannedCost(per_hour=None, per_day=None, unknown=unknown)
+        bounds = [pool.full * bound for pool in pools if (bound := _at_most(pool)) is not None]
+        at_most = _cents(sum(bounds)) if len(bounds) == len(pools) else None
+        return PlannedCost(
+            per_hour=None, per_day=None, unknown=unknown, at_most_per_hour=at_most, not_included=NOT_INCLUDED
+        )
     per_hour = sum(pool.full * (pool.price or 0.0) for pool in pools)
-    return PlannedCost(per_hour=_cents(per_hour), per_day=_cents(24 * per_hour))
+    return PlannedCost(per_hour=_cents(per_hour), per_day=_cents(24 * per_hour), not_included=NOT_INCLUDED)
+
+
+def _at_most(pool: PlannedPool) -> float | None:
+    """Return what one machine costs at most; None if nothing is known."""
+    return pool.price_bound if pool.price is None else pool.price
 
 
 def with_speed(plan: Plan, steps_per_second: float) -> Plan:
@@ -30,19 +47,23 @@ def with_speed(plan: Plan, steps_per_second: float) -> Plan:
 
 
 def refuse_above(plan: Plan, limit: str) -> None:
-    """Raise InvalidInput if `plan` costs more than `limit` (`20/h`, `480/day`), or an unknown amount."""
+    """Raise InvalidInput if `plan` may cost more than `limit` (`20/h`, `480/day`), or its cost is unknown."""
     per_hour = parse_limit(limit)
-    if plan.cost is None or plan.cost.per_hour is None:
+    known = None if plan.cost is None else plan.cost.per_hour
+    at_most = plan.cost.at_most_per_hour if plan.cost and known is None else known
+    if at_most is None:
         names = ", ".join(plan.cost.unknown if plan.cost else sorted({role.pool for role in plan.roles}))
         raise InvalidInput(
             f"--max-cost {limit}: pool {names} has no known price. "
             "Add it to prices.yaml (docs/pools.md) or remove --max-cost."
         )
-    if plan.cost.per_hour > per_hour:
-        largest = max(plan.pools, key=lambda pool: pool.cost_per_hour or 0.0)
+    if at_most > per_hour:
+        largest = max(plan.pools, key=lambda pool: pool.full * (_at_most(pool) or 0.0))
+        dollars = largest.full * (_at_most(largest) or 0.0)
+        costs = "costs" if known is not None else "costs, with spot machines at their price on demand, up to"
         raise InvalidInput(
-            f"--max-cost {limit}: {plan.name} costs {plan.cost.per_hour:.2f} $/h at full scale; "
-            f"most of it pool {largest.name!r}: {largest.full} machines, {largest.cost_per_hour:.2f} $/h"
+            f"--max-cost {limit}: {plan.name} {costs} {at_most:.2f} $/h at full scale; "
+            f"most of it pool {largest.name!r}: {largest.full} machines, {dollars:.2f} $/h"
         )
 
 

@@ -22,7 +22,7 @@ from surreal.provisioner.pools.model import NodePool
 
 @dataclass(frozen=True)
 class Candidates:
-    """Where one role may run."""
+    """Pools on which one role may run."""
 
     pools: tuple[NodePool, ...] = ()
     """In order of preference; empty when there are problems."""

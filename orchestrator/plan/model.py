@@ -143,6 +143,8 @@ class PlannedPool(PlanModel):
     """Role -> its processes here when all run."""
     price: float | None = None
     """US dollars an hour of one machine; None is unknown."""
+    price_bound: float | None = None
+    """US dollars an hour of one machine at most, where the price of spot machines is unknown."""
     priced: str = ""
     """Source of the price."""
 
@@ -161,6 +163,10 @@ class PlannedCost(PlanModel):
     """Environment steps, at a measured speed."""
     unknown: tuple[str, ...] = ()
     """Pools without a price."""
+    at_most_per_hour: float | None = None
+    """An upper bound where `per_hour` is unknown: spot machines at the price on demand."""
+    not_included: tuple[str, ...] = ()
+    """Further things that the provider bills."""
 
 
 class Checkpoints(PlanModel):

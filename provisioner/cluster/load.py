@@ -51,7 +51,7 @@ def _between_keys(data: Any) -> list[Problem]:
 
 
 def _unknown_keys(provider: Provider, spec: dict[str, Any]) -> Iterator[Problem]:
-    """Keys that other providers know and this one does not, and keys that it cannot do without."""
+    """Yield keys that other providers know and this one does not, and keys that it cannot do without."""
     special = {key for each in PROVIDERS.values() for key in each.keys}
     for key in spec:
         if key in special - provider.keys:

@@ -44,11 +44,11 @@ class ClusterFolder:
         return self.path / "lock"
 
     def cluster(self) -> Cluster:
-        """The cluster as it was last planned or made."""
+        """Return the cluster as it was last planned or made."""
         return load_cluster(self._file)
 
     def phase(self) -> Phase:
-        """How far it got: one that is `going` anywhere was interrupted, if nobody is at it now."""
+        """Return how far it got: one that is `going` anywhere was interrupted, if no command is at it now."""
         phase: Phase = self._phase.read_text().strip()  # type: ignore[assignment]
         return phase
 
@@ -78,7 +78,7 @@ class ClusterFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep all others from changing this cluster meanwhile. Raises SurrealError when somebody does so now."""
+        """Keep all others from changing this cluster meanwhile. Raises SurrealError if another command does so now."""
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
@@ -91,7 +91,7 @@ class ClusterFolder:
 
 
 def cluster_folder(home: Path, name: str) -> ClusterFolder:
-    """The folder of cluster `name`, made private when missing. Raises InvalidInput when it cannot be."""
+    """Return the folder of cluster `name`, made private when missing. Raises InvalidInput when it cannot be."""
     folder = home / "clusters" / name
     try:
         for path in (home, folder.parent, folder):
@@ -104,13 +104,13 @@ def cluster_folder(home: Path, name: str) -> ClusterFolder:
 
 
 def names(home: Path) -> list[str]:
-    """The clusters there are, in order of name."""
+    """Return the clusters there are, in order of name."""
     folder = home / "clusters"
     return sorted(path.parent.name for path in folder.glob("*/cluster.yaml")) if folder.is_dir() else []
 
 
 def find(home: Path, name: str) -> ClusterFolder:
-    """The folder of a cluster that was made from here. Raises NotFound with the nearest name."""
+    """Return the folder of a cluster that was made from here. Raises NotFound with the nearest name."""
     known = names(home)
     if name not in known:
         listing = f"there are: {', '.join(known)}" if known else "there are none yet: surreal cluster up cluster.yaml"
@@ -134,7 +134,7 @@ def _words(value: Any) -> str:
 
 
 def _replace(path: Path, contents: str) -> None:
-    """A reader, and a crash at any moment, sees the old or the new file."""
+    """Write a file so that a reader, and a crash at any moment, sees the old or the new one."""
     temporary = path.with_name(f".{path.name}.new")
     temporary.write_text(contents)
     os.replace(temporary, path)

@@ -28,7 +28,7 @@ class Kind:
         return self.version.rpartition("/")[0]
 
     def path(self, namespace: str | None, name: str = "") -> str:
-        """Where the API has these objects, or one of them; of all namespaces if None."""
+        """Return the URL's path of these objects, or of one of them; of all namespaces if None."""
         root = "/apis/" if self.group else "/api/"
         within = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         return f"{root}{self.version}{within}/{self.plural}" + (f"/{name}" if name else "")

@@ -11,7 +11,7 @@ LONGEST = 300
 
 
 def dig(data: Any, *path: str) -> Any:
-    """`dig(pod, "status", "phase")`: what lies at the end of the path; None where the path breaks off."""
+    """Return the value at the end of the path, as in `dig(pod, "status", "phase")`; None where the path breaks off."""
     for key in path:
         if not isinstance(data, Mapping):
             return None
@@ -20,13 +20,13 @@ def dig(data: Any, *path: str) -> Any:
 
 
 def text(data: Any, *path: str) -> str:
-    """The string at the end of the path, without blanks around it; empty for anything else."""
+    """Return the string at the end of the path, without blanks around it; empty for anything else."""
     found = dig(data, *path)
     return found.strip() if isinstance(found, str) else ""
 
 
 def number(data: Any, *path: str) -> int:
-    """The whole number at the end of the path, also one in a string; 0 for anything else."""
+    """Return the whole number at the end of the path, also one in a string; 0 for anything else."""
     found = dig(data, *path)
     if isinstance(found, str) and found.isascii() and found.isdigit() and len(found) < 10:
         return int(found)
@@ -34,18 +34,18 @@ def number(data: Any, *path: str) -> int:
 
 
 def rows(data: Any, *path: str) -> list[Object]:
-    """The objects of the list at the end of the path."""
+    """Return the objects of the list at the end of the path."""
     found = dig(data, *path)
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list | tuple) else []
 
 
 def name_of(thing: Any) -> str:
-    """An object's name."""
+    """Return an object's name."""
     return text(thing, "metadata", "name")
 
 
 def reference(owner: Object) -> Object:
-    """What another object says of its owner."""
+    """Return the entry that another object has for its owner."""
     return {
         "apiVersion": owner["apiVersion"],
         "kind": owner["kind"],
@@ -55,7 +55,7 @@ def reference(owner: Object) -> Object:
 
 
 def moment(data: Any, *path: str) -> datetime | None:
-    """The time (RFC 3339) at the end of the path."""
+    """Return the time (RFC 3339) at the end of the path."""
     try:
         found = datetime.fromisoformat(text(data, *path))
     except ValueError:
@@ -64,24 +64,24 @@ def moment(data: Any, *path: str) -> datetime | None:
 
 
 def condition(thing: Any, kind: str, status: str = "True") -> Object | None:
-    """The condition of that type, where it has that status."""
+    """Return the condition of that type, where it has that status."""
     found = (each for each in rows(thing, "status", "conditions") if each.get("type") == kind)
     return next((each for each in found if each.get("status") == status), None)
 
 
 def one_line(message: str) -> str:
-    """A message on one line and without control characters."""
+    """Return a message on one line and without control characters."""
     return " ".join("".join(each if each.isprintable() else " " for each in message).split())
 
 
 def clip(message: str) -> str:
-    """A foreign message on one line, and cut where it is endless."""
+    """Return a foreign message on one line, and cut where it is endless."""
     line = one_line(message)
     return line if len(line) <= LONGEST else line[: LONGEST - 3].rstrip() + "..."
 
 
 def members(text: str, count: int) -> set[int]:
-    """The indexes that a text such as `0-2,5` names, of those below `count`; what makes no sense names none."""
+    """Return the indexes that a text such as `0-2,5` names, of those below `count`; what makes no sense names none."""
     found: set[int] = set()
     for part in text.split(","):
         first, _, last = part.strip().partition("-")

@@ -23,7 +23,7 @@ def live_pools(table: MachineTable, context: str | None = None, kubeconfig: str 
     nodes = _listed(api, "Node")
     if nodes is None:
         raise NodesHidden(
-            "you may not list the cluster's nodes; ask for `get` and `list` on nodes, or name a cluster file: -f"
+            "you may not list the cluster's nodes; ask for `get` and `list` on nodes, or give --pools FILE"
         )
     # a user of one namespace may list no others' pods; the use of the nodes is unknown then
     return inventory(nodes, _listed(api, "Pod", "status.phase!=Succeeded"), table)

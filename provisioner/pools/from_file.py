@@ -14,10 +14,10 @@ from surreal.provisioner.spec.cluster import Cluster, PoolSpec
 
 
 def declared_pools(cluster: Cluster, table: MachineTable) -> tuple[tuple[NodePool, ...], tuple[str, ...]]:
-    """The pools of `cluster`, none of which has a node yet, and warnings.
+    """Return the pools of `cluster`, none of which has a node yet, and warnings.
 
     Raises InvalidInput, at the lines of the file, for GPUs on machines that have none, a machine type that the table
-    does not know and whose resources nobody says, and machines too small for what the platform itself needs.
+    does not know and whose resources are not given, and machines too small for what the platform itself needs.
     """
     found: list[NodePool] = []
     problems: list[Problem] = []
@@ -41,7 +41,7 @@ def declared_pools(cluster: Cluster, table: MachineTable) -> tuple[tuple[NodePoo
 
 
 def pool_machine(cluster: Cluster, spec: PoolSpec, table: MachineTable) -> Machine:
-    """The machine of one pool of a cluster file, with its GPUs.
+    """Return the machine of one pool of a cluster file, with its GPUs.
 
     `resources` of the file win over the table. Raises ValueError with a sentence where neither knows what the machine
     has, and for GPUs that it cannot have.
@@ -99,7 +99,8 @@ def _pool(cluster: Cluster, spec: PoolSpec, machine: Machine, table: MachineTabl
         zones=spec.zones or cluster.spec.zones,
         region=cluster.spec.region,
         price=price,
-        priced=table.priced(machine) if price is not None else "",
+        price_bound=machine.price if price is None else price,
+        priced=table.priced(machine) if machine.price is not None else "",
         selector={
             **labels.selector(platform, spec.name, spec.spot),
             **labels.machine_selector(platform, spec.machine, machine.gpu_type),

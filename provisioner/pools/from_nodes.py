@@ -83,8 +83,10 @@ def _rooms(nodes: Sequence[Node], used: Mapping[str, Amount]) -> tuple[Room, ...
 def _pool(kind: Kind, system: Amount, rooms: tuple[Room, ...], table: MachineTable) -> NodePool:
     """Return the pool of one kind; `system` is what every node of it carries."""
     first, nodes = kind.nodes[0], kind.nodes
-    price, priced = _price(first, table)
-    bound = len(nodes) if all(node.fixed for node in nodes) else None
+    price, bound_price, priced = _price(first, table)
+    fixed = all(node.fixed for node in nodes)
+    # a process without its GPU never runs; too few cores may only mean that some wait for their turn
+    bound = len(nodes) if fixed and first.accelerated else None
     return NodePool(
         name=kind.name,
         nodes=len(nodes),
@@ -101,11 +103,13 @@ def _pool(kind: Kind, system: Amount, rooms: tuple[Room, ...], table: MachineTab
         machine=first.machine,
         min_nodes=bound,
         max_nodes=bound,
+        fixed=fixed,
         pods=max(0, min(node.offers.pods for node in nodes) - system.pods),
         spot=first.spot_mark is not None,
         zones=tuple(sorted({node.labels[ZONE] for node in nodes if ZONE in node.labels})),
         region=first.labels.get(REGION),
         price=price,
+        price_bound=bound_price,
         priced=priced,
         selector=kind.selector,
         hosts=kind.hosts,
@@ -115,8 +119,8 @@ def _pool(kind: Kind, system: Amount, rooms: tuple[Room, ...], table: MachineTab
     )
 
 
-def _price(node: Node, table: MachineTable) -> tuple[float | None, str]:
-    """Return what the machine costs an hour and the source of that; None and nothing if it is unknown."""
+def _price(node: Node, table: MachineTable) -> tuple[float | None, float | None, str]:
+    """Return what the machine costs an hour, at most, and the source; None and nothing if it is unknown."""
     gpus = node.offers.gpus
     provider = PLATFORMS[node.platform].provider
     machine: Machine | None = table.find(provider, node.machine or "")
@@ -126,5 +130,7 @@ def _price(node: Node, table: MachineTable) -> tuple[float | None, str]:
         except ValueError:
             # GPUs that the table cannot price; the machine alone would be too cheap
             machine = None
-    price = machine and (machine.spot_price if node.spot_mark else machine.price)
-    return (price, table.priced(machine)) if machine and price else (None, "")
+    if machine is None or machine.price is None:
+        return None, None, ""
+    price = machine.spot_price if node.spot_mark else machine.price
+    return price, machine.price if price is None else price, table.priced(machine)

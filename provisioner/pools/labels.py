@@ -74,7 +74,7 @@ GPU_PRODUCT = "nvidia.com/gpu.product"
 
 @dataclass(frozen=True, order=True)
 class Taint:
-    """What keeps pods off a node unless they tolerate it."""
+    """Mark that keeps pods off a node unless they tolerate it."""
 
     key: str
     value: str = ""
@@ -83,14 +83,14 @@ class Taint:
 
 @dataclass(frozen=True, order=True)
 class Toleration:
-    """What a pod puts up with; without a value any value of the key (`operator: Exists`)."""
+    """Taint that a pod tolerates; without a value any value of the key (`operator: Exists`)."""
 
     key: str
     value: str | None = None
     effect: Effect | None = None
 
     def accepts(self, taint: Taint) -> bool:
-        """Whether a pod with this toleration may run in spite of `taint`."""
+        """Return True if a pod with this toleration may run in spite of `taint`."""
         return self.key == taint.key and self.value in (None, taint.value) and self.effect in (None, taint.effect)
 
 
@@ -100,7 +100,7 @@ GPU_TAINT = Taint(GPU, "present")
 
 @dataclass(frozen=True)
 class Platform:
-    """How one kind of node pool marks its nodes."""
+    """Marks that one kind of node pool has on its nodes."""
 
     provider: str
     """The provider whose machines the nodes are, as cluster files and the machine table call it."""
@@ -202,14 +202,14 @@ def platform_of(provider: str, autoprovision: bool) -> str:
 
 
 def node_labels(platform: str, pool: str, spot: bool = False, extra: Labels | None = None) -> dict[str, str]:
-    """The labels of ours and of the platform that a node of this pool shows; `extra` are the user's own."""
+    """Return the labels of ours and of the platform that a node of this pool shows; `extra` are the user's own."""
     marks = PLATFORMS[platform]
     capacity = marks.spot if spot else marks.on_demand
     return {**(extra or {}), POOL: pool, **({capacity[0]: capacity[1]} if capacity else {})}
 
 
 def written_labels(platform: str, pool: str, spot: bool = False, extra: Labels | None = None) -> dict[str, str]:
-    """Of `node_labels` those that we must put on a new pool, since the platform does not."""
+    """Return those of `node_labels` that surreal must put on a new pool, since the platform does not."""
     own = PLATFORMS[platform].own_labels
     return {key: value for key, value in node_labels(platform, pool, spot, extra).items() if key not in own}
 
@@ -217,7 +217,7 @@ def written_labels(platform: str, pool: str, spot: bool = False, extra: Labels |
 def node_taints(
     platform: str, pool: str, spot: bool = False, gpu: bool = False, extra: tuple[Taint, ...] = ()
 ) -> tuple[Taint, ...]:
-    """The taints that a node of this pool has, whoever puts them on; `extra` are the user's own."""
+    """Return the taints that a node of this pool has, its platform's too; `extra` are the user's own."""
     marks = PLATFORMS[platform]
     ours = [
         *((Taint(POOL, pool),) if marks.made_to_measure else ()),
@@ -230,19 +230,19 @@ def node_taints(
 def written_taints(
     platform: str, pool: str, spot: bool = False, gpu: bool = False, extra: tuple[Taint, ...] = ()
 ) -> tuple[Taint, ...]:
-    """Of `node_taints` those that we must put on a new pool, since the platform does not."""
+    """Return those of `node_taints` that surreal must put on a new pool, since the platform does not."""
     own = PLATFORMS[platform].own_taints
     return tuple(taint for taint in node_taints(platform, pool, spot, gpu, extra) if taint.key not in own)
 
 
 def selector(platform: str, pool: str, spot: bool = False) -> dict[str, str]:
-    """The labels by which a pod finds this pool of ours, and on spot machines says that it means them."""
+    """Return the labels by which a pod finds this pool of ours, and on spot machines says that it means them."""
     marks = PLATFORMS[platform]
     return {POOL: pool, **({marks.spot[0]: marks.spot[1]} if spot else {})}
 
 
 def machine_selector(platform: str, machine: str | None, gpu_type: str | None) -> dict[str, str]:
-    """What a pod must say for its machine to be made as the pool has it; nothing where the machines are there anyway.
+    """Return labels that a pod must select for its machine to be made as the pool has it; none for fixed pools.
 
     GKE's node auto-provisioning would take its own choice of family, and adds no GPUs that are not named.
     """

@@ -10,7 +10,7 @@ from surreal.provisioner.pools.model import NodePool
 
 
 def local_pool() -> NodePool:
-    """The pool `local`: cores by affinity and cgroup quota, memory by cgroup limit, GPUs as nvidia-smi lists them."""
+    """Return the pool `local`: cores by affinity and cgroup quota, memory by cgroup limit, GPUs by nvidia-smi."""
     names = gpu_names()
     return NodePool(
         name="local",
@@ -23,7 +23,7 @@ def local_pool() -> NodePool:
 
 
 def usable_cores() -> float:
-    """Cores this process may use; a container with a quota of one and a half has 1.5."""
+    """Return cores this process may use; a container with a quota of one and a half has 1.5."""
     # macOS has no affinity
     affinity = getattr(os, "sched_getaffinity", None)
     cores = float(len(affinity(0)) if affinity else os.cpu_count() or 1)
@@ -31,12 +31,12 @@ def usable_cores() -> float:
 
 
 def usable_memory() -> int:
-    """Bytes this process may use: the machine's memory, or its cgroup's limit where that is less."""
+    """Return bytes this process may use: the machine's memory, or its cgroup's limit where that is less."""
     return min([_physical_memory(), *memory_limits()])
 
 
 def gpu_names() -> list[str]:
-    """The name of each NVIDIA GPU, in order; empty where there is none or its driver does not answer."""
+    """Return the name of each NVIDIA GPU, in order; empty where there is none or its driver does not answer."""
     if not shutil.which("nvidia-smi"):
         return []
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
@@ -48,7 +48,7 @@ def gpu_names() -> list[str]:
 
 
 def cpu_quotas(root: Path = Path("/")) -> list[float]:
-    """Cores allowed by each cgroup (v2 `cpu.max`, v1 `cfs_quota`) above this process; empty without a limit."""
+    """Return cores allowed by each cgroup (v2 `cpu.max`, v1 `cfs_quota`) above this process; empty without a limit."""
     words = []
     for folder in _cgroups("cpu", root):
         words.append(_words(folder / "cpu.max"))
@@ -59,7 +59,7 @@ def cpu_quotas(root: Path = Path("/")) -> list[float]:
 
 
 def memory_limits(root: Path = Path("/")) -> list[int]:
-    """Bytes allowed by each cgroup (v2 `memory.max`, v1 `limit_in_bytes`) above this process; empty without a limit."""
+    """Return bytes allowed by each cgroup (v2 `memory.max`, v1 `limit_in_bytes`) above this process, if any."""
     words = [
         word
         for folder in _cgroups("memory", root)
@@ -70,7 +70,7 @@ def memory_limits(root: Path = Path("/")) -> list[int]:
 
 
 def _cgroups(controller: str, root: Path) -> list[Path]:
-    """The folders of this process's cgroup and of all above it; none where the system has no cgroups."""
+    """Return the folders of this process's cgroup and of all above it; none where the system has no cgroups."""
     folders = []
     for line in _lines(root / "proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)

@@ -56,7 +56,9 @@ class NodePool:
     """The machine type."""
     min_nodes: int | None = None
     max_nodes: int | None = None
-    """Bounds of the autoscaler; None where nobody knows them."""
+    """Bounds of the autoscaler; None if unknown."""
+    fixed: bool = False
+    """Machines of no cloud: no autoscaler adds any."""
     pods: int = MAX_PODS
     """Pods that a node takes."""
     spot: bool = False
@@ -65,6 +67,8 @@ class NodePool:
     region: str | None = None
     price: float | None = None
     """US dollars an hour of one machine, by `priced`; None is unknown."""
+    price_bound: float | None = None
+    """US dollars an hour that a machine costs at most: the price on demand, where that of spot is unknown."""
     priced: str = ""
     """The price's source and day."""
     selector: Mapping[str, str] = field(default_factory=dict)
@@ -75,7 +79,7 @@ class NodePool:
     closed: Mapping[str, int] = field(default_factory=dict)
     """Why nodes take no pods now (`cordoned`, `not ready`) -> how many; they count and have no room."""
     rooms: tuple[Room, ...] = ()
-    """What is left on the nodes that are there; empty where nobody knows, as if all were free."""
+    """Resources left on the nodes that are there; empty if unknown, as if all were free."""
 
     def count(self, resource: str) -> int:
         """Return how many accelerators of that name one machine has."""
@@ -88,7 +92,7 @@ class NodePool:
 
     @property
     def free(self) -> tuple[Room, ...]:
-        """What is left on the nodes that are there."""
+        """Resources left on the nodes that are there."""
         return self.rooms or (self._whole if self.nodes else ())
 
     @property
@@ -96,7 +100,7 @@ class NodePool:
         return (Room(self.nodes, self.cpu, self.memory, self.gpus, self.pods, self.accelerators),)
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data: one node, and of all nodes together what there is, is used and is left; null is unknown."""
+        """Return plain data: one node, and of all nodes the total, the used and the free part; null is unknown."""
         node = {"cpu": self.cpu, "memory": self.memory, "gpus": self.gpus}
         total = {key: round(self.nodes * amount, 3) for key, amount in node.items()}
         known = bool(self.rooms) or not self.nodes
@@ -120,6 +124,7 @@ class NodePool:
             "region": self.region,
             "zones": list(self.zones),
             "pricePerHour": self.price,
+            "priceBound": self.price_bound,
             "priced": self.priced,
             "selector": dict(self.selector),
             "hosts": list(self.hosts),

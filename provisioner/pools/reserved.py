@@ -1,4 +1,4 @@
-"""What of a machine is left for pods: each platform keeps its own share for the kernel, the kubelet and system pods.
+"""Resources of a machine that are left for pods: each platform keeps a share for kernel, kubelet and system pods.
 
 Sources: GKE's and EKS's cores, and GKE's memory, by the same published tiers (Google Cloud, "Plan GKE Standard node
 sizes"; EKS's node bootstrap); the kernel's share on Compute Engine by the formula of the Kubernetes cluster autoscaler
@@ -13,7 +13,7 @@ GIB = 1 << 30
 EVICTION = 100 * MIB
 """The kubelet evicts pods when less memory than this is left."""
 MAX_PODS = 110
-"""Pods of a node, where nobody says otherwise."""
+"""Pods of a node, unless a file says otherwise."""
 
 _CPU_TIERS = ((1, 0.06), (1, 0.01), (2, 0.005), (float("inf"), 0.0025))
 _GKE_MEMORY_TIERS = ((4, 0.25), (4, 0.20), (8, 0.10), (112, 0.06), (float("inf"), 0.02))
@@ -30,13 +30,13 @@ pool is there to be asked."""
 
 
 def allocatable(platform: str, cpu: float, memory: int, pods: int | None) -> tuple[float, int]:
-    """Cores and bytes that a node of `cpu` cores and `memory` bytes says it has for pods."""
+    """Return cores and bytes that a node of `cpu` cores and `memory` bytes says it has for pods."""
     rule = _RULES.get(platform)
     return rule(cpu, memory, pods or MAX_PODS) if rule else (cpu, memory)
 
 
 def usable(platform: str, cpu: float, memory: int, pods: int | None) -> tuple[float, int]:
-    """Cores and bytes that a fresh node leaves to processes of experiments; not below 0."""
+    """Return cores and bytes that a fresh node leaves to processes of experiments; not below 0."""
     cores, size = allocatable(platform, cpu, memory, pods)
     system_cpu, system_memory = _SYSTEM_PODS[platform]
     return max(0.0, round(cores - system_cpu, 3)), max(0, size - system_memory)
@@ -52,14 +52,14 @@ def _eks(cpu: float, memory: int, pods: int) -> tuple[float, int]:
 
 
 def _gce_kernel(memory: int) -> float:
-    """What the kernel takes of a Compute Engine machine before the kubelet sees it."""
+    """Return the bytes that the kernel takes of a Compute Engine machine before the kubelet sees it."""
     swiotlb = 64 * MIB if memory > 3 * GIB else 0
     small = 8 * MIB if memory <= 8 * GIB else 0
     return memory / 64 + 16 * MIB + swiotlb + small + min(0.00175 * memory, 248 * MIB)
 
 
 def _tiers(amount: float, tiers: tuple[tuple[float, float], ...]) -> float:
-    """The sum over (width, share): a share of each further part of `amount`."""
+    """Return the sum over (width, share): a share of each further part of `amount`."""
     total = 0.0
     for width, share in tiers:
         total += min(amount, width) * share

@@ -100,7 +100,7 @@ class Minikube:
 
 
 def start_command(cluster: Cluster) -> list[str]:
-    """The command that makes the cluster, or starts it again."""
+    """Return the command that makes the cluster, or starts it again."""
     spec = cluster.spec
     size, pools = spec.pools[0].resources or NODE, spec.pools
     options = {
@@ -118,7 +118,7 @@ def start_command(cluster: Cluster) -> list[str]:
 
 
 def all_commands(cluster: Cluster) -> list[list[str]]:
-    """Every command that `up` runs for a cluster that is not there yet."""
+    """Return every command that `up` runs for a cluster that is not there yet."""
     count = sum(pool.max for pool in cluster.spec.pools)
     # as minikube names them
     found = [cluster.name, *(f"{cluster.name}-m{number:02}" for number in range(2, count + 1))]
@@ -148,19 +148,19 @@ def up(cluster: Cluster, say: Say) -> None:
 
 
 def nodes(name: str) -> list[str]:
-    """The names of the cluster's nodes, in their order."""
+    """Return the names of the cluster's nodes, in their order."""
     answer = subprocesses.run(["minikube", "node", "list", f"--profile={name}"])
     return [line.split()[0] for line in answer.splitlines() if line.startswith(name)]
 
 
 def assigned(cluster: Cluster, found: list[str]) -> Iterator[tuple[str, PoolSpec]]:
-    """Each node with its pool; nodes beyond those of the pools are of none."""
+    """Return each node with its pool; nodes beyond those of the pools are of none."""
     slots = [pool for pool in cluster.spec.pools for _ in range(pool.max)]
     return zip(found, slots, strict=False)
 
 
 def marks(cluster: Cluster, node: str, pool: PoolSpec) -> Iterator[list[str]]:
-    """The commands that write a pool's labels and taints on a node, whatever it had of them before."""
+    """Return the commands that write a pool's labels and taints on a node, whatever it had of them before."""
     kubectl = ["minikube", f"--profile={cluster.name}", "kubectl", "--"]
     platform = labels.platform_of(cluster.spec.provider, pool.autoprovision)
     written = labels.written_labels(platform, pool.name, pool.spot, pool.labels)
@@ -173,7 +173,7 @@ def marks(cluster: Cluster, node: str, pool: PoolSpec) -> Iterator[list[str]]:
 
 
 def state(name: str) -> str:
-    """`OK`, `Stopped`, or what else minikube calls it; `Nonexistent` for a cluster that is not there."""
+    """Return `OK`, `Stopped`, or another word of minikube; `Nonexistent` for a cluster that is not there."""
     try:
         answer = json.loads(subprocesses.run(["minikube", "profile", "list", "--output=json", "--light"]))
     except (SurrealError, ValueError):
@@ -211,6 +211,6 @@ class _Events:
 
 
 def _step(data: dict[str, Any], message: str) -> str:
-    """`[3/19] Preparing Kubernetes ...`, without the marks that minikube paints before it."""
+    """Return `[3/19] Preparing Kubernetes ...`, without the marks that minikube paints before it."""
     words = message.lstrip("".join(chr(c) for c in range(0x2000, 0x2C00)) + "".join(map(chr, range(0x1F300, 0x1FB00))))
     return f"[{data.get('currentstep', '?')}/{data.get('totalsteps', '?')}] {words.strip()}"

@@ -16,7 +16,7 @@ MAX_NODES = 15_000
 
 
 class ClusterMetadata(Spec):
-    """Which cluster this is."""
+    """Name of the cluster."""
 
     name: CloudName
     """Names the cluster and what belongs to it, and its kubeconfig context on minikube."""
@@ -39,7 +39,7 @@ class AcceleratorSpec(Spec):
 
 
 class MachineSpec(Spec):
-    """What one machine has, where no table knows its type."""
+    """Resources of one machine whose type no table knows."""
 
     cpu: Cpu
     memory: Memory
@@ -74,7 +74,7 @@ class PoolSpec(Spec):
 
 
 class KubernetesSpec(Spec):
-    """Which Kubernetes."""
+    """Version of Kubernetes."""
 
     version: Version | None = None
     """Minor version; the provider's default unless said."""
@@ -83,7 +83,7 @@ class KubernetesSpec(Spec):
 
 
 class NetworkSpec(Spec):
-    """Who reaches what."""
+    """Addresses of the cluster, and access to its API."""
 
     private_nodes: bool = True
     """Nodes have no public address and go out through NAT."""
@@ -105,7 +105,7 @@ class StoreSpec(Spec):
 
 
 class StateSpec(Spec):
-    """Where Terraform keeps what it knows, so that colleagues share it."""
+    """Place of Terraform's state, so that colleagues share it."""
 
     backend: Literal["gcs", "s3"]
     bucket: Bucket
@@ -116,7 +116,7 @@ class StateSpec(Spec):
 
 
 class MinikubeSpec(Spec):
-    """How the local cluster is made."""
+    """Options of the local cluster."""
 
     driver: Literal["docker", "podman", "kvm2", "qemu2", "hyperkit", "vfkit", "virtualbox", "none"] | None = None
     """minikube's own choice unless said."""
@@ -126,7 +126,7 @@ class MinikubeSpec(Spec):
 
 
 class ClusterSpec(Spec):
-    """What is made."""
+    """Everything that the cluster has."""
 
     provider: ProviderName
     context: str | None = None
@@ -162,7 +162,7 @@ class Cluster(Spec):
 
     @property
     def source(self) -> Source:
-        """Where each key was written, for errors that are found later."""
+        """Places of the keys in the file, for errors that are found later."""
         return self._source
 
     def at(self, source: Source) -> "Cluster":
@@ -171,9 +171,9 @@ class Cluster(Spec):
         return self
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data, saying what the file said: most defaults belong to one provider only."""
+        """Return plain data, saying what the file said: most defaults belong to one provider only."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     def to_yaml(self) -> str:
-        """The document; loading it gives an equal Cluster."""
+        """Return the document; loading it gives an equal Cluster."""
         return strictyaml.dump(self.to_data())

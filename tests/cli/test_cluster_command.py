@@ -146,6 +146,15 @@ def test_down_is_refused_where_nobody_can_tell_whether_experiments_run(desk: Des
     assert "cannot tell whether experiments run on 'lab': you may not list the pods" in done.stderr
 
 
+def test_down_names_the_disks_that_stay_and_are_billed(desk: Desk) -> None:
+    desk.is_up()
+    desk.api.add_volume("cheetah-ppo", "10Gi", "projects/p/zones/z/disks/pvc-1")
+    done = desk.cluster("down", "lab", "-y")
+    assert done.returncode == 0, done.stderr
+    assert "1 disks stay when the cluster is gone, and are billed" in done.stderr
+    assert "lab/cheetah-ppo: 10Gi, projects/p/zones/z/disks/pvc-1" in done.stderr
+
+
 def test_down_of_a_protected_cluster_is_refused(desk: Desk) -> None:
     desk.file.write_text(GKE.replace("  provider: gke", "  provider: gke\n  deletionProtection: true"))
     desk.is_up()

@@ -15,12 +15,22 @@ class Api:
     def __init__(self) -> None:
         self.pods: list[dict[str, Any]] = []
         self.sent: list[tuple[str, str, Any]] = []
+        self.volumes: list[dict[str, Any]] = []
         self.refusal: tuple[int, str] | None = None
 
     def add_pod(self, experiment: str, name: str) -> None:
         """A running pod of an experiment."""
         labels = {"app.kubernetes.io/managed-by": "surreal", "app.kubernetes.io/instance": experiment}
         self.pods.append({"metadata": {"name": name, "namespace": "default", "labels": labels}})
+
+    def add_volume(self, claim: str, size: str, disk: str) -> None:
+        """A volume with a disk at a cloud, of a claim in namespace `lab`."""
+        spec = {
+            "capacity": {"storage": size},
+            "claimRef": {"namespace": "lab", "name": claim},
+            "csi": {"volumeHandle": disk},
+        }
+        self.volumes.append({"metadata": {"name": f"pvc-{disk}"}, "spec": spec})
 
 
 @contextmanager
@@ -33,7 +43,8 @@ def cluster_api(kubeconfig: Path, *contexts: str) -> Iterator[Api]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             api.sent.append((method, self.path, json.loads(body) if body else None))
             status = 200
-            answer: dict[str, Any] = {"items": api.pods, "metadata": {}}
+            items = api.volumes if "persistentvolumes" in self.path else api.pods
+            answer: dict[str, Any] = {"items": items, "metadata": {}}
             if api.refusal:
                 status, answer = api.refusal[0], {"kind": "Status", "message": api.refusal[1]}
             data = json.dumps(answer).encode()

@@ -12,7 +12,7 @@ from surreal.orchestrator.client import plan_for
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.inventory import Machines
 from surreal.orchestrator.plan.cost import refuse_above, with_speed
-from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
+from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedCost, PlannedRole
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.documents.quantity import format_memory
 
@@ -101,7 +101,15 @@ def _cost(plan: Plan) -> str:
     """Return the cost at full scale in one line, with the sources of the prices."""
     cost = plan.cost
     if cost is None or cost.per_hour is None:
-        return f"cost: unknown, no price for pool {', '.join(cost.unknown if cost else ())}"
+        unknown = f"no price for pool {', '.join(cost.unknown if cost else ())}"
+        if cost is None or cost.at_most_per_hour is None:
+            return f"cost: unknown, {unknown}"
+        bound = f"cost: at most {cost.at_most_per_hour:,.2f} $/h, by prices on demand"
+        return f"{bound} ({unknown}){_besides(cost)}"
     steps = "" if cost.per_million_steps is None else f", {cost.per_million_steps:,.4f} $ per million steps"
     sources = "; ".join(sorted({pool.priced for pool in plan.pools if pool.priced}))
-    return f"cost: {cost.per_hour:,.2f} $/h, {cost.per_day:,.2f} $/day{steps} ({sources})"
+    return f"cost: {cost.per_hour:,.2f} $/h, {cost.per_day:,.2f} $/day{steps} ({sources}){_besides(cost)}"
+
+
+def _besides(cost: PlannedCost) -> str:
+    return f"; not included: {', '.join(cost.not_included)}" if cost.not_included else ""

@@ -42,15 +42,30 @@ def _table(pools: tuple[NodePool, ...]) -> Table:
     rows = table("pool", "machine", "spot", "nodes", "min-max", "one node", "cpu", "memory", "gpu", "zones", "$/h each")
     for pool in pools:
         data = pool.to_data()
-        node = f"{pool.cpu:g} CPU {format_size(pool.memory)}" + (
-            f" {pool.gpus} x {pool.gpu_type or 'GPU'}" if pool.gpus else ""
-        )
         bounds = UNKNOWN if pool.max_nodes is None else f"{pool.min_nodes or 0}-{pool.max_nodes}"
         shares = [_share(data, key) for key in ("cpu", "memory", "gpus")]
-        cells = [pool.name, pool.machine or UNKNOWN, "spot" if pool.spot else "", pool.nodes, bounds, node, *shares]
+        spot = "spot" if pool.spot else ""
+        cells = [pool.name, pool.machine or UNKNOWN, spot, _nodes(pool), bounds, _machine(pool), *shares]
         price = "unknown" if pool.price is None else number(pool.price, 4)
         rows.add_row(*map(str, cells), ", ".join(pool.zones) or pool.region or UNKNOWN, price)
     return rows
+
+
+def _nodes(pool: NodePool) -> str:
+    """Return `3`, or `3 (1 cordoned)` if some take no pods now."""
+    closed = ", ".join(f"{count} {reason}" for reason, count in pool.closed.items())
+    return f"{pool.nodes} ({closed})" if closed else str(pool.nodes)
+
+
+def _machine(pool: NodePool) -> str:
+    """Return what one machine offers, with its architecture and system where they are not the usual ones."""
+    accelerators = {pool.gpu_type or "GPU": pool.gpus, **pool.accelerators}
+    parts = [
+        f"{pool.cpu:g} CPU {format_size(pool.memory)}",
+        *(f"{count} x {name}" for name, count in accelerators.items() if count),
+        *(word for word, usual in ((pool.arch, "amd64"), (pool.os, "linux")) if word not in (None, usual)),
+    ]
+    return " ".join(map(str, parts))
 
 
 def _share(data: dict[str, dict[str, float] | None], key: str) -> str:

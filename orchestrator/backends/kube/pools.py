@@ -14,7 +14,7 @@ from surreal.provisioner.pools.from_nodes import merged
 from surreal.provisioner.pools.model import NodePool
 from surreal.provisioner.spec.cluster import Cluster
 
-_ANY = NodePool("cluster", nodes=1, cpu=1e6, memory=2**60, provider="existing", pods=10**6)
+_ANY = NodePool("cluster", nodes=1, cpu=1e6, memory=2**60, provider="existing", pods=10**6, os="linux")
 HIDDEN_NODES = (_ANY, replace(_ANY, name="cluster-gpu", gpus=10**6))
 """Pools that stand for a cluster whose nodes the user may not list: its scheduler decides."""
 

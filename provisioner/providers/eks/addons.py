@@ -1,4 +1,4 @@
-"""What runs inside a cluster on EKS with fixed pools before anybody's pod does: EKS add-ons and two charts.
+"""Software that a cluster on EKS with fixed pools needs before any pod runs: EKS add-ons and two charts.
 
 Auto Mode has all of it built in.
 """
@@ -19,7 +19,7 @@ EBS = Subject("ebs", SYSTEM, "ebs-csi-controller-sa", managed=("AmazonEBSCSIDriv
 
 
 def autoscaler(cluster: Cluster) -> Subject:
-    """The cluster autoscaler may look at everything and change only the groups of this cluster."""
+    """Return the rights of the cluster autoscaler: look at everything, change only the groups of this cluster."""
     looks = [
         "autoscaling:DescribeAutoScalingGroups",
         "autoscaling:DescribeAutoScalingInstances",
@@ -102,7 +102,7 @@ def _autoscaler_values(cluster: Cluster) -> Block:
         "autoDiscovery": {"clusterName": cluster.name},
         "awsRegion": "${var.region}",
         "rbac": {"serviceAccount": {"name": "cluster-autoscaler", "annotations": role}},
-        # GPUs that nobody uses any more are the first thing to give back
+        # GPUs that are idle are the first thing to give back
         "extraArgs": {
             "scale-down-unneeded-time": "5m",
             "skip-nodes-with-system-pods": False,
@@ -113,14 +113,14 @@ def _autoscaler_values(cluster: Cluster) -> Block:
 
 
 def _device_plugin_values(pools: list[str]) -> Block:
-    """On the pools with GPUs, whatever their taints; the chart by itself waits for labels of a feature discovery."""
+    """Return values that put it on the pools with GPUs; by itself the chart waits for labels of a feature discovery."""
     term = {"matchExpressions": [{"key": POOL, "operator": "In", "values": pools}]}
     affinity = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
     return {"affinity": {"nodeAffinity": affinity}, "tolerations": [{"operator": "Exists"}]}
 
 
 def helm_provider() -> Block:
-    """How Terraform reaches the cluster that it has just made: with the token of whoever applies."""
+    """Return how Terraform reaches the cluster that it has just made: with the token of the user who applies."""
     arguments = ["eks", "get-token", "--cluster-name", "${aws_eks_cluster.this.name}", "--region", "${var.region}"]
     return {
         "kubernetes": {

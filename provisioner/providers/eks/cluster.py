@@ -25,7 +25,7 @@ _NODE_TEMPLATE = "k8s.io/cluster-autoscaler/node-template/"
 
 
 def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
-    """File name -> contents, as Terraform JSON."""
+    """Return file name -> contents, as Terraform JSON."""
     fixed = fixed_pools(cluster)
     subjects = _subjects(cluster)
     irsa = [subject for subject in subjects if not subject.pod_identity]
@@ -62,7 +62,7 @@ def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
 
 
 def _subjects(cluster: Cluster) -> list[Subject]:
-    """The service accounts with roles of their own."""
+    """Return the service accounts with roles of their own."""
     subjects = [addons.EBS, addons.autoscaler(cluster)] if fixed_pools(cluster) else []
     store = cluster.spec.store
     if store:

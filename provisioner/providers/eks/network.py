@@ -8,7 +8,7 @@ DEFAULT_ZONES = 2
 
 
 def zone_names(cluster: Cluster) -> dict[str, str]:
-    """Key of a zone in the files -> its name, or the expression that finds it."""
+    """Return key of a zone in the files -> its name, or the expression that finds it."""
     if cluster.spec.zones:
         return {zone.removeprefix(str(cluster.spec.region)): zone for zone in cluster.spec.zones}
     names = "data.aws_availability_zones.available.names"
@@ -16,14 +16,14 @@ def zone_names(cluster: Cluster) -> dict[str, str]:
 
 
 def node_subnets(cluster: Cluster, zones: tuple[str, ...] = ()) -> list[str]:
-    """The subnets of nodes in `zones` (all if none are named), as expressions."""
+    """Return the subnets of nodes in `zones` (all if none are named), as expressions."""
     kind = "private" if cluster.spec.network.private_nodes else "public"
     chosen = [key for key, name in zone_names(cluster).items() if not zones or name in zones]
     return [f"${{aws_subnet.{kind}_{key}.id}}" for key in chosen]
 
 
 def network(cluster: Cluster) -> Block:
-    """The resources of the network."""
+    """Return the resources of the network."""
     zones, name = zone_names(cluster), cluster.name
     kinds = ["public", "private"] if cluster.spec.network.private_nodes else ["public"]
     resources: Block = {
@@ -71,7 +71,7 @@ def network(cluster: Cluster) -> Block:
 
 
 def _subnet(cluster: Cluster, kind: str, key: str, zone: str, number: int) -> Block:
-    """One of sixteen equal parts of the network."""
+    """Return one of sixteen equal parts of the network."""
     public = kind == "public"
     role = "kubernetes.io/role/elb" if public else "kubernetes.io/role/internal-elb"
     return {
@@ -94,7 +94,7 @@ def _route(kind: str) -> Block:
 
 
 def _nat(name: str, zone: str) -> Block:
-    """One gateway for all zones: when its zone fails no image can be pulled, and what runs goes on."""
+    """Return one gateway for all zones: when its zone fails no image can be pulled, and what runs goes on."""
     return {
         "aws_eip": {"nat": {"domain": "vpc", "tags": {"Name": name}}},
         "aws_nat_gateway": {

@@ -1,4 +1,4 @@
-"""Who may do what in the account of a cluster on EKS: control plane, nodes, and single service accounts (IRSA)."""
+"""Rights in the account of a cluster on EKS: control plane, nodes, and single service accounts (IRSA, Pod Identity)."""
 
 import json
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Subject:
 
 
 def roles(cluster: Cluster, subjects: list[Subject]) -> Block:
-    """Roles, their policies, and the identity provider that lets a service account take its role."""
+    """Return roles, their policies, and the identity provider that lets a service account take its role."""
     auto = bool(made_to_measure(cluster))
     attached = {"cluster": _CLUSTER + (_CLUSTER_AUTO if auto else [])}
     # Auto Mode's own role lets its nodes do less than ours must
@@ -89,13 +89,13 @@ def _association(subject: Subject) -> Block:
 
 
 def policy_arn(policy: str) -> str:
-    """The ARN of one of AWS's own policies; the driver of EBS has its own folder."""
+    """Return the ARN of one of AWS's own policies; the driver of EBS has its own folder."""
     folder = "service-role/" if policy == "AmazonEBSCSIDriverPolicy" else ""
     return _POLICY + folder + policy
 
 
 def attachments(resources: Block, key: str) -> list[str]:
-    """The addresses of a role's attached policies: what uses the role must be made after them and go before them."""
+    """Return the addresses of a role's attached policies: users of the role are made after and go before them."""
     kind = "aws_iam_role_policy_attachment"
     return [f"{kind}.{name}" for name in resources[kind] if name.startswith(f"{key}_")]
 

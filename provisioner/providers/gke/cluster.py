@@ -35,7 +35,7 @@ _MANAGEMENT = {"auto_repair": True, "auto_upgrade": True}
 
 
 def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
-    """File name -> contents, as Terraform JSON."""
+    """Return file name -> contents, as Terraform JSON."""
     spec = cluster.spec
     resources: Block = {
         "google_project_service": _services(),
@@ -106,7 +106,7 @@ def _enabled(*services: str) -> list[str]:
 
 
 def location(cluster: Cluster) -> str:
-    """The zone of a cluster in one zone, else its region."""
+    """Return the zone of a cluster in one zone, else its region."""
     zones = cluster.spec.zones
     return zones[0] if len(zones) == 1 else str(cluster.spec.region)
 
@@ -180,7 +180,7 @@ def _cluster(cluster: Cluster, machines: Machines) -> Block:
 
 
 def _api_access() -> Block:
-    """Who reaches the control plane, and that nobody does by a certificate."""
+    """Return the networks that reach the control plane, none of them by a certificate."""
     networks = {"for_each": "${var.allowed_cidrs}", "content": {"cidr_block": "${cidr_blocks.value}"}}
     return {
         "master_auth": {"client_certificate_config": {"issue_client_certificate": False}},
@@ -192,7 +192,7 @@ def _api_access() -> Block:
 
 
 def _node_identity(secure_boot: bool) -> Block:
-    """What all nodes have in common: whom they are to the cloud, and what of it pods cannot reach."""
+    """Return the identity that all nodes have to the cloud, and the parts of it that pods cannot reach."""
     return {
         "service_account": _NODES,
         "oauth_scopes": SCOPES,
@@ -204,7 +204,7 @@ def _node_identity(secure_boot: bool) -> Block:
 
 
 def _autoprovisioning(cluster: Cluster, machines: Machines) -> Block:
-    """Node auto-provisioning makes a node pool for each set of selectors and taints that pending pods ask for.
+    """Return limits of node auto-provisioning, which makes node pools for what pending pods select and tolerate.
 
     Its limits count the nodes of the fixed pools too.
     """
@@ -267,13 +267,13 @@ def _pool(cluster: Cluster, pool: PoolSpec, machine: Machine) -> Block:
 
 
 def _initial(pool: PoolSpec, zones: int) -> int:
-    """Nodes of each zone at the beginning: as many as `min` needs, but no more than `max` allows."""
+    """Return nodes of each zone at the beginning: as many as `min` needs, but no more than `max` allows."""
     least = -(-pool.min // zones)
     return least if least * zones <= pool.max else pool.min // zones
 
 
 def _store(store: StoreSpec) -> Block:
-    """The bucket, and the right of one Kubernetes service account to use it, without any key."""
+    """Return the bucket, and the right of one Kubernetes service account to use it, without any key."""
     bucket = "${google_storage_bucket.store.name}" if store.create else store.bucket
     project = "${data.google_project.this.number}"
     resources: Block = {

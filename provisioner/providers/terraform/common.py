@@ -1,4 +1,4 @@
-"""What the files for all clouds share.
+"""Parts that the files of all clouds share.
 
 Terraform reads every string as a template. The models of a Cluster let neither `$` nor `%` through, so that what a
 person wrote is never evaluated.
@@ -27,7 +27,7 @@ MAX_ACCOUNT = 30
 
 
 def settings(cluster: Cluster, providers: dict[str, tuple[str, str]]) -> Block:
-    """The `terraform` block: provider -> (source, version), and where the state lies."""
+    """Return the `terraform` block: provider -> (source, version), and where the state lies."""
     required = {name: {"source": source, "version": version} for name, (source, version) in providers.items()}
     state = cluster.spec.state
     version = TERRAFORM_LOCKS_S3 if state and state.backend == "s3" else TERRAFORM
@@ -47,12 +47,12 @@ def _backend(cluster: Cluster) -> Block:
 
 
 def variable(description: str, kind: str, default: Any) -> Block:
-    """One input, with the value of the cluster file as its default."""
+    """Return one input, with the value of the cluster file as its default."""
     return {"description": description, "type": kind, "default": default}
 
 
 def shared_variables(cluster: Cluster) -> Block:
-    """The inputs that every cloud has."""
+    """Return the inputs that every cloud has."""
     network = cluster.spec.network
     return {
         "region": variable("Where the cluster is.", "string", cluster.spec.region),
@@ -65,17 +65,17 @@ def shared_variables(cluster: Cluster) -> Block:
 
 
 def output(description: str, value: str) -> Block:
-    """One thing to be known when the cluster is there."""
+    """Return one thing to be known when the cluster is there."""
     return {"description": description, "value": value}
 
 
 def fixed_pools(cluster: Cluster) -> list[PoolSpec]:
-    """The pools whose machines we make, not the provider."""
+    """Return the pools whose machines we make, not the provider."""
     return [pool for pool in cluster.spec.pools if not pool.autoprovision]
 
 
 def made_to_measure(cluster: Cluster) -> list[PoolSpec]:
-    """The pools whose machines the provider makes for pending pods."""
+    """Return the pools whose machines the provider makes for pending pods."""
     return [pool for pool in cluster.spec.pools if pool.autoprovision]
 
 
@@ -84,12 +84,12 @@ def _platform(cluster: Cluster, pool: PoolSpec) -> str:
 
 
 def node_labels(cluster: Cluster, pool: PoolSpec) -> dict[str, str]:
-    """The labels to write on a pool's nodes, from the one table."""
+    """Return the labels to write on a pool's nodes, from the one table."""
     return labels.written_labels(_platform(cluster, pool), pool.name, pool.spot, pool.labels)
 
 
 def node_taints(cluster: Cluster, pool: PoolSpec, machine: Machine) -> Sequence[labels.Taint]:
-    """The taints to write on a pool's nodes, from the one table."""
+    """Return the taints to write on a pool's nodes, from the one table."""
     return labels.written_taints(
         _platform(cluster, pool), pool.name, pool.spot, gpu=machine.gpus > 0, extra=extra_taints(pool)
     )
@@ -100,17 +100,17 @@ EFFECTS = {"NoSchedule": "NO_SCHEDULE", "PreferNoSchedule": "PREFER_NO_SCHEDULE"
 
 
 def taint_blocks(taints: Sequence[labels.Taint]) -> list[Block]:
-    """Taints as nested blocks, which both clouds spell the same."""
+    """Return taints as nested blocks, which both clouds spell the same."""
     return [{"key": taint.key, "value": taint.value, "effect": EFFECTS[taint.effect]} for taint in taints]
 
 
 def gigabytes(size: int) -> int:
-    """Bytes -> whole GiB, rounded up."""
+    """Return bytes -> whole GiB, rounded up."""
     return -(-size // 2**30)
 
 
 def short_name(name: str, suffix: str, longest: int = MAX_ACCOUNT) -> str:
-    """`NAME-SUFFIX`, with a digest for the part that does not fit."""
+    """Return `NAME-SUFFIX`, with a digest for the part that does not fit."""
     whole = f"{name}-{suffix}"
     if len(whole) <= longest:
         return whole

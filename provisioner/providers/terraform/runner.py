@@ -28,7 +28,7 @@ CHANGES = 2
 
 
 def find_engine() -> Path:
-    """The first engine on PATH. Raises InvalidInput that says how to get one."""
+    """Return the first engine on PATH. Raises InvalidInput that says how to get one."""
     for name in NAMES:
         if found := shutil.which(name):
             return Path(found)
@@ -73,12 +73,12 @@ class Engine:
             raise self._failed("apply", progress.problems or errors)
 
     def outputs(self) -> dict[str, Any]:
-        """The outputs of what has been applied; empty before."""
+        """Return the outputs of what has been applied; empty before."""
         text = "\n".join(self._quietly("output", "-json", "-no-color"))
         return {name: output["value"] for name, output in json.loads(text).items()}
 
     def resources(self) -> list[str]:
-        """The addresses of what is there by the engine's state."""
+        """Return the addresses of what is there by the engine's state."""
         return [line for line in self._quietly("state", "list", "-no-color") if line and not line.startswith("data.")]
 
     def _quietly(self, *arguments: str) -> list[str]:
@@ -94,7 +94,7 @@ class Engine:
 
     @contextmanager
     def _running(self, *arguments: str) -> "Iterator[tuple[subprocess.Popen[str], list[str]]]":
-        """The engine's process, and the last lines of its stderr, which are there once it has ended.
+        """Return the engine's process, and the last lines of its stderr, which are there once it has ended.
 
         It is asked to stop, and waited for, when we are interrupted meanwhile.
         """
@@ -183,6 +183,6 @@ class _Progress:
 
 
 def _diagnosis(diagnostic: dict[str, Any]) -> str:
-    """What went wrong, where, and what the provider says of it."""
+    """Return the address, the summary and the provider's words of an error."""
     parts = [diagnostic.get("address"), diagnostic.get("summary"), diagnostic.get("detail")]
     return ": ".join(str(part).strip() for part in parts if part)

@@ -88,3 +88,20 @@ def test_a_limit_is_dollars_by_time(text: str, per_hour: float) -> None:
 def test_a_limit_of_another_form_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="must be dollars by hour or day, such as 20/h or 480/day"):
         parse_limit(text)
+
+
+def test_spot_machines_without_a_price_cost_at_most_what_they_cost_on_demand() -> None:
+    pools = [
+        {"name": "system", "machine": "m7i.xlarge", "min": 1, "max": 3},
+        {"name": "actors", "machine": "c7i.2xlarge", "max": 40, "spot": True},
+    ]
+    found, _ = declared_pools(cluster("eks", pools=pools), machine_table())
+    planned = make_plan(Experiment.from_data(minimal()), found)
+    assert planned.cost is not None and planned.cost.per_hour is None
+    machines = {pool.name: pool.full for pool in planned.pools}
+    bound = machines["system"] * 0.2016 + machines["actors"] * 0.357
+    assert planned.cost.at_most_per_hour == pytest.approx(bound)
+    refuse_above(planned, f"{bound + 0.01:.2f}/h")
+    with pytest.raises(InvalidInput, match="costs, with spot machines at their price on demand, up to"):
+        refuse_above(planned, f"{bound / 2:.3f}/h")
+    assert {"control plane", "NAT", "disks"} <= set(planned.cost.not_included)

@@ -150,3 +150,8 @@ def test_a_second_pool_that_holds_the_role_is_a_fallback_where_the_first_is_out_
     learner = plan(*nodes, node("c"), learner={"resources": {"gpu": 1}}).role("learner")
     assert {learner.pool, *learner.fallback} == {"l4", "t4"}
     assert len(learner.selectors) == 2
+
+
+def test_machines_of_no_cloud_are_not_said_to_grow() -> None:
+    planned = plan(node("a", 2, "8Gi"), actor={"replicas": 9, "resources": {"cpu": 1}})
+    assert any("its machines are of no cloud that could add some" in text for text in planned.warnings)

@@ -149,9 +149,10 @@ def test_nodes_that_take_no_pods_now_are_counted_with_the_reason(more: dict[str,
 
 
 def test_machines_of_no_cloud_are_as_many_as_there_are() -> None:
-    assert pools(node("a"), node("b"))["nodes"].max_nodes == 2
-    assert pools(node("a", spec={"providerID": "openstack:///x"}))["nodes"].max_nodes is None
-    assert pools(node("a", **{"lke.linode.com_pool-id": "7"}))["7"].max_nodes is None
+    assert pools(node("a"), node("b"))["nodes"].fixed
+    assert not pools(node("a", spec={"providerID": "openstack:///x"}))["nodes"].fixed
+    assert not pools(node("a", **{"lke.linode.com_pool-id": "7"}))["7"].fixed
+    assert pools(node("a", offers={GPU: 1}), node("b", offers={GPU: 1}))["nodes"].max_nodes == 2
 
 
 sizes = st.tuples(st.sampled_from([2, 3.9, 4, 16]), st.sampled_from(["3900Mi", "4Gi", "15.6Gi", "16Gi", "64Gi"]))

@@ -8,7 +8,7 @@ from surreal.orchestrator.backends.kube.status.snapshot import Event
 from surreal.orchestrator.plan.model import PlannedRole
 from surreal.protocol.documents.quantity import format_size
 from surreal.provisioner.kube.objects import clip
-from surreal.provisioner.kube.resources import GPU
+from surreal.provisioner.kube.resources import is_accelerator
 
 _HEAD = re.compile(r"0/(\d+) nodes are available: (.*)", re.DOTALL)
 _REST = re.compile(r"\.? *(no new claims to deallocate|preemption:|Preemption ).*", re.DOTALL)
@@ -32,9 +32,9 @@ def unschedulable(message: str, role: PlannedRole | None, name: str) -> str:
             causes[cause.strip()] += int(count[:9])
     if not causes:
         return f"0/{nodes} nodes can take it: {clip(head[2])}"
-    if list(causes) == [f"Insufficient {GPU}"] and role:
-        asked = f"0/{nodes} nodes have {GPU}: {role.resources.gpu} free"
-        return f"{asked}; {_way_out(f'Insufficient {GPU}', name)}"
+    if role and role.accelerator and list(causes) == [f"Insufficient {role.accelerator}"]:
+        asked = f"0/{nodes} nodes have {role.accelerator}: {role.resources.gpu} free"
+        return f"{asked}; {_way_out(f'Insufficient {role.accelerator}', name)}"
     said = ", ".join(f"{count} {_cause(cause, count, role)}" for cause, count in causes.most_common())
     way_out = _way_out(causes.most_common(1)[0][0], name)
     return f"0/{nodes} nodes can take it: {clip(said)}{_asks(causes, role)}; {way_out}"
@@ -77,7 +77,7 @@ def _asks(causes: Counter[str], role: PlannedRole | None) -> str:
     each = {
         "cpu": f"{role.resources.cpu:g}",
         "memory": format_size(role.resources.memory),
-        GPU: str(role.resources.gpu),
+        role.accelerator: str(role.resources.gpu),
     }
     lacking = [f"{what} {much}" for what, much in each.items() if f"Insufficient {what}" in causes]
     return f"; each process asks {', '.join(lacking)}" if lacking else ""
@@ -86,7 +86,7 @@ def _asks(causes: Counter[str], role: PlannedRole | None) -> str:
 def _way_out(cause: str, name: str) -> str:
     """What helps against the cause that keeps most nodes away."""
     spec = f"spec.roles.{name}"
-    if cause == f"Insufficient {GPU}":
+    if cause.startswith("Insufficient ") and is_accelerator(cause.removeprefix("Insufficient ")):
         return f"wait for one, add machines with GPUs, or set {spec}.resources.gpu: 0"
     if cause == "Insufficient ephemeral-storage":
         return "wait, or have a node with free local disk; a node that does not account local storage takes no such pod"
