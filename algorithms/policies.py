@@ -15,7 +15,7 @@ from surreal.algorithms import networks
 from surreal.algorithms.environments.spaces import Spaces, action_map, features_of, onto_bounds
 from surreal.algorithms.es.batched_policy import Layout, Policies
 from surreal.algorithms.normalizers import Standardizer
-from surreal.algorithms.own_code import load_own
+from surreal.algorithms.ppo.own_network import make_policy, own_shape
 from surreal.algorithms.recording import checkpoint as checkpoints
 from surreal.algorithms.recording.policy_record import FORMAT, STATISTICS, spaces_of
 from surreal.algorithms.types import Array, narrowed
@@ -132,8 +132,8 @@ def _outputs(about: Mapping[str, Any], spaces: Spaces, arrays: Mapping[str, Arra
             raise InvalidInput(
                 f"code: the network of this policy is {network['make']!r}. Give code=FOLDER, where its module is."
             )
-        make = load_own(network["make"], code)
-        return _stochastic(make(spaces, **network.get("settings", {})), parameters, spaces)
+        named = {"make": network["make"], **network.get("settings", {})}
+        return _stochastic(make_policy(own_shape(named, spaces, code)), parameters, spaces)
     raise InvalidInput(f"network: {network['kind']!r} is no kind that this surreal knows. Upgrade surreal.")
 
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.vector import VectorEnvironments
-from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.fragment import check_size
+from surreal.algorithms.ppo.own_network import make_policy, make_shape
 from surreal.algorithms.ppo.rollout import Rollout
 from surreal.algorithms.ppo.weights import Weights
 from surreal.algorithms.recording.reports import Shares
@@ -60,7 +60,7 @@ class Actor:
         self._stopping = process.stopping.is_set
         self._weights, self._experience = process.subscriber("weights"), process.sender("experience")
         self._metrics, self._name = process.sender("metrics"), envs.name
-        self._policy = Policy(Shape(envs.spaces, tuple(config.hidden)))
+        self._policy = make_policy(make_shape(config, envs.spaces))
         self._rollout = Rollout(envs, self._policy, copies, config.fragment_steps, rng)
         self._pace, self._reported = Pace(config.max_staleness), perf_counter()
         self._refused = self._refused_in_a_row = 0

@@ -1,10 +1,11 @@
 """Every hyperparameter of PPO, its default and its bounds. Written once; nothing else repeats a default."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from surreal.algorithms.config import Config, Count, Positive, Share
+from surreal.algorithms.own_code import is_own
 
 
 class PPOConfig(Config):
@@ -24,6 +25,9 @@ class PPOConfig(Config):
 
     hidden: Annotated[list[Count], Field(min_length=1, max_length=8)] = [64, 64]
     """Widths of the hidden tanh layers, the same for policy and value."""
+    network: str | dict[str, Any] | None = None
+    """Networks of one's own, `module:make`, or `{make: module:make, ...}` with settings; `hidden` then says nothing.
+    Gradients are autograd's, and actors import torch."""
     log_std_init: float = -0.5
     """Initial log standard deviation of a Gaussian policy."""
 
@@ -82,6 +86,19 @@ class PPOConfig(Config):
     """Deterministic episodes per evaluation."""
     evaluation_episode_cap: Count | None = None
     """An evaluation's episode is cut after so many steps; by default after 10,000 or the environment's own limit."""
+
+    @model_validator(mode="after")
+    def _network_is_named(self) -> Self:
+        if self.network is None:
+            return self
+        name = self.network if isinstance(self.network, str) else self.network.get("make")
+        if not isinstance(name, str) or not is_own(name):
+            raise ValueError(
+                f"network {name!r} is no 'module:make'. Name a function of a module, such as my_module:make."
+            )
+        if self.gradients == "analytic":
+            raise ValueError("network needs gradients by autograd. Set gradients: auto or autograd.")
+        return self
 
     @model_validator(mode="after")
     def _penalty_has_a_target(self) -> Self:

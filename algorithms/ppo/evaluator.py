@@ -5,8 +5,8 @@ from contextlib import closing
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.spaces import onto_bounds
 from surreal.algorithms.evaluation import Act, evaluate_on_clock
-from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.ppo.own_network import make_policy, make_shape
 from surreal.algorithms.ppo.weights import Weights
 from surreal.protocol.wire.packet import Message
 from surreal.protocol.worker.process import Process
@@ -17,7 +17,8 @@ def evaluator(process: Process) -> None:
     wiring = process.wiring
     config = PPOConfig(**wiring.config)
     with closing(make_env(wiring.env["id"], wiring.env["options"], wiring.code)) as env:
-        policy, scaled = Policy(Shape(env.spaces, tuple(config.hidden))), onto_bounds(env.spaces.action_space)
+        policy = make_policy(make_shape(config, env.spaces))
+        scaled = onto_bounds(env.spaces.action_space)
 
         def load(message: Message) -> Act:
             weights = Weights.read(message)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from surreal.algorithms.environments.make import make_env
-from surreal.algorithms.networks import Shape
 from surreal.algorithms.ppo.collector import Collector
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.fragment import FragmentCheck
+from surreal.algorithms.ppo.own_network import make_shape, network_data
 from surreal.algorithms.ppo.state import State
 from surreal.algorithms.ppo.weights import Weights
 from surreal.algorithms.recording.policy_record import describe
@@ -32,10 +32,9 @@ class Learner(Trainer[list[Message]]):
         self._weights = process.publisher("weights")
         experience = process.receiver("experience")
         with closing(make_env(wiring.env["id"], wiring.env["options"], wiring.code)) as env:
-            spaces, hidden = env.spaces, list(config.hidden)
-            network, tensors = {"kind": "pair", "hidden": hidden}, {"parameters": "updater.parameters"}
-            self.policy = describe("ppo", env, wiring.env, network, tensors)
-        self.state = State(Shape(spaces, tuple(config.hidden)), config, wiring.seed)
+            spaces, tensors = env.spaces, {"parameters": "updater.parameters"}
+            self.policy = describe("ppo", env, wiring.env, network_data(config), tensors)
+        self.state = State(make_shape(config, spaces), config, wiring.seed)
         check = FragmentCheck(spaces, config.fragment_steps, int(wiring.env["copies"]))
         self._collector = Collector(
             experience,

@@ -13,7 +13,7 @@ def sizing(config: PPOConfig, replicas: Mapping[str, int], env: Mapping[str, Any
     batch = config.fragment_steps * copies * actors
     size = f"{config.fragment_steps} fragment_steps x {copies} copies x {actors} actors = {batch:,}"
     notes = (
-        f"a batch has {batch:,} transitions ({size}), an update {config.epochs} x {-(-batch // config.minibatch):,} "
+        f"a batch has {size} transitions, an update {config.epochs} x {-(-batch // config.minibatch):,} "
         f"minibatches of {min(config.minibatch, batch):,}",
         *_network(config),
     )
@@ -21,9 +21,8 @@ def sizing(config: PPOConfig, replicas: Mapping[str, int], env: Mapping[str, Any
 
 
 def _network(config: PPOConfig) -> Iterator[str]:
-    name = getattr(config, "network", None)
-    if name:
-        yield f"the networks of policy and value are made by {name}, gradients by autograd"
+    if config.network is not None:
+        yield f"the networks of policy and value are made by {config.network}, gradients by autograd"
 
 
 def _problems(config: PPOConfig, batch: int, size: str) -> Iterator[tuple[str, str]]:

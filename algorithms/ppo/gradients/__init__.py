@@ -16,7 +16,9 @@ def make_gradient(shape: Shape, config: PPOConfig, vector: Array) -> Gradient:
     `auto` is analytic on a CPU and autograd on a GPU.
     """
     # Each engine is imported only where it is used: torch takes seconds and 200 MB.
-    if config.gradients == "analytic" or (config.gradients == "auto" and not wants_gpu(config.device)):
+    if config.network is None and (
+        config.gradients == "analytic" or (config.gradients == "auto" and not wants_gpu(config.device))
+    ):
         from surreal.algorithms.ppo.gradients.analytic import Analytic
 
         return Analytic(shape, config, vector)

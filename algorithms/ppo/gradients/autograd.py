@@ -13,6 +13,7 @@ from surreal.algorithms.ppo.batch import Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.analytic import BETA1, BETA2, EPSILON
 from surreal.algorithms.ppo.gradients.base import Stats
+from surreal.algorithms.ppo.own_network import OwnShape
 from surreal.algorithms.types import Array
 
 
@@ -31,7 +32,11 @@ class Autograd:
 
     def _outputs(self, observations: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Means or logits [n, action], values [n], log_std [action] or None."""
-        parts, x = self._parts(), observations.unsqueeze(0)
+        parts = self._parts()
+        if isinstance(self._shape, OwnShape):
+            network, own = self._shape.network, parts["own"]
+            return network.policy(own, observations), network.value(own, observations), parts.get("log_std")
+        x = observations.unsqueeze(0)
         for layer in range(len(self._shape.hidden)):
             x = torch.tanh(x @ parts[f"weight{layer}"] + parts[f"bias{layer}"])
         policy, value = x.unbind(0) if len(x) == 2 else (x[0], x[0])

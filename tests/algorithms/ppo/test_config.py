@@ -14,6 +14,7 @@ def test_ppos_defaults_are_these() -> None:
         "fragment_steps": 128,
         "max_staleness": 1,
         "hidden": [64, 64],
+        "network": None,
         "log_std_init": -0.5,
         "learning_rate": 3e-4,
         "anneal": True,

@@ -65,5 +65,5 @@ def test_the_plan_refuses_them_at_their_line_and_says_the_size_otherwise() -> No
     with pytest.raises(InvalidInput, match=r"spec\.algorithm\.config\.minibatch: 5000 is more than a batch has"):
         make_plan(experiment(minibatch=5000), [local_pool()])
     notes = make_plan(experiment(), [local_pool()]).notes
-    assert any("a batch has 4,096 transitions" in note for note in notes)
+    assert any("x 8 copies x 2 actors = 2,048 transitions" in note for note in notes)
     assert PPO.sizing is sizing
