@@ -203,11 +203,13 @@ class StreamSender:
                 self._socket.refuse(b"", "ack", f"{packet.sender} acknowledged {packet.seq}, which was never sent")
 
     def _transmit_or_batch(self, item: Encoded) -> None:
-        """Transmit what is due, unless `item` is small and soon followed by others: then the I/O thread will, or the
-        one that fills a batch or the window."""
+        """Transmit due messages now, or leave a small one to be sent together with those that follow it."""
         self._batched_bytes += len(item.body)
         window = self._window
         enough = self._batched_bytes >= BATCH_BYTES or window.next - window.cursor >= self._batch_size or window.full
+        # A packet costs about as much as 4 KiB of payload, so small messages wait for others: only after a transmission
+        # a moment ago (a lone message is never late), and only until a batch or the window is full. The I/O thread
+        # sends the rest a millisecond later.
         if (
             len(item.body) > SMALL_BYTES
             or item.frames

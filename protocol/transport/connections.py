@@ -192,7 +192,8 @@ class Connections:
         """Cut a connection that holds more than it may."""
         if connection.fd < 0:
             return
-        handed = connection.handed  # first: what comes meanwhile must not seem to be held
+        # Read `handed` before the kernel's count: a packet that arrives in between must not seem to be held.
+        handed = connection.handed
         acknowledged, received = _tcp_counts(connection.fd)
         if (
             self._keyed
@@ -202,6 +203,8 @@ class Connections:
         ):
             self._cut(connection, f"it sent {received} bytes instead of a handshake")
             return
+        # `handed` estimates the bytes on the wire from above, as the overhead of frames varies. Where that makes `held`
+        # negative, the difference is remembered as slack, so that the estimate can never hide what is held later.
         held = received - (handed - connection.slack)
         connection.slack = max(connection.slack, connection.slack - held)
         limit = self._packet + max(MAX_UNREAD_BYTES, self._queue * connection.largest)
