@@ -97,7 +97,9 @@ def test_create_says_where_the_run_folder_lies(
     lab: tuple[Server, KubeBackend], capsys: pytest.CaptureFixture[str]
 ) -> None:
     begin(lab[1], "emptyDir")
-    assert "run folder: emptyDir of 1Gi of the learner's pod: metrics, logs and checkpoints die" in capsys.readouterr().err
+    assert (
+        "run folder: emptyDir of 1Gi of the learner's pod: metrics, logs and checkpoints die" in capsys.readouterr().err
+    )
 
 
 def test_a_stop_that_loses_checkpoints_wants_a_yes(lab: tuple[Server, KubeBackend]) -> None:
