@@ -39,8 +39,8 @@ def test_outputs_are_spread_over_the_bounds_and_entries_without_bounds_stay() ->
     low, high = np.array([0, -0.4, -infinity, -most, -3]), np.array([1000, 0.4, infinity, most, infinity])
     scaled = onto_bounds(spaces.Box(low.astype(np.float32), high.astype(np.float32)))
     outputs = np.array([[-1.0] * 5, [0.0] * 5, [1.0] * 5, [2.0] * 5], dtype=np.float32)
-    expected = [[0, -0.4, -1, -1, -1], [500, 0, 0, 0, 0], [1000, 0.4, 1, 1, 1], [1500, 0.8, 2, 2, 2]]
-    np.testing.assert_allclose(scaled(outputs), expected, rtol=1e-6)
+    expected: list[list[float]] = [[0, -0.4, -1, -1, -1], [500, 0, 0, 0, 0], [1000, 0.4, 1, 1, 1], [1500, 0.8, 2, 2, 2]]
+    np.testing.assert_allclose(scaled(outputs), np.array(expected), rtol=1e-6)
 
 
 def test_choices_and_bounds_of_one_stay_as_they_are() -> None:

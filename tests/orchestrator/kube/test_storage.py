@@ -1,5 +1,6 @@
 """Where the run folder lies, what a stop loses, and where the next attempt begins."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,18 +79,18 @@ def test_only_the_disk_of_a_pod_is_lost_by_a_stop() -> None:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "tuple[Server, KubeBackend]":
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Server, KubeBackend]]:
     monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "home"))
     with api_server(tmp_path, runs_jobs=True) as server:
         monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
         place = KubeBackend(Location("kube", NAMESPACE, CONTEXT, str(server.kubeconfig)))
-        yield server, place  # type: ignore[misc]
+        yield server, place
         place.close()
 
 
 def begin(place: KubeBackend, kind: str) -> None:
     experiment = Experiment.from_data(minimal())
-    plan = runs.plan("toy").model_copy(update={"storage": PlannedStorage(kind=kind, size=2**30)})  # type: ignore[arg-type]
+    plan = runs.plan("toy").model_copy(update={"storage": PlannedStorage(kind=kind, size=2**30)})
     place.create(experiment, resolve_storage(plan, place.api))
 
 
