@@ -50,6 +50,7 @@ class RunRecorder:
         self._metrics = Metrics(self._folder, process.gauges, wiring.incarnation, self.disk)
         self._reports, self._reported_at = Reports(), monotonic()
         self._evaluators: set[str] = set()
+        self._evaluated: Version | None = None
         self._best: tuple[int, float, dict[str, Array]] | None = None
         self._saved_at = monotonic()
         self._saved_update: int | None = None
@@ -135,7 +136,8 @@ class RunRecorder:
     def await_last_evaluation(self, version: Version, steps: int) -> None:
         """Wait up to a minute for the evaluation of the final weights, of `version`, while an evaluator lives."""
         deadline = monotonic() + LAST_EVALUATION_SECONDS
-        while not self.read_reports(version, steps):
+        # A short evaluation may have come in before this was called, with the reports of the last update.
+        while not self.read_reports(version, steps) and self._evaluated != version:
             lives = any(self._process.alive(role) for role in self._evaluators)
             if monotonic() > deadline or not lives or self._process.stopping.wait(0.05):
                 return
@@ -169,6 +171,8 @@ class RunRecorder:
         if at <= self._resumed_at or not _is_earlier(of, version):
             self._metrics.write(sender, at, row)
             self._progress["eval_return"] = score
+        if of == list(version):
+            self._evaluated = version
         return bool(of == list(version))
 
     def _keep_best(self) -> None:

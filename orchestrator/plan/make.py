@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from surreal.algorithms.algorithm import Algorithm, Sizing
+from surreal.algorithms.environments.options import below_code
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.model import ChannelSpec, ExperimentSpec, ResourcesSpec, RoleSpec
 from surreal.orchestrator.experiment.pod_model import StorageSpec, VolumeSpec, default_image
@@ -46,7 +47,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
     return Plan(
         name=experiment.metadata.name,
         algorithm=spec.algorithm.name,
-        env=spec.env.model_dump(mode="json"),
+        env={**spec.env.model_dump(mode="json"), "options": below_code(spec.env.options, spec.code or "")},
         config=spec.algorithm.config,
         seed=spec.seed,
         hang_seconds=spec.hang_seconds,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from surreal.algorithms.environments.make import check_id, make_env
-from surreal.algorithms.environments.options import from_file
+from surreal.algorithms.environments.options import below_code, from_file
 from surreal.protocol.errors import Fatal, InvalidInput
 from tests.algorithms.fabric import OWN
 
@@ -140,6 +140,13 @@ def test_paths_in_options_begin_at_the_experiment_file(tmp_path: Path) -> None:
         "name": "ant.xml",
         "text": "a" * 5000,
     }
+
+
+def test_a_path_into_the_folder_that_travels_is_written_from_there() -> None:
+    options = {"a": "./src/ant.xml", "b": ["src/ant.xml"], "c": {"d": "./other.xml"}, "e": "./src", "f": 3}
+    assert below_code(options, "./src") == {**options, "a": "./ant.xml", "e": "./."}
+    assert below_code(options, ".") == options
+    assert below_code(options, "") == options
 
 
 def test_a_path_that_leads_nowhere_is_fatal_and_names_its_key(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The recorder: reports of others, the best policy, checkpoints and progress, whatever the disk does."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,6 +136,18 @@ def test_the_end_waits_for_the_last_evaluation_whatever_the_evaluating_role_is_c
         recorder.await_last_evaluation(VERSION, 10)
         recorder.close()
     assert [row["eval_return"] for row in rows(run)] == [5.0]
+
+
+def test_the_end_does_not_wait_for_a_last_evaluation_that_came_in_before(folder: Path) -> None:
+    run = folder / "run"
+    with processes(run, "judge/0") as (learner, judge):
+        recorder, sender = RunRecorder(learner), judge.sender("metrics")
+        sender.send({}, {"eval_return": 5.0, "steps": 10, "version": list(VERSION)})
+        until(lambda: recorder.read_reports(VERSION, 10))
+        began = time.monotonic()
+        recorder.await_last_evaluation(VERSION, 10)
+        assert time.monotonic() - began < 30
+        recorder.close()
 
 
 def test_an_evaluation_of_weights_that_a_restart_took_back_is_on_no_curve_but_may_be_the_best(folder: Path) -> None:
