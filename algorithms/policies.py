@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from surreal.algorithms import networks
-from surreal.algorithms.environments.spaces import Spaces, action_map, features_of
+from surreal.algorithms.environments.spaces import Spaces, action_map, features_of, onto_bounds
 from surreal.algorithms.es.batched_policy import Layout, Policies
 from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.ppo.own_network import make_policy, own_shape
@@ -122,7 +122,7 @@ def _outputs(about: Mapping[str, Any], spaces: Spaces, arrays: Mapping[str, Arra
     """Return the policy's function of features. Raises InvalidInput for a kind of network that is not known here."""
     network, parameters = about["network"], _tensor(about, arrays, "parameters")
     if network["kind"] == "pair":
-        return _stochastic(networks.Policy(networks.Shape(spaces, tuple(network["hidden"]))), parameters)
+        return _stochastic(networks.Policy(networks.Shape(spaces, tuple(network["hidden"]))), parameters, spaces)
     if network["kind"] == "stack":
         many = Policies(Layout(spaces, tuple(network["hidden"]), network["biased"]), 1)
         many.parameters[0] = parameters
@@ -133,16 +133,17 @@ def _outputs(about: Mapping[str, Any], spaces: Spaces, arrays: Mapping[str, Arra
                 f"code: the network of this policy is {network['make']!r}. Give code=FOLDER, where its module is."
             )
         named = {"make": network["make"], **network.get("settings", {})}
-        return _stochastic(make_policy(own_shape(named, spaces, code)), parameters)
+        return _stochastic(make_policy(own_shape(named, spaces, code)), parameters, spaces)
     raise InvalidInput(f"network: {network['kind']!r} is no kind that this surreal knows. Upgrade surreal.")
 
 
-def _stochastic(policy: Any, parameters: Array) -> Outputs:
+def _stochastic(policy: Any, parameters: Array, spaces: Spaces) -> Outputs:
     policy.load(parameters)
+    scaled = onto_bounds(spaces.action_space)
 
     def outputs(features: Array, rng: np.random.Generator | None) -> Array:
         out = policy.forward(features)
-        return np.asarray(policy.best(out) if rng is None else policy.act(out, policy.noise(rng, out.shape)))
+        return np.asarray(scaled(policy.best(out) if rng is None else policy.act(out, policy.noise(rng, out.shape))))
 
     return outputs
 

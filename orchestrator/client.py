@@ -206,7 +206,10 @@ class Run:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         status = None
-        for status in follow_status(self.status, self.backend.poll_interval, notify, deadline):
+        looks = follow_status(
+            self.status, self.backend.poll_interval, notify, deadline, tidy=lambda: self.backend.reconcile(self.name)
+        )
+        for status in looks:
             if watch:
                 watch(status)
         if status is None or not status.over:
@@ -214,6 +217,10 @@ class Run:
             raise Timeout(f"{self.name} is {state} after {timeout:g} s. The run continues.")
         self.backend.reconcile(self.name)
         return status
+
+    def loss_at_stop(self) -> str:
+        """Return what stopping the run now would lose for good, as a sentence; "" for nothing."""
+        return self.backend.loss_at_stop(self.name)
 
     def stop(self) -> bool:
         """Stop every process after a checkpoint; False if none ran."""

@@ -1,10 +1,10 @@
-"""What two processes must agree on: wiring, channels on ZeroMQ, codec, liveness, process life cycle.
+"""Protocol: wiring, channels on ZeroMQ, codec, liveness and the life cycle of processes.
 
-Belongs here: anything both ends of a socket, or a backend and the process it starts, must share.
-Must not be here: an algorithm, a cluster, the keys of an experiment. Imports no other layer.
+Belongs here: anything that both ends of a socket, or a backend and the process it starts, must share. Must not be here:
+an algorithm, a cluster, the keys of an experiment. Imports no other layer.
 
-The channels can be used without the rest: `from surreal.protocol import Node, StreamSender`, see docs/channels.md.
-They are imported when they are asked for: an error or a wiring does not cost the import of ZeroMQ.
+The channels can be used without the rest: `from surreal.protocol import Node, StreamSender`, see docs/channels.md. They
+are imported at their first use: an error or a wiring does not cost the import of ZeroMQ.
 """
 
 from importlib import import_module

@@ -25,7 +25,7 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """What a process's exit status means, the same for workers on every backend and for the CLI."""
+    """Exit status of a process, the same for workers on every backend and for the CLI."""
 
     DONE = 0
     """Finished what it was asked to do."""
@@ -96,6 +96,6 @@ class Unreachable(SurrealError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """` (did you mean 'actor'?)` where a known name is close to `name`, else an empty string."""
+    """Return ` (did you mean 'actor'?)` if a known name is close to `name`, else an empty string."""
     close = get_close_matches(str(name), list(known), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,7 +1,7 @@
-"""How an algorithm describes itself: roles and the channels between them.
+"""The graph of an algorithm: its roles and the channels between them.
 
-A graph is data. The orchestrator turns it into processes and addresses, `protocol.process` into open
-sockets; the code of a role only knows its channels' names.
+A graph is data. The orchestrator turns it into processes and addresses, `protocol.worker` into open sockets. The code
+of a role knows only the names of its channels.
 """
 
 from collections.abc import Callable, Mapping
@@ -151,16 +151,16 @@ def Stream(
 
 
 def Broadcast(name: str, frm: str, to: str | tuple[str, ...]) -> Channel:
-    """One writer to many readers: the latest version wins and versions never go back."""
+    """Return a broadcast: one writer to many readers. The latest version wins and versions never go back."""
     return Channel(name, "broadcast", (frm,), (to,) if isinstance(to, str) else to)
 
 
 def Service(name: str, frm: str | tuple[str, ...], to: str, window: int = 64) -> Channel:
-    """Many clients ask one server, or any of several, and get an answer each."""
+    """Return a service: many clients ask one server, or any of several, and each gets an answer."""
     return Channel(name, "service", (frm,) if isinstance(frm, str) else frm, (to,), window)
 
 
 def relay_role(channel: str, replicas: int) -> Role:
-    """The role of the relays between a broadcast's publisher and its readers."""
+    """Return the role of the relays between a broadcast's publisher and its readers."""
     run = "surreal.protocol.worker.process:relay"
     return Role(channel + RELAY, run, replicas, expendable=True, cpu=0.5, memory="512Mi")

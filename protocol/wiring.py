@@ -26,7 +26,7 @@ ATTEMPT = 100_000
 
 
 def starts(incarnation: int) -> int:
-    """How often a process was started: in a cluster the attempts and the failures of the last one."""
+    """Return the number of starts of a process: in a cluster the attempts and the failures of the last one."""
     return incarnation // ATTEMPT + incarnation % ATTEMPT
 
 
@@ -95,7 +95,7 @@ class Wiring:
         return self.incarnation - ATTEMPT + 1 if self.incarnation >= ATTEMPT else self.incarnation
 
     def has(self, process: str) -> bool:
-        """Is this the name of a process of the run?"""
+        """Return True if this is the name of a process of the run."""
         name = ProcessName.find(process)
         return name is not None and name.index < self.replicas.get(name.role, 0)
 

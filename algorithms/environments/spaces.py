@@ -19,6 +19,8 @@ ActionMap = Callable[[Array], Array]
 """Policy outputs [n, ...] -> actions of the environment [n, ...], always in a new array."""
 Features = Callable[[Any], Array]
 """One observation -> its features [observation]."""
+UNBOUNDED = 1e6
+"""Bounds beyond it, which a space may give instead of none, say nothing about the scale of an action."""
 NO_FIXED_LENGTH = (spaces.Sequence, spaces.Graph, spaces.Text)
 
 
@@ -106,6 +108,21 @@ def action_map(space: Space) -> ActionMap:
         return lambda outputs: _shaped(np.minimum(np.maximum(outputs, low), high), dtype, shape)
     low, high = _whole_bounds(space, dtype)
     return lambda outputs: _shaped(np.minimum(np.maximum(np.rint(outputs), low), high), dtype, shape)
+
+
+def onto_bounds(space: Space) -> ActionMap:
+    """Return the map of a Gaussian policy's outputs [n, action] that takes -1 and 1 to the bounds of a Box.
+
+    So a policy explores the same share of every entry's range, be it +-0.4 or 0 to 1,000. Entries without two bounds
+    below UNBOUNDED stay, and so do choices.
+    """
+    if not isinstance(space, spaces.Box):
+        return lambda outputs: outputs
+    low, high = space.low.reshape(-1).astype(np.float64), space.high.reshape(-1).astype(np.float64)
+    bounded = (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
+    low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
+    middle, half = ((low + high) / 2).astype(np.float32), ((high - low) / 2).astype(np.float32)
+    return lambda outputs: middle + half * outputs
 
 
 def _whole_bounds(space: spaces.Box, dtype: np.dtype[Any]) -> tuple[Array, Array]:

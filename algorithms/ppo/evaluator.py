@@ -3,6 +3,7 @@
 from contextlib import closing
 
 from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.environments.spaces import onto_bounds
 from surreal.algorithms.evaluation import Act, evaluate_on_clock
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.own_network import make_policy, make_shape
@@ -16,12 +17,12 @@ def evaluator(process: Process) -> None:
     wiring = process.wiring
     config = PPOConfig(**wiring.config)
     with closing(make_env(wiring.env["id"], wiring.env["options"], wiring.code)) as env:
-        policy = make_policy(make_shape(config, env.spaces))
+        policy, scaled = make_policy(make_shape(config, env.spaces)), onto_bounds(env.spaces.action_space)
 
         def load(message: Message) -> Act:
             weights = Weights.read(message)
             policy.load(weights.parameters)
-            return lambda features: policy.best(policy.forward(weights.standardize(features)))
+            return lambda features: scaled(policy.best(policy.forward(weights.standardize(features))))
 
         every, cap = config.evaluate_every_seconds, config.evaluation_episode_cap
         evaluate_on_clock(process, env, load, every, config.evaluate_episodes, cap)

@@ -5,6 +5,7 @@ from time import perf_counter
 
 import numpy as np
 
+from surreal.algorithms.environments.spaces import onto_bounds
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.networks import Policy
 from surreal.algorithms.normalizers import Standardizer
@@ -19,6 +20,7 @@ class Rollout:
         self, envs: VectorEnvironments, policy: Policy, copies: int, steps: int, rng: np.random.Generator
     ) -> None:
         self._envs, self._policy, self._copies, self._steps, self._rng = envs, policy, copies, steps, rng
+        self._onto_bounds = onto_bounds(envs.spaces.action_space)
         self._features = envs.reset()
         self._return, self._length = np.zeros(copies), np.zeros(copies, dtype=np.int64)
         self.env_seconds = 0.0
@@ -58,7 +60,9 @@ class Rollout:
             actions = self._policy.act(out, noise[t])
             taken[t] = actions
             start = perf_counter()
-            final += self._envs.step(actions, observations[t + 1], rewards[t], terminated[t], truncated[t])
+            final += self._envs.step(
+                self._onto_bounds(actions), observations[t + 1], rewards[t], terminated[t], truncated[t]
+            )
             self.env_seconds += perf_counter() - start
             if stopping():
                 return None

@@ -5,7 +5,7 @@ All of it is talk and goes to stderr; the run itself does not depend on anybody 
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
+Statuses = Callable[[Callable[[str], None]], Iterator[Status]]
+"""From a function that is told of outages to the statuses of a run, until it is over."""
 PLAIN_SECONDS = 5.0
 """Between two plain lines."""
 EVENTS = 4
@@ -33,7 +35,7 @@ def start_and_watch(start: Callable[[], object], place: Backend, name: str, deta
     """Start a run and, unless detached, watch it to its end: the outcome. Ctrl-C leaves it running."""
     try:
         start()
-        status = place.status(name) if detach else watch(place, name)
+        status = place.status(name) if detach else watch(place, name, tidy=True)
         if not detach:
             place.reconcile(name)
     except KeyboardInterrupt:
@@ -50,12 +52,20 @@ def start_and_watch(start: Callable[[], object], place: Backend, name: str, deta
     return ExitCode.DONE if detach else OUTCOMES[status.state]
 
 
-def watch(place: Backend, name: str) -> Status:
-    """Show a run until it is over; returns its last status. Raises KeyboardInterrupt on Ctrl-C."""
+def watch(place: Backend, name: str, tidy: bool = False) -> Status:
+    """Show a run until it is over; returns its last status. Raises KeyboardInterrupt on Ctrl-C.
+
+    With `tidy` the run is reconciled every minute, which a verb that only reads must not do.
+    """
     screen = console(stderr=True)
     # where rich would draw nothing (TERM=dumb, unknown), lines are all there is
     live = screen.is_terminal and not screen.is_dumb_terminal and sys.stderr.isatty()
-    return _watch_live(place, name) if live else _watch_plain(place, name)
+
+    def statuses(notify: Callable[[str], None]) -> Iterator[Status]:
+        reconcile = (lambda: place.reconcile(name)) if tidy else None
+        return follow_status(lambda: place.status(name), place.poll_interval, notify, tidy=reconcile)
+
+    return _watch_live(place, name, statuses) if live else _watch_plain(place, name, statuses)
 
 
 def how_to_come_back(name: str) -> str:
@@ -109,20 +119,20 @@ def view(status: Status, events: list[str]) -> "RenderableType":
     return Group(head, bar, facts, *waits, *channels, *said, Text("Ctrl-C detaches", "dim"))
 
 
-def _watch_live(place: Backend, name: str) -> Status:
+def _watch_live(place: Backend, name: str, statuses: Statuses) -> Status:
     from rich.live import Live
 
     status = place.status(name)
     with Live(view(status, []), console=console(stderr=True), auto_refresh=False, transient=True) as live:
-        for status in follow_status(lambda: place.status(name), place.poll_interval, live.console.print):
+        for status in statuses(live.console.print):
             live.update(view(status, _events(place, name, EVENTS)), refresh=True)
     return status
 
 
-def _watch_plain(place: Backend, name: str) -> Status:
+def _watch_plain(place: Backend, name: str, statuses: Statuses) -> Status:
     status, seen, next_line = place.status(name), set(_events(place, name, MANY_EVENTS)), 0.0
     told = ""
-    for status in follow_status(lambda: place.status(name), place.poll_interval, talk):
+    for status in statuses(talk):
         if not status.over and time.monotonic() >= next_line:
             talk(f"{datetime.now():%H:%M:%S}  {words.line(status)}")
             next_line = time.monotonic() + PLAIN_SECONDS

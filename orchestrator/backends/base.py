@@ -169,6 +169,9 @@ class Backend(Protocol):
         Names are relative and have slashes: `checkpoints/best-`. Raises SurrealError if they cannot be read now.
         """
 
+    def loss_at_stop(self, name: str) -> str:
+        """Return what stopping the run now would lose for good, as a sentence; "" for nothing."""
+
     def stop(self, name: str) -> bool:
         """Stop every process after a checkpoint. Returns when all are gone; False if none ran."""
 

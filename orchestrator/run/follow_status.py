@@ -9,6 +9,9 @@ from surreal.protocol.errors import Unreachable
 PATIENCE_S = 900.0
 """Seconds that a place may be away: upgrades of a control plane take minutes."""
 
+TIDY_S = 60.0
+"""Seconds between two calls of `tidy`."""
+
 
 def follow_status(
     probe: Callable[[], Status],
@@ -16,14 +19,16 @@ def follow_status(
     notify: Callable[[str], None],
     deadline: float | None = None,
     patience: float = PATIENCE_S,
+    tidy: Callable[[], object] | None = None,
 ) -> Iterator[Status]:
     """Yield what `probe` returns, every `interval` seconds, until the run is over.
 
     While the place cannot be reached, nothing is yielded and `notify` is told once. `deadline` is a moment of
-    time.monotonic() at which the iterator ends.
+    time.monotonic() at which the iterator ends. `tidy` is called every minute while the run goes on.
     Raises Unreachable after `patience` seconds without an answer. That says nothing about the run.
     """
     away_since: float | None = None
+    tidied = time.monotonic()
     while True:
         try:
             status = probe()
@@ -41,6 +46,9 @@ def follow_status(
             yield status
             if status.over:
                 return
+            if tidy and time.monotonic() - tidied >= TIDY_S:
+                tidied = time.monotonic()
+                tidy()
         if deadline is not None and time.monotonic() >= deadline:
             return
         time.sleep(interval)

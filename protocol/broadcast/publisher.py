@@ -1,7 +1,7 @@
-"""The publisher's end of a broadcast, and the server half that a publisher and its relays share.
+"""The publisher's end of a broadcast, and the server half of publishers and relays.
 
-A subscriber asks for the first value newer than the one it has and gets it as soon as there is one. So a slow reader
-costs nothing, a late one is served at once, and versions never go back.
+A subscriber asks for the first value newer than its own and gets it as soon as there is one. So a slow reader costs
+nothing, a late one is served at once, and versions never go back.
 """
 
 import threading
@@ -30,7 +30,7 @@ NO_VERSION: Version = (-1, -1)
 
 
 class Value(NamedTuple):
-    """What all readers are given: encoded once, its frames shared by all answers."""
+    """A value as all readers get it: encoded once, its frames shared by all answers."""
 
     version: Version
     body: bytes
@@ -43,7 +43,9 @@ class Value(NamedTuple):
 def encode(
     sender: str, incarnation: int, version: Version, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> Value:
-    """The value as it travels, the memory of large arrays uncopied. Raises ValueError for what no message can carry."""
+    """Return a value as it travels, with the memory of large arrays uncopied. Raises ValueError for data that no
+    message can carry.
+    """
     body, frames, size = encode_body(sender, incarnation, version, meta, arrays)
     return Value(version, body, [zmq.Frame(frame, copy=False) for frame in frames], size)
 
@@ -61,16 +63,16 @@ class _Reader:
 
 
 class BroadcastServer:
-    """Answers every reader that asks for something newer, once for each question. Binds.
+    """Server half of a broadcast: answers each question of a reader once, with something newer. Binds.
 
-    Whoever has a new value sends it to those who wait in its own thread: the I/O thread would first have to get the
-    interpreter, which a thread that computes gives up after 5 ms. The I/O thread answers those who come later, so that
-    nobody waits for the next value. A lock lets one of the two at the socket; the I/O thread watches the socket's
-    descriptor, which is only a sign to look.
+    The thread that offers a new value sends it to the waiting readers itself. The I/O thread would first have to get
+    the interpreter, which a computing thread gives up after 5 ms. The I/O thread answers readers that ask later, so
+    that they need not wait for the next value. A lock admits one of the two to the socket. The I/O thread watches the
+    socket's descriptor, which is only a sign to look.
     """
 
     def __init__(self, node: Node, address: str) -> None:
-        """Listens at once; readers wait until the first `offer`."""
+        """Listen at once; readers wait until the first `offer`."""
         self._node = node
         self._socket = PacketSocket(node, address, binds=True, queue=QUEUE_PACKETS, largest=MAX_HEADER_BYTES)
         self._value: Value | None = None
@@ -93,7 +95,7 @@ class BroadcastServer:
         return replace(self._socket.stats, depth=len(self._waiting))
 
     def offer(self, value: Value) -> None:
-        """Make this the newest value and send it to all who wait."""
+        """Make this the newest value and send it to all waiting readers."""
         with self._lock:
             self._value = value
             for route, reader in list(self._waiting.items()):
@@ -114,7 +116,7 @@ class BroadcastServer:
         self._node.loop.forget(self._readable_fd)
 
     def _poll(self) -> None:
-        """The I/O thread's look at the questions. They come one by one, so it waits a little before the next look."""
+        """Read questions in the I/O thread. Pause before the next poll: questions come one by one."""
         with self._lock:
             if self._socket.closed:
                 return
@@ -127,7 +129,7 @@ class BroadcastServer:
             self._timers.append(self._node.loop.every(POLL_INTERVAL_S, self._resume))
 
     def _resume(self) -> None:
-        """After a rest: look at the next sign."""
+        """Watch for the next question after a pause."""
         self._paused = False
         self._node.loop.cancel(self._timers.pop())
         self._node.loop.watch(self._readable_fd, self._poll)
@@ -142,7 +144,7 @@ class BroadcastServer:
         return False
 
     def _take(self, route: bytes, packet: Packet) -> None:
-        """Answer or note a question; the repetition of one whose answer is on its way shows only that one is there."""
+        """Answer or note a question. A repetition of an answered question only shows that its reader lives."""
         if packet.kind != Kind.GET:
             self._socket.refuse(route, "kind", f"{packet.sender} sent kind {packet.kind} to a broadcast")
             return
@@ -188,8 +190,9 @@ class Publisher:
     """The writing end: binds. Readers and relays that come later are served while the working thread computes."""
 
     def __init__(self, node: Node, address: str, dtype: str = "") -> None:
-        """Listens at once; readers wait until the first `publish`. `dtype`: `bfloat16` where float32 arrays are to
-        travel at half the size, rounded; they arrive as float32."""
+        """Listen at once; readers wait until the first `publish`. `dtype`: `bfloat16` where float32 arrays are to
+        travel at half the size, rounded; they arrive as float32.
+        """
         self._node = node
         self._narrow = dtype == "bfloat16"
         self._server = BroadcastServer(node, address)

@@ -13,7 +13,7 @@ class Relay:
     """Follows one address and serves another. The I/O thread does everything."""
 
     def __init__(self, node: Node, upstream: str, address: str) -> None:
-        """Listens at `address` at once and connects to `upstream` in the background."""
+        """Listen at `address` at once and connects to `upstream` in the background."""
         self._server = BroadcastServer(node, address)
         self._client = BroadcastClient(node, upstream, self._pass_on)
 

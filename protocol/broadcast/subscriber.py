@@ -27,7 +27,7 @@ class BroadcastClient:
     def __init__(
         self, node: Node, address: str, keep: Callable[[Packet], None], refused: Callable[[], None] = lambda: None
     ) -> None:
-        """Connects in the background. Calls `keep` with each newer value, `refused` when there will never be one."""
+        """Connect in the background. Call `keep` with each newer value, and `refused` if there will never be one."""
         self._node, self._keep, self._on_refused = node, keep, refused
         self.socket = PacketSocket(node, address, binds=False, queue=QUEUE_PACKETS)
         self._session = secrets.randbits(63)
@@ -55,7 +55,7 @@ class BroadcastClient:
         self.socket.close()
 
     def _ask(self) -> None:
-        """Ask for the first value newer than the newest. A repetition has the same number."""
+        """Return ask for the first value newer than the newest. A repetition has the same number."""
         body = encode_body(self._node.name, self._node.incarnation, self._newest or (0, 0)).body
         self.socket.send(encode_prefix(Kind.GET, 0, self._session, self._number, self._newest is not None) + body)
 
@@ -96,7 +96,7 @@ class Subscriber:
     """The reading end: keeps the newest value, whatever the working thread does."""
 
     def __init__(self, node: Node, address: str) -> None:
-        """Connects to the publisher or a relay in the background and asks for the newest value."""
+        """Connect to the publisher or a relay in the background and asks for the newest value."""
         self._node = node
         self._newest: Message | None = None
         self._returned: Version | None = None
@@ -106,13 +106,13 @@ class Subscriber:
         self._client = BroadcastClient(node, address, self._keep, self._wake)
 
     def latest(self) -> Message | None:
-        """The newest value received, or None before the first. Never waits. Raises Refused."""
+        """Return the newest value received, or None before the first. Never waits. Raises Refused."""
         self._client.check()
         newest = self._newest
         return self._return(newest) if newest else None
 
     def wait(self, newer_than: Version | None = None, timeout: float | None = None) -> Message:
-        """The newest value, as soon as its version exceeds `newer_than` (None: any).
+        """Return the newest value as soon as its version exceeds `newer_than` (None: any version).
 
         Raises Stopping, Refused, and Timeout after `timeout` seconds (None: never).
         """

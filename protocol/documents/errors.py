@@ -1,4 +1,4 @@
-"""What pydantic found wrong, said the way a person would: the bad value, what is allowed, the nearest spelling."""
+"""Errors of pydantic in plain words: the bad value, the allowed values, the nearest spelling."""
 
 from typing import Any
 
@@ -24,8 +24,8 @@ _KINDS = {
 }
 
 
-def warn(model: type[BaseModel], error: ValidationError) -> list[Problem]:
-    """Each problem of `error`, which validating with `model` raised, as its key's path and a sentence."""
+def problems_of(model: type[BaseModel], error: ValidationError) -> list[Problem]:
+    """Return each problem of `error`, raised by validating with `model`, as the path of its key and a sentence."""
     schema = model.model_json_schema(by_alias=True)
     return [_problem(schema, details) for details in error.errors(include_url=False)]
 
@@ -47,7 +47,7 @@ def _problem(schema: dict[str, Any], details: ErrorDetails) -> Problem:
 
 
 def _bound(kind: str, ctx: dict[str, Any]) -> str | None:
-    """What a value must be, for the kinds of error that carry it."""
+    """Return the words for the allowed values, for the kinds of error that carry them."""
     match kind:
         case "greater_than":
             return f"must be more than {_number(ctx['gt'])}"
@@ -67,12 +67,12 @@ def _bound(kind: str, ctx: dict[str, Any]) -> str | None:
 
 
 def _number(bound: float) -> str:
-    """A bound without a needless `.0`."""
+    """Return a bound without a needless `.0`."""
     return str(int(bound)) if isinstance(bound, float) and bound.is_integer() else str(bound)
 
 
 def _hint(kind: str, bad: Any) -> str:
-    """The next step, where it is known."""
+    """Return the next step, where it is known."""
     if kind.startswith("int_") and isinstance(bad, float) and bad.is_integer():
         return f"; write {int(bad)}"
     if kind == "string_type" and isinstance(bad, int | float):
@@ -81,7 +81,7 @@ def _hint(kind: str, bad: Any) -> str:
 
 
 def _show(value: Any) -> str:
-    """A value as it stands in the file, cut where it is long."""
+    """Return a value as it stands in the file, cut where it is long."""
     if value is None or isinstance(value, bool):
         return {None: "nothing", True: "true", False: "false"}[value]
     text = repr(value)
@@ -94,7 +94,7 @@ def _plain(message: str) -> str:
 
 
 def _keys(schema: dict[str, Any], path: tuple[int | str, ...]) -> list[str]:
-    """The keys a mapping at `path` may have, by the JSON schema of the whole."""
+    """Return the keys a mapping at `path` may have, by the JSON schema of the whole."""
     node = _resolve(schema, schema)
     for key in path:
         inner = node.get("items") if isinstance(key, int) else node.get("properties", {}).get(key)
@@ -103,7 +103,7 @@ def _keys(schema: dict[str, Any], path: tuple[int | str, ...]) -> list[str]:
 
 
 def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    """`node` with its reference followed; of several alternatives the one that has keys."""
+    """Return `node` with its reference followed; of several alternatives the one that has keys."""
     if "$ref" in node:
         return _resolve(schema, schema["$defs"][node["$ref"].rsplit("/", 1)[1]])
     for choice in [*node.get("anyOf", []), *node.get("allOf", [])]:

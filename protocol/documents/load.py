@@ -9,10 +9,9 @@ from surreal.protocol.errors import InvalidInput
 
 
 def load_file(path: Path) -> tuple[Any, Source]:
-    """The one document in a file, and where its parts stand.
+    """Return the one document in a file and the locations of its parts.
 
-    Raises InvalidInput for a file that is not there, cannot be read, is larger than a page of text ever is, or is no
-    strict YAML.
+    Raises InvalidInput if the file cannot be read, is larger than a document may be, or is no document.
     """
     name = str(path)
     data, lines = strictyaml.load(_read(path), Source(name))

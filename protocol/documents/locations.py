@@ -1,4 +1,4 @@
-"""Where the parts of a document were written, so that an error can point at its line."""
+"""Locations of the parts of a document, so that an error can point at its line."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ SET = 0
 """The line of what came from `--set`."""
 
 MAX_PROBLEMS = 20
-"""Problems said at once; who has more has another file in mind."""
+"""Problems named at once; a document with more is another kind of file."""
 MAX_WORDS = 2000
 """Characters of one problem; a bad value may be a megabyte."""
 
@@ -28,19 +28,19 @@ class Source:
     lines: dict[KeyPath, int] = field(default_factory=dict, compare=False)
 
     def line(self, path: KeyPath) -> int:
-        """The line of `path`, or of the nearest key above it that was written; 1 at the top."""
+        """Return the line of `path`, or of the nearest key above it that was written; 1 at the top."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
     def locate(self, path: KeyPath) -> str:
-        """`experiment.yaml:12: spec.env.id`, or `--set spec.env.id`."""
+        """Return `experiment.yaml:12: spec.env.id`, or `--set spec.env.id`."""
         line = self.line(path)
         where = "--set " if line == SET else f"{self.name}:{line}: "
         return where + ".".join(map(str, path)) if path else where.removesuffix(": ")
 
     def invalid(self, problems: Iterable[Problem]) -> InvalidInput:
-        """One error that says `problems`, in the order of their lines, as far as a person would read."""
+        """Return one error that says `problems`, in the order of their lines, as far as a person would read."""
         ordered = sorted(problems, key=lambda problem: self.line(problem[0]))
         words = [f"{self.locate(path)}: {text}" for path, text in ordered[:MAX_PROBLEMS]]
         words = [text if len(text) <= MAX_WORDS else f"{text[:MAX_WORDS]}..." for text in words]
@@ -48,5 +48,5 @@ class Source:
         return InvalidInput("\n".join(words + more))
 
     def invalid_line(self, line: int, text: str) -> InvalidInput:
-        """An error at a line where no key is known."""
+        """Return an error at a line where no key is known."""
         return InvalidInput(f"{self.name}:{line}: {text}")

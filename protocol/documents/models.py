@@ -1,4 +1,4 @@
-"""What the models of all documents share: strictness, spelling, and names that Kubernetes takes."""
+"""Base of the models of all documents: strictness, spelling, and names that Kubernetes takes."""
 
 import re
 from copy import deepcopy
@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from surreal.protocol.documents.errors import warn
+from surreal.protocol.documents.errors import problems_of
 from surreal.protocol.documents.locations import KeyPath, Problem
 
 API_VERSION: Literal["surreal.dev/v1alpha1"] = "surreal.dev/v1alpha1"
@@ -27,7 +27,7 @@ class Spec(BaseModel):
 
 
 def dns_label(name: str, longest: int = MAX_NAME_CHARS) -> str:
-    """`name` if it can be one part of a host name; else ValueError with a legal name near it."""
+    """Return `name` if it can be one part of a host name; else ValueError with a legal name near it."""
     if len(name) <= longest and re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name):
         return name
     legal = re.sub(r"[^a-z0-9]+", "-", name.lower())[:longest].strip("-") or "my-run"
@@ -77,7 +77,7 @@ def _validated(model: type[Document], data: object, above: KeyPath) -> tuple[Doc
 
 
 def _problems(model: type[BaseModel], error: ValidationError, above: KeyPath) -> list[Problem]:
-    return [((*above, *path), text) for path, text in warn(model, error)]
+    return [((*above, *path), text) for path, text in problems_of(model, error)]
 
 
 def _is_whole_float(details: ErrorDetails) -> bool:

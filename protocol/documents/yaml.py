@@ -36,7 +36,7 @@ _SCALARS: dict[str, tuple[re.Pattern[str], str]] = {
 
 
 class _Problem(Exception):
-    """What is wrong at a line (counted from 0)."""
+    """A problem at a line (counted from 0)."""
 
     def __init__(self, line: int, text: str) -> None:
         super().__init__(text)
@@ -71,7 +71,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _next_event(parser: Any) -> Any:
-    """The event that comes next, which PyYAML's type stubs leave untyped."""
+    """Return the event that comes next, which PyYAML's type stubs leave untyped."""
     return parser.peek_event()
 
 
@@ -94,7 +94,7 @@ for _tag, (_pattern, _first) in _SCALARS.items():
 
 
 def load(text: str, source: Source) -> tuple[Any, dict[KeyPath, int]]:
-    """The one document in `text` as plain data, and the line (from 1) of every key and item.
+    """Return the one document in `text` as plain data, and the line (from 1) of every key and item.
 
     Raises InvalidInput at `source` for text that is no YAML or breaks a rule of this module.
     """
@@ -133,7 +133,7 @@ def _compose(text: str) -> yaml.Node:
 
 
 def _build(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> Any:
-    """`node` as plain data; `lines` gets where each key and item stands."""
+    """Return `node` as plain data; `lines` gets where each key and item stands."""
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, lines)
     if isinstance(node, yaml.SequenceNode):

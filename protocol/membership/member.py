@@ -1,7 +1,7 @@
-"""Control: who is alive, and 'stop now'. Members send a beat each second (a thousand of them and more: as often as they
-are told) from their I/O threads; the process that serves control answers from its own, so that a busy working thread
-is never taken for a dead process. Where even the I/O thread is silent, because a call into C holds the GIL, the
-heartbeats of libzmq tell the busy from the dead.
+"""The member's end of the control port: says that this process lives, and hears the stop.
+
+Members send a beat each second from their I/O threads; with thousands of members, as often as the server says. So a
+busy working thread is never taken for a dead process.
 """
 
 import secrets
@@ -23,10 +23,10 @@ WARN_AGAIN_AFTER_S = 60.0
 
 
 class Member:
-    """The end that connects: says each second that this process lives, and stops it when told to."""
+    """The end that connects: says each second that this process lives, and stops it on request."""
 
     def __init__(self, node: Node, address: str, report: Callable[[], Any] = lambda: None) -> None:
-        """Connects in the background. `report()` gives the counters of this process, plain data, or None."""
+        """Connect in the background. `report()` returns the counters of this process, plain data, or None."""
         self._node, self._report = node, report
         self._socket = PacketSocket(node, address, binds=False, queue=QUEUE_PACKETS, heartbeats=True)
         self._session = secrets.randbits(63)
@@ -59,9 +59,7 @@ class Member:
         silent = self._unanswered * self._every >= DEAD_AFTER_S - BEAT_INTERVAL_S and not self._socket.connected
         if silent and not (self._lost and now - self._warned < WARN_AGAIN_AFTER_S):
             self._lost, self._warned = True, now
-            where = (
-                "" if self._incarnation else f" at {self._socket.address}, which nobody may have started yet; waiting"
-            )
+            where = "" if self._incarnation else f" at {self._socket.address}, which may not have started yet; waiting"
             log.warning("no contact with %s for %.0f s%s", self._server, now - self._answered, where)
         self._beats += 1
         self._send(counters=None if self._beats % REPORT_BEATS else self._report())

@@ -1,7 +1,7 @@
-"""Control: who is alive, and 'stop now'. Members send a beat each second (a thousand of them and more: as often as they
-are told) from their I/O threads; the process that serves control answers from its own, so that a busy working thread
-is never taken for a dead process. Where even the I/O thread is silent, because a call into C holds the GIL, the
-heartbeats of libzmq tell the busy from the dead.
+"""The server's end of the control port: keeps the members of a run and stops them.
+
+It answers beats from its own I/O thread. If even the I/O thread of a member is silent, because a call into C holds the
+GIL, the heartbeats of libzmq tell a busy process from a dead one.
 """
 
 import logging
@@ -44,8 +44,11 @@ class Server:
         take: Callable[[str, int, Any], None] = lambda *counters: None,
         on_fatal: Callable[[str, str], None] = lambda *why: None,
     ) -> None:
-        """Listens at once. `take(process, incarnation, counters)` gets what members report; it raises ValueError for
-        what cannot be true. `on_fatal(process, reason)` hears of those that leave because they can never succeed."""
+        """Listen at once.
+
+        `take(process, incarnation, counters)` gets the reports of members; it raises ValueError for impossible ones.
+        `on_fatal(process, reason)` is called for members that leave because they can never succeed.
+        """
         self._node, self._take_counters, self._on_fatal = node, take, on_fatal
         self._socket = PacketSocket(node, address, binds=True, queue=1024, heartbeats=True, largest=MAX_HEADER_BYTES)
         self._names = SessionTable()
@@ -61,9 +64,10 @@ class Server:
         self._timer = node.loop.every(BEAT_INTERVAL_S, self._poll)
 
     def alive(self, role: str) -> set[int]:
-        """Indices of the members of `role` that are not dead: heard in the last 10 s, or connected though busy.
+        """Return the indices of the members of `role` that are not dead: heard in the last 10 s, or connected though
+        busy.
 
-        Judged at the time when the I/O thread last looked, so that nobody seems dead because this process slept.
+        Judged at the time of the I/O thread's last poll, so that no member seems dead because this process slept.
         """
         members = [ProcessName.find(name) for name in list(self._names.holders) if name not in self._dead]
         return {member.index for member in members if member and member.role == role}
@@ -83,7 +87,7 @@ class Server:
                 log.warning("%s did not confirm the stop within %.0f s", ", ".join(sorted(self._running)), timeout)
 
     def missing(self, names: Iterable[str], timeout: float) -> set[str]:
-        """Those of `names` that have not left for good, after waiting up to `timeout` seconds for all of them."""
+        """Return those of `names` that have not left for good, after waiting up to `timeout` seconds for them."""
         with self._changed:
             self._changed.wait_for(lambda: self._finished.issuperset(names), timeout)
             return set(names) - self._finished
@@ -130,7 +134,7 @@ class Server:
         self._answer(route, packet.session)
 
     def _release(self, packet: Packet) -> None:
-        """A member leaves: for good, or because it was stopped alone and will be back."""
+        """Note that a member leaves: for good, or because it was stopped alone and will be back."""
         if self._names.release(packet):
             fatal = packet.meta.get("fatal")
             if fatal and isinstance(fatal, str):
@@ -140,7 +144,7 @@ class Server:
         self._confirm(packet.sender)
 
     def _note_counters(self, packet: Packet) -> None:
-        """Pass on what a member counted. Nonsense costs it nothing but that: it lives, after all."""
+        """Forward a member's counters. Ignore malformed ones; the member still counts as alive."""
         try:
             self._take_counters(packet.sender, packet.incarnation, packet.meta["counters"])
         except ValueError as error:
@@ -161,9 +165,9 @@ class Server:
         return self._socket.send(encode_prefix(Kind.STATE, 0, session, 0, 0) + body, route=route)
 
     def _poll(self) -> None:
-        """Take what has arrived, then see who has been silent for too long and has no process that runs either.
+        """Take the packets that have arrived, then find members that are silent and not connected.
 
-        The next look comes a beat later, and by then DEAD_AFTER_S would be over.
+        The next poll comes a beat later, and by then DEAD_AFTER_S would be over.
         """
         self._read()
         self._polled = time.monotonic()

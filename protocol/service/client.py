@@ -36,14 +36,15 @@ _MAX_MILLISECONDS = 2**32 - 1
 
 
 class ServiceClient:
-    """The asking end: dials every replica. For one thread at a time: another one may wait 0.1 s for its turn.
+    """The asking end: connects to every replica. For one thread at a time; another one may wait 0.1 s for its turn.
 
-    Counters: `messages` were asked, `resent` asked again, `duplicates` answered when nobody waited any more,
-    `dropped` not answered in time, `refused` of strangers or refused as too many; `depth` is what waits now.
+    Counters: `messages` were asked, `resent` asked again. `duplicates` were answered after their call had ended,
+    `dropped` not answered in time. `refused` came from strangers or were refused as too many. `depth` is the number of
+    open calls.
     """
 
     def __init__(self, node: Node, addresses: Sequence[str], window: int) -> None:
-        """Connects in the background. `window`: requests that one replica may have unanswered."""
+        """Connect in the background. `window`: requests that one replica may have unanswered."""
         self._node, self._window = node, window
         self._session = secrets.randbits(63)
         self._replicas = [Replica(node, address, window, self._session) for address in addresses]
@@ -61,13 +62,13 @@ class ServiceClient:
     def call(
         self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None, timeout: float = CALL_TIMEOUT_S
     ) -> Message:
-        """Ask and wait for the answer: `submit(...).result()`."""
+        """Return ask and wait for the answer: `submit(...).result()`."""
         return self.submit(arrays, meta, timeout).result()
 
     def submit(
         self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None, timeout: float = CALL_TIMEOUT_S
     ) -> Pending:
-        """Ask, and collect the answer later, within `timeout` seconds from now.
+        """Return ask, and collect the answer later, within `timeout` seconds from now.
 
         Waits where as many requests are unanswered as the replicas' windows hold. Large arrays are not copied: do not
         change them before the answer is there. Raises Stopping, Refused, Timeout, and ValueError for what no message
@@ -94,7 +95,7 @@ class ServiceClient:
         return replace(self._stats, refused=refused, depth=len(self._open))
 
     def close(self) -> None:
-        """Disconnect; whoever still waits for an answer gets an error."""
+        """Disconnect. A call that still waits gets an error."""
         self._node.loop.cancel(self._timer)
         with self._lock:
             for pending in list(self._open.values()):
@@ -103,7 +104,7 @@ class ServiceClient:
                 each.close()
 
     def _poll_for(self, pending: Pending) -> bool:
-        """Has this request ended? For `Pending.done`."""
+        """Read answers; return True if this call has ended. For `Pending.done`."""
         with self._lock:
             self._serve()
             return pending.outcome is not None
@@ -139,7 +140,7 @@ class ServiceClient:
         self._poller.poll(max(0, math.ceil(left * 1000)))
 
     def _tick(self) -> None:
-        """The I/O thread's look; a thread that has the lock looks by itself."""
+        """Serve the calls in the I/O thread, unless a thread has the lock and serves them itself."""
         if self._lock.acquire(blocking=False):
             try:
                 self._serve()
@@ -157,7 +158,7 @@ class ServiceClient:
             self._poll()
 
     def _poll(self) -> None:
-        """Ask again what was asked in vain, end what has had its time, see who is there."""
+        """Repeat unanswered requests, end those whose time is over, and check the connections."""
         now = time.monotonic()
         for replica in self._replicas:
             if replica.lost(now):
@@ -165,14 +166,17 @@ class ServiceClient:
         for pending in list(self._open.values()):
             if now >= pending.deadline:
                 self._stats.dropped += 1
-                tried = ", ".join(dict.fromkeys(each.described for each in pending.asked)) or "nobody: none is there"
+                tried = (
+                    ", ".join(dict.fromkeys(each.described for each in pending.asked))
+                    or "no replica: none is connected"
+                )
                 self._finish(pending, Timeout(f"no answer within {pending.timeout} s; asked {tried}"))
             elif now >= pending.due:
                 self._retry(pending, now)
         self._poll_at = min([now + POLL_INTERVAL_S, *(pending.due for pending in self._open.values())])
 
     def _retry(self, pending: Pending, now: float) -> None:
-        """Ask again. A replica that has said nothing since it was asked is avoided from now on."""
+        """Ask again. Avoid a replica that has said nothing since it was asked."""
         last = pending.asked[-1] if pending.asked else None
         if last and last in pending.slots and last.heard < pending.sent and not last.silent:
             last.silent = True
@@ -253,7 +257,7 @@ class ServiceClient:
         return ", ".join(replica.described for replica in self._replicas)
 
     def _refusal(self) -> Refused | None:
-        """Why nobody will ever answer, if so."""
+        """Return why no replica will ever answer; None if one may."""
         reasons = [f"{replica.described}: {replica.refused}" for replica in self._replicas if replica.refused]
         if len(reasons) < len(self._replicas):
             return None

@@ -1,4 +1,4 @@
-"""A call of a service that has not ended yet, as the one who asked holds it."""
+"""A call of a service that has not ended yet, and the connection to one replica."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from surreal.protocol.wire.packet import Encoded, Kind, Message, Packet
 
 
 class Pending:
-    """A request under way. It ends by itself at its deadline; whoever does not want the answer may drop it."""
+    """A request under way. It ends by itself at its deadline; drop it if the answer is not wanted."""
 
     __slots__ = ("_poll", "_wait", "asked", "deadline", "due", "item", "outcome", "sent", "seq", "slots", "timeout")
 
@@ -27,7 +27,7 @@ class Pending:
         timeout: float,
         deadline: float,
     ) -> None:
-        """`poll` and `wait` have the client read its sockets, once or until this call has ended."""
+        """Keep the call. `poll` and `wait` have the client read its sockets, once or until this call has ended."""
         self._poll, self._wait = poll, wait
         self.seq, self.item, self.timeout, self.deadline = seq, item, timeout, deadline
         self.sent = 0.0
@@ -40,12 +40,15 @@ class Pending:
         self.outcome: Message | SurrealError | None = None
 
     def done(self) -> bool:
-        """Has it ended, so that `result` will not wait?"""
+        """Return True if the call has ended, so that `result` will not wait."""
         return self.outcome is not None or self._poll(self)
 
     def result(self) -> Message:
-        """Wait for the answer. Raises CallError with the server's text where it could not, Timeout at the deadline,
-        Refused where no replica talks to this process, Stopping."""
+        """Wait for the answer and return it.
+
+        Raises CallError with the server's text if the server failed, and Timeout at the deadline. Raises Refused if no
+        replica accepts this process, and Stopping.
+        """
         if self.outcome is None:
             self._wait(self)
         if not isinstance(self.outcome, Message):
@@ -55,7 +58,7 @@ class Pending:
 
 
 PROBE_AFTER_S = 2.0
-"""Seconds without a word after which a client asks whether somebody is there; it also keeps the client's name."""
+"""Time without a word after which a client probes a replica; the probe also keeps the client's name."""
 LONG_AGO = float("-inf")
 
 
@@ -63,7 +66,7 @@ class Replica:
     """The connection to one replica, and what is known about it. Not thread-safe."""
 
     def __init__(self, node: Node, address: str, window: int, session: int) -> None:
-        """Connects in the background."""
+        """Connect in the background."""
         self.socket = PacketSocket(node, address, binds=False, queue=window + CONTROL_SLOTS, immediate=True)
         self._session = session
         self._probe = encode_body(node.name, node.incarnation, meta={"who": node.who}).body
@@ -72,7 +75,7 @@ class Replica:
         self.heard = LONG_AGO
         """Monotonic seconds."""
         self.silent = False
-        """It said nothing for as long as a request waits before it asks somebody else."""
+        """It said nothing for as long as a request waits before it asks another replica."""
         self.refused = ""
         """Why it will not talk to us, if so."""
         self.blocked = False
@@ -86,13 +89,15 @@ class Replica:
         return f"{self._name} at {self.socket.address}" if self._name else self.socket.address
 
     def send(self, header: bytes, frames: Sequence[Any], now: float) -> bool:
-        """Send without waiting, after a first word about who we are. False where it cannot be sent now."""
+        """Send without waiting, after a first packet that identifies this process. Return False if it cannot be sent
+        now.
+        """
         taken = (self._probed != LONG_AGO or self._send_probe(now)) and self.socket.send(header, frames)
         self.blocked = not taken
         return taken
 
     def knows(self, packet: Packet) -> bool:
-        """Note a sign of life. False for a packet that is not for this session, or from a server that was replaced."""
+        """Note a sign of life. Return False for a packet of another session, or of a server that was replaced."""
         if (
             packet.session != self._session
             or packet.incarnation < self._incarnation
@@ -104,7 +109,7 @@ class Replica:
         return True
 
     def lost(self, now: float) -> bool:
-        """Has the connection been lost since the last look? Asks whether somebody is there after a long silence."""
+        """Return True if the connection was lost since the last poll. Probe the server after a long silence."""
         # a socket with IMMEDIATE set can be written to while it is connected only
         lost = self._probed != LONG_AGO and not int(self.socket.zmq_socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT
         if lost:

@@ -1,4 +1,4 @@
-"""What a server gathers: requests, alone or several that can be stacked, and their answers."""
+"""Requests as a server gathers them, alone or as batches that can be stacked, and their answers."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -36,7 +36,7 @@ class Request:
         self._responder, self.client, self._packet, self.arrived = responder, client, packet, arrived
         self.seq = packet.seq
         self.deadline = arrived + packet.round / 1000
-        """Monotonic seconds; afterwards nobody waits for the answer."""
+        """Monotonic seconds; afterwards the client no longer waits."""
 
     @property
     def sender(self) -> str:
@@ -45,7 +45,7 @@ class Request:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What came beside the arrays."""
+        """The plain data beside the arrays."""
         return self._packet.meta
 
     @property
@@ -61,7 +61,7 @@ class Request:
     def reply(
         self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None, version: Version = (0, 0)
     ) -> None:
-        """Answer. Raises ValueError for what no message can carry."""
+        """Answer. Raises ValueError for data that no message can carry."""
         sender, incarnation, send = self._responder
         send([self], [encode_body(sender, incarnation, version, meta, arrays)], Outcome.ANSWERED)
 
@@ -93,8 +93,10 @@ class Batch:
     def reply(
         self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None, version: Version = (0, 0)
     ) -> None:
-        """Answer request i with row i of every array, and all with `meta`. Raises ValueError for another number of
-        rows, and for what no message can carry."""
+        """Answer request i with row i of every array, and all requests with `meta`.
+
+        Raises ValueError for another number of rows, and for data that no message can carry.
+        """
         if self.requests:
             sender, incarnation, send = self._responder
             send(self.requests, encode_rows(sender, incarnation, version, meta, arrays, len(self)), Outcome.ANSWERED)
@@ -115,5 +117,5 @@ class Client:
         self.open: dict[int, Request] = {}
 
     def forget_expired(self, now: float) -> None:
-        """Drop what nobody waits for any more."""
+        """Drop the requests whose time is over."""
         self.open = {seq: request for seq, request in self.open.items() if request.deadline > now}

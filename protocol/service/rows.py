@@ -1,7 +1,6 @@
-"""What the two ends of a service share: how a request ends, and rows of arrays that travel as messages of their own.
+"""Shared parts of the two ends of a service: outcomes, and rows of arrays that travel as messages of their own.
 
-Service: many clients, one server or several replicas of it. docs/wire.md has the rules; `service_client.py` and
-`service_server.py` are the ends.
+Service: many clients, one server or several replicas of it. docs/wire.md has the rules.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from surreal.protocol.wire.packet import Encoded, Version
 
 
 class Outcome(IntEnum):
-    """What a REPLY says; it travels as the packet's round."""
+    """The outcome of a request; it travels as the round of a REPLY."""
 
     ANSWERED = 0
     FAILED = 1
@@ -30,7 +29,7 @@ class CallError(SurrealError):
 
 
 def stack(rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The arrays of n requests with one signature as arrays with n rows: a copy, which may be changed."""
+    """Return the arrays of n requests with one signature as arrays with n rows: a copy, which may be changed."""
     stacked = {}
     for name, first in rows[0].items():
         # np.stack costs three times as much for small arrays
@@ -69,7 +68,7 @@ def encode_rows(
 
 
 def _inline(arrays: Sequence[np.ndarray], rows: int) -> np.ndarray:
-    """The inline parts of the messages with one row each (rows, bytes): the arrays' memory, each padded to 8."""
+    """Return the inline parts of the messages with one row each (rows, bytes): the arrays' memory, each padded to 8."""
     flat = [array.reshape(rows, -1).view(np.uint8) if array.size else np.empty((rows, 0), np.uint8) for array in arrays]
     widths = [part.shape[1] + -part.shape[1] % 8 for part in flat]
     block = np.zeros((rows, sum(widths)), np.uint8)

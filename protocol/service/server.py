@@ -31,19 +31,18 @@ _KINDS = frozenset({_PROBE, int(Kind.REQUEST)})
 
 
 class ServiceServer:
-    """The answering end: binds. One thread gathers and replies; it reads the socket itself, and the I/O thread looks
-    while it computes.
+    """The answering end: binds. One thread gathers and replies and reads the socket; the I/O thread reads while it
+    computes.
 
-    What a client asks again is dropped while the first asking is not answered, and computed anew where the answer was
-    lost on the way. Clients also ask other replicas again, so the same question must do no harm when it is
-    computed twice.
+    A repeated request is dropped while the first one is not answered. It is computed anew if the answer was lost on the
+    way. Clients also ask other replicas again, so the same request must do no harm when it is computed twice.
 
     Counters: `messages` were handed over, `duplicates` asked again meanwhile, `dropped` expired before they were
-    computed, `refused` malformed, of an impostor, or more than a client's share.
+    computed. `refused` were malformed, of an impostor, or more than a client's share.
     """
 
     def __init__(self, node: Node, address: str, window: int) -> None:
-        """`window`: requests of one client that may be unanswered; the clients' window."""
+        """Listen. `window`: requests of one client that may be unanswered; the clients' window."""
         self.node = node
         self._window = window
         self._responder = Responder(node.name, node.incarnation, self._answer)
@@ -57,14 +56,14 @@ class ServiceServer:
         self._timer = node.loop.every(IO_INTERVAL_S, self._tick)
 
     def recv(self, timeout: float | None = None) -> Request | None:
-        """The next request, or None after `timeout` seconds (0: do not wait; None: for ever). Raises Stopping."""
+        """Return the next request, or None after `timeout` seconds (0: do not wait; None: wait on). Raises Stopping."""
         return next(iter(self.gather(1, timeout=timeout)), None)
 
     def gather(self, max_size: int, max_wait: float = 0.0, timeout: float | None = None) -> Batch:
-        """Up to `max_size` requests that can be stacked, as soon as there are so many, or `max_wait` seconds after
-        the first one was seen (0: those that are there; rounded up to milliseconds).
+        """Return up to `max_size` requests that can be stacked.
 
-        Empty after `timeout` seconds without any (None: never). Raises Stopping.
+        It returns as soon as there are so many, or `max_wait` seconds after it saw the first one (0: those that are
+        there; rounded up to milliseconds). Empty after `timeout` seconds without any (None: never). Raises Stopping.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._lock:
@@ -84,7 +83,8 @@ class ServiceServer:
     def serve(
         self, handler: Callable[[Arrays], Mapping[str, np.ndarray]], max_size: int, max_wait: float = 0.0
     ) -> None:
-        """Answer batches with `handler(stacked arrays) -> stacked arrays` until this process stops: raises Stopping.
+        """Return answer batches with `handler(stacked arrays) -> stacked arrays` until this process stops: raises
+        Stopping.
 
         What the handler raises goes to the clients of that batch, and to the log.
         """
@@ -114,7 +114,7 @@ class ServiceServer:
         return self._queued > 0
 
     def wake_on_message(self, wake: Callable[[], None]) -> None:
-        """For Selector, which polls the socket itself."""
+        """Do nothing: Selector polls the socket itself."""
 
     @property
     def stats(self) -> Stats:
@@ -129,8 +129,10 @@ class ServiceServer:
                 self._socket.close(linger=STOP_POLL_S)
 
     def _tick(self) -> None:
-        """The I/O thread's look while the working thread computes: the time that requests have left runs from when
-        they are read."""
+        """Read requests in the I/O thread while the working thread computes.
+
+        The time that a request has left runs from the moment when it is read.
+        """
         if self._lock.acquire(blocking=False):
             try:
                 self._drain(READ_BATCH)
@@ -153,13 +155,13 @@ class ServiceServer:
             self.node.check()
 
     def _next(self) -> Signature:
-        """The group whose first request has waited longest."""
+        """Return the group whose first request has waited longest."""
         if len(self._groups) == 1:
             return next(iter(self._groups))
         return min(self._groups, key=lambda group: self._groups[group][0].arrived)
 
     def _pop(self, max_size: int) -> list[Request]:
-        """Up to `max_size` requests of the next group that somebody still waits for."""
+        """Return up to `max_size` requests of the next group whose time is not over."""
         key = self._next()
         group, now = self._groups[key], time.monotonic()
         requests: list[Request] = []
@@ -178,7 +180,7 @@ class ServiceServer:
         return requests
 
     def _take(self, route: bytes, packet: Packet) -> None:
-        """Admit the sender, then queue a request or say that we are here."""
+        """Admit the sender, then queue its request or answer its probe."""
         if packet.kind not in _KINDS:
             self._socket.refuse(route, "kind", f"{packet.sender} sent kind {packet.kind} to a service", packet.session)
             return

@@ -1,6 +1,6 @@
-"""The receiving end of a stream: hands over every message once, in its sender's order, and acknowledges.
+"""The receiving end of a stream: hands over messages in their senders' order, and acknowledges them.
 
-docs/wire.md has the rules; `stream_sender.py` is the other end.
+docs/wire.md has the rules; `sender.py` is the other end.
 """
 
 import threading
@@ -25,7 +25,7 @@ ACK_DELAY_S = 0.001
 
 @dataclass
 class _Progress:
-    """How far one session of a sender has come."""
+    """The progress of one session of a sender."""
 
     expected: int
     """Everything before it has been handed to the application."""
@@ -40,7 +40,7 @@ class StreamReceiver:
     """The receiving end: binds. One thread receives; the I/O thread sends acknowledgements that are due meanwhile."""
 
     def __init__(self, node: Node, address: str, window: int, finite: bool = False) -> None:
-        """`window` is the senders' window. `finite`: refuse messages with NaN or infinity in them."""
+        """Listen. `window` is the senders' window. `finite`: refuse messages with NaN or infinity in them."""
         self._node = node
         self._socket = PacketSocket(node, address, binds=True, queue=window + CONTROL_SLOTS)
         self._finite = finite
@@ -54,9 +54,9 @@ class StreamReceiver:
         self._timer = node.loop.every(IO_INTERVAL_S, self._tick)
 
     def recv(self, timeout: float | None = None) -> Message | None:
-        """The next message of any sender, or None after `timeout` seconds (0: do not wait; None: for ever).
+        """Return the next message of any sender, or None after `timeout` seconds (0: do not wait; None: for ever).
 
-        Raises Stopping once this process has been asked to stop.
+        With 0 it returns a message if one has arrived. Raises Stopping once this process has been asked to stop.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._lock:
@@ -93,7 +93,7 @@ class StreamReceiver:
         return False
 
     def wake_on_message(self, wake: Callable[[], None]) -> None:
-        """For Selector, which polls the socket itself."""
+        """Do nothing: Selector polls the socket itself."""
 
     @property
     def stats(self) -> Stats:
@@ -129,7 +129,7 @@ class StreamReceiver:
             self._socket.wait(seconds)
 
     def _tick(self) -> None:
-        """The I/O thread's look; a thread in `recv` acknowledges by itself."""
+        """Acknowledge in the I/O thread; a thread in `recv` acknowledges by itself."""
         if self._lock.acquire(blocking=False):
             try:
                 self._acknowledge()
@@ -137,7 +137,7 @@ class StreamReceiver:
                 self._lock.release()
 
     def _take(self, route: bytes, packet: Packet) -> Message | None:
-        """The message in `packet`, if it is the one that its sender's order asks for."""
+        """Return the message in `packet` if it is the next one in its sender's order, else None."""
         if packet.kind not in (Kind.DATA, Kind.PROBE):
             self._socket.refuse(route, "kind", f"{packet.sender} sent kind {packet.kind} to a stream", packet.session)
             return None

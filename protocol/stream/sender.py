@@ -1,7 +1,8 @@
 """The sending end of a stream: numbers messages, keeps them until they are acknowledged, waits at its window.
 
-Stream: many senders, one receiver. Every message is handed over exactly once and in its sender's order, over lost
-connections and restarts of the receiver. docs/wire.md has the rules; `stream_receiver.py` is the other end.
+Stream: many senders, one receiver. Each message is handed over once in a life of the receiver and in its sender's
+order. After a restart the receiver gets the messages that it had not acknowledged. docs/wire.md has the rules;
+`receiver.py` is the other end.
 """
 
 import logging
@@ -43,8 +44,11 @@ class StreamSender:
     """The sending end. `send` may be called from several threads; the I/O thread looks after it meanwhile."""
 
     def __init__(self, node: Node, address: str, window: int, lossy: bool = False, finite: bool = False) -> None:
-        """Connects in the background. `window`: messages that may be unacknowledged before `send` waits (or drops,
-        when `lossy`). `finite`: refuse arrays with NaN or infinity."""
+        """Connect in the background.
+
+        `window`: messages that may be unacknowledged before `send` waits (or drops, if `lossy`). `finite`: refuse
+        arrays with NaN or infinity.
+        """
         self._node, self._lossy, self._finite = node, lossy, finite
         self._socket = PacketSocket(node, address, binds=False, queue=window + CONTROL_SLOTS, immediate=True)
         self._window: Window[Encoded] = Window(window)
@@ -99,7 +103,7 @@ class StreamSender:
                 self._socket.wait(min(left, STOP_POLL_S))
 
     def has_room(self, timeout: float) -> bool:
-        """Would `send` not wait now, or after `timeout` seconds at most? Raises Refused."""
+        """Return True if `send` would not wait now, or after `timeout` seconds at most. Raises Refused."""
         with self._lock:
             if self._window.full or self._refused:
                 self._serve()
@@ -111,12 +115,12 @@ class StreamSender:
 
     @property
     def unacked(self) -> int:
-        """How many messages are not acknowledged, as far as is known now."""
+        """The number of messages that are not acknowledged, as far as is known now."""
         return self._window.unacked
 
     @property
     def acknowledged(self) -> int:
-        """How many messages the receiver's application is known to have been handed."""
+        """The number of messages that were handed to the receiver's application, as far as is known."""
         return self._window.base
 
     @property
@@ -156,12 +160,13 @@ class StreamSender:
             self._serve()
             self._raise_if_refused()
             now = time.monotonic()
-            self._socket.stats.blocked_seconds += now - last  # each time round: who waits for long is seen waiting
+            # counted in each round, so that a long wait shows while it lasts
+            self._socket.stats.blocked_seconds += now - last
             last = now
         return True
 
     def _tick(self) -> None:
-        """The I/O thread's look; whoever has the lock now serves the stream anyway."""
+        """Serve the stream in the I/O thread, unless a thread has the lock and serves it itself."""
         if self._lock.acquire(blocking=False):
             try:
                 self._serve()
@@ -177,7 +182,7 @@ class StreamSender:
             self._send_probe()
 
     def _send_probe(self) -> bool:
-        """Ask the receiver what has arrived, saying who we are."""
+        """Ask the receiver for its progress, and identify this process."""
         window = self._window
         prefix = encode_prefix(Kind.PROBE, window.round, self._session, window.cursor, window.base)
         if not self._socket.send(prefix + self._probe):
@@ -215,8 +220,10 @@ class StreamSender:
             self._node.loop.start(self._batch_timer)
 
     def _transmit_batch(self) -> None:
-        """The I/O thread's turn, each millisecond while small messages come. Whoever waits with the lock transmits
-        anyway, and others do not have it for long."""
+        """Transmit the batch in the I/O thread, each millisecond while small messages come.
+
+        A thread that waits with the lock transmits anyway; other threads hold the lock for a short time.
+        """
         if not self._lock.acquire(timeout=BATCH_DELAY_S):
             return
         try:
@@ -229,7 +236,7 @@ class StreamSender:
             self._lock.release()
 
     def _transmit(self) -> bool:
-        """Hand to the socket what it takes, after a first word about who we are. False if that is not everything."""
+        """Hand due messages to the socket, after a packet that identifies this process. False if some are left."""
         if self._socket.closed or (self._probed == LONG_AGO and not self._send_probe()):
             return False
         window = self._window
@@ -247,7 +254,9 @@ class StreamSender:
         return True
 
     def _next_batch(self) -> list[Encoded]:
-        """The next messages that are due and fit into one packet: one with frames of its own, or several without."""
+        """Return the next messages that are due and fit into one packet: one with frames of its own, or several
+        without.
+        """
         batch: list[Encoded] = []
         size = 0
         for item in self._window.due():

@@ -25,7 +25,7 @@ class ShardedSender:
     def __init__(
         self, node: Node, addresses: Sequence[str], window: int, lossy: bool = False, finite: bool = False
     ) -> None:
-        """`addresses`: of the shards, in order. The rest as in StreamSender, for each shard."""
+        """Connect in the background. `addresses`: of the shards, in order. The rest as in StreamSender, per shard."""
         self._node, self._lossy = node, lossy
         self.shards = [StreamSender(node, address, window, lossy, finite) for address in addresses]
         self._last = -1
@@ -57,7 +57,7 @@ class ShardedSender:
 
     @property
     def acknowledged(self) -> int:
-        """How many messages the receivers' applications are known to have been handed."""
+        """The number of messages that were handed to the receivers' applications, as far as is known."""
         return sum(shard.acknowledged for shard in self.shards)
 
     @property
@@ -76,18 +76,18 @@ class ShardedSender:
             shard.close(max(0.0, deadline - time.monotonic()))
 
     def _by_turn(self) -> list[int]:
-        """The shards, the one after the last used first."""
+        """Return the shards, the one after the last used first."""
         first, count = self._last + 1, len(self.shards)
         return [(first + i) % count for i in range(count)]
 
     def _choose(self) -> StreamSender | None:
-        """The shard that owes the fewest acknowledgements, if it has room."""
+        """Return the shard that owes the fewest acknowledgements, if it has room."""
         self._last = min(self._by_turn(), key=lambda i: self.shards[i].unacked)
         shard = self.shards[self._last]
         return shard if shard.has_room(0) else None
 
     def _wait(self, timeout: float | None) -> StreamSender | None:
-        """The first shard that has room; None where a lossy stream drops instead."""
+        """Return the first shard that has room; None where a lossy stream drops instead."""
         began = last = time.monotonic()
         while True:
             for i in self._by_turn():

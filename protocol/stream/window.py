@@ -12,15 +12,14 @@ WINDOW_BYTES = 32 * 1024 * 1024
 
 
 class Window(Generic[T]):
-    """The unacknowledged messages `base <= seq < next`, of which those before `cursor` have been transmitted.
+    """The unacknowledged messages `base <= seq < next`; those before `cursor` have been transmitted.
 
-    Nothing is sent again because time has passed: only because the receiver said that something is missing. A
-    connection keeps order, so each such report is about one round of transmission, and reports of older rounds
-    say nothing new.
+    A message is sent again only because the receiver reported that it is missing, never because time has passed. A
+    connection keeps order, so each report is about one round of transmission. Reports of older rounds say nothing new.
     """
 
     def __init__(self, size: int, nbytes: int = WINDOW_BYTES) -> None:
-        """It is full with `size` messages or `nbytes` bytes."""
+        """Make a window that is full with `size` messages or `nbytes` bytes."""
         self.size, self.max_bytes = size, nbytes
         self.base = self.next = self.cursor = 0
         self.furthest = 0
@@ -38,11 +37,11 @@ class Window(Generic[T]):
 
     @property
     def full(self) -> bool:
-        """Must the sender wait?"""
+        """True if the sender must wait."""
         return self.next - self.base >= self.size or self.nbytes >= self.max_bytes
 
     def append(self, item: T, nbytes: int) -> int:
-        """Add the next message; its sequence number."""
+        """Add the next message; return its sequence number."""
         self._items.append(item)
         self._sizes.append(nbytes)
         self.nbytes += nbytes
@@ -50,18 +49,18 @@ class Window(Generic[T]):
         return self.next - 1
 
     def due(self) -> Iterator[T]:
-        """The messages to transmit next, from `cursor` on."""
+        """Return the messages to transmit next, from `cursor` on."""
         return islice(self._items, self.cursor - self.base, None)
 
     def transmitted(self, count: int = 1) -> int:
-        """The next `count` messages are on their way; how many of them had been before."""
+        """Note that the next `count` messages are on their way; return the number of those sent before."""
         again = min(self.cursor + count, self.furthest) - min(self.cursor, self.furthest)
         self.cursor += count
         self.furthest = max(self.furthest, self.cursor)
         return again
 
     def acknowledge(self, upto: int) -> bool:
-        """The receiver has everything before `upto`. False for what cannot be true (never transmitted)."""
+        """Drop everything before `upto`. Return False for a number that was never transmitted."""
         if upto > self.furthest:
             return False
         while self.base < upto:
@@ -72,7 +71,7 @@ class Window(Generic[T]):
         return True
 
     def lost(self, since: int, round: int) -> bool:
-        """The receiver misses `since`, as a packet of `round` told it. False for what cannot be true."""
+        """Go back to `since`, which a packet of `round` showed to be missing. Return False for an impossible number."""
         if not self.acknowledge(since):
             return False
         if round == self.round and self.cursor > self.base:

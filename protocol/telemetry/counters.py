@@ -1,5 +1,6 @@
-"""What the channels of a run count: each process reports its own with its beats, and the process that serves control
-keeps the newest of every process.
+"""Counters of the channels of a run.
+
+Each process reports its own with its beats; the process that serves control keeps the newest of every process.
 """
 
 import math
@@ -32,14 +33,16 @@ class Counting(Protocol):
 
 
 def report(ends: Mapping[End, Counting]) -> dict[str, Any]:
-    """The counters of `ends` as plain data, with the time on this process's own clock, from which rates are made."""
+    """Return the counters of `ends` as plain data, with the time on this process's own clock, from which rates are
+    made.
+    """
     opened = list(ends.items())[:MAX_ENDS]  # the working thread may open one meanwhile
     # vars() keeps the fields' order, and costs a twentieth of dataclasses.astuple()
     return {"at": time.monotonic(), "ends": [[*end, *vars(channel.stats).values()] for end, channel in opened]}
 
 
 def parse(data: Any) -> tuple[float, dict[End, Stats]]:
-    """The time and the counters in a report. Raises ValueError for anything that `report` cannot have made."""
+    """Return the time and the counters in a report. Raises ValueError for anything that `report` cannot have made."""
     if not isinstance(data, dict) or data.keys() != {"at", "ends"} or not isinstance(data["ends"], list):
         raise ValueError("no report of counters")
     if len(data["ends"]) > MAX_ENDS:
@@ -58,7 +61,7 @@ def _parse_end(row: Any) -> tuple[End, Stats]:
 
 
 def _checked(name: str, count: Any, kind: type[int | float]) -> Any:
-    """`count`, if it is a number of that kind which a counter can have: finite, not negative, below 2^63."""
+    """Return `count` if it is a number of that kind that a counter can have: finite, not negative, below 2^63."""
     if type(count) is not kind or not 0 <= count < 2**63:  # nan is not, either
         raise ValueError(f"{name} cannot be {str(count)[:40]}")
     return count
@@ -84,7 +87,7 @@ class CounterTable:
     """The newest counters of every process of the run. Any thread may read."""
 
     def __init__(self, wiring: Wiring) -> None:
-        """Only processes and channels of this run are taken in, which bounds the table."""
+        """Accept processes and channels of this run only, which bounds the table."""
         self._wiring = wiring
         self._kinds: dict[str, str] = {name: wired.kind for name, wired in wiring.channels.items()}
         self._kinds.setdefault(CONTROL, CONTROL)
@@ -104,7 +107,7 @@ class CounterTable:
             self._readings[process] = Reading(incarnation, at, time.monotonic(), ends, last.ends, at - last.at)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row for each end of each process: who, the counters, and the rates between its last two reports.
+        """Return one row for each end of each process: its counters, and the rates between its last two reports.
 
         Rates are null before the second report and for a process that is silent.
         """
@@ -124,12 +127,12 @@ class CounterTable:
         ]
 
     def incarnations(self) -> dict[str, int]:
-        """Process -> its newest incarnation."""
+        """Return the newest incarnation of each process."""
         return {process: reading.incarnation for process, reading in sorted(self._readings.items())}
 
 
 def _span(reading: Reading, now: float) -> float:
-    """Seconds that the rates of a reading are about; nan where there are none."""
+    """Return seconds that the rates of a reading are about; nan where there are none."""
     return reading.seconds if now - reading.heard < DEAD_AFTER_S else math.nan
 
 

@@ -69,7 +69,7 @@ PROGRESS_KEYS = tuple(field.name for field in fields(Progress) if not field.name
 
 
 def gauge_name(role: str, key: str) -> str:
-    """The role and the key, with `_` for what Prometheus does not allow in a name."""
+    """Return the role and the key, with `_` for what Prometheus does not allow in a name."""
     return re.sub(r"[^a-zA-Z0-9_]", "_", f"{role}_{key}")
 
 
@@ -77,7 +77,7 @@ class Gauges:
     """Name -> process -> newest value. Any thread may set and read."""
 
     def __init__(self, wiring: Wiring) -> None:
-        """Only processes of this run have gauges."""
+        """Accept processes of this run only."""
         self._wiring = wiring
         self._values: dict[str, dict[str, float]] = {}
 
@@ -98,5 +98,5 @@ class Gauges:
                 self._values.get(name, {}).pop(process, None)
 
     def values(self) -> dict[str, dict[str, float]]:
-        """A copy, in order of name."""
+        """Return a copy, in order of name."""
         return {name: dict(values) for name, values in sorted(self._values.copy().items())}

@@ -1,7 +1,7 @@
-"""/metrics for Prometheus: the channels' counters, who is alive, and the algorithm's newest metrics.
+"""/metrics for Prometheus: the channels' counters, live processes, and the algorithm's newest metrics.
 
-Read-only and without secrets. A web page cannot read it by giving its own name our address (DNS rebinding): a browser
-then sends that name as Host, and only IP addresses and localhost are answered.
+Read-only and without secrets. A web page cannot read it under a name of its own for our address (DNS rebinding). A
+browser then sends that name as Host, and only IP addresses and localhost are answered.
 """
 
 import ipaddress
@@ -50,7 +50,7 @@ class RunCollector(Collector):
         self._wiring, self._table, self._gauges, self._alive = wiring, table, gauges, alive
 
     def collect(self) -> Iterator[Metric]:
-        """All families."""
+        """Return all families."""
         yield from self._channels()
         yield from self._processes()
         for name, values in self._gauges.values().items():
@@ -100,7 +100,7 @@ class Exporter:
     """Serves /metrics from threads of its own."""
 
     def __init__(self, address: str, collector: Collector) -> None:
-        """Listens at once on `address`, host:port. Raises OSError where it cannot."""
+        """Listen at once on `address`, host:port. Raises OSError where it cannot."""
         host, _, port = address.rpartition(":")
         registry = CollectorRegistry()
         registry.register(collector)
@@ -117,7 +117,7 @@ class Exporter:
 
 
 def is_trusted_host(host: str) -> bool:
-    """Is a Host header an IP address or localhost, with or without a port?"""
+    """Return True if a Host header is an IP address or localhost, with or without a port."""
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)|(localhost))(?::[0-9]{1,5})?", host, re.IGNORECASE)
     if not match:
         return False
@@ -161,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         return "surreal"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """A scrape is nothing to talk about."""
+        """Log nothing: scrapes are frequent."""
 
 
 class _Server(ThreadingHTTPServer):

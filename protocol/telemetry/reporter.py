@@ -1,5 +1,6 @@
-"""What a run shows of itself, from the process that serves control: `channels.json` in the run folder, every 2 s, and
-/metrics for Prometheus where the experiment asks for it.
+"""The run as its files and ports show it, from the process that serves control.
+
+It writes `channels.json` in the run folder every 2 s, and serves /metrics for Prometheus if the experiment asks for it.
 """
 
 import json
@@ -38,7 +39,7 @@ class Reporter:
         count: Callable[[], None],
         alive: Callable[[str], set[int]],
     ) -> None:
-        """`count()` brings this process's own counters into `table`."""
+        """Begin. `count()` brings this process's own counters into `table`."""
         self._path, self._table, self._count = Path(wiring.run_folder) / FILE, table, count
         self._exporter = _export(wiring, table, gauges, alive) if wiring.prometheus else None
         self._closing = threading.Event()

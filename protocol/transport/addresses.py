@@ -1,4 +1,4 @@
-"""Where a port may be, and where its binding end listens."""
+"""Addresses: the allowed places of a port, and the place where its binding end listens."""
 
 import ipaddress
 
@@ -26,7 +26,7 @@ def check_address(address: str, keyed: bool) -> None:
 
 
 def has_name(address: str) -> bool:
-    """Is this tcp:// with the name of a machine, which the DNS knows, instead of an IP address?"""
+    """Return True if this is tcp:// with the name of a machine, which the DNS knows, instead of an IP address."""
     scheme, _, place = address.partition("://")
     host, _ = _host_and_port(place)
     return scheme == "tcp" and host not in ("localhost", "*") and not _is_ip(host)
@@ -39,9 +39,10 @@ def is_ipv6(address: str) -> bool:
 
 
 def listening(address: str) -> str:
-    """Where the binding end of `address` listens: libzmq binds no names, so on all interfaces where it has one.
+    """Return the address at which the binding end of `address` listens.
 
-    A name is how others find this machine; by the time it is in the DNS, or when it changes, is not our concern.
+    libzmq binds no names, so a machine with a name listens on all its interfaces. Other processes find it by the name,
+    which may enter the DNS later or change.
     """
     return f"tcp://*:{_host_and_port(address)[1]}" if has_name(address) else address
 

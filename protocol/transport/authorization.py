@@ -1,4 +1,4 @@
-"""Which role listens at an address and which roles may connect to it: what keys and the wiring say together."""
+"""The roles that listen and connect at each address, by the wiring and the keys."""
 
 import threading
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from surreal.protocol.wiring import ChannelWiring, Wiring
 
 
 class Access(NamedTuple):
-    """Who is at the two ends of an address."""
+    """The roles at the two ends of an address."""
 
     server: str
     """The role that listens."""
@@ -23,7 +23,7 @@ class Access(NamedTuple):
 
 
 def access_table(wiring: Wiring) -> dict[str, Access]:
-    """Address -> who may be there, for every address of a run. What is not in it is nobody's."""
+    """Return the roles at every address of a run. No process may use an address that is not in it."""
     table = {wiring.control: Access(wiring.control_role, frozenset(wiring.replicas))}
     for channel in wiring.channels.values():
         table |= _channel_access(channel)
@@ -44,7 +44,7 @@ FRAMES = 9
 
 
 class ZapHandler:
-    """The ZAP handler of one context. A domain is one port; the user id of who is let in is its role."""
+    """The ZAP handler of one context. A domain is one port; the user id of an admitted client is its role."""
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", loop: IOLoop, keys: Keys) -> None:
         self._loop = loop
@@ -56,17 +56,17 @@ class ZapHandler:
         loop.watch(self._socket, self._read)
 
     def allow(self, domain: str, roles: Iterable[str], refused: Warn) -> None:
-        """Let these roles, and nobody else, connect to the port `domain`; `refused(thing, text)` hears of others."""
+        """Let these roles alone connect to the port `domain`; call `refused(thing, text)` for other clients."""
         with self._lock:
             self._ports[domain] = (frozenset(roles), refused)
 
     def forget(self, domain: str) -> None:
-        """The port is closed."""
+        """Note that the port is closed."""
         with self._lock:
             self._ports.pop(domain, None)
 
     def close(self) -> None:
-        """Stop answering; libzmq then lets nobody in, since every guarded port has a domain."""
+        """Stop answering. libzmq then admits no client, since every guarded port has a domain."""
         self._loop.forget(self._socket)
         self._socket.close(linger=0)
 
@@ -84,7 +84,7 @@ class ZapHandler:
         self._socket.send_multipart([route, b"", version, request, *status, b""])
 
     def _authorize(self, parts: list[bytes]) -> str:
-        """The role that asks to connect, or nothing if it may not."""
+        """Return the role that asks to connect, or an empty string if it may not."""
         if len(parts) != FRAMES or parts[2] != b"1.0" or parts[7] != b"CURVE":
             return ""
         domain, address, role = parts[4].decode(errors="replace"), parts[5], self._roles.get(parts[8], "")
@@ -94,6 +94,6 @@ class ZapHandler:
             return role
         if refused:
             place = address.decode(errors="replace") or "a local process"
-            who = f"the key of {role}, which has no business here" if role else "a key of no role of this experiment"
-            refused(f"key from {place}", f"refused {place}, which showed {who}")
+            shown = f"the key of {role}, which may not connect here" if role else "a key of no role of this experiment"
+            refused(f"key from {place}", f"refused {place}, which showed {shown}")
         return ""

@@ -1,8 +1,8 @@
-"""The connections of a bound port: whose each one is, what it holds, and cutting those that misbehave.
+"""The connections of a bound port: their keys, their memory, and cutting those that misbehave.
 
-libzmq collects the frames of a message until the last has come, and no option of it bounds their number. So what a
-connection has received, by the kernel's count, is compared with what the port was handed from it: the rest lies in
-memory unseen, and a connection that holds more than the limits allow is shut down. The kernel counts for TCP on
+libzmq collects the frames of a message until the last has come, and no option bounds their number. So the bytes that a
+connection has received, by the kernel's count, are compared with the bytes that the port was handed from it. The rest
+lies in memory unseen, and a connection that holds more than the limits allow is shut down. The kernel counts for TCP on
 Linux; elsewhere an endless message is bounded by the machine alone.
 """
 
@@ -74,7 +74,7 @@ class Connection:
         self.score = 0
 
     def count(self, size: int) -> None:
-        """The port was handed a packet of `size` bytes."""
+        """Note that the port was handed a packet of `size` bytes."""
         size += FRAME_OVERHEAD_BYTES
         self.handed += size
         if size > self.largest:
@@ -94,8 +94,11 @@ class Connections:
         packet: int,
         queue: int,
     ) -> None:
-        """Before `socket` is bound. `warn(thing, text)` hears of what is refused or cut. `keyed`: clients show a
-        key; `packet`: bytes that one limit have; `queue`: packets that libzmq holds for each connection."""
+        """Watch a socket that is not bound yet. `warn(thing, text)` is called for refused and cut connections.
+
+        `keyed`: clients show a key; `packet`: bytes that a packet may have; `queue`: packets that libzmq holds for each
+        connection.
+        """
         self._socket, self._endpoint = socket, ""
         self._loop, self._warn = loop, warn
         self._keyed, self._packet, self._queue = keyed, packet, queue
@@ -112,11 +115,11 @@ class Connections:
         self._timer = loop.every(POLL_INTERVAL_S, self._poll)
 
     def bound(self) -> None:
-        """The socket listens now."""
+        """Note that the socket listens now."""
         self._endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def identify(self, route: bytes, frame: zmq.Frame) -> Connection:
-        """The connection that a packet came from, whose first one it is; `frame` is the one with the route."""
+        """Return the connection of a first packet; `frame` is the one with the route."""
         with self._lock:
             self._read_events()
             connection = self._open.get(_descriptor(frame))
@@ -124,13 +127,13 @@ class Connections:
                 connection = Connection(-1)
                 self._ended[connection] = 0
             connection.identified = True
-            # a port with keys lets nobody in without a user id, which is the role
+            # a port with keys admits only clients with a user id, which is the role
             connection.prefix = f"{frame.get('User-Id')}/" if self._keyed else ""
             self.routes[route] = connection
         return connection
 
     def add_score(self, route: bytes, weight: int, reason: str) -> None:
-        """Add to the score of a connection, and cut it when that is too high."""
+        """Add to the score of a connection, and cut it if the score is too high."""
         connection = self.routes.get(route)
         if connection is None or connection.fd < 0:  # it has ended
             return
@@ -171,7 +174,7 @@ class Connections:
                         self._check(connection)
 
     def _next(self) -> list[Connection]:
-        """The connections whose turn it is, by their descriptors, and those that nothing has come from."""
+        """Return the connections whose turn it is, by descriptor, and those that have sent nothing."""
         self._polls += 1
         turns = -(-len(self._open) // CHECKED_PER_POLL)
         return [each for each in self._open.values() if not each.identified or (each.fd + self._polls) % turns == 0]
@@ -206,8 +209,11 @@ class Connections:
             self._cut(connection, f"it holds {held} bytes of unfinished or unread messages, the limit is {limit}")
 
     def _cut(self, connection: Connection, reason: str) -> None:
-        """Shut a connection down, which libzmq takes for the peer's doing. Should its descriptor have come to mean
-        another connection of this port in this moment, that one has to connect again."""
+        """Shut a connection down; libzmq takes that for the peer's doing.
+
+        If its descriptor has come to mean another connection of this port in this moment, that one has to connect
+        again.
+        """
         with suppress(OSError), sockets.socket(fileno=os.dup(connection.fd)) as duplicate:
             if not self._is_ours(duplicate):
                 return
@@ -220,7 +226,7 @@ class Connections:
             self._trims_left = TRIM_POLLS
 
     def _is_ours(self, duplicate: sockets.socket) -> bool:
-        """Is this the near end of a connection to the port?"""
+        """Return True if this is the near end of a connection to the port."""
         name = duplicate.getsockname()
         if isinstance(name, tuple):
             return self._endpoint.startswith("tcp://") and self._endpoint.endswith(f":{name[1]}")
@@ -228,7 +234,7 @@ class Connections:
 
 
 def _descriptor(frame: zmq.Frame) -> int:
-    """Of the connection that a frame came from; -1 where libzmq does not know, since it ended too soon."""
+    """Return the descriptor of the connection of a frame; -1 if it ended too soon for libzmq to know."""
     try:
         return int(frame.get(zmq.SRCFD))
     except zmq.ZMQError:
@@ -236,7 +242,7 @@ def _descriptor(frame: zmq.Frame) -> int:
 
 
 def _tcp_counts(fd: int) -> tuple[int, int]:
-    """(bytes the peer has acknowledged, bytes received) of a TCP connection, from the kernel."""
+    """Return (bytes the peer has acknowledged, bytes received) of a TCP connection, from the kernel."""
     borrowed = sockets.socket(fileno=fd)
     try:
         acknowledged, received = _COUNTS.unpack(

@@ -22,7 +22,7 @@ KEY_BYTES = 32
 
 @dataclass(frozen=True)
 class Keys:
-    """What a process knows: who it is and how to tell who the others are."""
+    """The keys of a process: its role and secret, and the public keys by which it knows its peers."""
 
     role: str
     secret: bytes = field(repr=False)
@@ -34,7 +34,7 @@ class Keys:
         """Read a key file. Raises Fatal, naming the file but never what is in it, when it is none or not private."""
         try:
             if stat.S_IMODE(path.stat().st_mode) & 0o007:
-                raise Fatal(f"the key file {path} can be read by everybody: chmod o-rwx {path}")
+                raise Fatal(f"the key file {path} can be read by every user. Run chmod o-rwx {path}")
             return cls.parse(path.read_text())
         except OSError as error:
             raise Fatal(f"cannot read the key file {path}: {error.strerror}") from None
@@ -43,7 +43,7 @@ class Keys:
 
     @classmethod
     def parse(cls, text: str) -> "Keys":
-        """The keys in the content of a key file. Raises ValueError, whose text contains no key."""
+        """Return the keys in the content of a key file. Raises ValueError, whose text contains no key."""
         try:
             data = json.loads(text)
             public = {str(role): _decode(key) for role, key in data["public"].items()}
@@ -78,7 +78,7 @@ def write_key_files(contents: dict[str, str], folder: Path) -> dict[str, Path]:
 
 
 def _decode(key: str) -> bytes:
-    """The bytes of a key in Z85. Raises ValueError or TypeError for anything else."""
+    """Return the bytes of a key in Z85. Raises ValueError or TypeError for anything else."""
     if not key.isascii() or len(key) != KEY_BYTES // 4 * 5:
         raise ValueError("no key")
     decoded: bytes = z85.decode(key.encode())

@@ -79,7 +79,7 @@ class IOLoop:
         self.run(forget)
 
     def trigger(self, socket: zmq.Socket[bytes]) -> None:
-        """In the I/O thread: call what watches `socket`, if anything does, as though there were something to read."""
+        """Call the handler of `socket`, if there is one, as if there were something to read. In the I/O thread."""
         if socket in self._handlers:
             self._guard(self._handlers[socket])
 
@@ -129,10 +129,11 @@ class IOLoop:
             for timer in [timer for timer in self._timers if timer.due <= now]:
                 timer.due = now + timer.seconds
                 self._guard(timer.task)
-        self._run_tasks()  # whoever waits in `run` gets an answer
+        # a caller that waits in `run` gets an answer
+        self._run_tasks()
 
     def _until_next(self) -> int:
-        """Milliseconds until the next timer is due, at most a second."""
+        """Return milliseconds until the next timer is due, at most a second."""
         now = time.monotonic()
         soonest = min([1.0, *(timer.due - now for timer in self._timers)])
         return max(0, math.ceil(soonest * 1000))

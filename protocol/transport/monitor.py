@@ -1,4 +1,4 @@
-"""What libzmq says about the connections of one socket."""
+"""Events of the connections of one socket, as libzmq reports them."""
 
 import struct
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ class Monitor:
     """The events of one socket, in their order; none is ever lost or waited for. Not thread-safe."""
 
     def __init__(self, socket: "zmq.Socket[bytes]", events: int) -> None:
-        """Listens to `events`, a union of zmq.EVENT_*, from now on."""
+        """Listen to `events`, a union of zmq.EVENT_*, from now on."""
         endpoint = f"inproc://surreal-monitor-{next(_numbers)}"
         self._socket = socket
         socket.monitor(endpoint, events)
@@ -26,7 +26,7 @@ class Monitor:
         self.events.connect(endpoint)
 
     def read(self) -> Iterator[tuple[int, int]]:
-        """(event, value) of what has happened since the last call. The value is a descriptor, errno or status."""
+        """Return (event, value) of all events since the last call. The value is a descriptor, errno or status."""
         while True:
             try:
                 event, *_ = self.events.recv_multipart(zmq.NOBLOCK)
@@ -56,7 +56,7 @@ class HandshakeMonitor:
     """Watches the handshakes of one dialling socket from the I/O thread."""
 
     def __init__(self, socket: "zmq.Socket[bytes]", loop: IOLoop, warn: Warn) -> None:
-        """Before `socket` connects. `warn(thing, text)` hears of failures that may pass."""
+        """Watch a socket that is not connected yet. `warn(thing, text)` is called for failures that may pass."""
         self._socket, self._loop, self._warn = socket, loop, warn
         self._denied = ""
         self.up = False
@@ -65,7 +65,7 @@ class HandshakeMonitor:
         self._timer = loop.every(POLL_INTERVAL_S, self._poll)
 
     def denied(self) -> str:
-        """Why libzmq has given up, the first time that this is asked since; otherwise nothing."""
+        """Return why libzmq has given up, once for each time; otherwise an empty string."""
         denied, self._denied = self._denied, ""
         return denied
 

@@ -1,4 +1,4 @@
-"""What the channels of one process have in common: its name, its I/O thread, and whether it shall stop."""
+"""Node: the name, the I/O thread and the stop of one process, which all its channels share."""
 
 import ctypes
 import math
@@ -28,10 +28,10 @@ LARGEST_BLOCK_BYTES = 32 * 1024 * 1024
 
 @cache
 def keep_freed_memory() -> bool:
-    """Have malloc keep what is freed, up to KEPT_BYTES bytes, for the next message; whether it does.
+    """Have malloc keep up to KEPT_BYTES of freed memory for the next message; return True if it does.
 
-    glibc returns large blocks to the system at once, which then clears every page of the next message anew: 0.2 ms for
-    each MB, more than it takes to receive it. Other systems' allocators are left as they are.
+    glibc returns large blocks to the system at once, which then clears every page of the next message anew. That takes
+    0.2 ms for each MB, more than it takes to receive it. Other systems' allocators are left as they are.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -56,10 +56,11 @@ class Node:
         keys: Keys | None = None,
         access: Mapping[str, Access] | None = None,
     ) -> None:
-        """`name` is unique among the processes it talks to; of two with one name the larger incarnation wins.
+        """Start the I/O thread.
 
-        With `keys` every port speaks CURVE, and `access` says for each address which roles may be at its ends.
-        Makes malloc keep what messages leave.
+        `name` is unique among the processes it talks to; of two with one name the larger incarnation wins. With `keys`
+        every port speaks CURVE, and `access` has the roles at the ends of each address. Makes malloc keep the memory of
+        messages.
         """
         keep_freed_memory()
         self.name = name
@@ -78,7 +79,9 @@ class Node:
         self.zap = ZapHandler(self.context, self.loop, keys) if keys else None
 
     def stop(self, reason: str, preempted: bool = False) -> None:
-        """Ask this process to stop; the first reason is kept. Safe from any thread (a signal handler uses `call`)."""
+        """Return ask this process to stop; the first reason is kept. Safe from any thread (a signal handler uses
+        `call`).
+        """
         if not self.stopping.is_set():
             self.stop_reason, self.preempted, self.stopped_at = reason, preempted, time.monotonic()
             self.stopping.set()

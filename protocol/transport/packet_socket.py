@@ -43,7 +43,7 @@ _send = backend.Socket.send  # what zmq.Socket.send ends in, without 0.8 us of o
 
 
 def _access_of(node: Node, address: str) -> Access:
-    """Who may be at the ends of an address. Raises Fatal where nobody said so or a role has no key."""
+    """Return the roles at the ends of an address. Raises Fatal if the address is unknown or a role has no key."""
     access = node.access.get(address)
     roles = {access.server, *access.clients} if access else set()
     missing = sorted(roles - node.keys.public.keys()) if node.keys else []
@@ -54,12 +54,12 @@ def _access_of(node: Node, address: str) -> Access:
 
 
 def _refused(reason: str) -> Packet:
-    """What a dialling port hands over when the other end will not have it."""
+    """Return the packet that a connecting socket hands over if the other end refuses it."""
     return Packet(Kind.REFUSED, 0, 0, 0, 0, "peer", 0, (0, 0), {"reason": reason}, {}, 0)
 
 
 class PacketSocket:
-    """One socket. The side of which there is one binds (ROUTER), all others dial (DEALER with automatic identity).
+    """One socket. The single peer binds (ROUTER); the many peers connect (DEALER with automatic identity).
 
     Not thread-safe: its owner uses it under a lock, or in the I/O thread only. No method blocks, except `wait`.
     """
@@ -75,9 +75,12 @@ class PacketSocket:
         heartbeats: bool = False,
         largest: int = MAX_PACKET_BYTES,
     ) -> None:
-        """`queue`: packets that the socket holds per peer and direction. `immediate`: hold none while disconnected.
+        """Bind or connect. Raises Fatal for an address that is not safe to use.
+
+        `queue`: packets that the socket holds per peer and direction. `immediate`: hold none while disconnected.
         `heartbeats`: disconnect from a process that has not run for HEARTBEAT_TIMEOUT_S; for ports of little traffic.
-        `largest`: bytes of a packet that may come in. Raises Fatal for an address that is not safe to use."""
+        `largest`: bytes of a packet that may come in.
+        """
         check_address(address, node.keys is not None)
         access = _access_of(node, address) if node.keys else None
         self.node, self.address, self.stats = node, address, Stats()
@@ -117,9 +120,12 @@ class PacketSocket:
             raise SurrealError(f"{self.node.name} cannot {verb} {self.address}: {error}") from None
 
     def _set_options(self, queue: int, immediate: bool) -> None:
-        """Why these: TCP_MAXRT finds a dead peer in 5 s while something is under way to it, and keepalives, which the
-        kernels exchange, do in 15 s where nothing is: otherwise a connection that was cut stays for ever at the end
-        that had nothing to say. What is lost then is sent again by the stream."""
+        """Set the options of every socket.
+
+        TCP_MAXRT finds a dead peer in 5 s while packets are under way to it. Keepalives, which the kernels exchange,
+        find it in 15 s otherwise. Without them a cut connection stays for ever at the end that has nothing to send. A
+        stream sends again what was lost then.
+        """
         options = {
             zmq.LINGER: 0,
             zmq.SNDHWM: queue,
@@ -178,10 +184,10 @@ class PacketSocket:
         return True
 
     def receive(self) -> tuple[bytes, Packet] | None:
-        """The next packet and the route to answer it (empty when dialled), or None when there is none now.
+        """Return the next packet and the route to answer it (empty if connected), or None if there is none now.
 
-        Count, log and skip malformed packets. On a connecting socket a packet of another protocol version comes back
-        as REFUSED.
+        Count, log and skip malformed packets. On a connecting socket a packet of another protocol version comes back as
+        REFUSED.
         """
         if self._unpacked:
             return self._unpacked.popleft()
@@ -242,8 +248,10 @@ class PacketSocket:
 
     @property
     def connected(self) -> bool:
-        """Of a dialling port with heartbeats: is there a running process at the other end? Its libzmq knows, even
-        while a call into C holds the GIL there and no thread of Python can answer."""
+        """True if a running process is at the other end; for a connecting socket with heartbeats.
+
+        libzmq of the peer answers even while a call into C holds the GIL there and no thread of Python can.
+        """
         return self._handshakes is not None and self._handshakes.up
 
     def wait(self, seconds: float) -> bool:
@@ -269,8 +277,10 @@ class PacketSocket:
         self.node.warn(f"{self.address} {thing}", f"{self.address}: {text}")
 
     def _receive_parts(self) -> tuple[bytes, zmq.Frame, list[bytes | memoryview]] | None:
-        """The route, the first frame and the memory of all frames of one message, at most one more than a packet may
-        have; or None."""
+        """Return the route, the first frame and the memory of all frames of one message; None if there is none.
+
+        Keep at most one frame more than a packet may have.
+        """
         receive = self.zmq_socket.recv
         try:
             route = receive(NOBLOCK) if self._binds else b""

@@ -1,4 +1,4 @@
-"""Who may use a sender's name: the newest incarnation, and of one incarnation the process that was there first."""
+"""Sessions: the holder of each sender's name. The newest incarnation wins, and of one incarnation the first process."""
 
 import time
 from dataclasses import dataclass, field
@@ -39,9 +39,9 @@ class SessionTable:
         self.holders: dict[str, Holder] = {}
 
     def admit(self, route: bytes, packet: Packet, who: Any, now: float) -> tuple[Holder, bool] | str:
-        """The holder that sent `packet` and whether it is new, or the reason why the sender is refused.
+        """Return the holder that sent `packet` and True if it is new, or the reason for refusing the sender.
 
-        `who` is how the sender describes itself, if `packet` says that.
+        `who` is the sender's description of itself, if `packet` has one.
         """
         name, holder = packet.sender, self.holders.get(packet.sender)
         if holder and holder.session == packet.session and holder.incarnation == packet.incarnation:
@@ -59,7 +59,7 @@ class SessionTable:
         return holder, True
 
     def release(self, packet: Packet) -> bool:
-        """The sender of `packet` gives its name back; False if it is not the sender's."""
+        """Free the name of the sender of `packet`; return False if the sender does not hold it."""
         holder = self.holders.get(packet.sender)
         if holder is None or (holder.session, holder.incarnation) != (packet.session, packet.incarnation):
             return False

@@ -1,4 +1,4 @@
-"""What every channel counts, and complaints that do not flood the log."""
+"""Counters of a channel, and warnings that do not flood the log."""
 
 import logging
 import time
@@ -39,7 +39,7 @@ class Stats:
 
 
 class RateLimitedLog:
-    """Logs a warning about one thing at once, then at most once a minute with the number of those left out."""
+    """Logger of warnings: each topic at once, then at most once a minute with the number of those left out."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[float, int]] = {}
@@ -58,9 +58,9 @@ class RateLimitedLog:
         log.warning("%s%s", text, f" ({left_out} more like it since the last warning)" if left_out else "")
 
     def _make_room(self, now: float) -> str:
-        """Forget what has passed, at most once a second; a common name for new things where that is not enough.
+        """Forget old topics, at most once a second; return a common topic if that is not enough.
 
-        Peers name some of the things, and must not fill our memory with them.
+        Peers name some of the topics, and must not fill our memory with them.
         """
         if now - self._cleared >= 1.0:
             self._cleared = now

@@ -1,7 +1,7 @@
-"""The bytes of a packet: pure functions between Python values and frames. docs/wire.md draws the layout.
+"""Codec: pure functions between Python values and the frames of a packet. docs/wire.md draws the layout.
 
-A packet is one header frame (fixed prefix, schema, meta, small arrays) and up to 15 frames that are the raw memory of
-large arrays. `decode` trusts nothing: it checks every limit before it allocates, and raises `MalformedError` only.
+A packet is one header frame (fixed prefix, schema, meta, small arrays) and up to 15 frames with the raw memory of large
+arrays. `decode` trusts nothing: it checks every limit before it allocates, and raises `MalformedError` only.
 """
 
 import struct
@@ -45,7 +45,7 @@ _KINDS = frozenset(int(kind) for kind in Kind) - {_BATCH}
 
 
 def encode_prefix(kind: int, round: int, session: int, seq: int, base: int) -> bytes:
-    """The first 32 bytes of a header: what changes each time a packet is transmitted."""
+    """Return the first 32 bytes of a header, which change each time a packet is transmitted."""
     return _PREFIX.pack(MAGIC, PROTOCOL, kind, round, session, seq, base)
 
 
@@ -56,9 +56,9 @@ def encode_body(
     meta: Mapping[str, Any] | None = None,
     arrays: Mapping[str, np.ndarray] | None = None,
 ) -> Encoded:
-    """The rest of the header, and the arrays that travel as frames of their own, uncopied.
+    """Return the rest of the header, and the arrays that travel as frames of their own, uncopied.
 
-    Raises ValueError for what the other side would refuse: too much, too deep, another dtype, no plain data.
+    Raises ValueError for data that the other side would refuse: too much, too deep, another dtype, no plain data.
     """
     given: list[np.ndarray] = []
     signature = []
@@ -74,12 +74,8 @@ def encode_body(
         raise MalformedError(f"{version!r} is no version: two ints from 0 to 2^63 - 1")
     schema = packed.schema
     start = _BODY.size + len(schema) + len(plain)
-    parts: list[bytes | memoryview] = [
-        _BODY.pack(epoch, number, len(schema), len(plain)),
-        schema,
-        plain,
-        _PADDING[-start % 8],
-    ]
+    parts: list[bytes | memoryview] = [_BODY.pack(epoch, number, len(schema), len(plain)), schema, plain]
+    parts.append(_PADDING[-start % 8])
     frames = []
     for array, padding in zip(given, packed.paddings, strict=True):
         if padding is None:
@@ -98,7 +94,7 @@ def encode_body(
 
 
 def encode_batch(round: int, session: int, seq: int, base: int, bodies: Sequence[bytes]) -> bytes:
-    """One frame with several messages that have no frames of their own, numbered from `seq` on."""
+    """Return one frame with several messages that have no frames of their own, numbered from `seq` on."""
     parts = [encode_prefix(Kind.BATCH, round, session, seq, base)]
     for body in bodies:
         parts += (_LENGTH.pack(len(body)), body)
@@ -115,7 +111,9 @@ def _pack_meta(meta: Mapping[str, Any]) -> bytes:
 
 
 def decode(frames: Sequence[bytes | memoryview]) -> Packet:
-    """The packet in these frames; its arrays are read-only views on them. Raises MalformedError, and nothing else."""
+    """Return the packet in these frames; its arrays are read-only views on them. Raises MalformedError, and nothing
+    else.
+    """
     if not 0 < len(frames) <= MAX_FRAMES:
         raise MalformedError(f"{len(frames)} frames, the limit is {MAX_FRAMES}")
     header, kind, round, session, seq, base = _decode_prefix(frames[0])
@@ -125,12 +123,12 @@ def decode(frames: Sequence[bytes | memoryview]) -> Packet:
 
 
 def is_batch(header: bytes | memoryview) -> bool:
-    """Does `decode_batch` read this frame, rather than `decode`?"""
+    """Return True if `decode_batch` reads this frame, rather than `decode`."""
     return len(header) > 3 and header[3] == _BATCH
 
 
 def decode_batch(frames: Sequence[bytes | memoryview]) -> list[Packet]:
-    """The packets of kind DATA that `encode_batch` put into one frame. Raises MalformedError, and nothing else."""
+    """Return the packets of kind DATA that `encode_batch` put into one frame. Raises MalformedError only."""
     if len(frames) != 1:
         raise MalformedError(f"a batch of {len(frames)} frames")
     header, _, round, session, seq, base = _decode_prefix(frames[0])
@@ -152,7 +150,7 @@ def decode_batch(frames: Sequence[bytes | memoryview]) -> list[Packet]:
 
 
 def _decode_prefix(frame: bytes | memoryview) -> tuple[bytes | memoryview, int, int, int, int, int]:
-    """The header with its arrays aligned, kind, round, session, seq, base."""
+    """Return the header with its arrays aligned, kind, round, session, seq, base."""
     length = len(frame)
     if not _LEAST <= length <= MAX_HEADER_BYTES:
         _check_version(frame)
@@ -178,7 +176,7 @@ def _check_version(frame: bytes | memoryview) -> None:
 def _decode_body(
     header: bytes | memoryview, at: int, end: int, frames: Sequence[bytes | memoryview]
 ) -> tuple[str, int, Version, dict[str, Any], dict[str, np.ndarray], int, Signature]:
-    """What `header[at:end]` says, from the sender on in the order of a Packet. `frames[1:]` are arrays."""
+    """Decode `header[at:end]`, from the sender on in the order of a Packet. `frames[1:]` are arrays."""
     epoch, version, names, plain = _BODY.unpack_from(header, at)
     if epoch > MAX_COUNT or version > MAX_COUNT:
         raise MalformedError(f"version ({epoch}, {version})")
@@ -209,7 +207,7 @@ def _decode_body(
 
 
 def _unpack_meta(data: bytes | memoryview) -> dict[str, Any]:
-    """The checked meta. The caps keep a few bytes from claiming huge containers."""
+    """Return the checked meta. The caps keep a few bytes from claiming huge containers."""
     try:
         meta = msgpack.unpackb(
             data, max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS, max_ext_len=0, ext_hook=no_extensions
@@ -243,14 +241,16 @@ def _join(name: str, nbytes: int, parts: Sequence[bytes | memoryview]) -> memory
 
 
 def _view(name: str, dtype: Any, shape: tuple[int, ...], nbytes: int, data: bytes | memoryview) -> np.ndarray:
-    """A payload frame as a read-only array, if its length is exactly what the schema says."""
+    """Return a payload frame as a read-only array, if its length is exactly what the schema says."""
     if len(data) != nbytes:
         raise MalformedError(f"array {name!r} of shape {shape} and dtype {dtype} has {len(data)} bytes, not {nbytes}")
     return np.ndarray(shape, dtype, data)
 
 
 def narrow(array: np.ndarray) -> np.ndarray:
-    """A float32 array rounded to bfloat16: to nearest, ties to even; NaN stays NaN, what is too large is infinite."""
+    """Return a float32 array rounded to bfloat16: to nearest, ties to even; NaN stays NaN, what is too large is
+    infinite.
+    """
     bits = np.ascontiguousarray(array).reshape(-1).view(np.uint32)
     upper = bits >> 16
     rounded = (bits + (upper & 1) + np.uint32(0x7FFF)) >> 16
@@ -260,7 +260,7 @@ def narrow(array: np.ndarray) -> np.ndarray:
 
 
 def widen(array: np.ndarray) -> np.ndarray:
-    """The float32 array of the same values, read-only."""
+    """Return the float32 array of the same values, read-only."""
     bits = array.reshape(-1).view(np.uint16).astype(np.uint32)
     bits <<= 16
     wide = bits.view(np.float32).reshape(array.shape)

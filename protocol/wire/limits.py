@@ -1,5 +1,7 @@
-"""What a packet may hold at most, and the error for whatever exceeds it. Both sides check: the sender before anything
-travels, the receiver before it allocates."""
+"""Limits of a packet, and the errors for packets that exceed them.
+
+Both sides check: the sender before anything travels, the receiver before it allocates.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

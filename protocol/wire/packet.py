@@ -1,4 +1,4 @@
-"""What a channel hands to its reader."""
+"""Packets, and the messages that a channel hands to its reader."""
 
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ class Message(NamedTuple):
 
 
 class Kind(IntEnum):
-    """What a packet is for."""
+    """The purpose of a packet."""
 
     DATA = 1
     """Stream: a message."""

@@ -1,6 +1,7 @@
-"""Who sends a packet and what arrays it holds: the part of a header that is the same from one message of a channel to
-the next. Each packet carries all of it, so that no packet depends on another one; both sides remember what they worked
-out for it, so that it costs a look-up.
+"""The schema of a packet: its sender and its arrays, the same from one message of a channel to the next.
+
+Each packet carries all of it, so that no packet depends on another one. Both sides remember the schemas that they have
+worked out, so that each costs a look-up.
 """
 
 import math
@@ -60,7 +61,7 @@ class Schema(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How a sender packs arrays of one signature."""
+    """The layout of arrays of one signature, as a sender packs them."""
 
     schema: bytes
     paddings: tuple[bytes | None, ...]
@@ -71,7 +72,7 @@ class Layout(NamedTuple):
 
 @lru_cache(REMEMBERED)
 def layout(sender: str, incarnation: int, signature: Signature) -> Layout:
-    """How to pack arrays of this signature. Raises MalformedError for what the other side would refuse."""
+    """Return the layout of arrays of this signature. Raises MalformedError for arrays that a peer would refuse."""
     check_identity(sender, incarnation)
     table: list[tuple[str, str, Shape, bool]] = []
     paddings: list[bytes | None] = []
@@ -101,7 +102,7 @@ def layout(sender: str, incarnation: int, signature: Signature) -> Layout:
 
 
 def parse(data: bytes) -> Schema:
-    """The schema in these bytes, every limit checked. Raises MalformedError."""
+    """Return the schema in these bytes, every limit checked. Raises MalformedError."""
     return _parse_small(data) if len(data) <= SMALL else _parse_large(data)
 
 
@@ -137,12 +138,12 @@ _parse_large = lru_cache(REMEMBERED_LARGE)(_parse)
 
 
 def no_extensions(code: int, data: bytes) -> Any:
-    """The msgpack hook that refuses extension types."""
+    """Refuse extension types of msgpack."""
     raise ValueError(f"msgpack extension {code}")
 
 
 def _field(name: Any, code: Any, shape: Any, inlined: Any, offset: int) -> Field:
-    """One checked entry of the table; `offset` is where it begins if it is inlined."""
+    """Return one checked entry of the table; `offset` is where it begins if it is inlined."""
     if type(name) is not str or len(name) > MAX_NAME_CHARS or type(inlined) is not bool:
         raise MalformedError("an array has no name")
     dtype = DTYPES.get(code) if type(code) is str else None
@@ -155,7 +156,7 @@ def _field(name: Any, code: Any, shape: Any, inlined: Any, offset: int) -> Field
 
 
 def _size(name: str, dtype: np.dtype[Any], shape: Shape) -> int:
-    """Bytes of an array. Raises MalformedError for an extent that numpy would refuse, beside one of 0 too."""
+    """Return bytes of an array. Raises MalformedError for an extent that numpy would refuse, beside one of 0 too."""
     if math.prod(extent or 1 for extent in shape) * dtype.itemsize > MAX_PACKET_BYTES:
         raise MalformedError(
             f"array {name!r} of shape {shape!r} and dtype {dtype} is larger than {MAX_PACKET_BYTES} bytes"

@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def read(archive: str) -> bytes:
-    """The bytes of an archive, at a path or an fsspec URL. Raises Fatal where it is larger than allowed."""
+    """Return the bytes of an archive, at a path or an fsspec URL. Raises Fatal where it is larger than allowed."""
     if "://" in archive:
         from surreal.protocol.worker.object_store import read_url
 
@@ -67,10 +67,10 @@ def read(archive: str) -> bytes:
 
 
 def unpack(data: bytes, folder: Path, digest: str) -> int:
-    """Unpack an archive into `folder`; the number of its files.
+    """Unpack an archive into `folder`; return the number of its files.
 
-    Raises Fatal where `data` is not the archive with that sha256, holds what no code archive does, or `folder` holds
-    files of somebody else's; OSError where the system has no room.
+    Raises Fatal if `data` is not the archive with that sha256 or holds entries that no code archive has. Raises Fatal
+    if `folder` holds files that surreal did not unpack, OSError if the system has no room.
     """
     found = hashlib.sha256(data).hexdigest()
     if found != digest:
@@ -99,7 +99,7 @@ def _members(data: bytes) -> Iterator[tuple[PurePosixPath, int, IO[bytes]]]:
 
 
 def _allowed(member: tarfile.TarInfo) -> PurePosixPath:
-    """Where a member goes below the folder. Raises Fatal for anything but a regular file below it."""
+    """Return the path of a member below the folder. Raises Fatal for anything but a regular file below it."""
     path = PurePosixPath(member.name)
     if not member.isreg() or member.issparse():
         raise Fatal(f"the code archive holds {member.name!r}, which is no regular file; nothing was unpacked")
@@ -116,7 +116,7 @@ def _check_all(names: list[PurePosixPath]) -> None:
 
 
 def _is_there(folder: Path, digest: str) -> bool:
-    """Whether `folder` holds that archive; if not, it is emptied of what an earlier try left and marked unfinished."""
+    """Return True if `folder` holds that archive; else remove the rest of an earlier try and mark it unfinished."""
     folder.mkdir(parents=True, exist_ok=True)
     marker = folder / MARKER
     if marker.is_file() and marker.read_text() == digest:
@@ -151,7 +151,7 @@ def _mark(folder: Path, digest: str) -> None:
 
 
 class _Inflated:
-    """What a gzip stream unpacks to, for reading in order, up to the bytes that are allowed."""
+    """The content of a gzip stream, for reading in order, up to the allowed number of bytes."""
 
     def __init__(self, data: bytes) -> None:
         self._left = data
@@ -159,7 +159,7 @@ class _Inflated:
         self._read = 0
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes, fewer at the end only. Raises Fatal beyond the limit."""
+        """Return up to `size` bytes, fewer at the end only. Raises Fatal beyond the limit."""
         parts: list[bytes] = []
         wanted = size
         while wanted and not self._inflate.eof:

@@ -1,4 +1,4 @@
-"""Serves the files of a run folder to who watches the run from outside the pod that has it.
+"""File server of a run folder, for watchers outside the pod that has it.
 
 `python -P -m surreal.protocol.worker.file_server FOLDER` takes requests as JSON lines on stdin and answers each on
 stdout by one JSON line and the bytes it announces:
@@ -29,7 +29,7 @@ MAX_FILES = 20_000
 
 
 def main() -> None:
-    """Answer requests about the folder that is the only argument."""
+    """Answer requests about the folder, which is the only argument."""
     folder = Path(sys.argv[1])
     buffered = b""
     while select.select([0], [], [], IDLE_TIMEOUT_S)[0]:
@@ -57,7 +57,7 @@ def answer(folder: Path, request: dict[str, Any], out: BinaryIO) -> None:
 
 
 def list_files(folder: Path, prefix: str) -> list[tuple[str, int, float, int]]:
-    """Name, bytes, time of the last change and inode of the files whose names in the folder begin with `prefix`."""
+    """Return name, bytes, time of the last change and inode of the files whose names begin with `prefix`."""
     found: list[tuple[str, int, float, int]] = []
     start = inside(folder, prefix.rpartition("/")[0])
     for where, folders, names in os.walk(start):
@@ -72,7 +72,7 @@ def list_files(folder: Path, prefix: str) -> list[tuple[str, int, float, int]]:
 
 
 def read(folder: Path, wanted: list[tuple[str, int, int]]) -> tuple[list[int | None], list[bytes]]:
-    """The sizes of these files (None: there is none) and the bytes asked for, as far as one answer takes them."""
+    """Return the sizes of these files (None: there is none) and the bytes asked for, as far as one answer goes."""
     sizes: list[int | None] = []
     parts: list[bytes] = []
     room = MAX_ANSWER_BYTES
@@ -85,7 +85,7 @@ def read(folder: Path, wanted: list[tuple[str, int, int]]) -> tuple[list[int | N
 
 
 def inside(folder: Path, name: str) -> Path:
-    """A path below the folder. Raises ValueError for one that leads out of it."""
+    """Return a path below the folder. Raises ValueError for one that leads out of it."""
     if name.startswith("/") or ".." in Path(name).parts or "\0" in name:
         raise ValueError(f"{name!r} is no name of a file in the run's folder")
     return folder / name
@@ -104,7 +104,7 @@ def _read_part(path: Path, offset: int, length: int) -> tuple[int | None, bytes]
 
 
 def _regular(path: Path) -> os.stat_result | None:
-    """What is known of a file; None for one that is gone, or none: a pipe would keep us waiting."""
+    """Return the status of a regular file; None for any other path: a pipe would keep us waiting."""
     try:
         known = path.lstat()
     except OSError:

@@ -1,7 +1,8 @@
-"""What processes print, kept in the run folder: every process of a cluster ships its lines over the stream `logs`, and
-the one that serves control writes them to `logs/ROLE-INDEX.INCARNATION.log`, as it does its own.
+"""Log shipping: the output of all processes of a run in a cluster, kept in the run folder.
 
-Lines are dropped and counted rather than that anybody waits; the pods' own logs have them all.
+Every process ships its lines over the stream `logs`. The process that serves control writes them, and its own, to
+`logs/ROLE-INDEX.INCARNATION.log`. Lines are dropped and counted rather than that a process waits; the pods' own logs
+have them all.
 """
 
 import logging
@@ -37,7 +38,7 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_FILES = 20_000
 """Logs that are kept of a run; processes report their incarnations, and each is a file."""
 POLL_INTERVAL_S = 0.5
-"""Seconds after which the one who writes looks whether it shall end."""
+"""Time after which the writing thread checks for the end."""
 
 Deliver = Callable[[bytes], bool]
 """Hands lines on; False where they were dropped."""
@@ -91,7 +92,8 @@ def ship_lines(source: int, deliver: Deliver) -> None:
                 buffer.send(last=True)
                 break
             buffer.add(data)
-    os.close(source)  # whoever writes hears that nobody reads
+    # the writing end gets an error from now on
+    os.close(source)
 
 
 class _LineBuffer:
@@ -103,7 +105,7 @@ class _LineBuffer:
         self._lost = 0
 
     def seconds_left(self) -> float | None:
-        """Seconds until it is to be sent; None while there is nothing to send."""
+        """Return seconds until it is to be sent; None while there is nothing to send."""
         return None if self._due is None else max(0.0, self._due - time.monotonic())
 
     def add(self, data: bytes) -> None:
@@ -140,7 +142,7 @@ class LogFolder:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def write(self, process: str, incarnation: int, lines: bytes) -> bool:
-        """Append `lines` of one start of `process` to its log; False where they were not taken."""
+        """Append `lines` of one start of `process` to its log; return False if they were not taken."""
         if not self._wiring.has(process):
             return False
         name = ProcessName.parse(process)
@@ -172,7 +174,7 @@ class LogFolder:
 
 
 def file_name(role: str, index: int, incarnation: int) -> str:
-    """The log of one start of one process, the same as that of a run on one machine."""
+    """Return the log of one start of one process, the same as that of a run on one machine."""
     return f"{role}-{index}.{incarnation}.log"
 
 

@@ -39,7 +39,7 @@ class ObjectStore:
     """Files at a URL, named by their paths in the run folder. Any thread may use it, one at a time."""
 
     def __init__(self, url: str) -> None:
-        """Only looks at the URL. Raises Fatal where nothing here can speak its protocol."""
+        """Parse the URL. Raises Fatal if no installed package speaks its protocol."""
         import fsspec  # takes long, and few ask for it
 
         self.url = url.rstrip("/")
@@ -72,7 +72,7 @@ class ObjectStore:
                 time.sleep(RETRY_AFTER_S)
 
     def files(self) -> dict[str, int]:
-        """Name -> bytes of all that a run may go on from. Raises StoreError."""
+        """Return name -> bytes of all files that a run may go on from. Raises StoreError."""
         self._fs.invalidate_cache()
         found = self._try("list", lambda: self._fs.find(self._root, detail=True))
         sizes = {str(path)[len(self._root) :].strip("/"): int(info["size"]) for path, info in found.items()}
@@ -86,7 +86,7 @@ class ObjectStore:
         os.replace(part, path)
 
     def read(self, name: str, limit: int) -> bytes:
-        """The first `limit` bytes of a file. Raises StoreError; Fatal where it is not there or not for us."""
+        """Return the first `limit` bytes of a file. Raises StoreError; Fatal where it is not there or not for us."""
 
         def start() -> bytes:
             with self._fs.open(self._place(name), "rb") as file:
@@ -132,7 +132,7 @@ class ObjectStore:
         self._whole(name, lambda place: self._fs.pipe_file(place, data))
 
     def _whole(self, name: str, write: Callable[[str], Any]) -> None:
-        """Write so that a reader, and the death of this process, sees all of a file or what was there before."""
+        """Write so that a reader sees the whole file or the earlier one, even if this process dies."""
         place = self._place(name)
         if not self._grows:
             write(place)
@@ -147,7 +147,7 @@ class ObjectStore:
         return f"{self._root}/{name}"
 
     def _try(self, verb: str, do: Callable[[], T]) -> T:
-        """Every filesystem of fsspec has errors of its own."""
+        """Call `do`; raise StoreError for any error, since every filesystem of fsspec has errors of its own."""
         try:
             return do()
         except Exception as error:
@@ -156,7 +156,7 @@ class ObjectStore:
 
 
 def read_url(url: str, limit: int) -> bytes:
-    """The first `limit` bytes at a URL. Raises StoreError, and Fatal where another try would not find it either."""
+    """Return the first `limit` bytes at a URL. Raises StoreError, and Fatal if no other try would find it."""
     folder, _, name = url.rpartition("/")
     return ObjectStore(folder).read(name, limit)
 
@@ -187,7 +187,7 @@ def fetch(store: ObjectStore, folder: Path) -> set[str]:
 
 
 def _fetch_checkpoint(store: ObjectStore, folder: Path, checkpoint: str, names: list[str]) -> None:
-    """All of it or nothing, as it was written."""
+    """Fetch a whole checkpoint or nothing of it."""
     final = folder / CHECKPOINTS / checkpoint
     if final.exists():
         return
@@ -199,13 +199,13 @@ def _fetch_checkpoint(store: ObjectStore, folder: Path, checkpoint: str, names: 
 
 
 def _checkpoint(name: str) -> str:
-    """The checkpoint that a file belongs to; empty for none."""
+    """Return the checkpoint that a file belongs to; empty for none."""
     parts = PurePosixPath(name).parts
     return parts[1] if parts[0] == CHECKPOINTS else ""
 
 
 def _is_ours(name: str) -> bool:
-    """Is this a file of a run folder? Other names are not followed anywhere."""
+    """Return True if this is a file of a run folder. Other names are not followed anywhere."""
     parts = PurePosixPath(name).parts
     deep = 3 if parts[:1] == (CHECKPOINTS,) else 2
     return len(parts) == deep and parts[0] in KEPT and not any(part.startswith(".") for part in parts)

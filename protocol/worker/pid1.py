@@ -1,9 +1,8 @@
-"""The first process of a pod, PID 1: starts the worker, passes on what it prints and the signals it is sent, and
-outlives it.
+"""PID 1 of a pod: starts the worker, forwards its output and its signals, and outlives it.
 
-In a process of its own, because PID 1 is special (a signal without a handler is lost, orphans are its to reap, with
-it everything dies at once) and because it must act where the worker cannot: while a call into C holds the GIL, and
-after a crash, whose last lines would otherwise be lost in the pipe. It imports nothing that takes long.
+It is a process of its own because PID 1 is special: a signal without a handler is lost, orphans are its to reap, and
+everything dies with it. It must also act while the worker cannot: during a call into C that holds the GIL, and after a
+crash. It imports nothing that takes long.
 """
 
 import os
@@ -25,7 +24,7 @@ READ_BYTES = 64 * 1024
 TAIL_BYTES = 1024
 """Bytes of the last output that a crash is explained with."""
 _PIPE_BYTES = 1024 * 1024
-"""What a pipe shall hold while the worker's threads cannot read: as much as everybody may ask for on Linux."""
+"""Capacity of a pipe while the worker's threads cannot read; the most that Linux grants to every user."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Tee:
 
 
 def run_as_pid1(work: Callable[[Tee], int], leave: Callable[[TerminationMessage], None]) -> int:
-    """Run `work` in a child and return its exit status, or 128 and the number of the signal that it died of.
+    """Run `work` in a child and return its exit status, or 128 and the number of the signal that killed it.
 
     Return PREEMPTED if a signal to PID 1 ended the child, or the child did not end within POD_STOP_GRACE_S of it. Call
     `leave` with how the child ended, for a child that could not write that itself. In the child, return the result of
@@ -67,7 +66,7 @@ def run_as_pid1(work: Callable[[Tee], int], leave: Callable[[TerminationMessage]
 
 
 class Pid1:
-    """What the first process does while the worker lives."""
+    """The work of PID 1 while the worker lives."""
 
     def __init__(self, child: int, printed: int, copied: int, outcome: int) -> None:
         self._child, self._printed, self._copied, self._outcome = child, printed, copied, outcome
@@ -117,7 +116,7 @@ class Pid1:
             os.kill(self._child, number)
 
     def _until_kill(self) -> float | None:
-        """Milliseconds."""
+        """Return the milliseconds until the worker is killed; None if that is not due."""
         return None if self._kill_at is None or self._killed else max(0.0, self._kill_at - time.monotonic()) * 1000
 
     def _kill_if_due(self) -> None:
@@ -129,14 +128,14 @@ class Pid1:
             os.kill(self._child, signal.SIGKILL)
 
     def _reap(self) -> None:
-        """Everybody's orphans are ours."""
+        """Reap all orphaned processes; PID 1 inherits them."""
         with suppress(ChildProcessError):
             while (reaped := os.waitpid(-1, os.WNOHANG))[0]:
                 if reaped[0] == self._child:
                     self._status = reaped[1]
 
     def _forward_output(self) -> None:
-        """To the pod's log first, whatever becomes of the copy."""
+        """Write output to the pod's log first, then to the copy."""
         data = os.read(self._printed, READ_BYTES)
         if data:
             _write_all(sys.stderr.fileno(), data)
@@ -149,7 +148,7 @@ class Pid1:
             self._copying = False
 
     def _copy(self, data: bytes) -> None:
-        """Never wait: the worker's threads may be busy for long, and what it prints would then hold it up."""
+        """Copy output without waiting: the worker's threads may be busy, and a full pipe would hold up its printing."""
         if not self._copying:
             return
         try:
@@ -192,7 +191,7 @@ class Pid1:
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    """Where nobody reads any more, that is no reason to end."""
+    """Write all bytes. Ignore errors when the reader has gone."""
     with suppress(OSError):
         while data:
             data = data[os.write(descriptor, data) :]

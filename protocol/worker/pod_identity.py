@@ -1,4 +1,4 @@
-"""The place of a process in a pod: all pods of a role read the same wiring, and Kubernetes tells each which it is."""
+"""The identity of a process in a pod: all pods of a role read one wiring, and Kubernetes tells each its index."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,14 +13,14 @@ ATTEMPT_VARIABLE, FAILURES_VARIABLE, IGNORED_VARIABLE = "SURREAL_ATTEMPT", "SURR
 
 
 def in_pod(environ: Mapping[str, str]) -> bool:
-    """Is this process the one of a pod? Kubernetes' own variable is no sign: a run on one machine may be in a Job."""
+    """Return True inside a pod that surreal created. Do not test JOB_COMPLETION_INDEX: a local run may be in a Job."""
     return ATTEMPT_VARIABLE in environ
 
 
 def with_pod_identity(wiring: Wiring, environ: Mapping[str, str]) -> Wiring:
-    """The wiring of this very process: with its index and incarnation, if it is a pod's, else as it is.
+    """Return the wiring of this very process: with its index and incarnation in a pod, unchanged elsewhere.
 
-    Raises Fatal where the variables make no sense.
+    Raises Fatal if the variables make no sense.
     """
     if not in_pod(environ):
         return wiring
@@ -41,7 +41,7 @@ def with_pod_identity(wiring: Wiring, environ: Mapping[str, str]) -> Wiring:
 
 
 def _count(environ: Mapping[str, str], name: str) -> int:
-    """The number in a variable; 0 where it is missing or empty, as an annotation that is not there is."""
+    """Return the number in a variable; 0 if it is missing or empty, as an absent annotation is."""
     text = environ.get(name, "")
     if text and not (text.isascii() and text.isdecimal() and len(text) <= 9):
         raise Fatal(f"{name} is {text[:40]!r}, which is no number that Kubernetes sets")

@@ -1,7 +1,7 @@
 """Runner of a role: join the run, call the role's function, and report its outcome.
 
-The role stops on SIGTERM, SIGINT, a stop from the run, or the death of the supervisor that holds the other end of its
-lifeline. Code of the role is foreign: only what its function returns or raises decides how the process ends.
+The role stops on SIGTERM, SIGINT, a stop from the run, or the death of the supervisor, which closes the lifeline. Code
+of the role is foreign: only the return or the exception of its function decides how the process ends.
 """
 
 import importlib
@@ -221,11 +221,14 @@ def _progress(session: Session) -> dict[str, float]:
     return newest
 
 
-def _keep_printing() -> None:
-    """Let the last words go nowhere: the supervisor read them, and a print into its closed pipe would raise."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(nowhere, stream)
+def _print_last(words: str) -> None:
+    """Print to standard error. If its reader was the supervisor that died, let all further output go nowhere."""
+    try:
+        os.write(2, f"{words}\n".encode())
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
 
 
 def _watch_lifeline(session: Session) -> None:
@@ -240,8 +243,7 @@ def _watch_lifeline(session: Session) -> None:
     def wait_for_the_end() -> None:
         while os.read(lifeline, 1):
             pass
-        _keep_printing()
-        log.error("the supervisor is gone: stopping")
+        _print_last("the supervisor is gone: stopping")
         session.stop("the supervisor is gone")
         time.sleep(ORPHAN_GRACE_S)
         os._exit(ExitCode.FAILED)

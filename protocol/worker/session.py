@@ -69,7 +69,9 @@ class Session:
         self.node.loop.every(seconds, task)
 
     def stop(self, reason: str) -> None:
-        """Ask this process alone to stop; the first reason is kept. Safe in a signal handler and from any thread."""
+        """Return ask this process alone to stop; the first reason is kept. Safe in a signal handler and from any
+        thread.
+        """
         self.node.loop.call(lambda: self.node.stop(reason, preempted=True))
 
     def check_membership(self) -> None:

@@ -2,7 +2,7 @@
 
 Foreign code replaces handlers: a window toolkit takes SIGTERM for a closed window, an environment ignores SIGINT. So
 the I/O thread hears of a signal through the interpreter's wake-up descriptor, which works beside every handler of
-Python, and it puts the system's own handler back where a library has replaced it.
+Python. It also puts the system's own handler back if a library has replaced it.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ CHECK_INTERVAL_S = 1.0
 _POINTER_BYTES = ctypes.sizeof(ctypes.c_void_p)
 _ACTION_BYTES = 512
 """More than a struct sigaction has on any system."""
-EXIT_GRACE_S = 3.0
+EXIT_GRACE_S = 8.0
 """Time that the interpreter has to end once the role's outcome is recorded."""
 
 
@@ -86,7 +86,7 @@ def limit_exit(code: int) -> None:
     # the thread stops with the interpreter; what hangs in a library's destructors after that, this alarm ends
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGALRM,))
-    signal.setitimer(signal.ITIMER_REAL, EXIT_GRACE_S + 1.0)
+    signal.setitimer(signal.ITIMER_REAL, EXIT_GRACE_S + 4.0)
 
 
 def reset_in_children() -> None:

@@ -1,5 +1,6 @@
-"""Starting a worker: what is decided before its role is imported. In a pod this is PID 1, which plays the role in a
-child (`first.py`), so nothing here takes long to import.
+"""Start of a worker, before its role is imported.
+
+In a pod this is PID 1, which runs the role in a child (`pid1.py`), so nothing here takes long to import.
 """
 
 import faulthandler
@@ -67,7 +68,7 @@ def _work(path: Path, tee: Tee | None) -> ExitCode:
 
 
 def _record(message: TerminationMessage, path: Path | None, tee: Tee | None) -> None:
-    """Write how the role ended, for the supervisor to its file and for PID 1 of a pod to its pipe."""
+    """Write how the role ended: to its file for the supervisor, and to the pipe of PID 1 in a pod."""
     with suppress(OSError):
         if tee:
             os.write(tee.outcome, message.line().encode())
@@ -92,8 +93,11 @@ def _read_wiring(path: Path) -> Wiring:
 
 
 def _allow_connections() -> None:
-    """Raise the limit of open files: a bound port has one for each peer, and the usual 1,024 (macOS: 256) are too few
-    for a thousand actors. Beyond the limit libzmq leaves peers waiting without a word."""
+    """Raise the limit of open files to the hard limit.
+
+    A bound port has a descriptor for each peer, and the usual 1,024 (macOS: 256) are too few for a thousand actors.
+    Beyond the limit libzmq leaves peers waiting without a word.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # what is left is the system's default
         resource.setrlimit(resource.RLIMIT_NOFILE, (MANY_FILES if most == resource.RLIM_INFINITY else most, most))

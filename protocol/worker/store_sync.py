@@ -32,7 +32,7 @@ class StoreSync:
     def __init__(
         self, store: ObjectStore, folder: Path, same: set[str], report: Callable[[dict[str, float]], None]
     ) -> None:
-        """`same` are the files that need not be stored. `report` gets gauges."""
+        """Begin to store. `same` are the files that need not be stored. `report` gets gauges."""
         self._store, self._folder, self._report = store, folder, report
         self._stored: dict[str, tuple[FileStamp, float]] = {name: (_stamp(folder / name), 0.0) for name in same}
         self._failures = 0
@@ -76,7 +76,7 @@ class StoreSync:
         return False
 
     def _changed_files(self, last: bool) -> list[str]:
-        """Files that have changed and are due; all that have changed when it is the last time."""
+        """Return the files that have changed and are due; with `last`, all that have changed."""
         now, names = time.monotonic(), [CHANNELS]
         for part in KEPT:
             if part != CHECKPOINTS and (self._folder / part).is_dir():
@@ -105,7 +105,7 @@ class StoreSync:
             self._forget(name)
 
     def _upload_checkpoint(self, name: str) -> None:
-        """The manifest last; one of an earlier checkpoint of that name goes first."""
+        """Upload a checkpoint, its manifest last. Remove the manifest of an earlier one of that name first."""
         folder = self._folder / CHECKPOINTS / name
         manifest, stamp = f"{CHECKPOINTS}/{name}/{MANIFEST}", _stamp(folder / MANIFEST)
         if stamp == _NONE or self._stored.get(manifest, (_NONE, 0.0))[0] == stamp:
@@ -131,7 +131,7 @@ _NONE: FileStamp = (0, 0, 0)
 
 
 def _stamp(path: Path) -> FileStamp:
-    """Of a file that is not there: _NONE."""
+    """Return the stamp of a file; _NONE for a file that is not there."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""How a process ended, in one line of JSON: what a pod leaves behind for whoever asks after it is gone."""
+"""Termination message: how a process ended, in one line of JSON that outlives its pod."""
 
 import json
 from dataclasses import asdict, dataclass, field, replace
@@ -15,7 +15,7 @@ LAST_WORDS = "its last words: "
 
 @dataclass(frozen=True)
 class TerminationMessage:
-    """How a process ended."""
+    """The end of a process, as its worker or PID 1 recorded it."""
 
     exit: str
     """Name of its ExitCode, or of the signal that it died of."""
@@ -43,7 +43,7 @@ class TerminationMessage:
 
     @classmethod
     def parse(cls, text: str) -> "TerminationMessage | None":
-        """What `write` wrote; None for anything else, such as the last lines of a log."""
+        """Return the message that `write` wrote; None for any other text, such as the last lines of a log."""
         try:
             data = json.loads(text)
             progress = {str(name): float(value) for name, value in data["progress"].items()}

@@ -83,8 +83,10 @@ def test_a_ppo_policy_acts_from_its_folder_in_the_environments_own_space(tmp_pat
     if isinstance(action, spaces.Discrete):
         np.testing.assert_array_equal(actions, np.argmax(out, axis=1) + action.start)
     else:
-        inside = np.clip(out.reshape(50, *action.shape), action.low, action.high)
-        np.testing.assert_allclose(actions, np.rint(inside) if action.dtype == np.int32 else inside, rtol=1e-6)
+        low, high = action.low.astype(np.float64), action.high.astype(np.float64)
+        spread = (low + high) / 2 + (high - low) / 2 * out.reshape(50, *action.shape)
+        inside = np.clip(spread, low, high)
+        np.testing.assert_allclose(actions, np.rint(inside) if action.dtype == np.int32 else inside, rtol=1e-5)
     sampled = loaded(observations, sample=True, rng=7)
     assert (sampled != actions).any()
     np.testing.assert_array_equal(sampled, loaded(observations, sample=True, rng=7))

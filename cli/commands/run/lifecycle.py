@@ -14,14 +14,20 @@ from surreal.protocol.errors import ExitCode, InvalidInput
 @click.command(name="stop")
 @name_argument
 @location_options
-def stop(name: str, location: Location | None) -> None:
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation, even if the checkpoints are lost.")
+def stop(name: str, location: Location | None, yes: bool) -> ExitCode:
     """Stop the experiment NAME after a checkpoint; returns when every process is gone."""
     run = run_of(name, location)
+    loss = "" if yes else run.loss_at_stop()
+    if loss and not _confirmed(f"{loss}.", "Stop it?"):
+        talk("nothing was stopped")
+        return ExitCode.FAILED
     if run.stop():
         talk(f"{name} {run.status().state}. Continue it: surreal resume {name}")
-        return
+        return ExitCode.DONE
     state = run.status().state
     talk(f"{name} does not run: it {'has' if state in ('succeeded', 'failed') else 'is'} {state}")
+    return ExitCode.DONE
 
 
 @click.command(name="resume")
@@ -46,7 +52,8 @@ def delete(names: tuple[str, ...], yes: bool, location: Location | None) -> Exit
     """Kill the processes of the experiments NAME... and remove their logs, metrics and checkpoints."""
     runs = [run_of(name, location) for name in names]
     running = [run.name for run in runs if not run.status().over]
-    if running and not yes and not _confirmed(running):
+    said = f"{', '.join(running)} still runs."
+    if running and not yes and not _confirmed(said, "End it and remove all its files?"):
         talk("nothing was deleted")
         return ExitCode.FAILED
     for run in runs:
@@ -55,8 +62,8 @@ def delete(names: tuple[str, ...], yes: bool, location: Location | None) -> Exit
     return ExitCode.DONE
 
 
-def _confirmed(running: list[str]) -> bool:
+def _confirmed(said: str, question: str) -> bool:
     """Ask for confirmation. Raises InvalidInput if stdin is not a terminal."""
     if not sys.stdin.isatty():
-        raise InvalidInput(f"{', '.join(running)} still runs. Confirmation is required: pass --yes.")
-    return click.confirm(f"{', '.join(running)} still runs. End it and remove all its files?", err=True)
+        raise InvalidInput(f"{said} Confirmation is required: pass --yes.")
+    return click.confirm(f"{said} {question}", err=True)

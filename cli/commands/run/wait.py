@@ -24,10 +24,15 @@ def command(name: str, timeout: float | None, location: Location | None) -> Exit
     place = backend_of(name, location)
     deadline = None if timeout is None else time.monotonic() + timeout
     status = None
-    for status in follow_status(lambda: place.status(name), place.poll_interval, talk, deadline):
+
+    def reconcile() -> None:
+        place.reconcile(name)
+
+    for status in follow_status(lambda: place.status(name), place.poll_interval, talk, deadline, tidy=reconcile):
         if not status.over and deadline is not None and time.monotonic() >= deadline:
             break
     if status is None or not status.over:
         raise Timeout(f"{name} is {status.state if status else 'out of reach'} after {timeout:g} s; it goes on")
+    place.reconcile(name)
     talk(f"{name} {status.state}{': ' + status.reason if status.reason else ''}")
     return OUTCOMES[status.state]

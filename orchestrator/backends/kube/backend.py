@@ -4,6 +4,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +17,11 @@ from surreal.orchestrator.backends.kube.lifecycle import create as apply
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
 from surreal.orchestrator.backends.kube.lifecycle import preflight
 from surreal.orchestrator.backends.kube.lifecycle.diff import diff, identity
-from surreal.orchestrator.backends.kube.lifecycle.preflight import resolve_storage
+from surreal.orchestrator.backends.kube.lifecycle.storage import loss_at_stop, resolve_storage
 from surreal.orchestrator.backends.kube.logs import reader as logs
 from surreal.orchestrator.backends.kube.manifests.render import draw as render_with_text
 from surreal.orchestrator.backends.kube.manifests.render import render
-from surreal.orchestrator.backends.kube.names import EXPERIMENT_KEY, ZERO_RUN_ID
+from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT_KEY, ZERO_RUN_ID
 from surreal.orchestrator.backends.kube.pools import pools
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance, folder_of
 from surreal.orchestrator.backends.kube.run_folder.mirror import metrics_folder
@@ -42,6 +43,7 @@ from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.kubeconfig import DEFAULT_NAMESPACE
+from surreal.provisioner.kube.objects import text
 
 if TYPE_CHECKING:
     from surreal.orchestrator.doctor import Check
@@ -57,6 +59,8 @@ class KubeBackend:
         """Asks nothing yet."""
         self._location = location
         self._glances: dict[str, Glance] = {}
+        self._known: dict[str, tuple[str, Progress]] = {}
+        """Name -> attempt and the progress that was seen last in it."""
 
     def close(self) -> None:
         """End the connections to pods that repeated looks keep open."""
@@ -85,6 +89,8 @@ class KubeBackend:
         self._check(draw(ZERO_RUN_ID, 1))
         own_code.send(plan, own)
         apply.create(self.api, draw, _say)
+        if plan.storage.note:
+            _say(f"run folder: {plan.storage.note}")
         remember(plan.name, Location("kube", self.api.namespace, self.api.context, self._location.kubeconfig))
 
     def dry_run(self, experiment: Experiment, plan: Plan, *, server: bool) -> list[str]:
@@ -137,7 +143,9 @@ class KubeBackend:
         with suppress(SurrealError):
             seen = observe.snapshot(self.api, name)
             remove.end_leftovers(self.api, seen)
-            observe.keep_outcome(self.api, seen, self._status(seen))
+            status = self._status(seen)
+            observe.keep_outcome(self.api, seen, status)
+            observe.keep_progress(self.api, seen, status.progress)
 
     def usage(self, name: str) -> Usage:
         """What its pods use, as the cluster's metrics-server saw them last."""
@@ -168,11 +176,16 @@ class KubeBackend:
         with folder_of(self.api, observe.snapshot(self.api, name)) as folder:
             folder.mirror(target, below)
 
+    def loss_at_stop(self, name: str) -> str:
+        """Return what dies with the pod that has the run folder; "" where checkpoints outlive it, or nothing runs."""
+        seen = observe.snapshot(self.api, name)
+        return "" if status_of(seen).over else loss_at_stop(seen)
+
     def stop(self, name: str) -> bool:
         """Have every process save and end; returns when all pods are gone. False if nothing ran."""
-        status = self.status(name)
+        seen = observe.snapshot(self.api, name)
         with suppress(SurrealError):
-            observe.keep_progress(self.api, name, status.progress)
+            observe.keep_progress(self.api, seen, self._status(seen).progress)
         return remove.stop(self.api, name, _say)
 
     def resume(self, name: str) -> None:
@@ -184,6 +197,10 @@ class KubeBackend:
         if status.state == "succeeded":
             raise InvalidInput(f"{name} has succeeded: nothing to resume; train on with another name and file")
         plan, experiment = _recorded(seen)
+        lost = loss_at_stop(seen)
+        _say(f"{name} resumes {_beginning(lost, status.progress)}")
+        if lost:
+            observe.forget_progress(self.api, name)
         own = own_code.sent(self.api, plan)
         apply.resume(self.api, name, self._draw(plan, own, experiment), _say)
 
@@ -197,8 +214,14 @@ class KubeBackend:
         forget(name)
 
     def _status(self, seen: Snapshot) -> Status:
+        """Return the status with what a pod shows; while none does, with the progress that was seen last."""
         progress, channels = self._look(seen)
-        return status_of(seen, None if progress == Progress() else progress, channels)
+        status = status_of(seen, progress if progress.steps else None, channels)
+        attempt, known = self._known.get(seen.name, ("", Progress()))
+        if not status.progress.steps and attempt == _attempt(seen):
+            status = replace(status, progress=replace(known, steps_per_second=None, progress_age=None))
+        self._known[seen.name] = (_attempt(seen), status.progress)
+        return status
 
     def _look(self, seen: Snapshot) -> tuple[Progress, tuple[ChannelStatus, ...]]:
         """What the pod of the run shows, over a connection that is kept for the next look."""
@@ -236,11 +259,24 @@ class KubeBackend:
         return ""
 
 
+def _attempt(seen: Snapshot) -> str:
+    return text(seen.root, "metadata", "annotations", ATTEMPT)
+
+
 def _recorded(seen: Snapshot) -> tuple[Plan, str]:
     """The plan and the experiment file that a run was created with."""
     if not seen.root or not seen.plan:
         raise InvalidInput(f"{seen.name} cannot be resumed: its objects are gone; create it again under another name")
     return seen.plan, str(seen.root["data"].get(EXPERIMENT_KEY, ""))
+
+
+def _beginning(lost: str, progress: Progress) -> str:
+    """Return where the next attempt of a run begins."""
+    if lost:
+        return "from step 0: its checkpoints were in its pod and are gone with it"
+    if progress.steps:
+        return f"from its last checkpoint, at most step {progress.steps:,}"
+    return "from its last checkpoint, or from step 0 if it made none"
 
 
 def _say(text: str) -> None:

@@ -224,9 +224,18 @@ class Store:
             raise Failure(403, "Forbidden", message, name=name, kind=KINDS[kind].plural, causes=[cause])
 
     def _admit(self, made: Object) -> None:
+        if made["kind"] == "PersistentVolumeClaim" and "storageClassName" not in made["spec"]:
+            self._add_default_class(made)
         for check in self.admission:
             if refused := check(made):
                 raise refused
+
+    def _add_default_class(self, claim: Object) -> None:
+        """Do what the admission plug-in DefaultStorageClass does."""
+        for (kind, _, name), each in self.objects.items():
+            marks = each["metadata"].get("annotations") or {}
+            if kind == "StorageClass" and marks.get("storageclass.kubernetes.io/is-default-class") == "true":
+                claim["spec"]["storageClassName"] = name
 
     def _change(self, key: Key, new: Object, dry: bool) -> Object:
         old = self.objects[key]

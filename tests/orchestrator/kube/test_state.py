@@ -356,7 +356,7 @@ def test_the_outcome_is_noted_on_the_claim_once(server: Server) -> None:
 def test_how_far_a_run_was_when_it_was_stopped_is_known_though_its_pods_are_gone(server: Server) -> None:
     made(server)
     api, progress = server.api(), Progress(steps=41_312, total_steps=10**6, updates=40, episode_return=12.5)
-    keep_progress(api, "toy", progress)
+    keep_progress(api, snapshot(api, "toy"), progress)
     api.delete("Pod", "toy-actor-0-abcde")
     assert status_of(snapshot(api, "toy")).progress == progress
 

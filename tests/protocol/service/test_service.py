@@ -175,7 +175,7 @@ def test_a_call_without_an_answer_ends_at_its_deadline_and_says_who_was_asked(
 
 def test_a_call_that_nobody_can_hear_says_so(make_node: MakeNode, tcp_address: str) -> None:
     client = ServiceClient(make_node("actor/0"), [tcp_address], window=4)
-    with pytest.raises(Timeout, match="nobody: none is there"):
+    with pytest.raises(Timeout, match="no replica: none is connected"):
         client.call(ask(1), timeout=0.05)
 
 

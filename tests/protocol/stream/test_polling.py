@@ -11,9 +11,8 @@ from surreal.protocol.service.client import ServiceClient
 from surreal.protocol.service.server import ServiceServer
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.stream.sender import StreamSender
-from surreal.protocol.transport import packet_socket
 from surreal.protocol.transport.node import Node
-from surreal.protocol.wire.packet import Packet
+from tests.protocol.sockets import waiting_packets
 
 MakeNode = Callable[..., Node]
 Until = Callable[..., None]
@@ -23,16 +22,6 @@ SENDERS = 40
 @pytest.fixture
 def place(folder: Path) -> str:
     return f"ipc://{folder}/channel"
-
-
-def waiting_packets(socket: packet_socket.PacketSocket) -> int:
-    """Count the packets that a socket has received, and leave them there in their order."""
-    packets: list[tuple[bytes, Packet]] = []
-    while received := socket.receive():
-        packets.append(received)
-    for route, packet in reversed(packets):
-        socket.put_back(route, packet)
-    return len(packets)
 
 
 def test_every_report_of_forty_senders_is_read_though_each_sends_a_probe_before_it(

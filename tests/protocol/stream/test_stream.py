@@ -20,6 +20,7 @@ from surreal.protocol.wire import codec
 from surreal.protocol.wire.codec import encode_body, encode_prefix
 from surreal.protocol.wire.limits import PROTOCOL
 from surreal.protocol.wire.packet import Kind, Message
+from tests.protocol.sockets import waiting_packets
 
 MakeNode = Callable[..., Node]
 Until = Callable[..., None]
@@ -308,3 +309,26 @@ def test_a_killed_receiver_is_replaced_and_misses_nothing(
         assert seen == list(range(seen[0], seen[-1] + 1))
     for before, after, known in zip(lives, lives[1:], acknowledged, strict=False):
         assert known <= after[0] <= before[-1] + 2  # none twice that was known to be taken; one may die unwritten
+
+
+@pytest.mark.parametrize(("window", "again"), [(16, [0, 1, 2]), (4, [])])
+def test_a_successor_gets_the_unacknowledged_messages_once_more_and_the_acknowledged_ones_never(
+    make_node: MakeNode, address: str, until: Until, window: int, again: list[int]
+) -> None:
+    """A quarter of the window may have been handed over without an acknowledgement."""
+    first = StreamReceiver(make_node("learner/0"), address, window)
+    first._node.loop.cancel(first._timer)  # it dies before its I/O thread acknowledges
+    sender = StreamSender(make_node("actor/0"), address, window)
+    for number in range(4):
+        sender.send({}, {"number": number})
+    # all of them, so that the receiver never waits and acknowledges meanwhile
+    until(lambda: waiting_packets(first._socket) == 5, "a probe and the messages")
+    handed = [receive(first).meta["number"] for _ in range(3)]
+    assert handed == [0, 1, 2]
+    until(lambda: sender.has_room(0) and sender.unacked == (4 if again else 1), "the acknowledgements")
+    first._socket.close()
+    first._node.close()
+    second = StreamReceiver(make_node("learner/0", 2), address, window)
+    assert [receive(second).meta["number"] for _ in range(4 - 3 + len(again))] == [*again, 3]
+    assert second.recv(timeout=0) is None
+    sender.close()

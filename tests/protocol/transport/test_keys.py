@@ -64,7 +64,7 @@ def test_nothing_that_is_printed_holds_a_key(folder: Path) -> None:
 def test_a_key_file_that_everybody_can_read_is_refused_with_the_way_out(folder: Path) -> None:
     path = write_key_files(make_key_files(["actor"]), folder)["actor"]
     path.chmod(0o604)
-    with pytest.raises(Fatal, match=r"can be read by everybody: chmod o-rwx .*actor\.json"):
+    with pytest.raises(Fatal, match=r"can be read by every user. Run chmod o-rwx .*actor\.json"):
         Keys.read(path)
     path.unlink()
     with pytest.raises(Fatal, match="cannot read the key file"):

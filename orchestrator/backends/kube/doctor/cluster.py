@@ -5,7 +5,7 @@ the API answered.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from surreal.orchestrator.backends.kube.lifecycle.preflight import DEFAULT_CLASS
+from surreal.orchestrator.backends.kube.lifecycle.storage import DEFAULT_CLASS
 from surreal.orchestrator.doctor import Check
 from surreal.orchestrator.experiment.pod_model import default_image
 from surreal.provisioner.kube.kinds import Object

@@ -1,5 +1,6 @@
 """Finding the run folder of an experiment: in the pod of the role that ends the run, in a store, or on the claim."""
 
+import json
 import time
 from pathlib import Path
 
@@ -12,15 +13,18 @@ from surreal.orchestrator.backends.kube.run_folder.store_source import StoreFile
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.run.channel_stats import ChannelStatus, channels_of
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.status import TAIL_BYTES, progress_of
+from surreal.orchestrator.run.status import TAIL_BYTES, progress_of, progress_of_row
 from surreal.protocol.errors import SurrealError
 from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
-from surreal.provisioner.kube.objects import condition, dig, name_of, rows, text
+from surreal.provisioner.kube.objects import condition, dig, moment, name_of, rows, text
 
 LAYOUT = Folder(Path(RUN_FOLDER))
-METRICS, CHANNELS = (str(path.relative_to(RUN_FOLDER)) for path in (LAYOUT.metrics_jsonl, LAYOUT.channels))
+METRICS, CHANNELS, PROGRESS = (
+    str(path.relative_to(RUN_FOLDER)) for path in (LAYOUT.metrics_jsonl, LAYOUT.channels, LAYOUT.progress)
+)
+PROGRESS_BYTES = 64 * 1024
 CHANNELS_BYTES = 3 << 20
 GLANCE_SECONDS = 5.0
 """A status waits no longer for what only the pod knows."""
@@ -95,15 +99,36 @@ class Glance:
             return Progress(), ()
         self._files = self._files or PodFiles(self._api, name_of(pod), GLANCE_SECONDS)
         try:
-            metrics, channels = self._files.parts([(METRICS, -TAIL_BYTES, TAIL_BYTES), (CHANNELS, 0, CHANNELS_BYTES)])
+            newest, channels = self._files.parts([(PROGRESS, 0, PROGRESS_BYTES), (CHANNELS, 0, CHANNELS_BYTES)])
+            progress = _progress_in(newest) or self._from_metrics(self._files)
         except SurrealError:
             self.close()
             self._not_before = time.monotonic() + AGAIN_SECONDS
             return Progress(), ()
-        return progress_of((metrics or b"").splitlines()), channels_of(channels or b"", False, self._files.time)
+        seen = progress.seen_at(self._files.time, _started(pod))
+        return seen, channels_of(channels or b"", False, self._files.time)
+
+    def _from_metrics(self, files: PodFiles) -> Progress:
+        """Return the progress of a run whose image writes no progress.json, from the end of its metrics."""
+        metrics = files.parts([(METRICS, -TAIL_BYTES, TAIL_BYTES)])[0]
+        return progress_of((metrics or b"").splitlines())
 
     def close(self) -> None:
         """End the process in the pod."""
         if self._files:
             self._files.close()
         self._files = None
+
+
+def _progress_in(data: bytes | None) -> Progress | None:
+    try:
+        return progress_of_row(json.loads(data or b""))
+    except ValueError:
+        return None
+
+
+def _started(pod: Object) -> float | None:
+    """Return when the worker in a pod was started, seconds since 1970."""
+    ours = next((each for each in rows(pod, "status", "containerStatuses") if each.get("name") == WORKER), None)
+    at = moment(ours, "state", "running", "startedAt")
+    return at.timestamp() if at else None

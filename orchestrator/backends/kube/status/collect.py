@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from surreal.orchestrator.backends.kube.names import OUTCOME, PLAN_KEY, PROGRESS, ROOT, query, selector
 from surreal.orchestrator.backends.kube.status.snapshot import Event, Snapshot
 from surreal.orchestrator.plan.model import Plan
-from surreal.orchestrator.run.status import OUTCOMES, Status
+from surreal.orchestrator.run.status import OUTCOMES, Status, progress_of
 from surreal.protocol.errors import NotFound, did_you_mean
 from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
@@ -71,10 +71,16 @@ def keep_outcome(api: Api, seen: Snapshot, status: Status) -> None:
         api.patch("PersistentVolumeClaim", seen.name, {"metadata": {"annotations": marks}})
 
 
-def keep_progress(api: Api, name: str, progress: Progress) -> None:
-    """Note on the root how far a run is that is about to be stopped."""
-    if progress != Progress():
-        api.patch("ConfigMap", name, {"metadata": {"annotations": {PROGRESS: json.dumps(asdict(progress))}}})
+def keep_progress(api: Api, seen: Snapshot, progress: Progress) -> None:
+    """Note on the root how far a run is, for the time in which no pod of it can say so."""
+    noted = progress_of([text(seen.root, "metadata", "annotations", PROGRESS).encode()])
+    if seen.root and progress.steps and progress.steps != noted.steps:
+        api.patch("ConfigMap", seen.name, {"metadata": {"annotations": {PROGRESS: json.dumps(asdict(progress))}}})
+
+
+def forget_progress(api: Api, name: str) -> None:
+    """Remove the note of the progress of a run that begins anew."""
+    api.patch("ConfigMap", name, {"metadata": {"annotations": {PROGRESS: None}}})
 
 
 def _not_found(api: Api, name: str) -> NotFound:

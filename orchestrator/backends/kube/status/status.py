@@ -12,7 +12,15 @@ from surreal.orchestrator.backends.kube.status.snapshot import Snapshot, role_of
 from surreal.orchestrator.backends.restart_policy import feeds_the_run
 from surreal.orchestrator.plan.model import Plan, PlannedRole
 from surreal.orchestrator.run.channel_stats import ChannelStatus
-from surreal.orchestrator.run.status import OUTCOMES, ProcessState, ProcessStatus, State, Status, progress_of
+from surreal.orchestrator.run.status import (
+    OUTCOMES,
+    ProcessState,
+    ProcessStatus,
+    State,
+    Status,
+    progress_of,
+    running_reason,
+)
 from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import clip, condition, dig, members, moment, number, text
@@ -25,9 +33,13 @@ def status_of(snapshot: Snapshot, progress: Progress | None = None, channels: Se
     """One run as it is now; without `progress`, what its last pod said of it when it ended."""
     why = reasons(snapshot)
     state, reason = _state(snapshot)
+    if progress is None or state in OUTCOMES:
+        # Figures of a process that does not run say how far it came, and nothing of a speed.
+        progress = replace(progress or last_progress(snapshot) or Progress(), steps_per_second=None, progress_age=None)
     if state in ("pending", "running") and not reason:
         why = {**_without_jobs(snapshot), **why}
-        reason = "\n".join(f"{role}: {sentence}" for role, sentence in why.items())
+        said = [running_reason(progress, ()), *(f"{role}: {sentence}" for role, sentence in why.items())]
+        reason = "\n".join(filter(None, said))
     roles = {role: _processes(snapshot, role, why.get(role, ""), state) for role in snapshot.roles}
     created = moment(snapshot.root or snapshot.claim, "metadata", "creationTimestamp")
     return Status(
@@ -37,7 +49,7 @@ def status_of(snapshot: Snapshot, progress: Progress | None = None, channels: Se
         state,
         reason,
         created.isoformat() if created else "",
-        progress or last_progress(snapshot) or Progress(),
+        progress,
         roles,
         tuple(channels),
     )

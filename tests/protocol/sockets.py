@@ -1,0 +1,14 @@
+"""Looks into the sockets of channels."""
+
+from surreal.protocol.transport import packet_socket
+from surreal.protocol.wire.packet import Packet
+
+
+def waiting_packets(socket: packet_socket.PacketSocket) -> int:
+    """Count the packets that a socket has received, and leave them there in their order."""
+    packets: list[tuple[bytes, Packet]] = []
+    while received := socket.receive():
+        packets.append(received)
+    for route, packet in reversed(packets):
+        socket.put_back(route, packet)
+    return len(packets)
