@@ -22,6 +22,8 @@ CHECK_INTERVAL_S = 1.0
 _POINTER_BYTES = ctypes.sizeof(ctypes.c_void_p)
 _ACTION_BYTES = 512
 """More than a struct sigaction has on any system."""
+HANG_GRACE_S = 30.0
+"""Seconds that the interpreter has to end: a busy machine may need ten. The record of the outcome is written before."""
 EXIT_GRACE_S = 8.0
 """Time that the interpreter has to end once the role's outcome is recorded."""
 
@@ -86,7 +88,7 @@ def limit_exit(code: int) -> None:
     # the thread stops with the interpreter; what hangs in a library's destructors after that, this alarm ends
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGALRM,))
-    signal.setitimer(signal.ITIMER_REAL, EXIT_GRACE_S + 4.0)
+    signal.setitimer(signal.ITIMER_REAL, HANG_GRACE_S)
 
 
 def reset_in_children() -> None:
