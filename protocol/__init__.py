@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from surreal.protocol.stream.sender import StreamSender
     from surreal.protocol.stream.sharded import ShardedSender
     from surreal.protocol.transport.node import Node
+    from surreal.protocol.transport.selector import Selector
     from surreal.protocol.wire.packet import Message
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Node",
     "Publisher",
     "Relay",
+    "Selector",
     "ServiceClient",
     "ServiceServer",
     "ShardedSender",
@@ -40,6 +42,7 @@ _HOMES = {
     "Node": "transport.node",
     "Publisher": "broadcast.publisher",
     "Relay": "broadcast.relay",
+    "Selector": "transport.selector",
     "ServiceClient": "service.client",
     "ServiceServer": "service.server",
     "ShardedSender": "stream.sharded",

@@ -13,6 +13,7 @@ PRINTED = {
     "stream": [f"actor/{i} {step} {{'step': {step}}} {4.0 * step}" for i in range(2) for step in range(3)],
     "broadcast": [f"actor/{i} has version (1, 3): [3. 3.]" for i in range(2)],
     "service": ["[(0, [0, 1, 2]), (1, [1, 2, 3])]"],
+    "waiting": ["from actor/0 3.0", "version (1, 1)"],
 }
 
 
