@@ -75,10 +75,10 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*arguments: str | Path) -> Iterator[Terminal]:
+def terminal(*arguments: str | Path, term: str = "xterm") -> Iterator[Terminal]:
     """Run the command on a terminal of its own, which Ctrl-C reaches as a person's does."""
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
+    environment = {**os.environ, "TERM": term, "COLUMNS": "120", "LINES": "40"}
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", LEAD_THE_TERMINAL, *SURREAL[1:], *map(str, arguments)],
         stdin=theirs,

@@ -3,9 +3,11 @@
 import json
 from io import StringIO
 
+import pytest
 import yaml
 from rich.console import Console
 
+from surreal.cli.commands.run.list import statuses
 from surreal.cli.ui.watch import view
 from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.orchestrator.run.status import Status
@@ -84,3 +86,23 @@ def test_an_empty_list_says_how_to_begin(place: LocalBackend) -> None:
     done = surreal("list")
     assert done.returncode == ExitCode.DONE and done.stdout == "" and "surreal create" in done.stderr
     assert surreal("list", "-o", "json").stdout == "[]\n"
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_draw_gets_plain_lines(place: LocalBackend, term: str) -> None:
+    name = create(place)
+    with terminal("status", "-w", name, term=term) as screen:
+        screen.wait_for("toy running")
+        begun(place, name, "learner")
+        finish(place, name)
+        screen.wait_for("toy succeeded")
+        assert "\x1b[" not in screen.shown
+
+
+def test_a_run_that_is_deleted_while_it_is_listed_is_left_out(place: LocalBackend) -> None:
+    class Vanishing(LocalBackend):
+        def names(self) -> list[str]:
+            return ["gone", *super().names()]
+
+    name = create(place)
+    assert [status.name for status in statuses(Vanishing())] == [name]

@@ -53,3 +53,16 @@ def test_few_open_files_are_told_as_a_number_of_processes(learning: list[str]) -
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert found.state == "warn"
     assert "about 170 processes" in found.follows and f"ulimit -n {hard}" in found.follows
+
+
+@pytest.mark.parametrize(("status", "state"), [(0, "ok"), (1, "warn")])
+def test_docker_without_its_daemon_is_not_ok(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learning: list[str], status: int, state: str
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\necho cannot connect to the daemon >&2\nexit {status}\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = looked_at()["docker"]
+    assert found.state == state
+    assert ("cannot connect to the daemon" in found.follows) == bool(status)

@@ -2,7 +2,15 @@
 
 import pytest
 
-from surreal.orchestrator.backends.restart_policy import Backoff, Verdict, decide, describe, feeds_the_run, ordinal
+from surreal.orchestrator.backends.restart_policy import (
+    Backoff,
+    Outcome,
+    Verdict,
+    decide,
+    describe,
+    feeds_the_run,
+    ordinal,
+)
 from surreal.protocol.errors import ExitCode
 from tests.orchestrator.runs import plan
 
@@ -74,3 +82,26 @@ def test_exits_are_said_in_words() -> None:
     ]
     numbers = (1, 2, 3, 4, 11, 12, 21, 111)
     assert [ordinal(number) for number in numbers] == ["1st", "2nd", "3rd", "4th", "11th", "12th", "21st", "111th"]
+
+
+def failed(backoff: Backoff, causes: list[str], begun: bool = False) -> list[Verdict]:
+    """What follows from these failures of an actor, one after the other."""
+    verdicts = []
+    for cause in causes:
+        backoff.count(1.0, False, Outcome(1, cause), begun)
+        verdicts.append(decide(ACTOR, 1, True, backoff))
+    return verdicts
+
+
+def test_three_equal_failures_before_the_first_step_are_enough_whatever_their_numbers() -> None:
+    equal = ["ValueError: 1 at 0x7f00", "ValueError: 2 at 0x7f01", "ValueError: 3 at 0x7f02"]
+    assert failed(Backoff(), equal) == [Verdict.AGAIN, Verdict.AGAIN, Verdict.FAIL]
+    assert failed(Backoff(), equal, begun=True) == [Verdict.AGAIN] * 3
+    assert failed(Backoff(), ["a", "b", "a", "b", "a"]) == [Verdict.AGAIN] * 5
+
+
+def test_a_role_that_the_run_can_do_without_never_fails_it() -> None:
+    backoff = Backoff()
+    for _ in range(20):
+        backoff.count(1.0, False, Outcome(1, "same"), False)
+    assert decide(ACTOR, 1, False, backoff) is Verdict.AGAIN

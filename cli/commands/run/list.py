@@ -21,7 +21,7 @@ from surreal.protocol.errors import NotFound
 def command(location: Location | None, output: Output) -> None:
     """List the experiments, the newest last: those of this machine, or with --on kube of a cluster."""
     place = backend(location or THIS_MACHINE)
-    found = sorted(_statuses(place), key=lambda status: status.created)
+    found = sorted(statuses(place), key=lambda status: status.created)
     if not location and (elsewhere := remembered()):
         talk(f"in clusters: {', '.join(elsewhere)}; see surreal list --on kube")
     if not found and output == "table":
@@ -30,7 +30,7 @@ def command(location: Location | None, output: Output) -> None:
     emit([status.document() for status in found], output, lambda: _table(found))
 
 
-def _statuses(place: Backend) -> Iterator[Status]:
+def statuses(place: Backend) -> Iterator[Status]:
     """Yield the status of every run; one that is deleted meanwhile is left out, one that cannot be read is said."""
     for name in place.names():
         try:

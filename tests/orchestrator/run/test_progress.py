@@ -1,0 +1,61 @@
+"""The progress of a run as its status says it: right for any size, and never older than it looks."""
+
+import json
+from pathlib import Path
+
+from surreal.orchestrator.run.describe import speed
+from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.run.status import Status, read_progress, running_reason
+from surreal.protocol.telemetry.gauges import STALE_AFTER_S, Progress
+
+NOW = 1_800_000_000.0
+
+
+def test_two_thousand_actors_and_an_evaluation_an_hour_old_hide_nothing(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.metrics.mkdir()
+    report = json.dumps({"time": NOW, "role": "actor/1999", "steps": 5, "episode_return": 1.0}) + "\n"
+    folder.metrics_jsonl.write_text(report * 20_000)
+    snapshot = {"at": NOW, "steps": 7_000, "total_steps": 10_000, "updates": 3, "eval_return": 812.5}
+    folder.progress.write_text(json.dumps(snapshot))
+    progress = read_progress(folder)
+    assert (progress.steps, progress.updates, progress.eval_return) == (7_000, 3, 812.5)
+    assert progress.progress_at == NOW
+
+
+def test_half_a_snapshot_is_passed_over_for_the_rows(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.metrics.mkdir()
+    folder.metrics_jsonl.write_text(json.dumps({"time": NOW, "steps": 9, "updates": 1}) + "\n")
+    for damaged in ('{"at": 1', "[1]", '{"at": 1, "steps": null}'):
+        folder.progress.write_text(damaged)
+        assert read_progress(folder).steps == 9, damaged
+
+
+def test_a_speed_of_long_ago_is_no_speed() -> None:
+    then = Progress(steps=500, total_steps=1_000, steps_per_second=100.0, progress_at=NOW)
+    soon, late = then.seen_at(NOW + 5), then.seen_at(NOW + 4 * 60)
+    assert (soon.progress_age, soon.steps_per_second, soon.eta_seconds, soon.stalled) == (5.0, 100.0, 5.0, False)
+    assert (late.progress_age, late.steps_per_second, late.eta_seconds, late.stalled) == (240.0, None, None, True)
+    assert speed(Status("toy", "local", "/f", "running", progress=late)) == "none for 4 min"
+
+
+def test_a_learner_that_has_just_been_started_again_is_not_late() -> None:
+    restarted = Progress(steps=500, steps_per_second=100.0, progress_at=NOW).seen_at(NOW + 900, started=NOW + 890)
+    assert restarted.progress_age == 10.0 and not restarted.stalled
+    assert restarted.steps_per_second is None, "that was the speed of the one before"
+
+
+def test_the_sentence_names_who_stands_still_and_where() -> None:
+    stalled = Progress(steps=500, progress_at=NOW).seen_at(NOW + 4 * 60)
+    stuck = "is inside env.step (my_env.py:12) for 4 min"
+    assert running_reason(stalled, [("actor/1", stuck)]) == f"no progress for 4 min: actor/1 {stuck}"
+    assert running_reason(stalled, []) == "no progress for 4 min"
+    assert stalled.progress_age is not None and stalled.progress_age > STALE_AFTER_S
+
+
+def test_equal_reasons_are_said_once() -> None:
+    failing = [(f"actor/{index}", "failed (exit 1): ValueError: x") for index in range(64)]
+    assert running_reason(Progress(), failing) == "actor/0 and 63 others failed (exit 1): ValueError: x"
+    assert running_reason(Progress(), failing[:2]) == "actor/0 and actor/1 failed (exit 1): ValueError: x"
+    assert running_reason(Progress(), []) == ""
