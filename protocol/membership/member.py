@@ -49,7 +49,7 @@ class Member:
         self._node.loop.forget(self._socket.zmq_socket)
         self._send(counters=self._report())
         self._send(Kind.LEAVE, fatal=fatal[:MAX_REASON])
-        self._socket.close(LINGER_S if self._incarnation else 0)
+        self._socket.close(LINGER_S if self._incarnation and self._socket.connected else 0)
 
     def _beat(self) -> None:
         """Silence is counted in beats, not in time: a process that slept has not listened either. A server that is

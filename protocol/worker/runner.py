@@ -40,14 +40,18 @@ EXIT_RESERVE_S = 1.5
 EARLY_RETURN_GRACE_S = 3.0
 """Time that a role which returned waits for the word that the run is over, before the return counts as a crash."""
 
+LEAVE_S = 1.2
+"""Time that a stopped process has to flush and to leave the run. A lookup of a peer's name that is gone blocks libzmq."""
+
 Role = Callable[[Process], ExitCode | None]
+ExitNow = Callable[[TerminationMessage], object]
 
 
-def run_role(wiring: Wiring, tee: Tee | None) -> TerminationMessage:
+def run_role(wiring: Wiring, tee: Tee | None, exit_now: ExitNow) -> TerminationMessage:
     """Join the run, call the role's function until it returns, and return how it ended, which has been logged.
 
-    `tee` is set in a pod, where this process alone tells the others how the run ended. Raises SurrealError if the
-    process cannot join.
+    `tee` is set in a pod, where this process alone tells the others how the run ended. `exit_now` records the end and
+    ends the process, for one that cannot leave in time. Raises SurrealError if the process cannot join.
     """
     begin_sync = _fetch(wiring) if wiring.store and wiring.serves_control else None
     with Session(wiring) as session:
@@ -61,12 +65,22 @@ def run_role(wiring: Wiring, tee: Tee | None) -> TerminationMessage:
             message = replace(message, exit=ExitCode.FATAL.name)
         why = f" ({message.reason})" if message.reason and session.stopping.is_set() else ""
         log.info("%s ends: %s%s", wiring.name, message.exit.lower(), why)
+        if session.stopping.is_set() and not wiring.serves_control:
+            _limit_leaving(lambda: exit_now(message))
         _tell_run(session, message, in_pod=tee is not None)
         if shipper:
             shipper.close()
         if sync:
             message = _store_last(session, sync, message)
     return message
+
+
+def _limit_leaving(exit_now: Callable[[], object]) -> None:
+    def end() -> None:
+        time.sleep(LEAVE_S)
+        exit_now()
+
+    threading.Thread(target=end, name="surreal-leave", daemon=True).start()
 
 
 def _ship(process: Process, tee: Tee) -> LogShipper | None:

@@ -10,6 +10,8 @@ from surreal.protocol.errors import Fatal, Refused, did_you_mean
 from surreal.protocol.graph import ChannelKind, ProcessName, role_of
 from surreal.protocol.membership.member import Member
 from surreal.protocol.membership.server import Server
+from surreal.protocol.stream.sender import FLUSH_ON_CLOSE_S, StreamSender
+from surreal.protocol.stream.sharded import ShardedSender
 from surreal.protocol.telemetry.counters import CONTROL, CounterTable, report
 from surreal.protocol.telemetry.gauges import Gauges
 from surreal.protocol.telemetry.reporter import Reporter
@@ -19,6 +21,8 @@ from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.packet_socket import STOP_POLL_S
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
+STOPPED_FLUSH_S = 0.5
+"""Time that all senders together have to flush after a signal, which often ends their peers in the same moment."""
 T = TypeVar("T")
 
 
@@ -134,12 +138,17 @@ class Session:
         return wired.relays[self.wiring.index % len(wired.relays)] if wired.relays else wired.addresses[0]
 
     def close(self) -> None:
-        """Close the channels (senders flush for a second), leave the run and end the I/O thread."""
+        """Close the channels (senders flush, for a second all together), leave the run and end the I/O thread."""
         try:
             for close in self.on_close:
                 close()
+            # A peer that is gone confirms nothing: without one deadline every channel would wait its second.
+            deadline = monotonic() + (STOPPED_FLUSH_S if self.preempted else FLUSH_ON_CLOSE_S)
             for channel in self._channels.values():
-                channel.close()
+                if isinstance(channel, StreamSender | ShardedSender):
+                    channel.close(max(0.0, deadline - monotonic()))
+                else:
+                    channel.close()
             if self._reporter:
                 self._reporter.close()
             if isinstance(self.control, Member):

@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,17 +52,27 @@ def _work(path: Path, tee: Tee | None) -> ExitCode:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
     _allow_connections()
     wiring = None
+    # PID 1 reads one record: whichever thread ends the process first writes it, and the other never gets this lock.
+    recording = threading.Lock()
     try:
         wiring = with_pod_identity(_read_wiring(path), os.environ).absolute()
         from surreal.protocol.worker.runner import run_role
 
-        message = run_role(wiring, tee)
+        termination = Path(wiring.termination) if wiring.termination else None
+
+        def exit_now(ended: TerminationMessage) -> None:
+            recording.acquire()
+            _record(ended, termination, tee)
+            os._exit(ended.code)
+
+        message = run_role(wiring, tee, exit_now)
     except SurrealError as error:
         log.error("%s", error)
         message = TerminationMessage(error.exit_code.name, str(error))
     except Exception as error:
         log.exception("the process failed")
         message = TerminationMessage(ExitCode.FAILED.name, repr(error))
+    recording.acquire()
     _record(message, Path(wiring.termination) if wiring and wiring.termination else None, tee)
     limit_exit(message.code)
     return message.code

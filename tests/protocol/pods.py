@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -148,9 +148,10 @@ def make_pods(folder: Path) -> Iterator[MakePods]:
     """Makes the pods of a run whose roles' functions are given as text; ends them all."""
     made: list[Pods] = []
 
-    def make(roles: str, replicas: dict[str, int], **rest: Any) -> Pods:
+    def make(roles: str, replicas: dict[str, int], functions: Mapping[str, str] | None = None, **rest: Any) -> Pods:
         (folder / "roles.py").write_text(roles)
-        made.append(Pods(folder, replicas, {role: f"roles:{role}" for role in replicas}, **rest))
+        named = {role: role for role in replicas} | dict(functions or {})
+        made.append(Pods(folder, replicas, {role: f"roles:{name}" for role, name in named.items()}, **rest))
         return made[-1]
 
     yield make
