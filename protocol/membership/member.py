@@ -43,12 +43,12 @@ class Member:
         self._timer = node.loop.every(BEAT_INTERVAL_S, self._beat)
         node.loop.call(self._send)
 
-    def close(self, fatal: str = "") -> None:
-        """Say goodbye, and why where this process can never succeed, and disconnect."""
+    def close(self, fatal: str = "", crashed: str = "") -> None:
+        """Say goodbye, and why where this process can never succeed or has crashed, and disconnect."""
         self._node.loop.cancel(self._timer)
         self._node.loop.forget(self._socket.zmq_socket)
         self._send(counters=self._report())
-        self._send(Kind.LEAVE, fatal=fatal[:MAX_REASON])
+        self._send(Kind.LEAVE, fatal=fatal[:MAX_REASON], crashed=crashed[:MAX_REASON])
         self._socket.close(LINGER_S if self._incarnation and self._socket.connected else 0)
 
     def _beat(self) -> None:
@@ -64,12 +64,11 @@ class Member:
         self._beats += 1
         self._send(counters=None if self._beats % REPORT_BEATS else self._report())
 
-    def _send(self, kind: Kind = Kind.BEAT, counters: Any = None, fatal: str = "") -> None:
+    def _send(self, kind: Kind = Kind.BEAT, counters: Any = None, **why: str) -> None:
         meta = {"who": self._node.who, "stopping": self._node.stopping.is_set()}
         if counters is not None:
             meta["counters"] = counters
-        if fatal:
-            meta["fatal"] = fatal
+        meta |= {key: text for key, text in why.items() if text}
         body = encode_body(self._node.name, self._node.incarnation, meta=meta).body
         self._socket.send(encode_prefix(kind, 0, self._session, 0, 0) + body)
 

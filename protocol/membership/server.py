@@ -43,13 +43,15 @@ class Server:
         address: str,
         take: Callable[[str, int, Any], None] = lambda *counters: None,
         on_fatal: Callable[[str, str], None] = lambda *why: None,
+        on_crash: Callable[[str, str], None] = lambda *why: None,
     ) -> None:
         """Listen at once.
 
         `take(process, incarnation, counters)` gets the reports of members; it raises ValueError for impossible ones.
-        `on_fatal(process, reason)` is called for members that leave because they can never succeed.
+        `on_fatal(process, reason)` is called for members that leave because they can never succeed, `on_crash` for
+        those that crashed.
         """
-        self._node, self._take_counters, self._on_fatal = node, take, on_fatal
+        self._node, self._take_counters, self._on_fatal, self._on_crash = node, take, on_fatal, on_crash
         self._socket = PacketSocket(node, address, binds=True, queue=1024, heartbeats=True, largest=MAX_HEADER_BYTES)
         self._names = SessionTable()
         self._polled = time.monotonic()
@@ -139,6 +141,9 @@ class Server:
             fatal = packet.meta.get("fatal")
             if fatal and isinstance(fatal, str):
                 self._on_fatal(packet.sender, fatal)
+            crashed = packet.meta.get("crashed")
+            if crashed and isinstance(crashed, str):
+                self._on_crash(packet.sender, crashed)
             if self._reason or fatal or not packet.meta.get("stopping"):
                 self._finished.add(packet.sender)
         self._confirm(packet.sender)

@@ -40,6 +40,11 @@ def with_pod_identity(wiring: Wiring, environ: Mapping[str, str]) -> Wiring:
     )
 
 
+def failures_before(environ: Mapping[str, str]) -> int:
+    """Return how many failures of this process Kubernetes has counted in this attempt; 0 outside a pod."""
+    return _count(environ, FAILURES_VARIABLE)
+
+
 def _count(environ: Mapping[str, str], name: str) -> int:
     """Return the number in a variable; 0 if it is missing or empty, as an absent annotation is."""
     text = environ.get(name, "")

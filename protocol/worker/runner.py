@@ -19,9 +19,11 @@ from time import monotonic
 from surreal.protocol.errors import ExitCode, Fatal, Stopping, SurrealError
 from surreal.protocol.telemetry.gauges import PROGRESS_KEYS, gauge_name
 from surreal.protocol.wiring import LIFELINE_VARIABLE, ORPHAN_GRACE_S, POD_STOP_GRACE_S, Wiring
+from surreal.protocol.worker.crashes import EQUAL_CRASHES
 from surreal.protocol.worker.log_shipping import LogShipper
 from surreal.protocol.worker.object_store import ObjectStore, StoreError, fetch
 from surreal.protocol.worker.pid1 import Tee
+from surreal.protocol.worker.pod_identity import failures_before
 from surreal.protocol.worker.process import Process
 from surreal.protocol.worker.pulse import EVERY_S, Pulse
 from surreal.protocol.worker.session import Session
@@ -41,7 +43,7 @@ EARLY_RETURN_GRACE_S = 3.0
 """Time that a role which returned waits for the word that the run is over, before the return counts as a crash."""
 
 LEAVE_S = 1.2
-"""Time that a stopped process has to flush and to leave the run. A lookup of a peer's name that is gone blocks libzmq."""
+"""Time that a stopped process has to leave the run. A lookup of a peer's name that is gone blocks libzmq."""
 
 Role = Callable[[Process], ExitCode | None]
 ExitNow = Callable[[TerminationMessage], object]
@@ -63,6 +65,8 @@ def run_role(wiring: Wiring, tee: Tee | None, exit_now: ExitNow) -> TerminationM
         message = _call(session)
         if session.failure and message.code is ExitCode.PREEMPTED:
             message = replace(message, exit=ExitCode.FATAL.name)
+        if tee and message.code is ExitCode.FAILED:
+            message = _judge_crash(session, message)
         why = f" ({message.reason})" if message.reason and session.stopping.is_set() else ""
         log.info("%s ends: %s%s", wiring.name, message.exit.lower(), why)
         if session.stopping.is_set() and not wiring.serves_control:
@@ -119,6 +123,16 @@ def _store_last(session: Session, sync: StoreSync, message: TerminationMessage) 
     text = f"not everything of the run is stored at {session.wiring.store}"
     log.error("%s", text)
     return replace(message, exit=ExitCode.FAILED.name, reason=f"the run is done, but {text}") if done else message
+
+
+def _judge_crash(session: Session, message: TerminationMessage) -> TerminationMessage:
+    """Return the message of a crash in a pod: FATAL for the third failure of a process whose run never made a step."""
+    if not session.wiring.serves_control:
+        session.crashed = message.reason
+    elif failures_before(os.environ) >= EQUAL_CRASHES - 1 and not session.begun:
+        reason = f"failed {EQUAL_CRASHES} times before the first step, at last: {message.reason}"
+        return replace(message, exit=ExitCode.FATAL.name, reason=reason)
+    return message
 
 
 def _call(session: Session) -> TerminationMessage:

@@ -13,13 +13,14 @@ from surreal.protocol.membership.server import Server
 from surreal.protocol.stream.sender import FLUSH_ON_CLOSE_S, StreamSender
 from surreal.protocol.stream.sharded import ShardedSender
 from surreal.protocol.telemetry.counters import CONTROL, CounterTable, report
-from surreal.protocol.telemetry.gauges import Gauges
+from surreal.protocol.telemetry.gauges import Gauges, gauge_name
 from surreal.protocol.telemetry.reporter import Reporter
 from surreal.protocol.transport.authorization import access_table
 from surreal.protocol.transport.curve_keys import Keys
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.packet_socket import STOP_POLL_S
 from surreal.protocol.wiring import ChannelWiring, Wiring
+from surreal.protocol.worker.crashes import EQUAL_CRASHES, Crashes
 
 STOPPED_FLUSH_S = 0.5
 """Time that all senders together have to flush after a signal, which often ends their peers in the same moment."""
@@ -39,6 +40,9 @@ class Session:
         """Newest values of the algorithm's metrics; shown where control is served."""
         self.fatal = ""
         """Reason why this process can never succeed; a member tells the run when it is closed."""
+        self.crashed = ""
+        """Reason why this process crashed; a member tells the run when it is closed."""
+        self._crashes = Crashes()
         self.failure = ""
         """Where control is served: the process that the run needs and that can never succeed, with its reason."""
         self._channels: dict[tuple[str, str], Any] = {}
@@ -67,6 +71,13 @@ class Session:
     def preempted(self) -> bool:
         """Return True if this process alone was asked to stop, by a signal, while the run goes on."""
         return self.node.preempted
+
+    @property
+    def begun(self) -> bool:
+        """Return True once the run has made a step, as far as the process that serves control knows."""
+        counted = self.gauges.values().get(gauge_name(self.wiring.role, "steps"), {})
+        saved = Path(self.wiring.run_folder, "checkpoints")
+        return any(counted.values()) or (saved.is_dir() and any(saved.iterdir()))
 
     def every(self, seconds: float, task: Callable[[], None]) -> None:
         """Have the I/O thread call `task` every so many seconds for as long as this process lives."""
@@ -152,7 +163,7 @@ class Session:
             if self._reporter:
                 self._reporter.close()
             if isinstance(self.control, Member):
-                self.control.close(self.fatal)
+                self.control.close(self.fatal, self.crashed)
             else:
                 self.control.close()
         finally:
@@ -166,7 +177,7 @@ class Session:
 
     def _join(self) -> Server | Member:
         if self.wiring.serves_control:
-            return Server(self.node, self.wiring.control, self.counters.take, self._note_failure)
+            return Server(self.node, self.wiring.control, self.counters.take, self._note_failure, self._note_crash)
         return Member(self.node, self.wiring.control, lambda: report(self._channels))
 
     def _note_failure(self, process: str, reason: str) -> None:
@@ -175,6 +186,10 @@ class Session:
         if not self.failure and any(role in each.frm and not each.lossy for each in self.wiring.channels.values()):
             self.failure = f"{process} cannot go on: {reason}"
             self.node.stop(self.failure, preempted=True)
+
+    def _note_crash(self, process: str, reason: str) -> None:
+        if self._crashes.note(process, reason) and not self.begun:
+            self._note_failure(process, f"{EQUAL_CRASHES} equal crashes before the first step, the last: {reason}")
 
     def _count_own(self) -> None:
         """Take in what this process itself counts."""
