@@ -215,8 +215,9 @@ class Run:
         if status is None or not status.over:
             state = status.state if status else "out of reach"
             raise Timeout(f"{self.name} is {state} after {timeout:g} s. The run continues.")
+        # The outcome of a run that is a claim alone is known only once that was read.
         self.backend.reconcile(self.name)
-        return status
+        return self.status()
 
     def loss_at_stop(self) -> str:
         """Return what stopping the run now would lose for good, as a sentence; "" for nothing."""

@@ -29,7 +29,7 @@ from surreal.protocol.worker.pulse import EVERY_S, Pulse
 from surreal.protocol.worker.session import Session
 from surreal.protocol.worker.signals import CHECK_INTERVAL_S, SignalWatch, reset_in_children
 from surreal.protocol.worker.store_sync import StoreSync
-from surreal.protocol.worker.termination import TerminationMessage
+from surreal.protocol.worker.termination import OUTCOME_FILE, TerminationMessage
 
 log = logging.getLogger("surreal")
 
@@ -71,12 +71,26 @@ def run_role(wiring: Wiring, tee: Tee | None, exit_now: ExitNow) -> TerminationM
         log.info("%s ends: %s%s", wiring.name, message.exit.lower(), why)
         if session.stopping.is_set() and not wiring.serves_control:
             _limit_leaving(lambda: exit_now(message))
+        if tee and wiring.serves_control:
+            _leave_outcome(session, message)
         _tell_run(session, message, in_pod=tee is not None)
         if shipper:
             shipper.close()
         if sync:
             message = _store_last(session, sync, message)
     return message
+
+
+def _leave_outcome(session: Session, message: TerminationMessage) -> None:
+    """Write the outcome of a run that is over into its folder, which outlives the objects of a cluster."""
+    path = Path(session.wiring.run_folder, OUTCOME_FILE)
+    try:
+        if message.code in (ExitCode.DONE, ExitCode.FATAL, ExitCode.INVALID):
+            message.write(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("cannot write %s: %s", path, error)
 
 
 def _limit_leaving(exit_now: Callable[[], object]) -> None:

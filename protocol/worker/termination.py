@@ -8,6 +8,8 @@ from surreal.protocol.errors import ExitCode
 
 MAX_BYTES = 4096
 """Kubernetes keeps no more of a pod's last words."""
+OUTCOME_FILE = "outcome.json"
+"""File of the run folder in which the process that ends a run in a cluster says how, once it is over."""
 CUT = "..."
 LAST_WORDS = "its last words: "
 """Before what a process that a signal ended had printed last."""

@@ -33,6 +33,8 @@ def command(name: str, timeout: float | None, location: Location | None) -> Exit
             break
     if status is None or not status.over:
         raise Timeout(f"{name} is {status.state if status else 'out of reach'} after {timeout:g} s; it goes on")
+    # The outcome of a run that is a claim alone is known only once that was read.
     place.reconcile(name)
+    status = place.status(name)
     talk(f"{name} {status.state}{': ' + status.reason if status.reason else ''}")
     return OUTCOMES[status.state]

@@ -25,6 +25,7 @@ from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT_KEY, ZE
 from surreal.orchestrator.backends.kube.pools import pools
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance, folder_of
 from surreal.orchestrator.backends.kube.run_folder.mirror import metrics_folder
+from surreal.orchestrator.backends.kube.run_folder.outcome import read_outcome
 from surreal.orchestrator.backends.kube.status import collect as observe
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.backends.kube.status.status import status_of
@@ -42,7 +43,7 @@ from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
-from surreal.provisioner.kube.kubeconfig import DEFAULT_NAMESPACE
+from surreal.provisioner.kube.kubeconfig import DEFAULT_NAMESPACE, kubeconfig_files
 from surreal.provisioner.kube.objects import text
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ class KubeBackend:
         apply.create(self.api, draw, _say)
         if plan.storage.note:
             _say(f"run folder: {plan.storage.note}")
-        remember(plan.name, Location("kube", self.api.namespace, self.api.context, self._location.kubeconfig))
+        files = kubeconfig_files(self._location.kubeconfig)
+        remember(plan.name, Location("kube", self.api.namespace, self.api.context, files))
 
     def dry_run(self, experiment: Experiment, plan: Plan, *, server: bool) -> list[str]:
         """Return the objects; with `server` the cluster checks rights, quotas and each object."""
@@ -144,6 +146,8 @@ class KubeBackend:
             seen = observe.snapshot(self.api, name)
             remove.end_leftovers(self.api, seen)
             status = self._status(seen)
+            if outcome := read_outcome(self.api, seen):
+                status = replace(status, state=outcome.state, progress=outcome.progress)
             observe.keep_outcome(self.api, seen, status)
             observe.keep_progress(self.api, seen, status.progress)
 

@@ -164,7 +164,7 @@ def test_of_a_run_that_is_long_over_the_claim_is_left() -> None:
     assert (kept.state, kept.folder, kept.roles) == ("succeeded", "pvc/toy in namespace rl", {})
     assert kept.reason.endswith("its claim keeps metrics, logs and checkpoints (surreal delete toy removes it)")
     unseen = status_of(replace(seen, claim=claim(**{OUTCOME: "nonsense"})))
-    assert unseen.state == "stopped" and "nobody looked when it ended" in unseen.reason
+    assert unseen.state == "stopped" and "surreal wait toy reads it from the claim" in unseen.reason
 
 
 def test_a_run_that_is_being_deleted_is_over() -> None:

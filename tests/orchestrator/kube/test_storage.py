@@ -1,6 +1,6 @@
 """Where the run folder lies, what a stop loses, and where the next attempt begins."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +12,15 @@ from surreal.orchestrator.backends.kube.backend import KubeBackend
 from surreal.orchestrator.backends.kube.lifecycle.rbac import HANDY, NEEDED, rights
 from surreal.orchestrator.backends.kube.lifecycle.storage import loss_at_stop, resolve_storage
 from surreal.orchestrator.backends.kube.names import PROGRESS
+from surreal.orchestrator.backends.kube.run_folder import outcome
+from surreal.orchestrator.backends.kube.run_folder.folder import File, RunFolder
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.model import Plan, PlannedStorage
 from surreal.orchestrator.run.location import Location
+from surreal.orchestrator.run.status import OUTCOMES
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.telemetry.gauges import Progress
+from surreal.protocol.worker.termination import OUTCOME_FILE, TerminationMessage
 from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator import runs
 from tests.orchestrator.documents import minimal
@@ -155,3 +159,45 @@ def test_progress_that_was_seen_stays_while_no_pod_shows_any(
     assert (after.steps, after.steps_per_second, after.eta_seconds) == (700, None, None)
     other = KubeBackend(Location("kube", NAMESPACE, CONTEXT, str(server.kubeconfig)))
     assert other.status("toy").progress.steps == 700, "it was noted in the cluster"
+
+
+class OnlyFiles:
+    """A run folder of these files."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self._files = files
+
+    def files(self, prefix: str) -> list[File]:
+        return []
+
+    def parts(self, wanted: Sequence[tuple[str, int, int]]) -> list[bytes | None]:
+        return [self._files.get(name) for name, _, _ in wanted]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [(TerminationMessage("DONE"), "succeeded"), (TerminationMessage("FATAL", "no legs"), "failed"), (None, "stopped")],
+)
+def test_wait_finds_the_outcome_of_a_run_whose_objects_are_gone_on_its_claim(
+    lab: tuple[Server, KubeBackend],
+    monkeypatch: pytest.MonkeyPatch,
+    said: TerminationMessage | None,
+    state: str,
+) -> None:
+    server, place = lab
+    begin(place, "claim")
+    place.api.delete("Job", "toy-learner")
+    server.store.await_names(["PersistentVolumeClaim/toy"])
+    files = {OUTCOME_FILE: said.line().encode()} if said else {}
+    files["metrics/metrics.jsonl"] = b'{"steps": 900, "updates": 9, "time": 1.0}\n'
+    monkeypatch.setattr(outcome, "folder_of", lambda *_: RunFolder(OnlyFiles(files)))
+    assert place.status("toy").state == "stopped"
+    waited = CliRunner().invoke(cli, ["wait", "toy"], standalone_mode=False)
+    assert waited.return_value == OUTCOMES[state], waited.output  # type: ignore[index]
+    monkeypatch.setattr(outcome, "folder_of", lambda *_: pytest.fail("it was noted, and is not read again"))
+    if said:
+        place.reconcile("toy")
+        assert (place.status("toy").state, place.status("toy").progress.steps) == (state, 900)

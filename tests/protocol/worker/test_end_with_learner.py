@@ -17,7 +17,8 @@ import time
 import numpy as np
 
 def learner(process):
-    weights, experience, metrics = process.publisher("weights"), process.receiver("experience"), process.receiver("metrics")
+    weights, experience = process.publisher("weights"), process.receiver("experience")
+    metrics = process.receiver("metrics")
     version = 0
     while True:
         version += 1
@@ -30,7 +31,8 @@ def stuck(process):
     actor(process)
 
 def actor(process):
-    weights, experience, metrics = process.subscriber("weights"), process.sender("experience"), process.sender("metrics")
+    weights, experience = process.subscriber("weights"), process.sender("experience")
+    metrics = process.sender("metrics")
     newest = None
     print("acts", flush=True)
     while True:

@@ -66,7 +66,8 @@ def snapshot(api: Api, name: str) -> Snapshot:
 def keep_outcome(api: Api, seen: Snapshot, status: Status) -> None:
     """Note on the claim how a run ended, once: the claim is still there when Kubernetes has removed the Jobs."""
     known = text(seen.claim, "metadata", "annotations", OUTCOME)
-    if seen.root and seen.claim and status.state in OUTCOMES and known != status.state:
+    told = seen.root or status.state != "stopped"
+    if told and seen.claim and status.state in OUTCOMES and known != status.state:
         marks = {OUTCOME: status.state, PROGRESS: json.dumps(asdict(status.progress))}
         api.patch("PersistentVolumeClaim", seen.name, {"metadata": {"annotations": marks}})
 

@@ -114,7 +114,8 @@ def _without_root(snapshot: Snapshot) -> tuple[State, str]:
     for state in OUTCOMES:
         if state == noted:
             return state, f"its objects are gone; {kept}"
-    return "stopped", f"its objects are gone, and nobody looked when it ended, so only its metrics say how; {kept}"
+    unknown = f"its objects are gone, and its end was not seen: surreal wait {snapshot.name} reads it from the claim"
+    return "stopped", f"{unknown}; {kept}"
 
 
 def _being_created(snapshot: Snapshot) -> str:
