@@ -37,9 +37,12 @@ def remember(name: str, location: Location) -> None:
     home.write_json(_notes() / f"{name}.json", asdict(location))
 
 
-def forget(name: str) -> None:
-    """Remove the note of an experiment that is gone."""
-    (_notes() / f"{name}.json").unlink(missing_ok=True)
+def forget(name: str) -> bool:
+    """Remove the note of an experiment that is gone; False if there was none."""
+    note = _notes() / f"{name}.json"
+    noted = note.exists()
+    note.unlink(missing_ok=True)
+    return noted
 
 
 def remembered() -> dict[str, Location]:

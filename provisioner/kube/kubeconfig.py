@@ -35,6 +35,14 @@ class Access:
         return headers(self.client.configuration, self.user)
 
 
+def kubeconfig_files(given: str | None) -> str | None:
+    """Return the files that `access` would read, absolute and as one list; None where they are everybody's default."""
+    paths = given or os.environ.get("KUBECONFIG")
+    if not paths:
+        return None
+    return os.pathsep.join(str(Path(each).expanduser().absolute()) for each in paths.split(os.pathsep) if each)
+
+
 def access(kubeconfig: str | None = None, context: str | None = None, namespace: str | None = None) -> Access:
     """The client for a kubeconfig (KUBECONFIG or ~/.kube/config if None) and a context (the current one if None).
 

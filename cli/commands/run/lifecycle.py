@@ -7,8 +7,8 @@ import click
 from surreal.cli.ui.options import location_options, name_argument, names_argument, output_option, run_of
 from surreal.cli.ui.output import Output, talk
 from surreal.cli.ui.watch import start_and_watch
-from surreal.orchestrator.run.location import Location
-from surreal.protocol.errors import ExitCode, InvalidInput
+from surreal.orchestrator.run.location import Location, forget, remembered
+from surreal.protocol.errors import ExitCode, InvalidInput, SurrealError, Unreachable
 
 
 @click.command(name="stop")
@@ -49,10 +49,18 @@ def resume(name: str, detach: bool, accept_changes: bool, location: Location | N
 @names_argument
 @location_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation, even if it runs.")
-def delete(names: tuple[str, ...], yes: bool, location: Location | None) -> ExitCode:
+@click.option("--forget", "forgotten", is_flag=True, help="Only forget runs of a cluster that is gone; asks nothing.")
+def delete(names: tuple[str, ...], yes: bool, forgotten: bool, location: Location | None) -> ExitCode:
     """Kill the processes of the experiments NAME... and remove their logs, metrics and checkpoints."""
+    if forgotten:
+        for name in names:
+            talk(f"forgot {name}" if forget(name) else f"{name} is not remembered as a run of a cluster")
+        return ExitCode.DONE
     runs = [run_of(name, location) for name in names]
-    running = [run.name for run in runs if not run.status().over]
+    try:
+        running = [run.name for run in runs if not run.status().over]
+    except (InvalidInput, Unreachable) as error:
+        raise _with_way_out(error, names) from None
     said = f"{', '.join(running)} still runs."
     if running and not yes and not _confirmed(said, "End it and remove all its files?"):
         talk("nothing was deleted")
@@ -61,6 +69,14 @@ def delete(names: tuple[str, ...], yes: bool, location: Location | None) -> Exit
         run.delete()
         talk(f"deleted {run.name}")
     return ExitCode.DONE
+
+
+def _with_way_out(error: InvalidInput | Unreachable, names: tuple[str, ...]) -> SurrealError:
+    """Return the error of a cluster that cannot be reached, with how to forget runs that were noted there."""
+    noted = [name for name in names if name in remembered()]
+    if not noted:
+        return error
+    return type(error)(f"{error}. If the cluster is gone for good: surreal delete --forget {' '.join(noted)}")
 
 
 def _confirmed(said: str, question: str) -> bool:

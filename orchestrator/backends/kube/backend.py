@@ -43,7 +43,7 @@ from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
-from surreal.provisioner.kube.kubeconfig import DEFAULT_NAMESPACE
+from surreal.provisioner.kube.kubeconfig import DEFAULT_NAMESPACE, kubeconfig_files
 from surreal.provisioner.kube.objects import text
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ class KubeBackend:
         apply.create(self.api, draw, _say)
         if plan.storage.note:
             _say(f"run folder: {plan.storage.note}")
-        remember(plan.name, Location("kube", self.api.namespace, self.api.context, self._location.kubeconfig))
+        files = kubeconfig_files(self._location.kubeconfig)
+        remember(plan.name, Location("kube", self.api.namespace, self.api.context, files))
 
     def dry_run(self, experiment: Experiment, plan: Plan, *, server: bool) -> list[str]:
         """Return the objects; with `server` the cluster checks rights, quotas and each object."""
