@@ -79,7 +79,7 @@ class Experiments:
         return subprocess.run([SURREAL, *words], env=env, capture_output=True, text=True, start_new_session=True)
 
     def _failed(self, cell: Cell, reason: str) -> Row:
-        return Row(cell.contestant.name, cell.task, cell.seed, "failed", reason, command=self._command(cell))
+        return Row(cell.contestant.name, cell.task, cell.seed, "failed", reason, command=cell.command)
 
     def _row(self, cell: Cell, status: dict[str, Any]) -> Row:
         folder = Path(status["folder"])
@@ -91,14 +91,10 @@ class Experiments:
             figures=figures,
             conventions=conventions(cell.budget.evaluate_episodes),
             curve=thinned(curve),
-            command=self._command(cell),
+            command=cell.command,
             versions=versions(),
             machine=f"{os.cpu_count()} cores, {platform.platform()}",
         )
-
-    def _command(self, cell: Cell) -> str:
-        """Return the command that starts this run again, without paths of this machine."""
-        return " ".join(["surreal", *(Path(word).name if "/" in word else word for word in self._create(cell))])
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -81,7 +81,7 @@ def _made(table: Table, command: str) -> list[str]:
         known = [row for row in rows if row.versions] or rows
         versions = ", ".join(f"{package} {version}" for package, version in known[0].versions.items())
         machines = " and ".join(sorted({row.machine for row in known}))
-        lines += [f"- **{name}**: seeds {seeds}; {versions}; {machines}. First run: `{rows[0].command}`"]
+        lines += [f"- **{name}**: seeds {seeds}; {versions}; {machines}. One run: `{rows[0].command}`"]
     conventions = next((row.conventions for row in table.rows if row.conventions), {})
     lines += [f"- {TITLES[name]}: {convention}" for name, convention in conventions.items()]
     return lines

@@ -74,6 +74,16 @@ class Cell:
         words = f"{self.contestant.name}-{self.task}-{self.seed}".lower()
         return re.sub(r"[^a-z0-9]+", "-", words).strip("-")
 
+    @property
+    def command(self) -> str:
+        """The command line that runs this cell alone."""
+        who, budget = self.contestant, self.budget
+        settings = ",".join(f"{key}={value}" for key, value in who.settings)
+        word = f"{who.name}={who.algorithm}:{settings}" if settings else who.name
+        words = f"--tasks {self.task} --contestants {word} --seeds {self.seed} --steps {budget.steps}"
+        layout = f"--copies {budget.copies} --actors {budget.actors} --episodes {budget.evaluate_episodes}"
+        return f"python benchmarks/suite.py --home DIR {words} {layout}"
+
     def experiment(self) -> dict[str, Any]:
         """Return the experiment of a cell of ours: the task and the budget, and nothing that suits one task."""
         budget = self.budget

@@ -89,7 +89,8 @@ def test_a_row_tells_the_three_figures_apart_and_how_it_was_made(suite: Suite) -
     row = suite.row("fast-cartpole-v1-4")
     assert set(row["figures"]) == set(row["conventions"]) == {"training", "last", "best"}
     assert row["figures"]["best"] >= row["figures"]["last"] > 0
-    assert "epochs=2" in row["command"] and row["versions"]["gymnasium"]
+    assert "--contestants fast=ppo:epochs=2 --seeds 4 --steps 3000 --copies 2" in row["command"]
+    assert row["versions"]["gymnasium"]
     steps = [point[0] for point in row["curve"]]
     assert steps == sorted(steps) and steps[-1] == row["steps"] >= 3000
     file = json.loads((suite.home / "surreal" / "files" / "fast-cartpole-v1-4.yaml").read_text())
