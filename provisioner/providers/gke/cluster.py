@@ -4,6 +4,7 @@ Arguments are those of the provider hashicorp/google 7.
 """
 
 from surreal.provisioner.machine_types import Machine
+from surreal.provisioner.providers.gke.project import NODE_ROLES, NODES, enabled, network, node_account, services
 from surreal.provisioner.providers.terraform.common import (
     MANAGED,
     Block,
@@ -16,7 +17,6 @@ from surreal.provisioner.providers.terraform.common import (
     output,
     settings,
     shared_variables,
-    short_name,
     taint_blocks,
     variable,
 )
@@ -24,13 +24,8 @@ from surreal.provisioner.spec.cluster import Cluster, PoolSpec, StoreSpec
 
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 """What a node may ask for is up to its service account's roles, not to scopes."""
-SERVICES = ("artifactregistry", "cloudresourcemanager", "compute", "container", "iam", "storage")
-"""APIs that the cluster and its pods use."""
-NODE_ROLES = {"nodes": "roles/container.defaultNodeServiceAccount", "images": "roles/artifactregistry.reader"}
-"""Roles of the nodes' account: to log and to report, and to pull images from Artifact Registry."""
 REGION_ZONES = 3
 """Zones that GKE spreads a regional cluster over when none are named."""
-_NODES = "${google_service_account.nodes.email}"
 _MANAGEMENT = {"auto_repair": True, "auto_upgrade": True}
 
 
@@ -38,9 +33,9 @@ def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
     """Return file name -> contents, as Terraform JSON."""
     spec = cluster.spec
     resources: Block = {
-        "google_project_service": _services(),
-        **_network(cluster),
-        **_node_account(cluster),
+        "google_project_service": services(),
+        **network(cluster),
+        **node_account(cluster),
         "google_container_cluster": {"this": _cluster(cluster, machines)},
         "google_container_node_pool": {
             pool.name: _pool(cluster, pool, machines[pool.name]) for pool in fixed_pools(cluster)
@@ -57,7 +52,7 @@ def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
         },
     }
     if spec.store:
-        after = _enabled("cloudresourcemanager")
+        after = enabled("cloudresourcemanager")
         main["data"] = {"google_project": {"this": {"project_id": "${var.project}", "depends_on": after}}}
         resources.update(_store(spec.store))
     # a kind without a resource is a syntax error
@@ -74,73 +69,10 @@ def render(cluster: Cluster, machines: Machines) -> dict[str, Block]:
     }
 
 
-def _node_account(cluster: Cluster) -> Block:
-    """Return the nodes' account, which may log, report and pull images, and reads nothing of the project's data."""
-    account = {
-        "account_id": short_name(cluster.name, "nodes"),
-        "display_name": f"Nodes of the cluster {cluster.name}",
-    }
-    members = {
-        key: {
-            "project": "${var.project}",
-            "role": role,
-            "member": "serviceAccount:" + _NODES,
-            "depends_on": _enabled("cloudresourcemanager"),
-        }
-        for key, role in NODE_ROLES.items()
-    }
-    nodes = {**account, "depends_on": _enabled("iam")}
-    return {"google_service_account": {"nodes": nodes}, "google_project_iam_member": members}
-
-
-def _services() -> Block:
-    """Return the APIs that a fresh project lacks. They stay enabled: other things in the project may use them."""
-    return {
-        name: {"project": "${var.project}", "service": f"{name}.googleapis.com", "disable_on_destroy": False}
-        for name in SERVICES
-    }
-
-
-def _enabled(*services: str) -> list[str]:
-    return [f"google_project_service.{name}" for name in services]
-
-
 def location(cluster: Cluster) -> str:
     """Return the zone of a cluster in one zone, else its region."""
     zones = cluster.spec.zones
     return zones[0] if len(zones) == 1 else str(cluster.spec.region)
-
-
-def _network(cluster: Cluster) -> Block:
-    where = {"region": "${var.region}"}
-    network: Block = {
-        "google_compute_network": {
-            "this": {"name": cluster.name, "auto_create_subnetworks": False, "depends_on": _enabled("compute")}
-        },
-        "google_compute_subnetwork": {
-            "nodes": {
-                "name": f"{cluster.name}-nodes",
-                **where,
-                "network": "${google_compute_network.this.id}",
-                "ip_cidr_range": "${var.cidr}",
-                "private_ip_google_access": True,
-            }
-        },
-    }
-    if cluster.spec.network.private_nodes:
-        network["google_compute_router"] = {
-            "this": {"name": cluster.name, **where, "network": "${google_compute_network.this.id}"}
-        }
-        network["google_compute_router_nat"] = {
-            "this": {
-                "name": cluster.name,
-                **where,
-                "router": "${google_compute_router.this.name}",
-                "nat_ip_allocate_option": "AUTO_ONLY",
-                "source_subnetwork_ip_ranges_to_nat": "ALL_SUBNETWORKS_ALL_IP_RANGES",
-            }
-        }
-    return network
 
 
 def _cluster(cluster: Cluster, machines: Machines) -> Block:
@@ -163,7 +95,7 @@ def _cluster(cluster: Cluster, machines: Machines) -> Block:
         "workload_identity_config": {"workload_pool": "${var.project}.svc.id.goog"},
         **_api_access(),
         "cost_management_config": {"enabled": True},
-        "depends_on": [*(f"google_project_iam_member.{key}" for key in NODE_ROLES), *_enabled("container")],
+        "depends_on": [*(f"google_project_iam_member.{key}" for key in NODE_ROLES), *enabled("container")],
         "lifecycle": {"ignore_changes": ["node_config", "initial_node_count"]},
     }
     if len(spec.zones) > 1:
@@ -194,7 +126,7 @@ def _api_access() -> Block:
 def _node_identity(secure_boot: bool) -> Block:
     """Return the identity that all nodes have to the cloud, and the parts of it that pods cannot reach."""
     return {
-        "service_account": _NODES,
+        "service_account": NODES,
         "oauth_scopes": SCOPES,
         "metadata": {"disable-legacy-endpoints": "true"},
         "workload_metadata_config": {"mode": "GKE_METADATA"},
@@ -216,7 +148,7 @@ def _autoprovisioning(cluster: Cluster, machines: Machines) -> Block:
         if machine.gpu_type:
             totals[machine.gpu_type] = totals.get(machine.gpu_type, 0) + pool.max * machine.gpus
     defaults: Block = {
-        "service_account": _NODES,
+        "service_account": NODES,
         "oauth_scopes": SCOPES,
         "disk_size": max(gigabytes(pool.disk) for pool in made_to_measure(cluster)),
         "management": _MANAGEMENT,
