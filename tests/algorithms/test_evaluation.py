@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from surreal.algorithms.environments.environment import Environment
+from surreal.algorithms.environments.spaces import onto_bounds
 from surreal.algorithms.evaluation import episode_return
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.normalizers import Standardizer
@@ -45,7 +46,9 @@ def test_the_actions_are_those_of_an_actor_without_noise() -> None:
     policy, parameters = Policy(shape), np.random.default_rng(3).standard_normal(shape.size).astype(np.float32)
     shape.views(parameters)["log_std"][:] = -30.0
     policy.load(parameters)
-    episode_return(Environment(first, "dose"), lambda features: policy.best(policy.forward(features)), 0, 20)
+    adapted = Environment(first, "dose")
+    spread = onto_bounds(adapted.spaces.action_space)
+    episode_return(adapted, lambda features: spread(policy.best(policy.forward(features))), 0, 20)
     acting = Rollout(vector_of(Environment(second, "dose")), policy, 1, 20, np.random.default_rng(0))
     acting.collect(Standardizer.identity(3), lambda: False)
     assert first.given == second.given
