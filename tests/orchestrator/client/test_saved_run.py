@@ -1,0 +1,91 @@
+"""Runs that are loaded from a folder, a URL or a name, and folders that are none."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import surreal
+from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.run.results import read_metrics
+from surreal.orchestrator.saved_run import SavedRun
+from surreal.protocol.errors import InvalidInput, NotFound
+
+ROWS = [
+    {"time": 1.0, "role": "learner/0", "steps": 100, "loss": 0.5, "episode_return": None},
+    {"time": 2.0, "role": "learner/0", "steps": 200, "loss": 0.25, "episode_return": 9.0},
+    {"time": 2.5, "role": "evaluator/0", "steps": 150, "eval_return": 12.0},
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run folder with metrics and no policy yet."""
+    monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "home"))
+    layout = Folder(tmp_path / "renamed")
+    layout.make()
+    lines = [json.dumps(row) for row in ROWS]
+    layout.metrics_jsonl.write_text("\n".join(lines) + '\n{"time": 3.0, "role": "lea')
+    layout.plan.write_text(json.dumps({"name": "cheetah"}))
+    return layout.path
+
+
+def test_metrics_of_a_folder_are_columns_with_the_steps_at_which_they_were_written(folder: Path) -> None:
+    run = surreal.load(folder)
+    assert isinstance(run, SavedRun) and run.name == "cheetah"
+    metrics = run.metrics()
+    assert metrics["loss"] == [0.5, 0.25]
+    assert metrics["episode_return"][-1] == 9.0
+    assert metrics.series("eval_return", role="evaluator") == ([150], [12.0])
+    assert metrics.series("loss", role="actor") == ([], [])
+    assert metrics.rows == ROWS
+    assert "eval_return" in metrics and "lost" not in metrics
+    with pytest.raises(KeyError):
+        metrics["lost"]
+
+
+def test_a_folder_without_metrics_has_no_rows(tmp_path: Path) -> None:
+    assert read_metrics(tmp_path / "none.jsonl").rows == []
+
+
+def test_a_url_is_downloaded(folder: Path) -> None:
+    run = surreal.load(f"file://{folder}")
+    assert isinstance(run, SavedRun) and run.folder != folder
+    assert run.metrics()["loss"] == [0.5, 0.25]
+
+
+def test_a_url_without_files_is_said(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NotFound, match="there are no files of a run"):
+        surreal.load(f"file://{tmp_path}/empty")
+
+
+def test_a_folder_that_is_no_run_is_refused_with_a_run_that_is_near(folder: Path) -> None:
+    (folder / "checkpoints" / "step-000000000100").mkdir()
+    with pytest.raises(InvalidInput, match=f"this is no run folder. Perhaps you mean {folder}"):
+        surreal.load(folder.parent)
+    shutil.rmtree(folder)
+    with pytest.raises(InvalidInput, match="A run folder has checkpoints/ and metrics/ in it"):
+        surreal.load(folder.parent)
+
+
+@pytest.mark.parametrize("source", ["runs/none", Path("none")])
+def test_a_folder_that_is_not_there_is_not_found(source: "str | Path") -> None:
+    with pytest.raises(NotFound, match="there is no such folder"):
+        surreal.load(source)
+
+
+def test_a_name_that_no_run_has_is_not_found(folder: Path) -> None:
+    with pytest.raises(NotFound, match="no experiment 'cheetah'"):
+        surreal.load("cheetah")
+
+
+def test_a_run_without_a_policy_says_what_to_do(folder: Path) -> None:
+    run = surreal.load(folder)
+    with pytest.raises(NotFound, match=r"no best policy yet. No evaluation has finished. Use policy\('last'\)"):
+        run.policy()
+    with pytest.raises(NotFound, match="no last policy yet"):
+        run.policy("last")
+    with pytest.raises(InvalidInput, match="'worst' is no policy of a run. Use 'best' or 'last'"):
+        run.policy("worst")  # type: ignore[arg-type]
