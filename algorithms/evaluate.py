@@ -1,18 +1,20 @@
-"""Evaluation of a policy from Python: whole episodes on one environment, without noise."""
+"""Evaluation of a policy from Python: whole episodes of one environment."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.evaluation import EPISODE_CAP
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import InvalidInput
 
-EPISODE_CAP = 10_000
-"""Steps after which an episode of an endless environment ends."""
+Act = Callable[[Array], Any]
+"""Features [1, observation], as gymnasium flattens observations -> actions of the environment [1, ...]."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Evaluation:
     """Returns of whole episodes."""
 
     returns: tuple[float, ...]
-    """Sum of rewards of each episode."""
+    """Sum of the rewards of each episode."""
     lengths: tuple[int, ...]
     """Steps of each episode."""
 
@@ -39,21 +41,18 @@ class Evaluation:
 
 
 def evaluate(
-    policy: Callable[[Array], Array],
-    env: str,
-    *,
-    episodes: int = 10,
-    seed: int = 1,
-    options: Mapping[str, Any] | None = None,
+    policy: Act, env: str, *, episodes: int = 10, seed: int = 1, options: Mapping[str, Any] | None = None
 ) -> Evaluation:
     """Run `episodes` whole episodes and return their returns; episode i starts from `seed` + i.
 
-    `policy` maps observations [n, observation] float32 to actions [n, ...]: `run.policy("best")`, or any function.
-    Raises Fatal for an environment that cannot be made, and InvalidInput for actions of another shape.
+    `policy` maps observations [n, observation] to actions [n, ...] of the environment: `run.policy("best")`, or any
+    function. Numbers outside a bounded action space are clipped. An episode ends at the latest after the environment's
+    own limit, or after 10,000 steps if it has none. Raises Fatal for an environment that cannot be made, and
+    InvalidInput for actions of another shape.
     """
     if episodes < 1:
         raise InvalidInput(f"episodes: {episodes!r} must be 1 or more.")
-    made = make_env(env, dict(options or {}))
+    made = make_env(env, options)
     try:
         played = [_episode(made, policy, seed + episode) for episode in range(episodes)]
     finally:
@@ -61,21 +60,22 @@ def evaluate(
     return Evaluation(tuple(total for total, _ in played), tuple(steps for _, steps in played))
 
 
-def _episode(env: Environment, policy: Callable[[Array], Array], seed: int) -> tuple[float, int]:
-    rows = env.reset(seed=seed)[None].copy()
-    total, steps, over = 0.0, 0, False
-    while not over and steps < EPISODE_CAP:
-        action = _action(policy(rows.copy()), env.spaces.action_space)
-        reward, terminated, truncated = env.step(action, rows, 0)
-        total, steps, over = total + float(reward), steps + 1, terminated or truncated
+def _episode(env: Environment, policy: Act, seed: int) -> tuple[float, int]:
+    """Return the sum of rewards and the number of steps of one episode."""
+    features = env.reset(seed)
+    rows = features[None].copy()
+    total, steps, over, cap = 0.0, 0, False, env.time_limit or EPISODE_CAP
+    while not over and steps < cap:
+        reward, terminated, truncated = env.step(_action(policy(rows), env.spaces.action_space), rows, 0)
+        total, steps, over = total + reward, steps + 1, terminated or truncated
     return total, steps
 
 
 def _action(actions: Any, space: Any) -> Any:
-    """Return the one action, inside the bounds of the space."""
+    """Return the one action; raise InvalidInput if it is not one of `space`."""
     found = np.asarray(actions)
-    if found.shape != (1, *space.shape):
-        raise InvalidInput(f"policy: actions of shape {list(found.shape)}, expected [1, ...] of {space}.")
-    if hasattr(space, "low"):
+    if space.shape is not None and found.shape != (1, *space.shape):
+        raise InvalidInput(f"policy: actions of shape {list(found.shape)} do not fit. Return [1, ...] of {space}.")
+    if isinstance(space, spaces.Box):
         return np.clip(found[0], space.low, space.high).astype(space.dtype)
     return found[0]

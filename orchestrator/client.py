@@ -184,14 +184,16 @@ class Run:
         """Open a folder of this machine with the metrics, kept up to date within seconds."""
         return self.backend.metrics_folder(self.name)
 
-    def policy(self, which: Which = "best") -> Policy:
+    def policy(self, which: Which = "best", code: Path | str | None = None) -> Policy:
         """Return the best or the last policy: a callable on observations [n, ...], without torch.
 
-        Raises NotFound if the run has not saved one yet.
+        `code` is the folder of a network of your own, by default that of the run. Raises NotFound if the run has not
+        saved a policy yet.
         """
         with tempfile.TemporaryDirectory(prefix="surreal-") as folder:
-            self.backend.fetch(self.name, policy_files(which), Path(folder))
-            return read_policy(Path(folder), which, self.name)
+            for files in (policy_files(which), "code/", "run.json"):
+                self.backend.fetch(self.name, files, Path(folder))
+            return read_policy(Path(folder), which, self.name, Path(code) if code else None)
 
     def wait(
         self,

@@ -24,16 +24,17 @@ class SavedRun:
     def __repr__(self) -> str:
         return f"SavedRun({str(self.folder)!r})"
 
-    def policy(self, which: Which = "best") -> "Policy":
+    def policy(self, which: Which = "best", code: Path | str | None = None) -> "Policy":
         """Return the best or the last policy: a callable on observations [n, ...], without torch.
 
-        Raises NotFound if the run has saved none, and InvalidInput for a damaged one or one of a later format.
+        `code` is the folder of a network of your own, by default that of the run. Raises NotFound if the run has saved
+        none, and InvalidInput for a damaged one or one of a later format.
         """
         if (self.folder / MANIFEST).is_file():
             from surreal.algorithms.policies import load_policy
 
-            return load_policy(self.folder)
-        return read_policy(self.folder, which, self.name)
+            return load_policy(self.folder, code=Path(code) if code else None)
+        return read_policy(self.folder, which, self.name, Path(code) if code else None)
 
     def metrics(self) -> Metrics:
         """Return all metrics: `metrics()["episode_return"][-1]`."""
@@ -84,7 +85,7 @@ def _download(url: str) -> SavedRun:
 
     store, folder = ObjectStore(url), Path(_lasting().name)
     for name in store.files():
-        if name.startswith((*POLICY_FILES.values(), "metrics/metrics.jsonl")):
+        if name.startswith((*POLICY_FILES.values(), "metrics/metrics", "code/", "run.json")):
             target = folder / name
             if not target.resolve().is_relative_to(folder.resolve()):
                 raise InvalidInput(f"{url}: it holds a file called {name!r}, which leads out of a folder.")

@@ -49,7 +49,7 @@ SIGNATURES = {
     "Run.status": "self",
     "Run.logs": "self, source=None, *, tail=None, follow=False",
     "Run.metrics": "self",
-    "Run.policy": "self, which='best'",
+    "Run.policy": "self, which='best', code=None",
     "Run.wait": "self, timeout=None, watch=None, notify=<built-in function print>",
     "Run.stop": "self",
     "Run.resume": "self",

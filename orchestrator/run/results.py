@@ -1,5 +1,6 @@
 """Results in a run folder: its metrics as columns, and its saved policies."""
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from surreal.algorithms.recording.rows import read_rows
+from surreal.orchestrator.run.home import Folder
 from surreal.protocol.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -65,9 +67,10 @@ def policy_files(which: Which) -> str:
     return POLICY_FILES[which]
 
 
-def read_policy(folder: Path, which: Which, name: str) -> "Policy":
+def read_policy(folder: Path, which: Which, name: str, code: Path | None = None) -> "Policy":
     """Return the best or the last policy in the run folder of the run `name`.
 
+    `code` holds the module of a network of the user's own; the default is the folder that the run was started with.
     Raises NotFound if there is none yet, and InvalidInput for a damaged one or one of a later format.
     """
     from surreal.algorithms.policies import load_policy
@@ -77,7 +80,19 @@ def read_policy(folder: Path, which: Which, name: str) -> "Policy":
     if not found:
         hint = "No evaluation has finished. Use policy('last')." if which == "best" else "Wait for a checkpoint."
         raise NotFound(f"{name}: there is no {which} policy yet. {hint}")
-    return load_policy(found[-1].parent)
+    return load_policy(found[-1].parent, code=code or _code_folder(folder))
+
+
+def _code_folder(folder: Path) -> Path | None:
+    """Return the folder of the user's own modules, as the run keeps it or names it; None if it is not here."""
+    layout = Folder(folder)
+    if layout.code.is_dir():
+        return layout.code
+    try:
+        named = Path(json.loads(layout.provenance.read_text())["code"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return named if named.is_dir() else None
 
 
 def _is_number(value: Any) -> bool:

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import surreal
@@ -89,3 +90,52 @@ def test_a_run_without_a_policy_says_what_to_do(folder: Path) -> None:
         run.policy("last")
     with pytest.raises(InvalidInput, match="'worst' is no policy of a run. Use 'best' or 'last'"):
         run.policy("worst")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    """A short real run that has saved a policy."""
+    monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "home"))
+    small = surreal.PPO(total_steps=1_000, fragment_steps=32)
+    surreal.train("CartPole-v1", small, actors=1, name="pole")
+    return Folder(tmp_path / "home" / "experiments" / "pole")
+
+
+def test_a_policy_is_the_same_by_name_by_folder_and_on_another_machine(trained: Folder, tmp_path: Path) -> None:
+    observations = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
+    wanted = surreal.Run.find("pole").policy("last")(observations)
+    assert wanted.shape == (16,) and set(wanted) <= {0, 1}
+    moved = tmp_path / "elsewhere"
+    trained.path.rename(moved)
+    for source in (moved, f"file://{moved}", max((moved / "checkpoints").glob("step-*"))):
+        found = surreal.load(source)
+        assert isinstance(found, SavedRun)
+        assert (found.policy("last")(observations) == wanted).all()
+    result = surreal.evaluate(surreal.load(moved).policy("last"), "CartPole-v1", episodes=2, seed=3)  # type: ignore[arg-type]
+    assert len(result.returns) == len(result.lengths) == 2 and result.mean > 0
+    again = surreal.evaluate(surreal.load(moved).policy("last"), "CartPole-v1", episodes=2, seed=3)  # type: ignore[arg-type]
+    assert again == result
+
+
+def test_a_damaged_checkpoint_and_one_of_a_later_format_are_refused_by_name(trained: Folder) -> None:
+    newest = max(trained.checkpoints.glob("step-*"))
+    manifest = newest / "manifest.json"
+    text = manifest.read_text()
+    manifest.write_text(json.dumps({**json.loads(text), "format": 999}))
+    with pytest.raises(InvalidInput, match=f"{newest.name}: checkpoint format 999 is of a later surreal"):
+        surreal.load("pole").policy("last")
+    manifest.write_text(text)
+    tensors = newest / "tensors.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-4] + b"rot!")
+    with pytest.raises(InvalidInput, match=f"{newest.name}: is damaged"):
+        surreal.load(trained.path).policy("last")
+
+
+def test_an_evaluation_refuses_actions_that_do_not_fit_and_clips_those_outside() -> None:
+    with pytest.raises(InvalidInput, match=r"policy: actions of shape \[2\] do not fit. Return \[1, ...\] of Discrete"):
+        surreal.evaluate(lambda observations: np.zeros(2, int), "CartPole-v1")
+    with pytest.raises(InvalidInput, match="episodes: 0 must be 1 or more"):
+        surreal.evaluate(lambda observations: np.zeros(1, int), "CartPole-v1", episodes=0)
+    far = surreal.evaluate(lambda observations: np.full((1, 1), 99.0), "Pendulum-v1", episodes=1)
+    edge = surreal.evaluate(lambda observations: np.full((1, 1), 2.0), "Pendulum-v1", episodes=1)
+    assert far.returns == pytest.approx(edge.returns)
