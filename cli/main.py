@@ -108,7 +108,7 @@ def _run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"{where}{error.strerror or error}. Check the disk, or set SURREAL_HOME", err=True)
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"{place}{error.strerror or error}. Check the disk, or set SURREAL_HOME.", err=True)
         return ExitCode.INVALID
     return result if isinstance(result, int) else 0

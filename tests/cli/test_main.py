@@ -132,3 +132,12 @@ def test_completion_of_an_unknown_shell_is_refused() -> None:
 
 def test_schema_is_json() -> None:
     assert json.loads(surreal("schema").stdout)["title"] == "Experiment"
+
+
+def test_trouble_with_a_file_is_one_sentence_and_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("no folder")
+    done = surreal(
+        "image", "build", "--on", "docker", "--dry-run", "--torch", "cuda", SURREAL_HOME=str(tmp_path / "home")
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1 and "Check the disk, or set SURREAL_HOME" in done.stderr
