@@ -23,7 +23,14 @@ OLD_DAYS = 180
 
 @click.command(name="pools")
 @location_options
-@click.option("-f", "--file", type=click.Path(path_type=Path), help="A cluster file; with --on kube both together.")
+@click.option(
+    "-f",
+    "--file",
+    "--pools",
+    "file",
+    type=click.Path(path_type=Path),
+    help="A cluster file; with --on kube both together.",
+)
 @prices_option
 @output_option
 def pools(location: Location | None, file: Path | None, prices: Path | None, output: Output) -> None:
