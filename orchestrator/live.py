@@ -2,6 +2,7 @@
 
 import sys
 import time
+from importlib import import_module
 from typing import Any, Self
 
 from surreal.orchestrator.run.describe import line
@@ -60,6 +61,4 @@ def _notebook_display() -> Any:
     shell = ipython.get_ipython() if ipython else None
     if shell is None or not hasattr(shell, "kernel"):
         return None
-    from IPython.display import display  # type: ignore[import-not-found,unused-ignore]
-
-    return display(_Text("starting"), display_id=True)
+    return import_module("IPython.display").display(_Text("starting"), display_id=True)

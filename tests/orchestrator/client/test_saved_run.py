@@ -111,9 +111,9 @@ def test_a_policy_is_the_same_by_name_by_folder_and_on_another_machine(trained: 
         found = surreal.load(source)
         assert isinstance(found, SavedRun)
         assert (found.policy("last")(observations) == wanted).all()
-    result = surreal.evaluate(surreal.load(moved).policy("last"), "CartPole-v1", episodes=2, seed=3)  # type: ignore[arg-type]
+    result = surreal.evaluate(surreal.load(moved).policy("last"), "CartPole-v1", episodes=2, seed=3)
     assert len(result.returns) == len(result.lengths) == 2 and result.mean > 0
-    again = surreal.evaluate(surreal.load(moved).policy("last"), "CartPole-v1", episodes=2, seed=3)  # type: ignore[arg-type]
+    again = surreal.evaluate(surreal.load(moved).policy("last"), "CartPole-v1", episodes=2, seed=3)
     assert again == result
 
 
