@@ -54,9 +54,9 @@ def note_versions(folder: Folder, plan: Plan, accept_changes: bool) -> None:
     changes = changed_versions(recorded, environment)
     if not changes:
         return
-    if plan.config.get("max_staleness") == 0 and not accept_changes:
+    if (promise := _promise(plan)) and not accept_changes:
         raise InvalidInput(
-            f"{folder.name}: {', '.join(changes)} since it was created, and max_staleness: 0 promises equal numbers. "
+            f"{folder.name}: {', '.join(changes)} since it was created, and {promise} promises equal numbers. "
             f"Install the versions it had, or go on with others: surreal resume {folder.name} --accept-changes"
         )
     resumed = [*recorded.get("resumed", []), {"at": now(), "versions": versions(environment)}]
@@ -64,6 +64,13 @@ def note_versions(folder: Folder, plan: Plan, accept_changes: bool) -> None:
     log = LogWriter(folder.supervisor_segment)
     log.write(f"{datetime.now():%H:%M:%S.%f}"[:-3].encode() + f" WARNING resumed with {', '.join(changes)}\n".encode())
     log.close()
+
+
+def _promise(plan: Plan) -> str:
+    """Return the setting by which a run promises the same numbers each time; empty if it does not."""
+    if "deterministic" in plan.config:
+        return "deterministic: true" if plan.config["deterministic"] else ""
+    return "max_staleness: 0" if plan.config.get("max_staleness") == 0 else ""
 
 
 def _said(error: OSError | ValueError) -> str:
