@@ -101,7 +101,12 @@ def test_a_plan_for_a_cluster_file_says_machines_and_cost(cluster: Path, tmp_pat
     assert "$ per million steps (gce-list of 2026-06-23 for us-central1, figures of unknown age)" in cost
     data = json.loads(surreal(*arguments, "-o", "json").stdout)
     assert data["cost"]["perHour"] == pytest.approx(per_hour)
-    assert data["roles"][1]["selectors"][0] == {"surreal.dev/pool": "actors", "cloud.google.com/gke-spot": "true"}
+    assert data["roles"][1]["selectors"][0] == {
+        "surreal.dev/pool": "actors",
+        "cloud.google.com/gke-spot": "true",
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": "amd64",
+    }
 
 
 def test_a_plan_that_costs_too_much_is_refused_and_starts_nothing(cluster: Path, tmp_path: Path) -> None:

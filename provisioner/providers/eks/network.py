@@ -57,17 +57,19 @@ def network(cluster: Cluster) -> Block:
             for key in zones
         },
     }
-    # free, and keeps checkpoints and logs off the NAT gateway, which bills each GB
-    resources["aws_vpc_endpoint"] = {
-        "s3": {
-            "vpc_id": "${aws_vpc.this.id}",
-            "service_name": "com.amazonaws.${var.region}.s3",
-            "vpc_endpoint_type": "Gateway",
-            "route_table_ids": [f"${{aws_route_table.{kind}.id}}" for kind in kinds],
-            "tags": {"Name": f"{name}-s3"},
-        }
-    }
+    resources["aws_vpc_endpoint"] = {"s3": _s3_endpoint(name, kinds)}
     return {**resources, **(_nat(name, next(iter(zones))) if "private" in kinds else {})}
+
+
+def _s3_endpoint(name: str, kinds: list[str]) -> Block:
+    """Return a way to S3 that is free: checkpoints and logs stay off the NAT gateway, which bills each GB."""
+    return {
+        "vpc_id": "${aws_vpc.this.id}",
+        "service_name": "com.amazonaws.${var.region}.s3",
+        "vpc_endpoint_type": "Gateway",
+        "route_table_ids": [f"${{aws_route_table.{kind}.id}}" for kind in kinds],
+        "tags": {"Name": f"{name}-s3"},
+    }
 
 
 def _subnet(cluster: Cluster, kind: str, key: str, zone: str, number: int) -> Block:
