@@ -52,7 +52,7 @@ SIGNATURES = {
     "Run.policy": "self, which='best', code=None",
     "Run.wait": "self, timeout=None, watch=None, notify=<built-in function print>",
     "Run.stop": "self",
-    "Run.resume": "self",
+    "Run.resume": "self, *, accept_changes=False",
     "Run.delete": "self",
     "Role": "name=None, run=None, **options",
     "Stream": "name, frm, to, window=64, lossy=False, finite=False",
