@@ -374,3 +374,20 @@ def test_a_job_that_was_removed_while_the_run_goes_on_is_said_with_the_way_out()
     assert status_of(replace(seen, jobs=jobs)).reason == (
         "actor: its Job toy-actor is gone: surreal stop toy, then surreal resume toy, makes it again"
     )
+
+
+def test_a_namespace_that_is_being_removed_is_said_and_ends_waiting(server: Server) -> None:
+    made(server)
+    api = server.api()
+    api.patch("Pod", "toy-actor-0-abcde", {"metadata": {"finalizers": ["batch.kubernetes.io/job-tracking"]}})
+    server.requests.clear()
+    assert status_of(snapshot(api, "toy")).state != "stopped"
+    assert not any(path.endswith("/namespaces/lab") for _, path in server.requests), "nothing is being removed"
+    api.delete("Namespace", "lab")
+    seen = snapshot(api, "toy")
+    if not seen.root:  # the namespace's controller was quicker with the root than with the pod
+        seen = replace(seen, root=root(plan()), plan=plan())
+    api.delete("Pod", "toy-actor-0-abcde")
+    seen = replace(seen, leaving=snapshot(api, "toy").leaving) if seen.leaving is False else seen
+    assert status_of(seen).over
+    assert "namespace lab is being removed, and the run with it; surreal delete toy ends it" in status_of(seen).reason
