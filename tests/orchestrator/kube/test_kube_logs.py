@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from surreal.orchestrator.backends.kube.logs import follow as following
-from surreal.orchestrator.backends.kube.logs import reader as logs
+from surreal.orchestrator.backends.kube.logs import follow as logs
 from surreal.orchestrator.backends.kube.logs.pod_log import PodStream
 from surreal.orchestrator.backends.kube.names import CREATED, PLAN_KEY, ROOT, labels
 from surreal.orchestrator.backends.kube.run_folder import pod_source as pod_files
