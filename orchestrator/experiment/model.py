@@ -10,6 +10,7 @@ from surreal.orchestrator.experiment.pod_model import (
     EgressSpec,
     Image,
     ObjectName,
+    PodsSpec,
     PullPolicy,
     Spread,
     StorageSpec,
@@ -140,6 +141,8 @@ class ExperimentSpec(Spec):
     image_pull_policy: PullPolicy = "IfNotPresent"
     image_pull_secrets: tuple[ObjectName, ...] = Field(default=(), max_length=20, strict=False)
     storage: StorageSpec = StorageSpec()
+    pods: PodsSpec = PodsSpec()
+    """Labels, annotations and scheduling of all pods."""
     queue: ObjectName | None = None
     """A LocalQueue of Kueue that admits the run; needs JobSet too."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=10 * 365 * DAY)] = DAY

@@ -107,6 +107,39 @@ class StorageSpec(Spec):
         return self
 
 
+OUR_LABELS = ("surreal.dev/", "app.kubernetes.io/", "batch.kubernetes.io/", "kubernetes.io/", "kueue.x-k8s.io/")
+"""Prefixes of labels and annotations by which surreal, Kubernetes and Kueue find pods."""
+SECURITY = Literal["fixed", "namespace"]
+
+
+def _labels(given: dict[str, str]) -> dict[str, str]:
+    for key, value in given.items():
+        if not re.fullmatch(r"([a-z0-9][-a-z0-9.]{0,251}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", key):
+            raise ValueError(f"{key!r} cannot be a key of Kubernetes; write for example team or example.com/team")
+        if not re.fullmatch(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", value):
+            raise ValueError(f"{value!r} cannot be the value of label {key}: up to 63 letters, digits, '-', '_', '.'")
+    return _annotations(given)
+
+
+def _annotations(given: dict[str, str]) -> dict[str, str]:
+    if ours := sorted(key for key in given if key.startswith(OUR_LABELS)):
+        raise ValueError(f"{ours[0]} is set by the system; leave it out")
+    return given
+
+
+class PodsSpec(Spec):
+    """What a cluster's people want of all pods of a run."""
+
+    labels: Annotated[dict[str, str], Field(max_length=50), AfterValidator(_labels)] = {}
+    annotations: Annotated[dict[str, str], Field(max_length=50), AfterValidator(_annotations)] = {}
+    runtime_class_name: ObjectName | None = None
+    scheduler_name: ObjectName | None = None
+    security_context: SECURITY = "fixed"
+    """fixed: user 10001. namespace: no user is named, and the namespace gives one, as OpenShift does."""
+    kueue_priority_class: ObjectName | None = None
+    """WorkloadPriorityClass of a run with a queue."""
+
+
 class EgressSpec(Spec):
     """Network that the pods may connect to, besides each other and the DNS."""
 

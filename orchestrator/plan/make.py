@@ -6,7 +6,7 @@ from surreal.algorithms.algorithm import Algorithm, Sizing
 from surreal.algorithms.environments.options import below_code
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.model import ChannelSpec, ExperimentSpec, ResourcesSpec, RoleSpec
-from surreal.orchestrator.experiment.pod_model import StorageSpec, VolumeSpec, default_image
+from surreal.orchestrator.experiment.pod_model import PodsSpec, StorageSpec, VolumeSpec, default_image
 from surreal.orchestrator.plan.assignment import Fleet, Place, fleet
 from surreal.orchestrator.plan.cost import planned_cost
 from surreal.orchestrator.plan.feasibility import shortages
@@ -15,6 +15,7 @@ from surreal.orchestrator.plan.model import (
     Plan,
     PlannedChannel,
     PlannedEgress,
+    PlannedPods,
     PlannedRole,
     PlannedStorage,
     PlannedVolume,
@@ -55,6 +56,8 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
         prometheus_port=spec.prometheus.port if spec.prometheus else None,
         image_pull_secrets=spec.image_pull_secrets,
         storage=PlannedStorage() if own_machine else planned_storage(spec.storage),
+        labels=experiment.metadata.labels,
+        pods=_planned_pods(spec.pods),
         code=spec.code or "",
         queue=spec.queue or "",
         ttl_seconds=spec.ttl_seconds_after_finished,
@@ -67,6 +70,17 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
         cost=None if own_machine else planned_cost(placed.pools),
         notes=size.notes,
         warnings=(*placed.warnings, *size.warnings),
+    )
+
+
+def _planned_pods(pods: PodsSpec) -> PlannedPods:
+    return PlannedPods(
+        labels=pods.labels,
+        annotations=pods.annotations,
+        runtime_class=pods.runtime_class_name or "",
+        scheduler=pods.scheduler_name or "",
+        namespace_user=pods.security_context == "namespace",
+        kueue_priority_class=pods.kueue_priority_class or "",
     )
 
 

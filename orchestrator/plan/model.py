@@ -62,6 +62,18 @@ class PlannedEgress(PlanModel):
     ports: tuple[int, ...]
 
 
+class PlannedPods(PlanModel):
+    """Wishes of a cluster's people for all pods."""
+
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    runtime_class: str = ""
+    scheduler: str = ""
+    namespace_user: bool = False
+    """No user is named: the namespace gives one."""
+    kueue_priority_class: str = ""
+
+
 class PlannedStorage(PlanModel):
     """Place of the run folder."""
 
@@ -195,6 +207,9 @@ class Plan(PlanModel):
     """Port at which the process that serves control serves /metrics; None for none."""
     image_pull_secrets: tuple[str, ...] = ()
     storage: PlannedStorage = PlannedStorage()
+    labels: dict[str, str] = {}
+    """Labels of one's own, on all objects."""
+    pods: PlannedPods = PlannedPods()
     code: str = ""
     """The folder of one's own modules as the file names it."""
     queue: str = ""

@@ -10,7 +10,7 @@ def test_a_run_is_stopped_and_resumed(place: LocalBackend) -> None:
     name = create(place)
     pid(place, name, "learner")
     stopped = surreal("stop", name)
-    assert (stopped.returncode, stopped.stderr) == (0, "toy stopped; go on with surreal resume toy\n")
+    assert (stopped.returncode, stopped.stderr) == (0, "toy stopped. Continue it: surreal resume toy\n")
     again = surreal("stop", name)
     assert (again.returncode, again.stderr) == (0, "toy does not run: it is stopped\n")
     resumed = surreal("resume", "-d", name)

@@ -56,7 +56,7 @@ def delete(names: tuple[str, ...], yes: bool, forgotten: bool, location: Locatio
         for name in names:
             talk(f"forgot {name}" if forget(name) else f"{name} is not remembered as a run of a cluster")
         return ExitCode.DONE
-    runs = [run_of(name, location) for name in names]
+    runs = [run_of(name, location) for name in dict.fromkeys(names)]
     try:
         running = [run.name for run in runs if not run.status().over]
     except (InvalidInput, Unreachable) as error:

@@ -18,7 +18,7 @@ from surreal.orchestrator.backends.kube.lifecycle import delete as remove
 from surreal.orchestrator.backends.kube.lifecycle import preflight
 from surreal.orchestrator.backends.kube.lifecycle.diff import diff, identity
 from surreal.orchestrator.backends.kube.lifecycle.storage import loss_at_stop, resolve_storage
-from surreal.orchestrator.backends.kube.logs import reader as logs
+from surreal.orchestrator.backends.kube.logs import follow as logs
 from surreal.orchestrator.backends.kube.manifests.render import draw as render_with_text
 from surreal.orchestrator.backends.kube.manifests.render import render
 from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT_KEY, ZERO_RUN_ID

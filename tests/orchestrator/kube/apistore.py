@@ -224,7 +224,9 @@ class Store:
             raise Failure(403, "Forbidden", message, name=name, kind=KINDS[kind].plural, causes=[cause])
 
     def _admit(self, made: Object) -> None:
-        if made["kind"] == "PersistentVolumeClaim" and "storageClassName" not in made["spec"]:
+        if made["kind"] == "PersistentVolumeClaim" and "storageClassName" not in made.get(
+            "spec", {"storageClassName": ""}
+        ):
             self._add_default_class(made)
         for check in self.admission:
             if refused := check(made):

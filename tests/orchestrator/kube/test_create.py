@@ -176,7 +176,7 @@ def test_a_server_that_is_gone_in_the_middle_says_what_is_there_and_what_to_do(t
             SurrealError, match="503 .etcd has no leader.; 7 of 13 objects created; surreal create again"
         ) as raised:
             create(server)
-        assert raised.value.exit_code == ExitCode.FAILED
+        assert raised.value.exit_code == ExitCode.UNREACHABLE
         assert len(server.store.names()) == 7
 
 

@@ -16,7 +16,7 @@ from surreal.orchestrator.backends.kube.exec import command as interactive
 from surreal.orchestrator.backends.kube.exec import port_forward as forward_module
 from surreal.orchestrator.backends.kube.exec.command import execute, running_pod
 from surreal.orchestrator.backends.kube.exec.port_forward import forward
-from surreal.orchestrator.backends.kube.logs import reader as logs
+from surreal.orchestrator.backends.kube.logs import follow as logs
 from surreal.orchestrator.backends.kube.run_folder import mirror as curves_module
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance, folder_of, writer
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from surreal.orchestrator.backends.kube.logs import follow as following
-from surreal.orchestrator.backends.kube.logs import reader as logs
+from surreal.orchestrator.backends.kube.logs import follow as logs
 from surreal.orchestrator.backends.kube.logs.pod_log import PodStream
 from surreal.orchestrator.backends.kube.names import CREATED, PLAN_KEY, ROOT, labels
 from surreal.orchestrator.backends.kube.run_folder import pod_source as pod_files
@@ -428,3 +428,11 @@ def test_times_are_read_in_every_form(cluster: Cluster, text: bytes, stamp: str,
     cluster.server.logs[made["metadata"]["name"]] = lambda _query: [text[:5], text[5:], b"\n"]
     stream = PodStream(cluster.api, made)
     assert [each.text for each in stream.lines()] == [line] and stream.newest == stamp
+
+
+def test_the_kubelets_words_for_a_container_that_is_gone_are_no_line_of_the_process(cluster: Cluster) -> None:
+    made = pod()
+    cluster.api.post("Pod", made)
+    told = [b"2026-05-01T10:00:00Z acts\n", b"unable to retrieve container logs for containerd://5ecc"]
+    cluster.server.logs[made["metadata"]["name"]] = lambda _query: told
+    assert [each.text for each in PodStream(cluster.api, made).lines()] == ["acts"]

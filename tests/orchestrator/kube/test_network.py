@@ -138,7 +138,9 @@ def test_pods_without_a_role_may_nothing() -> None:
 
 def test_everybody_may_ask_the_dns_and_what_is_declared_and_nothing_else_outside() -> None:
     for role, rules in _egress(_unknown_to_the_store()).items():
-        assert rules[0] == {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}, role
+        # 5353 is where the DNS pods of OpenShift listen
+        dns = [{"protocol": each, "port": port} for port in (53, 5353) for each in ("UDP", "TCP")]
+        assert rules[0] == {"ports": dns}, role
         assert [rule["to"][0]["ipBlock"]["cidr"] for rule in _outside(rules)] == ["203.0.113.0/24", "2001:db8::/32"]
     for rules in _egress(example()).values():
         assert _outside(rules) == []

@@ -374,3 +374,23 @@ def test_a_job_that_was_removed_while_the_run_goes_on_is_said_with_the_way_out()
     assert status_of(replace(seen, jobs=jobs)).reason == (
         "actor: its Job toy-actor is gone: surreal stop toy, then surreal resume toy, makes it again"
     )
+
+
+def test_a_namespace_that_is_being_removed_is_seen(server: Server) -> None:
+    made(server)
+    api = server.api()
+    api.patch("Pod", "toy-actor-0-abcde", {"metadata": {"finalizers": ["batch.kubernetes.io/job-tracking"]}})
+    server.requests.clear()
+    assert not snapshot(api, "toy").leaving
+    assert not any(path.endswith("/namespaces/lab") for _, path in server.requests), "nothing is being removed"
+    api.delete("Pod", "toy-actor-0-abcde")
+    assert not snapshot(api, "toy").leaving
+    api.delete("Namespace", "lab")
+    assert snapshot(api, "toy").leaving
+
+
+def test_a_namespace_that_is_being_removed_is_said_and_ends_waiting() -> None:
+    status = status_of(replace(recordings.snapshot("running"), leaving=True))
+    assert status.over and status.reason == (
+        "namespace rl is being removed, and the run with it; surreal delete toy ends it at once"
+    )

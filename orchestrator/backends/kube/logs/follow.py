@@ -16,6 +16,7 @@ from surreal.orchestrator.backends.kube.status.collect import snapshot
 from surreal.orchestrator.backends.kube.status.status import status_of
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.protocol.errors import NotFound, SurrealError
+from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.objects import name_of
 
 LOOK_SECONDS = 2.0
@@ -30,6 +31,19 @@ GIVE_UP_SECONDS = 300.0
 """Without an answer of the API server."""
 TRIES = 3
 """To read the whole log of a process that has ended."""
+
+
+def read(
+    api: Api, name: str, source: str | None = None, tail: int | None = None, follow: bool = False
+) -> Iterator[LogLine]:
+    """Yield the log lines of one process, one role, `supervisor` or (None) all, merged by time; see `Backend.logs`.
+
+    Raises NotFound for an experiment or a source that is not there.
+    """
+    with Logs(api, name, source) as found:
+        yield from found.history(tail, unfinished=not follow)
+        if follow:
+            yield from Following(found).lines()
 
 
 class Following:

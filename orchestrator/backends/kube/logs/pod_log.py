@@ -21,6 +21,10 @@ from surreal.provisioner.kube.objects import dig, name_of, number, rows
 _STAMP = re.compile(r"(?P<second>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.(?P<fraction>\d{1,9}))?(?P<zone>Z|[+-]\d\d:\d\d) ")
 
 
+NO_LOG = b"unable to retrieve container logs for "
+"""Beginning of the kubelet's words, without a time, for a container that it has removed."""
+
+
 class PodStream:
     """The log of one pod, from where it was last read. One thread reads at a time."""
 
@@ -45,6 +49,8 @@ class PodStream:
         catching_up = bool(newest)
         with closing(response):
             for line in cut(response.stream(None)):
+                if line.startswith(NO_LOG):
+                    continue
                 stamp, text = _parted(line, self.newest)
                 if catching_up and stamp == newest:
                     known += 1

@@ -36,21 +36,6 @@ PODS = 200
 BEGIN = datetime.fromtimestamp(0, UTC)
 
 
-def read(
-    api: Api, name: str, source: str | None = None, tail: int | None = None, follow: bool = False
-) -> Iterator[LogLine]:
-    """The log lines of one process, one role, `supervisor` or (None) all, merged by time; see `Backend.logs`.
-
-    Raises NotFound for an experiment or a source that is not there.
-    """
-    with Logs(api, name, source) as found:
-        yield from found.history(tail, unfinished=not follow)
-        if follow:
-            from surreal.orchestrator.backends.kube.logs.follow import Following
-
-            yield from Following(found).lines()
-
-
 class Logs:
     """What is read of one run. A context manager."""
 

@@ -32,6 +32,9 @@ ANNOTATED = {
 """Variable -> the annotation of the pod that it has the value of."""
 STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
 """Asks autoscalers not to move a pod for the sake of tidiness."""
+NO_SIDECAR_LABEL = {"sidecar.istio.io/inject": "false"}
+NO_SIDECAR = {"linkerd.io/inject": "disabled"}
+"""Opt out of service meshes: their sidecars outlive a Job's process, and our policies cut them off."""
 SPARE_CPU = 1.0
 """Cores that a process may take beyond what it asks for: its I/O threads beside its numerics, never a whole machine."""
 LOG_BYTES = 1024 * 2**20
@@ -52,10 +55,17 @@ class Unpack:
 def pod_values(plan: Plan, role: PlannedRole, sources: Sources, unpack: Unpack | None, attempt: int) -> Plain:
     """The values of `podspec.yaml.j2`. Raises InvalidInput for a variable that is not a person's to set."""
     return {
-        "annotations": {names.ATTEMPT: str(attempt), **(STAYS if role.ends_run else {})},
+        "annotations": {
+            **NO_SIDECAR,
+            **(STAYS if role.ends_run else {}),
+            **plan.pods.annotations,
+            names.ATTEMPT: str(attempt),
+        },
+        "runtime_class": plan.pods.runtime_class,
+        "scheduler": plan.pods.scheduler,
         "subdomain": plan.name,
         "account": _account(plan, role, sources),
-        "user": names.USER_ID,
+        "user": None if plan.pods.namespace_user else names.USER_ID,
         "selector": names.selector(plan.name, role.name),
         "priority_class": role.priority_class,
         "image": role.image,

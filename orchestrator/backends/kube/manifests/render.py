@@ -15,7 +15,7 @@ from surreal.orchestrator.backends.kube import names
 from surreal.orchestrator.backends.kube.manifests import failure_policy as policy
 from surreal.orchestrator.backends.kube.manifests import templates as templating
 from surreal.orchestrator.backends.kube.manifests.network import Firewall, Network, store_url, wiring_files
-from surreal.orchestrator.backends.kube.manifests.pod import Unpack, pod_values
+from surreal.orchestrator.backends.kube.manifests.pod import NO_SIDECAR_LABEL, Unpack, pod_values
 from surreal.orchestrator.backends.kube.manifests.volumes import Sources, quantity
 from surreal.orchestrator.plan.model import Plan, PlannedRole
 from surreal.orchestrator.run.code_archive import CONFIG_MAP_BYTES, Code
@@ -30,7 +30,7 @@ OBJECT_BYTES = 1_000_000
 MADE_LATER = "<made by create>"
 """What a key is shown as before there is one."""
 HASH_DIGITS = 10
-QUEUE = "kueue.x-k8s.io/queue-name"
+QUEUE, QUEUE_PRIORITY = "kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class"
 CODE_HERE = "CODE"
 """Stands for the archive while the YAML is read, which takes a second per megabyte."""
 
@@ -114,6 +114,10 @@ class _Renderer:
         yield from self._policies()
         yield from self._jobs()
 
+    def _labels(self, role: str | None = None) -> dict[str, str]:
+        """Return the labels of an object: the user's own, and ours."""
+        return {**self.plan.labels, **names.labels(self.plan.name, self.run, role)}
+
     @cached_property
     def _network(self) -> Network:
         return Network(self.plan)
@@ -144,7 +148,7 @@ class _Renderer:
         marks = {names.PLAN_DIGEST: plan_digest(self.plan, self.code), names.ATTEMPT: str(self.attempt)}
         if user:
             marks[names.USER] = user
-        labels = {**names.labels(self.plan.name, self.run), names.ROOT: "true"}
+        labels = {**self._labels(), names.ROOT: "true"}
         return self._map(self.plan.name, data, immutable=False, labels=labels, annotations=marks)
 
     def _map(self, name: str, data: dict[str, str], immutable: bool = True, **metadata: Any) -> Drawn:
@@ -170,7 +174,7 @@ class _Renderer:
             yield self._draw(
                 "networkpolicy",
                 names.job(plan.name, role.name),
-                labels=names.labels(plan.name, self.run, role.name),
+                labels=self._labels(role.name),
                 selector=names.selector(plan.name, role.name),
                 ingress=firewall.ingress(role),
                 egress=firewall.egress(role),
@@ -182,7 +186,9 @@ class _Renderer:
         # the run is sealed with the Job that ends it, so that one comes first
         roles = sorted(plan.roles, key=lambda role: not role.ends_run)
         if plan.queue:
-            labels = {**names.labels(plan.name, self.run), QUEUE: plan.queue}
+            labels = {**self._labels(), QUEUE: plan.queue}
+            if plan.pods.kueue_priority_class:
+                labels[QUEUE_PRIORITY] = plan.pods.kueue_priority_class
             jobs = [{"role": role.name, **self._job(role)} for role in roles]
             context = {"labels": labels, "ttl": plan.ttl_seconds, "ends_run": ending_role(plan).name, "jobs": jobs}
             yield self._draw("jobset", plan.name, **context)
@@ -194,18 +200,21 @@ class _Renderer:
     def _job(self, role: PlannedRole) -> dict[str, Any]:
         plan = self.plan
         return {
-            "labels": names.labels(plan.name, self.run, role.name),
+            "labels": self._labels(role.name),
             "job": {
                 "replicas": role.replicas,
                 "tries": policy.tries(role),
                 "needed": not role.expendable,
                 "rules": policy.pod_failure_rules(plan, role),
             },
-            "pod": pod_values(plan, role, self._sources, self._unpack, self.attempt),
+            "pod": {
+                **pod_values(plan, role, self._sources, self._unpack, self.attempt),
+                "labels": {**NO_SIDECAR_LABEL, **plan.pods.labels, **self._labels(role.name)},
+            },
         }
 
     def _draw(self, template: str, name: str, **values: Any) -> Drawn:
-        metadata = {"labels": names.labels(self.plan.name, self.run), "annotations": {}, "namespace": self.namespace}
+        metadata = {"labels": self._labels(), "annotations": {}, "namespace": self.namespace}
         text = templating.render(template, name=name, **{**metadata, **values})
         data, _lines = strictyaml.load(text, Source())
         return Drawn(text, data)

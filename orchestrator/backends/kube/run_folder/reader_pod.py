@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from surreal.orchestrator.backends.kube.manifests.pod import NO_SIDECAR, NO_SIDECAR_LABEL
 from surreal.orchestrator.backends.kube.names import RUN, RUN_FOLDER, USER_ID, WORKER, labels
 from surreal.orchestrator.backends.kube.run_folder.folder import File
 from surreal.orchestrator.backends.kube.run_folder.pod_source import PodFiles
@@ -17,6 +18,7 @@ from surreal.provisioner.kube.objects import dig, name_of, reference, rows, text
 LIFE_SECONDS = 600
 """Kubernetes ends the pod then, should nobody have removed it."""
 START_SECONDS = 120.0
+FIXED_USER = {"runAsUser": USER_ID, "runAsGroup": USER_ID, "fsGroup": USER_ID}
 LOOK_SECONDS = 0.3
 STUCK = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
 
@@ -94,7 +96,8 @@ def reader_pod(snapshot: Snapshot) -> Object:
         "kind": "Pod",
         "metadata": {
             "generateName": f"{snapshot.name[:40]}-reader-",
-            "labels": labels(snapshot.name, run),
+            "labels": {**NO_SIDECAR_LABEL, **labels(snapshot.name, run)},
+            "annotations": NO_SIDECAR,
             "ownerReferences": [reference(owner)] if owner else [],
         },
         "spec": {
@@ -107,9 +110,7 @@ def reader_pod(snapshot: Snapshot) -> Object:
             "tolerations": _tolerations(role),
             "securityContext": {
                 "runAsNonRoot": True,
-                "runAsUser": USER_ID,
-                "runAsGroup": USER_ID,
-                "fsGroup": USER_ID,
+                **({} if snapshot.plan and snapshot.plan.pods.namespace_user else FIXED_USER),
                 "fsGroupChangePolicy": "OnRootMismatch",
                 "seccompProfile": {"type": "RuntimeDefault"},
             },

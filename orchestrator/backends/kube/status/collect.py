@@ -60,7 +60,20 @@ def snapshot(api: Api, name: str) -> Snapshot:
         tuple(pods),
         claim,
         _events(api, [each for each in held if each]),
+        _is_leaving(api, [each for each in (root, *jobs, *pods) if each]),
     )
+
+
+def _is_leaving(api: Api, things: Sequence[Object]) -> bool:
+    """Return True if the namespace is being removed; asked only where something of the run is being removed."""
+    if not any(dig(each, "metadata", "deletionTimestamp") for each in things):
+        return False
+    try:
+        return text(api.find("Namespace", api.namespace), "status", "phase") == "Terminating"
+    except ApiError as error:
+        if error.status != FORBIDDEN:
+            raise
+        return False
 
 
 def keep_outcome(api: Api, seen: Snapshot, status: Status) -> None:

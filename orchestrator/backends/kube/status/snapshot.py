@@ -49,6 +49,8 @@ class Snapshot:
     claim: Object | None = None
     events: tuple[Event, ...] = ()
     """Of all these, the newest last; those of an uneventful start are left out."""
+    leaving: bool = False
+    """True if the namespace is being removed."""
 
     @property
     def roles(self) -> tuple[str, ...]:

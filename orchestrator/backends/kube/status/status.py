@@ -93,6 +93,9 @@ def _state(snapshot: Snapshot) -> tuple[State, str]:
     outcome = _outcome(snapshot)
     if outcome:
         return outcome
+    if snapshot.leaving:
+        ended = f"surreal delete {snapshot.name} ends it at once"
+        return "stopped", f"namespace {snapshot.namespace} is being removed, and the run with it; {ended}"
     if not snapshot.created:
         return "pending", _being_created(snapshot)
     if _stopping(snapshot):
