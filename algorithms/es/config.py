@@ -8,7 +8,7 @@ from surreal.algorithms.config import Config, Count, Positive, Share
 
 
 class EvolutionConfig(Config):
-    """What ES and ARS have in common."""
+    """Settings that ES and ARS have in common."""
 
     total_steps: Count = 10_000_000
     """Environment steps in results that were used, of all workers together, after which the run is done."""
@@ -111,11 +111,11 @@ _EITHER: TypeAdapter[AnyConfig] = TypeAdapter(AnyConfig)
 
 
 def read_config(data: dict[str, Any]) -> AnyConfig:
-    """The config that a process was wired with, complete: its keys say which of the two algorithms it is of."""
+    """Return the config that a process was wired with, complete: its keys say which of the two algorithms it is of."""
     return _EITHER.validate_python(data)
 
 
 def chunk_size(config: AnyConfig, workers: int) -> int:
-    """Mirrored pairs in one message of results."""
+    """Return the mirrored pairs in one message of results."""
     share = config.pairs // max(workers, 1)
     return config.chunk or max(1, min(8, share // 4))

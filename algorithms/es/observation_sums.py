@@ -2,7 +2,7 @@
 
 Observations enter standardised by the statistics that their generation was sent, rounded to 1/256 and held within
 +-1024: integers whose sums are exact in float64 (an episode's) and int64 (a generation's), so that the statistics
-are the same bit for bit whoever evaluated what.
+are the same bit for bit whichever worker evaluated an episode.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ SMALLEST_STD = 1e-3
 
 
 def standardizer(moments: RunningMoments) -> Standardizer:
-    """The present statistics, with a floor under the standard deviation."""
+    """Return the present statistics, with a floor under the standard deviation."""
     std = np.maximum(np.sqrt(moments.variance), SMALLEST_STD)
     return Standardizer(narrowed(moments.mean), (1.0 / std).astype(np.float32))
 
@@ -37,11 +37,11 @@ class EpisodeSums:
         self._sums[:, 1] += units
 
     def clear(self, episode: int) -> None:
-        """Episode number `episode` begins anew."""
+        """Begin episode number `episode` anew."""
         self._sums[episode] = 0.0
 
     def of(self, episode: int) -> Array | None:
-        """Its sums [2, size] int64; None where an observation was not finite."""
+        """Return its sums [2, size] int64; None where an observation was not finite."""
         sums = self._sums[episode]
         return sums.astype(np.int64) if np.isfinite(sums).all() else None
 

@@ -114,7 +114,7 @@ class ServiceServer:
         return self._queued > 0
 
     def wake_on_message(self, wake: Callable[[], None]) -> None:
-        """Do nothing: Selector polls the socket itself."""
+        """Return at once: Selector polls the socket itself."""
 
     @property
     def stats(self) -> Stats:

@@ -93,7 +93,7 @@ class StreamReceiver:
         return False
 
     def wake_on_message(self, wake: Callable[[], None]) -> None:
-        """Do nothing: Selector polls the socket itself."""
+        """Return at once: Selector polls the socket itself."""
 
     @property
     def stats(self) -> Stats:

@@ -98,7 +98,7 @@ class ObjectStore:
             raise (Fatal(f"{error} ({name})") if isinstance(error.__cause__, _NEVER) else error) from None
 
     def put(self, name: str, path: Path) -> None:
-        """ObjectStore a file. Raises FileNotFoundError where `path` has gone meanwhile."""
+        """Store a file. Raises FileNotFoundError where `path` has gone meanwhile."""
         try:
             self._try("write to", lambda: self._send(name, path))
         except StoreError:
@@ -107,7 +107,7 @@ class ObjectStore:
             raise
 
     def put_bytes(self, name: str, data: bytes) -> None:
-        """ObjectStore `data` as a file."""
+        """Store `data` as a file."""
         self._try("write to", lambda: self._write(name, data))
 
     def remove(self, name: str) -> None:

@@ -32,7 +32,7 @@ class TerminationMessage:
         return ExitCode[self.exit] if self.exit in ExitCode.__members__ else ExitCode.FAILED
 
     def line(self) -> str:
-        """JSON of at most MAX_BYTES bytes; the reason is cut where it must be."""
+        """Return JSON of at most MAX_BYTES bytes; the reason is cut where it must be."""
         text, reason = json.dumps(asdict(self)), self.reason
         while len(text) > MAX_BYTES and reason:
             reason = reason[: len(reason) * 3 // 4]
