@@ -40,13 +40,13 @@ from surreal.protocol.wiring import Wiring
 
 T = TypeVar("T")
 STEPS = 1000
-"""Of an episode."""
+"""Steps of an episode."""
 TURN = 0.2
 """Seconds between two looks at all connections."""
 RARELY = 1.0
 """Seconds between two looks at what seldom changes, which a real worker has five of in a second."""
 SOCKETS = 6
-"""Of one worker, those that watch others included; libzmq allows a thousand by default."""
+"""Sockets of one worker, those that watch others included; libzmq allows a thousand by default."""
 PATIENCE = 120.0
 """Seconds that all workers may take to begin."""
 DIALS = 100

@@ -43,18 +43,18 @@ class Task:
     """A chunk under way: 2 x pairs episodes and what came of them."""
 
     version: Version
-    """Of the weights that its perturbations are around."""
+    """Version of the weights that its perturbations are around."""
     chunk: int
     pairs: Array
     """Their numbers, int64 [n]."""
     offsets: Array
-    """Of their perturbations in the noise table, int64 [n]."""
+    """Offsets of their perturbations in the noise table, int64 [n]."""
     seeds: Array
-    """Of their environments, int64 [n]."""
+    """Seeds of their environments, int64 [n]."""
     counted: Array
-    """Whose observations enter the statistics, bool [n]."""
+    """True for pairs whose observations enter the statistics, bool [n]."""
     sums: Array
-    """Of those observations, int64 [2 x observation + 1]; the last entry is their number."""
+    """Sums of those observations, int64 [2 x observation + 1]; the last entry is their number."""
     returns: Array = field(init=False)
     steps: Array = field(init=False)
     left: int = field(init=False)

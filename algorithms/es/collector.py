@@ -18,7 +18,7 @@ class Results(NamedTuple):
     """One generation's, in an order that does not depend on who sent them when."""
 
     generations: Array
-    """Of the weights that each pair was evaluated around, int64 [n]."""
+    """Generation of the weights that each pair was evaluated around, int64 [n]."""
     pairs: Array
     """Their numbers in those generations, int64 [n]."""
     returns: Array

@@ -13,7 +13,7 @@ from surreal.algorithms.types import Array, narrowed
 UNIT = 256.0
 BOUND = 1024.0 * UNIT
 SMALLEST_STD = 1e-3
-"""What hardly ever changes is not blown up beyond this, and its first change can be measured."""
+"""A feature that hardly ever changes is not blown up beyond this, and its first change can be measured."""
 
 
 def standardizer(moments: RunningMoments) -> Standardizer:
@@ -23,7 +23,7 @@ def standardizer(moments: RunningMoments) -> Standardizer:
 
 
 class EpisodeSums:
-    """For each of several episodes under way: the sums of its standardised observations and of their squares."""
+    """Sums for each of several episodes under way: of its standardised observations and of their squares."""
 
     def __init__(self, episodes: int, size: int) -> None:
         self._sums = np.zeros((episodes, 2, size))

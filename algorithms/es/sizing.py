@@ -18,7 +18,7 @@ class Known(NamedTuple):
     observation: int
     action: int
     steps: int
-    """Of a full episode."""
+    """Steps of a full episode."""
     rate: float
     """Environment steps a second of one worker on one core."""
 
@@ -35,7 +35,7 @@ ENVIRONMENTS = {
     "CartPole-v1": Known(4, 2, 500, 35_000),
 }
 OTHER = "HalfCheetah-v5"
-"""What an environment that is not known is taken for."""
+"""The environment that an unknown one is taken for."""
 PAIR = 3e-10
 """Seconds of the master for each pair and parameter: python benchmarks/es_rates.py."""
 # Of one master with thousands of workers: python benchmarks/es_capacity.py

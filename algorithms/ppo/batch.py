@@ -18,7 +18,7 @@ class Trajectories:
     """[cut, observation] standardised: what the truncated episodes ended in."""
     actions: Array
     log_probs: Array
-    """Of the policy that acted."""
+    """Log-probabilities under the policy that acted."""
     rewards: Array
     terminated: Array
     truncated: Array

@@ -25,7 +25,7 @@ MEGABYTE = 2**20
 MALFORMED = 10_000
 """Packets a second that the vandal sends."""
 BURST = 20
-"""Of them on one connection."""
+"""Malformed packets on one connection."""
 
 
 def cases() -> list[Case]:

@@ -29,7 +29,7 @@ SENDING = 4
 """Processes that the senders are divided among."""
 WINDOW = 8
 BYTES = 16 * 1024
-"""Of a message, in a frame of its own."""
+"""Bytes of a message, in a frame of its own."""
 MESSAGE_OVERHEAD, CONNECTION_OVERHEAD = 16 * 1024, 64 * 1024
 """Bytes that libzmq takes beside: it reads into blocks of 8 kB, each of which lives as long as any frame in it."""
 REST = 0.02

@@ -26,7 +26,7 @@ from surreal.protocol.wire.packet import Kind
 
 CLIENTS = 256
 BYTES = 128
-"""Of a request, and of its answer."""
+"""Bytes of a request, and of its answer."""
 GATHERED = 64
 WARM = 0.5
 """Seconds until all are connected and asked once."""

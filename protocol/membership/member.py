@@ -38,7 +38,7 @@ class Member:
         self._answered = self._warned = time.monotonic()
         self._lost = False
         self.refused = ""
-        """Why this process may not be a member, if so."""
+        """The reason why this process may not be a member, if so."""
         node.loop.watch(self._socket.zmq_socket, self._read)
         self._timer = node.loop.every(BEAT_INTERVAL_S, self._beat)
         node.loop.call(self._send)

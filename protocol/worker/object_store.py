@@ -22,13 +22,13 @@ KEPT = (CHECKPOINTS, "metrics", "logs")
 """The folders that a run goes on from."""
 MAX_FILES = 50_000
 MAX_BYTES = 100 * 1024**3
-"""What is fetched at most."""
+"""The most that is fetched."""
 CONNECT_TIMEOUT_S = 60.0
 """Seconds for which a start tries to reach the store."""
 RETRY_AFTER_S = 3.0
 PROBE = ".surreal-probe"
 _NEVER = (PermissionError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
-"""What trying again does not mend."""
+"""Errors that trying again does not mend."""
 
 
 class StoreError(SurrealError):

@@ -38,7 +38,7 @@ class Reading:
     still: float
     """Seconds for which the working thread has not moved."""
     inside: str
-    """Where it is then: `env.step (my_env.py:12)`; empty while it moves."""
+    """Its place then: `env.step (my_env.py:12)`; empty while it moves."""
 
 
 class Board:

@@ -23,7 +23,7 @@ RETRY_AFTER_S = 2.0
 CHANNELS = "channels.json"
 
 FileStamp = tuple[int, int, int]
-"""What changes with a file: inode, time, bytes."""
+"""Parts that change with a file: inode, time, bytes."""
 
 
 class StoreSync:
@@ -38,7 +38,7 @@ class StoreSync:
         self._failures = 0
         self._closing = threading.Event()
         self.complete = False
-        """At the end: is everything stored?"""
+        """True at the end if everything is stored."""
         self._thread = threading.Thread(target=self._run, name="surreal-store", daemon=True)
         self._thread.start()
 

@@ -24,7 +24,7 @@ class TerminationMessage:
     reason: str = ""
     """A sentence; empty where there is nothing to say."""
     progress: dict[str, float] = field(default_factory=dict)
-    """How far the run is; only of the process that ends it."""
+    """Progress of the run; only of the process that ends it."""
 
     @property
     def code(self) -> ExitCode:
