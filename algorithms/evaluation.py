@@ -101,7 +101,7 @@ def _summary(returns: list[float]) -> dict[str, float]:
 
 
 def _rest(process: Process, weights: Subscriber, seen: Version, due: float) -> None:
-    """Until the clock says so, or the final weights came."""
+    """Wait until the clock says so, or the final weights came."""
     while monotonic() < due and not process.stopping.wait(0.1):
         message: Message | None = weights.latest()
         if message is not None and message.meta["final"] and message.version > seen:

@@ -52,7 +52,7 @@ class Shape:
         return views
 
     def initial(self, rng: np.random.Generator, log_std: float) -> Array:
-        """Orthogonal weights (gain sqrt 2; policy head 0.01, value head 1), zero biases, constant log std."""
+        """Return orthogonal weights (gain sqrt 2; policy head 0.01, value head 1), zero biases, constant log std."""
         vector = np.zeros(self.size, dtype=np.float32)
         for name, part in self.views(vector).items():
             if name == "log_std":
@@ -65,7 +65,7 @@ class Shape:
 
 
 def orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:
-    """A random matrix [rows, columns] with orthonormal rows or columns (Saxe et al. 2014)."""
+    """Return a random matrix [rows, columns] with orthonormal rows or columns (Saxe et al. 2014)."""
     square = rng.standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(square)
     q *= np.sign(np.diag(r))
@@ -89,7 +89,7 @@ class Policy:
         self._vector[:] = vector
 
     def forward(self, observations: Array) -> Array:
-        """Observations [batch, observation], normalized -> Gaussian means or logits [batch, action]."""
+        """Map normalized observations [batch, observation] to Gaussian means or logits [batch, action]."""
         x = observations
         for weight, bias in self._hidden:
             x = x @ weight
@@ -100,21 +100,21 @@ class Policy:
         return out
 
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        """Randomness for a whole fragment: Gaussian noise times the policy's std, or Gumbel noise for the logits."""
+        """Draw noise for a whole fragment: Gaussian noise times the policy's std, or Gumbel noise for the logits."""
         if self._log_std is None:
             return rng.gumbel(size=shape).astype(np.float32)
         return rng.standard_normal(shape, dtype=np.float32) * np.exp(self._log_std)
 
     def act(self, out: Array, noise: Array) -> Array:
-        """Sampled actions: mean + noise, or the arg max of logits + Gumbel noise, which is a softmax sample."""
+        """Return sampled actions: mean + noise, or the arg max of logits + Gumbel noise, which is a softmax sample."""
         return np.argmax(out + noise, axis=-1) if self.discrete else out + noise
 
     def best(self, out: Array) -> Array:
-        """The deterministic action: the mean, or the likeliest choice."""
+        """Return the deterministic action: the mean, or the likeliest choice."""
         return np.argmax(out, axis=-1) if self.discrete else out
 
     def log_prob(self, outs: Array, actions: Array) -> Array:
-        """Log-probability [...] of `actions` under the outputs [..., action] of `forward`."""
+        """Return the log-probability [...] of `actions` under the outputs [..., action] of `forward`."""
         if self._log_std is None:
             return categorical_log_prob(outs, actions)
         return gaussian_log_prob(outs, self._log_std, actions)
@@ -134,6 +134,6 @@ def categorical_log_prob(logits: Array, actions: Array) -> Array:
 
 
 def log_softmax(logits: Array) -> Array:
-    """Logits [..., choices] -> log probabilities."""
+    """Map logits [..., choices] to log probabilities."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))

@@ -38,7 +38,7 @@ class RunningMoments:
         self.count = total
 
     def arrays(self) -> dict[str, Array]:
-        """Everything `load` needs."""
+        """Return everything `load` needs."""
         return {"mean": self.mean, "variance": self.variance, "count": np.array([self.count])}
 
     def load(self, arrays: dict[str, Array]) -> None:
@@ -72,12 +72,12 @@ class Standardizer:
 
     @classmethod
     def of(cls, moments: RunningMoments) -> "Standardizer":
-        """The present statistics; the identity before anything was seen."""
+        """Return the present statistics; the identity before anything was seen."""
         scale = 1.0 / np.sqrt(moments.variance + EPSILON)
         return cls(narrowed(moments.mean), scale.astype(np.float32))
 
     def __call__(self, observations: Array) -> Array:
-        """Observations [..., size], float32 or float64 -> standardised float32, within the clip."""
+        """Map observations [..., size], float32 or float64, to standardised float32, within the clip."""
         x = observations - self.shift
         x *= self.scale
         if self.clip < np.inf:
@@ -107,10 +107,10 @@ class RewardScaler:
         self.moments.update(returns.reshape(-1, 1))
 
     def forget(self, source: str) -> None:
-        """`source` was restarted: its environments begin anew."""
+        """Forget `source`, which was restarted: its environments begin anew."""
         self._running.pop(source, None)
 
     def __call__(self, rewards: Array) -> Array:
-        """Rewards -> scaled float32 within +-10."""
+        """Map rewards to scaled float32 within +-10."""
         scaled = rewards / np.sqrt(self.moments.variance[0] + EPSILON)
         return np.asarray(np.clip(scaled, -CLIP, CLIP), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What acting costs: environment steps in a CPU second of one actor's loop, without sockets.
+"""The cost of acting: environment steps in a CPU second of one actor's loop, without sockets.
 
     python benchmarks/acting.py [--env HalfCheetah-v5] [--copies 8] [--fragments 20]
 

@@ -1,4 +1,4 @@
-"""How many workers one ES master serves: real sockets and a real master, workers whose returns are drawn.
+"""Workers that one ES master serves: real sockets and a real master, workers whose returns are drawn.
 
     python benchmarks/es_capacity.py [--workers 500 1000 2000 3000 4000] [--seconds 15] [--generation 2]
 
@@ -47,7 +47,7 @@ QUIET = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def addresses(names: list[str]) -> dict[str, str]:
-    """Name -> a TCP address of this machine that nobody uses, nor takes for the near end of a connection."""
+    """Return name -> a TCP address of this machine that no process uses, nor takes for the near end of a connection."""
     ports: dict[str, int] = {}
     while len(ports) < len(names):
         port = random.randrange(*PORTS)
@@ -150,7 +150,7 @@ def tell(simulator: subprocess.Popen[str]) -> dict[str, float]:
 
 
 def look(master: subprocess.Popen[bytes], simulators: list[subprocess.Popen[str]]) -> dict[str, float]:
-    """The time, what the simulators have done, and the CPU seconds that everybody has used."""
+    """Return the time, what the simulators have done, and the CPU seconds that all processes have used."""
     for simulator in simulators:
         assert simulator.stdin is not None
         simulator.stdin.write("\n")
@@ -204,7 +204,7 @@ def summary(
 
 
 def figure(value: float) -> str:
-    """As in a table."""
+    """Return a figure as in a table."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value >= 0.005 or not value else f"{value:.1g}"
 
 

@@ -1,4 +1,4 @@
-"""How soon ES and ARS reach their marks with two workers: the examples, several seeds each, one run after the other.
+"""Time to the marks of ES and ARS with two workers: the examples, several seeds each, one run after the other.
 
     python benchmarks/es_curves.py [--only cheetah-ars ...] [--seeds 1 2 3] [--home DIR] [--plot docs/images/es.png]
 
@@ -28,7 +28,7 @@ NEVER = float("inf")
 
 
 class Goal(NamedTuple):
-    """What is asked of an example."""
+    """Goal of an example."""
 
     mark: float
     minutes: float
@@ -73,7 +73,7 @@ def read(metrics: Path) -> list[dict[str, Any]]:
 
 
 def over(rows: list[dict[str, Any]], goal: Goal, began: float) -> bool:
-    """Whether the mark is reached, or no time is left."""
+    """Return True if the mark is reached, or no time is left."""
     reached = any(row.get("eval_return", -NEVER) >= goal.mark for row in rows)
     return reached or time.time() - began > 60 * goal.minutes
 

@@ -2,7 +2,7 @@
 
     python benchmarks/es_peers.py --peers DIR [--rounds 3]
 
-DIR holds a virtual environment for each peer: DIR/evotorch, DIR/ars (sb3-contrib); missing ones are left out. Everybody
+DIR holds a virtual environment for each peer: DIR/evotorch, DIR/ars (sb3-contrib); missing ones are left out. Each
 uses two processes, 32 mirrored pairs, networks of 64x64 tanh and normalized observations (sb3-contrib has none); the
 first generation is not counted. Ratios within a round are the result.
 """

@@ -1,4 +1,4 @@
-"""What one core does of an ES run, for algorithms/es/sizing.py: a worker's environment steps, the master's update.
+"""Rates of one core in an ES run, for algorithms/es/sizing.py: a worker's environment steps, the master's update.
 
     python benchmarks/es_rates.py [--envs HalfCheetah-v5 ...] [--seconds 3]
 

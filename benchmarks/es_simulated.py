@@ -40,13 +40,13 @@ from surreal.protocol.wiring import Wiring
 
 T = TypeVar("T")
 STEPS = 1000
-"""Of an episode."""
+"""Steps of an episode."""
 TURN = 0.2
 """Seconds between two looks at all connections."""
 RARELY = 1.0
 """Seconds between two looks at what seldom changes, which a real worker has five of in a second."""
 SOCKETS = 6
-"""Of one worker, those that watch others included; libzmq allows a thousand by default."""
+"""Sockets of one worker, those that watch others included; libzmq allows a thousand by default."""
 PATIENCE = 120.0
 """Seconds that all workers may take to begin."""
 DIALS = 100
@@ -194,7 +194,7 @@ def simulate(wiring: Wiring, first: int, number: int, episodes_per_second: float
 
 
 def told(workers: list[Worker], lag: float) -> dict[str, float]:
-    """What all of them have done so far, and how late this process was at worst since it was last asked."""
+    """Return what all of them have done so far, and how late this process was at worst since it was last asked."""
     return {
         "episodes": sum(worker.episodes for worker in workers),
         "lost": sum(worker.lost for worker in workers),
@@ -214,7 +214,7 @@ class Asked:
         threading.Thread(target=self._read, daemon=True).start()
 
     def take(self) -> bool:
-        """Whether there was a line that nobody has taken."""
+        """Return True if there was a line that was not taken."""
         return self._lines.acquire(blocking=False)
 
     def _read(self) -> None:

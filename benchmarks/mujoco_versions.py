@@ -1,4 +1,4 @@
-"""Where the physics of two mujoco releases part: the same task, seed and actions under each.
+"""Steps at which the physics of two mujoco releases part: the same task, seed and actions under each.
 
     ENV1/bin/python benchmarks/mujoco_versions.py record 3.9.npz
     ENV2/bin/python benchmarks/mujoco_versions.py record 4.0.npz

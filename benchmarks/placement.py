@@ -1,4 +1,4 @@
-"""How long reading and placing take: `python benchmarks/placement.py [--nodes 10000] [--pods 20000] [--roles 100]`.
+"""Time that reading and placing take: `python benchmarks/placement.py [--nodes 10000] [--pods 20000] [--roles 100]`.
 
 A synthetic cluster: ten pools on GKE's labels, every third one of spot machines, pods of others on the nodes at random.
 Timed: the nodes' and pods' JSON text to pools, then 100 roles with 20,000 processes in all on these. What a cluster's

@@ -13,7 +13,7 @@ from surreal.protocol.errors import InvalidInput
 ChannelKind = Literal["stream", "broadcast", "service"]
 
 RELAY = "-relay"
-"""What the name of a broadcast's relays ends with, after the channel's."""
+"""End of the name of a broadcast's relays, after the channel's."""
 MAX_INDEX_DIGITS = 9
 METRICS = "metrics"
 """The lossy stream on which processes report numbers to the role that ends the run."""
@@ -67,7 +67,7 @@ class Role:
     replicas: int = 1
     """Default number of processes."""
     scalable: bool = False
-    """May the experiment ask for another number of replicas?"""
+    """True if the experiment may ask for another number of replicas."""
     expendable: bool = False
     """Its death never fails the run (fit for spot machines); any other role is restarted from its checkpoint."""
     ends_run: bool = False

@@ -61,7 +61,7 @@ class Wiring:
     serves_control: bool
     """True in the process whose role ends the run: it binds `control`, all others connect."""
     run_folder: str
-    """Where metrics/ and checkpoints/ live. Only the process that serves control writes there."""
+    """The folder of metrics/ and checkpoints/. Only the process that serves control writes there."""
     seed: int
     code: str = ""
     """Folder of the experimenter's own modules, appended to sys.path; empty for none."""

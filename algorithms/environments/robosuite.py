@@ -8,7 +8,7 @@ from surreal.protocol.errors import Fatal
 
 
 def make_robosuite(task: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
-    """The robosuite task `task` (Lift, Stack, ...), observed by its flat state, without a renderer.
+    """Return the robosuite task `task` (Lift, Stack, ...), observed by its flat state, without a renderer.
 
     `options` go to `robosuite.make`; robots defaults to Panda. Raises Fatal where the extra is not installed.
     """
@@ -32,7 +32,7 @@ class TruncatesAtHorizon(gymnasium.Wrapper[Any, Any, Any, Any]):
     """robosuite reports its horizon as termination; a time limit is a truncation."""
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """As gymnasium's, with the horizon reported as truncated."""
+        """Step as gymnasium does, with the horizon reported as truncated."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         inner: Any = self.env.unwrapped
         at_horizon = bool(terminated) and inner.timestep >= inner.horizon

@@ -16,7 +16,7 @@ from surreal.algorithms.types import Array
 
 @dataclass(frozen=True)
 class Layout:
-    """How a policy's parameters lie in one vector: for each layer its weights [in, out], then its bias [out]."""
+    """Layout of a policy's parameters in one vector: for each layer its weights [in, out], then its bias [out]."""
 
     spaces: Spaces
     hidden: tuple[int, ...]
@@ -24,14 +24,14 @@ class Layout:
 
     @classmethod
     def of(cls, config: AnyConfig, spaces: Spaces) -> "Layout":
-        """ES has tanh layers with biases; ARS a matrix, as in the paper."""
+        """Return the layout of the config: ES has tanh layers with biases; ARS a matrix, as in the paper."""
         if isinstance(config, ESConfig):
             return cls(spaces, tuple(config.hidden), True)
         return cls(spaces, (), False)
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Of all layers, from the observation to the action."""
+        """Widths of all layers, from the observation to the action."""
         return (self.spaces.observation, *self.hidden, self.spaces.action)
 
     @property
@@ -40,7 +40,7 @@ class Layout:
         return sum((into + self.biased) * out for into, out in zip(self.widths, self.widths[1:], strict=False))
 
     def layers(self, matrix: Array) -> list[tuple[Array, Array | None]]:
-        """Views on `matrix` [policies, size]: (weights [policies, in, out], bias [policies, 1, out] or None)."""
+        """Return views on `matrix` [policies, size]: (weights [policies, in, out], bias [policies, 1, out] or None)."""
         layers, start, rows = [], 0, len(matrix)
         for into, out in zip(self.widths, self.widths[1:], strict=False):
             weight = matrix[:, start : start + into * out].reshape(rows, into, out)
@@ -51,7 +51,7 @@ class Layout:
         return layers
 
     def initial(self, rng: np.random.Generator) -> Array:
-        """Orthogonal hidden layers (gain sqrt 2) and a head that is nearly zero; a linear policy is all zeros."""
+        """Return orthogonal hidden layers (gain sqrt 2) and a head of nearly zero; a linear policy is all zeros."""
         vector = np.zeros((1, self.size), dtype=np.float32)
         layers = self.layers(vector)
         for number, (weight, _) in enumerate(layers if self.hidden else ()):
@@ -70,8 +70,10 @@ class Policies:
         self._discrete = layout.spaces.discrete
 
     def act(self, observations: Array) -> Array:
-        """Normalized observations [count, observation] -> each policy's action on its own row: the output
-        [count, action], or the choice [count] with the largest one."""
+        """Return each policy's action on its own row of normalized observations [count, observation].
+
+        An action is the output [count, action], or the choice [count] with the largest one.
+        """
         x = observations[:, None, :]
         for number, (weight, bias) in enumerate(self._layers):
             x = np.matmul(x, weight)

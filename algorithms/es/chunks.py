@@ -1,4 +1,4 @@
-"""Who evaluates what. A chunk is a run of mirrored pairs; nobody hands chunks out, every worker knows its own.
+"""Shares of the workers. A chunk is a run of mirrored pairs; the master hands none out, every worker knows its own.
 
 In a fixed (deterministic) generation of `chunks` chunks, a worker has a share of its own and takes on what others have
 left once it has nothing else to do: whatever became of them, every chunk is evaluated. In an open generation the
@@ -21,19 +21,19 @@ STARTS = 2**15
 
 
 def open_chunks(worker: int, incarnation: int) -> Iterator[int]:
-    """The chunks of one start of one worker, without end."""
+    """Yield the chunks of one start of one worker, without end."""
     for number in count():
         yield (number * STARTS + incarnation % STARTS) * WORKERS + worker
 
 
 def own_chunks(worker: int, workers: int, chunks: int) -> Iterator[int]:
-    """The share of `worker`, in ascending order; none for one that joined a run of fewer `workers`."""
+    """Yield the share of `worker`, in ascending order; none for one that joined a run of fewer `workers`."""
     if worker < workers:
         yield from range(worker * chunks // workers, (worker + 1) * chunks // workers)
 
 
 def others_chunks(worker: int, workers: int, chunks: int) -> Iterator[int]:
-    """Everybody else's shares, the next worker's first, each from its end, where its owner comes to last."""
+    """Yield the other workers' shares, the next one's first, each from its end, where its owner comes to last."""
     for other in range(worker + 1, worker + workers + (worker >= workers)):
         yield from reversed(list(own_chunks(other % workers, workers, chunks)))
 
@@ -43,18 +43,18 @@ class Task:
     """A chunk under way: 2 x pairs episodes and what came of them."""
 
     version: Version
-    """Of the weights that its perturbations are around."""
+    """Version of the weights that its perturbations are around."""
     chunk: int
     pairs: Array
     """Their numbers, int64 [n]."""
     offsets: Array
-    """Of their perturbations in the noise table, int64 [n]."""
+    """Offsets of their perturbations in the noise table, int64 [n]."""
     seeds: Array
-    """Of their environments, int64 [n]."""
+    """Seeds of their environments, int64 [n]."""
     counted: Array
-    """Whose observations enter the statistics, bool [n]."""
+    """True for pairs whose observations enter the statistics, bool [n]."""
     sums: Array
-    """Of those observations, int64 [2 x observation + 1]; the last entry is their number."""
+    """Sums of those observations, int64 [2 x observation + 1]; the last entry is their number."""
     returns: Array = field(init=False)
     steps: Array = field(init=False)
     left: int = field(init=False)
@@ -66,7 +66,7 @@ class Task:
         self.left = 2 * len(self.pairs)
 
     def record(self, row: int, side: int, total: float, steps: int, sums: Array | None) -> None:
-        """One episode ended. `sums` is None where it saw something that is not finite: its return is then NaN."""
+        """Record the end of one episode. `sums` is None where something was not finite: its return is then NaN."""
         self.left -= 1
         self.returns[row, side] = total if sums is not None else np.nan
         self.steps[row, side] = steps

@@ -1,4 +1,4 @@
-"""What the master has of a generation: results as they come, in bulk, each chunk once."""
+"""The master's part of a generation: results as they come, in bulk, each chunk once."""
 
 from dataclasses import dataclass
 from logging import getLogger
@@ -18,7 +18,7 @@ class Results(NamedTuple):
     """One generation's, in an order that does not depend on who sent them when."""
 
     generations: Array
-    """Of the weights that each pair was evaluated around, int64 [n]."""
+    """Generation of the weights that each pair was evaluated around, int64 [n]."""
     pairs: Array
     """Their numbers in those generations, int64 [n]."""
     returns: Array
@@ -33,12 +33,12 @@ class Results(NamedTuple):
 
 @dataclass
 class Counters:
-    """What was left out, since the start of this process."""
+    """Counts of what was left out, since the start of this process."""
 
     late: int = 0
     """Episodes around weights that were too old."""
     repeated: int = 0
-    """Episodes that somebody else, or an earlier start, had evaluated too."""
+    """Episodes that another worker, or an earlier start, had evaluated too."""
     by_restart: int = 0
     """Episodes around weights of a master that died."""
     malformed: int = 0
@@ -92,7 +92,7 @@ class Collector:
             self._pairs += len(returns)
 
     def _joined(self, kept: list[tuple[int, int, Message]], chunk_size: int) -> Results:
-        """All of `kept` by generation and number, without the pairs that have a return that is not finite."""
+        """Return all of `kept` by generation and number, without the pairs that have a return that is not finite."""
         kept.sort(key=lambda entry: entry[:2])
         counts = [len(message.arrays["returns"]) for _, _, message in kept]
         generations = np.repeat([generation for generation, _, _ in kept], counts)
@@ -113,7 +113,7 @@ class Collector:
 
 
 def _well_formed(message: Message, weights: Weights) -> bool:
-    """Whether the arrays have the types and shapes of a chunk's results."""
+    """Return True if the arrays have the types and shapes of a chunk's results."""
     returns, steps, sums = (message.arrays.get(name) for name in ("returns", "steps", "sums"))
     shape = (len(returns), 2) if returns is not None and returns.ndim == 2 else None
     return (

@@ -8,7 +8,7 @@ from surreal.algorithms.config import Config, Count, Positive, Share
 
 
 class EvolutionConfig(Config):
-    """What ES and ARS have in common."""
+    """Settings that ES and ARS have in common."""
 
     total_steps: Count = 10_000_000
     """Environment steps in results that were used, of all workers together, after which the run is done."""
@@ -40,7 +40,7 @@ class EvolutionConfig(Config):
     cap_threshold: Share = 0.5
     """The cap grows after a generation in which at least this share of the episodes reached it."""
     cap_growth: Annotated[float, Field(gt=1)] = 1.5
-    """By this factor."""
+    """Factor by which the cap grows."""
 
     evaluate_every_seconds: Positive = 10.0
     """The evaluator's own clock; it rolls out the unperturbed policy."""
@@ -56,11 +56,11 @@ class ESConfig(EvolutionConfig):
     sigma: Positive = 0.05
     """Standard deviation of the perturbations."""
     optimizer: Literal["adam", "sgd"] = "adam"
-    """What follows the estimated gradient: Adam, or gradient ascent with momentum."""
+    """Rule that follows the estimated gradient: Adam, or gradient ascent with momentum."""
     learning_rate: Positive = 0.02
     """The optimizer's step size."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Of `sgd`."""
+    """Momentum of `sgd`."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.005
     """Times the parameters, taken off the gradient of the centred ranks' mean (which has no factor 1/sigma)."""
     hidden: Annotated[list[Count], Field(max_length=8)] = [32, 32]
@@ -111,11 +111,11 @@ _EITHER: TypeAdapter[AnyConfig] = TypeAdapter(AnyConfig)
 
 
 def read_config(data: dict[str, Any]) -> AnyConfig:
-    """The config that a process was wired with, complete: its keys say which of the two algorithms it is of."""
+    """Return the config that a process was wired with, complete: its keys say which of the two algorithms it is of."""
     return _EITHER.validate_python(data)
 
 
 def chunk_size(config: AnyConfig, workers: int) -> int:
-    """Mirrored pairs in one message of results."""
+    """Return the mirrored pairs in one message of results."""
     share = config.pairs // max(workers, 1)
     return config.chunk or max(1, min(8, share // 4))

@@ -19,7 +19,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 
 def mix(numbers: Array) -> Array:
-    """A hash of each uint64: the finalizer of SplitMix64 (Steele et al. 2014)."""
+    """Return a hash of each uint64: the finalizer of SplitMix64 (Steele et al. 2014)."""
     x = numbers * np.uint64(_GOLDEN)
     x ^= x >> np.uint64(30)
     x *= np.uint64(0xBF58476D1CE4E5B9)
@@ -30,7 +30,7 @@ def mix(numbers: Array) -> Array:
 
 
 def draw(seed: int, purpose: int, generation: int, pairs: Array) -> Array:
-    """One uint64 for each number in `pairs`, the same in every process: a counter-based generator."""
+    """Return one uint64 for each number in `pairs`, the same in every process: a counter-based generator."""
     key = 0
     for number in (seed, purpose, generation):
         key = int(mix(np.array([key ^ (number & _MASK)], dtype=np.uint64) + np.uint64(1))[0])
@@ -50,16 +50,16 @@ class NoiseTable:
         """Two processes with different ones would not mean the same by a pair's number."""
 
     def offsets(self, generation: int, pairs: Array) -> Array:
-        """Where the perturbations of `pairs` [n] of `generation` begin, int64 [n]."""
+        """Return the offsets at which the perturbations of `pairs` [n] of `generation` begin, int64 [n]."""
         span = np.uint64(len(self._table) - self.parameters + 1)
         return (draw(self._seed, 0, generation, pairs) % span).astype(np.int64)
 
     def at(self, offset: int) -> Array:
-        """The perturbation [parameters] that begins at `offset`; a view."""
+        """Return the perturbation [parameters] that begins at `offset`; a view."""
         return self._table[offset : offset + self.parameters]
 
     def combine(self, offsets: Array, weights: Array) -> Array:
-        """sum_i weights[i] * perturbation at offsets[i], float32 [parameters], added up in the given order.
+        """Return sum_i weights[i] * perturbation at offsets[i], float32 [parameters], added up in the given order.
 
         A scaled slice at a time stays in the cache: 15 us for 50,000 parameters, as fast as a gathered matrix product.
         """
@@ -72,10 +72,10 @@ class NoiseTable:
 
 
 def episode_seeds(seed: int, generation: int, pairs: Array) -> Array:
-    """The seed of the environment for both episodes of each pair, int64 within 31 bits."""
+    """Return the seed of the environment for both episodes of each pair, int64 within 31 bits."""
     return (draw(seed, 1, generation, pairs) & np.uint64(0x7FFFFFFF)).astype(np.int64)
 
 
 def in_statistics(seed: int, generation: int, pairs: Array, share: float) -> Array:
-    """Whether each pair's observations are counted, bool [n]; true for about `share` of all pairs."""
+    """Return True for each pair whose observations are counted, bool [n]: about `share` of all pairs."""
     return np.asarray(draw(seed, 2, generation, pairs) <= np.uint64(min(share * 2.0**64, _MASK)))

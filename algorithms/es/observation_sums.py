@@ -2,7 +2,7 @@
 
 Observations enter standardised by the statistics that their generation was sent, rounded to 1/256 and held within
 +-1024: integers whose sums are exact in float64 (an episode's) and int64 (a generation's), so that the statistics
-are the same bit for bit whoever evaluated what.
+are the same bit for bit whichever worker evaluated an episode.
 """
 
 import numpy as np
@@ -13,17 +13,17 @@ from surreal.algorithms.types import Array, narrowed
 UNIT = 256.0
 BOUND = 1024.0 * UNIT
 SMALLEST_STD = 1e-3
-"""What hardly ever changes is not blown up beyond this, and its first change can be measured."""
+"""A feature that hardly ever changes is not blown up beyond this, and its first change can be measured."""
 
 
 def standardizer(moments: RunningMoments) -> Standardizer:
-    """The present statistics, with a floor under the standard deviation."""
+    """Return the present statistics, with a floor under the standard deviation."""
     std = np.maximum(np.sqrt(moments.variance), SMALLEST_STD)
     return Standardizer(narrowed(moments.mean), (1.0 / std).astype(np.float32))
 
 
 class EpisodeSums:
-    """For each of several episodes under way: the sums of its standardised observations and of their squares."""
+    """Sums for each of several episodes under way: of its standardised observations and of their squares."""
 
     def __init__(self, episodes: int, size: int) -> None:
         self._sums = np.zeros((episodes, 2, size))
@@ -37,11 +37,11 @@ class EpisodeSums:
         self._sums[:, 1] += units
 
     def clear(self, episode: int) -> None:
-        """Episode number `episode` begins anew."""
+        """Begin episode number `episode` anew."""
         self._sums[episode] = 0.0
 
     def of(self, episode: int) -> Array | None:
-        """Its sums [2, size] int64; None where an observation was not finite."""
+        """Return its sums [2, size] int64; None where an observation was not finite."""
         sums = self._sums[episode]
         return sums.astype(np.int64) if np.isfinite(sums).all() else None
 

@@ -1,4 +1,4 @@
-"""What follows ES's gradient estimate uphill. One parameter vector, float32; state that a checkpoint can hold."""
+"""Optimizers that follow ES's gradient estimate uphill: one float32 vector, state that a checkpoint can hold."""
 
 from typing import Protocol
 
@@ -12,10 +12,10 @@ class Optimizer(Protocol):
     """Turns gradients into steps."""
 
     def step(self, gradient: Array) -> Array:
-        """What to add to the parameters."""
+        """Return what to add to the parameters."""
 
     def arrays(self) -> dict[str, Array]:
-        """Everything `load` needs."""
+        """Return everything `load` needs."""
 
     def load(self, arrays: dict[str, Array]) -> None:
         """Take over what `arrays` returned."""
@@ -29,7 +29,7 @@ class Adam:
         self._first, self._second = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=np.float32)
 
     def step(self, gradient: Array) -> Array:
-        """What to add to the parameters."""
+        """Return what to add to the parameters."""
         self._steps += 1
         self._first += np.float32(0.1) * (gradient - self._first)
         self._second += np.float32(0.001) * (gradient * gradient - self._second)
@@ -37,7 +37,7 @@ class Adam:
         return np.asarray(np.float32(rate) * self._first / (np.sqrt(self._second) + np.float32(1e-8)))
 
     def arrays(self) -> dict[str, Array]:
-        """Everything `load` needs."""
+        """Return everything `load` needs."""
         return {"first": self._first, "second": self._second, "steps": np.array([self._steps])}
 
     def load(self, arrays: dict[str, Array]) -> None:
@@ -54,12 +54,12 @@ class Momentum:
         self._velocity: Array = np.zeros(size, dtype=np.float32)
 
     def step(self, gradient: Array) -> Array:
-        """What to add to the parameters."""
+        """Return what to add to the parameters."""
         self._velocity = self._momentum * self._velocity + (1 - self._momentum) * gradient
         return np.asarray(self._learning_rate * self._velocity)
 
     def arrays(self) -> dict[str, Array]:
-        """Everything `load` needs."""
+        """Return everything `load` needs."""
         return {"velocity": self._velocity}
 
     def load(self, arrays: dict[str, Array]) -> None:
@@ -68,7 +68,7 @@ class Momentum:
 
 
 def make_optimizer(config: ESConfig, size: int) -> Optimizer:
-    """The optimizer that the config names, for `size` parameters."""
+    """Return the optimizer that the config names, for `size` parameters."""
     if config.optimizer == "adam":
         return Adam(size, config.learning_rate)
     return Momentum(size, config.learning_rate, config.momentum)

@@ -54,7 +54,7 @@ class Population:
 
     @property
     def busy(self) -> bool:
-        """Whether any slot has an episode."""
+        """True if any slot has an episode."""
         return bool(self._busy)
 
     def begin(self, slot: int, episode: Episode, parameters: Array, standardize: Standardizer) -> None:
@@ -73,7 +73,7 @@ class Population:
         self._note_busy()
 
     def step(self) -> list[Task]:
-        """One step of every slot that has an episode. Returns the tasks of the episodes that ended, one for each."""
+        """Step every slot that has an episode. Returns the tasks of the episodes that ended, one for each."""
         actions = self._act()
         began, ended = perf_counter(), []
         observations, returns, lengths = self._observations, self._returns, self._lengths
@@ -110,7 +110,7 @@ class Population:
         )
 
     def _act(self) -> Array:
-        """Every slot's action; idle ones' too, which costs less than leaving them out."""
+        """Return every slot's action; idle ones' too, which costs less than leaving them out."""
         x = self._observations - self._shift
         x *= self._scale
         if self._normalize:

@@ -1,4 +1,4 @@
-"""How a run of ES or ARS of some size will go, from what was measured on one core: `surreal plan` says it.
+"""Forecast of a run of ES or ARS of some size, from what was measured on one core: `surreal plan` says it.
 
 Pure arithmetic: it makes no environment and imports nothing that is slow to import.
 """
@@ -13,12 +13,12 @@ from surreal.algorithms.es.config import AnyConfig, ESConfig, chunk_size
 
 
 class Known(NamedTuple):
-    """What is known of an environment."""
+    """Measured facts of an environment."""
 
     observation: int
     action: int
     steps: int
-    """Of a full episode."""
+    """Steps of a full episode."""
     rate: float
     """Environment steps a second of one worker on one core."""
 
@@ -35,7 +35,7 @@ ENVIRONMENTS = {
     "CartPole-v1": Known(4, 2, 500, 35_000),
 }
 OTHER = "HalfCheetah-v5"
-"""What an environment that is not known is taken for."""
+"""The environment that an unknown one is taken for."""
 PAIR = 3e-10
 """Seconds of the master for each pair and parameter: python benchmarks/es_rates.py."""
 # Of one master with thousands of workers: python benchmarks/es_capacity.py
@@ -61,14 +61,14 @@ class Size:
 
     @property
     def parameters(self) -> int:
-        """Of the policy."""
+        """Number of parameters of the policy."""
         hidden, bias = (self.config.hidden, 1) if isinstance(self.config, ESConfig) else ([], 0)
         widths = [self.env.observation, *hidden, self.env.action]
         return sum((into + bias) * out for into, out in zip(widths, widths[1:], strict=False))
 
     @property
     def episodes(self) -> int:
-        """Of a generation."""
+        """Episodes of a generation."""
         return 2 * self.config.pairs
 
     @property
@@ -116,14 +116,14 @@ class Size:
 
     @property
     def bytes_per_episode(self) -> float:
-        """Of results: a pair, its part of the sums of observations and of the header."""
+        """Bytes of results: a pair, its part of the sums of observations and of the header."""
         sums = 16 * self.env.observation + 8 if self.config.normalize_observations == "running" else 0
         share = min(1.0, self.config.statistics_share * self.chunk)
         return (24 + (sums * share + 110) / self.chunk) / 2
 
 
 def sizing(config: AnyConfig, replicas: Mapping[str, int], env: Mapping[str, Any]) -> Sizing:
-    """What to expect of a run with `replicas` processes of each role in the environment `env`, and what to change."""
+    """Return what to expect of a run with `replicas` processes of each role in `env`, and what to change."""
     known = ENVIRONMENTS.get(env["id"])
     relays = replicas.get("weights-relay", 0)
     size = Size(config, max(1, replicas["worker"]), env["copies"], relays, known or ENVIRONMENTS[OTHER])
@@ -132,7 +132,7 @@ def sizing(config: AnyConfig, replicas: Mapping[str, int], env: Mapping[str, Any
 
 
 def _number(value: float) -> str:
-    """Two digits, or all of a large number."""
+    """Return two digits, or all of a large number."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 

@@ -1,4 +1,4 @@
-"""What evolution changes: the policy, the statistics, the counters. All of it is in a checkpoint."""
+"""State that evolution changes: the policy, the statistics, the counters. All of it is in a checkpoint."""
 
 from logging import getLogger
 
@@ -42,7 +42,7 @@ class State:
         self.mean_return: float | None = None
 
     def orders(self) -> Orders:
-        """What the present generation asks of the workers."""
+        """Return what the present generation asks of the workers."""
         config = self.config
         staleness = 0 if config.deterministic else config.max_staleness
         return Orders(
@@ -50,7 +50,7 @@ class State:
         )
 
     def standardizer(self) -> Standardizer:
-        """The present observation statistics, remembered for this generation's results."""
+        """Return the present observation statistics, remembered for this generation's results."""
         if self.config.normalize_observations == "none":
             return Standardizer.identity(len(self._moments.mean))
         return self._sent.setdefault(self.updates, statistics.standardizer(self._moments))
@@ -63,7 +63,7 @@ class State:
         self._moments.update(batch[np.isfinite(batch).all(axis=1)])
 
     def learn(self, results: Results) -> dict[str, float]:
-        """One update. Returns its metrics. Raises Fatal where not one return of a generation was finite."""
+        """Learn from one generation. Returns its metrics. Raises Fatal where not one return was finite."""
         if not len(results.returns):
             raise Fatal(f"all {results.broken} perturbations returned NaN or infinity: is the environment in order?")
         self._move(results)
@@ -99,7 +99,7 @@ class State:
             log.warning("update %d is not finite and was skipped: is the learning rate too large?", self.updates)
 
     def _gradient(self, results: Results) -> Array:
-        """ES: the estimated gradient less weight decay. ARS: the step itself."""
+        """Return ES's estimated gradient less weight decay, or ARS's step itself."""
         config, returns = self.config, results.returns - self.config.survival_bonus * results.steps
         if isinstance(config, ARSConfig):
             return self._combined(results, ars_weights(returns, config.top or config.directions, config.learning_rate))
@@ -107,7 +107,7 @@ class State:
         return gradient - np.float32(config.weight_decay) * self.parameters
 
     def _combined(self, results: Results, weights: Array) -> Array:
-        """sum_i weights[i] * perturbation i."""
+        """Return sum_i weights[i] * perturbation i."""
         offsets = np.empty(len(weights), dtype=np.int64)
         for generation in np.unique(results.generations):
             of = results.generations == generation
@@ -123,12 +123,12 @@ class State:
         self._sent = {generation: sent for generation, sent in self._sent.items() if generation >= oldest}
 
     def done(self) -> bool:
-        """All steps taken, or the return reached that the experiment stops at."""
+        """Return True once all steps are taken, or the return is reached that the experiment stops at."""
         goal, mean = self.config.stop_at_return, self.mean_return
         return self.steps >= self.config.total_steps or (goal is not None and mean is not None and mean >= goal)
 
     def checkpoint(self) -> Checkpoint:
-        """Everything as it is now."""
+        """Return everything as it is now."""
         arrays = {"parameters": self.parameters, **self.standardizer().arrays()}
         arrays |= {f"observations.{name}": array for name, array in self._moments.arrays().items()}
         if self._optimizer is not None:

@@ -51,7 +51,7 @@ class Worker:
         self._shares, self._reported = Shares("waiting", "acting", "environment", "sending"), perf_counter()
 
     def turn(self) -> None:
-        """One step of all environments, with the newest weights for the episodes that begin."""
+        """Take one step of all environments, with the newest weights for the episodes that begin."""
         newest = self._channel.latest()
         if newest is not None and (self._weights is None or newest.version != self._weights.version):
             self._adopt(Weights.read(newest))
@@ -70,7 +70,7 @@ class Worker:
         self._report()
 
     def _wait(self) -> None:
-        """There is nothing to do before the next generation."""
+        """Wait for the next generation: there is nothing to do before it."""
         start = perf_counter()
         self._channel.wait(None if self._weights is None else self._weights.version)
         self._shares.add("waiting", perf_counter() - start)
@@ -108,7 +108,7 @@ class Worker:
         self._tasks -= tasks
 
     def _fill(self) -> None:
-        """An episode for each free slot, where there is one."""
+        """Begin an episode in each free slot, where there is one."""
         for slot in self.population.free:
             if not self._waiting and not self._take_chunk():
                 return
@@ -158,7 +158,7 @@ class Worker:
         self._shares.add("sending", perf_counter() - start)
 
     def _report(self) -> None:
-        """Every few seconds, where the time went."""
+        """Report every few seconds where the time went."""
         every = max(REPORT_EVERY, REPORT_EACH * self._wiring.replicas.get("worker", 1))
         if perf_counter() - self._reported < every:
             return

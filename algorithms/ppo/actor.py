@@ -29,7 +29,7 @@ thousand spoils seven of eight fragments of 2,048 steps, and fifty in a row once
 
 
 class Pace:
-    """Which weights the next fragment needs, so that the learner never sees one too stale.
+    """Choice of the weights that the next fragment needs, so that the learner never sees one too stale.
 
     A fragment that the learner will use at update `due` may be collected with a version `max_staleness` older.
     """
@@ -105,7 +105,7 @@ class Actor:
         self._rollout.restart()
 
     def _report(self) -> None:
-        """Every few seconds, where the time went."""
+        """Report every few seconds where the time went."""
         if perf_counter() - self._reported > REPORT_EVERY:
             self._metrics.send({}, {**self._shares.read(), "refused_fragments": self._refused})
             self._reported = perf_counter()

@@ -18,7 +18,7 @@ class Trajectories:
     """[cut, observation] standardised: what the truncated episodes ended in."""
     actions: Array
     log_probs: Array
-    """Of the policy that acted."""
+    """Log-probabilities under the policy that acted."""
     rewards: Array
     terminated: Array
     truncated: Array
@@ -50,7 +50,7 @@ def trajectories(
 
 
 def _final(fragments: list[dict[str, Array]], truncated: Array) -> Array:
-    """Final observations of all fragments in the row-major order of the joined `truncated`."""
+    """Return the final observations of all fragments in the row-major order of the joined `truncated`."""
     size = fragments[0]["observations"].shape[-1]
     spread = np.zeros((*truncated.shape, size), dtype=np.float32)
     start = 0
@@ -94,7 +94,7 @@ class Batch:
         self.returns = self.advantages + self.values
 
     def shuffled(self, rng: np.random.Generator, minibatch: int) -> list[Minibatch]:
-        """One epoch: every transition once, in a new order, in parts of `minibatch` (the last may be smaller)."""
+        """Yield one epoch: every transition once, in a new order, in parts of `minibatch` (the last may be smaller)."""
         order = rng.permutation(self.size)
         columns = (self.observations, self.actions, self.log_probs, self.advantages, self.returns, self.values)
         observations, actions, log_probs, advantages, returns, values = (column[order] for column in columns)

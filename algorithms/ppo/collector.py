@@ -1,4 +1,4 @@
-"""Which fragments make the next batch: one of every actor that keeps up, none too stale, none malformed."""
+"""Fragments of the next batch: one of every actor that keeps up, none too stale, none malformed."""
 
 from collections import deque
 from collections.abc import Callable
@@ -21,7 +21,7 @@ log = getLogger(__name__)
 
 
 class Patience:
-    """How long a batch waits for an actor: so many times the usual time between two batches."""
+    """Time that a batch waits for an actor: so many times the usual time between two batches."""
 
     def __init__(self, factor: float) -> None:
         """Begin with the patience of a start, when environments are still being made."""

@@ -72,9 +72,9 @@ class PPOConfig(Config):
     """Divide rewards by the running standard deviation of the discounted return."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the learner computes; auto takes a GPU where there is one."""
+    """Device on which the learner computes; auto takes a GPU where there is one."""
     gradients: Literal["auto", "analytic", "autograd"] = "auto"
-    """How the learner differentiates: by hand in numpy (fast for small networks on a CPU) or by torch's autograd."""
+    """Engine of the learner's gradients: by hand in numpy (fast for small networks on a CPU) or by torch's autograd."""
 
     gather_patience: Positive = 5.0
     """A batch goes on without an actor that takes longer than so many times the usual time between two batches, at

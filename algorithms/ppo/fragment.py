@@ -1,4 +1,4 @@
-"""What an actor sends: the arrays of a fragment, how large they may be, and what a learner refuses."""
+"""Messages of an actor: the arrays of a fragment, how large they may be, and what a learner refuses."""
 
 from typing import Any
 

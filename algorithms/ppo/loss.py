@@ -37,29 +37,29 @@ def categorical(logits: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def clipped_surrogate(ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:
-    """-E[min(r A, clip(r, 1 - eps, 1 + eps) A)] (Schulman et al. 2017, eq. 7)."""
+    """Return -E[min(r A, clip(r, 1 - eps, 1 + eps) A)] (Schulman et al. 2017, eq. 7)."""
     return -torch.min(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
 
 
 def kl_penalty(kl: Tensor, beta: float, target: float) -> Tensor:
-    """beta KL + 250 max(0, KL - 2 target)^2 (Schulman et al. 2017, eq. 8, with the hinge of SURREAL's PPO)."""
+    """Return beta KL + 250 max(0, KL - 2 target)^2 (Schulman et al. 2017, eq. 8, with the hinge of SURREAL's PPO)."""
     return beta * kl + KL_HINGE * torch.clamp(kl - 2 * target, min=0).square()
 
 
 def gaussian_kl(mean0: Tensor, log_std0: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
-    """Mean KL(0 || policy) of diagonal Gaussians."""
+    """Return the mean KL(0 || policy) of diagonal Gaussians."""
     squares = (log_std0 * 2).exp() + (mean0 - mean).square()
     return (log_std - log_std0 + squares / (2 * (log_std * 2).exp()) - 0.5).sum(-1).mean()
 
 
 def categorical_kl(logits0: Tensor, logits: Tensor) -> Tensor:
-    """Mean KL(0 || policy) of softmax policies."""
+    """Return the mean KL(0 || policy) of softmax policies."""
     log_p0, log_p = logits0.log_softmax(-1), logits.log_softmax(-1)
     return (log_p0.exp() * (log_p0 - log_p)).sum(-1).mean()
 
 
 def value_loss(values: Tensor, returns: Tensor, before: Tensor, clip: float | None) -> Tensor:
-    """E[(V - R)^2], or with `clip` the larger of it and that of V kept within `clip` of its value before the update."""
+    """Return E[(V - R)^2], or with `clip` the larger of it and that of V kept within `clip` of its value before."""
     squares = (values - returns).square()
     if clip is None:
         return squares.mean()

@@ -75,7 +75,7 @@ class OwnPolicy(Policy):
         self._own, self._log_std = views["own"], views.get("log_std")
 
     def forward(self, observations: Array) -> Array:
-        """Observations [batch, observation], normalized -> Gaussian means or logits [batch, action]."""
+        """Map normalized observations [batch, observation] to Gaussian means or logits [batch, action]."""
         import torch
 
         with torch.no_grad():

@@ -15,7 +15,7 @@ from surreal.protocol.wire.packet import Message
 
 
 class State:
-    """What learning changes: the networks, the statistics, the counters. All of it is in a checkpoint."""
+    """State that learning changes: the networks, the statistics, the counters. All of it is in a checkpoint."""
 
     def __init__(self, shape: Shape, config: PPOConfig, seed: int) -> None:
         self.config = config
@@ -28,7 +28,7 @@ class State:
         self._incarnations: dict[str, int] = {}
 
     def learn(self, messages: list[Message]) -> dict[str, float]:
-        """One update on the fragments of `messages`. Returns its metrics."""
+        """Make one update on the fragments of `messages`. Returns its metrics."""
         standardize = self.standardizer()
         fragments = [message.arrays for message in messages]
         for message in messages:
@@ -44,7 +44,7 @@ class State:
         return metrics
 
     def _take_in(self, message: Message) -> None:
-        """Episode returns, and the statistics that rewards are scaled by."""
+        """Take in episode returns, and the statistics that rewards are scaled by."""
         returns = message.arrays["episode_returns"]
         self.returns.extend(returns.tolist())
         self.episodes += len(returns)
@@ -63,17 +63,17 @@ class State:
         return Standardizer.of(self.moments)
 
     def mean_return(self) -> float | None:
-        """Mean training return of the last episodes; None before one ended."""
+        """Return the mean training return of the last episodes; None before one ended."""
         return float(np.mean(self.returns)) if self.returns else None
 
     def done(self) -> bool:
-        """All steps taken, or the return reached that the experiment stops at."""
+        """Return True once all steps are taken, or the return is reached that the experiment stops at."""
         goal, mean = self.config.stop_at_return, self.mean_return()
         reached = goal is not None and len(self.returns) == self.returns.maxlen and mean is not None and mean >= goal
         return self.steps >= self.config.total_steps or reached
 
     def checkpoint(self) -> Checkpoint:
-        """Everything as it is now."""
+        """Return everything as it is now."""
         arrays = {f"updater.{name}": array for name, array in self.updater.arrays().items()}
         arrays |= {f"observations.{name}": array for name, array in self.moments.arrays().items()}
         arrays |= self.standardizer().arrays()

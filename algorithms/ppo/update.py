@@ -50,7 +50,7 @@ class Updater:
         return {**stats.means(), "explained_variance": before, "learning_rate": rate, "epochs": float(epochs)}
 
     def _estimate(self, batch: Batch, data: Trajectories) -> None:
-        """Values of all observations by the present network, and the advantages that follow."""
+        """Return the values of all observations by the present network, and the advantages that follow."""
         steps, copies = data.rewards.shape
         observations = data.observations.reshape((steps + 1) * copies, -1)
         values = self.gradient.values(observations).reshape(steps + 1, copies)
@@ -68,7 +68,7 @@ class Updater:
         return stats
 
     def _reference(self, observations: Array) -> Array:
-        """The policy before the update: logits, or means and log stds side by side."""
+        """Return the policy before the update: logits, or means and log stds side by side."""
         out = self.gradient.policy(observations)
         if self._gaussian is None:
             return out
@@ -76,14 +76,14 @@ class Updater:
         return np.concatenate([out, np.broadcast_to(log_std, out.shape)], axis=1)
 
     def _too_far(self, stats: Stats) -> bool:
-        """Has the policy left the one that acted? 1.5 targets end the epochs; 4 under the adaptive penalty."""
+        """True if the policy left the one that acted: 1.5 targets end the epochs, 4 under the adaptive penalty."""
         if self.config.target_kl is None:
             return False
         limit = 1.5 if self.config.objective == "clip" else 4.0
         return stats.means()["kl"] > limit * self.config.target_kl
 
     def _adapt(self, kl: float) -> None:
-        """Schulman et al. 2017, sec. 4, with the factors of SURREAL's PPO."""
+        """Adapt the coefficient by Schulman et al. 2017, sec. 4, with the factors of SURREAL's PPO."""
         assert self.config.target_kl is not None
         if kl > 2 * self.config.target_kl:
             self.beta *= 1.5
@@ -92,11 +92,11 @@ class Updater:
         self.beta = min(max(self.beta, BETA_RANGE[0]), BETA_RANGE[1])
 
     def arrays(self) -> dict[str, Array]:
-        """The tensors a checkpoint needs."""
+        """Return the tensors a checkpoint needs."""
         return self.gradient.arrays()
 
     def state(self) -> dict[str, Any]:
-        """The rest a checkpoint needs, as JSON."""
+        """Return the rest a checkpoint needs, as JSON."""
         return {
             "rng": self.rng.bit_generator.state,
             "beta": self.beta,

@@ -1,4 +1,4 @@
-"""What a policy that acts at random gets: the zero of normalised scores."""
+"""Returns of a policy that acts at random: the zero of normalised scores."""
 
 import json
 from collections.abc import Iterable

@@ -46,7 +46,7 @@ class Row:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What no two rows of a table share."""
+        """Key that no two rows of a table share."""
         return self.contestant, self.task, self.seed
 
     def line(self) -> str:

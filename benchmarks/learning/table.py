@@ -1,4 +1,4 @@
-"""What a table consists of: tasks, contestants and seeds, each combination a cell with a name of its own."""
+"""Parts of a table: tasks, contestants and seeds, each combination a cell with a name of its own."""
 
 import re
 from collections.abc import Iterable
@@ -49,7 +49,7 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Budget:
-    """What every cell of a table is given, whatever its task: the layout and the steps."""
+    """Settings that every cell of a table is given, whatever its task: the layout and the steps."""
 
     steps: int
     copies: int = 8

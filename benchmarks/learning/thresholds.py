@@ -1,4 +1,4 @@
-"""How soon a contestant's training return reaches shares of what the reference ends with."""
+"""Time until a contestant's training return reaches shares of what the reference ends with."""
 
 from collections.abc import Sequence
 from statistics import median

@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def row(episodes: int, steps: int, watch: Watch, last: float) -> dict[str, object]:
-    """What `learning.rows.Row` holds of a run."""
+    """Values of a run that `learning.rows.Row` holds."""
     deterministic = f"deterministic, mean of {episodes} episodes"
     packages = ("stable-baselines3", "torch", "numpy", "mujoco", "gymnasium")
     stride = max(1, -(-len(watch.curve) // 100))

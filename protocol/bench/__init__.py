@@ -1,1 +1,1 @@
-"""How fast the channels are beside raw pyzmq on this machine, in this hour: `surreal bench protocol`."""
+"""The speed of the channels beside raw pyzmq on this machine, in this hour: `surreal bench protocol`."""

@@ -1,4 +1,4 @@
-"""What safety costs: a stream under keys beside raw CURVE, and a stream beside peers that send garbage.
+"""The cost of safety: a stream under keys beside raw CURVE, and a stream beside peers that send garbage.
 
 Sender, receiver and vandal are processes of their own. The vandal connects anew whenever it was cut, which is after ten
 packets that are none.
@@ -25,11 +25,11 @@ MEGABYTE = 2**20
 MALFORMED = 10_000
 """Packets a second that the vandal sends."""
 BURST = 20
-"""Of them on one connection."""
+"""Malformed packets on one connection."""
 
 
 def cases() -> list[Case]:
-    """What `surreal bench protocol` measures of keys and bad peers."""
+    """Return the cases of `surreal bench protocol` on keys and bad peers."""
     return [
         Case("one array under keys, 1 kB", _stream(1000, keyed=True), _raw(1000), "messages/s", 0.9),
         Case("one array under keys, 1 MB", _stream(MEGABYTE, keyed=True), _raw(MEGABYTE), "messages/s", 0.9),
@@ -44,7 +44,7 @@ def cases() -> list[Case]:
 
 
 def _stream(nbytes: int, keyed: bool = False, vandals: bool = False) -> Callable[[float], float]:
-    """Measures messages per second of one sender and one receiver."""
+    """Return messages per second of one sender and one receiver."""
 
     def measure(seconds: float) -> float:
         with pair(MODULE, "receive", "send", nbytes, seconds, keyed) as both:
@@ -56,7 +56,7 @@ def _stream(nbytes: int, keyed: bool = False, vandals: bool = False) -> Callable
 
 
 def _raw(nbytes: int) -> Callable[[float], float]:
-    """Measures messages per second of PUSH to PULL with CURVE."""
+    """Return messages per second of PUSH to PULL with CURVE."""
 
     def measure(seconds: float) -> float:
         with pair(MODULE, "receive-raw", "send-raw", nbytes, seconds, keyed=True) as both:

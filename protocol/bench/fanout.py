@@ -38,7 +38,7 @@ Wait = Callable[[int, float], bool]
 
 
 def cases() -> list[Case]:
-    """What `surreal bench protocol` measures of broadcasts."""
+    """Return the cases of `surreal bench protocol` on broadcasts."""
     return [
         Case(
             "broadcast, 1 MB to 64 readers",
@@ -65,7 +65,7 @@ def cases() -> list[Case]:
 
 
 def _times(readers: int, size: int, seconds: float) -> list[float]:
-    """Seconds from `publish` until the last reader has the version, for each version."""
+    """Return the seconds from `publish` until the last reader has the version, for each version."""
     address = _free_address()
     with _publisher(address, size) as publish, _crowd("read", [address], readers) as wait:
         return _measure(publish, wait, seconds)
@@ -78,7 +78,7 @@ def _times_raw(readers: int, size: int, seconds: float) -> list[float]:
 
 
 def _writing(readers: int, size: int, seconds: float) -> float:
-    """CPU-seconds that a call of `publish` takes its thread, which does all the sending, with relays in between."""
+    """Return the CPU-seconds that a call of `publish` takes its thread, which sends to all, with relays in between."""
     address, relays = _free_address(), [_free_address() for _ in range(RELAYS)]
     with ExitStack() as stack:
         publish = stack.enter_context(_publisher(address, size))
@@ -145,7 +145,7 @@ def _pub(address: str, size: int) -> Iterator[Publish]:
 
 @contextmanager
 def _crowd(kind: str, addresses: list[str], readers: int) -> Iterator[Wait]:
-    """Processes that read with so many sockets; a function that waits until all of them have a version."""
+    """Yield a function that waits until the processes, which read with so many sockets, all have a version."""
     with ExitStack() as stack:
         report = f"ipc://{stack.enter_context(TemporaryDirectory(prefix='srl'))}/report"
         context = stack.enter_context(zmq.Context())
@@ -184,7 +184,7 @@ class _Tally:
         self._newest: dict[int, object] = {}
 
     def count(self, reader: int, version: int, value: object) -> None:
-        """A reader has this value and keeps it, as whoever uses it would."""
+        """Count a value that a reader has; keep it, as its user would."""
         self._newest[reader] = value
         self._have[version] += 1
         if self._have[version] == self._readers:
@@ -234,7 +234,7 @@ def _read_raw(addresses: list[str], readers: int, report: str) -> None:
 
 
 def main(kind: str, addresses: str, *rest: str) -> None:
-    """One of the processes that a measurement starts."""
+    """Run one of the processes that a measurement starts."""
     if kind == "relay":
         with Node("weights-relay/0", 1) as node:
             Relay(node, addresses, *rest)

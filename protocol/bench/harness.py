@@ -41,16 +41,16 @@ class Result:
 
     @property
     def reached(self) -> bool:
-        """Is the goal reached?"""
+        """True if the goal is reached."""
         return self.ratio >= self.goal
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data for JSON and YAML."""
+        """Return plain data for JSON and YAML."""
         return {**asdict(self), "reached": self.reached}
 
 
 def all_cases() -> list[Case]:
-    """Every case, in the order of MODULES."""
+    """Return every case, in the order of MODULES."""
     return [case for module in MODULES for case in import_module(f"surreal.protocol.bench.{module}").cases()]
 
 
@@ -63,5 +63,5 @@ def measure(case: Case, rounds: int, seconds: float) -> Result:
 
 
 def select(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
-    """The cases whose names contain one of `words`; all of them without words."""
+    """Return the cases whose names contain one of `words`; all of them without words."""
     return [case for case in cases if not words or any(word.lower() in case.name.lower() for word in words)]

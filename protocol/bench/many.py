@@ -29,7 +29,7 @@ SENDING = 4
 """Processes that the senders are divided among."""
 WINDOW = 8
 BYTES = 16 * 1024
-"""Of a message, in a frame of its own."""
+"""Bytes of a message, in a frame of its own."""
 MESSAGE_OVERHEAD, CONNECTION_OVERHEAD = 16 * 1024, 64 * 1024
 """Bytes that libzmq takes beside: it reads into blocks of 8 kB, each of which lives as long as any frame in it."""
 REST = 0.02
@@ -39,7 +39,7 @@ Receive = Callable[[], bytes | str | None]
 
 
 def cases() -> list[Case]:
-    """What `surreal bench protocol` measures of many senders."""
+    """Return the cases of `surreal bench protocol` on many senders."""
     return [
         Case(
             f"stream, {SENDERS:,} senders of 16 kB",
@@ -66,12 +66,12 @@ def cases() -> list[Case]:
 
 
 def _windows() -> int:
-    """Bytes that full windows take at the receiver."""
+    """Return the bytes that full windows take at the receiver."""
     return SENDERS * (WINDOW * (BYTES + MESSAGE_OVERHEAD) + CONNECTION_OVERHEAD)
 
 
 def _measure(kind: str, seconds: float) -> dict[str, float]:
-    """Messages/s, the slowest sender's share of the mean, and bytes that the receiver has grown by."""
+    """Return messages/s, the slowest sender's share of the mean, and the bytes that the receiver has grown by."""
     with TemporaryDirectory(prefix="srl") as folder, ExitStack() as stack:
         address = f"ipc://{folder}/many"
         receiver = stack.enter_context(_child(f"{kind}receive", address, SENDERS, seconds))
@@ -85,7 +85,7 @@ def _measure(kind: str, seconds: float) -> dict[str, float]:
 
 @contextmanager
 def _child(*arguments: object) -> Iterator["subprocess.Popen[str]"]:
-    """A process of this module, until the end of the block."""
+    """Run a process of this module until the end of the block."""
     command = [sys.executable, "-P", "-m", "surreal.protocol.bench.many", *map(str, arguments)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         yield child
@@ -107,7 +107,7 @@ def _send(address: str, first: int, count: int) -> None:
 
 
 def _raw_send(address: str, first: int, count: int) -> None:
-    """The same with DEALER sockets and their high-water marks."""
+    """Send the same with DEALER sockets and their high-water marks."""
     context = zmq.Context()
     header, data = bytes(100), bytes(BYTES)
     sockets = []
@@ -169,7 +169,7 @@ def _count(receive: Receive, senders: int, seconds: float) -> None:
 
 
 def _resident() -> int:
-    """Bytes of this process that are in memory now; where that cannot be asked, at most so far."""
+    """Return the bytes of this process that are in memory now; where that cannot be asked, at most so far."""
     pages = Path("/proc/self/statm")
     if pages.exists():
         return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

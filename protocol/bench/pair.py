@@ -30,14 +30,14 @@ class Pair(NamedTuple):
     stack: ExitStack
 
     def rate(self) -> float:
-        """Messages per second, as the receiver says once it has counted."""
+        """Return messages per second, as the receiver says once it has counted."""
         assert self.receiver.stdout
         return float(self.receiver.stdout.readline())
 
 
 @contextmanager
 def pair(module: str, receive: str, send: str, size: int, seconds: float, keyed: bool) -> Iterator[Pair]:
-    """`module receive ADDRESS KEYS SECONDS` and `module send ADDRESS KEYS SIZE`, until the end of the block."""
+    """Run `module receive ADDRESS KEYS SECONDS` and `module send ADDRESS KEYS SIZE` until the end of the block."""
     with TemporaryDirectory(prefix="srl") as folder, ExitStack() as stack, sockets.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
@@ -50,7 +50,7 @@ def pair(module: str, receive: str, send: str, size: int, seconds: float, keyed:
 
 @contextmanager
 def child(module: str, *arguments: object) -> Iterator["subprocess.Popen[str]"]:
-    """A process of a module of this package, until the end of the block."""
+    """Run a process of a module of this package until the end of the block."""
     command = [sys.executable, "-P", "-m", module, *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         yield process
@@ -71,13 +71,13 @@ def count(receive: Callable[[], object], seconds: float) -> None:
 
 
 def node(name: str, address: str, key_file: str) -> Node:
-    """Who sends or receives, by keys if there is a file of them."""
+    """Return the node that sends or receives, by keys if there is a file of them."""
     keys = Keys.read(Path(key_file)) if key_file else None
     return Node(name, 1, keys, {address: Access("learner", frozenset({"actor"}))})
 
 
 def raw_pull(address: str, key_file: str) -> "zmq.Socket[bytes]":
-    """The receiving end of plain pyzmq."""
+    """Return the receiving end of plain pyzmq."""
     pull = zmq.Context().socket(zmq.PULL)
     pull.setsockopt(zmq.RCVHWM, QUEUE)
     if key_file:
@@ -88,7 +88,7 @@ def raw_pull(address: str, key_file: str) -> "zmq.Socket[bytes]":
 
 
 def raw_push(address: str, key_file: str) -> "zmq.Socket[bytes]":
-    """The sending end of plain pyzmq."""
+    """Return the sending end of plain pyzmq."""
     push = zmq.Context().socket(zmq.PUSH)
     push.setsockopt(zmq.SNDHWM, QUEUE)
     if key_file:

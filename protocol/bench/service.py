@@ -26,7 +26,7 @@ from surreal.protocol.wire.packet import Kind
 
 CLIENTS = 256
 BYTES = 128
-"""Of a request, and of its answer."""
+"""Bytes of a request, and of its answer."""
 GATHERED = 64
 WARM = 0.5
 """Seconds until all are connected and asked once."""
@@ -35,7 +35,7 @@ PREFIX = len(encode_prefix(REQUEST, 0, 0, 0, 0))
 
 
 def cases() -> list[Case]:
-    """What `surreal bench protocol` measures of services."""
+    """Return the cases of `surreal bench protocol` on services."""
     return [
         Case(
             f"service, {CLIENTS} clients, {BYTES} B, gathered",
@@ -55,7 +55,7 @@ def cases() -> list[Case]:
 
 
 def _run(server: str, clients: str, seconds: float) -> tuple[float, float]:
-    """(requests per second, 99th percentile of seconds from a question to its answer)."""
+    """Return (requests per second, 99th percentile of seconds from a question to its answer)."""
     command = [sys.executable, "-P", "-m", "surreal.protocol.bench.service"]
     with TemporaryDirectory(prefix="srl") as folder:
         address = f"ipc://{folder}/service"
@@ -85,7 +85,7 @@ class _Load:
     """Asks with every socket as soon as it has its answer, and notes how long that took."""
 
     def __init__(self, sockets: list["zmq.Socket[bytes]"], ask: Callable[[int], object], take: Callable[[int], object]):
-        """`ask(i)` asks with socket i, `take(i)` takes its answer."""
+        """Keep two functions: `ask(i)` asks with socket i, `take(i)` takes its answer."""
         self._ask, self._take = ask, take
         self._numbers = {socket: i for i, socket in enumerate(sockets)}
         self._asked = [0.0] * len(sockets)
@@ -94,7 +94,7 @@ class _Load:
             self._poller.register(socket, zmq.POLLIN)
 
     def run(self, seconds: float) -> tuple[float, float]:
-        """(answers per second, 99th percentile of the seconds they took)."""
+        """Return (answers per second, 99th percentile of the seconds they took)."""
         for number in self._numbers.values():
             self._again(number)
         self._turn(WARM)

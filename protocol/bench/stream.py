@@ -20,7 +20,7 @@ WINDOW = 2 * QUEUE
 
 
 def cases() -> list[Case]:
-    """What `surreal bench protocol` measures of streams."""
+    """Return the cases of `surreal bench protocol` on streams."""
     sizes = {"1 kB": (2**10, 0.7), "16 kB": (2**14, 0.0), "256 kB": (2**18, 0.95), "4 MB": (2**22, 0.95)}
     plain = [_case(f"stream, {name}", size, goal) for name, (size, goal) in sizes.items()]
     keyed = [
@@ -41,7 +41,7 @@ def _case(name: str, size: int, goal: float, keyed: bool = False) -> Case:
 
 
 def measure(kind: str, size: int, seconds: float, keyed: bool = False) -> float:
-    """Messages of `size` bytes per second that arrive; `kind` is stream or raw."""
+    """Return the messages of `size` bytes per second that arrive; `kind` is stream or raw."""
     with pair(MODULE, f"receive-{kind}", f"send-{kind}", size, seconds, keyed) as both:
         return both.rate()
 

@@ -89,7 +89,7 @@ def _show(value: Any) -> str:
 
 
 def _plain(message: str) -> str:
-    """pydantic's own sentence for kinds this module does not know: `Input should be ...` -> `must be ...`."""
+    """Return pydantic's own sentence for kinds unknown here: `Input should be ...` -> `must be ...`."""
     return message.replace("Input should", "must").replace("Value error, ", "").removesuffix(".")
 
 

@@ -17,7 +17,7 @@ MAX_WORDS = 2000
 """Characters of one problem; a bad value may be a megabyte."""
 
 Problem = tuple[KeyPath, str]
-"""Where and what: a key's path and a sentence."""
+"""A key's path, and a sentence on what is wrong there."""
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def load(text: str, source: Source) -> tuple[Any, dict[KeyPath, int]]:
 
 
 def dump(data: Any) -> str:
-    """Plain data as block YAML, keys in their order; `load` reads it back unchanged."""
+    """Return plain data as block YAML, keys in their order; `load` reads it back unchanged."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 

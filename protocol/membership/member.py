@@ -38,7 +38,7 @@ class Member:
         self._answered = self._warned = time.monotonic()
         self._lost = False
         self.refused = ""
-        """Why this process may not be a member, if so."""
+        """The reason why this process may not be a member, if so."""
         node.loop.watch(self._socket.zmq_socket, self._read)
         self._timer = node.loop.every(BEAT_INTERVAL_S, self._beat)
         node.loop.call(self._send)
@@ -52,8 +52,11 @@ class Member:
         self._socket.close(LINGER_S if self._incarnation and self._socket.connected else 0)
 
     def _beat(self) -> None:
-        """Silence is counted in beats, not in time: a process that slept has not listened either. A server that is
-        silent but connected is busy."""
+        """Send a beat, and warn once the server was silent for many of them.
+
+        Silence is counted in beats, not in time: a process that slept has not listened either. A server that is
+        silent but connected is busy.
+        """
         self._unanswered += 1
         now = time.monotonic()
         silent = self._unanswered * self._every >= DEAD_AFTER_S - BEAT_INTERVAL_S and not self._socket.connected

@@ -53,7 +53,7 @@ class ServiceClient:
         self._next = 0
         self._open: dict[int, Pending] = {}
         self._unsent: dict[int, Pending] = {}
-        """Those that no replica takes now: none is connected, or all that are have their window full."""
+        """Requests that no replica takes now: none is connected, or all that are have their window full."""
         self._poll_at = 0.0
         self._lock = threading.Lock()
         self._poller = zmq.Poller()

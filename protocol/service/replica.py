@@ -32,11 +32,11 @@ class Pending:
         self.seq, self.item, self.timeout, self.deadline = seq, item, timeout, deadline
         self.sent = 0.0
         self.due = deadline
-        """When it is sent again."""
+        """The time at which it is sent again."""
         self.asked: list[Replica] = []
-        """Whom it was sent to, in this order."""
+        """The replicas that it was sent to, in this order."""
         self.slots: set[Replica] = set()
-        """Those of them that may still work at it."""
+        """The replicas that may still work at it."""
         self.outcome: Message | SurrealError | None = None
 
     def done(self) -> bool:
@@ -77,7 +77,7 @@ class Replica:
         self.silent = False
         """It said nothing for as long as a request waits before it asks another replica."""
         self.refused = ""
-        """Why it will not talk to us, if so."""
+        """The reason why it will not talk to us, if so."""
         self.blocked = False
         """It did not take the last packet: not connected, or its queue is full."""
         self.open = 0

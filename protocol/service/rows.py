@@ -46,7 +46,9 @@ def encode_rows(
     arrays: Mapping[str, np.ndarray],
     rows: int,
 ) -> list[Encoded]:
-    """Row i of every array as message i, all with the same meta. Raises ValueError for what no message can carry.
+    """Encode row i of every array as message i, all with the same meta.
+
+    Raises ValueError for what no message can carry.
 
     Rows of a size that travels inside the header are encoded at once: the header's other parts are the same for all.
     """

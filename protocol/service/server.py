@@ -100,12 +100,12 @@ class ServiceServer:
 
     @property
     def select_lock(self) -> threading.Lock:
-        """For Selector."""
+        """The lock that Selector holds while it polls the socket."""
         return self._lock
 
     @property
     def select_socket(self) -> "zmq.Socket[bytes]":
-        """For Selector."""
+        """The socket that Selector polls."""
         return self._socket.zmq_socket
 
     def has_message(self) -> bool:
@@ -114,7 +114,7 @@ class ServiceServer:
         return self._queued > 0
 
     def wake_on_message(self, wake: Callable[[], None]) -> None:
-        """Do nothing: Selector polls the socket itself."""
+        """Return at once: Selector polls the socket itself."""
 
     @property
     def stats(self) -> Stats:

@@ -30,7 +30,7 @@ class _Progress:
     expected: int
     """Everything before it has been handed to the application."""
     acked: int
-    """What the sender was told last."""
+    """The number that the sender was told last."""
     round: int = 0
     owed: int = 0
     """Bytes received since then."""
@@ -71,12 +71,12 @@ class StreamReceiver:
 
     @property
     def select_lock(self) -> threading.Lock:
-        """For Selector."""
+        """The lock that Selector holds while it polls the socket."""
         return self._lock
 
     @property
     def select_socket(self) -> "zmq.Socket[bytes]":
-        """For Selector."""
+        """The socket that Selector polls."""
         return self._socket.zmq_socket
 
     def has_message(self) -> bool:
@@ -93,7 +93,7 @@ class StreamReceiver:
         return False
 
     def wake_on_message(self, wake: Callable[[], None]) -> None:
-        """Do nothing: Selector polls the socket itself."""
+        """Return at once: Selector polls the socket itself."""
 
     @property
     def stats(self) -> Stats:

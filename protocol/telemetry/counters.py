@@ -16,7 +16,7 @@ from surreal.protocol.wiring import Wiring
 MAX_ENDS = 64
 """Ends of channels that one process reports; a report is then at most 10 kB."""
 CONTROL = "control"
-"""How the control port is called beside the channels, in the process that serves it."""
+"""Name of the control port beside the channels, in the process that serves it."""
 
 End = tuple[str, str]
 """(verb, channel): `("send", "experience")`."""

@@ -34,7 +34,7 @@ class Progress:
     elapsed: float | None = None
     """Seconds of training, over all attempts."""
     progress_at: float | None = None
-    """When these figures were written, seconds since 1970 in UTC."""
+    """The time of these figures, seconds since 1970 in UTC."""
     progress_age: float | None = None
     """Seconds since then, or since the process that writes them was started; null once the run is over."""
 

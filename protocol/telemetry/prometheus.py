@@ -75,7 +75,7 @@ class RunCollector(Collector):
             yield family
 
     def _processes(self) -> Iterator[Metric]:
-        """Planned, alive, and how often each was started."""
+        """Yield processes planned, alive, and how often each was started."""
         wiring = self._wiring
         planned = self._gauge("processes_planned", "Processes that the role should have.", "role")
         alive = self._gauge("processes_alive", "Processes of the role that are alive.", "role")
@@ -174,7 +174,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """HTTPServer would ask the DNS for its own name here, which can take seconds."""
+        """Bind without asking the DNS for a name, as HTTPServer would: that can take seconds."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "localhost", self.server_address[1]
 

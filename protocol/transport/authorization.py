@@ -40,7 +40,7 @@ def _channel_access(channel: ChannelWiring) -> dict[str, Access]:
 
 ENDPOINT = "inproc://zeromq.zap.01"
 FRAMES = 9
-"""Of a request by CURVE: route, empty, version, request, domain, address, identity, mechanism, public key."""
+"""Frames of a request by CURVE: route, empty, version, request, domain, address, identity, mechanism, public key."""
 
 
 class ZapHandler:

@@ -62,15 +62,15 @@ class Connection:
         self.fd = fd
         """Its descriptor, which is libzmq's; -1 once it is closed or cut."""
         self.prefix = ""
-        """What its senders' names begin with; empty where there are no keys."""
+        """Beginning of its senders' names; empty where there are no keys."""
         self.identified = False
-        """Has a packet come from it?"""
+        """True once a packet has come from it."""
         self.handed = 0
         """At least the bytes of the packets that the port was handed from it, as they were on the wire."""
         self.largest = 0
-        """Of those, the largest packet."""
+        """The largest packet of those."""
         self.slack = 0
-        """By how much `handed` was seen to be too much."""
+        """Bytes by which `handed` was seen to be too much."""
         self.score = 0
 
     def count(self, size: int) -> None:
@@ -103,10 +103,10 @@ class Connections:
         self._loop, self._warn = loop, warn
         self._keyed, self._packet, self._queue = keyed, packet, queue
         self.routes: dict[bytes, Connection] = {}
-        """By the route that ROUTER gives each. The receiving thread reads it without the lock."""
+        """Connections by the route that ROUTER gives each. The receiving thread reads it without the lock."""
         self._open: dict[int, Connection] = {}
         self._ended: dict[Connection, int] = {}
-        """Those that have ended -> looks since."""
+        """Connections that have ended -> looks since."""
         self._polls = 0
         self._trims_left = 0
         """Looks at which memory is still given back."""

@@ -56,7 +56,7 @@ class Keys:
 
 
 def make_key_files(roles: Iterable[str]) -> dict[str, str]:
-    """New keys for the roles of one experiment: role -> the content of its key file."""
+    """Return new keys for the roles of one experiment: role -> the content of its key file."""
     pairs = {role: zmq.curve_keypair() for role in roles}
     public = {role: pair[0].decode() for role, pair in pairs.items()}
     return {

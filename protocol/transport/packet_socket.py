@@ -159,8 +159,8 @@ class PacketSocket:
             self.node.zap.allow(self.address, access.clients, self._on_rejected)
 
     def _set_heartbeats(self) -> None:
-        """ZMTP heartbeats abort a dialling process whose queue of received packets is full (libzmq #3937): it gets no
-        limit, and this is not for ports on which much arrives."""
+        """Turn ZMTP heartbeats on. They abort a dialling process whose receive queue is full (libzmq #3937): that queue
+        gets no limit, and heartbeats are not for ports on which much arrives."""
         self.zmq_socket.setsockopt(zmq.HEARTBEAT_IVL, 1000)
         self.zmq_socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(HEARTBEAT_TIMEOUT_S * 1000))
         if not self._binds:

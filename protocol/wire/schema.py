@@ -44,7 +44,7 @@ class Field(NamedTuple):
     shape: Shape
     nbytes: int
     offset: int
-    """Where it begins in the inline part of the header; -1 for a frame of its own."""
+    """Its place in the inline part of the header; -1 for a frame of its own."""
 
 
 class Schema(NamedTuple):
@@ -65,7 +65,7 @@ class Layout(NamedTuple):
 
     schema: bytes
     paddings: tuple[bytes | None, ...]
-    """For each array what follows it in the inline part; None for a frame of its own."""
+    """The padding after each array in the inline part; None for a frame of its own."""
     size: int
     """Bytes of all arrays."""
 

@@ -88,7 +88,7 @@ def unpack(data: bytes, folder: Path, digest: str) -> int:
 
 
 def _members(data: bytes) -> Iterator[tuple[PurePosixPath, int, IO[bytes]]]:
-    """Path, mode and content of the members in order; one pass, a few buffers of memory."""
+    """Yield path, mode and content of the members in order; one pass, a few buffers of memory."""
     source = cast(IO[bytes], _Inflated(data))
     with tarfile.open(fileobj=source, mode="r|") as archive:
         for member in archive:

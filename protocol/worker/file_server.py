@@ -24,7 +24,7 @@ IDLE_TIMEOUT_S = 60.0
 """A connection that was cut may leave its stdin open."""
 MAX_REQUEST_BYTES = 1 << 20
 MAX_ANSWER_BYTES = 4 << 20
-"""Of files in one answer; the rest is asked for again."""
+"""Bytes of files in one answer; the rest is asked for again."""
 MAX_FILES = 20_000
 
 

@@ -197,7 +197,7 @@ class _Collector:
         self._thread.join(FLUSH_TIMEOUT_S)
 
     def _run(self) -> None:
-        """While this process is stopping, the others keep their lines for its successor."""
+        """Write the lines that arrive. While this process is stopping, the others keep theirs for its successor."""
         with suppress(Stopping):
             while (message := self._receiver.recv(POLL_INTERVAL_S)) is not None or not self._closing.is_set():
                 lines = message.arrays.get("lines") if message is not None else None

@@ -22,13 +22,13 @@ KEPT = (CHECKPOINTS, "metrics", "logs")
 """The folders that a run goes on from."""
 MAX_FILES = 50_000
 MAX_BYTES = 100 * 1024**3
-"""What is fetched at most."""
+"""The most that is fetched."""
 CONNECT_TIMEOUT_S = 60.0
 """Seconds for which a start tries to reach the store."""
 RETRY_AFTER_S = 3.0
 PROBE = ".surreal-probe"
 _NEVER = (PermissionError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
-"""What trying again does not mend."""
+"""Errors that trying again does not mend."""
 
 
 class StoreError(SurrealError):
@@ -98,7 +98,7 @@ class ObjectStore:
             raise (Fatal(f"{error} ({name})") if isinstance(error.__cause__, _NEVER) else error) from None
 
     def put(self, name: str, path: Path) -> None:
-        """ObjectStore a file. Raises FileNotFoundError where `path` has gone meanwhile."""
+        """Store a file. Raises FileNotFoundError where `path` has gone meanwhile."""
         try:
             self._try("write to", lambda: self._send(name, path))
         except StoreError:
@@ -107,7 +107,7 @@ class ObjectStore:
             raise
 
     def put_bytes(self, name: str, data: bytes) -> None:
-        """ObjectStore `data` as a file."""
+        """Store `data` as a file."""
         self._try("write to", lambda: self._write(name, data))
 
     def remove(self, name: str) -> None:

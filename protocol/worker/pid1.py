@@ -92,7 +92,7 @@ class Pid1:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
 
     def run(self, leave: Callable[[TerminationMessage], None]) -> int:
-        """Until the worker has ended; its exit status."""
+        """Wait until the worker has ended; return its exit status."""
         self._reap()
         while self._status is None:
             for descriptor, _ in self._poll.poll(self._until_kill()):

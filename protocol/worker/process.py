@@ -33,7 +33,7 @@ class Process:
     """
 
     def __init__(self, session: Session) -> None:
-        """Made by the runner, or by a test."""
+        """Take what the runner, or a test, has made."""
         self._session = session
         self.wiring: Wiring = session.wiring
         """The place of this process in the run: role, index, replicas, run_folder, and the fields below."""

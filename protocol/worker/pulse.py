@@ -38,7 +38,7 @@ class Reading:
     still: float
     """Seconds for which the working thread has not moved."""
     inside: str
-    """Where it is then: `env.step (my_env.py:12)`; empty while it moves."""
+    """Its place then: `env.step (my_env.py:12)`; empty while it moves."""
 
 
 class Board:
@@ -109,7 +109,7 @@ class Watch:
 
     @property
     def where(self) -> str:
-        """What it does instead: `is inside env.step (my_env.py:12)`."""
+        """Its state where it does not move: `is inside env.step (my_env.py:12)`."""
         if self._silent >= self._reading.still:
             return "does not answer (frozen, or inside a call that blocks Python)" if self.started else "is starting"
         return f"is inside {self._reading.inside}" if self._reading.inside else "does not move"
@@ -119,7 +119,7 @@ class Pulse:
     """The writing end, in a worker."""
 
     def __init__(self, descriptor: int, slot: int) -> None:
-        """`beat` is to be called each second, from a thread that serves the process."""
+        """Prepare the record; `beat` is to be called each second, from a thread that serves the process."""
         self._descriptor, self._offset = descriptor, slot * SLOT_BYTES
         self._beat, self._still, self._at = 0, 0.0, time.monotonic()
         self._seen: Any = None

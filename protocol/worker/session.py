@@ -44,7 +44,7 @@ class Session:
         """Reason why this process crashed; a member tells the run when it is closed."""
         self._crashes = Crashes()
         self.failure = ""
-        """Where control is served: the process that the run needs and that can never succeed, with its reason."""
+        """The process that the run needs and that can never succeed, with its reason; known where control is served."""
         self._channels: dict[tuple[str, str], Any] = {}
         self.on_close: list[Callable[[], None]] = []
         """Called at the end of this process, before its channels close."""

@@ -23,7 +23,7 @@ RETRY_AFTER_S = 2.0
 CHANNELS = "channels.json"
 
 FileStamp = tuple[int, int, int]
-"""What changes with a file: inode, time, bytes."""
+"""Parts that change with a file: inode, time, bytes."""
 
 
 class StoreSync:
@@ -38,12 +38,12 @@ class StoreSync:
         self._failures = 0
         self._closing = threading.Event()
         self.complete = False
-        """At the end: is everything stored?"""
+        """True at the end if everything is stored."""
         self._thread = threading.Thread(target=self._run, name="surreal-store", daemon=True)
         self._thread.start()
 
     def close(self, give_up: Callable[[], bool]) -> bool:
-        """ObjectStore the rest, and try again until `give_up()`; whether all is stored."""
+        """Store the rest, trying again until `give_up()`; return True if all is stored."""
         self._closing.set()
         while self._thread.is_alive() and not give_up():
             self._thread.join(0.1)
@@ -58,7 +58,7 @@ class StoreSync:
         self.complete = complete
 
     def _sync(self, last: bool) -> bool:
-        """ObjectStore what is new; False where that failed."""
+        """Store what is new; return False where that failed."""
         try:
             for name in self._changed_files(last):
                 self._upload(name)
@@ -94,7 +94,7 @@ class StoreSync:
         self._stored[name] = (stamp, time.monotonic())
 
     def _upload_checkpoints(self) -> None:
-        """ObjectStore the new ones, then remove those that were pruned here."""
+        """Store the new ones, then remove those that were pruned here."""
         folder = self._folder / CHECKPOINTS
         here = {entry.name for entry in folder.iterdir() if entry.name[0] != "."} if folder.is_dir() else set()
         for name in sorted(here):

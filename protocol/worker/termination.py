@@ -24,7 +24,7 @@ class TerminationMessage:
     reason: str = ""
     """A sentence; empty where there is nothing to say."""
     progress: dict[str, float] = field(default_factory=dict)
-    """How far the run is; only of the process that ends it."""
+    """Progress of the run; only of the process that ends it."""
 
     @property
     def code(self) -> ExitCode:
@@ -32,7 +32,7 @@ class TerminationMessage:
         return ExitCode[self.exit] if self.exit in ExitCode.__members__ else ExitCode.FAILED
 
     def line(self) -> str:
-        """JSON of at most MAX_BYTES bytes; the reason is cut where it must be."""
+        """Return JSON of at most MAX_BYTES bytes; the reason is cut where it must be."""
         text, reason = json.dumps(asdict(self)), self.reason
         while len(text) > MAX_BYTES and reason:
             reason = reason[: len(reason) * 3 // 4]

@@ -65,7 +65,7 @@ class Analytic:
         return self._adam(learning_rate)
 
     def _forward(self, observations: Array) -> list[Array]:
-        """Activations [2, batch, width] of every layer, the input [1, batch, observation] first."""
+        """Return the activations [2, batch, width] of every layer, the input [1, batch, observation] first."""
         activations = [observations[None]]
         for layer in range(self._depth):
             x = np.matmul(activations[-1], self._w[f"weight{layer}"])
@@ -75,7 +75,7 @@ class Analytic:
         return activations
 
     def _policy_gradient(self, batch: Minibatch, out: Array, beta: float, stats: Stats | None) -> Array:
-        """d loss / d (means or logits) [batch, action]; writes the gradient of log_std."""
+        """Return d loss / d (means or logits) [batch, action]; writes the gradient of log_std."""
         config, n = self._config, np.float32(1.0 / len(out))
         advantages = batch.advantages
         if config.normalize_advantages:
@@ -105,7 +105,7 @@ class Analytic:
         return gaussian_log_prob(out, self._w["log_std"], actions)
 
     def _through_distribution(self, out: Array, actions: Array, slope: Array) -> tuple[Array, float]:
-        """d log p / d out times `slope` [batch], less the entropy bonus; and the mean entropy."""
+        """Return d log p / d out times `slope` [batch], less the entropy bonus; and the mean entropy."""
         bonus, rows = np.float32(self._config.entropy_coef), len(out)
         if self._discrete:
             log_p = log_softmax(out)
@@ -149,7 +149,7 @@ class Analytic:
         return beta * kl + KL_HINGE * over**2
 
     def _value_gradient(self, batch: Minibatch, values: Array, stats: Stats | None) -> Array:
-        """d loss / d value [batch]: 2 c (V - R) / n, with value clipping zero where the clipped error is the larger."""
+        """Return d loss / d value [batch]: 2 c (V - R) / n, or zero where the clipped error is larger."""
         error = values - batch.returns
         loss = error * error if stats else error
         slope = error
@@ -186,7 +186,7 @@ class Analytic:
                 d = np.matmul(d, w[f"weight{layer}"].transpose(0, 2, 1))
 
     def _adam(self, learning_rate: float) -> bool:
-        """Adam (Kingma & Ba 2015) on the gradient clipped to its global norm."""
+        """Take a step of Adam (Kingma & Ba 2015) on the gradient clipped to its global norm."""
         grad, scratch = self._grad, self._scratch
         norm = float(np.sqrt(np.dot(grad, grad)))
         if not np.isfinite(norm):

@@ -31,7 +31,7 @@ class Autograd:
         return {name: piece.view(shape) for (name, shape), piece in zip(self._shape.parts.items(), pieces, strict=True)}
 
     def _outputs(self, observations: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Means or logits [n, action], values [n], log_std [action] or None."""
+        """Return means or logits [n, action], values [n], log_std [action] or None."""
         parts = self._parts()
         if isinstance(self._shape, OwnShape):
             network, own = self._shape.network, parts["own"]
@@ -57,7 +57,7 @@ class Autograd:
         return np.asarray(self._outputs(self._tensor(observations))[0].cpu().numpy())
 
     def loss(self, minibatch: Minibatch, beta: float) -> loss.Terms:
-        """The whole loss of one minibatch, differentiable in the parameters."""
+        """Return the whole loss of one minibatch, differentiable in the parameters."""
         config = self._config
         out, values, log_std = self._outputs(self._tensor(minibatch.observations))
         actions, advantages = self._tensor(minibatch.actions), self._tensor(minibatch.advantages)

@@ -44,20 +44,22 @@ class Gradient(Protocol):
     """Computes outputs, gradients and steps of one parameter vector."""
 
     def values(self, observations: Array) -> Array:
-        """Value estimates [n] of observations [n, observation]."""
+        """Return value estimates [n] of observations [n, observation]."""
 
     def policy(self, observations: Array) -> Array:
-        """Means or logits [n, action] of observations [n, observation]."""
+        """Return means or logits [n, action] of observations [n, observation]."""
 
     def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> bool:
-        """One Adam step on one minibatch. `stats` is added to where given. False where the gradient was not finite:
-        then parameters and optimizer are untouched."""
+        """Take one Adam step on one minibatch, adding to `stats` where given.
+
+        Returns False where the gradient was not finite: then parameters and optimizer are untouched.
+        """
 
     def parameters(self) -> Array:
-        """A copy of the parameter vector, float32."""
+        """Return a copy of the parameter vector, float32."""
 
     def arrays(self) -> dict[str, Array]:
-        """Parameters and optimizer state, everything `load` needs."""
+        """Return parameters and optimizer state, everything `load` needs."""
 
     def load(self, arrays: dict[str, Array]) -> None:
         """Take over what `arrays` returned."""
