@@ -25,7 +25,7 @@ BLOCK = 32 * 1024
 
 
 def running_pod(snapshot: Snapshot, wanted: str) -> Object:
-    """The pod of ROLE/INDEX, or of the first process of ROLE that runs.
+    """Return the pod of ROLE/INDEX, or of the first process of ROLE that runs.
 
     Raises NotFound for a process that the run does not have, InvalidInput, with the reason, for one that does not run.
     """
@@ -118,7 +118,7 @@ def _terminal(socket: PodSocket) -> Iterator[None]:
 
 
 def _exit_code(outcome: bytes, source: str, command: Sequence[str]) -> int:
-    """The exit code in a Status object. Raises InvalidInput for a command that did not start."""
+    """Return the exit code in a Status object. Raises InvalidInput for a command that did not start."""
     try:
         status = json.loads(outcome)
         if status["status"] == "Success":

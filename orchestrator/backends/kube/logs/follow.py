@@ -23,7 +23,7 @@ LOOK_SECONDS = 2.0
 TOGETHER_SECONDS = 0.25
 """Lines that come within it are put in order of time."""
 MOST_WAITING = 10_000
-"""Lines that are read ahead of whoever prints them."""
+"""Lines that may be read ahead of the printing."""
 LAST_SECONDS = 20.0
 """For the other processes to end, and for what they say, once the run is over."""
 GIVE_UP_SECONDS = 300.0
@@ -33,7 +33,7 @@ TRIES = 3
 
 
 class Following:
-    """What comes after `Logs.history`."""
+    """Stream of the log lines that come after `Logs.history`."""
 
     def __init__(self, logs: Logs) -> None:
         self._logs = logs
@@ -124,7 +124,7 @@ class Following:
             return []
 
     def _arriving(self, seconds: float) -> Iterator[LogLine]:
-        """What the threads hand on within so many seconds (0: all that waits), a few moments' lines at a time."""
+        """Yield the lines that the threads hand on within so many seconds (0: all that wait), in batches by time."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 or not self._lines.empty():
             with suppress(Empty):

@@ -55,7 +55,7 @@ def render(
     attempt: int = 1,
     user: str = "",
 ) -> list[Object]:
-    """The objects of a run in the order in which they are made, the root first and the Jobs last.
+    """Return the objects of a run in the order in which they are made, the root first and the Jobs last.
 
     `keys` are the key files of the roles, None where they are not to be shown; `experiment` is the resolved file.
     Raises InvalidInput for a plan that no cluster can run: names too long, ports that are taken.
@@ -73,7 +73,7 @@ def draw(
     attempt: int = 1,
     user: str = "",
 ) -> list[Drawn]:
-    """As `render`, with the YAML of each object."""
+    """Render the objects as `render` does, each with its YAML."""
     names.check_lengths(plan.name, {role.name: role.replicas for role in plan.roles}, queued=bool(plan.queue))
     if plan.storage.kind not in ("claim", "emptyDir", "url"):
         raise InvalidInput(
@@ -84,7 +84,7 @@ def draw(
 
 
 def plan_digest(plan: Plan, code: Code | None = None) -> str:
-    """What tells plans of one name apart; not what only describes the cluster at the moment of planning."""
+    """Return a hash that tells plans of one name apart. The state of the cluster while planning is left out."""
     storage = plan.storage.model_copy(update={"note": ""})
     lasting = plan.model_copy(update={"pools": (), "cost": None, "warnings": (), "storage": storage})
     return _hash(lasting.to_json() + (code.digest if code else ""))
@@ -212,12 +212,12 @@ class _Renderer:
 
 
 def fits_a_config_map(code: Code) -> bool:
-    """Does the archive travel as an object of the cluster, or by the run's store?"""
+    """Return whether the archive fits a ConfigMap; a larger one travels by the run's store."""
     return len(code.data) <= CONFIG_MAP_BYTES
 
 
 def code_url(plan: Plan, code: Code) -> str:
-    """Where an archive that fits no ConfigMap lies in the run's store. Raises InvalidInput where there is none."""
+    """Return the URL of an archive that fits no ConfigMap. Raises InvalidInput where the run has no store."""
     store = store_url(plan)
     if not store:
         raise InvalidInput(

@@ -23,7 +23,7 @@ class Raw(str):
 
 
 def render(template: str, **context: Any) -> str:
-    """The YAML of one object. Raises jinja2.UndefinedError for a name that the context lacks."""
+    """Return the YAML of one object. Raises jinja2.UndefinedError for a name that the context lacks."""
     return _environment().get_template(f"{template}.yaml.j2").render(context)
 
 

@@ -19,7 +19,7 @@ SECONDS = 5.0
 
 @contextmanager
 def metrics_folder(api: Api, name: str) -> Iterator[Path]:
-    """A folder with the run's metrics as they are now, brought up to date every few seconds while the run goes on.
+    """Provide a folder with the run's metrics, brought up to date every few seconds while the run goes on.
 
     Raises SurrealError where they cannot be read now; later it only waits for the next pod.
     """

@@ -52,7 +52,7 @@ class PodFiles:
         self._socket, self._rest, self._errors = None, b"", b""
 
     def _ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """The answer to a request. Raises SurrealError if there is none."""
+        """Return the answer to a request. Raises SurrealError if there is none."""
         fresh = self._socket is None
         try:
             return self._asked(request)

@@ -1,4 +1,4 @@
-"""The run folder in an object store, read from here with the credentials of whoever asks.
+"""The run folder in an object store, read from here with the user's own credentials.
 
 The only module of the orchestrator that imports `fsspec`.
 """
@@ -57,7 +57,7 @@ class StoreFiles:
         return self._opened
 
     def _try(self, call: Callable[[], Any]) -> Any:
-        """What `call` returns. Raises FileNotFoundError, and SurrealError for all else: each store has its own."""
+        """Return the result of `call`. Raises FileNotFoundError, and SurrealError for the store's own errors."""
         try:
             return call()
         except FileNotFoundError:
@@ -72,7 +72,7 @@ class StoreFiles:
 
 
 def _modified(entry: dict[str, Any]) -> float:
-    """When an object was last written, where its store says so."""
+    """Return the time of an object's last change in seconds; 0 where the store does not say."""
     told = next((entry[key] for key in MODIFIED if key in entry), 0.0)
     if isinstance(told, str):
         told = datetime.fromisoformat(told)
