@@ -69,7 +69,7 @@ class Status:
         return self.state in OUTCOMES
 
     def document(self) -> dict[str, Any]:
-        """The stable document: flat, plain data in the order in which a person reads it."""
+        """Return the stable document: flat, plain data in the order in which a person reads it."""
         fields = {key: value for key, value in asdict(self).items() if key not in ("progress", "roles", "channels")}
         eta = 0.0 if self.state == "succeeded" else self.progress.eta_seconds
         roles = {role: [asdict(process) for process in processes] for role, processes in self.roles.items()}

@@ -118,7 +118,7 @@ class LocalBackend(WithoutObjects):
         return home.names()
 
     def reconcile(self, name: str) -> None:
-        """Do nothing: the supervisor leaves nothing behind."""
+        """Return at once: the supervisor leaves nothing behind."""
 
     def status(self, name: str) -> Status:
         """Return the status of one run, from the supervisor's record, its lock and the newest metrics."""

@@ -18,7 +18,7 @@ class HangWatch:
     """Reads the pulse of every process at its interval."""
 
     def __init__(self, launcher: Launcher, limit: float) -> None:
-        """A process without a move for `limit` seconds hangs; 0 for never."""
+        """Take a process without a move for `limit` seconds as hung; 0 for never."""
         self._launcher, self._limit = launcher, limit
         self.interval = min(LOOK_SECONDS, limit / 10) if limit else LOOK_SECONDS
         self._report_after = min(REPORT_AFTER_S, limit / 2) if limit else REPORT_AFTER_S
@@ -26,7 +26,7 @@ class HangWatch:
 
     @property
     def next_look(self) -> float:
-        """When it is due, on the monotonic clock."""
+        """The time of the next look, on the monotonic clock."""
         return self._looked + self.interval
 
     def look(self, processes: Iterable[ManagedProcess]) -> Iterator[tuple[ManagedProcess, str]]:

@@ -130,7 +130,7 @@ class LogPump:
 
     @property
     def trouble(self) -> str:
-        """Why output cannot be written, if so."""
+        """The reason why output cannot be written; empty while it can."""
         return next((writer.trouble for writer in self._writers.values() if writer.trouble), "")
 
 
