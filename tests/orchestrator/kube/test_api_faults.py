@@ -168,7 +168,7 @@ def test_fields_that_somebody_else_set_are_not_overwritten(tmp_path: Path) -> No
     with api_server(tmp_path) as server:
         made = {**config_map("x"), "data": {"a": "theirs"}}
         server.store.apply("ConfigMap", NAMESPACE, "x", made, "kubectl", False, False)
-        with pytest.raises(ApiError, match=r"somebody else has set \.data\.a .*kubectl"):
+        with pytest.raises(ApiError, match=r"another client has set \.data\.a .*kubectl"):
             server.api().apply("ConfigMap", config_map("x"))
         assert server.api().apply("ConfigMap", config_map("x"), force=True)["data"] == {"a": "b"}
 
