@@ -1,6 +1,6 @@
 """Watching a run: a live view on a terminal, a plain line now and then elsewhere, and a summary at its end.
 
-All of it is talk and goes to stderr; the run itself does not depend on anybody watching.
+All of it goes to stderr; the run does not depend on being watched.
 """
 
 import sys
