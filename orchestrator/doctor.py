@@ -19,7 +19,7 @@ State = Literal["ok", "warn", "absent", "unknown", "missing"]
 
 SELF_CHECK = ["-P", "-m", "surreal.algorithms.doctor"]
 LEARNING_SECONDS = 60.0
-"""What imports of torch and MuJoCo may take on a slow disk."""
+"""Seconds that imports of torch and MuJoCo may take on a slow disk."""
 DOCKER_SECONDS = 10.0
 """Seconds in which a daemon that works answers on a busy machine."""
 LEAST_DISK = 2**30
@@ -46,7 +46,7 @@ class Check:
     state: State
     found: str
     follows: str = ""
-    """What to do about it, or what it means; empty where there is nothing to say."""
+    """Advice or consequence; empty where there is nothing to say."""
 
     def to_data(self) -> dict[str, str]:
         """Return the check as plain data."""

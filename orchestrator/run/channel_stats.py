@@ -14,7 +14,7 @@ CONTROL = "control"
 FRESH = 10.0
 """Seconds after which a file that should be written every 2 s says nothing of the present any more."""
 COUNTS = ("resent", "duplicates", "refused", "dropped")
-"""What is added up over all ends; what crosses a channel is counted at both of its ends."""
+"""Counts added up over all ends. Messages that cross a channel are counted at both of its ends instead."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class EndStatus:
     kind: str
     process: str
     incarnation: int
-    """Which start of the process has counted this."""
+    """The start of the process that has counted this."""
     end: str
     """`send`, `receive`, ..."""
     messages: int
@@ -120,7 +120,7 @@ def _end(row: dict[str, Any]) -> EndStatus:
 
 
 def _by_channel(ends: Iterable[EndStatus]) -> tuple[ChannelStatus, ...]:
-    """By name, the control port last."""
+    """Group the ends by channel, in order of name, the control port last."""
     who = attrgetter("channel", "kind")
     ordered = sorted(ends, key=lambda end: (end.kind == CONTROL, *who(end)))
     return tuple(ChannelStatus(*key, tuple(group)) for key, group in groupby(ordered, who))

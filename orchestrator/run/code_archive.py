@@ -22,9 +22,9 @@ from surreal.protocol.errors import InvalidInput
 from surreal.protocol.worker.code_archive import MARKER, MAX_FILES, MAX_PACKED_BYTES, MAX_UNPACKED_BYTES
 
 CONFIG_MAP_BYTES = 900_000
-"""What a ConfigMap (1 MiB at most) has room for, in bytes of the archive."""
+"""Bytes of the archive that a ConfigMap (1 MiB at most) has room for."""
 STORE_BYTES = MAX_PACKED_BYTES
-"""What is allowed where the archive goes to the run's own store or folder, in bytes."""
+"""Bytes allowed where the archive goes to the run's own store or folder."""
 IGNORE_FILE = ".surrealignore"
 """A file in the folder with a pattern (`*`, `?`) a line, for a name or a path below the folder; `#` is a comment."""
 
@@ -35,7 +35,7 @@ ALWAYS_IGNORED = (
     *(".DS_Store", ".idea", ".vscode", ".env", MARKER),
 )
 LARGEST = 3
-"""How many of the largest files a refusal names."""
+"""Number of the largest files that a refusal names."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Code:
     """The tar.gz."""
     files: int
     bytes: int
-    """Of the files, unpacked."""
+    """Size of the files, unpacked."""
     left_out: int
     """Files and folders that the patterns kept out."""
 

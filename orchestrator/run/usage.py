@@ -90,7 +90,7 @@ class Usage:
     status: Status
     roles: tuple[RoleUsage, ...]
     note: str = ""
-    """Why something is not known; empty while there is nothing to say."""
+    """The reason why a number is not known; empty while there is nothing to say."""
 
     def document(self) -> dict[str, Any]:
         """Return the stable document."""

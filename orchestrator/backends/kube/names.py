@@ -48,10 +48,10 @@ TERMINATION = "/dev/termination-log"
 CONTROL_PORT = 5600
 """The control port; each channel has one of the next, in the plan's order."""
 METRICS_PORT = "metrics"
-"""What the port of /metrics is called in the pod that serves it, so that monitors find it."""
+"""The name of the /metrics port in the pod that serves it, so that monitors find it."""
 
 PLAN_KEY, EXPERIMENT_KEY = "plan.json", "experiment.yaml"
-"""What the root holds."""
+"""Keys of the root."""
 CODE_KEY = "code.tar.gz"
 
 MAX_HOST = 63

@@ -7,7 +7,7 @@ from surreal.orchestrator.backends.local.launcher import Launcher
 from surreal.orchestrator.backends.local.process import ManagedProcess
 
 LOOK_SECONDS = 5.0
-"""Between two looks, or a tenth of the limit where that is less."""
+"""Seconds between two looks, or a tenth of the limit where that is less."""
 REPORT_AFTER_S = 30.0
 """Seconds without a move after which a process is said to be stuck, or half of the limit where that is less."""
 START_SECONDS = 120.0

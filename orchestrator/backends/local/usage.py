@@ -11,7 +11,7 @@ from pathlib import Path
 from surreal.orchestrator.run.usage import Used
 
 SECONDS = 0.5
-"""How long CPU is watched for; the system counts it in hundredths of a second."""
+"""Seconds over which CPU is measured; the system counts it in hundredths of a second."""
 
 
 @dataclass(frozen=True)

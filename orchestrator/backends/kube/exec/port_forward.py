@@ -17,9 +17,9 @@ LOOPBACK = "127.0.0.1"
 DATA, ERROR = 0, 1
 """The two channels of one forwarded port; each begins with a message of the port's number."""
 LOOK_SECONDS = 2.0
-"""Between two looks whether the pod still runs."""
+"""Seconds between two checks that the pod still runs."""
 ANSWER_SECONDS = 5.0
-"""For an answer to a client that sends no more."""
+"""Seconds for an answer to a client that sends no more."""
 BLOCK = 32 * 1024
 
 

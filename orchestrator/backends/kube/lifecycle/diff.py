@@ -45,11 +45,11 @@ class Difference:
     name: str
     change: Change
     live: Object | None
-    """As it is in the cluster, without what only the server knows; None if it is not there."""
+    """The object in the cluster, without fields that only the server sets; None if it is not there."""
     wanted: Object | None
-    """As it would be."""
+    """The object that `create` would make."""
     note: str = ""
-    """Why the server refuses the change."""
+    """The reason why the server refuses the change."""
 
     def text(self) -> str:
         """Return a unified diff."""

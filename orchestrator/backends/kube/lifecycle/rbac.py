@@ -9,7 +9,7 @@ from surreal.provisioner.kube.errors import ApiError
 
 
 class Right(NamedTuple):
-    """To do something with one kind of objects."""
+    """Right to do something with one kind of objects."""
 
     verb: str
     group: str
@@ -42,7 +42,7 @@ HANDY: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("", "pods/exec"): ("get", "create"),
     ("", "pods/portforward"): ("get", "create"),
 }
-"""To see why a role waits, read logs and metrics, look into pods: experiments run without."""
+"""Rights to see why a role waits, read logs and metrics, and look into pods: experiments run without them."""
 AT_ONCE = 8
 """Questions to the server at a time."""
 

@@ -19,17 +19,17 @@ from surreal.protocol.errors import NotFound, SurrealError
 from surreal.provisioner.kube.objects import name_of
 
 LOOK_SECONDS = 2.0
-"""Between two looks at what pods there are."""
+"""Seconds between two looks at the pods."""
 TOGETHER_SECONDS = 0.25
 """Lines that come within it are put in order of time."""
 MOST_WAITING = 10_000
 """Lines that may be read ahead of the printing."""
 LAST_SECONDS = 20.0
-"""For the other processes to end, and for what they say, once the run is over."""
+"""Seconds for the other processes to end and for their last lines, once the run is over."""
 GIVE_UP_SECONDS = 300.0
-"""Without an answer of the API server."""
+"""Seconds without an answer of the API server."""
 TRIES = 3
-"""To read the whole log of a process that has ended."""
+"""Attempts to read the whole log of a process that has ended."""
 
 
 class Following:

@@ -123,7 +123,7 @@ Plain = dict[str, Any]
 ANYWHERE = ("0.0.0.0/0", "::/0")
 HTTPS = 443
 IDENTITY = {"169.254.169.254/32": (80,), "169.254.169.252/32": (988,), "169.254.170.23/32": (80,)}
-"""Where clouds tell a pod who its account is: GKE with and without Dataplane V2, EKS Pod Identity."""
+"""Addresses where clouds tell a pod its account: GKE with and without Dataplane V2, EKS Pod Identity."""
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,9 @@ STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.s
 SPARE_CPU = 1.0
 """Cores that a process may take beyond what it asks for: its I/O threads beside its numerics, never a whole machine."""
 LOG_BYTES = 1024 * 2**20
-"""For what a container prints, which lies on its node's disk."""
+"""Bytes for the output of a container, which lies on its node's disk."""
 ASKED_DISK = 256 * 2**20
-"""What the scheduler counts a pod's use of that disk as."""
+"""Bytes of that disk that the scheduler counts for a pod."""
 
 
 @dataclass(frozen=True)

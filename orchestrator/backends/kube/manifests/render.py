@@ -26,9 +26,9 @@ from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.kube.kinds import Object
 
 OBJECT_BYTES = 1_000_000
-"""Of the texts in a ConfigMap; Kubernetes takes 1 MiB."""
+"""Most bytes of the texts in a ConfigMap; Kubernetes takes 1 MiB."""
 MADE_LATER = "<made by create>"
-"""What a key is shown as before there is one."""
+"""The text shown in place of a key that is not made yet."""
 HASH_DIGITS = 10
 QUEUE = "kueue.x-k8s.io/queue-name"
 CODE_HERE = "CODE"

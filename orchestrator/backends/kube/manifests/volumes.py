@@ -21,7 +21,7 @@ READABLE, PRIVATE = 0o444, 0o400
 MEBIBYTE = 2**20
 TMP_BYTES = 1024 * MEBIBYTE
 SCRATCH_BYTES = 64 * MEBIBYTE
-"""Of the working directory, where a pod has no run folder."""
+"""Size of the working directory, where a pod has no run folder."""
 CODE_BYTES = 300 * MEBIBYTE
 """More than `protocol.unpack.MAX_UNPACKED`."""
 

@@ -29,7 +29,7 @@ CHANNELS_BYTES = 3 << 20
 GLANCE_SECONDS = 5.0
 """A status waits no longer for what only the pod knows."""
 AGAIN_SECONDS = 10.0
-"""Between two tries to look into a pod that has shown nothing."""
+"""Seconds between two tries to look into a pod that has shown nothing."""
 
 
 def folder_of(api: Api, snapshot: Snapshot) -> RunFolder:

@@ -14,7 +14,7 @@ from surreal.provisioner.kube.client import Api
 
 METRICS = f"{LAYOUT.metrics.name}/"
 SECONDS = 5.0
-"""Between two looks for new rows."""
+"""Seconds between two looks for new rows."""
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from surreal.orchestrator.backends.kube.run_folder.folder import File
 from surreal.protocol.errors import SurrealError
 
 MODIFIED = ("LastModified", "mtime", "updated", "last_modified", "created")
-"""How stores call the time of the last change."""
+"""Stores' names for the time of the last change."""
 
 
 class StoreFiles:

@@ -18,13 +18,13 @@ class Event:
     """Something that Kubernetes told of an object, the same told again being one."""
 
     kind: str
-    """Of the object: Pod, Job..."""
+    """Kind of the object: Pod, Job..."""
     name: str
     reason: str
     """One word: FailedScheduling, BackOff..."""
     text: str
     at: datetime
-    """When it was last told."""
+    """Time when it was last told."""
     count: int
     warning: bool
 
@@ -48,7 +48,7 @@ class Snapshot:
     pods: tuple[Object, ...] = ()
     claim: Object | None = None
     events: tuple[Event, ...] = ()
-    """Of all these, the newest last; those of an uneventful start are left out."""
+    """Events of all these, the newest last; those of an uneventful start are left out."""
 
     @property
     def roles(self) -> tuple[str, ...]:

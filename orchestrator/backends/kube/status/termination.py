@@ -20,7 +20,7 @@ SIGNALS, MAX_SIGNAL = 128, 64
 WRONG_IMAGE = "exec format error"
 """The runtime's words for a program of another architecture."""
 COUNTS = ("steps", "total_steps", "updates")
-"""Of a Progress, what is a whole number."""
+"""Fields of a Progress that are whole numbers."""
 DISRUPTIONS = {
     "PreemptionByScheduler": "preempted for pods of a higher priority",
     "EvictionByEvictionAPI": "evicted, as when a node is drained",

@@ -12,7 +12,7 @@ from surreal.provisioner.kube.resources import is_accelerator
 
 _HEAD = re.compile(r"0/(\d+) nodes are available: (.*)", re.DOTALL)
 _REST = re.compile(r"\.? *(no new claims to deallocate|preemption:|Preemption ).*", re.DOTALL)
-"""What the scheduler adds about preemption and claims of devices; it repeats the cause."""
+"""The scheduler's addition about preemption and claims of devices; it repeats the cause."""
 _CLAUSE = re.compile(r", (?=\d+ )")
 _TAINT = re.compile(r"\{([^:}]*): *([^}]*)\}")
 _SCALED = re.compile(r"(\d+)->(\d+)(?: \(max: (\d+)\))?")
