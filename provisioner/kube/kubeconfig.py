@@ -13,7 +13,7 @@ from surreal.provisioner.kube.identity import check_plugin, headers
 
 DEFAULT_NAMESPACE = "default"
 IN_CLUSTER = "in-cluster"
-"""What the context is called where a pod's own service account is used."""
+"""The context's name where a pod's own service account is used."""
 CONNECTIONS = 100
 """Kept open to one server: the logs of many pods are followed at once."""
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")

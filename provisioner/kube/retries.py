@@ -16,9 +16,9 @@ Answer = TypeVar("Answer")
 
 TRIES = {TOO_MANY: 20, CONFLICT: 5}
 OTHER_TRIES = 6
-"""How often a request is sent in all: each kind of trouble is counted for itself."""
+"""Times that a request is sent in all. Each kind of trouble has its own count."""
 BUSY_SECONDS, DOWN_SECONDS = 300.0, 60.0
-"""How long we go on when the server asks to slow down, and when it is not well."""
+"""Seconds of retries when the server asks to slow down, and when it is not well."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0
 CONFLICT_WAIT = 0.01
 """Seconds; they double with each try."""
@@ -83,7 +83,7 @@ class _Trouble:
 
     @property
     def hopeless(self) -> bool:
-        """Has it been tried often or long enough?"""
+        """True after enough tries or enough time."""
         limit = BUSY_SECONDS if self._status == TOO_MANY else DOWN_SECONDS
         return self.tries >= self.allowed or max(self._waited, time.monotonic() - self._since) > limit
 

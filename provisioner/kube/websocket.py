@@ -16,7 +16,7 @@ from surreal.provisioner.kube.client import Api
 STDIN, STDOUT, STDERR, OUTCOME, RESIZE = range(5)
 """The channels of `exec`."""
 CLOSE = 255
-"""Of version 5: the channel in the first byte of the data has ended."""
+"""The channel of version 5 which tells that the channel in the first byte of the data has ended."""
 OPEN_SECONDS = 30.0
 """The API server answers only when the container's runtime has."""
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
