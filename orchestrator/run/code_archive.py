@@ -171,7 +171,7 @@ class _Walk:
     def _refusal(self, path: str, why: str) -> InvalidInput:
         return InvalidInput(
             f"spec.code: {path.rstrip('/')!r} in {self.shown} {why}; "
-            f"put in its place what the experiment needs, or list it in {self.shown / IGNORE_FILE}"
+            f"replace it by the file that the experiment needs, or list it in {self.shown / IGNORE_FILE}"
         )
 
 

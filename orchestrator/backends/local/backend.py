@@ -152,7 +152,7 @@ class LocalBackend(WithoutObjects):
     def forward(self, name: str, source: str, local: int, remote: int, ready: Callable[[int], None]) -> None:
         """Raise InvalidInput: there is nothing to forward."""
         home.find(name)
-        raise InvalidInput(f"{name} runs on this machine: what its processes serve is at 127.0.0.1:{remote} already")
+        raise InvalidInput(f"{name} runs on this machine: its processes serve at 127.0.0.1:{remote} already")
 
     @contextmanager
     def metrics_folder(self, name: str) -> Iterator[Path]:

@@ -21,7 +21,7 @@ GENERAL, LEAST = (1, 33), (1, 29)
 LEVEL = "pod-security.kubernetes.io/enforce"
 JOBSETS, QUEUES = KINDS["JobSet"].group, KINDS["LocalQueue"].group
 HIDDEN = "you may not look"
-NOT_NEEDED = "experiments run without this right; who has it can tell"
+NOT_NEEDED = "experiments run without this right; a user who has it sees the result"
 
 
 def kube_checks(api: Api) -> Iterator[Check]:
@@ -91,7 +91,7 @@ def _rights(api: Api, with_jobsets: bool) -> Check:
         return Check("your rights", "ok", f"all that experiments need in {api.namespace}")
     lacking = [right for right in missed if right in needed]
     consequence = "no experiment can run" if lacking else "experiments run, but not all that surreal can do works"
-    follows = f"{consequence}; who may give rights gives them by surreal cluster install --set 'rbac.users={{YOU}}'"
+    follows = f"{consequence}; an administrator grants them by surreal cluster install --set 'rbac.users={{YOU}}'"
     every = len(missed) == len(needed) + len(handy)
     shown = f"none in {api.namespace}" if every else f"missing: {rights.listed(missed)}"
     return Check("your rights", "missing" if lacking else "warn", shown, follows)

@@ -128,9 +128,7 @@ def _exit_code(outcome: bytes, source: str, command: Sequence[str]) -> int:
             return int(causes["ExitCode"])
         words = str(status["message"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise SurrealError(
-            f"{source} says nothing that makes sense of how {command[0]} ended: {outcome[:200]!r}"
-        ) from None
+        raise SurrealError(f"{source} gives no readable exit code of {command[0]}: {outcome[:200]!r}") from None
     if "executable file not found" in words or "no such file" in words:
         raise InvalidInput(f"there is no {command[0]!r} in the image of {source}")
     raise SurrealError(f"{command[0]} did not start in the pod of {source}: {clip(words)}")

@@ -125,7 +125,7 @@ def _go_on(api: Api, root: Object, objects: Sequence[Object], talk: Talk) -> Non
         _complete(api, root, objects, there)
     except ApiError as error:
         # work of hours may lie there: nothing is removed
-        raise error.plus("what is there stays: the same command again goes on with it") from None
+        raise error.plus("all objects made so far stay: the same command again goes on with them") from None
 
 
 def _there(api: Api, objects: Sequence[Object], run: str) -> dict[Key, Object]:
@@ -207,7 +207,7 @@ def _undone(api: Api, objects: Sequence[Object], error: ApiError) -> ApiError:
     try:
         remove_run(api, name, _label(objects[0], RUN))
     except SurrealError as second:
-        return error.plus(f"what was made is left behind ({second}): surreal delete {name}")
+        return error.plus(f"some objects are left behind ({second}): surreal delete {name}")
     return error.plus("0 objects left behind")
 
 

@@ -166,7 +166,7 @@ def _left(api: Api, name: str, before: list[Object], only: str | None) -> list[O
     return [each for each in found if not only or each["metadata"]["labels"].get(RUN) == only]
 
 
-WHY = "a pod whose node is lost goes when the node is back or removed (kubectl delete pod --force if it is no more)"
+WHY = "a pod on a lost node is removed once the node is back or deleted (kubectl delete pod --force if it is gone)"
 
 
 def _delete(api: Api, each: Object) -> None:

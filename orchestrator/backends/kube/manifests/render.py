@@ -77,7 +77,7 @@ def draw(
     names.check_lengths(plan.name, {role.name: role.replicas for role in plan.roles}, queued=bool(plan.queue))
     if plan.storage.kind not in ("claim", "emptyDir", "url"):
         raise InvalidInput(
-            f"spec.storage.kind: {plan.storage.kind} is decided by what a cluster has, and none was asked: "
+            f"spec.storage.kind: {plan.storage.kind} depends on the cluster, and no cluster was asked: "
             "name one with --context, or write claim, emptyDir or url"
         )
     return list(_Renderer(plan, run, namespace, code, attempt).all(keys, experiment, user))
@@ -151,7 +151,7 @@ class _Renderer:
         if sum(len(text.encode()) for text in data.values()) > OBJECT_BYTES:
             raise InvalidInput(
                 f"experiment {self.plan.name}: {' and '.join(sorted(data))} are more than {OBJECT_BYTES:,} bytes, "
-                "which is what an object of Kubernetes holds: fewer replicas or shorter options"
+                "the most that a ConfigMap holds: use fewer replicas or shorter options"
             )
         return self._draw("configmap", name, data=data, binary={}, immutable=immutable, **metadata)
 

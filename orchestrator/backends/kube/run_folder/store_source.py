@@ -66,8 +66,8 @@ class StoreFiles:
             raise SurrealError(f"cannot read {self._url} from here: {error}") from None
         except Exception as error:
             raise SurrealError(
-                f"cannot read {self._url} from here: {error}; the pods may reach what your machine does not, "
-                "or your credentials are missing"
+                f"cannot read {self._url} from here: {error}; your machine may lack "
+                "credentials or a route that the pods have"
             ) from None
 
 

@@ -10,7 +10,7 @@ from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import dig, name_of, rows
 from surreal.provisioner.kube.resources import quantity
 
-CHANNELS = "what crosses the channels is known all the same"
+CHANNELS = "the numbers of the channels are known all the same"
 NO_SERVER = f"this cluster has no metrics-server, so CPU and memory are not known; {CHANNELS}"
 
 

@@ -55,7 +55,7 @@ def missing_in(message: str) -> str:
 
 def _missing_object(kind: str, name: str) -> str:
     spelt = {"configmap": "ConfigMap", "secret": "Secret"}.get(kind.lower(), kind)
-    return f"the {spelt} {name} is missing: make it, or correct what names it"
+    return f"the {spelt} {name} is missing: create it, or correct the key that names it"
 
 
 def _unbound(snapshot: Snapshot) -> str:
