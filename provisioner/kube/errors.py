@@ -72,7 +72,7 @@ def refusal(status: int, body: Any, what: str, namespace: str, context: str) -> 
     if status == UNAUTHORIZED or "system:anonymous" in words:
         text = (
             f"the API server does not accept the credentials of context {context} ({words}): log in again; "
-            "what runs in the cluster is not affected"
+            "runs in the cluster are not affected"
         )
         return ApiError(text, UNAUTHORIZED, known)
     if (
@@ -104,7 +104,7 @@ def _sentence(status: int, words: str, causes: list[dict[str, Any]], what: str, 
         return f"cannot {what}: another client keeps changing the same object or its quota ({words})"
     if status == UNPROCESSABLE and causes:
         fields = "; ".join(f"{each.get('field', '?')}: {_cut(str(each.get('message', '')))}" for each in causes)
-        return f"the API server finds a mistake in what we send to {what}: {fields}"
+        return f"the API server rejects the request to {what}: {fields}"
     return f"the API server refuses to {what}: {words}"
 
 

@@ -37,11 +37,11 @@ class Transport:
         try:
             found = json.loads(answer.data)
         except ValueError:
-            raise ApiError(f"what answers at {self.host} is no API server: it sends no JSON") from None
+            raise ApiError(f"the server at {self.host} is no API server: it sends no JSON") from None
         except (HTTPError, OSError) as error:
             raise self._silence(error) from None
         if not isinstance(found, dict):
-            raise ApiError(f"what answers at {self.host} is no API server: it sends no object")
+            raise ApiError(f"the server at {self.host} is no API server: it sends no object")
         return found
 
     def open(

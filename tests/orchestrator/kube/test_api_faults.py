@@ -157,9 +157,7 @@ def test_credentials_are_read_again_once(tmp_path: Path) -> None:
         write_kubeconfig(server.kubeconfig, server.address, "new")
         assert api.list("Pod") == []
         server.tokens = {"newer"}
-        wanted = (
-            "does not accept the credentials of context double.*log in again; what runs in the cluster is not affected"
-        )
+        wanted = "does not accept the credentials of context double.*log in again; runs in the cluster are not affected"
         with pytest.raises(SurrealError, match=wanted):
             api.list("Pod")
 
