@@ -18,9 +18,9 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "create": ("experiment.create:command", "Start an experiment from a file and watch it."),
-    "plan": ("experiment.plan:command", "Print what would run where, and at which cost."),
+    "plan": ("experiment.plan:command", "Print the pools, processes and cost of an experiment."),
     "render": ("experiment.objects:render", "Print the objects of an experiment in a cluster."),
-    "diff": ("experiment.objects:diff", "Compare an experiment file with what runs in a cluster."),
+    "diff": ("experiment.objects:diff", "Compare an experiment file with its run in a cluster."),
     "list": ("run.list:command", "List the experiments."),
     "status": ("run.status:command", "Show the state of an experiment."),
     "top": ("run.top:command", "Show the CPU, the memory and the channels of an experiment."),

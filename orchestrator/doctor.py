@@ -1,4 +1,4 @@
-"""What a place has of what experiments need: one line for each thing looked at. Here, this machine."""
+"""Checks of the things that experiments need: one line for each. Here, those of this machine."""
 
 import os
 import resource
@@ -19,7 +19,7 @@ State = Literal["ok", "warn", "absent", "unknown", "missing"]
 
 SELF_CHECK = ["-P", "-m", "surreal.algorithms.doctor"]
 LEARNING_SECONDS = 60.0
-"""What imports of torch and MuJoCo may take on a slow disk."""
+"""Seconds that imports of torch and MuJoCo may take on a slow disk."""
 DOCKER_SECONDS = 10.0
 """Seconds in which a daemon that works answers on a busy machine."""
 LEAST_DISK = 2**30
@@ -46,15 +46,15 @@ class Check:
     state: State
     found: str
     follows: str = ""
-    """What to do about it, or what it means; empty where there is nothing to say."""
+    """Advice or consequence; empty where there is nothing to say."""
 
     def to_data(self) -> dict[str, str]:
-        """As plain data."""
+        """Return the check as plain data."""
         return asdict(self)
 
 
 def local_checks() -> Iterator[Check]:
-    """What this machine has, in the order in which it is asked after."""
+    """Yield the checks of this machine, each as soon as it is done."""
     yield Check("python", "ok", f"{sys.version.split()[0]} at {sys.executable}")
     yield _cores()
     yield Check("memory", "ok", rough(machine.usable_memory()))
@@ -72,7 +72,7 @@ def _cores() -> Check:
 
 
 def _learning() -> Iterator[Check]:
-    """What `surreal.algorithms.doctor` says, from a process of its own: a broken driver may end it."""
+    """Run `surreal.algorithms.doctor` in a process of its own, since a broken driver may end it."""
     command = [sys.executable, *SELF_CHECK]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LEARNING_SECONDS, check=False)
@@ -88,7 +88,7 @@ def _learning() -> Iterator[Check]:
 
 
 def _home() -> Check:
-    """Can runs be written, and is there room for them?"""
+    """Check that runs can be written, and that there is room for them."""
     folder = home()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
@@ -136,5 +136,5 @@ def _docker_is_silent(path: str) -> str:
 
 
 def rough(size: float) -> str:
-    """`11.7Gi`, `64Mi`"""
+    """Write bytes as `11.7Gi` or `64Mi`."""
     return f"{size / 2**30:.1f}Gi" if size >= 2**30 else f"{size / 2**20:.0f}Mi"

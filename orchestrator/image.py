@@ -63,11 +63,11 @@ def choose(wanted: str | None = None, profile: str | None = None) -> str:
             return name
     if wanted:
         command = " ".join(_question(wanted, profile))
-        raise InvalidInput(f"{wanted} does not answer: {command} says why, and nothing was built")
+        raise InvalidInput(f"{wanted} does not answer: {command} says why. No image was built")
     found = [name for name in ANSWERS if shutil.which(name)]
-    seen = f"{' and '.join(found)} here, but without an answer" if found else f"none of {', '.join(ANSWERS)} is here"
+    seen = f"{' and '.join(found)} here, but without an answer" if found else f"no {', '.join(ANSWERS)} is installed"
     ways = ", ".join(f"{name} ({link})" for name, link in INSTALL.items())
-    raise InvalidInput(f"nothing here can build an image: {seen}; start or install one of {ways}")
+    raise InvalidInput(f"no program here can build an image: {seen}; start or install one of {ways}")
 
 
 def _question(builder: str, profile: str | None) -> Command:
@@ -146,7 +146,9 @@ BUILDERS = {"docker": _with_options("docker"), "minikube": _minikube, "buildah":
 
 
 def _then(builder: str, tag: str, pushed: bool) -> str:
-    named = "which is what experiments use" if tag == default_image() else f"use it by --set spec.image={tag}"
+    named = (
+        "the image that experiments use by default" if tag == default_image() else f"use it by --set spec.image={tag}"
+    )
     if builder == "minikube":
         return f"{tag} is on minikube's nodes, {named}"
     if pushed:

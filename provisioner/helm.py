@@ -12,7 +12,7 @@ from surreal.protocol.errors import InvalidInput, SurrealError
 from surreal.provisioner import subprocesses
 
 RELEASE = "surreal"
-"""What the installed chart is called."""
+"""The name of the installed chart."""
 
 
 @dataclass(frozen=True)

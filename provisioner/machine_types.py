@@ -22,7 +22,7 @@ from surreal.provisioner.machine_names import alike, architecture, custom_size
 
 CUSTOM_SOURCE = "gce-types"
 PROVIDERS = ("gke", "eks", "aks", "existing")
-"""Who has machine types."""
+"""Providers with machine types."""
 
 Price = Annotated[float, Field(gt=0, lt=10_000)]
 """US dollars an hour."""
@@ -47,9 +47,9 @@ class SourceSpec(Spec):
     date: Annotated[str, AfterValidator(_day)]
     """The day of the figures; the day they were read where `figures` says so."""
     figures: Literal["dated", "of unknown age"] = "dated"
-    """Whether the source says of which day its figures are."""
+    """`dated` if the source names the day of its figures."""
     region: str
-    """Where the prices hold; they differ elsewhere."""
+    """Region of the prices; they differ elsewhere."""
     what: str
 
 
@@ -90,9 +90,9 @@ class CustomEntry(Spec):
     """Prices of custom machine types of one family."""
 
     core: Price
-    """Of one core."""
+    """Price of one core."""
     gib: Price
-    """Of one GiB of memory."""
+    """Price of one GiB of memory."""
     spot: Annotated[float, Field(gt=0, lt=1)]
     """Part of the price that a spot machine costs."""
     source: str

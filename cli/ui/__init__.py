@@ -1,1 +1,1 @@
-"""What all verbs share of options, tables and live views."""
+"""Options, tables and live views that all verbs share."""

@@ -24,7 +24,7 @@ def output_option(function: Command) -> Command:
         type=click.Choice(["table", "json", "yaml"]),
         default="table",
         show_default=True,
-        help="Form of what is printed.",
+        help="Form of the output.",
     )(function)
 
 

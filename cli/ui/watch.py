@@ -1,6 +1,6 @@
 """Watching a run: a live view on a terminal, a plain line now and then elsewhere, and a summary at its end.
 
-All of it is talk and goes to stderr; the run itself does not depend on anybody watching.
+All of it goes to stderr; the run does not depend on being watched.
 """
 
 import sys
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Statuses = Callable[[Callable[[str], None]], Iterator[Status]]
 """From a function that is told of outages to the statuses of a run, until it is over."""
 PLAIN_SECONDS = 5.0
-"""Between two plain lines."""
+"""Seconds between two plain lines."""
 EVENTS = 4
 """Last sentences of the supervisor that the live view shows."""
 MANY_EVENTS = 500

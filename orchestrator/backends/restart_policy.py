@@ -53,7 +53,7 @@ class Outcome:
 
     @property
     def kind(self) -> tuple[int, str]:
-        """What two equal failures have in common: numbers and addresses in the cause do not matter."""
+        """The key that equal failures share: numbers and addresses in the cause do not matter."""
         return self.code, re.sub(r"0x[0-9a-f]+|\d+", "#", self.cause)
 
 

@@ -54,7 +54,7 @@ class Packing:
 
     @property
     def placed(self) -> dict[str, int]:
-        """On any machine."""
+        """Role -> number of its processes placed on any machine."""
         return {name: self.now.get(name, 0) + self.added.get(name, 0) for name in {**self.now, **self.added}}
 
 

@@ -84,7 +84,7 @@ class PlannedStorage(PlanModel):
     class_name: str = ""
     url: str = ""
     service_account: str = ""
-    """Whom the store knows; empty for an account without rights."""
+    """The account that the store knows; empty for an account without rights."""
     note: str = ""
     """Sentence about the files that are kept, and those that go with a pod."""
 

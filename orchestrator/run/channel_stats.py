@@ -14,7 +14,7 @@ CONTROL = "control"
 FRESH = 10.0
 """Seconds after which a file that should be written every 2 s says nothing of the present any more."""
 COUNTS = ("resent", "duplicates", "refused", "dropped")
-"""What is added up over all ends; what crosses a channel is counted at both of its ends."""
+"""Counts added up over all ends. Messages that cross a channel are counted at both of its ends instead."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class EndStatus:
     kind: str
     process: str
     incarnation: int
-    """Which start of the process has counted this."""
+    """The start of the process that has counted this."""
     end: str
     """`send`, `receive`, ..."""
     messages: int
@@ -42,7 +42,7 @@ class EndStatus:
     """Share of the time that it waited. These three are about the last 2 s and, as the depth, null where unknown."""
 
     def stale(self) -> "EndStatus":
-        """The same without what is only true now."""
+        """Return a copy without the numbers that are only true now."""
         return replace(self, depth=None, messages_per_second=None, bytes_per_second=None, blocked_share=None)
 
 
@@ -55,11 +55,11 @@ class ChannelStatus:
     ends: tuple[EndStatus, ...]
 
     def total(self, count: str) -> int:
-        """The sum of one of COUNTS."""
+        """Return the sum of one of COUNTS."""
         return sum(getattr(end, count) for end in self.ends)
 
     def flow(self, number: str) -> float | None:
-        """A rate, or the depth, of the side that has more of it; None where it is not known."""
+        """Return a rate, or the depth, of the side that has more of it; None where it is not known."""
         sides: dict[str, float] = {}
         for end in self.ends:
             value = getattr(end, number)
@@ -68,7 +68,7 @@ class ChannelStatus:
         return max(sides.values(), default=None)
 
     def worst(self, number: str) -> EndStatus | None:
-        """The end with the most of a number, if any has some."""
+        """Return the end with the most of a number; None if all have none."""
         return max((end for end in self.ends if getattr(end, number)), key=attrgetter(number), default=None)
 
     @property
@@ -92,7 +92,7 @@ class ChannelStatus:
 
 
 def read_channels(path: Path, over: bool) -> tuple[ChannelStatus, ...]:
-    """The channels as `path` says; none while nothing was written. See `channels_of`."""
+    """Read the channels from `path`; none while nothing was written. See `channels_of`."""
     try:
         return channels_of(path.read_bytes(), over)
     except OSError:
@@ -100,7 +100,7 @@ def read_channels(path: Path, over: bool) -> tuple[ChannelStatus, ...]:
 
 
 def channels_of(text: bytes, over: bool, now: float | None = None) -> tuple[ChannelStatus, ...]:
-    """The channels as a channels.json says; none where it makes no sense.
+    """Parse the channels of a channels.json; none where it makes no sense.
 
     There are no rates once the run is `over` or the file is old by the clock of the machine that wrote it: `now` on
     that, seconds since 1970, this machine's clock if None.
@@ -115,12 +115,12 @@ def channels_of(text: bytes, over: bool, now: float | None = None) -> tuple[Chan
 
 
 def _end(row: dict[str, Any]) -> EndStatus:
-    """Of a later version's row, what this one knows."""
+    """Return the row of an end; fields that a later version wrote are left out."""
     return EndStatus(**{each.name: row[each.name] for each in fields(EndStatus)})
 
 
 def _by_channel(ends: Iterable[EndStatus]) -> tuple[ChannelStatus, ...]:
-    """By name, the control port last."""
+    """Group the ends by channel, in order of name, the control port last."""
     who = attrgetter("channel", "kind")
     ordered = sorted(ends, key=lambda end: (end.kind == CONTROL, *who(end)))
     return tuple(ChannelStatus(*key, tuple(group)) for key, group in groupby(ordered, who))

@@ -22,9 +22,9 @@ from surreal.protocol.errors import InvalidInput
 from surreal.protocol.worker.code_archive import MARKER, MAX_FILES, MAX_PACKED_BYTES, MAX_UNPACKED_BYTES
 
 CONFIG_MAP_BYTES = 900_000
-"""What a ConfigMap (1 MiB at most) has room for, in bytes of the archive."""
+"""Bytes of the archive that a ConfigMap (1 MiB at most) has room for."""
 STORE_BYTES = MAX_PACKED_BYTES
-"""What is allowed where the archive goes to the run's own store or folder, in bytes."""
+"""Bytes allowed where the archive goes to the run's own store or folder."""
 IGNORE_FILE = ".surrealignore"
 """A file in the folder with a pattern (`*`, `?`) a line, for a name or a path below the folder; `#` is a comment."""
 
@@ -35,7 +35,7 @@ ALWAYS_IGNORED = (
     *(".DS_Store", ".idea", ".vscode", ".env", MARKER),
 )
 LARGEST = 3
-"""How many of the largest files a refusal names."""
+"""Number of the largest files that a refusal names."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Code:
     """The tar.gz."""
     files: int
     bytes: int
-    """Of the files, unpacked."""
+    """Size of the files, unpacked."""
     left_out: int
     """Files and folders that the patterns kept out."""
 
     def describe(self) -> str:
-        """One line for the person who packed it."""
+        """Return one line for the person who packed it."""
         left = f"; {self.left_out} left out" if self.left_out else ""
         return f"{_count(self.files)}, {_size(self.bytes)}, {_size(len(self.data))} packed{left}"
 
@@ -88,12 +88,12 @@ def pack(folder: Path, limit: int = STORE_BYTES) -> Code:
 
 
 def packed(code: str, beside: Path, limit: int = STORE_BYTES) -> Code | None:
-    """What a plan's `code` names, seen from the experiment file's folder `beside`; None where it names nothing."""
+    """Pack the folder that a plan's `code` names, seen from the experiment file's folder `beside`; None without one."""
     return pack(beside / code, limit) if code else None
 
 
 def warnings(code: str, beside: Path, env_id: str, remote: bool) -> list[str]:
-    """What to say of a plan's `code` before a run: `remote` where processes do not see the experimenter's machine."""
+    """Return warnings on a plan's `code` before a run; `remote` means that processes run on other machines."""
     found: list[str] = []
     module, colon, _ = env_id.partition(":")
     if remote and colon and not code:
@@ -118,7 +118,7 @@ class _Walk:
         self.left_out = 0
 
     def files(self) -> Iterator[_File]:
-        """Every file below the folder that no pattern keeps out. Raises InvalidInput for what cannot be packed."""
+        """Yield every file below the folder that no pattern keeps out. Raises InvalidInput for files it cannot pack."""
         places: Counter[str] = Counter()
         for count, file in enumerate(self._below(self.root, "", ())):
             places[file.path.partition("/")[0] + ("/" if "/" in file.path else "")] += 1
@@ -157,7 +157,7 @@ class _Walk:
         return own or any(fnmatchcase(entry.name, each) or fnmatchcase(path, each) for each in self.patterns)
 
     def _target(self, entry: "os.DirEntry[str]", path: str) -> Path:
-        """What an entry is, through links that stay in the folder."""
+        """Return an entry's path, through links that stay in the folder."""
         if not entry.is_symlink():
             return Path(entry.path)
         try:
@@ -171,12 +171,12 @@ class _Walk:
     def _refusal(self, path: str, why: str) -> InvalidInput:
         return InvalidInput(
             f"spec.code: {path.rstrip('/')!r} in {self.shown} {why}; "
-            f"put in its place what the experiment needs, or list it in {self.shown / IGNORE_FILE}"
+            f"replace it by the file that the experiment needs, or list it in {self.shown / IGNORE_FILE}"
         )
 
 
 def _own_patterns(folder: Path) -> list[str]:
-    """The patterns of the folder's own ignore file."""
+    """Return the patterns of the folder's own ignore file."""
     try:
         text = (folder / IGNORE_FILE).read_text()
     except FileNotFoundError:
@@ -188,7 +188,7 @@ def _own_patterns(folder: Path) -> list[str]:
 
 
 def _archive(folder: Path, files: list[_File], limit: int) -> bytes:
-    """The tar.gz: nothing in it but names, contents and whether a file is executable. Raises _Full over the limit."""
+    """Make the tar.gz with names, contents and executable bits only. Raises _Full over the limit."""
     sink = _Sink(limit)
     with (
         # level 9 takes three times as long for a hundredth less
@@ -222,7 +222,7 @@ class _Sink:
         self._full = False
 
     def write(self, data: bytes) -> int:
-        """Raises _Full once there is too much; closing what writes here then says no more."""
+        """Write a part. Raises _Full once there is too much, but not again while the writer is being closed."""
         if self._full:
             return len(data)
         if self.buffer.tell() + len(data) > self._limit:
@@ -231,7 +231,7 @@ class _Sink:
         return self.buffer.write(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Return at once: no data is held back."""
 
 
 def _too_large(folder: Path, files: list[_File], why: str) -> str:
@@ -249,7 +249,7 @@ def _count(files: int) -> str:
 
 
 def _size(count: int) -> str:
-    """Bytes for people: 12 B, 34 kB, 5.6 MB."""
+    """Write bytes for people: 12 B, 34 kB, 5.6 MB."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= scale:
             return f"{count / scale:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""Where experiments live on this machine: one private folder each below SURREAL_HOME (default ~/.surreal).
+"""Folders of experiments on this machine: one private folder each below SURREAL_HOME (default ~/.surreal).
 
 Standard library only, since the supervisor imports this module and stays small.
 """
@@ -37,7 +37,7 @@ class Folder:
 
     @property
     def provenance(self) -> Path:
-        """What the run was started with: versions, git commit, host, command line."""
+        """The file that names the run's origin: versions, git commit, host, command line."""
         return self.path / "run.json"
 
     @property
@@ -96,7 +96,7 @@ class Folder:
 
     @property
     def channels(self) -> Path:
-        """What the channels of all processes have counted, replaced every 2 s by the role that ends the run."""
+        """The counts of the channels of all processes, replaced every 2 s by the role that ends the run."""
         return self.path / "channels.json"
 
     @property
@@ -130,7 +130,7 @@ def home() -> Path:
 
 
 def experiments() -> Path:
-    """The folder of all experiments, created private (0700) when missing. Raises InvalidInput when it cannot be."""
+    """Return the folder of all experiments, created private (0700) when missing. Raises InvalidInput if that fails."""
     folder = home() / "experiments"
     try:
         home().mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -145,17 +145,17 @@ def experiments() -> Path:
 
 
 def names() -> list[str]:
-    """The experiments there are, in order of name."""
+    """Return the experiments there are, in order of name."""
     return sorted(entry.name for entry in experiments().iterdir() if entry.is_dir())
 
 
 def new_folder(name: str) -> Folder:
-    """The folder that experiment `name` will have; nothing is created yet."""
+    """Return the folder that experiment `name` will have; it is not created yet."""
     return Folder(experiments() / name)
 
 
 def find(name: str) -> Folder:
-    """The folder of an experiment that exists. Raises NotFound with the nearest name.
+    """Return the folder of an experiment that exists. Raises NotFound with the nearest name.
 
     Looking the name up in a listing keeps `../elsewhere` out.
     """
@@ -182,7 +182,7 @@ def copy_files(folder: Path, below: str, target: Path) -> None:
 
 
 def tail_lines(path: Path, size: int) -> list[bytes]:
-    """The lines in the last `size` bytes of a file, the first perhaps cut; none when there is no such file."""
+    """Return the lines in the last `size` bytes of a file, the first perhaps cut; none when there is no such file."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - size))

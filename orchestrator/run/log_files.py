@@ -45,7 +45,7 @@ class LogLine:
     """`actor/3`, or `supervisor`."""
     text: str
     at: datetime | None = field(default=None, compare=False, repr=False)
-    """When it was written, in UTC, as far as that is known."""
+    """Time of writing, in UTC, as far as that is known."""
 
 
 Timed = tuple[datetime, LogLine]
@@ -126,10 +126,10 @@ class LogFile:
     path: Path
     source: str
     zone: tzinfo | None = None
-    """Of the clock that lines without a stamp were written by; this machine's if None."""
+    """Time zone of lines without a stamp; this machine's if None."""
     offset: int = 0
     last: datetime = datetime.min
-    """When the newest line without a stamp was written: by that clock and without a zone."""
+    """Time of the newest line without a stamp, in that zone and without a mark of it."""
     _stamp: bytes = b""
     _at: datetime = datetime.min.replace(tzinfo=UTC)
 

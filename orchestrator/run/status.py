@@ -43,7 +43,7 @@ class ProcessStatus:
     node: str
     """The machine it runs on."""
     reason: str = ""
-    """Why it waits, failed last or makes no progress, where that is known."""
+    """The reason why it waits, failed last or makes no progress, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -53,23 +53,23 @@ class Status:
     name: str
     backend: str
     folder: str
-    """Where its metrics and checkpoints are."""
+    """Place of its metrics and checkpoints."""
     state: State
     reason: str = ""
-    """Why it is in this state; empty while there is nothing to say."""
+    """The reason of this state; empty while there is nothing to say."""
     created: str = ""
-    """When it was created, ISO 8601 in UTC."""
+    """Time of its creation, ISO 8601 in UTC."""
     progress: Progress = Progress()
     roles: dict[str, tuple[ProcessStatus, ...]] = field(default_factory=dict)
     channels: tuple[ChannelStatus, ...] = ()
 
     @property
     def over(self) -> bool:
-        """Nothing runs any more."""
+        """True once nothing runs any more."""
         return self.state in OUTCOMES
 
     def document(self) -> dict[str, Any]:
-        """The stable document: flat, plain data in the order in which a person reads it."""
+        """Return the stable document: flat, plain data in the order in which a person reads it."""
         fields = {key: value for key, value in asdict(self).items() if key not in ("progress", "roles", "channels")}
         eta = 0.0 if self.state == "succeeded" else self.progress.eta_seconds
         roles = {role: [asdict(process) for process in processes] for role, processes in self.roles.items()}

@@ -1,4 +1,4 @@
-"""What the processes of a run use of what they asked for: the document of `surreal top NAME -o json`.
+"""Resources that the processes of a run use and asked for: the document of `surreal top NAME -o json`.
 
 Fields are only ever added. A number that is not known is null.
 """
@@ -13,7 +13,7 @@ from surreal.orchestrator.run.status import Status
 
 @dataclass(frozen=True)
 class Used:
-    """What one process uses."""
+    """Resources that one process uses."""
 
     cpu: float | None = None
     """Cores, over the last seconds."""
@@ -90,10 +90,10 @@ class Usage:
     status: Status
     roles: tuple[RoleUsage, ...]
     note: str = ""
-    """Why something is not known; empty while there is nothing to say."""
+    """The reason why a number is not known; empty while there is nothing to say."""
 
     def document(self) -> dict[str, Any]:
-        """The stable document."""
+        """Return the stable document."""
         return {
             "name": self.status.name,
             "state": self.status.state,
@@ -104,7 +104,7 @@ class Usage:
 
 
 def usage_of(status: Status, plan: Plan | None, used: Mapping[tuple[str, int], Used], note: str = "") -> Usage:
-    """What is used, by role and index, beside what the plan asked for; of the processes that run."""
+    """Combine `used`, by role and index, with what the plan asked for. Only processes that run count."""
     roles: Iterable[PlannedRole] = plan.roles if plan else ()
     return Usage(status, tuple(_role(role, status, used) for role in roles), note)
 

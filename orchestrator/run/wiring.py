@@ -10,22 +10,22 @@ from surreal.protocol.wiring import ChannelWiring, Wiring
 
 
 class Addresses(Protocol):
-    """Where the ports of a run are."""
+    """Addresses of the ports of a run."""
 
     def control(self) -> str:
-        """The control port."""
+        """Return the control port."""
 
     def channel(self, channel: PlannedChannel, index: int) -> str:
-        """Where replica `index` of the role that binds a channel listens."""
+        """Return the address where replica `index` of the role that binds a channel listens."""
 
     def relay(self, channel: PlannedChannel, index: int) -> str:
-        """Where relay `index` of a broadcast listens."""
+        """Return the address where relay `index` of a broadcast listens."""
 
 
 def wire(
     plan: Plan, role: PlannedRole, channels: Iterable[PlannedChannel], addresses: Addresses, run_folder: str
 ) -> Wiring:
-    """What process 0 of a role is told about its place in the run; a backend replaces what is its own."""
+    """Return the wiring of process 0 of a role; a backend replaces the values that differ from process to process."""
     return Wiring(
         experiment=plan.name,
         role=role.name,
@@ -47,7 +47,7 @@ def wire(
 
 
 def ending_role(plan: Plan) -> PlannedRole:
-    """The role that ends the run."""
+    """Return the role that ends the run."""
     return next(role for role in plan.roles if role.ends_run)
 
 
@@ -63,7 +63,7 @@ def _channel(plan: Plan, channel: PlannedChannel, addresses: Addresses) -> Chann
 
 
 def key_files(plan: Plan) -> dict[str, str]:
-    """New keys: role -> content of the key file that each of its processes gets, and nobody else.
+    """Make new keys: role -> content of the key file that only the processes of that role get.
 
     A backend makes them once, when it creates an experiment, keeps them where only it and the role can read (a file of
     mode 0600, a Secret mounted with mode 0400), and names the file in `Wiring.keys`.
@@ -78,5 +78,5 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB
 
 
 def thread_variables(role: PlannedRole) -> dict[str, str]:
-    """Variables that keep the numeric libraries of a process to the cores that it asked for."""
+    """Return variables that keep the numeric libraries of a process to the cores that it asked for."""
     return dict.fromkeys(THREADS, str(max(1, int(role.resources.cpu))))

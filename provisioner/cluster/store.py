@@ -17,7 +17,7 @@ Phase = Literal["planned", "going up", "up", "going down"]
 OBJECTS = "objects.json"
 """The Kubernetes objects that the cluster gets once it is there."""
 _IDENTITY = ("provider", "project", "region", "zones", "state")
-"""What cannot change of a cluster that is there: with another one Terraform would look for it elsewhere."""
+"""Keys that cannot change while the cluster exists: Terraform would look for it elsewhere."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ Objects = list[Object]
 
 
 def _quiet(_text: str) -> None:
-    """Nobody listens."""
+    """Drop the message."""
 
 
 class Api:
@@ -51,7 +51,7 @@ class Api:
         namespace: str | None = None,
         talk: Callable[[str], None] = _quiet,
     ) -> "Api":
-        """As `access` finds the cluster; sends nothing yet. Raises InvalidInput without a usable kubeconfig."""
+        """Make a client of the cluster that `access` finds. Sends nothing yet. Raises InvalidInput as `access` does."""
         return cls(Transport(lambda: access(kubeconfig, context, namespace), talk), talk)
 
     @property
@@ -65,20 +65,20 @@ class Api:
 
     @property
     def context(self) -> str:
-        """What the kubeconfig calls the cluster."""
+        """The kubeconfig's name for the cluster."""
         return self._transport.access.context
 
     @property
     def namespace(self) -> str:
-        """Where all objects are that have one."""
+        """The namespace of all objects that have one."""
         return self._transport.access.namespace
 
     def get(self, kind: str, name: str) -> Object:
-        """One object. Raises Absent (a NotFound) if there is none."""
+        """Return one object. Raises Absent (a NotFound) if there is none."""
         return self._json("GET", self._path(kind, name))
 
     def find(self, kind: str, name: str) -> Object | None:
-        """One object, or None."""
+        """Return one object, or None."""
         try:
             return self.get(kind, name)
         except Absent:
@@ -97,7 +97,7 @@ class Api:
             return None
 
     def list(self, kind: str, labels: str = "", fields: str = "", everywhere: bool = False) -> Objects:
-        """All objects of a kind that the selectors allow, page by page; of all namespaces if `everywhere`."""
+        """Return all objects of a kind that the selectors allow, page by page; of all namespaces if `everywhere`."""
         items, _version = self._list(kind, labels, fields, everywhere)
         return items
 
@@ -108,7 +108,7 @@ class Api:
     def apply(self, kind: str, wanted: Object, dry_run: bool = False, force: bool = False) -> Object:
         """Make or change an object so that it has the fields of `wanted`: server-side apply.
 
-        `force` takes over fields that somebody else set, which is an error otherwise.
+        `force` takes over fields that another client set, which is an error otherwise.
         """
         query = {**_dry(dry_run), "fieldManager": FIELD_MANAGER, "force": str(force).lower()}
         return self._json("PATCH", self._path(kind, wanted["metadata"]["name"]), query, wanted, APPLY)
@@ -127,7 +127,7 @@ class Api:
         return True
 
     def watch(self, kind: str, labels: str = "", fields: str = "", seconds: float = RELIST) -> Iterator[Objects]:
-        """The list of objects now and again after each change, for so many seconds."""
+        """Yield the list of objects now and again after each change, for so many seconds."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             items, version = self._list(kind, labels, fields, False)
@@ -155,9 +155,9 @@ class Api:
         previous: bool = False,
         timestamps: bool = False,
     ) -> Any:
-        """The log of a container as a urllib3 response to iterate over and to close.
+        """Return the log of a container as a urllib3 response to iterate over and to close.
 
-        `since` is a moment in RFC 3339. A stream that is silent for 60 s raises, so that nobody waits on a dead one.
+        `since` is a moment in RFC 3339. A stream that is silent for 60 s raises, so that no caller waits on a dead one.
         """
         given = {"sinceTime": since, "tailLines": tail, "container": container}
         flags = {"follow": follow, "previous": previous, "timestamps": timestamps}
@@ -166,14 +166,14 @@ class Api:
         return self._open(self._path("Pod", pod) + "/log", query, read=RELIST)
 
     def raw_get(self, path: str, query: dict[str, str] | None = None) -> Object:
-        """Any path of the API, such as `/version`."""
+        """Return the answer of any path of the API, such as `/version`."""
         return self._json("GET", path, query)
 
     def _path(self, kind: str, name: str = "", everywhere: bool = False) -> str:
         return KINDS[kind].path(None if everywhere else self.namespace, name)
 
     def _list(self, kind: str, labels: str, fields: str, everywhere: bool) -> tuple[Objects, str]:
-        """All objects, and the version of the list to watch from."""
+        """Return all objects, and the version of the list to watch from."""
         first = _selectors(labels, fields) | {"limit": str(PAGE)}
         items: Objects = []
         query = dict(first)
@@ -194,7 +194,7 @@ class Api:
             query["continue"] = about["continue"]
 
     def _events(self, kind: str, query: dict[str, str], seconds: float) -> Iterator[Object]:
-        """What a watch tells within so many seconds."""
+        """Yield the events of a watch within so many seconds."""
         from urllib3.exceptions import HTTPError
 
         query = {**query, "timeoutSeconds": str(max(1, round(seconds)))}
@@ -205,7 +205,7 @@ class Api:
                 *lines, rest = (rest + part).split(b"\n")
                 yield from (json.loads(line) for line in lines if line.strip())
         except (HTTPError, OSError):
-            return  # whoever watches lists again
+            return  # the caller lists again
         finally:
             answer.close()
 

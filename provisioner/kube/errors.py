@@ -1,4 +1,4 @@
-"""What can go wrong between us and an API server, as errors that a person understands."""
+"""Faults between surreal and an API server, as errors that a person understands."""
 
 import re
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class ApiError(SurrealError):
         return self.status not in (0, UNAUTHORIZED, TOO_MANY) and self.status < 500
 
     def plus(self, text: str) -> Self:
-        """The same error with more to say."""
+        """Return the same error with more text."""
         self.args = (f"{self}; {text}",)
         return self
 
@@ -52,19 +52,19 @@ class Taken(ApiError, InvalidInput):
 
 
 def no_namespace(namespace: str, context: str) -> NoNamespace:
-    """The error for a namespace that nobody has made."""
+    """Return the error for a namespace that does not exist."""
     text = f"namespace {namespace} does not exist in context {context}: kubectl create ns {namespace}"
     return NoNamespace(text, ABSENT)
 
 
 def leaving(namespace: str) -> NoNamespace:
-    """The error for a namespace that is being removed."""
+    """Return the error for a namespace that is being removed."""
     text = f"namespace {namespace} is being removed and takes nothing new: wait until it is gone, or choose another"
     return NoNamespace(text, FORBIDDEN)
 
 
 def refusal(status: int, body: Any, what: str, namespace: str, context: str) -> ApiError:
-    """The error for an answer of status 400 and more to `what`, such as `create Job ppo-learner`."""
+    """Return the error for an answer of status 400 and more to `what`, such as `create Job ppo-learner`."""
     known: Object = body if isinstance(body, dict) else {}
     words = str(known.get("message") or body or f"HTTP {status}").strip()[:2000]
     details: Mapping[str, Any] = known.get("details") or {}
@@ -72,7 +72,7 @@ def refusal(status: int, body: Any, what: str, namespace: str, context: str) -> 
     if status == UNAUTHORIZED or "system:anonymous" in words:
         text = (
             f"the API server does not accept the credentials of context {context} ({words}): log in again; "
-            "what runs in the cluster is not affected"
+            "runs in the cluster are not affected"
         )
         return ApiError(text, UNAUTHORIZED, known)
     if (
@@ -99,15 +99,15 @@ def _sentence(status: int, words: str, causes: list[dict[str, Any]], what: str, 
         return f"missing right in namespace {namespace}: {right[2]} {right[3]} (user {right[1]})"
     if status == CONFLICT and any(each.get("reason") == "FieldManagerConflict" for each in causes):
         fields = ", ".join(str(each.get("field")) for each in causes)
-        return f"cannot {what}: somebody else has set {fields} ({words})"
+        return f"cannot {what}: another client has set {fields} ({words})"
     if status == CONFLICT:
-        return f"cannot {what}: somebody else keeps changing the same object or its quota ({words})"
+        return f"cannot {what}: another client keeps changing the same object or its quota ({words})"
     if status == UNPROCESSABLE and causes:
         fields = "; ".join(f"{each.get('field', '?')}: {_cut(str(each.get('message', '')))}" for each in causes)
-        return f"the API server finds a mistake in what we send to {what}: {fields}"
+        return f"the API server rejects the request to {what}: {fields}"
     return f"the API server refuses to {what}: {words}"
 
 
 def _cut(message: str) -> str:
-    """A message without the middle of the value that it quotes, which may be a whole pod."""
+    """Return a message without the middle of the value that it quotes, which may be a whole pod."""
     return message if len(message) <= 2 * QUOTED else f"{message[:QUOTED]} ... {message[-QUOTED:]}"

@@ -13,7 +13,7 @@ from surreal.provisioner.kube.identity import check_plugin, headers
 
 DEFAULT_NAMESPACE = "default"
 IN_CLUSTER = "in-cluster"
-"""What the context is called where a pod's own service account is used."""
+"""The context's name where a pod's own service account is used."""
 CONNECTIONS = 100
 """Kept open to one server: the logs of many pods are followed at once."""
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -36,7 +36,7 @@ class Access:
 
 
 def kubeconfig_files(given: str | None) -> str | None:
-    """Return the files that `access` would read, absolute and as one list; None where they are everybody's default."""
+    """Return the files that `access` would read, absolute and as one list; None for the default ones."""
     paths = given or os.environ.get("KUBECONFIG")
     if not paths:
         return None
@@ -44,7 +44,7 @@ def kubeconfig_files(given: str | None) -> str | None:
 
 
 def access(kubeconfig: str | None = None, context: str | None = None, namespace: str | None = None) -> Access:
-    """The client for a kubeconfig (KUBECONFIG or ~/.kube/config if None) and a context (the current one if None).
+    """Return the client for a kubeconfig (None: KUBECONFIG or ~/.kube/config) and a context (None: the current one).
 
     The namespace is the one given, else the context's, else `default`. Without any kubeconfig a pod uses its service
     account. Raises InvalidInput that names what is missing.
@@ -93,7 +93,7 @@ def _from_file(paths: str, context: str | None, namespace: str | None) -> Access
 
 @contextmanager
 def _heard() -> Iterator[list[str]]:
-    """What the client only logs: a plugin for credentials that fails, after which it would ask as nobody."""
+    """Collect what the client only logs: a failed credentials plugin, after which it would ask anonymously."""
     said: list[str] = []
     handler = logging.Handler(logging.ERROR)
     handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
@@ -105,7 +105,7 @@ def _heard() -> Iterator[list[str]]:
 
 
 def _context(paths: str, name: str | None) -> dict[str, Any]:
-    """The context of that name, or the current one, as the file says it."""
+    """Return the context of that name, or the current one, as the file says it."""
     from kubernetes.config.kube_config import KubeConfigMerger
 
     merged = KubeConfigMerger(paths).config.value

@@ -1,7 +1,7 @@
-"""When a request to the API server is sent again, and how long we wait before.
+"""Retries of requests to the API server, and the waits before them.
 
-A request may be repeated whatever became of it: objects have fixed names, so that a second POST of the same one is
-answered with AlreadyExists, and all other requests say how things shall be and not what to add.
+Every request may be repeated, even one that was carried out. Objects have fixed names, so a second POST of the same
+object is answered with AlreadyExists. All other requests name the state to reach and not a thing to add.
 """
 
 import random
@@ -16,9 +16,9 @@ Answer = TypeVar("Answer")
 
 TRIES = {TOO_MANY: 20, CONFLICT: 5}
 OTHER_TRIES = 6
-"""How often a request is sent in all: each kind of trouble is counted for itself."""
+"""Times that a request is sent in all. Each kind of trouble has its own count."""
 BUSY_SECONDS, DOWN_SECONDS = 300.0, 60.0
-"""How long we go on when the server asks to slow down, and when it is not well."""
+"""Seconds of retries when the server asks to slow down, and when it is not well."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0
 CONFLICT_WAIT = 0.01
 """Seconds; they double with each try."""
@@ -39,10 +39,10 @@ class Retries:
     def __init__(self, talk: Callable[[str], None], pause: Callable[[float], None]) -> None:
         self._talk, self._pause = talk, pause
         self.doing = ""
-        """What is under way, for whoever waits: `7 of 12 objects created`."""
+        """The work under way, for the user who waits: `7 of 12 objects created`."""
 
     def call(self, send: Callable[[], Answer]) -> Answer:
-        """The answer of `send`. Raises the last ApiError when it is of no use to go on."""
+        """Return the answer of `send`. Raises the last ApiError when more tries are of no use."""
         troubles: dict[int, _Trouble] = {}
         while True:
             try:
@@ -73,7 +73,7 @@ class _Trouble:
         self._status, self._since, self._waited = status, time.monotonic(), 0.0
 
     def again(self, error: ApiError) -> float:
-        """Seconds to wait before the next try."""
+        """Return the seconds to wait before the next try."""
         self.tries += 1
         first = CONFLICT_WAIT if self._status == CONFLICT else FIRST_WAIT
         asked = error.wait if isinstance(error, Busy) else 0.0
@@ -83,7 +83,7 @@ class _Trouble:
 
     @property
     def hopeless(self) -> bool:
-        """Has it been tried often or long enough?"""
+        """True after enough tries or enough time."""
         limit = BUSY_SECONDS if self._status == TOO_MANY else DOWN_SECONDS
         return self.tries >= self.allowed or max(self._waited, time.monotonic() - self._since) > limit
 
@@ -93,6 +93,6 @@ def _transient(error: ApiError) -> bool:
 
 
 def _owned(error: ApiError) -> bool:
-    """Does a field belong to somebody else, which no retry changes?"""
+    """Return whether a field belongs to another client, which no retry changes."""
     causes = (error.body.get("details") or {}).get("causes") or ()
     return any(cause.get("reason") == "FieldManagerConflict" for cause in causes)

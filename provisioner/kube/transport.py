@@ -30,18 +30,18 @@ class Transport:
         self.access = find()
 
     def document(self, method: str, path: str, query: Mapping[str, str], body: Object | None, form: str) -> Object:
-        """The JSON that the server answers. Raises ApiError, and Busy where the same request may go through later."""
+        """Return the JSON that the server answers. Raises ApiError, and Busy if the same request may succeed later."""
         from urllib3.exceptions import HTTPError
 
         answer = self.open(method, path, query, body, form)
         try:
             found = json.loads(answer.data)
         except ValueError:
-            raise ApiError(f"what answers at {self.host} is no API server: it sends no JSON") from None
+            raise ApiError(f"the server at {self.host} is no API server: it sends no JSON") from None
         except (HTTPError, OSError) as error:
             raise self._silence(error) from None
         if not isinstance(found, dict):
-            raise ApiError(f"what answers at {self.host} is no API server: it sends no object")
+            raise ApiError(f"the server at {self.host} is no API server: it sends no object")
         return found
 
     def open(
@@ -53,7 +53,7 @@ class Transport:
         form: str = "",
         read: float = READ,
     ) -> Any:
-        """A urllib3 response of which only the head was read, `read` seconds being the most that a part may take.
+        """Return a urllib3 response of which only the head was read. Each part may take at most `read` seconds.
 
         Credentials that are not accepted are read again once. Raises as `document`.
         """
@@ -116,7 +116,7 @@ class Transport:
         return busy
 
     def _silence(self, error: Exception) -> ApiError:
-        """The error for a request without an answer. Whoever never answered is not tried again."""
+        """Return the error for a request without an answer. A server that never answered is not tried again."""
         from urllib3 import exceptions
 
         if isinstance(error, exceptions.SSLError):
@@ -136,7 +136,7 @@ class Transport:
         )
 
     def _say_once(self, header: str) -> None:
-        """What the server warns of, such as a violation of Pod Security: `299 - "text"`."""
+        """Pass on a new warning of the server, such as a violation of Pod Security: `299 - "text"`."""
         text = header.partition('"')[2].rpartition('"')[0].replace('\\"', '"')
         if text and text not in self._warned:
             self._warned.add(text)
@@ -144,7 +144,7 @@ class Transport:
 
 
 def _short(path: str) -> str:
-    """`pods/x` of `/api/v1/namespaces/n/pods/x`."""
+    """Shorten `/api/v1/namespaces/n/pods/x` to `pods/x`."""
     parts = path.strip("/").split("/")
     if "namespaces" in parts and len(parts) > (at := parts.index("namespaces")) + 2:
         return "/".join(parts[at + 2 :])

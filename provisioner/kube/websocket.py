@@ -16,7 +16,7 @@ from surreal.provisioner.kube.client import Api
 STDIN, STDOUT, STDERR, OUTCOME, RESIZE = range(5)
 """The channels of `exec`."""
 CLOSE = 255
-"""Of version 5: the channel in the first byte of the data has ended."""
+"""The channel of version 5 which tells that the channel in the first byte of the data has ended."""
 OPEN_SECONDS = 30.0
 """The API server answers only when the container's runtime has."""
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
@@ -46,7 +46,7 @@ class PodSocket:
             raise Closed(f"the connection is lost: {error}") from None
 
     def receive(self, seconds: float | None = None) -> tuple[int, bytes]:
-        """The next message: its channel and data. Raises Closed at the end, TimeoutError after so many seconds."""
+        """Return channel and data of the next message. Raises Closed at the end, TimeoutError after so many seconds."""
         from websocket import WebSocketException
 
         try:
@@ -65,7 +65,7 @@ class PodSocket:
             raise Closed(f"the connection is lost: {error}") from None
 
     def _has_data(self, seconds: float) -> bool:
-        """Does anything come within so many seconds? A time limit of the socket would hold for who sends, too."""
+        """Return whether data comes within so many seconds. A time limit of the socket would hold for sending, too."""
         plain = self._socket.sock
         waiting = getattr(plain, "pending", None)  # decrypted already
         return bool((waiting and waiting()) or select.select([plain], [], [], seconds)[0])
@@ -100,7 +100,7 @@ def connect(api: Api, pod: str, action: str, query: Sequence[tuple[str, str]]) -
 
 
 def _tls(settings: Any) -> dict[str, Any]:
-    """What the kubeconfig says of certificates, in the spelling of the websocket library."""
+    """Return the kubeconfig's certificates, in the spelling of the websocket library."""
     import ssl
 
     options: dict[str, Any] = {"cert_reqs": ssl.CERT_REQUIRED if settings.verify_ssl else ssl.CERT_NONE}
@@ -116,7 +116,7 @@ def _tls(settings: Any) -> dict[str, Any]:
 
 
 def _proxy(settings: Any) -> dict[str, Any]:
-    """The proxy of the kubeconfig's cluster, else those of the environment."""
+    """Return the proxy of the kubeconfig's cluster, else those of the environment."""
     from urllib.parse import urlparse
 
     if not settings.proxy:
@@ -128,7 +128,7 @@ def _proxy(settings: Any) -> dict[str, Any]:
 
 
 def _refusal(api: Api, pod: str, action: str, status: int, body: bytes | None) -> str:
-    """Why the API server opens no connection."""
+    """Return the reason why the API server opens no connection."""
     try:
         words = str(json.loads(body or b"")["message"])
     except (ValueError, TypeError, KeyError):

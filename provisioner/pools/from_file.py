@@ -59,11 +59,11 @@ def pool_machine(cluster: Cluster, spec: PoolSpec, table: MachineTable) -> Machi
     elif known is not None:
         machine = known
     elif spec.machine is None:
-        raise ValueError("say what one machine has, for example resources: {cpu: 2, memory: 4Gi}")
+        raise ValueError("give the size of one machine, for example resources: {cpu: 2, memory: 4Gi}")
     else:
         near = table.nearest(provider, spec.machine)
         raise ValueError(
-            f"the table does not know {spec.machine!r}{near}; say what it has, for example "
+            f"the table does not know {spec.machine!r}{near}; give its size, for example "
             "resources: {cpu: 8, memory: 32Gi}, or list it in prices.yaml"
         )
     if gpus is None:

@@ -51,7 +51,7 @@ class NodePool:
     control_plane: bool = False
     """Machines that run the cluster itself: for roles that name the pool."""
     provider: str = "local"
-    """Who lends the machines: a row of `labels.PLATFORMS`, or `local` for the one surreal itself runs on."""
+    """Owner of the machines: a row of `labels.PLATFORMS`, or `local` for the one surreal itself runs on."""
     machine: str | None = None
     """The machine type."""
     min_nodes: int | None = None
@@ -77,7 +77,7 @@ class NodePool:
     """The nodes' own names, where no label tells them from other kinds of machines."""
     taints: tuple[Taint, ...] = ()
     closed: Mapping[str, int] = field(default_factory=dict)
-    """Why nodes take no pods now (`cordoned`, `not ready`) -> how many; they count and have no room."""
+    """Reason why nodes take no pods now (`cordoned`, `not ready`) -> their number; they count and have no room."""
     rooms: tuple[Room, ...] = ()
     """Resources left on the nodes that are there; empty if unknown, as if all were free."""
 

@@ -78,13 +78,13 @@ class Provider(Protocol):
         """Say what `up` would do; return False if that is nothing."""
 
     def up(self, cluster: Cluster, folder: Path, watch: Watch) -> None:
-        """Do what `plan` said. Raises SurrealError with the words of the program that failed."""
+        """Apply the changes of `plan`. Raises SurrealError with the words of the program that failed."""
 
     def plan_down(self, cluster: Cluster, folder: Path, say: Say) -> bool:
         """Say what `down` would do; return False if that is nothing."""
 
     def down(self, cluster: Cluster, folder: Path, watch: Watch) -> None:
-        """Do what `plan_down` said. Raises SurrealError with the words of the program that failed."""
+        """Apply the changes of `plan_down`. Raises SurrealError with the words of the program that failed."""
 
     def resources(self, cluster: Cluster, folder: Path) -> int | None:
         """Return how many things were made; None if no program counts them."""

@@ -22,11 +22,11 @@ class Existing:
     disks_stay = False
 
     def problems(self, spec: dict[str, Any], pools: Pools) -> Iterator[Problem]:
-        """Yield pools of which nothing says what a node has."""
+        """Yield pools that give neither the machine type nor the resources of a node."""
         for index, pool in pools:
             path = ("spec", "pools", index)
             if "machine" not in pool and "resources" not in pool:
-                yield path, "machine is missing; or say resources: {cpu: 8, memory: 32Gi}, what one node has"
+                yield path, "machine is missing; name it, or give each node's resources: {cpu: 8, memory: 32Gi}"
             if pool.get("autoprovision") is True:
                 yield (*path, "autoprovision"), "is for gke and eks; the pools of existing are fixed"
 

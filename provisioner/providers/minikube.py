@@ -21,7 +21,7 @@ from surreal.provisioner.providers.versions import unsupported
 from surreal.provisioner.spec.cluster import Cluster, MachineSpec, PoolSpec
 
 NODE = MachineSpec(cpu=2.0, memory=4 * 2**30)
-"""What a node has unless the file says."""
+"""Size of a node by default."""
 
 
 class Minikube:

@@ -34,7 +34,7 @@ class AcceleratorSpec(Spec):
     """The GPUs of each machine."""
 
     type: Word
-    """As the provider calls it: nvidia-l4."""
+    """The provider's name for it: nvidia-l4."""
     count: Annotated[int, Field(ge=1, le=16)] = 1
 
 
@@ -49,11 +49,11 @@ class PoolSpec(Spec):
     """Equal machines, as many as are needed between `min` and `max`."""
 
     name: CloudName
-    """What a role's `pool` names; the label surreal.dev/pool of every node."""
+    """The name that a role's `pool` gives; the label surreal.dev/pool of every node."""
     machine: Word | None = None
     """The machine type as the provider calls it: n2-standard-8, m7i.2xlarge."""
     resources: MachineSpec | None = None
-    """Of one machine: for a type that `surreal prices` does not list, and on minikube."""
+    """Size of one machine: for a type that `surreal prices` does not list, and on minikube."""
     min: Annotated[int, Field(ge=0, le=MAX_NODES)] = 0
     """Machines that always run."""
     max: Annotated[int, Field(ge=1, le=MAX_NODES)]
@@ -61,7 +61,7 @@ class PoolSpec(Spec):
     spot: bool = False
     """Cheap machines that the provider can take back at any time."""
     zones: tuple[Word, ...] = Field(default=(), strict=False)
-    """Those of the cluster unless said."""
+    """Zones of the pool; by default those of the cluster."""
     disk: Memory = 100 * 2**30
     """Boot disk of each machine; images and emptyDir volumes share it."""
     accelerator: AcceleratorSpec | None = None
@@ -112,7 +112,7 @@ class StateSpec(Spec):
     prefix: Folder = "surreal"
     """Folder in the bucket; every cluster has its own below."""
     region: Word | None = None
-    """Of the bucket; s3 only."""
+    """Region of the bucket; s3 only."""
 
 
 class MinikubeSpec(Spec):
@@ -135,7 +135,7 @@ class ClusterSpec(Spec):
     """Google Cloud project."""
     region: Word | None = None
     zones: tuple[Word, ...] = Field(default=(), strict=False)
-    """Where the nodes are; the provider's choice (GKE) or the first two (EKS) unless said."""
+    """Zones of the nodes; by default the provider's choice (GKE) or the first two (EKS)."""
     kubernetes: KubernetesSpec = KubernetesSpec()
     network: NetworkSpec = NetworkSpec()
     deletion_protection: bool = False

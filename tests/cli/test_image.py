@@ -78,7 +78,7 @@ def test_docker_builds_where_it_answers(desk: Desk) -> None:
     tag = default_image()
     assert desk.calls() == [["docker", "info"], ["docker", "build", *ARGUMENTS, "--tag", tag, desk.context]]
     assert done.stdout == "" and "step 1 of 1" in done.stderr
-    assert f"{tag} is on this machine only, which is what experiments use" in done.stderr
+    assert f"{tag} is on this machine only, the image that experiments use by default" in done.stderr
     assert f"minikube image load {tag}" in done.stderr
     assert (Path(desk.context) / "Dockerfile").is_file()
 
@@ -121,13 +121,13 @@ def test_a_build_that_fails_says_the_builders_last_words(desk: Desk) -> None:
     done = desk.build()
     assert done.returncode == 1
     assert "docker: it is broken" in done.stderr and "failed with exit code 1" in done.stderr
-    assert "Traceback" not in done.stderr and "which is what experiments use" not in done.stderr
+    assert "Traceback" not in done.stderr and "the image that experiments use by default" not in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "nothing here can build an image: none of docker, minikube, buildah is here; start or install one of"),
+        ((), "no program here can build an image: no docker, minikube, buildah is installed; start or install one of"),
         (("--on", "docker"), "docker is not on your PATH: https://docs.docker.com"),
         (("--on", "kaniko"), "'kaniko' is not one of"),
         (("--on", "docker", "--dry-run", "--push"), "surreal:0.1.0 names no registry; give --tag registry.example"),

@@ -68,7 +68,7 @@ def test_json_and_yaml_of_pools_are_the_same(cluster: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--on", "kub"), "--on kub: no such backend (did you mean 'kube'?); what there is: local, kube"),
+        (("--on", "kub"), "--on kub: no such backend (did you mean 'kube'?); available: local, kube"),
         (("-f", "nothing.yaml"), "nothing.yaml: no such file"),
     ],
 )

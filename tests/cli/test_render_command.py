@@ -80,7 +80,7 @@ def test_code_beside_the_file_goes_along(experiment: Path) -> None:
     ("options", "said"),
     [
         (["--on", "local"], "--on local and"),
-        (["--set", "spec.storage.kind=auto"], "auto is decided by what a cluster has"),
+        (["--set", "spec.storage.kind=auto"], "auto depends on the cluster"),
         (["--set", "metadata.name=1st"], "begins with a digit"),
         (["-d", "/proc/none"], "cannot write the objects to /proc/none"),
     ],

@@ -24,7 +24,7 @@ from surreal.protocol.errors import ExitCode
     type=click.Choice(["client", "server"]),
     is_flag=False,
     flag_value="client",
-    help="List what would be made and make nothing; `server` has the cluster check each object.",
+    help="List the objects without making them; `server` has the cluster check each one.",
 )
 @machine_options
 @max_cost_option

@@ -16,8 +16,10 @@ def command() -> None:
 
 
 @command.command(name="build")
-@click.option("--on", "builder", type=click.Choice(list(ANSWERS)), help="Who builds; the first that works if left out.")
-@click.option("-t", "--tag", metavar="IMAGE", help="What it is called; surreal:VERSION if left out.")
+@click.option(
+    "--on", "builder", type=click.Choice(list(ANSWERS)), help="Program that builds; the first that works if left out."
+)
+@click.option("-t", "--tag", metavar="IMAGE", help="Name of the image; surreal:VERSION if left out.")
 @click.option(
     "--torch",
     type=click.Choice(["cpu", "cuda"]),
@@ -33,7 +35,7 @@ def command() -> None:
 )
 @click.option("--push", is_flag=True, help="Push it to the registry that --tag names.")
 @click.option("--profile", metavar="NAME", help="The cluster of minikube; its current one if left out.")
-@click.option("--dry-run", is_flag=True, help="Print the commands on stdout and run nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the commands on stdout without running them.")
 def build(
     builder: str | None,
     tag: str | None,

@@ -78,7 +78,7 @@ def _machine(pool: NodePool) -> str:
 def _share(data: dict[str, dict[str, float] | None], key: str) -> str:
     """Return `12 of 30 free` for all nodes together."""
     total, free = data["allocatable"], data["free"]
-    assert total is not None, "what there is, is always known"
+    assert total is not None, "allocatable is always known"
     if not total[key]:
         return UNKNOWN
     shown = format_size if key == "memory" else "{:g}".format

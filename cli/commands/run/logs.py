@@ -61,7 +61,7 @@ def command(
 
 
 def _since(lines: Iterable[LogLine], begin: datetime | None) -> Iterator[LogLine]:
-    """The lines that are not older; one without a time goes with the one before it."""
+    """Yield the lines that are not older; one without a time goes with the one before it."""
     shown = begin is None
     for line in lines:
         shown = shown if line.at is None else begin is None or line.at >= begin
@@ -70,7 +70,7 @@ def _since(lines: Iterable[LogLine], begin: datetime | None) -> Iterator[LogLine
 
 
 def _moment(text: str) -> datetime:
-    """`5m` ago, or a time in ISO 8601, in UTC if it does not say. Raises click's UsageError."""
+    """Read `5m` as 5 minutes ago, or a time in ISO 8601, by default in UTC. Raises click's UsageError."""
     ago = re.fullmatch(r"(\d{1,9})([smhd])", text)
     if ago:
         return datetime.now(UTC) - timedelta(seconds=int(ago[1]) * UNITS[ago[2]])

@@ -74,7 +74,7 @@ def _view(usage: Usage) -> RenderableType:
 
 
 def _cpu(role: RoleUsage) -> tuple[str, str]:
-    """All processes of the role together, and the one that has the most."""
+    """Return the CPU of all processes of the role together, and of the one that has the most."""
     if role.cpu is None or role.busiest is None:
         return words.UNKNOWN, words.UNKNOWN
     asked = role.cpu_asked * len(role.processes)

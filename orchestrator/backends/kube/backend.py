@@ -57,7 +57,7 @@ class KubeBackend:
     remote = True
 
     def __init__(self, location: Location) -> None:
-        """Asks nothing yet."""
+        """Remember the cluster; send no request yet."""
         self._location = location
         self._glances: dict[str, Glance] = {}
         self._known: dict[str, tuple[str, Progress]] = {}
@@ -132,7 +132,7 @@ class KubeBackend:
         return list(kube_checks(self.api))
 
     def names(self) -> list[str]:
-        """The experiments of the namespace, in order of name."""
+        """Return the experiments of the namespace, in order of name."""
         return observe.names(self.api)
 
     def status(self, name: str) -> Status:
@@ -152,7 +152,7 @@ class KubeBackend:
             observe.keep_progress(self.api, seen, status.progress)
 
     def usage(self, name: str) -> Usage:
-        """What its pods use, as the cluster's metrics-server saw them last."""
+        """Return the use of its pods, as the cluster's metrics-server measured it last."""
         seen = observe.snapshot(self.api, name)
         _progress, channels = self._look(seen)
         return usage(self.api, seen, status_of(seen, None, channels))
@@ -160,7 +160,7 @@ class KubeBackend:
     def logs(
         self, name: str, source: str | None = None, tail: int | None = None, follow: bool = False
     ) -> Iterator[LogLine]:
-        """The log lines of pods and run folder, merged by time; see `kube.logs`."""
+        """Yield the log lines of pods and run folder, merged by time; see `kube.logs`."""
         return logs.read(self.api, name, source, tail, follow)
 
     def execute(self, name: str, source: str, command: Sequence[str], tty: bool) -> int:
@@ -172,7 +172,7 @@ class KubeBackend:
         forward(self.api, observe.snapshot(self.api, name), source, local, remote, ready)
 
     def metrics_folder(self, name: str) -> AbstractContextManager[Path]:
-        """A copy of the run's metrics that keeps up."""
+        """Keep a local copy of the run's metrics up to date."""
         return metrics_folder(self.api, name)
 
     def fetch(self, name: str, below: str, target: Path) -> None:
@@ -228,7 +228,7 @@ class KubeBackend:
         return status
 
     def _look(self, seen: Snapshot) -> tuple[Progress, tuple[ChannelStatus, ...]]:
-        """What the pod of the run shows, over a connection that is kept for the next look."""
+        """Read progress and channels from the pod of the run; keep the connection for the next look."""
         return self._glances.setdefault(seen.name, Glance(self.api)).look(seen)
 
     def _check(self, objects: Sequence[Object]) -> None:
@@ -237,7 +237,7 @@ class KubeBackend:
             _say(f"warning: {warning}")
 
     def _draw(self, plan: Plan, code: Code | None, experiment: str) -> apply.Draw:
-        """Draws the objects of a run, with keys made once."""
+        """Return a function that draws the objects of a run, with keys made once."""
         keys, user = key_files(plan), self._user
 
         def draw(run: str, attempt: int) -> Sequence[Object]:
@@ -256,7 +256,7 @@ class KubeBackend:
 
     @cached_property
     def _user(self) -> str:
-        """Who asks, as the cluster calls them; empty where it does not say."""
+        """The cluster's name for the user; empty where the cluster does not say."""
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         with suppress(SurrealError, KeyError):
             return str(self.api.post("SelfSubjectReview", review)["status"]["userInfo"]["username"])
@@ -268,7 +268,7 @@ def _attempt(seen: Snapshot) -> str:
 
 
 def _recorded(seen: Snapshot) -> tuple[Plan, str]:
-    """The plan and the experiment file that a run was created with."""
+    """Return the plan and the experiment file that a run was created with."""
     if not seen.root or not seen.plan:
         raise InvalidInput(f"{seen.name} cannot be resumed: its objects are gone; create it again under another name")
     return seen.plan, str(seen.root["data"].get(EXPERIMENT_KEY, ""))
@@ -284,5 +284,5 @@ def _beginning(lost: str, progress: Progress) -> str:
 
 
 def _say(text: str) -> None:
-    """What a person who waits for the cluster should know."""
+    """Print a message for the person who waits for the cluster."""
     print(text, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What things are called in a cluster: objects, labels, annotations, folders and ports, each in this place only."""
+"""Names in a cluster: objects, labels, annotations, folders and ports, each in this place only."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -48,10 +48,10 @@ TERMINATION = "/dev/termination-log"
 CONTROL_PORT = 5600
 """The control port; each channel has one of the next, in the plan's order."""
 METRICS_PORT = "metrics"
-"""What the port of /metrics is called in the pod that serves it, so that monitors find it."""
+"""The name of the /metrics port in the pod that serves it, so that monitors find it."""
 
 PLAN_KEY, EXPERIMENT_KEY = "plan.json", "experiment.yaml"
-"""What the root holds."""
+"""Keys of the root."""
 CODE_KEY = "code.tar.gz"
 
 MAX_HOST = 63
@@ -59,7 +59,7 @@ MAX_HOST = 63
 
 
 def labels(name: str, run: str, role: str | None = None) -> dict[str, str]:
-    """The labels of an object of an experiment, and of a role where it is one's."""
+    """Return the labels of an object of an experiment, and of its role where it has one."""
     own = {COMPONENT: role} if role else {}
     return {
         "app.kubernetes.io/name": "surreal",
@@ -73,27 +73,27 @@ def labels(name: str, run: str, role: str | None = None) -> dict[str, str]:
 
 
 def selector(name: str, role: str | None = None) -> dict[str, str]:
-    """The labels by which the pods of an experiment, or of one role, are found."""
+    """Return the labels by which the pods of an experiment, or of one role, are found."""
     return {MANAGED_BY: OWNER, INSTANCE: name, **({COMPONENT: role} if role else {})}
 
 
 def query(wanted: Mapping[str, str]) -> str:
-    """A label selector as the API takes it."""
+    """Write a label selector as the API takes it."""
     return ",".join(f"{key}={value}" for key, value in wanted.items())
 
 
 def job(name: str, role: str) -> str:
-    """The Job of a role."""
+    """Return the Job of a role."""
     return f"{name}-{role}"
 
 
 def host(name: str, role: str, index: int, queued: bool = False) -> str:
-    """The host name of a pod, below the Service NAME; a JobSet puts the number of its Job between."""
+    """Return the host name of a pod, below the Service NAME; a JobSet puts the number of its Job between."""
     return f"{name}-{role}-0-{index}" if queued else f"{name}-{role}-{index}"
 
 
 def keys_secret(name: str, run: str) -> str:
-    """The Secret with the keys of all roles."""
+    """Return the Secret with the keys of all roles."""
     return f"{name}-keys-{run}"
 
 

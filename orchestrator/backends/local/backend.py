@@ -118,7 +118,7 @@ class LocalBackend(WithoutObjects):
         return home.names()
 
     def reconcile(self, name: str) -> None:
-        """Do nothing: the supervisor leaves nothing behind."""
+        """Return at once: the supervisor leaves nothing behind."""
 
     def status(self, name: str) -> Status:
         """Return the status of one run, from the supervisor's record, its lock and the newest metrics."""
@@ -152,7 +152,7 @@ class LocalBackend(WithoutObjects):
     def forward(self, name: str, source: str, local: int, remote: int, ready: Callable[[int], None]) -> None:
         """Raise InvalidInput: there is nothing to forward."""
         home.find(name)
-        raise InvalidInput(f"{name} runs on this machine: what its processes serve is at 127.0.0.1:{remote} already")
+        raise InvalidInput(f"{name} runs on this machine: its processes serve at 127.0.0.1:{remote} already")
 
     @contextmanager
     def metrics_folder(self, name: str) -> Iterator[Path]:

@@ -7,7 +7,7 @@ from surreal.orchestrator.backends.local.launcher import Launcher
 from surreal.orchestrator.backends.local.process import ManagedProcess
 
 LOOK_SECONDS = 5.0
-"""Between two looks, or a tenth of the limit where that is less."""
+"""Seconds between two looks, or a tenth of the limit where that is less."""
 REPORT_AFTER_S = 30.0
 """Seconds without a move after which a process is said to be stuck, or half of the limit where that is less."""
 START_SECONDS = 120.0
@@ -18,7 +18,7 @@ class HangWatch:
     """Reads the pulse of every process at its interval."""
 
     def __init__(self, launcher: Launcher, limit: float) -> None:
-        """A process without a move for `limit` seconds hangs; 0 for never."""
+        """Take a process without a move for `limit` seconds as hung; 0 for never."""
         self._launcher, self._limit = launcher, limit
         self.interval = min(LOOK_SECONDS, limit / 10) if limit else LOOK_SECONDS
         self._report_after = min(REPORT_AFTER_S, limit / 2) if limit else REPORT_AFTER_S
@@ -26,7 +26,7 @@ class HangWatch:
 
     @property
     def next_look(self) -> float:
-        """When it is due, on the monotonic clock."""
+        """The time of the next look, on the monotonic clock."""
         return self._looked + self.interval
 
     def look(self, processes: Iterable[ManagedProcess]) -> Iterator[tuple[ManagedProcess, str]]:

@@ -40,7 +40,7 @@ class Launcher:
     lifeline: int
     """Read end of a pipe whose only write end is the supervisor's."""
     board: pulse.Board
-    """Where the processes write their pulse; each has the slot of its number in `Plan.roles`."""
+    """Memory in which the processes write their pulse; each has the slot of its number in `Plan.roles`."""
 
     def start(self, role: PlannedRole, index: int, incarnation: int, output: int) -> "subprocess.Popen[bytes]":
         """Start one process as the leader of its own group; what it prints goes to the descriptor `output`.

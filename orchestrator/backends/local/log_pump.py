@@ -16,7 +16,7 @@ from pathlib import Path
 SEGMENT_BYTES = 16 * 2**20
 """A log goes on in a new file, a segment, when it has this size."""
 KEEP_SEGMENTS = 4
-"""Of each start of a process: the first segment, which says how it began, and the newest."""
+"""Segments kept of each start of a process: the first, which says how it began, and the newest."""
 CHUNK_BYTES = 256 * 1024
 PIPE_BYTES = 1024 * 1024
 """Output that a pipe holds while the supervisor is busy, on Linux."""
@@ -37,7 +37,7 @@ class LogWriter:
 
     def __init__(self, path: SegmentPath, segment_bytes: int = SEGMENT_BYTES) -> None:
         self.trouble = ""
-        """Why the newest lines could not be written; empty while they can."""
+        """The reason why the newest lines could not be written; empty while they can."""
         self.tail = b""
         self._path, self._segment_bytes = path, segment_bytes
         self._segment, self._size, self._lost = 1, 0, 0
@@ -130,7 +130,7 @@ class LogPump:
 
     @property
     def trouble(self) -> str:
-        """Why output cannot be written, if so."""
+        """The reason why output cannot be written; empty while it can."""
         return next((writer.trouble for writer in self._writers.values() if writer.trouble), "")
 
 

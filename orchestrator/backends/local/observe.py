@@ -86,7 +86,7 @@ def _running(folder: Folder, record: RunRecord, progress: Progress, now: float) 
     reasons = [(process.name, reason) for process in record.processes if (reason := _reason(process, now))]
     said = running_reason(progress, reasons)
     disk = record.disk or ("" if os.access(folder.path, os.W_OK) else "the file system is read-only")
-    words = f"{folder.path} cannot be written: {disk}; what is learned meanwhile is kept in memory only" if disk else ""
+    words = f"{folder.path} cannot be written: {disk}; the run goes on with its results in memory only" if disk else ""
     return "\n".join(filter(None, (said, words)))
 
 

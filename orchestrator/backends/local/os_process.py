@@ -22,12 +22,12 @@ PUMP_SECONDS = 0.02
 
 
 def born(pid: int) -> str | None:
-    """A text that tells this process from any other that has or will have the same pid; None when it is dead."""
+    """Return a text that tells this process from any other that has or will have the same pid; None when it is dead."""
     return _born_linux(pid) if Path("/proc/self/stat").exists() else _born_ps(pid)
 
 
 def is_alive(pid: int | None, birth: str | None) -> bool:
-    """Does the very process that was `born` then still run?"""
+    """Return whether the very process that was `born` then still runs."""
     return pid is not None and birth is not None and born(pid) == birth
 
 
@@ -62,7 +62,7 @@ def _born_linux(pid: int) -> str | None:
 
 
 def _born_ps(pid: int) -> str | None:
-    # the same words whoever asks, wherever they are
+    # the same words for every user, in every language and time zone
     env = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
     command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
@@ -89,7 +89,7 @@ def acquire(folder: Folder, timeout: float = 0.0) -> int | None:
 
 
 def is_held(folder: Folder) -> bool:
-    """Does a supervisor live?"""
+    """Return whether a supervisor lives."""
     try:
         descriptor = os.open(folder.lock, os.O_RDONLY)
     except FileNotFoundError:

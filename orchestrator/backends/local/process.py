@@ -32,11 +32,11 @@ class ManagedProcess:
         self.watch = Watch()
         """The judgement of its pulse since it was started."""
         self.start_at: float | None = time.monotonic()
-        """When to start it; None when that is not planned."""
+        """Time to start it; None when no start is planned."""
         self.hung = ""
-        """Why the supervisor ended it, if it did."""
+        """The reason why the supervisor ended it; empty if it did not."""
         self.kill_at = NO_DEADLINE
-        """When one that hangs is killed."""
+        """Time to kill it if it hangs."""
         self.last_output = b""
         """The end of what the last attempt printed."""
         self._process: subprocess.Popen[bytes] | None = None

@@ -34,11 +34,11 @@ class ProcessRecord:
     pid: int | None = None
     """Also the id of its process group; None when it does not run."""
     born: str | None = None
-    """When that process was born, so that a pid given away again is never mistaken for it."""
+    """Birth of that process, so that a pid given away again is never mistaken for it."""
     started: float | None = None
-    """When it was started last, seconds since 1970 in UTC."""
+    """Time of its last start, seconds since 1970 in UTC."""
     reason: str = ""
-    """Why it failed last, or what it is stuck in; empty once it works again."""
+    """The reason of its last failure or of its wait; empty once it works again."""
     since: float | None = None
     """Since when it is stuck there, seconds since 1970 in UTC; None for a failure."""
 
@@ -66,7 +66,7 @@ class RunRecord:
     number: int = 0
     """Grows with every write: of two records the larger is the newer one."""
     disk: str = ""
-    """Why files of the run cannot be written; empty while they can."""
+    """The reason why files of the run cannot be written; empty while they can."""
 
     def write(self, folder: Folder) -> None:
         """Replace the record on disk atomically."""

@@ -42,7 +42,7 @@ WORKS_AGAIN_S = 10.0
 
 @dataclass
 class RunEnd:
-    """How the run is being ended; times are on the monotonic clock."""
+    """End of the run in progress; times are on the monotonic clock."""
 
     state: State
     reason: str
@@ -109,7 +109,7 @@ class Supervisor:
         return min(moments)
 
     def step(self) -> None:
-        """Do all that is due now."""
+        """Handle every exit, signal and deadline that is due now."""
         for process in self.processes:
             code = process.reap(self.pump)
             if code is not None:

@@ -11,12 +11,12 @@ from pathlib import Path
 from surreal.orchestrator.run.usage import Used
 
 SECONDS = 0.5
-"""How long CPU is watched for; the system counts it in hundredths of a second."""
+"""Seconds over which CPU is measured; the system counts it in hundredths of a second."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What the processes of one group have used so far, and hold now."""
+    """CPU time that the processes of one group have used so far, and memory that they hold now."""
 
     cpu: float = 0.0
     """Seconds."""
@@ -28,7 +28,7 @@ class Sample:
 
 
 def measure(groups: Collection[int]) -> dict[int, Used]:
-    """What these process groups use now, each with all its processes. Takes SECONDS; those that end are left out."""
+    """Measure for SECONDS what each process group uses with all its processes. Groups that end are left out."""
     if not groups:
         return {}
     before, began = sample(groups), time.monotonic()
@@ -43,7 +43,7 @@ def measure(groups: Collection[int]) -> dict[int, Used]:
 
 
 def sample(groups: Collection[int]) -> dict[int, Sample]:
-    """What these process groups have used so far; those of which nobody lives are left out."""
+    """Return what these process groups have used so far. Groups without a living process are left out."""
     found: dict[int, Sample] = {}
     for group, one in _linux() if Path("/proc/self/stat").exists() else _ps():
         if group in groups:
@@ -76,7 +76,7 @@ def _ps() -> list[tuple[int, Sample]]:
 
 
 def cpu_seconds(text: str) -> float:
-    """`1-02:03:04`, `3:04.5` as ps writes it -> seconds. Raises ValueError."""
+    """Convert `1-02:03:04` or `3:04.5`, as ps writes it, to seconds. Raises ValueError."""
     days, _, rest = text.rpartition("-")
     seconds = 0.0
     for part in rest.split(":"):

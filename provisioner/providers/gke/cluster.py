@@ -23,7 +23,7 @@ from surreal.provisioner.providers.terraform.common import (
 from surreal.provisioner.spec.cluster import Cluster, PoolSpec, StoreSpec
 
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
-"""What a node may ask for is up to its service account's roles, not to scopes."""
+"""All scopes: the roles of a node's service account limit it, not scopes."""
 REGION_ZONES = 3
 """Zones that GKE spreads a regional cluster over when none are named."""
 _MANAGEMENT = {"auto_repair": True, "auto_upgrade": True}

@@ -59,7 +59,7 @@ class Engine:
         return process.returncode == CHANGES
 
     def apply(self, watch: Watch) -> None:
-        """Do what the last plan says. Raises SurrealError with the errors it met, having done all else."""
+        """Apply the last plan. Raises SurrealError with the errors it met, having done all else."""
         progress = _Progress()
         try:
             with self._running("apply", "-input=false", "-json", PLAN) as (process, errors):

@@ -201,7 +201,7 @@ def test_apply_does_not_take_fields_from_others_unless_forced(place: Place) -> N
     error = refused(lambda: place.api.apply("ConfigMap", config_map("x", {"a": "ours"})))
     assert (error.status, error.reason) == (409, "Conflict")
     assert [each["reason"] for each in error.body["details"]["causes"]] == ["FieldManagerConflict"]
-    assert "somebody else has set .data.a" in str(error)
+    assert "another client has set .data.a" in str(error)
     assert place.api.apply("ConfigMap", config_map("x", {"a": "ours"}), force=True)["data"] == {"a": "ours"}
 
 

@@ -157,9 +157,7 @@ def test_credentials_are_read_again_once(tmp_path: Path) -> None:
         write_kubeconfig(server.kubeconfig, server.address, "new")
         assert api.list("Pod") == []
         server.tokens = {"newer"}
-        wanted = (
-            "does not accept the credentials of context double.*log in again; what runs in the cluster is not affected"
-        )
+        wanted = "does not accept the credentials of context double.*log in again; runs in the cluster are not affected"
         with pytest.raises(SurrealError, match=wanted):
             api.list("Pod")
 
@@ -168,7 +166,7 @@ def test_fields_that_somebody_else_set_are_not_overwritten(tmp_path: Path) -> No
     with api_server(tmp_path) as server:
         made = {**config_map("x"), "data": {"a": "theirs"}}
         server.store.apply("ConfigMap", NAMESPACE, "x", made, "kubectl", False, False)
-        with pytest.raises(ApiError, match=r"somebody else has set \.data\.a .*kubectl"):
+        with pytest.raises(ApiError, match=r"another client has set \.data\.a .*kubectl"):
             server.api().apply("ConfigMap", config_map("x"))
         assert server.api().apply("ConfigMap", config_map("x"), force=True)["data"] == {"a": "b"}
 

@@ -145,9 +145,14 @@ SAID: list[tuple[str, Plan, str, str]] = [
         "learner",
         'the API server refuses its pods: error looking up service account rl/gone: serviceaccount "gone" not found',
     ),
-    ("config-map", ONE, "learner", "the ConfigMap toy-wiring-0a1b2c is missing: make it, or correct what names it"),
-    ("secret", ONE, "actor", "the Secret toy-keys-0a1b2c3d is missing: make it, or correct what names it"),
-    ("config-env", ONE, "learner", "the Secret credentials is missing: make it, or correct what names it"),
+    (
+        "config-map",
+        ONE,
+        "learner",
+        "the ConfigMap toy-wiring-0a1b2c is missing: create it, or correct the key that names it",
+    ),
+    ("secret", ONE, "actor", "the Secret toy-keys-0a1b2c3d is missing: create it, or correct the key that names it"),
+    ("config-env", ONE, "learner", "the Secret credentials is missing: create it, or correct the key that names it"),
     (
         "oom",
         plan(memory=2 * GIB),

@@ -108,8 +108,8 @@ def test_a_command_has_our_pipes_and_its_exit_code_is_ours(
             SurrealError,
             "sh did not start in the pod of learner: container is not running",
         ),
-        (b"nonsense", SurrealError, "learner says nothing that makes sense of how sh ended: b'nonsense'"),
-        (failure("many"), SurrealError, "learner says nothing that makes sense of how sh ended"),
+        (b"nonsense", SurrealError, "learner gives no readable exit code of sh: b'nonsense'"),
+        (failure("many"), SurrealError, "learner gives no readable exit code of sh"),
     ],
 )
 def test_a_command_that_does_not_start_is_said(

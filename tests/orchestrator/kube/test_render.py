@@ -173,7 +173,7 @@ def test_names_that_are_too_long_are_refused_before_anything_is_made() -> None:
 def test_storage_that_nobody_decided_is_refused() -> None:
     plan = planned(minimal())
     auto = plan.model_copy(update={"storage": plan.storage.model_copy(update={"kind": "auto"})})
-    with pytest.raises(InvalidInput, match="spec.storage.kind: auto is decided by what a cluster has"):
+    with pytest.raises(InvalidInput, match="spec.storage.kind: auto depends on the cluster"):
         objects(auto)
 
 

@@ -99,7 +99,7 @@ def test_all_mistakes_are_said_together_those_between_keys_too(tmp_path: Path) -
             {"pools": [{"name": "a", "max": 1}, {"name": "b", "max": 1, "resources": {"cpu": 3, "memory": "1Gi"}}]},
             "spec.pools.1.resources: must be those of the first pool",
         ),
-        ("existing", {"pools": [{"name": "a", "max": 1}]}, "spec.pools.0: machine is missing; or say resources"),
+        ("existing", {"pools": [{"name": "a", "max": 1}]}, "spec.pools.0: machine is missing; name it"),
         ("eks", {"project": "my-project"}, "spec.project: means nothing on eks; it is for gke"),
         ("eks", {"zones": ["us-east-1a"]}, "spec.zones: must be two zones or more"),
         ("eks", {"zones": ["us-east-1a", "us-west-2a"]}, "spec.zones.1: must be a zone of us-east-1 such as us-east"),

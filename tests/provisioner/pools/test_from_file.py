@@ -84,7 +84,7 @@ def test_a_machine_too_small_for_its_own_system_is_refused() -> None:
 def test_minikube_has_what_its_file_says_and_asks_for_it() -> None:
     pools, _ = declare({"name": "cpu", "max": 2, "resources": {"cpu": 4, "memory": "8Gi"}}, provider="minikube")
     assert (pools["cpu"].provider, pools["cpu"].price, pools["cpu"].taints) == ("minikube", None, ())
-    with pytest.raises(InvalidInput, match="spec.pools.0.resources: say what one machine has"):
+    with pytest.raises(InvalidInput, match="spec.pools.0.resources: give the size of one machine"):
         declare({"name": "cpu", "max": 2}, provider="minikube")
 
 

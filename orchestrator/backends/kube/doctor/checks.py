@@ -1,6 +1,6 @@
-"""What a cluster and a namespace have of what experiments need, found by looking only.
+"""Read-only checks of the things that experiments need from a cluster and a namespace.
 
-Much of it is hidden from who has rights in one namespace alone: such a check says so and fails nothing.
+A user with rights in one namespace alone cannot see all of them: such a check says so and fails nothing.
 """
 
 import re
@@ -21,13 +21,13 @@ GENERAL, LEAST = (1, 33), (1, 29)
 LEVEL = "pod-security.kubernetes.io/enforce"
 JOBSETS, QUEUES = KINDS["JobSet"].group, KINDS["LocalQueue"].group
 HIDDEN = "you may not look"
-NOT_NEEDED = "experiments run without this right; who has it can tell"
+NOT_NEEDED = "experiments run without this right; a user who has it sees the result"
 
 
 def kube_checks(api: Api) -> Iterator[Check]:
-    """What the cluster and the namespace of `api` have, in the order in which it is asked after.
+    """Yield the checks of the cluster and the namespace of `api`, each as soon as it is done.
 
-    Ends after the first where no server answers; whatever else goes wrong is what one check says.
+    Without an answer of the API server the first check is the last. Any other fault is the result of one check.
     """
     try:
         version = api.raw_get("/version")
@@ -51,7 +51,7 @@ def kube_checks(api: Api) -> Iterator[Check]:
 
 
 def server(version: Mapping[str, str], context: str) -> Check:
-    """Is this Kubernetes new enough? `version` is the answer of `/version`."""
+    """Check that this Kubernetes is new enough. `version` is the answer of `/version`."""
     shown = f"Kubernetes {str(version.get('gitVersion')).removeprefix('v')} (context {context})"
     # some providers write the minor as `33+`
     numbers = [re.match(r"\d+", str(version.get(part, ""))) for part in ("major", "minor")]
@@ -91,14 +91,14 @@ def _rights(api: Api, with_jobsets: bool) -> Check:
         return Check("your rights", "ok", f"all that experiments need in {api.namespace}")
     lacking = [right for right in missed if right in needed]
     consequence = "no experiment can run" if lacking else "experiments run, but not all that surreal can do works"
-    follows = f"{consequence}; who may give rights gives them by surreal cluster install --set 'rbac.users={{YOU}}'"
+    follows = f"{consequence}; an administrator grants them by surreal cluster install --set 'rbac.users={{YOU}}'"
     every = len(missed) == len(needed) + len(handy)
     shown = f"none in {api.namespace}" if every else f"missing: {rights.listed(missed)}"
     return Check("your rights", "missing" if lacking else "warn", shown, follows)
 
 
 def _groups(api: Api) -> Mapping[str, Sequence[str]]:
-    """What the server serves: API group -> versions. Everybody who is known to the server may ask."""
+    """Return the served versions of each API group. Every user known to the server has this right."""
     try:
         found = api.raw_get("/apis")["groups"]
     except ApiError:
@@ -107,7 +107,7 @@ def _groups(api: Api) -> Mapping[str, Sequence[str]]:
 
 
 def _nodes(api: Api) -> Generator[Check, None, int]:
-    """Checks of the nodes; returns how many there are, as far as one may know."""
+    """Yield the checks of the nodes; return their number as far as the user may know it."""
     try:
         found = api.list("Node")
     except ApiError as error:
@@ -118,7 +118,7 @@ def _nodes(api: Api) -> Generator[Check, None, int]:
 
 
 def quotas(found: Sequence[Object]) -> Check:
-    """How much of the namespace's quotas is left."""
+    """Check the namespace's quotas for room."""
     used, full = [], []
     for each in found:
         status = each.get("status") or {}
@@ -133,7 +133,7 @@ def quotas(found: Sequence[Object]) -> Check:
 
 
 def limits(found: Sequence[Object]) -> Check:
-    """What a container may ask for at most."""
+    """Return the most that a container may ask for."""
     most = [
         f"{resource} at most {amount}"
         for each in found
@@ -145,7 +145,7 @@ def limits(found: Sequence[Object]) -> Check:
 
 
 def looked(name: str, look: Callable[[], Check]) -> Check:
-    """What `look` finds, or why it cannot."""
+    """Return the result of `look`, or a check with the reason why it failed."""
     try:
         return look()
     except ApiError as error:

@@ -1,5 +1,6 @@
-"""What a cluster is equipped with: nodes, GPUs, storage, the image, what is installed besides. Pure functions over what
-the API answered.
+"""The equipment of a cluster: nodes, GPUs, storage, the image and optional components.
+
+All functions are pure: they judge objects that the API returned.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ OPTIONAL = {
 
 
 def nodes(found: Sequence[Object]) -> Check:
-    """How many can take pods, and how much they have."""
+    """Count the nodes that can take pods, and their CPU and memory."""
     ready = [node for node in found if _is_ready(node)]
     total = sum((amount(node["status"]["allocatable"]) for node in ready), Amount())
     shown = f"{len(ready)} of {len(found)} ready, {total.cpu:g} CPU, {total.memory / 2**30:.1f}Gi"
@@ -35,7 +36,7 @@ def nodes(found: Sequence[Object]) -> Check:
 
 
 def gpus(found: Sequence[Object]) -> Check:
-    """GPUs that pods can ask for, and nodes whose GPUs nobody offers to them."""
+    """Count the GPUs that pods can ask for, and find nodes whose GPUs no device plugin offers."""
     offered = sum(amount(node["status"]["allocatable"]).gpus for node in found)
     marked = [node for node in found if any(mark in (node["metadata"].get("labels") or {}) for mark in GPU_MARKS)]
     idle = [node for node in marked if not amount(node["status"]["allocatable"]).gpus]
@@ -48,7 +49,7 @@ def gpus(found: Sequence[Object]) -> Check:
 
 
 def storage(found: Sequence[Object], nodes: int) -> Check:
-    """Does a claim without a class get a volume that every one of so many nodes can write?"""
+    """Check that a claim without a class gets a volume that each of so many nodes can write."""
     for each in found:
         marks = each["metadata"].get("annotations") or {}
         if any(marks.get(mark) == "true" for mark in DEFAULT_CLASS):
@@ -65,7 +66,7 @@ def storage(found: Sequence[Object], nodes: int) -> Check:
 
 
 def image(found: Sequence[Object]) -> Check:
-    """Is the image that experiments use by default on the nodes? A kubelet names the largest 50 of its node."""
+    """Check that the nodes have the default image. A kubelet names the 50 largest images of its node."""
     wanted = default_image()
     having = sum(wanted in _images(node) for node in found)
     if having == len(found) and found:
@@ -78,7 +79,7 @@ def image(found: Sequence[Object]) -> Check:
 
 
 def installed(groups: Mapping[str, Sequence[str]]) -> Iterator[Check]:
-    """What of the optional there is, by the API groups that the server serves: group -> versions."""
+    """Check for optional components by the API groups that the server serves: group -> versions."""
     for group, (name, purpose) in OPTIONAL.items():
         if group in groups:
             yield Check(name, "ok", f"{group} {', '.join(groups[group])}")
@@ -87,7 +88,7 @@ def installed(groups: Mapping[str, Sequence[str]]) -> Iterator[Check]:
 
 
 def queues(found: Sequence[Object]) -> Check:
-    """The queues that an experiment of this namespace can name."""
+    """Check for queues that an experiment of this namespace can name."""
     names = [each["metadata"]["name"] for each in found]
     if names:
         return Check("queues", "ok", ", ".join(names), f"spec.queue: {names[0]}")
@@ -103,7 +104,7 @@ def _is_ready(node: Object) -> bool:
 
 
 def _images(node: Object) -> set[str]:
-    """Names of the images on a node, without the registry that Docker puts before short ones."""
+    """Return the names of the images on a node, without the registry that Docker puts before short ones."""
     names = (name for each in node["status"].get("images") or () for name in each.get("names") or ())
     return {name.removeprefix("docker.io/").removeprefix("library/") for name in names}
 
@@ -132,7 +133,7 @@ UNPROTECTED = (
 
 
 def enforcement(daemon_sets: Sequence[Object]) -> Check:
-    """What the DaemonSets of a cluster say about it."""
+    """Tell from a cluster's DaemonSets whether it enforces NetworkPolicies."""
     there = {each["metadata"]["name"]: each for each in daemon_sets}
     if found := [name for name in ENFORCES if name in there]:
         return Check(NAME, "ok", f"{ENFORCES[found[0]]} enforces them")
@@ -142,7 +143,7 @@ def enforcement(daemon_sets: Sequence[Object]) -> Check:
         return Check(NAME, "warn", f"{DOES_NOT[found[0]]} does not enforce them", UNPROTECTED)
     if found := [name for name in DEPENDS if name in there]:
         return Check(NAME, "unknown", DEPENDS[found[0]], "with cni: calico it is certain")
-    return Check(NAME, "unknown", "no DaemonSet of a known network plugin", "ask whoever runs the cluster")
+    return Check(NAME, "unknown", "no DaemonSet of a known network plugin", "ask the cluster's administrator")
 
 
 def _aws(pod: Mapping[str, Any]) -> Check:

@@ -25,7 +25,7 @@ BLOCK = 32 * 1024
 
 
 def running_pod(snapshot: Snapshot, wanted: str) -> Object:
-    """The pod of ROLE/INDEX, or of the first process of ROLE that runs.
+    """Return the pod of ROLE/INDEX, or of the first process of ROLE that runs.
 
     Raises NotFound for a process that the run does not have, InvalidInput, with the reason, for one that does not run.
     """
@@ -118,7 +118,7 @@ def _terminal(socket: PodSocket) -> Iterator[None]:
 
 
 def _exit_code(outcome: bytes, source: str, command: Sequence[str]) -> int:
-    """The exit code in a Status object. Raises InvalidInput for a command that did not start."""
+    """Return the exit code in a Status object. Raises InvalidInput for a command that did not start."""
     try:
         status = json.loads(outcome)
         if status["status"] == "Success":
@@ -128,9 +128,7 @@ def _exit_code(outcome: bytes, source: str, command: Sequence[str]) -> int:
             return int(causes["ExitCode"])
         words = str(status["message"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise SurrealError(
-            f"{source} says nothing that makes sense of how {command[0]} ended: {outcome[:200]!r}"
-        ) from None
+        raise SurrealError(f"{source} gives no readable exit code of {command[0]}: {outcome[:200]!r}") from None
     if "executable file not found" in words or "no such file" in words:
         raise InvalidInput(f"there is no {command[0]!r} in the image of {source}")
     raise SurrealError(f"{command[0]} did not start in the pod of {source}: {clip(words)}")

@@ -17,9 +17,9 @@ LOOPBACK = "127.0.0.1"
 DATA, ERROR = 0, 1
 """The two channels of one forwarded port; each begins with a message of the port's number."""
 LOOK_SECONDS = 2.0
-"""Between two looks whether the pod still runs."""
+"""Seconds between two checks that the pod still runs."""
 ANSWER_SECONDS = 5.0
-"""For an answer to a client that sends no more."""
+"""Seconds for an answer to a client that sends no more."""
 BLOCK = 32 * 1024
 
 
@@ -44,7 +44,7 @@ def forward(api: Api, snapshot: Snapshot, source: str, local: int, remote: int, 
 
 
 def _lives(api: Api, pod: str) -> bool:
-    """Does the pod still run? An API server that does not answer now is no reason to end."""
+    """Return whether the pod still runs; True where the API server does not answer now."""
     try:
         found = api.find("Pod", pod)
     except SurrealError:
@@ -61,7 +61,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def _serve(api: Api, pod: str, source: str, client: socket.socket, remote: int) -> None:
-    """One connection, to its end."""
+    """Serve one connection to its end."""
     with client:
         try:
             there = connect(api, pod, "portforward", [("ports", str(remote))])

@@ -23,7 +23,7 @@ def send(plan: Plan, code: Code | None) -> None:
 
 
 def sent(api: Api, plan: Plan) -> Code | None:
-    """The code that a run was created with, for its next attempt; None where it brought none."""
+    """Return the code that a run was created with, for its next attempt; None where it brought none."""
     if not plan.code:
         return None
     prefix = f"{plan.name}-code-"
@@ -40,5 +40,5 @@ def sent(api: Api, plan: Plan) -> Code | None:
 
 
 def _code(data: bytes) -> Code:
-    """As `pack` made it, without what only its maker knew."""
+    """Return the archive as `pack` made it, without its counts, which the cluster does not keep."""
     return Code(hashlib.sha256(data).hexdigest(), data, files=0, bytes=0, left_out=0)

@@ -1,9 +1,9 @@
-"""Making all objects of an experiment, so that whatever interrupts it leaves nothing that nobody owns.
+"""Creation of all objects of an experiment: an interruption at any moment leaves no object without an owner.
 
-The root is made first, by POST: who makes it has the name. All others carry an ownerReference to it, so that they go
-when it goes, at whatever moment. The last step, the seal, turns that round: the root belongs to the Job that ends the
-run, so that all goes when Kubernetes removes that Job after its TTL; and the claim belongs to nobody, since results
-outlive the run. Creating again after an interruption finds the root unsealed and goes on with the same run.
+The root is made first, by POST: the user who makes it has the name. All other objects carry an ownerReference to it,
+so Kubernetes removes them with it. The last step, the seal, turns that round: the root belongs to the Job that ends
+the run, and goes when Kubernetes removes that Job after its TTL. The claim then has no owner, since results outlive
+the run. Creating again after an interruption finds the root unsealed and goes on with the same run.
 """
 
 import secrets
@@ -84,7 +84,7 @@ def dry_run(api: Api, objects: Sequence[Object]) -> None:
 
 
 def _claim_name(api: Api, root: Object) -> Object:
-    """The root as it is in the cluster, which may be that of somebody who was quicker."""
+    """Create the root and return it as it is in the cluster: another user may have been quicker."""
     try:
         return api.post("ConfigMap", root)
     except Taken:
@@ -93,7 +93,7 @@ def _claim_name(api: Api, root: Object) -> Object:
 
 
 def _finish(api: Api, found: Object, root: Object, draw: Draw, talk: Talk) -> str:
-    """Go on with a run that somebody began with the same plan. Raises Taken for any other."""
+    """Go on with a run that another command began with the same plan. Raises Taken for any other."""
     name, run = name_of(root), _label(found, RUN)
     if _label(found, MANAGED_BY) != OWNER or _label(found, INSTANCE) != name:
         raise Taken(f"there is a ConfigMap {name!r} in namespace {api.namespace} that is not surreal's: {OTHER_NAME}")
@@ -125,11 +125,11 @@ def _go_on(api: Api, root: Object, objects: Sequence[Object], talk: Talk) -> Non
         _complete(api, root, objects, there)
     except ApiError as error:
         # work of hours may lie there: nothing is removed
-        raise error.plus("what is there stays: the same command again goes on with it") from None
+        raise error.plus("all objects made so far stay: the same command again goes on with them") from None
 
 
 def _there(api: Api, objects: Sequence[Object], run: str) -> dict[Key, Object]:
-    """The objects of these names that are there already. Raises Taken for one that is not of this run.
+    """Return the objects of these names that are there already. Raises Taken for one that is not of this run.
 
     Secrets are not looked at: their names are of one run only, and who creates experiments need not read them.
     """
@@ -149,7 +149,7 @@ def _there(api: Api, objects: Sequence[Object], run: str) -> dict[Key, Object]:
 
 
 def _complete(api: Api, root: Object, objects: Sequence[Object], there: Mapping[Key, Object]) -> None:
-    """Make the objects that are not there, then seal the root. Raises Deleted when somebody removes it meanwhile."""
+    """Make the objects that are not there, then seal the root. Raises Deleted if a user removes it meanwhile."""
     owner = {**reference(root), "controller": True}
     made = dict(there)
     try:
@@ -184,7 +184,7 @@ def _seal(api: Api, root: Object, made: Mapping[Key, Object]) -> None:
     try:
         if (CLAIM, name) in made:
             api.patch(CLAIM, name, {"metadata": {"ownerReferences": None}})
-        # the uid: not somebody else's root, made after ours was deleted
+        # the uid keeps this patch off a root that another user made after ours was deleted
         sealed = {"uid": about["uid"], "annotations": marks, "ownerReferences": [reference(ender)]}
         api.patch("ConfigMap", name, {"metadata": sealed})
     except ApiError as error:
@@ -196,23 +196,23 @@ def _seal(api: Api, root: Object, made: Mapping[Key, Object]) -> None:
 
 
 class Deleted(SurrealError):
-    """Somebody deleted the experiment before all of it was there."""
+    """The experiment was deleted before all of its objects were there."""
 
 
 def _undone(api: Api, objects: Sequence[Object], error: ApiError) -> ApiError:
-    """The error with what is left behind; nothing, where the cluster lets us remove what we made."""
+    """Return the error with what is left behind; nothing, where the cluster lets us remove what we made."""
     name = name_of(objects[0])
     if not error.lasting:
         return error.plus(f"surreal create again goes on with it, surreal delete {name} removes it")
     try:
         remove_run(api, name, _label(objects[0], RUN))
     except SurrealError as second:
-        return error.plus(f"what was made is left behind ({second}): surreal delete {name}")
+        return error.plus(f"some objects are left behind ({second}): surreal delete {name}")
     return error.plus("0 objects left behind")
 
 
 def _attempt(job: Object) -> str:
-    """Which attempt the pods of a Job or JobSet are of; empty for other objects."""
+    """Return the attempt that the pods of a Job or JobSet belong to; empty for other objects."""
     spec = job.get("spec") or {}
     for inner in spec.get("replicatedJobs") or ():
         spec = inner["template"]["spec"]

@@ -16,7 +16,7 @@ from surreal.provisioner.kube.objects import condition
 Talk = Callable[[str], None]
 
 HELD = ("Job", "JobSet", "Pod", "Service", "NetworkPolicy", "ServiceAccount", "ConfigMap", "PersistentVolumeClaim")
-"""Kinds of which an experiment has objects. Secrets are known by their name: nobody needs the right to list them."""
+"""Kinds of which an experiment has objects. Secrets are known by their name: no user needs the right to list them."""
 OPTIONAL = "JobSet"
 """The kind that only queued runs have, in clusters that know it."""
 OF_A_JOB = "batch.kubernetes.io/job-name"
@@ -101,8 +101,10 @@ def end_leftovers(api: Api, snapshot: Snapshot) -> list[str]:
 
 
 def _decided(snapshot: Snapshot) -> datetime | None:
-    """When the role that ends the run was done, or one that the run needs had failed for good. A JobSet sees to its
-    own."""
+    """Return when the role that ends the run was done, or a needed role had failed for good.
+
+    None for a queued run: its JobSet ends its own Jobs.
+    """
     if not snapshot.plan or not snapshot.created or snapshot.jobset:
         return None
     jobs = ((role, snapshot.job(role.name)) for role in snapshot.plan.roles)
@@ -115,7 +117,7 @@ def _failed(job: Object) -> bool:
 
 
 def _over(job: Object) -> datetime | None:
-    """When a Job or JobSet was done for good, whether well or not; None while it is not."""
+    """Return when a Job or JobSet succeeded or failed for good; None before that."""
     for each in (job.get("status") or {}).get("conditions") or ():
         if each["type"] in ("Complete", "Completed", "Failed") and each["status"] == "True":
             return datetime.fromisoformat(each["lastTransitionTime"])
@@ -123,7 +125,7 @@ def _over(job: Object) -> datetime | None:
 
 
 def _held(api: Api, name: str, kinds: Iterable[str] = HELD) -> list[Object]:
-    """All objects with the label of the experiment."""
+    """Return all objects with the label of the experiment."""
     found = []
     for kind in kinds:
         try:
@@ -158,13 +160,13 @@ def _remove(api: Api, name: str, found: list[Object], only: str | None = None) -
 
 
 def _left(api: Api, name: str, before: list[Object], only: str | None) -> list[Object]:
-    """What is still there: first of the kinds that were left before, since a thousand pods are a long list."""
+    """Return the objects that are left. Asks first for the kinds seen `before`: a thousand pods are a long list."""
     kinds = {each["kind"] for each in before}
     found = _held(api, name, [kind for kind in HELD if kind in kinds]) or _held(api, name)
     return [each for each in found if not only or each["metadata"]["labels"].get(RUN) == only]
 
 
-WHY = "a pod whose node is lost goes when the node is back or removed (kubectl delete pod --force if it is no more)"
+WHY = "a pod on a lost node is removed once the node is back or deleted (kubectl delete pod --force if it is gone)"
 
 
 def _delete(api: Api, each: Object) -> None:
@@ -187,7 +189,7 @@ def _await_pods(api: Api, name: str, talk: Talk) -> None:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 pod`, `2 pods`."""
+    """Write a count and its noun: `1 pod`, `2 pods`."""
     return f"{count} {noun}{'s' if count != 1 else ''}"
 
 

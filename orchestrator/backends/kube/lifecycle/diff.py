@@ -1,4 +1,4 @@
-"""What `create` would send now, beside what is in the cluster: asked of the server, which fills in its defaults."""
+"""The difference between a file and its run in the cluster, by a server-side dry run, which fills in defaults."""
 
 import difflib
 import hashlib
@@ -26,7 +26,7 @@ from surreal.provisioner.kube.errors import UNPROCESSABLE, Absent, ApiError
 from surreal.provisioner.kube.kinds import Object
 
 Change = Literal["added", "changed", "recreated", "removed"]
-"""recreated: the cluster lets nobody change this of an object that is there."""
+"""recreated: the field is immutable, so the object must be made anew."""
 
 BOOKKEEPING = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "ownerReferences")
 """Metadata that says nothing of what the object does."""
@@ -45,14 +45,14 @@ class Difference:
     name: str
     change: Change
     live: Object | None
-    """As it is in the cluster, without what only the server knows; None if it is not there."""
+    """The object in the cluster, without fields that only the server sets; None if it is not there."""
     wanted: Object | None
-    """As it would be."""
+    """The object that `create` would make."""
     note: str = ""
-    """Why the server refuses the change."""
+    """The reason why the server refuses the change."""
 
     def text(self) -> str:
-        """A unified diff."""
+        """Return a unified diff."""
         where = f"{self.kind}/{self.name}"
         old, new = (_lines(each) for each in (self.live, self.wanted))
         begin, end = (f"live/{where}" if self.live else "/dev/null", f"file/{where}" if self.wanted else "/dev/null")
@@ -69,9 +69,9 @@ def identity(api: Api, name: str) -> tuple[str, int, str]:
 
 
 def diff(api: Api, name: str, objects: Sequence[Object]) -> list[Difference]:
-    """How the objects of an experiment differ from those in the cluster, in create's order; changes nothing.
+    """Compare the objects of an experiment with those in the cluster, in create's order. Changes nothing.
 
-    `objects` are rendered with the run and attempt of the live root. Secrets are not looked at: keys are random.
+    `objects` are rendered with the run and attempt of the live root. Secrets are left out: keys are random.
     """
     drawn = [each for each in objects if each["kind"] != "Secret"]
     found = [_difference(api, each) for each in drawn]
@@ -95,7 +95,7 @@ def _difference(api: Api, wanted: Object) -> Difference | None:
 
 
 def _removed(api: Api, name: str, wanted: set[tuple[str, str]]) -> Iterable[Difference]:
-    """Objects of the experiment that the file does not lead to any more."""
+    """Return the objects of the experiment that the file does not lead to any more."""
     for kind in HELD:
         if kind == "Pod":
             continue
@@ -111,7 +111,7 @@ def _removed(api: Api, name: str, wanted: set[tuple[str, str]]) -> Iterable[Diff
 
 
 def _shown(each: Object) -> Object:
-    """What a person may compare."""
+    """Return an object without the fields that a person has no use for in a comparison."""
     about = {key: value for key, value in each["metadata"].items() if key not in BOOKKEEPING}
     marks = {key: value for key, value in (about.pop("annotations", None) or {}).items() if key not in OF_THE_RUN}
     whole = {key: value for key, value in each.items() if key != "status"}
@@ -124,7 +124,7 @@ def _shown(each: Object) -> Object:
 
 
 def _readable(key: str, text: str) -> Any:
-    """A file in a ConfigMap so that a diff shows its lines."""
+    """Write a file of a ConfigMap so that a diff shows its lines."""
     if not key.endswith(".json"):
         return text.splitlines()
     try:
@@ -142,7 +142,7 @@ def _sha(text: str) -> str:
 
 
 def _overlaid(live: Any, wanted: Any) -> Any:
-    """What is live with the fields of `wanted`, since no server fills in defaults of what it refuses."""
+    """Return `live` with the fields of `wanted`: the server fills in no defaults of an object that it refuses."""
     if isinstance(live, dict) and isinstance(wanted, dict):
         return {**live, **{key: _overlaid(live.get(key), value) for key, value in wanted.items()}}
     if isinstance(live, list) and isinstance(wanted, list) and len(live) == len(wanted):

@@ -1,4 +1,4 @@
-"""What would go wrong in the middle of a `create`, asked before its beginning: namespace, rights, quotas."""
+"""Checks before a `create` for faults that would stop it half-way: namespace, rights, quotas."""
 
 from collections.abc import Sequence
 

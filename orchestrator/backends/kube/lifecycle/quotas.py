@@ -12,7 +12,7 @@ Demand = dict[str, float]
 
 
 def demand(objects: Iterable[Object]) -> Demand:
-    """What these objects and all pods of their Jobs ask of a quota."""
+    """Return the sum that these objects and all pods of their Jobs ask of a quota."""
     total: Demand = {}
     for each in objects:
         kind = KINDS[each["kind"]]
@@ -26,7 +26,7 @@ def demand(objects: Iterable[Object]) -> Demand:
 
 
 def too_small(quotas: Iterable[Object], objects: Sequence[Object]) -> tuple[list[str], list[str]]:
-    """Sentences about the quotas that the run can never fit into (or its most important role not now), and those
+    """Return the sentences about quotas that the run can never fit into (or its most important role not now), and those
     that it does not fit into while others use them."""
     never, later = [], []
     whole, least = demand(objects), demand(_least(objects))
@@ -48,7 +48,7 @@ def too_small(quotas: Iterable[Object], objects: Sequence[Object]) -> tuple[list
 
 
 def _least(objects: Sequence[Object]) -> Iterator[Object]:
-    """What must be there at once: all but the Jobs, and the Job of the role that ends the run, which is the first."""
+    """Yield the objects needed at once: all that are no Jobs, and the Job of the role that ends the run."""
     ender = next((each["metadata"]["labels"].get(COMPONENT) for each in objects if each["kind"] == "Job"), None)
     for each in objects:
         if each["kind"] != "Job" or each["metadata"]["labels"].get(COMPONENT) == ender:
@@ -56,7 +56,7 @@ def _least(objects: Sequence[Object]) -> Iterator[Object]:
 
 
 def _jobs(each: Object) -> Iterator[dict[str, Any]]:
-    """The Job specs in an object."""
+    """Yield the Job specs in an object."""
     if each["kind"] == "Job":
         yield each["spec"]
     for inner in each["spec"]["replicatedJobs"] if each["kind"] == "JobSet" else ():
@@ -64,7 +64,7 @@ def _jobs(each: Object) -> Iterator[dict[str, Any]]:
 
 
 def _pods(job: Mapping[str, Any]) -> Demand:
-    """What all pods of a Job ask."""
+    """Return the sum that all pods of a Job ask."""
     count, pod = job.get("parallelism", 1), job["template"]["spec"]
     total: Demand = {"pods": count, "count/pods": count}
     for side in ("requests", "limits"):
@@ -92,7 +92,7 @@ def _add(total: Demand, more: Mapping[str, float]) -> None:
 
 
 def _shown(amount: float) -> str:
-    """`4`, `0.5`, `1.5Gi`"""
+    """Write an amount as `4`, `0.5` or `1.5Gi`."""
     for unit, size in (("Ti", 2**40), ("Gi", 2**30), ("Mi", 2**20)):
         if abs(amount) >= size:
             return f"{amount / size:.4g}{unit}"

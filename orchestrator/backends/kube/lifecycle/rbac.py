@@ -1,4 +1,4 @@
-"""What surreal must be allowed to do in a namespace, and what of that one may not."""
+"""Rights that surreal needs in a namespace, and a check for the missing ones."""
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ from surreal.provisioner.kube.errors import ApiError
 
 
 class Right(NamedTuple):
-    """To do something with one kind of objects."""
+    """Right to do something with one kind of objects."""
 
     verb: str
     group: str
@@ -42,20 +42,20 @@ HANDY: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("", "pods/exec"): ("get", "create"),
     ("", "pods/portforward"): ("get", "create"),
 }
-"""To see why a role waits, read logs and metrics, look into pods: experiments run without."""
+"""Rights to see why a role waits, read logs and metrics, and look into pods: experiments run without them."""
 AT_ONCE = 8
 """Questions to the server at a time."""
 
 
 def rights(table: Mapping[tuple[str, str], Iterable[str]]) -> list[Right]:
-    """Every right of a table."""
+    """Return every right of a table."""
     return [Right(verb, group, resource) for (group, resource), verbs in table.items() for verb in verbs]
 
 
 def missing(api: Api, wanted: Iterable[Right]) -> list[Right]:
-    """Which of these rights the user does not have in the namespace.
+    """Return the rights that the user lacks in the namespace.
 
-    One request where the server can list all rights; it is asked for each right that the list does not show.
+    One request is enough where the server lists all rights. A right that the list does not show costs one more.
     """
     rules = _rules(api)
     unsure = [right for right in wanted if not any(_grants(rule, right) for rule in rules)]
@@ -65,7 +65,7 @@ def missing(api: Api, wanted: Iterable[Right]) -> list[Right]:
 
 
 def listed(missed: Iterable[Right]) -> str:
-    """`create, patch jobs; get pods/log`"""
+    """List rights as `create, patch jobs; get pods/log`."""
     verbs: dict[str, list[str]] = {}
     for right in missed:
         verbs.setdefault(right.resource, []).append(right.verb)

@@ -19,18 +19,18 @@ class FolderLogs:
     """Log files of a run folder, kept in a folder here while they are read."""
 
     def __init__(self, folder: RunFolder, local: Path, wanted: Callable[[str], bool]) -> None:
-        """`wanted` says of the name of a log file whether it is read."""
+        """Prepare to read the log files whose names `wanted` accepts."""
         self._folder = folder
         self._local = local
         self._wanted = wanted
         self._files: dict[str, LogFile] = {}
 
     def sources(self) -> list[str]:
-        """The processes that there is a log of."""
+        """Return the processes that there is a log of."""
         return sorted({source_of(Path(file.name).name) for file in self._folder.list(LOGS)})
 
     def lines(self, tail: int | None = None, unfinished: bool = False) -> Iterator[LogLine]:
-        """The lines that are new, in order of time; with `tail`, of files not read yet no more than those need."""
+        """Yield the new lines in order of time. `tail` limits the reading of files that were not read before."""
         newest = 0 if tail is None else max(LEAST_BYTES, tail * LINE_BYTES)
         changed = self._folder.mirror(self._local, LOGS, self._is_wanted, newest)
         for name, start in changed.items():
@@ -50,7 +50,7 @@ class FolderLogs:
         return self._wanted(Path(file.name).name)
 
     def _whole_line(self, name: str, start: int) -> int:
-        """The beginning of a line at or behind `start`."""
+        """Return the beginning of a line at or behind `start`."""
         if not start:
             return 0
         with (self._local / name).open("rb") as file:

@@ -20,17 +20,17 @@ from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.objects import name_of
 
 LOOK_SECONDS = 2.0
-"""Between two looks at what pods there are."""
+"""Seconds between two looks at the pods."""
 TOGETHER_SECONDS = 0.25
 """Lines that come within it are put in order of time."""
 MOST_WAITING = 10_000
-"""Lines that are read ahead of whoever prints them."""
+"""Lines that may be read ahead of the printing."""
 LAST_SECONDS = 20.0
-"""For the other processes to end, and for what they say, once the run is over."""
+"""Seconds for the other processes to end and for their last lines, once the run is over."""
 GIVE_UP_SECONDS = 300.0
-"""Without an answer of the API server."""
+"""Seconds without an answer of the API server."""
 TRIES = 3
-"""To read the whole log of a process that has ended."""
+"""Attempts to read the whole log of a process that has ended."""
 
 
 def read(
@@ -47,7 +47,7 @@ def read(
 
 
 class Following:
-    """What comes after `Logs.history`."""
+    """Stream of the log lines that come after `Logs.history`."""
 
     def __init__(self, logs: Logs) -> None:
         self._logs = logs
@@ -138,7 +138,7 @@ class Following:
             return []
 
     def _arriving(self, seconds: float) -> Iterator[LogLine]:
-        """What the threads hand on within so many seconds (0: all that waits), a few moments' lines at a time."""
+        """Yield the lines that the threads hand on within so many seconds (0: all that wait), in batches by time."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 or not self._lines.empty():
             with suppress(Empty):

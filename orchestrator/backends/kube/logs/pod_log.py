@@ -41,7 +41,7 @@ class PodStream:
         self._response: Any = None
 
     def lines(self, follow: bool = False, tail: int | None = None) -> Iterator[LogLine]:
-        """The lines that are new. Raises SurrealError if there is no log, OSError or urllib3's HTTPError if cut."""
+        """Yield the new lines. Raises SurrealError if there is no log, OSError or urllib3's HTTPError if cut."""
         since = self.newest[:19] + "Z" if self.newest else None
         response = self._api.log(self.pod, WORKER, follow=follow, since=since, tail=tail, timestamps=True)
         self._response = response
@@ -62,29 +62,29 @@ class PodStream:
                 yield LogLine(self.source, text, _time(stamp))
 
     def cut(self) -> None:
-        """Have whoever reads hear that the stream has ended."""
+        """End the stream for the thread that reads it."""
         with suppress(ValueError, RuntimeError, OSError, AttributeError):
             self._response.shutdown()
 
 
 def source_of(pod: Object) -> str:
-    """`actor/3`: the process that a pod runs."""
+    """Return the process that a pod runs, such as `actor/3`."""
     return f"{role_of(pod)}/{index_of(pod)}"
 
 
 def incarnation_of(pod: Object) -> int:
-    """Which start of its process a pod is; the pod's own process works it out in the same way."""
+    """Return the number of the start of its process that a pod is; the pod's own process counts the same way."""
     attempt, failures, ignored = (number(pod, "metadata", "annotations", each) for each in (ATTEMPT, FAILURES, IGNORED))
     return attempt * INCARNATIONS + failures + ignored
 
 
 def has_log(pod: Object) -> bool:
-    """Has the process of a pod begun, so that there is a log?"""
+    """Return whether the process of a pod has begun, so that there is a log."""
     return any(dig(state, each) for state in _states(pod) for each in ("running", "terminated"))
 
 
 def has_ended(pod: Object) -> bool:
-    """Is its log all there will be?"""
+    """Return whether the log is complete: the process has ended."""
     return any(dig(state, "terminated") for state in _states(pod))
 
 
@@ -93,7 +93,7 @@ def _states(pod: Object) -> list[Any]:
 
 
 def cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines without their ends; a longer one than is shown comes in pieces, the last even without an end."""
+    """Yield lines without their ends. An overlong line comes in pieces, and the last line may lack its end."""
     rest = b""
     for piece in pieces:
         *lines, rest = (rest + piece).split(b"\n")
@@ -106,7 +106,7 @@ def cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _parted(line: bytes, last: str) -> tuple[str, str]:
-    """The time and the text of a line: in UTC and of one length, so that times compare as strings do."""
+    """Split a line into time and text. Times are in UTC and of one length, so that they compare as strings do."""
     text = line.decode(errors="replace").rstrip("\r")
     found = _STAMP.match(text)
     if not found:

@@ -37,7 +37,7 @@ BEGIN = datetime.fromtimestamp(0, UTC)
 
 
 class Logs:
-    """What is read of one run. A context manager."""
+    """Logs of one run. A context manager."""
 
     def __init__(self, api: Api, name: str, source: str | None) -> None:
         self.api = api
@@ -60,7 +60,7 @@ class Logs:
         self._stack.close()
 
     def history(self, tail: int | None, unfinished: bool) -> Iterator[LogLine]:
-        """All lines until now, or the last so many."""
+        """Yield all lines until now, or the last so many."""
         # one line at least, so that who follows goes on behind it
         least = None if tail is None else max(1, tail)
         each: list[Iterable[LogLine]] = [self._tolerant(stream.lines(tail=least)) for stream in self.new_streams()]
@@ -73,7 +73,7 @@ class Logs:
         yield from lines if tail is None else deque(lines, tail)
 
     def news(self) -> list[LogLine]:
-        """What has happened that was not told yet."""
+        """Return the supervisor's sentences that were not returned before."""
         if SUPERVISOR not in self.sources:
             return []
         new = [each for each in happenings(self.snapshot) if each not in self._told]
@@ -81,14 +81,14 @@ class Logs:
         return list(sentences(new))
 
     def new_streams(self) -> list[PodStream]:
-        """Streams of the pods that have a log and had none before."""
+        """Return the streams of the pods that have a log and had none before."""
         new = [pod for pod in self.pods() if name_of(pod) not in self.streams]
         self.streams |= {name_of(pod): PodStream(self.api, pod) for pod in new}
         self._in_pods |= {LAYOUT.process_log(role_of(pod), index_of(pod), incarnation_of(pod)).name for pod in new}
         return [self.streams[name_of(pod)] for pod in new]
 
     def pods(self) -> list[Object]:
-        """The pods that are read themselves."""
+        """Return the pods that are read themselves."""
         chosen = [pod for pod in self.snapshot.pods if has_log(pod) and streams.source_of(pod) in self.sources]
         if self.is_crowd:
             holder = writer(self.snapshot)
@@ -119,7 +119,7 @@ class Logs:
         return sorted(known | set(self.folder.sources() if self.folder else ()))
 
     def _needs_folder(self) -> bool:
-        """Are there starts of the processes asked for that no pod can tell of?"""
+        """Return whether a process asked for has starts that no pod can tell of."""
         if self.is_crowd:
             return True
         starts: dict[str, set[int]] = {source: set() for source in self.sources - {SUPERVISOR}}
@@ -132,11 +132,11 @@ class Logs:
         return not all(starts.values()) and status_of(self.snapshot).over
 
     def _is_in_folder_only(self, name: str) -> bool:
-        """Is this a log to read, of a start that no pod tells of?"""
+        """Return whether this log of the run folder is wanted and no pod has its lines."""
         return source_of(name) in self.sources and name not in self._in_pods
 
     def _tolerant(self, lines: Iterator[LogLine]) -> Iterator[LogLine]:
-        """The lines as far as they can be had: what is missing is said, and is no reason to show nothing."""
+        """Yield the lines that can be read, and a sentence for those that cannot."""
         from urllib3.exceptions import HTTPError
 
         try:

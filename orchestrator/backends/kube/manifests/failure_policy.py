@@ -21,7 +21,7 @@ NEEDED_TRIES, EXPENDABLE_TRIES = 20, 1000
 
 
 def pod_failure_rules(plan: Plan, role: PlannedRole) -> list[dict[str, Any]]:
-    """The rules of a role's podFailurePolicy, the first that fits decides; what fits none is counted."""
+    """Return the rules of a role's podFailurePolicy. The first that fits decides; any other failure is counted."""
     rules: list[dict[str, Any]] = [
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
         _on_exit("Ignore", (ExitCode.PREEMPTED,)),
@@ -32,7 +32,7 @@ def pod_failure_rules(plan: Plan, role: PlannedRole) -> list[dict[str, Any]]:
 
 
 def can_fail(plan: Plan, role: PlannedRole) -> bool:
-    """Does the run fail when this role cannot go on?"""
+    """Return whether the run fails when this role cannot go on."""
     return not role.expendable or feeds_the_run(plan, role.name)
 
 

@@ -1,4 +1,4 @@
-"""Who talks to whom in a cluster, and where: wirings, NetworkPolicies and Services all come from here."""
+"""Connections between the roles in a cluster: wirings, NetworkPolicies and Services all come from here."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -48,7 +48,7 @@ class Network:
 
     @cached_property
     def channels(self) -> tuple[PlannedChannel, ...]:
-        """The plan's, and the stream that carries everybody's lines to the run folder."""
+        """The plan's channels, and the stream that carries the log lines of all processes to the run folder."""
         if any(channel.name == LOGS for channel in self.plan.channels):
             raise InvalidInput(
                 f"the algorithm {self.plan.algorithm} has a channel {LOGS!r}, which is how logs travel in a cluster: "
@@ -72,21 +72,21 @@ class Network:
         return tuple(sorted({*self._control_edges(), *self._channel_edges()}))
 
     def named_ports(self) -> dict[str, int]:
-        """All ports of all roles, under names that every channel's makes and that say the protocol."""
+        """Return all ports of all roles, under names made of the channel's name and the protocol."""
         numbers = sorted({CONTROL_PORT, *self.ports.values()})
         prometheus = self.plan.prometheus_port
         return {f"tcp-{port}": port for port in numbers} | ({METRICS_PORT: prometheus} if prometheus else {})
 
     def control(self) -> str:
-        """The address of the control port."""
+        """Return the address of the control port."""
         return self._address(ending_role(self.plan).name, 0, CONTROL_PORT)
 
     def channel(self, channel: PlannedChannel, index: int) -> str:
-        """The address at which replica `index` of the role that binds a channel listens."""
+        """Return the address at which replica `index` of the role that binds a channel listens."""
         return self._address(channel.binds, index, self.ports[channel.name])
 
     def relay(self, channel: PlannedChannel, index: int) -> str:
-        """The address of relay `index` of a broadcast."""
+        """Return the address of relay `index` of a broadcast."""
         return self._address(channel.name + RELAY, index, self.ports[channel.name])
 
     def _address(self, role: str, index: int, port: int) -> str:
@@ -123,7 +123,7 @@ Plain = dict[str, Any]
 ANYWHERE = ("0.0.0.0/0", "::/0")
 HTTPS = 443
 IDENTITY = {"169.254.169.254/32": (80,), "169.254.169.252/32": (988,), "169.254.170.23/32": (80,)}
-"""Where clouds tell a pod who its account is: GKE with and without Dataplane V2, EKS Pod Identity."""
+"""Addresses where clouds tell a pod its account: GKE with and without Dataplane V2, EKS Pod Identity."""
 
 
 @dataclass(frozen=True)
@@ -135,18 +135,21 @@ class Firewall:
     """Every role fetches its code from the run's store."""
 
     def ingress(self, role: PlannedRole) -> list[Plain]:
-        """Who may connect to a role. A rule without peers is for Prometheus, whose namespace nobody knows."""
+        """Return the rules of who may connect to a role. The rule without peers is for Prometheus in any namespace."""
         rules = self._rules([edge for edge in self.network.edges if edge.to == role.name], "frm")
         port = self.network.plan.prometheus_port
         return [*rules, {"port": port, "peers": []}] if port and role.ends_run else rules
 
     def egress(self, role: PlannedRole) -> list[Plain]:
-        """Whom a role may connect to, besides the DNS."""
+        """Return the rules of the roles that a role may connect to. DNS is allowed besides."""
         return self._rules([edge for edge in self.network.edges if edge.frm == role.name], "to")
 
     def networks(self, role: PlannedRole) -> list[Plain]:
-        """Networks that a role may connect to. An object store has no addresses that anybody could know before, so
-        that without a declaration HTTPS is open for who uses one."""
+        """Return the networks that a role may connect to.
+
+        The addresses of an object store cannot be known before. So without a declaration HTTPS is open for the roles
+        that use one.
+        """
         plan = self.network.plan
         stores = bool(plan.storage.url) and (role.ends_run or self.stores_code)
         identity = IDENTITY if stores and plan.storage.service_account else {}
@@ -182,5 +185,5 @@ def _wiring(network: Network, role: PlannedRole, has_code: bool) -> Wiring:
 
 
 def store_url(plan: Plan) -> str:
-    """The folder of the run in its object store; empty without one."""
+    """Return the folder of the run in its object store; empty without one."""
     return f"{plan.storage.url.rstrip('/')}/{plan.name}" if plan.storage.url else ""

@@ -1,4 +1,4 @@
-"""What the pods of a role are made of, as plain values for their template."""
+"""Parts of a role's pods, as plain values for their template."""
 
 import math
 from collections.abc import Sequence
@@ -38,14 +38,14 @@ NO_SIDECAR = {"linkerd.io/inject": "disabled"}
 SPARE_CPU = 1.0
 """Cores that a process may take beyond what it asks for: its I/O threads beside its numerics, never a whole machine."""
 LOG_BYTES = 1024 * 2**20
-"""For what a container prints, which lies on its node's disk."""
+"""Bytes for the output of a container, which lies on its node's disk."""
 ASKED_DISK = 256 * 2**20
-"""What the scheduler counts a pod's use of that disk as."""
+"""Bytes of that disk that the scheduler counts for a pod."""
 
 
 @dataclass(frozen=True)
 class Unpack:
-    """How a pod gets one's own code."""
+    """Source of the user's own code for a pod."""
 
     archive: str
     """A path in the pod, or the URL of a store."""
@@ -53,7 +53,7 @@ class Unpack:
 
 
 def pod_values(plan: Plan, role: PlannedRole, sources: Sources, unpack: Unpack | None, attempt: int) -> Plain:
-    """The values of `podspec.yaml.j2`. Raises InvalidInput for a variable that is not a person's to set."""
+    """Return the values of `podspec.yaml.j2`. Raises InvalidInput for a variable that is not a person's to set."""
     return {
         "annotations": {
             **NO_SIDECAR,
@@ -90,7 +90,7 @@ def pod_values(plan: Plan, role: PlannedRole, sources: Sources, unpack: Unpack |
 
 
 def environment(role: PlannedRole) -> dict[str, str]:
-    """The variables of a role's processes, in Kubernetes' spelling; those of the experiment file win."""
+    """Return the variables of a role's processes, in Kubernetes' spelling; those of the experiment file win."""
     reserved = {INDEX_VARIABLE, *ANNOTATED} & role.env.keys()
     if reserved:
         raise InvalidInput(
@@ -104,13 +104,13 @@ def environment(role: PlannedRole) -> dict[str, str]:
 
 
 def _account(plan: Plan, role: PlannedRole, sources: Sources) -> str:
-    """The ServiceAccount of a role's pods: one of their own, which may nothing, unless they use the run's store."""
+    """Return the ServiceAccount of a role's pods: the run's own without rights, or the store's where they use it."""
     uses_store = role.ends_run or (sources.has_code and not sources.code)
     return plan.storage.service_account if plan.storage.service_account and uses_store else plan.name
 
 
 def _resources(plan: Plan, role: PlannedRole, gpu: bool = True) -> dict[str, dict[str, str]]:
-    """What the scheduler counts, and what a pod may take at most."""
+    """Return the requests that the scheduler counts, and the limits of a pod."""
     asked = role.resources
     memory = quantity(asked.memory)
     disk = quantity(LOG_BYTES + local_disk(plan, role))
@@ -164,7 +164,7 @@ def affinity(selectors: Sequence[dict[str, str | tuple[str, ...]]]) -> Plain | N
 
 
 def tolerations(role: PlannedRole) -> list[Plain]:
-    """The taints that a role's pods put up with: those of its pools, of GPU machines, and a lost node's for a while."""
+    """Return the tolerations of a role's pods: for its pools, for GPU machines, and for a lost node for a while."""
     own = [_toleration(each.key, each.value, each.effect) for each in role.tolerations]
     if role.resources.gpu:
         needed = [_toleration(each.key, each.value, each.effect) for each in labels.tolerations((), role.accelerator)]

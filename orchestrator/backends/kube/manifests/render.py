@@ -26,9 +26,9 @@ from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.kube.kinds import Object
 
 OBJECT_BYTES = 1_000_000
-"""Of the texts in a ConfigMap; Kubernetes takes 1 MiB."""
+"""Most bytes of the texts in a ConfigMap; Kubernetes takes 1 MiB."""
 MADE_LATER = "<made by create>"
-"""What a key is shown as before there is one."""
+"""The text shown in place of a key that is not made yet."""
 HASH_DIGITS = 10
 QUEUE, QUEUE_PRIORITY = "kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class"
 CODE_HERE = "CODE"
@@ -55,7 +55,7 @@ def render(
     attempt: int = 1,
     user: str = "",
 ) -> list[Object]:
-    """The objects of a run in the order in which they are made, the root first and the Jobs last.
+    """Return the objects of a run in the order in which they are made, the root first and the Jobs last.
 
     `keys` are the key files of the roles, None where they are not to be shown; `experiment` is the resolved file.
     Raises InvalidInput for a plan that no cluster can run: names too long, ports that are taken.
@@ -73,18 +73,18 @@ def draw(
     attempt: int = 1,
     user: str = "",
 ) -> list[Drawn]:
-    """As `render`, with the YAML of each object."""
+    """Render the objects as `render` does, each with its YAML."""
     names.check_lengths(plan.name, {role.name: role.replicas for role in plan.roles}, queued=bool(plan.queue))
     if plan.storage.kind not in ("claim", "emptyDir", "url"):
         raise InvalidInput(
-            f"spec.storage.kind: {plan.storage.kind} is decided by what a cluster has, and none was asked: "
+            f"spec.storage.kind: {plan.storage.kind} depends on the cluster, and no cluster was asked: "
             "name one with --context, or write claim, emptyDir or url"
         )
     return list(_Renderer(plan, run, namespace, code, attempt).all(keys, experiment, user))
 
 
 def plan_digest(plan: Plan, code: Code | None = None) -> str:
-    """What tells plans of one name apart; not what only describes the cluster at the moment of planning."""
+    """Return a hash that tells plans of one name apart. The state of the cluster while planning is left out."""
     storage = plan.storage.model_copy(update={"note": ""})
     lasting = plan.model_copy(update={"pools": (), "cost": None, "warnings": (), "storage": storage})
     return _hash(lasting.to_json() + (code.digest if code else ""))
@@ -155,7 +155,7 @@ class _Renderer:
         if sum(len(text.encode()) for text in data.values()) > OBJECT_BYTES:
             raise InvalidInput(
                 f"experiment {self.plan.name}: {' and '.join(sorted(data))} are more than {OBJECT_BYTES:,} bytes, "
-                "which is what an object of Kubernetes holds: fewer replicas or shorter options"
+                "the most that a ConfigMap holds: use fewer replicas or shorter options"
             )
         return self._draw("configmap", name, data=data, binary={}, immutable=immutable, **metadata)
 
@@ -221,12 +221,12 @@ class _Renderer:
 
 
 def fits_a_config_map(code: Code) -> bool:
-    """Does the archive travel as an object of the cluster, or by the run's store?"""
+    """Return whether the archive fits a ConfigMap; a larger one travels by the run's store."""
     return len(code.data) <= CONFIG_MAP_BYTES
 
 
 def code_url(plan: Plan, code: Code) -> str:
-    """Where an archive that fits no ConfigMap lies in the run's store. Raises InvalidInput where there is none."""
+    """Return the URL of an archive that fits no ConfigMap. Raises InvalidInput where the run has no store."""
     store = store_url(plan)
     if not store:
         raise InvalidInput(

@@ -14,7 +14,7 @@ import jinja2
 FOLDER = Path(__file__).parent / "templates"
 _PLAIN = re.compile(r"[A-Za-z/][-A-Za-z0-9_./]*|[0-9]+(m|Ki|Mi|Gi|Ti)")
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
-"""What one YAML or another takes for no text."""
+"""Words that one version of YAML or another takes for no text."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -23,7 +23,7 @@ class Raw(str):
 
 
 def render(template: str, **context: Any) -> str:
-    """The YAML of one object. Raises jinja2.UndefinedError for a name that the context lacks."""
+    """Return the YAML of one object. Raises jinja2.UndefinedError for a name that the context lacks."""
     return _environment().get_template(f"{template}.yaml.j2").render(context)
 
 

@@ -21,7 +21,7 @@ READABLE, PRIVATE = 0o444, 0o400
 MEBIBYTE = 2**20
 TMP_BYTES = 1024 * MEBIBYTE
 SCRATCH_BYTES = 64 * MEBIBYTE
-"""Of the working directory, where a pod has no run folder."""
+"""Size of the working directory, where a pod has no run folder."""
 CODE_BYTES = 300 * MEBIBYTE
 """More than `protocol.unpack.MAX_UNPACKED`."""
 
@@ -38,7 +38,7 @@ class Sources:
 
 
 def volumes(plan: Plan, role: PlannedRole, sources: Sources) -> list[Plain]:
-    """The volumes of a role's pods: each sees its own wiring and keys, and nobody else's."""
+    """Return the volumes of a role's pods. Each role sees its own wiring and keys, and no other."""
     file = f"{role.name}.json"
     items = [{"key": file, "path": file}]
     found: list[Plain] = [
@@ -58,7 +58,7 @@ def volumes(plan: Plan, role: PlannedRole, sources: Sources) -> list[Plain]:
 
 
 def mounts(role: PlannedRole, sources: Sources) -> list[Plain]:
-    """Where a role's process sees its volumes."""
+    """Return the mounts of a role's process."""
     found: list[Plain] = [
         {"name": "wiring", "mountPath": WIRING_FOLDER, "readOnly": True},
         {"name": "keys", "mountPath": KEYS_FOLDER, "readOnly": True},
@@ -72,7 +72,7 @@ def mounts(role: PlannedRole, sources: Sources) -> list[Plain]:
 
 
 def unpack_mounts(role: PlannedRole, sources: Sources) -> list[Plain]:
-    """What the init container sees: the folder for the code and where that comes from."""
+    """Return the mounts of the init container: the folder for the code and the code's source."""
     # a store may want credentials, and those are in a volume of the role
     archive = {"name": "archive", "mountPath": CODE_ARCHIVE_FOLDER, "readOnly": True}
     source = [archive] if sources.code else _own_mounts(role)
@@ -80,13 +80,13 @@ def unpack_mounts(role: PlannedRole, sources: Sources) -> list[Plain]:
 
 
 def local_disk(plan: Plan, role: PlannedRole) -> int:
-    """Bytes of a node's own disk that a role's emptyDirs may fill."""
+    """Return the bytes of a node's own disk that a role's emptyDirs may fill."""
     run = _run_bytes(plan, role)
     return TMP_BYTES + CODE_BYTES * bool(plan.code) + (run if run is not None else 0)
 
 
 def quantity(size: int) -> str:
-    """Bytes as Kubernetes writes them."""
+    """Write bytes as Kubernetes writes them."""
     return str(format_memory(size))
 
 
@@ -99,7 +99,7 @@ def _run_volume(plan: Plan, role: PlannedRole) -> Plain:
 
 
 def _run_bytes(plan: Plan, role: PlannedRole) -> int | None:
-    """Bytes of the emptyDir that is the run folder; None where it is a claim."""
+    """Return the bytes of the emptyDir that is the run folder; None where it is a claim."""
     if not role.ends_run:
         return SCRATCH_BYTES
     return None if plan.storage.kind == "claim" else plan.storage.size or 0
@@ -121,5 +121,5 @@ def _own_mounts(role: PlannedRole) -> list[Plain]:
 
 
 def _own_name(volume: PlannedVolume) -> str:
-    """A name that none of ours can be."""
+    """Return a volume name that cannot be one of surreal's own."""
     return f"own-{volume.name}"

@@ -31,13 +31,13 @@ class File:
 
 
 class Source(Protocol):
-    """Where the files are."""
+    """Store that holds the files."""
 
     def files(self, prefix: str) -> Sequence[File]:
-        """The files whose names begin so."""
+        """Return the files whose names begin so."""
 
     def parts(self, wanted: Sequence[tuple[str, int, int]]) -> list[bytes | None]:
-        """Bytes from an offset (negative: from the end) of each file, at most so many, perhaps fewer; None: no file."""
+        """Return at most so many bytes from an offset (negative: from the end) of each file; None: no file."""
 
     def close(self) -> None:
         """Let go of what was needed to read."""
@@ -61,11 +61,11 @@ class RunFolder:
         self._source.close()
 
     def list(self, prefix: str = "") -> list[File]:
-        """The files whose names begin so, in order of name."""
+        """Return the files whose names begin so, in order of name."""
         return sorted((_checked(file) for file in self._source.files(prefix)), key=lambda file: file.name)
 
     def read(self, path: str, tail_bytes: int | None = None) -> bytes | None:
-        """A whole file, or its last bytes; None if there is no such file."""
+        """Return a whole file, or its last bytes; None if there is no such file."""
         if tail_bytes is not None:
             return self.tails({path: tail_bytes})[path]
         pieces = []
@@ -76,7 +76,7 @@ class RunFolder:
         return None if piece is None and not pieces else b"".join(pieces)
 
     def tails(self, wanted: Mapping[str, int]) -> dict[str, bytes | None]:
-        """The last bytes of several small files, in one question; None where there is no file."""
+        """Return the last bytes of several small files, in one question; None where there is no file."""
         parts = self._source.parts([(name, -size, size) for name, size in wanted.items()])
         return dict(zip(wanted, parts, strict=True))
 
@@ -135,7 +135,7 @@ class _Copy:
 
     @classmethod
     def begin(cls, target: Path, file: File, before: File | None, newest: int) -> "_Copy":
-        """A copy of a file that was here as `before`, or not yet."""
+        """Begin a copy of a file that was here as `before`, or not yet."""
         target.parent.mkdir(parents=True, exist_ok=True)
         grew = before and before.inode == file.inode != 0 and file.size >= before.size and target.exists()
         start = target.stat().st_size if grew else max(0, file.size - newest) if newest else 0
@@ -158,7 +158,7 @@ class _Copy:
 
 
 def _checked(file: File) -> File:
-    """The name comes from a machine that runs the experimenter's own code: it must not lead out of a folder here."""
+    """Refuse a name that leads out of the folder: it comes from a machine that runs the experimenter's own code."""
     parts = file.name.split("/")
     if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
         raise SurrealError(f"the run folder has a file called {file.name!r}, which cannot be copied")

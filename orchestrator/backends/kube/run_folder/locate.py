@@ -29,11 +29,11 @@ CHANNELS_BYTES = 3 << 20
 GLANCE_SECONDS = 5.0
 """A status waits no longer for what only the pod knows."""
 AGAIN_SECONDS = 10.0
-"""Between two tries to look into a pod that has shown nothing."""
+"""Seconds between two tries to look into a pod that has shown nothing."""
 
 
 def folder_of(api: Api, snapshot: Snapshot) -> RunFolder:
-    """The run folder, to be read from here; nothing is asked or started before the first file is.
+    """Return the run folder, to be read from here; nothing is asked or started before the first file is.
 
     Raises SurrealError where it is gone or cannot be reached now, and says why.
     """
@@ -52,18 +52,18 @@ def folder_of(api: Api, snapshot: Snapshot) -> RunFolder:
 
 
 def writer(snapshot: Snapshot) -> Object | None:
-    """The pod that has the run folder, where its process runs now."""
+    """Return the pod that has the run folder, where its process runs now."""
     return next((pod for pod in reversed(_writers(snapshot)) if runs(pod)), None)
 
 
 def runs(pod: Object) -> bool:
-    """Does the process of a pod run?"""
+    """Return whether the process of a pod runs."""
     ours = [each for each in rows(pod, "status", "containerStatuses") if each.get("name") == WORKER]
     return text(pod, "status", "phase") == "Running" and any(dig(each, "state", "running") for each in ours)
 
 
 def _writers(snapshot: Snapshot) -> list[Object]:
-    """The pods that have, had or will have the run folder, the newest last."""
+    """Return the pods that have, had or will have the run folder, the newest last."""
     return snapshot.pods_of(snapshot.ends_run).get(0, [])
 
 
@@ -80,9 +80,9 @@ def _gone(snapshot: Snapshot) -> str:
 
 
 class Glance:
-    """How far a run is, read from its pod in one question; unknown where that does not work, which is no error.
+    """Reader of a run's progress from its pod, in one question; a failed question is no error but unknown progress.
 
-    Kept by who looks again and again: the connection stays open.
+    A caller that looks again and again keeps it: the connection stays open.
     """
 
     def __init__(self, api: Api) -> None:
@@ -91,7 +91,7 @@ class Glance:
         self._not_before = 0.0
 
     def look(self, snapshot: Snapshot) -> tuple[Progress, tuple[ChannelStatus, ...]]:
-        """Progress and channels of a run whose writing pod runs; of any other nothing is known here."""
+        """Return progress and channels of a run whose writing pod runs; both unknown for any other run."""
         pod = writer(snapshot)
         if self._files and (not pod or self._files.pod != name_of(pod)):
             self.close()

@@ -14,12 +14,12 @@ from surreal.provisioner.kube.client import Api
 
 METRICS = f"{LAYOUT.metrics.name}/"
 SECONDS = 5.0
-"""Between two looks for new rows."""
+"""Seconds between two looks for new rows."""
 
 
 @contextmanager
 def metrics_folder(api: Api, name: str) -> Iterator[Path]:
-    """A folder with the run's metrics as they are now, brought up to date every few seconds while the run goes on.
+    """Provide a folder with the run's metrics, brought up to date every few seconds while the run goes on.
 
     Raises SurrealError where they cannot be read now; later it only waits for the next pod.
     """

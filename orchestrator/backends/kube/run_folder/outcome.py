@@ -15,7 +15,7 @@ from surreal.provisioner.kube.objects import text
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended, in its own words."""
+    """End of a run, in its own words."""
 
     state: State
     progress: Progress

@@ -14,7 +14,7 @@ from surreal.provisioner.kube.websocket import OUTCOME, STDERR, STDIN, STDOUT, C
 COMMAND = ("python3", "-P", "-m", "surreal.protocol.worker.file_server", RUN_FOLDER)
 ANSWER_SECONDS = 30.0
 MOST_BYTES = 64 << 20
-"""Of one answer, which the pod's side keeps below 5 MB: what is not as agreed must not fill the memory here."""
+"""Most bytes of one answer. The pod's side keeps to 5 MB, but a false answer must not fill the memory here."""
 
 
 class PodFiles:
@@ -23,7 +23,7 @@ class PodFiles:
     def __init__(self, api: Api, pod: str, seconds: float = ANSWER_SECONDS) -> None:
         self.pod = pod
         self.time = 0.0
-        """When it last answered, on the pod's own clock."""
+        """The time of its last answer, on the pod's own clock."""
         self._api = api
         self._seconds = seconds
         self._socket: PodSocket | None = None
@@ -52,7 +52,7 @@ class PodFiles:
         self._socket, self._rest, self._errors = None, b"", b""
 
     def _ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """The answer to a request. Raises SurrealError if there is none."""
+        """Return the answer to a request. Raises SurrealError if there is none."""
         fresh = self._socket is None
         try:
             return self._asked(request)

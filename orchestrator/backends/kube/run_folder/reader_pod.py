@@ -16,7 +16,7 @@ from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import dig, name_of, reference, rows, text
 
 LIFE_SECONDS = 600
-"""Kubernetes ends the pod then, should nobody have removed it."""
+"""Kubernetes ends the pod then, should surreal not have removed it."""
 START_SECONDS = 120.0
 FIXED_USER = {"runAsUser": USER_ID, "runAsGroup": USER_ID, "fsGroup": USER_ID}
 LOOK_SECONDS = 0.3
@@ -77,7 +77,7 @@ class ReaderFiles:
 
 
 def _waits_for(pod: Object) -> str:
-    """Why the pod does not run, as `REASON: text`."""
+    """Return the reason why the pod does not run, as `REASON: text`."""
     states = [dig(each, "state", "waiting") for each in rows(pod, "status", "containerStatuses")]
     conditions = [each for each in rows(pod, "status", "conditions") if each.get("status") == "False"]
     told = [each for each in (*states, *conditions) if text(each, "message")]
@@ -85,7 +85,7 @@ def _waits_for(pod: Object) -> str:
 
 
 def reader_pod(snapshot: Snapshot) -> Object:
-    """The pod as it is sent: the run's image, nothing but the volume, and that read-only."""
+    """Return the pod as it is sent: the run's image and its volume, read-only."""
     # with the root gone, the claim is what else disappears with the experiment
     owner = snapshot.root or snapshot.claim
     run = text(owner, "metadata", "labels", RUN)
@@ -139,7 +139,7 @@ def _container(role: PlannedRole | None) -> Object:
 
 
 def _tolerations(role: PlannedRole | None) -> list[dict[str, Any]]:
-    """Those of the role that wrote the volume, which may be bound to its machines."""
+    """Return the tolerations of the role that wrote the volume, which may be bound to its machines."""
     return [
         {
             "key": each.key,

@@ -1,4 +1,4 @@
-"""The run folder in an object store, read from here with the credentials of whoever asks.
+"""The run folder in an object store, read from here with the user's own credentials.
 
 The only module of the orchestrator that imports `fsspec`.
 """
@@ -11,7 +11,7 @@ from surreal.orchestrator.backends.kube.run_folder.folder import File
 from surreal.protocol.errors import SurrealError
 
 MODIFIED = ("LastModified", "mtime", "updated", "last_modified", "created")
-"""How stores call the time of the last change."""
+"""Stores' names for the time of the last change."""
 
 
 class StoreFiles:
@@ -57,7 +57,7 @@ class StoreFiles:
         return self._opened
 
     def _try(self, call: Callable[[], Any]) -> Any:
-        """What `call` returns. Raises FileNotFoundError, and SurrealError for all else: each store has its own."""
+        """Return the result of `call`. Raises FileNotFoundError, and SurrealError for the store's own errors."""
         try:
             return call()
         except FileNotFoundError:
@@ -66,13 +66,13 @@ class StoreFiles:
             raise SurrealError(f"cannot read {self._url} from here: {error}") from None
         except Exception as error:
             raise SurrealError(
-                f"cannot read {self._url} from here: {error}; the pods may reach what your machine does not, "
-                "or your credentials are missing"
+                f"cannot read {self._url} from here: {error}; your machine may lack "
+                "credentials or a route that the pods have"
             ) from None
 
 
 def _modified(entry: dict[str, Any]) -> float:
-    """When an object was last written, where its store says so."""
+    """Return the time of an object's last change in seconds; 0 where the store does not say."""
     told = next((entry[key] for key in MODIFIED if key in entry), 0.0)
     if isinstance(told, str):
         told = datetime.fromisoformat(told)

@@ -23,7 +23,7 @@ VISIBILITY = "/apis/visibility.kueue.x-k8s.io/v1beta1/namespaces/{}/localqueues/
 
 
 def names(api: Api) -> list[str]:
-    """The experiments of the namespace, also those of which only the results are left, in order of name."""
+    """Return the experiments of the namespace, also those of which only the results are left, in order of name."""
     ours = {MANAGED_BY: OWNER}
     roots = api.list("ConfigMap", query({**ours, ROOT: "true"}))
     claims = api.list("PersistentVolumeClaim", query(ours))
@@ -31,11 +31,12 @@ def names(api: Api) -> list[str]:
 
 
 def snapshot(api: Api, name: str) -> Snapshot:
-    """What there is of one experiment. Raises NotFound with the nearest name if there is nothing at all."""
+    """Read all objects of one experiment. Raises NotFound with the nearest name if there are none."""
     ours = selector(name)
     root = api.find("ConfigMap", name)
     if text(root, "metadata", "labels", INSTANCE) != name:
-        root = None  # somebody else's, who may call theirs so
+        # a ConfigMap of another owner, which may have this name
+        root = None
     pods = api.list("Pod", query(ours))
     jobs = api.list("Job", query(ours))
     claim = api.find("PersistentVolumeClaim", name)
@@ -126,7 +127,7 @@ def _owners(thing: Object) -> list[Object]:
 
 
 def _position(api: Api, plan: Plan | None, workload: Object | None) -> int | None:
-    """How many are before us in the queue, where Kueue serves that and we may ask."""
+    """Return the number of runs before this one in the queue; None if Kueue does not tell or the user may not ask."""
     if not plan or not workload or dig(workload, "status", "admission"):
         return None
     try:
@@ -148,7 +149,7 @@ def _events(api: Api, things: Sequence[Object]) -> tuple[Event, ...]:
 
 
 def read_events(told: Iterable[Object]) -> tuple[Event, ...]:
-    """Events of the core API or of events.k8s.io, each text once with its newest time, the newest last."""
+    """Merge events of the core API and of events.k8s.io: each text once with its newest time, the newest last."""
     found: dict[tuple[str, ...], Event] = {}
     for each in told:
         event = Event(

@@ -1,4 +1,4 @@
-"""Why a role waits: one sentence with the cluster's own numbers and the way out, from conditions and events alone."""
+"""Reasons why a role waits: one sentence with the cluster's numbers and a way out, from conditions and events."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def reasons(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _of_role(snapshot: Snapshot, name: str) -> str:
-    """The commonest reasons among the processes of a role."""
+    """Return the commonest reasons among the processes of a role."""
     job = snapshot.job(name)
     planned = next((role for role in snapshot.plan.roles if role.name == name), None) if snapshot.plan else None
     wanted = planned.replicas if planned else number(job, "spec", "completions")
@@ -66,7 +66,7 @@ def _counted(sentence: str, count: int, wanted: int) -> str:
 
 
 def _of_process(snapshot: Snapshot, pods: Sequence[Object], role: PlannedRole | None, name: str, given_up: bool) -> str:
-    """Why one process does not run, from its pods, the newest last; empty if it runs, is done or is just starting."""
+    """Return why one process does not run, from its pods, the newest last; empty if it runs, is done or starts."""
     pod = pods[-1]
     phase = text(pod, "status", "phase")
     if phase == "Failed":
@@ -102,7 +102,7 @@ def _unscheduled(snapshot: Snapshot, pod: Object, role: PlannedRole | None, name
 
 
 def _starting(snapshot: Snapshot, pod: Object, name: str) -> str:
-    """A pod that has a node, but whose containers do not run yet."""
+    """Explain a pod that has a node, but whose containers do not run yet."""
     node = text(pod, "spec", "nodeName")
     events = snapshot.events_of("Pod", name_of(pod))
     statuses = (*rows(pod, "status", "initContainerStatuses"), *rows(pod, "status", "containerStatuses"))
@@ -125,7 +125,7 @@ def _starting(snapshot: Snapshot, pod: Object, name: str) -> str:
 
 
 def _crashed(pods: Sequence[Object], role: PlannedRole | None, name: str, given_up: bool) -> str:
-    """Its last pod has failed, and no other is there yet or, `given_up`, ever will be."""
+    """Explain a process whose last pod has failed, with no other yet or, `given_up`, ever."""
     pod = pods[-1]
     ended = how_it_ended(pod, role, name)
     if exit_code(pod) in (ExitCode.FATAL, ExitCode.INVALID):
@@ -156,7 +156,7 @@ def _replacement_delay(snapshot: Snapshot, pod: Object, given_up: bool) -> str:
 
 
 def _ending(snapshot: Snapshot, pod: Object) -> str:
-    """A pod that is told to end: its successor comes only when it is gone."""
+    """Explain a pod that is told to end: its successor comes only when it is gone."""
     over = _seconds_since(snapshot, pod, "metadata", "deletionTimestamp")
     if over < PATIENCE:
         return f"{disruption(pod) or 'its pod is ending'}; its successor comes when it is gone"
@@ -166,7 +166,7 @@ def _ending(snapshot: Snapshot, pod: Object) -> str:
 
 
 def _about(seconds: float) -> str:
-    """A time so coarse that a sentence with it is the same for many pods, and from one look to the next."""
+    """Round a time so coarsely that a sentence with it is the same for many pods, and from one look to the next."""
     for minutes in (60, 30, 10, 5, 2, 1):
         if seconds >= 60 * minutes:
             return f"over {minutes} min"
@@ -174,14 +174,14 @@ def _about(seconds: float) -> str:
 
 
 def _silent_node(pod: Object) -> str:
-    """The cluster marks the pods of a node that it does not hear of as not ready, though their containers were."""
+    """Explain a pod that is not ready although its containers were: the cluster does not hear of its node."""
     if condition(pod, "Ready", "False") and condition(pod, "ContainersReady"):
         return f"node {text(pod, 'spec', 'nodeName')} does not answer; the pod is replaced when the cluster gives it up"
     return ""
 
 
 def _refused(snapshot: Snapshot, job: Object | None, role: str) -> str:
-    """What the API server last said when the Job asked for a pod; empty if it has got one since."""
+    """Return the API server's last refusal of a pod of the Job; empty if the Job has got one since."""
     if job is None:
         return ""
     pods = (pod for each in snapshot.pods_of(role).values() for pod in each)

@@ -1,4 +1,4 @@
-"""What a cluster says of one experiment at one moment, as plain JSON: taken by `observe`, read by everything else."""
+"""State of one experiment in a cluster at one moment, as plain JSON: taken by `observe`, read by everything else."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,13 +18,13 @@ class Event:
     """Something that Kubernetes told of an object, the same told again being one."""
 
     kind: str
-    """Of the object: Pod, Job..."""
+    """Kind of the object: Pod, Job..."""
     name: str
     reason: str
     """One word: FailedScheduling, BackOff..."""
     text: str
     at: datetime
-    """When it was last told."""
+    """Time when it was last told."""
     count: int
     warning: bool
 
@@ -66,17 +66,17 @@ class Snapshot:
 
     @property
     def created(self) -> bool:
-        """Are all objects there that `create` makes?"""
+        """True once all objects that `create` makes are there."""
         return bool(text(self.root, "metadata", "annotations", CREATED))
 
     @property
     def paused(self) -> bool:
-        """Are its Jobs told to have no pods?"""
+        """True while all its Jobs are suspended."""
         held = [self.jobset] if self.jobset else list(self.jobs)
         return bool(held) and all(dig(each, "spec", "suspend") is True for each in held)
 
     def job(self, role: str) -> Object | None:
-        """The Job of a role."""
+        """Return the Job of a role."""
         return next((job for job in self.jobs if role_of(job) == role), None)
 
     def pods_of(self, role: str) -> dict[int, list[Object]]:
@@ -84,7 +84,7 @@ class Snapshot:
         return self._pods.get(role, {})
 
     def events_of(self, kind: str, name: str) -> list[Event]:
-        """What was told of one object, the newest first."""
+        """Return the events of one object, the newest first."""
         return self._events.get((kind, name), [])
 
     @cached_property
@@ -103,12 +103,12 @@ class Snapshot:
 
 
 def role_of(thing: Object) -> str:
-    """The role that an object belongs to; empty for none."""
+    """Return the role that an object belongs to; empty for none."""
     return text(thing, "metadata", "labels", COMPONENT)
 
 
 def index_of(pod: Object) -> int:
-    """Which of its role's processes a pod runs."""
+    """Return the index of the process that a pod runs, within its role."""
     return number(pod, "metadata", "annotations", INDEX)
 
 

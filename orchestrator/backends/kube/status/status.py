@@ -30,7 +30,7 @@ CREATING = 120.0
 
 
 def status_of(snapshot: Snapshot, progress: Progress | None = None, channels: Sequence[ChannelStatus] = ()) -> Status:
-    """One run as it is now; without `progress`, what its last pod said of it when it ended."""
+    """Return one run as it is now. Without `progress` the last words of its last pod tell it."""
     why = reasons(snapshot)
     state, reason = _state(snapshot)
     if progress is None or state in OUTCOMES:
@@ -65,8 +65,10 @@ def _without_jobs(snapshot: Snapshot) -> dict[str, str]:
 
 
 def last_progress(snapshot: Snapshot) -> Progress | None:
-    """How far the training was when the newest pod of the role that ends the run ended, or when the run was stopped,
-    which removes its pods; None if nobody knows."""
+    """Return the progress that the newest pod of the role that ends the run reported at its end.
+
+    A stopped run has no pods: its progress is noted on the root or the claim. None if neither tells.
+    """
     pods = [pod for each in snapshot.pods_of(snapshot.ends_run).values() for pod in each]
     said = [ends.words_of(pod).progress for pod in reversed(pods)]
     noted = [text(each, "metadata", "annotations", PROGRESS) for each in (snapshot.root, snapshot.claim)]
@@ -75,7 +77,7 @@ def last_progress(snapshot: Snapshot) -> Progress | None:
 
 
 def _folder(snapshot: Snapshot) -> str:
-    """Where its metrics and checkpoints are, as the place is called in the cluster."""
+    """Return the place of metrics and checkpoints, by its name in the cluster."""
     storage = snapshot.plan.storage if snapshot.plan else None
     if storage and storage.kind == "url":
         return storage.url
@@ -85,7 +87,7 @@ def _folder(snapshot: Snapshot) -> str:
 
 
 def _state(snapshot: Snapshot) -> tuple[State, str]:
-    """The state of the run, and why where its roles do not say."""
+    """Return the state of the run, and why where its roles do not say."""
     if snapshot.root is None:
         return _without_root(snapshot)
     if snapshot.plan is None:
@@ -107,7 +109,7 @@ def _state(snapshot: Snapshot) -> tuple[State, str]:
 
 
 def _without_root(snapshot: Snapshot) -> tuple[State, str]:
-    """The root is removed first, by `delete` or some time after the run's end; the claim stays."""
+    """Return the state of a run whose root is gone, by `delete` or some time after its end; the claim stays."""
     # a pod without a role only reads the results
     pods = [pod for pod in snapshot.pods if role_of(pod)]
     if snapshot.jobs or pods:
@@ -132,7 +134,7 @@ def _being_created(snapshot: Snapshot) -> str:
 
 
 def _stopping(snapshot: Snapshot) -> bool:
-    """Was it told to stop: by `surreal stop`, or by a person who suspended its Jobs?"""
+    """Return whether it was told to stop, by `surreal stop` or by a person who suspended its Jobs."""
     told = bool(text(snapshot.root, "metadata", "annotations", STOPPED))
     return told or (snapshot.paused and not waits_for_admission(snapshot))
 
@@ -146,7 +148,7 @@ def _stopped(snapshot: Snapshot) -> tuple[State, str]:
 
 
 def _outcome(snapshot: Snapshot) -> tuple[State, str] | None:
-    """How the run ended, if it has: by the role that ends it, or by one that it cannot do without."""
+    """Return how the run ended, by the role that ends it or by a needed one; None while it goes on."""
     assert snapshot.plan is not None
     ending = snapshot.ends_run
     job = snapshot.job(ending)
@@ -163,12 +165,12 @@ def _outcome(snapshot: Snapshot) -> tuple[State, str] | None:
 
 
 def needed(plan: Plan, role: PlannedRole) -> bool:
-    """Can the run not go on without it? As for a local run: a role that feeds it, or that is not expendable."""
+    """Return whether the run needs the role: it feeds the run, or is not expendable. Local runs have the same rule."""
     return not role.expendable or feeds_the_run(plan, role.name)
 
 
 def _failure(snapshot: Snapshot, role: str) -> str:
-    """Why a role's Job failed, in its last failed pod's words, else in those of Kubernetes."""
+    """Return why a role's Job failed, in its last failed pod's words, else in those of Kubernetes."""
     planned = snapshot.plan.role(role) if snapshot.plan else None
     failed = [(index, pod) for index, pods in snapshot.pods_of(role).items() for pod in pods if ends.is_failure(pod)]
     if failed:
@@ -181,7 +183,7 @@ def _failure(snapshot: Snapshot, role: str) -> str:
 
 
 def _runs(snapshot: Snapshot, role: str) -> bool:
-    """Does, or did, any process of the role run?"""
+    """Return whether any process of the role runs or ran."""
     pods = [pod for each in snapshot.pods_of(role).values() for pod in each]
     return any(text(pod, "status", "phase") != "Pending" for pod in pods)
 
@@ -206,7 +208,7 @@ def _processes(snapshot: Snapshot, role: str, why: str, run: State) -> tuple[Pro
 
 
 def _process(index: int, pods: Sequence[Object], ending: bool) -> ProcessStatus:
-    """One process from its pods, the newest last; what ends now is replaced, unless the whole run is `ending`."""
+    """Return one process from its pods, the newest last. A pod that ends is replaced unless the run is `ending`."""
     if not pods:
         return ProcessStatus(index, "pending", 0, None, "")
     pod = pods[-1]

@@ -1,4 +1,4 @@
-"""How a pod ended, as one sentence: out of memory, evicted, crashed with which last words."""
+"""Ends of pods, as one sentence each: out of memory, evicted, or crashed with its last words."""
 
 import math
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SIGNALS, MAX_SIGNAL = 128, 64
 WRONG_IMAGE = "exec format error"
 """The runtime's words for a program of another architecture."""
 COUNTS = ("steps", "total_steps", "updates")
-"""Of a Progress, what is a whole number."""
+"""Fields of a Progress that are whole numbers."""
 DISRUPTIONS = {
     "PreemptionByScheduler": "preempted for pods of a higher priority",
     "EvictionByEvictionAPI": "evicted, as when a node is drained",
@@ -33,14 +33,14 @@ DISRUPTIONS = {
 
 @dataclass(frozen=True)
 class Words:
-    """What a process left in its termination message."""
+    """Content of a process's termination message."""
 
     reason: str = ""
     progress: Progress | None = None
 
 
 def ended_container(pod: Object) -> Object | None:
-    """The container that ended a pod, with `name` and `state.terminated`: an init container that failed, or ours."""
+    """Return the container that ended a pod: an init container that failed, or surreal's own."""
     for each in rows(pod, "status", "initContainerStatuses"):
         if number(each, "state", "terminated", "exitCode"):
             return each
@@ -49,13 +49,13 @@ def ended_container(pod: Object) -> Object | None:
 
 
 def exit_code(pod: Object) -> int | None:
-    """What its process exited with; None while it runs, or where nobody was left to see it."""
+    """Return the exit code of a pod's process; None while it runs, or if the node was lost with it."""
     ended = ended_container(pod)
     return None if ended is None else number(ended, "state", "terminated", "exitCode")
 
 
 def words_of(pod: Object) -> Words:
-    """The last words of a process: the line of a worker, or the last line of what anything else left."""
+    """Return the last words of a process: the line of a worker, or the last line of what anything else left."""
     message = text(ended_container(pod), "state", "terminated", "message")
     ending = TerminationMessage.parse(message)
     if ending is None:
@@ -71,7 +71,7 @@ def words_of(pod: Object) -> Words:
 
 
 def disruption(pod: Object) -> str:
-    """Why the cluster took a pod away; empty if it did not."""
+    """Return why the cluster took a pod away; empty if it did not."""
     target = condition(pod, "DisruptionTarget")
     if target is None and text(pod, "status", "reason") not in ("Evicted", "NodeLost", "Terminated", "Shutdown"):
         return ""
@@ -83,7 +83,7 @@ def disruption(pod: Object) -> str:
 
 
 def how_it_ended(pod: Object, role: PlannedRole | None, name: str) -> str:
-    """One sentence on a pod that has ended, with what to do about it; `name` is the role's."""
+    """Write one sentence on a pod that has ended, with advice; `name` is the role's."""
     ended = ended_container(pod)
     container, cause = text(ended, "name"), text(ended, "state", "terminated", "reason")
     if cause == "OOMKilled":
@@ -110,7 +110,7 @@ def how_it_ended(pod: Object, role: PlannedRole | None, name: str) -> str:
 
 
 def _memory_limit(pod: Object, role: PlannedRole | None) -> str:
-    """`: limit 40 MiB`, as the container has it, since admission may have lowered the plan's; "" if not known."""
+    """Write `: limit 40 MiB` from the container, since admission may have lowered the plan's; empty if unknown."""
     ours = (each for each in rows(pod, "spec", "containers") if each.get("name") == WORKER)
     said = next((text(each, "resources", "limits", "memory") for each in ours), "")
     limit = quantity(said) if said else (role.resources.memory if role else None)
@@ -118,7 +118,7 @@ def _memory_limit(pod: Object, role: PlannedRole | None) -> str:
 
 
 def is_failure(pod: Object) -> bool:
-    """Does this end count against the process: was it no success, no preemption, nothing that the cluster did?"""
+    """Return whether this end counts against the process: no success, no preemption, nothing that the cluster did."""
     if text(pod, "status", "phase") != "Failed" or disruption(pod):
         return False
     return exit_code(pod) not in (ExitCode.DONE, ExitCode.PREEMPTED)

@@ -1,6 +1,6 @@
-"""What has happened to a run in a cluster, one sentence each, as the supervisor of a local run would say it.
+"""Timeline of a run in a cluster, one sentence each, as the supervisor of a local run would say it.
 
-There is no supervisor: the sentences are worked out from the objects, each time somebody looks.
+There is no supervisor: each reading works the sentences out from the objects.
 """
 
 from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ class Happening:
 
 
 def happenings(snapshot: Snapshot) -> list[Happening]:
-    """All that the objects tell, in order of time."""
+    """Return all events that the objects tell of, in order of time."""
     found = [*_of_the_run(snapshot)]
     for pod in snapshot.pods:
         if role_of(pod) in snapshot.roles:
@@ -42,7 +42,7 @@ def happenings(snapshot: Snapshot) -> list[Happening]:
 
 
 def sentences(told: Iterable[Happening]) -> Iterator[LogLine]:
-    """One line for each, and one for many processes of which the same is told at the same moment."""
+    """Yield one line for each, or one for many processes with the same news at the same moment."""
     for (at, what, single), group in groupby(told, key=lambda each: (each.at, each.what, not each.who)):
         who = [each.who for each in group]
         named = ", ".join(who[:MOST_NAMED]) + (f" and {len(who) - MOST_NAMED} more" if len(who) > MOST_NAMED else "")
@@ -67,14 +67,14 @@ def _of_the_run(snapshot: Snapshot) -> Iterator[Happening]:
 
 
 def _over_at(snapshot: Snapshot) -> datetime:
-    """When the role that ends the run ended, or its Job was last told something: to stop."""
+    """Return when the role that ends the run ended, or when its Job's conditions last changed, as by a stop."""
     job = snapshot.job(snapshot.ends_run)
     told = [moment(each, "lastTransitionTime") for each in rows(job, "status", "conditions")]
     return moment(job, "status", "completionTime") or max(filter(None, told), default=snapshot.taken)
 
 
 def _waits_since(snapshot: Snapshot, role: str) -> datetime:
-    """When the newest pod of the role was made, or the run: what is true now keeps its time from look to look."""
+    """Return when the newest pod of the role, or the run, was made: the time stays the same from look to look."""
     pods: list[Object | None] = [pod for pod in snapshot.pods if role_of(pod) == role]
     made = [moment(each, "metadata", "creationTimestamp") for each in pods or [snapshot.root]]
     return max(filter(None, made), default=snapshot.taken)

@@ -10,12 +10,12 @@ from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import dig, name_of, rows
 from surreal.provisioner.kube.resources import quantity
 
-CHANNELS = "what crosses the channels is known all the same"
+CHANNELS = "the numbers of the channels are known all the same"
 NO_SERVER = f"this cluster has no metrics-server, so CPU and memory are not known; {CHANNELS}"
 
 
 def usage(api: Api, snapshot: Snapshot, status: Status) -> Usage:
-    """What the pods use beside what they asked for; a note says why, where that is not known."""
+    """Return what the pods use beside what they asked for. A note says why a number is not known."""
     try:
         metrics = api.list("PodMetrics", query(selector(snapshot.name)))
     except Absent:
@@ -31,7 +31,7 @@ def usage(api: Api, snapshot: Snapshot, status: Status) -> Usage:
 
 
 def _used(metrics: Object) -> Used:
-    """Of the container that runs the process."""
+    """Return the use of the container that runs the process."""
     for each in rows(metrics, "containers"):
         if each.get("name") == WORKER:
             cpu, memory = dig(each, "usage", "cpu"), dig(each, "usage", "memory")

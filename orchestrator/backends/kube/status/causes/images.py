@@ -1,4 +1,4 @@
-"""Why an image cannot be pulled, in the registry's words, with what to check."""
+"""Reasons why an image cannot be pulled, in the registry's words, with the thing to check."""
 
 import re
 from functools import lru_cache
@@ -16,7 +16,7 @@ _UNREACHABLE = re.compile(r"no such host|refused|timeout|deadline|unreachable|EO
 
 @lru_cache(maxsize=256)  # a thousand pods say the same
 def cannot_pull(image: str, reason: str, message: str, node: str, role: str) -> str:
-    """One sentence for a container that waits for its image; `message` is the kubelet's."""
+    """Return one sentence for a container that waits for its image; `message` is the kubelet's."""
     check = f"spec.image (or spec.roles.{role}.image)"
     if reason == INVALID:
         return f"{image!r} is no name of an image: correct {check}"
@@ -27,7 +27,7 @@ def cannot_pull(image: str, reason: str, message: str, node: str, role: str) -> 
 
 
 def registry_words(message: str, image: str) -> str:
-    """What the registry said, without the chain of those who passed it on; empty where it is not told."""
+    """Return the registry's words, without the prefixes of the programs between; empty where they are missing."""
     said = message.rpartition('": ')[2]
     if said.startswith("Back-off pulling image"):
         return ""

@@ -1,4 +1,4 @@
-"""Why the API server refuses a Job its pods: quota, Pod Security, webhooks, limits; read from FailedCreate events."""
+"""Reasons why the API server refuses pods to a Job, from FailedCreate events: quota, security, webhooks, limits."""
 
 import re
 
@@ -13,7 +13,7 @@ _FORBIDDEN = re.compile(r'^Error creating: (?:pods? "[^"]*" is forbidden: )?')
 
 
 def refusal(message: str, role: str) -> str:
-    """The text of a FailedCreate event as one sentence with the numbers and the way out."""
+    """Turn the text of a FailedCreate event into one sentence with the numbers and the way out."""
     quota, must = _QUOTA.search(message), _MUST.search(message)
     if quota:
         return _quota(quota[1], quota[2], quota[3], quota[4], role)
@@ -33,7 +33,7 @@ def refusal(message: str, role: str) -> str:
 
 
 def _quota(name: str, requested: str, used: str, limited: str, role: str) -> str:
-    """`quota gpu: asks requests.nvidia.com/gpu 4, 2 of 4 used`."""
+    """Write an exceeded quota as `quota gpu: asks requests.nvidia.com/gpu 4, 2 of 4 used`."""
     taken, most = _amounts(used), _amounts(limited)
     parts = [
         f"{what} {asked} more, {taken.get(what, '?')} of {most.get(what, '?')} used"
@@ -44,6 +44,6 @@ def _quota(name: str, requested: str, used: str, limited: str, role: str) -> str
 
 
 def _amounts(text: str) -> dict[str, str]:
-    """`requests.cpu=2,pods=1` as pairs."""
+    """Parse `requests.cpu=2,pods=1` into pairs."""
     pairs = (pair.partition("=") for pair in text.strip(" .").split(","))
     return {what.strip(): much.strip() for what, _, much in pairs if much}

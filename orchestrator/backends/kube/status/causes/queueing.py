@@ -1,11 +1,11 @@
-"""Why a run waits in its queue: what Kueue's Workload says, and how many are before it."""
+"""Reasons why a run waits in its queue: the words of Kueue's Workload, and the number of runs before it."""
 
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.provisioner.kube.objects import clip, condition, dig, text
 
 
 def waits_for_admission(snapshot: Snapshot) -> bool:
-    """Is it suspended because its queue has not let it in, or has put it back?"""
+    """Return whether the run is suspended because its queue has not admitted it, or has put it back."""
     return bool(snapshot.plan and snapshot.plan.queue) and snapshot.paused and not stopped_in_queue(snapshot)
 
 
@@ -15,7 +15,7 @@ def stopped_in_queue(snapshot: Snapshot) -> bool:
 
 
 def admission_reason(snapshot: Snapshot) -> str:
-    """One sentence on a run that `waits_for_admission`."""
+    """Return one sentence on a run that `waits_for_admission`."""
     queue = snapshot.plan.queue if snapshot.plan else ""
     where = f"waits in queue {queue}"
     if snapshot.workload is None:

@@ -1,4 +1,4 @@
-"""Why a pod has no node, from the scheduler's words and the autoscaler's: nodes in numbers, and what helps."""
+"""Reasons why a pod has no node, from the scheduler's and the autoscaler's words: numbers of nodes, and a way out."""
 
 import re
 from collections import Counter
@@ -12,14 +12,14 @@ from surreal.provisioner.kube.resources import is_accelerator
 
 _HEAD = re.compile(r"0/(\d+) nodes are available: (.*)", re.DOTALL)
 _REST = re.compile(r"\.? *(no new claims to deallocate|preemption:|Preemption ).*", re.DOTALL)
-"""What the scheduler adds about preemption and claims of devices; it repeats the cause."""
+"""The scheduler's addition about preemption and claims of devices; it repeats the cause."""
 _CLAUSE = re.compile(r", (?=\d+ )")
 _TAINT = re.compile(r"\{([^:}]*): *([^}]*)\}")
 _SCALED = re.compile(r"(\d+)->(\d+)(?: \(max: (\d+)\))?")
 
 
 def unschedulable(message: str, role: PlannedRole | None, name: str) -> str:
-    """The scheduler's message as one sentence with its numbers and the way out; `name` is the role's."""
+    """Turn the scheduler's message into one sentence with its numbers and the way out; `name` is the role's."""
     head = _HEAD.search(message)
     if not head:
         none = "no nodes available" in message
@@ -41,7 +41,7 @@ def unschedulable(message: str, role: PlannedRole | None, name: str) -> str:
 
 
 def autoscaler(events: Sequence[Event]) -> str:
-    """What an autoscaler makes of it, from a pod's events, the newest first; empty if none said anything."""
+    """Return the autoscaler's answer from a pod's events, the newest first; empty if there is none."""
     for event in events:
         if event.reason == "TriggeredScaleUp":
             steps = [
@@ -56,7 +56,7 @@ def autoscaler(events: Sequence[Event]) -> str:
 
 
 def _cause(cause: str, count: int, role: PlannedRole | None) -> str:
-    """`Insufficient cpu` as what one says of so many nodes."""
+    """Turn `Insufficient cpu` into a clause about so many nodes."""
     one = count == 1
     if cause.startswith("Insufficient "):
         return f"{'lacks' if one else 'lack'} {cause.removeprefix('Insufficient ')}"
@@ -71,7 +71,7 @@ def _cause(cause: str, count: int, role: PlannedRole | None) -> str:
 
 
 def _asks(causes: Counter[str], role: PlannedRole | None) -> str:
-    """How much of what is lacking a pod asks for."""
+    """Return how much a pod asks of the resources that are lacking."""
     if role is None:
         return ""
     each = {
@@ -84,7 +84,7 @@ def _asks(causes: Counter[str], role: PlannedRole | None) -> str:
 
 
 def _way_out(cause: str, name: str) -> str:
-    """What helps against the cause that keeps most nodes away."""
+    """Return advice against the cause that rules out most nodes."""
     spec = f"spec.roles.{name}"
     if cause.startswith("Insufficient ") and is_accelerator(cause.removeprefix("Insufficient ")):
         return f"wait for one, add machines with GPUs, or set {spec}.resources.gpu: 0"

@@ -1,4 +1,4 @@
-"""Why a pod does not get its files: claims without volume, missing ConfigMaps or Secrets, disks that do not attach."""
+"""Reasons why a pod lacks its files: claims without volume, missing ConfigMaps or Secrets, disks that do not attach."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ CHOOSE = "set spec.storage.className, or spec.storage.kind: emptyDir"
 
 
 def claim_reason(snapshot: Snapshot, message: str, role: str) -> str:
-    """What the scheduler's message says of claims, with the storage's own reason; empty if it is about nodes."""
+    """Return the scheduler's message on claims, with the storage's own reason; empty if it is about nodes."""
     missing = _MISSING_CLAIM.search(message)
     if missing and missing[1] != snapshot.name:
         return (
@@ -32,7 +32,7 @@ def claim_reason(snapshot: Snapshot, message: str, role: str) -> str:
 
 
 def mount_reason(events: Sequence[Event]) -> str:
-    """Why its volumes are not mounted, from a pod's events, the newest first; empty if they do not say."""
+    """Return the reason for missing mounts from a pod's events, the newest first; empty if they do not say."""
     for event in events:
         if event.reason in ("FailedMount", "FailedAttachVolume"):
             missing, volume = _MISSING.search(event.text), _VOLUME.search(event.text)
@@ -48,18 +48,18 @@ def mount_reason(events: Sequence[Event]) -> str:
 
 
 def missing_in(message: str) -> str:
-    """What a message says of a ConfigMap or Secret that is not there; empty if it says nothing of one."""
+    """Return the sentence for a missing ConfigMap or Secret that a message names; empty if it names none."""
     found = _MISSING.search(message)
     return _missing_object(found[1], found[2]) if found else ""
 
 
 def _missing_object(kind: str, name: str) -> str:
     spelt = {"configmap": "ConfigMap", "secret": "Secret"}.get(kind.lower(), kind)
-    return f"the {spelt} {name} is missing: make it, or correct what names it"
+    return f"the {spelt} {name} is missing: create it, or correct the key that names it"
 
 
 def _unbound(snapshot: Snapshot) -> str:
-    """Why the experiment's own claim has no volume; empty if it has one."""
+    """Return the reason why the experiment's own claim has no volume; empty if it has one."""
     claim = snapshot.claim
     if claim is None or text(claim, "status", "phase") == "Bound":
         return ""
