@@ -128,7 +128,7 @@ def _annotations(given: dict[str, str]) -> dict[str, str]:
 
 
 class PodsSpec(Spec):
-    """What a cluster's people want of all pods of a run."""
+    """Settings that a cluster's people want on all pods of a run."""
 
     labels: Annotated[dict[str, str], Field(max_length=50), AfterValidator(_labels)] = {}
     annotations: Annotated[dict[str, str], Field(max_length=50), AfterValidator(_annotations)] = {}
