@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from surreal.protocol.documents.models import validated
 from surreal.protocol.errors import InvalidInput, did_you_mean
@@ -93,3 +93,17 @@ class Configured:
     algorithm: Algorithm
     config: Mapping[str, Any]
     """Hyperparameters that were said, plain data."""
+
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Config(BaseModel):
+    """Hyperparameters of an algorithm: frozen, strict about types, and without unknown keys.
+
+    Each field has a default. A string below a field is its documentation, which `surreal schema` shows.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)

@@ -15,7 +15,7 @@ from surreal.algorithms.es.config import ARSConfig, ESConfig
 from surreal.algorithms.es.sizing import sizing
 from surreal.algorithms.own_code import is_own, load_own
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.sizing import sizing as ppo_sizing
+from surreal.algorithms.ppo.config import sizing as ppo_sizing
 from surreal.protocol.errors import InvalidInput, did_you_mean
 from surreal.protocol.graph import Broadcast, Role, Stream
 

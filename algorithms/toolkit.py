@@ -19,8 +19,7 @@ algorithm is docs/adding-an-algorithm.md. Conventions that the names rely on:
 - Seeds. `process.rng` differs between processes and between starts of one: a restarted actor repeats no episode.
 """
 
-from surreal.algorithms.algorithm import Algorithm, Configured, Sizing
-from surreal.algorithms.config import Config, Count, Positive, Share
+from surreal.algorithms.algorithm import Algorithm, Config, Configured, Count, Positive, Share, Sizing
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.make import make_env as _make_env
 from surreal.algorithms.environments.spaces import Spaces

@@ -27,7 +27,7 @@ COMMANDS = {
     "logs": ("run.logs:command", "Print the logs of an experiment's processes."),
     "exec": ("run.connect:execute", "Run a command in the environment of a process."),
     "port-forward": ("run.connect:port_forward", "Forward a port of this machine to a process in a cluster."),
-    "wait": ("run.wait:command", "Wait for an experiment to end; the exit code is its outcome."),
+    "wait": ("run.lifecycle:wait", "Wait for an experiment to end; the exit code is its outcome."),
     "stop": ("run.lifecycle:stop", "Stop an experiment after a checkpoint."),
     "resume": ("run.lifecycle:resume", "Continue an experiment from its last checkpoint."),
     "delete": ("run.lifecycle:delete", "Delete an experiment and all its files."),

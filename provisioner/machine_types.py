@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from surreal.protocol.documents import yaml as strictyaml
-from surreal.protocol.documents.load import load_file
 from surreal.protocol.documents.locations import Problem, Source
 from surreal.protocol.documents.models import API_VERSION, Spec, validated
 from surreal.protocol.documents.quantity import Cpu, Memory
+from surreal.protocol.documents.yaml import load_file
 from surreal.protocol.errors import did_you_mean
 from surreal.provisioner.machine_names import alike, architecture, custom_size
 

@@ -12,7 +12,7 @@ from surreal.algorithms.environments.process_guard import at_most, keeping_signa
 from surreal.algorithms.environments.spaces import Spaces, action_map, check_spaces, features_of
 from surreal.algorithms.types import Array, narrowed
 from surreal.protocol.errors import SurrealError
-from surreal.protocol.transport.activity import moved
+from surreal.protocol.transport.stats import moved
 
 log = getLogger(__name__)
 SMALL = (np.bool_, np.uint8, np.float16, np.float32)

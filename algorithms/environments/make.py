@@ -61,7 +61,7 @@ def _twice(construct: Callable[[], gymnasium.Env[Any, Any]]) -> gymnasium.Env[An
 
 def _construct(env_id: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     if env_id.startswith(ROBOSUITE):
-        from surreal.algorithms.environments.robosuite import make_robosuite
+        from surreal.algorithms.environments.make import make_robosuite
 
         return make_robosuite(env_id.removeprefix(ROBOSUITE), options)
     module, colon, name = env_id.partition(":")
@@ -98,3 +98,35 @@ def _said(error: BaseException) -> str:
         return f"its constructor ended the process: exit({error.code!r})"
     text = " ".join(str(error).split())
     return text if text and isinstance(error, EXPLAIN_THEMSELVES) else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+def make_robosuite(task: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    """Return the robosuite task `task` (Lift, Stack, ...), observed by its flat state, without a renderer.
+
+    `options` go to `robosuite.make`; robots defaults to Panda. Raises Fatal where the extra is not installed.
+    """
+    try:
+        import robosuite
+        from robosuite.wrappers import GymWrapper
+    except ImportError as error:
+        raise Fatal(f"robosuite/{task} needs pip install 'surreal[robosuite]': {error}") from error
+    settings = {
+        "robots": "Panda",
+        "has_renderer": False,
+        "has_offscreen_renderer": False,
+        "use_camera_obs": False,
+        "reward_shaping": True,
+        **options,
+    }
+    return TruncatesAtHorizon(GymWrapper(robosuite.make(task, **settings)))
+
+
+class TruncatesAtHorizon(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """robosuite reports its horizon as termination; a time limit is a truncation."""
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Step as gymnasium does, with the horizon reported as truncated."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        inner: Any = self.env.unwrapped
+        at_horizon = bool(terminated) and inner.timestep >= inner.horizon
+        return observation, reward, bool(terminated) and not at_horizon, bool(truncated) or at_horizon, info

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from surreal.algorithms.config import Config, Count, Positive, Share
+from surreal.algorithms.algorithm import Config, Count, Positive, Share
 
 
 class EvolutionConfig(Config):

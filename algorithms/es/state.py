@@ -10,8 +10,7 @@ from surreal.algorithms.es.batched_policy import Layout
 from surreal.algorithms.es.collector import Results
 from surreal.algorithms.es.config import AnyConfig, ARSConfig, ESConfig, chunk_size
 from surreal.algorithms.es.noise import NoiseTable
-from surreal.algorithms.es.optimizers import Optimizer, make_optimizer
-from surreal.algorithms.es.update import ars_weights, es_weights, grown_cap
+from surreal.algorithms.es.optimizers import Optimizer, ars_weights, es_weights, grown_cap, make_optimizer
 from surreal.algorithms.es.weights import Orders
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
 from surreal.algorithms.recording.checkpoint import Checkpoint

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from surreal.cli.ui import format as words
+from surreal.cli.ui import output as words
 from surreal.cli.ui.output import table
 from surreal.orchestrator.run.channel_stats import COUNTS, ChannelStatus
 

@@ -4,7 +4,11 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Literal
+
+from surreal.orchestrator.run.describe import UNKNOWN, duration, line, number, role, speed, steps
+from surreal.orchestrator.run.status import Status
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -54,3 +58,35 @@ def table(*columns: str) -> "Table":
     from rich.table import Table
 
     return Table(*(column.upper() for column in columns), box=None, pad_edge=False, padding=(0, 3, 0, 0))
+
+
+__all__ = ["COLOURS", "UNKNOWN", "age", "duration", "facts", "line", "number", "role", "speed", "steps"]
+
+COLOURS = {"pending": "yellow", "running": "cyan", "succeeded": "green", "failed": "red", "stopped": "yellow"}
+"""State -> colour on a terminal."""
+
+
+def age(created: str) -> str:
+    """Return the time since an ISO 8601 moment: `12s`, `5m`, `3h`, `2d`."""
+    if not created:
+        return UNKNOWN
+    seconds = int((datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds())
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{max(0, seconds)}s"
+
+
+def facts(status: Status) -> dict[str, str]:
+    """Return a run as labelled facts, for a table."""
+    now = status.progress
+    return {
+        "steps": steps(now),
+        "speed": speed(status),
+        "return": number(now.episode_return, 1),
+        "eval return": number(now.eval_return, 1),
+        "staleness": number(now.staleness, 2),
+        "updates": number(now.updates),
+        "elapsed": duration(now.elapsed),
+        "left": duration(now.eta_seconds) if not status.over else UNKNOWN,
+    }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from surreal.cli.ui import format as words
+from surreal.cli.ui import output as words
 from surreal.cli.ui.channel_table import channel_table
 from surreal.cli.ui.output import Output, console, emit, talk
 from surreal.orchestrator.backends.base import Backend

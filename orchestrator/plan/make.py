@@ -34,17 +34,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
     """
     spec, algorithm = experiment.spec, experiment.algorithm
     own_machine = all(pool.provider == "local" for pool in pools)
-    images = {name: _image(role, spec) for name, role in spec.roles.items()}
-    placed = (
-        _here(algorithm.roles, spec.roles, pools[0])
-        if own_machine
-        else fleet(algorithm.roles, spec.roles, pools, images)
-    )
-    if placed.problems:
-        raise experiment.source.invalid(placed.problems)
-    size = _sizing(algorithm, spec)
-    if size.problems:
-        raise experiment.source.invalid((("spec", "algorithm", "config", key), text) for key, text in size.problems)
+    placed, size = _placed(experiment, pools, own_machine), _sized(experiment)
     return Plan(
         name=experiment.metadata.name,
         algorithm=spec.algorithm.name,
@@ -71,6 +61,24 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
         notes=size.notes,
         warnings=(*placed.warnings, *size.warnings),
     )
+
+
+def _placed(experiment: Experiment, pools: Sequence[NodePool], own_machine: bool) -> Fleet:
+    """Return the places of all roles. Raises InvalidInput at the lines of those that have none."""
+    spec, roles = experiment.spec, experiment.algorithm.roles
+    images = {name: _image(role, spec) for name, role in spec.roles.items()}
+    placed = _here(roles, spec.roles, pools[0]) if own_machine else fleet(roles, spec.roles, pools, images)
+    if placed.problems:
+        raise experiment.source.invalid(placed.problems)
+    return placed
+
+
+def _sized(experiment: Experiment) -> Sizing:
+    """Return what the algorithm says of its size. Raises InvalidInput at the keys that mean nothing together."""
+    size = _sizing(experiment.algorithm, experiment.spec)
+    if size.problems:
+        raise experiment.source.invalid((("spec", "algorithm", "config", key), text) for key, text in size.problems)
+    return size
 
 
 def _planned_pods(pods: PodsSpec) -> PlannedPods:

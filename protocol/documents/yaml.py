@@ -6,11 +6,14 @@ YAML 1.1, which PyYAML reads by itself, turns `no` into False, `1:30` into 90 an
 
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from surreal.protocol.documents import yaml as strictyaml
 from surreal.protocol.documents.locations import KeyPath, Source
+from surreal.protocol.errors import InvalidInput
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -182,3 +185,30 @@ def _float(text: str, line: int) -> float:
     if not math.isfinite(value):
         raise _Problem(line, f"numbers must be finite, not {text}")
     return value
+
+
+def load_file(path: Path) -> tuple[Any, Source]:
+    """Return the one document in a file and the locations of its parts.
+
+    Raises InvalidInput if the file cannot be read, is larger than a document may be, or is no document.
+    """
+    name = str(path)
+    data, lines = strictyaml.load(_read(path), Source(name))
+    return data, Source(name, lines)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(strictyaml.MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise InvalidInput(f"{path}: no such file; start from one of those in examples/") from None
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from None
+    if len(content) > strictyaml.MAX_BYTES:
+        raise InvalidInput(f"{path}: larger than {strictyaml.MAX_BYTES >> 20} MiB; a document is a page of text")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InvalidInput(f"{path}:{line}: not UTF-8 (byte 0x{content[error.start]:02x}); save it as UTF-8") from None

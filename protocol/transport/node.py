@@ -13,11 +13,10 @@ from typing import Any
 import zmq
 
 from surreal.protocol.errors import Stopping
-from surreal.protocol.transport.activity import StopEvent
 from surreal.protocol.transport.authorization import Access, ZapHandler
 from surreal.protocol.transport.curve_keys import Keys
 from surreal.protocol.transport.io_loop import IOLoop
-from surreal.protocol.transport.stats import RateLimitedLog
+from surreal.protocol.transport.stats import RateLimitedLog, StopEvent
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 KEPT_BYTES = 128 * 1024 * 1024

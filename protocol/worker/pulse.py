@@ -17,7 +17,7 @@ from pathlib import PurePath
 from types import FrameType
 from typing import Any
 
-from surreal.protocol.transport.activity import ACTIVITY
+from surreal.protocol.transport.stats import ACTIVITY
 
 VARIABLE = "SURREAL_PULSE"
 """Environment variable of a worker: `DESCRIPTOR:SLOT`."""

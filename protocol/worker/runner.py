@@ -19,7 +19,6 @@ from time import monotonic
 from surreal.protocol.errors import ExitCode, Fatal, Stopping, SurrealError
 from surreal.protocol.telemetry.gauges import PROGRESS_KEYS, gauge_name
 from surreal.protocol.wiring import LIFELINE_VARIABLE, ORPHAN_GRACE_S, POD_STOP_GRACE_S, Wiring
-from surreal.protocol.worker.crashes import EQUAL_CRASHES
 from surreal.protocol.worker.log_shipping import LogShipper
 from surreal.protocol.worker.object_store import ObjectStore, StoreError, fetch
 from surreal.protocol.worker.pid1 import Tee
@@ -29,7 +28,7 @@ from surreal.protocol.worker.pulse import EVERY_S, Pulse
 from surreal.protocol.worker.session import Session
 from surreal.protocol.worker.signals import CHECK_INTERVAL_S, SignalWatch, reset_in_children
 from surreal.protocol.worker.store_sync import StoreSync
-from surreal.protocol.worker.termination import OUTCOME_FILE, TerminationMessage
+from surreal.protocol.worker.termination import EQUAL_CRASHES, OUTCOME_FILE, TerminationMessage
 
 log = logging.getLogger("surreal")
 

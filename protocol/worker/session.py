@@ -20,7 +20,7 @@ from surreal.protocol.transport.curve_keys import Keys
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.packet_socket import STOP_POLL_S
 from surreal.protocol.wiring import ChannelWiring, Wiring
-from surreal.protocol.worker.crashes import EQUAL_CRASHES, Crashes
+from surreal.protocol.worker.termination import EQUAL_CRASHES, Crashes
 
 STOPPED_FLUSH_S = 0.5
 """Time that all senders together have to flush after a signal, which often ends their peers in the same moment."""

@@ -1,6 +1,7 @@
 """Termination message: how a process ended, in one line of JSON that outlives its pod."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -52,3 +53,23 @@ class TerminationMessage:
             return cls(str(data["exit"]), str(data["reason"]), progress)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             return None
+
+
+EQUAL_CRASHES = 3
+"""Equal crashes of one process before the first step of the run that fail the run."""
+
+
+class Crashes:
+    """Crashes of each process in a row."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[str, int]] = {}
+
+    def note(self, process: str, reason: str) -> bool:
+        """Note a crash; return True if it was the last of EQUAL_CRASHES equal ones."""
+        # Numbers and addresses differ from one start to the next, and mean nothing here.
+        kind = re.sub(r"0x[0-9a-f]+|\d+", "#", reason)
+        known, times = self._last.get(process, ("", 0))
+        times = times + 1 if kind == known else 1
+        self._last[process] = kind, times
+        return times >= EQUAL_CRASHES

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from surreal.protocol.documents.load import load_file
 from surreal.protocol.documents.locations import Problem, Source
 from surreal.protocol.documents.models import validated
+from surreal.protocol.documents.yaml import load_file
 from surreal.provisioner.providers.base import Provider
 from surreal.provisioner.providers.registry import PROVIDERS
 from surreal.provisioner.spec.cluster import Cluster

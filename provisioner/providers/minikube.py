@@ -16,8 +16,7 @@ from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.machine_types import MachineTable
 from surreal.provisioner.pools import labels
 from surreal.provisioner.pools.from_file import extra_taints
-from surreal.provisioner.providers.base import Pools, Say, Step, Watch
-from surreal.provisioner.providers.versions import unsupported
+from surreal.provisioner.providers.base import Pools, Say, Step, Watch, unsupported
 from surreal.provisioner.spec.cluster import Cluster, MachineSpec, PoolSpec
 
 NODE = MachineSpec(cpu=2.0, memory=4 * 2**30)

@@ -11,8 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from surreal.algorithms.algorithm import Algorithm
-    from surreal.algorithms.config import Config
+    from surreal.algorithms.algorithm import Algorithm, Config
     from surreal.algorithms.evaluate import evaluate
     from surreal.algorithms.registry import ARS, ES, PPO
     from surreal.orchestrator.client import Client, Run

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from surreal.algorithms import registry
-from surreal.algorithms.algorithm import Algorithm
-from surreal.algorithms.config import Config, Count
+from surreal.algorithms.algorithm import Algorithm, Config, Count
 from surreal.algorithms.registry import algorithm, algorithms
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.graph import Broadcast, Role, Stream

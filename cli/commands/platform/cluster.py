@@ -8,10 +8,10 @@ from typing import Any
 import click
 from rich.table import Table
 
-from surreal.cli.ui.format import UNKNOWN
 from surreal.cli.ui.options import output_option, prices_option
 from surreal.cli.ui.output import Output, console, emit, table, talk
 from surreal.orchestrator.inventory import price_table
+from surreal.orchestrator.run.describe import UNKNOWN
 from surreal.orchestrator.run.home import home
 from surreal.protocol.errors import ExitCode, InvalidInput
 from surreal.provisioner import helm as charts

@@ -7,10 +7,10 @@ from typing import Any
 import click
 from rich.table import Table
 
-from surreal.cli.ui.format import UNKNOWN, number
 from surreal.cli.ui.options import location_options, output_option, prices_option
 from surreal.cli.ui.output import Output, emit, table, talk, warn
 from surreal.orchestrator.inventory import Machines, price_table
+from surreal.orchestrator.run.describe import UNKNOWN, number
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.documents.quantity import format_size
 from surreal.protocol.errors import InvalidInput, did_you_mean

@@ -49,7 +49,7 @@ def schema(document: str) -> None:
 
     Save it and begin a file with `# yaml-language-server: $schema=PATH` to have an editor check as you type.
     """
-    from surreal.orchestrator.experiment.json_schema import experiment_schema
+    from surreal.orchestrator.experiment.load import experiment_schema
     from surreal.provisioner.cluster.load import cluster_schema
 
     made = {"experiment": experiment_schema, "cluster": cluster_schema}[document]()

@@ -6,7 +6,7 @@ import click
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from surreal.cli.ui import format as words
+from surreal.cli.ui import output as words
 from surreal.cli.ui.options import location_options, output_option
 from surreal.cli.ui.output import Output, emit, table, talk
 from surreal.orchestrator.backends.base import THIS_MACHINE, Backend, backend

@@ -13,9 +13,9 @@ import click
 
 from surreal.cli.ui.options import backend_of, location_options, name_argument, output_option
 from surreal.cli.ui.output import Output, emit
+from surreal.orchestrator.run.describe import plain_line
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.log_files import LogLine
-from surreal.orchestrator.run.text import plain_line
 
 COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

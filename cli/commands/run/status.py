@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from surreal.cli.ui import format as words
+from surreal.cli.ui import output as words
 from surreal.cli.ui.channel_table import channel_table
 from surreal.cli.ui.options import backend_of, location_options, name_argument, output_option
 from surreal.cli.ui.output import Output, emit, table, talk

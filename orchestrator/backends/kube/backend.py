@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from surreal.orchestrator.backends.base import Diff, Difference, Inventory, Manifest
 from surreal.orchestrator.backends.kube.exec import command as interactive
 from surreal.orchestrator.backends.kube.exec.port_forward import forward
-from surreal.orchestrator.backends.kube.lifecycle import code as own_code
 from surreal.orchestrator.backends.kube.lifecycle import create as apply
+from surreal.orchestrator.backends.kube.lifecycle import create as own_code
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
 from surreal.orchestrator.backends.kube.lifecycle import preflight
 from surreal.orchestrator.backends.kube.lifecycle.diff import diff, identity
@@ -23,13 +23,12 @@ from surreal.orchestrator.backends.kube.manifests.render import draw as render_w
 from surreal.orchestrator.backends.kube.manifests.render import render
 from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT_KEY, ZERO_RUN_ID
 from surreal.orchestrator.backends.kube.pools import pools
-from surreal.orchestrator.backends.kube.run_folder.locate import Glance, folder_of
+from surreal.orchestrator.backends.kube.run_folder.locate import Glance, folder_of, read_outcome
 from surreal.orchestrator.backends.kube.run_folder.mirror import metrics_folder
-from surreal.orchestrator.backends.kube.run_folder.outcome import read_outcome
 from surreal.orchestrator.backends.kube.status import collect as observe
+from surreal.orchestrator.backends.kube.status.collect import usage
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.backends.kube.status.status import status_of
-from surreal.orchestrator.backends.kube.status.usage import usage
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.channel_stats import ChannelStatus

@@ -9,8 +9,7 @@ from surreal.orchestrator.inventory import file_inventory, kept_cluster, price_t
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.cluster.load import load_cluster
-from surreal.provisioner.pools.from_cluster import NodesHidden, live_pools
-from surreal.provisioner.pools.from_nodes import merged
+from surreal.provisioner.pools.from_nodes import NodesHidden, live_pools, merged
 from surreal.provisioner.pools.model import NodePool
 from surreal.provisioner.spec.cluster import Cluster
 

@@ -145,7 +145,7 @@ class LocalBackend(WithoutObjects):
 
     def execute(self, name: str, source: str, command: Sequence[str], tty: bool) -> int:
         """Run a command as this process would be run, in the run's folder; the terminal is shared, no other is made."""
-        from surreal.orchestrator.backends.local.exec import execute
+        from surreal.orchestrator.backends.local.launcher import execute
 
         return execute(home.find(name), source, command)
 

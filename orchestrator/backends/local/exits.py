@@ -7,8 +7,8 @@ from dataclasses import replace
 from surreal.orchestrator.backends.local.process import ManagedProcess
 from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
 from surreal.orchestrator.backends.restart_policy import Outcome, describe, ordinal, outcome_of
+from surreal.orchestrator.run.describe import one_line, plain_line
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.text import one_line, plain_line
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.worker.termination import TerminationMessage
 

@@ -10,14 +10,7 @@ from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
 from surreal.orchestrator.backends.local.run_files import read_provenance
 from surreal.orchestrator.run.channel_stats import read_channels
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.status import (
-    OUTCOMES,
-    ProcessStatus,
-    Status,
-    duration,
-    read_progress,
-    running_reason,
-)
+from surreal.orchestrator.run.status import OUTCOMES, ProcessStatus, Status, duration, read_progress, running_reason
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.telemetry.gauges import Progress
 

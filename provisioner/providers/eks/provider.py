@@ -9,12 +9,11 @@ from surreal.protocol.documents.locations import Problem
 from surreal.provisioner import subprocesses
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.machine_types import MachineTable
-from surreal.provisioner.providers.base import Pools, on_machine_of
+from surreal.provisioner.providers.base import EKS, Pools, on_machine_of
 from surreal.provisioner.providers.eks import cluster as files
 from surreal.provisioner.providers.eks.karpenter import auto_mode
 from surreal.provisioner.providers.terraform.common import Block, Machines
 from surreal.provisioner.providers.terraform.provider import TerraformProvider, pool_machines
-from surreal.provisioner.providers.versions import EKS
 from surreal.provisioner.spec.cluster import Cluster
 
 _VARIABLES = (

@@ -4,11 +4,10 @@ import os
 from pathlib import Path
 
 from surreal.provisioner import subprocesses
-from surreal.provisioner.providers.base import on_machine_of
+from surreal.provisioner.providers.base import GKE, on_machine_of
 from surreal.provisioner.providers.gke import cluster as files
 from surreal.provisioner.providers.terraform.common import Block, Machines
 from surreal.provisioner.providers.terraform.provider import CLOUD_KEYS, TerraformProvider
-from surreal.provisioner.providers.versions import GKE
 from surreal.provisioner.spec.cluster import Cluster
 
 

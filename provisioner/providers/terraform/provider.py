@@ -14,10 +14,9 @@ from surreal.provisioner import subprocesses
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.machine_types import MachineTable
 from surreal.provisioner.pools.from_file import declared_pools, pool_machine
-from surreal.provisioner.providers.base import Pools, Say, Watch
+from surreal.provisioner.providers.base import Pools, Say, Watch, unsupported
 from surreal.provisioner.providers.terraform.common import Block, Machines
 from surreal.provisioner.providers.terraform.runner import Engine, find_engine
-from surreal.provisioner.providers.versions import unsupported
 from surreal.provisioner.spec.cluster import Cluster
 
 CLOUD_KEYS = frozenset({"region", "zones", "store", "state", "network", "kubernetes", "deletionProtection"})

@@ -10,8 +10,7 @@ from hypothesis.extra.numpy import arrays
 from pydantic import ValidationError
 
 from surreal.algorithms.es.config import ARSConfig, ESConfig, chunk_size, read_config
-from surreal.algorithms.es.optimizers import Adam, Momentum
-from surreal.algorithms.es.update import ars_weights, centred_ranks, es_weights, grown_cap
+from surreal.algorithms.es.optimizers import Adam, Momentum, ars_weights, centred_ranks, es_weights, grown_cap
 from surreal.algorithms.types import Array
 
 RETURNS = st.integers(1, 12).flatmap(lambda n: arrays(np.float64, (n, 2), elements=st.integers(-5, 5).map(float)))

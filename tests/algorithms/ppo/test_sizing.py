@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.sizing import sizing
+from surreal.algorithms.ppo.config import PPOConfig, sizing
 from surreal.algorithms.registry import PPO
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.make import make_plan

@@ -9,8 +9,7 @@ from surreal.algorithms.normalizers import RewardScaler, RunningMoments, Standar
 from surreal.algorithms.ppo.actor import Pace
 from surreal.algorithms.ppo.batch import Batch, Trajectories, trajectories
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.step_size import StepSize
-from surreal.algorithms.ppo.update import BETA_RANGE, Updater
+from surreal.algorithms.ppo.update import BETA_RANGE, StepSize, Updater
 from surreal.algorithms.types import Array
 from tests.algorithms.ppo.samples import random_shape
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from surreal.algorithms.registry import algorithms
 from surreal.orchestrator.experiment.experiment import Experiment
-from surreal.orchestrator.experiment.json_schema import experiment_schema
+from surreal.orchestrator.experiment.load import experiment_schema
 
 
 def definition(name: str) -> dict[str, Any]:

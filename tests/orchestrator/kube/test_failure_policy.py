@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.backends.kube.manifests.failure_policy import tries
+from surreal.orchestrator.backends.kube.manifests.pod import tries
 from surreal.orchestrator.backends.restart_policy import Backoff, Verdict, decide, feeds_the_run
 from surreal.orchestrator.plan.model import Plan
 from surreal.protocol.errors import ExitCode

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from surreal.orchestrator.backends.kube.manifests.failure_policy import pod_failure_rules
+from surreal.orchestrator.backends.kube.manifests.pod import pod_failure_rules
 from tests.orchestrator.documents import minimal
 from tests.orchestrator.kube.rendered import jobs, objects, of_kind, planned, queued
 

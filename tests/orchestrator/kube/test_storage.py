@@ -12,7 +12,7 @@ from surreal.orchestrator.backends.kube.backend import KubeBackend
 from surreal.orchestrator.backends.kube.lifecycle.rbac import HANDY, NEEDED, rights
 from surreal.orchestrator.backends.kube.lifecycle.storage import loss_at_stop, resolve_storage
 from surreal.orchestrator.backends.kube.names import PROGRESS
-from surreal.orchestrator.backends.kube.run_folder import outcome
+from surreal.orchestrator.backends.kube.run_folder import locate as outcome
 from surreal.orchestrator.backends.kube.run_folder.folder import File, RunFolder
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.model import Plan, PlannedStorage

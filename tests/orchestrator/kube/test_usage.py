@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from surreal.orchestrator.backends.kube.names import labels
+from surreal.orchestrator.backends.kube.status.collect import NO_SERVER, usage
 from surreal.orchestrator.backends.kube.status.status import status_of
-from surreal.orchestrator.backends.kube.status.usage import NO_SERVER, usage
 from surreal.orchestrator.run.usage import Usage
 from tests.orchestrator.kube import recordings
 from tests.orchestrator.kube.apiserver import Server, api_server

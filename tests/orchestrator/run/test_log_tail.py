@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from surreal.orchestrator.run.describe import one_line, plain_line
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.log_files import LONGEST_LINE, read
-from surreal.orchestrator.run.text import one_line, plain_line
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.wiring import ChannelWiring
-from surreal.protocol.worker.crashes import Crashes
+from surreal.protocol.worker.termination import Crashes
 from tests.protocol.pods import MakePods, make_pods
 
 __all__ = ["make_pods"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from surreal.protocol.transport.activity import ACTIVITY, StopEvent, moved
+from surreal.protocol.transport.stats import ACTIVITY, StopEvent, moved
 from surreal.protocol.worker import pulse
 from surreal.protocol.worker.pulse import Board, Pulse, Reading, Watch, describe, environment_call
 

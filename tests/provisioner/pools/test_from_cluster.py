@@ -14,7 +14,7 @@ import pytest
 from surreal.protocol.errors import InvalidInput, SurrealError
 from surreal.provisioner.kube import client
 from surreal.provisioner.machine_types import machine_table
-from surreal.provisioner.pools.from_cluster import live_pools
+from surreal.provisioner.pools.from_nodes import live_pools
 
 RECORDED = json.loads((Path(__file__).parent / "data/nodes/gke.json").read_text())
 TABLE = machine_table()

@@ -9,7 +9,7 @@ import pytest
 from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.cluster.lifecycle import rendered
 from surreal.provisioner.machine_types import machine_table
-from surreal.provisioner.providers.versions import EKS, GKE, unsupported
+from surreal.provisioner.providers.base import EKS, GKE, unsupported
 from tests.provisioner.clusters import cluster
 
 NETWORK = {"allowedCidrs": ["203.0.113.7/32"]}

@@ -6,13 +6,32 @@ the run, and goes when Kubernetes removes that Job after its TTL. The claim then
 the run. Creating again after an interruption finds the root unsealed and goes on with the same run.
 """
 
+import base64
+import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from surreal.orchestrator.backends.kube.lifecycle.delete import end_jobs, remove_run
-from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, PLAN_DIGEST, RUN, STOPPED, USER
+from surreal.orchestrator.backends.kube.manifests.network import store_url
+from surreal.orchestrator.backends.kube.manifests.render import code_url, fits_a_config_map
+from surreal.orchestrator.backends.kube.names import (
+    ATTEMPT,
+    CODE_KEY,
+    CREATED,
+    PLAN_DIGEST,
+    RUN,
+    STOPPED,
+    USER,
+    query,
+    selector,
+)
+from surreal.orchestrator.backends.kube.run_folder.folder import RunFolder
+from surreal.orchestrator.backends.kube.run_folder.store_source import StoreFiles
+from surreal.orchestrator.plan.model import Plan
+from surreal.orchestrator.run.code_archive import Code
 from surreal.protocol.errors import SurrealError
+from surreal.protocol.worker.object_store import ObjectStore
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import CONFLICT, UNPROCESSABLE, Absent, ApiError, Taken
 from surreal.provisioner.kube.kinds import INSTANCE, MANAGED_BY, OWNER, Object
@@ -230,3 +249,32 @@ def _label(each: Object, key: str) -> str:
 
 def _mark(each: Object, key: str) -> str:
     return text(each, "metadata", "annotations", key)
+
+
+def send(plan: Plan, code: Code | None) -> None:
+    """Copy code that no object holds to the run's store. Raises InvalidInput where the run has none."""
+    if code and not fits_a_config_map(code):
+        folder, _, archive = code_url(plan, code).rpartition("/")
+        ObjectStore(folder).put_bytes(archive, code.data)
+
+
+def sent(api: Api, plan: Plan) -> Code | None:
+    """Return the code that a run was created with, for its next attempt; None where it brought none."""
+    if not plan.code:
+        return None
+    prefix = f"{plan.name}-code-"
+    for each in api.list("ConfigMap", query(selector(plan.name))):
+        if each["metadata"]["name"].startswith(prefix) and CODE_KEY in (each.get("binaryData") or {}):
+            return _code(base64.b64decode(each["binaryData"][CODE_KEY]))
+    store = store_url(plan)
+    with RunFolder(StoreFiles(store)) as folder:
+        archives = sorted(folder.list("code-"), key=lambda file: file.modified) if store else []
+        data = folder.read(archives[-1].name) if archives else None
+    if data is None:
+        raise SurrealError(f"the code of {plan.name} ({plan.code}) is gone: create it anew under another name")
+    return _code(data)
+
+
+def _code(data: bytes) -> Code:
+    """Return the archive as `pack` made it, without its counts, which the cluster does not keep."""
+    return Code(hashlib.sha256(data).hexdigest(), data, files=0, bytes=0, left_out=0)

@@ -15,9 +15,10 @@ from surreal.orchestrator.backends.kube.manifests.volumes import (
     unpack_mounts,
     volumes,
 )
+from surreal.orchestrator.backends.restart_policy import feeds_the_run
 from surreal.orchestrator.plan.model import Plan, PlannedRole
 from surreal.orchestrator.run.wiring import thread_variables
-from surreal.protocol.errors import InvalidInput
+from surreal.protocol.errors import ExitCode, InvalidInput
 from surreal.protocol.worker.pod_identity import ATTEMPT_VARIABLE, FAILURES_VARIABLE, IGNORED_VARIABLE, INDEX_VARIABLE
 from surreal.provisioner.pools import labels
 from surreal.provisioner.pools.labels import ZONE
@@ -181,3 +182,34 @@ def _term(selector: dict[str, str | tuple[str, ...]]) -> Plain:
 def _toleration(key: str, value: str | None, effect: str | None) -> Plain:
     matches: Plain = {"operator": "Exists"} if value is None else {"operator": "Equal", "value": value}
     return {"key": key, **matches, **({"effect": effect} if effect else {})}
+
+
+HOPELESS = (ExitCode.INVALID, ExitCode.FATAL)
+"""Another start would end the same way."""
+NEEDED_TRIES, EXPENDABLE_TRIES = 20, 1000
+"""Failures of one index until it is given up. Killed and deleted pods count, and spot machines are taken all day."""
+
+
+def pod_failure_rules(plan: Plan, role: PlannedRole) -> list[dict[str, Any]]:
+    """Return the rules of a role's podFailurePolicy. The first that fits decides; any other failure is counted."""
+    rules: list[dict[str, Any]] = [
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+        _on_exit("Ignore", (ExitCode.PREEMPTED,)),
+    ]
+    if not plan.queue or can_fail(plan, role):
+        rules.append(_on_exit("FailJob", HOPELESS))
+    return rules
+
+
+def can_fail(plan: Plan, role: PlannedRole) -> bool:
+    """Return whether the run fails when this role cannot go on."""
+    return not role.expendable or feeds_the_run(plan, role.name)
+
+
+def tries(role: PlannedRole) -> int:
+    """Counted failures of one index until it is given up."""
+    return EXPENDABLE_TRIES if role.expendable else NEEDED_TRIES
+
+
+def _on_exit(action: str, codes: tuple[ExitCode, ...]) -> dict[str, Any]:
+    return {"action": action, "onExitCodes": {"operator": "In", "values": sorted(int(code) for code in codes)}}

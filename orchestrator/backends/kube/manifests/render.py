@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from surreal.orchestrator.backends.kube import names
-from surreal.orchestrator.backends.kube.manifests import failure_policy as policy
+from surreal.orchestrator.backends.kube.manifests import pod as policy
 from surreal.orchestrator.backends.kube.manifests import templates as templating
 from surreal.orchestrator.backends.kube.manifests.network import Firewall, Network, store_url, wiring_files
 from surreal.orchestrator.backends.kube.manifests.pod import NO_SIDECAR_LABEL, Unpack, pod_values

@@ -2,20 +2,22 @@
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from surreal.orchestrator.backends.kube.manifests.network import store_url
-from surreal.orchestrator.backends.kube.names import RUN_FOLDER, WORKER
+from surreal.orchestrator.backends.kube.names import OUTCOME, RUN_FOLDER, WORKER
 from surreal.orchestrator.backends.kube.run_folder.folder import RunFolder
 from surreal.orchestrator.backends.kube.run_folder.pod_source import PodFiles
 from surreal.orchestrator.backends.kube.run_folder.reader_pod import ReaderFiles
 from surreal.orchestrator.backends.kube.run_folder.store_source import StoreFiles
-from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
+from surreal.orchestrator.backends.kube.status.snapshot import Snapshot, role_of
 from surreal.orchestrator.run.channel_stats import ChannelStatus, channels_of
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.status import TAIL_BYTES, progress_of, progress_of_row
-from surreal.protocol.errors import SurrealError
+from surreal.orchestrator.run.status import TAIL_BYTES, State, progress_of, progress_of_row
+from surreal.protocol.errors import ExitCode, SurrealError
 from surreal.protocol.telemetry.gauges import Progress
+from surreal.protocol.worker.termination import MAX_BYTES, OUTCOME_FILE, TerminationMessage
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import condition, dig, moment, name_of, rows, text
@@ -132,3 +134,28 @@ def _started(pod: Object) -> float | None:
     ours = next((each for each in rows(pod, "status", "containerStatuses") if each.get("name") == WORKER), None)
     at = moment(ours, "state", "running", "startedAt")
     return at.timestamp() if at else None
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """End of a run, in its own words."""
+
+    state: State
+    progress: Progress
+
+
+def read_outcome(api: Api, seen: Snapshot) -> RunOutcome | None:
+    """Return what the run folder says of the end; None where it is known, or nothing says it.
+
+    Starts a pod that reads the claim. Raises SurrealError if that does not work.
+    """
+    at_work = seen.jobs or any(role_of(pod) for pod in seen.pods)
+    if seen.root or at_work or not seen.claim or text(seen.claim, "metadata", "annotations", OUTCOME):
+        return None
+    with folder_of(api, seen) as folder:
+        found = folder.tails({OUTCOME_FILE: MAX_BYTES + 1, METRICS: TAIL_BYTES})
+    message = TerminationMessage.parse((found[OUTCOME_FILE] or b"").decode(errors="replace"))
+    if not message:
+        return None
+    state: State = "succeeded" if message.code is ExitCode.DONE else "failed"
+    return RunOutcome(state, progress_of((found[METRICS] or b"").splitlines()))

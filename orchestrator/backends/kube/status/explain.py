@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from surreal.orchestrator.backends.kube.names import FAILURES, IGNORED
 from surreal.orchestrator.backends.kube.status.causes import images, volumes
-from surreal.orchestrator.backends.kube.status.causes.pod_creation import refusal
-from surreal.orchestrator.backends.kube.status.causes.queueing import admission_reason, waits_for_admission
+from surreal.orchestrator.backends.kube.status.causes.pod_creation import admission_reason, refusal, waits_for_admission
 from surreal.orchestrator.backends.kube.status.causes.scheduling import autoscaler, unschedulable
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.backends.kube.status.termination import (

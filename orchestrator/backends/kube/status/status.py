@@ -6,7 +6,7 @@ from dataclasses import replace
 from surreal.orchestrator.backends.kube.names import ATTEMPT, FAILURES, IGNORED, OUTCOME, PROGRESS, RUN_FOLDER, STOPPED
 from surreal.orchestrator.backends.kube.names import job as job_name
 from surreal.orchestrator.backends.kube.status import termination as ends
-from surreal.orchestrator.backends.kube.status.causes.queueing import waits_for_admission
+from surreal.orchestrator.backends.kube.status.causes.pod_creation import waits_for_admission
 from surreal.orchestrator.backends.kube.status.explain import reasons
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot, role_of
 from surreal.orchestrator.backends.restart_policy import feeds_the_run

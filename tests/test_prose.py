@@ -1,0 +1,59 @@
+"""The prose of the house, held by a test: docstrings start with a verb or a noun, and name their subject."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAYERS = ["algorithms", "charts", "cli", "orchestrator", "protocol", "provisioner"]
+MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
+QUESTION = re.compile(r"^(What|Who|Where|Whether|How|Why|Which|When|As|Of|Those|That|Is|Are|Does|Do)\b")
+AVOIDED = re.compile(r"^\| (\w+) \|", re.M)
+
+
+def avoided_words() -> set[str]:
+    """The words of the last table of docs/vocabulary.md."""
+    table = (ROOT / "docs/vocabulary.md").read_text().partition("## Words to avoid")[2]
+    return set(AVOIDED.findall(table)) - {"instead"}
+
+
+WORDS = re.compile(r"\b(" + "|".join(sorted(avoided_words())) + r")\b", re.I)
+
+
+def docstrings(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """(name, docstring) of the module, its classes and its functions."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if text := ast.get_docstring(node):
+            yield getattr(node, "name", "module"), text
+
+
+def sentences(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """(line, text) of every other string of more than three words: error sentences, helps and constants' texts."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.count(" ") > 2:
+            yield f"line {node.lineno}", node.value
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def test_the_vocabulary_lists_words_to_avoid() -> None:
+    assert {"nobody", "somebody", "whoever"} <= avoided_words()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_docstrings_start_with_a_verb_or_a_noun(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert [f"{where}: {text.splitlines()[0]}" for where, text in docstrings(tree) if QUESTION.match(text)] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_texts_name_their_subject(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert [f"{where}: {text}" for where, text in sentences(tree) if WORDS.search(text)] == []
