@@ -51,7 +51,7 @@ _MODULES = {
     "Algorithm": "algorithms.algorithm",
     "Broadcast": "protocol.graph",
     "Client": "orchestrator.client",
-    "Config": "algorithms.config",
+    "Config": "algorithms.algorithm",
     "Experiment": "orchestrator.experiment.experiment",
     "Process": "protocol.worker.process",
     "Role": "orchestrator.experiment.roles",

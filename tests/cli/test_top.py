@@ -21,7 +21,7 @@ def test_top_shows_what_each_role_uses_until_the_run_is_over(place: LocalBackend
     ]
     table = surreal("top", name).stdout
     assert table.splitlines()[0].split() == ["toy", "running"]
-    header = ["ROLE", "RUNNING", "CPU", "MOST", "MEMORY", "MOST"]
+    header = ["ROLE", "RUNNING", "CPU", "BUSIEST", "MEMORY", "LARGEST"]
     assert header in [line.split() for line in table.splitlines()] and "(actor/" in table
     with terminal("top", "-w", name) as screen:
         screen.wait_for("2/2")

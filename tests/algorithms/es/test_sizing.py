@@ -8,7 +8,7 @@ from surreal.algorithms.algorithm import Algorithm, Sizing
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.es.batched_policy import Layout
 from surreal.algorithms.es.sizing import ENVIRONMENTS, Size
-from surreal.algorithms.registry import ARS, ES, PPO
+from surreal.algorithms.registry import ARS, ES
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.provisioner.pools.model import NodePool
@@ -69,10 +69,6 @@ def test_parameters_are_counted_as_the_policy_has_them(env: str, algorithm: Algo
 @pytest.mark.parametrize("workers", [0, 1, 100_000])
 def test_no_size_is_too_odd_to_speak_about(settings: dict[str, Any], workers: int) -> None:
     assert len(sized(ES, workers, copies=64, **settings).notes) == 4
-
-
-def test_an_algorithm_need_not_say_anything() -> None:
-    assert PPO.sizing is None
 
 
 def test_the_plan_says_it() -> None:

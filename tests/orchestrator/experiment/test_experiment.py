@@ -32,6 +32,7 @@ def test_what_the_file_leaves_out_has_these_defaults() -> None:
         "spread": "none",
         "volumes": [],
     }
+    gpu = {"gpu": 0, "gpuKind": None, "gpuResource": "nvidia.com/gpu"}
     assert experiment.to_data() == {
         "apiVersion": "surreal.dev/v1alpha1",
         "kind": "Experiment",
@@ -40,9 +41,9 @@ def test_what_the_file_leaves_out_has_these_defaults() -> None:
             "env": {"id": "CartPole-v1", "copies": 8, "options": {}},
             "algorithm": {"name": "ppo", "config": PPOConfig().model_dump(mode="json")},
             "roles": {
-                "learner": {"replicas": 1, "resources": {"cpu": 1.0, "memory": "2Gi", "gpu": 0}, **role},
-                "actor": {"replicas": 2, "resources": {"cpu": 1.0, "memory": "1Gi", "gpu": 0}, **role},
-                "evaluator": {"replicas": 1, "resources": {"cpu": 0.5, "memory": "1Gi", "gpu": 0}, **role},
+                "learner": {"replicas": 1, "resources": {"cpu": 1.0, "memory": "2Gi", **gpu}, **role},
+                "actor": {"replicas": 2, "resources": {"cpu": 1.0, "memory": "1Gi", **gpu}, **role},
+                "evaluator": {"replicas": 1, "resources": {"cpu": 0.5, "memory": "1Gi", **gpu}, **role},
             },
             "channels": {"weights": {"relays": 0, "dtype": None}},
             "seed": 1,

@@ -248,7 +248,7 @@ def test_the_reader_goes_with_the_experiment_and_may_do_nothing_but_read(left: s
     made = reader_pod(snapshot)
     assert restricted(made["spec"]) == []
     assert made["metadata"]["ownerReferences"][0]["uid"] == ("u-1" if left == "root" else "u-2")
-    assert made["metadata"]["labels"] == labels("toy", RUN)
+    assert made["metadata"]["labels"] == {**labels("toy", RUN), "sidecar.istio.io/inject": "false"}
     spec = made["spec"]
     assert spec["activeDeadlineSeconds"] == 600 and spec["automountServiceAccountToken"] is False
     assert spec["volumes"][0]["persistentVolumeClaim"] == {"claimName": "toy", "readOnly": True}
@@ -313,10 +313,12 @@ def test_a_glance_tells_progress_and_channels_over_one_connection(
 ) -> None:
     (there / "channels.json").write_text(json.dumps({"time": time.time(), "channels": []}))
     glance = Glance(api)
-    assert glance.look(seen(pod())) == (Progress(steps=5, updates=1), ())
+    progress, channels = glance.look(seen(pod()))
+    assert (progress.steps, progress.updates, channels) == (5, 1, ())
     with (there / "metrics" / "metrics.jsonl").open("a") as file:
         file.write(json.dumps({"steps": 9, "updates": 2}) + "\n")
-    assert glance.look(seen(pod())) == (Progress(steps=9, updates=2), ())
+    progress, channels = glance.look(seen(pod()))
+    assert (progress.steps, progress.updates, channels) == (9, 2, ())
     assert len(connections) == 1
     # the pod was replaced
     assert glance.look(seen(pod(phase="Failed"), pod(name="toy-learner-0-fghij")))[0].steps == 9
