@@ -73,7 +73,11 @@ def test_a_run_in_an_endless_environment_is_evaluated_and_ends(folder: Path) -> 
     config = {"fragment_steps": 32, "minibatch": 32, "epochs": 1, "total_steps": 2048, "hidden": [4]}
     config |= {"evaluation_episode_cap": 200, "evaluate_episodes": 2}
     with Run(folder, config, env="odd:Odd", options={"length": 0}) as run:
-        run.start_all()
+        # an evaluator that joins after the end has nothing to evaluate
+        run.start("evaluator")
+        run.start("learner")
+        wait_for(lambda: run.rows("evaluator/0"), 60)
+        run.start("actor")
         assert run.workers["learner-0"].wait(100) == 0, run.log("learner-0")
         assert run.rows("evaluator/0")[-1]["eval_return"] == 200.0
 

@@ -74,9 +74,10 @@ def program(detach: bool) -> "subprocess.Popen[str]":
 
 
 def watching() -> list[int]:
-    """Processes that watch over the program of the run `toy`."""
-    lines = {each.pid: each.info["cmdline"] or [] for each in psutil.process_iter(["cmdline"])}
-    return [pid for pid, line in lines.items() if line[-2:] == ["surreal.orchestrator.owner", "toy"]]
+    """Processes that watch over the program of this test's run `toy`."""
+    found = psutil.process_iter(["cmdline", "environ"])
+    ours = [each for each in found if (each.info["environ"] or {}).get("SURREAL_HOME") == os.environ["SURREAL_HOME"]]
+    return [each.pid for each in ours if (each.info["cmdline"] or [])[-2:] == ["surreal.orchestrator.owner", "toy"]]
 
 
 def test_the_processes_of_a_run_end_when_its_program_is_killed() -> None:
