@@ -26,6 +26,8 @@ CHECKPOINT_UPDATES = 1000
 """Updates after which a checkpoint is due even if its clock says otherwise."""
 LAST_EVALUATION_SECONDS = 60.0
 """Longest wait at the end of a run for the evaluation of its final weights."""
+YOUNG_SECONDS, JOIN_SECONDS = 15.0, 2.0
+"""Age of a run below which its end waits for processes that start, and for the word of those that just started."""
 REPORTS_SECONDS = 10.0
 """Time between two rows of a role whose processes report."""
 PROGRESS_SECONDS = 1.0
@@ -51,6 +53,7 @@ class RunRecorder:
         self._reports, self._reported_at = Reports(), monotonic()
         self._evaluators: set[str] = set()
         self._evaluated: Version | None = None
+        self._since, self._joined = monotonic(), 0.0
         self._best: tuple[int, float, dict[str, Array]] | None = None
         self._saved_at = monotonic()
         self._saved_update: int | None = None
@@ -138,9 +141,24 @@ class RunRecorder:
         deadline = monotonic() + LAST_EVALUATION_SECONDS
         # A short evaluation may have come in before this was called, with the reports of the last update.
         while not self.read_reports(version, steps) and self._evaluated != version:
-            lives = any(self._process.alive(role) for role in self._evaluators)
+            lives = any(self._process.alive(role) for role in self._evaluators) or self._evaluator_may_join()
             if monotonic() > deadline or not lives or self._process.stopping.wait(0.05):
                 return
+
+    def _evaluator_may_join(self) -> bool:
+        """Return True while a run is so young that its evaluator may still be starting.
+
+        A short run is over before the other processes have imported their environments. They announce themselves
+        within JOIN_SECONDS of joining.
+        """
+        now = monotonic()
+        if self._evaluators or self._channel is None or now - self._since > YOUNG_SECONDS:
+            return False
+        wiring = self._process.wiring
+        if all(self._process.alive(role) for role in wiring.replicas if role != wiring.role):
+            self._joined = self._joined or now
+            return now - self._joined < JOIN_SECONDS
+        return True
 
     def close(self) -> None:
         """Write what still can be written, and close the files."""

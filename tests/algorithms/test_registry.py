@@ -16,7 +16,7 @@ from surreal.protocol.graph import Broadcast, Role, Stream
 
 OWN = """
 from surreal.algorithms.algorithm import Algorithm
-from surreal.algorithms.config import Config
+from surreal.algorithms.algorithm import Config
 from surreal.protocol.graph import Role
 
 class Settings(Config):
