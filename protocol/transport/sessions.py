@@ -8,8 +8,6 @@ from surreal.protocol.wire.packet import Packet
 
 DEAD_AFTER_S = 10.0
 """Seconds of silence after which a process counts as dead and its name is free."""
-SUSPECT_AFTER_S = 3.0
-"""Seconds of silence after which a process is late."""
 MAX_SESSIONS = 65_536
 
 

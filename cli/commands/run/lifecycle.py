@@ -1,17 +1,15 @@
 """`surreal stop`, `surreal resume` and `surreal delete`: end a run, or continue it."""
 
 import sys
-import time
 
 import click
 
-from surreal.cli.ui.options import backend_of, location_options, name_argument, names_argument, output_option, run_of
+from surreal.cli.ui.options import location_options, name_argument, names_argument, output_option, run_of
 from surreal.cli.ui.output import Output, talk
 from surreal.cli.ui.watch import start_and_watch
-from surreal.orchestrator.run.follow_status import follow_status
 from surreal.orchestrator.run.location import Location, forget, remembered
 from surreal.orchestrator.run.status import OUTCOMES
-from surreal.protocol.errors import ExitCode, InvalidInput, SurrealError, Timeout, Unreachable
+from surreal.protocol.errors import ExitCode, InvalidInput, SurrealError, Unreachable
 
 
 @click.command(name="stop")
@@ -98,20 +96,6 @@ def wait(name: str, timeout: float | None, location: Location | None) -> ExitCod
 
     Exit code: 0 succeeded, 1 failed, 6 stopped, 7 the time is up, 8 nothing was heard of it for 15 minutes.
     """
-    place = backend_of(name, location)
-    deadline = None if timeout is None else time.monotonic() + timeout
-    status = None
-
-    def reconcile() -> None:
-        place.reconcile(name)
-
-    for status in follow_status(lambda: place.status(name), place.poll_interval, talk, deadline, tidy=reconcile):
-        if not status.over and deadline is not None and time.monotonic() >= deadline:
-            break
-    if status is None or not status.over:
-        raise Timeout(f"{name} is {status.state if status else 'out of reach'} after {timeout:g} s; it goes on")
-    # The outcome of a run that is a claim alone is known only once that was read.
-    place.reconcile(name)
-    status = place.status(name)
+    status = run_of(name, location).wait(timeout, notify=talk)
     talk(f"{name} {status.state}{': ' + status.reason if status.reason else ''}")
     return OUTCOMES[status.state]
