@@ -15,7 +15,7 @@ with tempfile.TemporaryDirectory() as folder:
             sender = StreamSender(node, address, window=8)
             for step in range(3):
                 sender.send({"rewards": np.full(4, step, np.float32)}, {"step": step})  # waits at 8 unacknowledged
-            sender.close()  # flushes
+            sender.close(timeout=10)  # flushes
 
     actors = [threading.Thread(target=act, args=(index,)) for index in range(2)]
     for actor in actors:
@@ -25,6 +25,6 @@ with tempfile.TemporaryDirectory() as folder:
         for _ in range(6):
             if message := receiver.recv(timeout=10):
                 print(message.sender, message.seq, message.meta, message.arrays["rewards"].sum())
-        receiver.close()
         for actor in actors:
-            actor.join()
+            actor.join()  # the receiver's I/O thread acknowledges meanwhile
+        receiver.close()
