@@ -26,6 +26,10 @@ EVERY_S = 1.0
 """Seconds between two beats."""
 REPORT_AFTER_S = 2.0
 """Seconds without a move after which a worker looks where its working thread is."""
+LOOK_S = 5.0
+"""Seconds between two looks at a pulse, or a tenth of the limit where that is less."""
+START_S = 120.0
+"""Seconds that a process has at least until its first sign of life: imports, on a busy machine or a slow disk."""
 MAX_TEXT = 200
 ENVIRONMENT_CALLS = ("step", "reset", "close", "render")
 
@@ -79,6 +83,11 @@ def parse(data: bytes) -> Reading | None:
         return None
 
 
+def look_interval(limit: float) -> float:
+    """Return the seconds between two looks, given the seconds without a move that are taken for a hang (0: never)."""
+    return min(LOOK_S, limit / 10) if limit else LOOK_S
+
+
 class Watch:
     """The judgement of one process by its pulse, over the readings since it was started.
 
@@ -106,6 +115,10 @@ class Watch:
     def started(self) -> bool:
         """True once the process has shown its first sign of life."""
         return self._beat >= 0
+
+    def hangs(self, limit: float) -> bool:
+        """Return True once it has not moved for `limit` seconds; never for a limit of 0."""
+        return bool(limit) and self.still >= (limit if self.started else max(limit, START_S))
 
     @property
     def where(self) -> str:
