@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from surreal.protocol.documents.documented import Documented
 from surreal.protocol.documents.models import validated
 from surreal.protocol.errors import InvalidInput, did_you_mean
 from surreal.protocol.graph import Channel, Role, relay_role
@@ -100,10 +101,10 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Config(BaseModel):
+class Config(Documented):
     """Hyperparameters of an algorithm: frozen, strict about types, and without unknown keys.
 
     Each field has a default. A string below a field is its documentation, which `surreal schema` shows.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -13,9 +13,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from surreal.algorithms.recording.checkpoint import Checkpoint
-from surreal.algorithms.recording.policy_record import changed_versions
 from surreal.algorithms.recording.recorder import RunRecorder
 from surreal.algorithms.recording.reports import Shares
+from surreal.algorithms.recording.versions import changed_versions
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import ExitCode, Fatal, Stopping
 from surreal.protocol.wire.packet import Version

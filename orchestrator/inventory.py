@@ -1,18 +1,22 @@
-"""Machines to plan for: of a place, of a cluster file, or of a cluster that `cluster up` made."""
+"""Machines to plan for: of a place, of a cluster file, or of a cluster that `cluster up` made.
+
+What reads cluster files and prices is imported where it is needed: most runs stay on this machine.
+"""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from surreal.orchestrator.backends.base import THIS_MACHINE, Inventory, backend
 from surreal.orchestrator.run.home import home
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import SurrealError
-from surreal.provisioner.cluster import store
-from surreal.provisioner.cluster.load import load_cluster
-from surreal.provisioner.machine_types import MachineTable, machine_table
-from surreal.provisioner.pools.from_file import declared_pools
-from surreal.provisioner.providers.registry import provider_of
-from surreal.provisioner.spec.cluster import Cluster
+
+if TYPE_CHECKING:
+    from surreal.provisioner.machine_types import MachineTable
+    from surreal.provisioner.spec.cluster import Cluster
 
 
 def price_table(prices: Path | None = None) -> MachineTable:
@@ -20,19 +24,27 @@ def price_table(prices: Path | None = None) -> MachineTable:
 
     `prices` names the user's file; the default is SURREAL_HOME/prices.yaml, if it exists.
     """
+    from surreal.provisioner.machine_types import machine_table
+
     usual = home() / "prices.yaml"
     return machine_table(prices or (usual if usual.exists() else None))
 
 
 def file_inventory(cluster: Path | Cluster, prices: Path | None = None) -> Inventory:
     """Return the pools that a cluster file declares, none of which has a node yet. Raises InvalidInput at its lines."""
-    document = cluster if isinstance(cluster, Cluster) else load_cluster(cluster)
+    from surreal.provisioner.cluster.load import load_cluster
+    from surreal.provisioner.pools.from_file import declared_pools
+
+    document = load_cluster(cluster) if isinstance(cluster, Path) else cluster
     pools, warnings = declared_pools(document, price_table(prices))
     return Inventory(pools, warnings)
 
 
 def kept_cluster(context: str) -> Cluster | None:
     """Return the cluster that `surreal cluster up` made here under this kubeconfig context; None for any other."""
+    from surreal.provisioner.cluster import store
+    from surreal.provisioner.providers.registry import provider_of
+
     for name in store.names(home()):
         folder = store.find(home(), name)
         try:

@@ -12,8 +12,6 @@ policy:
 """
 
 from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from gymnasium import spaces
 
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.spaces import Space, Spaces
+from surreal.algorithms.recording.versions import distributions_of, installed
 
 Record = dict[str, Any]
 FORMAT = 1
@@ -60,29 +59,8 @@ def spaces_of(record: Mapping[str, Any]) -> Spaces:
 
 def versions(module: str) -> dict[str, str]:
     """Return package -> version of what decides how an environment whose class is in `module` behaves."""
-    found = {}
-    for package in (*PACKAGES, *_distributions(module.partition(".")[0])):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-@cache
-def _distributions(package: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(packages_distributions().get(package, ())))
-
-
-def changed_versions(record: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
-    """Return a phrase for each package whose version is not the one in `record`, surreal's own left out."""
-    before: Mapping[str, str] = record.get("versions", {})
-    names = [name for name in dict.fromkeys((*before, *now)) if name != "surreal"]
-    return [
-        f"{name} {before.get(name, 'absent')} -> {now.get(name, 'absent')}"
-        for name in names
-        if before and before.get(name) != now.get(name)
-    ]
+    found = installed((*PACKAGES, *distributions_of(module.partition(".")[0])))
+    return {package: known for package, known in found.items() if known is not None}
 
 
 def space_data(space: Space) -> Record:

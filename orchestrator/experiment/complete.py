@@ -136,9 +136,10 @@ def _wrong_roles(data: Any, algorithm: Algorithm) -> Iterator[Problem]:
 
 def _unknown_environment(data: Any) -> Iterator[Problem]:
     env_id = _get(data, _ENV)
-    if not isinstance(env_id, str) or not env_id:
+    # a module of one's own may be importable only where the worker runs
+    if not isinstance(env_id, str) or not env_id or ":" in env_id:
         return
-    # the registry of environments is slow to import, and only a checked experiment needs it
+    # the registry of environments is slow to import, and only an id of it needs it
     from surreal.algorithms.environments.make import check_id
 
     try:

@@ -6,9 +6,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any
+
+from surreal.algorithms.recording.versions import distributions_of, installed
 
 PACKAGES = ("surreal", "torch", "numpy", "mujoco", "gymnasium")
 """Distributions that decide what a step of an environment or an update computes."""
@@ -41,7 +42,7 @@ def now() -> str:
 
 def versions(environment: str = "") -> dict[str, str | None]:
     """Return the version of every package that decides the numbers of a run, None for one that is not installed."""
-    return {package: _version(package) for package in (*PACKAGES, *_distributions(environment))}
+    return installed((*PACKAGES, *_distributions(environment)))
 
 
 def changed_versions(recorded: Mapping[str, Any], environment: str = "") -> list[str]:
@@ -64,8 +65,7 @@ def _distributions(environment: str) -> list[str]:
     module = environment.partition(":")[0] if ":" in environment else environment.partition("/")[0]
     if module == environment:
         return []
-    found = packages_distributions().get(module.partition(".")[0], [])
-    return sorted({name for name in found if name not in PACKAGES})
+    return [name for name in distributions_of(module.partition(".")[0]) if name not in PACKAGES]
 
 
 def git_commit(folder: Path) -> str | None:
@@ -78,10 +78,3 @@ def git_commit(folder: Path) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

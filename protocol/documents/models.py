@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
+from surreal.protocol.documents.documented import Documented
 from surreal.protocol.documents.errors import problems_of
 from surreal.protocol.documents.locations import KeyPath, Problem
 
@@ -18,12 +19,10 @@ MAX_NAME_CHARS = 40
 Document = TypeVar("Document", bound=BaseModel)
 
 
-class Spec(BaseModel):
+class Spec(Documented):
     """Frozen, strict, knows all its keys, spelled in camelCase."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, alias_generator=to_camel, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=to_camel)
 
 
 def dns_label(name: str, longest: int = MAX_NAME_CHARS) -> str:

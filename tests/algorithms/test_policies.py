@@ -20,7 +20,8 @@ from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.policies import load_policy
 from surreal.algorithms.recording.checkpoint import MANIFEST, TENSORS, Checkpoint, Checkpoints
-from surreal.algorithms.recording.policy_record import changed_versions, describe, space_data, space_from
+from surreal.algorithms.recording.policy_record import describe, space_data, space_from
+from surreal.algorithms.recording.versions import changed_versions
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 

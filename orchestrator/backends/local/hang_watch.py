@@ -1,4 +1,7 @@
-"""The watch over processes that live and do not work: frozen, deadlocked, or inside a call that does not return."""
+"""The watch over processes that live and do not work: frozen, deadlocked, or inside a call that does not return.
+
+The judgement is that of `protocol.worker.pulse`, by which the first process of a pod watches its worker too.
+"""
 
 import time
 from collections.abc import Iterable, Iterator
