@@ -23,8 +23,10 @@ from surreal.protocol.worker.process import Process
 
 Data = TypeVar("Data")
 Waiting = Callable[[str, float], None]
-"""Function of the names of the processes that are waited for, and the seconds so far."""
+"""Function of what is waited for, such as the names of processes, and the seconds so far."""
 log = getLogger(__name__)
+SAY_SECONDS = 10.0
+"""Time after which a wait is said, and between two times that it is."""
 ROW_SECONDS = 1.0
 """Time between two rows of metrics; their numbers cover all updates in between."""
 
@@ -93,7 +95,7 @@ class Trainer(ABC, Generic[Data]):
     def collect(self, waiting: Waiting) -> Data:
         """Wait for the data of the next update. Raises Stopping.
 
-        Call `waiting` every few seconds of a long wait: it is said in the metrics, and reports of others are read.
+        Call `waiting` about every second of a wait: reports of others are read meanwhile, and a long wait is said.
         """
 
     @abstractmethod
@@ -121,6 +123,7 @@ class TrainingLoop(Generic[Data]):
         self.recorder.policy = trainer.policy
         self._shares = Shares("waiting", "learning", "other")
         self._rows: list[Mapping[str, float]] = []
+        self._say_at = SAY_SECONDS
 
     @property
     def version(self) -> Version:
@@ -173,6 +176,7 @@ class TrainingLoop(Generic[Data]):
     def _turn(self) -> None:
         """Make one update, and all that follows it."""
         state, start = self._state, perf_counter()
+        self._say_at = SAY_SECONDS
         data = self._trainer.collect(self._say_waiting)
         collected = perf_counter()
         self._rows.append(self._trainer.learn(data))
@@ -188,9 +192,12 @@ class TrainingLoop(Generic[Data]):
             self._report()
 
     def _say_waiting(self, names: str, seconds: float) -> None:
-        """Write down which processes are waited for, and the reports that came meanwhile."""
+        """Write down the reports that came meanwhile and, every ten seconds, what is waited for."""
         self.recorder.read_reports(self.version, self._state.steps)
-        self.recorder.record_waiting(self._state.steps, names, seconds)
+        if seconds >= self._say_at:
+            self._say_at = seconds + SAY_SECONDS
+            log.warning("no update for %.0f s: waiting for %s", seconds, names)
+            self.recorder.record_waiting(self._state.steps, names, seconds)
 
     def _report(self) -> None:
         """Write one row: the state of the run, and the means over the updates since the last row."""

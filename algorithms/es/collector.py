@@ -1,7 +1,9 @@
 """The master's part of a generation: results as they come, in bulk, each chunk once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from logging import getLogger
+from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +13,8 @@ from surreal.algorithms.types import Array
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.wire.packet import Message
 
+CALL_EVERY = 1.0
+"""Seconds between two calls during a wait, with what is missing."""
 log = getLogger(__name__)
 
 
@@ -57,15 +61,21 @@ class Collector:
         self._kept: list[tuple[int, int, Message]] = []
         self._pairs = 0
 
-    def collect(self, weights: Weights) -> Results:
+    def collect(self, weights: Weights, waiting: Callable[[str, float], None] = lambda what, _: None) -> Results:
         """Wait for the results of `weights`' generation: all of a fixed one, of an open one the first (with those of
         earlier generations that are not too late). Raises Stopping.
+
+        Every second `waiting` is called with what is missing and the seconds so far.
         """
-        orders = weights.orders
+        orders, began = weights.orders, monotonic()
+        called = began
         while self._pairs < orders.pairs:
             message = self._channel.recv(timeout=0.5)
             if message is not None:
                 self._take(message, weights)
+            if (now := monotonic()) > called + CALL_EVERY:
+                called = now
+                waiting(f"results of workers: {orders.pairs - self._pairs} of {orders.pairs} pairs", now - began)
         kept, self._kept, self._pairs = self._kept, [], 0
         self._seen = {
             generation: chunks

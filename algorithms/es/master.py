@@ -48,7 +48,7 @@ class Master(Trainer[Results]):
     def collect(self, waiting: Waiting) -> Results:
         """Wait for the results of the present generation."""
         assert self._weights is not None
-        return self._collector.collect(self._weights)
+        return self._collector.collect(self._weights, waiting)
 
     def learn(self, data: Results) -> Mapping[str, float]:
         """Make one update on the results of a generation."""

@@ -101,7 +101,8 @@ class State:
         """Return ES's estimated gradient less weight decay, or ARS's step itself."""
         config, returns = self.config, results.returns - self.config.survival_bonus * results.steps
         if isinstance(config, ARSConfig):
-            return self._combined(results, ars_weights(returns, config.top or config.directions, config.learning_rate))
+            # An open generation may have more pairs than directions were asked for.
+            return self._combined(results, ars_weights(returns, config.top or len(returns), config.learning_rate))
         gradient = self._combined(results, es_weights(returns))
         return gradient - np.float32(config.weight_decay) * self.parameters
 

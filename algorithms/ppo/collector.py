@@ -13,9 +13,10 @@ STARTUP = 60.0
 """Seconds that a learner waits for actors it has not heard of yet."""
 SHORTEST_WAIT = 5.0
 """Seconds that a batch is waited for at least before it goes on without an actor."""
-SAY_EVERY = 10.0
-"""Seconds between two lines about who is waited for."""
+CALL_EVERY = 1.0
+"""Seconds between two calls during a wait, with the names of those that are waited for."""
 LOOK_EVERY = 0.5
+"""Seconds between two looks at who is waited for."""
 MOST_NAMES = 5
 log = getLogger(__name__)
 
@@ -84,8 +85,8 @@ class Collector:
         """Wait for a fragment fit for update `version` from every expected actor; one of each, by index.
 
         An actor counts as expected while it is heard from; one that never was, for the first minute; one that took
-        longer than the patience allows, not until its next fragment. Every ten seconds of waiting `waiting` is called
-        with the names of those that are missing and the seconds so far. Raises Stopping.
+        longer than the patience allows, not until its next fragment. Every second of waiting `waiting` is called with
+        the names of those that are missing and the seconds so far. Raises Stopping.
         """
         self._patience.begin()
         said = 0.0
@@ -93,10 +94,9 @@ class Collector:
             message = self._channel.recv(timeout=LOOK_EVERY)
             if message is not None:
                 self._accept(message, version)
-            elif (waited := self._patience.waited) > said + SAY_EVERY:
-                said, names = waited, ", ".join(missing[:MOST_NAMES]) + (", ..." if missing[MOST_NAMES:] else "")
-                log.warning("no batch for %.0f s: waiting for %s", waited, names)
-                waiting(names, waited)
+            if (waited := self._patience.waited) > said + CALL_EVERY:
+                said = waited
+                waiting(", ".join(missing[:MOST_NAMES]) + (", ..." if missing[MOST_NAMES:] else ""), waited)
         self._patience.complete()
         return [self._waiting[index].popleft() for index in sorted(self._waiting) if self._waiting[index]]
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from surreal.orchestrator.run.channel_stats import ChannelStatus
 from surreal.orchestrator.run.home import Folder, tail_lines
 from surreal.protocol.errors import ExitCode
-from surreal.protocol.telemetry.gauges import Progress
+from surreal.protocol.telemetry.gauges import PROGRESS_KEYS, PROGRESS_WORDS, Progress
 
 State = Literal["pending", "running", "succeeded", "failed", "stopped"]
 ProcessState = Literal["pending", "running", "restarting", "done", "failed", "stopped"]
@@ -26,6 +26,8 @@ OUTCOMES: dict[State, ExitCode] = {
 
 TAIL_BYTES = 512 * 1024
 """Bytes of the end of metrics.jsonl that are read for the newest rows, where no progress.json says them."""
+MAX_WORDS = 300
+"""Characters of what a process says of its progress."""
 MAX_REASONS = 3
 """Different reasons that are said of a run at once."""
 
@@ -86,10 +88,13 @@ def running_reason(progress: Progress, processes: Iterable[tuple[str, str]]) -> 
     for name, reason in processes:
         said.setdefault(reason, []).append(name)
     sentences = [f"{_names(names)} {reason}" for reason, names in list(said.items())[:MAX_REASONS]]
+    trouble = [f"{progress.trouble}; the run goes on with its results in memory"] if progress.trouble else []
     if progress.stalled and progress.progress_age is not None:
-        sentences.insert(0, f"no progress for {duration(progress.progress_age)}")
-        return f"{sentences[0]}: {'; '.join(sentences[1:])}" if sentences[1:] else sentences[0]
-    return "\n".join(sentences)
+        if progress.waiting_for:
+            sentences.insert(0, f"waiting for {progress.waiting_for}")
+        why = f": {'; '.join(sentences)}" if sentences else ""
+        return "\n".join([f"no progress for {duration(progress.progress_age)}{why}", *trouble])
+    return "\n".join([*sentences, *trouble])
 
 
 def duration(seconds: float) -> str:
@@ -118,15 +123,16 @@ def progress_of_row(row: Any) -> Progress | None:
     """Return the progress said by a progress.json; None where that makes no sense."""
     if not isinstance(row, dict) or not _is_number(row.get("steps")):
         return None
-    numbers = {key: row[key] for key in Progress.__dataclass_fields__ if _is_number(row.get(key))}
-    return Progress(**{**numbers, "progress_at": row["at"] if _is_number(row.get("at")) else None})
+    numbers = {key: row[key] for key in PROGRESS_KEYS if _is_number(row.get(key))}
+    words = {key: row[key][:MAX_WORDS] for key in PROGRESS_WORDS if isinstance(row.get(key), str)}
+    return Progress(**{**numbers, **words, "progress_at": row["at"] if _is_number(row.get("at")) else None})
 
 
 def progress_of(lines: Sequence[bytes]) -> Progress:
     """Return the progress said by the last lines of a metrics.jsonl, the first perhaps cut."""
     learner, evaluator = _newest_rows(lines)
     row = {**learner, "eval_return": evaluator.get("eval_return"), "progress_at": learner.get("time")}
-    return Progress(**{key: row[key] for key in Progress.__dataclass_fields__ if _is_number(row.get(key))})
+    return Progress(**{key: row[key] for key in (*PROGRESS_KEYS, "progress_at") if _is_number(row.get(key))})
 
 
 def _newest_rows(lines: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -37,6 +37,10 @@ class Progress:
     """The time of these figures, seconds since 1970 in UTC."""
     progress_age: float | None = None
     """Seconds since then, or since the process that writes them was started; null once the run is over."""
+    waiting_for: str | None = None
+    """What the next update has waited for, for ten seconds or more; null while it does not."""
+    trouble: str | None = None
+    """The reason why files of the run cannot be written; null while they can."""
 
     def seen_at(self, now: float, started: float | None = None) -> "Progress":
         """Return the progress as it is `now`, seconds since 1970: with its age, and no speed that was long ago.
@@ -64,8 +68,14 @@ class Progress:
         return round(max(0, self.total_steps - self.steps) / self.steps_per_second, 1)
 
 
-PROGRESS_KEYS = tuple(field.name for field in fields(Progress) if not field.name.startswith("progress_"))
-"""Metrics that algorithms report; the rest says how old those are."""
+PROGRESS_WORDS = ("waiting_for", "trouble")
+"""What is said of a run in words."""
+PROGRESS_KEYS = tuple(
+    field.name
+    for field in fields(Progress)
+    if not field.name.startswith("progress_") and field.name not in PROGRESS_WORDS
+)
+"""Metrics that algorithms report; the rest says how old those are, and why."""
 
 
 def gauge_name(role: str, key: str) -> str:

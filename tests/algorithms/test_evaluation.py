@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.spaces import onto_bounds
-from surreal.algorithms.evaluation import episode_return
+from surreal.algorithms.evaluation import episode_return, evaluate_on_clock
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.ppo.rollout import Rollout
@@ -67,6 +68,41 @@ def test_an_episode_stops_when_it_is_told() -> None:
         return np.array([0])
 
     assert episode_return(Environment(Odd(length=0), "odd"), act, 0, 10**9, stopping.is_set) is None
+
+
+class FullStream:
+    """A process whose stream of reports drops the first evaluation; it is asked to stop after the third."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self.evaluations: list[dict[str, Array]] = []
+        self._version = 0
+
+    def subscriber(self, _: str) -> "FullStream":
+        return self
+
+    def sender(self, _: str) -> "FullStream":
+        return self
+
+    def wait(self, newer_than: Any) -> Any:
+        self._version += 1
+        return SimpleNamespace(version=(1, self._version), arrays={"w": np.ones(2)}, meta={"steps": 5, "final": False})
+
+    def latest(self) -> None:
+        return None
+
+    def send(self, arrays: dict[str, Array], report: dict[str, Any]) -> bool:
+        if "eval_return" in report:
+            self.evaluations.append(arrays)
+        if len(self.evaluations) == 3:
+            self.stopping.set()
+        return len(self.evaluations) != 1
+
+
+def test_a_best_policy_that_the_stream_dropped_is_sent_again() -> None:
+    process = FullStream()
+    evaluate_on_clock(process, Environment(Choices(), "c"), lambda _: lambda _: np.array([1]), 0.0, 1)  # type: ignore[arg-type]
+    assert [bool(arrays) for arrays in process.evaluations] == [True, True, False]
 
 
 def test_a_run_in_an_endless_environment_is_evaluated_and_ends(folder: Path) -> None:

@@ -77,8 +77,9 @@ def _reason(process: ProcessRecord, now: float) -> str:
 def _running(folder: Folder, record: RunRecord, progress: Progress, now: float) -> str:
     """Return why a running run fails or stands still, and whether its disk takes no files."""
     reasons = [(process.name, reason) for process in record.processes if (reason := _reason(process, now))]
-    said = running_reason(progress, reasons)
     disk = record.disk or ("" if os.access(folder.path, os.W_OK) else "the file system is read-only")
+    # the supervisor and the learner meet the same disk: one of them is enough to say it
+    said = running_reason(replace(progress, trouble=None) if disk else progress, reasons)
     words = f"{folder.path} cannot be written: {disk}; the run goes on with its results in memory only" if disk else ""
     return "\n".join(filter(None, (said, words)))
 

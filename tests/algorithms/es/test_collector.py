@@ -10,6 +10,7 @@ import pytest
 
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.es import collector as collector_module
 from surreal.algorithms.es.batched_policy import Layout
 from surreal.algorithms.es.collector import Collector, Results
 from surreal.algorithms.es.config import ARSConfig, ESConfig
@@ -148,6 +149,31 @@ def test_ars_moves_by_the_papers_step_and_takes_the_survival_bonus_off() -> None
     offset = noise.offsets(0, np.array([1]))[0]
     expected = 0.02 / (2 * np.std([0, 0, 0, 1])) * (0.0 - 1.0) * noise.at(int(offset))
     np.testing.assert_allclose(state.parameters, expected, rtol=1e-5)
+
+
+def test_without_top_ars_uses_all_pairs_of_an_open_generation_that_has_more_than_directions() -> None:
+    returns = np.array([[5.0, 3.0], [2.0, 6.0], [1.0, 0.0]])
+    moved = []
+    for config in (ARSConfig(directions=2), ARSConfig(directions=3)):
+        state = State(LAYOUT_LINEAR, config, seed=1, workers=1)
+        state.learn(results_of(returns))
+        moved.append(state.parameters)
+    np.testing.assert_array_equal(moved[0], moved[1])
+
+
+def test_a_master_without_workers_says_what_it_waits_for_every_second(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector_module, "CALL_EVERY", 0.0)
+    told: list[tuple[str, float]] = []
+
+    def tell(what: str, seconds: float) -> None:
+        told.append((what, seconds))
+        for chunk in range(2):
+            ends.send(chunk, [[1, 2], [3, 4]])
+
+    ends.collector.collect(WEIGHTS, tell)
+    assert told[0][0] == "results of workers: 4 of 4 pairs" and told[0][1] > 0
 
 
 def test_an_update_that_is_not_finite_is_skipped_and_counted() -> None:

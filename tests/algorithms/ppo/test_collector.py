@@ -137,13 +137,10 @@ def test_a_slow_start_is_not_taken_for_a_hang(monkeypatch: pytest.MonkeyPatch) -
     assert senders(ours.collect(0)) == ["actor/0", "actor/1"]
 
 
-def test_who_is_waited_for_is_logged_and_told(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_who_is_waited_for_is_told_about_every_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "monotonic", Clock(0.5))
     told: list[tuple[str, float]] = []
     ours = collector(fragment(0, 0), *[None] * 20, fragment(1, 0))
     ours.collect(0, lambda names, seconds: told.append((names, seconds)))
-    assert told[0][0] == "actor/1"
-    assert told[0][1] > 10
-    assert "waiting for actor/1" in caplog.text
+    assert {names for names, _ in told} == {"actor/1"} and len(told) > 5
+    assert told[0][1] < 3

@@ -109,6 +109,7 @@ def test_a_learner_that_waits_writes_down_for_whom(folder: Path) -> None:
         run.start("learner")
         run.start("actor")
         wait_for(lambda: any(row.get("waiting_for") == "actor/0" for row in run.rows()), PATIENCE)
+        assert "waiting for actor/0" in run.log("learner-0")
 
 
 def test_environments_are_closed_by_every_role(folder: Path) -> None:

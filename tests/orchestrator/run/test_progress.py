@@ -1,6 +1,7 @@
 """The progress of a run as its status says it: right for any size, and never older than it looks."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from surreal.orchestrator.run.describe import speed
@@ -51,7 +52,24 @@ def test_the_sentence_names_who_stands_still_and_where() -> None:
     stuck = "is inside env.step (my_env.py:12) for 4 min"
     assert running_reason(stalled, [("actor/1", stuck)]) == f"no progress for 4 min: actor/1 {stuck}"
     assert running_reason(stalled, []) == "no progress for 4 min"
+    waiting = replace(stalled, waiting_for="actor/1, actor/2")
+    assert running_reason(waiting, [("actor/1", stuck)]) == (
+        f"no progress for 4 min: waiting for actor/1, actor/2; actor/1 {stuck}"
+    )
     assert stalled.progress_age is not None and stalled.progress_age > STALE_AFTER_S
+
+
+def test_what_the_learner_says_in_words_is_in_the_status(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    snapshot = {"at": NOW, "steps": 7, "waiting_for": "actor/1", "trouble": "cannot write a checkpoint: No space left"}
+    folder.progress.write_text(json.dumps(snapshot))
+    progress = read_progress(folder)
+    assert progress.waiting_for == "actor/1"
+    assert running_reason(progress, []) == (
+        "cannot write a checkpoint: No space left; the run goes on with its results in memory"
+    )
+    folder.progress.write_text(json.dumps({**snapshot, "waiting_for": 5, "trouble": None}))
+    assert read_progress(folder).waiting_for is read_progress(folder).trouble is None
 
 
 def test_equal_reasons_are_said_once() -> None:

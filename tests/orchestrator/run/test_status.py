@@ -49,6 +49,8 @@ def test_the_document_has_exactly_these_fields_in_this_order(tmp_path: Path) -> 
         "elapsed": 40.0,
         "progress_at": 1.0,
         "progress_age": None,
+        "waiting_for": None,
+        "trouble": None,
         "eta_seconds": 60.0,
         "roles": {
             "actor": [{"index": 0, "state": "running", "restarts": 2, "pid": 41, "node": "laptop", "reason": ""}]
