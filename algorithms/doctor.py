@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Callable
+from importlib.metadata import distributions
 from typing import NamedTuple
 
 from surreal.algorithms.devices import device_name
@@ -18,7 +19,8 @@ class Check(NamedTuple):
     name: str
     find: Callable[[], str]
     """Return what was found. Any exception means that it is missing."""
-    remedy: str
+    remedy: Callable[[Exception], str]
+    """Return what to do about the exception."""
 
 
 def main() -> None:
@@ -39,9 +41,20 @@ def step_environment() -> str:
     return f"{ENVIRONMENT} steps: gymnasium {gymnasium.__version__}, mujoco {mujoco.__version__}"
 
 
+def environments_remedy(error: Exception) -> str:
+    """Return what installs MuJoCo, or repairs one that was upgraded in place.
+
+    Such an upgrade removes files that its own parts need, and pip is content with what is left.
+    """
+    parts = sorted({each.name for each in distributions() if each.name.startswith("mujoco")})
+    if parts and isinstance(error, ImportError | AttributeError):
+        return f"pip install --force-reinstall --no-deps {' '.join(parts)}"
+    return "pip install 'gymnasium[mujoco]'"
+
+
 CHECKS = (
-    Check("torch", device_name, "pip install torch, with constraints.txt for a CPU build"),
-    Check("environments", step_environment, "pip install 'gymnasium[mujoco]'"),
+    Check("torch", device_name, lambda _: "pip install torch, with constraints.txt for a CPU build"),
+    Check("environments", step_environment, environments_remedy),
 )
 
 
@@ -51,7 +64,7 @@ def _result(check: Check) -> tuple[str, str, str]:
         return "ok", check.find(), ""
     # Every error is a finding: the person has to know it, whatever it is.
     except Exception as error:
-        return "missing", " ".join(f"{type(error).__name__}: {error}".split()), check.remedy
+        return "missing", " ".join(f"{type(error).__name__}: {error}".split()), check.remedy(error)
 
 
 if __name__ == "__main__":

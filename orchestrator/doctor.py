@@ -5,6 +5,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -75,7 +76,10 @@ def _learning() -> Iterator[Check]:
     """Run `surreal.algorithms.doctor` in a process of its own, since a broken driver may end it."""
     command = [sys.executable, *SELF_CHECK]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LEARNING_SECONDS, check=False)
+        with tempfile.TemporaryDirectory() as folder:  # MuJoCo writes a log into the folder that it is called in
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=LEARNING_SECONDS, check=False, cwd=folder
+            )
     except subprocess.TimeoutExpired:
         yield Check("learning", "missing", f"no answer in {LEARNING_SECONDS:g} s", f"try {' '.join(command)}")
         return

@@ -69,7 +69,10 @@ class Role:
     scalable: bool = False
     """True if the experiment may ask for another number of replicas."""
     expendable: bool = False
-    """Its death never fails the run (fit for spot machines); any other role is restarted from its checkpoint."""
+    """Its death never fails the run (fit for spot machines).
+
+    Of the others, the role that ends the run is restarted from its checkpoint, and any further one begins anew.
+    """
     ends_run: bool = False
     """The run is done when this role's process exits DONE. Exactly one role has it; it hosts the control port."""
     cpu: float = 1.0

@@ -22,6 +22,18 @@ spec:
 """
 
 
+OWN = """
+from surreal.algorithms.toolkit import Algorithm, Config, Role, Stream
+
+MINE = Algorithm(
+    "mine",
+    Config,
+    [Role("learner", "own_dqn:run", ends_run=True), Role("replay", "own_dqn:run")],
+    [Stream("samples", "replay", "learner")],
+)
+"""
+
+
 @pytest.fixture
 def experiment(tmp_path: Path) -> Path:
     path = tmp_path / "experiment.yaml"
@@ -47,6 +59,17 @@ def test_the_table_shows_roles_and_channels_and_the_warnings_go_to_stderr(experi
     assert ["weights", "broadcast", "learner", "actor,", "evaluator", "learner", "newest", "wins"] in rows
     assert "warning: together the processes on pool 'local' ask for 251.5 CPUs" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_only_the_role_that_ends_the_run_is_said_to_have_a_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "own_dqn.py").write_text(OWN)
+    (tmp_path / "own.yaml").write_text(
+        "metadata: {name: own}\nspec: {env: {id: CartPole-v1}, algorithm: {name: 'own_dqn:MINE'}}\n"
+    )
+    done = surreal("plan", tmp_path / "own.yaml")
+    rows = {line.split()[0]: " ".join(line.split()) for line in done.stdout.splitlines() if line.strip()}
+    assert "restart from its checkpoint; ends the run when done" in rows["learner"], done.stderr
+    assert "restart; it begins anew" in rows["replay"]
 
 
 def test_the_table_shows_relays_as_a_role_of_their_own(experiment: Path) -> None:

@@ -44,6 +44,30 @@ def test_what_ends_the_look_at_torch_ends_nothing_else(learning: list[str]) -> N
     assert "docker" in found
 
 
+def test_what_a_library_writes_where_it_is_called_does_not_lie_in_the_users_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learning: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    learning[:] = ["-c", "open('MUJOCO_LOG.TXT', 'w').close(); print('torch\\tok\\t2.0\\t')"]
+    assert looked_at()["torch"].state == "ok"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mujoco_that_was_half_upgraded_comes_with_the_command_that_repairs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mujoco").mkdir()
+    (tmp_path / "mujoco" / "__init__.py").write_text("raise ImportError('core bindings are missing or corrupted')")
+    for name in ("mujoco", "mujoco_core"):
+        folder = tmp_path / f"{name}-4.0.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 4.0.0\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = looked_at()["environments"]
+    assert found.state == "missing" and "core bindings are missing" in found.found
+    assert found.follows == "pip install --force-reinstall --no-deps mujoco mujoco-core"
+
+
 def test_few_open_files_are_told_as_a_number_of_processes(learning: list[str]) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))

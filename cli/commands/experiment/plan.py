@@ -69,7 +69,7 @@ def _roles(plan: Plan) -> RenderableType:
 def _when_dead(role: PlannedRole) -> str:
     if role.expendable:
         return "restart; the run continues"
-    return "restart from its checkpoint" + ("; ends the run when done" if role.ends_run else "")
+    return "restart from its checkpoint; ends the run when done" if role.ends_run else "restart; it begins anew"
 
 
 def _channels(plan: Plan) -> RenderableType:
