@@ -27,7 +27,7 @@ def steps(progress: Progress) -> str:
     """Return `412,000/1,000,000 (41 %)`; without a total, the steps alone."""
     if not progress.total_steps:
         return number(progress.steps)
-    return f"{progress.steps:,}/{progress.total_steps:,} ({100 * progress.steps // progress.total_steps} %)"
+    return f"{progress.steps:,}/{progress.total_steps:,} ({min(100, 100 * progress.steps // progress.total_steps)} %)"
 
 
 def role(name: str, processes: tuple[ProcessStatus, ...]) -> str:

@@ -7,6 +7,7 @@ machine and the first process of a pod read it in the same way.
 
 import json
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -31,6 +32,8 @@ LOOK_S = 5.0
 START_S = 120.0
 """Seconds that a process has at least until its first sign of life: imports, on a busy machine or a slow disk."""
 MAX_TEXT = 200
+_STACK = re.compile(r"^(?:Current thread|Thread) 0x.*$", re.MULTILINE)
+_FRAME = re.compile(r'^  File "(.+)", line (\d+) in (\S+)', re.MULTILINE)
 ENVIRONMENT_CALLS = ("step", "reset", "close", "render")
 
 
@@ -193,15 +196,26 @@ def describe(frames: list[FrameType]) -> str:
     """Return where the working thread is, in a few words: `env.step (my_env.py:12)`."""
     if not frames:
         return ""
-    own = next((frame for frame in frames if not _is_library(frame)), frames[0])
+    own = next((frame for frame in frames if not _is_library(frame.f_code.co_filename)), frames[0])
     place = f"{PurePath(own.f_code.co_filename).name}:{own.f_lineno}"
     return f"{environment_call(frames) or own.f_code.co_name} ({place})"[:MAX_TEXT]
+
+
+def stuck_at(output: str) -> str:
+    """Return where the main thread is in the stacks that faulthandler printed last: `step (my_env.py:12)`, or "".
+
+    A process that is frozen inside a call which blocks Python cannot say it itself.
+    """
+    stack = _STACK.split(output)[-1] if _STACK.search(output) else ""
+    frames = _FRAME.findall(stack)
+    own = next((frame for frame in frames if not _is_library(frame[0])), frames[0] if frames else None)
+    return f"{own[2]} ({PurePath(own[0]).name}:{own[1]})"[:MAX_TEXT] if own else ""
 
 
 def _module(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", ""))
 
 
-def _is_library(frame: FrameType) -> bool:
-    parts = PurePath(frame.f_code.co_filename).parts
+def _is_library(file: str) -> bool:
+    parts = PurePath(file).parts
     return "site-packages" in parts or any(part.startswith("python3") for part in parts) or parts[:1] == ("<frozen",)

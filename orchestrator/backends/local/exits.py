@@ -10,6 +10,7 @@ from surreal.orchestrator.backends.restart_policy import Outcome, describe, ordi
 from surreal.orchestrator.run.describe import one_line, plain_line
 from surreal.orchestrator.run.home import Folder
 from surreal.protocol.errors import ExitCode
+from surreal.protocol.worker.pulse import stuck_at
 from surreal.protocol.worker.termination import TerminationMessage
 
 REASON_LINES = 5
@@ -25,7 +26,8 @@ _TIME = re.compile(r"^\d\d:\d\d:\d\d\.\d{3} ")
 def read_outcome(folder: Folder, process: ManagedProcess, code: int) -> Outcome:
     """Return what the exit of a process means, from its status, its termination record and its last words."""
     if process.hung:
-        return Outcome(code, f"it hung: it {process.hung}")
+        at = stuck_at(process.last_output.decode(errors="replace"))
+        return Outcome(code, f"it hung: it {process.hung}" + (f"; its stack ends in {at}" if at else ""))
     path = folder.outcome(process.role.name, process.record.index)
     try:
         record = TerminationMessage.parse(path.read_text())

@@ -1,16 +1,19 @@
 """The pulse of a process: who moves, who stands still, and where."""
 
 import os
+import signal
+import subprocess
 import sys
 import threading
 import types
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from surreal.protocol.transport.stats import ACTIVITY, StopEvent, moved
 from surreal.protocol.worker import pulse
-from surreal.protocol.worker.pulse import Board, Pulse, Reading, Watch, describe, environment_call
+from surreal.protocol.worker.pulse import Board, Pulse, Reading, Watch, describe, environment_call, stuck_at
 
 
 def test_what_a_worker_writes_its_supervisor_reads() -> None:
@@ -89,3 +92,38 @@ def test_a_call_into_an_environment_is_named_with_its_line() -> None:
     assert inside(lambda look: ours.run(task.Task(), look)) == "env.step | env.step (my_env.py:4)"
     theirs = module("my_role", "def run(env, look): env.step(look)\n")
     assert inside(lambda look: theirs.run(task.Task(), look)) == " | wait (my_env.py:4)"
+
+
+FROZEN = """
+import ctypes, faulthandler, os, threading
+faulthandler.enable()
+threading.Thread(target=input, daemon=True).start()
+def step():
+    print("now", flush=True)
+    ctypes.PyDLL(None).sleep(600)
+step()
+"""
+
+
+def test_the_stacks_of_a_process_that_blocks_python_say_where_it_was(tmp_path: Path) -> None:
+    (tmp_path / "my_env.py").write_text(FROZEN)
+    command = [sys.executable, str(tmp_path / "my_env.py")]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert process.stdout is not None and process.stdin is not None
+    with process, process.stdout, process.stdin:
+        assert process.stdout.readline() == b"now\n"
+        process.send_signal(signal.SIGABRT)
+        assert stuck_at(process.stdout.read().decode()).startswith("step (my_env.py:")
+    assert stuck_at("no stacks") == ""
+
+
+def test_a_process_hangs_after_the_limit_and_one_that_never_began_later() -> None:
+    watch = Watch()
+    watch.look(None, 60.0)
+    assert not watch.hangs(10.0) and not watch.hangs(0.0), "it may still import"
+    watch.look(None, 60.0)
+    assert watch.hangs(10.0) and not watch.hangs(0.0)
+    watch.look(Reading(1, 0.0, ""), 5.0)
+    assert not watch.hangs(10.0)
+    watch.look(Reading(2, 10.0, "env.step (my_env.py:7)"), 5.0)
+    assert watch.hangs(10.0)
