@@ -36,7 +36,7 @@ def wiring(folder: Path, role: str, index: int = 0) -> Wiring:
         index=index,
         incarnation=2,
         run="",
-        replicas={"learner": 1, "actor": 3, "judge": 1},
+        replicas={"learner": 1, "actor": 12, "judge": 1},
         channels={"metrics": metrics},
         control=f"ipc://{sockets}/c.ipc",
         serves_control=role == "learner",
