@@ -70,19 +70,28 @@ class RateLimitedLog:
 
 
 class Activity:
-    """A counter of moves. Threads of ours, called `surreal-...`, move even where the work hangs and do not count."""
+    """A counter of moves."""
+
+    __slots__ = ("moves",)
 
     def __init__(self) -> None:
         self.moves = 0
 
-    def note(self) -> None:
-        """Count a move of the calling thread."""
-        if not threading.current_thread().name.startswith("surreal-"):
-            self.moves += 1
+
+class _Thread(threading.local):
+    """The calling thread: those of ours, called `surreal-...`, move even where the work hangs, and do not count.
+
+    A name is looked at once for each thread, since every message of every channel is a move.
+    """
+
+    def __init__(self) -> None:
+        self.counts = not threading.current_thread().name.startswith("surreal-")
 
 
 ACTIVITY = Activity()
 """This process's."""
+_THREAD = _Thread()
+_is_set = threading.Event.is_set
 SLICE = 1.0
 """Seconds of a long wait after which it is counted as a move again: waiting is no hang."""
 
@@ -97,8 +106,9 @@ class StopEvent(threading.Event):
 
     def is_set(self) -> bool:
         """Return True once the process has been asked to stop."""
-        ACTIVITY.note()
-        return super().is_set()
+        if _THREAD.counts:
+            ACTIVITY.moves += 1
+        return _is_set(self)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait up to `timeout` seconds, for ever if None; return True once set."""
@@ -106,6 +116,7 @@ class StopEvent(threading.Event):
         while True:
             left = SLICE if deadline is None else deadline - time.monotonic()
             found = super().wait(max(0.0, min(SLICE, left)))
-            ACTIVITY.note()
+            if _THREAD.counts:
+                ACTIVITY.moves += 1
             if found or left <= SLICE and deadline is not None:
                 return found
