@@ -28,6 +28,7 @@ TAIL_BYTES = 512 * 1024
 """Bytes of the end of metrics.jsonl that are read for the newest rows, where no progress.json says them."""
 MAX_WORDS = 300
 """Characters of what a process says of its progress."""
+PLURALS = {"is": "are", "does": "do"}
 MAX_REASONS = 3
 """Different reasons that are said of a run at once."""
 
@@ -87,7 +88,7 @@ def running_reason(progress: Progress, processes: Iterable[tuple[str, str]]) -> 
     said: dict[str, list[str]] = {}
     for name, reason in processes:
         said.setdefault(reason, []).append(name)
-    sentences = [f"{_names(names)} {reason}" for reason, names in list(said.items())[:MAX_REASONS]]
+    sentences = [f"{_names(names)} {_said_of(names, reason)}" for reason, names in list(said.items())[:MAX_REASONS]]
     trouble = [f"{progress.trouble}; the run goes on with its results in memory"] if progress.trouble else []
     if progress.stalled and progress.progress_age is not None:
         if progress.waiting_for:
@@ -108,6 +109,12 @@ def duration(seconds: float) -> str:
 def _names(names: list[str]) -> str:
     """Return `actor/0`, `actor/0 and actor/1`, or `actor/0 and 63 others`."""
     return " and ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} others"
+
+
+def _said_of(names: list[str], reason: str) -> str:
+    """Return the reason, its verb in the plural where there are several."""
+    verb, _, rest = reason.partition(" ")
+    return f"{PLURALS[verb]} {rest}" if len(names) > 1 and verb in PLURALS else reason
 
 
 def read_progress(folder: Folder) -> Progress:

@@ -77,3 +77,5 @@ def test_equal_reasons_are_said_once() -> None:
     assert running_reason(Progress(), failing) == "actor/0 and 63 others failed (exit 1): ValueError: x"
     assert running_reason(Progress(), failing[:2]) == "actor/0 and actor/1 failed (exit 1): ValueError: x"
     assert running_reason(Progress(), []) == ""
+    stuck = [(f"actor/{index}", "is inside env.step (my_env.py:12)") for index in range(2)]
+    assert running_reason(Progress(), stuck) == "actor/0 and actor/1 are inside env.step (my_env.py:12)"
