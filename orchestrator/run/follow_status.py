@@ -51,4 +51,4 @@ def follow_status(
                 tidy()
         if deadline is not None and time.monotonic() >= deadline:
             return
-        time.sleep(interval)
+        time.sleep(interval if deadline is None else max(0.0, min(interval, deadline - time.monotonic())))

@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
+from surreal.orchestrator.backends.base import Backend
+from surreal.orchestrator.client import Run
 from surreal.orchestrator.run.follow_status import follow_status
 from surreal.orchestrator.run.status import State, Status
 from surreal.protocol.errors import ExitCode, Unreachable
@@ -42,6 +45,30 @@ def test_a_place_that_stays_away_is_an_error_of_its_own_not_the_runs_failure() -
     with pytest.raises(Unreachable, match="no answer for 0 min; the run itself goes on") as caught:
         list(follow_status(lambda: probes(None)(), 0.01, print, patience=0.02))
     assert caught.value.exit_code is ExitCode.UNREACHABLE
+
+
+class Asked:
+    """A place in which a run goes on for three looks."""
+
+    poll_interval = 2.0
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def status(self, _: str) -> Status:
+        self.looks += 1
+        return status("running" if self.looks <= 3 else "succeeded")
+
+    def reconcile(self, _: str) -> None:
+        pass
+
+
+def test_waiting_asks_no_more_often_than_the_place_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    place = Asked()
+    assert Run("toy", cast(Backend, place)).wait().over
+    assert pauses == [place.poll_interval] * 3 and place.looks == 3 + 1 + 1
 
 
 def test_a_deadline_ends_the_watch_while_the_run_goes_on() -> None:
