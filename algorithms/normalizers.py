@@ -1,7 +1,7 @@
 """Running statistics that the learner owns: of observations, and of discounted returns to scale rewards by.
 
-They change only between updates and travel with the weights of the same version, so that actor and learner always
-see the same numbers for the same observation.
+They change only between updates and travel with the weights of the same version. At staleness zero actor and learner
+thus see the same number for the same observation; for an older fragment the learner's statistics are the newer ones.
 """
 
 from collections.abc import Mapping
