@@ -21,7 +21,10 @@ CLOSE_SECONDS = 3.0
 
 
 class EnvironmentCrashed(SurrealError):
-    """An exception of an environment, named as such; its traceback is in the log."""
+    """An exception of an environment, named as such; its traceback is in the log.
+
+    Anything that it raises is one, whatever it extends, but for the Ctrl-C of a person.
+    """
 
 
 class Environment:
@@ -52,7 +55,9 @@ class Environment:
         """
         try:
             returned = self._reset(seed=seed)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise self._crashed("reset", error) from error
         contract.check_reset(self.name, self.spaces.observation_space, returned)
         features = np.array(returned[0] if self._features is None else self._features(returned[0]))
@@ -66,7 +71,9 @@ class Environment:
         moved()
         try:
             returned = self._step(action)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise self._crashed("step", error) from error
         try:
             observation, reward, terminated, truncated, _ = returned
@@ -84,7 +91,9 @@ class Environment:
         """Close the environment, which may take 3 s; what goes wrong is logged."""
         try:
             at_most(CLOSE_SECONDS, self._env.close)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             log.warning("environment %r: close() failed: %s: %s", self.name, type(error).__name__, error)
 
     def random_features(self, seed: int, steps: int) -> Array:

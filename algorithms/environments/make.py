@@ -45,7 +45,9 @@ def make_env(env_id: str, options: Mapping[str, Any] | None = None, code: str = 
             return Environment(_twice(lambda: _construct(env_id, settings)), env_id)
     except SurrealError:
         raise
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         if not isinstance(error, EXPLAIN_THEMSELVES):
             log.error("environment %r cannot be made", env_id, exc_info=error)
         raise Fatal(f"environment {env_id!r} cannot be made: {_said(error)}") from error

@@ -88,6 +88,18 @@ def test_an_exception_of_the_environment_is_said_to_be_its_own(
     assert "Traceback" in caplog.text
 
 
+class Panics(Odd):
+    """Raises what no `except Exception` catches, as bindings of Rust do."""
+
+    def step(self, action: Any) -> Any:
+        raise BaseException("the engine panicked")
+
+
+def test_what_is_no_exception_to_python_is_one_of_the_environment_all_the_same() -> None:
+    with pytest.raises(EnvironmentCrashed, match="environment 'p' raised BaseException in step: the engine panicked"):
+        stepped(Environment(Panics(), "p"))
+
+
 class Nested(Odd):
     """Declares a goal of two numbers; `what` is what it gives."""
 

@@ -85,6 +85,10 @@ def test_what_is_no_environment_is_fatal(stubborn: None) -> None:
         ("KeyError('x')", "KeyError: 'x'"),
         ("AssertionError()", "AssertionError$"),
         ("ValueError('bad option')", "bad option$"),
+        ("MemoryError()", "MemoryError$"),
+        ("RecursionError('too deep')", "RecursionError: too deep"),
+        ("StopIteration()", "StopIteration$"),
+        ("BaseException('of its own kind')", "BaseException: of its own kind"),
         ("exit", r"its constructor ended the process: exit\(0\)"),
         ("lost", "ConnectionRefusedError: no licence server"),
     ],
@@ -92,6 +96,11 @@ def test_what_is_no_environment_is_fatal(stubborn: None) -> None:
 def test_a_constructor_that_raises_anything_is_fatal(stubborn: None, error: str, said: str) -> None:
     with pytest.raises(Fatal, match=f"environment 'stubborn:Stubborn' cannot be made: {said}"):
         make_env("stubborn:Stubborn", {"error": error})
+
+
+def test_the_ctrl_c_of_a_person_is_no_error_of_a_constructor(stubborn: None) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        make_env("stubborn:Stubborn", {"error": "KeyboardInterrupt()"})
 
 
 def test_a_lost_connection_is_tried_once_more(stubborn: None) -> None:
