@@ -1,0 +1,121 @@
+"""Check of an experimenter's own code before a run: `python -P -m surreal.algorithms.own_code_check`.
+
+It imports what an experiment names as `module:object` and asks the algorithm whether a network fits the spaces of the
+environment. That may need torch and a simulator, so it runs in a process of its own, which also may hang or die.
+Standard input is a Request as JSON, standard output a list of Findings; what the code itself prints goes to stderr.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from surreal.algorithms.own_code import MissingModuleError, import_own, is_own, load_own
+from surreal.algorithms.registry import algorithm
+from surreal.protocol.documents.locations import KeyPath
+from surreal.protocol.errors import InvalidInput, SurrealError
+
+Check = Callable[[Any, Any], Iterable[tuple[str, str]]]
+ALGORITHM: KeyPath = ("spec", "algorithm", "name")
+CONFIG: KeyPath = ("spec", "algorithm", "config")
+ENV: KeyPath = ("spec", "env", "id")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Names and settings of an experiment."""
+
+    folder: str
+    """Folder of the experimenter's own modules."""
+    algorithm: str
+    config: dict[str, Any]
+    env: dict[str, Any]
+    """The environment's `id` and `options`."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that does not work."""
+
+    path: KeyPath
+    text: str
+    missing: bool = False
+    """True for a module that is not installed here: an image in a cluster may have it."""
+
+
+def own_names(algorithm: str, config: dict[str, Any], env_id: str) -> dict[KeyPath, str]:
+    """Return key -> `module:object` of all that an experiment names as one's own.
+
+    A value of the config counts if it is such a name, or a mapping whose `make` is one.
+    """
+    named = {ALGORITHM: algorithm, ENV: env_id}
+    for key, value in config.items():
+        name = value.get("make") if isinstance(value, dict) else value
+        if isinstance(name, str) and is_own(name):
+            named[*CONFIG, key] = name
+    return {path: name for path, name in named.items() if ":" in name}
+
+
+def findings(request: Request) -> Iterator[Finding]:
+    """Import all that is named, in the order of its use, then check the config against the environment's spaces."""
+    named = own_names(request.algorithm, request.config, request.env["id"])
+    found = False
+    for path, name in named.items():
+        try:
+            _load(path, name)
+        except MissingModuleError as error:
+            found = True
+            yield Finding(path, str(error), missing=True)
+        except InvalidInput as error:
+            found = True
+            yield Finding(path, str(error))
+    if not found and any(path[:3] == CONFIG for path in named):
+        yield from _misfits(request)
+
+
+def _load(path: KeyPath, name: str) -> None:
+    """Import one name. Raises InvalidInput, with file and line, for what does not work."""
+    if path == ENV:
+        # Importing the module registers its environments; `Id-v0` is no attribute of it.
+        import_own(name, None)
+    elif path == ALGORITHM:
+        for role in algorithm(name).roles:
+            load_own(role.entry_point, None)
+    else:
+        load_own(name, None)
+
+
+def _misfits(request: Request) -> Iterator[Finding]:
+    """Yield what the algorithm says of its config on the spaces of the environment."""
+    from surreal.algorithms.environments.make import make_env
+
+    described = algorithm(request.algorithm)
+    if not described.check:
+        return
+    config = described.config.model_validate(request.config)
+    try:
+        with closing(make_env(request.env["id"], request.env["options"], request.folder)) as env:
+            spaces = env.spaces
+    except SurrealError as error:
+        yield Finding(ENV, str(error), missing=isinstance(error.__cause__, ImportError))
+        return
+    check: Check = load_own(described.check, None)
+    for key, text in check(config, spaces):
+        yield Finding((*CONFIG, key), text)
+
+
+def main() -> None:
+    """Answer the request on standard input."""
+    answer = os.dup(1)
+    # The code may print; its words must not mix with the answer.
+    os.dup2(2, 1)
+    request = Request(**json.load(sys.stdin))
+    sys.path.append(request.folder)
+    os.write(answer, json.dumps([asdict(each) for each in findings(request)]).encode())
+
+
+if __name__ == "__main__":
+    main()
