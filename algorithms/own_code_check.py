@@ -9,7 +9,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ from surreal.algorithms.registry import algorithm
 from surreal.protocol.documents.locations import KeyPath
 from surreal.protocol.errors import InvalidInput, SurrealError
 
-Check = Callable[[Any, Any], Iterable[tuple[str, str]]]
+Check = Callable[[Any, dict[str, Any], str], Iterable[tuple[str, str]]]
 ALGORITHM: KeyPath = ("spec", "algorithm", "name")
 CONFIG: KeyPath = ("spec", "algorithm", "config")
 ENV: KeyPath = ("spec", "env", "id")
@@ -33,7 +32,7 @@ class Request:
     algorithm: str
     config: dict[str, Any]
     env: dict[str, Any]
-    """The environment's `id` and `options`."""
+    """The environment's part of the experiment file."""
 
 
 @dataclass(frozen=True)
@@ -90,21 +89,17 @@ def _load(path: KeyPath, name: str) -> None:
 
 def _misfits(request: Request) -> Iterator[Finding]:
     """Yield what the algorithm says of its config on the spaces of the environment."""
-    from surreal.algorithms.environments.make import make_env
-
     described = algorithm(request.algorithm)
     if not described.check:
         return
+    check: Check = load_own(described.check, None)
     config = described.config.model_validate(request.config)
     try:
-        with closing(make_env(request.env["id"], request.env["options"], request.folder)) as env:
-            spaces = env.spaces
+        for key, text in check(config, request.env, request.folder):
+            yield Finding((*CONFIG, key), text)
     except SurrealError as error:
+        # The environment cannot be made.
         yield Finding(ENV, str(error), missing=isinstance(error.__cause__, ImportError))
-        return
-    check: Check = load_own(described.check, None)
-    for key, text in check(config, spaces):
-        yield Finding((*CONFIG, key), text)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.own_code import load_own, where_raised
@@ -113,8 +115,10 @@ def own_shape(network: str | Mapping[str, Any], spaces: Spaces, folder: Path | N
     return shape
 
 
-def check(config: PPOConfig, spaces: Spaces) -> Iterator[tuple[str, str]]:
+def check(config: PPOConfig, env: Mapping[str, Any], code: str) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with the network that the config names, as `Algorithm.check` does."""
+    with closing(make_env(env["id"], env["options"], code)) as made:
+        spaces = made.spaces
     try:
         make_shape(config, spaces)
     except Fatal as error:

@@ -28,7 +28,7 @@ def check_own_code(experiment: Experiment, remote: bool) -> list[str]:
     spec = experiment.spec
     if not own_names(spec.algorithm.name, spec.algorithm.config, spec.env.id):
         return []
-    env = {"id": spec.env.id, "options": spec.env.options}
+    env = spec.env.model_dump(mode="json")
     found = _ask(experiment, Request(str(experiment.folder), spec.algorithm.name, spec.algorithm.config, env))
     if found is None:
         return [f"the experiment's own code was not checked: its import took more than {TIMEOUT_S:g} s"]
