@@ -12,13 +12,31 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from surreal.protocol.documents.locations import KeyPath
 from surreal.protocol.errors import InvalidInput, did_you_mean
+
+ALGORITHM: KeyPath = ("spec", "algorithm", "name")
+CONFIG: KeyPath = ("spec", "algorithm", "config")
+ENV: KeyPath = ("spec", "env", "id")
 
 
 def is_own(name: str) -> bool:
     """Return True for a name of the form `module:object`."""
     module, colon, attribute = name.partition(":")
     return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *attribute.split(".")))
+
+
+def own_names(algorithm: str, config: dict[str, Any], env_id: str) -> dict[KeyPath, str]:
+    """Return key -> `module:object` of all that an experiment names as one's own.
+
+    A value of the config counts if it is such a name, or a mapping whose `make` is one.
+    """
+    named = {ALGORITHM: algorithm, ENV: env_id}
+    for key, value in config.items():
+        name = value.get("make") if isinstance(value, dict) else value
+        if isinstance(name, str) and is_own(name):
+            named[*CONFIG, key] = name
+    return {path: name for path, name in named.items() if ":" in name}
 
 
 class MissingModuleError(InvalidInput):

@@ -12,15 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from surreal.algorithms.own_code import MissingModuleError, import_own, is_own, load_own
+from surreal.algorithms.own_code import ALGORITHM, CONFIG, ENV, MissingModuleError, import_own, load_own, own_names
 from surreal.algorithms.registry import algorithm
 from surreal.protocol.documents.locations import KeyPath
 from surreal.protocol.errors import InvalidInput, SurrealError
 
 Check = Callable[[Any, dict[str, Any], str], Iterable[tuple[str, str]]]
-ALGORITHM: KeyPath = ("spec", "algorithm", "name")
-CONFIG: KeyPath = ("spec", "algorithm", "config")
-ENV: KeyPath = ("spec", "env", "id")
 
 
 @dataclass(frozen=True)
@@ -43,19 +40,6 @@ class Finding:
     text: str
     missing: bool = False
     """True for a module that is not installed here: an image in a cluster may have it."""
-
-
-def own_names(algorithm: str, config: dict[str, Any], env_id: str) -> dict[KeyPath, str]:
-    """Return key -> `module:object` of all that an experiment names as one's own.
-
-    A value of the config counts if it is such a name, or a mapping whose `make` is one.
-    """
-    named = {ALGORITHM: algorithm, ENV: env_id}
-    for key, value in config.items():
-        name = value.get("make") if isinstance(value, dict) else value
-        if isinstance(name, str) and is_own(name):
-            named[*CONFIG, key] = name
-    return {path: name for path, name in named.items() if ":" in name}
 
 
 def findings(request: Request) -> Iterator[Finding]:

@@ -88,7 +88,8 @@ def story(calls: Sequence[Call]) -> list[tuple[str, str]]:
         _until(STARTS, [call for call in calls if call[0] not in (command, worker)]),
         [call for call in calls if call[0] == worker],
     ]
-    return [(file, function) for part in parts for _, file, function in part]
+    # A reader who has read a function in one process need not read it again in the next.
+    return list(dict.fromkeys((file, function) for part in parts for _, file, function in part))
 
 
 def with_text(calls: Sequence[tuple[str, str]], sources: Path) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import IO
 
-from surreal.algorithms.own_code_check import Finding, Request, own_names
+from surreal.algorithms.own_code_check import Finding, Request
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.protocol.errors import InvalidInput
 
@@ -20,14 +20,12 @@ QUOTED_LINES = 5
 
 
 def check_own_code(experiment: Experiment, remote: bool) -> list[str]:
-    """Import all that the experiment names as `module:object`; return warnings. At once if it names nothing so.
+    """Import all that the experiment names as `module:object`; return warnings.
 
     Raises InvalidInput, at the lines of the experiment, for a module that raises and for a network that does not fit
     the action space. `remote`: modules that are missing here may be installed there, so they are warnings.
     """
     spec = experiment.spec
-    if not own_names(spec.algorithm.name, spec.algorithm.config, spec.env.id):
-        return []
     env = spec.env.model_dump(mode="json")
     found = _ask(experiment, Request(str(experiment.folder), spec.algorithm.name, spec.algorithm.config, env))
     if found is None:

@@ -6,9 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from surreal.algorithms.algorithm import Algorithm, Configured
-from surreal.algorithms.own_code_check import own_names
 from surreal.algorithms.registry import algorithms
-from surreal.orchestrator.experiment.model import ExperimentSpec
 from surreal.protocol.errors import InvalidInput
 
 
@@ -54,10 +52,3 @@ def _home(algorithm: Algorithm) -> tuple[ModuleType, str]:
         f"algorithm: {algorithm.name!r} has no importable name, and workers import it in processes of their own. "
         f"Assign it to a name at the top of a module, and import that module here."
     )
-
-
-def own_modules(spec: ExperimentSpec, folder: Path) -> list[str]:
-    """Return the modules that an experiment names and that its folder holds: of algorithm, config and environment."""
-    named = own_names(spec.algorithm.name, spec.algorithm.config, spec.env.id)
-    roots = [name.partition(":")[0].partition(".")[0] for name in named.values()]
-    return [root for root in dict.fromkeys(roots) if (folder / f"{root}.py").is_file() or (folder / root).is_dir()]

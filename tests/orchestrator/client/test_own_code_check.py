@@ -123,7 +123,8 @@ def test_code_that_never_ends_its_import_is_a_warning_and_leaves_no_process(
 
 def test_an_experiment_without_own_code_starts_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_code, "_ask", None)
-    assert check_own_code(load_experiment(write(tmp_path, "CartPole-v1", "{name: ppo}")), remote=False) == []
+    experiment = load_experiment(write(tmp_path, "CartPole-v1", "{name: ppo}"))
+    assert experiment.own_names == {} and plan_for(experiment).name == "own"
 
 
 def test_the_check_has_the_environment_variables_of_the_role_that_ends_the_run(tmp_path: Path) -> None:
@@ -133,8 +134,5 @@ def test_the_check_has_the_environment_variables_of_the_role_that_ends_the_run(t
 
 
 def test_the_folder_of_a_network_in_the_dict_form_travels_too(tmp_path: Path) -> None:
-    from surreal.orchestrator.experiment.references import own_modules
-
     file = write(tmp_path, "CartPole-v1", "{name: ppo, config: {network: {make: nets:make}}}", nets=NETWORK)
-    experiment = load_experiment(file)
-    assert own_modules(experiment.spec, experiment.folder) == ["nets"]
+    assert load_experiment(file).own_modules() == ["nets"]
