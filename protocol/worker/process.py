@@ -124,7 +124,7 @@ class Process:
         """
         row = {**metrics, **({} if steps is None else {"steps": steps})}
         if self.wiring.serves_control:
-            self.gauges.set(self.wiring.name, row)
+            self.session.gauges.set(self.wiring.name, row)
         else:
             self.sender(METRICS).send({}, row)
 

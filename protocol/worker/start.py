@@ -55,7 +55,7 @@ def _work(path: Path, tee: Tee | None) -> ExitCode:
     # PID 1 reads one record: whichever thread ends the process first writes it, and the other never gets this lock.
     recording = threading.Lock()
     try:
-        wiring = _read_wiring(path)
+        wiring = read_wiring(path)
         from surreal.protocol.worker.runner import run_role
 
         termination = Path(wiring.termination) if wiring.termination else None
@@ -96,7 +96,7 @@ def _write_if_absent(message: TerminationMessage, path: Path) -> None:
             message.write(termination)
 
 
-def _read_wiring(path: Path) -> Wiring:
+def read_wiring(path: Path) -> Wiring:
     """Return the wiring of this very process. Raises Fatal for a file of another version."""
     try:
         wiring = Wiring.read(path).absolute()
