@@ -38,6 +38,10 @@ class Algorithm:
     sizing: Callable[[Any, Mapping[str, int], Mapping[str, Any]], Sizing] | None = None
     """Function of (config, an instance of `config`; role -> replicas, relays included; the environment's `id`, `copies`
     and `options`). It is pure and quick: it makes no environment."""
+    check: str = ""
+    """`module:function` of (config, the environment's `id`, `copies` and `options`, folder of one's own modules), which
+    yields pairs (key of the config, sentence) for what does not fit the spaces of the environment. It is called before
+    a run whose config names code of one's own, in a process of its own: it may need torch and a simulator."""
 
     def __post_init__(self) -> None:
         # Authors write lists as readily as tuples; these cannot change.

@@ -12,13 +12,35 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from surreal.protocol.documents.locations import KeyPath
 from surreal.protocol.errors import InvalidInput, did_you_mean
+
+ALGORITHM: KeyPath = ("spec", "algorithm", "name")
+CONFIG: KeyPath = ("spec", "algorithm", "config")
+ENV: KeyPath = ("spec", "env", "id")
 
 
 def is_own(name: str) -> bool:
     """Return True for a name of the form `module:object`."""
     module, colon, attribute = name.partition(":")
     return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *attribute.split(".")))
+
+
+def own_names(algorithm: str, config: dict[str, Any], env_id: str) -> dict[KeyPath, str]:
+    """Return key -> `module:object` of all that an experiment names as one's own.
+
+    A value of the config counts if it is such a name, or a mapping whose `make` is one.
+    """
+    named = {ALGORITHM: algorithm, ENV: env_id}
+    for key, value in config.items():
+        name = value.get("make") if isinstance(value, dict) else value
+        if isinstance(name, str) and is_own(name):
+            named[*CONFIG, key] = name
+    return {path: name for path, name in named.items() if ":" in name}
+
+
+class MissingModuleError(InvalidInput):
+    """A module is not here; it may be where the run is."""
 
 
 def load_own(name: str, folder: Path | None, wanted: type | None = None) -> Any:
@@ -33,8 +55,7 @@ def load_own(name: str, folder: Path | None, wanted: type | None = None) -> Any:
         raise InvalidInput(
             f"{name!r} lives in the program that was started, which workers cannot import. Move it to a module."
         )
-    with _importable(folder):
-        module = _import(name, module_name, folder)
+    module = import_own(name, folder)
     found: Any = module
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -59,17 +80,25 @@ def where_raised(error: BaseException, beside: Path | None = None) -> str:
     return f"{frame.filename}:{frame.lineno}"
 
 
-def _import(name: str, module: str, folder: Path | None) -> Any:
-    if find_top(module) is None:
-        places = f"{folder} or the installed packages" if folder else "the installed packages"
-        raise InvalidInput(f"{name!r}: there is no module {module!r} in {places}. Put {module.split('.')[0]}.py there.")
-    try:
-        return importlib.import_module(module)
-    # A module may even call sys.exit; none of that may end the command that only wanted to read it.
-    except (Exception, SystemExit) as error:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        place = where_raised(error, folder.absolute() if folder else None)
-        raise InvalidInput(f"{name!r} cannot be imported: {place}: {text}. Correct that line.") from error
+def import_own(name: str, folder: Path | None) -> Any:
+    """Return the module of `name` (`module:object`), looked for as `load_own` does.
+
+    Raises InvalidInput, with file and line, for one that raises; MissingModuleError for one that is not there.
+    """
+    module = name.partition(":")[0]
+    with _importable(folder):
+        if find_top(module) is None:
+            places = f"{folder} or the installed packages" if folder else "the installed packages"
+            text = f"{name!r}: there is no module {module!r} in {places}. Put {module.split('.')[0]}.py there."
+            raise MissingModuleError(text)
+        try:
+            return importlib.import_module(module)
+        # A module may even call sys.exit; none of that may end the command that only wanted to read it.
+        except (Exception, SystemExit) as error:
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            place = where_raised(error, folder.absolute() if folder else None)
+            kind = MissingModuleError if isinstance(error, ModuleNotFoundError) else InvalidInput
+            raise kind(f"{name!r} cannot be imported: {place}: {text}. Correct that line.") from error
 
 
 def find_top(module: str) -> Any:

@@ -141,7 +141,7 @@ class TrainingLoop(Generic[Data]):
             self._report()
             recorder.await_last_evaluation(self.version, state.steps)
         except Stopping:
-            log.info("asked to stop at step %d: %s", state.steps, self._process.stop_reason)
+            log.info("asked to stop at step %d: %s", state.steps, self._process.session.stop_reason)
             self._report()
             recorder.save(state.checkpoint(), state.updates)
             recorder.close()

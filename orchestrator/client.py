@@ -34,7 +34,6 @@ def plan_for(experiment: Experiment, machines: Machines | None = None) -> Plan:
 
     Raises InvalidInput at the lines of the experiment, and SurrealError if the place does not answer.
     """
-    from surreal.orchestrator.experiment.references import own_modules
     from surreal.orchestrator.inventory import Machines
     from surreal.orchestrator.plan.make import make_plan
     from surreal.orchestrator.run import code_archive
@@ -42,14 +41,18 @@ def plan_for(experiment: Experiment, machines: Machines | None = None) -> Plan:
     machines = machines or Machines()
     found = machines.inventory()
     plan = make_plan(experiment, found.pools)
-    remote = False
+    remote = machines.offline
     if not machines.offline:
         place = backend(machines.location or THIS_MACHINE)
         plan, remote = place.resolve(plan), place.remote
-    if remote and not plan.code and own_modules(experiment.spec, experiment.folder):
+    if remote and not plan.code and experiment.own_modules():
         # The processes cannot see the folder, so it travels with the run.
         plan = plan.model_copy(update={"code": "."})
     about_code = code_archive.warnings(plan.code, experiment.folder, plan.env["id"], remote=remote)
+    if experiment.own_names:
+        from surreal.orchestrator.experiment.own_code import check_own_code
+
+        about_code += check_own_code(experiment, remote)
     return plan.model_copy(update={"warnings": (*found.warnings, *plan.warnings, *about_code)})
 
 

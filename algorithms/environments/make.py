@@ -40,6 +40,9 @@ def make_env(env_id: str, options: Mapping[str, Any] | None = None, code: str = 
     Raises Fatal, which names what is wrong, where it cannot be made or has spaces that no policy here takes.
     """
     try:
+        if ":" in env_id:
+            # The module may write the very files that the options name.
+            importlib.import_module(env_id.partition(":")[0])
         settings = from_file(options or {}, code)
         with keeping_signals():
             return Environment(_twice(lambda: _construct(env_id, settings)), env_id)

@@ -41,7 +41,7 @@ class Learner(Trainer[list[Message]]):
             wiring.replicas["actor"],
             wiring.incarnation,
             config.max_staleness,
-            lambda: process.alive("actor"),
+            lambda: process.session.alive("actor"),
             lambda message: check.problem(message.arrays),
             config.gather_patience,
         )

@@ -4,7 +4,8 @@
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.own_code import load_own, where_raised
@@ -22,6 +24,7 @@ from surreal.protocol.errors import Fatal, InvalidInput
 if TYPE_CHECKING:
     from torch import Tensor
 
+KEY = "spec.algorithm.config.network"
 ROWS = 3
 """Observations of the check: more than one, and no number that a dimension is likely to have."""
 
@@ -100,7 +103,7 @@ def own_shape(network: str | Mapping[str, Any], spaces: Spaces, folder: Path | N
     try:
         make = load_own(name, folder)
     except InvalidInput as error:
-        raise Fatal(f"spec.algorithm.config.network: {error}") from None
+        raise Fatal(f"{KEY}: {error}") from None
     try:
         shape = OwnShape(spaces, (), make(spaces, **settings))
         _check(shape)
@@ -108,10 +111,18 @@ def own_shape(network: str | Mapping[str, Any], spaces: Spaces, folder: Path | N
     except Exception as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())
         place = _place(make) if isinstance(error, _MisfitError) else where_raised(error, folder)
-        raise Fatal(
-            f"spec.algorithm.config.network: {name!r} does not work: {place}: {text}. Correct it there."
-        ) from error
+        raise Fatal(f"{KEY}: {name!r} does not work: {place}: {text}. Correct it there.") from error
     return shape
+
+
+def check(config: PPOConfig, env: Mapping[str, Any], code: str) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the network that the config names, as `Algorithm.check` does."""
+    with closing(make_env(env["id"], env["options"], code)) as made:
+        spaces = made.spaces
+    try:
+        make_shape(config, spaces)
+    except Fatal as error:
+        yield "network", str(error).removeprefix(f"{KEY}: ")
 
 
 class _MisfitError(ValueError):

@@ -49,7 +49,7 @@ class RunRecorder:
         """Description of the policy, which goes into every checkpoint: see `policy_record.describe`."""
         self._checkpoints = Checkpoints(self._folder / "checkpoints", int(wiring.checkpoints["keep"]))
         self._every = float(wiring.checkpoints["everySeconds"])
-        self._metrics = Metrics(self._folder, process.gauges, wiring.incarnation, self.disk)
+        self._metrics = Metrics(self._folder, process.session.gauges, wiring.incarnation, self.disk)
         self._reports, self._reported_at = Reports(), monotonic()
         self._evaluators: set[str] = set()
         self._evaluated: Version | None = None
@@ -141,7 +141,7 @@ class RunRecorder:
         deadline = monotonic() + LAST_EVALUATION_SECONDS
         # A short evaluation may have come in before this was called, with the reports of the last update.
         while not self.read_reports(version, steps) and self._evaluated != version:
-            lives = any(self._process.alive(role) for role in self._evaluators) or self._evaluator_may_join()
+            lives = any(self._process.session.alive(role) for role in self._evaluators) or self._evaluator_may_join()
             if monotonic() > deadline or not lives or self._process.stopping.wait(0.05):
                 return
 
@@ -155,7 +155,7 @@ class RunRecorder:
         if self._evaluators or self._channel is None or now - self._since > YOUNG_SECONDS:
             return False
         wiring = self._process.wiring
-        if all(self._process.alive(role) for role in wiring.replicas if role != wiring.role):
+        if all(self._process.session.alive(role) for role in wiring.replicas if role != wiring.role):
             self._joined = self._joined or now
             return now - self._joined < JOIN_SECONDS
         return True
@@ -177,7 +177,7 @@ class RunRecorder:
             self._evaluators.add(sender.partition("/")[0])
         if "eval_return" not in row:
             self._reports.add(sender, row)
-            self._process.gauges.set(sender, row)
+            self._process.session.gauges.set(sender, row)
             return False
         score = row["eval_return"]
         if not isinstance(score, int | float):

@@ -31,11 +31,8 @@ def complete(model: type[Document], data: Any, source: Source, folder: Path) -> 
     _refuse_other_files(data, source)
     found, problems = _algorithm(data, folder)
     if found:
-        problems += _wrong_channels(data, found)
-        data = _with_channels(data, found)
-        found = found.with_relays(_relays(data, found))
-        problems += _wrong_roles(data, found)
-        data, wrong = _with_config(_with_roles(data, found), found)
+        problems += [*_wrong_channels(data, found), *_wrong_roles(data, found)]
+        data, wrong = _with_config(_with_roles(_with_channels(data, found), found), found)
         problems += wrong
     problems += _unknown_environment(data)
     document, wrong = validated(model, data)
@@ -55,12 +52,16 @@ def _refuse_other_files(data: Any, source: Source) -> None:
 
 
 def _algorithm(data: Any, folder: Path) -> tuple[Algorithm | None, list[Problem]]:
-    """Return the algorithm that `data` names, or the problem with its name; a missing name is the models' to refuse."""
+    """Return the algorithm that `data` names, with a role for each broadcast that has relays, or the problem with it.
+
+    The models refuse a name that is missing.
+    """
     name = _get(data, _ALGORITHM)
     if not isinstance(name, str):
         return None, []
     try:
-        return algorithm(name, folder), []
+        found = algorithm(name, folder)
+        return found.with_relays(_relays(data, found)), []
     except InvalidInput as error:
         return None, [(_ALGORITHM, str(error))]
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
+from surreal.algorithms.own_code import own_names
 from surreal.orchestrator.experiment.complete import complete
 from surreal.orchestrator.experiment.model import ExperimentDocument, ExperimentSpec, Metadata
 from surreal.orchestrator.experiment.references import reference, source_folder
 from surreal.protocol.documents import yaml as strictyaml
-from surreal.protocol.documents.locations import Source
+from surreal.protocol.documents.locations import KeyPath, Source
 from surreal.protocol.documents.models import API_VERSION
 
 if TYPE_CHECKING:
@@ -86,6 +87,17 @@ class Experiment:
     def spec(self) -> ExperimentSpec:
         """Everything but the name."""
         return self._document.spec
+
+    @property
+    def own_names(self) -> dict[KeyPath, str]:
+        """Key -> `module:object` of all code of one's own that it names."""
+        return own_names(self.spec.algorithm.name, self.spec.algorithm.config, self.spec.env.id)
+
+    def own_modules(self) -> list[str]:
+        """Return the modules that it names and that its folder holds: of algorithm, config and environment."""
+        roots = [name.partition(":")[0].partition(".")[0] for name in self.own_names.values()]
+        here = self.folder
+        return [root for root in dict.fromkeys(roots) if (here / f"{root}.py").is_file() or (here / root).is_dir()]
 
     def to_data(self) -> dict[str, Any]:
         """Return plain data that says all defaults."""

@@ -7,7 +7,6 @@ from typing import Any
 
 from surreal.algorithms.algorithm import Algorithm, Configured
 from surreal.algorithms.registry import algorithms
-from surreal.orchestrator.experiment.model import ExperimentSpec
 from surreal.protocol.errors import InvalidInput
 
 
@@ -53,11 +52,3 @@ def _home(algorithm: Algorithm) -> tuple[ModuleType, str]:
         f"algorithm: {algorithm.name!r} has no importable name, and workers import it in processes of their own. "
         f"Assign it to a name at the top of a module, and import that module here."
     )
-
-
-def own_modules(spec: ExperimentSpec, folder: Path) -> list[str]:
-    """Return the modules that an experiment names and that its folder holds: of algorithm, network, environment."""
-    network = spec.algorithm.config.get("network")
-    named = [spec.algorithm.name, spec.env.id, network if isinstance(network, str) else ""]
-    roots = [name.partition(":")[0].partition(".")[0] for name in named if ":" in name]
-    return [root for root in dict.fromkeys(roots) if (folder / f"{root}.py").is_file() or (folder / root).is_dir()]

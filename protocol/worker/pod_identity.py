@@ -18,12 +18,10 @@ def in_pod(environ: Mapping[str, str]) -> bool:
 
 
 def with_pod_identity(wiring: Wiring, environ: Mapping[str, str]) -> Wiring:
-    """Return the wiring of this very process: with its index and incarnation in a pod, unchanged elsewhere.
+    """Return the wiring of this very process in a pod: with its index and incarnation.
 
     Raises Fatal if the variables make no sense.
     """
-    if not in_pod(environ):
-        return wiring
     if INDEX_VARIABLE not in environ:
         raise Fatal(f"{INDEX_VARIABLE} is not set, so this is no pod of an Indexed Job: which {wiring.role} is it?")
     index, replicas = _count(environ, INDEX_VARIABLE), wiring.replicas.get(wiring.role, 0)

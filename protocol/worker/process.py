@@ -16,7 +16,6 @@ from surreal.protocol.service.server import ServiceServer
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.stream.sender import StreamSender
 from surreal.protocol.stream.sharded import ShardedSender
-from surreal.protocol.telemetry.gauges import Gauges
 from surreal.protocol.transport.selector import Selectable, Selector
 from surreal.protocol.wiring import ChannelWiring, Wiring
 from surreal.protocol.worker.session import Session
@@ -34,7 +33,8 @@ class Process:
 
     def __init__(self, session: Session) -> None:
         """Take what the runner, or a test, has made."""
-        self._session = session
+        self.session = session
+        """The run behind this process, for the runner and for libraries: gauges, who is alive, why it was stopped."""
         self.wiring: Wiring = session.wiring
         """The place of this process in the run: role, index, replicas, run_folder, and the fields below."""
         self.config: Mapping[str, Any] = session.wiring.config
@@ -52,77 +52,58 @@ class Process:
         return np.random.default_rng([wiring.seed, wiring.index, wiring.start, role])
 
     @property
-    def gauges(self) -> Gauges:
-        """The newest metrics of the run; shown where control is served."""
-        return self._session.gauges
-
-    @property
     def stopping(self) -> threading.Event:
         """The event that is set once this process has been asked to stop. Any thread may wait for it."""
-        return self._session.stopping
+        return self.session.stopping
 
     @property
     def should_stop(self) -> bool:
         """Return True once this process has been asked to stop: return from the role's function soon."""
-        return self._session.stopping.is_set()
-
-    @property
-    def stop_reason(self) -> str:
-        """Return why this process was asked to stop; empty before."""
-        return self._session.node.stop_reason
-
-    def check(self) -> None:
-        """Raise Stopping once this process has been asked to stop, Refused if the run refuses it."""
-        self._session.check_membership()
-        self._session.node.check()
-
-    def alive(self, role: str) -> set[int]:
-        """Return the indices of `role` heard within the last 10 s. Empty in a process that does not serve control."""
-        return self._session.alive(role)
+        return self.stopping.is_set()
 
     def sender(self, name: str) -> StreamSender | ShardedSender:
         """Return the sending end of a stream. Raises Fatal, listing this role's streams, if there is none."""
-        return self._session.open("send", "stream", name, self._make_sender)
+        return self.session.open("send", "stream", name, self._make_sender)
 
     def receiver(self, name: str) -> StreamReceiver:
         """Return the receiving end of a stream. Raises Fatal, listing this role's streams, if there is none."""
 
         def make(wired: ChannelWiring) -> StreamReceiver:
-            return StreamReceiver(self._session.node, self._session.own_address(wired), wired.window, wired.finite)
+            return StreamReceiver(self.session.node, self.session.own_address(wired), wired.window, wired.finite)
 
-        return self._session.open("receive", "stream", name, make)
+        return self.session.open("receive", "stream", name, make)
 
     def publisher(self, name: str) -> Publisher:
         """Return the writing end of a broadcast. Raises Fatal, listing this role's broadcasts, if there is none."""
 
         def make(wired: ChannelWiring) -> Publisher:
-            return Publisher(self._session.node, self._session.own_address(wired), wired.dtype)
+            return Publisher(self.session.node, self.session.own_address(wired), wired.dtype)
 
-        return self._session.open("send", "broadcast", name, make)
+        return self.session.open("send", "broadcast", name, make)
 
     def subscriber(self, name: str) -> Subscriber:
         """Return the reading end of a broadcast. Raises Fatal, listing this role's broadcasts, if there is none."""
 
         def make(wired: ChannelWiring) -> Subscriber:
-            return Subscriber(self._session.node, self._session.upstream_address(wired))
+            return Subscriber(self.session.node, self.session.upstream_address(wired))
 
-        return self._session.open("receive", "broadcast", name, make)
+        return self.session.open("receive", "broadcast", name, make)
 
     def client(self, name: str) -> ServiceClient:
         """Return the asking end of a service. Raises Fatal, listing this role's services, if there is none."""
 
         def make(wired: ChannelWiring) -> ServiceClient:
-            return ServiceClient(self._session.node, wired.addresses, wired.window)
+            return ServiceClient(self.session.node, wired.addresses, wired.window)
 
-        return self._session.open("send", "service", name, make)
+        return self.session.open("send", "service", name, make)
 
     def server(self, name: str) -> ServiceServer:
         """Return the answering end of a service. Raises Fatal, listing this role's services, if there is none."""
 
         def make(wired: ChannelWiring) -> ServiceServer:
-            return ServiceServer(self._session.node, self._session.own_address(wired), wired.window)
+            return ServiceServer(self.session.node, self.session.own_address(wired), wired.window)
 
-        return self._session.open("receive", "service", name, make)
+        return self.session.open("receive", "service", name, make)
 
     def wait(self, channels: Sequence[Selectable], timeout: float | None = None) -> list[Selectable]:
         """Return those of `channels` that have something to read, as soon as one has.
@@ -143,26 +124,26 @@ class Process:
         """
         row = {**metrics, **({} if steps is None else {"steps": steps})}
         if self.wiring.serves_control:
-            self.gauges.set(self.wiring.name, row)
+            self.session.gauges.set(self.wiring.name, row)
         else:
             self.sender(METRICS).send({}, row)
 
     @cached_property
     def _selector(self) -> Selector:
-        selector = Selector(self._session.node)
-        self._session.on_close.append(selector.close)
+        selector = Selector(self.session.node)
+        self.session.on_close.append(selector.close)
         return selector
 
     def _make_sender(self, wired: ChannelWiring) -> StreamSender | ShardedSender:
         settings = (wired.window, wired.lossy, wired.finite)
         if len(wired.addresses) > 1:
-            return ShardedSender(self._session.node, wired.addresses, *settings)
-        return StreamSender(self._session.node, wired.addresses[0], *settings)
+            return ShardedSender(self.session.node, wired.addresses, *settings)
+        return StreamSender(self.session.node, wired.addresses[0], *settings)
 
 
 def relay(process: Process) -> None:
     """Run the role of a broadcast's relays until told to stop."""
-    session, wiring = process._session, process.wiring
+    session, wiring = process.session, process.wiring
     wired = wiring.channels[wiring.role.removesuffix(RELAY)]
 
     def make() -> Relay:

@@ -63,6 +63,11 @@ class Session:
         return self.node.stopping
 
     @property
+    def stop_reason(self) -> str:
+        """Return why this process was asked to stop; empty before."""
+        return self.node.stop_reason
+
+    @property
     def stopping_for(self) -> float:
         """Return the seconds since this process was asked to stop; 0 before."""
         return max(0.0, monotonic() - self.node.stopped_at)
@@ -84,15 +89,18 @@ class Session:
         self.node.loop.every(seconds, task)
 
     def stop(self, reason: str) -> None:
-        """Return ask this process alone to stop; the first reason is kept. Safe in a signal handler and from any
-        thread.
-        """
+        """Ask this process alone to stop; the first reason is kept. Safe in signal handlers and from any thread."""
         self.node.loop.call(lambda: self.node.stop(reason, preempted=True))
 
     def check_membership(self) -> None:
         """Raise Refused if the run refuses this process."""
         if isinstance(self.control, Member) and self.control.refused:
             raise Refused(f"{self.wiring.name} was turned away: {self.control.refused}")
+
+    def check(self) -> None:
+        """Raise Stopping once this process has been asked to stop, Refused if the run refuses it."""
+        self.check_membership()
+        self.node.check()
 
     def alive(self, role: str) -> set[int]:
         """Return the indices of `role` heard within the last 10 s; empty where control is not served."""

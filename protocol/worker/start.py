@@ -55,7 +55,7 @@ def _work(path: Path, tee: Tee | None) -> ExitCode:
     # PID 1 reads one record: whichever thread ends the process first writes it, and the other never gets this lock.
     recording = threading.Lock()
     try:
-        wiring = with_pod_identity(_read_wiring(path), os.environ).absolute()
+        wiring = read_wiring(path)
         from surreal.protocol.worker.runner import run_role
 
         termination = Path(wiring.termination) if wiring.termination else None
@@ -96,11 +96,14 @@ def _write_if_absent(message: TerminationMessage, path: Path) -> None:
             message.write(termination)
 
 
-def _read_wiring(path: Path) -> Wiring:
+def read_wiring(path: Path) -> Wiring:
+    """Return the wiring of this very process. Raises Fatal for a file of another version."""
     try:
-        return Wiring.read(path)
+        wiring = Wiring.read(path).absolute()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Fatal(f"{path} is no wiring of this version of surreal: {error!r}") from error
+    # All pods of a role read one file.
+    return with_pod_identity(wiring, os.environ) if in_pod(os.environ) else wiring
 
 
 def _allow_connections() -> None:

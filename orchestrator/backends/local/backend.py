@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from surreal.orchestrator.backends.base import THIS_MACHINE, Inventory, WithoutObjects
 from surreal.orchestrator.backends.local import os_process
-from surreal.orchestrator.backends.local.control import end_supervisor, kill_leftovers, start_supervisor
+from surreal.orchestrator.backends.local.daemon import end_supervisor, kill_leftovers, start_supervisor
 from surreal.orchestrator.backends.local.observe import status_of
-from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord, processes_of
-from surreal.orchestrator.backends.local.run_files import note_versions, read_plan
+from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord, note_versions, processes_of, read_plan
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run import log_files as logs
 from surreal.orchestrator.run.home import Folder

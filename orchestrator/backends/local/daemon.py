@@ -1,21 +1,47 @@
-"""The start of a supervisor: `python -P -m surreal.orchestrator.backends.local.daemon FOLDER LOCK`.
+"""The supervisor as a daemon: its start, from both sides, and its end.
 
-It leaves its caller's session and returns once the supervisor lives: 0, or 1 with the reason on standard output. LOCK
-is the inherited, locked descriptor of supervisor.lock: it stays locked for as long as the supervisor lives.
+`python -P -m surreal.orchestrator.backends.local.daemon FOLDER LOCK` leaves its caller's session and returns once the
+supervisor lives: 0, or 1 with the reason on standard output. LOCK is the inherited, locked descriptor of
+supervisor.lock: it stays locked for as long as the supervisor lives.
 """
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
+import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
-from surreal.orchestrator.backends.local.run_files import read_plan
-from surreal.orchestrator.backends.local.supervisor import Supervisor
+from surreal.orchestrator.backends.local import os_process
+from surreal.orchestrator.backends.local.record import RunRecord, read_plan
 from surreal.orchestrator.run.home import Folder
 from surreal.protocol.errors import SurrealError
 
 LIVES = b"lives"
+"""Word of a supervisor that is ready, to the process that waits for it."""
+INTRODUCTION_SECONDS = 5.0
+"""Seconds that a new supervisor has to write its pid into the record; beyond this it hangs."""
+
+
+def start_supervisor(folder: Folder, lock: int) -> None:
+    """Hand the lock over to a new supervisor; returns once it lives. Raises SurrealError with its words if not."""
+    command = [sys.executable, "-P", "-m", "surreal.orchestrator.backends.local.daemon", str(folder.path), str(lock)]
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=folder.path,
+        pass_fds=[lock],
+        start_new_session=True,
+        check=False,
+    )
+    if done.returncode:
+        words = done.stdout.decode(errors="replace").strip()
+        raise SurrealError(f"the supervisor of {folder.name} did not start (exit {done.returncode}):\n{words}")
 
 
 def main() -> int:
@@ -40,6 +66,9 @@ def main() -> int:
 
 def _supervise(folder: Folder, told: int) -> None:
     """Supervise the run, after having told the first process that all is ready, or why not."""
+    # The caller imports this module too, and it needs no supervisor.
+    from surreal.orchestrator.backends.local.supervisor import Supervisor
+
     try:
         _leave_terminal()
         supervisor = Supervisor(folder, read_plan(folder))
@@ -60,6 +89,39 @@ def _leave_terminal() -> None:
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def end_supervisor(folder: Folder, number: signal.Signals, seconds: float) -> bool:
+    """Signal the supervisor and wait for its end; one that hangs is killed. False when none lives."""
+    if not os_process.is_held(folder):
+        return False
+    record = _introduced(folder)
+    if record.supervisor and os_process.is_alive(record.supervisor, record.born):
+        with suppress(ProcessLookupError):
+            os.kill(record.supervisor, number)
+    if not os_process.wait_until_free(folder, seconds):
+        os_process.kill(record.supervisor, record.born)
+        os_process.wait_until_free(folder, seconds)
+    return True
+
+
+def kill_leftovers(record: RunRecord) -> None:
+    """End what a supervisor that was killed may have left: workers in their last two seconds, their sockets."""
+    for process in record.processes:
+        os_process.kill_group(process.pid, process.born)
+    if record.sockets:
+        shutil.rmtree(record.sockets, ignore_errors=True)
+
+
+def _introduced(folder: Folder) -> RunRecord:
+    """Return the record with the supervisor's pid, which a new one writes before its caller goes on."""
+    deadline = time.monotonic() + INTRODUCTION_SECONDS
+    record = RunRecord.read(folder)
+    while record.supervisor is None and time.monotonic() < deadline:
+        if os_process.wait_until_free(folder, 0.05):
+            break
+        record = RunRecord.read(folder)
+    return record
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from surreal.orchestrator.backends.local.run_files import code_folder, read_plan
+from surreal.orchestrator.backends.local.record import code_folder, read_plan
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.log_files import choose_sources

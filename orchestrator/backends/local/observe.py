@@ -6,8 +6,7 @@ import time
 from dataclasses import replace
 
 from surreal.orchestrator.backends.local import os_process
-from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
-from surreal.orchestrator.backends.local.run_files import read_provenance
+from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord, read_provenance
 from surreal.orchestrator.run.channel_stats import read_channels
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.status import OUTCOMES, ProcessStatus, Status, duration, read_progress, running_reason

@@ -13,7 +13,6 @@ import time
 import traceback
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from surreal.orchestrator.backends.local import exits, os_process
@@ -22,8 +21,7 @@ from surreal.orchestrator.backends.local.launcher import Launcher, make_again_if
 from surreal.orchestrator.backends.local.log_pump import LogPump, LogWriter
 from surreal.orchestrator.backends.local.os_process import Wakeup
 from surreal.orchestrator.backends.local.process import ManagedProcess
-from surreal.orchestrator.backends.local.record import RunRecord, processes_of
-from surreal.orchestrator.backends.local.run_files import code_folder
+from surreal.orchestrator.backends.local.record import RunRecord, code_folder, processes_of
 from surreal.orchestrator.backends.restart_policy import Outcome, Verdict, decide, describe, feeds_the_run, ordinal
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder
@@ -57,31 +55,34 @@ class Supervisor:
         """Prepare everything and start nothing. Raises OSError, ValueError or InvalidInput where that is impossible."""
         self.folder, self.plan = folder, plan
         self.ending: RunEnd | None = None
-        before = {process.name: process.incarnation for process in RunRecord.read(folder).processes}
+        earlier = RunRecord.read(folder)
+        before = {process.name: process.incarnation for process in earlier.processes}
         records = processes_of(plan)
         for record in records:
             record.incarnation = before.get(record.name, 0)
         code = code_folder(folder, plan)
-        self.log, self.pump, self.wakeup = LogWriter(folder.supervisor_segment), LogPump(), Wakeup()
+        self.best_steps = read_progress(folder).steps
+        self.log, self.pump = LogWriter(folder.supervisor_segment), LogPump()
+        self.wakeup, born = Wakeup(), os_process.born(os.getpid())
+        sockets = make_socket_folder(plan)
         processes = [ManagedProcess(plan.role(record.role), record) for record in records]
         # the one that takes longest to import first
         self.processes = sorted(processes, key=lambda process: not process.role.ends_run)
-        self.best_steps = read_progress(folder).steps
         # nothing is ever written: the workers see the end of the pipe when this process is gone
         lifeline, self.lifeline_end = os.pipe()
+        self.launcher = Launcher(plan, folder, sockets, code, lifeline, Board(len(records)))
+        self.hangs = HangWatch(self.launcher, plan.hang_seconds)
         self.record = RunRecord(
             state="running",
             node=platform.node(),
             supervisor=os.getpid(),
-            born=os_process.born(os.getpid()),
-            sockets=str(make_socket_folder(plan)),
+            born=born,
+            sockets=str(sockets),
             ends_run=ending_role(plan).name,
             processes=records,
-            number=RunRecord.read(folder).number,
+            number=earlier.number,
         )
         self.saved: dict[str, Any] = {}
-        self.launcher = Launcher(plan, folder, Path(self.record.sockets), code, lifeline, Board(len(records)))
-        self.hangs = HangWatch(self.launcher, plan.hang_seconds)
         self.record.reserve(folder)
         self.save()
 

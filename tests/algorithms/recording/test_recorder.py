@@ -93,7 +93,7 @@ def test_actors_reports_become_one_row_and_keep_their_own_gauges(folder: Path, s
         until(lambda: recorder.read_reports(VERSION, 40) or recorder.mean_of("share_acting") == 0.25)
         recorder.read_reports(VERSION, 50)
         recorder.close()
-        gauges = learner.gauges.values()["actor_share_acting"]
+        gauges = learner.session.gauges.values()["actor_share_acting"]
     assert gauges == {"actor/0": 0.0, "actor/2": 0.5}
     written = [row for row in rows(run) if row["role"] == "actor"]
     assert sum(row["processes"] for row in written) == 2
@@ -131,7 +131,7 @@ def test_the_end_waits_for_the_last_evaluation_whatever_the_evaluating_role_is_c
         recorder, sender = RunRecorder(learner), judge.sender("metrics")
         sender.send({}, {EVALUATES: True})
         until(lambda: recorder.read_reports(VERSION, 1) or recorder._evaluators)
-        until(lambda: learner.alive("judge"))
+        until(lambda: learner.session.alive("judge"))
         sender.send({}, {"eval_return": 5.0, "steps": 10, "version": list(VERSION)})
         recorder.await_last_evaluation(VERSION, 10)
         recorder.close()

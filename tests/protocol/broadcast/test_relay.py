@@ -54,7 +54,7 @@ def learner(process):
     weights, done = process.publisher("weights"), process.receiver("done")
     weights.publish({"w": np.full(100_000, np.pi, np.float32)}, {}, 1)
     print(*sorted(done.recv(20).arrays["w"].tolist()[0] for _ in range(3)), flush=True)
-    while process.alive("weights-relay") != {0, 1}:
+    while process.session.alive("weights-relay") != {0, 1}:
         done.recv(0.1)
     print(weights.stats.messages, flush=True)
     return ExitCode.DONE

@@ -70,7 +70,7 @@ def test_a_scrape_has_the_counters_of_every_process_who_is_alive_and_the_metrics
     with Joined(wiring(folder, "actor", 1, incarnation=3)) as actor:
         actor.sender("experience").send({"steps": np.zeros(10)})
         assert learner.receiver("experience").recv(20)
-        learner.gauges.set("learner/0", {"episode return": -1.5e-7, "kl": float("nan")})
+        learner.session.gauges.set("learner/0", {"episode return": -1.5e-7, "kl": float("nan")})
         received = {"end": "receive", "process": "learner/0", **stream}
         until(lambda: of(scrape(port), "surreal_channel_messages_total", **received), "the message to be counted")
         sent = {"end": "send", "process": "actor/1", **stream}

@@ -304,4 +304,4 @@ def test_a_process_with_a_foreign_key_is_turned_away_from_the_run(
     with Joined(wired), Joined(replace(wired, role="actor", serves_control=False, keys=str(paths["actor"]))) as actor:
         assert actor.stopping.wait(20)
         with pytest.raises(Refused, match="actor/0 was turned away: authentication failed"):
-            actor.check()
+            actor.session.check()

@@ -14,7 +14,7 @@ def learner(process):
     if os.environ.get("BROKEN"):
         raise ValueError("no such device")
     if os.environ.get("BEGUN"):
-        process.gauges.set("learner/0", {"steps": 40})
+        process.session.gauges.set("learner/0", {"steps": 40})
     process.receiver("experience").recv()
 
 def actor(process):

@@ -52,7 +52,7 @@ def waits(process):
     print("waiting", flush=True)
     while not process.should_stop:
         time.sleep(0.01)
-    print(process.stop_reason, flush=True)
+    print(process.session.stop_reason, flush=True)
     return ExitCode.PREEMPTED
 def ignores_signals(process):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

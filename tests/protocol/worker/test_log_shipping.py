@@ -39,7 +39,7 @@ def learner(process):
     print("the learner prints", flush=True)
     while not os.path.exists(process.wiring.run_folder + "/end"):
         process.stopping.wait(0.01)
-        process.check()
+        process.session.check()
     if os.environ.get("HOW") == "fatal":
         raise Fatal("the config asks for 3 legs")
 def actor(process):

@@ -17,7 +17,7 @@ def learner(process):
         raise Fatal("no legs")
     if os.environ["HOW"] == "crashes":
         raise ValueError("a bug")
-    process.gauges.set("learner/0", {"steps": 40})
+    process.session.gauges.set("learner/0", {"steps": 40})
 """
 
 

@@ -22,7 +22,7 @@ def learner(process):
     how = os.environ["HOW"]
     print("begins", flush=True)
     if how == "returns":
-        process.gauges.set("learner/0", {"steps": 40, "total_steps": 100, "episode_return": 7.5, "other": 1})
+        process.session.gauges.set("learner/0", {"steps": 40, "total_steps": 100, "episode_return": 7.5, "other": 1})
     elif how == "fatal":
         raise Fatal("the config asks for 3 legs")
     elif how == "raises":

@@ -8,6 +8,7 @@ import pytest
 from surreal.protocol.errors import Fatal
 from surreal.protocol.wiring import Wiring, starts
 from surreal.protocol.worker.pod_identity import in_pod, with_pod_identity
+from surreal.protocol.worker.start import read_wiring
 
 SHARED = Wiring(
     experiment="test",
@@ -53,12 +54,15 @@ def test_a_pod_learns_its_index_and_incarnation_from_its_environment(
 
 
 @pytest.mark.parametrize("environ", [{}, {"JOB_COMPLETION_INDEX": "3"}])
-def test_a_process_of_one_machine_stays_as_it_is(environ: dict[str, str]) -> None:
+def test_a_process_of_one_machine_stays_as_it_is(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert not in_pod(environ)
-    assert with_pod_identity(replace(SHARED, index=2, incarnation=7), environ) == replace(
-        SHARED, index=2, incarnation=7
-    )
-    assert replace(SHARED, incarnation=7).start == 7
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    wired = replace(SHARED, index=2, incarnation=7).absolute()
+    wired.write(tmp_path / "actor.json")
+    assert read_wiring(tmp_path / "actor.json") == wired and wired.start == 7
 
 
 def test_control_is_served_by_the_first_process_of_the_role_that_ends_the_run() -> None:

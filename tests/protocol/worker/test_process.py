@@ -63,14 +63,14 @@ def test_a_role_waits_for_all_its_channels_and_is_told_to_stop(folder: Path) -> 
         learner.session.stop("SIGTERM")
         with pytest.raises(Stopping, match="SIGTERM"):
             learner.wait([metrics])
-        assert learner.should_stop and learner.stop_reason == "SIGTERM"
+        assert learner.should_stop and learner.session.stop_reason == "SIGTERM"
 
 
 def test_what_a_process_reports_reaches_the_one_that_ends_the_run(folder: Path, until: Until) -> None:
     with Joined(wiring(folder)) as learner, Joined(wiring(folder, "actor")) as actor:
         learner.report({"loss": 0.5}, steps=3)
-        assert learner.gauges.values()[gauge_name("learner", "loss")] == {"learner/0": 0.5}
-        assert learner.gauges.values()[gauge_name("learner", "steps")] == {"learner/0": 3.0}
+        assert learner.session.gauges.values()[gauge_name("learner", "loss")] == {"learner/0": 0.5}
+        assert learner.session.gauges.values()[gauge_name("learner", "steps")] == {"learner/0": 3.0}
         actor.report({"episode_return": 2.0}, steps=9)
         message = learner.receiver("metrics").recv(timeout=20)
         assert message and (message.sender, message.meta) == ("actor/0", {"episode_return": 2.0, "steps": 9})

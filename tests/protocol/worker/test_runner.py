@@ -29,7 +29,7 @@ def waits(process):
 def ignores_the_first_signals(process):
     print("waiting", flush=True)
     process.stopping.wait()
-    print(process.stop_reason, flush=True)
+    print(process.session.stop_reason, flush=True)
     input()
     return ExitCode.PREEMPTED
 def ignores_everything(process):
@@ -45,7 +45,7 @@ def learner(process):
     total = 0
     while total < 50:
         total += experience.recv(30).arrays["steps"].size
-    while process.alive("actor") != {0, 1}:
+    while process.session.alive("actor") != {0, 1}:
         experience.recv(30)
 def actor(process):
     process.subscriber("weights").wait()

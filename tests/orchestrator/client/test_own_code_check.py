@@ -1,0 +1,138 @@
+"""One's own code is checked before anything starts: in a process of its own, at the line of the file that names it."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.client import plan_for
+from surreal.orchestrator.experiment import own_code
+from surreal.orchestrator.experiment.load import load_experiment
+from surreal.orchestrator.experiment.own_code import check_own_code
+from surreal.protocol.errors import InvalidInput
+from tests.cli.terminal import surreal
+
+HEAD = "apiVersion: surreal.dev/v1alpha1\nkind: Experiment\nmetadata: {name: own}\nspec:\n"
+NETWORK = """\
+import numpy as np
+
+class Linear:
+    def __init__(self, spaces, extra):
+        self.inputs, self.outputs = spaces.observation, spaces.action + extra
+
+    def initial(self, rng):
+        return np.zeros(self.inputs * (self.outputs + 1), dtype=np.float32)
+
+    def policy(self, parameters, features):
+        return features @ parameters.view(self.inputs, -1)[:, : self.outputs]
+
+    def value(self, parameters, features):
+        return features @ parameters.view(self.inputs, -1)[:, self.outputs]
+
+def make(spaces, extra=0):
+    return Linear(spaces, extra)
+
+def wide(spaces):
+    return Linear(spaces, 1)
+"""
+
+
+def write(folder: Path, env: str, algorithm: str, **modules: str) -> Path:
+    """Return the file of an experiment, with modules beside it."""
+    for name, text in modules.items():
+        (folder / f"{name}.py").write_text(text)
+    path = folder / "own.yaml"
+    path.write_text(f"{HEAD}  env: {{id: {env}}}\n  algorithm: {algorithm}\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        ("nets:wide", r"nets\.py:19: .*policy returns \[3, 3\] for 3 observations, expected \[3, 2\]"),
+        ("{make: nets:make, extra: 2}", r"nets\.py:16: .*policy returns \[3, 4\]"),
+        ("{make: nets:make, wide: 2}", r"TypeError: make\(\) got an unexpected keyword argument 'wide'"),
+        ("nets:mak", r"has no 'mak' \(did you mean 'make'\?\)"),
+        ("net:make", r"there is no module 'net'"),
+    ],
+)
+def test_a_network_that_does_not_fit_is_refused_at_its_line_and_nothing_starts(
+    place: LocalBackend, tmp_path: Path, network: str, said: str
+) -> None:
+    file = write(tmp_path, "CartPole-v1", f"{{name: ppo, config: {{network: {network}}}}}", nets=NETWORK)
+    with pytest.raises(InvalidInput, match=rf"own\.yaml:6: spec\.algorithm\.config\.network: .*{said}"):
+        plan_for(load_experiment(file))
+    assert place.names() == []
+
+
+def test_a_network_that_fits_passes_and_no_module_of_it_stays_here(place: LocalBackend, tmp_path: Path) -> None:
+    file = write(tmp_path, "CartPole-v1", "{name: ppo, config: {network: {make: nets:make}}}", nets=NETWORK)
+    assert check_own_code(load_experiment(file), remote=False) == []
+    assert "nets" not in sys.modules
+
+
+def test_create_refuses_an_environment_whose_module_raises_and_starts_nothing(
+    place: LocalBackend, tmp_path: Path
+) -> None:
+    done = surreal("create", write(tmp_path, "maze:Maze-v0", "{name: ppo}", maze="import os\n\n1 / 0\n"))
+    assert done.returncode == 2
+    assert "own.yaml:5: spec.env.id: 'maze:Maze-v0' cannot be imported" in done.stderr, done.stderr
+    assert "maze.py:3: ZeroDivisionError: division by zero" in done.stderr
+    assert place.names() == []
+
+
+def test_a_role_that_cannot_be_imported_is_refused(place: LocalBackend, tmp_path: Path) -> None:
+    text = (
+        "from surreal import Algorithm, Config, Role\n\n\nclass Settings(Config):\n    rate: float = 1.0\n\n\n"
+        'OWN = Algorithm("own", Settings, [Role("learner", "own_roles:learn", ends_run=True)], [])\n'
+    )
+    file = write(tmp_path, "CartPole-v1", "{name: own_algorithm:OWN}", own_algorithm=text, own_roles="x: int = 'a' + 1")
+    with pytest.raises(InvalidInput, match=r"own\.yaml:6: spec\.algorithm\.name: .*own_roles\.py:1: TypeError"):
+        plan_for(load_experiment(file))
+
+
+def test_code_that_ends_its_process_is_refused_with_its_last_words(place: LocalBackend, tmp_path: Path) -> None:
+    file = write(
+        tmp_path, "maze:Maze-v0", "{name: ppo}", maze="import os\nprint('no licence', flush=True)\nos._exit(7)"
+    )
+    with pytest.raises(InvalidInput, match=r"ended the process that imported it \(exit 7\).*\nno licence"):
+        plan_for(load_experiment(file))
+
+
+def test_a_module_that_is_missing_here_is_refused_here_and_a_warning_for_a_cluster(tmp_path: Path) -> None:
+    experiment = load_experiment(write(tmp_path, "maze:Maze-v0", "{name: ppo}", maze="import no_such_package\n"))
+    with pytest.raises(InvalidInput, match=r"maze\.py:1: ModuleNotFoundError"):
+        check_own_code(experiment, remote=False)
+    (warning,) = check_own_code(experiment, remote=True)
+    assert "spec.env.id: not checked here" in warning and "no_such_package" in warning
+
+
+def test_code_that_never_ends_its_import_is_a_warning_and_leaves_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
+    experiment = load_experiment(write(tmp_path, "maze:Maze-v0", "{name: ppo}", maze=text))
+    monkeypatch.setattr(own_code, "TIMEOUT_S", 4.0)
+    (warning,) = check_own_code(experiment, remote=False)
+    assert "was not checked: its import took more than 4 s" in warning
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_an_experiment_without_own_code_starts_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_code, "_ask", None)
+    experiment = load_experiment(write(tmp_path, "CartPole-v1", "{name: ppo}"))
+    assert experiment.own_names == {} and plan_for(experiment).name == "own"
+
+
+def test_the_check_has_the_environment_variables_of_the_role_that_ends_the_run(tmp_path: Path) -> None:
+    text = "import os\nassert os.environ['LICENCE'] == 'x'\n"
+    file = write(tmp_path, "maze:Maze-v0", "{name: ppo}\n  roles: {learner: {env: {LICENCE: x}}}", maze=text)
+    assert check_own_code(load_experiment(file), remote=False) == []
+
+
+def test_the_folder_of_a_network_in_the_dict_form_travels_too(tmp_path: Path) -> None:
+    file = write(tmp_path, "CartPole-v1", "{name: ppo, config: {network: {make: nets:make}}}", nets=NETWORK)
+    assert load_experiment(file).own_modules() == ["nets"]
