@@ -83,6 +83,8 @@ class Activity:
 
 ACTIVITY = Activity()
 """This process's."""
+FROZEN = "does not answer (frozen, or inside a call that blocks Python)"
+"""The sentence on a process of which nothing moves, not even its I/O thread."""
 SLICE = 1.0
 """Seconds of a long wait after which it is counted as a move again: waiting is no hang."""
 

@@ -23,7 +23,7 @@ from surreal.orchestrator.backends.kube.manifests.render import draw as render_w
 from surreal.orchestrator.backends.kube.manifests.render import render
 from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT_KEY, ZERO_RUN_ID
 from surreal.orchestrator.backends.kube.pools import pools
-from surreal.orchestrator.backends.kube.run_folder.locate import Glance, folder_of, read_outcome
+from surreal.orchestrator.backends.kube.run_folder.locate import Glance, Seen, folder_of, read_outcome
 from surreal.orchestrator.backends.kube.run_folder.mirror import metrics_folder
 from surreal.orchestrator.backends.kube.status import collect as observe
 from surreal.orchestrator.backends.kube.status.collect import usage
@@ -31,7 +31,6 @@ from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.backends.kube.status.status import status_of
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.model import Plan
-from surreal.orchestrator.run.channel_stats import ChannelStatus
 from surreal.orchestrator.run.code_archive import CONFIG_MAP_BYTES, STORE_BYTES, Code, packed
 from surreal.orchestrator.run.location import Location, forget, remember
 from surreal.orchestrator.run.log_files import LogLine
@@ -153,8 +152,7 @@ class KubeBackend:
     def usage(self, name: str) -> Usage:
         """Return the use of its pods, as the cluster's metrics-server measured it last."""
         seen = observe.snapshot(self.api, name)
-        _progress, channels = self._look(seen)
-        return usage(self.api, seen, status_of(seen, None, channels))
+        return usage(self.api, seen, status_of(seen, None, self._look(seen).channels))
 
     def logs(
         self, name: str, source: str | None = None, tail: int | None = None, follow: bool = False
@@ -218,16 +216,16 @@ class KubeBackend:
 
     def _status(self, seen: Snapshot) -> Status:
         """Return the status with what a pod shows; while none does, with the progress that was seen last."""
-        progress, channels = self._look(seen)
-        status = status_of(seen, progress if progress.steps else None, channels)
+        found = self._look(seen)
+        status = status_of(seen, found.progress if found.progress.steps else None, found.channels, found.still)
         attempt, known = self._known.get(seen.name, ("", Progress()))
         if not status.progress.steps and attempt == _attempt(seen):
             status = replace(status, progress=replace(known, steps_per_second=None, progress_age=None))
         self._known[seen.name] = (_attempt(seen), status.progress)
         return status
 
-    def _look(self, seen: Snapshot) -> tuple[Progress, tuple[ChannelStatus, ...]]:
-        """Read progress and channels from the pod of the run; keep the connection for the next look."""
+    def _look(self, seen: Snapshot) -> Seen:
+        """Read what is known of the run from the pod of the run; keep the connection for the next look."""
         return self._glances.setdefault(seen.name, Glance(self.api)).look(seen)
 
     def _check(self, objects: Sequence[Object]) -> None:

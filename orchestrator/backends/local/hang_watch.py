@@ -10,8 +10,6 @@ LOOK_SECONDS = 5.0
 """Seconds between two looks, or a tenth of the limit where that is less."""
 REPORT_AFTER_S = 30.0
 """Seconds without a move after which a process is said to be stuck, or half of the limit where that is less."""
-START_SECONDS = 120.0
-"""Seconds that a process has at least until its first sign of life: imports, on a busy machine or a slow disk."""
 
 
 class HangWatch:
@@ -39,9 +37,8 @@ class HangWatch:
                 slot = self._launcher.slot(process.role, process.record.index)
                 process.watch.look(self._launcher.board.read(slot), passed)
                 self._note(process)
-                limit = self._limit if process.watch.started else max(self._limit, START_SECONDS)
-                if self._limit and process.watch.still >= limit:
-                    yield process, f"{process.watch.where} for {process.watch.still:.0f} s"
+                if hang := process.watch.hang(self._limit):
+                    yield process, hang
 
     def _note(self, process: ManagedProcess) -> None:
         """Keep in the record where it is stuck and since when, in words that stay equal while it is."""

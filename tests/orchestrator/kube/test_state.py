@@ -55,6 +55,36 @@ def finished(case: str, kind: str, role: str) -> Snapshot:
     return replace(seen, jobs=tuple(map(changed, seen.jobs)))
 
 
+STILL = {"actor/1": (240.0, "is inside env.step (my_env.py:12)")}
+
+
+def since(seen: Snapshot, seconds: float) -> Snapshot:
+    """A recording in which every container has run for so long."""
+    at = (seen.taken - timedelta(seconds=seconds)).isoformat()
+    ours = {"name": "worker", "state": {"running": {"startedAt": at}}}
+    return replace(
+        seen, pods=tuple({**pod, "status": {**pod["status"], "containerStatuses": [ours]}} for pod in seen.pods)
+    )
+
+
+def test_a_process_that_stands_still_is_said_with_its_place() -> None:
+    seen = since(recordings.snapshot("running"), 600)
+    stalled = Progress(steps=40, progress_age=240.0)
+    status = status_of(seen, stalled, (), STILL)
+    assert status.state == "running"
+    assert status.reason == "no progress for 4 min: actor/1 is inside env.step (my_env.py:12)"
+    assert [each.reason for each in status.roles["actor"]][1] == "is inside env.step (my_env.py:12)"
+    assert status_of(seen, Progress(steps=40), (), STILL).reason == "actor/1 is inside env.step (my_env.py:12)"
+
+
+def test_a_process_that_was_just_started_again_does_not_stand_still() -> None:
+    seen = since(recordings.snapshot("running"), 20)
+    assert (
+        status_of(seen, Progress(steps=40), (), {**STILL, "stranger/7": (1.0, "is away"), "bad": (1.0, "")}).reason
+        == ""
+    )
+
+
 def test_a_run_runs_when_the_process_that_ends_it_does() -> None:
     status = status_of(recordings.snapshot("running"))
     assert (status.state, status.reason, status.over) == ("running", "", False)
