@@ -26,6 +26,8 @@ EVERY_S = 1.0
 """Seconds between two beats."""
 REPORT_AFTER_S = 2.0
 """Seconds without a move after which a worker looks where its working thread is."""
+LOOK_S = 5.0
+"""Seconds between two looks at a pulse, or a tenth of the limit where that is less."""
 START_S = 120.0
 """Seconds that a process has at least until its first sign of life: imports, on a busy machine or a slow disk."""
 MAX_TEXT = 200
@@ -81,6 +83,11 @@ def parse(data: bytes) -> Reading | None:
         return None
 
 
+def look_interval(limit: float) -> float:
+    """Return the seconds between two looks, given the seconds without a move that are taken for a hang (0: never)."""
+    return min(LOOK_S, limit / 10) if limit else LOOK_S
+
+
 class Watch:
     """The judgement of one process by its pulse, over the readings since it was started.
 
@@ -109,21 +116,19 @@ class Watch:
         """True once the process has shown its first sign of life."""
         return self._beat >= 0
 
+    def hangs(self, limit: float, start: float = START_S) -> bool:
+        """Return True once it has not moved for `limit` seconds; never for a limit of 0.
+
+        `start` are the seconds that it has at least until its first sign of life.
+        """
+        return bool(limit) and self.still >= (limit if self.started else max(limit, start))
+
     @property
     def where(self) -> str:
         """Its state where it does not move: `is inside env.step (my_env.py:12)`."""
         if self._silent >= self._reading.still:
             return FROZEN if self.started else "is starting"
         return place(self._reading.inside)
-
-    def hang(self, limit: float, start: float = START_S) -> str:
-        """Return how it hangs: `is inside env.step (my_env.py:12) for 300 s`.
-
-        Return "" for one that has moved within `limit` seconds; a limit of 0 is never. `start` are the seconds that it
-        has at least until its first sign of life.
-        """
-        allowed = limit if self.started else max(limit, start)
-        return f"{self.where} for {self.still:.0f} s" if limit and self.still >= allowed else ""
 
 
 def place(inside: str) -> str:

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from surreal.orchestrator.backends.local.launcher import Launcher
 from surreal.orchestrator.backends.local.process import ManagedProcess
+from surreal.protocol.worker.pulse import look_interval
 
-LOOK_SECONDS = 5.0
-"""Seconds between two looks, or a tenth of the limit where that is less."""
 REPORT_AFTER_S = 30.0
 """Seconds without a move after which a process is said to be stuck, or half of the limit where that is less."""
 
@@ -18,7 +17,7 @@ class HangWatch:
     def __init__(self, launcher: Launcher, limit: float) -> None:
         """Take a process without a move for `limit` seconds as hung; 0 for never."""
         self._launcher, self._limit = launcher, limit
-        self.interval = min(LOOK_SECONDS, limit / 10) if limit else LOOK_SECONDS
+        self.interval = look_interval(limit)
         self._report_after = min(REPORT_AFTER_S, limit / 2) if limit else REPORT_AFTER_S
         self._looked = time.monotonic()
 
@@ -37,8 +36,8 @@ class HangWatch:
                 slot = self._launcher.slot(process.role, process.record.index)
                 process.watch.look(self._launcher.board.read(slot), passed)
                 self._note(process)
-                if hang := process.watch.hang(self._limit):
-                    yield process, hang
+                if process.watch.hangs(self._limit):
+                    yield process, f"{process.watch.where} for {process.watch.still:.0f} s"
 
     def _note(self, process: ManagedProcess) -> None:
         """Keep in the record where it is stuck and since when, in words that stay equal while it is."""

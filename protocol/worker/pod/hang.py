@@ -11,10 +11,8 @@ import time
 from contextlib import suppress
 
 from surreal.protocol.worker import pulse
-from surreal.protocol.worker.pulse import Board, Watch
+from surreal.protocol.worker.pulse import Board, Watch, look_interval
 
-LOOK_S = 5.0
-"""Seconds between two looks, or a tenth of the limit where that is less."""
 ABORT_S = 1.0
 """Seconds between SIGABRT, which prints the stacks of one that hangs, and SIGKILL."""
 
@@ -29,7 +27,7 @@ class HangWatch:
         """
         self._limit, self._start, self._board, self._watch = limit, start, Board(1), Watch()
         os.environ[pulse.VARIABLE] = self._board.variable(0)
-        self._interval = min(LOOK_S, limit / 10)
+        self._interval = look_interval(limit)
         self._looked = time.monotonic()
         self._killed = False
         self.how = ""
@@ -53,8 +51,8 @@ class HangWatch:
         # a machine that slept has seen nothing meanwhile
         passed, self._looked = min(now - self._looked, 2 * self._interval), now
         self._watch.look(self._board.read(0), passed)
-        self.how = self._watch.hang(self._limit, self._start)
-        if self.how:
+        if self._watch.hangs(self._limit, self._start):
+            self.how = f"{self._watch.where} for {self._watch.still:.0f} s"
             _abort(worker)
         return self.how
 
