@@ -5,7 +5,7 @@ Fields are only ever added. A number that is not known yet is null.
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -62,6 +62,8 @@ class Status:
     progress: Progress = Progress()
     roles: dict[str, tuple[ProcessStatus, ...]] = field(default_factory=dict)
     channels: tuple[ChannelStatus, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The labels of the experiment file."""
 
     @property
     def over(self) -> bool:

@@ -23,7 +23,7 @@ from surreal.orchestrator.backends.kube.manifests.render import draw as render_w
 from surreal.orchestrator.backends.kube.manifests.render import render
 from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT_KEY, ZERO_RUN_ID
 from surreal.orchestrator.backends.kube.pools import pools
-from surreal.orchestrator.backends.kube.run_folder.locate import Glance, Seen, folder_of, read_outcome
+from surreal.orchestrator.backends.kube.run_folder.locate import Glance, Seen, folder_of, glances, read_outcome
 from surreal.orchestrator.backends.kube.run_folder.mirror import metrics_folder
 from surreal.orchestrator.backends.kube.status import collect as observe
 from surreal.orchestrator.backends.kube.status.collect import usage
@@ -137,6 +137,15 @@ class KubeBackend:
         """Return the state of one run from its objects, their events and its pod. Writes nothing."""
         return self._status(observe.snapshot(self.api, name))
 
+    def statuses(self) -> list[Status]:
+        """Return the state of every run, from one list of each kind, and of the pods that answer in time."""
+        seen = observe.snapshots(self.api)
+        found = glances(self.api, seen)
+        return [
+            status_of(each, shown.progress if shown.progress.steps else None, shown.channels, shown.still)
+            for each, shown in zip(seen, found, strict=True)
+        ]
+
     def reconcile(self, name: str) -> None:
         """End roles that outlive a decided run, and record the outcome on its claim."""
         # A user without the right to write still gets the status; the next verb tries again.
@@ -210,9 +219,9 @@ class KubeBackend:
         try:
             remove.delete(self.api, name, _say)
         except NotFound:
-            forget(name)
+            forget(name, Location("kube", self.api.namespace, self.api.context))
             observe.snapshot(self.api, name)  # says what there is
-        forget(name)
+        forget(name, Location("kube", self.api.namespace, self.api.context))
 
     def _status(self, seen: Snapshot) -> Status:
         """Return the status with what a pod shows; while none does, with the progress that was seen last."""

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,8 @@ PROGRESS_BYTES = 64 * 1024
 CHANNELS_BYTES = 3 << 20
 GLANCE_SECONDS = 5.0
 """A status waits no longer for what only the pod knows."""
+LIST_SECONDS, AT_ONCE = 1.0, 16
+"""Seconds that a list of many runs waits for their pods, and how many it asks at a time."""
 AGAIN_SECONDS = 10.0
 """Seconds between two tries to look into a pod that has shown nothing."""
 
@@ -134,6 +137,28 @@ class Glance:
         if self._files:
             self._files.close()
         self._files = None
+
+
+def glances(api: Api, snapshots: Sequence[Snapshot]) -> list[Seen]:
+    """Return what the pods of many runs show, of those that answer within LIST_SECONDS."""
+    busy = [each for each in snapshots if writer(each)]
+    if not busy:
+        return [Seen()] * len(snapshots)
+    pool = ThreadPoolExecutor(min(len(busy), AT_ONCE))
+    asked = {each.name: pool.submit(_once, api, each) for each in busy}
+    wait(asked.values(), LIST_SECONDS)
+    # those that are late end by themselves, after GLANCE_SECONDS at most
+    pool.shutdown(wait=False, cancel_futures=True)
+    shown = {name: each.result() for name, each in asked.items() if each.done() and not each.cancelled()}
+    return [shown.get(each.name, Seen()) for each in snapshots]
+
+
+def _once(api: Api, snapshot: Snapshot) -> Seen:
+    glance = Glance(api)
+    try:
+        return glance.look(snapshot)
+    finally:
+        glance.close()
 
 
 def _progress_in(data: bytes | None) -> Progress | None:

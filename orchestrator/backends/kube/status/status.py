@@ -26,6 +26,8 @@ from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import clip, condition, dig, members, moment, number, text
 
+OUR_LABELS = ("app.kubernetes.io/", "surreal.dev/")
+"""Beginnings of the labels that surreal sets."""
 CREATING = 120.0
 """Seconds after which a creation that is not done counts as interrupted; it takes a few."""
 
@@ -62,7 +64,14 @@ def status_of(
         progress,
         roles,
         tuple(channels),
+        snapshot.plan.labels if snapshot.plan else _own_labels(snapshot.claim),
     )
+
+
+def _own_labels(claim: Object | None) -> dict[str, str]:
+    """Return the labels of the experiment file, which its claim has beside ours."""
+    every: dict[str, str] = dig(claim, "metadata", "labels") or {}
+    return {key: value for key, value in every.items() if not key.startswith(OUR_LABELS)}
 
 
 def stuck_processes(snapshot: Snapshot, still: Mapping[str, tuple[float, str]]) -> dict[str, str]:
