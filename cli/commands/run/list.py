@@ -8,9 +8,8 @@ from surreal.cli.ui import output as words
 from surreal.cli.ui.options import location_options, output_option
 from surreal.cli.ui.output import Output, emit, table, talk
 from surreal.orchestrator.backends.base import THIS_MACHINE, backend
-from surreal.orchestrator.run.label_selector import parse
 from surreal.orchestrator.run.location import Location, remembered
-from surreal.orchestrator.run.status import Status
+from surreal.orchestrator.run.status import Status, label_test
 
 
 @click.command(name="list")
@@ -25,7 +24,7 @@ from surreal.orchestrator.run.status import Status
 @output_option
 def command(selector: str, location: Location | None, output: Output) -> None:
     """List the experiments, the newest last: those of this machine, or with --on kube of a cluster."""
-    chosen = parse(selector) if selector else None
+    chosen = label_test(selector) if selector else None
     place = backend(location or THIS_MACHINE)
     found = sorted(place.statuses(), key=lambda status: status.created)
     shown = [status for status in found if not chosen or chosen(status.labels)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from surreal.orchestrator.run.label_selector import parse
+from surreal.orchestrator.run.status import label_test
 from surreal.protocol.errors import InvalidInput
 
 RUNS = {
@@ -31,11 +31,11 @@ RUNS = {
     ],
 )
 def test_a_selector_means_what_it_means_to_kubectl(selector: str, found: str) -> None:
-    chosen = parse(selector)
+    chosen = label_test(selector)
     assert "".join(name for name, labels in RUNS.items() if chosen(labels)) == found
 
 
 @pytest.mark.parametrize("selector", ["", "team=rl,", "=rl", "team in rl", "team>1", "te am", "-team", "team=r l"])
 def test_anything_else_is_refused_with_an_example(selector: str) -> None:
     with pytest.raises(InvalidInput, match=r"--selector: .* is no selector of labels. Write it as team=rl,stage!=test"):
-        parse(selector)
+        label_test(selector)
