@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from surreal.orchestrator.backends.base import THIS_MACHINE, Backend, Diff, Inventory, Manifest, backend
 from surreal.orchestrator.run.follow_status import follow_status
-from surreal.orchestrator.run.location import LOCAL, Location, locate, remembered
+from surreal.orchestrator.run.location import LOCAL, Location, forget, locate, remembered
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.results import Metrics, Which, policy_files, read_metrics, read_policy
 from surreal.orchestrator.run.status import Status
-from surreal.protocol.errors import Timeout
+from surreal.protocol.errors import SurrealError, Timeout
 
 if TYPE_CHECKING:
     from surreal.algorithms.policies import Policy
@@ -156,9 +156,10 @@ class Run:
     def find(cls, name: str, location: Location | None = None) -> Run:
         """Return a run by name: at `location`, else on this machine, else where it was created from here.
 
-        Asks nothing yet. Raises InvalidInput for a name that is here and elsewhere.
+        Asks nothing yet, unless runs of that name were created in several places. Raises InvalidInput for a name that
+        is here and elsewhere, or still in several places.
         """
-        return cls(name, backend(locate(name, location)))
+        return cls(name, backend(locate(name, location, lambda place: _has(place, name))))
 
     def __repr__(self) -> str:
         return f"Run({self.name!r})"
@@ -253,6 +254,17 @@ class Run:
     def forward(self, source: str, local: int, remote: int, ready: Callable[[int], None]) -> None:
         """Forward a port of this machine to one of a process; call `ready` with the local port."""
         self.backend.forward(self.name, source, local, remote, ready)
+
+
+def _has(place: Location, name: str) -> bool:
+    """Return whether a place has a run; one that does not answer may have it. A run that is gone is forgotten."""
+    try:
+        there = name in backend(place).names()
+    except (SurrealError, OSError):
+        return True
+    if not there:
+        forget(name, place)
+    return there
 
 
 def all_names() -> list[str]:

@@ -6,7 +6,7 @@ part of the package. Docker, minikube or buildah does the work.
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -28,6 +28,10 @@ INSTALL = {
     "buildah": "https://buildah.io",
 }
 """Builder -> how to get it."""
+PLATFORMS = ("linux/amd64", "linux/arm64")
+"""Platforms for which the locks have packages."""
+DOCKER_HUB = "docker.io/library"
+"""The registry that nodes put before a short name."""
 ANSWER_SECONDS = 20.0
 NO_INDEX = (
     "--torch cpu: PyTorch keeps its CPU builds in an index of its own. Give its URL with --torch-index or "
@@ -82,13 +86,20 @@ def _answers(command: Command) -> bool:
 
 
 def make_build(
-    builder: str, tag: str, torch: Torch, push: bool, profile: str | None = None, torch_index: str | None = None
+    builder: str,
+    tag: str,
+    torch: Torch,
+    push: bool,
+    profile: str | None = None,
+    torch_index: str | None = None,
+    platforms: Sequence[str] = (),
 ) -> Build:
     """Write the build context and return the commands that build the image.
 
-    `torch_index` is where the CPU build of torch comes from. Raises InvalidInput where it is needed and not given, and
-    where an image of that name cannot be pushed, or nothing would be.
+    `torch_index` is where the CPU build of torch comes from, `platforms` are `linux/amd64` and its like, this machine's
+    if there are none. Raises InvalidInput for what the builder cannot do.
     """
+    _check_platforms(builder, platforms, push)
     if push and builder == "minikube":
         raise InvalidInput("--push: minikube builds on its own nodes, which is where its pods find the image")
     if push and "/" not in tag:
@@ -100,9 +111,19 @@ def make_build(
     arguments = {"VERSION": version("surreal"), "TORCH": torch}
     if torch == "cpu" and torch_index:
         arguments["TORCH_INDEX"] = torch_index
-    command = BUILDERS[builder](str(write_context()), tag, arguments, profile)
-    pushing = ([builder, "push", tag],) if push else ()
-    return Build(builder, (command, *pushing), _then(builder, tag, push))
+    request = Request(str(write_context()), tag, arguments, profile, tuple(platforms), push)
+    return Build(builder, BUILDERS[builder](request), _then(builder, tag, push))
+
+
+def _check_platforms(builder: str, platforms: Sequence[str], push: bool) -> None:
+    """Raise InvalidInput for platforms that the builder cannot build for."""
+    for each in platforms:
+        if each not in PLATFORMS:
+            raise InvalidInput(f"--platform: {each!r} has no locked packages. Choose from {', '.join(PLATFORMS)}")
+    if platforms and builder == "minikube":
+        raise InvalidInput("--platform: minikube builds for its own nodes. Build with docker or buildah instead")
+    if len(platforms) > 1 and builder == "docker" and not push:
+        raise InvalidInput("--platform: docker keeps images of several platforms in a registry only. Add --push")
 
 
 def write_context(folder: Path | None = None) -> Path:
@@ -124,25 +145,56 @@ def write_context(folder: Path | None = None) -> Path:
     return folder
 
 
-def _with_options(program: str) -> Callable[[str, str, dict[str, str], str | None], Command]:
-    """Return the command of docker, which is also buildah's."""
+@dataclass(frozen=True)
+class Request:
+    """Everything that a builder's command is made of."""
 
-    def command(context: str, tag: str, arguments: dict[str, str], _: str | None) -> Command:
-        given = [f"--build-arg={name}={value}" for name, value in arguments.items()]
-        return [program, "build", *given, "--tag", tag, context]
+    context: str
+    """The folder of the build context."""
+    tag: str
+    arguments: dict[str, str]
+    profile: str | None
+    """Minikube's."""
+    platforms: tuple[str, ...]
+    push: bool
 
-    return command
+    @property
+    def options(self) -> Command:
+        """The options that docker and buildah share."""
+        given = [f"--build-arg={name}={value}" for name, value in self.arguments.items()]
+        return [*given, *([f"--platform={','.join(self.platforms)}"] if self.platforms else [])]
 
 
-def _minikube(context: str, tag: str, arguments: dict[str, str], profile: str | None) -> Command:
-    given = [f"--build-opt=build-arg={name}={value}" for name, value in arguments.items()]
-    where = [f"--profile={profile}"] if profile else []
+def _docker(request: Request) -> tuple[Command, ...]:
+    if len(request.platforms) > 1:
+        # one index of several images is pushed as it is built
+        return (["docker", "buildx", "build", *request.options, "--push", "--tag", request.tag, request.context],)
+    command = ["docker", "build", *request.options, "--tag", request.tag, request.context]
+    return (command, ["docker", "push", request.tag]) if request.push else (command,)
+
+
+def _buildah(request: Request) -> tuple[Command, ...]:
+    # buildah would call a short name localhost/NAME, which no node looks for
+    tag = request.tag if "/" in request.tag else f"{DOCKER_HUB}/{request.tag}"
+    index = len(request.platforms) > 1
+    command = ["buildah", "build", *request.options, "--manifest" if index else "--tag", tag, request.context]
+    pushing = ["buildah", "manifest", "push", "--all", tag, f"docker://{tag}"] if index else ["buildah", "push", tag]
+    return (command, pushing) if request.push else (command,)
+
+
+def _minikube(request: Request) -> tuple[Command, ...]:
+    given = [f"--build-opt=build-arg={name}={value}" for name, value in request.arguments.items()]
+    where = [f"--profile={request.profile}"] if request.profile else []
     # on all nodes: a pod may run on any of them
-    return ["minikube", "image", "build", *where, "--all", *given, "--tag", tag, context]
+    return (["minikube", "image", "build", *where, "--all", *given, "--tag", request.tag, request.context],)
 
 
-BUILDERS = {"docker": _with_options("docker"), "minikube": _minikube, "buildah": _with_options("buildah")}
-"""Builder -> its command, of the context's folder, the image's name, the build's arguments and minikube's profile."""
+BUILDERS: dict[str, Callable[[Request], tuple[Command, ...]]] = {
+    "docker": _docker,
+    "minikube": _minikube,
+    "buildah": _buildah,
+}
+"""Builder -> its commands."""
 
 
 def _then(builder: str, tag: str, pushed: bool) -> str:

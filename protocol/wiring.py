@@ -83,6 +83,10 @@ class Wiring:
     """This role never ends by itself before the run does; a return before that is a crash."""
     termination: str = ""
     """File for one last line about how the process ended; empty for none."""
+    hang_seconds: float = 0.0
+    """Seconds without a move after which PID 1 of a pod ends this process; 0 for never."""
+    session: int = 0
+    """Number under which this process speaks at the control port; 0 for a random one."""
 
     @property
     def name(self) -> str:

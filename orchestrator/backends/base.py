@@ -5,7 +5,7 @@ All code above this module treats backends alike; no other module tests which ba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
@@ -129,6 +129,12 @@ class Backend(Protocol):
 
     def status(self, name: str) -> Status:
         """Return the state of one run now. Writes nothing."""
+
+    def statuses(self) -> Iterable[Status]:
+        """Return the state of every run, sorted by name, in as few questions as there can be. Writes nothing.
+
+        A run that is deleted meanwhile is left out; one that cannot be read has that as its reason.
+        """
 
     def reconcile(self, name: str) -> None:
         """Tidy up after a run that is over: end leftover processes and record the outcome. Errors are ignored.

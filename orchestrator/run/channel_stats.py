@@ -9,6 +9,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from surreal.protocol.transport.stats import FROZEN
+
 CONTROL = "control"
 """Kind of the control port, which is no channel of the algorithm."""
 FRESH = 10.0
@@ -112,6 +114,22 @@ def channels_of(text: bytes, over: bool, now: float | None = None) -> tuple[Chan
     except (ValueError, TypeError, KeyError):
         return ()
     return _by_channel(end.stale() if old else end for end in ends)
+
+
+def still_of(text: bytes, now: float, writer: str) -> dict[str, tuple[float, str]]:
+    """Return process -> the seconds for which it has not moved and where it is, as a channels.json says.
+
+    `writer` is the process that writes the file, and `now` the time on its machine: of an old file it is the one that
+    does not answer.
+    """
+    try:
+        data = json.loads(text)
+        age = now - float(data["time"])
+        if age > FRESH:
+            return {writer: (age, FROZEN)}
+        return {str(name): (float(seconds), str(where)) for name, (seconds, where) in data.get("still", {}).items()}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}
 
 
 def _end(row: dict[str, Any]) -> EndStatus:

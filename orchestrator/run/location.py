@@ -4,6 +4,7 @@ A note is one small file in SURREAL_HOME/elsewhere, so that `surreal status NAME
 started in whatever context is the current one by then. It is a convenience only: the cluster knows its runs itself.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,45 +30,72 @@ class Location:
         options = {"--namespace": self.namespace, "--context": self.context, "--kubeconfig": self.kubeconfig}
         return next((option for option, value in options.items() if value), None)
 
+    def fits(self, other: "Location") -> bool:
+        """Return True if nothing that `other` says is another here."""
+        return all(value in (None, asdict(self)[key]) for key, value in asdict(other).items())
+
+    def options(self) -> str:
+        """Return the options that name this place: `-n lab --context gke`."""
+        given = {"-n": self.namespace, "--context": self.context, "--kubeconfig": self.kubeconfig}
+        return " ".join(f"{option} {value}" for option, value in given.items() if value) or f"--on {self.backend}"
+
 
 def remember(name: str, location: Location) -> None:
-    """Note where the experiment `name` is."""
+    """Note where the experiment `name` is, beside other places that have one of that name; the newest comes last."""
     home.experiments()  # makes SURREAL_HOME, private to its owner
     _notes().mkdir(mode=0o700, exist_ok=True)
-    home.write_json(_notes() / f"{name}.json", asdict(location))
+    _write(name, [*(each for each in remembered().get(name, ()) if each != location), location])
 
 
-def forget(name: str) -> bool:
-    """Remove the note of an experiment that is gone; False if there was none."""
-    note = _notes() / f"{name}.json"
-    noted = note.exists()
-    note.unlink(missing_ok=True)
-    return noted
+def forget(name: str, location: Location | None = None) -> bool:
+    """Remove the note of an experiment that is gone, from all places or from one; False if there was none."""
+    noted = remembered().get(name, ())
+    left = [each for each in noted if location and each != location]
+    _write(name, left)
+    return len(left) < len(noted)
 
 
-def remembered() -> dict[str, Location]:
-    """Return experiment -> location, for all that were created in a cluster."""
+def remembered() -> dict[str, tuple[Location, ...]]:
+    """Return experiment -> its locations, the newest last, for all that were created in a cluster."""
     found = {}
     for path in sorted(_notes().glob("*.json")):
         try:
-            found[path.stem] = Location(**home.read_json(path))
+            noted = home.read_json(path)
+            rows = noted if isinstance(noted, list) else [noted]
+            found[path.stem] = tuple(Location(**row) for row in rows)
         except (OSError, ValueError, TypeError):
             continue  # a note of a later version, or half of one: the cluster still knows
     return found
 
 
-def locate(name: str, asked: Location | None) -> Location:
+def locate(name: str, asked: Location | None, exists: Callable[[Location], bool] = lambda _: True) -> Location:
     """Return the location of the experiment `name`: `asked`, else this machine, else that of the note.
 
-    Raises InvalidInput for a name that is both here and elsewhere.
+    `exists` tells whether a place that was noted still has it; asked only where several were. Raises InvalidInput for a
+    name that is both here and elsewhere, or in several places.
     """
     if asked:
         return asked
-    there = remembered().get(name)
+    there = remembered().get(name, ())
     if there and name in home.names():
-        options = f"--on {LOCAL} or --on {there.backend}"
-        raise InvalidInput(f"there is an experiment {name!r} here and one in {there.context}: say which by {options}")
-    return there or Location()
+        options = f"--on {LOCAL} or --on {there[-1].backend}"
+        raise InvalidInput(
+            f"there is an experiment {name!r} here and one in {there[-1].context}: say which by {options}"
+        )
+    if len(there) > 1:
+        there = tuple(each for each in there if exists(each)) or there[-1:]
+    if len(there) > 1:
+        places = "; ".join(each.options() for each in there)
+        raise InvalidInput(f"there are {len(there)} experiments {name!r}: say which by its options: {places}")
+    return there[0] if there else Location()
+
+
+def _write(name: str, noted: Sequence[Location]) -> None:
+    note = _notes() / f"{name}.json"
+    if not noted:
+        note.unlink(missing_ok=True)
+    else:
+        home.write_json(note, asdict(noted[0]) if len(noted) == 1 else [asdict(each) for each in noted])
 
 
 def _notes() -> Path:

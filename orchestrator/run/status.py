@@ -5,13 +5,14 @@ Fields are only ever added. A number that is not known yet is null.
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from surreal.orchestrator.run.channel_stats import ChannelStatus
 from surreal.orchestrator.run.home import Folder, tail_lines
-from surreal.protocol.errors import ExitCode
+from surreal.protocol.errors import ExitCode, InvalidInput
 from surreal.protocol.telemetry.gauges import PROGRESS_KEYS, PROGRESS_WORDS, Progress
 
 State = Literal["pending", "running", "succeeded", "failed", "stopped"]
@@ -29,6 +30,17 @@ TAIL_BYTES = 512 * 1024
 MAX_WORDS = 300
 """Characters of what a process says of its progress."""
 PLURALS = {"is": "are", "does": "do"}
+Labels = Mapping[str, str]
+Test = Callable[[Labels], bool]
+
+_KEY = r"[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?"
+_VALUE = r"[-A-Za-z0-9_.]*"
+_EQUAL = re.compile(rf"(?P<key>{_KEY})\s*(?P<sign>==|=|!=)\s*(?P<value>{_VALUE})")
+_SET = re.compile(rf"(?P<key>{_KEY})\s+(?P<verb>in|notin)\s*\((?P<values>[^()]*)\)")
+_THERE = re.compile(rf"(?P<no>!?)\s*(?P<key>{_KEY})")
+_COMMA = re.compile(r",(?![^(]*\))")
+"""A comma outside of parentheses."""
+
 MAX_REASONS = 3
 """Different reasons that are said of a run at once."""
 
@@ -65,6 +77,8 @@ class Status:
     progress: Progress = Progress()
     roles: dict[str, tuple[ProcessStatus, ...]] = field(default_factory=dict)
     channels: tuple[ChannelStatus, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The labels of the experiment file."""
 
     @property
     def over(self) -> bool:
@@ -169,3 +183,28 @@ def _row(line: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return row if isinstance(row, dict) and "steps" in row else {}
+
+
+def label_test(selector: str) -> Test:
+    """Return a test of a run's labels.
+
+    Terms are `team=rl`, `team!=rl`, `team`, `!team`, `team in (a, b)` and `team notin (a, b)`; with commas between them
+    all have to hold. A label that is missing differs from every value, so `team!=rl` and `notin` hold. Raises
+    InvalidInput for another text.
+    """
+    tests = [_term(each.strip(), selector) for each in _COMMA.split(selector)]
+    return lambda labels: all(test(labels) for test in tests)
+
+
+def _term(term: str, selector: str) -> Test:
+    if found := _EQUAL.fullmatch(term):
+        key, value, equal = found["key"], found["value"], found["sign"] != "!="
+        return lambda labels: (labels.get(key) == value) == equal
+    if found := _SET.fullmatch(term):
+        key, inside = found["key"], found["verb"] == "in"
+        values = {each.strip() for each in found["values"].split(",")}
+        return lambda labels: (labels.get(key) in values) == inside
+    if found := _THERE.fullmatch(term):
+        key, there = found["key"], not found["no"]
+        return lambda labels: (key in labels) == there
+    raise InvalidInput(f"--selector: {selector!r} is no selector of labels. Write it as team=rl,stage!=test")

@@ -5,11 +5,12 @@ busy working thread is never taken for a dead process.
 """
 
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from surreal.protocol.membership.server import BEAT_INTERVAL_S, LINGER_S, MAX_REASON, REPORT_BEATS, log
+from surreal.protocol.membership.server import BEAT_INTERVAL_S, LINGER_S, MAX_REASON, REPORT_BEATS, Still, log
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.packet_socket import PacketSocket
 from surreal.protocol.transport.sessions import DEAD_AFTER_S
@@ -25,11 +26,25 @@ WARN_AGAIN_AFTER_S = 60.0
 class Member:
     """The end that connects: says each second that this process lives, and stops it on request."""
 
-    def __init__(self, node: Node, address: str, report: Callable[[], Any] = lambda: None) -> None:
-        """Connect in the background. `report()` returns the counters of this process, plain data, or None."""
+    def __init__(
+        self,
+        node: Node,
+        address: str,
+        report: Callable[[], Any] = lambda: None,
+        still: Callable[[], Still | None] = lambda: None,
+        session: int = 0,
+    ) -> None:
+        """Connect in the background. `report()` returns the counters of this process, plain data, or None.
+
+        `still()` returns since when and where its work does not move; None while it does. `session` is a number of this
+        process; a random one for 0.
+        """
         self._node, self._report = node, report
         self._socket = PacketSocket(node, address, binds=False, queue=QUEUE_PACKETS, heartbeats=True)
-        self._session = secrets.randbits(63)
+        self._session = session or secrets.randbits(63)
+        self._still = still
+        self.joined = threading.Event()
+        """Set once the server has answered."""
         self._server = "the control port"
         self._incarnation = 0
         self._every = BEAT_INTERVAL_S
@@ -68,9 +83,11 @@ class Member:
         self._send(counters=None if self._beats % REPORT_BEATS else self._report())
 
     def _send(self, kind: Kind = Kind.BEAT, counters: Any = None, **why: str) -> None:
-        meta = {"who": self._node.who, "stopping": self._node.stopping.is_set()}
+        meta: dict[str, Any] = {"who": self._node.who, "stopping": self._node.stopping.is_set()}
         if counters is not None:
             meta["counters"] = counters
+        if still := self._still():
+            meta["still"] = list(still)
         meta |= {key: text for key, text in why.items() if text}
         body = encode_body(self._node.name, self._node.incarnation, meta=meta).body
         self._socket.send(encode_prefix(kind, 0, self._session, 0, 0) + body)
@@ -97,6 +114,7 @@ class Member:
         elif self._incarnation and packet.incarnation > self._incarnation:
             log.info("%s was replaced by its incarnation %d", packet.sender, packet.incarnation)
         self._server, self._incarnation = packet.sender, packet.incarnation
+        self.joined.set()
         self._unanswered, self._answered, self._lost = 0, time.monotonic(), False
         wanted = packet.meta.get("every")
         if isinstance(wanted, float):

@@ -5,6 +5,7 @@ GIL, the heartbeats of libzmq tell a busy process from a dead one.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -15,7 +16,7 @@ from surreal.protocol.graph import ProcessName
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.packet_socket import PacketSocket
 from surreal.protocol.transport.sessions import DEAD_AFTER_S, SessionTable
-from surreal.protocol.transport.stats import Stats
+from surreal.protocol.transport.stats import FROZEN, Stats
 from surreal.protocol.wire.codec import encode_body, encode_prefix
 from surreal.protocol.wire.limits import MAX_HEADER_BYTES
 from surreal.protocol.wire.packet import Kind, Packet
@@ -30,6 +31,10 @@ REPORT_BEATS = 2
 """Every second beat carries the counters of its process's channels."""
 MAX_REASON = 1000
 """Characters of what a process says of its end."""
+MAX_PLACE = 200
+"""Characters of where a process says that it stands still."""
+Still = tuple[float, str]
+"""Seconds for which a process has not moved, and a sentence on where it is."""
 LINGER_S = 0.5
 """Seconds that a closing end tries to get its last word out."""
 
@@ -61,6 +66,8 @@ class Server:
         """Members that have not confirmed yet that they stop."""
         self._finished: set[str] = set()
         """Members that have left for good: after the end of the run, or with their own work done."""
+        self._still: dict[str, Still] = {}
+        """Member -> what it said itself, in its last beat."""
         self._changed = threading.Condition()
         node.loop.watch(self._socket.zmq_socket, self._read)
         self._timer = node.loop.every(BEAT_INTERVAL_S, self._poll)
@@ -73,6 +80,17 @@ class Server:
         """
         members = [ProcessName.find(name) for name in list(self._names.holders) if name not in self._dead]
         return {member.index for member in members if member and member.role == role}
+
+    def still(self, after: float) -> dict[str, Still]:
+        """Return the members that have not moved for `after` seconds, by their own word or by their silence."""
+        now, found = self._polled, {}
+        for name, holder in list(self._names.holders.items()):
+            silent, said = now - holder.heard, self._still.get(name)
+            if silent >= after:
+                found[name] = (round(silent, 1), FROZEN)
+            elif said and said[0] >= after:
+                found[name] = said
+        return found
 
     def stop_all(self, reason: str, timeout: float) -> None:
         """Tell every member that the run is over and wait until all have confirmed or are dead, or `timeout`."""
@@ -122,6 +140,7 @@ class Server:
         self._socket.stats.messages += 1
         if "counters" in packet.meta:
             self._note_counters(packet)
+        self._note_still(packet.sender, packet.meta.get("still"))
         if new:
             self._finished.discard(holder.name)
             log.info("%s joined: %s", holder.name, holder.described)
@@ -138,6 +157,7 @@ class Server:
     def _release(self, packet: Packet) -> None:
         """Note that a member leaves: for good, or because it was stopped alone and will be back."""
         if self._names.release(packet):
+            self._still.pop(packet.sender, None)
             fatal = packet.meta.get("fatal")
             if fatal and isinstance(fatal, str):
                 self._on_fatal(packet.sender, fatal)
@@ -147,6 +167,13 @@ class Server:
             if self._reason or fatal or not packet.meta.get("stopping"):
                 self._finished.add(packet.sender)
         self._confirm(packet.sender)
+
+    def _note_still(self, name: str, said: Any) -> None:
+        """Keep what a member says of its own work; anything else is no word of it."""
+        self._still.pop(name, None)
+        match said:
+            case [float(seconds), str(where)] if math.isfinite(seconds):
+                self._still[name] = (seconds, where[:MAX_PLACE])
 
     def _note_counters(self, packet: Packet) -> None:
         """Forward a member's counters. Ignore malformed ones; the member still counts as alive."""

@@ -1,6 +1,7 @@
 """The run as its files and ports show it, from the process that serves control.
 
-It writes `channels.json` in the run folder every 2 s, and serves /metrics for Prometheus if the experiment asks for it.
+It writes `channels.json` in the run folder every 2 s: counters of channels, and the processes that stand still.
+It serves /metrics for Prometheus if the experiment asks for it.
 """
 
 import json
@@ -8,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,9 +39,14 @@ class Reporter:
         gauges: Gauges,
         count: Callable[[], None],
         alive: Callable[[str], set[int]],
+        still: Callable[[], Mapping[str, tuple[float, str]]] = dict,
     ) -> None:
-        """Begin. `count()` brings this process's own counters into `table`."""
+        """Begin. `count()` brings this process's own counters into `table`.
+
+        `still()` returns process -> the seconds for which it has not moved, and where it is.
+        """
         self._path, self._table, self._count = Path(wiring.run_folder) / FILE, table, count
+        self._still = still
         self._exporter = _export(wiring, table, gauges, alive) if wiring.prometheus else None
         self._closing = threading.Event()
         self._failed = False
@@ -65,7 +71,8 @@ class Reporter:
         self._count()
         temporary = self._path.with_name(f".{FILE}")
         try:
-            temporary.write_text(json.dumps({"time": time.time(), "channels": self._table.rows()}))
+            said = {"time": time.time(), "still": self._still(), "channels": self._table.rows()}
+            temporary.write_text(json.dumps(said))
             os.replace(temporary, self._path)
             self._failed = False
         except OSError as error:

@@ -92,6 +92,8 @@ ACTIVITY = Activity()
 """This process's."""
 _THREAD = _Thread()
 _is_set = threading.Event.is_set
+FROZEN = "does not answer (frozen, or inside a call that blocks Python)"
+"""The sentence on a process of which nothing moves, not even its I/O thread."""
 SLICE = 1.0
 """Seconds of a long wait after which it is counted as a move again: waiting is no hang."""
 

@@ -22,7 +22,7 @@ from surreal.protocol.graph import LOGS, ProcessName
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.transport.stats import RateLimitedLog
 from surreal.protocol.wiring import Wiring
-from surreal.protocol.worker.pid1 import Tee
+from surreal.protocol.worker.pod.pid1 import Tee
 from surreal.protocol.worker.process import Process
 
 log = logging.getLogger("surreal")

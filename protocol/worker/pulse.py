@@ -13,12 +13,12 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import PurePath
 from types import FrameType
 from typing import Any
 
-from surreal.protocol.transport.stats import ACTIVITY
+from surreal.protocol.transport.stats import ACTIVITY, FROZEN
 
 VARIABLE = "SURREAL_PULSE"
 """Environment variable of a worker: `DESCRIPTOR:SLOT`."""
@@ -119,16 +119,24 @@ class Watch:
         """True once the process has shown its first sign of life."""
         return self._beat >= 0
 
-    def hangs(self, limit: float) -> bool:
-        """Return True once it has not moved for `limit` seconds; never for a limit of 0."""
-        return bool(limit) and self.still >= (limit if self.started else max(limit, START_S))
+    def hangs(self, limit: float, start: float = START_S) -> bool:
+        """Return True once it has not moved for `limit` seconds; never for a limit of 0.
+
+        `start` are the seconds that it has at least until its first sign of life.
+        """
+        return bool(limit) and self.still >= (limit if self.started else max(limit, start))
 
     @property
     def where(self) -> str:
         """Its state where it does not move: `is inside env.step (my_env.py:12)`."""
         if self._silent >= self._reading.still:
-            return "does not answer (frozen, or inside a call that blocks Python)" if self.started else "is starting"
-        return f"is inside {self._reading.inside}" if self._reading.inside else "does not move"
+            return FROZEN if self.started else "is starting"
+        return place(self._reading.inside)
+
+
+def place(inside: str) -> str:
+    """Return the sentence on a working thread that does not move."""
+    return f"is inside {inside}" if inside else "does not move"
 
 
 class Pulse:
@@ -139,6 +147,8 @@ class Pulse:
         self._descriptor, self._offset = descriptor, slot * SLOT_BYTES
         self._beat, self._still, self._at = 0, 0.0, time.monotonic()
         self._seen: Any = None
+        self.reading = Reading(0, 0.0, "")
+        """The newest that was written."""
 
     @classmethod
     def inherited(cls) -> "Pulse | None":
@@ -160,7 +170,8 @@ class Pulse:
         self._seen = seen
         self._beat += 1
         inside = describe(frames) if self._still >= REPORT_AFTER_S else ""
-        row = {"beat": self._beat, "still": round(self._still, 1), "inside": inside}
+        self.reading = Reading(self._beat, round(self._still, 1), inside)
+        row = asdict(self.reading)
         with suppress(OSError):
             os.pwrite(self._descriptor, json.dumps(row).encode().ljust(SLOT_BYTES, b"\0"), self._offset)
 

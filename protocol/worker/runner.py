@@ -21,14 +21,14 @@ from surreal.protocol.telemetry.gauges import PROGRESS_KEYS, gauge_name
 from surreal.protocol.wiring import LIFELINE_VARIABLE, ORPHAN_GRACE_S, POD_STOP_GRACE_S, Wiring
 from surreal.protocol.worker.log_shipping import LogShipper
 from surreal.protocol.worker.object_store import ObjectStore, StoreError, fetch
-from surreal.protocol.worker.pid1 import Tee
-from surreal.protocol.worker.pod_identity import failures_before
+from surreal.protocol.worker.pod import crash
+from surreal.protocol.worker.pod.pid1 import Tee
 from surreal.protocol.worker.process import Process
-from surreal.protocol.worker.pulse import EVERY_S, Pulse
+from surreal.protocol.worker.pulse import Pulse
 from surreal.protocol.worker.session import Session
 from surreal.protocol.worker.signals import CHECK_INTERVAL_S, SignalWatch, reset_in_children
 from surreal.protocol.worker.store_sync import StoreSync
-from surreal.protocol.worker.termination import EQUAL_CRASHES, OUTCOME_FILE, TerminationMessage
+from surreal.protocol.worker.termination import OUTCOME_FILE, TerminationMessage
 
 log = logging.getLogger("surreal")
 
@@ -58,8 +58,7 @@ def run_role(wiring: Wiring, tee: Tee | None, exit_now: ExitNow) -> TerminationM
     with Session(wiring) as session:
         _watch_lifeline(session)
         if pulse := Pulse.inherited():
-            pulse.beat()
-            session.every(EVERY_S, pulse.beat)
+            session.beat(pulse)
         sync = begin_sync(session) if begin_sync else None
         shipper = _ship(Process(session), tee) if tee else None
         message = _call(session)
@@ -143,10 +142,8 @@ def _judge_crash(session: Session, message: TerminationMessage) -> TerminationMe
     """Return the message of a crash in a pod: FATAL for the third failure of a process whose run never made a step."""
     if not session.wiring.serves_control:
         session.crashed = message.reason
-    elif failures_before(os.environ) >= EQUAL_CRASHES - 1 and not session.begun:
-        reason = f"failed {EQUAL_CRASHES} times before the first step, at last: {message.reason}"
-        return replace(message, exit=ExitCode.FATAL.name, reason=reason)
-    return message
+        return message
+    return crash.fatal(message.reason, session.begun) or message
 
 
 def _call(session: Session) -> TerminationMessage:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from surreal.protocol.errors import Fatal, Refused, did_you_mean
 from surreal.protocol.graph import ChannelKind, ProcessName, role_of
 from surreal.protocol.membership.member import Member
-from surreal.protocol.membership.server import Server
+from surreal.protocol.membership.server import Server, Still
 from surreal.protocol.stream.sender import FLUSH_ON_CLOSE_S, StreamSender
 from surreal.protocol.stream.sharded import ShardedSender
 from surreal.protocol.telemetry.counters import CONTROL, CounterTable, report
@@ -20,8 +20,11 @@ from surreal.protocol.transport.curve_keys import Keys
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.packet_socket import STOP_POLL_S
 from surreal.protocol.wiring import ChannelWiring, Wiring
+from surreal.protocol.worker.pulse import EVERY_S, Pulse, place
 from surreal.protocol.worker.termination import EQUAL_CRASHES, Crashes
 
+STILL_S = 30.0
+"""Seconds without a move from which a process is said to stand still, or half of the limit where that is less."""
 STOPPED_FLUSH_S = 0.5
 """Time that all senders together have to flush after a signal, which often ends their peers in the same moment."""
 T = TypeVar("T")
@@ -43,6 +46,8 @@ class Session:
         self.crashed = ""
         """Reason why this process crashed; a member tells the run when it is closed."""
         self._crashes = Crashes()
+        self.pulse: Pulse | None = None
+        """What this process shows its supervisor or PID 1."""
         self.failure = ""
         """The process that the run needs and that can never succeed, with its reason; known where control is served."""
         self._channels: dict[tuple[str, str], Any] = {}
@@ -55,7 +60,7 @@ class Session:
             self.node.close()
             raise
         if isinstance(self.control, Server):
-            self._reporter = Reporter(wiring, self.counters, self.gauges, self._count_own, self.alive)
+            self._reporter = Reporter(wiring, self.counters, self.gauges, self._count_own, self.alive, self.still)
 
     @property
     def stopping(self) -> threading.Event:
@@ -92,6 +97,12 @@ class Session:
         """Ask this process alone to stop; the first reason is kept. Safe in signal handlers and from any thread."""
         self.node.loop.call(lambda: self.node.stop(reason, preempted=True))
 
+    def beat(self, pulse: Pulse) -> None:
+        """Have the I/O thread show the pulse of this process each second."""
+        self.pulse = pulse
+        pulse.beat()
+        self.every(EVERY_S, pulse.beat)
+
     def check_membership(self) -> None:
         """Raise Refused if the run refuses this process."""
         if isinstance(self.control, Member) and self.control.refused:
@@ -105,6 +116,12 @@ class Session:
     def alive(self, role: str) -> set[int]:
         """Return the indices of `role` heard within the last 10 s; empty where control is not served."""
         return self.control.alive(role) if isinstance(self.control, Server) else set()
+
+    def still(self) -> dict[str, Still]:
+        """Return the processes that have not moved for a while and where each is, as far as this one knows."""
+        own = self._own_still()
+        found = {self.wiring.name: own} if own else {}
+        return found | self.control.still(self._still_after) if isinstance(self.control, Server) else found
 
     def stop_all(self, timeout: float = 2.0, reason: str = "the run is over") -> None:
         """Tell every member that the run is over and wait for their confirmations, where control is served."""
@@ -186,7 +203,18 @@ class Session:
     def _join(self) -> Server | Member:
         if self.wiring.serves_control:
             return Server(self.node, self.wiring.control, self.counters.take, self._note_failure, self._note_crash)
-        return Member(self.node, self.wiring.control, lambda: report(self._channels))
+        own = self.wiring.session
+        return Member(self.node, self.wiring.control, lambda: report(self._channels), self._own_still, own)
+
+    @property
+    def _still_after(self) -> float:
+        limit = self.wiring.hang_seconds
+        return min(STILL_S, limit / 2) if limit else STILL_S
+
+    def _own_still(self) -> Still | None:
+        """Return for how long and where this process stands still; None while it moves."""
+        reading = self.pulse.reading if self.pulse else None
+        return (reading.still, place(reading.inside)) if reading and reading.still >= self._still_after else None
 
     def _note_failure(self, process: str, reason: str) -> None:
         # a run can do without a role that sends nothing but telemetry

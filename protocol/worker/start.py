@@ -15,8 +15,11 @@ from pathlib import Path
 
 from surreal.protocol.errors import ExitCode, Fatal, SurrealError
 from surreal.protocol.wiring import Wiring
-from surreal.protocol.worker.pid1 import FORWARDED, Tee, run_as_pid1
-from surreal.protocol.worker.pod_identity import in_pod, with_pod_identity
+from surreal.protocol.worker.pod import crash
+from surreal.protocol.worker.pod.hang import HangWatch
+from surreal.protocol.worker.pod.identity import draw_session, in_pod, with_pod_identity
+from surreal.protocol.worker.pod.pid1 import FORWARDED, Tee, run_as_pid1
+from surreal.protocol.worker.pulse import START_S
 from surreal.protocol.worker.signals import limit_exit
 from surreal.protocol.worker.termination import TerminationMessage
 
@@ -39,7 +42,8 @@ def start(arguments: list[str]) -> int:
         return ExitCode.INVALID
     path = Path(arguments[0]).absolute()
     if in_pod(os.environ):
-        return run_as_pid1(lambda tee: _work(path, tee), lambda message: _write_if_absent(message, path))
+        draw_session()
+        return run_as_pid1(lambda tee: _work(path, tee), lambda *end: _write_end(path, *end), _hang_watch(path))
     return _work(path, None)
 
 
@@ -88,12 +92,27 @@ def _record(message: TerminationMessage, path: Path | None, tee: Tee | None) -> 
             message.write(path)
 
 
-def _write_if_absent(message: TerminationMessage, path: Path) -> None:
-    """Write how a worker ended that could not write it itself."""
+def _hang_watch(path: Path) -> HangWatch:
+    """Return the watch over a worker with this wiring. What is wrong with a wiring, the worker says."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        termination = Path(Wiring.read(path).termination)
+        wiring = Wiring.read(path)
+        # one that first fetches the files of the run from a store may take hours
+        return HangWatch(wiring.hang_seconds, float("inf") if wiring.store else START_S)
+    return HangWatch(0.0)
+
+
+def _write_end(path: Path, message: TerminationMessage, untold: bool) -> ExitCode | None:
+    """Write how a worker ended that could not write it itself; return the exit status if that is another by now."""
+    code = None
+    with suppress(OSError, ValueError, KeyError, TypeError, SurrealError):
+        wiring = Wiring.read(path)
+        if untold and message.code is ExitCode.FAILED:
+            judged = crash.judge(wiring, message)
+            message, code = judged, None if judged is message else judged.code
+        termination = Path(wiring.termination)
         if termination.name and not (termination.exists() and termination.read_bytes()):
             message.write(termination)
+    return code
 
 
 def read_wiring(path: Path) -> Wiring:

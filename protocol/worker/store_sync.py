@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from surreal.protocol.transport.stats import moved
 from surreal.protocol.worker.object_store import CHECKPOINTS, KEPT, MANIFEST, ObjectStore, StoreError
 
 log = logging.getLogger("surreal")
@@ -47,6 +48,7 @@ class StoreSync:
         self._closing.set()
         while self._thread.is_alive() and not give_up():
             self._thread.join(0.1)
+            moved()
         return self.complete
 
     def _run(self) -> None:

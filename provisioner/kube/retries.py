@@ -5,6 +5,7 @@ object is answered with AlreadyExists. All other requests name the state to reac
 """
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -22,6 +23,8 @@ BUSY_SECONDS, DOWN_SECONDS = 300.0, 60.0
 FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0
 CONFLICT_WAIT = 0.01
 """Seconds; they double with each try."""
+SAY_AGAIN_S = 60.0
+"""Seconds after which a trouble that lasts is said once more."""
 JITTER = 0.25
 """Added to each wait, at most: a thousand clients shall not come back at once."""
 
@@ -38,6 +41,9 @@ class Retries:
 
     def __init__(self, talk: Callable[[str], None], pause: Callable[[float], None]) -> None:
         self._talk, self._pause = talk, pause
+        self._told: dict[int, float] = {}
+        """Status -> when it was said last, monotonic; all threads of a client share one outage."""
+        self._lock = threading.Lock()
         self.doing = ""
         """The work under way, for the user who waits: `7 of 12 objects created`."""
 
@@ -46,7 +52,9 @@ class Retries:
         troubles: dict[int, _Trouble] = {}
         while True:
             try:
-                return send()
+                answer = send()
+                self._recovered()
+                return answer
             except ApiError as error:
                 trouble = troubles.setdefault(error.status, _Trouble(error.status))
                 wait = trouble.again(error)
@@ -54,11 +62,25 @@ class Retries:
                     raise
                 if trouble.hopeless:
                     raise error.plus(self.doing) if self.doing else error from None
-                if error.status != CONFLICT:
-                    what = "the API server asks to slow down" if error.status == TOO_MANY else str(error)
-                    count = f"({trouble.tries} of {trouble.allowed})"
-                    self._talk(f"{what}; {self._progress()}retrying in {max(1, round(wait))} s {count}")
+                self._tell(error)
                 self._pause(wait)
+
+    def _tell(self, error: ApiError) -> None:
+        """Say a trouble once for all requests that have it, and again only where it lasts."""
+        now = time.monotonic()
+        with self._lock:
+            if error.status == CONFLICT or now - self._told.get(error.status, -SAY_AGAIN_S) < SAY_AGAIN_S:
+                return
+            self._told[error.status] = now
+        what = "the API server asks to slow down" if error.status == TOO_MANY else str(error)
+        limit = BUSY_SECONDS if error.status == TOO_MANY else DOWN_SECONDS
+        self._talk(f"{what}; {self._progress()}retrying for up to {limit:.0f} s")
+
+    def _recovered(self) -> None:
+        """Take the next trouble for a new outage. A server that asks to slow down answers in between."""
+        if self._told:
+            with self._lock:
+                self._told = {status: at for status, at in self._told.items() if status == TOO_MANY}
 
     def _progress(self) -> str:
         return f"{self.doing}, " if self.doing else ""

@@ -108,6 +108,28 @@ def test_a_dry_run_prints_what_a_shell_can_run_and_runs_nothing(desk: Desk) -> N
     assert desk.calls() == [] and Path(desk.context).is_dir()
 
 
+BOTH = "linux/amd64,linux/arm64"
+
+
+def test_an_image_is_built_for_the_platform_of_the_nodes(desk: Desk) -> None:
+    done = desk.build("--on", "docker", "--platform", "linux/amd64", "--dry-run")
+    assert shlex.split(done.stdout)[:-3] == ["docker", "build", *ARGUMENTS, "--platform=linux/amd64"]
+
+
+def test_several_platforms_become_one_index(desk: Desk) -> None:
+    asked = ("--platform", BOTH, "--tag", "r.example/a/s:1", "--push", "--dry-run")
+    docker = shlex.split(desk.build("--on", "docker", *asked).stdout)
+    assert docker[:3] == ["docker", "buildx", "build"] and docker[-4:-1] == ["--push", "--tag", "r.example/a/s:1"]
+    built, pushed = map(shlex.split, desk.build("--on", "buildah", *asked).stdout.splitlines())
+    assert f"--platform={BOTH}" in built and built[-3:-1] == ["--manifest", "r.example/a/s:1"]
+    assert pushed == ["buildah", "manifest", "push", "--all", "r.example/a/s:1", "docker://r.example/a/s:1"]
+
+
+def test_buildah_gives_a_short_name_the_registry_that_nodes_look_in(desk: Desk) -> None:
+    built = shlex.split(desk.build("--on", "buildah", "--dry-run").stdout)
+    assert built[-3:-1] == ["--tag", f"docker.io/library/{default_image()}"]
+
+
 def test_an_image_for_a_cluster_is_pushed(desk: Desk) -> None:
     desk.have("docker")
     done = desk.build("--tag", "r.example/a/s:1", "--push")
@@ -134,6 +156,9 @@ def test_a_build_that_fails_says_the_builders_last_words(desk: Desk) -> None:
         (("--on", "minikube", "--dry-run", "--push", "--tag", "a/b"), "minikube builds on its own nodes"),
         (("--on", "docker", "--dry-run", "--profile", "lab"), "--profile is minikube's"),
         (("--on", "docker", "--dry-run", "--tag", "-rf x"), "--tag must be an image such as"),
+        (("--on", "docker", "--dry-run", "--platform", "linux/riscv64"), "'linux/riscv64' has no locked packages"),
+        (("--on", "minikube", "--dry-run", "--platform", "linux/arm64"), "minikube builds for its own nodes"),
+        (("--on", "docker", "--dry-run", "--platform", "linux/amd64,linux/arm64"), "in a registry only. Add --push"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_built(

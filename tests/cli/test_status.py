@@ -7,7 +7,6 @@ import pytest
 import yaml
 from rich.console import Console
 
-from surreal.cli.commands.run.list import statuses
 from surreal.cli.ui.watch import view
 from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.orchestrator.run.status import Status
@@ -105,4 +104,4 @@ def test_a_run_that_is_deleted_while_it_is_listed_is_left_out(place: LocalBacken
             return ["gone", *super().names()]
 
     name = create(place)
-    assert [status.name for status in statuses(Vanishing())] == [name]
+    assert [status.name for status in Vanishing().statuses()] == [name]

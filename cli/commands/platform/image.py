@@ -33,6 +33,13 @@ def command() -> None:
     envvar="SURREAL_TORCH_INDEX",
     help="PyTorch's index of CPU builds, as pytorch.org/get-started shows it. Or set SURREAL_TORCH_INDEX.",
 )
+@click.option(
+    "--platform",
+    "platforms",
+    metavar="OS/ARCH[,...]",
+    default="",
+    help="Platform of the nodes, such as linux/amd64 or linux/amd64,linux/arm64; this machine's if left out.",
+)
 @click.option("--push", is_flag=True, help="Push it to the registry that --tag names.")
 @click.option("--profile", metavar="NAME", help="The cluster of minikube; its current one if left out.")
 @click.option("--dry-run", is_flag=True, help="Print the commands on stdout without running them.")
@@ -41,6 +48,7 @@ def build(
     tag: str | None,
     torch: Torch,
     torch_index: str | None,
+    platforms: str,
     push: bool,
     profile: str | None,
     dry_run: bool,
@@ -51,7 +59,8 @@ def build(
     """
     # what is only printed may be run elsewhere
     chosen = builder if builder and dry_run else choose(builder, profile)
-    made = make_build(chosen, _checked(tag or default_image()), torch, push, profile, torch_index)
+    wanted = tuple(each.strip() for each in platforms.split(",") if each.strip())
+    made = make_build(chosen, _checked(tag or default_image()), torch, push, profile, torch_index, wanted)
     for each in made.commands:
         if dry_run:
             click.echo(shlex.join(each))

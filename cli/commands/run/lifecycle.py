@@ -55,7 +55,7 @@ def delete(names: tuple[str, ...], yes: bool, forgotten: bool, location: Locatio
     """Kill the processes of the experiments NAME... and remove their logs, metrics and checkpoints."""
     if forgotten:
         for name in names:
-            talk(f"forgot {name}" if forget(name) else f"{name} is not remembered as a run of a cluster")
+            talk(f"forgot {name}" if forget(name, location) else f"{name} is not remembered as a run of a cluster")
         return ExitCode.DONE
     runs = [run_of(name, location) for name in dict.fromkeys(names)]
     try:

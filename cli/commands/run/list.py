@@ -1,7 +1,5 @@
 """`surreal list`: the experiments."""
 
-from collections.abc import Iterator
-
 import click
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -9,36 +7,34 @@ from rich.text import Text
 from surreal.cli.ui import output as words
 from surreal.cli.ui.options import location_options, output_option
 from surreal.cli.ui.output import Output, emit, table, talk
-from surreal.orchestrator.backends.base import THIS_MACHINE, Backend, backend
+from surreal.orchestrator.backends.base import THIS_MACHINE, backend
 from surreal.orchestrator.run.location import Location, remembered
-from surreal.orchestrator.run.status import Status
-from surreal.protocol.errors import NotFound
+from surreal.orchestrator.run.status import Status, label_test
 
 
 @click.command(name="list")
+@click.option(
+    "-l",
+    "--selector",
+    metavar="LABELS",
+    default="",
+    help="Only runs with these metadata.labels: team=rl,stage!=test or 'team in (rl, vision)'.",
+)
 @location_options
 @output_option
-def command(location: Location | None, output: Output) -> None:
+def command(selector: str, location: Location | None, output: Output) -> None:
     """List the experiments, the newest last: those of this machine, or with --on kube of a cluster."""
+    chosen = label_test(selector) if selector else None
     place = backend(location or THIS_MACHINE)
-    found = sorted(statuses(place), key=lambda status: status.created)
+    found = sorted(place.statuses(), key=lambda status: status.created)
+    shown = [status for status in found if not chosen or chosen(status.labels)]
     if not location and (elsewhere := remembered()):
         talk(f"in clusters: {', '.join(elsewhere)}; see surreal list --on kube")
-    if not found and output == "table":
-        talk("no experiments yet: surreal create examples/cheetah-ppo.yaml")
+    if not shown and output == "table":
+        nothing = "no experiments yet: surreal create examples/cheetah-ppo.yaml"
+        talk(f"none of {len(found)} experiments has the labels {selector}" if found else nothing)
         return
-    emit([status.document() for status in found], output, lambda: _table(found))
-
-
-def statuses(place: Backend) -> Iterator[Status]:
-    """Yield the status of every run; one that is deleted meanwhile is left out, one that cannot be read is said."""
-    for name in place.names():
-        try:
-            yield place.status(name)
-        except NotFound:
-            continue
-        except (OSError, ValueError) as error:
-            talk(f"{name}: {error}")
+    emit([status.document() for status in shown], output, lambda: _table(shown))
 
 
 def _table(found: list[Status]) -> RenderableType:

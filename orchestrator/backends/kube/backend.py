@@ -1,4 +1,9 @@
-"""The Kubernetes backend: the same experiment as Jobs. Its state is in the objects of the cluster and nowhere else."""
+"""The Kubernetes backend: the same experiment as Jobs. Its state is in the objects of the cluster and nowhere else.
+
+Methods import what only they need: `list` and `status` should not wait for templates and cluster files.
+"""
+
+from __future__ import annotations
 
 import secrets
 import sys
@@ -10,28 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surreal.orchestrator.backends.base import Diff, Difference, Inventory, Manifest
-from surreal.orchestrator.backends.kube.exec import command as interactive
-from surreal.orchestrator.backends.kube.exec.port_forward import forward
-from surreal.orchestrator.backends.kube.lifecycle import create as apply
-from surreal.orchestrator.backends.kube.lifecycle import create as own_code
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
-from surreal.orchestrator.backends.kube.lifecycle import preflight
-from surreal.orchestrator.backends.kube.lifecycle.diff import diff, identity
-from surreal.orchestrator.backends.kube.lifecycle.storage import loss_at_stop, resolve_storage
-from surreal.orchestrator.backends.kube.logs import follow as logs
-from surreal.orchestrator.backends.kube.manifests.render import draw as render_with_text
-from surreal.orchestrator.backends.kube.manifests.render import render
 from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT_KEY, ZERO_RUN_ID
-from surreal.orchestrator.backends.kube.pools import pools
-from surreal.orchestrator.backends.kube.run_folder.locate import Glance, folder_of, read_outcome
-from surreal.orchestrator.backends.kube.run_folder.mirror import metrics_folder
+from surreal.orchestrator.backends.kube.run_folder.locate import Glance, Seen, folder_of, glances, read_outcome
 from surreal.orchestrator.backends.kube.status import collect as observe
 from surreal.orchestrator.backends.kube.status.collect import usage
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.backends.kube.status.status import status_of
-from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.model import Plan
-from surreal.orchestrator.run.channel_stats import ChannelStatus
 from surreal.orchestrator.run.code_archive import CONFIG_MAP_BYTES, STORE_BYTES, Code, packed
 from surreal.orchestrator.run.location import Location, forget, remember
 from surreal.orchestrator.run.log_files import LogLine
@@ -46,7 +37,9 @@ from surreal.provisioner.kube.kubeconfig import DEFAULT_NAMESPACE, kubeconfig_fi
 from surreal.provisioner.kube.objects import text
 
 if TYPE_CHECKING:
+    from surreal.orchestrator.backends.kube.lifecycle.create import Draw
     from surreal.orchestrator.doctor import Check
+    from surreal.orchestrator.experiment.experiment import Experiment
 
 
 class KubeBackend:
@@ -75,20 +68,26 @@ class KubeBackend:
 
     def pools(self, cluster_file: Path | None, prices: Path | None) -> Inventory:
         """Return the live pools, with those, the bounds and the prices of a cluster file."""
+        from surreal.orchestrator.backends.kube.pools import pools
+
         return pools(self._location, lambda: self.api.context, cluster_file, prices)
 
     def resolve(self, plan: Plan) -> Plan:
         """Return the plan with the place of the run folder, by the storage that the cluster has."""
+        from surreal.orchestrator.backends.kube.lifecycle.storage import resolve_storage
+
         return resolve_storage(plan, self.api)
 
     def create(self, experiment: Experiment, plan: Plan) -> None:
         """Check rights and names, then make all objects. Raises InvalidInput when the name is taken."""
+        from surreal.orchestrator.backends.kube.lifecycle import create
+
         own = packed(plan.code, experiment.folder, STORE_BYTES if plan.storage.url else CONFIG_MAP_BYTES)
         draw = self._draw(plan, own, experiment.to_yaml())
         # Render once before the first request: a plan that no cluster can run is refused at once.
         self._check(draw(ZERO_RUN_ID, 1))
-        own_code.send(plan, own)
-        apply.create(self.api, draw, _say)
+        create.send(plan, own)
+        create.create(self.api, draw, _say)
         if plan.storage.note:
             _say(f"run folder: {plan.storage.note}")
         files = kubeconfig_files(self._location.kubeconfig)
@@ -96,18 +95,22 @@ class KubeBackend:
 
     def dry_run(self, experiment: Experiment, plan: Plan, *, server: bool) -> list[str]:
         """Return the objects; with `server` the cluster checks rights, quotas and each object."""
+        from surreal.orchestrator.backends.kube.lifecycle import create
+
         objects = self._draw(plan, packed(plan.code, experiment.folder), experiment.to_yaml())(ZERO_RUN_ID, 1)
         if server:
             self._check(objects)
-            apply.dry_run(self.api, objects)
+            create.dry_run(self.api, objects)
         return [f"{each['kind']} {each['metadata']['name']}" for each in objects]
 
     def render(self, experiment: Experiment, plan: Plan, *, with_keys: bool, offline: bool) -> list[Manifest]:
         """Return the objects as YAML, in the order of their creation; `offline` leaves out what only a server knows."""
+        from surreal.orchestrator.backends.kube.manifests.render import draw
+
         run, keys = (secrets.token_hex(4), key_files(plan)) if with_keys else (ZERO_RUN_ID, None)
         namespace = self._location.namespace or DEFAULT_NAMESPACE if offline else self.api.namespace
         code = packed(plan.code, experiment.folder)
-        found = render_with_text(plan, run, namespace, keys, code, experiment.to_yaml())
+        found = draw(plan, run, namespace, keys, code, experiment.to_yaml())
         return [
             Manifest(f"{number:02}-{each.data['kind'].lower()}-{each.data['metadata']['name']}.yaml", each.text)
             for number, each in enumerate(found)
@@ -115,6 +118,9 @@ class KubeBackend:
 
     def diff(self, experiment: Experiment, plan: Plan) -> Diff:
         """Compare with the live objects; the server fills in its defaults first."""
+        from surreal.orchestrator.backends.kube.lifecycle.diff import diff, identity
+        from surreal.orchestrator.backends.kube.manifests.render import render
+
         run, attempt, user = identity(self.api, plan.name)
         code, text = packed(plan.code, experiment.folder), experiment.to_yaml()
         namespace = self.api.namespace
@@ -124,7 +130,7 @@ class KubeBackend:
             len(objects), tuple(Difference(each.kind, each.name, each.change, each.note, each.text()) for each in found)
         )
 
-    def check(self) -> "list[Check]":
+    def check(self) -> list[Check]:
         """Check versions, rights, storage, queueing and networking of the cluster."""
         from surreal.orchestrator.backends.kube.doctor.checks import kube_checks
 
@@ -137,6 +143,15 @@ class KubeBackend:
     def status(self, name: str) -> Status:
         """Return the state of one run from its objects, their events and its pod. Writes nothing."""
         return self._status(observe.snapshot(self.api, name))
+
+    def statuses(self) -> list[Status]:
+        """Return the state of every run, from one list of each kind, and of the pods that answer in time."""
+        seen = observe.snapshots(self.api)
+        found = glances(self.api, seen)
+        return [
+            status_of(each, shown.progress if shown.progress.steps else None, shown.channels, shown.still)
+            for each, shown in zip(seen, found, strict=True)
+        ]
 
     def reconcile(self, name: str) -> None:
         """End roles that outlive a decided run, and record the outcome on its claim."""
@@ -153,25 +168,32 @@ class KubeBackend:
     def usage(self, name: str) -> Usage:
         """Return the use of its pods, as the cluster's metrics-server measured it last."""
         seen = observe.snapshot(self.api, name)
-        _progress, channels = self._look(seen)
-        return usage(self.api, seen, status_of(seen, None, channels))
+        return usage(self.api, seen, status_of(seen, None, self._look(seen).channels))
 
     def logs(
         self, name: str, source: str | None = None, tail: int | None = None, follow: bool = False
     ) -> Iterator[LogLine]:
         """Yield the log lines of pods and run folder, merged by time; see `kube.logs`."""
-        return logs.read(self.api, name, source, tail, follow)
+        from surreal.orchestrator.backends.kube.logs.follow import read
+
+        return read(self.api, name, source, tail, follow)
 
     def execute(self, name: str, source: str, command: Sequence[str], tty: bool) -> int:
         """Run a command in the pod of a process."""
-        return interactive.execute(self.api, observe.snapshot(self.api, name), source, command, tty)
+        from surreal.orchestrator.backends.kube.exec.command import execute
+
+        return execute(self.api, observe.snapshot(self.api, name), source, command, tty)
 
     def forward(self, name: str, source: str, local: int, remote: int, ready: Callable[[int], None]) -> None:
         """Forward a port of this machine to a pod, until that ends."""
+        from surreal.orchestrator.backends.kube.exec.port_forward import forward
+
         forward(self.api, observe.snapshot(self.api, name), source, local, remote, ready)
 
     def metrics_folder(self, name: str) -> AbstractContextManager[Path]:
         """Keep a local copy of the run's metrics up to date."""
+        from surreal.orchestrator.backends.kube.run_folder.mirror import metrics_folder
+
         return metrics_folder(self.api, name)
 
     def fetch(self, name: str, below: str, target: Path) -> None:
@@ -181,6 +203,8 @@ class KubeBackend:
 
     def loss_at_stop(self, name: str) -> str:
         """Return what dies with the pod that has the run folder; "" where checkpoints outlive it, or nothing runs."""
+        from surreal.orchestrator.backends.kube.lifecycle.storage import loss_at_stop
+
         seen = observe.snapshot(self.api, name)
         return "" if status_of(seen).over else loss_at_stop(seen)
 
@@ -193,6 +217,9 @@ class KubeBackend:
 
     def resume(self, name: str, accept_changes: bool = False) -> None:
         """Start the next attempt: new Jobs that go on from the last checkpoint."""
+        from surreal.orchestrator.backends.kube.lifecycle import create
+        from surreal.orchestrator.backends.kube.lifecycle.storage import beginning, loss_at_stop
+
         seen = observe.snapshot(self.api, name)
         status = status_of(seen)
         if seen.created and status.state in ("pending", "running"):
@@ -201,57 +228,52 @@ class KubeBackend:
             raise InvalidInput(f"{name} has succeeded: nothing to resume; train on with another name and file")
         plan, experiment = _recorded(seen)
         lost = loss_at_stop(seen)
-        _say(f"{name} resumes {_beginning(lost, status.progress)}")
+        _say(f"{name} resumes {beginning(lost, status.progress)}")
         if lost:
             observe.forget_progress(self.api, name)
-        own = own_code.sent(self.api, plan)
-        apply.resume(self.api, name, self._draw(plan, own, experiment), _say)
+        own = create.sent(self.api, plan)
+        create.resume(self.api, name, self._draw(plan, own, experiment), _say)
 
     def delete(self, name: str) -> None:
         """Remove every object of the run, its results too."""
         try:
             remove.delete(self.api, name, _say)
         except NotFound:
-            forget(name)
+            forget(name, Location("kube", self.api.namespace, self.api.context))
             observe.snapshot(self.api, name)  # says what there is
-        forget(name)
+        forget(name, Location("kube", self.api.namespace, self.api.context))
 
     def _status(self, seen: Snapshot) -> Status:
         """Return the status with what a pod shows; while none does, with the progress that was seen last."""
-        progress, channels = self._look(seen)
-        status = status_of(seen, progress if progress.steps else None, channels)
+        found = self._look(seen)
+        status = status_of(seen, found.progress if found.progress.steps else None, found.channels, found.still)
         attempt, known = self._known.get(seen.name, ("", Progress()))
         if not status.progress.steps and attempt == _attempt(seen):
             status = replace(status, progress=replace(known, steps_per_second=None, progress_age=None))
         self._known[seen.name] = (_attempt(seen), status.progress)
         return status
 
-    def _look(self, seen: Snapshot) -> tuple[Progress, tuple[ChannelStatus, ...]]:
-        """Read progress and channels from the pod of the run; keep the connection for the next look."""
+    def _look(self, seen: Snapshot) -> Seen:
+        """Read what is known of the run from the pod of the run; keep the connection for the next look."""
         return self._glances.setdefault(seen.name, Glance(self.api)).look(seen)
 
     def _check(self, objects: Sequence[Object]) -> None:
         """Ask for rights and quotas; what does not hinder the run is said."""
+        from surreal.orchestrator.backends.kube.lifecycle import preflight
+
         for warning in preflight.check(self.api, objects):
             _say(f"warning: {warning}")
 
-    def _draw(self, plan: Plan, code: Code | None, experiment: str) -> apply.Draw:
+    def _draw(self, plan: Plan, code: Code | None, experiment: str) -> Draw:
         """Return a function that draws the objects of a run, with keys made once."""
+        from surreal.orchestrator.backends.kube.manifests.render import render
+
         keys, user = key_files(plan), self._user
 
-        def draw(run: str, attempt: int) -> Sequence[Object]:
-            return render(
-                plan,
-                run,
-                self.api.namespace,
-                keys=keys,
-                code=code,
-                experiment=experiment,
-                attempt=attempt,
-                user=user,
-            )
-
-        return draw
+        namespace = self.api.namespace
+        return lambda run, attempt: render(
+            plan, run, namespace, keys=keys, code=code, experiment=experiment, attempt=attempt, user=user
+        )
 
     @cached_property
     def _user(self) -> str:
@@ -271,15 +293,6 @@ def _recorded(seen: Snapshot) -> tuple[Plan, str]:
     if not seen.root or not seen.plan:
         raise InvalidInput(f"{seen.name} cannot be resumed: its objects are gone; create it again under another name")
     return seen.plan, str(seen.root["data"].get(EXPERIMENT_KEY, ""))
-
-
-def _beginning(lost: str, progress: Progress) -> str:
-    """Return where the next attempt of a run begins."""
-    if lost:
-        return "from step 0: its checkpoints were in its pod and are gone with it"
-    if progress.steps:
-        return f"from its last checkpoint, at most step {progress.steps:,}"
-    return "from its last checkpoint, or from step 0 if it made none"
 
 
 def _say(text: str) -> None:

@@ -21,7 +21,7 @@ from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.provenance import provenance
 from surreal.orchestrator.run.status import OUTCOMES, Status
-from surreal.protocol.errors import InvalidInput, SurrealError
+from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 
 if TYPE_CHECKING:
     from surreal.orchestrator.doctor import Check
@@ -122,6 +122,18 @@ class LocalBackend(WithoutObjects):
     def status(self, name: str) -> Status:
         """Return the status of one run, from the supervisor's record, its lock and the newest metrics."""
         return status_of(home.find(name))
+
+    def statuses(self) -> Iterator[Status]:
+        """Yield the status of every run; one that is deleted meanwhile is left out."""
+        for name in self.names():
+            try:
+                yield self.status(name)
+            except NotFound:
+                continue
+            except (OSError, ValueError) as error:
+                yield Status(
+                    name, "local", str(home.experiments() / name), "stopped", f"its folder cannot be read: {error}"
+                )
 
     def usage(self, name: str) -> "Usage":
         """Return what its processes and their children use, watched for half a second."""

@@ -1,5 +1,6 @@
 """The status of a run of this machine, from its folder: the record, the lock, the newest figures."""
 
+import json
 import os
 import platform
 import time
@@ -49,7 +50,16 @@ def status_of(folder: Folder) -> Status:
         progress,
         roles,
         read_channels(folder.channels, over=over),
+        _labels(folder),
     )
+
+
+def _labels(folder: Folder) -> dict[str, str]:
+    """Return the labels of the experiment file; none where the plan cannot be read."""
+    try:
+        return dict(json.loads(folder.plan.read_bytes()).get("labels") or {})
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def _created(folder: Folder) -> tuple[str, str]:

@@ -25,7 +25,7 @@ from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import Absent, ApiError, NoNamespace, Taken
 from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.apiserver import NAMESPACE, api_server
-from tests.orchestrator.kube.apistore import quota
+from tests.orchestrator.kube.apistore import Failure, quota
 from tests.orchestrator.kube.drawn import NAME, drawer
 
 CONTEXT = os.environ.get("SURREAL_E2E_CONTEXT", "")
@@ -43,6 +43,8 @@ class Place:
     """The same namespace for a user who may do only this: (verb, resource)."""
     few: Callable[[str, int], None]
     """Allow so many ConfigMaps, by a quota of that name."""
+    most: Callable[[str], None]
+    """Allow a container so much memory, by a LimitRange."""
 
 
 @pytest.fixture(params=["double", REAL])
@@ -59,7 +61,15 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
                     quota(name, "ConfigMap", most, lambda: len(server.store.names("ConfigMap")))
                 )
 
-            yield Place(server.api(), server.api, limited, few)
+            def most(memory: str) -> None:
+                words = f"maximum memory usage per Container is {memory}, but limit is 1Gi"
+                server.store.admission.append(
+                    lambda made: (
+                        Failure(403, "Forbidden", f'pods "x" is forbidden: {words}') if made["kind"] == "Pod" else None
+                    )
+                )
+
+            yield Place(server.api(), server.api, limited, few, most)
         return
     if not CONTEXT:
         pytest.skip("needs a cluster: SURREAL_E2E_CONTEXT names its context")
@@ -72,9 +82,31 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         def other(namespace: str) -> Api:
             return Api.connect(None, CONTEXT, namespace)
 
-        yield Place(api, other, lambda allowed: _limited(api, allowed, tmp_path), lambda n, most: _few(api, n, most))
+        yield Place(
+            api,
+            other,
+            lambda allowed: _limited(api, allowed, tmp_path),
+            lambda n, most: _few(api, n, most),
+            lambda memory: _most(api, memory),
+        )
     finally:
         api.delete("Namespace", name)
+
+
+def _most(api: Api, memory: str) -> None:
+    limits = {"limits": [{"type": "Container", "max": {"memory": memory}}]}
+    api.post("LimitRange", {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "most"}, "spec": limits})
+    # the admission plug-in reads LimitRanges from a cache
+    pod = {"containers": [{"name": "a", "image": "a", "resources": {"limits": {"memory": "64Gi"}}}]}
+
+    def refused() -> bool:
+        with pytest.raises(ApiError, match="maximum memory usage"):
+            api.post(
+                "Pod", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "trial"}, "spec": pod}, dry_run=True
+            )
+        return True
+
+    eventually(refused)
 
 
 def eventually(check: Callable[[], Any], seconds: float = 30) -> Any:
@@ -342,6 +374,18 @@ def test_a_quota_is_named_with_its_numbers(place: Place) -> None:
     assert error.status == 403
     assert str(error).startswith(f"quota tight of namespace {place.api.namespace} is too small to create configmaps")
     assert "requested count/configmaps=1, used: count/configmaps=" in str(error)
+
+
+def test_a_limit_range_is_named_before_anything_is_made(place: Place) -> None:
+    place.most("512Mi")
+    wanted = "a LimitRange of the namespace refuses its pods: maximum memory usage per Container is 512Mi"
+    objects = list(drawer()("0" * 8, 1))
+    for each in objects:
+        if each["kind"] == "Job":
+            each["spec"]["template"]["spec"]["containers"][0]["resources"] = {"limits": {"memory": "1Gi"}}
+    with pytest.raises(SurrealError, match=f"nothing was made.*\n.*{wanted}"):
+        preflight.check(place.api, objects)
+    assert not place.api.find("ConfigMap", NAME)
 
 
 def test_a_run_is_made_stopped_resumed_and_removed(place: Place) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,22 @@ def test_a_server_that_asks_to_slow_down_is_given_the_time_it_asks_for(tmp_path:
     with api_server(tmp_path) as server:
         server.fault(429, times=3, headers={"Retry-After": "2"})
         server.api().post("ConfigMap", config_map("x"))
-        assert server.said == [f"the API server asks to slow down; retrying in 2 s ({n} of 20)" for n in (1, 2, 3)]
+        assert server.said == ["the API server asks to slow down; retrying for up to 300 s"]
         assert len(server.pauses) == 3
         assert all(2 <= pause <= 2.5 for pause in server.pauses)
+
+
+def test_an_outage_is_said_once_however_many_requests_it_hits(tmp_path: Path) -> None:
+    with api_server(tmp_path) as server:
+        api = server.api()
+        server.fault(503, times=6)
+        with ThreadPoolExecutor(3) as pool:
+            for each in [pool.submit(api.list, "Pod") for _ in range(3)]:
+                each.result()
+        assert len(server.said) == 1
+        server.fault(503, times=1)
+        api.list("Pod")
+        assert len(server.said) == 2, "this is another outage"
 
 
 def test_a_server_that_never_has_time_is_given_up_after_five_minutes(tmp_path: Path) -> None:
@@ -101,7 +115,7 @@ def test_a_silent_server_is_waited_for_no_longer_than_said(tmp_path: Path, monke
         server.fault("silence")
         assert api.list("Pod") == []
         assert server.said == [
-            f"the API server at {server.address} is silent: no answer in 0.2 s; retrying in 1 s (1 of 6)"
+            f"the API server at {server.address} is silent: no answer in 0.2 s; retrying for up to 60 s"
         ]
 
 

@@ -172,6 +172,8 @@ def test_volumes_that_only_the_first_node_can_write_are_told_where_there_are_mor
 
 def test_an_image_is_found_under_the_registry_that_docker_puts_before_it() -> None:
     assert equipment.image([node(images=(f"docker.io/library/{default_image()}",))]).state == "ok"
+    buildahs = equipment.image([node(images=(f"localhost/{default_image()}",))])
+    assert buildahs.state == "warn" and f"spec.image: localhost/{default_image()}" in buildahs.follows
     elsewhere = equipment.image([node(), node(images=(default_image(),))])
     assert elsewhere.state == "warn" and "1 of 2 nodes" in elsewhere.found and "--push" in elsewhere.follows
     assert equipment.image([node({"minikube.k8s.io/name": "surreal"})]).follows.startswith("surreal image build makes")

@@ -18,7 +18,7 @@ from surreal.orchestrator.backends.kube.run_folder import mirror as curves_modul
 from surreal.orchestrator.backends.kube.run_folder import pod_source as pod_files
 from surreal.orchestrator.backends.kube.run_folder import reader_pod as reader
 from surreal.orchestrator.backends.kube.run_folder.folder import File, RunFolder
-from surreal.orchestrator.backends.kube.run_folder.locate import Glance, folder_of
+from surreal.orchestrator.backends.kube.run_folder.locate import Glance, Seen, folder_of
 from surreal.orchestrator.backends.kube.run_folder.mirror import metrics_folder
 from surreal.orchestrator.backends.kube.run_folder.pod_source import PodFiles
 from surreal.orchestrator.backends.kube.run_folder.reader_pod import ReaderFiles, reader_pod
@@ -26,7 +26,6 @@ from surreal.orchestrator.backends.kube.run_folder.store_source import StoreFile
 from surreal.orchestrator.backends.kube.status.snapshot import INDEX, Snapshot
 from surreal.orchestrator.plan.model import PlannedStorage
 from surreal.protocol.errors import SurrealError
-from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.apiserver import Server, api_server
@@ -311,19 +310,25 @@ def test_a_reader_that_does_not_start_is_removed_and_says_why(
 def test_a_glance_tells_progress_and_channels_over_one_connection(
     api: Api, there: Path, connections: list[Pipes]
 ) -> None:
-    (there / "channels.json").write_text(json.dumps({"time": time.time(), "channels": []}))
+    still = {"actor/0": [40.0, "is inside env.step (my_env.py:12)"]}
+    (there / "channels.json").write_text(json.dumps({"time": time.time(), "still": still, "channels": []}))
     glance = Glance(api)
-    progress, channels = glance.look(seen(pod()))
+    shown = glance.look(seen(pod()))
+    assert shown.still == {"actor/0": (40.0, "is inside env.step (my_env.py:12)")}
+    (there / "channels.json").write_text(json.dumps({"time": time.time() - 50, "channels": []}))
+    assert glance.look(seen(pod())).still["learner/0"][1].startswith("does not answer"), "its writer is frozen"
+    progress, channels = shown.progress, shown.channels
     assert (progress.steps, progress.updates, channels) == (5, 1, ())
     with (there / "metrics" / "metrics.jsonl").open("a") as file:
         file.write(json.dumps({"steps": 9, "updates": 2}) + "\n")
-    progress, channels = glance.look(seen(pod()))
+    shown = glance.look(seen(pod()))
+    progress, channels = shown.progress, shown.channels
     assert (progress.steps, progress.updates, channels) == (9, 2, ())
     assert len(connections) == 1
     # the pod was replaced
-    assert glance.look(seen(pod(phase="Failed"), pod(name="toy-learner-0-fghij")))[0].steps == 9
+    assert glance.look(seen(pod(phase="Failed"), pod(name="toy-learner-0-fghij"))).progress.steps == 9
     assert len(connections) == 2 and connections[0].process.returncode is not None
-    assert glance.look(seen(pod(phase="Pending"))) == (Progress(), ())
+    assert glance.look(seen(pod(phase="Pending"))) == Seen()
     assert connections[1].process.returncode is not None
 
 
@@ -339,12 +344,12 @@ def test_a_glance_that_fails_is_no_error_and_is_not_tried_again_at_once(
     monkeypatch.setattr(pod_files, "connect", refuse)
     glance = Glance(api)
     for _ in range(3):
-        assert glance.look(seen(pod())) == (Progress(), ())
+        assert glance.look(seen(pod())) == Seen()
     assert len(asked) == 1
     monkeypatch.setattr(pod_files, "connect", works)
     monkeypatch.setattr(folder_module, "AGAIN_SECONDS", 0.0)
     fresh = Glance(api)
-    assert fresh.look(seen(pod()))[0].steps == 5
+    assert fresh.look(seen(pod())).progress.steps == 5
     fresh.close()
 
 

@@ -309,7 +309,7 @@ class TestRealCluster:
     def test_the_run_folder_is_read_from_the_pod(self, running: tuple[Api, Snapshot], tmp_path: Path) -> None:
         api, snapshot = running
         glance = Glance(api)
-        until(lambda: glance.look(snapshot)[0].steps == 5, "the metrics are seen")
+        until(lambda: glance.look(snapshot).progress.steps == 5, "the metrics are seen")
         glance.close()
         with folder_of(api, snapshot) as found:
             until(lambda: found.read("metrics/noise") == NOISE, "all bytes come")

@@ -1,6 +1,8 @@
 """What is asked before anything is made: the namespace, all rights at once, quotas. Rows K12-K14."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +11,7 @@ from surreal.orchestrator.backends.kube.lifecycle.rbac import HANDY, NEEDED, QUE
 from surreal.protocol.errors import InvalidInput, SurrealError
 from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.apiserver import NAMESPACE, Server, api_server
+from tests.orchestrator.kube.apistore import Failure
 from tests.orchestrator.kube.drawn import drawer
 
 EVERYTHING = {(each.verb, each.resource) for each in rights(NEEDED) + rights(HANDY)}
@@ -21,8 +24,8 @@ def check(server: Server, **options: object) -> list[str]:
 def test_an_administrator_is_asked_nothing_more(tmp_path: Path) -> None:
     with api_server(tmp_path) as server:
         assert check(server) == []
-        assert len(server.requests) == 3  # namespace, rules, quotas
-        assert server.writes() == []
+        assert len(server.requests) == 6  # namespace, rules, quotas, and a pod of each role on trial
+        assert server.store.names() == []
 
 
 def test_all_missing_rights_are_named_at_once_and_nothing_is_made(tmp_path: Path) -> None:
@@ -74,7 +77,7 @@ def test_a_namespace_that_is_not_there_or_is_going_away_is_said_first(tmp_path: 
             check(server)
 
 
-def quota(hard: dict[str, str], used: dict[str, str] | None = None, **spec: object) -> Object:
+def quota(hard: dict[str, str], used: dict[str, str] | None = None, **spec: Any) -> Object:
     return {"metadata": {"name": "q"}, "spec": {"hard": hard, **spec}, "status": {"hard": hard, "used": used or {}}}
 
 
@@ -125,8 +128,80 @@ def test_a_quota_is_compared_with_all_that_the_run_asks(
         assert bool(wanted) == bool(said)
 
 
-def test_a_quota_of_some_pods_only_is_left_to_the_cluster() -> None:
-    assert quotas.too_small([quota({"pods": "0"}, scopes=["BestEffort"])], run(gpus=0)) == ([], [])
+def of_class(operator: str, *values: str) -> dict[str, Any]:
+    rule = {"scopeName": "PriorityClass", "operator": operator, **({"values": list(values)} if values else {})}
+    return {"scopeSelector": {"matchExpressions": [rule]}}
+
+
+@pytest.mark.parametrize(
+    ("scope", "counts"),
+    [
+        ({"scopes": ["BestEffort"]}, False),
+        ({"scopes": ["Terminating"]}, False),
+        ({"scopes": ["CrossNamespacePodAffinity"]}, False),
+        ({"scopes": ["NotBestEffort"]}, True),
+        ({"scopes": ["NotTerminating", "NotBestEffort"]}, True),
+        ({"scopes": ["NotTerminating", "BestEffort"]}, False),
+        (of_class("In", "low"), True),
+        (of_class("In", "high"), False),
+        (of_class("NotIn", "high"), True),
+        (of_class("Exists"), True),
+        (of_class("DoesNotExist"), False),
+    ],
+)
+def test_a_quota_with_scopes_counts_the_pods_in_them(scope: dict[str, Any], counts: bool) -> None:
+    objects = run(gpus=0)
+    for each in objects:
+        if each["kind"] == "Job":
+            each["spec"]["template"]["spec"]["priorityClassName"] = "low"
+    never, later = quotas.too_small([quota({"pods": "2", "configmaps": "0"}, **scope)], objects)
+    assert (never, later) == ((["quota q: asked 6 pods, 2 of 2 free"] if counts else []), [])
+
+
+def test_admission_that_refuses_a_pod_is_said_before_anything_is_made(tmp_path: Path) -> None:
+    words = 'pods "learner-x" is forbidden: maximum memory usage per Container is 256Mi, but limit is 1Gi'
+
+    def limit(made: Object) -> Failure | None:
+        return Failure(403, "Forbidden", words) if made["kind"] == "Pod" else None
+
+    with api_server(tmp_path) as server:
+        server.store.admission.append(limit)
+        wanted = "learner: a LimitRange of the namespace refuses its pods: maximum memory usage per Container is 256Mi"
+        with pytest.raises(SurrealError, match=f"takes no such pods .nothing was made.:\n{wanted}.*change spec.roles"):
+            check(server)
+        assert server.store.names() == []
+
+
+def test_admission_that_changes_pods_is_said_and_does_not_hinder(tmp_path: Path) -> None:
+    def change(made: Object) -> None:
+        if made["kind"] == "Pod" and made["metadata"]["generateName"] == "learner-":
+            made["spec"]["containers"][0]["resources"] = {"limits": {"memory": "40Mi"}}
+            made["spec"]["containers"].append({"name": "istio-proxy"})
+
+    with api_server(tmp_path) as server:
+        server.store.admission.append(change)
+        said = check(server)
+    assert len(said) == 1 and "the cluster's admission changes the pods of learner: limits.memory of " in said[0]
+    assert said[0].endswith("-> 40Mi; container istio-proxy is added")
+
+
+def _refused(failure: Failure, made: Object) -> Failure | None:
+    return failure if made["kind"] == "Pod" else None
+
+
+def test_a_full_quota_or_a_server_in_trouble_on_trial_is_no_reason_against_a_run(tmp_path: Path) -> None:
+    full = Failure(403, "Forbidden", "exceeded quota: q, requested: pods=1, used: pods=3, limited: pods=3")
+    for failure in (full, Failure(409, "AlreadyExists", "is there"), Failure(422, "Invalid", full.args[0])):
+        with api_server(tmp_path) as server:
+            server.store.admission.append(partial(_refused, failure))
+            assert check(server) == []
+
+
+def test_a_user_who_may_not_make_pods_is_spared_the_trial(tmp_path: Path) -> None:
+    with api_server(tmp_path) as server:
+        server.store.rules.allowed = EVERYTHING - {("create", "pods")}
+        assert check(server) == ["without the rights create pods surreal cannot show all of the run"]
+        assert server.writes() == []
 
 
 def test_a_quota_that_is_too_small_is_said_before_anything_is_made(tmp_path: Path) -> None:

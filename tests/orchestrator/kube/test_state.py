@@ -9,8 +9,16 @@ from typing import Any
 
 import pytest
 
+from surreal.orchestrator.backends.kube.lifecycle.create import create
 from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, OUTCOME, STOPPED, job, labels
-from surreal.orchestrator.backends.kube.status.collect import keep_outcome, keep_progress, names, read_events, snapshot
+from surreal.orchestrator.backends.kube.status.collect import (
+    keep_outcome,
+    keep_progress,
+    names,
+    read_events,
+    snapshot,
+    snapshots,
+)
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.backends.kube.status.status import last_progress, status_of
 from surreal.orchestrator.plan.model import PlannedStorage
@@ -22,6 +30,7 @@ from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import members
 from tests.orchestrator.kube import recordings
 from tests.orchestrator.kube.apiserver import Server, api_server
+from tests.orchestrator.kube.drawn import drawer
 from tests.orchestrator.kube.recordings import GIB, plan, root
 
 
@@ -53,6 +62,36 @@ def finished(case: str, kind: str, role: str) -> Snapshot:
         }
 
     return replace(seen, jobs=tuple(map(changed, seen.jobs)))
+
+
+STILL = {"actor/1": (240.0, "is inside env.step (my_env.py:12)")}
+
+
+def since(seen: Snapshot, seconds: float) -> Snapshot:
+    """A recording in which every container has run for so long."""
+    at = (seen.taken - timedelta(seconds=seconds)).isoformat()
+    ours = {"name": "worker", "state": {"running": {"startedAt": at}}}
+    return replace(
+        seen, pods=tuple({**pod, "status": {**pod["status"], "containerStatuses": [ours]}} for pod in seen.pods)
+    )
+
+
+def test_a_process_that_stands_still_is_said_with_its_place() -> None:
+    seen = since(recordings.snapshot("running"), 600)
+    stalled = Progress(steps=40, progress_age=240.0)
+    status = status_of(seen, stalled, (), STILL)
+    assert status.state == "running"
+    assert status.reason == "no progress for 4 min: actor/1 is inside env.step (my_env.py:12)"
+    assert [each.reason for each in status.roles["actor"]][1] == "is inside env.step (my_env.py:12)"
+    assert status_of(seen, Progress(steps=40), (), STILL).reason == "actor/1 is inside env.step (my_env.py:12)"
+
+
+def test_a_process_that_was_just_started_again_does_not_stand_still() -> None:
+    seen = since(recordings.snapshot("running"), 20)
+    assert (
+        status_of(seen, Progress(steps=40), (), {**STILL, "stranger/7": (1.0, "is away"), "bad": (1.0, "")}).reason
+        == ""
+    )
 
 
 def test_a_run_runs_when_the_process_that_ends_it_does() -> None:
@@ -394,3 +433,16 @@ def test_a_namespace_that_is_being_removed_is_said_and_ends_waiting() -> None:
     assert status.over and status.reason == (
         "namespace rl is being removed, and the run with it; surreal delete toy ends it at once"
     )
+
+
+def test_many_runs_cost_a_few_questions_and_are_told_as_each_alone(tmp_path: Path) -> None:
+    with api_server(tmp_path, runs_jobs=True) as server:
+        api = server.api()
+        for number in range(4):
+            create(api, drawer(name=f"toy-{number:02}"), lambda _text: None)
+        server.requests.clear()
+        found = snapshots(api)
+        assert len(server.requests) == 5, "one list of each kind"
+        assert [each.name for each in found] == [f"toy-{number:02}" for number in range(4)]
+        alone = snapshot(api, "toy-02")
+        assert replace(found[2], taken=alone.taken) == alone

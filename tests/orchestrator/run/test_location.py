@@ -41,3 +41,23 @@ def test_a_note_that_cannot_be_read_is_passed_over() -> None:
     (home.home() / "elsewhere" / "half.json").write_text('{"backend"')
     (home.home() / "elsewhere" / "later.json").write_text('{"backend": "kube", "planet": "mars"}')
     assert set(remembered()) == {"pole"}
+
+
+ELSEWHERE = Location("kube", "vision", "prod", None)
+
+
+def test_two_runs_of_one_name_are_told_apart() -> None:
+    remember("pole", CLUSTER)
+    remember("pole", ELSEWHERE)
+    with pytest.raises(InvalidInput, match=r"2 experiments 'pole'.*: -n team --context prod; -n vision --context prod"):
+        locate("pole", None)
+    assert locate("pole", ELSEWHERE) == ELSEWHERE
+    assert locate("pole", None, lambda place: place == CLUSTER) == CLUSTER, "the other one is gone"
+    assert forget("pole", Location("kube", "team", "prod")) and not forget("pole", Location("kube", "team"))
+    assert locate("pole", None) == ELSEWHERE
+
+
+def test_creating_the_same_run_again_notes_it_once() -> None:
+    remember("pole", CLUSTER)
+    remember("pole", CLUSTER)
+    assert remembered() == {"pole": (CLUSTER,)}

@@ -16,7 +16,7 @@ from surreal.protocol.wiring import ChannelWiring
 from surreal.protocol.worker import log_shipping as shipping
 from surreal.protocol.worker.log_shipping import LogFolder, file_name, ship_lines
 from tests.protocol.pods import MakePods, make_pods
-from tests.protocol.worker.test_pod_identity import SHARED
+from tests.protocol.worker.pod.test_identity import SHARED
 
 __all__ = ["make_pods"]
 Until = Callable[..., None]

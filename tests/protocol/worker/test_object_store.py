@@ -20,7 +20,7 @@ from surreal.protocol.worker import store_sync as uploading
 from surreal.protocol.worker.object_store import ObjectStore, StoreError, fetch, read_url
 from surreal.protocol.worker.store_sync import StoreSync
 from surreal.protocol.worker.termination import TerminationMessage
-from tests.protocol.worker.test_pod_identity import SHARED
+from tests.protocol.worker.pod.test_identity import SHARED
 
 Until = Callable[..., None]
 

@@ -133,15 +133,20 @@ def quotas(found: Sequence[Object]) -> Check:
 
 
 def limits(found: Sequence[Object]) -> Check:
-    """Return the most that a container may ask for."""
-    most = [
-        f"{resource} at most {amount}"
+    """Return the bounds of what a container may ask for."""
+    bounds = [
+        f"{resource} {words} {amount}"
         for each in found
         for limit in each["spec"].get("limits") or ()
         if limit.get("type") in ("Container", "Pod")
-        for resource, amount in (limit.get("max") or {}).items()
+        for key, words in (
+            ("max", "at most"),
+            ("min", "at least"),
+            ("maxLimitRequestRatio", "limit over request at most"),
+        )
+        for resource, amount in (limit.get(key) or {}).items()
     ]
-    return Check("LimitRange", "ok", ", ".join(most) or "none that bounds a container")
+    return Check("LimitRange", "ok", ", ".join(bounds) or "none that bounds a container")
 
 
 def looked(name: str, look: Callable[[], Check]) -> Check:

@@ -14,6 +14,8 @@ from surreal.provisioner.kube.resources import GPU, Amount, amount
 
 GPU_MARKS = ("nvidia.com/gpu.present", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator")
 """Labels of nodes that have a GPU, whether or not anything offers it to pods."""
+BUILDAH = "localhost"
+"""The registry that buildah and podman put before a short name."""
 MINIKUBE = "minikube.k8s.io/name"
 FIRST_NODE_ONLY = "k8s.io/minikube-hostpath"
 """A provisioner whose volumes are folders that only root can write on all nodes but the first."""
@@ -71,6 +73,10 @@ def image(found: Sequence[Object]) -> Check:
     having = sum(wanted in _images(node) for node in found)
     if having == len(found) and found:
         return Check("image", "ok", f"{wanted} is on all {having} nodes")
+    buildahs = f"{BUILDAH}/{wanted}"
+    if any(buildahs in _images(node) for node in found):
+        follows = f"call it {wanted} there (buildah tag {buildahs} docker.io/library/{wanted}, and load that), or set "
+        return Check("image", "warn", f"nodes have it as {buildahs}", f"{follows}spec.image: {buildahs}")
     if any(MINIKUBE in (node["metadata"].get("labels") or {}) for node in found):
         follows = "surreal image build makes it there"
     else:

@@ -2,18 +2,22 @@
 
 from collections.abc import Sequence
 
-from surreal.orchestrator.backends.kube.lifecycle import quotas
+from surreal.orchestrator.backends.kube.lifecycle import admission, quotas
 from surreal.orchestrator.backends.kube.lifecycle import rbac as rights
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import FORBIDDEN, Absent, ApiError, leaving, no_namespace
 from surreal.provisioner.kube.kinds import Object
 
+TRY_PODS = rights.Right("create", "", "pods")
+"""The right to try pods before any is made."""
+
 
 def check(api: Api, objects: Sequence[Object]) -> list[str]:
     """Would the cluster take these objects from this user? Changes nothing; returns what the person should know.
 
-    Raises NoNamespace, or SurrealError that names all missing rights, or all quotas that are too small.
+    Raises NoNamespace, or SurrealError that names all missing rights, all quotas that are too small, or all roles whose
+    pods would be refused.
     """
     _check_namespace(api)
     table = {**rights.NEEDED, **(rights.QUEUED if any(each["kind"] == "JobSet" for each in objects) else {})}
@@ -25,7 +29,8 @@ def check(api: Api, objects: Sequence[Object]) -> list[str]:
             "by a RoleBinding to the ClusterRole `edit` (nothing was made)"
         )
     warnings = [f"without the rights {rights.listed(missed)} surreal cannot show all of the run"] if missed else []
-    return warnings + _check_quotas(api, objects)
+    warnings += _check_quotas(api, objects)
+    return warnings if TRY_PODS in missed else warnings + _check_admission(api, objects)
 
 
 def _check_namespace(api: Api) -> None:
@@ -55,3 +60,12 @@ def _check_quotas(api: Api, objects: Sequence[Object]) -> list[str]:
             "or resources, or have the quota raised (nothing was made)"
         )
     return [f"{each}: some processes wait until others leave room" for each in later]
+
+
+def _check_admission(api: Api, objects: Sequence[Object]) -> list[str]:
+    verdict = admission.judge(api, objects)
+    if verdict.refused:
+        raise SurrealError(
+            f"namespace {api.namespace} takes no such pods (nothing was made):\n" + "\n".join(verdict.refused)
+        )
+    return list(verdict.changed)

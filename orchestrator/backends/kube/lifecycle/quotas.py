@@ -29,10 +29,9 @@ def too_small(quotas: Iterable[Object], objects: Sequence[Object]) -> tuple[list
     """Return the sentences about quotas that the run can never fit into (or its most important role not now), and those
     that it does not fit into while others use them."""
     never, later = [], []
-    whole, least = demand(objects), demand(_least(objects))
     for each in quotas:
-        if each["spec"].get("scopes") or each["spec"].get("scopeSelector"):
-            continue  # counts some pods only, and which ones is the cluster's to say
+        counted = [thing for thing in objects if _counts(each["spec"], thing)]
+        whole, least = demand(counted), demand(_least(counted))
         status, name = each.get("status") or {}, each["metadata"]["name"]
         hard, used = status.get("hard") or each["spec"].get("hard") or {}, status.get("used") or {}
         for resource, most in hard.items():
@@ -45,6 +44,29 @@ def too_small(quotas: Iterable[Object], objects: Sequence[Object]) -> tuple[list
             elif asked > free:
                 later.append(said)
     return never, later
+
+
+def _counts(quota: Mapping[str, Any], thing: Object) -> bool:
+    """Return whether a quota counts an object. With scopes it counts only pods, those in all of them."""
+    rules = [{"scopeName": name, "operator": "Exists"} for name in quota.get("scopes") or ()]
+    rules += (quota.get("scopeSelector") or {}).get("matchExpressions") or ()
+    pods = [job["template"]["spec"] for job in _jobs(thing)]
+    return not rules or (bool(pods) and all(_in_scope(rule, pod) for rule in rules for pod in pods))
+
+
+def _in_scope(rule: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
+    """Return whether a pod of ours is in a scope. All of them ask for resources and have no deadline of their own."""
+    if rule["scopeName"] != "PriorityClass":
+        return rule["scopeName"] in ("NotTerminating", "NotBestEffort")
+    name, values = pod.get("priorityClassName"), rule.get("values") or ()
+    match rule.get("operator"):
+        case "In":
+            return name in values
+        case "NotIn":
+            return name not in values
+        case "DoesNotExist":
+            return not name
+    return bool(name)
 
 
 def _least(objects: Sequence[Object]) -> Iterator[Object]:

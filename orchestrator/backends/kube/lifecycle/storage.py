@@ -5,6 +5,7 @@ from surreal.orchestrator.plan.model import Plan, PlannedStorage
 from surreal.orchestrator.run.wiring import ending_role
 from surreal.protocol.documents.quantity import format_memory
 from surreal.protocol.errors import SurrealError
+from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import FORBIDDEN, ApiError
 from surreal.provisioner.kube.objects import text
@@ -87,3 +88,12 @@ def _note(storage: PlannedStorage, name: str, ends_run: str) -> str:
                 f"emptyDir{size} of the {ends_run}'s pod: metrics, logs and checkpoints die with that pod, so a "
                 f"{ends_run} that is replaced starts from zero; spec.storage.className or a url keeps them"
             )
+
+
+def beginning(lost: str, progress: Progress) -> str:
+    """Return where the next attempt of a run begins."""
+    if lost:
+        return "from step 0: its checkpoints were in its pod and are gone with it"
+    if progress.steps:
+        return f"from its last checkpoint, at most step {progress.steps:,}"
+    return "from its last checkpoint, or from step 0 if it made none"

@@ -181,6 +181,7 @@ def _wiring(network: Network, role: PlannedRole, has_code: bool) -> Wiring:
         logs=True,
         store=store_url(plan) if role.ends_run else "",
         termination=TERMINATION,
+        hang_seconds=plan.hang_seconds,
     )
 
 

@@ -19,7 +19,7 @@ from surreal.orchestrator.backends.restart_policy import feeds_the_run
 from surreal.orchestrator.plan.model import Plan, PlannedRole
 from surreal.orchestrator.run.wiring import thread_variables
 from surreal.protocol.errors import ExitCode, InvalidInput
-from surreal.protocol.worker.pod_identity import ATTEMPT_VARIABLE, FAILURES_VARIABLE, IGNORED_VARIABLE, INDEX_VARIABLE
+from surreal.protocol.worker.pod.identity import ATTEMPT_VARIABLE, FAILURES_VARIABLE, IGNORED_VARIABLE, INDEX_VARIABLE
 from surreal.provisioner.pools import labels
 from surreal.provisioner.pools.labels import ZONE
 

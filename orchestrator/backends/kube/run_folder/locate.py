@@ -2,7 +2,9 @@
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from surreal.orchestrator.backends.kube.manifests.network import store_url
@@ -12,7 +14,8 @@ from surreal.orchestrator.backends.kube.run_folder.pod_source import PodFiles
 from surreal.orchestrator.backends.kube.run_folder.reader_pod import ReaderFiles
 from surreal.orchestrator.backends.kube.run_folder.store_source import StoreFiles
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot, role_of
-from surreal.orchestrator.run.channel_stats import ChannelStatus, channels_of
+from surreal.orchestrator.backends.kube.status.termination import running_since
+from surreal.orchestrator.run.channel_stats import ChannelStatus, channels_of, still_of
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.status import TAIL_BYTES, State, progress_of, progress_of_row
 from surreal.protocol.errors import ExitCode, SurrealError
@@ -20,7 +23,7 @@ from surreal.protocol.telemetry.gauges import Progress
 from surreal.protocol.worker.termination import MAX_BYTES, OUTCOME_FILE, TerminationMessage
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
-from surreal.provisioner.kube.objects import condition, dig, moment, name_of, rows, text
+from surreal.provisioner.kube.objects import condition, dig, name_of, rows, text
 
 LAYOUT = Folder(Path(RUN_FOLDER))
 METRICS, CHANNELS, PROGRESS = (
@@ -30,6 +33,8 @@ PROGRESS_BYTES = 64 * 1024
 CHANNELS_BYTES = 3 << 20
 GLANCE_SECONDS = 5.0
 """A status waits no longer for what only the pod knows."""
+LIST_SECONDS, AT_ONCE = 1.0, 16
+"""Seconds that a list of many runs waits for their pods, and how many it asks at a time."""
 AGAIN_SECONDS = 10.0
 """Seconds between two tries to look into a pod that has shown nothing."""
 
@@ -81,6 +86,16 @@ def _gone(snapshot: Snapshot) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Seen:
+    """The run as the pod with its folder shows it; all of it unknown where no such pod runs."""
+
+    progress: Progress = Progress()
+    channels: tuple[ChannelStatus, ...] = ()
+    still: Mapping[str, tuple[float, str]] = field(default_factory=dict)
+    """Process -> the seconds for which it has not moved, and where it is."""
+
+
 class Glance:
     """Reader of a run's progress from its pod, in one question; a failed question is no error but unknown progress.
 
@@ -92,13 +107,13 @@ class Glance:
         self._files: PodFiles | None = None
         self._not_before = 0.0
 
-    def look(self, snapshot: Snapshot) -> tuple[Progress, tuple[ChannelStatus, ...]]:
-        """Return progress and channels of a run whose writing pod runs; both unknown for any other run."""
+    def look(self, snapshot: Snapshot) -> Seen:
+        """Return what the writing pod of a run shows."""
         pod = writer(snapshot)
         if self._files and (not pod or self._files.pod != name_of(pod)):
             self.close()
         if not pod or time.monotonic() < self._not_before:
-            return Progress(), ()
+            return Seen()
         self._files = self._files or PodFiles(self._api, name_of(pod), GLANCE_SECONDS)
         try:
             newest, channels = self._files.parts([(PROGRESS, 0, PROGRESS_BYTES), (CHANNELS, 0, CHANNELS_BYTES)])
@@ -106,9 +121,11 @@ class Glance:
         except SurrealError:
             self.close()
             self._not_before = time.monotonic() + AGAIN_SECONDS
-            return Progress(), ()
-        seen = progress.seen_at(self._files.time, _started(pod))
-        return seen, channels_of(channels or b"", False, self._files.time)
+            return Seen()
+        now, written, since = self._files.time, channels or b"", running_since(pod)
+        still = still_of(written, now, f"{snapshot.ends_run}/0")
+        known = progress.seen_at(now, since.timestamp() if since else None)
+        return Seen(known, channels_of(written, False, now), still)
 
     def _from_metrics(self, files: PodFiles) -> Progress:
         """Return the progress of a run whose image writes no progress.json, from the end of its metrics."""
@@ -122,18 +139,33 @@ class Glance:
         self._files = None
 
 
+def glances(api: Api, snapshots: Sequence[Snapshot]) -> list[Seen]:
+    """Return what the pods of many runs show, of those that answer within LIST_SECONDS."""
+    busy = [each for each in snapshots if writer(each)]
+    if not busy:
+        return [Seen()] * len(snapshots)
+    pool = ThreadPoolExecutor(min(len(busy), AT_ONCE))
+    asked = {each.name: pool.submit(_once, api, each) for each in busy}
+    wait(asked.values(), LIST_SECONDS)
+    # those that are late end by themselves, after GLANCE_SECONDS at most
+    pool.shutdown(wait=False, cancel_futures=True)
+    shown = {name: each.result() for name, each in asked.items() if each.done() and not each.cancelled()}
+    return [shown.get(each.name, Seen()) for each in snapshots]
+
+
+def _once(api: Api, snapshot: Snapshot) -> Seen:
+    glance = Glance(api)
+    try:
+        return glance.look(snapshot)
+    finally:
+        glance.close()
+
+
 def _progress_in(data: bytes | None) -> Progress | None:
     try:
         return progress_of_row(json.loads(data or b""))
     except ValueError:
         return None
-
-
-def _started(pod: Object) -> float | None:
-    """Return when the worker in a pod was started, seconds since 1970."""
-    ours = next((each for each in rows(pod, "status", "containerStatuses") if each.get("name") == WORKER), None)
-    at = moment(ours, "state", "running", "startedAt")
-    return at.timestamp() if at else None
 
 
 @dataclass(frozen=True)

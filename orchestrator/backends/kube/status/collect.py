@@ -1,7 +1,8 @@
 """Asking a cluster what there is of an experiment: one request for each kind of object, however many pods there are."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -62,9 +63,47 @@ def snapshot(api: Api, name: str) -> Snapshot:
         _position(api, plan, workload),
         tuple(pods),
         claim,
-        _events(api, [each for each in held if each]),
+        _events(api, {(text(each, "kind"), name_of(each)) for each in held if each}),
         _is_leaving(api, [each for each in (root, *jobs, *pods) if each]),
     )
+
+
+def snapshots(api: Api) -> list[Snapshot]:
+    """Read all objects of every experiment of the namespace, in order of name: one list of each kind."""
+    ours = query({MANAGED_BY: OWNER})
+    found = {kind: _by_run(api.list(kind, ours)) for kind in ("ConfigMap", "PersistentVolumeClaim", "Job", "Pod")}
+    about = _events(api, None)
+    known = {*found["PersistentVolumeClaim"], *(name for name, maps in found["ConfigMap"].items() if _root(maps))}
+    return [_one_of_many(api, name, found, about) for name in sorted(known - {""})]
+
+
+def _one_of_many(
+    api: Api, name: str, found: Mapping[str, Mapping[str, list[Object]]], events: Iterable[Event]
+) -> Snapshot:
+    maps, claims, jobs, pods = (each.get(name, []) for each in found.values())
+    root, claim = _root(maps), next((each for each in claims if name_of(each) == name), None)
+    held = [each for each in (root, claim, *jobs, *pods) if each]
+    plan = _plan(root)
+    if (plan and plan.queue) or any(dig(each, "metadata", "deletionTimestamp") for each in held):
+        # what few runs have costs a few requests more
+        with suppress(NotFound):
+            return snapshot(api, name)
+    wanted = {(text(each, "kind"), name_of(each)) for each in held}
+    told = tuple(each for each in events if (each.kind, each.name) in wanted)
+    now = datetime.now(UTC)
+    return Snapshot(name, api.namespace, now, root, plan, tuple(jobs), pods=tuple(pods), claim=claim, events=told)
+
+
+def _by_run(things: Iterable[Object]) -> dict[str, list[Object]]:
+    """Group objects by the experiment they belong to."""
+    found: dict[str, list[Object]] = {}
+    for each in things:
+        found.setdefault(text(each, "metadata", "labels", INSTANCE), []).append(each)
+    return found
+
+
+def _root(maps: Iterable[Object]) -> Object | None:
+    return next((each for each in maps if text(each, "metadata", "labels", ROOT)), None)
 
 
 def _is_leaving(api: Api, things: Sequence[Object]) -> bool:
@@ -139,15 +178,15 @@ def _position(api: Api, plan: Plan | None, workload: Object | None) -> int | Non
     return next((number(each, "positionInLocalQueue") for each in waiting if name_of(each) == name_of(workload)), None)
 
 
-def _events(api: Api, things: Sequence[Object]) -> tuple[Event, ...]:
-    wanted = {(text(each, "kind"), name_of(each)) for each in things}
+def _events(api: Api, wanted: Set[tuple[str, str]] | None) -> tuple[Event, ...]:
+    """Return the events about objects, given by kind and name; about all if None."""
     try:
         told = api.list("Event", fields=",".join(f"reason!={reason}" for reason in UNEVENTFUL))
     except ApiError as error:
         if error.status != FORBIDDEN:
             raise
         return ()  # conditions of the objects say most of it too
-    return read_events(each for each in told if _about(each) in wanted)
+    return read_events(each for each in told if wanted is None or _about(each) in wanted)
 
 
 def read_events(told: Iterable[Object]) -> tuple[Event, ...]:

@@ -1,6 +1,6 @@
 """The status of an experiment, worked out from what the cluster says of its objects: a pure function of a Snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from surreal.orchestrator.backends.kube.names import ATTEMPT, FAILURES, IGNORED, OUTCOME, PROGRESS, RUN_FOLDER, STOPPED
@@ -21,26 +21,38 @@ from surreal.orchestrator.run.status import (
     progress_of,
     running_reason,
 )
+from surreal.protocol.graph import ProcessName
 from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import clip, condition, dig, members, moment, number, text
 
+OUR_LABELS = ("app.kubernetes.io/", "surreal.dev/")
+"""Beginnings of the labels that surreal sets."""
 CREATING = 120.0
 """Seconds after which a creation that is not done counts as interrupted; it takes a few."""
 
 
-def status_of(snapshot: Snapshot, progress: Progress | None = None, channels: Sequence[ChannelStatus] = ()) -> Status:
-    """Return one run as it is now. Without `progress` the last words of its last pod tell it."""
+def status_of(
+    snapshot: Snapshot,
+    progress: Progress | None = None,
+    channels: Sequence[ChannelStatus] = (),
+    still: Mapping[str, tuple[float, str]] | None = None,
+) -> Status:
+    """Return one run as it is now. Without `progress` the last words of its last pod tell it.
+
+    `still` are the seconds for which processes have not moved, and where each is.
+    """
     why = reasons(snapshot)
     state, reason = _state(snapshot)
     if progress is None or state in OUTCOMES:
         # Figures of a process that does not run say how far it came, and nothing of a speed.
         progress = replace(progress or last_progress(snapshot) or Progress(), steps_per_second=None, progress_age=None)
+    stuck = stuck_processes(snapshot, still or {}) if state == "running" else {}
     if state in ("pending", "running") and not reason:
         why = {**_without_jobs(snapshot), **why}
-        said = [running_reason(progress, ()), *(f"{role}: {sentence}" for role, sentence in why.items())]
+        said = [running_reason(progress, stuck.items()), *(f"{role}: {sentence}" for role, sentence in why.items())]
         reason = "\n".join(filter(None, said))
-    roles = {role: _processes(snapshot, role, why.get(role, ""), state) for role in snapshot.roles}
+    roles = {role: _processes(snapshot, role, why.get(role, ""), state, stuck) for role in snapshot.roles}
     created = moment(snapshot.root or snapshot.claim, "metadata", "creationTimestamp")
     return Status(
         snapshot.name,
@@ -52,7 +64,26 @@ def status_of(snapshot: Snapshot, progress: Progress | None = None, channels: Se
         progress,
         roles,
         tuple(channels),
+        snapshot.plan.labels if snapshot.plan else _own_labels(snapshot.claim),
     )
+
+
+def _own_labels(claim: Object | None) -> dict[str, str]:
+    """Return the labels of the experiment file, which its claim has beside ours."""
+    every: dict[str, str] = dig(claim, "metadata", "labels") or {}
+    return {key: value for key, value in every.items() if not key.startswith(OUR_LABELS)}
+
+
+def stuck_processes(snapshot: Snapshot, still: Mapping[str, tuple[float, str]]) -> dict[str, str]:
+    """Return process -> where it stands still, of those whose pods have run for as long as that."""
+    found = {}
+    for name, (seconds, where) in still.items():
+        process = ProcessName.find(name)
+        pods = snapshot.pods_of(process.role).get(process.index, []) if process else []
+        began = ends.running_since(pods[-1]) if pods else None
+        if began and (snapshot.taken - began).total_seconds() >= seconds:
+            found[name] = where
+    return found
 
 
 def _without_jobs(snapshot: Snapshot) -> dict[str, str]:
@@ -188,7 +219,9 @@ def _runs(snapshot: Snapshot, role: str) -> bool:
     return any(text(pod, "status", "phase") != "Pending" for pod in pods)
 
 
-def _processes(snapshot: Snapshot, role: str, why: str, run: State) -> tuple[ProcessStatus, ...]:
+def _processes(
+    snapshot: Snapshot, role: str, why: str, run: State, stuck: Mapping[str, str]
+) -> tuple[ProcessStatus, ...]:
     job = snapshot.job(role)
     planned = snapshot.plan.role(role).replicas if snapshot.plan else number(job, "spec", "completions")
     done = members(text(job, "status", "completedIndexes"), planned)
@@ -203,7 +236,8 @@ def _processes(snapshot: Snapshot, role: str, why: str, run: State) -> tuple[Pro
             process = replace(process, state="failed")
         elif (ending or run in OUTCOMES) and process.state in ("pending", "restarting"):
             process = replace(process, state="stopped")
-        found.append(replace(process, reason=why) if process.state in ("pending", "restarting") else process)
+        waits = process.state in ("pending", "restarting")
+        found.append(replace(process, reason=why if waits else stuck.get(f"{role}/{index}", "")))
     return tuple(found)
 
 

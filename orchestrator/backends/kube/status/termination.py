@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from surreal.orchestrator.backends.kube.names import WORKER
@@ -12,7 +13,7 @@ from surreal.protocol.errors import ExitCode
 from surreal.protocol.telemetry.gauges import Progress
 from surreal.protocol.worker.termination import LAST_WORDS, TerminationMessage
 from surreal.provisioner.kube.kinds import Object
-from surreal.provisioner.kube.objects import clip, condition, dig, name_of, number, rows, text
+from surreal.provisioner.kube.objects import clip, condition, dig, moment, name_of, number, rows, text
 from surreal.provisioner.kube.resources import quantity
 
 SIGNALS, MAX_SIGNAL = 128, 64
@@ -46,6 +47,12 @@ def ended_container(pod: Object) -> Object | None:
             return each
     ours = (each for each in rows(pod, "status", "containerStatuses") if each.get("name") == WORKER)
     return next((each for each in ours if dig(each, "state", "terminated")), None)
+
+
+def running_since(pod: Object) -> datetime | None:
+    """Return when the process of a pod was started; None where it does not run."""
+    ours = next((each for each in rows(pod, "status", "containerStatuses") if each.get("name") == WORKER), None)
+    return moment(ours, "state", "running", "startedAt")
 
 
 def exit_code(pod: Object) -> int | None:

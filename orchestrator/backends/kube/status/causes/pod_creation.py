@@ -10,7 +10,7 @@ _MUST = re.compile(r"failed quota: ([^:]+): must specify (.+)", re.DOTALL)
 _SECURITY = re.compile(r'violates PodSecurity "([^"]*)": (.*)', re.DOTALL)
 _WEBHOOK = re.compile(r'admission webhook "([^"]*)" denied the request:? *(.*)', re.DOTALL)
 _PRIORITY = re.compile(r"no PriorityClass with name (\S+) was found")
-_FORBIDDEN = re.compile(r'^Error creating: (?:pods? "[^"]*" is forbidden: )?')
+_FORBIDDEN = re.compile(r'^(?:Error creating: )?(?:pods? "[^"]*" is forbidden: )?')
 
 
 def refusal(message: str, role: str) -> str:

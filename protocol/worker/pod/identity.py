@@ -1,5 +1,6 @@
 """The identity of a process in a pod: all pods of a role read one wiring, and Kubernetes tells each its index."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,6 +11,8 @@ INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 """Kubernetes sets it in every pod of an Indexed Job."""
 ATTEMPT_VARIABLE, FAILURES_VARIABLE, IGNORED_VARIABLE = "SURREAL_ATTEMPT", "SURREAL_FAILURES", "SURREAL_IGNORED"
 """1 and one more for each resume; how often this index failed in this attempt, counted by Kubernetes or not."""
+SESSION_VARIABLE = "SURREAL_SESSION"
+"""A number that PID 1 draws: after a crash it can speak once more for the worker."""
 
 
 def in_pod(environ: Mapping[str, str]) -> bool:
@@ -35,7 +38,13 @@ def with_pod_identity(wiring: Wiring, environ: Mapping[str, str]) -> Wiring:
         index=index,
         incarnation=_count(environ, ATTEMPT_VARIABLE) * ATTEMPT + before,
         serves_control=wiring.role == wiring.control_role and index == 0,
+        session=int(environ.get(SESSION_VARIABLE, "0"), 16),
     )
+
+
+def draw_session() -> None:
+    """Draw the number of this pod's session, for this process and its children."""
+    os.environ[SESSION_VARIABLE] = f"{int.from_bytes(os.urandom(8)) >> 1:x}"
 
 
 def failures_before(environ: Mapping[str, str]) -> int:

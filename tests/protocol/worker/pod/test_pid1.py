@@ -94,7 +94,8 @@ def test_a_signal_before_the_worker_has_started_counts_as_preemption(make_pods: 
 
 STOPPED_AT_ONCE = """
 import os, signal, sys
-from surreal.protocol.worker import pid1 as first, __main__ as worker
+from surreal.protocol.worker import __main__ as worker
+from surreal.protocol.worker.pod import pid1 as first
 fork = os.fork
 def stopped():
     os.kill(os.getpid(), signal.SIGTERM)
@@ -104,7 +105,8 @@ sys.exit(worker.main())
 """
 UPLOAD_GRACE_S = """
 import sys
-from surreal.protocol.worker import pid1 as first, __main__ as worker
+from surreal.protocol.worker import __main__ as worker
+from surreal.protocol.worker.pod import pid1 as first
 first.POD_STOP_GRACE_S = 0.5
 sys.exit(worker.main())
 """

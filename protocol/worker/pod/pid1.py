@@ -17,6 +17,7 @@ from typing import Any
 
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.wiring import POD_STOP_GRACE_S
+from surreal.protocol.worker.pod.hang import HangWatch
 from surreal.protocol.worker.termination import LAST_WORDS, TerminationMessage
 
 FORWARDED = (signal.SIGTERM, signal.SIGINT)
@@ -39,12 +40,16 @@ class Tee:
     """Write end of the pipe on which the worker says how its role ended; one TerminationMessage."""
 
 
-def run_as_pid1(work: Callable[[Tee], int], leave: Callable[[TerminationMessage], None]) -> int:
+Leave = Callable[[TerminationMessage, bool], ExitCode | None]
+"""Called with how the child ended, and True where it could not say that itself; returns an exit status to prefer."""
+
+
+def run_as_pid1(work: Callable[[Tee], int], leave: Leave, hangs: HangWatch) -> int:
     """Run `work` in a child and return its exit status, or 128 and the number of the signal that killed it.
 
-    Return PREEMPTED if a signal to PID 1 ended the child, or the child did not end within POD_STOP_GRACE_S of it. Call
-    `leave` with how the child ended, for a child that could not write that itself. In the child, return the result of
-    `work`. The caller has blocked the signals of FORWARDED; in the child they stay blocked.
+    Return PREEMPTED if a signal to PID 1 ended the child, or the child did not end within POD_STOP_GRACE_S of it. End a
+    child that hangs. In the child, return the result of `work`. The caller has blocked the signals of FORWARDED; in the
+    child they stay blocked.
     """
     printed, output = os.pipe()
     copy, copied = os.pipe()
@@ -54,7 +59,7 @@ def run_as_pid1(work: Callable[[Tee], int], leave: Callable[[TerminationMessage]
         os.close(output)
         os.close(copy)
         os.close(told)
-        return Pid1(child, printed, copied, outcome).run(leave)
+        return Pid1(child, printed, copied, outcome, hangs).run(leave)
     os.close(printed)
     os.close(copied)
     os.close(outcome)
@@ -68,8 +73,9 @@ def run_as_pid1(work: Callable[[Tee], int], leave: Callable[[TerminationMessage]
 class Pid1:
     """The work of PID 1 while the worker lives."""
 
-    def __init__(self, child: int, printed: int, copied: int, outcome: int) -> None:
+    def __init__(self, child: int, printed: int, copied: int, outcome: int, hangs: HangWatch) -> None:
         self._child, self._printed, self._copied, self._outcome = child, printed, copied, outcome
+        self._hangs = hangs
         self._kill_at: float | None = None
         self._status: int | None = None
         self._killed = False
@@ -91,33 +97,45 @@ class Pid1:
             signal.signal(number, self._forward)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
 
-    def run(self, leave: Callable[[TerminationMessage], None]) -> int:
+    def run(self, leave: Leave) -> int:
         """Wait until the worker has ended; return its exit status."""
         self._reap()
         while self._status is None:
-            for descriptor, _ in self._poll.poll(self._until_kill()):
+            for descriptor, _ in self._poll.poll(self._timeout()):
                 if descriptor == self._printed:
                     self._forward_output()
             with suppress(BlockingIOError):
                 os.read(self._wake, READ_BYTES)
             self._reap()
             self._kill_if_due()
+            self._end_if_hung()
         os.set_blocking(self._printed, False)  # children of the worker may still have the other end
         with suppress(BlockingIOError):
             while self._reading:
                 self._forward_output()
-        ending, code = self._judge(self._status)
-        leave(ending)
-        return code
+        told = self._read_outcome()
+        ending, code = (told, int(told.code)) if told else self._judge(self._status)
+        preferred = leave(ending, told is None)
+        return code if preferred is None else preferred
 
     def _forward(self, number: int, _: Any) -> None:
         self._kill_at = self._kill_at or time.monotonic() + POD_STOP_GRACE_S
         if self._status is None:
             os.kill(self._child, number)
 
+    def _timeout(self) -> float | None:
+        """Return the milliseconds until there is something to do if no event comes first; None for never."""
+        due = self._hangs.wait_s() if self._kill_at is None else self._until_kill()
+        return None if due is None else due * 1000
+
     def _until_kill(self) -> float | None:
-        """Return the milliseconds until the worker is killed; None if that is not due."""
-        return None if self._kill_at is None or self._killed else max(0.0, self._kill_at - time.monotonic()) * 1000
+        """Return the seconds until the worker is killed; None if that is not due."""
+        return None if self._kill_at is None or self._killed else max(0.0, self._kill_at - time.monotonic())
+
+    def _end_if_hung(self) -> None:
+        """End a worker that hangs, unless a signal has told it to end anyway."""
+        if self._status is None and self._kill_at is None and (how := self._hangs.look(self._child)):
+            _write_all(sys.stderr.fileno(), f"the worker {how}: ended, its stacks follow\n".encode())
 
     def _kill_if_due(self) -> None:
         if self._kill_at is not None and not self._killed and self._status is None and not self._until_kill():
@@ -171,9 +189,9 @@ class Pid1:
             return None
 
     def _judge(self, status: int) -> tuple[TerminationMessage, int]:
-        """Return how the worker ended, as far as PID 1 can see, and the status to exit with."""
-        if told := self._read_outcome():
-            return told, told.code
+        """Return how a worker ended that could not say it, as far as PID 1 can see, and the status to exit with."""
+        if self._hangs.how:
+            return TerminationMessage(ExitCode.FAILED.name, f"it hung: it {self._hangs.how}"), ExitCode.FAILED
         words = self._tail.decode(errors="replace").strip()
         code = os.waitstatus_to_exitcode(status)
         if code >= 0:

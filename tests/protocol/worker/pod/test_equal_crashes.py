@@ -1,5 +1,8 @@
 """A run in a cluster that never made a step fails after three equal crashes, instead of a week of restarts."""
 
+import signal
+from pathlib import Path
+
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.wiring import ChannelWiring
 from surreal.protocol.worker.termination import Crashes
@@ -8,9 +11,11 @@ from tests.protocol.pods import MakePods, make_pods
 __all__ = ["make_pods"]
 
 ROLES = """
-import os
+import os, signal
 
 def learner(process):
+    if os.environ.get("KILLED"):
+        os.kill(os.getpid(), signal.SIGSEGV)
     if os.environ.get("BROKEN"):
         raise ValueError("no such device")
     if os.environ.get("BEGUN"):
@@ -18,6 +23,8 @@ def learner(process):
     process.receiver("experience").recv()
 
 def actor(process):
+    if os.environ.get("KILLED"):
+        os.kill(os.getpid(), signal.SIGSEGV)
     raise ValueError(f"cannot reset environment {os.getpid()}")
 """
 CHANNELS = (ChannelWiring("experience", "stream", ("actor",), ("learner",), window=4),)
@@ -37,6 +44,30 @@ def test_three_equal_crashes_of_an_actor_before_the_first_step_fail_the_run(make
         assert pods.start("actor", failures=failures).wait() == ExitCode.FAILED
     assert learner.wait(30) == ExitCode.FATAL
     assert learner.ending().reason.startswith("actor/0 cannot go on: 3 equal crashes before the first step, the last: ")
+
+
+def test_three_crashes_that_no_exception_tells_of_fail_the_run_too(make_pods: MakePods) -> None:
+    pods = make_pods(ROLES, REPLICAS, channels=CHANNELS)
+    learner = pods.start("learner")
+    for failures in range(3):
+        assert pods.start("actor", failures=failures, KILLED="1").wait() == 128 + signal.SIGSEGV
+    assert learner.wait(30) == ExitCode.FATAL
+    reason = learner.ending().reason
+    assert reason.startswith("actor/0 cannot go on: 3 equal crashes before the first step, the last: died of SIGSEGV")
+
+
+def test_the_third_time_that_a_learner_without_a_step_is_killed_is_fatal(make_pods: MakePods) -> None:
+    pods = make_pods(ROLES, REPLICAS, channels=CHANNELS)
+    assert pods.start("learner", failures=1, KILLED="1").wait() == 128 + signal.SIGSEGV
+    third = pods.start("learner", failures=2, KILLED="1")
+    assert third.wait() == ExitCode.FATAL
+    assert third.ending().reason.startswith("failed 3 times before the first step, at last: died of SIGSEGV")
+
+
+def test_a_learner_that_is_killed_in_a_run_with_steps_is_started_again(make_pods: MakePods, folder: Path) -> None:
+    pods = make_pods(ROLES, REPLICAS, channels=CHANNELS)
+    (folder / "learner" / "progress.json").write_text('{"steps": 40}')
+    assert pods.start("learner", failures=2, KILLED="1").wait() == 128 + signal.SIGSEGV
 
 
 def test_crashes_of_an_actor_in_a_run_that_goes_forward_never_fail_it(make_pods: MakePods) -> None:

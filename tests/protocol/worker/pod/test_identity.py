@@ -7,7 +7,7 @@ import pytest
 
 from surreal.protocol.errors import Fatal
 from surreal.protocol.wiring import Wiring, starts
-from surreal.protocol.worker.pod_identity import in_pod, with_pod_identity
+from surreal.protocol.worker.pod.identity import in_pod, with_pod_identity
 from surreal.protocol.worker.start import read_wiring
 
 SHARED = Wiring(
