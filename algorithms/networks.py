@@ -11,6 +11,8 @@ from math import prod, sqrt
 
 import numpy as np
 
+from surreal.algorithms.distributions import choices_log_prob, gaussian_log_prob, gumbel, sample
+from surreal.algorithms.environments.actions import chosen
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.types import Array
 
@@ -76,7 +78,7 @@ class Policy:
     """The policy alone, for acting: numpy, because one call on a small batch costs a fifth of torch's."""
 
     def __init__(self, shape: Shape) -> None:
-        self.discrete = shape.spaces.discrete
+        self.choices = shape.spaces.choices
         self._vector = np.zeros(shape.size, dtype=np.float32)
         views = shape.views(self._vector)
         layers = range(len(shape.hidden))
@@ -102,38 +104,19 @@ class Policy:
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """Draw noise for a whole fragment: Gaussian noise times the policy's std, or Gumbel noise for the logits."""
         if self._log_std is None:
-            return rng.gumbel(size=shape).astype(np.float32)
+            return gumbel(rng, shape)
         return rng.standard_normal(shape, dtype=np.float32) * np.exp(self._log_std)
 
     def act(self, out: Array, noise: Array) -> Array:
-        """Return sampled actions: mean + noise, or the arg max of logits + Gumbel noise, which is a softmax sample."""
-        return np.argmax(out + noise, axis=-1) if self.discrete else out + noise
+        """Return sampled actions: mean + noise, or the choices with the largest logits + Gumbel noise."""
+        return sample(out, noise, self.choices) if self.choices else out + noise
 
     def best(self, out: Array) -> Array:
-        """Return the deterministic action: the mean, or the likeliest choice."""
-        return np.argmax(out, axis=-1) if self.discrete else out
+        """Return the deterministic action: the mean, or the likeliest choices."""
+        return chosen(out, self.choices) if self.choices else out
 
     def log_prob(self, outs: Array, actions: Array) -> Array:
         """Return the log-probability [...] of `actions` under the outputs [..., action] of `forward`."""
         if self._log_std is None:
-            return categorical_log_prob(outs, actions)
+            return choices_log_prob(outs, actions, self.choices)
         return gaussian_log_prob(outs, self._log_std, actions)
-
-
-def gaussian_log_prob(mean: Array, log_std: Array, actions: Array) -> Array:
-    """Log density [...] of a diagonal Gaussian at `actions` [..., action]."""
-    z = (actions - mean) * np.exp(-log_std)
-    constant = np.float32(log_std.sum() + 0.5 * mean.shape[-1] * np.log(2 * np.pi))
-    return np.asarray(np.float32(-0.5) * np.einsum("...a,...a->...", z, z) - constant)
-
-
-def categorical_log_prob(logits: Array, actions: Array) -> Array:
-    """Log probability [...] of the choices `actions` [...] under `logits` [..., choices]."""
-    log_p = log_softmax(logits)
-    return np.asarray(np.take_along_axis(log_p, actions[..., None], axis=-1)[..., 0])
-
-
-def log_softmax(logits: Array) -> Array:
-    """Map logits [..., choices] to log probabilities."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))

@@ -12,6 +12,7 @@ from gymnasium.envs.registration import EnvSpec
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.options import from_file
 from surreal.algorithms.environments.process_guard import keeping_signals
+from surreal.algorithms.environments.spaces import View
 from surreal.protocol.errors import Fatal, InvalidInput, SurrealError, did_you_mean
 
 log = getLogger(__name__)
@@ -34,15 +35,19 @@ def check_id(env_id: str) -> None:
     raise InvalidInput(f"unknown environment {env_id!r}{near}; known: {known}")
 
 
-def make_env(env_id: str, options: Mapping[str, Any] | None = None, code: str = "") -> Environment:
-    """Return the environment of that id, made with `options`; paths in them begin at the folder `code`.
+def make_env(env: str | Mapping[str, Any], code: str = "", view: View = "features") -> Environment:
+    """Return the environment that `env` names: an id, or what `spec.env` of a file says.
 
-    Raises Fatal, which names what is wrong, where it cannot be made or has spaces that no policy here takes.
+    Paths in its options begin at the folder `code`; `view` is how the policy's network sees observations. Raises Fatal,
+    which names what is wrong, where it cannot be made or has spaces that no policy here takes.
     """
+    settings: Mapping[str, Any] = {"id": env} if isinstance(env, str) else env
+    env_id = str(settings["id"])
     try:
-        settings = from_file(options or {}, code)
+        options = from_file(settings.get("options") or {}, code)
         with keeping_signals():
-            return Environment(_twice(lambda: _construct(env_id, settings)), env_id)
+            made = _twice(lambda: _construct(env_id, options))
+            return Environment(made, env_id, view, settings.get("action_scaling", "auto"))
     except SurrealError:
         raise
     except (Exception, SystemExit) as error:

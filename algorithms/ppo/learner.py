@@ -10,7 +10,7 @@ from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.ppo.collector import Collector
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.fragment import FragmentCheck
-from surreal.algorithms.ppo.own_network import make_shape, network_data
+from surreal.algorithms.ppo.own_network import make_shape, network_data, view_of
 from surreal.algorithms.ppo.state import State
 from surreal.algorithms.ppo.weights import Weights
 from surreal.algorithms.recording.policy_record import describe
@@ -31,7 +31,7 @@ class Learner(Trainer[list[Message]]):
         config = PPOConfig(**wiring.config)
         self._weights = process.publisher("weights")
         experience = process.receiver("experience")
-        with closing(make_env(wiring.env["id"], wiring.env["options"], wiring.code)) as env:
+        with closing(make_env(wiring.env, wiring.code, view_of(config))) as env:
             spaces, tensors = env.spaces, {"parameters": "updater.parameters"}
             self.policy = describe("ppo", env, wiring.env, network_data(config), tensors)
         self.state = State(make_shape(config, spaces), config, wiring.seed)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.environments.spaces import Spaces, View
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.own_code import load_own, where_raised
 from surreal.algorithms.ppo.config import PPOConfig
@@ -69,7 +69,7 @@ class OwnPolicy(Policy):
     """The policy of a network of one's own, for acting; it needs torch."""
 
     def __init__(self, shape: OwnShape) -> None:
-        self.discrete, self._network = shape.spaces.discrete, shape.network
+        self.choices, self._network = shape.spaces.choices, shape.network
         self._vector = np.zeros(shape.size, dtype=np.float32)
         views = shape.views(self._vector)
         self._own, self._log_std = views["own"], views.get("log_std")
@@ -137,6 +137,11 @@ def _place(make: Any) -> str:
         return f"{inspect.getsourcefile(make)}:{inspect.getsourcelines(make)[1]}"
     except (OSError, TypeError):
         return str(make)
+
+
+def view_of(config: PPOConfig) -> View:
+    """Return how the networks that the config names see observations."""
+    return "features"
 
 
 def make_policy(shape: Shape) -> Policy:

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from surreal.algorithms.distributions import masked
+from surreal.algorithms.environments.rows import Rows, count, mapped
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.ppo.batch import Batch, Trajectories
 from surreal.algorithms.ppo.config import PPOConfig
@@ -34,7 +36,7 @@ class Updater:
         self._estimate(batch, data)
         before = explained_variance(batch.values, batch.returns)
         if config.objective == "adaptive-kl":
-            batch.reference = self._reference(batch.observations)
+            batch.reference = masked(self._reference(batch.observations), batch.masks)
         stats, epochs = Stats(), 0
         for epoch in range(config.epochs):
             if epoch and config.recompute_advantages:
@@ -51,9 +53,9 @@ class Updater:
     def _estimate(self, batch: Batch, data: Trajectories) -> None:
         """Return the values of all observations by the present network, and the advantages that follow."""
         steps, copies = data.rewards.shape
-        observations = data.observations.reshape((steps + 1) * copies, -1)
-        values = self.gradient.values(observations).reshape(steps + 1, copies)
-        final = self.gradient.values(data.final) if len(data.final) else np.empty(0, dtype=np.float32)
+        rows = mapped(lambda array: array.reshape((steps + 1) * copies, *array.shape[2:]), data.observations)
+        values = self.gradient.values(rows).reshape(steps + 1, copies)
+        final = self.gradient.values(data.final) if count(data.final) else np.empty(0, dtype=np.float32)
         following = next_values(values, data.terminated, data.truncated, final)
         done = data.terminated | data.truncated
         advantages = gae(data.rewards, values[:-1], following, done, self.config.gamma, self.config.gae_lambda)
@@ -66,7 +68,7 @@ class Updater:
                 self.skipped += 1
         return stats
 
-    def _reference(self, observations: Array) -> Array:
+    def _reference(self, observations: Rows) -> Array:
         """Return the policy before the update: logits, or means and log stds side by side."""
         out = self.gradient.policy(observations)
         if self._gaussian is None:

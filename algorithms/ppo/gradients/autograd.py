@@ -62,7 +62,8 @@ class Autograd:
         out, values, log_std = self._outputs(self._tensor(minibatch.observations))
         actions, advantages = self._tensor(minibatch.actions), self._tensor(minibatch.advantages)
         if log_std is None:
-            log_probs, entropies = loss.categorical(out, actions)
+            out = loss.masked(out, None if minibatch.masks is None else self._tensor(minibatch.masks))
+            log_probs, entropies = loss.categorical(out, actions, self._shape.spaces.choices)
         else:
             log_probs, entropies = loss.gaussian(out, log_std, actions)
         if config.normalize_advantages:
@@ -84,7 +85,7 @@ class Autograd:
         assert minibatch.reference is not None and self._config.target_kl is not None
         reference = self._tensor(minibatch.reference)
         if log_std is None:
-            kl = loss.categorical_kl(reference, out)
+            kl = loss.categorical_kl(reference, out, self._shape.spaces.choices)
         else:
             mean0, log_std0 = reference.chunk(2, dim=-1)
             kl = loss.gaussian_kl(mean0, log_std0, out, log_std)

@@ -7,6 +7,7 @@ per-operation overhead; `autograd` (torch) works on any device. A test holds the
 from dataclasses import dataclass
 from typing import Protocol
 
+from surreal.algorithms.environments.rows import Rows
 from surreal.algorithms.ppo.batch import Minibatch
 from surreal.algorithms.types import Array
 
@@ -43,11 +44,11 @@ class Stats:
 class Gradient(Protocol):
     """Computes outputs, gradients and steps of one parameter vector."""
 
-    def values(self, observations: Array) -> Array:
-        """Return value estimates [n] of observations [n, observation]."""
+    def values(self, observations: Rows) -> Array:
+        """Return value estimates [n] of observations [n, ...]."""
 
-    def policy(self, observations: Array) -> Array:
-        """Return means or logits [n, action] of observations [n, observation]."""
+    def policy(self, observations: Rows) -> Array:
+        """Return means or logits [n, action] of observations [n, ...]."""
 
     def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> bool:
         """Take one Adam step on one minibatch, adding to `stats` where given.

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 def test_lift_runs_and_its_horizon_is_a_truncation() -> None:
     pytest.importorskip("robosuite", reason="needs pip install 'surreal[robosuite]'")
-    env = make_env("robosuite/Lift", {"horizon": 5})
+    env = make_env({"id": "robosuite/Lift", "options": {"horizon": 5}})
     rows = env.reset(0)[None]
     actions = env.actions(np.zeros((5, env.spaces.action), dtype=np.float32))
     flags = [env.step(action, rows, 0)[1:] for action in actions]

@@ -18,6 +18,7 @@ from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
 from surreal.algorithms.recording.policy_record import describe
 from surreal.protocol.errors import Fatal, InvalidInput
+from tests.algorithms.ppo.samples import as_fragment
 
 MODULE = """
 import numpy as np
@@ -61,7 +62,9 @@ def test_it_learns_acts_and_is_loaded_from_its_checkpoint(module: Path, discrete
     before = updater.gradient.parameters()
     assert len(before) == shape.size == env.spaces.observation * (env.spaces.action + 1) + (not discrete)
     size = env.spaces.observation
-    updater.update(trajectories([fragment(size, discrete)], Standardizer.identity(size), None), progress=0.0)
+    updater.update(
+        trajectories([as_fragment(fragment(size, discrete))], Standardizer.identity(size), None), progress=0.0
+    )
     after = updater.gradient.parameters()
     assert np.isfinite(after).all() and (after != before).any()
     about = describe("ppo", env, {"id": "x"}, network_data(config), {"parameters": "updater.parameters"})
