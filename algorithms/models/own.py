@@ -1,4 +1,4 @@
-"""Networks of one's own for PPO: `network: my_module:make` in its config, differentiated by torch's autograd.
+"""Networks of one's own: `network: my_module:make` in a config, differentiated by torch's autograd.
 
 `make(spaces, **settings)` returns a Network. `network: {make: my_module:make, width: 32}` passes settings.
 """
@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from surreal.algorithms.environments.spaces import Spaces, View
-from surreal.algorithms.networks import Policy, Shape
+from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.networks import Layout, Policy
 from surreal.algorithms.own_code import load_own, where_raised
-from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.types import F32, Array
 from surreal.protocol.errors import Fatal, InvalidInput
 
@@ -40,10 +39,11 @@ class Network(Protocol):
 
 
 @dataclass(frozen=True)
-class OwnShape(Shape):
+class OwnShape(Layout):
     """Layout of the parameter vector of a network of one's own: its own part, then a Gaussian's log std."""
 
-    network: Any = None
+    spaces: Spaces
+    network: Any
 
     @cached_property
     def _initial(self) -> Array:
@@ -64,12 +64,16 @@ class OwnShape(Shape):
         std = np.full(self.size - len(own), log_std, dtype=np.float32)
         return np.concatenate([own, std])
 
+    def heads(self, tensors: Mapping[str, "Tensor"], encoded: Any, memory: Any = None) -> "tuple[Tensor, Tensor]":
+        """See Layout."""
+        return self.network.policy(tensors["own"], encoded), self.network.value(tensors["own"], encoded)
+
 
 class OwnPolicy(Policy):
     """The policy of a network of one's own, for acting; it needs torch."""
 
     def __init__(self, shape: OwnShape) -> None:
-        self.choices, self._network = shape.spaces.choices, shape.network
+        self.choices, self.outputs, self._network = shape.spaces.choices, shape.outputs, shape.network
         self._vector = np.zeros(shape.size, dtype=np.float32)
         views = shape.views(self._vector)
         self._own, self._log_std = views["own"], views.get("log_std")
@@ -86,23 +90,17 @@ class OwnPolicy(Policy):
         return found
 
 
-def make_shape(config: PPOConfig, spaces: Spaces) -> Shape:
-    """Return the layout of the networks that the config names. Raises Fatal, with file and line, for a broken one."""
-    if config.network is None:
-        return Shape(spaces, tuple(config.hidden))
-    return own_shape(config.network, spaces)
+def own_shape(name: str, settings: Mapping[str, Any], spaces: Spaces, folder: Path | None = None) -> OwnShape:
+    """Return the layout of `module:make`, whose module is looked for in `folder` too; its outputs are checked.
 
-
-def own_shape(network: str | Mapping[str, Any], spaces: Spaces, folder: Path | None = None) -> OwnShape:
-    """Return the layout of `module:make`, whose module is looked for in `folder` too; its outputs are checked."""
-    settings = {} if isinstance(network, str) else {key: value for key, value in network.items() if key != "make"}
-    name = network if isinstance(network, str) else str(network["make"])
+    Raises Fatal, with file and line, for a broken one.
+    """
     try:
         make = load_own(name, folder)
     except InvalidInput as error:
         raise Fatal(f"spec.algorithm.config.network: {error}") from None
     try:
-        shape = OwnShape(spaces, (), make(spaces, **settings))
+        shape = OwnShape(spaces, make(spaces, **settings))
         _check(shape)
     # Anything may be raised in a module of one's own.
     except Exception as error:
@@ -137,24 +135,3 @@ def _place(make: Any) -> str:
         return f"{inspect.getsourcefile(make)}:{inspect.getsourcelines(make)[1]}"
     except (OSError, TypeError):
         return str(make)
-
-
-def view_of(config: PPOConfig) -> View:
-    """Return how the networks that the config names see observations."""
-    return "features"
-
-
-def make_policy(shape: Shape) -> Policy:
-    """Return the policy of a layout, for acting."""
-    return OwnPolicy(shape) if isinstance(shape, OwnShape) else Policy(shape)
-
-
-def network_data(config: PPOConfig) -> dict[str, Any]:
-    """Return the kind and the sizes of the networks, for the description of a policy."""
-    if config.network is None:
-        return {"kind": "pair", "hidden": list(config.hidden)}
-    make, settings = config.network, {}
-    if not isinstance(make, str):
-        settings = {key: value for key, value in make.items() if key != "make"}
-        make = str(make["make"])
-    return {"kind": "own", "make": make, "settings": settings}
