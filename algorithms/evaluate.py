@@ -76,12 +76,24 @@ def _episode(env: Environment, policy: Act, seed: int) -> tuple[float, int]:
     """Return the sum of rewards and the number of steps of one episode."""
     rows = mapped(lambda array: np.array(array[None]), env.reset(seed))
     total, steps, over, cap = 0.0, 0, False, env.time_limit or EPISODE_CAP
-    takes_masks = hasattr(policy, "spaces")
+    act = _carrying(policy, env) if hasattr(policy, "spaces") else policy
     while not over and steps < cap:
-        actions = policy(rows, masks=env.mask[None]) if takes_masks and env.mask is not None else policy(rows)
+        actions = act(rows)
         reward, terminated, truncated = env.step(_action(actions, env.spaces.action_space), rows, 0)
         total, steps, over = total + reward, steps + 1, terminated or truncated
     return total, steps
+
+
+def _carrying(policy: Any, env: Environment) -> Act:
+    """Return a loaded policy with the memory of one episode and the masks of `env`."""
+    state = policy.initial_state(1)
+
+    def act(rows: Any) -> Any:
+        nonlocal state
+        actions, state = policy.step(rows, state, masks=None if env.mask is None else env.mask[None])
+        return actions
+
+    return act
 
 
 def _action(actions: Any, space: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from surreal.algorithms.environments.environment import Environment
-from surreal.algorithms.environments.rows import mapped
+from surreal.algorithms.environments.rows import Rows, mapped
 from surreal.algorithms.recording.reports import EVALUATES
 from surreal.algorithms.types import Array
 from surreal.protocol.broadcast.subscriber import Subscriber
@@ -22,6 +22,22 @@ SEED = 1_000_003
 EPISODE_CAP = 10_000
 """Steps of an episode of an environment that sets no limit itself."""
 log = getLogger(__name__)
+
+
+class Remembering:
+    """An Act with memory: a function of observations and state, which is None at the start of an episode."""
+
+    def __init__(self, act: Callable[[Rows, Any], tuple[Array, Any]]) -> None:
+        self._act, self._state = act, None
+
+    def begin(self) -> None:
+        """Forget the last episode."""
+        self._state = None
+
+    def __call__(self, rows: Rows) -> Array:
+        """Return outputs, and remember."""
+        outputs, self._state = self._act(rows, self._state)
+        return outputs
 
 
 def evaluate_on_clock(
@@ -75,6 +91,8 @@ def episode_return(
     """
     rows = mapped(lambda array: np.array(array[None]), env.reset(seed))
     total = 0.0
+    if isinstance(act, Remembering):
+        act.begin()
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(cap):
             reward, terminated, truncated = env.step(env.actions(act(rows))[0], rows, 0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from surreal.algorithms.distributions import choices_log_prob, gaussian_log_prob, gumbel, sample
-from surreal.algorithms.environments.actions import chosen
+from surreal.algorithms.environments.actions import ActionMap, chosen
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.types import F32, Array
 
@@ -22,8 +22,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+LOG_STD_RANGE = (-20.0, 2.0)
+"""Range of log standard deviations that a network gives (Haarnoja et al. 2018, their code)."""
+
+
 class Layout:
-    """Layout of a policy's and a value's parameters in one vector, and the function of them that torch differentiates."""
+    """Layout of the parameters of policy and value in one vector, and the function of them that torch differentiates."""
 
     spaces: Spaces
     state_size = 0
@@ -125,6 +129,7 @@ class Policy:
     """The policy alone, for acting: numpy, because one call on a small batch costs a fifth of torch's."""
 
     state_size = 0
+    squash = False
 
     def __init__(self, shape: Shape) -> None:
         self.choices, self.outputs = shape.spaces.choices, shape.outputs
@@ -157,6 +162,10 @@ class Policy:
     def advance(self, observations: Any, state: Array) -> tuple[Array, Array]:
         """Return the outputs of `forward` and the next state, for one step from `state` [batch, state_size]."""
         return self.forward(observations), state
+
+    def bounded(self, onto_bounds: ActionMap) -> ActionMap:
+        """Return the map of this policy's actions onto the bounds of the environment's."""
+        return (lambda actions: onto_bounds(np.tanh(actions))) if self.squash else onto_bounds
 
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """Draw noise for a whole fragment: Gaussian noise times the policy's std, or Gumbel noise for the logits."""

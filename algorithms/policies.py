@@ -11,30 +11,34 @@ from typing import Any, Literal
 
 import numpy as np
 
-from surreal.algorithms import networks
 from surreal.algorithms.distributions import masked
 from surreal.algorithms.environments.actions import action_map
 from surreal.algorithms.environments.rows import Rows, count, mapped, stacked
 from surreal.algorithms.environments.spaces import Spaces, reader
 from surreal.algorithms.es.batched_policy import Layout, Policies
+from surreal.algorithms.models.acting import make_policy
+from surreal.algorithms.models.actor_critic import described_model
 from surreal.algorithms.normalizers import Standardizer, over_leaves, standardized_size
-from surreal.algorithms.ppo.own_network import make_policy, own_shape
 from surreal.algorithms.recording import checkpoint as checkpoints
 from surreal.algorithms.recording.policy_record import FORMAT, STATISTICS, spaces_of
 from surreal.algorithms.types import Array, Bool, narrowed
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 
 Which = Literal["best", "newest"]
-Outputs = Callable[[Any, np.random.Generator | None, Bool | None], Array]
-"""(Standardised observations [n, ...], generator, masks [n, all choices]) -> outputs of the policy; sampled where there
-is a generator."""
+Outputs = Callable[[Any, Any, np.random.Generator | None, Bool | None], tuple[Array, Any]]
+"""(Standardised observations [n, ...], state [n, ...], generator, masks [n, all choices]) -> outputs of the policy,
+sampled where there is a generator, and the next state."""
 
 
 class Policy:
     """A trained policy. Calling it changes nothing."""
 
-    def __init__(self, outputs: Outputs, standardize: Standardizer, spaces: Spaces, about: Mapping[str, Any]) -> None:
+    def __init__(
+        self, outputs: Outputs, state_size: int, standardize: Standardizer, spaces: Spaces, about: Mapping[str, Any]
+    ) -> None:
         """Use `load_policy`."""
+        self.state_size = state_size
+        """Numbers that the policy remembers from step to step; 0 for one without memory."""
         self._outputs, self._standardize = outputs, over_leaves(standardize, spaces)
         self.spaces = spaces
         """Spaces of the environment that it was trained in."""
@@ -54,12 +58,37 @@ class Policy:
         Observations are of the environment's own space: an array [n, ...], n observations of another kind, features
         [n, features] as gymnasium flattens them, or parts [n, ...] by dotted name. Actions are the likeliest ones; with
         `sample` they are drawn, by `rng` or a seed; `masks` [n, all choices] are the choices allowed. Raises
-        InvalidInput for observations or masks that do not fit, and for `sample` of a deterministic policy.
+        InvalidInput for observations or masks that do not fit, for `sample` of a deterministic policy, and for a policy
+        with memory: use `step`.
+        """
+        if self.state_size:
+            raise InvalidInput("policy: it has memory. Use actions, state = policy.step(observations, state).")
+        return self.step(observations, self.initial_state(0), sample, rng, masks)[0]
+
+    def initial_state(self, n: int) -> Array:
+        """Return the state [n, state_size] at the start of n episodes."""
+        return np.zeros((n, self.state_size), dtype=np.float32)
+
+    def step(
+        self,
+        observations: Any,
+        state: Array,
+        sample: bool = False,
+        rng: np.random.Generator | int | None = None,
+        masks: Any = None,
+    ) -> tuple[Array, Array]:
+        """Return an action for each observation as a call does, and the next state [n, state_size].
+
+        Begin with `initial_state(n)`; set the rows of a state to zero whose episode begins.
         """
         rows = self._as_features(observations) if self.spaces.view == "features" else self._as_parts(observations)
+        if self.state_size and np.shape(state) != (count(rows), self.state_size):
+            shape = list(np.shape(state))
+            raise InvalidInput(f"state: an array {shape} does not fit. Give [{count(rows)}, {self.state_size}].")
         allowed = None if masks is None else self._as_masks(masks, count(rows))
         generator = np.random.default_rng(rng) if sample else None
-        return self._actions(self._outputs(self._standardize(rows), generator, allowed))
+        outputs, state = self._outputs(self._standardize(rows), state, generator, allowed)
+        return self._actions(outputs), state
 
     def _as_masks(self, masks: Any, n: int) -> Bool:
         found, choices = np.asarray(masks), sum(self.spaces.choices)
@@ -116,7 +145,7 @@ def load_policy(folder: Path, which: Which = "best", code: Path | None = None) -
         loaded = checkpoints.load(found)
         spaces = spaces_of(about)
         return Policy(
-            _outputs(about, spaces, loaded.arrays, code),
+            *_outputs(about, spaces, loaded.arrays, code),
             _standardizer(about, loaded.arrays, spaces),
             spaces,
             {**about, "steps": loaded.steps, "score": loaded.state.get("score")},
@@ -154,32 +183,38 @@ def _check_formats(folder: Path, found: int, about: Mapping[str, Any]) -> None:
         )
 
 
-def _outputs(about: Mapping[str, Any], spaces: Spaces, arrays: Mapping[str, Array], code: Path | None) -> Outputs:
-    """Return the policy's function of features. Raises InvalidInput for a kind of network that is not known here."""
+def _outputs(
+    about: Mapping[str, Any], spaces: Spaces, arrays: Mapping[str, Array], code: Path | None
+) -> tuple[Outputs, int]:
+    """Return the policy's function and the size of its state.
+
+    Raises InvalidInput for a kind of network that is not known here.
+    """
     network, parameters = about["network"], _tensor(about, arrays, "parameters")
-    if network["kind"] == "pair":
-        return _stochastic(networks.Policy(networks.Shape(spaces, tuple(network["hidden"]))), parameters, spaces)
     if network["kind"] == "stack":
         many = Policies(Layout(spaces, tuple(network["hidden"]), network["biased"]), 1)
         many.parameters[0] = parameters
-        return lambda rows, rng, masks: many.act(_deterministic(rows, rng, about), masks)
-    if network["kind"] == "own":
-        if code is None:
-            raise InvalidInput(
-                f"code: the network of this policy is {network['make']!r}. Give code=FOLDER, where its module is."
-            )
-        named = {"make": network["make"], **network.get("settings", {})}
-        return _stochastic(make_policy(own_shape(named, spaces, code)), parameters, spaces)
-    raise InvalidInput(f"network: {network['kind']!r} is no kind that this surreal knows. Upgrade surreal.")
-
-
-def _stochastic(policy: Any, parameters: Array, spaces: Spaces) -> Outputs:
+        return lambda rows, state, rng, masks: (many.act(_deterministic(rows, rng, about), masks), state), 0
+    if network["kind"] == "own" and code is None:
+        raise InvalidInput(
+            f"code: the network of this policy is {network['make']!r}. Give code=FOLDER, where its module is."
+        )
+    layout = described_model(network, spaces, code)
+    if layout is None:
+        raise InvalidInput(f"network: {network['kind']!r} is no kind that this surreal knows. Upgrade surreal.")
+    policy = make_policy(layout)
     policy.load(parameters)
-    scaled = spaces.onto_bounds
+    return _stochastic(policy, spaces), policy.state_size
 
-    def outputs(rows: Any, rng: np.random.Generator | None, masks: Bool | None) -> Array:
-        out = masked(policy.forward(rows), masks)
-        return np.asarray(scaled(policy.best(out) if rng is None else policy.act(out, policy.noise(rng, out.shape))))
+
+def _stochastic(policy: Any, spaces: Spaces) -> Outputs:
+    scaled = policy.bounded(spaces.onto_bounds)
+
+    def outputs(rows: Any, state: Any, rng: np.random.Generator | None, masks: Bool | None) -> tuple[Array, Any]:
+        out, state = policy.advance(rows, state)
+        out = masked(out, masks)
+        action = policy.best(out) if rng is None else policy.act(out, policy.noise(rng, out.shape))
+        return np.asarray(scaled(action)), state
 
     return outputs
 

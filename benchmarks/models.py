@@ -1,7 +1,7 @@
 """Cost of each network: forward, backward and act beside plain torch; and of the engines that can act on a CPU core.
 
-python benchmarks/models.py                  # a table of this library's networks beside torch.nn
-python benchmarks/models.py --engines        # numpy, torch, torch.compile, onnxruntime, OpenVINO: those that are installed
+python benchmarks/models.py               # a table of this library's networks beside torch.nn
+python benchmarks/models.py --engines     # numpy, torch, torch.compile, onnxruntime, OpenVINO: those that are installed
 
 Microseconds of CPU time of one thread a call, best of some rounds: only ratios mean something on a busy machine.
 """
@@ -87,7 +87,9 @@ def openvino_model(path: Path) -> Any:
     return openvino.Core().compile_model(str(path), "CPU", settings).create_infer_request()
 
 
-def engines(module: nn.Module, inputs: list[np.ndarray[Any, Any]], ours: Callable[[], Any]) -> Iterator[tuple[str, Callable[[], Any], Callable[[], Any]]]:
+def engines(
+    module: nn.Module, inputs: list[np.ndarray[Any, Any]], ours: Callable[[], Any]
+) -> Iterator[tuple[str, Callable[[], Any], Callable[[], Any]]]:
     """Yield name, call, and how new weights are taken over, of each engine that is installed."""
     tensors = tuple(torch.from_numpy(array) for array in inputs)
     vector = np.concatenate([p.detach().numpy().reshape(-1) for p in module.parameters()])
@@ -138,7 +140,9 @@ def act_table() -> None:
                 swap = time.process_time()
                 load()
                 swap = time.process_time() - swap
-                print(f"  batch {batch} {engine:14} {micros(call):9.0f} us   new weights {swap * 1e3:8.1f} ms", flush=True)
+                print(
+                    f"  batch {batch} {engine:14} {micros(call):9.0f} us   new weights {swap * 1e3:8.1f} ms", flush=True
+                )
 
 
 if __name__ == "__main__":

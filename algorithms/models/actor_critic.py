@@ -11,7 +11,7 @@ import numpy as np
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.models.blocks import Block, Dense, Part, initial
 from surreal.algorithms.models.config import NetworkConfig
-from surreal.algorithms.models.encoders import Encoder, leaves_of
+from surreal.algorithms.models.encoders import Encoder
 from surreal.algorithms.models.memory import Memory, Segments
 from surreal.algorithms.models.own import own_shape
 from surreal.algorithms.networks import Layout, Shape
@@ -29,8 +29,8 @@ class ActorCritic(Layout):
 
         Raises Fatal where an encoder does not take the observations.
         """
-        self.spaces, self._init = spaces, network.init
-        leaves = leaves_of(spaces)
+        self.spaces, self._init, self.squash = spaces, network.init, network.squash and not spaces.discrete
+        leaves = spaces.leaves
         deep = network.memory is not None or any(leaf.image for leaf in leaves.values())
         self.shared = deep or bool(network.trunk) if network.shared is None else network.shared
         usual = [] if deep else list(hidden)
@@ -103,7 +103,7 @@ def make_model(network: NetworkConfig, spaces: Spaces, hidden: Sequence[int], fo
     """
     if network.make is not None:
         return own_shape(network.make, network.settings, spaces, folder)
-    if network.plain and not any(leaf.image for leaf in leaves_of(spaces).values()) and len(leaves_of(spaces)) == 1:
+    if network.plain and spaces.view == "features":
         return Shape(spaces, tuple(network.policy or hidden))
     return ActorCritic(spaces, network, hidden)
 

@@ -1,7 +1,7 @@
 """Parts of networks: dense layers and convolutions, each as numpy for acting and as torch for learning.
 
-A block names its parameters (`parts`); their values come from outside, as arrays or tensors by name. Weights lie as torch
-has them: [out, in], [out, in, height, width].
+A block names its parameters (`parts`); their values come from outside, as arrays or tensors by name. Weights lie as
+torch has them: [out, in], [out, in, height, width].
 """
 
 from collections.abc import Callable, Mapping
@@ -70,7 +70,14 @@ class Dense:
     """Dense layers, each followed by an activation, and by a plain layer of `out` units where that is given."""
 
     def __init__(
-        self, name: str, inputs: int, widths: list[int], activation: str, norm: bool = False, out: int = 0, gain: float = 1.0
+        self,
+        name: str,
+        inputs: int,
+        widths: list[int],
+        activation: str,
+        norm: bool = False,
+        out: int = 0,
+        gain: float = 1.0,
     ) -> None:
         """Name the layers `name`.0, `name`.1, ...; `gain` is the last one's where `out` is given."""
         self._activation, self._norm = activation, norm
@@ -149,5 +156,3 @@ def sigmoid(x: Array) -> Array:
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": _tanh, "relu": _relu, "silu": _silu}
 """In place: the argument is a new array each time."""
-
-

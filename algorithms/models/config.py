@@ -32,7 +32,8 @@ class NetworkConfig(Config):
     """Arguments of `make`; `{make: module:make, width: 32}` is short for them."""
 
     encoder: EncoderKind = "auto"
-    """First layers. auto takes nature-cnn for images of 36 pixels and more a side, small-cnn below, none for numbers."""
+    """First layers. auto takes nature-cnn for images of 36 pixels and more a side, small-cnn below, and none for
+    numbers."""
     encoders: dict[str, EncoderKind] = {}
     """First layers of single parts of a Dict observation, such as `{camera: impala-resnet, joints: mlp}`."""
     encoder_width: Count | None = None
@@ -76,14 +77,16 @@ class NetworkConfig(Config):
             raise ValueError(f"make: {self.make!r} is no 'module:make'. Name a function such as my_module:make.")
         if self.shared is False and (self.memory is not None or self.trunk):
             part = "memory" if self.memory is not None else "trunk"
-            raise ValueError(f"shared: False does not go with {part}, which policy and value share. Remove one of them.")
+            raise ValueError(
+                f"shared: False does not go with {part}, which policy and value share. Remove one of them."
+            )
         return self
 
     @property
     def plain(self) -> bool:
         """True where two tanh networks of equal widths are asked for, whose gradients are also written by hand."""
         fields = type(self).model_fields
-        usual = ("make", "encoder", "encoders", "trunk", "memory", "activation", "layer_norm", "init", "std")
+        usual = ("make", "encoder", "encoders", "trunk", "memory", "activation", "layer_norm", "init", "std", "squash")
         same = all(getattr(self, name) == fields[name].get_default(call_default_factory=True) for name in usual)
         return same and not self.shared and self.policy == self.value and self.policy != []
 

@@ -1,10 +1,11 @@
 """Convolutional encoders of images: Nature CNN, a small one for images of a few cells, and IMPALA's residual network.
 
-In numpy a convolution is one matrix product over the patches of an image [n, H, W, C]; weights are brought into that order
-when they are loaded. torch has [n, C, H, W].
+In numpy a convolution is one matrix product over the patches of an image [n, H, W, C]; weights are brought into that
+order when they are loaded. torch has [n, C, H, W].
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -61,13 +62,15 @@ class Conv:
         # windows lie as [n, C, H', W', k, k] or [n, H', W', C, k, k], patches are read in the order of the columns
         to_rows = (0, 2, 3, 1, 4, 5) if channels_first else (0, 1, 2, 4, 5, 3)
         _, size, stride, pad = self._kernel
-        padding = ((0, 0), (0, 0), (pad, pad), (pad, pad)) if channels_first else ((0, 0), (pad, pad), (pad, pad), (0, 0))
+        padding = (
+            ((0, 0), (0, 0), (pad, pad), (pad, pad)) if channels_first else ((0, 0), (pad, pad), (pad, pad), (0, 0))
+        )
         cut = (slice(None),) * axes[0] + (slice(None, None, stride),) * 2
         out, height, width = self.shape
 
         def forward(x: Array) -> Array:
             x = np.pad(x, padding) if pad else x
-            windows = sliding_window_view(x, (size, size), axes)[cut]  # type: ignore[call-overload]
+            windows = sliding_window_view(x, (size, size), axes)[cut]
             rows = windows.transpose(to_rows).reshape(len(x) * height * width, -1)
             y = rows.astype(np.float32, copy=False) @ columns
             y += bias
@@ -92,9 +95,9 @@ class Images:
         self._sizes, self.scale = sizes, 1 / 255 if np.dtype(dtype) == np.uint8 else 1.0
         self.channels_first = len(sizes) == 2 or (len(sizes) == 3 and sizes[0] < sizes[-1])
         if len(sizes) == 2:
-            self.shape: Shape = (1, *sizes)
+            self.shape: Shape = (1, sizes[0], sizes[1])
         elif self.channels_first:
-            self.shape = sizes
+            self.shape = (sizes[0], sizes[1], sizes[2])
         else:
             self.shape = (prod(sizes) // (sizes[-3] * sizes[-2]), sizes[-3], sizes[-2])
 
@@ -214,7 +217,7 @@ class ImpalaResNet:
         x = self._images.tensor(x)
         for first, *rest in self._sections:
             x = functional.max_pool2d(first.torch(tensors, x), 3, stride=2, padding=1)
-            x = _residual(x, [lambda x, conv=conv: conv.torch(tensors, x) for conv in rest], functional.relu)
+            x = _residual(x, [partial(conv.torch, tensors) for conv in rest], functional.relu)
         return self._flat.torch(tensors, x.relu())
 
 

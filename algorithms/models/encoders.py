@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.environments.spaces import Leaf
 from surreal.algorithms.models.blocks import Block, Dense, Forward, Part
 from surreal.algorithms.models.config import IMAGE_ENCODERS, NetworkConfig
 from surreal.algorithms.models.convolutions import NATURE, SMALL, ConvNet, Images, ImpalaResNet
@@ -20,29 +20,6 @@ NATURE_LEAST = 36
 """Pixels of a side that Nature's three convolutions need."""
 WIDTHS = {"nature-cnn": 512, "small-cnn": 128, "impala-resnet": 256, "mlp": 64}
 KEY = "spec.algorithm.config.network"
-
-
-class Leaf(Protocol):
-    """Part of an observation."""
-
-    shape: tuple[int, ...]
-    dtype: Any
-
-    @property
-    def image(self) -> bool:
-        """True where it is an image."""
-
-
-def leaves_of(spaces: Spaces) -> Mapping[str, Leaf]:
-    """Return the parts of an observation by name; the only one of a single vector is called ""."""
-    found: Mapping[str, Leaf] | None = getattr(spaces, "leaves", None)
-    return found or {"": _Vector((spaces.observation,))}
-
-
-class _Vector(NamedTuple):
-    shape: tuple[int, ...]
-    dtype: Any = np.float32
-    image: bool = False
 
 
 class Numbers:

@@ -7,27 +7,19 @@ over all of them, and what is sent and saved is the vector.
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from math import prod
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from surreal.algorithms.models.memory import Segments
+from surreal.algorithms.models.memory import Memories
 from surreal.algorithms.networks import Layout
 from surreal.algorithms.types import Array
 
 Precision = Literal["float32", "bfloat16"]
 CHUNK = 1024
 """Rows that are encoded at once where nothing is differentiated."""
-
-
-class Memories(NamedTuple):
-    """States that rows begin with, and how they follow each other."""
-
-    states: Tensor
-    """[copies, state_size]."""
-    segments: Segments
 
 
 class Bound:

@@ -5,7 +5,7 @@ A state is one array [n, state_size]: h and c side by side of an LSTM, h of a GR
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -35,9 +35,13 @@ class Memory:
         }
 
     def acting(self, views: Mapping[str, Array]) -> Step:
-        """Return one step in numpy (Hochreiter & Schmidhuber 1997 with forget gates; Cho et al. 2014 as torch has it)."""
+        """Return one step in numpy (Gers et al. 2000; Cho et al. 2014 as torch has it)."""
         into, inside, bias_into, bias_inside = (views[name] for name in self._names)
-        return _lstm(into, inside, bias_into + bias_inside) if self.kind == "lstm" else _gru(into, inside, bias_into, bias_inside)
+        return (
+            _lstm(into, inside, bias_into + bias_inside)
+            if self.kind == "lstm"
+            else _gru(into, inside, bias_into, bias_inside)
+        )
 
     def torch(self, tensors: Mapping[str, "Tensor"], rows: "Tensor", states: "Tensor", cut: "Segments") -> "Tensor":
         """Return the outputs [rows, width] of `rows` [rows, inputs], which `cut` says the segments of.
@@ -47,7 +51,9 @@ class Memory:
         import torch
 
         weights = [tensors[name] for name in self._names]
-        gather, segment, position = (torch.as_tensor(part, device=rows.device) for part in (cut.gather, cut.segment, cut.position))
+        gather, segment, position = (
+            torch.as_tensor(part, device=rows.device) for part in (cut.gather, cut.segment, cut.position)
+        )
         begin, kept = torch.as_tensor(cut.copy, device=rows.device), torch.as_tensor(cut.kept, device=rows.device)
         first = (states[begin] * kept[:, None]).to(rows.dtype).unsqueeze(0)
         padded = rows[gather]
@@ -137,3 +143,11 @@ class Segments:
         copy = first // steps
         kept = (first % steps == 0) & ~starts[0, copy]
         return cls(gather, by_row[0], by_row[1], copy, kept)
+
+
+class Memories(NamedTuple):
+    """States that rows begin with, and how the rows follow each other."""
+
+    states: Any
+    """Array or tensor [copies, state_size]."""
+    segments: Segments

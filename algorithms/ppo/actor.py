@@ -1,4 +1,4 @@
-"""The actor: environments only, acting in numpy (no torch in this process); fragments out, weights in."""
+"""The actor: environments only, acting in numpy (torch only for a network of one's own); fragments out, weights in."""
 
 from contextlib import closing
 from logging import getLogger
@@ -8,10 +8,11 @@ import numpy as np
 
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.vector import VectorEnvironments
+from surreal.algorithms.models.acting import make_policy
+from surreal.algorithms.models.actor_critic import make_model
 from surreal.algorithms.normalizers import over_leaves
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.fragment import check_size
-from surreal.algorithms.ppo.own_network import make_policy, make_shape, view_of
 from surreal.algorithms.ppo.rollout import Rollout
 from surreal.algorithms.ppo.weights import Weights
 from surreal.algorithms.recording.reports import Shares
@@ -61,8 +62,8 @@ class Actor:
         self._stopping = process.stopping.is_set
         self._weights, self._experience = process.subscriber("weights"), process.sender("experience")
         self._metrics, self._name = process.sender("metrics"), envs.name
-        self._policy = make_policy(make_shape(config, envs.spaces))
-        self._rollout = Rollout(envs, self._policy, copies, config.fragment_steps, rng)
+        self._policy = make_policy(make_model(config.network, envs.spaces, config.hidden))
+        self._rollout = Rollout(envs, self._policy, copies, config.fragment_steps, rng, config.sequence)
         self._pace, self._reported = Pace(config.max_staleness), perf_counter()
         self._refused = self._refused_in_a_row = 0
         self._spaces = envs.spaces
@@ -119,7 +120,7 @@ def actor(process: Process) -> None:
     # one seed sequence per (actor, start): a restarted actor must not replay the episodes of the dead one
     env_seed, policy_seed = np.random.SeedSequence([wiring.seed, 1, wiring.index, wiring.start]).spawn(2)
     envs = VectorEnvironments(
-        lambda: make_env(env, wiring.code, view_of(config)),
+        lambda: make_env(env, wiring.code, config.network.view),
         int(env["copies"]),
         int(env_seed.generate_state(1)[0]),
     )

@@ -51,10 +51,13 @@ def check_size(spaces: Spaces, steps: int, copies: int) -> None:
 class FragmentCheck:
     """Comparison of a fragment with what every actor of this run sends."""
 
-    def __init__(self, spaces: Spaces, steps: int, copies: int) -> None:
+    def __init__(self, spaces: Spaces, steps: int, copies: int, memory: tuple[int, int] = (0, 0)) -> None:
+        """Expect fragments with `memory` (sequences, state size) besides."""
         self._spaces, self._steps, self._copies = spaces, steps, copies
         expected = allocate(spaces, steps, copies)
         expected["log_probs"] = expected["rewards"]
+        if memory[1]:
+            expected["states"] = np.empty((memory[0], copies, memory[1]), dtype=np.float32)
         plain = {name: (array.shape, array.dtype) for name, array in expected.items()}
         self._expected: Mapping[str, Expected] = {**shapes(spaces, steps, copies), **plain}
 

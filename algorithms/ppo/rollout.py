@@ -18,10 +18,18 @@ class Rollout:
     """Collects fragments of `steps` from environments that live on between fragments."""
 
     def __init__(
-        self, envs: VectorEnvironments, policy: Policy, copies: int, steps: int, rng: np.random.Generator
+        self,
+        envs: VectorEnvironments,
+        policy: Policy,
+        copies: int,
+        steps: int,
+        rng: np.random.Generator,
+        sequence: int | None = None,
     ) -> None:
+        """Store the memory of a policy that has one every `sequence` steps, by default once a fragment."""
         self._envs, self._policy, self._copies, self._steps, self._rng = envs, policy, copies, steps, rng
-        self._onto_bounds = envs.spaces.onto_bounds
+        self._onto_bounds = policy.bounded(envs.spaces.onto_bounds)
+        self._sequence, self._state = sequence or steps, policy.initial_state(copies)
         self._first = envs.reset()
         self._return, self._length = np.zeros(copies), np.zeros(copies, dtype=np.int64)
         self.env_seconds = 0.0
@@ -35,7 +43,7 @@ class Rollout:
         """
         # new arrays for every fragment: the channel still owns the last one's until they are acknowledged
         seen, fragment = observations(self._envs.spaces, self._first, self._steps), self._allocate()
-        outs = np.empty((self._steps, self._copies, self._envs.spaces.action), dtype=np.float32)
+        outs = np.empty((self._steps, self._copies, self._policy.outputs), dtype=np.float32)
         with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite, and refused later
             final = self._act(seen, fragment, outs, standardize, stopping)
         if final is None:
@@ -50,6 +58,8 @@ class Rollout:
         if self._envs.masks is not None:
             fragment["masks"] = np.empty((self._steps + 1, *self._envs.masks.shape), np.bool_)
             fragment["masks"][0] = self._envs.masks
+        if self._policy.state_size:
+            fragment["states"] = np.empty((self._steps // self._sequence, *self._state.shape), np.float32)
         return fragment
 
     def _act(
@@ -61,12 +71,14 @@ class Rollout:
         stopping: Callable[[], bool],
     ) -> list[Rows] | None:
         """Fill in the fragment step by step. Returns the final observations of truncated episodes."""
-        taken, masks = fragment["actions"], fragment.get("masks")
+        taken, masks, states = fragment["actions"], fragment.get("masks"), fragment.get("states")
         rewards, terminated, truncated = fragment["rewards"], fragment["terminated"], fragment["truncated"]
         noise = self._policy.noise(self._rng, outs.shape)
         final: list[Rows] = []
         for t in range(self._steps):
-            out = self._policy.forward(standardize(seen.row(t)))
+            if states is not None and t % self._sequence == 0:
+                states[t // self._sequence] = self._state
+            out, self._state = self._policy.advance(standardize(seen.row(t)), self._state)
             if masks is not None:
                 out = masked(out, masks[t])
             outs[t] = out
@@ -77,6 +89,8 @@ class Rollout:
                 self._onto_bounds(actions), seen.row(t + 1), rewards[t], terminated[t], truncated[t]
             )
             seen.wrote(t + 1)
+            if states is not None:
+                self._state[terminated[t] | truncated[t]] = 0.0
             if masks is not None:
                 masks[t + 1] = self._envs.masks
             self.env_seconds += perf_counter() - start
@@ -103,4 +117,4 @@ class Rollout:
     def restart(self) -> None:
         """Begin new episodes with new seeds in every environment, forgetting the ones under way."""
         self._first = self._envs.reset()
-        self._return[:], self._length[:] = 0.0, 0
+        self._return[:], self._length[:], self._state[:] = 0.0, 0, 0.0

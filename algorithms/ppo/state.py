@@ -5,7 +5,7 @@ from collections import deque
 import numpy as np
 
 from surreal.algorithms.environments.rows import at
-from surreal.algorithms.networks import Shape
+from surreal.algorithms.networks import Layout
 from surreal.algorithms.normalizers import (
     RewardScaler,
     RunningMoments,
@@ -25,11 +25,11 @@ from surreal.protocol.wire.packet import Message
 class State:
     """State that learning changes: the networks, the statistics, the counters. All of it is in a checkpoint."""
 
-    def __init__(self, shape: Shape, config: PPOConfig, seed: int) -> None:
+    def __init__(self, layout: Layout, config: PPOConfig, seed: int) -> None:
         self.config = config
-        self.updater = Updater(shape, config, seed)
-        self.spaces = shape.spaces
-        self.moments = RunningMoments(standardized_size(shape.spaces))
+        self.updater = Updater(layout, config, seed)
+        self.spaces = layout.spaces
+        self.moments = RunningMoments(standardized_size(layout.spaces))
         self.scaler = RewardScaler(config.gamma) if config.normalize_rewards else None
         self.steps = self.updates = self.episodes = 0
         self.elapsed = 0.0

@@ -15,8 +15,9 @@ from surreal.algorithms.distributions import (
     masked,
     parts,
 )
+from surreal.algorithms.models.memory import Memories
 from surreal.algorithms.networks import Shape
-from surreal.algorithms.ppo.batch import Minibatch
+from surreal.algorithms.ppo.batch import Batch, Minibatch, Trajectories
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.base import KL_HINGE, Stats
 from surreal.algorithms.types import Array
@@ -36,15 +37,19 @@ class Analytic:
         self._w, self._g = shape.views(self._vector), shape.views(self._grad)
         self._moment1, self._moment2 = np.zeros_like(self._vector), np.zeros_like(self._vector)
         self._scratch = np.zeros_like(self._vector)
-        self._steps = 0
+        self._steps = self._skipped = 0
 
-    def values(self, observations: Array) -> Array:
+    def batch(self, data: Trajectories) -> Batch:
         """See base.Gradient."""
-        return self._outputs(observations, head="value", net=1)[:, 0]
+        return Batch(data)
 
-    def policy(self, observations: Array) -> Array:
+    def values(self, rows: Array, memories: Memories | None = None) -> Array:
         """See base.Gradient."""
-        return self._outputs(observations, head="policy", net=0)
+        return self._outputs(rows, head="value", net=1)[:, 0]
+
+    def policy(self, rows: Array, memories: Memories | None = None) -> Array:
+        """See base.Gradient."""
+        return self._outputs(rows, head="policy", net=0)
 
     def _outputs(self, observations: Array, head: str, net: int) -> Array:
         weight, bias = self._w[f"{head}.weight"], self._w[f"{head}.bias"]
@@ -59,7 +64,7 @@ class Analytic:
         out += bias
         return out
 
-    def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> bool:
+    def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> None:
         """See base.Gradient."""
         activations = self._forward(minibatch.observations)
         w = self._w
@@ -71,7 +76,13 @@ class Analytic:
         d_out = self._policy_gradient(minibatch, out, beta, stats)
         d_values = self._value_gradient(minibatch, values, stats)
         self._backward(activations, d_out, d_values[:, None])
-        return self._adam(learning_rate)
+        if not self._adam(learning_rate):
+            self._skipped += 1
+
+    def skipped(self) -> int:
+        """See base.Gradient."""
+        found, self._skipped = self._skipped, 0
+        return found
 
     def _forward(self, observations: Array) -> list[Array]:
         """Return the activations [2, batch, width] of every layer, the input [1, batch, observation] first."""

@@ -9,11 +9,11 @@ from pydantic import ValidationError
 
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.models.own import own_shape
 from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.policies import load_policy
 from surreal.algorithms.ppo.batch import trajectories
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.own_network import make_policy, network_data, own_shape
 from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
 from surreal.algorithms.recording.policy_record import describe
