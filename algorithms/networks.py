@@ -27,7 +27,7 @@ LOG_STD_RANGE = (-20.0, 2.0)
 
 
 class Layout:
-    """Layout of the parameters of policy and value in one vector, and the function of them that torch differentiates."""
+    """Layout of a policy and a value in one vector of parameters, and their functions, which torch differentiates."""
 
     spaces: Spaces
     state_size = 0

@@ -109,7 +109,7 @@ def test_the_weight_of_the_kl_penalty_moves_both_ways_within_its_range() -> None
 def test_an_epoch_holds_every_transition_once() -> None:
     batch = Batch(random_data(0))
     batch.estimate(np.arange(64, dtype=np.float32).reshape(16, 4), np.zeros((16, 4), dtype=np.float32))
-    parts = batch.shuffled(np.random.default_rng(0), 24)
+    parts = list(batch.shuffled(np.random.default_rng(0), 24))
     assert [len(part.advantages) for part in parts] == [24, 24, 16]
     assert sorted(np.concatenate([part.advantages for part in parts])) == list(range(64))
 
