@@ -15,7 +15,7 @@ def evaluator(process: Process) -> None:
     """Evaluate every `evaluate_every_seconds`, and at once when the master says that these are the last weights."""
     wiring = process.wiring
     config = read_config(wiring.config)
-    with closing(make_env(wiring.env, wiring.code)) as env:
+    with closing(make_env(wiring.env, wiring.code, evaluating=True)) as env:
         policy = Policies(Layout.of(config, env.spaces), 1)
 
         def load(message: Message) -> Act:

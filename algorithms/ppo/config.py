@@ -125,6 +125,13 @@ class PPOConfig(Config):
         return self
 
 
+ACTIONS = {
+    "auto": "an action of numbers: the policy's -1 to 1 is spread over the bounds (env.actionScaling: auto)",
+    "none": "an action of numbers is taken as the policy gives it, within the bounds (env.actionScaling: none)",
+}
+"""Note of a plan for each choice of `env.actionScaling`."""
+
+
 def sizing(config: PPOConfig, replicas: Mapping[str, int], env: Mapping[str, Any]) -> Sizing:
     """Return what the settings mean together with `replicas` actors and `env`'s copies, and what is meaningless."""
     actors, copies = replicas["actor"], int(env["copies"])
@@ -134,6 +141,7 @@ def sizing(config: PPOConfig, replicas: Mapping[str, int], env: Mapping[str, Any
         f"a batch has {size} transitions, an update {config.epochs} x {-(-batch // config.minibatch):,} "
         f"minibatches of {min(config.minibatch, batch):,}",
         *_network(config),
+        ACTIONS[env.get("action_scaling", "auto")],
     )
     return Sizing(notes, (), tuple(_problems(config, batch, size)))
 

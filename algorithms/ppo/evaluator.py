@@ -20,7 +20,7 @@ def evaluator(process: Process) -> None:
     """Evaluate every `evaluate_every_seconds`, and at once when the learner says that these are the last weights."""
     wiring = process.wiring
     config = PPOConfig(**wiring.config)
-    with closing(make_env(wiring.env, wiring.code, config.network.view)) as env:
+    with closing(make_env(wiring.env, wiring.code, config.network.view, evaluating=True)) as env:
         policy = make_policy(make_model(config.network, env.spaces, config.hidden))
         scaled, start = policy.bounded(env.spaces.onto_bounds), policy.initial_state(1)
 

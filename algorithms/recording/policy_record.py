@@ -26,6 +26,7 @@ from surreal.algorithms.environments.spaces import Space, Spaces
 Record = dict[str, Any]
 FORMAT = 1
 PACKAGES = ("surreal", "gymnasium", "mujoco", "numpy")
+ENV = ("id", "options", "wrappers", "evaluation")
 STATISTICS = ("shift", "scale", "clip")
 """Arrays of a Standardizer, as every checkpoint names them."""
 
@@ -45,7 +46,7 @@ def describe(
     return {
         "format": FORMAT,
         "algorithm": algorithm,
-        "env": {"id": settings["id"], "options": settings.get("options", {}), "wrappers": settings.get("wrappers", [])},
+        "env": {key: settings[key] for key in ENV if settings.get(key)},
         "view": env.spaces.view,
         "stack": env.spaces.stack,
         "scaling": env.spaces.scaling,

@@ -24,7 +24,7 @@ from tests.algorithms.environments.own.parts import Robot
 NAMES = ["camera", "pair.0", "pair.1", "robot.gripper", "robot.joints"]
 """In the order of gymnasium, which sorts the keys of a plain dict."""
 
-FLAGS: spaces.Box = spaces.Box(0, 1, (10, 10, 4), bool)  # type: ignore[call-overload, arg-type]
+FLAGS: spaces.Box = spaces.Box(0, 1, (10, 10, 4), bool)  # type: ignore[arg-type]
 
 
 class Still:
