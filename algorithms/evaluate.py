@@ -9,12 +9,13 @@ from gymnasium import spaces
 
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.environments.rows import mapped
+from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.evaluation import EPISODE_CAP
-from surreal.algorithms.types import Array
 from surreal.protocol.errors import InvalidInput
 
-Act = Callable[[Array], Any]
-"""Features [1, observation], as gymnasium flattens observations -> actions of the environment [1, ...]."""
+Act = Callable[..., Any]
+"""Observations [1, ...] -> actions of the environment [1, ...]."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,29 @@ class Evaluation:
 
 
 def evaluate(
-    policy: Act, env: str, *, episodes: int = 10, seed: int = 1, options: Mapping[str, Any] | None = None
+    policy: Act,
+    env: str | Mapping[str, Any],
+    *,
+    episodes: int = 10,
+    seed: int = 1,
+    options: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Run `episodes` whole episodes and return their returns; episode i starts from `seed` + i.
 
-    `policy` maps observations [n, observation] to actions [n, ...] of the environment: `run.policy("best")`, or any
-    function. Numbers outside a bounded action space are clipped. An episode ends at the latest after the environment's
-    own limit, or after 10,000 steps if it has none. Raises Fatal for an environment that cannot be made, and
-    InvalidInput for actions of another shape.
+    `policy` maps observations [n, ...] to actions [n, ...] of the environment: `run.policy("best")`, which also gets
+    the masks of an environment that has some, or any function of features [n, observation] as gymnasium flattens them.
+    `env` is an id, or the mapping `spec.env` of a file with its wrappers, such as `policy.about["env"]`. Numbers
+    outside a bounded action space are clipped. An episode ends at the latest after the environment's own limit, or
+    after 10,000 steps if it has none. Raises Fatal for an environment that cannot be made, and InvalidInput for actions
+    of another shape.
     """
     if episodes < 1:
         raise InvalidInput(f"episodes: {episodes!r} must be 1 or more.")
-    made = make_env(env, options)
+    settings = {"id": env} if isinstance(env, str) else dict(env)
+    trained: Spaces | None = getattr(policy, "spaces", None)
+    made = make_env(
+        {**settings, **({"options": options} if options else {})}, "", trained.view if trained else "features"
+    )
     try:
         played = [_episode(made, policy, seed + episode) for episode in range(episodes)]
     finally:
@@ -62,13 +74,26 @@ def evaluate(
 
 def _episode(env: Environment, policy: Act, seed: int) -> tuple[float, int]:
     """Return the sum of rewards and the number of steps of one episode."""
-    features = env.reset(seed)
-    rows = features[None].copy()
+    rows = mapped(lambda array: np.array(array[None]), env.reset(seed))
     total, steps, over, cap = 0.0, 0, False, env.time_limit or EPISODE_CAP
+    act = _carrying(policy, env) if hasattr(policy, "spaces") else policy
     while not over and steps < cap:
-        reward, terminated, truncated = env.step(_action(policy(rows), env.spaces.action_space), rows, 0)
+        actions = act(rows)
+        reward, terminated, truncated = env.step(_action(actions, env.spaces.action_space), rows, 0)
         total, steps, over = total + reward, steps + 1, terminated or truncated
     return total, steps
+
+
+def _carrying(policy: Any, env: Environment) -> Act:
+    """Return a loaded policy with the memory of one episode and the masks of `env`."""
+    state = policy.initial_state(1)
+
+    def act(rows: Any) -> Any:
+        nonlocal state
+        actions, state = policy.step(rows, state, masks=None if env.mask is None else env.mask[None])
+        return actions
+
+    return act
 
 
 def _action(actions: Any, space: Any) -> Any:

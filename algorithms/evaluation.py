@@ -3,23 +3,41 @@
 from collections.abc import Callable
 from logging import getLogger
 from time import monotonic
+from typing import Any
 
 import numpy as np
 
 from surreal.algorithms.environments.environment import Environment
+from surreal.algorithms.environments.rows import Rows, mapped
 from surreal.algorithms.recording.reports import EVALUATES
 from surreal.algorithms.types import Array
 from surreal.protocol.broadcast.subscriber import Subscriber
 from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
 
-Act = Callable[[Array], Array]
-"""Features [1, observation], float32 or float64 -> outputs of the policy [1, ...], without noise."""
+Act = Callable[[Any], Array]
+"""Observations [1, ...] as the environment's view has them -> outputs of the policy [1, ...], without noise."""
 SEED = 1_000_003
 """Evaluation episodes are the same ones every time, and none that an actor sees."""
 EPISODE_CAP = 10_000
 """Steps of an episode of an environment that sets no limit itself."""
 log = getLogger(__name__)
+
+
+class Remembering:
+    """An Act with memory: a function of observations and state, which is None at the start of an episode."""
+
+    def __init__(self, act: Callable[[Rows, Any], tuple[Array, Any]]) -> None:
+        self._act, self._state = act, None
+
+    def begin(self) -> None:
+        """Forget the last episode."""
+        self._state = None
+
+    def __call__(self, rows: Rows) -> Array:
+        """Return outputs, and remember."""
+        outputs, self._state = self._act(rows, self._state)
+        return outputs
 
 
 def evaluate_on_clock(
@@ -68,10 +86,13 @@ def episode_return(
 ) -> float | None:
     """Return the return of one episode from `seed`, of `cap` steps at most; None once `stopping` is true.
 
-    The policy acts as in an actor: through the same action map, on features of the same type.
+    The policy acts as in an actor: through the same action map, on observations of the same types. What the environment
+    allows it to choose is `env.mask`.
     """
-    rows = env.reset(seed)[None].copy()
+    rows = mapped(lambda array: np.array(array[None]), env.reset(seed))
     total = 0.0
+    if isinstance(act, Remembering):
+        act.begin()
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(cap):
             reward, terminated, truncated = env.step(env.actions(act(rows))[0], rows, 0)

@@ -5,38 +5,43 @@ Policy and value are two tanh networks of the same widths, kept as a pair: a hid
 vector holds all of it: it is what the optimizer steps, the wire carries and a checkpoint stores.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod, sqrt
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from surreal.algorithms.distributions import choices_log_prob, gaussian_log_prob, gumbel, sample
+from surreal.algorithms.environments.actions import ActionMap, chosen
 from surreal.algorithms.environments.spaces import Spaces
-from surreal.algorithms.types import Array
+from surreal.algorithms.types import F32, Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Shape:
-    """The layout of the parameter vector for one pair of networks."""
+LOG_STD_RANGE = (-20.0, 2.0)
+"""Range of log standard deviations that a network gives (Haarnoja et al. 2018, their code)."""
+
+
+class Layout:
+    """Layout of a policy and a value in one vector of parameters, and their functions, which torch differentiates."""
 
     spaces: Spaces
-    hidden: tuple[int, ...]
+    state_size = 0
+    """Numbers that the policy remembers from step to step."""
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the policy: what its distribution of actions depends on."""
+        return self.spaces.action
 
     @cached_property
     def parts(self) -> dict[str, tuple[int, ...]]:
         """Name -> array shape of every part, in the order they lie in the vector."""
-        widths = (self.spaces.observation, *self.hidden)
-        parts: dict[str, tuple[int, ...]] = {}
-        for layer, (into, out) in enumerate(zip(widths, widths[1:], strict=False)):
-            parts[f"weight{layer}"] = (2, into, out)
-            parts[f"bias{layer}"] = (2, 1, out)
-        parts["policy.weight"] = (widths[-1], self.spaces.action)
-        parts["policy.bias"] = (self.spaces.action,)
-        parts["value.weight"] = (widths[-1], 1)
-        parts["value.bias"] = (1,)
-        if not self.spaces.discrete:
-            parts["log_std"] = (self.spaces.action,)
-        return parts
+        raise NotImplementedError
 
     @property
     def size(self) -> int:
@@ -52,6 +57,45 @@ class Shape:
         return views
 
     def initial(self, rng: np.random.Generator, log_std: float) -> Array:
+        """Return initial parameters [size]; `log_std` is that of a Gaussian policy."""
+        raise NotImplementedError
+
+    def encoded(self, tensors: Mapping[str, "Tensor"], rows: Any) -> Any:
+        """Return what `heads` takes of each row [n, ...] alone; computed in pieces where nothing is differentiated."""
+        return rows
+
+    def heads(self, tensors: Mapping[str, "Tensor"], encoded: Any, memory: Any = None) -> "tuple[Tensor, Tensor]":
+        """Return the outputs of the policy [n, outputs] and the values [n].
+
+        `memory` is (states [copies, state_size], Segments) of a network that has one.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Shape(Layout):
+    """The layout of the parameter vector for one pair of networks."""
+
+    spaces: Spaces
+    hidden: tuple[int, ...]
+
+    @cached_property
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """See Layout."""
+        widths = (self.spaces.observation, *self.hidden)
+        parts: dict[str, tuple[int, ...]] = {}
+        for layer, (into, out) in enumerate(zip(widths, widths[1:], strict=False)):
+            parts[f"weight{layer}"] = (2, into, out)
+            parts[f"bias{layer}"] = (2, 1, out)
+        parts["policy.weight"] = (widths[-1], self.spaces.action)
+        parts["policy.bias"] = (self.spaces.action,)
+        parts["value.weight"] = (widths[-1], 1)
+        parts["value.bias"] = (1,)
+        if not self.spaces.discrete:
+            parts["log_std"] = (self.spaces.action,)
+        return parts
+
+    def initial(self, rng: np.random.Generator, log_std: float) -> Array:
         """Return orthogonal weights (gain sqrt 2; policy head 0.01, value head 1), zero biases, constant log std."""
         vector = np.zeros(self.size, dtype=np.float32)
         for name, part in self.views(vector).items():
@@ -62,6 +106,15 @@ class Shape:
                 for matrix in part.reshape(-1, *part.shape[-2:]):
                     matrix[:] = gain * orthogonal(rng, *matrix.shape)
         return vector
+
+    def heads(self, tensors: Mapping[str, "Tensor"], encoded: Any, memory: Any = None) -> "tuple[Tensor, Tensor]":
+        """See Layout."""
+        x = encoded.unsqueeze(0)
+        for layer in range(len(self.hidden)):
+            x = (x @ tensors[f"weight{layer}"] + tensors[f"bias{layer}"]).tanh()
+        policy, value = x.unbind(0) if len(x) == 2 else (x[0], x[0])
+        out = policy @ tensors["policy.weight"] + tensors["policy.bias"]
+        return out, (value @ tensors["value.weight"] + tensors["value.bias"]).squeeze(-1)
 
 
 def orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:
@@ -75,8 +128,11 @@ def orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:
 class Policy:
     """The policy alone, for acting: numpy, because one call on a small batch costs a fifth of torch's."""
 
+    state_size = 0
+    squash = False
+
     def __init__(self, shape: Shape) -> None:
-        self.discrete = shape.spaces.discrete
+        self.choices, self.outputs = shape.spaces.choices, shape.outputs
         self._vector = np.zeros(shape.size, dtype=np.float32)
         views = shape.views(self._vector)
         layers = range(len(shape.hidden))
@@ -99,41 +155,34 @@ class Policy:
         out += self._head[1]
         return out
 
+    def initial_state(self, copies: int) -> F32:
+        """Return the state [copies, state_size] at the start of an episode: zeros."""
+        return np.zeros((copies, self.state_size), dtype=np.float32)
+
+    def advance(self, observations: Any, state: Array) -> tuple[Array, Array]:
+        """Return the outputs of `forward` and the next state, for one step from `state` [batch, state_size]."""
+        return self.forward(observations), state
+
+    def bounded(self, onto_bounds: ActionMap) -> ActionMap:
+        """Return the map of this policy's actions onto the bounds of the environment's."""
+        return (lambda actions: onto_bounds(np.tanh(actions))) if self.squash else onto_bounds
+
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """Draw noise for a whole fragment: Gaussian noise times the policy's std, or Gumbel noise for the logits."""
         if self._log_std is None:
-            return rng.gumbel(size=shape).astype(np.float32)
+            return gumbel(rng, shape)
         return rng.standard_normal(shape, dtype=np.float32) * np.exp(self._log_std)
 
     def act(self, out: Array, noise: Array) -> Array:
-        """Return sampled actions: mean + noise, or the arg max of logits + Gumbel noise, which is a softmax sample."""
-        return np.argmax(out + noise, axis=-1) if self.discrete else out + noise
+        """Return sampled actions: mean + noise, or the choices with the largest logits + Gumbel noise."""
+        return sample(out, noise, self.choices) if self.choices else out + noise
 
     def best(self, out: Array) -> Array:
-        """Return the deterministic action: the mean, or the likeliest choice."""
-        return np.argmax(out, axis=-1) if self.discrete else out
+        """Return the deterministic action: the mean, or the likeliest choices."""
+        return chosen(out, self.choices) if self.choices else out
 
     def log_prob(self, outs: Array, actions: Array) -> Array:
         """Return the log-probability [...] of `actions` under the outputs [..., action] of `forward`."""
         if self._log_std is None:
-            return categorical_log_prob(outs, actions)
+            return choices_log_prob(outs, actions, self.choices)
         return gaussian_log_prob(outs, self._log_std, actions)
-
-
-def gaussian_log_prob(mean: Array, log_std: Array, actions: Array) -> Array:
-    """Log density [...] of a diagonal Gaussian at `actions` [..., action]."""
-    z = (actions - mean) * np.exp(-log_std)
-    constant = np.float32(log_std.sum() + 0.5 * mean.shape[-1] * np.log(2 * np.pi))
-    return np.asarray(np.float32(-0.5) * np.einsum("...a,...a->...", z, z) - constant)
-
-
-def categorical_log_prob(logits: Array, actions: Array) -> Array:
-    """Log probability [...] of the choices `actions` [...] under `logits` [..., choices]."""
-    log_p = log_softmax(logits)
-    return np.asarray(np.take_along_axis(log_p, actions[..., None], axis=-1)[..., 0])
-
-
-def log_softmax(logits: Array) -> Array:
-    """Map logits [..., choices] to log probabilities."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))

@@ -4,10 +4,12 @@ They change only between updates and travel with the weights of the same version
 thus see the same number for the same observation; for an older fragment the learner's statistics are the newer ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from surreal.algorithms.environments.rows import Rows
+from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.types import Array, narrowed
 
 CLIP = 10.0
@@ -83,6 +85,36 @@ class Standardizer:
         if self.clip < np.inf:
             np.minimum(np.maximum(x, -self.clip, out=x), self.clip, out=x)
         return np.asarray(x, dtype=np.float32)
+
+
+def standardized_size(spaces: Spaces) -> int:
+    """Return the number of entries of an observation that statistics are kept of."""
+    return sum(leaf.size for leaf in spaces.leaves.values() if leaf.standardized)
+
+
+def numbers_of(rows: Rows, spaces: Spaces) -> Array:
+    """Return the entries [n, size] of observations [..., leaf] that statistics are kept of."""
+    leaves = spaces.leaves
+    if not isinstance(rows, dict):
+        rows = {"": rows}
+    found = [rows[name].reshape(-1, leaf.size) for name, leaf in leaves.items() if leaf.standardized]
+    return np.concatenate(found, axis=-1) if found else np.empty((0, 0))
+
+
+def over_leaves(standardize: Standardizer, spaces: Spaces) -> Callable[[Rows], Rows]:
+    """Return `standardize` as a function of observations [..., leaf]: other leaves than numbers pass as they are."""
+    if spaces.view == "features":
+        return standardize
+    each: dict[str, Standardizer] = {}
+    start = 0
+    for name, leaf in spaces.leaves.items():
+        if leaf.standardized:
+            cut = slice(start, start := start + leaf.size)
+            shift, scale = standardize.shift[cut].reshape(leaf.shape), standardize.scale[cut].reshape(leaf.shape)
+            each[name] = Standardizer(shift, scale, standardize.clip)
+    if "" in spaces.leaves:
+        return each.get("", lambda rows: rows)
+    return lambda rows: {name: each[name](array) if name in each else array for name, array in rows.items()}
 
 
 class RewardScaler:

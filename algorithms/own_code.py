@@ -6,7 +6,7 @@ A module of one's own may do anything when it is imported, so every error names 
 import importlib
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,17 +26,27 @@ def is_own(name: str) -> bool:
     return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *attribute.split(".")))
 
 
-def own_names(algorithm: str, config: dict[str, Any], env_id: str) -> dict[KeyPath, str]:
-    """Return key -> `module:object` of all that an experiment names as one's own.
+def own_names(algorithm: str, config: dict[str, Any], env: Mapping[str, Any]) -> dict[KeyPath, str]:
+    """Return key -> `module:object` of all that an experiment names as one's own; `env` is the file's `spec.env`.
 
     A value of the config counts if it is such a name, or a mapping whose `make` is one.
     """
-    named = {ALGORITHM: algorithm, ENV: env_id}
+    named = {ALGORITHM: algorithm, ENV: str(env["id"])}
+    for path in (("wrappers",), ("evaluation", "wrappers")):
+        named |= {(*ENV[:2], *path, number): name for number, name in enumerate(_wrappers(env, path))}
     for key, value in config.items():
         name = value.get("make") if isinstance(value, dict) else value
         if isinstance(name, str) and is_own(name):
             named[*CONFIG, key] = name
     return {path: name for path, name in named.items() if ":" in name}
+
+
+def _wrappers(env: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+    """Return the names in a list of wrappers, whose entries are a name or `name: arguments`."""
+    entries: Any = env
+    for key in path:
+        entries = (entries or {}).get(key)
+    return [entry if isinstance(entry, str) else next(iter(entry), "") for entry in entries or ()]
 
 
 class MissingModuleError(InvalidInput):

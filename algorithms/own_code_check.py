@@ -44,7 +44,7 @@ class Finding:
 
 def findings(request: Request) -> Iterator[Finding]:
     """Import all that is named, in the order of its use, then check the config against the environment's spaces."""
-    named = own_names(request.algorithm, request.config, request.env["id"])
+    named = own_names(request.algorithm, request.config, request.env)
     found = False
     for path, name in named.items():
         try:

@@ -11,52 +11,117 @@ from typing import Any, Literal
 
 import numpy as np
 
-from surreal.algorithms import networks
-from surreal.algorithms.environments.spaces import Spaces, action_map, features_of, onto_bounds
+from surreal.algorithms.distributions import masked
+from surreal.algorithms.environments.actions import action_map
+from surreal.algorithms.environments.rows import Rows, count, mapped, stacked
+from surreal.algorithms.environments.spaces import Spaces, reader
 from surreal.algorithms.es.batched_policy import Layout, Policies
-from surreal.algorithms.normalizers import Standardizer
-from surreal.algorithms.ppo.own_network import make_policy, own_shape
+from surreal.algorithms.models.acting import make_policy
+from surreal.algorithms.models.actor_critic import described_model
+from surreal.algorithms.normalizers import Standardizer, over_leaves, standardized_size
 from surreal.algorithms.recording import checkpoint as checkpoints
 from surreal.algorithms.recording.policy_record import FORMAT, STATISTICS, spaces_of
-from surreal.algorithms.types import Array, narrowed
+from surreal.algorithms.types import Array, Bool, narrowed
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 
 Which = Literal["best", "newest"]
-Outputs = Callable[[Array, np.random.Generator | None], Array]
-"""Standardised features [n, features] -> outputs of the policy; sampled where there is a generator."""
+Outputs = Callable[[Any, Any, np.random.Generator | None, Bool | None], tuple[Array, Any]]
+"""(Standardised observations [n, ...], state [n, ...], generator, masks [n, all choices]) -> outputs of the policy,
+sampled where there is a generator, and the next state."""
 
 
 class Policy:
     """A trained policy. Calling it changes nothing."""
 
-    def __init__(self, outputs: Outputs, standardize: Standardizer, spaces: Spaces, about: Mapping[str, Any]) -> None:
+    def __init__(
+        self, outputs: Outputs, state_size: int, standardize: Standardizer, spaces: Spaces, about: Mapping[str, Any]
+    ) -> None:
         """Use `load_policy`."""
-        self._outputs, self._standardize = outputs, standardize
+        self.state_size = state_size
+        """Numbers that the policy remembers from step to step; 0 for one without memory."""
+        self._outputs, self._standardize = outputs, over_leaves(standardize, spaces)
         self.spaces = spaces
         """Spaces of the environment that it was trained in."""
         self.about = about
         """Description: `algorithm`, `env`, `observation`, `action`, `network`, `versions`, `steps`, `score`."""
-        self._features, self._actions = features_of(spaces.observation_space), action_map(spaces.action_space)
+        self._read, self._actions = reader(spaces), action_map(spaces.action_space)
 
-    def __call__(self, observations: Any, sample: bool = False, rng: np.random.Generator | int | None = None) -> Array:
+    def __call__(
+        self,
+        observations: Any,
+        sample: bool = False,
+        rng: np.random.Generator | int | None = None,
+        masks: Any = None,
+    ) -> Array:
         """Return an action [n, ...] for each of the observations [n, ...], in the environment's own action space.
 
-        Observations are of the environment's own space: an array [n, ...], n observations of another kind, or features
-        [n, features] as gymnasium flattens them. Actions are the likeliest ones; with `sample` they are drawn, by `rng`
-        or a seed. Raises InvalidInput for observations that do not fit, and for `sample` of a deterministic policy.
+        Observations are of the environment's own space: an array [n, ...], n observations of another kind, features
+        [n, features] as gymnasium flattens them, or parts [n, ...] by dotted name. Actions are the likeliest ones; with
+        `sample` they are drawn, by `rng` or a seed; `masks` [n, all choices] are the choices allowed. Raises
+        InvalidInput for observations or masks that do not fit, for `sample` of a deterministic policy, and for a policy
+        with memory: use `step`.
         """
-        features = self._as_features(observations)
+        if self.state_size:
+            raise InvalidInput("policy: it has memory. Use actions, state = policy.step(observations, state).")
+        return self.step(observations, self.initial_state(0), sample, rng, masks)[0]
+
+    def initial_state(self, n: int) -> Array:
+        """Return the state [n, state_size] at the start of n episodes."""
+        return np.zeros((n, self.state_size), dtype=np.float32)
+
+    def step(
+        self,
+        observations: Any,
+        state: Array,
+        sample: bool = False,
+        rng: np.random.Generator | int | None = None,
+        masks: Any = None,
+    ) -> tuple[Array, Array]:
+        """Return an action for each observation as a call does, and the next state [n, state_size].
+
+        Begin with `initial_state(n)`; set the rows of a state to zero whose episode begins.
+        """
+        rows = self._as_features(observations) if self.spaces.view == "features" else self._as_parts(observations)
+        if self.state_size and np.shape(state) != (count(rows), self.state_size):
+            shape = list(np.shape(state))
+            raise InvalidInput(f"state: an array {shape} does not fit. Give [{count(rows)}, {self.state_size}].")
+        allowed = None if masks is None else self._as_masks(masks, count(rows))
         generator = np.random.default_rng(rng) if sample else None
-        return self._actions(self._outputs(self._standardize(features), generator))
+        outputs, state = self._outputs(self._standardize(rows), state, generator, allowed)
+        return self._actions(outputs), state
+
+    def _as_masks(self, masks: Any, n: int) -> Bool:
+        found, choices = np.asarray(masks), sum(self.spaces.choices)
+        if found.shape != (n, choices) or found.dtype.kind not in "biu":
+            raise InvalidInput(f"masks: an array {list(found.shape)} does not fit. Give flags [{n}, {choices}].")
+        return found.astype(np.bool_)
+
+    def _as_parts(self, observations: Any) -> Rows:
+        leaves, space = self.spaces.leaves, self.spaces.observation_space
+        try:
+            if isinstance(observations, dict) and set(observations) == set(leaves):
+                rows: Rows = {name: np.asarray(observations[name]) for name in leaves}
+            elif self._read is None:
+                rows = np.asarray(observations)
+            else:
+                rows = stacked([mapped(np.asarray, self._read(one)) for one in observations])
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+            raise InvalidInput(f"observations: {error}. Give n observations of {space}.") from None
+        for name, leaf in leaves.items():
+            array = rows[name] if isinstance(rows, dict) else rows
+            if array.shape[1:] != leaf.shape or not array.ndim:
+                shape = "x".join(map(str, array.shape)) or "a single number"
+                raise InvalidInput(f"observations: {shape} does not fit {space}. Give an array [n, ...] of each part.")
+        return mapped(lambda array: narrowed(array) if array.dtype.kind == "f" else array, rows)
 
     def _as_features(self, observations: Any) -> Array:
-        size, space = self.spaces.observation, self.spaces.observation_space
+        size, space, read = self.spaces.observation, self.spaces.observation_space, self._read
         try:
             flat = isinstance(observations, np.ndarray) and observations.shape[1:] == (size,)
-            if self._features is None or flat:
+            if read is None or flat:
                 features = np.asarray(observations)
             else:
-                features = np.array([self._features(one) for one in observations]).reshape(-1, size)
+                features = np.array([read(one) for one in observations]).reshape(-1, size)
         except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
             raise InvalidInput(f"observations: {error}. Give n observations of {space}.") from None
         if features.ndim != 2 or features.shape[1] != size:
@@ -80,7 +145,7 @@ def load_policy(folder: Path, which: Which = "best", code: Path | None = None) -
         loaded = checkpoints.load(found)
         spaces = spaces_of(about)
         return Policy(
-            _outputs(about, spaces, loaded.arrays, code),
+            *_outputs(about, spaces, loaded.arrays, code),
             _standardizer(about, loaded.arrays, spaces),
             spaces,
             {**about, "steps": loaded.steps, "score": loaded.state.get("score")},
@@ -118,32 +183,38 @@ def _check_formats(folder: Path, found: int, about: Mapping[str, Any]) -> None:
         )
 
 
-def _outputs(about: Mapping[str, Any], spaces: Spaces, arrays: Mapping[str, Array], code: Path | None) -> Outputs:
-    """Return the policy's function of features. Raises InvalidInput for a kind of network that is not known here."""
+def _outputs(
+    about: Mapping[str, Any], spaces: Spaces, arrays: Mapping[str, Array], code: Path | None
+) -> tuple[Outputs, int]:
+    """Return the policy's function and the size of its state.
+
+    Raises InvalidInput for a kind of network that is not known here.
+    """
     network, parameters = about["network"], _tensor(about, arrays, "parameters")
-    if network["kind"] == "pair":
-        return _stochastic(networks.Policy(networks.Shape(spaces, tuple(network["hidden"]))), parameters, spaces)
     if network["kind"] == "stack":
         many = Policies(Layout(spaces, tuple(network["hidden"]), network["biased"]), 1)
         many.parameters[0] = parameters
-        return lambda features, rng: many.act(_deterministic(features, rng, about))
-    if network["kind"] == "own":
-        if code is None:
-            raise InvalidInput(
-                f"code: the network of this policy is {network['make']!r}. Give code=FOLDER, where its module is."
-            )
-        named = {"make": network["make"], **network.get("settings", {})}
-        return _stochastic(make_policy(own_shape(named, spaces, code)), parameters, spaces)
-    raise InvalidInput(f"network: {network['kind']!r} is no kind that this surreal knows. Upgrade surreal.")
-
-
-def _stochastic(policy: Any, parameters: Array, spaces: Spaces) -> Outputs:
+        return lambda rows, state, rng, masks: (many.act(_deterministic(rows, rng, about), masks), state), 0
+    if network["kind"] == "own" and code is None:
+        raise InvalidInput(
+            f"code: the network of this policy is {network['make']!r}. Give code=FOLDER, where its module is."
+        )
+    layout = described_model(network, spaces, code)
+    if layout is None:
+        raise InvalidInput(f"network: {network['kind']!r} is no kind that this surreal knows. Upgrade surreal.")
+    policy = make_policy(layout)
     policy.load(parameters)
-    scaled = onto_bounds(spaces.action_space)
+    return _stochastic(policy, spaces), policy.state_size
 
-    def outputs(features: Array, rng: np.random.Generator | None) -> Array:
-        out = policy.forward(features)
-        return np.asarray(scaled(policy.best(out) if rng is None else policy.act(out, policy.noise(rng, out.shape))))
+
+def _stochastic(policy: Any, spaces: Spaces) -> Outputs:
+    scaled = policy.bounded(spaces.onto_bounds)
+
+    def outputs(rows: Any, state: Any, rng: np.random.Generator | None, masks: Bool | None) -> tuple[Array, Any]:
+        out, state = policy.advance(rows, state)
+        out = masked(out, masks)
+        action = policy.best(out) if rng is None else policy.act(out, policy.noise(rng, out.shape))
+        return np.asarray(scaled(action)), state
 
     return outputs
 
@@ -157,7 +228,7 @@ def _deterministic(features: Array, rng: np.random.Generator | None, about: Mapp
 def _standardizer(about: Mapping[str, Any], arrays: Mapping[str, Array], spaces: Spaces) -> Standardizer:
     """Return the observation statistics; the identity for an algorithm that has none."""
     if not any(name in arrays or name in about["tensors"] for name in STATISTICS):
-        return Standardizer.identity(spaces.observation)
+        return Standardizer.identity(standardized_size(spaces))
     return Standardizer.load({name: _tensor(about, arrays, name) for name in STATISTICS})
 
 

@@ -47,7 +47,7 @@ PPO = Algorithm(
         Stream("metrics", frm=("actor", "evaluator"), to="learner", lossy=True),
     ),
     sizing=ppo_sizing,
-    check="surreal.algorithms.ppo.own_network:check",
+    check="surreal.algorithms.models.probe:check",
 )
 
 

@@ -94,4 +94,4 @@ def make_env(process: Process) -> Environment:
 
     Raises Fatal, which names what is wrong, where it cannot be made or has spaces that no policy takes.
     """
-    return _make_env(process.env["id"], process.env["options"], process.wiring.code)
+    return _make_env(process.env, process.wiring.code)

@@ -32,7 +32,7 @@ PARAMETERS = 50_000
 
 def rate(algorithm: Algorithm, env: str, seconds: float) -> tuple[int, float]:
     """(parameters of the default policy, environment steps in a CPU second)."""
-    envs = [make_env(env, {}) for _ in range(COPIES)]
+    envs = [make_env({"id": env, "options": {}}) for _ in range(COPIES)]
     layout = Layout.of(read_config(algorithm.config().model_dump()), envs[0].spaces)
     population, size = Population(envs, layout, True), layout.spaces.observation
     parameters = 0.05 * np.random.default_rng(1).standard_normal(layout.size).astype(np.float32)

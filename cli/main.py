@@ -21,6 +21,7 @@ COMMANDS = {
     "plan": ("experiment.plan:command", "Print the pools, processes and cost of an experiment."),
     "render": ("experiment.objects:render", "Print the objects of an experiment in a cluster."),
     "diff": ("experiment.objects:diff", "Compare an experiment file with its run in a cluster."),
+    "import": ("experiment.imports:command", "Translate files of other libraries to experiment files."),
     "list": ("run.list:command", "List the experiments."),
     "status": ("run.status:command", "Show the state of an experiment."),
     "top": ("run.top:command", "Show the CPU, the memory and the channels of an experiment."),

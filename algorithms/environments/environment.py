@@ -1,6 +1,7 @@
 """The adapter: one environment as every role of every algorithm steps it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from logging import getLogger
 from typing import Any
 
@@ -8,14 +9,18 @@ import gymnasium
 import numpy as np
 
 from surreal.algorithms.environments import contract
+from surreal.algorithms.environments.actions import action_map, chosen
+from surreal.algorithms.environments.masks import gives_masks, read_mask
 from surreal.algorithms.environments.process_guard import at_most, keeping_signals
-from surreal.algorithms.environments.spaces import Spaces, action_map, check_spaces, features_of
-from surreal.algorithms.types import Array, narrowed
+from surreal.algorithms.environments.rows import Rows
+from surreal.algorithms.environments.spaces import Leaf, Scaling, Spaces, View, check_spaces, reader
+from surreal.algorithms.types import Array, Bool, narrowed
 from surreal.protocol.errors import SurrealError
 from surreal.protocol.transport.stats import moved
 
 log = getLogger(__name__)
 SMALL = (np.bool_, np.uint8, np.float16, np.float32)
+"""Types that float32 holds without loss."""
 CLOSE_SECONDS = 3.0
 """Seconds that the `close` of an environment may take."""
 
@@ -30,13 +35,24 @@ class EnvironmentCrashed(SurrealError):
 class Environment:
     """A gymnasium environment whose word is checked: its spaces when made, what it returns at every reset and step.
 
-    Observations become vectors of features in arrays of the caller's, so that no buffer of the environment is kept.
+    Observations are written to arrays of the caller's, so that no buffer of the environment is kept.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], name: str) -> None:
-        """Take over `env`, called `name` in errors. Raises Fatal where no policy here takes its spaces."""
+    def __init__(
+        self,
+        env: gymnasium.Env[Any, Any],
+        name: str,
+        view: View = "features",
+        scaling: Scaling = "auto",
+        stack: int = 1,
+    ) -> None:
+        """Take over `env`, called `name` in errors. Raises Fatal where no policy here takes its spaces.
+
+        `stack` is the number of frames of which each observation is a stack, newest last.
+        """
         self.name = name
-        self.spaces = Spaces(env.observation_space, env.action_space)
+        seen = Spaces(env.observation_space, env.action_space, scaling=scaling).seen_as(view)
+        self.spaces = replace(seen, stack=stack) if seen.view == "parts" else seen
         check_spaces(name, self.spaces)
         self.actions = action_map(env.action_space)
         """Policy outputs [n, ...] -> actions [n, ...] whose rows `step` takes."""
@@ -44,12 +60,19 @@ class Environment:
         """Module of the environment's class, for the versions that a checkpoint records."""
         self.time_limit = env.spec.max_episode_steps if env.spec else None
         """Steps after which the environment itself cuts an episode; None where its registration does not say."""
-        self._env, self._features, self._shape = env, features_of(env.observation_space), (self.spaces.observation,)
+        self.mask: Bool | None = None
+        """Choices [all] that the present state allows; None where the environment gives no masks."""
+        self.masked: bool | None = None
+        """True where the environment gives masks; None before its first reset."""
+        leaves = self.spaces.leaves
+        self._env, self._read = env, reader(self.spaces)
+        self._shape = leaves[""].shape if "" in leaves else None
+        self._shapes = {name: leaf.shape for name, leaf in leaves.items()}
         self._reset: Callable[..., Any] = self._first_reset
         self._step: Callable[[Any], Any] = self._first_step
 
-    def reset(self, seed: int | None = None) -> Array:
-        """Begin an episode. Returns its first features [observation]: float64 where float32 is too coarse for them.
+    def reset(self, seed: int | None = None) -> Rows:
+        """Begin an episode. Returns its first observation: float64 where float32 is too coarse for one of its numbers.
 
         Raises EnvironmentCrashed where the environment raises, Fatal where it returns other than it declares.
         """
@@ -60,11 +83,14 @@ class Environment:
         except BaseException as error:
             raise self._crashed("reset", error) from error
         contract.check_reset(self.name, self.spaces.observation_space, returned)
-        features = np.array(returned[0] if self._features is None else self._features(returned[0]))
-        return features.astype(np.float32) if features.dtype in SMALL else narrowed(features)
+        if self.masked is None:
+            self.masked = gives_masks(returned[1], self.spaces.choices)
+        if self.masked:
+            self.mask = read_mask(self.name, "reset", returned[1], self.spaces.choices)
+        return self._row(returned[0])
 
-    def step(self, action: Any, rows: Array, index: int) -> tuple[float, bool, bool]:
-        """Take one step with a row of `actions`, write its features to rows[index].
+    def step(self, action: Any, rows: Rows, index: int) -> tuple[float, bool, bool]:
+        """Take one step with a row of `actions`, write its observation to rows[index].
 
         Returns (reward, terminated, truncated). Raises as `reset` does.
         """
@@ -76,15 +102,21 @@ class Environment:
         except BaseException as error:
             raise self._crashed("step", error) from error
         try:
-            observation, reward, terminated, truncated, _ = returned
-            if self._features is not None:
-                observation = self._features(observation)
-            plain = observation.shape == self._shape
+            observation, reward, terminated, truncated, info = returned
+            if self._read is not None:
+                observation = self._read(observation)
+            plain = observation.shape == self._shape if self._shape is not None else self._fits(observation)
         except Exception:  # whatever it is, the look below says it in words
             plain = False
         if not plain:
-            observation, reward, terminated, truncated = self._odd(returned)
-        rows[index] = observation
+            observation, reward, terminated, truncated, info = self._odd(returned)
+        if isinstance(rows, dict):
+            for name, array in rows.items():
+                array[index] = observation[name]
+        else:
+            rows[index] = observation
+        if self.masked:
+            self.mask = read_mask(self.name, "step", info, self.spaces.choices)
         return reward if isinstance(reward, float) else contract.real(self.name, reward), terminated, truncated
 
     def close(self) -> None:
@@ -102,10 +134,32 @@ class Environment:
         rows = np.empty((steps + 1, self.spaces.observation))
         rows[0] = self.reset(seed)
         for index in range(1, steps + 1):
-            _, terminated, truncated = self.step(self._env.action_space.sample(), rows, index)
+            _, terminated, truncated = self.step(self._sampled(), rows, index)
             if terminated or truncated:
                 rows[index] = self.reset()
         return rows
+
+    def _sampled(self) -> Any:
+        """Return a random action that the mask allows."""
+        space: Any = self._env.action_space
+        if self.mask is None:
+            return space.sample()
+        drawn = self._env.np_random.random(len(self.mask)) * self.mask
+        return self.actions(chosen(drawn[None], self.spaces.choices))[0]
+
+    def _row(self, observation: Any) -> Rows:
+        """Return a new row of an observation: whole numbers and flags as they are, others as float32 or float64."""
+        read = observation if self._read is None else self._read(observation)
+        if self.spaces.view == "features":
+            return _real(np.array(read))
+        leaves = self.spaces.leaves
+        return (
+            {n: _typed(read[n], leaf) for n, leaf in leaves.items()} if "" not in leaves else _typed(read, leaves[""])
+        )
+
+    def _fits(self, observation: Rows) -> bool:
+        assert isinstance(observation, dict)
+        return all(observation[name].shape == shape for name, shape in self._shapes.items())
 
     def _first_reset(self, seed: int | None) -> Any:
         with keeping_signals():
@@ -120,12 +174,12 @@ class Environment:
         self._step = self._env.step
         return returned
 
-    def _odd(self, returned: Any) -> tuple[Array, Any, bool, bool]:
+    def _odd(self, returned: Any) -> tuple[Any, Any, bool, bool, Any]:
         """Return the values of a step whose observation is no array. Raises Fatal where it breaks the contract."""
         contract.check_step(self.name, self.spaces.observation_space, returned)
-        observation, reward, terminated, truncated, _ = returned
-        features = np.asarray(observation) if self._features is None else self._features(observation)
-        return features, reward, bool(terminated), bool(truncated)
+        observation, reward, terminated, truncated, info = returned
+        read = np.asarray(observation) if self._read is None else self._read(observation)
+        return read, reward, bool(terminated), bool(truncated), info
 
     def _crashed(self, method: str, error: BaseException) -> SurrealError:
         if isinstance(error, SurrealError):
@@ -134,3 +188,12 @@ class Environment:
         if isinstance(error, SystemExit):
             return EnvironmentCrashed(f"environment {self.name!r} ended the process in {method}: exit({error.code!r})")
         return EnvironmentCrashed(f"environment {self.name!r} raised {type(error).__name__} in {method}: {error}")
+
+
+def _typed(value: Any, leaf: Leaf) -> Array:
+    """Return a new array of the type of `leaf`, a wider one where float32 is too coarse."""
+    return _real(np.array(value)) if leaf.dtype.kind == "f" else np.array(value, dtype=leaf.dtype)
+
+
+def _real(values: Array) -> Array:
+    return values.astype(np.float32) if values.dtype in SMALL else narrowed(values)

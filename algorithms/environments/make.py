@@ -1,21 +1,24 @@
-"""Environments from ids: any gymnasium id, one's own `module:Id-v0` or `module:Class`, `robosuite/Lift`."""
+"""Environments from ids: any gymnasium id, one's own `module:Id-v0` or `module:Class`, and those of suites."""
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from logging import getLogger
 from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
 
+from surreal.algorithms.environments.atari import MADE_BY, PRESETS
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.options import from_file
 from surreal.algorithms.environments.process_guard import keeping_signals
+from surreal.algorithms.environments.spaces import View
+from surreal.algorithms.environments.suites import ATARI, SUITES, make_of, suite_of
+from surreal.algorithms.environments.wrappers import for_evaluation, problems, wrap
 from surreal.protocol.errors import Fatal, InvalidInput, SurrealError, did_you_mean
 
 log = getLogger(__name__)
-ROBOSUITE = "robosuite/"
 MAY_PASS = (ConnectionError, TimeoutError)
 """Errors of a constructor after which one more try is worth it: a simulator or licence server may be starting."""
 EXPLAIN_THEMSELVES = (gymnasium.error.Error, ImportError, TypeError, ValueError)
@@ -25,27 +28,52 @@ EXPLAIN_THEMSELVES = (gymnasium.error.Error, ImportError, TypeError, ValueError)
 def check_id(env_id: str) -> None:
     """Raise InvalidInput where `env_id` cannot name an environment here.
 
-    `module:Name` is not looked into: the module may be importable only where the worker runs.
+    `module:Name` is not looked into: the module may be importable only where the worker runs. Nor is a suite's.
     """
-    if ":" in env_id or env_id.startswith(ROBOSUITE) or env_id in gymnasium.registry:
+    if ":" in env_id or suite_of(env_id) or env_id in gymnasium.registry:
         return
     near = did_you_mean(env_id, gymnasium.registry)
-    known = "any gymnasium id, 'module:Id-v0', 'module:Class' or 'robosuite/Task'"
+    known = f"any gymnasium id, 'module:Id-v0', 'module:Class', {', '.join(f'{s.prefix}NAME' for s in SUITES)}"
     raise InvalidInput(f"unknown environment {env_id!r}{near}; known: {known}")
 
 
-def make_env(env_id: str, options: Mapping[str, Any] | None = None, code: str = "") -> Environment:
-    """Return the environment of that id, made with `options`; paths in them begin at the folder `code`.
+def check_wrappers(env_id: str, entries: Sequence[Any]) -> Iterator[tuple[int, str]]:
+    """Yield (number, sentence) of each wrapper that cannot be applied, and of a preset for other environments."""
+    yield from problems(entries)
+    spec = gymnasium.registry.get(env_id)
+    game = suite_of(env_id) is ATARI or ":" in env_id or (spec and str(spec.entry_point).startswith(MADE_BY))
+    for number, entry in enumerate(entries):
+        if isinstance(entry, str) and entry in PRESETS and not game:
+            yield number, f"{entry!r} is for Atari games, which {env_id!r} is not. Remove it, or name ALE/Pong-v5."
 
-    Raises Fatal, which names what is wrong, where it cannot be made or has spaces that no policy here takes.
+
+def make_env(
+    env: str | Mapping[str, Any], code: str = "", view: View = "features", evaluating: bool = False
+) -> Environment:
+    """Return the environment that `env` names: an id, or what `spec.env` of a file says.
+
+    Paths in its options begin at the folder `code`; `view` is how the policy's network sees observations. Where it is
+    `evaluating`, `env.evaluation` counts, and rewards and lives are the environment's own. Raises Fatal, which names
+    what is wrong, where it cannot be made or has spaces that no policy here takes.
     """
+    settings: Mapping[str, Any] = {"id": env} if isinstance(env, str) else env
+    env_id, wrappers, options = str(settings["id"]), settings.get("wrappers") or [], settings.get("options") or {}
+    presets = _of_presets(wrappers)
+    if evaluating:
+        other = settings.get("evaluation") or {}
+        options = {**options, **(other.get("options") or {})}
+        if other.get("wrappers") is None:
+            wrappers = for_evaluation(wrappers)
+        else:
+            wrappers, presets = other["wrappers"], _of_presets(other["wrappers"])
     try:
         if ":" in env_id:
             # The module may write the very files that the options name.
             importlib.import_module(env_id.partition(":")[0])
-        settings = from_file(options or {}, code)
+        options = from_file(options, code)
         with keeping_signals():
-            return Environment(_twice(lambda: _construct(env_id, settings)), env_id)
+            made, stack = wrap(_twice(lambda: _construct(env_id, {**presets, **options})), wrappers)
+            return Environment(made, env_id, view, settings.get("action_scaling", "auto"), stack)
     except SurrealError:
         raise
     except KeyboardInterrupt:
@@ -54,6 +82,12 @@ def make_env(env_id: str, options: Mapping[str, Any] | None = None, code: str = 
         if not isinstance(error, EXPLAIN_THEMSELVES):
             log.error("environment %r cannot be made", env_id, exc_info=error)
         raise Fatal(f"environment {env_id!r} cannot be made: {_said(error)}") from error
+
+
+def _of_presets(wrappers: Sequence[Any]) -> dict[str, Any]:
+    """Return the options of the presets among `wrappers`."""
+    found = (PRESETS.get(entry) for entry in wrappers if isinstance(entry, str))
+    return {key: value for preset in found if preset is not None for key, value in preset.options.items()}
 
 
 def _twice(construct: Callable[[], gymnasium.Env[Any, Any]]) -> gymnasium.Env[Any, Any]:
@@ -65,10 +99,8 @@ def _twice(construct: Callable[[], gymnasium.Env[Any, Any]]) -> gymnasium.Env[An
 
 
 def _construct(env_id: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
-    if env_id.startswith(ROBOSUITE):
-        from surreal.algorithms.environments.make import make_robosuite
-
-        return make_robosuite(env_id.removeprefix(ROBOSUITE), options)
+    if suite := suite_of(env_id):
+        return make_of(suite, env_id, options)
     module, colon, name = env_id.partition(":")
     what: str | EnvSpec = env_id
     if colon:
@@ -103,35 +135,3 @@ def _said(error: BaseException) -> str:
         return f"its constructor ended the process: exit({error.code!r})"
     text = " ".join(str(error).split())
     return text if text and isinstance(error, EXPLAIN_THEMSELVES) else f"{type(error).__name__}: {text}".rstrip(": ")
-
-
-def make_robosuite(task: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
-    """Return the robosuite task `task` (Lift, Stack, ...), observed by its flat state, without a renderer.
-
-    `options` go to `robosuite.make`; robots defaults to Panda. Raises Fatal where the extra is not installed.
-    """
-    try:
-        import robosuite
-        from robosuite.wrappers import GymWrapper
-    except ImportError as error:
-        raise Fatal(f"robosuite/{task} needs pip install 'surreal[robosuite]': {error}") from error
-    settings = {
-        "robots": "Panda",
-        "has_renderer": False,
-        "has_offscreen_renderer": False,
-        "use_camera_obs": False,
-        "reward_shaping": True,
-        **options,
-    }
-    return TruncatesAtHorizon(GymWrapper(robosuite.make(task, **settings)))
-
-
-class TruncatesAtHorizon(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """robosuite reports its horizon as termination; a time limit is a truncation."""
-
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Step as gymnasium does, with the horizon reported as truncated."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        inner: Any = self.env.unwrapped
-        at_horizon = bool(terminated) and inner.timestep >= inner.horizon
-        return observation, reward, bool(terminated) and not at_horizon, bool(truncated) or at_horizon, info

@@ -1,35 +1,71 @@
-"""Spaces of an environment as its policy sees them: features in, outputs out, and the two maps between.
+"""Spaces of an environment as its policy sees them: leaves of observations in, outputs out.
 
-Every role that steps an environment uses these maps. So an evaluation acts as an actor does.
+Every role that steps an environment uses the same reading of them. So an evaluation acts as an actor does.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from math import prod
+from typing import Any, Literal
 
 import numpy as np
 from gymnasium import spaces
 
+from surreal.algorithms.environments.actions import ACTIONS, ActionMap, choices_of, onto_bounds, unscaled
+from surreal.algorithms.environments.rows import Rows
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
 
 Space = spaces.Space[Any]
-ActionMap = Callable[[Array], Array]
-"""Policy outputs [n, ...] -> actions of the environment [n, ...], always in a new array."""
-Features = Callable[[Any], Array]
-"""One observation -> its features [observation]."""
-UNBOUNDED = 1e6
-"""Bounds beyond it, which a space may give instead of none, say nothing about the scale of an action."""
+View = Literal["features", "parts", "auto"]
+"""One vector of features, or parts that keep shape and type; auto: parts where there is an image among them."""
+Scaling = Literal["auto", "none"]
+Path = tuple[str | int, ...]
+"""Keys and numbers that lead to a part of a Dict or Tuple."""
 NO_FIXED_LENGTH = (spaces.Sequence, spaces.Graph, spaces.Text)
 
 
 @dataclass(frozen=True)
+class Leaf:
+    """One array of an observation."""
+
+    shape: tuple[int, ...]
+    """Shape without the leading dimension; a frame stack comes first: [4, 84, 84]."""
+    dtype: np.dtype[Any]
+    """Type of its arrays; float32 may be float64 where a number is too large for it."""
+    low: float | None = None
+    """Lower bound of all entries, None where they differ or have none."""
+    high: float | None = None
+
+    @property
+    def image(self) -> bool:
+        """True for three dimensions or more, and for two of uint8."""
+        return len(self.shape) > 2 or (len(self.shape) == 2 and self.dtype == np.uint8)
+
+    @property
+    def standardized(self) -> bool:
+        """True where running statistics are kept of it: numbers that are no image."""
+        return self.dtype.kind == "f" and not self.image
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
 class Spaces:
-    """Spaces of an environment, and the lengths of the vectors a policy has for them."""
+    """Spaces of an environment, and the arrays a policy has for them."""
 
     observation_space: Space
     action_space: Space
+    view: View = "features"
+    """How observations are seen; never auto after `seen_as`."""
+    scaling: Scaling = "auto"
+    """Whether a policy's -1 to 1 is spread over the bounds of a Box."""
+    stack: int = 1
+    """Frames of a stack along the first dimension of every leaf; 1 for none."""
 
     @classmethod
     def flat(cls, observation: int, action: int, discrete: bool) -> "Spaces":
@@ -37,101 +73,121 @@ class Spaces:
         seen = spaces.Box(-np.inf, np.inf, (observation,), np.float32)
         return cls(seen, spaces.Discrete(action) if discrete else spaces.Box(-np.inf, np.inf, (action,), np.float32))
 
+    def seen_as(self, view: View) -> "Spaces":
+        """Return these spaces in that view; auto chooses parts where an image is among them."""
+        if view == "auto":
+            view = "parts" if any(_is_image(part) for _, part in parts(self.observation_space)) else "features"
+        return replace(self, view=view)
+
+    @cached_property
+    def leaves(self) -> dict[str, Leaf]:
+        """Dotted name -> leaf, in the space's own order; the name is empty where there is one only."""
+        if self.view == "features":
+            return {"": Leaf((self.observation,), np.dtype(np.float32))}
+        found = {".".join(map(str, path)): _leaf(part) for path, part in parts(self.observation_space)}
+        return {"": next(iter(found.values()))} if len(found) == 1 else found
+
     @cached_property
     def observation(self) -> int:
-        """Features of an observation."""
+        """Features of an observation, all parts together."""
         return int(spaces.flatdim(self.observation_space))
 
     @cached_property
-    def action(self) -> int:
-        """Outputs of a policy: the entries of an action, or the choices."""
-        return int(spaces.flatdim(self.action_space))
+    def choices(self) -> tuple[int, ...]:
+        """Choices of each part of an action; none where an action is numbers."""
+        return choices_of(self.action_space)
 
     @cached_property
+    def action(self) -> int:
+        """Outputs of a policy: the entries of an action, or all choices."""
+        return sum(self.choices) if self.discrete else int(spaces.flatdim(self.action_space))
+
+    @property
     def discrete(self) -> bool:
-        """True where an action is one of several choices."""
-        return isinstance(self.action_space, spaces.Discrete)
+        """True where an action is made of choices."""
+        return bool(self.choices)
+
+    @property
+    def taken(self) -> tuple[int, ...]:
+        """Shape of one action as a policy gives it: none for a single choice, else its parts or entries."""
+        entries = len(self.choices) if self.discrete else self.action
+        return () if self.discrete and entries == 1 else (entries,)
+
+    @cached_property
+    def onto_bounds(self) -> ActionMap:
+        """Map of a policy's outputs [n, action] that takes -1 and 1 to the bounds, unless `scaling` is none."""
+        return unscaled if self.scaling == "none" else onto_bounds(self.action_space)
 
 
 def check_spaces(name: str, found: Spaces) -> None:
     """Raise Fatal where no policy here takes the spaces of the environment `name`."""
-    for part in _parts(found.observation_space):
+    for path, part in parts(found.observation_space):
         if isinstance(part, NO_FIXED_LENGTH) or not part.is_np_flattenable:
             what = f"has the observation space {part}, which has no fixed length"
             raise Fatal(f"environment {name!r} {what}. Wrap it to return a Box of features.")
-        if _is_image(part):
-            what = f"observes images: {part}. ppo, es and ars take vectors"
-            raise Fatal(f"environment {name!r} {what}. Wrap it to return features.")
+        if any("." in str(key) for key in path):
+            raise Fatal(f"environment {name!r} names a part of its observations {path[-1]!r}. Use a name without '.'.")
+        if found.view == "features" and _is_image(part):
+            what = f"observes images: {part}. This policy takes a vector of features"
+            raise Fatal(
+                f"environment {name!r} {what}. Choose a network for images, or wrap the environment to return features."
+            )
     action = found.action_space
-    if not (isinstance(action, spaces.Discrete) or isinstance(action, spaces.Box) and action.shape):
+    if not isinstance(action, ACTIONS) or (isinstance(action, spaces.Box) and not action.shape):
         raise Fatal(
             f"environment {name!r} has the action space {action}. "
-            "Wrap it to take a Discrete or a Box with at least one dimension."
+            "Wrap it to take a Discrete, MultiDiscrete, MultiBinary, or a Box with at least one dimension."
         )
 
 
-def _parts(space: Space) -> Iterator[Space]:
-    """Yield the spaces that `space` consists of, itself where it is no Dict and no Tuple."""
+def parts(space: Space, path: Path = ()) -> Iterator[tuple[Path, Space]]:
+    """Yield path and space of all that `space` consists of, itself where it is no Dict and no Tuple."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
-        for part in space.values() if isinstance(space, spaces.Dict) else space:
-            yield from _parts(part)
+        for key, part in space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces):
+            yield from parts(part, (*path, key))
     else:
-        yield space
+        yield path, space
+
+
+def _leaf(space: Space) -> Leaf:
+    if not isinstance(space, spaces.Box):
+        return Leaf((int(spaces.flatdim(space)),), np.dtype(np.uint8), 0.0, 1.0)
+    dtype = np.dtype(np.float32) if space.dtype.kind == "f" else space.dtype
+    return Leaf(space.shape, dtype, _bound(space.low), _bound(space.high))
+
+
+def _bound(values: Array) -> float | None:
+    first = float(values.flat[0]) if values.size else np.inf
+    return first if np.isfinite(first) and (values == values.flat[0]).all() else None
 
 
 def _is_image(space: Space) -> bool:
-    if not isinstance(space, spaces.Box):
-        return False
-    return len(space.shape) > 2 or (len(space.shape) == 2 and space.dtype == np.uint8)
+    return isinstance(space, spaces.Box) and _leaf(space).image
 
 
-def features_of(space: Space) -> Features | None:
-    """Return how an observation becomes features; None where an array of the space already is its features."""
-    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+def reader(found: Spaces) -> Callable[[Any], Rows] | None:
+    """Return how an observation of the environment becomes one row; None where it already is the array."""
+    space = found.observation_space
+    if found.view == "features":
+        if isinstance(space, spaces.Box) and len(space.shape) == 1:
+            return None
+        return lambda observation: np.asarray(spaces.flatten(space, observation))
+    if isinstance(space, spaces.Box):
         return None
-    return lambda observation: np.asarray(spaces.flatten(space, observation))
+    readers = {".".join(map(str, path)): (path, _one(part)) for path, part in parts(space)}
+    if len(readers) == 1:
+        ((path, read),) = readers.values()
+        return lambda observation: read(_inside(observation, path))
+    return lambda observation: {name: read(_inside(observation, path)) for name, (path, read) in readers.items()}
 
 
-def action_map(space: Space) -> ActionMap:
-    """Return the one way from a policy's outputs to actions: bounds, first choice, whole numbers, dtype, shape.
-
-    A Box action is held within the bounds and rounded where the space holds whole numbers.
-    """
-    if isinstance(space, spaces.Discrete):
-        start = np.int64(space.start)
-        return lambda choices: choices + start
-    assert isinstance(space, spaces.Box)
-    shape, dtype = space.shape, space.dtype
-    assert dtype is not None
-    if dtype.kind == "f":
-        low, high = space.low.reshape(-1), space.high.reshape(-1)
-        return lambda outputs: _shaped(np.minimum(np.maximum(outputs, low), high), dtype, shape)
-    low, high = _whole_bounds(space, dtype)
-    return lambda outputs: _shaped(np.minimum(np.maximum(np.rint(outputs), low), high), dtype, shape)
+def _one(space: Space) -> Callable[[Any], Array]:
+    if isinstance(space, spaces.Box):
+        return np.asarray
+    return lambda value: np.asarray(spaces.flatten(space, value), dtype=np.uint8)
 
 
-def onto_bounds(space: Space) -> ActionMap:
-    """Return the map of a Gaussian policy's outputs [n, action] that takes -1 and 1 to the bounds of a Box.
-
-    So a policy explores the same share of every entry's range, be it +-0.4 or 0 to 1,000. Entries without two bounds
-    below UNBOUNDED stay, and so do choices.
-    """
-    if not isinstance(space, spaces.Box):
-        return lambda outputs: outputs
-    low, high = space.low.reshape(-1).astype(np.float64), space.high.reshape(-1).astype(np.float64)
-    bounded = (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
-    low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
-    middle, half = ((low + high) / 2).astype(np.float32), ((high - low) / 2).astype(np.float32)
-    return lambda outputs: middle + half * outputs
-
-
-def _whole_bounds(space: spaces.Box, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """Return the bounds as float64 that the cast to `dtype` takes: 2**63 - 1 itself is no float64."""
-    low, high = space.low.reshape(-1).astype(np.float64), space.high.reshape(-1).astype(np.float64)
-    most = float(2 ** (8 * dtype.itemsize - (dtype.kind == "i"))) if dtype.kind in "iu" else 2.0
-    return low, np.minimum(high, np.nextafter(most, 0.0))
-
-
-def _shaped(actions: Array, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
-    actions = actions.astype(dtype, copy=False)
-    return actions if len(shape) == 1 else actions.reshape(-1, *shape)
+def _inside(observation: Any, path: Path) -> Any:
+    for key in path:
+        observation = observation[key]
+    return observation

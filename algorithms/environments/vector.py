@@ -6,7 +6,8 @@ from time import monotonic
 import numpy as np
 
 from surreal.algorithms.environments.environment import Environment
-from surreal.algorithms.types import Array
+from surreal.algorithms.environments.rows import Rows, at, mapped, put, stacked
+from surreal.algorithms.types import Array, Bool
 
 CLOSE_SECONDS = 5.0
 """Seconds after which no further copy is closed: a process that is asked to stop has ten."""
@@ -24,33 +25,40 @@ class VectorEnvironments:
         self._seed, self._resets = seed, 0
         self.name, self.spaces = self._envs[0].name, self._envs[0].spaces
         self._actions = self._envs[0].actions
+        self.masks: Bool | None = None
+        """Choices [copies, all] that are allowed now, written over by each step; None where there are no masks."""
 
-    def reset(self) -> Array:
+    def reset(self) -> Rows:
         """Start every copy anew with a seed of its own, another one each time.
 
-        Returns features [copies, observation], float32 or, where that is too coarse for one of them, float64.
+        Returns observations [copies, ...], their numbers float32 or, where that is too coarse for one, float64.
         """
         copies, seeds = len(self._envs), [self._seed + copy for copy in range(len(self._envs))]
         if self._resets:  # what failed with these seeds would fail again
             seeds = np.random.SeedSequence([self._seed, self._resets]).generate_state(copies).tolist()
         self._resets += 1
-        return np.stack([env.reset(seed) for env, seed in zip(self._envs, seeds, strict=True)])
+        rows = stacked([env.reset(seed) for env, seed in zip(self._envs, seeds, strict=True)])
+        if self._envs[0].masked:
+            self.masks = np.stack([env.mask for env in self._envs if env.mask is not None])
+        return rows
 
-    def step(self, outputs: Array, features: Array, rewards: Array, ended: Array, cut: Array) -> list[Array]:
+    def step(self, outputs: Array, rows: Rows, rewards: Array, ended: Array, cut: Array) -> list[Rows]:
         """Apply a policy's `outputs` [copies, ...]; fill in the rest: `ended` is terminated, `cut` truncated.
 
-        A finished copy is reset and its row holds the new episode's first features. Returns the final features of the
-        truncated copies in order, which the value of a cut episode is bootstrapped from.
+        A finished copy is reset and its row holds the new episode's first observation. Returns the final observations
+        of the truncated copies in order, which the value of a cut episode is bootstrapped from.
         """
-        final: list[Array] = []
+        final: list[Rows] = []
         actions = self._actions(outputs)
         for copy, env in enumerate(self._envs):
-            rewards[copy], terminated, truncated = env.step(actions[copy], features, copy)
+            rewards[copy], terminated, truncated = env.step(actions[copy], rows, copy)
             if terminated or truncated:
                 ended[copy], cut[copy] = bool(terminated), bool(truncated) and not terminated
                 if cut[copy]:
-                    final.append(features[copy].copy())
-                features[copy] = env.reset()
+                    final.append(mapped(np.array, at(rows, copy)))
+                put(rows, copy, env.reset())
+            if self.masks is not None:
+                self.masks[copy] = env.mask
         return final
 
     def close(self) -> None:

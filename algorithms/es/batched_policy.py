@@ -8,10 +8,12 @@ from math import sqrt
 
 import numpy as np
 
+from surreal.algorithms.distributions import masked
+from surreal.algorithms.environments.actions import chosen
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.es.config import AnyConfig, ESConfig
 from surreal.algorithms.networks import orthogonal
-from surreal.algorithms.types import Array
+from surreal.algorithms.types import Array, Bool
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,13 @@ class Policies:
         self.parameters = np.zeros((count, layout.size), dtype=np.float32)
         """[count, size]: write a row to change a policy."""
         self._layers = layout.layers(self.parameters)
-        self._discrete = layout.spaces.discrete
+        self._choices = layout.spaces.choices
 
-    def act(self, observations: Array) -> Array:
+    def act(self, observations: Array, masks: Bool | None = None) -> Array:
         """Return each policy's action on its own row of normalized observations [count, observation].
 
-        An action is the output [count, action], or the choice [count] with the largest one.
+        An action is the output [count, action], or the choices with the largest ones, of those that `masks`
+        [count, all choices] allow.
         """
         x = observations[:, None, :]
         for number, (weight, bias) in enumerate(self._layers):
@@ -81,4 +84,4 @@ class Policies:
                 x += bias
             if number < len(self._layers) - 1:
                 np.tanh(x, out=x)
-        return np.argmax(x[:, 0], axis=-1) if self._discrete else x[:, 0]
+        return chosen(masked(x[:, 0], masks), self._choices) if self._choices else x[:, 0]

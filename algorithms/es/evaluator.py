@@ -15,13 +15,13 @@ def evaluator(process: Process) -> None:
     """Evaluate every `evaluate_every_seconds`, and at once when the master says that these are the last weights."""
     wiring = process.wiring
     config = read_config(wiring.config)
-    with closing(make_env(wiring.env["id"], wiring.env["options"], wiring.code)) as env:
+    with closing(make_env(wiring.env, wiring.code, evaluating=True)) as env:
         policy = Policies(Layout.of(config, env.spaces), 1)
 
         def load(message: Message) -> Act:
             weights = Weights.read(message)
             policy.parameters[0] = weights.parameters
-            return lambda features: policy.act(weights.standardize(features))
+            return lambda features: policy.act(weights.standardize(features), env.mask)
 
         every, cap = config.evaluate_every_seconds, config.episode_cap
         evaluate_on_clock(process, env, load, every, config.evaluate_episodes, cap)

@@ -42,8 +42,7 @@ class Master(Trainer[Results]):
             self.state.see_reference(env)
 
     def _make_env(self) -> Environment:
-        env = self._wiring.env
-        return make_env(env["id"], env["options"], self._wiring.code)
+        return make_env(self._wiring.env, self._wiring.code)
 
     def collect(self, waiting: Waiting) -> Results:
         """Wait for the results of the present generation."""

@@ -15,7 +15,7 @@ from surreal.algorithms.es.batched_policy import Layout, Policies
 from surreal.algorithms.es.chunks import Task
 from surreal.algorithms.es.observation_sums import EpisodeSums
 from surreal.algorithms.normalizers import Standardizer
-from surreal.algorithms.types import Array
+from surreal.algorithms.types import Array, Bool
 
 
 @dataclass(eq=False)
@@ -41,7 +41,7 @@ class Population:
         self._sums = EpisodeSums(slots, layout.spaces.observation)
         self._returns, self._lengths = [0.0] * slots, [0] * slots
         self._episodes: list[Episode | None] = [None] * slots
-        self._actions = envs[0].actions
+        self._actions, self._choices = envs[0].actions, sum(layout.spaces.choices)
         self._busy: list[tuple[int, Environment, int]] = []
         self.environment_seconds = 0.0
         self.steps = 0
@@ -116,7 +116,15 @@ class Population:
         if self._normalize:
             self._sums.add(x)
         np.minimum(np.maximum(x, -self._clip, out=x), self._clip, out=x)
-        return self._actions(self._policies.act(x.astype(np.float32, copy=False)))
+        return self._actions(self._policies.act(x.astype(np.float32, copy=False), self._masks()))
+
+    def _masks(self) -> Bool | None:
+        """Return the choices [slots, all] that the environments allow, all before a first reset; None without masks."""
+        masks = [env.mask for env in self._envs]
+        if all(mask is None for mask in masks):
+            return None
+        everything = np.ones(self._choices, np.bool_)
+        return np.stack([everything if mask is None else mask for mask in masks])
 
     def _end(self, slot: int) -> Task:
         """Write down the episode in `slot`, which ended, and free it."""

@@ -36,7 +36,7 @@ class Worker:
         self._channel, self._results = process.subscriber("weights"), process.sender("results")
         self._metrics = process.sender("metrics")
         env = wiring.env
-        envs = [make_env(env["id"], env["options"], wiring.code) for _ in range(int(env["copies"]))]
+        envs = [make_env(env, wiring.code) for _ in range(int(env["copies"]))]
         layout = Layout.of(self._config, envs[0].spaces)
         self._noise = NoiseTable(wiring.seed, layout.size)
         self._observation = layout.spaces.observation

@@ -1,4 +1,4 @@
-"""The actor: environments only, acting in numpy (no torch in this process); fragments out, weights in."""
+"""The actor: environments only, acting in numpy (torch only for a network of one's own); fragments out, weights in."""
 
 from contextlib import closing
 from logging import getLogger
@@ -8,9 +8,11 @@ import numpy as np
 
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.vector import VectorEnvironments
+from surreal.algorithms.models.acting import make_policy
+from surreal.algorithms.models.actor_critic import make_model
+from surreal.algorithms.normalizers import over_leaves
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.fragment import check_size
-from surreal.algorithms.ppo.own_network import make_policy, make_shape
 from surreal.algorithms.ppo.rollout import Rollout
 from surreal.algorithms.ppo.weights import Weights
 from surreal.algorithms.recording.reports import Shares
@@ -60,10 +62,11 @@ class Actor:
         self._stopping = process.stopping.is_set
         self._weights, self._experience = process.subscriber("weights"), process.sender("experience")
         self._metrics, self._name = process.sender("metrics"), envs.name
-        self._policy = make_policy(make_shape(config, envs.spaces))
-        self._rollout = Rollout(envs, self._policy, copies, config.fragment_steps, rng)
+        self._policy = make_policy(make_model(config.network, envs.spaces, config.hidden))
+        self._rollout = Rollout(envs, self._policy, copies, config.fragment_steps, rng, config.sequence)
         self._pace, self._reported = Pace(config.max_staleness), perf_counter()
         self._refused = self._refused_in_a_row = 0
+        self._spaces = envs.spaces
         self._shares = Shares("waiting", "acting", "environment", "sending")
 
     def turn(self) -> None:
@@ -73,7 +76,7 @@ class Actor:
         waited, inside = perf_counter(), self._rollout.env_seconds
         weights = Weights.read(message)
         self._policy.load(weights.parameters)
-        fragment = self._rollout.collect(weights.standardize, self._stopping)
+        fragment = self._rollout.collect(over_leaves(weights.standardize, self._spaces), self._stopping)
         acted = perf_counter()
         if fragment is None:
             return
@@ -113,11 +116,11 @@ class Actor:
 
 def actor(process: Process) -> None:
     """Act until told to stop."""
-    wiring, env = process.wiring, process.wiring.env
+    wiring, env, config = process.wiring, process.wiring.env, PPOConfig(**process.wiring.config)
     # one seed sequence per (actor, start): a restarted actor must not replay the episodes of the dead one
     env_seed, policy_seed = np.random.SeedSequence([wiring.seed, 1, wiring.index, wiring.start]).spawn(2)
     envs = VectorEnvironments(
-        lambda: make_env(env["id"], env["options"], wiring.code),
+        lambda: make_env(env, wiring.code, config.network.view),
         int(env["copies"]),
         int(env_seed.generate_state(1)[0]),
     )

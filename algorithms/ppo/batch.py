@@ -1,10 +1,16 @@
 """Fragments from actors -> one batch of transitions ready for the epochs of an update."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from surreal.algorithms.normalizers import RewardScaler, Standardizer
+from surreal.algorithms.environments.frames import unpack
+from surreal.algorithms.environments.rows import Rows, at, joined, mapped, named
+from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.models.memory import Memories, Segments
+from surreal.algorithms.normalizers import RewardScaler
 from surreal.algorithms.types import Array
 
 
@@ -12,16 +18,20 @@ from surreal.algorithms.types import Array
 class Trajectories:
     """The fragments of one update side by side: [steps, copies of all actors, ...]."""
 
-    observations: Array
-    """[steps + 1, copies, observation] standardised; the last row follows the last step."""
-    final: Array
-    """[cut, observation] standardised: what the truncated episodes ended in."""
+    observations: Rows
+    """[steps + 1, copies, ...] standardised; the last row follows the last step."""
+    final: Rows
+    """[cut, ...] standardised: what the truncated episodes ended in."""
     actions: Array
     log_probs: Array
     """Log-probabilities under the policy that acted."""
     rewards: Array
     terminated: Array
     truncated: Array
+    masks: Array | None = None
+    """Allowed choices [steps + 1, copies, all]; None where there are no masks."""
+    states: Array | None = None
+    """[sequences, copies, state_size] memory before the first step of each sequence; None without a memory."""
 
     @property
     def transitions(self) -> int:
@@ -29,85 +39,180 @@ class Trajectories:
         return int(self.rewards.size)
 
 
+@dataclass(frozen=True)
+class Fragment:
+    """What one message of an actor holds, with whole observations."""
+
+    arrays: dict[str, Array]
+    observations: Rows
+    """[steps + 1, copies, ...] as the environment gave them."""
+    final: Rows
+    """[cut, ...] in the row-major order of `truncated`."""
+
+    @classmethod
+    def of(cls, arrays: dict[str, Array], spaces: Spaces) -> "Fragment":
+        """Return the fragment of the arrays of a message."""
+        return cls(arrays, *unpack(arrays, spaces))
+
+
 def trajectories(
-    fragments: list[dict[str, Array]], standardize: Standardizer, scale: RewardScaler | None
+    fragments: list[Fragment], standardize: Callable[[Rows], Rows], scale: RewardScaler | None
 ) -> Trajectories:
     """Join fragments along the copies, standardise observations, scale rewards."""
 
     def join(name: str) -> Array:
-        return np.concatenate([fragment[name] for fragment in fragments], axis=1)
+        return np.concatenate([fragment.arrays[name] for fragment in fragments], axis=1)
 
     rewards, truncated = join("rewards"), join("truncated")
     return Trajectories(
-        observations=standardize(join("observations")),
+        observations=standardize(joined([fragment.observations for fragment in fragments], axis=1)),
         final=standardize(_final(fragments, truncated)),
         actions=join("actions"),
         log_probs=join("log_probs"),
         rewards=scale(rewards) if scale else rewards.astype(np.float32),
         terminated=join("terminated"),
         truncated=truncated,
+        masks=join("masks") if "masks" in fragments[0].arrays else None,
+        states=join("states") if "states" in fragments[0].arrays else None,
     )
 
 
-def _final(fragments: list[dict[str, Array]], truncated: Array) -> Array:
+def _final(fragments: list[Fragment], truncated: Array) -> Rows:
     """Return the final observations of all fragments in the row-major order of the joined `truncated`."""
-    size = fragments[0]["observations"].shape[-1]
-    spread = np.zeros((*truncated.shape, size), dtype=np.float32)
+    places = []
     start = 0
     for fragment in fragments:
-        cut = fragment["truncated"]
-        spread[:, start : start + cut.shape[1]][cut] = fragment["final"]
-        start += cut.shape[1]
-    return np.asarray(spread[truncated])
+        steps, copies = np.nonzero(fragment.arrays["truncated"])
+        places.append(steps * truncated.shape[1] + start + copies)
+        start += fragment.arrays["truncated"].shape[1]
+    return at(joined([fragment.final for fragment in fragments]), np.argsort(np.concatenate(places), kind="stable"))
 
 
 @dataclass(frozen=True)
 class Minibatch:
-    """Transitions of one gradient step, all [minibatch, ...]."""
+    """Transitions of one gradient step, all [minibatch, ...], where the engine computes."""
 
-    observations: Array
-    actions: Array
-    log_probs: Array
-    advantages: Array
-    returns: Array
-    values: Array
+    observations: Any
+    actions: Any
+    log_probs: Any
+    advantages: Any
+    returns: Any
+    values: Any
     """The value estimates before the update, for clipping their change."""
-    reference: Array | None
+    reference: Any = None
     """Policy outputs before the update, for the KL penalty; None without one."""
+    masks: Any = None
+    """Allowed choices; None where there are no masks."""
+    memories: Memories | None = None
+    """Order of the rows in whole sequences, time first; None without a memory."""
+
+
+Place = Callable[[Array], Any]
+"""Function that brings an array to where an engine computes."""
 
 
 class Batch:
-    """All transitions of an update, flat, to draw minibatches from."""
+    """All transitions of an update, flat, to draw minibatches from. They are placed once, not once a minibatch."""
 
-    def __init__(self, data: Trajectories) -> None:
-        flat = data.transitions
-        self.size = flat
-        self.observations = data.observations[:-1].reshape(flat, -1)
-        self.actions = data.actions.reshape(flat, *data.actions.shape[2:])
-        self.log_probs = data.log_probs.reshape(flat)
+    def __init__(self, data: Trajectories, place: Place = lambda array: array) -> None:
+        steps, copies = data.rewards.shape
+        self.size, self._place = data.transitions, place
+        self.rows = mapped(lambda seen, final: place(_with(seen, final)), data.observations, data.final)
+        """[(steps + 1) * copies + cut, ...] observations time first, then the final ones of cut episodes."""
+        self._vectors = all(part.ndim == 2 for part in named("", self.rows).values())
+        self.masks = None if data.masks is None else data.masks[:-1].reshape(self.size, -1)
+        self._columns = {
+            "actions": place(data.actions.reshape(self.size, *data.actions.shape[2:])),
+            "log_probs": place(data.log_probs.reshape(self.size)),
+        }
+        if self.masks is not None:
+            self._columns["masks"] = place(self.masks)
         self.advantages = self.returns = self.values = np.empty(0, dtype=np.float32)
-        self.reference: Array | None = None
+        self._sequences = None if data.states is None else Sequences(data)
+
+    @property
+    def memories(self) -> Memories | None:
+        """States and order of `rows`; None without a memory."""
+        if self._sequences is None:
+            return None
+        states, segments = self._sequences.whole()
+        return Memories(self._place(states), segments)
 
     def estimate(self, advantages: Array, values: Array) -> None:
         """Set advantages and values [steps, copies]; the returns are their sum."""
         self.advantages, self.values = advantages.reshape(self.size), values.reshape(self.size)
         self.returns = self.advantages + self.values
+        self._columns |= {name: self._place(getattr(self, name)) for name in ("advantages", "values", "returns")}
 
-    def shuffled(self, rng: np.random.Generator, minibatch: int) -> list[Minibatch]:
-        """Yield one epoch: every transition once, in a new order, in parts of `minibatch` (the last may be smaller)."""
-        order = rng.permutation(self.size)
-        columns = (self.observations, self.actions, self.log_probs, self.advantages, self.returns, self.values)
-        observations, actions, log_probs, advantages, returns, values = (column[order] for column in columns)
-        reference = None if self.reference is None else self.reference[order]
-        return [
-            Minibatch(
-                observations[cut],
-                actions[cut],
-                log_probs[cut],
-                advantages[cut],
-                returns[cut],
-                values[cut],
-                None if reference is None else reference[cut],
+    def refer_to(self, reference: Array) -> None:
+        """Set the outputs of the policy before the update [size, ...], for the KL penalty."""
+        self._columns["reference"] = self._place(reference)
+
+    def shuffled(self, rng: np.random.Generator, minibatch: int) -> Iterator[Minibatch]:
+        """Yield one epoch: every transition once, in a new order, in parts of `minibatch` (the last may be smaller).
+
+        With a memory the parts are as many whole sequences as `minibatch` holds, one at least.
+        """
+        if self._sequences is None:
+            order, memories = rng.permutation(self.size), None
+        else:
+            order, minibatch, memories = self._sequences.shuffled(rng, minibatch)
+        placed = self._place(order)
+        columns = {name: column[placed] for name, column in self._columns.items()}
+        observations = at(self.rows, placed) if self._vectors else None
+        for number, start in enumerate(range(0, self.size, minibatch)):
+            cut = slice(start, start + minibatch)
+            memory = None
+            if memories is not None:
+                states, segments = memories(number)
+                memory = Memories(self._place(states), segments)
+            yield Minibatch(
+                at(self.rows, placed[cut]) if observations is None else at(observations, cut),
+                **{name: column[cut] for name, column in columns.items()},
+                memories=memory,
             )
-            for cut in (slice(start, start + minibatch) for start in range(0, self.size, minibatch))
-        ]
+
+
+def _with(seen: Array, final: Array) -> Array:
+    """Return observations [steps + 1, copies, ...] in one row after another, then the final ones."""
+    rows = seen.reshape(-1, *seen.shape[2:])
+    return np.concatenate([rows, final]) if len(final) else rows
+
+
+class Sequences:
+    """Pieces of fragments that begin with a stored state: the rows of a minibatch of a network with a memory."""
+
+    def __init__(self, data: Trajectories) -> None:
+        assert data.states is not None
+        steps, copies = data.rewards.shape
+        done = data.terminated | data.truncated
+        # The stored state of a sequence already is zero where an episode begins with it.
+        self._starts = np.concatenate([np.zeros((1, copies), np.bool_), done])
+        self._cut = np.concatenate([data.truncated, np.zeros((1, copies), np.bool_)])
+        self._states, self.length = data.states, steps // len(data.states)
+        self._copies, self.count = copies, len(data.states) * copies
+
+    def whole(self) -> tuple[Array, Segments]:
+        """Return the states [copies, state_size] before all rows, and the segments of these."""
+        return self._states[0], Segments.of(self._starts, self._cut)
+
+    def shuffled(
+        self, rng: np.random.Generator, minibatch: int
+    ) -> tuple[Array, int, Callable[[int], tuple[Array, Segments]]]:
+        """Return the rows of an epoch in order, the rows of a minibatch, and its number -> its states and segments."""
+        order, together = rng.permutation(self.count), max(1, minibatch // self.length)
+        groups = [order[start : start + together] for start in range(0, self.count, together)]
+        rows = np.concatenate([self._rows(group).reshape(-1) for group in groups])
+
+        def memories(number: int) -> tuple[Array, Segments]:
+            group = groups[number]
+            starts = self._starts.reshape(-1)[self._rows(group)]
+            return self._states[group // self._copies, group % self._copies], Segments.of(starts)
+
+        return rows, together * self.length, memories
+
+    def _rows(self, sequences: Array) -> Array:
+        """Return the rows [length, sequences] of some sequences."""
+        block, copy = sequences // self._copies, sequences % self._copies
+        steps = block * self.length + np.arange(self.length)[:, None]
+        return np.asarray(steps * self._copies + copy)

@@ -6,7 +6,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Config, Count, Positive, Share, Sizing
-from surreal.algorithms.own_code import is_own
+from surreal.algorithms.models.config import NetworkConfig
+
+SMALL = 256
+"""Widest layer of two tanh networks that `device: auto` leaves on the CPU."""
 
 
 class PPOConfig(Config):
@@ -26,9 +29,11 @@ class PPOConfig(Config):
 
     hidden: Annotated[list[Count], Field(min_length=1, max_length=8)] = [64, 64]
     """Widths of the hidden tanh layers, the same for policy and value."""
-    network: str | dict[str, Any] | None = None
-    """Networks of one's own, `module:make`, or `{make: module:make, ...}` with settings; `hidden` then says nothing.
-    Gradients are autograd's, and actors import torch."""
+    network: NetworkConfig = NetworkConfig()
+    """Networks of policy and value: encoders, memory, heads, or `module:make`; by default two tanh networks."""
+    sequence_steps: Count | None = None
+    """Steps of the sequences that a network with memory learns from, each from the state that was stored at its start;
+    a divisor of fragment_steps, by default all of them."""
     log_std_init: float = -0.5
     """Initial log standard deviation of a Gaussian policy."""
 
@@ -73,9 +78,15 @@ class PPOConfig(Config):
     """Divide rewards by the running standard deviation of the discounted return."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device on which the learner computes; auto takes a GPU where there is one."""
+    """Device on which the learner computes; auto takes a GPU where there is one, and the CPU for two tanh networks of
+    at most 256 units a layer, which are faster there by hand."""
     gradients: Literal["auto", "analytic", "autograd"] = "auto"
     """Engine of the learner's gradients: by hand in numpy (fast for small networks on a CPU) or by torch's autograd."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Numbers of autograd's forward pass: bfloat16 is torch's autocast; parameters and losses stay float32."""
+    compile: bool = False
+    """Have torch.compile translate the network; it takes a minute at the start, and not for a memory."""
 
     gather_patience: Positive = 5.0
     """A batch goes on without an actor that takes longer than so many times the usual time between two batches, at
@@ -89,23 +100,36 @@ class PPOConfig(Config):
     """An evaluation's episode is cut after so many steps; by default after 10,000 or the environment's own limit."""
 
     @model_validator(mode="after")
-    def _network_is_named(self) -> Self:
-        if self.network is None:
-            return self
-        name = self.network if isinstance(self.network, str) else self.network.get("make")
-        if not isinstance(name, str) or not is_own(name):
-            raise ValueError(
-                f"network {name!r} is no 'module:make'. Name a function of a module, such as my_module:make."
-            )
-        if self.gradients == "analytic":
+    def _gradients_fit_the_network(self) -> Self:
+        if self.gradients == "analytic" and not self.network.plain:
             raise ValueError("network needs gradients by autograd. Set gradients: auto or autograd.")
+        if self.sequence_steps is not None and self.network.memory is None:
+            raise ValueError("sequence_steps needs a memory. Set network.memory, or remove sequence_steps.")
+        if self.fragment_steps % self.sequence:
+            divisors = ", ".join(str(n) for n in range(2, self.fragment_steps + 1) if not self.fragment_steps % n)
+            raise ValueError(
+                f"sequence_steps: {self.sequence} does not divide fragment_steps: {self.fragment_steps}. "
+                f"Set one of {divisors}."
+            )
         return self
+
+    @property
+    def sequence(self) -> int:
+        """Steps of a sequence of a network with memory."""
+        return self.sequence_steps or self.fragment_steps
 
     @model_validator(mode="after")
     def _penalty_has_a_target(self) -> Self:
         if self.objective == "adaptive-kl" and self.target_kl is None:
             raise ValueError("objective 'adaptive-kl' needs target_kl, for example 0.015")
         return self
+
+
+ACTIONS = {
+    "auto": "an action of numbers: the policy's -1 to 1 is spread over the bounds (env.actionScaling: auto)",
+    "none": "an action of numbers is taken as the policy gives it, within the bounds (env.actionScaling: none)",
+}
+"""Note of a plan for each choice of `env.actionScaling`."""
 
 
 def sizing(config: PPOConfig, replicas: Mapping[str, int], env: Mapping[str, Any]) -> Sizing:
@@ -117,13 +141,18 @@ def sizing(config: PPOConfig, replicas: Mapping[str, int], env: Mapping[str, Any
         f"a batch has {size} transitions, an update {config.epochs} x {-(-batch // config.minibatch):,} "
         f"minibatches of {min(config.minibatch, batch):,}",
         *_network(config),
+        ACTIONS[env.get("action_scaling", "auto")],
     )
     return Sizing(notes, (), tuple(_problems(config, batch, size)))
 
 
 def _network(config: PPOConfig) -> Iterator[str]:
-    if config.network is not None:
-        yield f"the networks of policy and value are made by {config.network}, gradients by autograd"
+    network = config.network
+    if network.make is not None:
+        yield f"the networks of policy and value are made by {network.make}, gradients by autograd"
+    if network.memory is not None:
+        together = max(1, config.minibatch // config.sequence)
+        yield f"a minibatch is {together} {'sequence' if together == 1 else 'sequences'} of {config.sequence} steps"
 
 
 def _problems(config: PPOConfig, batch: int, size: str) -> Iterator[tuple[str, str]]:

@@ -1,24 +1,27 @@
 """Messages of an actor: the arrays of a fragment, how large they may be, and what a learner refuses."""
 
+from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from surreal.algorithms.environments.frames import final_shapes, frame, shapes
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
 from surreal.protocol.wire.limits import MAX_FRAME_BYTES, MAX_HEADER_BYTES, MAX_PACKET_BYTES
 
+Expected = tuple[tuple[int, ...], np.dtype[Any]]
 WIDE = (np.float32, np.float64)
-"""Types of observations; the second where the first is too coarse for them."""
+"""Types of numbers in observations; the second where the first is too coarse for them."""
 
 
-def allocate(spaces: Spaces, steps: int, copies: int, observation: Any = np.float32) -> dict[str, Array]:
-    """Return the arrays [steps, copies, ...] that acting fills in step by step; `observation` is the features' type."""
+def allocate(spaces: Spaces, steps: int, copies: int) -> dict[str, Array]:
+    """Return the arrays [steps, copies, ...] that acting fills in step by step, but the observations."""
     shape = (steps, copies)
     return {
-        "observations": np.empty((steps + 1, copies, spaces.observation), dtype=observation),
-        "actions": np.empty(shape, np.int64) if spaces.discrete else np.empty((*shape, spaces.action), np.float32),
+        "actions": np.empty((*shape, *spaces.taken), np.int64 if spaces.discrete else np.float32),
         "rewards": np.empty(shape, dtype=np.float32),
         "terminated": np.zeros(shape, dtype=np.bool_),
         "truncated": np.zeros(shape, dtype=np.bool_),
@@ -27,17 +30,20 @@ def allocate(spaces: Spaces, steps: int, copies: int, observation: Any = np.floa
 
 def check_size(spaces: Spaces, steps: int, copies: int) -> None:
     """Raise Fatal, with the number of steps that fits, where a fragment may exceed what a message takes."""
-    observation = 4 * copies * spaces.observation
-    action = copies * (8 if spaces.discrete else 4 * spaces.action)
+    frames = [leaf.dtype.itemsize * prod(frame(leaf, spaces)) for leaf in spaces.leaves.values()]
+    observation, masks = copies * sum(frames), copies * sum(spaces.choices)
+    action = copies * (8 if spaces.discrete else 4) * prod(spaces.taken)
     # every step may end all episodes, whose final observations, returns and lengths then travel too
-    step = 2 * observation + action + copies * (4 + 4 + 1 + 1 + 8 + 8)
-    room = MAX_PACKET_BYTES - MAX_HEADER_BYTES - observation
-    fits = max(0, min(MAX_FRAME_BYTES // observation - 1, MAX_FRAME_BYTES // action, room // step))
+    step = 2 * observation + action + masks + copies * (4 + 4 + 1 + 1 + 8 + 8)
+    most = max(*(copies * size for size in frames), action)
+    room = MAX_PACKET_BYTES - MAX_HEADER_BYTES - masks - spaces.stack * observation
+    fits = max(0, min(MAX_FRAME_BYTES // most - spaces.stack, room // step))
     if steps <= fits:
         return
     advice = f"With {copies} copies at most {fits} steps fit" if fits else "Use fewer copies"
+    size = step * steps + spaces.stack * observation
     raise Fatal(
-        f"fragment_steps: {steps} makes fragments of up to {(step * steps + observation) / 1e6:,.0f} MB, "
+        f"fragment_steps: {steps} makes fragments of up to {size / 1e6:,.0f} MB, "
         f"and a message has {MAX_PACKET_BYTES / 1e6:,.0f} MB at most. {advice}."
     )
 
@@ -45,36 +51,55 @@ def check_size(spaces: Spaces, steps: int, copies: int) -> None:
 class FragmentCheck:
     """Comparison of a fragment with what every actor of this run sends."""
 
-    def __init__(self, spaces: Spaces, steps: int, copies: int) -> None:
+    def __init__(self, spaces: Spaces, steps: int, copies: int, memory: tuple[int, int] = (0, 0)) -> None:
+        """Expect fragments with `memory` (sequences, state size) besides."""
         self._spaces, self._steps, self._copies = spaces, steps, copies
-        self._expected = allocate(spaces, steps, copies)
-        self._expected["log_probs"] = self._expected["rewards"]
+        expected = allocate(spaces, steps, copies)
+        expected["log_probs"] = expected["rewards"]
+        if memory[1]:
+            expected["states"] = np.empty((memory[0], copies, memory[1]), dtype=np.float32)
+        plain = {name: (array.shape, array.dtype) for name, array in expected.items()}
+        self._expected: Mapping[str, Expected] = {**shapes(spaces, steps, copies), **plain}
 
     def problem(self, arrays: dict[str, Array]) -> str:
         """Return in words what is wrong with the arrays of a fragment; empty where nothing is."""
-        for name, expected in self._expected.items():
-            if (found := _unlike(name, arrays.get(name), expected.shape, (expected.dtype.type,))) and not (
-                name == "observations" and not _unlike(name, arrays.get(name), expected.shape, WIDE)
-            ):
+        for name, (shape, dtype) in self._expected.items():
+            if found := _unlike(name, arrays.get(name), shape, _types(name, dtype)):
                 return found
-        return self._wrong_lengths(arrays) or self._wrong_values(arrays)
+        return self._wrong_lengths(arrays) or self._wrong_values(arrays) or self._wrong_masks(arrays)
 
     def _wrong_lengths(self, arrays: dict[str, Array]) -> str:
-        cut, size = int(arrays["truncated"].sum()), self._spaces.observation
+        cut = int(arrays["truncated"].sum())
         ended = cut + int(arrays["terminated"].sum())
-        return (
-            _unlike("final", arrays.get("final"), (cut, size), (arrays["observations"].dtype.type,))
-            or _unlike("episode_returns", arrays.get("episode_returns"), (ended,), (np.float64,))
-            or _unlike("episode_lengths", arrays.get("episode_lengths"), (ended,), (np.int64,))
+        for name, (shape, dtype) in final_shapes(self._spaces, cut).items():
+            same = arrays[f"observations{name.removeprefix('final')}"].dtype.type
+            if found := _unlike(name, arrays.get(name), shape, (dtype.type,) if dtype.kind != "f" else (same,)):
+                return found
+        return _unlike("episode_returns", arrays.get("episode_returns"), (ended,), (np.float64,)) or _unlike(
+            "episode_lengths", arrays.get("episode_lengths"), (ended,), (np.int64,)
         )
 
     def _wrong_values(self, arrays: dict[str, Array]) -> str:
         if (arrays["terminated"] & arrays["truncated"]).any():
             return "episodes that are both terminated and truncated"
-        actions = arrays["actions"]
-        if self._spaces.discrete and not ((actions >= 0) & (actions < self._spaces.action)).all():
-            return f"actions beyond the {self._spaces.action} choices"
+        actions, choices = arrays["actions"], self._spaces.choices
+        if choices and not ((actions >= 0) & (actions < (choices if self._spaces.taken else choices[0]))).all():
+            return f"actions beyond the {' and '.join(map(str, choices))} choices"
         return ""
+
+    def _wrong_masks(self, arrays: dict[str, Array]) -> str:
+        masks, choices = arrays.get("masks"), self._spaces.choices
+        if masks is None:
+            return ""
+        if found := _unlike("masks", masks, (self._steps + 1, self._copies, sum(choices)), (np.bool_,)):
+            return found
+        if not all(part.any(axis=-1).all() for part in np.split(masks, np.cumsum(choices)[:-1], axis=-1)):
+            return "masks that allow no choice"
+        return ""
+
+
+def _types(name: str, dtype: np.dtype[Any]) -> tuple[type, ...]:
+    return WIDE if name.startswith("observations") and dtype.kind == "f" else (dtype.type,)
 
 
 def _unlike(name: str, array: Array | None, shape: tuple[int, ...], types: tuple[type, ...]) -> str:

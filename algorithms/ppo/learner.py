@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from contextlib import closing
+from logging import getLogger
 from typing import Any
 
 import numpy as np
 
 from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.models.actor_critic import make_model, network_data
+from surreal.algorithms.models.summary import summary
 from surreal.algorithms.ppo.collector import Collector
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.fragment import FragmentCheck
-from surreal.algorithms.ppo.own_network import make_shape, network_data
 from surreal.algorithms.ppo.state import State
 from surreal.algorithms.ppo.weights import Weights
 from surreal.algorithms.recording.policy_record import describe
@@ -19,6 +21,8 @@ from surreal.algorithms.training_loop import Trainer, Waiting, train
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
+
+log = getLogger(__name__)
 
 
 class Learner(Trainer[list[Message]]):
@@ -31,11 +35,15 @@ class Learner(Trainer[list[Message]]):
         config = PPOConfig(**wiring.config)
         self._weights = process.publisher("weights")
         experience = process.receiver("experience")
-        with closing(make_env(wiring.env["id"], wiring.env["options"], wiring.code)) as env:
+        with closing(make_env(wiring.env, wiring.code, config.network.view)) as env:
             spaces, tensors = env.spaces, {"parameters": "updater.parameters"}
-            self.policy = describe("ppo", env, wiring.env, network_data(config), tensors)
-        self.state = State(make_shape(config, spaces), config, wiring.seed)
-        check = FragmentCheck(spaces, config.fragment_steps, int(wiring.env["copies"]))
+            layout = make_model(config.network, spaces, config.hidden)
+            network = network_data(config.network, config.hidden, layout)
+            self.policy = describe("ppo", env, wiring.env, network, tensors)
+        log.info("%s", summary(layout))
+        self.state = State(layout, config, wiring.seed)
+        memory = (config.fragment_steps // config.sequence, layout.state_size)
+        check = FragmentCheck(spaces, config.fragment_steps, int(wiring.env["copies"]), memory)
         self._collector = Collector(
             experience,
             wiring.replicas["actor"],

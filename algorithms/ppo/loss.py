@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from surreal.algorithms.distributions import FORBIDDEN
 from surreal.algorithms.ppo.gradients.base import KL_HINGE
 
 
@@ -30,10 +31,22 @@ def gaussian(mean: Tensor, log_std: Tensor, actions: Tensor) -> tuple[Tensor, Te
     return policy.log_prob(actions), policy.entropy()
 
 
-def categorical(logits: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-    """Log probability of `actions` and entropy, both [batch], of the softmax of `logits`."""
-    policy = torch.distributions.Categorical(logits=logits)
-    return policy.log_prob(actions), policy.entropy()
+def categorical(logits: Tensor, actions: Tensor, choices: tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
+    """Log probability of `actions` and entropy, both [batch], of the softmax of `logits` [batch, all choices].
+
+    With several parts, of so many `choices` each, actions are [batch, parts]; both results are sums over the parts.
+    """
+    parts = [(logits, actions)]
+    if len(choices) > 1:
+        parts = list(zip(logits.split(choices, dim=-1), actions.unbind(-1), strict=True))
+    policies = [(torch.distributions.Categorical(logits=each), choice) for each, choice in parts]
+    log_probs = [policy.log_prob(choice) for policy, choice in policies]
+    return torch.stack(log_probs).sum(0), torch.stack([policy.entropy() for policy, _ in policies]).sum(0)
+
+
+def masked(logits: Tensor, mask: Tensor | None) -> Tensor:
+    """Return `logits` with those of forbidden choices, False in `mask`, so low that their probability is 0."""
+    return logits if mask is None else logits.masked_fill(~mask, float(FORBIDDEN))
 
 
 def clipped_surrogate(ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:
@@ -52,10 +65,12 @@ def gaussian_kl(mean0: Tensor, log_std0: Tensor, mean: Tensor, log_std: Tensor) 
     return (log_std - log_std0 + squares / (2 * (log_std * 2).exp()) - 0.5).sum(-1).mean()
 
 
-def categorical_kl(logits0: Tensor, logits: Tensor) -> Tensor:
-    """Return the mean KL(0 || policy) of softmax policies."""
-    log_p0, log_p = logits0.log_softmax(-1), logits.log_softmax(-1)
-    return (log_p0.exp() * (log_p0 - log_p)).sum(-1).mean()
+def categorical_kl(logits0: Tensor, logits: Tensor, choices: tuple[int, ...] = ()) -> Tensor:
+    """Return the mean KL(0 || policy) of softmax policies, summed over their parts."""
+    split = list(choices) or logits.shape[-1]
+    pairs = zip(logits0.split(split, dim=-1), logits.split(split, dim=-1), strict=True)
+    logs = [(each0.log_softmax(-1), each.log_softmax(-1)) for each0, each in pairs]
+    return torch.stack([(log_p0.exp() * (log_p0 - log_p)).sum(-1) for log_p0, log_p in logs]).sum(0).mean()
 
 
 def value_loss(values: Tensor, returns: Tensor, before: Tensor, clip: float | None) -> Tensor:

@@ -5,10 +5,11 @@ from time import perf_counter
 
 import numpy as np
 
-from surreal.algorithms.environments.spaces import onto_bounds
+from surreal.algorithms.distributions import masked
+from surreal.algorithms.environments.frames import Observations, observations
+from surreal.algorithms.environments.rows import Rows
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.networks import Policy
-from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.ppo.fragment import allocate
 from surreal.algorithms.types import Array
 
@@ -17,52 +18,81 @@ class Rollout:
     """Collects fragments of `steps` from environments that live on between fragments."""
 
     def __init__(
-        self, envs: VectorEnvironments, policy: Policy, copies: int, steps: int, rng: np.random.Generator
+        self,
+        envs: VectorEnvironments,
+        policy: Policy,
+        copies: int,
+        steps: int,
+        rng: np.random.Generator,
+        sequence: int | None = None,
     ) -> None:
+        """Store the memory of a policy that has one every `sequence` steps, by default once a fragment."""
         self._envs, self._policy, self._copies, self._steps, self._rng = envs, policy, copies, steps, rng
-        self._onto_bounds = onto_bounds(envs.spaces.action_space)
-        self._features = envs.reset()
+        self._onto_bounds = policy.bounded(envs.spaces.onto_bounds)
+        self._sequence, self._state = sequence or steps, policy.initial_state(copies)
+        self._first = envs.reset()
         self._return, self._length = np.zeros(copies), np.zeros(copies, dtype=np.int64)
         self.env_seconds = 0.0
 
-    def collect(self, standardize: Standardizer, stopping: Callable[[], bool]) -> dict[str, Array] | None:
+    def collect(self, standardize: Callable[[Rows], Rows], stopping: Callable[[], bool]) -> dict[str, Array] | None:
         """Return one fragment by the policy as it is, arrays [steps, copies, ...]; None where `stopping` became true.
 
-        observations has one row more; `final` holds the observations that truncated episodes ended in; noise and
-        log-probabilities are computed for the whole fragment at once.
+        observations and masks have one row more, and observations of a frame stack are single frames (`frames.py`);
+        `final` holds the observations that truncated episodes ended in; noise and log-probabilities are computed for
+        the whole fragment at once.
         """
         # new arrays for every fragment: the channel still owns the last one's until they are acknowledged
-        fragment = allocate(self._envs.spaces, self._steps, self._copies, self._features.dtype)
-        fragment["observations"][0] = self._features
-        outs = np.empty((self._steps, self._copies, self._envs.spaces.action), dtype=np.float32)
+        seen, fragment = observations(self._envs.spaces, self._first, self._steps), self._allocate()
+        outs = np.empty((self._steps, self._copies, self._policy.outputs), dtype=np.float32)
         with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite, and refused later
-            final = self._act(fragment, outs, standardize, stopping)
+            final = self._act(seen, fragment, outs, standardize, stopping)
         if final is None:
             return None
-        observations = fragment["observations"]
-        self._features = observations[-1]
+        self._first = seen.last()
         fragment["log_probs"] = self._policy.log_prob(outs, fragment["actions"])
-        fragment["final"] = np.asarray(final, dtype=observations.dtype).reshape(len(final), observations.shape[-1])
         fragment["episode_returns"], fragment["episode_lengths"] = self._episodes(fragment)
+        return {**seen.arrays(final), **fragment}
+
+    def _allocate(self) -> dict[str, Array]:
+        fragment = allocate(self._envs.spaces, self._steps, self._copies)
+        if self._envs.masks is not None:
+            fragment["masks"] = np.empty((self._steps + 1, *self._envs.masks.shape), np.bool_)
+            fragment["masks"][0] = self._envs.masks
+        if self._policy.state_size:
+            fragment["states"] = np.empty((self._steps // self._sequence, *self._state.shape), np.float32)
         return fragment
 
     def _act(
-        self, fragment: dict[str, Array], outs: Array, standardize: Standardizer, stopping: Callable[[], bool]
-    ) -> list[Array] | None:
+        self,
+        seen: Observations,
+        fragment: dict[str, Array],
+        outs: Array,
+        standardize: Callable[[Rows], Rows],
+        stopping: Callable[[], bool],
+    ) -> list[Rows] | None:
         """Fill in the fragment step by step. Returns the final observations of truncated episodes."""
-        observations, taken = fragment["observations"], fragment["actions"]
+        taken, masks, states = fragment["actions"], fragment.get("masks"), fragment.get("states")
         rewards, terminated, truncated = fragment["rewards"], fragment["terminated"], fragment["truncated"]
         noise = self._policy.noise(self._rng, outs.shape)
-        final: list[Array] = []
+        final: list[Rows] = []
         for t in range(self._steps):
-            out = self._policy.forward(standardize(observations[t]))
+            if states is not None and t % self._sequence == 0:
+                states[t // self._sequence] = self._state
+            out, self._state = self._policy.advance(standardize(seen.row(t)), self._state)
+            if masks is not None:
+                out = masked(out, masks[t])
             outs[t] = out
             actions = self._policy.act(out, noise[t])
             taken[t] = actions
             start = perf_counter()
             final += self._envs.step(
-                self._onto_bounds(actions), observations[t + 1], rewards[t], terminated[t], truncated[t]
+                self._onto_bounds(actions), seen.row(t + 1), rewards[t], terminated[t], truncated[t]
             )
+            seen.wrote(t + 1)
+            if states is not None:
+                self._state[terminated[t] | truncated[t]] = 0.0
+            if masks is not None:
+                masks[t + 1] = self._envs.masks
             self.env_seconds += perf_counter() - start
             if stopping():
                 return None
@@ -86,5 +116,5 @@ class Rollout:
 
     def restart(self) -> None:
         """Begin new episodes with new seeds in every environment, forgetting the ones under way."""
-        self._features = self._envs.reset()
-        self._return[:], self._length[:] = 0.0, 0
+        self._first = self._envs.reset()
+        self._return[:], self._length[:], self._state[:] = 0.0, 0, 0.0

@@ -4,9 +4,17 @@ from collections import deque
 
 import numpy as np
 
-from surreal.algorithms.networks import Shape
-from surreal.algorithms.normalizers import RewardScaler, RunningMoments, Standardizer
-from surreal.algorithms.ppo.batch import trajectories
+from surreal.algorithms.environments.rows import at
+from surreal.algorithms.networks import Layout
+from surreal.algorithms.normalizers import (
+    RewardScaler,
+    RunningMoments,
+    Standardizer,
+    numbers_of,
+    over_leaves,
+    standardized_size,
+)
+from surreal.algorithms.ppo.batch import Fragment, trajectories
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.recording.checkpoint import Checkpoint
@@ -17,10 +25,11 @@ from surreal.protocol.wire.packet import Message
 class State:
     """State that learning changes: the networks, the statistics, the counters. All of it is in a checkpoint."""
 
-    def __init__(self, shape: Shape, config: PPOConfig, seed: int) -> None:
+    def __init__(self, layout: Layout, config: PPOConfig, seed: int) -> None:
         self.config = config
-        self.updater = Updater(shape, config, seed)
-        self.moments = RunningMoments(shape.spaces.observation)
+        self.updater = Updater(layout, config, seed)
+        self.spaces = layout.spaces
+        self.moments = RunningMoments(standardized_size(layout.spaces))
         self.scaler = RewardScaler(config.gamma) if config.normalize_rewards else None
         self.steps = self.updates = self.episodes = 0
         self.elapsed = 0.0
@@ -30,15 +39,15 @@ class State:
     def learn(self, messages: list[Message]) -> dict[str, float]:
         """Make one update on the fragments of `messages`. Returns its metrics."""
         standardize = self.standardizer()
-        fragments = [message.arrays for message in messages]
+        fragments = [Fragment.of(message.arrays, self.spaces) for message in messages]
         for message in messages:
             self._take_in(message)
         progress = min(1.0, self.steps / self.config.total_steps)
-        data = trajectories(fragments, standardize, self.scaler)
+        data = trajectories(fragments, over_leaves(standardize, self.spaces), self.scaler)
         metrics = self.updater.update(data, progress)
         if self.config.normalize_observations:
             for fragment in fragments:
-                self.moments.update(fragment["observations"][:-1].reshape(-1, len(self.moments.mean)))
+                self.moments.update(numbers_of(at(fragment.observations, slice(-1)), self.spaces))
         self.steps += data.transitions
         self.updates += 1
         return metrics

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from surreal.algorithms.networks import Shape
+from surreal.algorithms.distributions import masked
+from surreal.algorithms.networks import LOG_STD_RANGE, Layout
 from surreal.algorithms.ppo.batch import Batch, Trajectories
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients import make_gradient
@@ -18,23 +19,23 @@ BETA_RANGE = (1 / 35, 35.0)
 class Updater:
     """Parameters, optimizer, shuffling and the KL penalty's weight: everything an update changes."""
 
-    def __init__(self, shape: Shape, config: PPOConfig, seed: int) -> None:
+    def __init__(self, layout: Layout, config: PPOConfig, seed: int) -> None:
         self.config = config
         self.rng = np.random.default_rng([seed, 0])
         self.beta = 1.0
         self.skipped = 0
         self.step_size = StepSize(config)
-        self.gradient = make_gradient(shape, config, shape.initial(self.rng, config.log_std_init))
-        self._gaussian = None if shape.spaces.discrete else shape
+        self.gradient = make_gradient(layout, config, layout.initial(self.rng, config.log_std_init))
+        self._layout = layout
 
     def update(self, data: Trajectories, progress: float) -> dict[str, float]:
         """Learn from one batch. `progress` in [0, 1] anneals the step size. Returns metrics."""
-        config, batch = self.config, Batch(data)
+        config, batch = self.config, self.gradient.batch(data)
         rate = self.step_size.at(progress)
         self._estimate(batch, data)
         before = explained_variance(batch.values, batch.returns)
         if config.objective == "adaptive-kl":
-            batch.reference = self._reference(batch.observations)
+            batch.refer_to(masked(self._reference(batch), batch.masks))
         stats, epochs = Stats(), 0
         for epoch in range(config.epochs):
             if epoch and config.recompute_advantages:
@@ -51,9 +52,8 @@ class Updater:
     def _estimate(self, batch: Batch, data: Trajectories) -> None:
         """Return the values of all observations by the present network, and the advantages that follow."""
         steps, copies = data.rewards.shape
-        observations = data.observations.reshape((steps + 1) * copies, -1)
-        values = self.gradient.values(observations).reshape(steps + 1, copies)
-        final = self.gradient.values(data.final) if len(data.final) else np.empty(0, dtype=np.float32)
+        found = self.gradient.values(batch.rows, batch.memories)
+        values, final = found[: (steps + 1) * copies].reshape(steps + 1, copies), found[(steps + 1) * copies :]
         following = next_values(values, data.terminated, data.truncated, final)
         done = data.terminated | data.truncated
         advantages = gae(data.rewards, values[:-1], following, done, self.config.gamma, self.config.gae_lambda)
@@ -62,16 +62,19 @@ class Updater:
     def _epoch(self, batch: Batch, rate: float, watch: bool) -> Stats:
         stats = Stats()
         for minibatch in batch.shuffled(self.rng, self.config.minibatch):
-            if not self.gradient.step(minibatch, rate, self.beta, stats if watch else None):
-                self.skipped += 1
+            self.gradient.step(minibatch, rate, self.beta, stats if watch else None)
+        self.skipped += self.gradient.skipped()
         return stats
 
-    def _reference(self, observations: Array) -> Array:
+    def _reference(self, batch: Batch) -> Array:
         """Return the policy before the update: logits, or means and log stds side by side."""
-        out = self.gradient.policy(observations)
-        if self._gaussian is None:
+        out = self.gradient.policy(batch.rows, batch.memories)[: batch.size]
+        log_std = self._layout.views(self.gradient.parameters()).get("log_std")
+        if self._layout.spaces.discrete:
             return out
-        log_std = self._gaussian.views(self.gradient.parameters())["log_std"]
+        if log_std is None:
+            mean, log_std = np.split(out, 2, axis=1)
+            return np.concatenate([mean, np.clip(log_std, *LOG_STD_RANGE)], axis=1)
         return np.concatenate([out, np.broadcast_to(log_std, out.shape)], axis=1)
 
     def _too_far(self, stats: Stats) -> bool:

@@ -3,7 +3,8 @@
 policy:
   format: 1
   algorithm: ppo                        which algorithm trained it
-  env: {id, options}                    in which environment
+  env: {id, options, wrappers}          in which environment
+  view: features                        how it sees observations; and stack, scaling, see Spaces
   observation: {kind: Box, ...}         spaces of that environment
   action: {kind: Discrete, ...}
   network: {kind: pair, hidden: [64, 64]}
@@ -24,6 +25,7 @@ from surreal.algorithms.recording.versions import distributions_of, installed
 Record = dict[str, Any]
 FORMAT = 1
 PACKAGES = ("surreal", "gymnasium", "mujoco", "numpy")
+ENV = ("id", "options", "wrappers", "evaluation")
 STATISTICS = ("shift", "scale", "clip")
 """Arrays of a Standardizer, as every checkpoint names them."""
 
@@ -43,7 +45,10 @@ def describe(
     return {
         "format": FORMAT,
         "algorithm": algorithm,
-        "env": {"id": settings["id"], "options": settings.get("options", {})},
+        "env": {key: settings[key] for key in ENV if settings.get(key)},
+        "view": env.spaces.view,
+        "stack": env.spaces.stack,
+        "scaling": env.spaces.scaling,
         "observation": space_data(env.spaces.observation_space),
         "action": space_data(env.spaces.action_space),
         "network": dict(network),
@@ -54,7 +59,13 @@ def describe(
 
 def spaces_of(record: Mapping[str, Any]) -> Spaces:
     """Return the spaces that a description names. Raises ValueError or KeyError for what is none."""
-    return Spaces(space_from(record["observation"]), space_from(record["action"]))
+    return Spaces(
+        space_from(record["observation"]),
+        space_from(record["action"]),
+        record.get("view", "features"),
+        record.get("scaling", "auto"),
+        record.get("stack", 1),
+    )
 
 
 def versions(module: str) -> dict[str, str]:

@@ -35,6 +35,7 @@ def complete(model: type[Document], data: Any, source: Source, folder: Path) -> 
         data, wrong = _with_config(_with_roles(_with_channels(data, found), found), found)
         problems += wrong
     problems += _unknown_environment(data)
+    problems += _wrong_wrappers(data)
     document, wrong = validated(model, data)
     # The roles depend on the algorithm, so their errors say nothing when the algorithm is unknown.
     problems += [p for p in wrong if found or p[0][:2] not in (_ROLES, _CHANNELS) and p[0] != _CONFIG]
@@ -147,6 +148,18 @@ def _unknown_environment(data: Any) -> Iterator[Problem]:
         check_id(env_id)
     except InvalidInput as error:
         yield _ENV, str(error)
+
+
+def _wrong_wrappers(data: Any) -> Iterator[Problem]:
+    """Yield a problem for each wrapper that cannot be applied; the models refuse what is no list."""
+    env_id = _get(data, _ENV)
+    for path in (("spec", "env", "wrappers"), ("spec", "env", "evaluation", "wrappers")):
+        entries = _get(data, path)
+        if isinstance(entries, list) and entries:
+            from surreal.algorithms.environments.make import check_wrappers
+
+            for number, text in check_wrappers(str(env_id), entries):
+                yield (*path, number), text
 
 
 def _get(data: Any, path: KeyPath, default: Any = None) -> Any:

@@ -91,7 +91,8 @@ class Experiment:
     @property
     def own_names(self) -> dict[KeyPath, str]:
         """Key -> `module:object` of all code of one's own that it names."""
-        return own_names(self.spec.algorithm.name, self.spec.algorithm.config, self.spec.env.id)
+        env = self.spec.env.model_dump(include={"id", "wrappers", "evaluation"})
+        return own_names(self.spec.algorithm.name, self.spec.algorithm.config, env)
 
     def own_modules(self) -> list[str]:
         """Return the modules that it names and that its folder holds: of algorithm, config and environment."""

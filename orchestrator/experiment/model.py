@@ -39,6 +39,18 @@ class Metadata(Spec):
     """Labels of your own. Objects in a cluster carry them."""
 
 
+Wrapper = str | dict[str, Any]
+
+
+class EvaluationEnvSpec(Spec):
+    """What is other where policies are evaluated."""
+
+    options: dict[str, Any] = {}
+    """Keyword arguments over those of training."""
+    wrappers: list[Wrapper] | None = None
+    """Wrappers instead of those of training. null: the same, but that rewards are not clipped and lives no episodes."""
+
+
 class EnvSpec(Spec):
     """Environment that the algorithm learns."""
 
@@ -48,6 +60,11 @@ class EnvSpec(Spec):
     """Environments that each actor steps together."""
     options: dict[str, Any] = {}
     """Keyword arguments of the environment."""
+    wrappers: list[Wrapper] = []
+    """Names, `name: arguments`, presets (`atari`, `atari-paper`) or `module:Wrapper`, applied in order."""
+    evaluation: EvaluationEnvSpec = EvaluationEnvSpec()
+    action_scaling: Literal["auto", "none"] = "auto"
+    """auto: a Gaussian policy's -1 to 1 is spread over the bounds of a Box action. none: it is taken as it is."""
 
 
 class AlgorithmSpec(Spec):

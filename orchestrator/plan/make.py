@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from surreal.algorithms.algorithm import Algorithm, Sizing
 from surreal.algorithms.environments.options import below_code
 from surreal.orchestrator.experiment.experiment import Experiment
-from surreal.orchestrator.experiment.model import ChannelSpec, ExperimentSpec, ResourcesSpec, RoleSpec
+from surreal.orchestrator.experiment.model import ChannelSpec, EnvSpec, ExperimentSpec, ResourcesSpec, RoleSpec
 from surreal.orchestrator.experiment.pod_model import PodsSpec, StorageSpec, VolumeSpec, default_image
 from surreal.orchestrator.plan.assignment import Fleet, Place, fleet
 from surreal.orchestrator.plan.cost import planned_cost
@@ -58,7 +58,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
         channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in algorithm.channels),
         pools=placed.pools,
         cost=None if own_machine else planned_cost(placed.pools),
-        notes=size.notes,
+        notes=(*_wrapped(spec.env), *size.notes),
         warnings=(*placed.warnings, *size.warnings),
     )
 
@@ -90,6 +90,18 @@ def _planned_pods(pods: PodsSpec) -> PlannedPods:
         namespace_user=pods.security_context == "namespace",
         kueue_priority_class=pods.kueue_priority_class or "",
     )
+
+
+def _wrapped(env: EnvSpec) -> tuple[str, ...]:
+    """Return the note that names the wrappers of the environment, presets written out."""
+    if not env.wrappers:
+        return ()
+    # gymnasium is slow to import, and most experiments have no wrappers
+    from surreal.algorithms.environments.wrappers import expand, for_evaluation, said
+
+    evaluated = env.evaluation.wrappers if env.evaluation.wrappers is not None else for_evaluation(env.wrappers)
+    inside = f"the environment is wrapped in {said(expand(env.wrappers))}"
+    return (f"{inside}; for an evaluation in {said(expand(evaluated)) or 'nothing'}",)
 
 
 def _sizing(algorithm: Algorithm, spec: ExperimentSpec) -> Sizing:

@@ -212,3 +212,34 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InvalidInput(f"{path}:{line}: not UTF-8 (byte 0x{content[error.start]:02x}); save it as UTF-8") from None
+
+
+def load_foreign(path: Path) -> dict[str, Any]:
+    """Return a file of another program, a mapping of mappings in YAML 1.1, in which anchors and aliases are usual.
+
+    Raises InvalidInput as `load_file` does, and for a file whose aliases repeat more than a document may hold.
+    """
+    try:
+        data = yaml.safe_load(_read(path))
+    except yaml.YAMLError as error:
+        text = " ".join(str(error).split())
+        raise InvalidInput(f"{path}: is not YAML: {text}. Correct it.") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{path}: is not YAML: {error}. Correct it.") from None
+    if not isinstance(data, dict) or not all(isinstance(each, dict) for each in data.values()):
+        raise InvalidInput(f"{path}: is no mapping of names to settings. Name another file.")
+    if _counted(data, 0) > MAX_VALUES:
+        raise InvalidInput(f"{path}: has more than {MAX_VALUES:,} values, aliases written out. Name another file.")
+    return {str(key): {str(name): value for name, value in each.items()} for key, each in data.items()}
+
+
+def _counted(data: Any, depth: int) -> int:
+    """Return the number of values of `data`, aliases written out; too many as soon as that is clear."""
+    if depth > MAX_DEPTH:
+        return MAX_VALUES + 1
+    total = 1
+    for each in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
+        total += _counted(each, depth + 1)
+        if total > MAX_VALUES:
+            break
+    return total

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from surreal.algorithms.environments.actions import onto_bounds
 from surreal.algorithms.environments.environment import Environment
-from surreal.algorithms.environments.spaces import onto_bounds
 from surreal.algorithms.evaluation import episode_return, evaluate_on_clock
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.normalizers import Standardizer

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from surreal.algorithms.networks import Policy, Shape, categorical_log_prob, gaussian_log_prob, orthogonal
+from surreal.algorithms.distributions import categorical_log_prob, gaussian_log_prob
+from surreal.algorithms.networks import Policy, Shape, orthogonal
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.analytic import CHUNK, Analytic
 from surreal.algorithms.ppo.gradients.autograd import Autograd

@@ -3,25 +3,32 @@
 `analytic` (numpy, by hand) serves the built-in networks on a CPU; `autograd` (torch) serves any device.
 """
 
+from collections.abc import Sequence
+
 from surreal.algorithms.devices import wants_gpu
-from surreal.algorithms.networks import Shape
-from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.networks import Layout, Shape
+from surreal.algorithms.ppo.config import SMALL, PPOConfig
 from surreal.algorithms.ppo.gradients.base import Gradient
 from surreal.algorithms.types import Array
 
 
-def make_gradient(shape: Shape, config: PPOConfig, vector: Array) -> Gradient:
+def make_gradient(layout: Layout, config: PPOConfig, vector: Array) -> Gradient:
     """Return the engine that the config asks for, with the initial parameters `vector` [size].
 
-    `auto` is analytic on a CPU and autograd on a GPU.
+    `auto` is analytic for two small tanh networks, whatever device there is, and autograd for all others.
     """
     # Each engine is imported only where it is used: torch takes seconds and 200 MB.
-    if config.network is None and (
-        config.gradients == "analytic" or (config.gradients == "auto" and not wants_gpu(config.device))
+    if isinstance(layout, Shape) and (
+        config.gradients == "analytic" or (config.gradients == "auto" and not on_gpu(config, layout.hidden))
     ):
         from surreal.algorithms.ppo.gradients.analytic import Analytic
 
-        return Analytic(shape, config, vector)
+        return Analytic(layout, config, vector)
     from surreal.algorithms.ppo.gradients.autograd import Autograd
 
-    return Autograd(shape, config, vector)
+    return Autograd(layout, config, vector)
+
+
+def on_gpu(config: PPOConfig, hidden: Sequence[int]) -> bool:
+    """Return True if two tanh networks of widths `hidden` are worth the GPU that this machine has."""
+    return wants_gpu("cuda" if config.device == "cuda" else "cpu" if max(hidden) <= SMALL else config.device)

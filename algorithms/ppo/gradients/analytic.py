@@ -7,8 +7,17 @@ line is beside it; tests compare it with autograd on `loss.py`.
 
 import numpy as np
 
-from surreal.algorithms.networks import Shape, categorical_log_prob, gaussian_log_prob, log_softmax
-from surreal.algorithms.ppo.batch import Minibatch
+from surreal.algorithms.distributions import (
+    choices_log_prob,
+    gaussian_log_prob,
+    log_softmax,
+    log_softmax_parts,
+    masked,
+    parts,
+)
+from surreal.algorithms.models.memory import Memories
+from surreal.algorithms.networks import Shape
+from surreal.algorithms.ppo.batch import Batch, Minibatch, Trajectories
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.base import KL_HINGE, Stats
 from surreal.algorithms.types import Array
@@ -22,21 +31,25 @@ class Analytic:
     """See base.Gradient."""
 
     def __init__(self, shape: Shape, config: PPOConfig, vector: Array) -> None:
-        self._config, self._discrete, self._depth = config, shape.spaces.discrete, len(shape.hidden)
+        self._config, self._choices, self._depth = config, shape.spaces.choices, len(shape.hidden)
         self._vector = np.array(vector, dtype=np.float32)
         self._grad = np.zeros_like(self._vector)
         self._w, self._g = shape.views(self._vector), shape.views(self._grad)
         self._moment1, self._moment2 = np.zeros_like(self._vector), np.zeros_like(self._vector)
         self._scratch = np.zeros_like(self._vector)
-        self._steps = 0
+        self._steps = self._skipped = 0
 
-    def values(self, observations: Array) -> Array:
+    def batch(self, data: Trajectories) -> Batch:
         """See base.Gradient."""
-        return self._outputs(observations, head="value", net=1)[:, 0]
+        return Batch(data)
 
-    def policy(self, observations: Array) -> Array:
+    def values(self, rows: Array, memories: Memories | None = None) -> Array:
         """See base.Gradient."""
-        return self._outputs(observations, head="policy", net=0)
+        return self._outputs(rows, head="value", net=1)[:, 0]
+
+    def policy(self, rows: Array, memories: Memories | None = None) -> Array:
+        """See base.Gradient."""
+        return self._outputs(rows, head="policy", net=0)
 
     def _outputs(self, observations: Array, head: str, net: int) -> Array:
         weight, bias = self._w[f"{head}.weight"], self._w[f"{head}.bias"]
@@ -51,18 +64,25 @@ class Analytic:
         out += bias
         return out
 
-    def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> bool:
+    def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> None:
         """See base.Gradient."""
         activations = self._forward(minibatch.observations)
         w = self._w
         out = activations[-1][0] @ w["policy.weight"]
         out += w["policy.bias"]
+        out = masked(out, minibatch.masks)
         values = (activations[-1][1] @ w["value.weight"])[:, 0]
         values += w["value.bias"]
         d_out = self._policy_gradient(minibatch, out, beta, stats)
         d_values = self._value_gradient(minibatch, values, stats)
         self._backward(activations, d_out, d_values[:, None])
-        return self._adam(learning_rate)
+        if not self._adam(learning_rate):
+            self._skipped += 1
+
+    def skipped(self) -> int:
+        """See base.Gradient."""
+        found, self._skipped = self._skipped, 0
+        return found
 
     def _forward(self, observations: Array) -> list[Array]:
         """Return the activations [2, batch, width] of every layer, the input [1, batch, observation] first."""
@@ -100,22 +120,15 @@ class Analytic:
         return d_out
 
     def _log_prob(self, out: Array, actions: Array) -> Array:
-        if self._discrete:
-            return categorical_log_prob(out, actions)
+        if self._choices:
+            return choices_log_prob(out, actions, self._choices)
         return gaussian_log_prob(out, self._w["log_std"], actions)
 
     def _through_distribution(self, out: Array, actions: Array, slope: Array) -> tuple[Array, float]:
         """Return d log p / d out times `slope` [batch], less the entropy bonus; and the mean entropy."""
-        bonus, rows = np.float32(self._config.entropy_coef), len(out)
-        if self._discrete:
-            log_p = log_softmax(out)
-            p = np.exp(log_p)
-            entropies = -(p * log_p).sum(axis=-1, keepdims=True)
-            d_out = -p * slope[:, None]  # d log p_a / d logit_j = 1[j = a] - p_j
-            d_out[np.arange(rows), actions] += slope
-            if bonus:
-                d_out += p * (log_p + entropies) * (bonus / rows)  # dH / d logit_j = -p_j (log p_j + H)
-            return d_out, float(entropies.mean())
+        bonus = np.float32(self._config.entropy_coef)
+        if self._choices:
+            return self._through_choices(out, actions, slope, bonus)
         log_std = self._w["log_std"]
         inverse = np.exp(-log_std)
         z = (actions - out) * inverse
@@ -124,13 +137,29 @@ class Analytic:
         d_out *= inverse
         return d_out, float(log_std.sum() + 0.5 * len(log_std) * np.log(2 * np.pi * np.e))
 
+    def _through_choices(self, out: Array, actions: Array, slope: Array, bonus: np.float32) -> tuple[Array, float]:
+        """Return what `_through_distribution` does for choices, whose parts are independent."""
+        d_out, entropy, rows, start = np.empty_like(out), 0.0, len(out), 0
+        for logits, choice in parts(out, actions, self._choices):
+            log_p = log_softmax(logits)
+            p = np.exp(log_p)
+            entropies = -(p * log_p).sum(axis=-1, keepdims=True)
+            d_part = -p * slope[:, None]  # d log p_a / d logit_j = 1[j = a] - p_j
+            d_part[np.arange(rows), choice] += slope
+            if bonus:
+                d_part += p * (log_p + entropies) * (bonus / rows)  # dH / d logit_j = -p_j (log p_j + H)
+            d_out[:, start : start + p.shape[1]] = d_part
+            start += p.shape[1]
+            entropy += float(entropies.mean())
+        return d_out, entropy
+
     def _kl_gradient(self, batch: Minibatch, out: Array, d_out: Array, beta: float) -> float:
         """Add the gradient of the KL penalty (loss.kl_penalty) to `d_out` and log_std; returns the penalty."""
         assert batch.reference is not None and self._config.target_kl is not None
         n = np.float32(1.0 / len(out))
-        if self._discrete:
-            log_p0, log_p = log_softmax(batch.reference), log_softmax(out)
-            p0 = np.exp(log_p0)
+        if self._choices:
+            log_p0 = log_softmax_parts(batch.reference, self._choices)
+            log_p, p0 = log_softmax_parts(out, self._choices), np.exp(log_p0)
             kl = float((p0 * (log_p0 - log_p)).sum(axis=-1).mean())
             d_kl, d_log_std = np.exp(log_p) - p0, None  # d KL / d logits = p - p0
         else:

@@ -1,115 +1,121 @@
-"""PPO's gradient by torch's autograd: any device, one flat parameter, fused Adam."""
+"""PPO's gradient by torch's autograd: any network on any device, one flat parameter, fused Adam."""
 
-from math import prod
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from surreal.algorithms.devices import pick_device
-from surreal.algorithms.networks import Shape
+from surreal.algorithms.models.learning import Bound
+from surreal.algorithms.models.memory import Memories
+from surreal.algorithms.networks import LOG_STD_RANGE, Layout
 from surreal.algorithms.ppo import loss
-from surreal.algorithms.ppo.batch import Minibatch
+from surreal.algorithms.ppo.batch import Batch, Minibatch, Trajectories
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.analytic import BETA1, BETA2, EPSILON
 from surreal.algorithms.ppo.gradients.base import Stats
-from surreal.algorithms.ppo.own_network import OwnShape
 from surreal.algorithms.types import Array
 
 
 class Autograd:
     """See base.Gradient."""
 
-    def __init__(self, shape: Shape, config: PPOConfig, vector: Array) -> None:
+    def __init__(self, layout: Layout, config: PPOConfig, vector: Array) -> None:
         self._device = pick_device(config.device)
-        self._config, self._shape = config, shape
-        self._vector = torch.tensor(vector, dtype=torch.float32, device=self._device, requires_grad=True)
+        self._config, self._choices = config, layout.spaces.choices
+        self._network = Bound(layout, vector, self._device, config.precision, config.compile)
+        self._vector = self._network.vector
         self._adam = torch.optim.Adam([self._vector], lr=1.0, betas=(BETA1, BETA2), eps=EPSILON, fused=True)
+        self._skipped = torch.zeros((), device=self._device)
 
-    def _parts(self) -> dict[str, Tensor]:
-        pieces = self._vector.split([prod(shape) for shape in self._shape.parts.values()])
-        return {name: piece.view(shape) for (name, shape), piece in zip(self._shape.parts.items(), pieces, strict=True)}
+    def _place(self, array: Array) -> Tensor:
+        return torch.as_tensor(np.ascontiguousarray(array), device=self._device)
 
-    def _outputs(self, observations: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return means or logits [n, action], values [n], log_std [action] or None."""
-        parts = self._parts()
-        if isinstance(self._shape, OwnShape):
-            network, own = self._shape.network, parts["own"]
-            return network.policy(own, observations), network.value(own, observations), parts.get("log_std")
-        x = observations.unsqueeze(0)
-        for layer in range(len(self._shape.hidden)):
-            x = torch.tanh(x @ parts[f"weight{layer}"] + parts[f"bias{layer}"])
-        policy, value = x.unbind(0) if len(x) == 2 else (x[0], x[0])
-        out = policy @ parts["policy.weight"] + parts["policy.bias"]
-        return out, (value @ parts["value.weight"] + parts["value.bias"]).squeeze(-1), parts.get("log_std")
-
-    def _tensor(self, array: Array) -> Tensor:
-        return torch.tensor(array, device=self._device)
-
-    @torch.no_grad()
-    def values(self, observations: Array) -> Array:
+    def batch(self, data: Trajectories) -> Batch:
         """See base.Gradient."""
-        return np.asarray(self._outputs(self._tensor(observations))[1].cpu().numpy())
+        return Batch(data, self._place)
 
-    @torch.no_grad()
-    def policy(self, observations: Array) -> Array:
+    def values(self, rows: Any, memories: Memories | None = None) -> Array:
         """See base.Gradient."""
-        return np.asarray(self._outputs(self._tensor(observations))[0].cpu().numpy())
+        return np.asarray(self._network.estimates(self._placed(rows), memories)[1].cpu().numpy())
+
+    def policy(self, rows: Any, memories: Memories | None = None) -> Array:
+        """See base.Gradient."""
+        return np.asarray(self._network.estimates(self._placed(rows), memories)[0].cpu().numpy())
+
+    def _placed(self, rows: Any) -> Any:
+        return self._place(rows) if isinstance(rows, np.ndarray) else rows
 
     def loss(self, minibatch: Minibatch, beta: float) -> loss.Terms:
         """Return the whole loss of one minibatch, differentiable in the parameters."""
         config = self._config
-        out, values, log_std = self._outputs(self._tensor(minibatch.observations))
-        actions, advantages = self._tensor(minibatch.actions), self._tensor(minibatch.advantages)
+        out, values = self._network.outputs(minibatch.observations, minibatch.memories)
+        mean, log_std = self._distribution(loss.masked(out, minibatch.masks))
         if log_std is None:
-            log_probs, entropies = loss.categorical(out, actions)
+            log_probs, entropies = loss.categorical(mean, minibatch.actions, self._choices)
         else:
-            log_probs, entropies = loss.gaussian(out, log_std, actions)
+            log_probs, entropies = loss.gaussian(mean, log_std, minibatch.actions)
+        advantages = minibatch.advantages
         if config.normalize_advantages:
             advantages = (advantages - advantages.mean()) / (advantages.std(correction=0) + 1e-8)
-        log_ratio = log_probs - self._tensor(minibatch.log_probs)
+        log_ratio = log_probs - minibatch.log_probs
         ratio = log_ratio.exp()
         if config.objective == "clip":
             policy = loss.clipped_surrogate(ratio, advantages, config.clip)
         else:
-            policy = -(ratio * advantages).mean() + self._penalty(minibatch, out, log_std, beta)
-        returns, before = self._tensor(minibatch.returns), self._tensor(minibatch.values)
-        value = loss.value_loss(values, returns, before, config.value_clip)
+            policy = -(ratio * advantages).mean() + self._penalty(minibatch, mean, log_std, beta)
+        value = loss.value_loss(values, minibatch.returns, minibatch.values, config.value_clip)
         entropy = entropies.mean()
         total = policy + config.value_coef * value - config.entropy_coef * entropy
         kl, clipped = (ratio - 1 - log_ratio).mean(), ((ratio - 1).abs() > config.clip).float().mean()
         return loss.Terms(total, policy, value, entropy, kl.detach(), clipped)
 
-    def _penalty(self, minibatch: Minibatch, out: Tensor, log_std: Tensor | None, beta: float) -> Tensor:
+    def _distribution(self, out: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return logits and None, or means and log standard deviations."""
+        if self._choices or self._network.log_std is not None:
+            return out, self._network.log_std
+        mean, log_std = out.chunk(2, dim=-1)
+        return mean, log_std.clamp(*LOG_STD_RANGE)
+
+    def _penalty(self, minibatch: Minibatch, mean: Tensor, log_std: Tensor | None, beta: float) -> Tensor:
         assert minibatch.reference is not None and self._config.target_kl is not None
-        reference = self._tensor(minibatch.reference)
         if log_std is None:
-            kl = loss.categorical_kl(reference, out)
+            kl = loss.categorical_kl(minibatch.reference, mean, self._choices)
         else:
-            mean0, log_std0 = reference.chunk(2, dim=-1)
-            kl = loss.gaussian_kl(mean0, log_std0, out, log_std)
+            mean0, log_std0 = minibatch.reference.chunk(2, dim=-1)
+            kl = loss.gaussian_kl(mean0, log_std0, mean, log_std)
         return loss.kl_penalty(kl, beta, self._config.target_kl)
 
-    def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> bool:
-        """See base.Gradient."""
+    def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> None:
+        """See base.Gradient. The device is waited for only where `stats` are wanted."""
         terms = self.loss(minibatch, beta)
-        self._adam.zero_grad()
+        gradient = self._vector.grad
+        assert gradient is not None
+        gradient.zero_()
         terms.total.backward()
-        assert self._vector.grad is not None
-        norm = torch.linalg.vector_norm(self._vector.grad)
-        if not torch.isfinite(norm):
-            return False
+        norm = torch.linalg.vector_norm(gradient)
+        broken = (~torch.isfinite(norm)).float()
         if self._config.max_grad_norm is not None:
-            self._vector.grad.mul_(torch.clamp(self._config.max_grad_norm / (norm + 1e-6), max=1.0))
+            gradient.mul_(torch.clamp(self._config.max_grad_norm / (norm + 1e-6), max=1.0))
         self._adam.param_groups[0]["lr"] = learning_rate
+        # The fused step does nothing where this is 1, as GradScaler uses it.
+        self._adam.found_inf = broken  # type: ignore[attr-defined]
         self._adam.step()
+        self._skipped += broken
         if stats:
-            stats.add(*(term.item() for term in (terms.policy, terms.value, terms.entropy, terms.kl, terms.clipped)))
-        return True
+            parts = (terms.policy, terms.value, terms.entropy, terms.kl, terms.clipped)
+            stats.add(*torch.stack(parts).tolist())
+
+    def skipped(self) -> int:
+        """See base.Gradient."""
+        found = int(self._skipped.item())
+        self._skipped.zero_()
+        return found
 
     def parameters(self) -> Array:
         """See base.Gradient."""
-        return np.array(self._vector.detach().cpu().numpy())
+        return self._network.array()
 
     def arrays(self) -> dict[str, Array]:
         """See base.Gradient."""
@@ -122,11 +128,11 @@ class Autograd:
     def load(self, arrays: dict[str, Array]) -> None:
         """See base.Gradient."""
         with torch.no_grad():
-            self._vector.copy_(self._tensor(arrays["parameters"]))
+            self._vector.copy_(self._place(arrays["parameters"]))
         if int(arrays["adam_steps"][0]) == 0:
             return
         self._adam.state[self._vector] = {
             "step": torch.tensor(float(arrays["adam_steps"][0]), device=self._device),
-            "exp_avg": self._tensor(arrays["moment1"]),
-            "exp_avg_sq": self._tensor(arrays["moment2"]),
+            "exp_avg": self._place(arrays["moment1"]).clone(),
+            "exp_avg_sq": self._place(arrays["moment2"]).clone(),
         }

@@ -5,9 +5,10 @@ per-operation overhead; `autograd` (torch) works on any device. A test holds the
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from surreal.algorithms.ppo.batch import Minibatch
+from surreal.algorithms.models.memory import Memories
+from surreal.algorithms.ppo.batch import Batch, Minibatch, Trajectories
 from surreal.algorithms.types import Array
 
 KL_HINGE = 250.0
@@ -43,17 +44,23 @@ class Stats:
 class Gradient(Protocol):
     """Computes outputs, gradients and steps of one parameter vector."""
 
-    def values(self, observations: Array) -> Array:
-        """Return value estimates [n] of observations [n, observation]."""
+    def batch(self, data: Trajectories) -> Batch:
+        """Return the transitions of an update, placed where this engine computes."""
 
-    def policy(self, observations: Array) -> Array:
-        """Return means or logits [n, action] of observations [n, observation]."""
+    def values(self, rows: Any, memories: Memories | None = None) -> Array:
+        """Return value estimates [n] of observations [n, ...]."""
 
-    def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> bool:
+    def policy(self, rows: Any, memories: Memories | None = None) -> Array:
+        """Return outputs of the policy [n, outputs] for observations [n, ...]."""
+
+    def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> None:
         """Take one Adam step on one minibatch, adding to `stats` where given.
 
-        Returns False where the gradient was not finite: then parameters and optimizer are untouched.
+        Where the gradient is not finite, parameters and optimizer stay as they are, and `skipped` counts it.
         """
+
+    def skipped(self) -> int:
+        """Return the number of steps that were not taken since the last call."""
 
     def parameters(self) -> Array:
         """Return a copy of the parameter vector, float32."""

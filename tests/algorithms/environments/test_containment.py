@@ -76,7 +76,7 @@ def test_the_handlers_of_a_stop_stay_ours(when: str, monkeypatch: pytest.MonkeyP
     try:
         if when == "made":
             monkeypatch.syspath_prepend(Path(__file__).parent / "own")
-            make_env("odd:Odd", {"how": "signals"})
+            make_env({"id": "odd:Odd", "options": {"how": "signals"}})
         else:
             env = Environment(Late(when), "late")
             env.step(0, env.reset(0)[None].copy(), 0)
@@ -148,6 +148,6 @@ def test_an_environment_that_moves_elsewhere_is_still_made(monkeypatch: pytest.M
     monkeypatch.syspath_prepend(Path(__file__).parent / "own")
     here = os.getcwd()
     try:
-        make_env("odd:Odd", {"how": "moves"}).reset(0)
+        make_env({"id": "odd:Odd", "options": {"how": "moves"}}).reset(0)
     finally:
         os.chdir(here)

@@ -51,7 +51,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize("env_id", ["odd:Odd-v0", "odd:Odd", "odd:make_short"])
 def test_a_registered_id_a_class_and_a_function_of_ones_own_are_ids(env_id: str) -> None:
-    env = make_env(env_id, {"length": 3})
+    env = make_env({"id": env_id, "options": {"length": 3}})
     assert env.name == env_id
     rows = env.reset(0)[None].copy()
     ends = [env.step(0, rows, 0)[2] for _ in range(3)]
@@ -59,7 +59,7 @@ def test_a_registered_id_a_class_and_a_function_of_ones_own_are_ids(env_id: str)
 
 
 def test_a_plain_class_takes_gymnasiums_own_options_too() -> None:
-    env = make_env("odd:Odd", {"length": 0, "max_episode_steps": 4})
+    env = make_env({"id": "odd:Odd", "options": {"length": 0, "max_episode_steps": 4}})
     rows = env.reset(0)[None].copy()
     assert [env.step(0, rows, 0)[2] for _ in range(4)] == [False, False, False, True]
 
@@ -95,7 +95,7 @@ def test_what_is_no_environment_is_fatal(stubborn: None) -> None:
 )
 def test_a_constructor_that_raises_anything_is_fatal(stubborn: None, error: str, said: str) -> None:
     with pytest.raises(Fatal, match=f"environment 'stubborn:Stubborn' cannot be made: {said}"):
-        make_env("stubborn:Stubborn", {"error": error})
+        make_env({"id": "stubborn:Stubborn", "options": {"error": error}})
 
 
 def test_the_ctrl_c_of_a_person_is_no_error_of_a_constructor(stubborn: None) -> None:
@@ -104,12 +104,12 @@ def test_the_ctrl_c_of_a_person_is_no_error_of_a_constructor(stubborn: None) -> 
 
 
 def test_a_lost_connection_is_tried_once_more(stubborn: None) -> None:
-    make_env("stubborn:Stubborn", {"error": "lost", "times": 1})
+    make_env({"id": "stubborn:Stubborn", "options": {"error": "lost", "times": 1}})
 
 
 def test_any_other_error_is_not_tried_again(stubborn: None) -> None:
     with pytest.raises(Fatal):
-        make_env("stubborn:Stubborn", {"error": "OSError()", "times": 1})
+        make_env({"id": "stubborn:Stubborn", "options": {"error": "OSError()", "times": 1}})
 
 
 def test_an_unknown_environment_is_refused_with_the_nearest_name() -> None:
@@ -127,7 +127,7 @@ def test_an_environment_that_cannot_be_made_is_fatal_and_says_why() -> None:
     with pytest.raises(Fatal, match="'no_such_module:Env-v0' cannot be made: No module named 'no_such_module'"):
         make_env("no_such_module:Env-v0")
     with pytest.raises(Fatal, match=r"'CartPole-v1' cannot be made: .*unexpected keyword argument 'gravity'"):
-        make_env("CartPole-v1", {"gravity": 3})
+        make_env({"id": "CartPole-v1", "options": {"gravity": 3}})
 
 
 def test_paths_in_options_begin_at_the_experiment_file(tmp_path: Path) -> None:
@@ -168,6 +168,6 @@ def test_a_model_of_ones_own_is_found_from_any_working_directory(tmp_path: Path)
 
     ant = Path(mujoco.__file__).with_name("assets") / "ant.xml"
     (tmp_path / "my_ant.xml").write_text(ant.read_text())
-    env = make_env("Ant-v5", {"xml_file": "./my_ant.xml"}, str(tmp_path))
+    env = make_env({"id": "Ant-v5", "options": {"xml_file": "./my_ant.xml"}}, str(tmp_path))
     assert env.spaces.observation == 105
     env.close()

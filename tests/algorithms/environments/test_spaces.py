@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from surreal.algorithms.environments.actions import action_map
 from surreal.algorithms.environments.environment import Environment
-from surreal.algorithms.environments.spaces import Spaces, action_map, check_spaces
+from surreal.algorithms.environments.spaces import Spaces, check_spaces
 from surreal.protocol.errors import Fatal
 from tests.algorithms.environments.own.odd import Image
 
@@ -35,7 +36,7 @@ def test_observations_that_no_policy_takes_are_refused_by_name(space: Any, said:
 
 @pytest.mark.parametrize(
     "space",
-    [spaces.MultiDiscrete([3, 2]), spaces.MultiBinary(4), spaces.Box(-1, 1, ()), spaces.Dict({"a": VECTOR})],
+    [spaces.Box(-1, 1, ()), spaces.Dict({"a": VECTOR}), spaces.Tuple((CHOICE,)), spaces.Sequence(CHOICE)],
 )
 def test_actions_that_no_policy_takes_are_refused_by_name(space: Any) -> None:
     with pytest.raises(Fatal, match="environment 'mine' has the action space .*Wrap it to take"):
@@ -54,6 +55,12 @@ def test_an_environment_wrapped_to_return_features_is_taken_whatever_is_inside()
     ("space", "outputs", "expected"),
     [
         (spaces.Discrete(3, start=5), [0, 2], [5, 7]),
+        (spaces.MultiDiscrete([3, 2]), [[2, 0], [0, 1]], [[2, 0], [0, 1]]),
+        (spaces.MultiDiscrete([3, 2], start=[1, -1]), [[2, 0]], [[3, -1]]),
+        (spaces.MultiDiscrete([3]), [2, 0], [[2], [0]]),
+        (spaces.MultiDiscrete(np.array([[3, 2], [4, 5]])), [[2, 0, 3, 4]], [[[2, 0], [3, 4]]]),
+        (spaces.MultiBinary(3), [[1, 0, 1]], [[1, 0, 1]]),
+        (spaces.MultiBinary((2, 2)), [[1, 0, 1, 1]], [[[1, 0], [1, 1]]]),
         (spaces.Box(0.0, 0.1, (1,), np.float32), [[-3.0], [0.05]], [[0.0], [0.05]]),
         (spaces.Box(-1, 1, (2,), np.float64), [[-3.0, 0.5]], [[-1.0, 0.5]]),
         (spaces.Box(-np.inf, np.inf, (1,), np.float32), [[1e30]], [[1e30]]),
@@ -64,7 +71,7 @@ def test_an_environment_wrapped_to_return_features_is_taken_whatever_is_inside()
     ],
 )
 def test_every_action_that_a_policy_puts_out_is_one_of_the_space(space: Any, outputs: Any, expected: Any) -> None:
-    dtype = np.int64 if isinstance(space, spaces.Discrete) else np.float32
+    dtype = np.float32 if isinstance(space, spaces.Box) else np.int64
     actions = action_map(space)(np.array(outputs, dtype=dtype))
     np.testing.assert_allclose(actions, np.array(expected), rtol=1e-6)
     assert all(space.contains(action) for action in actions)

@@ -60,7 +60,7 @@ def test_an_unknown_environment_is_said_to_be_taken_for_another() -> None:
 @pytest.mark.parametrize("algorithm", [ES, ARS])
 def test_parameters_are_counted_as_the_policy_has_them(env: str, algorithm: Algorithm) -> None:
     config: Any = algorithm.config()
-    made = make_env(env, {})
+    made = make_env({"id": env, "options": {}})
     assert Size(config, 1, 1, 0, ENVIRONMENTS[env]).parameters == Layout.of(config, made.spaces).size
     made.close()
 

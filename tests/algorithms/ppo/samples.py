@@ -4,7 +4,7 @@ import numpy as np
 
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.networks import Shape
-from surreal.algorithms.ppo.batch import Minibatch
+from surreal.algorithms.ppo.batch import Fragment, Minibatch
 from surreal.algorithms.types import Array
 
 
@@ -17,6 +17,11 @@ def random_vector(shape: Shape, seed: int = 0) -> Array:
     """Parameters that are not special anywhere (no zero biases)."""
     rng = np.random.default_rng(seed)
     return (shape.initial(rng, -0.3) + 0.1 * rng.standard_normal(shape.size)).astype(np.float32)
+
+
+def as_fragment(arrays: dict[str, Array]) -> Fragment:
+    """The arrays of a message about vectors of features, as a learner reads them."""
+    return Fragment(arrays, arrays["observations"], arrays["final"])
 
 
 def random_minibatch(shape: Shape, n: int = 13, seed: int = 0, reference: bool = False) -> Minibatch:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from surreal.algorithms.environments.spaces import onto_bounds
+from surreal.algorithms.environments.actions import onto_bounds
 from surreal.algorithms.policies import load_policy
 from surreal.algorithms.types import Array
 from tests.algorithms.fabric import Run, wait_for

@@ -89,6 +89,7 @@ def test_a_fragment_that_is_too_large_says_how_many_steps_fit(observation: int, 
     with pytest.raises(Fatal):
         check_size(spaces, fits + 1, copies)
     arrays = allocate(spaces, fits, copies)
+    arrays["observations"] = np.zeros((fits + 1, copies, observation), np.float32)
     arrays["final"] = np.zeros((fits * copies, observation), np.float32)
     arrays["log_probs"] = arrays["rewards"]
     arrays["episode_returns"] = arrays["episode_lengths"] = np.zeros(fits * copies)

@@ -9,15 +9,18 @@ from pydantic import ValidationError
 
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.models.acting import make_policy
+from surreal.algorithms.models.actor_critic import make_model, network_data
+from surreal.algorithms.models.config import NetworkConfig
 from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.policies import load_policy
 from surreal.algorithms.ppo.batch import trajectories
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.own_network import make_policy, network_data, own_shape
 from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
 from surreal.algorithms.recording.policy_record import describe
 from surreal.protocol.errors import Fatal, InvalidInput
+from tests.algorithms.ppo.samples import as_fragment
 
 MODULE = """
 import numpy as np
@@ -56,15 +59,18 @@ def module(tmp_path: Path) -> Path:
 def test_it_learns_acts_and_is_loaded_from_its_checkpoint(module: Path, discrete: bool) -> None:
     env = make_env("CartPole-v1" if discrete else "Pendulum-v1")
     config = PPOConfig(network={"make": "own_nets:make", "bias": 0.5}, device="cpu", minibatch=16, epochs=2)
-    shape = own_shape(config.network or "", env.spaces, module)
+    shape = make_model(config.network, env.spaces, config.hidden, module)
     updater = Updater(shape, config, seed=1)
     before = updater.gradient.parameters()
     assert len(before) == shape.size == env.spaces.observation * (env.spaces.action + 1) + (not discrete)
     size = env.spaces.observation
-    updater.update(trajectories([fragment(size, discrete)], Standardizer.identity(size), None), progress=0.0)
+    updater.update(
+        trajectories([as_fragment(fragment(size, discrete))], Standardizer.identity(size), None), progress=0.0
+    )
     after = updater.gradient.parameters()
     assert np.isfinite(after).all() and (after != before).any()
-    about = describe("ppo", env, {"id": "x"}, network_data(config), {"parameters": "updater.parameters"})
+    data = network_data(config.network, config.hidden, shape)
+    about = describe("ppo", env, {"id": "x"}, data, {"parameters": "updater.parameters"})
     env.close()
     statistics = Standardizer.identity(size).arrays()
     Checkpoints(module / "checkpoints", 1).save(Checkpoint(1, {"updater.parameters": after, **statistics}, {}, about))
@@ -105,15 +111,15 @@ def fragment(size: int, discrete: bool) -> dict[str, Any]:
 )
 def test_what_does_not_work_is_named_with_file_and_line(module: Path, name: str, words: str) -> None:
     with pytest.raises(Fatal, match=r"spec\.algorithm\.config\.network: .*" + words):
-        own_shape(name, Spaces.flat(4, 2, True), module)
+        make_model(NetworkConfig(make=name), Spaces.flat(4, 2, True), [64], module)
 
 
 def test_the_config_takes_a_name_or_settings_and_refuses_analytic_gradients() -> None:
-    assert PPOConfig(network="m:make").network == "m:make"
-    assert network_data(PPOConfig(network={"make": "m:make", "width": 3}))["settings"] == {"width": 3}
-    assert network_data(PPOConfig())["kind"] == "pair"
-    for wrong in ("make", {"width": 3}, "m:"):
-        with pytest.raises(ValidationError, match="is no 'module:make'"):
+    assert PPOConfig(network="m:make").network.make == "m:make"
+    assert PPOConfig(network={"make": "m:make", "width": 3}).network.settings == {"width": 3}
+    assert PPOConfig(network=None).network.plain
+    for wrong, words in (("make", "is no 'module:make'"), ("m:", "is no 'module:make'"), ({"width": 3}, "width")):
+        with pytest.raises(ValidationError, match=words):
             PPOConfig(network=wrong)
     with pytest.raises(ValidationError, match="needs gradients by autograd"):
         PPOConfig(network="m:make", gradients="analytic")

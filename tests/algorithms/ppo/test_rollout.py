@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from surreal.algorithms.distributions import log_softmax
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.vector import VectorEnvironments
-from surreal.algorithms.networks import Policy, Shape, log_softmax
+from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
 from surreal.algorithms.ppo.rollout import Rollout
 from surreal.algorithms.types import Array

@@ -11,7 +11,7 @@ from surreal.algorithms.ppo.batch import Batch, Trajectories, trajectories
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.update import BETA_RANGE, StepSize, Updater
 from surreal.algorithms.types import Array
-from tests.algorithms.ppo.samples import random_shape
+from tests.algorithms.ppo.samples import as_fragment, random_shape
 
 
 def random_fragment(seed: int, steps: int = 16, copies: int = 4, discrete: bool = False) -> dict[str, Array]:
@@ -30,7 +30,9 @@ def random_fragment(seed: int, steps: int = 16, copies: int = 4, discrete: bool 
 
 
 def random_data(seed: int, discrete: bool = False) -> Trajectories:
-    return trajectories([random_fragment(seed, discrete=discrete)], Standardizer.of(RunningMoments(5)), None)
+    return trajectories(
+        [as_fragment(random_fragment(seed, discrete=discrete))], Standardizer.of(RunningMoments(5)), None
+    )
 
 
 def updater(**changes: Any) -> Updater:
@@ -107,7 +109,7 @@ def test_the_weight_of_the_kl_penalty_moves_both_ways_within_its_range() -> None
 def test_an_epoch_holds_every_transition_once() -> None:
     batch = Batch(random_data(0))
     batch.estimate(np.arange(64, dtype=np.float32).reshape(16, 4), np.zeros((16, 4), dtype=np.float32))
-    parts = batch.shuffled(np.random.default_rng(0), 24)
+    parts = list(batch.shuffled(np.random.default_rng(0), 24))
     assert [len(part.advantages) for part in parts] == [24, 24, 16]
     assert sorted(np.concatenate([part.advantages for part in parts])) == list(range(64))
 
@@ -116,7 +118,7 @@ def test_final_observations_keep_their_places_when_fragments_are_joined() -> Non
     fragments = [random_fragment(seed) for seed in (1, 2)]
     for fragment, mark in zip(fragments, (1.0, 2.0), strict=True):
         fragment["final"][:] = mark
-    data = trajectories(fragments, Standardizer.of(RunningMoments(5)), None)
+    data = trajectories([as_fragment(each) for each in fragments], Standardizer.of(RunningMoments(5)), None)
     marks = iter(data.final[:, 0])
     for t in range(16):
         for copy in np.flatnonzero(data.truncated[t]):
@@ -127,7 +129,7 @@ def test_rewards_are_scaled_where_the_experiment_wants_it() -> None:
     fragment = random_fragment(0)
     scaler = RewardScaler(0.99)
     scaler.update("actor/0", fragment["rewards"], fragment["terminated"] | fragment["truncated"])
-    data = trajectories([fragment], Standardizer.of(RunningMoments(5)), scaler)
+    data = trajectories([as_fragment(fragment)], Standardizer.of(RunningMoments(5)), scaler)
     np.testing.assert_allclose(data.rewards, scaler(fragment["rewards"]))
 
 

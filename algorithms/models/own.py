@@ -1,11 +1,10 @@
-"""Networks of one's own for PPO: `network: my_module:make` in its config, differentiated by torch's autograd.
+"""Networks of one's own: `network: my_module:make` in a config, differentiated by torch's autograd.
 
 `make(spaces, **settings)` returns a Network. `network: {make: my_module:make, width: 32}` passes settings.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.spaces import Spaces
-from surreal.algorithms.networks import Policy, Shape
+from surreal.algorithms.networks import Layout, Policy
 from surreal.algorithms.own_code import load_own, where_raised
-from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.types import F32, Array
 from surreal.protocol.errors import Fatal, InvalidInput
 
@@ -43,10 +40,11 @@ class Network(Protocol):
 
 
 @dataclass(frozen=True)
-class OwnShape(Shape):
+class OwnShape(Layout):
     """Layout of the parameter vector of a network of one's own: its own part, then a Gaussian's log std."""
 
-    network: Any = None
+    spaces: Spaces
+    network: Any
 
     @cached_property
     def _initial(self) -> Array:
@@ -67,12 +65,16 @@ class OwnShape(Shape):
         std = np.full(self.size - len(own), log_std, dtype=np.float32)
         return np.concatenate([own, std])
 
+    def heads(self, tensors: Mapping[str, "Tensor"], encoded: Any, memory: Any = None) -> "tuple[Tensor, Tensor]":
+        """See Layout."""
+        return self.network.policy(tensors["own"], encoded), self.network.value(tensors["own"], encoded)
+
 
 class OwnPolicy(Policy):
     """The policy of a network of one's own, for acting; it needs torch."""
 
     def __init__(self, shape: OwnShape) -> None:
-        self.discrete, self._network = shape.spaces.discrete, shape.network
+        self.choices, self.outputs, self._network = shape.spaces.choices, shape.outputs, shape.network
         self._vector = np.zeros(shape.size, dtype=np.float32)
         views = shape.views(self._vector)
         self._own, self._log_std = views["own"], views.get("log_std")
@@ -89,23 +91,17 @@ class OwnPolicy(Policy):
         return found
 
 
-def make_shape(config: PPOConfig, spaces: Spaces) -> Shape:
-    """Return the layout of the networks that the config names. Raises Fatal, with file and line, for a broken one."""
-    if config.network is None:
-        return Shape(spaces, tuple(config.hidden))
-    return own_shape(config.network, spaces)
+def own_shape(name: str, settings: Mapping[str, Any], spaces: Spaces, folder: Path | None = None) -> OwnShape:
+    """Return the layout of `module:make`, whose module is looked for in `folder` too; its outputs are checked.
 
-
-def own_shape(network: str | Mapping[str, Any], spaces: Spaces, folder: Path | None = None) -> OwnShape:
-    """Return the layout of `module:make`, whose module is looked for in `folder` too; its outputs are checked."""
-    settings = {} if isinstance(network, str) else {key: value for key, value in network.items() if key != "make"}
-    name = network if isinstance(network, str) else str(network["make"])
+    Raises Fatal, with file and line, for a broken one.
+    """
     try:
         make = load_own(name, folder)
     except InvalidInput as error:
         raise Fatal(f"{KEY}: {error}") from None
     try:
-        shape = OwnShape(spaces, (), make(spaces, **settings))
+        shape = OwnShape(spaces, make(spaces, **settings))
         _check(shape)
     # Anything may be raised in a module of one's own.
     except Exception as error:
@@ -113,16 +109,6 @@ def own_shape(network: str | Mapping[str, Any], spaces: Spaces, folder: Path | N
         place = _place(make) if isinstance(error, _MisfitError) else where_raised(error, folder)
         raise Fatal(f"{KEY}: {name!r} does not work: {place}: {text}. Correct it there.") from error
     return shape
-
-
-def check(config: PPOConfig, env: Mapping[str, Any], code: str) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the network that the config names, as `Algorithm.check` does."""
-    with closing(make_env(env["id"], env["options"], code)) as made:
-        spaces = made.spaces
-    try:
-        make_shape(config, spaces)
-    except Fatal as error:
-        yield "network", str(error).removeprefix(f"{KEY}: ")
 
 
 class _MisfitError(ValueError):
@@ -148,19 +134,3 @@ def _place(make: Any) -> str:
         return f"{inspect.getsourcefile(make)}:{inspect.getsourcelines(make)[1]}"
     except (OSError, TypeError):
         return str(make)
-
-
-def make_policy(shape: Shape) -> Policy:
-    """Return the policy of a layout, for acting."""
-    return OwnPolicy(shape) if isinstance(shape, OwnShape) else Policy(shape)
-
-
-def network_data(config: PPOConfig) -> dict[str, Any]:
-    """Return the kind and the sizes of the networks, for the description of a policy."""
-    if config.network is None:
-        return {"kind": "pair", "hidden": list(config.hidden)}
-    make, settings = config.network, {}
-    if not isinstance(make, str):
-        settings = {key: value for key, value in make.items() if key != "make"}
-        make = str(make["make"])
-    return {"kind": "own", "make": make, "settings": settings}

@@ -1,0 +1,132 @@
+"""Suites of environments in packages of their own: Atari, MinAtar, robosuite, the DeepMind control suite.
+
+An id that begins with a suite's prefix is the suite's, whether its package is installed here or not: a plan is made on
+machines that run nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from surreal.protocol.errors import Fatal
+
+Env = gymnasium.Env[Any, Any]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A family of environments by prefix of their ids."""
+
+    prefix: str
+    extra: str
+    """What `pip install 'surreal[EXTRA]'` installs it by."""
+    make: Callable[[str, dict[str, Any]], Env]
+    """Function of (id, options)."""
+
+
+def _atari(env_id: str, options: dict[str, Any]) -> Env:
+    import ale_py
+
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # it greets on stderr at every start
+    gymnasium.register_envs(ale_py)
+    return gymnasium.make(env_id, disable_env_checker=True, **options)
+
+
+def _minatar(env_id: str, options: dict[str, Any]) -> Env:
+    from minatar.gym import register_envs
+
+    if env_id not in gymnasium.registry:
+        register_envs()
+    return ForgetsAction(gymnasium.make(env_id, disable_env_checker=True, **options))
+
+
+def _robosuite(env_id: str, options: dict[str, Any]) -> Env:
+    import robosuite
+    from robosuite.wrappers import GymWrapper
+
+    cameras = bool(options.get("use_camera_obs"))
+    settings = {
+        "robots": "Panda",
+        "has_renderer": False,
+        "has_offscreen_renderer": cameras,
+        "use_camera_obs": cameras,
+        "reward_shaping": True,
+        **options,
+    }
+    made = GymWrapper(robosuite.make(env_id.partition("/")[2], **settings), flatten_obs=not cameras)
+    return TruncatesAtHorizon(Upright(made) if cameras else made)
+
+
+def _dm_control(env_id: str, options: dict[str, Any]) -> Env:
+    import shimmy
+
+    gymnasium.register_envs(shimmy)
+    return gymnasium.make(env_id, disable_env_checker=True, **options)
+
+
+ATARI = Suite("ALE/", "atari", _atari)
+SUITES = (
+    ATARI,
+    Suite("MinAtar/", "minatar", _minatar),
+    Suite("robosuite/", "robosuite", _robosuite),
+    Suite("dm_control/", "dm_control", _dm_control),
+)
+
+
+def suite_of(env_id: str) -> Suite | None:
+    """Return the suite that an id belongs to; None for an id of gymnasium or one's own."""
+    return next((suite for suite in SUITES if env_id.startswith(suite.prefix)), None)
+
+
+def make_of(suite: Suite, env_id: str, options: dict[str, Any]) -> Env:
+    """Return an environment of a suite. Raises Fatal where its extra is not installed."""
+    try:
+        return suite.make(env_id, options)
+    except ImportError as error:
+        raise Fatal(f"env.id: {env_id!r} needs an extra: {error}. Run pip install 'surreal[{suite.extra}]'.") from error
+
+
+class ForgetsAction(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """MinAtar repeats actions at random, and at a reset it does not forget the last one of the episode before."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reset, so that the same seed begins the same episode."""
+        inner: Any = self.env.unwrapped
+        inner.game.last_action = 0
+        return self.env.reset(seed=seed, options=options)
+
+
+class TruncatesAtHorizon(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """robosuite reports its horizon as termination; a time limit is a truncation."""
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Step as gymnasium does, with the horizon reported as truncated."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        inner: Any = self.env.unwrapped
+        at_horizon = bool(terminated) and inner.timestep >= inner.horizon
+        return observation, reward, bool(terminated) and not at_horizon, bool(truncated) or at_horizon, info
+
+
+class Upright(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """robosuite renders upside down by default; images are turned once, where they arise, and declared as uint8."""
+
+    def __init__(self, env: Env) -> None:
+        """Take over an environment with cameras, whose observations are a dictionary of images and vectors."""
+        import robosuite.macros as macros
+
+        super().__init__(env)
+        self._turned = macros.IMAGE_CONVENTION == "opengl"
+        declared: Any = env.observation_space
+        self.observation_space = gymnasium.spaces.Dict({key: _declared(part) for key, part in declared.items()})
+
+    def observation(self, observation: Any) -> Any:
+        """Return the observation with its images the right way up."""
+        turned = self._turned
+        return {key: value[::-1] if turned and np.ndim(value) == 3 else value for key, value in observation.items()}
+
+
+def _declared(part: Any) -> Any:
+    return gymnasium.spaces.Box(0, 255, part.shape, np.uint8) if len(part.shape) == 3 else part

@@ -1,0 +1,158 @@
+"""Parts of networks: dense layers and convolutions, each as numpy for acting and as torch for learning.
+
+A block names its parameters (`parts`); their values come from outside, as arrays or tensors by name. Weights lie as
+torch has them: [out, in], [out, in, height, width].
+"""
+
+from collections.abc import Callable, Mapping
+from math import prod, sqrt
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from surreal.algorithms.networks import orthogonal
+from surreal.algorithms.types import Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Forward = Callable[[Any], Array]
+"""Numpy function of rows [n, ...] to outputs [n, width]."""
+NORM_EPSILON = 1e-5
+
+
+class Part(NamedTuple):
+    """Array of parameters: how large it is and how it begins."""
+
+    shape: tuple[int, ...]
+    gain: float = 0.0
+    """Gain of an orthogonal weight; 0 for a bias."""
+    inputs: int = 1
+    """Inputs of a unit, which torch's own initialisation depends on."""
+    ones: bool = False
+    """True for the scale of a normalisation."""
+
+
+class Block(Protocol):
+    """Function with named parameters."""
+
+    parts: dict[str, Part]
+    width: int
+    """Outputs of a row."""
+
+    def acting(self, views: Mapping[str, Array]) -> Forward:
+        """Return the function in numpy, with what can be computed of the parameters beforehand."""
+
+    def torch(self, tensors: Mapping[str, "Tensor"], x: Any) -> "Tensor":
+        """Return the outputs [n, width] of rows [n, ...]."""
+
+
+def initial(parts: Mapping[str, Part], rng: np.random.Generator, how: str) -> dict[str, Array]:
+    """Return float32 parameters: `orthogonal` (Saxe et al. 2014) with zero biases, or torch's `default`.
+
+    The default is uniform within 1 / sqrt(inputs) for weights and biases (He et al. 2015 with torch's constants).
+    """
+    arrays = {}
+    for name, part in parts.items():
+        if part.ones:
+            array = np.ones(part.shape)
+        elif how == "default":
+            array = rng.uniform(-1, 1, part.shape) / sqrt(part.inputs)
+        elif part.gain:
+            array = part.gain * orthogonal(rng, part.shape[0], prod(part.shape[1:])).reshape(part.shape)
+        else:
+            array = np.zeros(part.shape)
+        arrays[name] = array.astype(np.float32)
+    return arrays
+
+
+class Dense:
+    """Dense layers, each followed by an activation, and by a plain layer of `out` units where that is given."""
+
+    def __init__(
+        self,
+        name: str,
+        inputs: int,
+        widths: list[int],
+        activation: str,
+        norm: bool = False,
+        out: int = 0,
+        gain: float = 1.0,
+    ) -> None:
+        """Name the layers `name`.0, `name`.1, ...; `gain` is the last one's where `out` is given."""
+        self._activation, self._norm = activation, norm
+        self.width = out or (widths[-1] if widths else inputs)
+        self.parts: dict[str, Part] = {}
+        self._names = [f"{name}.{layer}" for layer in range(len(widths) + bool(out))]
+        self._depth = len(widths)
+        sizes = (inputs, *widths, *([out] if out else []))
+        for layer, (one, into, to) in enumerate(zip(self._names, sizes, sizes[1:], strict=False)):
+            self.parts[f"{one}.weight"] = Part((to, into), gain if layer == len(widths) else sqrt(2), into)
+            self.parts[f"{one}.bias"] = Part((to,), inputs=into)
+            if norm and layer < len(widths):
+                self.parts[f"{one}.norm.weight"] = Part((to,), ones=True)
+                self.parts[f"{one}.norm.bias"] = Part((to,), inputs=0)
+
+    def acting(self, views: Mapping[str, Array]) -> Forward:
+        """See Block."""
+        layers = [(views[f"{one}.weight"].T, views[f"{one}.bias"]) for one in self._names]
+        normed = self._names[: self._depth] if self._norm else []
+        norms = [(views[f"{one}.norm.weight"], views[f"{one}.norm.bias"]) for one in normed]
+        function = ACTIVATIONS[self._activation]
+
+        def forward(x: Array) -> Array:
+            for layer, (weight, bias) in enumerate(layers):
+                x = x @ weight
+                x += bias
+                if layer < self._depth:
+                    x = function(_normed(x, *norms[layer]) if self._norm else x)
+            return x
+
+        return forward
+
+    def torch(self, tensors: Mapping[str, "Tensor"], x: Any) -> "Tensor":
+        """See Block."""
+        from torch.nn import functional
+
+        for layer, one in enumerate(self._names):
+            x = functional.linear(x, tensors[f"{one}.weight"], tensors[f"{one}.bias"])
+            if layer < self._depth:
+                if self._norm:
+                    scale, shift = tensors[f"{one}.norm.weight"], tensors[f"{one}.norm.bias"]
+                    x = functional.layer_norm(x, (x.shape[-1],), scale, shift, NORM_EPSILON)
+                x = getattr(functional, self._activation)(x)
+        found: Tensor = x
+        return found
+
+
+def _normed(x: Array, scale: Array, shift: Array) -> Array:
+    x = x - x.mean(axis=-1, keepdims=True)
+    x /= np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(NORM_EPSILON))
+    x *= scale
+    x += shift
+    return x
+
+
+def _tanh(x: Array) -> Array:
+    return np.tanh(x, out=x)
+
+
+def _relu(x: Array) -> Array:
+    return np.maximum(x, np.float32(0), out=x)
+
+
+def _silu(x: Array) -> Array:
+    x *= sigmoid(x)
+    return x
+
+
+def sigmoid(x: Array) -> Array:
+    """Return 1 / (1 + exp(-x)) in a new array, by tanh, which no x makes overflow."""
+    y = np.tanh(np.float32(0.5) * x)
+    y *= np.float32(0.5)
+    y += np.float32(0.5)
+    return np.asarray(y)
+
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": _tanh, "relu": _relu, "silu": _silu}
+"""In place: the argument is a new array each time."""

@@ -1,0 +1,28 @@
+"""Sentences about a network: its parts, its parameters, its memory."""
+
+from math import prod
+
+from surreal.algorithms.models.actor_critic import ActorCritic
+from surreal.algorithms.networks import Layout, Shape
+
+COPIES = 4
+"""Vectors of a learner: parameters, gradient, and Adam's two moments."""
+
+
+def summary(layout: Layout) -> str:
+    """Return what a layout consists of, in one line."""
+    size = layout.size
+    learner, copy = (f"{number * 4 * size / 1e6:,.1f} MB" for number in (COPIES, 1))
+    return f"network: {_kind(layout)}: {size:,} parameters, {learner} in the learner with Adam, {copy} a copy"
+
+
+def _kind(layout: Layout) -> str:
+    if isinstance(layout, Shape):
+        return f"two tanh networks of {'-'.join(map(str, layout.hidden))} units"
+    if not isinstance(layout, ActorCritic):
+        return "one's own"
+    groups: dict[str, int] = {}
+    for name, shape in layout.parts.items():
+        head = name.partition(".")[0]
+        groups[head] = groups.get(head, 0) + prod(shape)
+    return ", ".join(f"{name} {number:,}" for name, number in groups.items())
