@@ -36,7 +36,7 @@ class Algorithm:
     channels: Sequence[Channel]
     sizing: Callable[[Any, Mapping[str, int], Mapping[str, Any]], Sizing] | None = None
     """Function of (config, an instance of `config`; role -> replicas, relays included; the environment's `id`, `copies`
-    and `options`). It is pure and quick: it makes no environment."""
+    and `options`, and the `folder` of one's own modules). It is quick, and makes no environment in this process."""
 
     def __post_init__(self) -> None:
         # Authors write lists as readily as tuples; these cannot change.

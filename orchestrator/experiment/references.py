@@ -58,8 +58,9 @@ def _home(algorithm: Algorithm) -> tuple[ModuleType, str]:
 def own_modules(spec: ExperimentSpec, folder: Path) -> list[str]:
     """Return the modules that an experiment names and that its folder holds: of algorithm, network, environment."""
     network = spec.algorithm.config.get("network")
+    make = network.get("make") if isinstance(network, dict) else network
     wrappers = [*spec.env.wrappers, *(spec.env.evaluation.wrappers or ())]
     classes = [entry if isinstance(entry, str) else next(iter(entry), "") for entry in wrappers]
-    named = [spec.algorithm.name, spec.env.id, network if isinstance(network, str) else "", *classes]
+    named = [spec.algorithm.name, spec.env.id, make if isinstance(make, str) else "", *classes]
     roots = [name.partition(":")[0].partition(".")[0] for name in named if ":" in name]
     return [root for root in dict.fromkeys(roots) if (folder / f"{root}.py").is_file() or (folder / root).is_dir()]
