@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from surreal.algorithms.models.config import NetworkConfig
 
-TANH = "tanh networks"
 SECONDS = 60.0
 """Time that an environment may take to be made."""
 COMMAND = (sys.executable, "-P", "-m", "surreal.algorithms.models.probe")

@@ -3,7 +3,7 @@
 from math import prod
 
 from surreal.algorithms.models.actor_critic import ActorCritic
-from surreal.algorithms.models.probe import TANH
+from surreal.algorithms.models.config import TANH
 from surreal.algorithms.networks import Layout, Shape
 
 COPIES = 4

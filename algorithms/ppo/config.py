@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Config, Count, Positive, Share, Sizing
-from surreal.algorithms.models.config import NetworkConfig
-from surreal.algorithms.models.probe import TANH, Found, look
+from surreal.algorithms.models.config import TANH, NetworkConfig
+from surreal.algorithms.models.probe import Found, look
 
 SMALL = 256
 """Widest layer of two tanh networks that `device: auto` leaves on the CPU."""
