@@ -37,7 +37,7 @@ class Algorithm:
     channels: Sequence[Channel]
     sizing: Callable[[Any, Mapping[str, int], Mapping[str, Any]], Sizing] | None = None
     """Function of (config, an instance of `config`; role -> replicas, relays included; the environment's `id`, `copies`
-    and `options`). It is pure and quick: it makes no environment."""
+    and `options`, and the `folder` of one's own modules). It is quick, and makes no environment in this process."""
     check: str = ""
     """`module:function` of (config, the environment's `id`, `copies` and `options`, folder of one's own modules), which
     yields pairs (key of the config, sentence) for what does not fit the spaces of the environment. It is called before

@@ -2,6 +2,7 @@
 
 import shutil
 from functools import cache
+from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda"]
 """Value of the key `device` of a config: auto takes a GPU where there is one."""
+log = getLogger(__name__)
 DRIVER = Path("/proc/driver/nvidia/version")
 
 
@@ -39,6 +41,9 @@ def pick_device(device: Device) -> "torch.device":
 
     if device == "cuda" and not torch.cuda.is_available():
         raise Fatal("spec.algorithm.config.device: 'cuda' needs a GPU, and torch sees none here. Use device: auto.")
+    if device == "auto" and DRIVER.exists() and not torch.cuda.is_available():
+        text = "a GPU is here, but torch %s cannot use it: computing on the CPU. Use an image with CUDA."
+        log.warning(text, torch.__version__)
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 

@@ -11,6 +11,8 @@ EncoderKind = Literal["auto", "none", "mlp", "nature-cnn", "small-cnn", "impala-
 Activation = Literal["tanh", "relu", "silu"]
 IMAGE_ENCODERS = ("nature-cnn", "small-cnn", "impala-resnet")
 Widths = Annotated[list[Count], Field(max_length=8)]
+TANH = "tanh networks"
+"""Words for the default networks in sentences about them."""
 View = Literal["auto", "features", "parts"]
 
 
@@ -92,7 +94,7 @@ class NetworkConfig(Config):
 
     @property
     def view(self) -> View:
-        """How observations must be given: as one vector, in parts, or in parts only where one is an image."""
+        """Form of observations that the encoders take: one vector, parts, or parts only where one is an image."""
         if self.encoders or self.encoder in IMAGE_ENCODERS:
             return "parts"
         return "auto" if self.encoder == "auto" and self.make is None else "features"

@@ -3,6 +3,7 @@
 from math import prod
 
 from surreal.algorithms.models.actor_critic import ActorCritic
+from surreal.algorithms.models.config import TANH
 from surreal.algorithms.networks import Layout, Shape
 
 COPIES = 4
@@ -18,7 +19,7 @@ def summary(layout: Layout) -> str:
 
 def _kind(layout: Layout) -> str:
     if isinstance(layout, Shape):
-        return f"two tanh networks of {'-'.join(map(str, layout.hidden))} units"
+        return f"two {TANH} of {'-'.join(map(str, layout.hidden))} units"
     if not isinstance(layout, ActorCritic):
         return "one's own"
     groups: dict[str, int] = {}

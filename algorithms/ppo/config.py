@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Config, Count, Positive, Share, Sizing
-from surreal.algorithms.models.config import NetworkConfig
+from surreal.algorithms.models.config import TANH, NetworkConfig
+from surreal.algorithms.models.probe import Found, look
 
 SMALL = 256
 """Widest layer of two tanh networks that `device: auto` leaves on the CPU."""
@@ -137,22 +138,45 @@ def sizing(config: PPOConfig, replicas: Mapping[str, int], env: Mapping[str, Any
     actors, copies = replicas["actor"], int(env["copies"])
     batch = config.fragment_steps * copies * actors
     size = f"{config.fragment_steps} fragment_steps x {copies} copies x {actors} actors = {batch:,}"
+    found = look(config.network, config.hidden, env) if _worth_a_look(config, env) else Found()
     notes = (
         f"a batch has {size} transitions, an update {config.epochs} x {-(-batch // config.minibatch):,} "
         f"minibatches of {min(config.minibatch, batch):,}",
-        *_network(config),
+        *_network(config, found),
         ACTIONS[env.get("action_scaling", "auto")],
     )
-    return Sizing(notes, (), tuple(_problems(config, batch, size)))
+    problems = [*_problems(config, batch, size), *([("network", found.problem)] if found.problem else [])]
+    return Sizing(notes, (), tuple(problems))
 
 
-def _network(config: PPOConfig) -> Iterator[str]:
+def _worth_a_look(config: PPOConfig, env: Mapping[str, Any]) -> bool:
+    """Return True unless the networks surely are two tanh networks on numbers, as for gymnasium's own environments."""
+    return not config.network.plain or any(mark in str(env.get("id", "")) for mark in "/:") or bool(env.get("wrappers"))
+
+
+def _network(config: PPOConfig, found: Found) -> Iterator[str]:
     network = config.network
+    plain = network.plain and (not found.note or TANH in found.note)
     if network.make is not None:
         yield f"the networks of policy and value are made by {network.make}, gradients by autograd"
+    elif plain:
+        widths = "-".join(map(str, network.policy or config.hidden))
+        yield f"policy and value are {TANH} of {widths} units, gradients {_engine(config, plain)}"
+    else:
+        yield f"gradients {_engine(config, plain)}"
     if network.memory is not None:
         together = max(1, config.minibatch // config.sequence)
         yield f"a minibatch is {together} {'sequence' if together == 1 else 'sequences'} of {config.sequence} steps"
+    if found.note:
+        yield found.note
+
+
+def _engine(config: PPOConfig, plain: bool) -> str:
+    small = plain and max(config.network.policy or config.hidden) <= SMALL and config.device != "cuda"
+    if plain and config.gradients != "autograd" and (small or config.device == "cpu"):
+        return "by hand on the CPU"
+    places = {"auto": "a GPU where there is one, else on the CPU", "cuda": "the GPU", "cpu": "the CPU"}
+    return f"by autograd on {places[config.device]}"
 
 
 def _problems(config: PPOConfig, batch: int, size: str) -> Iterator[tuple[str, str]]:

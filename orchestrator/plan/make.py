@@ -1,6 +1,7 @@
 """Experiment + pools -> Plan: which pool each role runs on, and whether a machine of it can hold one process."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from surreal.algorithms.algorithm import Algorithm, Sizing
 from surreal.algorithms.environments.options import below_code
@@ -75,7 +76,7 @@ def _placed(experiment: Experiment, pools: Sequence[NodePool], own_machine: bool
 
 def _sized(experiment: Experiment) -> Sizing:
     """Return what the algorithm says of its size. Raises InvalidInput at the keys that mean nothing together."""
-    size = _sizing(experiment.algorithm, experiment.spec)
+    size = _sizing(experiment.algorithm, experiment.spec, experiment.folder)
     if size.problems:
         raise experiment.source.invalid((("spec", "algorithm", "config", key), text) for key, text in size.problems)
     return size
@@ -104,13 +105,13 @@ def _wrapped(env: EnvSpec) -> tuple[str, ...]:
     return (f"{inside}; for an evaluation in {said(expand(evaluated)) or 'nothing'}",)
 
 
-def _sizing(algorithm: Algorithm, spec: ExperimentSpec) -> Sizing:
+def _sizing(algorithm: Algorithm, spec: ExperimentSpec, folder: Path) -> Sizing:
     """Return the algorithm's notes and warnings about a run of this size."""
     if algorithm.sizing is None:
         return Sizing()
     replicas = {name: role.replicas for name, role in spec.roles.items()}
     config = algorithm.config.model_validate(spec.algorithm.config)
-    return algorithm.sizing(config, replicas, spec.env.model_dump(mode="json"))
+    return algorithm.sizing(config, replicas, {**spec.env.model_dump(mode="json"), "folder": str(folder)})
 
 
 def _here(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) -> Fleet:

@@ -45,4 +45,4 @@ def observed(layout: Layout, n: int, seed: int = 0) -> Any:
             rows[name] = rng.standard_normal((n, *leaf.shape)).astype(np.float32)
         else:
             rows[name] = rng.integers(0, 2 if leaf.dtype.kind == "b" else 256, (n, *leaf.shape)).astype(leaf.dtype)
-    return rows[""] if "" in rows else rows
+    return rows.get("", rows)

@@ -1,0 +1,82 @@
+"""`surreal plan` says what the network is, from a look at the environment, and refuses one that does not fit."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from surreal.orchestrator.experiment.load import load_experiment
+from surreal.orchestrator.plan.make import make_plan
+from surreal.protocol.errors import InvalidInput
+from surreal.provisioner.pools.local import local_pool
+
+FILE = """\
+metadata: {name: cart}
+spec:
+  env: {id: CartPole-v1}
+  algorithm:
+    name: ppo
+    config:
+      fragment_steps: 16
+"""
+OWN = """\
+import gymnasium
+import numpy as np
+
+class Pictures(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(0, 255, (10, 10, 3), np.uint8)
+    action_space = gymnasium.spaces.Discrete(4)
+"""
+
+
+def notes(folder: Path, *settings: str, env: str = "CartPole-v1") -> str:
+    """The notes of the plan of PPO with these lines in its config."""
+    text = FILE.replace("CartPole-v1", env) + "".join(f"      {line}\n" for line in settings)
+    (folder / "experiment.yaml").write_text(text)
+    (folder / "pictures.py").write_text(OWN)
+    return "\n".join(make_plan(load_experiment(folder / "experiment.yaml"), [local_pool()]).notes)
+
+
+def test_the_plan_counts_the_parameters_of_a_network(tmp_path: Path) -> None:
+    found = notes(tmp_path, "network: {memory: {kind: lstm, size: 32}}", "minibatch: 128")
+    # LSTM: 4 gates x 32 units x (4 inputs + 32 + 2 biases); heads of 2 choices and 1 value
+    assert "memory 4,864, policy 66, value 33: 4,963 parameters" in found
+    assert "a minibatch is 8 sequences of 16 steps" in found
+    assert "gradients by autograd on a GPU where there is one, else on the CPU" in found
+
+
+def test_images_of_an_environment_in_the_files_folder_get_convolutions_by_default(tmp_path: Path) -> None:
+    found = notes(tmp_path, env="pictures:Pictures")
+    # 3 x 3 kernels of 3 planes into 16, then 8 x 8 x 16 places into 128 units
+    assert f"encoder {16 * (27 + 1) + 128 * (8 * 8 * 16 + 1):,}, policy {4 * 129}, value 129" in found
+    assert "tanh networks" not in found
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ((), "policy and value are tanh networks of 64-64 units, gradients by hand on the CPU"),
+        (("hidden: [512]",), "of 512 units, gradients by autograd on a GPU where there is one, else on the CPU"),
+        (("hidden: [512]", "device: cpu"), "of 512 units, gradients by hand on the CPU"),
+        (("device: cuda",), "of 64-64 units, gradients by autograd on the GPU"),
+    ],
+)
+def test_the_plan_says_where_and_how_gradients_are_computed(tmp_path: Path, settings: Any, words: str) -> None:
+    assert words in notes(tmp_path, *settings)
+
+
+@pytest.mark.parametrize(
+    ("env", "line", "words"),
+    [
+        ("CartPole-v1", "network: {encoder: nature-cnn}", "encoder: 'nature-cnn' takes images, and the observation is"),
+        ("pictures:Pictures", "network: {encoder: mlp}", "observes images: .* Choose a network for images"),
+        ("pictures:Pictures", "network: {encoder: nature-cnn}", "needs 36 pixels a side, and these images have 10x10"),
+    ],
+)
+def test_a_network_that_does_not_fit_is_refused_at_its_line(tmp_path: Path, env: str, line: str, words: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"experiment.yaml:8: spec.algorithm.config.network: .*{words}"):
+        notes(tmp_path, line, env=env)
+
+
+def test_an_environment_that_this_machine_cannot_make_is_left_to_its_actors(tmp_path: Path) -> None:
+    assert "parameters" not in notes(tmp_path, "network: {activation: relu}", env="nowhere:Env-v0")
