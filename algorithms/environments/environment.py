@@ -65,7 +65,11 @@ class Environment:
         self.masked: bool | None = None
         """True where the environment gives masks; None before its first reset."""
         leaves = self.spaces.leaves
+        self.gymnasium = env
+        """The environment itself, for what steps several at once."""
         self._env, self._read = env, reader(self.spaces)
+        self.plain = self._read is None
+        """True where observations are taken as they are."""
         self._shape = leaves[""].shape if "" in leaves else None
         self._shapes = {name: leaf.shape for name, leaf in leaves.items()}
         self._reset: Callable[..., Any] = self._first_reset

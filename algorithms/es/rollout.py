@@ -1,7 +1,7 @@
 """Rolling out a population: environments stepped together, each under its own perturbed policy.
 
 A slot is an environment with one episode at a time. Slots end and begin independently; a step of all of them is one
-batched product per layer, and nothing else per environment but its own `step`.
+batched product per layer, and one call for all environments that can be stepped together.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from time import perf_counter
 
 import numpy as np
 
+from surreal.algorithms.environments.batched.batch import Batch, Stepping, batch_of
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.es.batched_policy import Layout, Policies
 from surreal.algorithms.es.chunks import Task
@@ -32,8 +33,11 @@ class Episode:
 class Population:
     """`len(envs)` slots."""
 
-    def __init__(self, envs: Sequence[Environment], layout: Layout, normalize: bool) -> None:
+    def __init__(
+        self, envs: Sequence[Environment], layout: Layout, normalize: bool, stepping: Stepping = "auto"
+    ) -> None:
         self._envs, self._normalize, slots = envs, normalize, len(envs)
+        self._batch = batch_of(envs, stepping)
         self._policies = Policies(layout, slots)
         self._observations = np.zeros((slots, layout.spaces.observation), dtype=np.float32)
         self._shift, self._scale = np.zeros_like(self._observations), np.ones_like(self._observations)
@@ -43,6 +47,7 @@ class Population:
         self._episodes: list[Episode | None] = [None] * slots
         self._actions, self._choices = envs[0].actions, sum(layout.spaces.choices)
         self._busy: list[tuple[int, Environment, int]] = []
+        self._slots = np.zeros(0, np.int64)
         self.environment_seconds = 0.0
         self.steps = 0
         """Environment steps so far."""
@@ -61,6 +66,8 @@ class Population:
         """Start `episode` in a free slot with the policy of `parameters` [size]."""
         seed = int(episode.task.seeds[episode.row])
         features = self._envs[slot].reset(seed)
+        if self._batch is not None:
+            self._batch.begun(slot)
         wide = np.float64 in (features.dtype, standardize.shift.dtype)
         if wide and self._observations.dtype != np.float64:
             self._observations, self._shift = self._observations.astype(np.float64), self._shift.astype(np.float64)
@@ -75,21 +82,35 @@ class Population:
     def step(self) -> list[Task]:
         """Step every slot that has an episode. Returns the tasks of the episodes that ended, one for each."""
         actions = self._act()
-        began, ended = perf_counter(), []
+        began, ended = perf_counter(), list[int]()
         observations, returns, lengths = self._observations, self._returns, self._lengths
         with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold makes the return NaN
-            for slot, env, cap in self._busy:
-                reward, terminated, truncated = env.step(actions[slot], observations, slot)
-                returns[slot] += reward
-                lengths[slot] += 1
-                if terminated or truncated or lengths[slot] >= cap:
-                    ended.append(slot)
+            if self._batch is not None:
+                ended = self._step_together(self._batch, actions)
+            else:
+                for slot, env, cap in self._busy:
+                    reward, terminated, truncated = env.step(actions[slot], observations, slot)
+                    returns[slot] += reward
+                    lengths[slot] += 1
+                    if terminated or truncated or lengths[slot] >= cap:
+                        ended.append(slot)
         self.steps += len(self._busy)
         self.environment_seconds += perf_counter() - began
         tasks = [self._end(slot) for slot in ended]
         if ended:
             self._note_busy()
         return tasks
+
+    def _step_together(self, batch: Batch, actions: Array) -> list[int]:
+        """Step every slot that has an episode by one call. Returns those whose episode ended."""
+        rewards, over, late = batch.step(actions, self._slots, self._observations)
+        ended, over = [], over | late
+        for slot, _, cap in self._busy:
+            self._returns[slot] += float(rewards[slot])
+            self._lengths[slot] += 1
+            if over[slot] or self._lengths[slot] >= cap:
+                ended.append(slot)
+        return ended
 
     def abandon(self, tasks: set[Task]) -> int:
         """Free the slots that roll out episodes of `tasks`. Returns the steps they had taken."""
@@ -139,6 +160,7 @@ class Population:
         self._busy = [
             (slot, self._envs[slot], episode.cap) for slot, episode in enumerate(self._episodes) if episode is not None
         ]
+        self._slots = np.array([slot for slot, _, _ in self._busy], np.int64)
 
     def close(self) -> None:
         """Close the environments."""

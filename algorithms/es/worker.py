@@ -40,7 +40,9 @@ class Worker:
         layout = Layout.of(self._config, envs[0].spaces)
         self._noise = NoiseTable(wiring.seed, layout.size)
         self._observation = layout.spaces.observation
-        self.population = Population(envs, layout, self._config.normalize_observations == "running")
+        self.population = Population(
+            envs, layout, self._config.normalize_observations == "running", env.get("stepping", "auto")
+        )
         self._weights: Weights | None = None
         self._own: Iterator[int] = iter(())
         self._others: Iterator[int] = iter(())

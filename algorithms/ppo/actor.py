@@ -123,6 +123,7 @@ def actor(process: Process) -> None:
         lambda: make_env(env, wiring.code, config.network.view),
         int(env["copies"]),
         int(env_seed.generate_state(1)[0]),
+        env.get("stepping", "auto"),
     )
     with closing(envs):
         state = Actor(process, envs, np.random.default_rng(policy_seed))

@@ -58,6 +58,9 @@ class EnvSpec(Spec):
     """A gymnasium id (`HalfCheetah-v5`), or `module:Id` of a module in this file's folder."""
     copies: Annotated[int, Field(ge=1, le=4096)] = 8
     """Environments that each actor steps together."""
+    stepping: Literal["auto", "gymnasium", "batched"] = "auto"
+    """`batched` steps the copies of one of gymnasium's MuJoCo v5 tasks by one compiled call, to the same bits. `auto`
+    does so where that is exact."""
     options: dict[str, Any] = {}
     """Keyword arguments of the environment."""
     wrappers: list[Wrapper] = []

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from surreal.algorithms.stepping.physics import Fields, Physics
-from surreal.algorithms.types import Array, Bool, Int
+from surreal.algorithms.environments.batched.physics import Physics
+from surreal.algorithms.types import Array, Bool
 
 
 class Task:
@@ -19,10 +19,11 @@ class Task:
 
     def __init__(self, envs: Sequence[Any]) -> None:
         self.env = envs[0]
-        self.physics = Physics([env.model for env in envs], [env.data for env in envs], self.env.frame_skip)
-        self.after = Fields([self.fields(env.data) for env in envs])
-        before = [self.fields_before(env.data) for env in envs]
-        self.before = Fields(before) if before[0] else None
+        self.physics = Physics(
+            envs, [self.fields_before(env.data) for env in envs], [self.fields(env.data) for env in envs]
+        )
+        self.before, self.after, self.state = self.physics.before, self.physics.after, self.physics.state
+        self.step = self.physics.step
         self.dt = self.env.dt
 
     def fields(self, data: Any) -> list[Array]:
@@ -32,13 +33,6 @@ class Task:
     def fields_before(self, data: Any) -> list[Array]:
         """Return what is read before a step."""
         return []
-
-    def step(self, actions: Array, rows: Int) -> None:
-        """Step the copies `rows`; their rows of `after` and `before` are then up to date."""
-        if self.before is not None:
-            self.physics.gather(self.before, rows)
-        self.physics.advance(actions, rows)
-        self.physics.gather(self.after, rows)
 
     def observe(self, out: Array) -> None:
         """Write the observations [copies, observation] of all copies."""
@@ -73,7 +67,7 @@ class _Runner(Task):
         return [data.qpos[:1]]
 
     def observe(self, out: Array) -> None:
-        qpos, qvel = self.after.views[:2]
+        qpos, qvel = self.after[:2]
         positions = qpos.shape[1] - self.first
         out[:, :positions] = qpos[:, self.first :]
         if self.velocity_limit == np.inf:
@@ -83,8 +77,7 @@ class _Runner(Task):
 
     def speed(self) -> Array:
         """Return the speed along x [copies]."""
-        assert self.before is not None
-        speed: Array = (self.after.values[:, 0] - self.before.values[:, 0]) / self.dt
+        speed: Array = (self.state[:, 0] - self.before[0][:, 0]) / self.dt
         return speed
 
     def rewards(self, actions: Array) -> Array:
@@ -129,7 +122,7 @@ class Walker2d(_Healthy):
     """Healthy while its torso is high and upright enough."""
 
     def healthy(self) -> Bool:
-        z, angle = self.after.values[:, 1], self.after.values[:, 2]
+        z, angle = self.state[:, 1], self.state[:, 2]
         return _between(z, self.env._healthy_z_range) & _between(angle, self.env._healthy_angle_range)
 
 
@@ -137,7 +130,7 @@ class Hopper(Walker2d):
     """Healthy while, besides, no part of its state is extreme."""
 
     def healthy(self) -> Bool:
-        state = self.after.values[:, 2:]
+        state = self.state[:, 2:]
         healthy: Bool = _between(state, self.env._healthy_state_range).all(axis=1) & super().healthy()
         return healthy
 
@@ -155,19 +148,18 @@ class Ant(_Healthy):
         return [data.body(self.env._main_body).xpos[:2]]
 
     def speed(self) -> Array:
-        assert self.before is not None
-        speed: Array = (self.after.views[3][:, 0] - self.before.values[:, 0]) / self.dt
+        speed: Array = (self.after[3][:, 0] - self.before[0][:, 0]) / self.dt
         return speed
 
     def observe(self, out: Array) -> None:
-        self._forces = np.clip(self.after.views[2], *self.env._contact_force_range)
+        self._forces = np.clip(self.after[2], *self.env._contact_force_range)
         super().observe(out)
         if self.env._include_cfrc_ext_in_observation:
             out[:, -(self._forces.shape[1] - 6) :] = self._forces[:, 6:]
 
     def healthy(self) -> Bool:
         low, high = self.env._healthy_z_range
-        state = self.after.values[:, : self.env.model.nq + self.env.model.nv]
+        state = self.state[:, : self.env.model.nq + self.env.model.nv]
         healthy: Bool = np.isfinite(state).all(axis=1) & (low <= state[:, 2]) & (state[:, 2] <= high)
         return healthy
 
@@ -188,7 +180,7 @@ class _Human(_Healthy):
 
     def observe(self, out: Array) -> None:
         super().observe(out)
-        env, views = self.env, self.after.views
+        env, views = self.env, self.after
         parts = (
             (env._include_cinert_in_observation, views[2][:, 10:]),
             (env._include_cvel_in_observation, views[3][:, 6:]),
@@ -203,11 +195,11 @@ class _Human(_Healthy):
 
     def contact(self, weight: float, limits: tuple[float, float]) -> Array:
         """Return the bounded cost of contact forces [copies]."""
-        cost: Array = np.clip(weight * np.sum(np.square(self.after.views[5]), axis=1), *limits)
+        cost: Array = np.clip(weight * np.sum(np.square(self.after[5]), axis=1), *limits)
         return cost
 
     def control_cost(self, actions: Array) -> Array:
-        cost: Array = self.env._ctrl_cost_weight * np.sum(np.square(self.after.views[6]), axis=1)
+        cost: Array = self.env._ctrl_cost_weight * np.sum(np.square(self.after[6]), axis=1)
         return cost
 
 
@@ -218,8 +210,7 @@ class Humanoid(_Human):
         return [data.xipos]
 
     def speed(self) -> Array:
-        assert self.before is not None
-        pairs = zip(self.after.views[7], self.before.values, strict=True)
+        pairs = zip(self.after[7], self.before[0], strict=True)
         return np.array([(self._centre(new) - self._centre(old)) / self.dt for new, old in pairs])
 
     def _centre(self, bodies: Array) -> Any:
@@ -228,7 +219,7 @@ class Humanoid(_Human):
         return (np.einsum("b,bj->j", masses, bodies.reshape(-1, 3)) / masses.sum())[0]
 
     def healthy(self) -> Bool:
-        return _between(self.after.values[:, 2], self.env._healthy_z_range)
+        return _between(self.state[:, 2], self.env._healthy_z_range)
 
     def costs(self, actions: Array) -> Array:
         costs: Array = self.control_cost(actions) + self.contact(
@@ -244,7 +235,7 @@ class HumanoidStandup(_Human):
         return None
 
     def rewards(self, actions: Array) -> Array:
-        height = (self.after.values[:, 2] - 0) / self.env.model.opt.timestep
+        height = (self.state[:, 2] - 0) / self.env.model.opt.timestep
         impact = self.contact(self.env._impact_cost_weight, self.env._impact_cost_range)
         rewards: Array = height - self.control_cost(actions) - impact + 1
         return rewards
@@ -254,10 +245,10 @@ class InvertedPendulum(Task):
     """A pole on a cart."""
 
     def observe(self, out: Array) -> None:
-        out[:] = self.after.values
+        out[:] = self.state
 
     def ended(self) -> Bool | None:
-        state = self.after.values
+        state = self.state
         self._fallen: Bool = ~np.isfinite(state).all(axis=1) | (np.abs(state[:, 1]) > 0.2)
         return self._fallen
 
@@ -272,7 +263,7 @@ class InvertedDoublePendulum(Task):
         return [data.qpos, data.qvel, data.qfrc_constraint[:1], data.site_xpos[0]]
 
     def observe(self, out: Array) -> None:
-        qpos, qvel, force, _ = self.after.views
+        qpos, qvel, force, _ = self.after
         links = qpos.shape[1] - 1
         out[:, :1] = qpos[:, :1]
         out[:, 1 : 1 + links] = np.sin(qpos[:, 1:])
@@ -281,11 +272,11 @@ class InvertedDoublePendulum(Task):
         out[:, -1:] = np.clip(force, -10, 10)
 
     def ended(self) -> Bool | None:
-        self._fallen: Bool = self.after.views[3][:, 2] <= 1
+        self._fallen: Bool = self.after[3][:, 2] <= 1
         return self._fallen
 
     def rewards(self, actions: Array) -> Array:
-        _, qvel, _, tips = self.after.views
+        _, qvel, _, tips = self.after
         rows = zip(tips, qvel, self._fallen, strict=True)
         return np.array([self._reward(tip[0], tip[2], speeds, fallen) for tip, speeds, fallen in rows])
 
@@ -304,13 +295,13 @@ class Pusher(Task):
         return [data.qpos, data.qvel, *(data.body(name).xpos for name in ("tips_arm", "object", "goal"))]
 
     def observe(self, out: Array) -> None:
-        qpos, qvel, *places = self.after.views
+        qpos, qvel, *places = self.after
         out[:, :7], out[:, 7:14] = qpos[:, :7], qvel[:, :7]
         for index, place in enumerate(places):
             out[:, 14 + 3 * index : 17 + 3 * index] = place
 
     def rewards(self, actions: Array) -> Array:
-        tip, thing, goal = self.after.views[2:]
+        tip, thing, goal = self.after[2:]
         near = -_lengths(thing - tip) * self.env._reward_near_weight
         away = -_lengths(thing - goal) * self.env._reward_dist_weight
         control = -np.square(actions).sum(axis=1) * self.env._reward_control_weight
@@ -325,7 +316,7 @@ class Reacher(Task):
         return [data.qpos, data.qvel, data.body("fingertip").xpos, data.body("target").xpos]
 
     def observe(self, out: Array) -> None:
-        qpos, qvel, tip, target = self.after.views
+        qpos, qvel, tip, target = self.after
         self._apart = tip - target
         out[:, :2], out[:, 2:4] = np.cos(qpos[:, :2]), np.sin(qpos[:, :2])
         rest = qpos.shape[1] - 2
