@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from surreal.algorithms.algorithm import Algorithm, Sizing
+from surreal.algorithms.environments.batched.known import note, reason_against
 from surreal.algorithms.environments.options import below_code
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.model import ChannelSpec, EnvSpec, ExperimentSpec, ResourcesSpec, RoleSpec
@@ -59,7 +60,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
         channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in algorithm.channels),
         pools=placed.pools,
         cost=None if own_machine else planned_cost(placed.pools),
-        notes=(*_wrapped(spec.env), *size.notes),
+        notes=(*_wrapped(spec.env), *_stepped(experiment), *size.notes),
         warnings=(*placed.warnings, *size.warnings),
     )
 
@@ -103,6 +104,16 @@ def _wrapped(env: EnvSpec) -> tuple[str, ...]:
     evaluated = env.evaluation.wrappers if env.evaluation.wrappers is not None else for_evaluation(env.wrappers)
     inside = f"the environment is wrapped in {said(expand(env.wrappers))}"
     return (f"{inside}; for an evaluation in {said(expand(evaluated)) or 'nothing'}",)
+
+
+def _stepped(experiment: Experiment) -> tuple[str, ...]:
+    """Return the note on how copies are stepped. Raises InvalidInput where `batched` is asked for and impossible."""
+    env = experiment.spec.env
+    reason = reason_against(env.id, env.wrappers, list(env.options))
+    if env.stepping == "batched" and reason:
+        text = f"'batched' is not possible: {reason}. Remove the key, or set auto."
+        raise experiment.source.invalid([(("spec", "env", "stepping"), text)])
+    return tuple(filter(None, (note(env.stepping, reason),)))
 
 
 def _sizing(algorithm: Algorithm, spec: ExperimentSpec, folder: Path) -> Sizing:

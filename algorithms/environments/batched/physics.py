@@ -34,7 +34,7 @@ def _call(typing_context: Any, function: Any, model: Any, data: Any) -> Any:
     """Call `void function(const mjModel*, mjData*)` by its address."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        from llvmlite import ir
+        from llvmlite import ir  # type: ignore[import-untyped]
 
         number = ir.IntType(64)
         kind = ir.FunctionType(ir.VoidType(), [number, number]).as_pointer()
