@@ -31,6 +31,7 @@ class Updater:
     def update(self, data: Trajectories, progress: float) -> dict[str, float]:
         """Learn from one batch. `progress` in [0, 1] anneals the step size. Returns metrics."""
         config, batch = self.config, self.gradient.batch(data)
+        self.gradient.clip = config.clip * (1 - progress if config.anneal_clip else 1.0)
         rate = self.step_size.at(progress)
         self._estimate(batch, data)
         before = explained_variance(batch.values, batch.returns)

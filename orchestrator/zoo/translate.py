@@ -85,14 +85,15 @@ def translate(file: Path, env_id: str, algorithm: str | None = None) -> Translat
 def find(entries: Mapping[str, Any], env_id: str, file: Path) -> tuple[str, str, list[Untranslated]]:
     """Return the entry's key, the environment's id for gymnasium, and what differs between the two.
 
-    An id has its own entry, that of another version of it, that of all Atari games, or the default one.
+    An id (`module:Id-v0` where a package has to register it) has its own entry, that of another version of it, that of
+    all Atari games, or the default one.
     """
-    game = GAME.fullmatch(env_id)
-    if env_id in entries:
-        return env_id, _present(env_id), _version(env_id, _present(env_id))
+    game, bare = GAME.fullmatch(env_id), env_id.rpartition(":")[2]
+    if bare in entries:
+        return bare, _present(env_id), _version(bare, _present(bare))
     if game and "atari" in entries and (env_id.startswith("ALE/") or "NoFrameskip" in env_id):
         return "atari", f"ALE/{game['name']}-v5", []
-    base = env_id.rpartition("-v")[0]
+    base = bare.rpartition("-v")[0]
     same = [key for key in entries if base and key.rpartition("-v")[0] == base]
     if same:
         return same[-1], env_id, _version(same[-1], env_id)

@@ -41,11 +41,11 @@ def _plain(node: ast.expr) -> Any:
             return [_plain(each) for each in node.elts]
         case ast.UnaryOp(op=ast.USub()) if isinstance(number := _plain(node.operand), int | float):
             return -number
-        case ast.Dict():
+        case ast.Dict() if None not in node.keys:
             pairs = zip(node.keys, node.values, strict=True)
             return {_plain(key): _plain(value) for key, value in pairs if key is not None}
-        case ast.Call(func=ast.Name(id="dict"), args=[]):
-            return {word.arg: _plain(word.value) for word in node.keywords if word.arg is not None}
+        case ast.Call(func=ast.Name(id="dict"), args=[]) if all(word.arg for word in node.keywords):
+            return {word.arg: _plain(word.value) for word in node.keywords}
     raise ValueError(f"{ast.unparse(node)} is no plain value")
 
 

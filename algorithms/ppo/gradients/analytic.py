@@ -32,6 +32,7 @@ class Analytic:
 
     def __init__(self, shape: Shape, config: PPOConfig, vector: Array) -> None:
         self._config, self._choices, self._depth = config, shape.spaces.choices, len(shape.hidden)
+        self.clip = config.clip
         self._vector = np.array(vector, dtype=np.float32)
         self._grad = np.zeros_like(self._vector)
         self._w, self._g = shape.views(self._vector), shape.views(self._grad)
@@ -107,7 +108,7 @@ class Analytic:
         surrogate = ratio * advantages
         slope = surrogate * -n  # d(-mean r A) / d log p = -r A / n
         if config.objective == "clip":
-            clipped = np.minimum(np.maximum(ratio, 1 - config.clip), 1 + config.clip) * advantages
+            clipped = np.minimum(np.maximum(ratio, 1 - self.clip), 1 + self.clip) * advantages
             slope *= surrogate <= clipped  # where the clipped term is the smaller, it is flat
             surrogate = np.minimum(surrogate, clipped) if stats else surrogate
         d_out, entropy = self._through_distribution(out, batch.actions, slope)
@@ -115,7 +116,7 @@ class Analytic:
         if config.objective == "adaptive-kl":
             loss += self._kl_gradient(batch, out, d_out, beta)
         if stats:
-            outside = float((np.abs(ratio - 1) > config.clip).mean())
+            outside = float((np.abs(ratio - 1) > self.clip).mean())
             stats.add(loss, 0.0, entropy, float((ratio - 1 - log_ratio).mean()), outside)
         return d_out
 

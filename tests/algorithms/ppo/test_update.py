@@ -151,3 +151,13 @@ def test_an_actor_follows_a_restarted_learner_back_to_its_checkpoint() -> None:
     assert pace.newer_than() == (1, 9)
     pace.collected((2, 4))
     assert pace.newer_than() == (2, 4)
+
+
+@pytest.mark.parametrize("gradients", ["analytic", "autograd"])
+def test_the_clip_range_falls_to_zero_where_the_experiment_wants_it(gradients: str) -> None:
+    annealed, plain = (
+        updater(gradients=gradients, anneal_clip=which, epochs=2, desired_kl=None) for which in (True, False)
+    )
+    shares = [each.update(random_data(0), progress=0.95)["clip_fraction"] for each in (annealed, plain)]
+    assert (annealed.gradient.clip, plain.gradient.clip) == (pytest.approx(0.01), 0.2)
+    assert shares[0] > shares[1]
