@@ -61,6 +61,8 @@ class PPOConfig(Config):
     """The clipped surrogate (eq. 7), or the KL penalty whose weight adapts (eq. 8), as the original SURREAL had it."""
     clip: Positive = 0.2
     """Range of the probability ratio in the clipped surrogate."""
+    anneal_clip: bool = False
+    """Decrease that range linearly to zero over total_steps."""
     value_clip: Positive | None = None
     """Clip the change of the value estimate to this range; none by default."""
     target_kl: Positive | None = None

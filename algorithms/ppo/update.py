@@ -32,6 +32,7 @@ class Updater:
         """Learn from one batch. `progress` in [0, 1] anneals the step size. Returns metrics."""
         config, batch = self.config, self.gradient.batch(data)
         rate = self.step_size.at(progress)
+        self.gradient.clip = config.clip * (1 - progress if config.anneal_clip else 1.0)
         self._estimate(batch, data)
         before = explained_variance(batch.values, batch.returns)
         if config.objective == "adaptive-kl":

@@ -38,6 +38,7 @@ class Analytic:
         self._moment1, self._moment2 = np.zeros_like(self._vector), np.zeros_like(self._vector)
         self._scratch = np.zeros_like(self._vector)
         self._steps = self._skipped = 0
+        self.clip = config.clip
 
     def batch(self, data: Trajectories) -> Batch:
         """See base.Gradient."""
@@ -107,7 +108,7 @@ class Analytic:
         surrogate = ratio * advantages
         slope = surrogate * -n  # d(-mean r A) / d log p = -r A / n
         if config.objective == "clip":
-            clipped = np.minimum(np.maximum(ratio, 1 - config.clip), 1 + config.clip) * advantages
+            clipped = np.minimum(np.maximum(ratio, 1 - self.clip), 1 + self.clip) * advantages
             slope *= surrogate <= clipped  # where the clipped term is the smaller, it is flat
             surrogate = np.minimum(surrogate, clipped) if stats else surrogate
         d_out, entropy = self._through_distribution(out, batch.actions, slope)
@@ -115,7 +116,7 @@ class Analytic:
         if config.objective == "adaptive-kl":
             loss += self._kl_gradient(batch, out, d_out, beta)
         if stats:
-            outside = float((np.abs(ratio - 1) > config.clip).mean())
+            outside = float((np.abs(ratio - 1) > self.clip).mean())
             stats.add(loss, 0.0, entropy, float((ratio - 1 - log_ratio).mean()), outside)
         return d_out
 

@@ -23,7 +23,7 @@ class Autograd:
 
     def __init__(self, layout: Layout, config: PPOConfig, vector: Array) -> None:
         self._device = pick_device(config.device)
-        self._config, self._choices = config, layout.spaces.choices
+        self._config, self._choices, self.clip = config, layout.spaces.choices, config.clip
         self._network = Bound(layout, vector, self._device, config.precision, config.compile)
         self._vector = self._network.vector
         self._adam = torch.optim.Adam([self._vector], lr=1.0, betas=(BETA1, BETA2), eps=EPSILON, fused=True)
@@ -62,13 +62,13 @@ class Autograd:
         log_ratio = log_probs - minibatch.log_probs
         ratio = log_ratio.exp()
         if config.objective == "clip":
-            policy = loss.clipped_surrogate(ratio, advantages, config.clip)
+            policy = loss.clipped_surrogate(ratio, advantages, self.clip)
         else:
             policy = -(ratio * advantages).mean() + self._penalty(minibatch, mean, log_std, beta)
         value = loss.value_loss(values, minibatch.returns, minibatch.values, config.value_clip)
         entropy = entropies.mean()
         total = policy + config.value_coef * value - config.entropy_coef * entropy
-        kl, clipped = (ratio - 1 - log_ratio).mean(), ((ratio - 1).abs() > config.clip).float().mean()
+        kl, clipped = (ratio - 1 - log_ratio).mean(), ((ratio - 1).abs() > self.clip).float().mean()
         return loss.Terms(total, policy, value, entropy, kl.detach(), clipped)
 
     def _distribution(self, out: Tensor) -> tuple[Tensor, Tensor | None]:
