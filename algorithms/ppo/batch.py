@@ -165,7 +165,7 @@ class Batch:
             yield Minibatch(
                 at(self.rows, placed[cut]) if observations is None else at(observations, cut),
                 *[None if column is None else column[cut] for column in columns],
-                None if memories is None else self._remembered(*memories(number)),
+                memories=None if memories is None else self._remembered(*memories(number)),
             )
 
     def _remembered(self, states: Array, segments: Segments) -> Memories:
