@@ -32,7 +32,7 @@ from surreal.algorithms.networks import Layout
 SECONDS, ROUNDS = 0.3, 3
 CHOICES, ROWS, STEPS = 6, 256, 32
 PIXELS = spaces.Box(0, 255, (4, 84, 84), np.uint8)
-PLANES = spaces.Box(0, 1, (10, 10, 4), np.bool_)
+PLANES = spaces.Box(0, 1, (10, 10, 4), np.bool_)  # type: ignore[arg-type]
 NUMBERS = spaces.Box(-1, 1, (64,), np.float32)
 Arrays = list[np.ndarray[Any, Any]]
 Engine = tuple[str, Callable[[], Any], Callable[[], Any]]

@@ -54,24 +54,18 @@ class Conv:
             f"{name}.bias": Part((kernel.out,), inputs=inputs),
         }
 
-    def acting(self, views: Mapping[str, Array], scale: float = 1.0, channels_first: bool = False) -> Forward:
-        """Return the function of images [n, H, W, C], or [n, C, H, W], times `scale` to outputs [n, H', W', out]."""
+    def acting(self, views: Mapping[str, Array], scale: float = 1.0) -> Forward:
+        """Return the function of images [n, H, W, C], of any type of number, times `scale` to [n, H', W', out]."""
         weight, bias = views[f"{self._name}.weight"], views[f"{self._name}.bias"]
-        order, axes = ((1, 2, 3, 0), (2, 3)) if channels_first else ((2, 3, 1, 0), (1, 2))
-        columns = np.ascontiguousarray(weight.transpose(order).reshape(-1, len(bias))) * np.float32(scale)
-        # windows lie as [n, C, H', W', k, k] or [n, H', W', C, k, k], patches are read in the order of the columns
-        to_rows = (0, 2, 3, 1, 4, 5) if channels_first else (0, 1, 2, 4, 5, 3)
+        columns = np.ascontiguousarray(weight.transpose(2, 3, 1, 0).reshape(-1, len(bias))) * np.float32(scale)
         _, size, stride, pad = self._kernel
-        padding = (
-            ((0, 0), (0, 0), (pad, pad), (pad, pad)) if channels_first else ((0, 0), (pad, pad), (pad, pad), (0, 0))
-        )
-        cut = (slice(None),) * axes[0] + (slice(None, None, stride),) * 2
         out, height, width = self.shape
 
         def forward(x: Array) -> Array:
-            x = np.pad(x, padding) if pad else x
-            windows = sliding_window_view(x, (size, size), axes)[cut]
-            rows = windows.transpose(to_rows).reshape(len(x) * height * width, -1)
+            x = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0))) if pad else x
+            windows = sliding_window_view(x, (size, size), (1, 2))[:, ::stride, ::stride]
+            # Channels come last, so that a row of a patch is copied in one piece.
+            rows = windows.transpose(0, 1, 2, 4, 5, 3).reshape(len(x) * height * width, -1)
             y = rows.astype(np.float32, copy=False) @ columns
             y += bias
             return np.asarray(y.reshape(len(x), height, width, out))
@@ -102,10 +96,10 @@ class Images:
             self.shape = (prod(sizes) // (sizes[-3] * sizes[-2]), sizes[-3], sizes[-2])
 
     def arranged(self, x: Array) -> Array:
-        """Return images [n, ...] as [n, C, H, W] where `channels_first`, else as [n, H, W, C]."""
+        """Return images [n, ...] as [n, H, W, C] in one piece."""
         if len(self._sizes) == 4:
             return np.moveaxis(x, 1, 3).reshape(len(x), *self.shape[1:], -1)
-        return x[:, None] if len(self._sizes) == 2 else x
+        return np.ascontiguousarray(x.reshape(len(x), *self.shape).transpose(0, 2, 3, 1)) if self.channels_first else x
 
     def tensor(self, x: Any) -> Any:
         """Return images [n, ...] as float32 [n, C, H, W] of about 0 to 1."""
@@ -133,7 +127,7 @@ class ConvNet:
     def acting(self, views: Mapping[str, Array]) -> Forward:
         """See Block."""
         images, flat = self._images, self._flat.acting(views)
-        first = self._layers[0].acting(views, images.scale, images.channels_first)
+        first = self._layers[0].acting(views, images.scale)
         others = [layer.acting(views) for layer in self._layers[1:]]
 
         def forward(x: Array) -> Array:
@@ -200,7 +194,7 @@ class ImpalaResNet:
         """See Block."""
         images, flat = self._images, self._flat.acting(views)
         sections = [[conv.acting(views) for conv in convs] for convs in self._sections]
-        sections[0][0] = self._sections[0][0].acting(views, images.scale, images.channels_first)
+        sections[0][0] = self._sections[0][0].acting(views, images.scale)
 
         def forward(x: Array) -> Array:
             x = images.arranged(x)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -88,8 +88,7 @@ def _final(fragments: list[Fragment], truncated: Array) -> Rows:
     return at(joined([fragment.final for fragment in fragments]), np.argsort(np.concatenate(places), kind="stable"))
 
 
-@dataclass(frozen=True)
-class Minibatch:
+class Minibatch(NamedTuple):
     """Transitions of one gradient step, all [minibatch, ...], where the engine computes."""
 
     observations: Any
@@ -107,6 +106,7 @@ class Minibatch:
     """Order of the rows in whole sequences, time first; None without a memory."""
 
 
+COLUMNS = Minibatch._fields[1:-1]
 Place = Callable[[Array], Any]
 """Function that brings an array to where an engine computes."""
 
@@ -121,7 +121,8 @@ class Batch:
         """[(steps + 1) * copies + cut, ...] observations time first, then the final ones of cut episodes."""
         self._vectors = all(part.ndim == 2 for part in named("", self.rows).values())
         self.masks = None if data.masks is None else data.masks[:-1].reshape(self.size, -1)
-        self._columns = {
+        self._columns: dict[str, Any] = {
+            **dict.fromkeys(COLUMNS),
             "actions": place(data.actions.reshape(self.size, *data.actions.shape[2:])),
             "log_probs": place(data.log_probs.reshape(self.size)),
         }
@@ -135,8 +136,7 @@ class Batch:
         """States and order of `rows`; None without a memory."""
         if self._sequences is None:
             return None
-        states, segments = self._sequences.whole()
-        return Memories(self._place(states), segments)
+        return self._remembered(*self._sequences.whole())
 
     def estimate(self, advantages: Array, values: Array) -> None:
         """Set advantages and values [steps, copies]; the returns are their sum."""
@@ -158,19 +158,18 @@ class Batch:
         else:
             order, minibatch, memories = self._sequences.shuffled(rng, minibatch)
         placed = self._place(order)
-        columns = {name: column[placed] for name, column in self._columns.items()}
+        columns = [None if self._columns[name] is None else self._columns[name][placed] for name in COLUMNS]
         observations = at(self.rows, placed) if self._vectors else None
         for number, start in enumerate(range(0, self.size, minibatch)):
             cut = slice(start, start + minibatch)
-            memory = None
-            if memories is not None:
-                states, segments = memories(number)
-                memory = Memories(self._place(states), segments)
             yield Minibatch(
                 at(self.rows, placed[cut]) if observations is None else at(observations, cut),
-                **{name: column[cut] for name, column in columns.items()},
-                memories=memory,
+                *[None if column is None else column[cut] for column in columns],
+                memories=None if memories is None else self._remembered(*memories(number)),
             )
+
+    def _remembered(self, states: Array, segments: Segments) -> Memories:
+        return Memories(self._place(states), segments)
 
 
 def _with(seen: Array, final: Array) -> Array:

@@ -62,7 +62,7 @@ class PPOConfig(Config):
     clip: Positive = 0.2
     """Range of the probability ratio in the clipped surrogate."""
     anneal_clip: bool = False
-    """Decrease `clip` linearly to zero over total_steps."""
+    """Decrease that range linearly to zero over total_steps."""
     value_clip: Positive | None = None
     """Clip the change of the value estimate to this range; none by default."""
     target_kl: Positive | None = None

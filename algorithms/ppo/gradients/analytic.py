@@ -39,6 +39,7 @@ class Analytic:
         self._moment1, self._moment2 = np.zeros_like(self._vector), np.zeros_like(self._vector)
         self._scratch = np.zeros_like(self._vector)
         self._steps = self._skipped = 0
+        self.clip = config.clip
 
     def batch(self, data: Trajectories) -> Batch:
         """See base.Gradient."""

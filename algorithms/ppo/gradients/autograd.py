@@ -23,8 +23,7 @@ class Autograd:
 
     def __init__(self, layout: Layout, config: PPOConfig, vector: Array) -> None:
         self._device = pick_device(config.device)
-        self._config, self._choices = config, layout.spaces.choices
-        self.clip = config.clip
+        self._config, self._choices, self.clip = config, layout.spaces.choices, config.clip
         self._network = Bound(layout, vector, self._device, config.precision, config.compile)
         self._vector = self._network.vector
         self._adam = torch.optim.Adam([self._vector], lr=1.0, betas=(BETA1, BETA2), eps=EPSILON, fused=True)

@@ -45,7 +45,7 @@ class Gradient(Protocol):
     """Computes outputs, gradients and steps of one parameter vector."""
 
     clip: float
-    """Range of the probability ratio, set before each update."""
+    """Range of the probability ratio in the clipped surrogate, which an update may set."""
 
     def batch(self, data: Trajectories) -> Batch:
         """Return the transitions of an update, placed where this engine computes."""

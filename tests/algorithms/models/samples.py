@@ -13,7 +13,7 @@ from surreal.algorithms.networks import Layout
 from surreal.algorithms.types import Array
 
 PIXELS = spaces.Box(0, 255, (40, 40, 3), np.uint8)
-PLANES = spaces.Box(0, 1, (10, 10, 4), np.bool_)
+PLANES = spaces.Box(0, 1, (10, 10, 4), np.bool_)  # type: ignore[arg-type]
 NUMBERS = spaces.Box(-1, 1, (5,), np.float32)
 ROBOT = spaces.Dict({"camera": PIXELS, "joints": NUMBERS, "grip": spaces.Discrete(3)})
 

@@ -1,5 +1,7 @@
 """Distributions of actions: standard deviations from the network, squashing, and their way through PPO."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -86,3 +88,29 @@ def test_the_learner_finds_the_probabilities_and_learns(network: dict[str, Any],
     metrics = updater.update(data, 0.0)
     assert np.isfinite(list(metrics.values())).all() and updater.skipped == 0
     assert (updater.gradient.parameters() != before).mean() > 0.9
+
+
+ACTING = """
+import resource, sys
+import numpy as np
+from gymnasium import spaces
+from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.models.acting import make_policy
+from surreal.algorithms.models.actor_critic import make_model
+from surreal.algorithms.ppo import actor
+from surreal.algorithms.ppo.config import PPOConfig
+
+config = PPOConfig(network={"memory": {"size": 32}})
+found = Spaces(spaces.Box(0, 255, (4, 84, 84), np.uint8), spaces.Discrete(6)).seen_as(config.network.view)
+layout = make_model(config.network, found, config.hidden)
+policy = make_policy(layout)
+policy.load(layout.initial(np.random.default_rng(0), 0.0))
+policy.advance(np.zeros((8, 4, 84, 84), np.uint8), policy.initial_state(8))
+print("torch" in sys.modules, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_an_actor_on_images_imports_no_torch_and_stays_small() -> None:
+    done = subprocess.run([sys.executable, "-c", ACTING], capture_output=True, text=True, check=True)
+    imported, megabytes = done.stdout.split()
+    assert imported == "False" and int(megabytes) < 350

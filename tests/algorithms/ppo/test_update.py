@@ -70,6 +70,15 @@ def test_the_learning_rate_falls_linearly_to_zero() -> None:
     assert (still.gradient.parameters() == before).all()
 
 
+@pytest.mark.parametrize("gradients", ["analytic", "autograd"])
+def test_the_clip_range_falls_linearly_where_that_is_asked_for(gradients: str) -> None:
+    falling, fixed = (updater(gradients=gradients, clip=0.3, anneal_clip=falls) for falls in (True, False))
+    for each in (falling, fixed):
+        each.update(random_data(0), progress=0.5)
+    assert (falling.gradient.clip, fixed.gradient.clip) == pytest.approx((0.15, 0.3))
+    assert (falling.gradient.parameters() != fixed.gradient.parameters()).any()
+
+
 def test_the_step_size_follows_the_kl_that_an_update_is_meant_to_have() -> None:
     slow, fast = updater(desired_kl=10.0), updater(desired_kl=1e-6)
     rates = [[each.update(random_data(seed), 0.0)["learning_rate"] for seed in range(30)] for each in (slow, fast)]
