@@ -160,7 +160,10 @@ class ReplayClient:
     def _ask_ahead(self) -> None:
         """Ask for batches until every slot is used."""
         weights = np.array([shard.weight for shard in self._shards])
-        if not weights.any() or not (self._slots or self._make_slots()):
+        # the first batches too are of all shards that there are
+        if not weights.any() or not all(shard.known for shard in self._shards):
+            return
+        if not (self._slots or self._make_slots()):
             return
         assert self._slots is not None
         shares = weights / weights.sum()

@@ -41,7 +41,7 @@ class RateLimiter:
     @property
     def may_insert(self) -> bool:
         """True where a fragment may be taken in."""
-        free = self._rate is None or not self.ready or self._balance <= self._middle + self._error
+        free = self._rate is None or not self.ready or self._balance < self._middle + self._error
         self.waits["inserts"].note(not free)
         return free
 

@@ -25,7 +25,8 @@ class ShardLink:
         self.items = self.samples = 0
         self.mass = 0.0
         """Items, or the sum of their priorities."""
-        self.ready = self.away = False
+        self.ready = self.away = self.known = False
+        """It can be sampled; it does not answer; it has answered once, or did not in time."""
         self.layout: list[Any] = []
         """Arrays of its batches; empty before it has any."""
         self._steps = self._lost = 0
@@ -62,6 +63,7 @@ class ShardLink:
         """Take in what an answer says about the shard."""
         if self.away:
             log.info("%s answers again, with %d items", self.name, meta["items"])
+        self.known = True
         self._lost += max(0, self._steps - meta["steps"])
         self._steps, self.samples = meta["steps"], meta["samples"]
         self.items, self.mass, self.ready, self.away = meta["items"], meta["mass"], meta["ready"], False
@@ -71,4 +73,4 @@ class ShardLink:
         """Note that it has not answered in time."""
         if not self.away:
             log.warning("%s does not answer: batches go on without it", self.name)
-        self.away = True
+        self.away = self.known = True

@@ -24,6 +24,8 @@ from surreal.algorithms.types import Array
 log = getLogger(__name__)
 VERSION = 1
 PART, INDEX = "blocks-", "index-"
+KEPT = 2
+"""Indexes that are kept, should the newest be damaged."""
 PART_BYTES = 64 * 2**20
 """Bytes of rows in one part, more or less: what a snapshot needs in memory."""
 
@@ -48,6 +50,8 @@ class Snapshots:
         self.folder, self._seconds = folder, seconds
         self._saved = self._number = 0
         """Number of the first block that is in no part, and of the last index."""
+        self._needed = 0
+        """Number of the first block that the index before the last one needs."""
         self._taken = monotonic()
         self._thread: Thread | None = None
         self.disk = Disk()
@@ -87,26 +91,33 @@ class Snapshots:
         for leftover in self.folder.glob(".unfinished-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         index = self._newest_index()
-        if index is None:
+        if index is None and not self._parts():
             return {}
-        state = index.state
-        if problem := _unfit(state, buffer):
+        if problem := _unfit(index.state, buffer) if index else "has no index that can be read":
             aside = self.folder.with_name(f"{self.folder.name}.refused")
             shutil.rmtree(aside, ignore_errors=True)
             self.folder.rename(aside)
             self.lost += 1
             log.warning("the snapshot in %s %s; put aside as %s, this shard begins empty", self.folder, problem, aside)
             return {}
+        assert index is not None
+        for first, _, path in self._parts():
+            # this process died before the index of these was there
+            if first >= index.state["next_block"]:
+                shutil.rmtree(path, ignore_errors=True)
+        self._needed = index.state["first_block"]
         self._fill(buffer, index)
-        return dict(state["counters"])
+        return dict(index.state["counters"])
 
     def _newest_index(self) -> Checkpoint | None:
+        """Return the newest index that is whole; remove those that are not."""
         for path in sorted(self.folder.glob(f"{INDEX}*"), reverse=True):
             try:
                 found = load(path)
             except (OSError, ValueError, KeyError) as error:
-                log.warning("snapshot %s is damaged (%s)", path, error)
+                log.warning("snapshot %s is damaged (%s); trying the one before", path, error)
                 self.lost += 1
+                shutil.rmtree(path, ignore_errors=True)
                 continue
             self._number = int(path.name.removeprefix(INDEX))
             return found
@@ -184,11 +195,12 @@ class Snapshots:
             self._saved = number
         self._number += 1
         write(self.folder, f"{INDEX}{self._number:012d}", Checkpoint(0, mark.arrays, mark.state))
-        for path in sorted(self.folder.glob(f"{INDEX}*"))[:-1]:
+        for path in sorted(self.folder.glob(f"{INDEX}*"))[:-KEPT]:
             shutil.rmtree(path, ignore_errors=True)
         for _, end, path in self._parts():
-            if end <= mark.first_block:
+            if end <= self._needed:
                 shutil.rmtree(path, ignore_errors=True)
+        self._needed = mark.first_block
 
     def _write_part(self, buffer: ReplayBuffer, number: int, blocks: Sequence[Block]) -> None:
         """Write the part that begins with block `number`, of blocks that lie one after the other."""
