@@ -109,9 +109,12 @@ class Site:
 
     def close(self) -> None:
         """End all processes."""
-        for process in (*self.senders, *self.workers):
+        for process in self.senders:
             process.kill()
             process.wait()
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
         self.client.close()
         self._session.close()
 

@@ -128,7 +128,7 @@ class ReplayClient:
 
     def _first(self) -> Open | None:
         """Return the next batch if it is complete, after waiting for its parts for a moment."""
-        self._process.check()
+        self._process.session.check()
         for shard in self._shards:
             shard.look()
         self._ask_ahead()

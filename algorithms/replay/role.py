@@ -163,4 +163,4 @@ def replay(process: Process) -> None:
     with suppress(Stopping):
         while not process.should_stop:
             shard.turn()
-    shard.close(over=not process.preempted)
+    shard.close(over=not process.session.preempted)
