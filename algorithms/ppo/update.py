@@ -33,7 +33,6 @@ class Updater:
         config, batch = self.config, self.gradient.batch(data)
         self.gradient.clip = config.clip * (1 - progress if config.anneal_clip else 1.0)
         rate = self.step_size.at(progress)
-        self.gradient.clip = config.clip * (1 - progress if config.anneal_clip else 1.0)
         self._estimate(batch, data)
         before = explained_variance(batch.values, batch.returns)
         if config.objective == "adaptive-kl":
