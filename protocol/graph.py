@@ -81,6 +81,8 @@ class Role:
     """Default memory per process."""
     accelerated: bool = False
     """Uses a GPU where there is one."""
+    fills_memory: bool = False
+    """Fills the memory that it asks for, so that a machine which has less of it cannot run it."""
 
     def __post_init__(self) -> None:
         """Store a function by its name. Raises InvalidInput for one that a worker could not import."""

@@ -79,6 +79,10 @@ class Wiring:
     """Send what this process prints to the run folder, over the stream `logs`."""
     store: str = ""
     """URL (fsspec) of what outlives the run folder; empty where the run folder itself does."""
+    memory: int = 0
+    """Bytes that this process may use; 0 where it was not said."""
+    state_folder: str = ""
+    """Folder of this process's own state, which is there again when it is restarted; empty for none."""
     expendable: bool = False
     """This role never ends by itself before the run does; a return before that is a crash."""
     termination: str = ""
@@ -105,7 +109,7 @@ class Wiring:
 
     def absolute(self) -> "Wiring":
         """Return a wiring whose paths stay the same when foreign code changes the working directory."""
-        paths = {name: getattr(self, name) for name in ("run_folder", "code", "keys", "termination")}
+        paths = {name: getattr(self, name) for name in ("run_folder", "state_folder", "code", "keys", "termination")}
         return replace(self, **{name: os.path.abspath(path) for name, path in paths.items() if path})
 
     def write(self, path: Path) -> None:

@@ -57,7 +57,7 @@ class Checkpoints:
         """Write durably, then prune. Raises OSError (disk full, read-only) with the newest older one intact."""
         name = f"step-{checkpoint.steps:012d}"
         try:
-            self._write(name, checkpoint)
+            write(self._folder, name, checkpoint)
         except OSError as error:
             older = self._all()[:-1]
             if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not older:
@@ -65,26 +65,9 @@ class Checkpoints:
             # One new checkpoint is worth more than several old ones.
             for folder in older:
                 shutil.rmtree(folder, ignore_errors=True)
-            self._write(name, checkpoint)
+            write(self._folder, name, checkpoint)
         for folder in self._all()[: -self._keep]:
             shutil.rmtree(folder, ignore_errors=True)
-
-    def _write(self, name: str, checkpoint: Checkpoint) -> None:
-        unfinished, final = self._folder / f".unfinished-{name}", self._folder / name
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(mode=0o700)
-        try:
-            _write_files(unfinished, checkpoint)
-            # The same step again, after a resume: the newer one counts.
-            if final.exists():
-                shutil.rmtree(final)
-            unfinished.rename(final)
-            _sync_folder(self._folder)
-        except OSError:
-            # Its bytes would be missing where the next try needs them.
-            shutil.rmtree(unfinished, ignore_errors=True)
-            raise
 
     def save_best(
         self, steps: int, score: float, arrays: dict[str, Array], policy: Mapping[str, Any] | None = None
@@ -94,7 +77,7 @@ class Checkpoints:
         if score <= max((best_score(folder) for folder in kept), default=float("-inf")):
             return
         name = f"best-{steps:012d}"
-        self._write(name, Checkpoint(steps, arrays, {"score": score}, dict(policy or {})))
+        write(self._folder, name, Checkpoint(steps, arrays, {"score": score}, dict(policy or {})))
         for folder in kept:
             if folder.name != name:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -135,6 +118,25 @@ def load(folder: Path) -> Checkpoint:
     if hashlib.sha256(tensors).hexdigest() != manifest["files"][TENSORS]["sha256"]:
         raise ValueError(f"{TENSORS} fails its sha256")
     return Checkpoint(manifest["steps"], load_tensors(tensors), manifest["state"], manifest.get("policy", {}))
+
+
+def write(folder: Path, name: str, checkpoint: Checkpoint) -> None:
+    """Write the checkpoint `folder`/`name` durably, in place of one of that name. Raises OSError, leaving nothing."""
+    unfinished, final = folder / f".unfinished-{name}", folder / name
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(mode=0o700)
+    try:
+        _write_files(unfinished, checkpoint)
+        # The same step again, after a resume: the newer one counts.
+        if final.exists():
+            shutil.rmtree(final)
+        unfinished.rename(final)
+        _sync_folder(folder)
+    except OSError:
+        # Its bytes would be missing where the next try needs them.
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
 
 
 def _write_files(folder: Path, checkpoint: Checkpoint) -> None:

@@ -22,6 +22,7 @@ from surreal.orchestrator.plan.model import (
     PlannedVolume,
     Resources,
 )
+from surreal.protocol.documents.locations import Problem
 from surreal.protocol.graph import Channel, Role
 from surreal.provisioner.pools.model import NodePool
 
@@ -121,6 +122,7 @@ def _here(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) 
         for role in roles
         for key, text in shortages(specs[role.name], pool)
     ]
+    problems += _overfilled(roles, specs, pool)
     elsewhere = [
         f"{name} runs on pool {pool.name!r}: this machine has no pool {spec.pool!r}"
         for name, spec in specs.items()
@@ -129,6 +131,22 @@ def _here(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) 
     places = {} if problems else {role.name: Place(pool.name) for role in roles}
     asked = [(specs[role.name].replicas, specs[role.name].resources) for role in roles]
     return Fleet(places, problems=tuple(problems), warnings=(*elsewhere, *_oversubscribed(asked, pool)))
+
+
+def _overfilled(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) -> Iterator[Problem]:
+    """Yield a problem for each role whose processes fill more memory than this machine has, with those before it."""
+    filled = 0
+    for role in roles:
+        spec = specs[role.name]
+        filled += spec.replicas * spec.resources.memory * role.fills_memory
+        # one process alone that is too large has its own sentence
+        if role.fills_memory and spec.resources.memory <= pool.memory < filled:
+            total, there = filled / 2**30, pool.memory / 2**30
+            text = (
+                f"is filled by each of {spec.replicas} processes: {total:.1f}Gi, and this machine has {there:.1f}Gi. "
+                "Ask for less, or for fewer replicas."
+            )
+            yield ("spec", "roles", role.name, "resources", "memory"), text
 
 
 def _planned_channel(channel: Channel, spec: ChannelSpec | None) -> PlannedChannel:

@@ -104,6 +104,10 @@ class Folder:
         """Folder of checkpoints."""
         return self.path / "checkpoints"
 
+    def state(self, role: str, index: int) -> Path:
+        """Return the folder of a process's own state, which its next start finds again; it makes it itself."""
+        return self.path / "state" / f"{role}-{index}"
+
     def process_log(self, role: str, index: int, incarnation: int, segment: int = 1) -> Path:
         """Return a segment, from 1, of the log of one attempt of one process."""
         return self.logs / f"{role}-{index}.{incarnation}{_suffix(segment)}.log"

@@ -39,6 +39,7 @@ def wire(
         control_role=ending_role(plan).name,
         run_folder=run_folder,
         seed=plan.seed,
+        memory=role.resources.memory,
         expendable=role.expendable,
         env=plan.env,
         config=plan.config,

@@ -13,6 +13,7 @@ from surreal.protocol.broadcast.subscriber import Subscriber
 from surreal.protocol.graph import METRICS, RELAY
 from surreal.protocol.service.client import ServiceClient
 from surreal.protocol.service.server import ServiceServer
+from surreal.protocol.service.sharded import ShardedClient
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.stream.sender import StreamSender
 from surreal.protocol.stream.sharded import ShardedSender
@@ -94,6 +95,17 @@ class Process:
 
         def make(wired: ChannelWiring) -> ServiceClient:
             return ServiceClient(self.session.node, wired.addresses, wired.window)
+
+        return self.session.open("send", "service", name, make)
+
+    def clients(self, name: str) -> ShardedClient:
+        """Return the asking end of a service whose replicas hold different things: one client for each.
+
+        Raises Fatal, listing this role's services, if there is none.
+        """
+
+        def make(wired: ChannelWiring) -> ShardedClient:
+            return ShardedClient(self.session.node, wired.addresses, wired.window)
 
         return self.session.open("send", "service", name, make)
 

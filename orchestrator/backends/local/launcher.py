@@ -92,6 +92,7 @@ class Launcher:
             index=index,
             incarnation=incarnation,
             serves_control=role.ends_run and index == 0,
+            state_folder=str(self.folder.state(role.name, index)),
             code=self.code,
             prometheus=f"127.0.0.1:{plan.prometheus_port}" if plan.prometheus_port else "",
             termination=str(self.folder.outcome(role.name, index)),

@@ -1,0 +1,1 @@
+"""Replay: shards that keep experience in typed ring buffers, and the learner's client that samples all of them."""

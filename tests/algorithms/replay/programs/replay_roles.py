@@ -1,0 +1,63 @@
+"""Roles of a run that only moves numbers: every observation says who made it, in which life and when."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from surreal.algorithms.replay.client import ReplayClient
+from surreal.algorithms.replay.config import ReplaySettings
+from surreal.protocol.errors import ExitCode
+from surreal.protocol.worker.process import Process
+
+STEPS = 16
+
+
+def actor(process: Process) -> None:
+    """Send fragments whose observations are [index, incarnation, fragment, step], and log what was acknowledged."""
+    wiring, sender = process.wiring, process.sender("experience")
+    log = Path(wiring.run_folder, "acknowledged.log").open("a", buffering=1)
+    index, life, seq = wiring.index, wiring.incarnation, 0
+    while not process.should_stop:
+        steps = np.arange(STEPS + 1)
+        observations = np.stack(
+            [np.full(STEPS + 1, index), np.full(STEPS + 1, life), np.full(STEPS + 1, seq), steps], 1
+        )
+        arrays = {
+            "observations": observations[:, None].astype(np.float32),
+            "actions": steps[:STEPS, None].astype(np.int64),
+            "rewards": np.full((STEPS, 1), seq, np.float32),
+            "terminated": np.zeros((STEPS, 1), np.bool_),
+            "truncated": np.zeros((STEPS, 1), np.bool_),
+        }
+        sender.send(arrays, {}, (1, 0))
+        seq += 1
+        log.write(json.dumps([time.time(), index, life, sender.acknowledged, seq]) + "\n")
+        time.sleep(process.config.get("pause", 0.002))
+
+
+def learner(process: Process) -> ExitCode:
+    """Sample for so many batches, and log every item with its id."""
+    wiring, config = process.wiring, process.config
+    client = ReplayClient(process, ReplaySettings.of(config, wiring.replicas["replay"]))
+    log = Path(wiring.run_folder, "sampled.log").open("a", buffering=1)
+    done = Path(wiring.run_folder, "batches")
+    batches = int(done.read_text()) if done.exists() else 0
+    while batches < config["batches"]:
+        batch = client.sample(waiting=lambda names, seconds: print(f"waiting for {names}", flush=True))
+        assert batch is not None
+        observations = batch.arrays["observations"]
+        assert (batch.arrays["next_observations"][:, :3] == observations[:, :3]).all()
+        assert (batch.arrays["next_observations"][:, 3] == observations[:, 3] + 1).all()
+        assert (batch.arrays["rewards"] == observations[:, 2]).all()
+        assert (batch.arrays["actions"] == observations[:, 3]).all()
+        client.update_priorities(batch.ids, np.abs(np.sin(observations.sum(axis=1))))
+        if batches % config.get("log_every", 1) == 0:
+            rows = np.concatenate([observations.astype(np.int64), batch.ids[:, None]], axis=1).tolist()
+            log.write(json.dumps([time.time(), rows]) + "\n")
+        batches += 1
+        done.write_text(str(batches))
+        process.report({**client.metrics(), "replay_steps": client.steps}, steps=client.steps)
+    log.write(json.dumps([time.time(), "done", client.steps, client.metrics()]) + "\n")
+    return ExitCode.DONE
