@@ -117,7 +117,7 @@ def _sizing(algorithm: Algorithm, spec: ExperimentSpec, folder: Path) -> Sizing:
 
 def _here(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) -> Fleet:
     """Place all roles on this machine, which is one pool: names of other pools are warnings only."""
-    problems = [
+    problems: list[Problem] = [
         (("spec", "roles", role.name, "resources", key), text)
         for role in roles
         for key, text in shortages(specs[role.name], pool)

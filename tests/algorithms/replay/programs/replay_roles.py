@@ -3,28 +3,35 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from surreal.algorithms.replay.client import ReplayClient
 from surreal.algorithms.replay.config import ReplaySettings
+from surreal.algorithms.types import Array
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.worker.process import Process
 
 STEPS = 16
 
 
+def append(process: Process, name: str, what: list[Any]) -> None:
+    """Append a line with the time to a log of the run."""
+    with Path(process.wiring.run_folder, name).open("a") as file:
+        file.write(json.dumps([time.time(), *what]) + "\n")
+
+
 def actor(process: Process) -> None:
     """Send fragments whose observations are [index, incarnation, fragment, step], and log what was acknowledged."""
     wiring, sender = process.wiring, process.sender("experience")
-    log = Path(wiring.run_folder, "acknowledged.log").open("a", buffering=1)
     index, life, seq = wiring.index, wiring.incarnation, 0
     while not process.should_stop:
         steps = np.arange(STEPS + 1)
         observations = np.stack(
             [np.full(STEPS + 1, index), np.full(STEPS + 1, life), np.full(STEPS + 1, seq), steps], 1
         )
-        arrays = {
+        arrays: dict[str, Array] = {
             "observations": observations[:, None].astype(np.float32),
             "actions": steps[:STEPS, None].astype(np.int64),
             "rewards": np.full((STEPS, 1), seq, np.float32),
@@ -33,7 +40,7 @@ def actor(process: Process) -> None:
         }
         sender.send(arrays, {}, (1, 0))
         seq += 1
-        log.write(json.dumps([time.time(), index, life, sender.acknowledged, seq]) + "\n")
+        append(process, "acknowledged.log", [index, life, sender.acknowledged, seq])
         time.sleep(process.config.get("pause", 0.002))
 
 
@@ -41,7 +48,6 @@ def learner(process: Process) -> ExitCode:
     """Sample for so many batches, and log every item with its id."""
     wiring, config = process.wiring, process.config
     client = ReplayClient(process, ReplaySettings.of(config, wiring.replicas["replay"]))
-    log = Path(wiring.run_folder, "sampled.log").open("a", buffering=1)
     done = Path(wiring.run_folder, "batches")
     batches = int(done.read_text()) if done.exists() else 0
     while batches < config["batches"]:
@@ -55,9 +61,9 @@ def learner(process: Process) -> ExitCode:
         client.update_priorities(batch.ids, np.abs(np.sin(observations.sum(axis=1))))
         if batches % config.get("log_every", 1) == 0:
             rows = np.concatenate([observations.astype(np.int64), batch.ids[:, None]], axis=1).tolist()
-            log.write(json.dumps([time.time(), rows]) + "\n")
+            append(process, "sampled.log", rows)
         batches += 1
         done.write_text(str(batches))
         process.report({**client.metrics(), "replay_steps": client.steps}, steps=client.steps)
-    log.write(json.dumps([time.time(), "done", client.steps, client.metrics()]) + "\n")
+    append(process, "done.log", [client.steps, client.metrics()])
     return ExitCode.DONE
