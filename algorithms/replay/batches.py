@@ -13,7 +13,7 @@ from surreal.protocol.wire.packet import Message
 
 
 @dataclass(frozen=True)
-class Batch:
+class ReplayBatch:
     """Items of all shards. Its arrays may be changed, and are used again by the next `sample`."""
 
     arrays: dict[str, Array]
@@ -89,11 +89,11 @@ class Open:
             if name in answer.arrays:
                 array[rows] = answer.arrays[name]
 
-    def finish(self, items: int, beta: float) -> Batch:
+    def finish(self, items: int, beta: float) -> ReplayBatch:
         """Return the batch, with importance weights (items x probability)^-beta over the largest of them.
 
         Schaul et al. 2016, section 3.4.
         """
         weights = (max(1, items) * self._probabilities) ** -beta
         weights = (weights / weights.max()).astype(np.float32)
-        return Batch(self.arrays, weights, self._ids, float(self._ages.mean()))
+        return ReplayBatch(self.arrays, weights, self._ids, float(self._ages.mean()))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from surreal.algorithms.replay.answers import shard_of, usable
-from surreal.algorithms.replay.batches import Batch, Open, Part, Slots
+from surreal.algorithms.replay.batches import ReplayBatch, Open, Part, Slots
 from surreal.algorithms.replay.config import ReplaySettings
 from surreal.algorithms.replay.layout import from_plain, layout_number
 from surreal.algorithms.replay.shard_link import ShardLink
@@ -55,7 +55,7 @@ class ReplayClient:
         beta: float | None = None,
         waiting: Callable[[str, float], None] | None = None,
         timeout: float | None = None,
-    ) -> Batch | None:
+    ) -> ReplayBatch | None:
         """Return the next batch, whose arrays are used again by the next call; None after `timeout` seconds.
 
         `beta`: exponent of the importance weights, else that of the settings. `waiting` is called every few seconds of
