@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from surreal.algorithms.replay.answers import shard_of, usable
-from surreal.algorithms.replay.batches import ReplayBatch, Open, Part, Slots
+from surreal.algorithms.replay.batches import Open, Part, ReplayBatch, Slots
 from surreal.algorithms.replay.config import ReplaySettings
 from surreal.algorithms.replay.layout import from_plain, layout_number
 from surreal.algorithms.replay.shard_link import ShardLink
