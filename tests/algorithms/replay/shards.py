@@ -24,6 +24,8 @@ class ReplayRun:
         self.replicas = {"learner": 1, "replay": shards, "actor": actors}
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self.incarnations: dict[str, int] = {}
+        self.log_at: dict[str, int] = {}
+        """Where the log of each worker's newest life begins."""
 
     def start(self, role: str, index: int = 0) -> "subprocess.Popen[bytes]":
         """Start one worker, the next incarnation of its name."""
@@ -34,6 +36,7 @@ class ReplayRun:
         command = [sys.executable, "-P", "-m", "surreal.protocol.worker", str(path)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         with (self.folder / f"{name}.log").open("ab") as log:
+            self.log_at[name] = log.tell()
             self.workers[name] = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         return self.workers[name]
 
@@ -74,6 +77,11 @@ class ReplayRun:
     def log(self, name: str) -> str:
         """What the worker `name` (learner-0) wrote."""
         return (self.folder / f"{name}.log").read_text()
+
+    def batches(self) -> int:
+        """Batches that the learner has sampled."""
+        path = self.folder / "batches"
+        return int((path.read_text() if path.exists() else "") or 0)
 
     def lines(self, name: str) -> list[Any]:
         """The JSON lines of a log of the programs, a torn last one left out."""

@@ -1,7 +1,9 @@
 """Roles of a run that only moves numbers: every observation says who made it, in which life and when."""
 
 import json
+import random
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ import numpy as np
 from surreal.algorithms.replay.client import ReplayClient
 from surreal.algorithms.replay.config import ReplaySettings
 from surreal.algorithms.types import Array
-from surreal.protocol.errors import ExitCode
+from surreal.protocol.errors import ExitCode, Timeout
+from surreal.protocol.stream.sender import StreamSender
+from surreal.protocol.stream.sharded import ShardedSender
 from surreal.protocol.worker.process import Process
 
 STEPS = 16
@@ -38,19 +42,34 @@ def actor(process: Process) -> None:
             "terminated": np.zeros((STEPS, 1), np.bool_),
             "truncated": np.zeros((STEPS, 1), np.bool_),
         }
-        sender.send(arrays, {}, (1, 0))
+        shard = (
+            send_to_any(sender.shards, arrays) if isinstance(sender, ShardedSender) else send_to_any([sender], arrays)
+        )
+        counts = [each.acknowledged for each in sender.shards] if isinstance(sender, ShardedSender) else []
+        append(process, "acknowledged.log", [index, life, seq, shard, counts])
         seq += 1
-        append(process, "acknowledged.log", [index, life, sender.acknowledged, seq])
         time.sleep(process.config.get("pause", 0.002))
 
 
+def send_to_any(shards: list[StreamSender], arrays: dict[str, Array]) -> int:
+    """Send to a shard that has room, and return which it was."""
+    while True:
+        for shard in random.sample(range(len(shards)), len(shards)):
+            with suppress(Timeout):
+                shards[shard].send(arrays, {}, (1, 0), timeout=0.02)
+                return shard
+
+
 def learner(process: Process) -> ExitCode:
-    """Sample for so many batches, and log every item with its id."""
+    """Sample for so many batches, or until `enough` is there and 20 more, and log every item with its id."""
     wiring, config = process.wiring, process.config
     client = ReplayClient(process, ReplaySettings.of(config, wiring.replicas["replay"]))
     done = Path(wiring.run_folder, "batches")
-    batches = int(done.read_text()) if done.exists() else 0
+    batches = int((done.read_text() if done.exists() else "") or 0)
+    enough = Path(wiring.run_folder, "enough")
     while batches < config["batches"]:
+        if enough.exists() and batches > int(enough.read_text() or 0) + 20:
+            break
         batch = client.sample(waiting=lambda names, seconds: print(f"waiting for {names}", flush=True))
         assert batch is not None
         observations = batch.arrays["observations"]
