@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from surreal.algorithms.replay.buffer import ReplayBuffer
-from surreal.algorithms.replay.layout import batch_bytes, layout_number, to_plain, views
+from surreal.algorithms.replay.layout import Layout, batch_bytes, layout_number, to_plain, views
 from surreal.algorithms.replay.rate_limiter import RateLimiter
 from surreal.algorithms.replay.shared_memory import HEADER_BYTES, SharedMemory
 from surreal.algorithms.types import F64, Array, Bool, Int
@@ -18,6 +18,27 @@ ITEM_BITS, LIFE_BITS = 40, 15
 """Bits of an item's number, and of the incarnation that gave it, in the id that a learner gets; the rest: the shard."""
 MOST_COUNT = 2**20
 """Items that one request may ask for."""
+MOST_SLOTS = 64
+"""Batches that one learner has memory for."""
+
+
+class LearnerMemory:
+    """Memory that one learner offers, as far as this process can open it."""
+
+    def __init__(self, offer: Any) -> None:
+        self.offer, self.shared = offer, SharedMemory.attach(offer)
+        self.written = -1
+        """Number of the newest request whose items were written into it."""
+        self._slots: dict[tuple[int, int], dict[str, Array]] = {}
+
+    def slot(self, layout: Layout, offset: int, batch: int) -> dict[str, Array] | None:
+        """Return the arrays of the batch that begins at `offset`; None where there is no such place."""
+        found = self._slots.get((offset, batch))
+        if found is None and self.shared and 0 < batch <= MOST_COUNT:
+            end = offset + batch_bytes(layout, batch)
+            if HEADER_BYTES <= offset < end <= len(self.shared.mapped) and len(self._slots) < MOST_SLOTS:
+                found = self._slots[offset, batch] = views(layout, self.shared.mapped, offset, batch)
+        return found
 
 
 class Answers:
@@ -26,10 +47,7 @@ class Answers:
     def __init__(self, buffer: ReplayBuffer, limiter: RateLimiter, shard: int, incarnation: int) -> None:
         self._buffer, self._limiter = buffer, limiter
         self._life = (shard << LIFE_BITS | incarnation % 2**LIFE_BITS) << ITEM_BITS
-        self._memory: dict[str, SharedMemory | None] = {}
-        self._offers: dict[str, Any] = {}
-        self._written: dict[str, int] = {}
-        """Learner -> number of the newest request whose items were written into its memory."""
+        self._memory: dict[str, LearnerMemory] = {}
         self.refused = 0
         """Priorities that were NaN, negative, or of items that were overwritten meanwhile."""
 
@@ -81,25 +99,21 @@ class Answers:
         offer, place = request.meta.get("memory"), request.meta.get("place")
         if not offer or not (isinstance(place, list) and len(place) == 4 and all(type(n) is int for n in place)):
             return None
-        memory, (number, offset, begin, batch) = self._attach(request.sender, offer), place
-        if memory is None or number <= self._written[request.sender]:
+        number, offset, begin, batch = place
+        learner = self._learner(request.sender, offer)
+        whole = learner.slot(self._buffer.layout, offset, batch)
+        if whole is None or number <= learner.written or not 0 <= begin <= begin + count <= batch:
             return None
-        end = offset + batch_bytes(self._buffer.layout, batch)
-        if not (HEADER_BYTES <= offset < end <= len(memory.mapped) and 0 <= begin <= begin + count <= batch):
-            return None
-        self._written[request.sender] = number
-        whole = views(self._buffer.layout, memory.mapped, offset, batch)
-        return {name: array[begin : begin + count] for name, array in whole.items()}
+        learner.written = number
+        return {name: array[begin : begin + count] for name, array in whole.items()} if count < batch else whole
 
-    def _attach(self, sender: str, offer: Any) -> SharedMemory | None:
+    def _learner(self, name: str, offer: Any) -> "LearnerMemory":
         """Return the memory that a learner offers now, which is opened once."""
-        if self._offers.get(sender) != offer:
-            self._offers[sender], self._written[sender] = offer, -1
-            self._memory[sender] = SharedMemory.attach(offer)
-            log.info(
-                "items for %s travel %s", sender, "through shared memory" if self._memory[sender] else "in messages"
-            )
-        return self._memory[sender]
+        known = self._memory.get(name)
+        if known is None or known.offer != offer:
+            known = self._memory[name] = LearnerMemory(offer)
+            log.info("items for %s travel %s", name, "through shared memory" if known.shared else "in messages")
+        return known
 
     def update(self, message: Message) -> None:
         """Set the priorities of items by the errors that a learner sends. Drop and count what makes no sense."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from logging import getLogger
 from math import ceil
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from surreal.algorithms.replay.fragment import (
     Misfit,
     Placement,
     Schema,
+    check_flags,
     finals,
     frame_ages,
     n_step_returns,
@@ -28,7 +30,7 @@ from surreal.protocol.wire.packet import Message
 log = getLogger(__name__)
 AHEAD, AGE = "_ahead", "_age"
 """Arrays of rows that no batch has: rows to the next observation, and earlier frames of the same episode."""
-TREE_BYTES = 17
+TREE_BYTES = 25
 """Bytes of an item beside its rows: where it begins, its priority and the sums above it."""
 
 
@@ -46,6 +48,9 @@ class ReplayBuffer:
         self.sampler: Sampler = make_sampler(settings, 1, rng)
         self.senders: dict[str, tuple[int, int]] = {}
         """Sender -> incarnation and number of the last fragment that was taken in."""
+        self._form: tuple[Any, ...] = ()
+        """Names, types and shapes of the last fragment without a truncated step; its rows are those of all like it."""
+        self._usual: tuple[Placement, Int]
         self.steps = 0
         """Steps inserted so far."""
         self.doubles = 0
@@ -66,14 +71,7 @@ class ReplayBuffer:
             self.doubles += 1
             return 0
         arrays = message.arrays
-        schema = Schema.of(arrays)
-        if self.schema is None:
-            self.allocate(schema)
-        assert self.schema is not None
-        if difference := self.schema.difference(schema):
-            raise Misfit(f"{difference}: its schema is another one")
-        placement = place(arrays["truncated"], schema.stack)
-        starts = self._starts(placement)
+        placement, starts = self._placed(arrays)
         values, last = self._row_values(arrays)
         self._make_room(placement.rows, len(starts))
         self._write(values, last, placement, starts)
@@ -176,6 +174,24 @@ class ReplayBuffer:
         self.ring.make_room(rows, items)
         self.sampler.dropped(before, self.ring.first_item)
 
+    def _placed(self, arrays: Mapping[str, Array]) -> tuple[Placement, Int]:
+        """Return the rows of a fragment, and those at which items begin. Raises Misfit and Fatal as `insert` does."""
+        form = tuple((name, array.dtype.char, array.shape) for name, array in arrays.items())
+        if form == self._form and not arrays["truncated"].any():
+            check_flags(arrays)
+            return self._usual
+        schema = Schema.of(arrays)
+        if self.schema is None:
+            self.allocate(schema)
+        assert self.schema is not None
+        if difference := self.schema.difference(schema):
+            raise Misfit(f"{difference}: its schema is another one")
+        placement = place(arrays["truncated"], schema.stack)
+        starts = self._starts(placement)
+        if not len(placement.finals):
+            self._form, self._usual = form, (placement, starts)
+        return placement, starts
+
     def _starts(self, placement: Placement) -> Int:
         """Return the rows at which the items of a fragment begin."""
         if not self.settings.replay.sequence_length:
@@ -262,7 +278,7 @@ def write_rows(rows: Array, values: Array, placement: Placement, final: Array | 
         whole = rows.reshape(copies, context + steps + 1, *rows.shape[1:])
         begin, end = context - before, context - before + len(values)
         whole[:, :begin], whole[:, end:] = 0, 0
-        whole[:, begin:end] = np.moveaxis(values, 0, 1)
+        whole[:, begin:end] = values.swapaxes(0, 1)
         return
     rows[...] = 0
     own = placement.observations[: len(values) - before]

@@ -11,6 +11,7 @@ more stand before a copy's own. Frames before the first of an episode are that f
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class Field(NamedTuple):
     @property
     def nbytes(self) -> int:
         """Bytes of a row."""
-        return int(self.dtype.itemsize * np.prod(self.shape, dtype=np.int64))
+        return int(self.dtype.itemsize * prod(self.shape))
 
     @property
     def whole(self) -> tuple[int, ...]:
@@ -109,9 +110,14 @@ def _size(arrays: Mapping[str, Array]) -> tuple[int, int]:
         flags = arrays.get(name)
         if flags is None or flags.shape != rewards.shape or flags.dtype != np.bool_:
             raise Misfit(f"{name!r} is no bool array of the shape {rewards.shape} of 'rewards'")
+    check_flags(arrays)
+    return int(rewards.shape[0]), int(rewards.shape[1])
+
+
+def check_flags(arrays: Mapping[str, Array]) -> None:
+    """Raise Misfit where an episode is both terminated and truncated."""
     if (arrays["terminated"] & arrays["truncated"]).any():
         raise Misfit("an episode is both terminated and truncated")
-    return int(rewards.shape[0]), int(rewards.shape[1])
 
 
 def final_name(name: str) -> str:

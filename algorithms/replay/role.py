@@ -54,14 +54,12 @@ class Shard:
 
     def turn(self) -> None:
         """Wait for something to do, and do a little of everything that is to do."""
-        inserts = self.limiter.may_insert
-        channels: list[Selectable] = [self._requests, *([self._experience] if inserts else [])]
-        channels += [self._priorities] if self._priorities else []
-        self._process.wait(channels, WAIT_SECONDS)
-        self._update_priorities()
-        if inserts:
-            self._take_in()
-        self._answer()
+        # a look at each channel costs less than to wait for all of them
+        if not (self._update_priorities() + self._take_in() + self._answer()):
+            inserts = self.limiter.may_insert
+            channels: list[Selectable] = [self._requests, *([self._experience] if inserts else [])]
+            channels += [self._priorities] if self._priorities else []
+            self._process.wait(channels, WAIT_SECONDS)
         if self._snapshots and self._snapshots.due:
             self._snapshots.take(self.buffer, self._counters())
         if monotonic() - self._reported > REPORT_SECONDS:
@@ -78,15 +76,14 @@ class Shard:
             self._snapshots.take(self.buffer, self._counters())
             self._snapshots.close(LAST_SNAPSHOT_SECONDS)
 
-    def _take_in(self) -> None:
-        """Take in the fragments that have arrived, as many as the limiter allows."""
-        for _ in range(TURN_MESSAGES):
-            message = self._experience.recv(timeout=0)
+    def _take_in(self) -> int:
+        """Take in the fragments that have arrived, as many as the limiter allows; return their number."""
+        for number in range(TURN_MESSAGES):
+            message = self._experience.recv(timeout=0) if self.limiter.may_insert else None
             if message is None:
-                return
+                return number
             self._insert(message)
-            if not self.limiter.may_insert:
-                return
+        return TURN_MESSAGES
 
     def _insert(self, message: Message) -> None:
         try:
@@ -99,20 +96,25 @@ class Shard:
         else:
             self.limiter.inserted(steps, len(self.buffer.senders))
 
-    def _answer(self) -> None:
-        """Answer the requests that have waited longest, as far as the limiter allows."""
+    def _answer(self) -> int:
+        """Answer the requests that have waited longest, as far as the limiter allows; return their number."""
         while (request := self._requests.recv(timeout=0)) is not None:
             self._held.append(request)
-        now = monotonic()
-        while self._held:
-            request = self._held[0]
-            if not self._answers.give(request, patient=now - request.arrived < HOLD_SECONDS):
-                return
+        now, answered = monotonic(), 0
+        while self._held and self._answers.give(self._held[0], patient=now - self._held[0].arrived < HOLD_SECONDS):
             self._held.popleft()
+            answered += 1
+        return answered
 
-    def _update_priorities(self) -> None:
-        while self._priorities and (message := self._priorities.recv(timeout=0)) is not None:
+    def _update_priorities(self) -> int:
+        """Set the priorities that have come back; return the number of messages."""
+        for number in range(TURN_MESSAGES if self._priorities else 0):
+            assert self._priorities is not None
+            message = self._priorities.recv(timeout=0)
+            if message is None:
+                return number
             self._answers.update(message)
+        return 0
 
     def _open_snapshots(self, process: Process) -> Snapshots | None:
         """Return the snapshots of this shard, from which it has been filled; None where there is no place for any."""

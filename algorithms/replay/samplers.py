@@ -102,11 +102,11 @@ class Prioritized:
 
     def added(self, first: int, end: int) -> None:
         """See Sampler."""
-        self._tree.set(np.arange(first, end) % self._size, self.highest)
+        self._tree.set_range(first % self._size, end - first, self.highest)
 
     def dropped(self, first: int, end: int) -> None:
         """See Sampler."""
-        self._tree.set(np.arange(first, end) % self._size, 0.0)
+        self._tree.set_range(first % self._size, end - first, 0.0)
 
     def update(self, items: Int, magnitudes: F64) -> None:
         """See Sampler."""
@@ -123,7 +123,7 @@ class Prioritized:
         """See Sampler."""
         if len(priorities):
             self.highest = max(self.highest, float(priorities.max()))
-            self._tree.set(np.arange(first, first + len(priorities)) % self._size, priorities)
+            self._tree.set_range(first % self._size, len(priorities), priorities)
 
     def mass(self, items: int) -> float:
         """See Sampler."""

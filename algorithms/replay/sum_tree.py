@@ -16,26 +16,26 @@ class SumTree:
     """Priorities of `size` leaves, all 0 at first, and the sums above them, in float64."""
 
     def __init__(self, size: int) -> None:
-        """Allocate 8 bytes a leaf, and a thirtieth more for the sums."""
+        """Allocate 16 bytes a leaf, and a thirtieth more for the sums."""
         self._levels: list[F64] = []
-        """From the leaves to the root; each [nodes / FAN_OUT, FAN_OUT], padded with zeros."""
+        """From the leaves to the root; each [nodes, FAN_OUT], padded with zeros."""
+        self._running: list[F64] = []
+        """The running sums along each of those rows."""
         width = size
-        while True:
-            groups = -(-width // FAN_OUT)
-            self._levels.append(np.zeros((groups, FAN_OUT)))
-            if groups == 1:
-                break
-            width = groups
+        while not self._levels or len(self._levels[-1]) > 1:
+            width = -(-width // FAN_OUT)
+            self._levels.append(np.zeros((width, FAN_OUT)))
+            self._running.append(np.zeros((width, FAN_OUT)))
         self._leaves = self._levels[0].reshape(-1)[:size]
 
     @property
     def total(self) -> float:
         """The sum of all priorities."""
-        return float(self._levels[-1].sum())
+        return float(self._running[-1][0, -1])
 
     def get(self, leaves: Int) -> F64:
         """Return the priorities [n] of `leaves` [n]."""
-        return self._leaves[leaves]
+        return self._leaves.take(leaves)
 
     def set(self, leaves: Int, priorities: "F64 | float") -> None:
         """Set the priorities of `leaves` [n], finite and not negative; the last one of a leaf that occurs twice."""
@@ -43,27 +43,47 @@ class SumTree:
             return
         self._leaves[leaves] = priorities
         nodes = leaves
-        for below, above in zip(self._levels, self._levels[1:], strict=False):
-            nodes = _distinct(nodes // FAN_OUT)
-            above.reshape(-1)[nodes] = below[nodes].sum(axis=1)
+        for number, (level, running) in enumerate(zip(self._levels, self._running, strict=True)):
+            nodes = np.unique(nodes // FAN_OUT)
+            running[nodes] = level[nodes].cumsum(axis=1)
+            self._hand_up(number, nodes)
+
+    def set_range(self, first: int, count: int, priorities: "F64 | float") -> None:
+        """Set the priorities of `count` leaves from `first` on, and from leaf 0 on after the last one."""
+        here = min(count, len(self._leaves) - first)
+        if here < count:
+            rest = priorities[here:] if isinstance(priorities, np.ndarray) else priorities
+            self.set_range(0, count - here, rest)
+            priorities = priorities[:here] if isinstance(priorities, np.ndarray) else priorities
+        if here <= 0:
+            return
+        self._leaves[first : first + here] = priorities
+        begin, end = first, first + here
+        for number, (level, running) in enumerate(zip(self._levels, self._running, strict=True)):
+            begin, end = begin // FAN_OUT, -(-end // FAN_OUT)
+            level[begin:end].cumsum(axis=1, out=running[begin:end])
+            self._hand_up(number, slice(begin, end))
+
+    def _hand_up(self, number: int, nodes: "Int | slice") -> None:
+        """Write the sums of these nodes of a level into the level above, if there is one."""
+        if number + 1 < len(self._levels):
+            self._levels[number + 1].reshape(-1)[nodes] = self._running[number][nodes, -1]
 
     def find(self, sums: F64) -> Int:
         """Return the leaf [n] in which each running sum [n] lies: the first whose own running sum exceeds it.
 
         `sums` are at least 0 and below `total`. A leaf of priority 0 is never returned, unless all are 0.
         """
-        node, left = np.zeros(len(sums), dtype=np.int64), sums.copy()
-        for level in reversed(self._levels):
-            running = level[node].cumsum(axis=1)
+        node, left = np.zeros(len(sums), dtype=np.int64), sums
+        begins = np.arange(0, len(sums) * FAN_OUT, FAN_OUT)
+        for level, running in zip(reversed(self._levels), reversed(self._running), strict=True):
+            own = running.take(node, axis=0)
             # by rounding what is left may reach a node's last sum, which would lead beyond its children
-            left = np.minimum(left, np.nextafter(running[:, -1], 0.0))
-            child = (running <= left[:, None]).sum(axis=1)
-            child = np.minimum(child, FAN_OUT - 1)
-            before = np.where(
-                child > 0, np.take_along_axis(running, np.maximum(child - 1, 0)[:, None], axis=1)[:, 0], 0.0
-            )
-            left = np.maximum(left - before, 0.0)
+            left = np.minimum(left, np.nextafter(own[:, -1], 0.0))
+            child = (own > left[:, None]).argmax(axis=1)
             node = node * FAN_OUT + child
+            before = own.reshape(-1).take(begins + child) - level.reshape(-1).take(node)
+            left = np.maximum(left - before, 0.0)
         return node
 
     def draw(self, count: int, rng: np.random.Generator) -> Int:
@@ -75,11 +95,3 @@ class SumTree:
         if not total > 0:
             raise ValueError("all priorities are 0: there is nothing to draw")
         return self.find((np.arange(count) + rng.random(count)) * (total / count))
-
-
-def _distinct(nodes: Int) -> Int:
-    """Return each number of `nodes` once, as a consecutive run for neighbours and sorted for all others."""
-    first, last = int(nodes[0]), int(nodes[-1])
-    if last - first < len(nodes) and (np.diff(nodes) >= 0).all():
-        return np.arange(first, last + 1)
-    return np.unique(nodes)
