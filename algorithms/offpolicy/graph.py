@@ -34,10 +34,14 @@ def sizing(config: OffPolicyConfig, replicas: Mapping[str, int], env: Mapping[st
     fragment = config.fragment_steps * int(env["copies"])
     notes = (
         f"about {max(0, updates):,} updates of {config.batch} transitions: each step is learned from {each:,.0f} times",
-        f"{replicas['actor']} actors send fragments of {fragment:,} steps to {replicas['replay']} shards, "
-        f"which keep {config.replay.capacity:,} steps together",
+        f"replay keeps {config.replay.capacity:,} steps in {_counted(replicas['replay'], 'shard')}; "
+        f"{_counted(replicas['actor'], 'actor')} fill it, {fragment:,} steps at a time",
     )
     return Sizing(notes, tuple(_warnings(config)), tuple(_problems(config, fragment, replicas["replay"])))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" + "s" * (number != 1)
 
 
 def _warnings(config: OffPolicyConfig) -> Iterator[str]:
