@@ -13,7 +13,7 @@ from surreal.algorithms.offpolicy.policy import Weights
 from surreal.algorithms.offpolicy.state import State
 from surreal.algorithms.recording.policy_record import describe
 from surreal.algorithms.recording.recorder import RunRecorder
-from surreal.algorithms.replay.batches import Batch as ReplayBatch
+from surreal.algorithms.replay.batches import ReplayBatch
 from surreal.algorithms.replay.client import ReplayClient
 from surreal.algorithms.replay.config import ReplaySettings
 from surreal.algorithms.training_loop import Trainer, Waiting, train
