@@ -33,7 +33,7 @@ class ActingPolicy:
     def best(self, outputs: Array) -> Array:
         """Return the deterministic actions of outputs: tanh of the means [n, action], or the best choices [n]."""
         if self.shape.spaces.discrete:
-            return np.argmax(outputs, axis=1)
+            return np.asarray(np.argmax(outputs, axis=1))
         return np.asarray(np.tanh(outputs[:, : self.shape.spaces.action]))
 
     def noise(self, rng: np.random.Generator, count: int) -> Array:
@@ -46,7 +46,7 @@ class ActingPolicy:
     def act(self, outputs: Array, noise: Array) -> Array:
         """Return actions drawn from a stochastic policy; of a deterministic one the best."""
         if self.shape.kind == "categorical":
-            return np.argmax(outputs + noise, axis=1)
+            return np.asarray(np.argmax(outputs + noise, axis=1))
         if self.shape.kind != "gaussian":
             return self.best(outputs)
         width = self.shape.spaces.action
