@@ -131,7 +131,9 @@ class Network:
                 np.matmul(x.T, d, out=grads[f"weight{layer}"])
                 np.sum(d, axis=0, out=grads[f"bias{layer}"])
             if layer or to_input:
-                d = d @ self._w[f"weight{layer}"].T
+                weight = self._w[f"weight{layer}"].T
+                # BLAS is slow at an outer product, which it is where there is one output.
+                d = d * weight if len(weight) == 1 else d @ weight
         return d if to_input else np.empty(0, dtype=np.float32)
 
     def _through_hidden(self, tape: Tape, layer: int, d: Array, grads: dict[str, Array] | None) -> Array:

@@ -15,7 +15,7 @@ class Adam:
     """Adam (Kingma & Ba 2015, algorithm 1, with the efficient form of section 2)."""
 
     def __init__(self, size: int) -> None:
-        self.moment1, self.moment2 = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=np.float32)
+        self._sum1, self._sum2 = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=np.float32)
         self.steps = 0
         self._scratch = np.zeros(size, dtype=np.float32)
 
@@ -25,27 +25,26 @@ class Adam:
             self._step(vector, grad, rate, slice(start, min(start + CHUNK, part.stop)))
 
     def _step(self, vector: Array, grad: Array, rate: float, part: slice) -> None:
-        moment1, moment2, scratch, g = self.moment1[part], self.moment2[part], self._scratch[part], grad[part]
-        correction = sqrt(1 - BETA2**self.steps)
-        moment1 *= np.float32(BETA1)
-        moment1 += np.multiply(g, np.float32(1 - BETA1), out=scratch)
-        moment2 *= np.float32(BETA2)
-        np.multiply(g, g, out=scratch)
-        scratch *= np.float32(1 - BETA2)
-        moment2 += scratch
-        np.sqrt(moment2, out=scratch)
+        """Step a part that fits the cache, by sums whose common factors, 1 - beta, are left to the step size."""
+        sum1, sum2, scratch, g = self._sum1[part], self._sum2[part], self._scratch[part], grad[part]
+        correction = sqrt((1 - BETA2**self.steps) / (1 - BETA2))
+        sum1 *= np.float32(BETA1)
+        sum1 += g
+        sum2 *= np.float32(BETA2)
+        sum2 += np.multiply(g, g, out=scratch)
+        np.sqrt(sum2, out=scratch)
         scratch += np.float32(EPSILON * correction)
-        np.divide(moment1, scratch, out=scratch)
-        scratch *= np.float32(rate * correction / (1 - BETA1**self.steps))
+        np.divide(sum1, scratch, out=scratch)
+        scratch *= np.float32(rate * correction * (1 - BETA1) / (1 - BETA1**self.steps))
         vector[part] -= scratch
 
     def arrays(self) -> dict[str, Array]:
-        """Return everything `load` needs."""
-        return {"moment1": self.moment1, "moment2": self.moment2, "steps": np.array([self.steps])}
+        """Return everything `load` needs: the sums, which are the paper's moments over 1 - beta."""
+        return {"sum1": self._sum1, "sum2": self._sum2, "steps": np.array([self.steps])}
 
     def load(self, arrays: dict[str, Array]) -> None:
         """Take over what `arrays` returned."""
-        self.moment1[:], self.moment2[:] = arrays["moment1"], arrays["moment2"]
+        self._sum1[:], self._sum2[:] = arrays["sum1"], arrays["sum2"]
         self.steps = int(arrays["steps"][0])
 
 

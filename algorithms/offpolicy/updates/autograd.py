@@ -43,8 +43,8 @@ class Trained:
         zeros = torch.zeros_like(self.vector)
         kept = {
             name: self.vector.detach(),
-            f"{name}.moment1": state.get("exp_avg", zeros),
-            f"{name}.moment2": state.get("exp_avg_sq", zeros),
+            f"{name}.sum1": state.get("exp_avg", zeros) / (1 - BETA1),
+            f"{name}.sum2": state.get("exp_avg_sq", zeros) / (1 - BETA2),
             **({} if self.target is None else {f"{name}.target": self.target}),
         }
         steps = np.array([int(state.get("step", 0))])
@@ -59,8 +59,8 @@ class Trained:
                 self.target.copy_(torch.as_tensor(arrays[f"{name}.target"]))
         self._adam.state[self.vector] = {
             "step": torch.tensor(float(arrays[f"{name}.steps"][0]), device=device),
-            "exp_avg": torch.tensor(arrays[f"{name}.moment1"], device=device),
-            "exp_avg_sq": torch.tensor(arrays[f"{name}.moment2"], device=device),
+            "exp_avg": torch.tensor(arrays[f"{name}.sum1"] * np.float32(1 - BETA1), device=device),
+            "exp_avg_sq": torch.tensor(arrays[f"{name}.sum2"] * np.float32(1 - BETA2), device=device),
         }
 
 

@@ -62,6 +62,7 @@ def test_a_learner_an_actor_and_a_shard_may_die_in_turn_and_learning_goes_on(fol
         run.start_all()
         checkpoints = folder / "checkpoints"
         wait_for(lambda: list(checkpoints.glob("step-*")) if checkpoints.exists() else [], 120)
+        wait_for(lambda: run.rows(), 120)
         for role, index in (("replay", 1), ("actor", 0), ("learner", 0)):
             before = run.rows()[-1]
             run.workers[f"{role}-{index}"].send_signal(signal.SIGKILL)
