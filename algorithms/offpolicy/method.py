@@ -1,4 +1,4 @@
-"""What a config means for an environment: the networks, the settings of the updates, the engine of the gradients."""
+"""Meaning of a config for an environment: the networks, the settings of the updates, the engine of the gradients."""
 
 from dataclasses import dataclass
 from math import log

@@ -6,9 +6,8 @@ import numpy as np
 
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.offpolicy.shape import Shape
-from surreal.algorithms.offpolicy.updates.analytic import Analytic
+from surreal.algorithms.offpolicy.updates.analytic import Analytic, Deterministic
 from surreal.algorithms.offpolicy.updates.base import Batch, Settings
-from surreal.algorithms.offpolicy.updates.deterministic import Deterministic
 from surreal.algorithms.offpolicy.updates.lanes import Lanes
 from surreal.algorithms.offpolicy.updates.soft import SoftCategorical, SoftGaussian
 from surreal.algorithms.offpolicy.updates.values import Values
