@@ -1,6 +1,7 @@
 """Gradients by hand, in numpy: the parts of all algorithms, and DDPG and TD3.
 
-Each lane takes some rows of a batch, then some of the parameters. The derivation of each line stands beside it; tests hold all of it to autograd.
+Each lane takes some rows of a batch, then some of the parameters. The derivation of each line stands beside it; tests
+hold all of it to autograd.
 """
 
 from abc import abstractmethod
