@@ -49,7 +49,7 @@ def surreal(algorithm: str, steps: int, seed: int, threads: int) -> Rates:
     seconds = rows[-1]["elapsed"] - rows[0]["elapsed"]
     return {
         "updates_per_second": (rows[-1]["gradient_steps"] - rows[0]["gradient_steps"]) / seconds,
-        "starved": statistics.mean(row["starved"] for row in rows[1:]),
+        "waiting": statistics.mean(row["waiting_for_samples"] for row in rows[1:]),
         "steps_per_second": (rows[-1]["steps"] - rows[0]["steps"]) / seconds,
     }
 
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--algorithms", nargs="+", default=["td3", "ddpg", "sac"])
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    table = Table("algorithm", "surreal", "stable-baselines3", "ratios of the rounds", "median", "starved")
+    table = Table("algorithm", "surreal", "stable-baselines3", "ratios of the rounds", "median", "waiting for samples")
     for algorithm in args.algorithms:
         ours, theirs = [], []
         for seed in range(1, args.rounds + 1):
@@ -86,7 +86,7 @@ def main() -> None:
             f"{statistics.median(theirs):.0f}/s",
             " ".join(f"{ratio:.2f}" for ratio in ratios),
             f"{statistics.median(ratios):.2f}",
-            f"{statistics.median(rates['starved'] for rates in ours):.1%}",
+            f"{statistics.median(rates['waiting'] for rates in ours):.1%}",
         )
     Console().print(table)
 

@@ -27,6 +27,24 @@ HELD_SECONDS = 0.25
 """Longest wait for a further batch of a turn: where the shards hold batches back, fewer updates make a version."""
 MOST_EPISODES = 100
 """Messages of ended episodes that are read in one turn."""
+SETTLE_SECONDS = 10.0
+"""Time in which a restarted learner hears of all shards."""
+
+
+class StepCount:
+    """Environment steps of the run, which the shards count: over restarts of the learner, and of shards that forgot."""
+
+    def __init__(self, now: float) -> None:
+        self._began, self._forgotten = now, 0
+
+    def __call__(self, steps: int, inserted: int, now: float) -> int:
+        """Return the steps of the run, known to be `steps`, where the shards know of `inserted`.
+
+        Shards without snapshots count anew when a run is resumed. What they then lack is what they have forgotten.
+        """
+        if inserted + self._forgotten < steps and now - self._began > SETTLE_SECONDS:
+            self._forgotten = steps - inserted
+        return max(steps, inserted + self._forgotten)
 
 
 class Learner(Trainer[ReplayBatch]):
@@ -44,19 +62,18 @@ class Learner(Trainer[ReplayBatch]):
         settings = ReplaySettings.of(process.config, wiring.replicas["replay"])
         self._replay, self._prioritized = ReplayClient(process, settings), settings.prioritized
         self.total_steps = method.config.total_steps
-        self._starved, self._since = 0.0, perf_counter()
-        self._reported_updates = 0
+        self._count = StepCount(perf_counter())
+        self._since, self._reported_updates = perf_counter(), 0
 
     def collect(self, waiting: Waiting) -> ReplayBatch:
         """Wait for the first batch of a turn."""
         began, said = perf_counter(), 0.0
-        while (batch := self._replay.sample(timeout=LOOK_EVERY)) is None:
+        while (batch := self._sample(LOOK_EVERY)) is None:
             self._take_episodes()
             waited = perf_counter() - began
             if waited > said + SAY_EVERY:
                 said = waited
                 waiting("replay", waited)
-        self._starved += perf_counter() - began
         return batch
 
     def learn(self, data: ReplayBatch) -> Mapping[str, float]:
@@ -68,20 +85,18 @@ class Learner(Trainer[ReplayBatch]):
             rows.append(metrics)
             if self._prioritized:
                 self._replay.update_priorities(batch.ids, errors)
-            batch = self._following() if len(rows) < self._config.weights_every else None
+            # Where the shards hold batches back, fewer updates make a version, so that a turn never takes long.
+            batch = self._sample(HELD_SECONDS) if len(rows) < self._config.weights_every else None
         self._take_episodes()
         self.state.updates += 1
-        # The shards count; a restarted learner has its checkpoint's steps until they say more.
-        self.state.steps = max(self.state.steps, self._replay.steps)
+        self.state.steps = self._count(self.state.steps, self._replay.steps, perf_counter())
         self._reported_updates += len(rows)
         return {name: float(np.mean([row[name] for row in rows if name in row])) for name in _names(rows)}
 
-    def _following(self) -> ReplayBatch | None:
-        """Return the next batch of a turn; None where the shards hold it back, so that a turn never takes long."""
-        began = perf_counter()
-        batch = self._replay.sample(timeout=HELD_SECONDS)
-        self._starved += perf_counter() - began
-        return batch
+    def _sample(self, timeout: float) -> ReplayBatch | None:
+        """Return the next batch; None after `timeout`. The importance exponent rises to 1 (Schaul et al. 2016)."""
+        least, progress = self._config.replay.importance_exponent, min(1.0, self.state.steps / self.total_steps)
+        return self._replay.sample(least + (1 - least) * progress, timeout=timeout)
 
     def _take_episodes(self) -> None:
         for _ in range(MOST_EPISODES):
@@ -107,11 +122,10 @@ class Learner(Trainer[ReplayBatch]):
             "episode_return_max": max(returns, default=None),
             "gradient_steps": state.gradient_steps,
             "gradient_steps_per_second": self._reported_updates / elapsed,
-            "starved": self._starved / elapsed,
             "skipped_steps": state.engine.skipped,
             **self._replay.metrics(),
         }
-        self._starved, self._since, self._reported_updates = 0.0, now, 0
+        self._since, self._reported_updates = now, 0
         return row
 
 

@@ -18,6 +18,7 @@ from surreal.algorithms.offpolicy.config import (
 )
 from surreal.algorithms.offpolicy.exploration import RandomActions
 from surreal.algorithms.offpolicy.graph import sizing
+from surreal.algorithms.offpolicy.learner import StepCount
 from surreal.algorithms.offpolicy.method import Method
 from surreal.algorithms.offpolicy.policy import ActingPolicy
 from surreal.algorithms.offpolicy.rollout import Fragment, Rollout
@@ -136,3 +137,15 @@ def test_a_checkpoint_describes_its_policy_which_then_acts_as_in_the_run(
     else:
         with pytest.raises(InvalidInput, match=f"no meaning for {name}"):
             policy(seen, sample=True)
+
+
+def test_steps_go_on_where_shards_go_on_and_where_they_have_forgotten() -> None:
+    count = StepCount(now=0.0)
+    assert count(0, 100, now=1.0) == 100
+    resumed = StepCount(now=0.0)
+    assert resumed(1000, 400, now=1.0) == 1000  # one of two shards was heard
+    assert resumed(1000, 1010, now=2.0) == 1010
+    empty = StepCount(now=0.0)
+    assert empty(1000, 16, now=5.0) == 1000
+    assert empty(1000, 100, now=11.0) == 1000
+    assert empty(1000, 150, now=12.0) == 1050

@@ -49,7 +49,7 @@ def test_a_run_ends_with_success_and_leaves_a_policy(
         assert 0.5 * due <= last["gradient_steps"] <= 1.6 * due
         assert last["replay_ratio"] == pytest.approx(config["updates_per_step"], rel=0.6)
         assert last["shards_away"] == 0
-        assert 0 <= last["starved"] <= 1
+        assert 0 <= last["waiting_for_samples"] <= 1
         assert np.isfinite(last["value_mean"]) if config.get("gradients") != "autograd" else last["critic_loss"] >= 0
         assert np.isfinite(run.rows("evaluator/0")[-1]["eval_return"])
         policy = load_policy(folder)
