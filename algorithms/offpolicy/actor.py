@@ -7,7 +7,6 @@ from time import perf_counter
 import numpy as np
 
 from surreal.algorithms.environments.make import make_env
-from surreal.algorithms.environments.spaces import onto_bounds
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.evaluation import Act, evaluate_on_clock
 from surreal.algorithms.offpolicy.exploration import Place, RandomActions, make_exploration
@@ -41,6 +40,10 @@ class Actor:
         self._explore = make_exploration(config, self._policy, copies, rng, place)
         self._random = RandomActions(self._policy, copies, rng)
         self._rollout, self._reported = Rollout(envs, copies, config.fragment_steps), perf_counter()
+        if envs.masks is not None:
+            raise Fatal(
+                f"algorithm.name: {method.name!r} knows no masks of choices, and {envs.name!r} has some. Use ppo."
+            )
         self._refused = self._refused_in_a_row = 0
         self._shares = Shares("waiting", "acting", "environment", "sending")
 
@@ -101,7 +104,7 @@ def actor(process: Process) -> None:
     # One seed sequence per (actor, start): a restarted actor must not replay the episodes of the dead one.
     env_seed, rng_seed = np.random.SeedSequence([wiring.seed, 1, wiring.index, wiring.start]).spawn(2)
     envs = VectorEnvironments(
-        lambda: make_env(env["id"], env["options"], wiring.code),
+        lambda: make_env(env, wiring.code),
         int(env["copies"]),
         int(env_seed.generate_state(1)[0]),
     )
@@ -114,8 +117,8 @@ def actor(process: Process) -> None:
 def evaluator(process: Process) -> None:
     """Evaluate every `evaluate_every_seconds`, and at once when the learner says that these are the last weights."""
     wiring, method = process.wiring, method_of(process)
-    with closing(make_env(wiring.env["id"], wiring.env["options"], wiring.code)) as env:
-        policy, scaled = ActingPolicy(method.shape(env.spaces)), onto_bounds(env.spaces.action_space)
+    with closing(make_env(wiring.env, wiring.code, evaluating=True)) as env:
+        policy, scaled = ActingPolicy(method.shape(env.spaces)), env.spaces.onto_bounds
 
         def load(message: Message) -> Act:
             weights = Weights.read(message)

@@ -56,7 +56,7 @@ class Learner(Trainer[ReplayBatch]):
         wiring, method = process.wiring, method_of(process)
         self._process, self._config = process, method.config
         self._weights, self._episodes = process.publisher("weights"), process.receiver("episodes")
-        with closing(make_env(wiring.env["id"], wiring.env["options"], wiring.code)) as env:
+        with closing(make_env(wiring.env, wiring.code)) as env:
             self.policy = describe(method.name, env, wiring.env, method.shape(env.spaces).data())
             self.state = State(method, env.spaces, wiring.seed)
         settings = ReplaySettings.of(process.config, wiring.replicas["replay"])

@@ -6,7 +6,8 @@ from time import perf_counter
 
 import numpy as np
 
-from surreal.algorithms.environments.spaces import Spaces, onto_bounds
+from surreal.algorithms.environments.rows import Rows
+from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.offpolicy.exploration import Exploration
@@ -31,8 +32,8 @@ class Rollout:
 
     def __init__(self, envs: VectorEnvironments, copies: int, steps: int) -> None:
         self._envs, self._copies, self._steps = envs, copies, steps
-        self._onto_bounds = onto_bounds(envs.spaces.action_space)
-        self._features = envs.reset()
+        self._onto_bounds = envs.spaces.onto_bounds
+        self._features = self._begin()
         self._return, self._length = np.zeros(copies), np.zeros(copies, dtype=np.int64)
         self.env_seconds = 0.0
 
@@ -50,17 +51,21 @@ class Rollout:
         arrays["final"] = np.asarray(final, self._features.dtype).reshape(len(final), self._features.shape[-1])
         return Fragment(arrays, *self._episodes(arrays))
 
+    def _begin(self) -> Array:
+        """Return the first features [copies, observation] of new episodes."""
+        return np.asarray(self._envs.reset())
+
     def restart(self) -> None:
         """Begin new episodes with new seeds in every environment, forgetting the ones under way."""
-        self._features = self._envs.reset()
+        self._features = self._begin()
         self._return[:], self._length[:] = 0.0, 0
 
     def _act(
         self, arrays: dict[str, Array], explore: Exploration, standardize: Standardizer, stopping: Callable[[], bool]
-    ) -> list[Array] | None:
+    ) -> list[Rows] | None:
         observations, taken, rewards = arrays["observations"], arrays["actions"], arrays["rewards"]
         terminated, truncated = arrays["terminated"], arrays["truncated"]
-        final: list[Array] = []
+        final: list[Rows] = []
         for t in range(self._steps):
             actions = explore.act(standardize(observations[t]), t)
             taken[t] = actions

@@ -77,8 +77,13 @@ class Shape:
 
 def check_actions(algorithm: str, spaces: Spaces, discrete: bool | None) -> None:
     """Raise Fatal where `algorithm` does not take the environment's actions; `discrete` None takes both kinds."""
-    if discrete is None or spaces.discrete == discrete:
+    if len(spaces.choices) < 2 and discrete in (None, spaces.discrete):
         return
+    if len(spaces.choices) > 1:
+        raise Fatal(
+            f"algorithm.name: {algorithm!r} takes one choice at a time, the environment has {spaces.action_space}. "
+            "Choose ppo."
+        )
     wanted, others = ("Discrete", "ddpg, td3 or sac") if discrete else ("Box", "dqn or sac")
     raise Fatal(
         f"algorithm.name: {algorithm!r} takes {wanted} actions, the environment has {spaces.action_space}. "

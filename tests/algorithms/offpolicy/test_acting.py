@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 
 from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.offpolicy.config import (
@@ -78,6 +80,13 @@ def test_the_keys_of_a_complete_config_tell_its_algorithm(name: str) -> None:
 def test_actions_of_the_wrong_kind_are_refused_with_the_algorithms_that_take_them(name: str, spaces: object) -> None:
     with pytest.raises(Fatal, match=f"algorithm.name: '{name}' takes .* Choose .*sac"):
         Method(name, CONFIGS[name]).shape(spaces)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["dqn", "sac"])
+def test_actions_of_several_choices_are_refused_with_the_algorithm_that_takes_them(name: str) -> None:
+    several = Spaces(BOX.observation_space, gymnasium.spaces.MultiDiscrete([3, 2]))
+    with pytest.raises(Fatal, match=f"'{name}' takes one choice at a time.*Choose ppo"):
+        Method(name, CONFIGS[name]).shape(several)
 
 
 def test_critics_have_layer_norms_where_there_are_many_updates_for_each_step() -> None:
