@@ -54,7 +54,7 @@ class Learner(Trainer[ReplayBatch]):
 
     def __init__(self, process: Process) -> None:
         wiring, method = process.wiring, method_of(process)
-        self._process, self._config = process, method.config
+        self._config = method.config
         self._weights, self._episodes = process.publisher("weights"), process.receiver("episodes")
         with closing(make_env(wiring.env, wiring.code)) as env:
             self.policy = describe(method.name, env, wiring.env, method.shape(env.spaces).data())
@@ -64,6 +64,7 @@ class Learner(Trainer[ReplayBatch]):
         self.total_steps = method.config.total_steps
         self._count = StepCount(perf_counter())
         self._since, self._reported_updates = perf_counter(), 0
+        self._metrics: dict[str, float] = {}
 
     def collect(self, waiting: Waiting) -> ReplayBatch:
         """Wait for the first batch of a turn."""
@@ -91,7 +92,10 @@ class Learner(Trainer[ReplayBatch]):
         self.state.updates += 1
         self.state.steps = self._count(self.state.steps, self._replay.steps, perf_counter())
         self._reported_updates += len(rows)
-        return {name: float(np.mean([row[name] for row in rows if name in row])) for name in _names(rows)}
+        # A turn of one update may have none of the actor, whose last metrics then stand.
+        for name in {name for row in rows for name in row}:
+            self._metrics[name] = float(np.mean([row[name] for row in rows if name in row]))
+        return dict(self._metrics)
 
     def _sample(self, timeout: float) -> ReplayBatch | None:
         """Return the next batch; None after `timeout`. The importance exponent rises to 1 (Schaul et al. 2016)."""
@@ -127,10 +131,6 @@ class Learner(Trainer[ReplayBatch]):
         }
         self._since, self._reported_updates = now, 0
         return row
-
-
-def _names(rows: list[dict[str, float]]) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def learner(process: Process) -> ExitCode:

@@ -29,7 +29,7 @@ ENDLESS = {**SHORT, "total_steps": 10**7}
     ("algorithm", "env", "more"),
     [
         (DDPG, "Pendulum-v1", {"exploration": "parameters", "n_step": 3}),
-        (TD3, "Pendulum-v1", {"threads": 2, "normalize_observations": True}),
+        (TD3, "Pendulum-v1", {"threads": 2, "normalize_observations": True, "weights_every": 1}),
         (SAC, "Pendulum-v1", {"replay": {**SHORT["replay"], "priority_exponent": 0.6}}),
         (SAC, "CartPole-v1", {"updates_per_step": 5.0, "total_steps": 400}),
         (DQN, "CartPole-v1", {"dueling": True, "n_step": 3, "gradients": "autograd", "device": "cpu"}),
