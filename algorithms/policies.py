@@ -19,6 +19,8 @@ from surreal.algorithms.es.batched_policy import Layout, Policies
 from surreal.algorithms.models.acting import make_policy
 from surreal.algorithms.models.actor_critic import described_model
 from surreal.algorithms.normalizers import Standardizer, over_leaves, standardized_size
+from surreal.algorithms.offpolicy.policy import ActingPolicy
+from surreal.algorithms.offpolicy.shape import Shape as OffPolicyShape
 from surreal.algorithms.recording import checkpoint as checkpoints
 from surreal.algorithms.recording.policy_record import FORMAT, STATISTICS, spaces_of
 from surreal.algorithms.types import Array, Bool, narrowed
@@ -195,6 +197,8 @@ def _outputs(
         many = Policies(Layout(spaces, tuple(network["hidden"]), network["biased"]), 1)
         many.parameters[0] = parameters
         return lambda rows, state, rng, masks: (many.act(_deterministic(rows, rng, about), masks), state), 0
+    if network["kind"] == "relu":
+        return _off_policy(ActingPolicy(OffPolicyShape.load(network, spaces)), parameters, spaces, about), 0
     if network["kind"] == "own" and code is None:
         raise InvalidInput(
             f"code: the network of this policy is {network['make']!r}. Give code=FOLDER, where its module is."
@@ -215,6 +219,21 @@ def _stochastic(policy: Any, spaces: Spaces) -> Outputs:
         out = masked(out, masks)
         action = policy.best(out) if rng is None else policy.act(out, policy.noise(rng, out.shape))
         return np.asarray(scaled(action)), state
+
+    return outputs
+
+
+def _off_policy(policy: ActingPolicy, parameters: Array, spaces: Spaces, about: Mapping[str, Any]) -> Outputs:
+    policy.load(parameters)
+    scaled = spaces.onto_bounds
+
+    def outputs(rows: Any, state: Any, rng: np.random.Generator | None, masks: Bool | None) -> tuple[Array, Any]:
+        out = masked(policy.forward(rows), masks)
+        if rng is None:
+            return np.asarray(scaled(policy.best(out))), state
+        if not policy.stochastic:
+            _deterministic(rows, rng, about)
+        return np.asarray(scaled(policy.act(out, policy.noise(rng, len(out))))), state
 
     return outputs
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from surreal.algorithms.algorithm import Algorithm
 from surreal.algorithms.es.config import ARSConfig, ESConfig
 from surreal.algorithms.es.sizing import sizing
+from surreal.algorithms.offpolicy.graph import DDPG, DQN, SAC, TD3
 from surreal.algorithms.own_code import is_own, load_own
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.config import sizing as ppo_sizing
@@ -73,7 +74,7 @@ ARS = Algorithm("ars", ARSConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS, sizing)
 
 GROUP = "surreal.algorithms"
 """Entry points of installed distributions; the object of each is an Algorithm."""
-BUILT_IN = {described.name: described for described in (PPO, ES, ARS)}
+BUILT_IN = {described.name: described for described in (PPO, ES, ARS, DDPG, TD3, SAC, DQN)}
 
 
 def algorithm(name: str, folder: Path | None = None) -> Algorithm:

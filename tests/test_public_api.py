@@ -11,8 +11,12 @@ import surreal
 
 NAMES = [
     "ARS",
+    "DDPG",
+    "DQN",
     "ES",
     "PPO",
+    "SAC",
+    "TD3",
     "Algorithm",
     "Broadcast",
     "Client",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from surreal.algorithms.algorithm import Algorithm, Config
     from surreal.algorithms.evaluate import evaluate
+    from surreal.algorithms.offpolicy.graph import DDPG, DQN, SAC, TD3
     from surreal.algorithms.registry import ARS, ES, PPO
     from surreal.orchestrator.client import Client, Run
     from surreal.orchestrator.experiment.experiment import Experiment
@@ -26,8 +27,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ARS",
+    "DDPG",
+    "DQN",
     "ES",
     "PPO",
+    "SAC",
+    "TD3",
     "Algorithm",
     "Broadcast",
     "Client",
@@ -46,8 +51,12 @@ __all__ = [
 
 _MODULES = {
     "ARS": "algorithms.registry",
+    "DDPG": "algorithms.offpolicy.graph",
+    "DQN": "algorithms.offpolicy.graph",
     "ES": "algorithms.registry",
     "PPO": "algorithms.registry",
+    "SAC": "algorithms.offpolicy.graph",
+    "TD3": "algorithms.offpolicy.graph",
     "Algorithm": "algorithms.algorithm",
     "Broadcast": "protocol.graph",
     "Client": "orchestrator.client",

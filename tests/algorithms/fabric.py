@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from surreal.algorithms.algorithm import Algorithm
 from surreal.algorithms.registry import PPO
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
@@ -26,10 +27,13 @@ class Run:
         actors: int = 1,
         env: str = "CartPole-v1",
         options: dict[str, Any] | None = None,
+        algorithm: Algorithm = PPO,
+        replicas: dict[str, int] | None = None,
     ) -> None:
-        self.folder, self.config = folder, PPO.config(**config).model_dump()
+        self.folder, self.algorithm = folder, algorithm
+        self.config = algorithm.config(**config).model_dump()
         self.env = {"id": env, "copies": 4, "options": options or {}}
-        self.replicas = {"learner": 1, "actor": actors, "evaluator": 1}
+        self.replicas = {role.name: 1 for role in algorithm.roles} | {"actor": actors} | (replicas or {})
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self._incarnations: dict[str, int] = {}
 
@@ -53,19 +57,24 @@ class Run:
 
     def _wiring(self, role: str, index: int, incarnation: int) -> Wiring:
         channels = {
-            c.name: ChannelWiring(**vars(c), addresses=(f"ipc://{self.folder}/{c.name}.ipc",)) for c in PPO.channels
+            c.name: ChannelWiring(
+                **vars(c),
+                addresses=tuple(f"ipc://{self.folder}/{c.name}-{n}.ipc" for n in range(self.replicas[c.binds])),
+            )
+            for c in self.algorithm.channels
         }
         return Wiring(
             experiment="test",
             role=role,
             index=index,
             incarnation=incarnation,
-            run=PPO.role(role).entry_point,
+            run=self.algorithm.role(role).entry_point,
             replicas=self.replicas,
             channels=channels,
             control=f"ipc://{self.folder}/control.ipc",
             serves_control=role == "learner",
             run_folder=str(self.folder),
+            state_folder=str(self.folder / "state" / f"{role}-{index}"),
             seed=1,
             code=str(OWN),
             env=self.env,

@@ -1,0 +1,70 @@
+"""Graphs of DDPG, TD3, SAC and DQN for the registry, and what their settings mean together: light to import.
+
+actor x N -> experience -> replay x n shards -> sample -> learner -> weights -> actors, evaluator
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from surreal.algorithms.algorithm import Algorithm, Sizing
+from surreal.algorithms.offpolicy.config import DDPGConfig, DQNConfig, OffPolicyConfig, SACConfig, TD3Config
+from surreal.algorithms.replay.config import EXPERIENCE, PRIORITIES, REPLAY, SAMPLE
+from surreal.protocol.graph import Broadcast, Role, Stream
+
+ROLES = (
+    Role("learner", run="surreal.algorithms.offpolicy.learner:learner", ends_run=True, memory="2Gi", accelerated=True),
+    Role("actor", run="surreal.algorithms.offpolicy.actor:actor", replicas=2, scalable=True, expendable=True),
+    REPLAY,
+    Role("evaluator", run="surreal.algorithms.offpolicy.actor:evaluator", expendable=True, cpu=0.5),
+)
+CHANNELS = (
+    EXPERIENCE,
+    SAMPLE,
+    PRIORITIES,
+    Broadcast("weights", frm="learner", to=("actor", "evaluator")),
+    Stream("episodes", frm="actor", to="learner", window=16),
+    Stream("metrics", frm=("actor", "replay", "evaluator"), to="learner", lossy=True),
+)
+
+
+def sizing(config: OffPolicyConfig, replicas: Mapping[str, int], env: Mapping[str, Any]) -> Sizing:
+    """Return what the settings mean for `replicas` of the roles and `env`'s copies, and what is meaningless."""
+    updates = round((config.total_steps - config.replay.min_size) * config.updates_per_step)
+    each = config.batch * config.updates_per_step
+    fragment = config.fragment_steps * int(env["copies"])
+    notes = (
+        f"about {max(0, updates):,} updates of {config.batch} transitions: each step is learned from {each:,.0f} times",
+        f"replay keeps {config.replay.capacity:,} steps in {_counted(replicas['replay'], 'shard')}; "
+        f"{_counted(replicas['actor'], 'actor')} fill it, {fragment:,} steps at a time",
+    )
+    return Sizing(notes, tuple(_warnings(config)), tuple(_problems(config, fragment, replicas["replay"])))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" + "s" * (number != 1)
+
+
+def _warnings(config: OffPolicyConfig) -> Iterator[str]:
+    if config.threads > 1 and config.gradients == "autograd":
+        yield "threads says nothing where gradients is autograd. Leave one of them out."
+    if config.updates_per_step > 4 and config.layer_norm is False:
+        yield f"{config.updates_per_step:g} updates for each step often diverge without layer_norm: true."
+
+
+def _problems(config: OffPolicyConfig, fragment: int, shards: int) -> Iterator[tuple[str, str]]:
+    """Yield (key, sentence) for settings that are each allowed and together mean nothing."""
+    replay, n_step = config.replay, config.n_step
+    if n_step > config.fragment_steps:
+        yield "n_step", f"{n_step} is more than fragment_steps: {config.fragment_steps}. Raise fragment_steps to it."
+    if replay.min_size > replay.capacity:
+        yield "replay.min_size", f"{replay.min_size:,} is more than capacity: {replay.capacity:,}. Set at most that."
+    if replay.min_size >= config.total_steps:
+        yield "replay.min_size", f"{replay.min_size:,} is all of total_steps: {config.total_steps:,}. Set less."
+    if fragment * shards > replay.capacity:
+        yield "replay.capacity", f"{replay.capacity:,} is less than one fragment for each shard. Set more."
+
+
+DDPG = Algorithm("ddpg", DDPGConfig, ROLES, CHANNELS, sizing)
+TD3 = Algorithm("td3", TD3Config, ROLES, CHANNELS, sizing)
+SAC = Algorithm("sac", SACConfig, ROLES, CHANNELS, sizing)
+DQN = Algorithm("dqn", DQNConfig, ROLES, CHANNELS, sizing)

@@ -1,0 +1,99 @@
+"""Meaning of a config for an environment: the networks, the settings of the updates, the engine of the gradients."""
+
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+
+from surreal.algorithms.devices import wants_gpu
+from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.offpolicy.config import (
+    DDPGConfig,
+    DQNConfig,
+    OffPolicyConfig,
+    SACConfig,
+    TD3Config,
+    read_config,
+)
+from surreal.algorithms.offpolicy.shape import Kind, Shape, check_actions
+from surreal.algorithms.offpolicy.updates.base import Engine, Rates, Settings
+from surreal.algorithms.types import Array
+from surreal.protocol.worker.process import Process
+
+ENTROPY_SHARE = 0.5
+"""Share of the largest entropy that a policy over choices keeps by default."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One of the algorithms with its hyperparameters."""
+
+    name: str
+    config: OffPolicyConfig
+
+    def shape(self, spaces: Spaces) -> Shape:
+        """Return the networks for an environment. Raises Fatal where the algorithm does not take its actions."""
+        config = self.config
+        check_actions(self.name, spaces, {"dqn": True, "sac": None}.get(self.name, False))
+        kind: Kind = "values" if isinstance(config, DQNConfig) else "deterministic"
+        critics = 2 if isinstance(config, TD3Config) else 1
+        if isinstance(config, SACConfig):
+            kind, critics = "categorical" if spaces.discrete else "gaussian", config.critics
+        dueling = isinstance(config, DQNConfig) and config.dueling
+        return Shape(kind, spaces, tuple(config.hidden), critics, config.normed, dueling)
+
+    def settings(self, spaces: Spaces) -> Settings:
+        """Return the settings of the updates for an environment."""
+        config = self.config
+        if isinstance(config, DQNConfig):
+            return Settings(huber=True, double=config.double, max_grad_norm=config.max_grad_norm)
+        if isinstance(config, SACConfig):
+            target = self._target_entropy(config, spaces) if config.learn_temperature else None
+            return Settings(temperature=config.temperature, target_entropy=target, max_grad_norm=config.max_grad_norm)
+        return Settings(target_actor=True, max_grad_norm=config.max_grad_norm)
+
+    @staticmethod
+    def _target_entropy(config: SACConfig, spaces: Spaces) -> float:
+        if config.target_entropy is not None:
+            return config.target_entropy
+        return ENTROPY_SHARE * log(spaces.action) if spaces.discrete else -float(spaces.action)
+
+    def rates(self) -> Rates:
+        """Return the step sizes."""
+        config = self.config
+        temperature = config.temperature_learning_rate if isinstance(config, SACConfig) else None
+        actor = config.actor_learning_rate or config.learning_rate
+        return Rates(actor, config.learning_rate, temperature or config.learning_rate)
+
+    def engine(self, spaces: Spaces, rng: np.random.Generator) -> Engine:
+        """Return the engine that the config asks for, with random networks.
+
+        `auto` is by hand on a CPU and autograd on a GPU.
+        """
+        config, shape, settings = self.config, self.shape(spaces), self.settings(spaces)
+        vectors = shape.initial(rng)
+        # Each engine is imported only where it is used: torch takes seconds and 200 MB.
+        if config.gradients == "analytic" or (config.gradients == "auto" and not wants_gpu(config.device)):
+            from surreal.algorithms.offpolicy.updates.values import make_engine
+
+            return make_engine(shape, settings, vectors, config.threads)
+        from surreal.algorithms.offpolicy.updates.autograd import Autograd
+
+        return Autograd(shape, settings, vectors, config.device)
+
+    def smoothing(self, rng: np.random.Generator, count: int, width: int) -> Array:
+        """Return the noise on the target's actions [count, width] (TD3); empty without one."""
+        config = self.config
+        if not isinstance(config, TD3Config) or not config.target_noise:
+            return np.zeros((count, 0), dtype=np.float32)
+        noise = rng.standard_normal((count, width), dtype=np.float32) * np.float32(config.target_noise)
+        return np.asarray(np.clip(noise, -config.target_clip, config.target_clip))
+
+
+NAMES: dict[type[OffPolicyConfig], str] = {DDPGConfig: "ddpg", TD3Config: "td3", SACConfig: "sac", DQNConfig: "dqn"}
+
+
+def method_of(process: Process) -> Method:
+    """Return the algorithm of a process, which the keys of its config tell."""
+    config = read_config(process.config)
+    return Method(NAMES[type(config)], config)

@@ -1,0 +1,161 @@
+"""Multilayer perceptrons by hand: ReLU layers, optional layer norm, gradients written out, one flat vector each.
+
+The autograd engine differentiates the same layouts with torch; tests hold the two to each other.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod, sqrt
+
+import numpy as np
+
+from surreal.algorithms.types import Array
+
+EPSILON = np.float32(1e-5)
+"""Constant below the square root of a layer norm, as torch has it."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Layout of one network in a vector: for each layer its weights [in, out] and bias [out], in order."""
+
+    widths: tuple[int, ...]
+    """Widths of all layers, from the input to the output."""
+    normed: bool = False
+    """A layer norm (Ba et al. 2016) stands between each hidden layer's product and its ReLU."""
+
+    @cached_property
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of every part, in the order they lie in the vector."""
+        parts: dict[str, tuple[int, ...]] = {}
+        for layer, (into, out) in enumerate(zip(self.widths, self.widths[1:], strict=False)):
+            parts[f"weight{layer}"], parts[f"bias{layer}"] = (into, out), (out,)
+            if self.normed and layer < self.depth:
+                parts[f"gain{layer}"], parts[f"shift{layer}"] = (out,), (out,)
+        return parts
+
+    @property
+    def depth(self) -> int:
+        """Number of hidden layers."""
+        return len(self.widths) - 2
+
+    @cached_property
+    def size(self) -> int:
+        """Length of the vector."""
+        return sum(prod(shape) for shape in self.parts.values())
+
+    def views(self, vector: Array) -> dict[str, Array]:
+        """Name -> view into `vector` [size]: writing to a view writes to the vector."""
+        views, start = {}, 0
+        for name, shape in self.parts.items():
+            views[name] = vector[start : start + prod(shape)].reshape(shape)
+            start += prod(shape)
+        return views
+
+    def initial(self, rng: np.random.Generator, head: float = 1.0) -> Array:
+        """Return weights and biases uniform within +-1 / sqrt(inputs), those of the last layer times `head`."""
+        vector = np.zeros(self.size, dtype=np.float32)
+        for name, part in self.views(vector).items():
+            if name.startswith("gain"):
+                part[:] = 1.0
+            elif not name.startswith("shift"):
+                layer = int(name.removeprefix("weight").removeprefix("bias"))
+                bound = (head if layer == self.depth else 1.0) / sqrt(self.widths[layer])
+                part[:] = rng.uniform(-bound, bound, part.shape)
+        return vector
+
+
+class Tape:
+    """Values of one forward pass that its backward pass needs."""
+
+    def __init__(self) -> None:
+        self.inputs: list[Array] = []
+        """Input of every layer [rows, width]."""
+        self.normed: list[tuple[Array, Array]] = []
+        """Standardised products and inverse deviations of the layer norms."""
+
+    def rows(self, index: Array) -> "Tape":
+        """Return the values of some rows only."""
+        part = Tape()
+        part.inputs = [x[index] for x in self.inputs]
+        part.normed = [(x[index], inverse[index]) for x, inverse in self.normed]
+        return part
+
+
+class Network:
+    """One network whose parameters and gradients lie in vectors of the caller's."""
+
+    def __init__(self, layout: Layout, vector: Array) -> None:
+        """Read the parameters from `vector` [size], whoever changes them."""
+        self.layout = layout
+        self.vector = vector
+        self._w = layout.views(vector)
+
+    def __call__(self, x: Array, tape: Tape | None = None) -> Array:
+        """Return the outputs [rows, out] of the inputs [rows, in]; `tape` keeps what `backward` needs."""
+        w, depth = self._w, self.layout.depth
+        for layer in range(depth + 1):
+            if tape is not None:
+                tape.inputs.append(x)
+            x = x @ w[f"weight{layer}"]
+            x += w[f"bias{layer}"]
+            if layer < depth:
+                if self.layout.normed:
+                    x = self._norm(x, layer, tape)
+                np.maximum(x, np.float32(0.0), out=x)
+        return x
+
+    def _norm(self, x: Array, layer: int, tape: Tape | None) -> Array:
+        """Return layer norm: x_hat = (x - mean) / sqrt(variance + eps), times gain, plus shift."""
+        n = np.float32(1.0 / x.shape[1])
+        x -= x.sum(axis=1, keepdims=True) * n
+        inverse = 1 / np.sqrt(np.einsum("ij,ij->i", x, x)[:, None] * n + EPSILON)
+        x *= inverse
+        if tape is not None:
+            tape.normed.append((x, inverse))
+        y = x * self._w[f"gain{layer}"]
+        y += self._w[f"shift{layer}"]
+        return np.asarray(y)
+
+    def backward(self, tape: Tape, d: Array, grads: dict[str, Array] | None, to_input: bool = False) -> Array:
+        """Write the gradients of all parts to `grads` (None: of none) from d loss / d output, `d` [rows, out].
+
+        Returns d loss / d input [rows, in] with `to_input`, else an empty array. `d` and the tape are used up.
+        """
+        for layer in range(self.layout.depth, -1, -1):
+            if layer < self.layout.depth:
+                d = self._through_hidden(tape, layer, d, grads)
+            x = tape.inputs[layer]
+            if grads is not None:
+                np.matmul(x.T, d, out=grads[f"weight{layer}"])
+                np.sum(d, axis=0, out=grads[f"bias{layer}"])
+            if layer or to_input:
+                weight = self._w[f"weight{layer}"].T
+                # BLAS is slow at an outer product, which it is where there is one output.
+                d = d * weight if len(weight) == 1 else d @ weight
+        return d if to_input else np.empty(0, dtype=np.float32)
+
+    def _through_hidden(self, tape: Tape, layer: int, d: Array, grads: dict[str, Array] | None) -> Array:
+        """Return the gradient before a ReLU and its layer norm, from the one behind them."""
+        d *= tape.inputs[layer + 1] > 0
+        if not self.layout.normed:
+            return d
+        x, inverse = tape.normed[layer]
+        if grads is not None:
+            np.einsum("ij,ij->j", d, x, out=grads[f"gain{layer}"])
+            np.sum(d, axis=0, out=grads[f"shift{layer}"])
+        # dx = (d' - mean(d') - x_hat mean(d' x_hat)) / deviation, with d' = d * gain
+        d *= self._w[f"gain{layer}"]
+        n = np.float32(1.0 / d.shape[1])
+        mean, slope = d.sum(axis=1, keepdims=True) * n, np.einsum("ij,ij->i", d, x)[:, None] * n
+        d -= mean
+        d -= x * slope
+        d *= inverse
+        return d
+
+
+def split(layout: Layout, vector: Array) -> Iterator[Array]:
+    """Yield the parts [size] of a vector that holds several networks of one layout."""
+    for start in range(0, len(vector), layout.size):
+        yield vector[start : start + layout.size]

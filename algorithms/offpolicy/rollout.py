@@ -1,0 +1,109 @@
+"""Acting: environments + exploration -> fragments for replay, and the returns of the episodes that ended."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from surreal.algorithms.environments.rows import Rows
+from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.environments.vector import VectorEnvironments
+from surreal.algorithms.normalizers import Standardizer
+from surreal.algorithms.offpolicy.exploration import Exploration
+from surreal.algorithms.types import Array
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """Steps of all copies one after another."""
+
+    arrays: dict[str, Array]
+    """observations [steps + 1, copies, observation], actions, rewards, terminated, truncated [steps, copies, ...], and
+    `final` [cut, observation]: what the truncated episodes ended in, in the row-major order of `truncated`."""
+    returns: Array
+    """Returns of the episodes that ended, float64, in order."""
+    lengths: Array
+    """Their lengths, int64."""
+
+
+class Rollout:
+    """Fragments of `steps` from environments that live on between fragments."""
+
+    def __init__(self, envs: VectorEnvironments, copies: int, steps: int) -> None:
+        self._envs, self._copies, self._steps = envs, copies, steps
+        self._onto_bounds = envs.spaces.onto_bounds
+        self._features = self._begin()
+        self._return, self._length = np.zeros(copies), np.zeros(copies, dtype=np.int64)
+        self.env_seconds = 0.0
+
+    def collect(self, explore: Exploration, standardize: Standardizer, stopping: Callable[[], bool]) -> Fragment | None:
+        """Return one fragment of the exploration's actions; None where `stopping` became true."""
+        # New arrays for every fragment: the channel still owns the last one's until they are acknowledged.
+        arrays = _allocate(self._envs.spaces, self._steps, self._copies, self._features.dtype)
+        arrays["observations"][0] = self._features
+        explore.begin(self._steps)
+        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite, and refused later
+            final = self._act(arrays, explore, standardize, stopping)
+        if final is None:
+            return None
+        self._features = arrays["observations"][-1]
+        arrays["final"] = np.asarray(final, self._features.dtype).reshape(len(final), self._features.shape[-1])
+        return Fragment(arrays, *self._episodes(arrays))
+
+    def _begin(self) -> Array:
+        """Return the first features [copies, observation] of new episodes."""
+        return np.asarray(self._envs.reset())
+
+    def restart(self) -> None:
+        """Begin new episodes with new seeds in every environment, forgetting the ones under way."""
+        self._features = self._begin()
+        self._return[:], self._length[:] = 0.0, 0
+
+    def _act(
+        self, arrays: dict[str, Array], explore: Exploration, standardize: Standardizer, stopping: Callable[[], bool]
+    ) -> list[Rows] | None:
+        observations, taken, rewards = arrays["observations"], arrays["actions"], arrays["rewards"]
+        terminated, truncated = arrays["terminated"], arrays["truncated"]
+        final: list[Rows] = []
+        for t in range(self._steps):
+            actions = explore.act(standardize(observations[t]), t)
+            taken[t] = actions
+            start = perf_counter()
+            final += self._envs.step(
+                self._onto_bounds(actions), observations[t + 1], rewards[t], terminated[t], truncated[t]
+            )
+            self.env_seconds += perf_counter() - start
+            done = terminated[t] | truncated[t]
+            if done.any():
+                explore.ended(done)
+            if stopping():
+                return None
+        return final
+
+    def _episodes(self, arrays: dict[str, Array]) -> tuple[Array, Array]:
+        """Return the returns, float64, and lengths, int64, of the episodes that ended, in order."""
+        rewards, done = arrays["rewards"], arrays["terminated"] | arrays["truncated"]
+        ended: list[tuple[int, float, int]] = []
+        for copy in range(self._copies):
+            start = 0
+            for t in np.flatnonzero(done[:, copy]):
+                total = self._return[copy] + rewards[start : t + 1, copy].sum(dtype=np.float64)
+                ended.append((int(t), float(total), int(self._length[copy] + t + 1 - start)))
+                self._return[copy], self._length[copy], start = 0.0, 0, int(t) + 1
+            self._return[copy] += rewards[start:, copy].sum(dtype=np.float64)
+            self._length[copy] += self._steps - start
+        ended.sort()
+        totals, lengths = [total for _, total, _ in ended], [length for _, _, length in ended]
+        return np.array(totals, dtype=np.float64), np.array(lengths, dtype=np.int64)
+
+
+def _allocate(spaces: Spaces, steps: int, copies: int, observation: "np.dtype[np.generic]") -> dict[str, Array]:
+    shape = (steps, copies)
+    return {
+        "observations": np.empty((steps + 1, copies, spaces.observation), dtype=observation),
+        "actions": np.empty(shape, np.int64) if spaces.discrete else np.empty((*shape, spaces.action), np.float32),
+        "rewards": np.empty(shape, dtype=np.float32),
+        "terminated": np.zeros(shape, dtype=np.bool_),
+        "truncated": np.zeros(shape, dtype=np.bool_),
+    }

@@ -1,0 +1,95 @@
+"""Targets of the critics against transcriptions of the papers, and what ends and cuts of episodes mean for them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from surreal.algorithms.offpolicy.config import DDPGConfig, DQNConfig, OffPolicyConfig, SACConfig, TD3Config
+from surreal.algorithms.offpolicy.method import Method
+from surreal.algorithms.offpolicy.state import State
+from tests.algorithms.offpolicy.cases import BOX, CASES, CHOICES, batch, engine
+from tests.algorithms.offpolicy.papers import TARGETS
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_targets_are_those_of_the_papers(case: str) -> None:
+    made, data = engine(case, seed=3), batch(case, size=12, seed=3)
+    expected = [TARGETS[case](made, data, row) for row in range(12)]
+    assert made.targets(data) == pytest.approx(expected, abs=2e-5)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_terminated_episode_has_no_value_beyond_its_end(case: str) -> None:
+    made, data = engine(case), batch(case)
+    ended = replace(data, discounts=np.zeros_like(data.discounts))
+    assert (made.targets(ended) == data.rewards).all()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_cut_episode_is_bootstrapped_from_its_final_observation(case: str) -> None:
+    made, data = engine(case), batch(case)
+    before = made.targets(data)
+    moved = made.targets(replace(data, next_observations=data.next_observations + 1))
+    assert ((before != moved) == (data.discounts > 0)).all()
+
+
+@pytest.mark.parametrize("config", [DDPGConfig(), TD3Config(), SACConfig(), DQNConfig(dueling=True)])
+def test_a_state_goes_on_from_its_checkpoint_bit_for_bit(config: OffPolicyConfig) -> None:
+    small = type(config)(**{**config.model_dump(), "hidden": [8], "batch": 16, "normalize_observations": True})
+    spaces = CHOICES if isinstance(config, DQNConfig) else BOX
+    method = Method({DDPGConfig: "ddpg", TD3Config: "td3", SACConfig: "sac", DQNConfig: "dqn"}[type(config)], small)
+    first, second = State(method, spaces, seed=1), State(method, spaces, seed=2)
+    case = "dqn" if isinstance(config, DQNConfig) else "td3"
+    for update in range(5):
+        first.learn(vars(batch(case, 16, seed=update)), np.ones(16, np.float32))
+    second.restore(first.checkpoint())
+    for state in (first, second):
+        state.learn(vars(batch(case, 16, seed=9)), np.ones(16, np.float32))
+    one, other = first.checkpoint(), second.checkpoint()
+    assert one.state == other.state
+    assert all((one.arrays[name] == other.arrays[name]).all() for name in one.arrays)
+
+
+def test_the_actor_and_the_targets_move_when_they_are_due() -> None:
+    state = State(Method("td3", TD3Config(hidden=[8], actor_every=2, target_every=3)), BOX, seed=1)
+    moved = []
+    for update in range(6):
+        before = state.engine.arrays()
+        before = {name: before[name].copy() for name in ("actor", "critics", "critics.target")}
+        state.learn(vars(batch("td3", seed=update)), np.ones(32, np.float32))
+        after = state.engine.arrays()
+        moved.append([name for name in before if (after[name] != before[name]).any()])
+    assert moved == [
+        ["critics"],
+        ["actor", "critics"],
+        ["critics", "critics.target"],
+        ["actor", "critics"],
+        ["critics"],
+        ["actor", "critics", "critics.target"],
+    ]
+
+
+def test_a_hard_target_is_a_copy() -> None:
+    state = State(Method("dqn", DQNConfig(hidden=[8], target_share=1.0, target_every=4)), CHOICES, seed=1)
+    for update in range(4):
+        state.learn(vars(batch("dqn", seed=update)), np.ones(32, np.float32))
+    arrays = state.engine.arrays()
+    assert (arrays["critics"] == arrays["critics.target"]).all()
+
+
+def test_the_temperature_rises_while_the_policy_has_too_little_entropy_and_falls_otherwise() -> None:
+    for target, sign in ((50.0, 1), (-50.0, -1)):
+        config = SACConfig(hidden=[8], target_entropy=target, temperature=0.5, temperature_learning_rate=0.01)
+        state = State(Method("sac", config), BOX, seed=1)
+        for update in range(5):
+            _, metrics = state.learn(vars(batch("sac", seed=update)), np.ones(32, np.float32))
+        assert (metrics["temperature"] - 0.5) * sign > 0.02
+
+
+def test_rows_with_a_small_importance_weight_move_the_critic_less() -> None:
+    small, large = engine("dqn"), engine("dqn")
+    data = batch("dqn")
+    small.critic_step(replace(data, weights=data.weights * np.float32(0.5)), 0.0)
+    large.critic_step(data, 0.0)
+    assert small.critics._grads[0] == pytest.approx(large.critics._grads[0] / 2, abs=1e-7)
