@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from surreal.orchestrator.backends.base import Backend
@@ -17,7 +18,9 @@ from surreal.orchestrator.inventory import Machines
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.status import Status
+from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
+from tests.orchestrator.kube.accounts import EDITOR, editor
 from tests.orchestrator.kube.small_run import CONTEXT, IMAGE, namespace
 from tests.orchestrator.runs import is_dead, pid
 
@@ -89,12 +92,12 @@ class Here:
 
 
 class Cluster:
-    """A namespace of its own in the cluster of SURREAL_E2E_CONTEXT."""
+    """A namespace of its own in the cluster of SURREAL_E2E_CONTEXT, for a user of it."""
 
-    def __init__(self, namespace: str) -> None:
-        self.location = Location("kube", namespace, CONTEXT)
-        self.backend = KubeBackend(self.location)
-        self.api = self.backend.api
+    def __init__(self, administrator: Api, location: Location) -> None:
+        self.location = location
+        self.backend = KubeBackend(location)
+        self.api = administrator
 
     def kill(self, status: Status, role: str) -> None:
         self.api.delete("Pod", self.pod(status.name, role)["metadata"]["name"])
@@ -113,15 +116,21 @@ class Cluster:
 
     def left(self, name: str, before: Status) -> list[str]:
         found = [(kind, each["metadata"]["name"]) for kind in HELD for each in self.api.list(kind)]
-        every_namespace_has = ("default", "kube-root-ca.crt", "openshift-service-ca.crt")
+        every_namespace_has = ("default", EDITOR, "kube-root-ca.crt", "openshift-service-ca.crt")
         return [f"{kind} {name}" for kind, name in found if name not in every_namespace_has]
 
 
 @contextmanager
-def cluster(security: str) -> Iterator[Cluster]:
-    """A namespace that enforces this level of Pod Security, until the end of the block."""
+def cluster(security: str, folder: Path) -> Iterator[Cluster]:
+    """A namespace that enforces this level of Pod Security, until the end of the block.
+
+    In a `restricted` one the user has ClusterRole `edit` and nothing else; elsewhere it is the administrator.
+    """
     with namespace(security) as api:
-        site = Cluster(api.namespace)
+        administrator = Location("kube", api.namespace, CONTEXT)
+        edits = security == "restricted"
+        user = Location("kube", api.namespace, EDITOR, str(editor(api, folder))) if edits else administrator
+        site = Cluster(api, user)
         try:
             yield site
             for each in site.backend.names():

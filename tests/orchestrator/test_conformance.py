@@ -29,7 +29,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     """This machine, and namespaces that enforce nothing and everything."""
     monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "home"))
     if request.param != "here":
-        with cluster(request.param) as found:
+        with cluster(request.param, tmp_path) as found:
             yield found
         return
     here = Here()

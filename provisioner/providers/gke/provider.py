@@ -12,7 +12,10 @@ from surreal.provisioner.spec.cluster import Cluster
 
 
 class Gke(TerraformProvider):
-    """Google Kubernetes Engine."""
+    """Google Kubernetes Engine.
+
+    Terraform makes the machines; gcloud writes the context that kubectl and surreal use.
+    """
 
     name = "gke"
     keys = CLOUD_KEYS | {"project"}

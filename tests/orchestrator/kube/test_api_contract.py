@@ -3,7 +3,6 @@
 The real one is the context that SURREAL_E2E_CONTEXT names (marker e2e), in a namespace made for the test.
 """
 
-import json
 import os
 import time
 import uuid
@@ -24,6 +23,7 @@ from surreal.provisioner.kube import client as api_module
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import AbsentError, ApiError, NoNamespaceError, TakenError
 from surreal.provisioner.kube.kinds import Object
+from tests.orchestrator.kube.accounts import account
 from tests.orchestrator.kube.apiserver import NAMESPACE, api_server
 from tests.orchestrator.kube.apistore import Failure, quota
 from tests.orchestrator.kube.drawn import NAME, drawer
@@ -125,26 +125,9 @@ def _limited(api: Api, allowed: set[tuple[str, str]], folder: Path) -> Api:
         {"verbs": [verb], "apiGroups": ["", "batch", "networking.k8s.io"], "resources": [what]}
         for verb, what in allowed
     ]
-    api.post("ServiceAccount", {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "few"}})
     api._json("POST", f"{base}/roles", {}, {"metadata": {"name": "few"}, "rules": rules})
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "few"}
-    subject = {"kind": "ServiceAccount", "name": "few", "namespace": api.namespace}
-    binding = {"metadata": {"name": "few"}, "roleRef": role, "subjects": [subject]}
-    api._json("POST", f"{base}/rolebindings", {}, binding)
-    token = api._json("POST", f"/api/v1/namespaces/{api.namespace}/serviceaccounts/few/token", {}, {"spec": {}})
-    settings = api.client.configuration
-    cluster = {"server": settings.host, "insecure-skip-tls-verify": not settings.verify_ssl}
-    if settings.ssl_ca_cert:
-        cluster["certificate-authority"] = settings.ssl_ca_cert
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": cluster}],
-        "contexts": [{"name": "few", "context": {"cluster": "c", "user": "u"}}],
-        "users": [{"name": "u", "user": {"token": token["status"]["token"]}}],
-    }
-    (folder / "few").write_text(json.dumps(document))
-    return Api.connect(str(folder / "few"), "few", api.namespace)
+    kubeconfig = account(api, "few", {"kind": "Role", "name": "few"}, folder)
+    return Api.connect(str(kubeconfig), "few", api.namespace)
 
 
 def _few(api: Api, name: str, most: int) -> None:

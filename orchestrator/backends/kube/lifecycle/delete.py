@@ -138,11 +138,12 @@ def _held(api: Api, name: str, kinds: Iterable[str] = HELD) -> list[Object]:
 
 
 def _remove(api: Api, name: str, found: list[Object], only: str | None = None) -> None:
-    """Remove objects, first the root, which takes the others along, and wait until they are gone."""
+    """Remove objects, first the root, which takes along what is left, and wait until they are gone."""
     runs = {each["metadata"]["labels"].get(RUN, "") for each in found} | ({only} if only else set())
     roots = [each for each in found if each["kind"] == "ConfigMap" and each["metadata"]["name"] == name]
-    claims = [each for each in found if each["kind"] == "PersistentVolumeClaim"]
-    for each in (*roots, *claims):
+    # Jobs too: garbage collection would come to them, and then to their pods, in two rounds
+    at_once = [each for each in found if each["kind"] in ("PersistentVolumeClaim", "Job", "JobSet")]
+    for each in (*roots, *at_once):
         _delete(api, each)
     for run in runs:
         api.delete("Secret", keys_secret(name, run))
