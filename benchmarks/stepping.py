@@ -21,6 +21,7 @@ from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.vector import VectorEnvironments
 
 SEED = 0
+mj_step: Any = vars(mujoco)["mj_step"]
 
 
 def stepper(task: str, stepping: Any, controls: np.ndarray) -> Callable[[], None]:
@@ -50,7 +51,7 @@ def bare(task: str, controls: np.ndarray) -> Callable[[], None]:
         for row in controls:
             for control, (model, data) in zip(row, pairs, strict=True):
                 data.ctrl[:] = control
-                mujoco.mj_step(model, data, nstep=frames)
+                mj_step(model, data, nstep=frames)
 
     return run
 

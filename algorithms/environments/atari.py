@@ -73,7 +73,10 @@ class EpisodicLife(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Step; a lost life terminates."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._over = bool(terminated or truncated)
-        return self._after(observation, reward, terminated, truncated, info)
+        after: tuple[Any, Any, bool, bool, dict[str, Any]] = self._after(
+            observation, reward, terminated, truncated, info
+        )
+        return after
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the game where it is over or a seed is given; else go on with the next life by one no-op."""

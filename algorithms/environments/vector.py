@@ -73,7 +73,7 @@ class VectorEnvironments:
         assert isinstance(rows, np.ndarray)
         final: list[Rows] = []
         rewards[:], over, late = batch.step(actions, self._all, rows)
-        for copy in np.flatnonzero(over | late):
+        for copy in np.flatnonzero(over | late).tolist():
             ended[copy], cut[copy] = over[copy], late[copy] and not over[copy]
             if cut[copy]:
                 final.append(rows[copy].copy())

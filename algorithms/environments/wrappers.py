@@ -57,7 +57,7 @@ def _fire_reset(env: Env) -> Env:
 
 def _clip_reward(env: Env, low: float | None = None, high: float | None = None) -> Env:
     if low is None and high is None:
-        return theirs.TransformReward(env, lambda reward: float(np.sign(reward)))
+        return theirs.TransformReward(env, lambda reward: float(np.sign(float(reward))))
     return theirs.ClipReward(env, low, high)
 
 

@@ -85,7 +85,7 @@ def _wrapper(draft: Draft, name: str, arguments: dict[str, Any]) -> Any:
         own = f"{module}:{attribute}"
         return {own: arguments} if arguments else own
     ours, names = KNOWN[name]
-    given = {name: value for key, value in arguments.items() if (name := names.get(key)) is not None}
+    given = {to: value for key, value in arguments.items() if (to := names.get(key)) is not None}
     for key, value in arguments.items():
         if key not in names:
             draft.cannot(f"env_wrapper.{key}", value, f"has no counterpart of {ours}")

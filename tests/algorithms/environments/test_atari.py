@@ -20,7 +20,7 @@ def game(preset: str = "atari", evaluating: bool = False, name: str = "Breakout"
 def test_the_preset_gives_four_grey_frames_of_bytes() -> None:
     env = game()
     leaf = env.spaces.leaves[""]
-    assert (leaf.shape, leaf.dtype, env.spaces.stack) == ((4, 84, 84), np.uint8, 4)
+    assert (leaf.shape, leaf.dtype, env.spaces.stack) == ((4, 84, 84), np.dtype(np.uint8), 4)
     assert env.spaces.choices == (4,)
     seen, _, _ = play(env, 20)
     stacks = np.concatenate(seen)

@@ -100,7 +100,7 @@ def test_a_constructor_that_raises_anything_is_fatal(stubborn: None, error: str,
 
 def test_the_ctrl_c_of_a_person_is_no_error_of_a_constructor(stubborn: None) -> None:
     with pytest.raises(KeyboardInterrupt):
-        make_env("stubborn:Stubborn", {"error": "KeyboardInterrupt()"})
+        make_env({"id": "stubborn:Stubborn", "options": {"error": "KeyboardInterrupt()"}})
 
 
 def test_a_lost_connection_is_tried_once_more(stubborn: None) -> None:

@@ -13,7 +13,7 @@ pytest.importorskip("minatar", reason="needs pip install 'surreal[minatar]'")
 def test_a_game_keeps_its_flags_as_flags(name: str, channels: int, choices: int) -> None:
     env = make_env(f"MinAtar/{name}-v1", view="auto")
     leaf = env.spaces.leaves[""]
-    assert (leaf.shape, leaf.dtype, leaf.image) == ((10, 10, channels), np.bool_, True)
+    assert (leaf.shape, leaf.dtype, leaf.image) == ((10, 10, channels), np.dtype(bool), True)
     assert env.spaces.choices == (choices,)
     seen, rewards, ends = play(env, 300)
     assert seen[0].dtype == np.bool_ and rewards.sum() > 0

@@ -153,4 +153,4 @@ def test_gymnasium_steps_where_it_is_asked_for() -> None:
 def test_the_trial_leaves_nothing_behind() -> None:
     tried = VectorEnvironments(lambda: make_env({"id": "Pusher-v5"}), 2, 3)
     other = VectorEnvironments(lambda: make_env({"id": "Pusher-v5"}), 2, 3, "gymnasium")
-    assert batch.TRIAL_STEPS and np.array_equal(tried.reset(), other.reset())  # type: ignore[arg-type]
+    assert batch.TRIAL_STEPS and np.array_equal(tried.reset(), other.reset())

@@ -61,7 +61,7 @@ class Slow(Trainer[int]):
 def test_evaluations_behind_the_reports_of_twelve_actors_are_written_within_two_updates(folder: Path) -> None:
     run = folder / "run"
     with processes(run, "judge/0", *ACTORS) as (learner, judge, *actors):
-        until(lambda: len(learner.alive("actor")) == len(ACTORS))
+        until(lambda: len(learner.session.alive("actor")) == len(ACTORS))
         trainer = Slow(run, judge.sender("metrics"), [actor.sender("metrics") for actor in actors])
         loop = TrainingLoop(learner, trainer)
         loop.recorder.await_last_evaluation = lambda *_: None  # type: ignore[method-assign]

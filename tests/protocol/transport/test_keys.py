@@ -288,7 +288,7 @@ def test_a_run_over_tcp_works_with_its_key_files(tcp_addresses: Callable[[], str
         sender.send({"x": np.arange(3)})
         message = receiver.recv(20)
         assert message and message.sender == "actor/0"
-        until(lambda: learner.alive("actor") == {0}, "the actor to join")
+        until(lambda: learner.session.alive("actor") == {0}, "the actor to join")
         learner.session.stop_all()
         assert actor.stopping.wait(20)
 
