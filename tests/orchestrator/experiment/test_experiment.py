@@ -38,7 +38,14 @@ def test_what_the_file_leaves_out_has_these_defaults() -> None:
         "kind": "Experiment",
         "metadata": {"name": "cart", "labels": {}},
         "spec": {
-            "env": {"id": "CartPole-v1", "copies": 8, "options": {}},
+            "env": {
+                "id": "CartPole-v1",
+                "copies": 8,
+                "options": {},
+                "wrappers": [],
+                "evaluation": {"options": {}, "wrappers": None},
+                "actionScaling": "auto",
+            },
             "algorithm": {"name": "ppo", "config": PPOConfig().model_dump(mode="json")},
             "roles": {
                 "learner": {"replicas": 1, "resources": {"cpu": 1.0, "memory": "2Gi", **gpu}, **role},
