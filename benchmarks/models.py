@@ -118,7 +118,7 @@ def learn(layout: Layout, space: Any, vector: Any) -> tuple[float, float]:
 
     def both() -> None:
         out, values = bound.outputs(rows, memories)
-        (out.square().mean() + values.square().mean()).backward()  # type: ignore[no-untyped-call]
+        (out.square().mean() + values.square().mean()).backward()
 
     return micros(lambda: bound.estimates(rows, memories)), micros(both)
 

@@ -24,6 +24,7 @@ from surreal.algorithms.ppo.gradients.autograd import Autograd
 from surreal.algorithms.ppo.rollout import Rollout
 from surreal.algorithms.ppo.update import Updater
 from tests.algorithms.models.samples import NUMBERS, model, vector
+from tests.algorithms.ppo.samples import ppo
 
 ARM = spaces.Box(np.array([-2.0, 0.0], np.float32), np.array([2.0, 10.0], np.float32))
 
@@ -47,7 +48,7 @@ def test_a_standard_deviation_may_be_an_output_of_the_network() -> None:
 
 def test_squashed_actions_reach_the_bounds_and_never_leave_them() -> None:
     found = Spaces(NUMBERS, ARM)
-    config = PPOConfig(network={"squash": True})
+    config = ppo(network={"squash": True})
     policy = make_policy(make_model(config.network, found, config.hidden))
     to_env, bounded = action_map(ARM), policy.bounded(found.onto_bounds)
     extreme = np.array([[-30.0, -30.0], [0.0, 0.0], [30.0, 30.0], [0.5, 0.5]], np.float32)
@@ -62,7 +63,7 @@ def test_squashed_actions_reach_the_bounds_and_never_leave_them() -> None:
 )
 @pytest.mark.parametrize("changes", [{}, {"objective": "adaptive-kl", "target_kl": 0.01}])
 def test_the_learner_finds_the_probabilities_and_learns(network: dict[str, Any], changes: dict[str, Any]) -> None:
-    settings = PPOConfig(network=network, fragment_steps=16, minibatch=16, epochs=2, device="cpu", **changes)
+    settings = ppo(network=network, fragment_steps=16, minibatch=16, epochs=2, device="cpu", **changes)
     envs = VectorEnvironments(lambda: make_env({"id": "Pendulum-v1"}), 2, 1)
     layout = make_model(settings.network, envs.spaces, settings.hidden)
     policy, start = make_policy(layout), vector(layout)
@@ -100,7 +101,7 @@ from surreal.algorithms.models.actor_critic import make_model
 from surreal.algorithms.ppo import actor
 from surreal.algorithms.ppo.config import PPOConfig
 
-config = PPOConfig(network={"memory": {"size": 32}})
+config = ppo(network={"memory": {"size": 32}})
 found = Spaces(spaces.Box(0, 255, (4, 84, 84), np.uint8), spaces.Discrete(6)).seen_as(config.network.view)
 layout = make_model(config.network, found, config.hidden)
 policy = make_policy(layout)

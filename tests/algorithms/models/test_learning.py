@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,8 +23,9 @@ CPU = torch.device("cpu")
 def minibatch(rows: object, n: int) -> Minibatch:
     """Transitions of three choices with these observations."""
     rng = np.random.default_rng(0)
-    floats = [torch.from_numpy(rng.standard_normal(n).astype(np.float32)) for _ in range(4)]
-    return Minibatch(rows, torch.from_numpy(rng.integers(0, 3, n)), *floats)
+    names = ("log_probs", "advantages", "returns", "values")
+    numbers: dict[str, Any] = {name: torch.from_numpy(rng.standard_normal(n).astype(np.float32)) for name in names}
+    return Minibatch(observations=rows, actions=torch.from_numpy(rng.integers(0, 3, n)), **numbers)
 
 
 def test_parameters_and_gradients_are_views_of_two_flat_vectors() -> None:

@@ -14,7 +14,7 @@ STEPS, COPIES, INPUTS, SIZE = 13, 5, 4, 6
 
 
 def cell(kind: str) -> tuple[Memory, dict[str, Array]]:
-    memory = Memory("memory", INPUTS, MemoryConfig(kind=kind, size=SIZE))
+    memory = Memory("memory", INPUTS, MemoryConfig.model_validate({"kind": kind, "size": SIZE}))
     return memory, initial(memory.parts, np.random.default_rng(0), "default")
 
 

@@ -1,10 +1,14 @@
 """Random minibatches and networks for tests."""
 
+from typing import Any
+
 import numpy as np
+import torch
 
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.ppo.batch import Fragment, Minibatch
+from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.types import Array
 
 
@@ -43,3 +47,13 @@ def random_minibatch(shape: Shape, n: int = 13, seed: int = 0, reference: bool =
         values=returns + normal(n),
         reference=normal(n, width) * 0.5 if reference else None,
     )
+
+
+def ppo(**settings: Any) -> PPOConfig:
+    """The config of PPO with these settings, as an experiment file has them."""
+    return PPOConfig(**settings)
+
+
+def as_tensors(minibatch: Minibatch) -> Minibatch:
+    """The same transitions where torch computes."""
+    return Minibatch(*[torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in minibatch])

@@ -8,11 +8,12 @@ import torch
 
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.ppo import loss
+from surreal.algorithms.ppo.batch import Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.analytic import Analytic
 from surreal.algorithms.ppo.gradients.autograd import Autograd
 from surreal.algorithms.ppo.gradients.base import Stats
-from tests.algorithms.ppo.samples import random_minibatch, random_shape, random_vector
+from tests.algorithms.ppo.samples import as_tensors, random_minibatch, random_shape, random_vector
 
 CONFIGS: list[dict[str, Any]] = [
     {},
@@ -29,17 +30,23 @@ def config(**changes: Any) -> PPOConfig:
     return PPOConfig(device="cpu", max_grad_norm=None, **changes)
 
 
+def step(engine: Any, batch: Minibatch, rate: float, beta: float, stats: Stats | None) -> None:
+    """One step on a minibatch where the engine computes."""
+    engine.step(as_tensors(batch) if isinstance(engine, Autograd) else batch, rate, beta, stats)
+
+
 def analytic_gradient(shape: Shape, settings: PPOConfig, seed: int) -> Any:
     engine = Analytic(shape, settings, random_vector(shape))
     batch = random_minibatch(shape, seed=seed, reference=settings.objective == "adaptive-kl")
-    engine.step(batch, 0.0, 0.7, Stats())
+    step(engine, batch, 0.0, 0.7, Stats())
+    assert engine.skipped() == 0
     return engine._grad
 
 
 def autograd_gradient(shape: Shape, settings: PPOConfig, seed: int) -> Any:
     engine = Autograd(shape, settings, random_vector(shape))
     batch = random_minibatch(shape, seed=seed, reference=settings.objective == "adaptive-kl")
-    engine.loss(batch, 0.7).total.backward()
+    engine.loss(as_tensors(batch), 0.7).total.backward()
     assert engine._vector.grad is not None
     return engine._vector.grad.numpy()
 
@@ -59,7 +66,7 @@ def test_both_engines_take_the_same_steps(discrete: bool) -> None:
     engines = [engine(shape, settings, random_vector(shape)) for engine in (Analytic, Autograd)]
     for seed in range(20):
         for engine in engines:
-            assert engine.step(random_minibatch(shape, seed=seed), 1e-2, 1.0, None)
+            step(engine, random_minibatch(shape, seed=seed), 1e-2, 1.0, None)
     np.testing.assert_allclose(engines[0].parameters(), engines[1].parameters(), rtol=1e-2, atol=2e-4)
 
 
@@ -68,7 +75,7 @@ def test_both_engines_report_the_same_numbers(discrete: bool) -> None:
     shape, reported = random_shape(discrete), []
     for engine in (Analytic, Autograd):
         stats = Stats()
-        engine(shape, config(), random_vector(shape)).step(random_minibatch(shape), 0.0, 1.0, stats)
+        step(engine(shape, config(), random_vector(shape)), random_minibatch(shape), 0.0, 1.0, stats)
         reported.append(stats.means())
     assert reported[0] == pytest.approx(reported[1], rel=1e-3, abs=1e-5)
 
@@ -80,7 +87,8 @@ def test_a_gradient_that_is_not_finite_changes_nothing(engine: Any) -> None:
     before = learner.parameters()
     batch = random_minibatch(shape)
     batch.returns[3] = np.nan
-    assert not learner.step(batch, 1e-3, 1.0, None)
+    step(learner, batch, 1e-3, 1.0, None)
+    assert learner.skipped() == 1
     assert (learner.parameters() == before).all()
     assert int(learner.arrays()["adam_steps"][0]) == 0
 
@@ -127,19 +135,19 @@ def test_saving_and_loading_an_engine_continues_exactly(engine: Any) -> None:
     shape = random_shape(False)
     first = engine(shape, config(), random_vector(shape))
     for seed in range(5):
-        first.step(random_minibatch(shape, seed=seed), 1e-2, 1.0, None)
+        step(first, random_minibatch(shape, seed=seed), 1e-2, 1.0, None)
     second = engine(shape, config(), random_vector(shape, seed=9))
     second.load({name: array.copy() for name, array in first.arrays().items()})
     for learner in (first, second):
-        learner.step(random_minibatch(shape, seed=7), 1e-2, 1.0, None)
+        step(learner, random_minibatch(shape, seed=7), 1e-2, 1.0, None)
     assert (first.parameters() == second.parameters()).all()
 
 
 def test_engines_can_take_over_from_each_other() -> None:
     shape = random_shape(True)
     by_hand, automatic = (e(shape, config(), random_vector(shape)) for e in (Analytic, Autograd))
-    by_hand.step(random_minibatch(shape), 1e-2, 1.0, None)
+    step(by_hand, random_minibatch(shape), 1e-2, 1.0, None)
     automatic.load(by_hand.arrays())
     for engine in (by_hand, automatic):
-        engine.step(random_minibatch(shape, seed=1), 1e-2, 1.0, None)
+        step(engine, random_minibatch(shape, seed=1), 1e-2, 1.0, None)
     np.testing.assert_allclose(by_hand.parameters(), automatic.parameters(), rtol=1e-3, atol=1e-5)

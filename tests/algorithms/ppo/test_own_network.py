@@ -15,12 +15,11 @@ from surreal.algorithms.models.config import NetworkConfig
 from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.policies import load_policy
 from surreal.algorithms.ppo.batch import trajectories
-from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
 from surreal.algorithms.recording.policy_record import describe
 from surreal.protocol.errors import Fatal, InvalidInput
-from tests.algorithms.ppo.samples import as_fragment
+from tests.algorithms.ppo.samples import as_fragment, ppo
 
 MODULE = """
 import numpy as np
@@ -58,7 +57,7 @@ def module(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("discrete", [True, False])
 def test_it_learns_acts_and_is_loaded_from_its_checkpoint(module: Path, discrete: bool) -> None:
     env = make_env("CartPole-v1" if discrete else "Pendulum-v1")
-    config = PPOConfig(network={"make": "own_nets:make", "bias": 0.5}, device="cpu", minibatch=16, epochs=2)
+    config = ppo(network={"make": "own_nets:make", "bias": 0.5}, device="cpu", minibatch=16, epochs=2)
     shape = make_model(config.network, env.spaces, config.hidden, module)
     updater = Updater(shape, config, seed=1)
     before = updater.gradient.parameters()
@@ -115,11 +114,11 @@ def test_what_does_not_work_is_named_with_file_and_line(module: Path, name: str,
 
 
 def test_the_config_takes_a_name_or_settings_and_refuses_analytic_gradients() -> None:
-    assert PPOConfig(network="m:make").network.make == "m:make"
-    assert PPOConfig(network={"make": "m:make", "width": 3}).network.settings == {"width": 3}
-    assert PPOConfig(network=None).network.plain
+    assert ppo(network="m:make").network.make == "m:make"
+    assert ppo(network={"make": "m:make", "width": 3}).network.settings == {"width": 3}
+    assert ppo(network=None).network.plain
     for wrong, words in (("make", "is no 'module:make'"), ("m:", "is no 'module:make'"), ({"width": 3}, "width")):
         with pytest.raises(ValidationError, match=words):
-            PPOConfig(network=wrong)
+            ppo(network=wrong)
     with pytest.raises(ValidationError, match="needs gradients by autograd"):
-        PPOConfig(network="m:make", gradients="analytic")
+        ppo(network="m:make", gradients="analytic")
