@@ -33,6 +33,16 @@ from surreal.algorithms.recording.recorder import RunRecorder
 from surreal.algorithms.recording.reports import EVALUATES, Shares
 from surreal.algorithms.recording.rows import read_rows
 from surreal.algorithms.returns import gae
+from surreal.algorithms.toolkit.synchronous import (
+    Episode,
+    SynchronousTrainer,
+    actor_learner,
+    discounted,
+    play,
+    sample,
+    softmax,
+    versions,
+)
 from surreal.algorithms.training_loop import ArrayState, Trainer, TrainingLoop, TrainingState, Waiting, train
 from surreal.algorithms.types import F32, F64, Array, Bool, Int
 from surreal.protocol.errors import ExitCode, Fatal, Stopping
@@ -55,6 +65,7 @@ __all__ = [
     "Configured",
     "Count",
     "Environment",
+    "Episode",
     "ExitCode",
     "Fatal",
     "Int",
@@ -73,19 +84,26 @@ __all__ = [
     "Standardizer",
     "Stopping",
     "Stream",
+    "SynchronousTrainer",
     "Trainer",
     "TrainingLoop",
     "TrainingState",
     "Version",
     "Waiting",
+    "actor_learner",
     "describe",
+    "discounted",
     "evaluate",
     "evaluate_on_clock",
     "gae",
     "load_policy",
     "make_env",
+    "play",
     "read_rows",
+    "sample",
+    "softmax",
     "train",
+    "versions",
 ]
 
 
