@@ -63,7 +63,7 @@ def load_own(name: str, folder: Path | None, wanted: type | None = None) -> Any:
     module_name, _, attribute = name.partition(":")
     if module_name == "__main__":
         raise InvalidInput(
-            f"{name!r} lives in the program that was started, which workers cannot import. Move it to a module."
+            f"{name!r}: it lives in the program that was started, which workers cannot import. Move it to a module."
         )
     module = import_own(name, folder)
     found: Any = module

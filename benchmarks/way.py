@@ -57,20 +57,23 @@ def traced(python: str, file: Path) -> list[Call]:
         trace = Path(folder, "trace")
         environment = {**os.environ, "PYTHONPATH": folder, TRACE: str(trace), "SURREAL_HOME": f"{folder}/home"}
         command = [python, "-P", "-c", "from surreal.cli.main import main; main()"]
-        quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.run([*command, "create", file, "--detach"], env=environment, **quiet)
+        _run([*command, "create", str(file), "--detach"], environment)
         try:
             while not any(is_role(*line.split()[1:]) for line in trace.read_text().splitlines()):
                 pass
         finally:
             plain = {**environment, TRACE: ""}
             name = next(Path(folder, "home").rglob("experiment.yaml")).parent.name
-            subprocess.run([*command, "delete", "--yes", name], env=plain, **quiet)
+            _run([*command, "delete", "--yes", name], plain)
         lines = [line.split() for line in trace.read_text().splitlines()]
         calls = [(process, name.rpartition("/surreal/")[2], function) for process, name, function in lines]
         role = next(index for index, (_, *call) in enumerate(calls) if is_role(*call))
         worker = calls[role][0]
         return [call for index, call in enumerate(calls) if call[0] != worker or index <= role]
+
+
+def _run(command: list[str], environment: dict[str, str]) -> None:
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def is_role(file: str, function: str) -> bool:

@@ -71,7 +71,7 @@ def choose(wanted: str | None = None, profile: str | None = None) -> str:
     found = [name for name in ANSWERS if shutil.which(name)]
     seen = f"{' and '.join(found)} here, but without an answer" if found else f"no {', '.join(ANSWERS)} is installed"
     ways = ", ".join(f"{name} ({link})" for name, link in INSTALL.items())
-    raise InvalidInput(f"no program here can build an image: {seen}; start or install one of {ways}")
+    raise InvalidInput(f"image: no program here can build one: {seen}. Start or install one of {ways}.")
 
 
 def _question(builder: str, profile: str | None) -> Command:
@@ -101,11 +101,13 @@ def make_build(
     """
     _check_platforms(builder, platforms, push)
     if push and builder == "minikube":
-        raise InvalidInput("--push: minikube builds on its own nodes, which is where its pods find the image")
+        raise InvalidInput(
+            "--push: minikube builds on its own nodes, which is where its pods find the image. Leave out --push."
+        )
     if push and "/" not in tag:
-        raise InvalidInput(f"--push: {tag} names no registry; give --tag registry.example/team/{tag}")
+        raise InvalidInput(f"--push: {tag} names no registry. Give --tag registry.example/team/{tag}.")
     if profile and builder != "minikube":
-        raise InvalidInput(f"--profile is minikube's, and {builder} builds; give --on minikube")
+        raise InvalidInput(f"--profile: it is minikube's, and {builder} builds. Give --on minikube.")
     if torch == "cpu" and not torch_index:
         raise InvalidInput(NO_INDEX)
     arguments = {"VERSION": version("surreal"), "TORCH": torch}

@@ -88,7 +88,9 @@ def _download(url: str) -> SavedRun:
         if name.startswith((*POLICY_FILES.values(), "metrics/metrics", "code/", "run.json")):
             target = folder / name
             if not target.resolve().is_relative_to(folder.resolve()):
-                raise InvalidInput(f"{url}: it holds a file called {name!r}, which leads out of a folder.")
+                raise InvalidInput(
+                    f"{url}: it holds a file called {name!r}, which leads out of a folder. Name another one."
+                )
             target.parent.mkdir(parents=True, exist_ok=True)
             store.get(name, target)
     if not any(folder.iterdir()):

@@ -1,6 +1,7 @@
 """REINFORCE (Williams 1992) with a baseline: an algorithm of one's own, whole, in one file. See reinforce.yaml."""
 
 from contextlib import closing
+from functools import partial
 
 import numpy as np
 
@@ -20,7 +21,12 @@ class Settings(tk.Config):
 def logits(parameters: tk.Array, features: tk.Array) -> tk.Array:
     """Return the scores [n, choices] of a linear policy: weights [features, choices], then a bias [choices]."""
     rows = parameters.reshape(features.shape[1] + 1, -1)
-    return features @ rows[:-1] + rows[-1]
+    return np.asarray(features @ rows[:-1] + rows[-1])
+
+
+def choice(parameters: tk.Array, rng: np.random.Generator, features: tk.Array) -> tk.Int:
+    """Return one choice [n] of the policy for each row of features."""
+    return tk.sample(logits(parameters, features), rng)
 
 
 def actor(process: tk.Process) -> None:
@@ -28,11 +34,8 @@ def actor(process: tk.Process) -> None:
     settings, experience, rng = Settings(**process.config), process.sender("experience"), process.rng
     with closing(tk.make_env(process)) as env:
         for weights in tk.versions(process):
-            parameters = weights.arrays["parameters"]
-            episodes = [
-                tk.play(env, lambda row, p=parameters: tk.sample(logits(p, row), rng), rng)
-                for _ in range(settings.episodes)
-            ]
+            choose = partial(choice, weights.arrays["parameters"], rng)
+            episodes = [tk.play(env, choose, rng) for _ in range(settings.episodes)]
             arrays = {
                 "features": np.concatenate([each.features for each in episodes]),
                 "choices": np.concatenate([each.actions for each in episodes]),

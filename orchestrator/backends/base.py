@@ -207,10 +207,10 @@ def backend(location: Location = THIS_MACHINE) -> Backend:
     """Return the backend of `location`. Raises InvalidInput that lists the known ones."""
     name = location.backend
     if name in NOT_BUILT_YET:
-        raise InvalidInput(f"--on {name} is not built yet; available: {', '.join(BACKENDS)}")
+        raise InvalidInput(f"--on {name} is not built yet. Available: {', '.join(BACKENDS)}")
     if name not in BACKENDS:
         hint = did_you_mean(name, (*BACKENDS, *NOT_BUILT_YET))
-        raise InvalidInput(f"--on {name}: no such backend{hint}; available: {', '.join(BACKENDS)}")
+        raise InvalidInput(f"--on {name}: no such backend{hint}. Available: {', '.join(BACKENDS)}")
     module, _, attribute = BACKENDS[name].partition(":")
     found: Backend = getattr(import_module(module), attribute)(location)
     return found

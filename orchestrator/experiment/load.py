@@ -34,9 +34,9 @@ def apply_override(data: Any, override: str, lines: dict[KeyPath, int]) -> Any:
     dotted, equals, text = override.partition("=")
     path = tuple(dotted.strip().split("."))
     if not equals or not all(path):
-        raise InvalidInput(f"--set {override}: must be path.to.key=value, for example --set spec.seed=3")
+        raise InvalidInput(f"--set {override}: must be path.to.key=value. For example: --set spec.seed=3")
     if not text.strip():
-        raise InvalidInput(f"--set {override}: has no value; write null or '' for none")
+        raise InvalidInput(f"--set {override}: has no value. Write null or '' for none.")
     value, _ = strictyaml.load(text, Source(f"--set {dotted}"))
     for known in [known for known in lines if known[: len(path)] == path]:
         del lines[known]
@@ -50,7 +50,11 @@ def _parent(data: Any, path: KeyPath, lines: dict[KeyPath, int]) -> dict[Any, An
     for depth, key in enumerate(path, start=1):
         if not isinstance(data, dict):
             above = ".".join(map(str, path[: depth - 1])) or "the document"
-            what = "a list; set the whole of it" if isinstance(data, list) else f"{data!r}, which has no keys"
+            what = (
+                "a list. Set the whole of it."
+                if isinstance(data, list)
+                else f"{data!r}, which has no keys. Set that key itself."
+            )
             raise InvalidInput(f"--set {'.'.join(map(str, path))}: {above} is {what}")
         if depth == len(path):
             return data

@@ -38,7 +38,7 @@ def _at_most(pool: PlannedPool) -> float | None:
 def with_speed(plan: Plan, steps_per_second: float) -> Plan:
     """Return `plan` with its cost per million environment steps at a measured speed. Raises InvalidInput below 0."""
     if not steps_per_second > 0:
-        raise InvalidInput(f"--speed {steps_per_second:g}: must be environment steps per second, more than 0")
+        raise InvalidInput(f"--speed {steps_per_second:g}: must be environment steps per second. Give more than 0.")
     if plan.cost is None or plan.cost.per_hour is None:
         return plan
     hours = 1e6 / steps_per_second / 3600
@@ -75,7 +75,7 @@ def parse_limit(text: str) -> float:
     except ValueError:
         value = -1.0
     if unit not in HOURS or not 0 < value < float("inf"):
-        raise InvalidInput(f"--max-cost {text}: must be dollars by hour or day, such as 20/h or 480/day")
+        raise InvalidInput(f"--max-cost {text}: must be dollars by hour or day. For example: 20/h or 480/day")
     return value / HOURS[unit]
 
 

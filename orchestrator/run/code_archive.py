@@ -72,11 +72,13 @@ def pack(folder: Path, limit: int = STORE_BYTES) -> Code:
     Raises InvalidInput, within seconds for any folder, with a sentence that says what does not fit or cannot be read.
     """
     if not folder.is_dir():
-        raise InvalidInput(f"spec.code: {folder} is no folder; name one, relative to the experiment file")
+        raise InvalidInput(f"spec.code: {folder} is no folder. Name one, relative to the experiment file.")
     walk = _Walk(folder)
     files = sorted(walk.files(), key=lambda file: file.path)
     if not files:
-        raise InvalidInput(f"spec.code: {folder} holds no files to pack ({walk.left_out} left out)")
+        raise InvalidInput(
+            f"spec.code: {folder} holds no files to pack ({walk.left_out} left out). Put your modules there."
+        )
     if sum(file.size for file in files) > MAX_UNPACKED_BYTES:
         raise InvalidInput(_too_large(folder, files, f"more than {_size(MAX_UNPACKED_BYTES)}, the most code can be"))
     try:
@@ -125,8 +127,8 @@ class _Walk:
             if count >= MAX_FILES:
                 place, there = places.most_common(1)[0]
                 raise InvalidInput(
-                    f"spec.code: {self.shown} holds more than {MAX_FILES:,} files, {there:,} of the first in {place}; "
-                    f"list what is no code in {self.shown / IGNORE_FILE}"
+                    f"spec.code: {self.shown} holds more than {MAX_FILES:,} files, {there:,} of the first in {place}. "
+                    f"List what is no code in {self.shown / IGNORE_FILE}."
                 )
             yield file
 
@@ -182,7 +184,9 @@ def _own_patterns(folder: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"spec.code: {folder / IGNORE_FILE} cannot be read: {error}") from error
+        raise InvalidInput(
+            f"spec.code: {folder / IGNORE_FILE} cannot be read: {error}. Save it as UTF-8 text."
+        ) from error
     lines = (line.strip().removeprefix("./").rstrip("/") for line in text.splitlines())
     return [line for line in lines if line and not line.startswith("#")]
 
@@ -205,7 +209,9 @@ def _archive(folder: Path, files: list[_File], limit: int) -> bytes:
                 raise
             except OSError as error:
                 why = error.strerror or "it changed meanwhile"
-                raise InvalidInput(f"spec.code: {folder / file.path} cannot be packed: {why}") from error
+                raise InvalidInput(
+                    f"spec.code: {folder / file.path} cannot be packed: {why}. Leave it out by {IGNORE_FILE}."
+                ) from error
     return sink.buffer.getvalue()
 
 

@@ -202,16 +202,16 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(strictyaml.MAX_BYTES + 1)
     except FileNotFoundError:
-        raise InvalidInput(f"{path}: no such file; start from one of those in examples/") from None
+        raise InvalidInput(f"{path}: no such file. Start from one of those in examples/.") from None
     except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from None
+        raise InvalidInput(f"{path}: cannot be read: {error.strerror}. Name a file that you may read.") from None
     if len(content) > strictyaml.MAX_BYTES:
         raise InvalidInput(f"{path}: larger than {strictyaml.MAX_BYTES >> 20} MiB; a document is a page of text")
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise InvalidInput(f"{path}:{line}: not UTF-8 (byte 0x{content[error.start]:02x}); save it as UTF-8") from None
+        raise InvalidInput(f"{path}:{line}: not UTF-8 (byte 0x{content[error.start]:02x}). Save it as UTF-8.") from None
 
 
 def load_foreign(path: Path) -> dict[str, Any]:

@@ -34,12 +34,14 @@ class Keys:
         """Read a key file. Raises Fatal, naming the file but never what is in it, when it is none or not private."""
         try:
             if stat.S_IMODE(path.stat().st_mode) & 0o007:
-                raise Fatal(f"the key file {path} can be read by every user. Run chmod o-rwx {path}")
+                raise Fatal(f"keys: {path} can be read by every user. Run chmod o-rwx {path}")
             return cls.parse(path.read_text())
         except OSError as error:
-            raise Fatal(f"cannot read the key file {path}: {error.strerror}") from None
+            raise Fatal(f"keys: cannot read {path}: {error.strerror}. Let this user read it.") from None
         except ValueError as error:
-            raise Fatal(f"{path} is no key file of this version of surreal: {error}") from None
+            raise Fatal(
+                f"keys: {path} is no key file of this version of surreal: {error}. Create the run anew."
+            ) from None
 
     @classmethod
     def parse(cls, text: str) -> "Keys":

@@ -46,7 +46,7 @@ class ObjectStore:
         try:
             self._fs, root = fsspec.core.url_to_fs(self.url)
         except ImportError as error:
-            raise Fatal(f"cannot keep the run at {url}: a package is missing in the image: {error}") from None
+            raise Fatal(f"cannot keep the run at {url}: a package is missing in the image: {error}. Add it.") from None
         except ValueError as error:
             raise Fatal(f"cannot keep the run at {url}: {error}") from None
         self._root = str(root).rstrip("/")
@@ -65,7 +65,7 @@ class ObjectStore:
                 return
             except StoreError as error:
                 if isinstance(error.__cause__, _NEVER):
-                    raise Fatal(f"{error}: is the URL right, and may this pod write there?") from None
+                    raise Fatal(f"{error}. Correct spec.storage.url, or let this pod write there.") from None
                 if time.monotonic() >= deadline:
                     raise
                 log.warning("%s; trying on", error)
@@ -169,7 +169,9 @@ def fetch(store: ObjectStore, folder: Path) -> set[str]:
     """
     began, sizes = time.monotonic(), store.files()
     if len(sizes) > MAX_FILES or sum(sizes.values()) > MAX_BYTES:
-        raise Fatal(f"{store.url} has {len(sizes)} files of {sum(sizes.values())} bytes, which no run has made")
+        raise Fatal(
+            f"{store.url}: has {len(sizes)} files of {sum(sizes.values())} bytes, which no run made. Name an empty folder."
+        )
     whole = {_checkpoint(name) for name in sizes if name.endswith(f"/{MANIFEST}")}
     for name in [name for name in sizes if _checkpoint(name) not in whole | {""}]:
         store.remove(name)

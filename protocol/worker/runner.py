@@ -234,7 +234,9 @@ def _import_role(run: str) -> Role:
         role: Role = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         log.error("cannot import the role", exc_info=True)
-        raise Fatal(f"cannot import {run}: {error}") from error
+        raise Fatal(
+            f"cannot import {run}: {error}. Put the module beside the experiment file, or into the image."
+        ) from error
     return role
 
 

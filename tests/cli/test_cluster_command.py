@@ -97,7 +97,7 @@ def test_up_that_failed_half_way_says_why_and_goes_on_from_there(desk: Desk) -> 
 def test_nothing_is_applied_without_agreement(desk: Desk) -> None:
     done = desk.cluster("up", desk.file)
     assert done.returncode == 2
-    assert "Confirmation is required, but stdin is not a terminal. Pass --yes." in done.stderr
+    assert "--yes: confirmation is required, but stdin is not a terminal. Pass --yes." in done.stderr
     assert ["apply"] not in [call[:1] for call in desk.stubs.calls("terraform")]
 
 

@@ -47,7 +47,7 @@ def test_ctrl_c_is_the_commands(place: LocalBackend) -> None:
     ("arguments", "code", "words"),
     [
         (("exec", "{}", "lerner", "--", "ls"), ExitCode.NOT_FOUND, "did you mean 'learner'?"),
-        (("exec", "{}", "actor/7", "--", "ls"), ExitCode.NOT_FOUND, "it has: actor/0"),
+        (("exec", "{}", "actor/7", "--", "ls"), ExitCode.NOT_FOUND, "It has: actor/0"),
         (("exec", "nobody", "learner", "--", "ls"), ExitCode.NOT_FOUND, "no experiment 'nobody'"),
         (("exec", "{}", "learner", "--", "no-such-command"), ExitCode.INVALID, "cannot run 'no-such-command': No such"),
         (("exec", "{}", "learner"), ExitCode.INVALID, "Missing argument '-- COMMAND"),

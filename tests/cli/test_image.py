@@ -149,12 +149,15 @@ def test_a_build_that_fails_says_the_builders_last_words(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "no program here can build an image: no docker, minikube, buildah is installed; start or install one of"),
+        (
+            (),
+            "image: no program here can build one: no docker, minikube, buildah is installed. Start or install one of",
+        ),
         (("--on", "docker"), "docker is not on your PATH: https://docs.docker.com"),
         (("--on", "kaniko"), "'kaniko' is not one of"),
-        (("--on", "docker", "--dry-run", "--push"), "surreal:0.1.0 names no registry; give --tag registry.example"),
+        (("--on", "docker", "--dry-run", "--push"), "surreal:0.1.0 names no registry. Give --tag registry.example"),
         (("--on", "minikube", "--dry-run", "--push", "--tag", "a/b"), "minikube builds on its own nodes"),
-        (("--on", "docker", "--dry-run", "--profile", "lab"), "--profile is minikube's"),
+        (("--on", "docker", "--dry-run", "--profile", "lab"), "--profile: it is minikube's"),
         (("--on", "docker", "--dry-run", "--tag", "-rf x"), "--tag must be an image such as"),
         (("--on", "docker", "--dry-run", "--platform", "linux/riscv64"), "'linux/riscv64' has no locked packages"),
         (("--on", "minikube", "--dry-run", "--platform", "linux/arm64"), "minikube builds for its own nodes"),

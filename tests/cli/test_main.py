@@ -70,7 +70,7 @@ def test_a_users_error_is_words_and_a_code_but_no_traceback(tmp_path: Path) -> N
     done = surreal("plan", tmp_path / "none.yaml")
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == f"{tmp_path}/none.yaml: no such file; start from one of those in examples/\n"
+    assert done.stderr == f"{tmp_path}/none.yaml: no such file. Start from one of those in examples/.\n"
 
 
 def test_no_file_and_two_files_are_errors_of_usage() -> None:

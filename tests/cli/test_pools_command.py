@@ -68,7 +68,7 @@ def test_json_and_yaml_of_pools_are_the_same(cluster: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--on", "kub"), "--on kub: no such backend (did you mean 'kube'?); available: local, kube"),
+        (("--on", "kub"), "--on kub: no such backend (did you mean 'kube'?). Available: local, kube"),
         (("-f", "nothing.yaml"), "nothing.yaml: no such file"),
     ],
 )
@@ -131,7 +131,10 @@ def test_prices_are_listed_by_provider(prices: Path) -> None:
     own = json.loads(surreal("prices", "gke", "--prices", prices, "-o", "json").stdout)
     assert next(row for row in own if row["machine"] == "c4-standard-8")["pricePerHour"] == 0.39
     done = surreal("prices", "gce")
-    assert (done.returncode, done.stderr) == (2, "no machine types of 'gce' (did you mean 'gke'?); of: eks, gke\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "no machine types of 'gce' (did you mean 'gke'?). There are those of: eks, gke\n",
+    )
 
 
 def test_prices_say_how_old_they_are_and_old_ones_are_warned_of(prices: Path) -> None:

@@ -82,7 +82,7 @@ def test_code_beside_the_file_goes_along(experiment: Path) -> None:
         (["--on", "local"], "--on local and"),
         (["--set", "spec.storage.kind=auto"], "auto depends on the cluster"),
         (["--set", "metadata.name=1st"], "begins with a digit"),
-        (["-d", "/proc/none"], "cannot write the objects to /proc/none"),
+        (["-d", "/proc/none"], "--directory: cannot write to /proc/none"),
     ],
 )
 def test_what_cannot_be_rendered_is_said_in_a_sentence(experiment: Path, options: list[str], said: str) -> None:

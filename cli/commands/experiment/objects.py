@@ -69,12 +69,16 @@ def _write(manifests: Sequence[Manifest], folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise InvalidInput(f"{folder} is not empty: objects of another plan would stay among those of this one")
+            raise InvalidInput(
+                f"{folder} is not empty: objects of another plan would stay among those of this one. Name a new folder."
+            )
         for manifest in manifests:
             (folder / manifest.file).touch(mode=0o600)
             (folder / manifest.file).write_text(manifest.text)
     except OSError as error:
-        raise InvalidInput(f"cannot write the objects to {folder}: {error.strerror}") from None
+        raise InvalidInput(
+            f"--directory: cannot write to {folder}: {error.strerror}. Name a folder that you can write."
+        ) from None
 
 
 @click.command(name="diff")

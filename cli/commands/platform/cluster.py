@@ -180,7 +180,7 @@ def _asking(yes: bool, question: str) -> Callable[[], bool]:
         if yes:
             return True
         if not sys.stdin.isatty():
-            raise InvalidInput("Confirmation is required, but stdin is not a terminal. Pass --yes.")
+            raise InvalidInput("--yes: confirmation is required, but stdin is not a terminal. Pass --yes.")
         return click.confirm(question, err=True)
 
     return agree

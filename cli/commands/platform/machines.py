@@ -104,7 +104,9 @@ def prices(provider: str | None, check: bool, prices: Path | None, output: Outpu
         return
     known = sorted(machines.document.machines)
     if provider is not None and provider not in known:
-        raise InvalidInput(f"no machine types of {provider!r}{did_you_mean(provider, known)}; of: {', '.join(known)}")
+        raise InvalidInput(
+            f"no machine types of {provider!r}{did_you_mean(provider, known)}. There are those of: {', '.join(known)}"
+        )
     rows = [row for name in known if provider in (None, name) for row in _machine_rows(machines, name)]
     emit(rows, output, lambda: _price_rows(rows))
 

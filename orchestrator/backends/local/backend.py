@@ -45,14 +45,16 @@ class LocalBackend(WithoutObjects):
     def __init__(self, location: Location = THIS_MACHINE) -> None:
         """Take no options. Raises InvalidInput for those of a cluster."""
         if given := location.cluster_option():
-            raise InvalidInput(f"{given} is about a cluster: give --on kube, or leave it out")
+            raise InvalidInput(f"{given} is about a cluster. Give --on kube, or leave it out.")
 
     def pools(self, cluster_file: Path | None, prices: Path | None) -> Inventory:
         """Return this machine as one pool; prices do not matter. Raises InvalidInput for a cluster file."""
         from surreal.provisioner.pools.local import local_pool
 
         if cluster_file:
-            raise InvalidInput(f"--on local and {cluster_file} exclude each other: this machine needs no cluster file")
+            raise InvalidInput(
+                f"--on local and {cluster_file} exclude each other. Leave out the file: this machine needs none."
+            )
         return Inventory((local_pool(),))
 
     def resolve(self, plan: "Plan") -> "Plan":
@@ -99,7 +101,9 @@ class LocalBackend(WithoutObjects):
         from surreal.orchestrator.run.code_archive import packed
 
         if server:
-            raise InvalidInput("--dry-run=server asks a cluster, and this runs here: --dry-run=client, or --on kube")
+            raise InvalidInput(
+                "--dry-run=server asks a cluster, and this runs here. Give --dry-run=client, or --on kube."
+            )
         packed(plan.code, experiment.folder)
         folder = home.new_folder(plan.name)
         if plan.name in home.names():
@@ -197,7 +201,9 @@ class LocalBackend(WithoutObjects):
         record = RunRecord.read(folder)
         try:
             if record.state == "succeeded":
-                raise InvalidInput(f"{name} has succeeded: nothing to resume; train on with another name and file")
+                raise InvalidInput(
+                    f"{name} has succeeded: there is nothing to resume. Train on with another name and file."
+                )
             if not record.processes:
                 raise InvalidInput(f"{name} cannot be resumed: surreal delete {name}, then create it again")
             note_versions(folder, read_plan(folder), accept_changes)
@@ -220,7 +226,7 @@ class LocalBackend(WithoutObjects):
         end_supervisor(folder, signal.SIGINT, ABORT_SECONDS)
         held = os_process.acquire(folder, timeout=ABORT_SECONDS)
         if held is None:
-            raise InvalidInput(f"{name} is being resumed by another command. Try surreal delete {name} again")
+            raise InvalidInput(f"{name}: another command is resuming it. Try surreal delete {name} again.")
         try:
             kill_leftovers(RunRecord.read(folder))
             shutil.rmtree(folder.path, ignore_errors=True)

@@ -296,7 +296,7 @@ def test_a_missing_file_a_folder_and_an_unreadable_text_are_refused(tmp_path: Pa
     for path, said in [(tmp_path / "none.yaml", "no such file"), (tmp_path, "cannot be read: Is a directory")]:
         with pytest.raises(InvalidInput, match=said):
             load_experiment(path)
-    assert refusal(tmp_path, b"a: 1\nb: \xff\n") == ["experiment.yaml:2: not UTF-8 (byte 0xff); save it as UTF-8"]
+    assert refusal(tmp_path, b"a: 1\nb: \xff\n") == ["experiment.yaml:2: not UTF-8 (byte 0xff). Save it as UTF-8."]
 
 
 def test_a_file_over_a_mebibyte_is_refused_unread(tmp_path: Path) -> None:

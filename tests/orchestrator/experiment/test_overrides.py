@@ -52,11 +52,14 @@ def test_an_override_can_mend_a_file(tmp_path: Path) -> None:
         ("spec.env.id=Hoper-v5", "--set spec.env.id: unknown environment 'Hoper-v5' (did you mean 'Hopper-v5'?)"),
         ("spec.roles.lerner.replicas=1", "--set spec.roles.lerner: unknown role 'lerner' (did you mean 'learner'?)"),
         ("metadata.name=A", "--set metadata.name: must be a DNS label"),
-        ("metadata.name.x=1", "--set metadata.name.x: metadata.name is 'cheetah-ppo', which has no keys"),
-        ("spec.seed", "--set spec.seed: must be path.to.key=value, for example --set spec.seed=3"),
-        ("=3", "--set =3: must be path.to.key=value"),
-        ("spec..seed=3", "--set spec..seed=3: must be path.to.key=value"),
-        ("spec.seed=", "--set spec.seed=: has no value; write null or '' for none"),
+        (
+            "metadata.name.x=1",
+            "--set metadata.name.x: metadata.name is 'cheetah-ppo', which has no keys. Set that key itself.",
+        ),
+        ("spec.seed", "--set spec.seed: must be path.to.key=value. For example: --set spec.seed=3"),
+        ("=3", "--set =3: must be path.to.key=value. For example: --set spec.seed=3"),
+        ("spec..seed=3", "--set spec..seed=3: must be path.to.key=value. For example: --set spec.seed=3"),
+        ("spec.seed=", "--set spec.seed=: has no value. Write null or '' for none."),
         ("spec.seed=!!int 3", "--set spec.seed:1: tags"),
         ("spec.seed=.nan", "--set spec.seed:1: numbers must be finite"),
     ],
@@ -69,7 +72,7 @@ def test_a_wrong_override_is_named_as_such(tmp_path: Path, override: str, said: 
 
 def test_an_item_of_a_list_is_set_with_the_whole_list(tmp_path: Path) -> None:
     text = spoiled("total_steps: 1_000_000", "hidden: [64]")
-    with pytest.raises(InvalidInput, match="is a list; set the whole of it"):
+    with pytest.raises(InvalidInput, match="is a list. Set the whole of it"):
         load_text(tmp_path, text, "spec.algorithm.config.hidden.0=3")
 
 

@@ -47,7 +47,7 @@ def test_what_runs_or_has_succeeded_is_not_resumed(place: LocalBackend) -> None:
     begun(place, name, "actor")
     finish(place, name)
     ended(place, name)
-    with pytest.raises(InvalidInput, match="has succeeded: nothing to resume"):
+    with pytest.raises(InvalidInput, match="has succeeded: there is nothing to resume"):
         place.resume(name)
 
 

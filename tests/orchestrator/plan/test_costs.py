@@ -49,7 +49,7 @@ def test_a_measured_speed_gives_the_cost_of_a_million_steps() -> None:
 
 @pytest.mark.parametrize("speed", [0.0, -1.0, float("nan")])
 def test_a_speed_that_is_none_is_refused(speed: float) -> None:
-    with pytest.raises(InvalidInput, match="must be environment steps per second, more than 0"):
+    with pytest.raises(InvalidInput, match="must be environment steps per second. Give more than 0"):
         with_speed(plan(), speed)
 
 
@@ -86,7 +86,7 @@ def test_a_limit_is_dollars_by_time(text: str, per_hour: float) -> None:
 
 @pytest.mark.parametrize("text", ["20", "20/week", "/h", "-1/h", "0/h", "nan/h", "inf/h", "x/h", ""])
 def test_a_limit_of_another_form_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInput, match="must be dollars by hour or day, such as 20/h or 480/day"):
+    with pytest.raises(InvalidInput, match="must be dollars by hour or day. For example: 20/h or 480/day"):
         parse_limit(text)
 
 

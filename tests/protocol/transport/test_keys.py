@@ -67,7 +67,7 @@ def test_a_key_file_that_everybody_can_read_is_refused_with_the_way_out(folder: 
     with pytest.raises(Fatal, match=r"can be read by every user. Run chmod o-rwx .*actor\.json"):
         Keys.read(path)
     path.unlink()
-    with pytest.raises(Fatal, match="cannot read the key file"):
+    with pytest.raises(Fatal, match="keys: cannot read"):
         Keys.read(path)
 
 

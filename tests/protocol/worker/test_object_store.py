@@ -122,7 +122,7 @@ def test_a_store_that_is_too_large_is_not_fetched(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(stores, "MAX_BYTES", 10)
     store = ObjectStore(f"file://{tmp_path}/store")
     store.put_bytes("metrics/rows", b"x" * 11)
-    with pytest.raises(Fatal, match="has 1 files of 11 bytes, which no run has made"):
+    with pytest.raises(Fatal, match="has 1 files of 11 bytes, which no run made"):
         fetch(store, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -142,7 +142,9 @@ def test_a_store_that_nothing_here_speaks_to_is_fatal(url: str, words: str) -> N
 
 def test_a_store_that_may_not_be_written_is_fatal_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(Fatal, match=r"cannot write to file:.*: is the URL right, and may this pod write there\?"):
+    with pytest.raises(
+        Fatal, match=r"cannot write to file:.*\. Correct spec\.storage\.url, or let this pod write there\."
+    ):
         ObjectStore(f"file://{tmp_path}/file/run").connect()
 
 
