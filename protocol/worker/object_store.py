@@ -169,9 +169,8 @@ def fetch(store: ObjectStore, folder: Path) -> set[str]:
     """
     began, sizes = time.monotonic(), store.files()
     if len(sizes) > MAX_FILES or sum(sizes.values()) > MAX_BYTES:
-        raise Fatal(
-            f"{store.url}: has {len(sizes)} files of {sum(sizes.values())} bytes, which no run made. Name an empty folder."
-        )
+        text = f"{store.url}: has {len(sizes)} files of {sum(sizes.values())} bytes, which no run made"
+        raise Fatal(f"{text}. Name another folder.")
     whole = {_checkpoint(name) for name in sizes if name.endswith(f"/{MANIFEST}")}
     for name in [name for name in sizes if _checkpoint(name) not in whole | {""}]:
         store.remove(name)

@@ -26,9 +26,8 @@ def with_pod_identity(wiring: Wiring, environ: Mapping[str, str]) -> Wiring:
     Raises Fatal if the variables make no sense.
     """
     if INDEX_VARIABLE not in environ:
-        raise Fatal(
-            f"{INDEX_VARIABLE} is not set, so this {wiring.role} is no pod of an Indexed Job. Start it by `surreal create`."
-        )
+        text = f"{INDEX_VARIABLE} is not set, so this {wiring.role} is no pod of an Indexed Job"
+        raise Fatal(f"{text}. Start it by `surreal create`.")
     index, replicas = _count(environ, INDEX_VARIABLE), wiring.replicas.get(wiring.role, 0)
     if index >= replicas:
         raise Fatal(f"{INDEX_VARIABLE} is {index}, but {wiring.role} has {replicas} processes")
