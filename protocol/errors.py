@@ -9,13 +9,25 @@ SurrealError                a sentence for a person, printed without a traceback
 ├── Timeout                 a deadline given by the caller passed                           exit 7
 ├── Unreachable             the place of a run gives no answer; the run may well go on      exit 8
 ├── CallError               service.rows: the server could not answer this call             exit 1
-└── StoreError              worker.object_store: the object store failed; retrying may help exit 1
+├── StoreError              worker.object_store: the object store failed; retrying may help exit 1
+├── EnvironmentCrashedError algorithms.environments: an environment raised                  exit 1
+├── NodesHiddenError        provisioner.pools: the nodes of a cluster may not be listed     exit 1
+├── ApiError                provisioner.kube: the API server refuses                        exit 1
+│   ├── AbsentError         no such object; also a NotFound                                 exit 5
+│   ├── TakenError          the name is another object's; also an InvalidInput              exit 2
+│   ├── NoNamespaceError    no such namespace; also an InvalidInput                         exit 2
+│   └── BusyError           the same request may succeed later; also an Unreachable         exit 8
+├── ClosedError             provisioner.kube: a connection into a pod ended                 exit 1
+└── DeletedError            backends.kube: a run was deleted while it was being created     exit 1
+    InvalidInput
+    └── MissingModuleError  algorithms.own_code: a module is not installed here             exit 2
 ValueError
 └── MalformedError          wire.limits: a message or packet exceeds what the wire carries
     ├── NotFiniteError      NaN or infinity on a channel that promises finite numbers
     └── ProtocolVersionError  the peer speaks another version of the protocol
 
-The layers above derive errors of their own from SurrealError, next to the code that raises them.
+The classes of this module are the outcomes that authors raise and users see, so their names are plain words. Every
+other error stands next to the code that raises it, and its name ends with Error.
 """
 
 from collections.abc import Iterable

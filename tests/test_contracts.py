@@ -80,3 +80,29 @@ def test_every_module_says_what_it_is(path: Path) -> None:
 def test_every_layer_is_a_typed_package(layer: str) -> None:
     assert (ROOT / layer / "__init__.py").is_file()
     assert (ROOT / layer / "py.typed").is_file()
+
+
+def errors_of_ours() -> Iterator[tuple[str, Path]]:
+    """The classes that derive from an error, by way of any of ours, and their files."""
+    bases: dict[str, set[str]] = {}
+    homes: dict[str, Path] = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                bases[node.name], homes[node.name] = {ast.unparse(base) for base in node.bases}, path
+    known = {"Exception", "ValueError", "OSError"}
+    while found := {each for each, above in bases.items() if each not in known and above & known}:
+        known |= found
+    yield from ((each, homes[each]) for each in sorted(known & set(homes)) if not each.startswith("_"))
+
+
+def test_names_of_errors_end_with_error_but_for_the_outcomes_that_users_see() -> None:
+    outcomes = ROOT / "protocol" / "errors.py"
+    found = list(errors_of_ours())
+    assert ("AbsentError", ROOT / "provisioner" / "kube" / "errors.py") in found
+    assert [each for each, path in found if path != outcomes and not each.endswith("Error")] == []
+
+
+def test_the_tree_of_errors_shows_all_of_them() -> None:
+    tree = ast.get_docstring(ast.parse((ROOT / "protocol" / "errors.py").read_text())) or ""
+    assert [each for each, _ in errors_of_ours() if f"{each} " not in tree] == []

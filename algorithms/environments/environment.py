@@ -25,7 +25,7 @@ CLOSE_SECONDS = 3.0
 """Seconds that the `close` of an environment may take."""
 
 
-class EnvironmentCrashed(SurrealError):
+class EnvironmentCrashedError(SurrealError):
     """An exception of an environment, named as such; its traceback is in the log.
 
     Anything that it raises is one, whatever it extends, but for the Ctrl-C of a person.
@@ -78,7 +78,7 @@ class Environment:
     def reset(self, seed: int | None = None) -> Rows:
         """Begin an episode. Returns its first observation: float64 where float32 is too coarse for one of its numbers.
 
-        Raises EnvironmentCrashed where the environment raises, Fatal where it returns other than it declares.
+        Raises EnvironmentCrashedError where the environment raises, Fatal where it returns other than it declares.
         """
         try:
             returned = self._reset(seed=seed)
@@ -190,8 +190,10 @@ class Environment:
             return error
         log.error("environment %r failed in %s", self.name, method, exc_info=error)
         if isinstance(error, SystemExit):
-            return EnvironmentCrashed(f"environment {self.name!r} ended the process in {method}: exit({error.code!r})")
-        return EnvironmentCrashed(f"environment {self.name!r} raised {type(error).__name__} in {method}: {error}")
+            return EnvironmentCrashedError(
+                f"environment {self.name!r} ended the process in {method}: exit({error.code!r})"
+            )
+        return EnvironmentCrashedError(f"environment {self.name!r} raised {type(error).__name__} in {method}: {error}")
 
 
 def _typed(value: Any, leaf: Leaf) -> Array:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from surreal.provisioner.kube.errors import ABSENT, FORBIDDEN, GONE, Absent, ApiError
+from surreal.provisioner.kube.errors import ABSENT, FORBIDDEN, GONE, AbsentError, ApiError
 from surreal.provisioner.kube.kinds import FIELD_MANAGER, KINDS, Object
 from surreal.provisioner.kube.kubeconfig import access
 from surreal.provisioner.kube.retries import Retries
@@ -74,14 +74,14 @@ class Api:
         return self._transport.access.namespace
 
     def get(self, kind: str, name: str) -> Object:
-        """Return one object. Raises Absent (a NotFound) if there is none."""
+        """Return one object. Raises AbsentError (a NotFound) if there is none."""
         return self._json("GET", self._path(kind, name))
 
     def find(self, kind: str, name: str) -> Object | None:
         """Return one object, or None."""
         try:
             return self.get(kind, name)
-        except Absent:
+        except AbsentError:
             return None
 
     def find_if_allowed(self, kind: str, name: str) -> Object | None:
@@ -122,7 +122,7 @@ class Api:
         """Have an object removed; False if there was none."""
         try:
             self._json("DELETE", self._path(kind, name), {}, {"propagationPolicy": propagation})
-        except Absent:
+        except AbsentError:
             return False
         return True
 

@@ -39,28 +39,28 @@ class ApiError(SurrealError):
         return self
 
 
-class Absent(ApiError, NotFound):
+class AbsentError(ApiError, NotFound):
     """There is no such object (or no such kind of objects)."""
 
 
-class NoNamespace(ApiError, InvalidInput):
+class NoNamespaceError(ApiError, InvalidInput):
     """The namespace is not there, or is going away."""
 
 
-class Taken(ApiError, InvalidInput):
+class TakenError(ApiError, InvalidInput):
     """There is an object of that name already."""
 
 
-def no_namespace(namespace: str, context: str) -> NoNamespace:
+def no_namespace(namespace: str, context: str) -> NoNamespaceError:
     """Return the error for a namespace that does not exist."""
     text = f"namespace {namespace} does not exist in context {context}: kubectl create ns {namespace}"
-    return NoNamespace(text, ABSENT)
+    return NoNamespaceError(text, ABSENT)
 
 
-def leaving(namespace: str) -> NoNamespace:
+def leaving(namespace: str) -> NoNamespaceError:
     """Return the error for a namespace that is being removed."""
     text = f"namespace {namespace} is being removed and takes nothing new: wait until it is gone, or choose another"
-    return NoNamespace(text, FORBIDDEN)
+    return NoNamespaceError(text, FORBIDDEN)
 
 
 def refusal(status: int, body: Any, what: str, namespace: str, context: str) -> ApiError:
@@ -84,9 +84,9 @@ def refusal(status: int, body: Any, what: str, namespace: str, context: str) -> 
     if any(each.get("reason") == "NamespaceTerminating" for each in causes):
         return leaving(namespace)
     if status == CONFLICT and known.get("reason") == "AlreadyExists":
-        return Taken(words, status, known)
+        return TakenError(words, status, known)
     if status == ABSENT:
-        return Absent(
+        return AbsentError(
             words if known else f"the server of context {context} knows no way to {what} ({words})", status, known
         )
     return ApiError(_sentence(status, words, causes, what, namespace), status, known)

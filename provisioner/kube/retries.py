@@ -29,7 +29,7 @@ JITTER = 0.25
 """Added to each wait, at most: a thousand clients shall not come back at once."""
 
 
-class Busy(ApiError, Unreachable):
+class BusyError(ApiError, Unreachable):
     """The server is overloaded, gone or not well: the same request may go through later."""
 
     wait: float = 0.0
@@ -98,7 +98,7 @@ class _Trouble:
         """Return the seconds to wait before the next try."""
         self.tries += 1
         first = CONFLICT_WAIT if self._status == CONFLICT else FIRST_WAIT
-        asked = error.wait if isinstance(error, Busy) else 0.0
+        asked = error.wait if isinstance(error, BusyError) else 0.0
         wait = max(asked, min(LONGEST_WAIT, first * 2.0 ** (self.tries - 1))) * random.uniform(1, 1 + JITTER)
         self._waited += wait
         return wait
@@ -111,7 +111,9 @@ class _Trouble:
 
 
 def _transient(error: ApiError) -> bool:
-    return isinstance(error, Busy) or (error.status == CONFLICT and error.reason == "Conflict" and not _owned(error))
+    return isinstance(error, BusyError) or (
+        error.status == CONFLICT and error.reason == "Conflict" and not _owned(error)
+    )
 
 
 def _owned(error: ApiError) -> bool:

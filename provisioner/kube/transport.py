@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from surreal.provisioner.kube.errors import TOO_MANY, UNAUTHORIZED, ApiError, refusal
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.kubeconfig import Access
-from surreal.provisioner.kube.retries import Busy
+from surreal.provisioner.kube.retries import BusyError
 
 CONNECT, READ = 5.0, 30.0
 """Seconds to connect, and to wait for an answer or the next part of it."""
@@ -30,7 +30,7 @@ class Transport:
         self.access = find()
 
     def document(self, method: str, path: str, query: Mapping[str, str], body: Object | None, form: str) -> Object:
-        """Return the JSON that the server answers. Raises ApiError, and Busy if the same request may succeed later."""
+        """Return the JSON that the server answers. Raises ApiError, BusyError if the same request may succeed later."""
         from urllib3.exceptions import HTTPError
 
         answer = self.open(method, path, query, body, form)
@@ -109,7 +109,7 @@ class Transport:
         error = refusal(answer.status, body, f"{verb} {_short(path)}", access.namespace, access.context)
         if answer.status != TOO_MANY and answer.status < 500:
             return error
-        busy = Busy(
+        busy = BusyError(
             f"the API server gave {answer.status} ({error.body.get('message') or answer.reason})", answer.status
         )
         busy.wait = _seconds(answer.headers.get("Retry-After"))
@@ -129,7 +129,7 @@ class Transport:
             root = error.__cause__ or error.__context__ or error
             why = getattr(root, "strerror", None) or str(root)
         if self._answered:
-            return Busy(f"the API server at {self.host} is silent: {why}")
+            return BusyError(f"the API server at {self.host} is silent: {why}")
         return ApiError(
             f"no API server answers at {self.host} (context {self.access.context}): {why}; is the cluster up, and is "
             "this the right context? see `kubectl config get-contexts`"

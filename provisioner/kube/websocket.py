@@ -24,7 +24,7 @@ BINARY, CLOSED = 2, 8
 """Operation codes of websockets (RFC 6455)."""
 
 
-class Closed(SurrealError):
+class ClosedError(SurrealError):
     """The other side has closed the connection, or it is lost."""
 
 
@@ -37,16 +37,16 @@ class PodSocket:
         self._version5 = socket.getsubprotocol() == PROTOCOLS[0]
 
     def send(self, channel: int, data: bytes) -> None:
-        """Send data on a channel. Raises Closed."""
+        """Send data on a channel. Raises ClosedError."""
         from websocket import WebSocketException
 
         try:
             self._socket.send_binary(bytes((channel,)) + data)
         except (WebSocketException, OSError) as error:
-            raise Closed(f"the connection is lost: {error}") from None
+            raise ClosedError(f"the connection is lost: {error}") from None
 
     def receive(self, seconds: float | None = None) -> tuple[int, bytes]:
-        """Return channel and data of the next message. Raises Closed at the end, TimeoutError after so many seconds."""
+        """Return channel and data of the next message. Raises ClosedError at the end, TimeoutError after `seconds`."""
         from websocket import WebSocketException
 
         try:
@@ -55,14 +55,14 @@ class PodSocket:
                     raise TimeoutError(f"nothing came for {seconds:g} s")
                 code, frame = self._socket.recv_data_frame(True)
                 if code == CLOSED:
-                    raise Closed("the connection was closed")
+                    raise ClosedError("the connection was closed")
                 if code <= BINARY and frame.data:
                     return frame.data[0], bytes(frame.data[1:])
         except TimeoutError:
             raise
         except (WebSocketException, OSError, ValueError, AttributeError) as error:
             # the library has no socket any more (AttributeError) once another thread has closed it
-            raise Closed(f"the connection is lost: {error}") from None
+            raise ClosedError(f"the connection is lost: {error}") from None
 
     def _has_data(self, seconds: float) -> bool:
         """Return whether data comes within so many seconds. A time limit of the socket would hold for sending, too."""

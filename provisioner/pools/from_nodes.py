@@ -140,20 +140,20 @@ def _price(node: Node, table: MachineTable) -> tuple[float | None, float | None,
     return price, machine.price if price is None else price, table.priced(machine)
 
 
-class NodesHidden(SurrealError):
+class NodesHiddenError(SurrealError):
     """The user may not list the nodes, as is usual for people who have a namespace and no more."""
 
 
 def live_pools(table: MachineTable, context: str | None = None, kubeconfig: str | None = None) -> tuple[NodePool, ...]:
     """Return the pools of the cluster of a kubeconfig context (the current one if None).
 
-    Raises InvalidInput without a usable kubeconfig, NodesHidden where the nodes may not be listed, SurrealError when
-    the cluster does not answer.
+    Raises InvalidInput without a usable kubeconfig, NodesHiddenError where the nodes may not be listed, SurrealError
+    when the cluster does not answer.
     """
     api = Api.connect(kubeconfig, context)
     nodes = _listed(api, "Node")
     if nodes is None:
-        raise NodesHidden(
+        raise NodesHiddenError(
             "you may not list the cluster's nodes; ask for `get` and `list` on nodes, or give --pools FILE"
         )
     # a user of one namespace may list no others' pods; the use of the nodes is unknown then

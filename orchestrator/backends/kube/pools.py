@@ -9,7 +9,7 @@ from surreal.orchestrator.inventory import file_inventory, kept_cluster, price_t
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.cluster.load import load_cluster
-from surreal.provisioner.pools.from_nodes import NodesHidden, live_pools, merged
+from surreal.provisioner.pools.from_nodes import NodesHiddenError, live_pools, merged
 from surreal.provisioner.pools.model import NodePool
 from surreal.provisioner.spec.cluster import Cluster
 
@@ -28,7 +28,7 @@ def pools(location: Location, context: Callable[[], str], cluster_file: Path | N
     declared = file_inventory(cluster, prices) if cluster else Inventory(())
     try:
         live = live_pools(price_table(prices), location.context or _context(cluster), location.kubeconfig)
-    except NodesHidden:
+    except NodesHiddenError:
         if not declared.pools:
             return Inventory(HIDDEN_NODES, ("you may not list the cluster's nodes: whether all fits is not known",))
         live = ()

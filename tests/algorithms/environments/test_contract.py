@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from surreal.algorithms.environments.environment import Environment, EnvironmentCrashed
+from surreal.algorithms.environments.environment import Environment, EnvironmentCrashedError
 from surreal.protocol.errors import Fatal
 from tests.algorithms.environments.own.odd import Odd
 
@@ -83,7 +83,7 @@ def test_flags_of_every_boolean_kind_are_taken(how: str) -> None:
 def test_an_exception_of_the_environment_is_said_to_be_its_own(
     how: str, method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(EnvironmentCrashed, match=f"environment 'odd:{how}' .*{method}"):
+    with pytest.raises(EnvironmentCrashedError, match=f"environment 'odd:{how}' .*{method}"):
         stepped(adapted(how))
     assert "Traceback" in caplog.text
 
@@ -96,7 +96,9 @@ class Panics(Odd):
 
 
 def test_what_is_no_exception_to_python_is_one_of_the_environment_all_the_same() -> None:
-    with pytest.raises(EnvironmentCrashed, match="environment 'p' raised BaseException in step: the engine panicked"):
+    with pytest.raises(
+        EnvironmentCrashedError, match="environment 'p' raised BaseException in step: the engine panicked"
+    ):
         stepped(Environment(Panics(), "p"))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from surreal.provisioner.kube.websocket import OUTCOME, STDERR, STDIN, STDOUT, Closed
+from surreal.provisioner.kube.websocket import OUTCOME, STDERR, STDIN, STDOUT, ClosedError
 
 
 class Pipes:
@@ -26,13 +26,13 @@ class Pipes:
             self.process.stdin.write(data)
             self.process.stdin.flush()
         except (OSError, ValueError):
-            raise Closed("the connection is lost") from None
+            raise ClosedError("the connection is lost") from None
 
     def receive(self, seconds: float | None = None) -> tuple[int, bytes]:
         """From its stdout or stderr, or how it ended."""
         assert self.process.stdout and self.process.stderr
         if self.process.stdout.closed:
-            raise Closed("the connection is lost")
+            raise ClosedError("the connection is lost")
         outputs = {self.process.stdout.fileno(): STDOUT, self.process.stderr.fileno(): STDERR}
         while outputs:
             ready = select.select(list(outputs), [], [], seconds)[0]

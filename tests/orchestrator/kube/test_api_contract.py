@@ -22,7 +22,7 @@ from surreal.orchestrator.backends.kube.names import ATTEMPT, query, selector
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.kube import client as api_module
 from surreal.provisioner.kube.client import Api
-from surreal.provisioner.kube.errors import Absent, ApiError, NoNamespace, Taken
+from surreal.provisioner.kube.errors import AbsentError, ApiError, NoNamespaceError, TakenError
 from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.apiserver import NAMESPACE, api_server
 from tests.orchestrator.kube.apistore import Failure, quota
@@ -171,21 +171,21 @@ def refused(call: Callable[[], object]) -> ApiError:
 def test_an_object_can_be_made_once(place: Place) -> None:
     place.api.post("ConfigMap", config_map("x"))
     error = refused(lambda: place.api.post("ConfigMap", config_map("x")))
-    assert isinstance(error, Taken)
+    assert isinstance(error, TakenError)
     assert (error.status, error.reason, str(error)) == (409, "AlreadyExists", 'configmaps "x" already exists')
 
 
 def test_an_object_that_is_not_there_is_absent(place: Place) -> None:
     error = refused(lambda: place.api.get("Job", "x"))
-    assert isinstance(error, Absent)
+    assert isinstance(error, AbsentError)
     assert (error.status, str(error)) == (404, 'jobs.batch "x" not found')
     assert place.api.find("Job", "x") is None
     assert place.api.delete("Job", "x") is False
-    assert isinstance(refused(lambda: place.api.patch("ConfigMap", "x", {"data": {}})), Absent)
+    assert isinstance(refused(lambda: place.api.patch("ConfigMap", "x", {"data": {}})), AbsentError)
 
 
 def test_a_kind_without_a_definition_is_absent(place: Place) -> None:
-    assert isinstance(refused(lambda: place.api.list("Workload")), Absent)
+    assert isinstance(refused(lambda: place.api.list("Workload")), AbsentError)
     assert place.api.find("Workload", "x") is None
 
 
@@ -193,7 +193,7 @@ def test_a_namespace_that_is_not_there_takes_nothing(place: Place) -> None:
     other = place.elsewhere("surreal-test-nobody")
     for call in (other.post, other.apply):
         error = refused(lambda call=call: call("ConfigMap", config_map("x")))  # type: ignore[misc]
-        assert isinstance(error, NoNamespace)
+        assert isinstance(error, NoNamespaceError)
         assert "kubectl create ns surreal-test-nobody" in str(error)
     assert other.list("ConfigMap") == []
     assert other.find("ConfigMap", "x") is None
@@ -210,9 +210,9 @@ def test_a_namespace_that_is_going_away_takes_nothing_new(place: Place) -> None:
             lambda: (place.api.find("Namespace", name) or {"status": {}})["status"].get("phase") == "Terminating"
         )
         error = refused(lambda: other.apply("ConfigMap", config_map("x")))
-        assert isinstance(error, NoNamespace)
+        assert isinstance(error, NoNamespaceError)
         assert "is being removed" in str(error)
-        with pytest.raises(NoNamespace, match="is being removed"):
+        with pytest.raises(NoNamespaceError, match="is being removed"):
             preflight.check(other, [])
     finally:
         other.patch("ConfigMap", "stays", {"metadata": {"finalizers": None}})
@@ -391,7 +391,7 @@ def test_a_limit_range_is_named_before_anything_is_made(place: Place) -> None:
 def test_a_run_is_made_stopped_resumed_and_removed(place: Place) -> None:
     api, said = place.api, [""]
     run = apply.create(api, drawer(), said.append)
-    with pytest.raises(Taken, match=f"used by experiment {run} of user ada"):
+    with pytest.raises(TakenError, match=f"used by experiment {run} of user ada"):
         apply.create(api, drawer(), said.append)
     assert diff(api, NAME, drawer()(run, 1)) == []
     assert remove.stop(api, NAME, said.append)
@@ -401,7 +401,7 @@ def test_a_run_is_made_stopped_resumed_and_removed(place: Place) -> None:
     assert len(api.list("Job")) == 3
     api.delete("Job", f"{NAME}-learner", propagation="Foreground")  # as the TTL controller does
     eventually(lambda: left(api) == ["PersistentVolumeClaim"], 60)
-    with pytest.raises(Taken, match="removes it with its results"):
+    with pytest.raises(TakenError, match="removes it with its results"):
         apply.create(api, drawer(), said.append)
     assert remove.delete(api, NAME, said.append) == 1
     apply.create(api, drawer(), said.append)

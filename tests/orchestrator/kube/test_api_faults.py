@@ -14,7 +14,7 @@ from surreal.protocol.errors import ExitCode, InvalidInput, SurrealError
 from surreal.provisioner.kube import client as api_module
 from surreal.provisioner.kube import transport
 from surreal.provisioner.kube.client import Api
-from surreal.provisioner.kube.errors import Absent, ApiError
+from surreal.provisioner.kube.errors import AbsentError, ApiError
 from surreal.provisioner.kube.kubeconfig import IN_CLUSTER, access
 from tests.orchestrator.kube.apiserver import NAMESPACE, api_server, write_kubeconfig
 from tests.orchestrator.kube.drawn import drawer
@@ -193,7 +193,10 @@ def test_a_field_that_may_not_change_is_named(tmp_path: Path) -> None:
 
 
 def test_a_kind_that_the_cluster_does_not_know_is_absent(tmp_path: Path) -> None:
-    with api_server(tmp_path) as server, pytest.raises(Absent, match="could not find the requested resource") as raised:
+    with (
+        api_server(tmp_path) as server,
+        pytest.raises(AbsentError, match="could not find the requested resource") as raised,
+    ):
         server.api().list("JobSet")
     assert raised.value.exit_code == ExitCode.NOT_FOUND
 

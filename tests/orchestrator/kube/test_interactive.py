@@ -23,7 +23,7 @@ from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.objects import name_of
-from surreal.provisioner.kube.websocket import OUTCOME, STDERR, STDIN, STDOUT, Closed, connect
+from surreal.provisioner.kube.websocket import OUTCOME, STDERR, STDIN, STDOUT, ClosedError, connect
 from tests.cli.terminal import SURREAL, terminal
 from tests.orchestrator.kube.apiserver import api_server
 from tests.orchestrator.kube.small_run import CONTEXT, namespace, needs_cluster, start, when
@@ -50,7 +50,7 @@ class Scripted:
 
     def receive(self, seconds: float | None = None) -> tuple[int, bytes]:
         if not self.messages:
-            raise Closed("the connection was closed")
+            raise ClosedError("the connection was closed")
         if self.messages[0][0] == OUTCOME:
             assert self.ended.wait(20)
         return self.messages.pop(0)
@@ -178,7 +178,7 @@ class Echo:
             if not self.changed.wait_for(lambda: self.waiting or self.closed, seconds):
                 raise TimeoutError
             if not self.waiting:
-                raise Closed("closed")
+                raise ClosedError("closed")
             return self.waiting.pop(0)
 
     def close(self) -> None:

@@ -14,11 +14,11 @@ import pytest
 
 from surreal.orchestrator.backends.kube.lifecycle import create as apply
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
-from surreal.orchestrator.backends.kube.lifecycle.create import Deleted
+from surreal.orchestrator.backends.kube.lifecycle.create import DeletedError
 from surreal.orchestrator.backends.kube.names import CREATED, RUN
 from surreal.protocol.errors import NotFound, SurrealError
 from surreal.provisioner.kube.client import Api
-from surreal.provisioner.kube.errors import Taken
+from surreal.provisioner.kube.errors import TakenError
 from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.apiserver import NAMESPACE, Server, api_server
 from tests.orchestrator.kube.drawn import NAME, drawer
@@ -107,7 +107,7 @@ def test_another_plan_does_not_go_on_with_what_was_interrupted(tmp_path: Path) -
     with api_server(tmp_path) as server:
         assert interrupt(server, 20)
         before = server.store.names()
-        with pytest.raises(Taken, match="creation was interrupted and which has another plan.*surreal delete toy"):
+        with pytest.raises(TakenError, match="creation was interrupted and which has another plan.*surreal delete toy"):
             apply.create(server.api(), drawer(digest="other"), server.said.append)
         assert server.store.names() == before
 
@@ -204,7 +204,7 @@ def interleave(server: Server, dice: random.Random) -> None:
         try:
             apply.create(api, drawer(), server.said.append)
             outcomes.append("created")
-        except (Deleted, NotFound, Taken):
+        except (DeletedError, NotFound, TakenError):
             outcomes.append("deleted")
         finally:
             reached.set()

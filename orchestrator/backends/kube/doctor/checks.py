@@ -12,7 +12,7 @@ from surreal.orchestrator.backends.kube.doctor.cluster import enforcement
 from surreal.orchestrator.backends.kube.lifecycle import rbac as rights
 from surreal.orchestrator.doctor import Check
 from surreal.provisioner.kube.client import Api
-from surreal.provisioner.kube.errors import FORBIDDEN, ApiError, NoNamespace
+from surreal.provisioner.kube.errors import FORBIDDEN, ApiError, NoNamespaceError
 from surreal.provisioner.kube.kinds import KINDS, Object
 from surreal.provisioner.kube.resources import quantity
 
@@ -79,7 +79,9 @@ def _namespace(api: Api) -> Check:
     except ApiError as error:
         if error.status == FORBIDDEN:
             return Check("namespace", "unknown", f"{api.namespace}: {HIDDEN}", NOT_NEEDED)
-        follows = f"kubectl create ns {api.namespace}" if isinstance(error, NoNamespace) or error.status == 404 else ""
+        follows = (
+            f"kubectl create ns {api.namespace}" if isinstance(error, NoNamespaceError) or error.status == 404 else ""
+        )
         return Check("namespace", "missing", str(error), follows)
 
 

@@ -19,7 +19,7 @@ from surreal.protocol.graph import role_of
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import clip, name_of
-from surreal.provisioner.kube.websocket import OUTCOME, RESIZE, STDERR, STDIN, STDOUT, Closed, PodSocket, connect
+from surreal.provisioner.kube.websocket import OUTCOME, RESIZE, STDERR, STDIN, STDOUT, ClosedError, PodSocket, connect
 
 BLOCK = 32 * 1024
 
@@ -54,7 +54,7 @@ def execute(api: Api, snapshot: Snapshot, source: str, command: Sequence[str], t
     try:
         with _terminal(socket) if tty else _pipes(socket):
             outcome = _relay(socket)
-    except Closed as error:
+    except ClosedError as error:
         again = f"surreal status {snapshot.name} says whether it was stopped or is being replaced"
         raise SurrealError(f"the connection to {source} was lost ({error}); {again}") from None
     finally:
@@ -81,7 +81,7 @@ def _relay(socket: PodSocket) -> bytes:
 
 def _send_input(socket: PodSocket) -> None:
     """Pass on our stdin until it ends."""
-    with suppress(Closed, OSError):
+    with suppress(ClosedError, OSError):
         while data := os.read(0, BLOCK):
             socket.send(STDIN, data)
         socket.end(STDIN)
@@ -102,7 +102,7 @@ def _terminal(socket: PodSocket) -> Iterator[None]:
 
     def resize(*_signal: object) -> None:
         size = shutil.get_terminal_size()
-        with suppress(Closed):
+        with suppress(ClosedError):
             socket.send(RESIZE, json.dumps({"Width": size.columns, "Height": size.lines}).encode())
 
     before = termios.tcgetattr(0)

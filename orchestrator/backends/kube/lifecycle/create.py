@@ -33,7 +33,7 @@ from surreal.orchestrator.run.code_archive import Code
 from surreal.protocol.errors import SurrealError
 from surreal.protocol.worker.object_store import ObjectStore
 from surreal.provisioner.kube.client import Api
-from surreal.provisioner.kube.errors import CONFLICT, UNPROCESSABLE, Absent, ApiError, Taken
+from surreal.provisioner.kube.errors import CONFLICT, UNPROCESSABLE, AbsentError, ApiError, TakenError
 from surreal.provisioner.kube.kinds import INSTANCE, MANAGED_BY, OWNER, Object
 from surreal.provisioner.kube.objects import name_of, reference, text
 
@@ -50,8 +50,8 @@ JOBS = ("Job", "JobSet")
 def create(api: Api, draw: Draw, talk: Talk) -> str:
     """Make all objects and return the run, or finish what an interrupted `create` of the same plan began.
 
-    Raises Taken, with nothing made, when the name is another's. When the cluster refuses an object, those that were
-    made are removed before the error is raised; when it does not answer any more, the error says what is there.
+    Raises TakenError, with nothing made, when the name is another's. When the cluster refuses an object, those that
+    were made are removed before the error is raised; when it answers no more, the error says what is there.
     """
     run = secrets.token_hex(4)
     objects = draw(run, 1)
@@ -106,24 +106,25 @@ def _claim_name(api: Api, root: Object) -> Object:
     """Create the root and return it as it is in the cluster: another user may have been quicker."""
     try:
         return api.post("ConfigMap", root)
-    except Taken:
+    except TakenError:
         # or ours: the server's answer to the first try was lost
         return api.get("ConfigMap", name_of(root))
 
 
 def _finish(api: Api, found: Object, root: Object, draw: Draw, talk: Talk) -> str:
-    """Go on with a run that another command began with the same plan. Raises Taken for any other."""
+    """Go on with a run that another command began with the same plan. Raises TakenError for any other."""
     name, run = name_of(root), _label(found, RUN)
     if _label(found, MANAGED_BY) != OWNER or _label(found, INSTANCE) != name:
-        raise Taken(f"there is a ConfigMap {name!r} in namespace {api.namespace} that is not surreal's: {OTHER_NAME}")
+        text = f"there is a ConfigMap {name!r} in namespace {api.namespace} that is not surreal's"
+        raise TakenError(f"{text}: {OTHER_NAME}")
     if found["metadata"].get("deletionTimestamp"):
-        raise Taken(f"experiment {name!r} is just being deleted: try again when it is gone")
+        raise TakenError(f"experiment {name!r} is just being deleted: try again when it is gone")
     by = f"experiment {run} of user {_mark(found, USER) or 'unknown'}"
     if since := _mark(found, CREATED):
-        raise Taken(f"name {name!r} is used by {by} since {since}: {OTHER_NAME}, or surreal delete {name}")
+        raise TakenError(f"name {name!r} is used by {by} since {since}: {OTHER_NAME}, or surreal delete {name}")
     if _mark(found, PLAN_DIGEST) != _mark(root, PLAN_DIGEST):
         begun = f"name {name!r} is used by {by}, whose creation was interrupted and which has another plan"
-        raise Taken(f"{begun}: {OTHER_NAME}, create it with the file it began with, or surreal delete {name}")
+        raise TakenError(f"{begun}: {OTHER_NAME}, create it with the file it began with, or surreal delete {name}")
     _go_on(api, found, draw(run, int(_mark(found, ATTEMPT) or 1)), talk)
     return run
 
@@ -148,7 +149,7 @@ def _go_on(api: Api, root: Object, objects: Sequence[Object], talk: Talk) -> Non
 
 
 def _there(api: Api, objects: Sequence[Object], run: str) -> dict[Key, Object]:
-    """Return the objects of these names that are there already. Raises Taken for one that is not of this run.
+    """Return the objects of these names that are there already. Raises TakenError for one that is not of this run.
 
     Secrets are not looked at: their names are of one run only, and who creates experiments need not read them.
     """
@@ -160,15 +161,15 @@ def _there(api: Api, objects: Sequence[Object], run: str) -> dict[Key, Object]:
             if _label(live, INSTANCE) and _label(live, MANAGED_BY) == OWNER:
                 old = _label(live, INSTANCE)
                 left = f"{what} is there from experiment {_label(live, RUN)} named {old!r}"
-                raise Taken(f"{left}: surreal delete {old} removes it with its results, or {OTHER_NAME}")
-            raise Taken(f"there is a {what} in namespace {api.namespace} that is not surreal's: {OTHER_NAME}")
+                raise TakenError(f"{left}: surreal delete {old} removes it with its results, or {OTHER_NAME}")
+            raise TakenError(f"there is a {what} in namespace {api.namespace} that is not surreal's: {OTHER_NAME}")
         if live:
             found[_key(each)] = live
     return found
 
 
 def _complete(api: Api, root: Object, objects: Sequence[Object], there: Mapping[Key, Object]) -> None:
-    """Make the objects that are not there, then seal the root. Raises Deleted if a user removes it meanwhile."""
+    """Make the objects that are not there, then seal the root. Raises DeletedError if a user removes it meanwhile."""
     owner = {**reference(root), "controller": True}
     made = dict(there)
     try:
@@ -191,7 +192,7 @@ def _make(api: Api, owned: Object) -> Object:
         return api.apply(owned["kind"], owned)
     try:
         return api.post("Secret", owned)
-    except Taken:
+    except TakenError:
         return owned  # no other run has that name: ours, from before an interruption or a lost answer
 
 
@@ -208,13 +209,13 @@ def _seal(api: Api, root: Object, made: Mapping[Key, Object]) -> None:
         api.patch("ConfigMap", name, {"metadata": sealed})
     except ApiError as error:
         # unprocessable: a patch cannot change the uid, so the root of that name is another one by now
-        if not isinstance(error, Absent) and error.status not in (CONFLICT, UNPROCESSABLE):
+        if not isinstance(error, AbsentError) and error.status not in (CONFLICT, UNPROCESSABLE):
             raise
         remove_run(api, name, _label(root, RUN))
-        raise Deleted(f"{name} was deleted while it was being created; 0 objects left behind") from None
+        raise DeletedError(f"{name} was deleted while it was being created; 0 objects left behind") from None
 
 
-class Deleted(SurrealError):
+class DeletedError(SurrealError):
     """The experiment was deleted before all of its objects were there."""
 
 

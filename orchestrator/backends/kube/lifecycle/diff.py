@@ -22,7 +22,7 @@ from surreal.orchestrator.backends.kube.names import (
 )
 from surreal.protocol.documents import yaml as strictyaml
 from surreal.provisioner.kube.client import Api
-from surreal.provisioner.kube.errors import UNPROCESSABLE, Absent, ApiError
+from surreal.provisioner.kube.errors import UNPROCESSABLE, AbsentError, ApiError
 from surreal.provisioner.kube.kinds import Object
 
 Change = Literal["added", "changed", "recreated", "removed"]
@@ -101,7 +101,7 @@ def _removed(api: Api, name: str, wanted: set[tuple[str, str]]) -> Iterable[Diff
             continue
         try:
             there = api.list(kind, query(selector(name)))
-        except Absent:
+        except AbsentError:
             continue  # no JobSets in this cluster
         for each in there:
             owners = {owner["kind"] for owner in each["metadata"].get("ownerReferences") or ()}

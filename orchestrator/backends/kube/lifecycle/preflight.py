@@ -6,7 +6,7 @@ from surreal.orchestrator.backends.kube.lifecycle import admission, quotas
 from surreal.orchestrator.backends.kube.lifecycle import rbac as rights
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.kube.client import Api
-from surreal.provisioner.kube.errors import FORBIDDEN, Absent, ApiError, leaving, no_namespace
+from surreal.provisioner.kube.errors import FORBIDDEN, AbsentError, ApiError, leaving, no_namespace
 from surreal.provisioner.kube.kinds import Object
 
 TRY_PODS = rights.Right("create", "", "pods")
@@ -16,8 +16,8 @@ TRY_PODS = rights.Right("create", "", "pods")
 def check(api: Api, objects: Sequence[Object]) -> list[str]:
     """Would the cluster take these objects from this user? Changes nothing; returns what the person should know.
 
-    Raises NoNamespace, or SurrealError that names all missing rights, all quotas that are too small, or all roles whose
-    pods would be refused.
+    Raises NoNamespaceError, or SurrealError that names all missing rights, all quotas that are too small, or all roles
+    whose pods would be refused.
     """
     _check_namespace(api)
     table = {**rights.NEEDED, **(rights.QUEUED if any(each["kind"] == "JobSet" for each in objects) else {})}
@@ -36,7 +36,7 @@ def check(api: Api, objects: Sequence[Object]) -> list[str]:
 def _check_namespace(api: Api) -> None:
     try:
         found = api.get("Namespace", api.namespace)
-    except Absent:
+    except AbsentError:
         raise no_namespace(api.namespace, api.context) from None
     except ApiError as error:
         if error.status != FORBIDDEN:

@@ -9,7 +9,7 @@ from surreal.orchestrator.backends.kube.names import RUN_FOLDER, WORKER
 from surreal.orchestrator.backends.kube.run_folder.folder import File
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.kube.client import Api
-from surreal.provisioner.kube.websocket import OUTCOME, STDERR, STDIN, STDOUT, Closed, PodSocket, connect
+from surreal.provisioner.kube.websocket import OUTCOME, STDERR, STDIN, STDOUT, ClosedError, PodSocket, connect
 
 COMMAND = ("python3", "-P", "-m", "surreal.protocol.worker.file_server", RUN_FOLDER)
 ANSWER_SECONDS = 30.0
@@ -56,7 +56,7 @@ class PodFiles:
         fresh = self._socket is None
         try:
             return self._asked(request)
-        except Closed as error:
+        except ClosedError as error:
             said = self._errors.decode(errors="replace").strip().splitlines()
             self.close()
             if fresh:
@@ -68,7 +68,7 @@ class PodFiles:
         if not self._socket:
             self._socket = connect(self._api, self.pod, "exec", _query())
         try:
-            with suppress(Closed):  # its last words are still to be read
+            with suppress(ClosedError):  # its last words are still to be read
                 self._socket.send(STDIN, json.dumps(request).encode() + b"\n")
             line = self._line(self._socket)
             head = json.loads(line)
@@ -101,7 +101,7 @@ class PodFiles:
         elif channel == STDERR:
             self._errors = (self._errors + data)[-4096:]
         elif channel == OUTCOME:
-            raise Closed(_outcome(data))
+            raise ClosedError(_outcome(data))
 
 
 def _outcome(data: bytes) -> str:

@@ -14,7 +14,7 @@ from surreal.orchestrator.run.usage import Usage, Used, usage_of
 from surreal.protocol.errors import NotFound, did_you_mean
 from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
-from surreal.provisioner.kube.errors import Absent, ApiError
+from surreal.provisioner.kube.errors import AbsentError, ApiError
 from surreal.provisioner.kube.kinds import INSTANCE, MANAGED_BY, OWNER, Object
 from surreal.provisioner.kube.objects import dig, moment, name_of, number, rows, text
 from surreal.provisioner.kube.resources import quantity
@@ -229,7 +229,7 @@ def usage(api: Api, snapshot: Snapshot, status: Status) -> Usage:
     """Return what the pods use beside what they asked for. A note says why a number is not known."""
     try:
         metrics = api.list("PodMetrics", query(selector(snapshot.name)))
-    except Absent:
+    except AbsentError:
         return usage_of(status, snapshot.plan, {}, NO_SERVER)
     except ApiError as error:
         return usage_of(status, snapshot.plan, {}, f"CPU and memory are not known: {error}; {CHANNELS}")
