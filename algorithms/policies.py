@@ -178,8 +178,8 @@ def _check_formats(folder: Path, found: int, about: Mapping[str, Any]) -> None:
             )
     if not about:
         raise InvalidInput(
-            f"{folder}: does not describe its policy, as checkpoints of surreal before 0.2 do not. "
-            "Resume the run with this surreal for a moment; it saves them anew."
+            f"{folder}: does not describe its policy: it is a checkpoint of an earlier build. "
+            "Resume the run with this surreal for a moment. It saves its checkpoints anew."
         )
 
 

@@ -52,7 +52,6 @@ def write(folder: Path, env: str, algorithm: str, **modules: str) -> Path:
     ("network", "said"),
     [
         ("nets:wide", r"nets\.py:19: .*policy returns \[3, 3\] for 3 observations, expected \[3, 2\]"),
-        ("{make: nets:make, extra: 2}", r"nets\.py:16: .*policy returns \[3, 4\]"),
         ("{make: nets:make, wide: 2}", r"TypeError: make\(\) got an unexpected keyword argument 'wide'"),
         ("nets:mak", r"has no 'mak' \(did you mean 'make'\?\)"),
         ("net:make", r"there is no module 'net'"),
