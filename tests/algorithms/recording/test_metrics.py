@@ -1,14 +1,19 @@
 """Rows for programs, events for TensorBoard, gauges for Prometheus."""
 
+import io
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from surreal.algorithms.recording import events
+from surreal.algorithms.recording.events import framed
 from surreal.algorithms.recording.metrics import Metrics
 from surreal.protocol.telemetry.gauges import Gauges
 from surreal.protocol.wiring import Wiring
@@ -66,6 +71,20 @@ def test_no_value_of_a_row_can_change_whose_it_is_or_end_the_writer(tmp_path: Pa
     assert (row["role"], row["steps"], row["attempt"]) == ("actor", 5, 1)
     assert set(row) == {"time", "role", "steps", "attempt", "huge", "large", "scalar", "flag", "text"}
     assert (row["huge"], row["scalar"], len(row["text"])) == (None, 0.5, 500)
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 300, 5000])
+def test_records_are_framed_as_tensorboard_frames_them(size: int) -> None:
+    data = np.random.default_rng(size).bytes(size)
+    theirs = io.BytesIO()
+    RecordWriter(theirs).write(data)
+    assert framed(data) == theirs.getvalue()
+
+
+def test_a_learner_starts_without_tensorboards_writer() -> None:
+    code = "import sys, surreal.algorithms.ppo.learner; print('tensorboard.compat.tensorflow_stub' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_tensorboard_shows_one_curve_over_restarts(tmp_path: Path, gauges: Gauges) -> None:
