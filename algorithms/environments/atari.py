@@ -15,7 +15,7 @@ MADE_BY = "ale_py"
 
 @dataclass(frozen=True)
 class Preset:
-    """What a name in `env.wrappers` stands for."""
+    """Meaning of a name in `env.wrappers`."""
 
     wrappers: Sequence[Any]
     options: Mapping[str, Any]

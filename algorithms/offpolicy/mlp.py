@@ -87,7 +87,7 @@ class Network:
     """One network whose parameters and gradients lie in vectors of the caller's."""
 
     def __init__(self, layout: Layout, vector: Array) -> None:
-        """Read the parameters from `vector` [size], whoever changes them."""
+        """Read the parameters from `vector` [size], which others may change."""
         self.layout = layout
         self.vector = vector
         self._w = layout.views(vector)

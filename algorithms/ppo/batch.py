@@ -41,7 +41,7 @@ class Trajectories:
 
 @dataclass(frozen=True)
 class Fragment:
-    """What one message of an actor holds, with whole observations."""
+    """Content of one message of an actor, with whole observations."""
 
     arrays: dict[str, Array]
     observations: Rows
@@ -162,11 +162,10 @@ class Batch:
         observations = at(self.rows, placed) if self._vectors else None
         for number, start in enumerate(range(0, self.size, minibatch)):
             cut = slice(start, start + minibatch)
-            yield Minibatch(
-                at(self.rows, placed[cut]) if observations is None else at(observations, cut),
-                *[None if column is None else column[cut] for column in columns],
-                memories=None if memories is None else self._remembered(*memories(number)),
-            )
+            parts: list[Any] = [at(self.rows, placed[cut]) if observations is None else at(observations, cut)]
+            parts += [None if column is None else column[cut] for column in columns]
+            parts.append(None if memories is None else self._remembered(*memories(number)))
+            yield Minibatch(*parts)
 
     def _remembered(self, states: Array, segments: Segments) -> Memories:
         return Memories(self._place(states), segments)

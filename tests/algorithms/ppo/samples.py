@@ -56,4 +56,5 @@ def ppo(**settings: Any) -> PPOConfig:
 
 def as_tensors(minibatch: Minibatch) -> Minibatch:
     """The same transitions where torch computes."""
-    return Minibatch(*[torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in minibatch])
+    parts: list[Any] = [torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in minibatch]
+    return Minibatch(*parts)
