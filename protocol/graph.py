@@ -71,7 +71,8 @@ class Role:
     expendable: bool = False
     """Its death never fails the run (fit for spot machines).
 
-    Of the others, the role that ends the run is restarted from its checkpoint, and any further one begins anew.
+    Of the others, the role that ends the run is restarted from its checkpoint, and one that `keeps_snapshots` from the
+    last of them. Any further one begins anew.
     """
     ends_run: bool = False
     """The run is done when this role's process exits DONE. Exactly one role has it; it hosts the control port."""
@@ -81,6 +82,8 @@ class Role:
     """Default memory per process."""
     accelerated: bool = False
     """Uses a GPU where there is one."""
+    keeps_snapshots: bool = False
+    """Writes snapshots of its own into its folder, and starts again from the last."""
     fills_memory: bool = False
     """Fills the memory that it asks for, so that a machine which has less of it cannot run it."""
 

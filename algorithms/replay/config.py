@@ -18,6 +18,7 @@ REPLAY = Role(
     scalable=True,
     memory="3Gi",
     fills_memory=True,
+    keeps_snapshots=True,
 )
 """A shard. Its memory is the budget of its rows and of SPARE_BYTES besides."""
 EXPERIENCE = Stream("experience", frm="actor", to="replay", window=4, finite=True)

@@ -199,6 +199,7 @@ def planned_role(role: Role, spec: RoleSpec, whole: ExperimentSpec, place: Place
         tolerations=place.tolerations,
         expendable=role.expendable,
         ends_run=role.ends_run,
+        keeps_snapshots=role.keeps_snapshots,
         env=spec.env,
         image=_image(spec, whole),
         image_pull_policy=spec.image_pull_policy or whole.image_pull_policy,

@@ -110,6 +110,8 @@ class PlannedRole(PlanModel):
     """Its death never fails the run."""
     ends_run: bool
     """The run is done when this role is."""
+    keeps_snapshots: bool = False
+    """Starts again from its own last snapshot."""
     env: dict[str, str] = {}
     """Environment variables of its processes."""
     image: str = ""

@@ -69,7 +69,9 @@ def _roles(plan: Plan) -> RenderableType:
 def _when_dead(role: PlannedRole) -> str:
     if role.expendable:
         return "restart; the run continues"
-    return "restart from its checkpoint; ends the run when done" if role.ends_run else "restart; it begins anew"
+    if role.ends_run:
+        return "restart from its checkpoint; ends the run when done"
+    return "restart from its last snapshot" if role.keeps_snapshots else "restart; it begins anew"
 
 
 def _channels(plan: Plan) -> RenderableType:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from surreal.orchestrator.backends.local.process import ManagedProcess
 from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
 from surreal.orchestrator.backends.restart_policy import Outcome, describe, ordinal, outcome_of
+from surreal.orchestrator.plan.model import PlannedRole
 from surreal.orchestrator.run.describe import one_line, plain_line
 from surreal.orchestrator.run.home import Folder
 from surreal.protocol.errors import ExitCode
@@ -81,15 +82,18 @@ def sentence(outcome: Outcome) -> str:
 
 def restarting(process: ManagedProcess, outcome: Outcome) -> str:
     """Return the sentence for a process that will be started again: when, and what is lost."""
-    if process.role.ends_run:
-        loss = "it resumes from its checkpoint"
-    else:
-        loss = (
-            "only its unfinished work is lost" if process.role.expendable else "it begins anew: it keeps no checkpoint"
-        )
     times = ordinal(process.record.restarts + 1)
     mark = ";" if outcome.cause else ","
-    return f"{process.name} {sentence(outcome)}{mark} restarting in {process.backoff.delay:g} s ({times} time); {loss}"
+    return f"{process.name} {sentence(outcome)}{mark} restarting in {process.backoff.delay:g} s ({times} time); {_loss(process.role)}"
+
+
+def _loss(role: PlannedRole) -> str:
+    """Return the sentence on what the death of one of its processes costs."""
+    if role.ends_run:
+        return "it resumes from its checkpoint"
+    if role.keeps_snapshots:
+        return "it goes on from its last snapshot"
+    return "only its unfinished work is lost" if role.expendable else "it begins anew: it keeps no checkpoint"
 
 
 def remove_old_logs(folder: Folder, process: ProcessRecord) -> None:
