@@ -15,7 +15,7 @@ MADE_BY = "ale_py"
 
 @dataclass(frozen=True)
 class Preset:
-    """What a name in `env.wrappers` stands for."""
+    """Wrappers and options that a name in `env.wrappers` stands for."""
 
     wrappers: Sequence[Any]
     options: Mapping[str, Any]

@@ -41,7 +41,7 @@ class Trajectories:
 
 @dataclass(frozen=True)
 class Fragment:
-    """What one message of an actor holds, with whole observations."""
+    """Content of one message of an actor, with whole observations."""
 
     arrays: dict[str, Array]
     observations: Rows

@@ -43,7 +43,7 @@ Wrapper = str | dict[str, Any]
 
 
 class EvaluationEnvSpec(Spec):
-    """What is other where policies are evaluated."""
+    """Differences of the environment where policies are evaluated."""
 
     options: dict[str, Any] = {}
     """Keyword arguments over those of training."""
