@@ -61,9 +61,9 @@ class Spaces:
     observation_space: Space
     action_space: Space
     view: View = "features"
-    """How observations are seen; never auto after `seen_as`."""
+    """View of observations; never auto after `seen_as`."""
     scaling: Scaling = "auto"
-    """Whether a policy's -1 to 1 is spread over the bounds of a Box."""
+    """Spreading of a policy's -1 to 1 over the bounds of a Box."""
     stack: int = 1
     """Frames of a stack along the first dimension of every leaf; 1 for none."""
 

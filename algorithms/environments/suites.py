@@ -22,7 +22,7 @@ class Suite:
 
     prefix: str
     extra: str
-    """What `pip install 'surreal[EXTRA]'` installs it by."""
+    """Name in `pip install 'surreal[EXTRA]'`."""
     make: Callable[[str, dict[str, Any]], Env]
     """Function of (id, options)."""
 

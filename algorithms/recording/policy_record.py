@@ -45,7 +45,7 @@ def describe(
     return {
         "format": FORMAT,
         "algorithm": algorithm,
-        "env": {key: settings[key] for key in ENV if settings.get(key)},
+        "env": {"options": {}, **{key: settings[key] for key in ENV if settings.get(key)}},
         "view": env.spaces.view,
         "stack": env.spaces.stack,
         "scaling": env.spaces.scaling,

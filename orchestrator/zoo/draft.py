@@ -13,7 +13,7 @@ class Untranslated(NamedTuple):
     key: str
     value: Any
     why: str
-    """What is so instead."""
+    """State of things instead."""
 
     def __str__(self) -> str:
         return f"{self.key}: {' '.join(str(self.value).split())}: {self.why}"

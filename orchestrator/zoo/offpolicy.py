@@ -94,7 +94,7 @@ def _updates_per_step(draft: Draft, train_freq: int) -> float:
 def _network(draft: Draft, widths: list[int]) -> None:
     policy, kwargs = str(draft.take("policy", "MlpPolicy")), draft.take("policy_kwargs", None, mapping)
     if not policy.startswith("Mlp"):
-        draft.cannot("policy", policy, "networks are of dense layers")
+        draft.cannot("policy", policy, "networks are of dense layers, which take no images")
     arch = kwargs.pop("net_arch", widths)
     if isinstance(arch, dict):
         if arch.get("pi") != arch.get("qf"):

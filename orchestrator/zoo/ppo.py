@@ -30,10 +30,7 @@ def ppo(draft: Draft) -> None:
     }
     clip = draft.take("clip_range", 0.2, schedule)
     draft.config["clip"] = clip.value
-    if clip.falls and draft.has("anneal_clip"):
-        draft.config["anneal_clip"] = True
-    elif clip.falls:
-        draft.cannot("clip_range", f"lin_{clip.value:g}", "the clip range stays as it begins")
+    draft.config["anneal_clip"] = clip.falls
     _actor_critic(draft, SAME, 3e-4)
 
 

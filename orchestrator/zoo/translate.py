@@ -40,7 +40,7 @@ class Translated(NamedTuple):
     """An experiment, and what of the entry is not in it."""
 
     data: dict[str, Any]
-    """What the experiment file says."""
+    """Content of the experiment file."""
     entry: str
     untranslated: tuple[Untranslated, ...]
 

@@ -30,8 +30,16 @@ FLAGS: spaces.Box = spaces.Box(0, 1, (10, 10, 4), bool)  # type: ignore[arg-type
 class Still:
     """A policy whose outputs are zero."""
 
-    def forward(self, rows: dict[str, Array]) -> Array:
-        return np.zeros((len(rows["camera"]), 5), np.float32)
+    outputs, state_size = 5, 0
+
+    def bounded(self, onto_bounds: Any) -> Any:
+        return onto_bounds
+
+    def initial_state(self, n: int) -> Array:
+        return np.zeros((n, 0), np.float32)
+
+    def advance(self, rows: dict[str, Array], state: Array) -> tuple[Array, Array]:
+        return np.zeros((len(rows["camera"]), 5), np.float32), state
 
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         return np.zeros(shape, np.float32)

@@ -131,7 +131,7 @@ def test_images_are_refused_clearly() -> None:
         observation_space = spaces.Box(0, 255, (8, 8, 3), np.uint8)
 
     with pytest.raises(
-        Fatal, match=r"observes images: Box\(0, 255, \(8, 8, 3\), uint8\). ppo, es and ars take vectors"
+        Fatal, match=r"observes images: Box\(0, 255, \(8, 8, 3\), uint8\). This policy takes a vector of features"
     ):
         broken(Pictures())
 

@@ -23,6 +23,7 @@ atari:
   n_steps: 64
   batch_size: 128
   learning_rate: lin_1e-3
+  clip_range: lin_0.3
   n_timesteps: !!float 1e5
   vf_coef: 0.25
 Walker2d-v4: &walker
@@ -120,6 +121,7 @@ def test_games_take_the_entry_of_all_games_and_the_preset(zoo: Path, tmp_path: P
         assert (found.entry, spec.env.id, spec.env.wrappers) == ("atari", "ALE/Pong-v5", ["atari"])
         config = spec.algorithm.config
         assert (config["anneal"], config["learning_rate"], config["value_coef"]) == (True, 1e-3, 0.25)
+        assert (config["clip"], config["anneal_clip"]) == (0.3, True)
         assert config["network"]["encoder"] == "nature-cnn"
 
 
@@ -187,6 +189,23 @@ def test_random_search_keeps_its_directions(tmp_path: Path) -> None:
     assert found.untranslated == ()
 
 
+def test_off_policy_entries_say_replay_noise_and_how_often_is_learned(tmp_path: Path) -> None:
+    common = "n_envs: 2, train_freq: 4, gradient_steps: 4, buffer_size: 5e4, learning_starts: 500, batch_size: 100"
+    (tmp_path / "td3.yml").write_text(f"Pendulum-v1: {{{common}, noise_type: normal, noise_std: 0.2, tau: 0.01}}\n")
+    (tmp_path / "sac.yml").write_text(f"Pendulum-v1: {{{common}, ent_coef: auto_0.1, use_sde: true}}\n")
+    (tmp_path / "dqn.yml").write_text(f"CartPole-v1: {{{common}, target_update_interval: 8}}\n")
+    td3 = loaded(translate(tmp_path / "td3.yml", "Pendulum-v1"), tmp_path).algorithm.config
+    assert (td3["replay"]["capacity"], td3["replay"]["min_size"], td3["batch"]) == (50_000, 500, 100)
+    assert (td3["updates_per_step"], td3["target_share"], td3["noise"], td3["noise_ladder"]) == (0.5, 0.01, 0.2, 0.0)
+    assert td3["hidden"] == [400, 300]
+    found = translate(tmp_path / "sac.yml", "Pendulum-v1")
+    sac = loaded(found, tmp_path).algorithm.config
+    assert (sac["temperature"], sac["learn_temperature"]) == (0.1, True)
+    assert [each.key for each in found.untranslated] == ["use_sde"]
+    dqn = loaded(translate(tmp_path / "dqn.yml", "CartPole-v1"), tmp_path).algorithm.config
+    assert (dqn["target_every"], dqn["epsilon"], dqn["target_share"], dqn["hidden"]) == (4, 0.05, 1.0, [64, 64])
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -240,10 +259,10 @@ TUNED = re.compile(rf"({MUJOCO}|{CLASSIC})-v\d|atari")
 
 
 @pytest.mark.skipif("SURREAL_ZOO" not in os.environ, reason="SURREAL_ZOO names no folder of the zoo's hyperparameters")
-@pytest.mark.parametrize("name", ["ppo", "ppo_lstm", "a2c", "ars"])
+@pytest.mark.parametrize("name", ["ppo", "ppo_lstm", "a2c", "ars", "td3", "ddpg", "sac", "dqn"])
 def test_every_tuned_entry_of_the_real_files_translates(name: str, tmp_path: Path) -> None:
     file = Path(os.environ["SURREAL_ZOO"]) / f"{name}.yml"
     keys = [key for key in load_foreign(file) if TUNED.fullmatch(key)]
-    assert len(keys) > 8
+    assert len(keys) >= 4
     for key in keys:
         loaded(translate(file, "ALE/Breakout-v5" if key == "atari" else key), tmp_path)
