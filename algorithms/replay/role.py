@@ -24,7 +24,7 @@ from surreal.protocol.worker.process import Process
 log = getLogger(__name__)
 HOLD_SECONDS = 0.4
 """Time that a request waits for its items before it is told to ask again; the client tells the slow from the dead."""
-TURN_MESSAGES = 16
+TURN_MESSAGES = 4
 """Fragments that are taken in before requests have their turn."""
 WAIT_SECONDS = 0.1
 REPORT_SECONDS = 5.0
