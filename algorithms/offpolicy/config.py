@@ -130,6 +130,9 @@ class DQNConfig(OffPolicyConfig):
     """Clip the gradient's norm to this."""
     double: bool = True
     """The present network chooses the next action, the target network judges it (van Hasselt et al. 2016)."""
+    loss: Literal["huber", "squared"] = "huber"
+    """Loss of an error: huber counts those beyond 1 linearly, which suits rewards clipped to +-1; squared needs no
+    rewards of a certain size."""
     dueling: bool = False
     """Value the state and each choice's advantage apart (Wang et al. 2016)."""
     epsilon: Annotated[float, Field(gt=0, le=1)] = 0.4

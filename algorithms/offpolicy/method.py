@@ -46,7 +46,7 @@ class Method:
         """Return the settings of the updates for an environment."""
         config = self.config
         if isinstance(config, DQNConfig):
-            return Settings(huber=True, double=config.double, max_grad_norm=config.max_grad_norm)
+            return Settings(huber=config.loss == "huber", double=config.double, max_grad_norm=config.max_grad_norm)
         if isinstance(config, SACConfig):
             target = self._target_entropy(config, spaces) if config.learn_temperature else None
             return Settings(temperature=config.temperature, target_entropy=target, max_grad_norm=config.max_grad_norm)
