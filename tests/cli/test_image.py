@@ -142,6 +142,7 @@ def test_a_build_that_fails_says_the_builders_last_words(desk: Desk) -> None:
     desk.have("docker", broken="docker-build")
     done = desk.build()
     assert done.returncode == 1
+    assert done.stderr.count("step 1 of 1") == 1, "its output is not repeated"
     assert "docker: it is broken" in done.stderr and "failed with exit code 1" in done.stderr
     assert "Traceback" not in done.stderr and "the image that experiments use by default" not in done.stderr
 
