@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from surreal.orchestrator.run.usage import Usage
 
 
+WAIT_INTERVAL_S = 5.0
+"""Seconds between two looks at a run in a cluster whose end alone matters."""
+
+
 def plan_for(experiment: Experiment, machines: Machines | None = None) -> Plan:
     """Return the plan of an experiment on `machines`; this machine by default.
 
@@ -212,9 +216,9 @@ class Run:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         status = None
-        looks = follow_status(
-            self.status, self.backend.poll_interval, notify, deadline, tidy=lambda: self.backend.reconcile(self.name)
-        )
+        # What only waits for the end looks at a cluster more rarely than what shows a run.
+        interval = self.backend.poll_interval if watch or not self.backend.remote else WAIT_INTERVAL_S
+        looks = follow_status(self.status, interval, notify, deadline, tidy=lambda: self.backend.reconcile(self.name))
         for status in looks:
             if watch:
                 watch(status)

@@ -50,6 +50,8 @@ def run(command: Sequence[str], say: Callable[[str], None] | None = None) -> str
         out, errors = process.communicate()
     out = "\n".join([*lines, out])
     if process.returncode:
-        words = "\n".join((errors or out).strip().splitlines()[-LAST_LINES:]) or "it said nothing"
+        # all of it was said already
+        kept = 1 if say else LAST_LINES
+        words = "\n".join((errors or out).strip().splitlines()[-kept:]) or "it said nothing"
         raise SurrealError(f"{' '.join(command)} failed with exit code {process.returncode}:\n{words}")
     return out

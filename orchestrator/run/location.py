@@ -74,10 +74,10 @@ def locate(name: str, asked: Location | None, exists: Callable[[Location], bool]
     `exists` tells whether a place that was noted still has it; asked only where several were. Raises InvalidInput for a
     name that is both here and elsewhere, or in several places.
     """
-    if asked:
+    if asked and (asked.backend == LOCAL or asked.cluster_option()):
         return asked
     there = remembered().get(name, ())
-    if there and name in home.names():
+    if not asked and there and name in home.names():
         options = f"--on {LOCAL} or --on {there[-1].backend}"
         raise InvalidInput(
             f"there is an experiment {name!r} here and one in {there[-1].context}: say which by {options}"
@@ -87,7 +87,8 @@ def locate(name: str, asked: Location | None, exists: Callable[[Location], bool]
     if len(there) > 1:
         places = "; ".join(each.options() for each in there)
         raise InvalidInput(f"there are {len(there)} experiments {name!r}: say which by its options: {places}")
-    return there[0] if there else Location()
+    # a backend alone, as SURREAL_ON says it, names no other place than the note
+    return there[0] if there else asked or Location()
 
 
 def _write(name: str, noted: Sequence[Location]) -> None:

@@ -87,11 +87,22 @@ class Status:
 
     def document(self) -> dict[str, Any]:
         """Return the stable document: flat, plain data in the order in which a person reads it."""
-        fields = {key: value for key, value in asdict(self).items() if key not in ("progress", "roles", "channels")}
+        fields = {
+            key: value
+            for key, value in asdict(self).items()
+            if key in ("name", "backend", "folder", "state", "reason", "created")
+        }
         eta = 0.0 if self.state == "succeeded" else self.progress.eta_seconds
         roles = {role: [asdict(process) for process in processes] for role, processes in self.roles.items()}
         channels = [channel.document() for channel in self.channels]
-        return {**fields, **asdict(self.progress), "eta_seconds": eta, "roles": roles, "channels": channels}
+        return {
+            **fields,
+            **asdict(self.progress),
+            "eta_seconds": eta,
+            "roles": roles,
+            "channels": channels,
+            "labels": dict(self.labels),
+        }
 
 
 def running_reason(progress: Progress, processes: Iterable[tuple[str, str]]) -> str:

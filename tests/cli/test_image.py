@@ -11,7 +11,8 @@ import pytest
 
 from surreal.cli.commands.platform.image import command
 from surreal.orchestrator.experiment.pod_model import default_image
-from surreal.protocol.errors import InvalidInput
+from surreal.protocol.errors import InvalidInput, SurrealError
+from surreal.provisioner.subprocesses import run
 from tests.cli.test_main import surreal
 
 PROGRAM = """\
@@ -136,6 +137,14 @@ def test_an_image_for_a_cluster_is_pushed(desk: Desk) -> None:
     assert done.returncode == 0, done.stderr
     assert desk.calls()[-1] == ["docker", "push", "r.example/a/s:1"]
     assert "r.example/a/s:1 is pushed, use it by --set spec.image=r.example/a/s:1" in done.stderr
+
+
+def test_output_that_was_said_is_not_repeated_in_the_error() -> None:
+    said: list[str] = []
+    with pytest.raises(SurrealError) as failed:
+        run([sys.executable, "-c", "print('first'); print('last'); raise SystemExit(3)"], said.append)
+    assert said == ["first", "last"]
+    assert "first" not in str(failed.value).splitlines() and str(failed.value).splitlines()[-1] == "last"
 
 
 def test_a_build_that_fails_says_the_builders_last_words(desk: Desk) -> None:

@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from surreal.orchestrator import client
+from surreal.orchestrator.backends.kube.backend import KubeBackend
 from surreal.orchestrator.backends.kube.lifecycle.create import create
 from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, OUTCOME, STOPPED, job, labels
 from surreal.orchestrator.backends.kube.status.collect import (
@@ -22,14 +25,16 @@ from surreal.orchestrator.backends.kube.status.collect import (
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.backends.kube.status.status import last_progress, status_of
 from surreal.orchestrator.plan.model import PlannedStorage
+from surreal.orchestrator.run import follow_status
 from surreal.orchestrator.run.channel_stats import ChannelStatus
+from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.status import Status
-from surreal.protocol.errors import NotFound, SurrealError
+from surreal.protocol.errors import NotFound, SurrealError, Timeout
 from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import members
 from tests.orchestrator.kube import recordings
-from tests.orchestrator.kube.apiserver import Server, api_server
+from tests.orchestrator.kube.apiserver import CONTEXT, NAMESPACE, Server, api_server
 from tests.orchestrator.kube.drawn import drawer
 from tests.orchestrator.kube.recordings import GIB, plan, root
 
@@ -446,3 +451,28 @@ def test_many_runs_cost_a_few_questions_and_are_told_as_each_alone(tmp_path: Pat
         assert [each.name for each in found] == [f"toy-{number:02}" for number in range(4)]
         alone = snapshot(api, "toy-02")
         assert replace(found[2], taken=alone.taken) == alone
+
+
+def test_waiting_for_a_hundred_actors_asks_less_than_once_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    fake = SimpleNamespace(monotonic=lambda: clock[0], sleep=lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    for module in (follow_status, client):
+        monkeypatch.setattr(module, "time", fake)
+    many = plan().model_copy(
+        update={
+            "roles": tuple(r.model_copy(update={"replicas": 100}) if r.name == "actor" else r for r in plan().roles)
+        }
+    )
+    with api_server(tmp_path, runs_jobs=True) as server:
+        api = server.api()
+        create(api, drawer(actors=100), lambda _text: None)
+        api.patch("ConfigMap", "toy", {"data": {"plan.json": many.to_json()}})
+        place = KubeBackend(Location("kube", NAMESPACE, CONTEXT, str(server.kubeconfig)))
+        place.status("toy")
+        server.requests.clear()
+        with pytest.raises(Timeout):
+            client.Run("toy", place).wait(120.0, notify=lambda _text: None)
+        asked = [path for _method, path in server.requests if not path.endswith("/exec")]
+    assert 24 * 3 <= len(asked) <= 120, "it looks every 5 s, and tidies up every minute"

@@ -65,6 +65,19 @@ def test_a_cluster_without_a_default_class_gives_an_empty_dir_and_says_what_dies
         assert "no default StorageClass: emptyDir of 1Gi of the learner's pod" in storage.note
 
 
+@pytest.mark.parametrize("allowed", [None, EDIT])
+def test_a_claim_that_no_class_serves_is_said_before_its_pods_wait(
+    tmp_path: Path, allowed: set[tuple[str, str]] | None
+) -> None:
+    asked = auto().model_copy(update={"storage": PlannedStorage(kind="claim", size=2**30)})
+    with api_server(tmp_path) as server:
+        server.store.rules.allowed = allowed
+        storage = resolve_storage(asked, server.api()).storage
+        assert storage.kind == "claim" and "no default StorageClass: without a class the claim waits" in storage.note
+        server.store.create("StorageClass", "", class_named("fast"), "admin", dry=False)
+        assert resolve_storage(asked, server.api()).storage.class_name == "fast"
+
+
 def test_a_user_without_any_right_to_claims_is_told_that_the_class_is_unknown(tmp_path: Path) -> None:
     with api_server(tmp_path) as server:
         server.store.rules.allowed = EDIT - {("create", "persistentvolumeclaims")}

@@ -43,6 +43,15 @@ def test_a_note_that_cannot_be_read_is_passed_over() -> None:
     assert set(remembered()) == {"pole"}
 
 
+def test_a_backend_alone_means_the_place_that_was_noted() -> None:
+    remember("pole", CLUSTER)
+    assert locate("pole", Location("kube")) == CLUSTER, "as SURREAL_ON=kube says it"
+    assert locate("other", Location("kube")) == Location("kube")
+    assert locate("pole", Location("local")) == Location("local")
+    home.new_folder("pole").make()
+    assert locate("pole", Location("kube")) == CLUSTER
+
+
 ELSEWHERE = Location("kube", "vision", "prod", None)
 
 

@@ -24,6 +24,10 @@ def resolve_storage(plan: Plan, api: Api) -> Plan:
         storage = storage.model_copy(update={"kind": "claim" if storage.class_name or default else "emptyDir"})
         # The class is written down, since another may be the default when the run is resumed.
         storage = storage.model_copy(update={"class_name": storage.class_name or default})
+    elif storage.kind == "claim" and not storage.class_name:
+        default, unknown = _default_class(api, plan.name)
+        storage = storage.model_copy(update={"class_name": default})
+        unknown += "" if default else "without a class the claim waits for a volume that is made by hand: "
     note = unknown + _note(storage, plan.name, ending_role(plan).name)
     return plan.model_copy(update={"storage": storage.model_copy(update={"note": note})})
 

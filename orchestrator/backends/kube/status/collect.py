@@ -63,7 +63,7 @@ def snapshot(api: Api, name: str) -> Snapshot:
         _position(api, plan, workload),
         tuple(pods),
         claim,
-        _events(api, {(text(each, "kind"), name_of(each)) for each in held if each}),
+        () if _calm(plan, pods) else _events(api, {(text(each, "kind"), name_of(each)) for each in held if each}),
         _is_leaving(api, [each for each in (root, *jobs, *pods) if each]),
     )
 
@@ -104,6 +104,14 @@ def _by_run(things: Iterable[Object]) -> dict[str, list[Object]]:
 
 def _root(maps: Iterable[Object]) -> Object | None:
     return next((each for each in maps if text(each, "metadata", "labels", ROOT)), None)
+
+
+def _calm(plan: Plan | None, pods: Sequence[Object]) -> bool:
+    """Return whether all processes are there and work or are done, so that no event has anything to explain."""
+    at_work = [pod for pod in pods if text(pod, "status", "phase") in ("Running", "Succeeded")]
+    leaving = any(dig(pod, "metadata", "deletionTimestamp") for pod in pods)
+    wanted = sum(role.replicas for role in plan.roles) if plan else -1
+    return not leaving and len(at_work) == len(pods) == wanted
 
 
 def _is_leaving(api: Api, things: Sequence[Object]) -> bool:
