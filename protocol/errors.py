@@ -22,6 +22,7 @@ SurrealError                a sentence for a person, printed without a traceback
     InvalidInput
     └── MissingModuleError  algorithms.own_code: a module is not installed here             exit 2
 ValueError
+├── MisfitError             algorithms.replay: a message has other arrays than its shard
 └── MalformedError          wire.limits: a message or packet exceeds what the wire carries
     ├── NotFiniteError      NaN or infinity on a channel that promises finite numbers
     └── ProtocolVersionError  the peer speaks another version of the protocol

@@ -14,27 +14,15 @@ from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.options import from_file
 from surreal.algorithms.environments.process_guard import keeping_signals
 from surreal.algorithms.environments.spaces import View
-from surreal.algorithms.environments.suites import ATARI, SUITES, make_of, suite_of
+from surreal.algorithms.environments.suites import ATARI, make_of, suite_of
 from surreal.algorithms.environments.wrappers import for_evaluation, problems, wrap
-from surreal.protocol.errors import Fatal, InvalidInput, SurrealError, did_you_mean
+from surreal.protocol.errors import Fatal, SurrealError, did_you_mean
 
 log = getLogger(__name__)
 MAY_PASS = (ConnectionError, TimeoutError)
 """Errors of a constructor after which one more try is worth it: a simulator or licence server may be starting."""
 EXPLAIN_THEMSELVES = (gymnasium.error.Error, ImportError, TypeError, ValueError)
 """Errors of a constructor that most often are of the id or the options, so that a traceback says no more."""
-
-
-def check_id(env_id: str) -> None:
-    """Raise InvalidInput where `env_id` cannot name an environment here.
-
-    `module:Name` is not looked into: the module may be importable only where the worker runs. Nor is a suite's.
-    """
-    if ":" in env_id or suite_of(env_id) or env_id in gymnasium.registry:
-        return
-    near = did_you_mean(env_id, gymnasium.registry)
-    known = f"any gymnasium id, 'module:Id-v0', 'module:Class', {', '.join(f'{s.prefix}NAME' for s in SUITES)}"
-    raise InvalidInput(f"unknown environment {env_id!r}{near}; known: {known}")
 
 
 def check_wrappers(env_id: str, entries: Sequence[Any]) -> Iterator[tuple[int, str]]:

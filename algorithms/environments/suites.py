@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from surreal.protocol.errors import Fatal
+from surreal.protocol.errors import Fatal, InvalidInput, did_you_mean
 
 Env = gymnasium.Env[Any, Any]
 
@@ -130,3 +130,15 @@ class Upright(gymnasium.ObservationWrapper[Any, Any, Any]):
 
 def _declared(part: Any) -> Any:
     return gymnasium.spaces.Box(0, 255, part.shape, np.uint8) if len(part.shape) == 3 else part
+
+
+def check_id(env_id: str) -> None:
+    """Raise InvalidInput where `env_id` cannot name an environment here.
+
+    `module:Name` is not looked into: the module may be importable only where the worker runs. Nor is a suite's.
+    """
+    if ":" in env_id or suite_of(env_id) or env_id in gymnasium.registry:
+        return
+    near = did_you_mean(env_id, gymnasium.registry)
+    known = f"any gymnasium id, 'module:Id-v0', 'module:Class', {', '.join(f'{s.prefix}NAME' for s in SUITES)}"
+    raise InvalidInput(f"unknown environment {env_id!r}{near}; known: {known}")

@@ -10,7 +10,7 @@ import numpy as np
 from surreal.algorithms.replay.config import SPARE_BYTES, ReplaySettings
 from surreal.algorithms.replay.fragment import (
     Field,
-    Misfit,
+    MisfitError,
     Placement,
     Schema,
     check_flags,
@@ -64,8 +64,8 @@ class ReplayBuffer:
     def insert(self, message: Message) -> int:
         """Take in a fragment; return its number of steps, 0 for a repetition.
 
-        Raises Misfit for what is no fragment or has another schema. Raises Fatal where the first one shows that the
-        capacity does not fit into the budget.
+        Raises MisfitError for what is no fragment or has another schema. Raises Fatal where the first one shows that
+        the capacity does not fit into the budget.
         """
         if (message.incarnation, message.seq) <= self.senders.get(message.sender, (-1, -1)):
             self.doubles += 1
@@ -140,10 +140,10 @@ class ReplayBuffer:
         self.ring.take(name, rows, out)
 
     def allocate(self, schema: Schema) -> None:
-        """Allocate the arrays of a schema. Raises Misfit and Fatal as `insert` does."""
+        """Allocate the arrays of a schema. Raises MisfitError and Fatal as `insert` does."""
         taken = sorted({*schema.observations, *schema.steps} & set(RESERVED))
         if taken:
-            raise Misfit(f"an array must not be called {taken[0]!r}: batches have one of that name")
+            raise MisfitError(f"an array must not be called {taken[0]!r}: batches have one of that name")
         fields, settings = row_fields(schema, self.settings), self.settings
         # an item more where the last sequence of a fragment begins between two strides
         most = settings.capacity if settings.stride == 1 else 2 * ceil(settings.capacity / settings.stride)
@@ -175,7 +175,7 @@ class ReplayBuffer:
         self.sampler.dropped(before, self.ring.first_item)
 
     def _placed(self, arrays: Mapping[str, Array]) -> tuple[Placement, Int]:
-        """Return the rows of a fragment, and those at which items begin. Raises Misfit and Fatal as `insert` does."""
+        """Return the rows of a fragment, and those at which items begin. Raises as `insert` does."""
         form = tuple((name, array.dtype.char, array.shape) for name, array in arrays.items())
         if form == self._form and not arrays["truncated"].any():
             check_flags(arrays)
@@ -185,7 +185,7 @@ class ReplayBuffer:
             self.allocate(schema)
         assert self.schema is not None
         if difference := self.schema.difference(schema):
-            raise Misfit(f"{difference}: its schema is another one")
+            raise MisfitError(f"{difference}: its schema is another one")
         placement = place(arrays["truncated"], schema.stack)
         starts = self._starts(placement)
         if not len(placement.finals):
@@ -254,13 +254,13 @@ def row_fields(schema: Schema, settings: ReplaySettings) -> dict[str, Field]:
 def sequence_starts(placement: Placement, length: int, stride: int) -> Int:
     """Return the rows at which sequences begin: every `stride` rows of a copy, and where its last one just fits.
 
-    Raises Misfit for a fragment that is shorter than a sequence.
+    Raises MisfitError for a fragment that is shorter than a sequence.
     """
     found = []
     for own in placement.observations.T:
         last = own[-1] - length
         if last < own[0]:
-            raise Misfit(f"its {len(own) - 1} steps are fewer than the {length} of a sequence")
+            raise MisfitError(f"its {len(own) - 1} steps are fewer than the {length} of a sequence")
         starts = np.append(np.arange(own[0], last, stride), last)
         found.append(starts)
     return np.concatenate(found)

@@ -23,7 +23,7 @@ IGNORED = ("episode_returns", "episode_lengths")
 OBSERVATIONS, FINAL, STATES = "observations", "final", "states"
 
 
-class Misfit(ValueError):
+class MisfitError(ValueError):
     """A fragment that cannot be stored; the text says why."""
 
 
@@ -60,7 +60,7 @@ class Schema:
 
     @classmethod
     def of(cls, arrays: Mapping[str, Array]) -> "Schema":
-        """Return the schema of a fragment. Raises Misfit for arrays that are none."""
+        """Return the schema of a fragment. Raises MisfitError for arrays that are none."""
         steps, copies = _size(arrays)
         seen: dict[str, Field] = {}
         done: dict[str, Field] = {}
@@ -70,13 +70,15 @@ class Schema:
                 continue
             more = len(array) - steps if array.ndim >= 2 and array.shape[1] == copies else -1
             if more not in (0, 1) and not (more > 1 and kind == OBSERVATIONS):
-                raise Misfit(f"{name!r} has shape {array.shape}, which does not begin with {steps} x {copies} steps")
+                raise MisfitError(
+                    f"{name!r} has shape {array.shape}, which does not begin with {steps} x {copies} steps"
+                )
             if more:
                 seen[name] = Field(array.dtype, array.shape[2:], more)
             else:
                 done[name] = Field(array.dtype, array.shape[2:])
         if "actions" not in done or not any(name.split(".")[0] == OBSERVATIONS for name in seen):
-            raise Misfit("there are no 'actions' of every step, or no 'observations' with one row more")
+            raise MisfitError("there are no 'actions' of every step, or no 'observations' with one row more")
         return cls(dict(sorted(seen.items())), dict(sorted(done.items())))
 
     @property
@@ -101,23 +103,23 @@ class Schema:
 
 
 def _size(arrays: Mapping[str, Array]) -> tuple[int, int]:
-    """Return steps and copies of a fragment. Raises Misfit."""
+    """Return steps and copies of a fragment. Raises MisfitError."""
     rewards = arrays.get("rewards")
     if rewards is None or rewards.ndim != 2 or rewards.dtype != np.float32 or not rewards.size:
         found = "missing" if rewards is None else f"{rewards.dtype} of shape {rewards.shape}"
-        raise Misfit(f"'rewards' is {found}, not float32 of shape (steps, copies)")
+        raise MisfitError(f"'rewards' is {found}, not float32 of shape (steps, copies)")
     for name in FLAGS:
         flags = arrays.get(name)
         if flags is None or flags.shape != rewards.shape or flags.dtype != np.bool_:
-            raise Misfit(f"{name!r} is no bool array of the shape {rewards.shape} of 'rewards'")
+            raise MisfitError(f"{name!r} is no bool array of the shape {rewards.shape} of 'rewards'")
     check_flags(arrays)
     return int(rewards.shape[0]), int(rewards.shape[1])
 
 
 def check_flags(arrays: Mapping[str, Array]) -> None:
-    """Raise Misfit where an episode is both terminated and truncated."""
+    """Raise MisfitError where an episode is both terminated and truncated."""
     if (arrays["terminated"] & arrays["truncated"]).any():
-        raise Misfit("an episode is both terminated and truncated")
+        raise MisfitError("an episode is both terminated and truncated")
 
 
 def final_name(name: str) -> str:
@@ -127,7 +129,7 @@ def final_name(name: str) -> str:
 
 
 def finals(arrays: Mapping[str, Array], schema: Schema) -> Iterator[tuple[str, Array]]:
-    """Yield (name of the observations, their final ones [k, ...]). Raises Misfit where they do not fit."""
+    """Yield (name of the observations, their final ones [k, ...]). Raises MisfitError where they do not fit."""
     cut = int(arrays["truncated"].sum())
     for name, field in schema.observations.items():
         final = arrays.get(final_name(name))
@@ -135,7 +137,7 @@ def finals(arrays: Mapping[str, Array], schema: Schema) -> Iterator[tuple[str, A
             continue
         if final is None or final.shape != (cut, *field.shape) or final.dtype != field.dtype:
             found = "missing" if final is None else f"{final.dtype} {list(final.shape)}"
-            raise Misfit(f"{final_name(name)!r} is {found}; {cut} truncated episodes need {field} each")
+            raise MisfitError(f"{final_name(name)!r} is {found}; {cut} truncated episodes need {field} each")
         yield name, final
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from surreal.algorithms.replay.fragment import Field, Misfit
+from surreal.algorithms.replay.fragment import Field, MisfitError
 from surreal.algorithms.types import Array, Int
 
 
@@ -49,9 +49,9 @@ class Ring:
         return self.next_item - self.first_item
 
     def make_room(self, rows: int, items: int) -> None:
-        """Drop the oldest blocks until a block of this size fits. Raises Misfit for one that never will."""
+        """Drop the oldest blocks until a block of this size fits. Raises MisfitError for one that never will."""
         if rows > self.capacity or items > self.max_items:
-            raise Misfit(
+            raise MisfitError(
                 f"it takes {rows} rows and {items} items, and all there are is {self.capacity} rows and "
                 f"{self.max_items} items"
             )

@@ -11,7 +11,7 @@ from typing import Any
 from surreal.algorithms.replay.answers import Answers
 from surreal.algorithms.replay.buffer import ReplayBuffer
 from surreal.algorithms.replay.config import ReplaySettings
-from surreal.algorithms.replay.fragment import Misfit
+from surreal.algorithms.replay.fragment import MisfitError
 from surreal.algorithms.replay.rate_limiter import RateLimiter
 from surreal.algorithms.replay.snapshots import Snapshots
 from surreal.protocol.errors import Stopping
@@ -88,7 +88,7 @@ class Shard:
     def _insert(self, message: Message) -> None:
         try:
             steps = self.buffer.insert(message)
-        except Misfit as error:
+        except MisfitError as error:
             self.refused += 1
             text = "refused fragment %d of %s: %s (%d refused so far)"
             if self.refused & (self.refused - 1) == 0:

@@ -141,8 +141,8 @@ def _unknown_environment(data: Any) -> Iterator[Problem]:
     # a module of one's own may be importable only where the worker runs
     if not isinstance(env_id, str) or not env_id or ":" in env_id:
         return
-    # the registry of environments is slow to import, and only an id of it needs it
-    from surreal.algorithms.environments.make import check_id
+    # The registry of environments is slow to import, and only an id of it needs it; what makes them is slower still.
+    from surreal.algorithms.environments.suites import check_id
 
     try:
         check_id(env_id)

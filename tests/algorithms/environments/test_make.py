@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from surreal.algorithms.environments.make import check_id, make_env
+from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.options import below_code, from_file
+from surreal.algorithms.environments.suites import check_id
 from surreal.protocol.errors import Fatal, InvalidInput
 from tests.algorithms.fabric import OWN
 

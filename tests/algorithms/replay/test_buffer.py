@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from surreal.algorithms.replay.buffer import ReplayBuffer
 from surreal.algorithms.replay.config import ReplayConfig, ReplaySettings
-from surreal.algorithms.replay.fragment import Misfit
+from surreal.algorithms.replay.fragment import MisfitError
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
 from tests.algorithms.replay.fragments import fragment, message, transitions
@@ -155,7 +155,7 @@ def ended(arrays: dict[str, Array]) -> Array:
 
 def test_a_fragment_shorter_than_a_sequence_is_refused() -> None:
     made = buffer(sequence_length=20)
-    with pytest.raises(Misfit, match="5 steps are fewer than the 20 of a sequence"):
+    with pytest.raises(MisfitError, match="5 steps are fewer than the 20 of a sequence"):
         made.insert(message(fragment(np.random.default_rng(0), 5, ends=0.0)))
 
 
@@ -182,7 +182,7 @@ def test_a_repetition_is_dropped_and_a_new_start_of_an_actor_is_none() -> None:
 def test_another_schema_than_the_first_is_refused_and_changes_nothing(change: dict[str, Array], said: str) -> None:
     made, arrays = buffer(), fragment(np.random.default_rng(0), 4, ends=0.0)
     made.insert(message(arrays))
-    with pytest.raises(Misfit, match=said):
+    with pytest.raises(MisfitError, match=said):
         made.insert(message({**arrays, **change}, 1))
     assert (made.items, made.steps) == (4, 4)
 
@@ -191,19 +191,19 @@ def test_a_truncated_episode_without_its_final_observation_is_refused() -> None:
     made, arrays = buffer(), fragment(np.random.default_rng(0), 4, ends=0.0)
     made.insert(message(arrays))
     arrays["truncated"] = np.ones((4, 1), np.bool_)
-    with pytest.raises(Misfit, match="'final' is float32"):
+    with pytest.raises(MisfitError, match="'final' is float32"):
         made.insert(message(arrays, 1))
     assert made.items == 4
 
 
 def test_names_that_batches_use_are_refused() -> None:
     arrays = {**fragment(np.random.default_rng(0), 4, ends=0.0), "weights": np.zeros((4, 1))}
-    with pytest.raises(Misfit, match="must not be called 'weights'"):
+    with pytest.raises(MisfitError, match="must not be called 'weights'"):
         buffer().insert(message(arrays))
 
 
 def test_a_fragment_larger_than_the_ring_is_refused() -> None:
-    with pytest.raises(Misfit, match="takes 31 rows"):
+    with pytest.raises(MisfitError, match="takes 31 rows"):
         buffer(30).insert(message(fragment(np.random.default_rng(0), 30, ends=0.0)))
 
 

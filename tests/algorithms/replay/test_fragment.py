@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surreal.algorithms.replay.fragment import Misfit, Schema, n_step_returns, place
+from surreal.algorithms.replay.fragment import MisfitError, Schema, n_step_returns, place
 from surreal.algorithms.types import Array
 from tests.algorithms.replay.fragments import fragment, transitions
 
@@ -55,12 +55,12 @@ def wrong(name: str, array: Array | None) -> dict[str, Array]:
     ],
 )
 def test_what_is_no_fragment_is_refused_in_words(name: str, array: Array | None, said: str) -> None:
-    with pytest.raises(Misfit, match=said):
+    with pytest.raises(MisfitError, match=said):
         Schema.of(wrong(name, array))
 
 
 def test_an_episode_that_is_both_terminated_and_truncated_is_refused() -> None:
     arrays = fragment(np.random.default_rng(0), 4, 2, ends=1.0)
     arrays["terminated"] = arrays["truncated"] = np.ones((4, 2), np.bool_)
-    with pytest.raises(Misfit, match="both terminated and truncated"):
+    with pytest.raises(MisfitError, match="both terminated and truncated"):
         Schema.of(arrays)
