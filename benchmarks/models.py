@@ -1,6 +1,7 @@
 """Cost of each network: act, forward and backward beside plain torch; and of the engines that can act on a CPU core.
 
-python benchmarks/models.py               # this library's networks beside torch.nn, a minibatch of 256
+python benchmarks/models.py               # this library's networks beside torch.nn, a minibatch of 64
+python benchmarks/models.py lstm gru      # only those whose names have one of these words
 python benchmarks/models.py --engines     # numpy, torch, torch.compile, onnxruntime, OpenVINO: those that are installed
 
 Microseconds of CPU time of one thread a call, best of some rounds: only ratios mean something on a busy machine.
@@ -30,7 +31,7 @@ from surreal.algorithms.models.memory import Memories, Segments
 from surreal.algorithms.networks import Layout
 
 SECONDS, ROUNDS = 0.3, 3
-CHOICES, ROWS, STEPS = 6, 256, 32
+CHOICES, ROWS, STEPS = 6, 64, 16
 PIXELS = spaces.Box(0, 255, (4, 84, 84), np.uint8)
 PLANES = spaces.Box(0, 1, (10, 10, 4), np.bool_)  # type: ignore[arg-type]
 NUMBERS = spaces.Box(-1, 1, (64,), np.float32)
@@ -136,8 +137,8 @@ def plain(module: nn.Module, rows: torch.Tensor) -> tuple[float, float]:
     return micros(forward), micros(both)
 
 
-def table() -> None:
-    """Print each network's act at batch 8, forward, and forward with backward."""
+def table(words: list[str]) -> None:
+    """Print each network's act at batch 8, forward, and forward with backward; of those with one of `words`."""
     cases: tuple[tuple[str, Any, dict[str, Any], nn.Module | None], ...] = (
         ("tanh pair 64-64", NUMBERS, {}, None),
         ("mlp relu 256-256", NUMBERS, {"activation": "relu", "policy": [256, 256]}, None),
@@ -151,6 +152,8 @@ def table() -> None:
     heads = ("parameters", "act of 8", "forward", "+ backward")
     print(f"{'network':22} {heads[0]:>11} {heads[1]:>9} {heads[2]:>9} {heads[3]:>11}   torch.nn: forward, + backward")
     for name, space, network, module in cases:
+        if words and not any(word in name for word in words):
+            continue
         layout = made(space, **network)
         vector, policy = layout.initial(np.random.default_rng(0), 0.0), make_policy(layout)
         policy.load(vector)
@@ -233,5 +236,7 @@ def engines() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--engines", action="store_true")
+    parser.add_argument("words", nargs="*")
     torch.set_num_threads(1)
-    engines() if parser.parse_args().engines else table()
+    asked = parser.parse_args()
+    engines() if asked.engines else table(asked.words)

@@ -98,3 +98,14 @@ class NetworkConfig(Config):
         if self.encoders or self.encoder in IMAGE_ENCODERS:
             return "parts"
         return "auto" if self.encoder == "auto" and self.make is None else "features"
+
+
+def _with_short_forms(schema: dict[str, Any]) -> None:
+    """Allow `module:make`, null and `{make: ...}` with any settings in the JSON Schema for editors."""
+    whole = {key: schema.pop(key) for key in ("$ref", "allOf") if key in schema}
+    named = {"type": "object", "required": ["make"]}
+    schema["anyOf"] = [whole, {"type": "string"}, {"type": "null"}, named]
+
+
+Network = Annotated[NetworkConfig, Field(json_schema_extra=_with_short_forms)]
+"""Type of the key `network` in the config of an algorithm."""

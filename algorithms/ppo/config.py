@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Config, Count, Positive, Share, Sizing
-from surreal.algorithms.models.config import TANH, NetworkConfig
+from surreal.algorithms.models.config import TANH, Network, NetworkConfig
 from surreal.algorithms.models.probe import Found, look
 
 SMALL = 256
@@ -30,7 +30,7 @@ class PPOConfig(Config):
 
     hidden: Annotated[list[Count], Field(min_length=1, max_length=8)] = [64, 64]
     """Widths of the hidden tanh layers, the same for policy and value."""
-    network: NetworkConfig = NetworkConfig()
+    network: Network = NetworkConfig()
     """Networks of policy and value: encoders, memory, heads, or `module:make`; by default two tanh networks."""
     sequence_steps: Count | None = None
     """Steps of the sequences that a network with memory learns from, each from the state that was stored at its start;

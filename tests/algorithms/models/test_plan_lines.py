@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
-from surreal.orchestrator.experiment.load import load_experiment
+from surreal.orchestrator.experiment.load import experiment_schema, load_experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.pools.local import local_pool
@@ -76,6 +77,16 @@ def test_the_plan_says_where_and_how_gradients_are_computed(tmp_path: Path, sett
 def test_a_network_that_does_not_fit_is_refused_at_its_line(tmp_path: Path, env: str, line: str, words: str) -> None:
     with pytest.raises(InvalidInput, match=rf"experiment.yaml:8: spec.algorithm.config.network: .*{words}"):
         notes(tmp_path, line, env=env)
+
+
+def test_the_schema_for_editors_takes_the_short_forms_and_errors_still_name_the_keys(tmp_path: Path) -> None:
+    checker = jsonschema.Draft202012Validator(experiment_schema())
+    for network in ("m:make", None, {"make": "m:make", "width": 3}, {"memory": {"kind": "gru"}}):
+        config = {"network": network}
+        spec = {"env": {"id": "CartPole-v1"}, "algorithm": {"name": "ppo", "config": config}}
+        assert list(checker.iter_errors({"metadata": {"name": "x"}, "spec": spec})) == []
+    with pytest.raises(InvalidInput, match=r"network.memory.sise: unknown key 'sise' \(did you mean 'size'\?\)"):
+        notes(tmp_path, "network: {memory: {sise: 3}}")
 
 
 def test_an_environment_that_this_machine_cannot_make_is_left_to_its_actors(tmp_path: Path) -> None:

@@ -7,14 +7,15 @@ from surreal.algorithms.ppo.config import PPOConfig
 
 
 def test_ppos_defaults_are_these() -> None:
-    assert PPOConfig().model_dump() == {
+    assert PPOConfig().network.plain
+    assert PPOConfig().model_dump(exclude={"network"}) == {
         "total_steps": 1_000_000,
         "stop_at_return": None,
         "return_window": 100,
         "fragment_steps": 128,
         "max_staleness": 1,
         "hidden": [64, 64],
-        "network": None,
+        "sequence_steps": None,
         "log_std_init": -0.5,
         "learning_rate": 3e-4,
         "anneal": True,
@@ -27,6 +28,7 @@ def test_ppos_defaults_are_these() -> None:
         "normalize_advantages": True,
         "objective": "clip",
         "clip": 0.2,
+        "anneal_clip": False,
         "value_clip": None,
         "target_kl": None,
         "entropy_coef": 0.0,
@@ -36,6 +38,8 @@ def test_ppos_defaults_are_these() -> None:
         "normalize_rewards": True,
         "device": "auto",
         "gradients": "auto",
+        "precision": "float32",
+        "compile": False,
         "gather_patience": 5.0,
         "evaluate_every_seconds": 10.0,
         "evaluate_episodes": 5,
