@@ -84,7 +84,8 @@ def restarting(process: ManagedProcess, outcome: Outcome) -> str:
     """Return the sentence for a process that will be started again: when, and what is lost."""
     times = ordinal(process.record.restarts + 1)
     mark = ";" if outcome.cause else ","
-    return f"{process.name} {sentence(outcome)}{mark} restarting in {process.backoff.delay:g} s ({times} time); {_loss(process.role)}"
+    again = f"restarting in {process.backoff.delay:g} s ({times} time); {_loss(process.role)}"
+    return f"{process.name} {sentence(outcome)}{mark} {again}"
 
 
 def _loss(role: PlannedRole) -> str:
