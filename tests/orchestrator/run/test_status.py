@@ -39,6 +39,7 @@ def test_the_document_has_exactly_these_fields_in_this_order(tmp_path: Path) -> 
         "state": "running",
         "reason": "",
         "created": "2026-01-02T03:04:05+00:00",
+        "labels": {},
         "steps": 400_000,
         "total_steps": 1_000_000,
         "updates": 98,
