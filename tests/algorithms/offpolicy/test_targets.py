@@ -93,3 +93,16 @@ def test_rows_with_a_small_importance_weight_move_the_critic_less() -> None:
     small.critic_step(replace(data, weights=data.weights * np.float32(0.5)), 0.0)
     large.critic_step(data, 0.0)
     assert small.critics._grads[0] == pytest.approx(large.critics._grads[0] / 2, abs=1e-7)
+
+
+def test_the_loss_of_dqn_is_hubers_or_the_square_as_the_config_says() -> None:
+    far = replace(batch("dqn"), rewards=np.full(32, 50.0, np.float32), weights=np.ones(32, np.float32))
+    slopes = {}
+    for loss in ("huber", "squared"):
+        state = State(Method("dqn", DQNConfig(hidden=[8], loss=loss, max_grad_norm=None)), CHOICES, seed=1)
+        before = state.engine.arrays()["critics"].copy()
+        _, metrics = state.engine.critic_step(far, 0.0)
+        assert (state.engine.arrays()["critics"] == before).all()
+        slopes[loss] = np.abs(state.engine.critics._grads[0]).max()  # type: ignore[attr-defined]
+        assert metrics["critic_loss"] > 100
+    assert slopes["squared"] > 20 * slopes["huber"]
