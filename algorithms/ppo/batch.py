@@ -162,11 +162,9 @@ class Batch:
         observations = at(self.rows, placed) if self._vectors else None
         for number, start in enumerate(range(0, self.size, minibatch)):
             cut = slice(start, start + minibatch)
-            yield Minibatch(
-                at(self.rows, placed[cut]) if observations is None else at(observations, cut),
-                *[None if column is None else column[cut] for column in columns],
-                memories=None if memories is None else self._remembered(*memories(number)),
-            )
+            seen = at(self.rows, placed[cut]) if observations is None else at(observations, cut)
+            parts = [None if column is None else column[cut] for column in columns]
+            yield Minibatch._make([seen, *parts, None if memories is None else self._remembered(*memories(number))])
 
     def _remembered(self, states: Array, segments: Segments) -> Memories:
         return Memories(self._place(states), segments)

@@ -56,4 +56,4 @@ def ppo(**settings: Any) -> PPOConfig:
 
 def as_tensors(minibatch: Minibatch) -> Minibatch:
     """The same transitions where torch computes."""
-    return Minibatch(*[torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in minibatch])
+    return Minibatch._make(torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in minibatch)
