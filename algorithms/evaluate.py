@@ -9,9 +9,8 @@ from gymnasium import spaces
 
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.make import make_env
-from surreal.algorithms.environments.rows import mapped
 from surreal.algorithms.environments.spaces import Spaces
-from surreal.algorithms.evaluation import EPISODE_CAP
+from surreal.algorithms.evaluation import EPISODE_CAP, play
 from surreal.protocol.errors import InvalidInput
 
 Act = Callable[..., Any]
@@ -74,14 +73,10 @@ def evaluate(
 
 def _episode(env: Environment, policy: Act, seed: int) -> tuple[float, int]:
     """Return the sum of rewards and the number of steps of one episode."""
-    rows = mapped(lambda array: np.array(array[None]), env.reset(seed))
-    total, steps, over, cap = 0.0, 0, False, env.time_limit or EPISODE_CAP
     act = _carrying(policy, env) if hasattr(policy, "spaces") else policy
-    while not over and steps < cap:
-        actions = act(rows)
-        reward, terminated, truncated = env.step(_action(actions, env.spaces.action_space), rows, 0)
-        total, steps, over = total + reward, steps + 1, terminated or truncated
-    return total, steps
+    played = play(env, lambda rows: _action(act(rows), env.spaces.action_space), seed, env.time_limit or EPISODE_CAP)
+    assert played is not None  # nothing stops it
+    return played
 
 
 def _carrying(policy: Any, env: Environment) -> Act:

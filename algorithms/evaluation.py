@@ -89,19 +89,32 @@ def episode_return(
     The policy acts as in an actor: through the same action map, on observations of the same types. What the environment
     allows it to choose is `env.mask`.
     """
-    rows = mapped(lambda array: np.array(array[None]), env.reset(seed))
-    total = 0.0
     if isinstance(act, Remembering):
         act.begin()
+    played = play(env, lambda rows: env.actions(act(rows))[0], seed, cap, stopping)
+    return played[0] if played else None
+
+
+def play(
+    env: Environment,
+    choose: Callable[[Rows], Any],
+    seed: int,
+    cap: int,
+    stopping: Callable[[], bool] = lambda: False,
+) -> tuple[float, int] | None:
+    """Return (return, steps) of one episode from `seed`, of `cap` steps at most; None once `stopping` is true.
+
+    `choose` maps observations [1, ...] to the one action that the environment takes.
+    """
+    rows = mapped(lambda array: np.array(array[None]), env.reset(seed))
+    total, steps, over = 0.0, 0, False
     with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(cap):
-            reward, terminated, truncated = env.step(env.actions(act(rows))[0], rows, 0)
-            total += reward
-            if terminated or truncated:
-                return float(total)
-            if stopping():
+        while not over and steps < cap:
+            reward, terminated, truncated = env.step(choose(rows), rows, 0)
+            total, steps, over = total + reward, steps + 1, bool(terminated or truncated)
+            if stopping() and not over:
                 return None
-    return float(total)
+    return float(total), steps
 
 
 def _advise(took: float, every: float, episodes: int, cap: int) -> None:

@@ -1,6 +1,7 @@
 """Policies for acting, in numpy: what actors, the evaluator and a loaded checkpoint share."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,8 +10,11 @@ from surreal.algorithms.offpolicy.mlp import Network
 from surreal.algorithms.offpolicy.shape import Shape, advantages_to_values
 from surreal.algorithms.offpolicy.updates.soft import LOG_STD
 from surreal.algorithms.types import Array
-from surreal.protocol.broadcast.publisher import Publisher
 from surreal.protocol.wire.packet import Message, Version
+
+if TYPE_CHECKING:
+    # A loaded policy needs no sockets.
+    from surreal.protocol.broadcast.publisher import Publisher
 
 
 class ActingPolicy:
@@ -71,7 +75,7 @@ class Weights:
     final: bool
     """No later version will follow."""
 
-    def publish(self, channel: Publisher) -> None:
+    def publish(self, channel: "Publisher") -> None:
         """Send this version to all actors and the evaluator."""
         arrays = {"parameters": self.parameters, **self.standardize.arrays()}
         channel.publish(arrays, {"steps": self.steps, "final": self.final}, self.version[1])

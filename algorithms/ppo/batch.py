@@ -162,10 +162,9 @@ class Batch:
         observations = at(self.rows, placed) if self._vectors else None
         for number, start in enumerate(range(0, self.size, minibatch)):
             cut = slice(start, start + minibatch)
-            parts: list[Any] = [at(self.rows, placed[cut]) if observations is None else at(observations, cut)]
-            parts += [None if column is None else column[cut] for column in columns]
-            parts.append(None if memories is None else self._remembered(*memories(number)))
-            yield Minibatch(*parts)
+            seen = at(self.rows, placed[cut]) if observations is None else at(observations, cut)
+            parts = [None if column is None else column[cut] for column in columns]
+            yield Minibatch._make([seen, *parts, None if memories is None else self._remembered(*memories(number))])
 
     def _remembered(self, states: Array, segments: Segments) -> Memories:
         return Memories(self._place(states), segments)

@@ -56,5 +56,4 @@ def ppo(**settings: Any) -> PPOConfig:
 
 def as_tensors(minibatch: Minibatch) -> Minibatch:
     """The same transitions where torch computes."""
-    parts: list[Any] = [torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in minibatch]
-    return Minibatch(*parts)
+    return Minibatch._make(torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in minibatch)

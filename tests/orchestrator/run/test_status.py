@@ -57,7 +57,6 @@ def test_the_document_has_exactly_these_fields_in_this_order(tmp_path: Path) -> 
             "actor": [{"index": 0, "state": "running", "restarts": 2, "pid": 41, "node": "laptop", "reason": ""}]
         },
         "channels": [],
-        "labels": {},
     }
     assert status.document() == document
     assert list(status.document()) == list(document)
