@@ -36,10 +36,10 @@ def _atari(env_id: str, options: dict[str, Any]) -> Env:
 
 
 def _minatar(env_id: str, options: dict[str, Any]) -> Env:
-    from minatar.gym import register_envs
+    import minatar.gym
 
     if env_id not in gymnasium.registry:
-        register_envs()
+        minatar.gym.register_envs()
     return ForgetsAction(gymnasium.make(env_id, disable_env_checker=True, **options))
 
 

@@ -45,6 +45,7 @@ def test_what_the_file_leaves_out_has_these_defaults() -> None:
                 "wrappers": [],
                 "evaluation": {"options": {}, "wrappers": None},
                 "actionScaling": "auto",
+                "stepping": "auto",
             },
             "algorithm": {"name": "ppo", "config": PPOConfig().model_dump(mode="json")},
             "roles": {
