@@ -5,8 +5,8 @@ import os
 from datetime import UTC, datetime, timedelta
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
 from surreal.orchestrator.run import home
+from surreal.orchestrator.supervision.record import ProcessRecord, RunRecord
 from surreal.protocol.errors import ExitCode
 from tests.cli.terminal import surreal, terminal
 from tests.orchestrator.runs import begun, create, finish, pid

@@ -10,10 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surreal.orchestrator.backends.base import THIS_MACHINE, Inventory, WithoutObjects
-from surreal.orchestrator.backends.local import os_process
 from surreal.orchestrator.backends.local.daemon import end_supervisor, kill_leftovers, start_supervisor
-from surreal.orchestrator.backends.local.observe import status_of
-from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord, note_versions, processes_of, read_plan
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run import log_files as logs
 from surreal.orchestrator.run.home import Folder
@@ -21,6 +18,9 @@ from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.provenance import provenance
 from surreal.orchestrator.run.status import OUTCOMES, Status
+from surreal.orchestrator.supervision import os_process
+from surreal.orchestrator.supervision.observe import status_of
+from surreal.orchestrator.supervision.record import ProcessRecord, RunRecord, note_versions, processes_of, read_plan
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ class LocalBackend(WithoutObjects):
 
     def usage(self, name: str) -> "Usage":
         """Return what its processes and their children use, watched for half a second."""
-        from surreal.orchestrator.backends.local.usage import measure
         from surreal.orchestrator.run.usage import usage_of
+        from surreal.orchestrator.supervision.usage import measure
 
         status = self.status(name)
         running = {(role, each.index): each.pid for role in status.roles for each in status.roles[role] if each.pid}

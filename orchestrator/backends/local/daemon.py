@@ -15,9 +15,9 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-from surreal.orchestrator.backends.local import os_process
-from surreal.orchestrator.backends.local.record import RunRecord, read_plan
 from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.supervision import os_process
+from surreal.orchestrator.supervision.record import RunRecord, read_plan
 from surreal.protocol.errors import SurrealError
 
 LIVES = b"lives"

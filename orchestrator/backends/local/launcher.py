@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from surreal.orchestrator.backends.local.record import code_folder, read_plan
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.log_files import choose_sources
 from surreal.orchestrator.run.wiring import thread_variables, wire
+from surreal.orchestrator.supervision.record import code_folder, read_plan
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.graph import RELAY, role_of
 from surreal.protocol.wiring import LIFELINE_VARIABLE, Wiring

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from surreal.orchestrator.backends.base import backend
-from surreal.orchestrator.backends.local import os_process as lock
-from surreal.orchestrator.backends.local import os_process as process_ids
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.location import Location
+from surreal.orchestrator.supervision import os_process as lock
+from surreal.orchestrator.supervision import os_process as process_ids
+from surreal.orchestrator.supervision.record import ProcessRecord, RunRecord
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 from tests.orchestrator.documents import minimal
 from tests.orchestrator.runs import begun, create, ended, finish, is_dead, pid, pids, plan, until
@@ -168,11 +168,6 @@ def test_the_lock_is_free_only_when_every_holder_is_gone(place: LocalBackend) ->
     assert held is not None and lock.is_held(folder) and lock.acquire(folder) is None
     os.close(held)
     assert not lock.is_held(folder)
-
-
-def test_a_backend_to_come_says_so() -> None:
-    with pytest.raises(InvalidInput, match="--on ray is not built yet"):
-        backend(Location("ray"))
 
 
 def test_an_unknown_backend_gets_the_nearest_name() -> None:

@@ -5,10 +5,10 @@ import signal
 from pathlib import Path
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.backends.local.log_pump import LogWriter
-from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.supervision.log_pump import LogWriter
+from surreal.orchestrator.supervision.record import ProcessRecord, RunRecord
 from tests.orchestrator.runs import create, pid, process, until
 
 FULL = Path("/dev/full")

@@ -4,9 +4,9 @@ import os
 import signal
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.backends.local.record import RunRecord
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run import home
+from surreal.orchestrator.supervision.record import RunRecord
 from surreal.protocol.errors import ExitCode
 from tests.cli.terminal import surreal
 from tests.orchestrator.runs import begun, create, events, pid, plan, process, until

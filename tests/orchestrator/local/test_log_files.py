@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.supervision.record import ProcessRecord, RunRecord
 from surreal.protocol.errors import NotFound
 from tests.orchestrator.runs import begun, create, finish, pid
 

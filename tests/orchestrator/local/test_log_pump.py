@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.backends.local.exits import KEEP_ATTEMPTS, remove_old_logs
-from surreal.orchestrator.backends.local.log_pump import KEEP_SEGMENTS, LogPump, LogWriter
-from surreal.orchestrator.backends.local.record import ProcessRecord
 from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.supervision.exits import KEEP_ATTEMPTS, remove_old_logs
+from surreal.orchestrator.supervision.log_pump import KEEP_SEGMENTS, LogPump, LogWriter
+from surreal.orchestrator.supervision.record import ProcessRecord
 from tests.cli.terminal import surreal
 from tests.orchestrator.runs import begun, create, plan, until
 

@@ -9,8 +9,8 @@ import pytest
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.orchestrator.backends.local.launcher import make_again_if_gone
-from surreal.orchestrator.backends.local.record import RunRecord
 from surreal.orchestrator.run import home
+from surreal.orchestrator.supervision.record import RunRecord
 from tests.orchestrator.runs import create, pid, plan, process, until
 
 

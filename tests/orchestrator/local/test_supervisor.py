@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.backends.local.record import RunRecord
 from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.supervision.record import RunRecord
 from tests.orchestrator.runs import (
     begun,
     create,

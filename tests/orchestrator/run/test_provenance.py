@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from surreal.orchestrator.backends.local.record import note_versions
 from surreal.orchestrator.run.home import Folder, write_json
 from surreal.orchestrator.run.provenance import changed_versions, provenance, versions
+from surreal.orchestrator.supervision.record import note_versions
 from surreal.protocol.errors import InvalidInput
 from tests.orchestrator.runs import plan
 

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from surreal.orchestrator.backends.local import usage
 from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.orchestrator.run.usage import RoleUsage, Used
+from surreal.orchestrator.supervision import usage
 from surreal.protocol.documents.quantity import format_size
 from tests.orchestrator.runs import begun, create, finish, pid, until
 

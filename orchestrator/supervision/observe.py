@@ -1,24 +1,30 @@
-"""The status of a run of this machine, from its folder: the record, the lock, the newest figures."""
+"""The status of a run from its folder: the record of its supervisor and the newest figures."""
 
 import json
 import os
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
-from surreal.orchestrator.backends.local import os_process
-from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord, read_provenance
 from surreal.orchestrator.run.channel_stats import read_channels
 from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.run.location import LOCAL
 from surreal.orchestrator.run.status import OUTCOMES, ProcessStatus, Status, duration, read_progress, running_reason
+from surreal.orchestrator.supervision import os_process
+from surreal.orchestrator.supervision.record import ProcessRecord, RunRecord, read_provenance
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.telemetry.gauges import Progress
 
 
-def status_of(folder: Folder) -> Status:
-    """Return the status of one run. A damaged file of it is named in the reason."""
+def status_of(folder: Folder, backend: str = LOCAL, alive: Callable[[], bool] | None = None) -> Status:
+    """Return the status of one run. A damaged file of it is named in the reason.
+
+    `alive` says whether its supervisor lives; by default its lock does.
+    """
+    lives = alive or (lambda: os_process.is_held(folder))
     record = RunRecord.read(folder)
-    if record.state not in OUTCOMES and not os_process.is_held(folder):
+    if record.state not in OUTCOMES and not lives():
         # it may have ended between the two looks, so look again before calling it dead
         record = RunRecord.read(folder)
         if record.state not in OUTCOMES:
@@ -35,14 +41,14 @@ def status_of(folder: Folder) -> Status:
             process.state,
             process.restarts,
             process.pid,
-            record.node or platform.node(),
+            process.node or record.node or platform.node(),
             "" if over and record.state != "failed" else _reason(process, now),
         )
         roles[process.role] = (*roles.get(process.role, ()), status)
     reason = record.reason if over else _running(folder, record, progress, now)
     return Status(
         folder.name,
-        "local",
+        backend,
         str(folder.path),
         record.state,
         "\n".join(filter(None, (reason, damage))),

@@ -13,11 +13,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from surreal.orchestrator.backends.local.log_pump import LogWriter
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder, read_json, write_json
 from surreal.orchestrator.run.provenance import changed_versions, now, versions
 from surreal.orchestrator.run.status import ProcessState, State
+from surreal.orchestrator.supervision.log_pump import LogWriter
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.graph import ProcessName
 
@@ -44,6 +44,8 @@ class ProcessRecord:
     """Time of its last start, seconds since 1970 in UTC."""
     reason: str = ""
     """The reason of its last failure or of its wait; empty once it works again."""
+    node: str = ""
+    """The machine it runs on; empty for the run's own."""
     since: float | None = None
     """Since when it is stuck there, seconds since 1970 in UTC; None for a failure."""
 

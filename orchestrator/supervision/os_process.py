@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from surreal.orchestrator.backends.local.log_pump import LogPump
 from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.supervision.log_pump import LogPump
 
 LONGEST_POLL_MS = 60_000
 PUMP_SECONDS = 0.02

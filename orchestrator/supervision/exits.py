@@ -4,12 +4,12 @@ import re
 from contextlib import suppress
 from dataclasses import replace
 
-from surreal.orchestrator.backends.local.process import ManagedProcess
-from surreal.orchestrator.backends.local.record import ProcessRecord, RunRecord
 from surreal.orchestrator.backends.restart_policy import Outcome, describe, ordinal, outcome_of
 from surreal.orchestrator.plan.model import PlannedRole
 from surreal.orchestrator.run.describe import one_line, plain_line
 from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.supervision.process import SupervisedProcess
+from surreal.orchestrator.supervision.record import ProcessRecord, RunRecord
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.worker.pulse import stuck_at
 from surreal.protocol.worker.termination import TerminationMessage
@@ -24,11 +24,10 @@ _FATAL = re.compile(r"^(Fatal Python error: .+|terminate called.+|.*Assertion .+
 _TIME = re.compile(r"^\d\d:\d\d:\d\d\.\d{3} ")
 
 
-def read_outcome(folder: Folder, process: ManagedProcess, code: int) -> Outcome:
+def read_outcome(folder: Folder, process: SupervisedProcess, code: int) -> Outcome:
     """Return what the exit of a process means, from its status, its termination record and its last words."""
     if process.hung:
-        at = stuck_at(process.last_output.decode(errors="replace"))
-        return Outcome(code, f"it hung: it {process.hung}" + (f"; its stack ends in {at}" if at else ""))
+        return Outcome(code, hang(process))
     path = folder.outcome(process.role.name, process.record.index)
     try:
         record = TerminationMessage.parse(path.read_text())
@@ -40,8 +39,14 @@ def read_outcome(folder: Folder, process: ManagedProcess, code: int) -> Outcome:
         # the disk is full or broken: the exit status is all there is
         record = _believed(code)
     outcome = outcome_of(code, record)
-    words = outcome.cause or _last_words(code, process.last_output)
+    words = outcome.cause or last_words(code, process.last_output)
     return replace(outcome, cause="" if outcome.code == ExitCode.DONE else one_line(words, MAX_CAUSE))
+
+
+def hang(process: SupervisedProcess) -> str:
+    """Return why a process was ended that hung, and where by the stacks that it left."""
+    at = stuck_at(process.last_output.decode(errors="replace"))
+    return f"it hung: it {process.hung}" + (f"; its stack ends in {at}" if at else "")
 
 
 def _takes_files(folder: Folder) -> bool:
@@ -59,7 +64,7 @@ def _believed(code: int) -> TerminationMessage | None:
     return TerminationMessage(names[code], "told to end") if code in names else None
 
 
-def _last_words(code: int, output: bytes) -> str:
+def last_words(code: int, output: bytes) -> str:
     """Return why a process that left no record died, by its output: only what the interpreter says of a signal."""
     text = output.decode(errors="replace")
     if code < 0:
@@ -80,7 +85,7 @@ def sentence(outcome: Outcome) -> str:
     return f"{describe(outcome.code)}{': ' + outcome.cause if outcome.cause else ''}"
 
 
-def restarting(process: ManagedProcess, outcome: Outcome) -> str:
+def restarting(process: SupervisedProcess, outcome: Outcome) -> str:
     """Return the sentence for a process that will be started again: when, and what is lost."""
     times = ordinal(process.record.restarts + 1)
     mark = ";" if outcome.cause else ","

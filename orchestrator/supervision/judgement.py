@@ -1,0 +1,159 @@
+"""The judgement of a run: what follows from the exit of a process, and how the run ends; the same on every backend."""
+
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from surreal.orchestrator.backends.restart_policy import Outcome, Verdict, decide, describe, feeds_the_run, ordinal
+from surreal.orchestrator.plan.model import Plan
+from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.run.status import State, read_progress
+from surreal.orchestrator.supervision import exits
+from surreal.orchestrator.supervision.log_pump import LogWriter
+from surreal.orchestrator.supervision.process import SupervisedProcess
+from surreal.orchestrator.supervision.record import RunRecord
+from surreal.protocol.errors import ExitCode
+from surreal.protocol.wiring import LOCAL_STOP_GRACE_S
+
+EXIT_GRACE = 5.0
+"""Seconds that processes have to end by themselves after the run is done; the learner tells them over the wire."""
+NO_DEADLINE = float("inf")
+
+
+@dataclass
+class RunEnd:
+    """End of the run in progress; times are on the monotonic clock."""
+
+    state: State
+    reason: str
+    terminate_at: float
+    kill_at: float
+
+
+class Judgement:
+    """One run: the verdicts on its processes, its record on disk, and how it ends."""
+
+    def __init__(self, folder: Folder, plan: Plan, processes: Sequence[SupervisedProcess], record: RunRecord) -> None:
+        """Take the processes of a run whose folder is there. The one that takes longest to import comes first."""
+        self.folder, self.plan, self.record = folder, plan, record
+        self.supervised = sorted(processes, key=lambda process: not process.role.ends_run)
+        self.ending: RunEnd | None = None
+        self.best_steps = self.steps()
+        self.log = LogWriter(folder.supervisor_segment)
+        self.saved: dict[str, Any] = {}
+
+    def steps(self) -> int:
+        """Return how far the run has got."""
+        return read_progress(self.folder).steps
+
+    def outcome(self, process: SupervisedProcess, code: int) -> Outcome:
+        """Return what the exit of a process means."""
+        return exits.read_outcome(self.folder, process, code)
+
+    @property
+    def trouble(self) -> str:
+        """The reason why output of processes cannot be written; empty while it can."""
+        return ""
+
+    def on_exit(self, process: SupervisedProcess, code: int) -> None:
+        """Judge the exit of a process and do what follows."""
+        outcome = self.outcome(process, code)
+        if self.ending:
+            # one that missed the word on the wire is sent a signal, and did all there was to do as well
+            in_time = code == ExitCode.DONE or (self.ending.state == "succeeded" and code == ExitCode.PREEMPTED)
+            process.record.state = "done" if in_time else "stopped"
+            return
+        progressed = self.note_progress()
+        process.count(outcome, progressed, begun=self.best_steps > 0)
+        feeds = feeds_the_run(self.plan, process.role.name)
+        verdict = decide(process.role, outcome.code, feeds, process.backoff, process.record.index)
+        failed = outcome.code not in (ExitCode.DONE, ExitCode.PREEMPTED)
+        process.record.since, process.record.reason = None, exits.sentence(outcome) if failed else ""
+        if verdict is Verdict.AGAIN:
+            process.schedule()
+            self.report(exits.restarting(process, outcome))
+        elif verdict is Verdict.RETIRE:
+            process.record.state = "failed" if failed else "done"
+            goes_on = f" {exits.sentence(outcome)}; the run goes on without it"
+            self.report(f"{process.name}{goes_on if failed else ' is done'}")
+        elif verdict is Verdict.SUCCEED:
+            process.record.state = "done"
+            self.report(f"{process.name} is done at step {self.best_steps:,}: the run succeeded")
+            self.end("succeeded", "", terminate_in=EXIT_GRACE, kill_in=EXIT_GRACE + LOCAL_STOP_GRACE_S)
+        else:
+            self.fail(process, outcome)
+
+    def note_progress(self) -> bool:
+        """Return True if the run has got further than at any exit before."""
+        steps = self.steps()
+        progressed = steps > self.best_steps
+        self.best_steps = max(steps, self.best_steps)
+        return progressed
+
+    def fail(self, process: SupervisedProcess, outcome: Outcome) -> None:
+        """End the run because of this process, quoting its cause and the end of its output."""
+        process.record.state = "failed"
+        times = process.backoff.without_progress
+        tried = f", {ordinal(times)} time without progress" if times > 1 else ""
+        cause = f": {outcome.cause}" if outcome.cause else ""
+        self.report(f"{process.name} {describe(outcome.code)}{tried}{cause}: the run failed")
+        quoted = exits.last_lines(process.last_output)
+        self.end(
+            "failed",
+            f"{process.name} {describe(outcome.code)}{tried}{cause}; its last lines:\n{quoted}",
+            kill_in=LOCAL_STOP_GRACE_S,
+        )
+
+    def end(self, state: State, reason: str, terminate_in: float = 0.0, kill_in: float = 0.0) -> None:
+        """Begin to end the run: SIGTERM and SIGKILL after that many seconds."""
+        now = time.monotonic()
+        self.ending = RunEnd(state, reason, now + terminate_in, now + kill_in)
+
+    def push_ending(self, ending: RunEnd) -> None:
+        """Send the signals that are due."""
+        now = time.monotonic()
+        if now >= ending.terminate_at:
+            ending.terminate_at = NO_DEADLINE
+            self.send(signal.SIGTERM)
+        if now >= ending.kill_at:
+            ending.kill_at = NO_DEADLINE
+            self.send(signal.SIGKILL)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to all that run."""
+        for process in self.supervised:
+            process.send(number)
+
+    def close(self) -> None:
+        """Leave the outcome on disk, once every process is gone."""
+        if self.ending:
+            self.record.state, self.record.reason = self.ending.state, self.ending.reason
+            for process in self.supervised if self.ending.state == "succeeded" else ():
+                process.record.reason, process.record.since = "", None
+        self.record.supervisor = self.record.born = None
+        self.record.sockets = ""
+        self.save()
+        self.report(f"the run is over: {self.record.state}")
+
+    def save(self) -> None:
+        """Write the record if it changed. A disk that takes no file gets it in the room that was kept for it."""
+        trouble = self.record.disk or self.trouble
+        if not trouble and asdict(replace(self.record, number=0)) == self.saved:
+            return
+        self.record.number, self.record.disk = self.record.number + 1, ""
+        try:
+            self.record.write(self.folder)
+            self.saved = asdict(replace(self.record, number=0))
+        except OSError as error:
+            self.record.disk = error.strerror or str(error)
+            exits.write_spare(self.record, self.folder)
+        if bool(trouble) != bool(self.record.disk):
+            says = f"takes no files: {self.record.disk}" if self.record.disk else "takes files again"
+            self.report(f"{self.folder.path} {says}")
+
+    def report(self, sentence: str) -> None:
+        """Write one line to the supervisor's log."""
+        self.log.write(f"{datetime.now():%H:%M:%S.%f}"[:-3].encode() + f" INFO {sentence}\n".encode())
