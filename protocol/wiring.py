@@ -6,6 +6,7 @@ only argument.
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -120,9 +121,13 @@ class Wiring:
     @classmethod
     def read(cls, path: Path) -> "Wiring":
         """Read what `write` wrote."""
-        data: dict[str, Any] = json.loads(path.read_text())
+        return cls.of(json.loads(path.read_text()))
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "Wiring":
+        """Return the wiring that plain data describe, as `asdict` and JSON make them."""
         channels: dict[str, ChannelWiring] = {}
-        for name, wired in data.pop("channels").items():
+        for name, wired in data["channels"].items():
             plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in wired.items()}
             channels[name] = ChannelWiring(**plain)
-        return cls(**data, channels=channels)
+        return cls(**{**data, "channels": channels})
