@@ -71,19 +71,19 @@ class Client:
         namespace: str | None = None,
         kubeconfig: Path | str | None = None,
     ) -> None:
-        """Name a place: `local`, or `kube` with a context and namespace of a kubeconfig (None: as kubectl).
+        """Name a place: `local`, `ray`, `ray:ADDRESS`, or `kube` with a context and namespace of a kubeconfig.
 
         Asks nothing yet. Raises InvalidInput for an unknown place, and for options that it does not have.
         """
         config = str(kubeconfig) if kubeconfig else None
-        self.location = Location(on, namespace, context, config)
+        self.location = Location.of(on, namespace, context, config)
         self.backend: Backend = backend(self.location)
 
     @classmethod
     def at(cls, location: Location) -> Client:
         """Return the client of a location."""
         return cls(
-            location.backend,
+            location.on,
             context=location.context,
             namespace=location.namespace,
             kubeconfig=location.kubeconfig,

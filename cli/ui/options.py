@@ -85,7 +85,7 @@ ON = "SURREAL_ON"
 def location_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--on`, `-n`, `--context` and `--kubeconfig`, given to the function as `location`; None without any."""
 
-    @click.option("--on", metavar="BACKEND", envvar=ON, help=f"local, or kube: a Kubernetes cluster. Or set {ON}.")
+    @click.option("--on", metavar="BACKEND", envvar=ON, help=f"local, kube, or ray[:ADDRESS]. Or set {ON}.")
     @click.option("-n", "--namespace", metavar="NAME", help="Namespace in the cluster; as kubectl if not given.")
     @click.option("--context", metavar="NAME", help="Context of the kubeconfig; the current one if not given.")
     @click.option("--kubeconfig", type=click.Path(path_type=Path), help="The kubeconfig; as kubectl if not given.")
@@ -101,7 +101,7 @@ def location_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def _location(on: str | None, namespace: str | None, context: str | None, kubeconfig: Path | None) -> Location | None:
     if not any((on, namespace, context, kubeconfig)):
         return None
-    return Location(on or CLUSTER, namespace, context, os.fspath(kubeconfig) if kubeconfig else None)
+    return Location.of(on or CLUSTER, namespace, context, os.fspath(kubeconfig) if kubeconfig else None)
 
 
 def backend_of(name: str, location: Location | None) -> Backend:

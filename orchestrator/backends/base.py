@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 BACKENDS = {
     "local": "surreal.orchestrator.backends.local.backend:LocalBackend",
     "kube": "surreal.orchestrator.backends.kube.backend:KubeBackend",
+    "ray": "surreal.orchestrator.backends.ray.backend:RayBackend",
 }
 """Name -> class, imported on first use and called with the Location."""
-NOT_BUILT_YET = ("ray",)
 THIS_MACHINE = Location()
 
 
@@ -206,10 +206,8 @@ class WithoutObjects:
 def backend(location: Location = THIS_MACHINE) -> Backend:
     """Return the backend of `location`. Raises InvalidInput that lists the known ones."""
     name = location.backend
-    if name in NOT_BUILT_YET:
-        raise InvalidInput(f"--on {name} is not built yet. Available: {', '.join(BACKENDS)}")
     if name not in BACKENDS:
-        hint = did_you_mean(name, (*BACKENDS, *NOT_BUILT_YET))
+        hint = did_you_mean(name, BACKENDS)
         raise InvalidInput(f"--on {name}: no such backend{hint}. Available: {', '.join(BACKENDS)}")
     module, _, attribute = BACKENDS[name].partition(":")
     found: Backend = getattr(import_module(module), attribute)(location)

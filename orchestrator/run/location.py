@@ -14,16 +14,35 @@ from surreal.protocol.errors import InvalidInput
 LOCAL = "local"
 CLUSTER = "kube"
 """Backend of options that name a cluster without `--on`."""
+RAY = "ray"
+"""Backend that may be followed by an address: `ray:10.0.0.1:6379`."""
 
 
 @dataclass(frozen=True)
 class Location:
-    """A backend, and which cluster and namespace of a kubeconfig; None is what kubectl would take."""
+    """A backend, and which cluster and namespace of a kubeconfig (None is what kubectl would take) or which Ray."""
 
     backend: str = LOCAL
     namespace: str | None = None
     context: str | None = None
     kubeconfig: str | None = None
+    address: str | None = None
+    """Address of a Ray cluster; None is the one that RAY_ADDRESS names, or one that surreal starts here."""
+
+    @classmethod
+    def of(
+        cls, on: str, namespace: str | None = None, context: str | None = None, kubeconfig: str | None = None
+    ) -> "Location":
+        """Return the location that `on` (`local`, `kube`, `ray`, `ray:ADDRESS`) and the options of a cluster name."""
+        backend, _, address = on.partition(":")
+        if backend == RAY:
+            return cls(RAY, namespace, context, kubeconfig, address or None)
+        return cls(on, namespace, context, kubeconfig)
+
+    @property
+    def on(self) -> str:
+        """The value of `--on` that means this backend and address."""
+        return f"{self.backend}:{self.address}" if self.address else self.backend
 
     def cluster_option(self) -> str | None:
         """Return the first option that only a cluster has and that is given; None without any."""
@@ -37,7 +56,7 @@ class Location:
     def options(self) -> str:
         """Return the options that name this place: `-n lab --context gke`."""
         given = {"-n": self.namespace, "--context": self.context, "--kubeconfig": self.kubeconfig}
-        return " ".join(f"{option} {value}" for option, value in given.items() if value) or f"--on {self.backend}"
+        return " ".join(f"{option} {value}" for option, value in given.items() if value) or f"--on {self.on}"
 
 
 def remember(name: str, location: Location) -> None:
@@ -74,14 +93,13 @@ def locate(name: str, asked: Location | None, exists: Callable[[Location], bool]
     `exists` tells whether a place that was noted still has it; asked only where several were. Raises InvalidInput for a
     name that is both here and elsewhere, or in several places.
     """
-    if asked and (asked.backend == LOCAL or asked.cluster_option()):
+    if asked and (asked.backend == LOCAL or asked.address or asked.cluster_option()):
         return asked
-    there = remembered().get(name, ())
+    there = tuple(each for each in remembered().get(name, ()) if not asked or each.backend == asked.backend)
     if not asked and there and name in home.names():
-        options = f"--on {LOCAL} or --on {there[-1].backend}"
-        raise InvalidInput(
-            f"there is an experiment {name!r} here and one in {there[-1].context}: say which by {options}"
-        )
+        options = f"--on {LOCAL} or --on {there[-1].on}"
+        place = there[-1].context or there[-1].on
+        raise InvalidInput(f"there is an experiment {name!r} here and one in {place}: say which by {options}")
     if len(there) > 1:
         there = tuple(each for each in there if exists(each)) or there[-1:]
     if len(there) > 1:

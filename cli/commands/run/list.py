@@ -23,13 +23,14 @@ from surreal.orchestrator.run.status import Status, label_test
 @location_options
 @output_option
 def command(selector: str, location: Location | None, output: Output) -> None:
-    """List the experiments, the newest last: those of this machine, or with --on kube of a cluster."""
+    """List the experiments, the newest last: those of this machine, or with --on kube or --on ray of a cluster."""
     chosen = label_test(selector) if selector else None
     place = backend(location or THIS_MACHINE)
     found = sorted(place.statuses(), key=lambda status: status.created)
     shown = [status for status in found if not chosen or chosen(status.labels)]
     if not location and (elsewhere := remembered()):
-        talk(f"in clusters: {', '.join(elsewhere)}; see surreal list --on kube")
+        places = sorted({f"--on {place.on}" for noted in elsewhere.values() for place in noted})
+        talk(f"in clusters: {', '.join(elsewhere)}; see surreal list {' or '.join(places)}")
     if not shown and output == "table":
         nothing = "no experiments yet: surreal create examples/cheetah-ppo.yaml"
         talk(f"none of {len(found)} experiments has the labels {selector}" if found else nothing)

@@ -1,0 +1,1 @@
+"""Actors of a run on Ray: the supervisor, and one host for each process."""
