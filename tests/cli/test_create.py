@@ -42,8 +42,8 @@ def test_detached_it_returns_at_once_and_a_second_of_that_name_is_refused(place:
 
 def test_what_is_wrong_starts_nothing(place: LocalBackend, tmp_path: Path) -> None:
     file = experiment_file(tmp_path)
-    elsewhere = surreal("create", file, "--on", "ray")
-    assert elsewhere.returncode == ExitCode.INVALID and "not built yet" in elsewhere.stderr
+    elsewhere = surreal("create", file, "--on", "rays")
+    assert elsewhere.returncode == ExitCode.INVALID and "did you mean 'ray'?" in elsewhere.stderr
     misspelt = surreal("create", file, "--set", "spec.algorithm.config.learning_rte=1")
     assert misspelt.returncode == ExitCode.INVALID and "learning_rate" in misspelt.stderr
     assert place.names() == []

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from surreal.orchestrator.run.status import Status
 from surreal.protocol.errors import InvalidInput, NotFound
 from tests.orchestrator.kube.small_run import CONTEXT
+from tests.orchestrator.ray.small_cluster import SmallCluster
 from tests.orchestrator.sites import Cluster, Here, Site, cluster, create, pole, when
 
 ENDLESS = 100_000_000
@@ -21,13 +22,20 @@ needs_cluster = [
 @pytest.fixture(
     params=[
         "here",
+        pytest.param("ray", marks=[pytest.mark.slow, pytest.mark.timeout(400)]),
         pytest.param("privileged", marks=needs_cluster),
         pytest.param("restricted", marks=needs_cluster),
     ]
 )
 def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """This machine, and namespaces that enforce nothing and everything."""
+    """This machine, a Ray cluster on it, and namespaces that enforce nothing and everything."""
     monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "home"))
+    if request.param == "ray":
+        ray: SmallCluster = request.getfixturevalue("ray_cluster")
+        yield ray
+        for name in ray.backend.names():
+            ray.backend.delete(name)
+        return
     if request.param != "here":
         with cluster(request.param, tmp_path) as found:
             yield found
@@ -38,7 +46,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         here.backend.delete(name)
 
 
-def running(site: Site, name: str) -> Any:
+def running(site: Site, name: str) -> Status:
     """The status once it trains with all its processes."""
     return when(
         site,

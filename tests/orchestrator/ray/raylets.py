@@ -1,0 +1,33 @@
+"""A real Ray cluster of several raylets on this machine, as a process of its own: `python -P raylets.py WORKERS`.
+
+Prints its address as JSON, then obeys lines: `add` starts one more raylet. Ends with its standard input.
+"""
+
+import json
+import sys
+
+from ray.cluster_utils import Cluster
+
+STORE = 80_000_000
+CPUS = 4
+
+
+def main(workers: int) -> None:
+    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": STORE, "ray_client_server_port": None}
+    cluster = Cluster(initialize_head=True, head_node_args={k: v for k, v in head.items() if v is not None})
+
+    def add() -> None:
+        cluster.add_node(num_cpus=CPUS, memory=8 * 2**30, object_store_memory=STORE, wait=False)
+
+    for _ in range(workers):
+        add()
+    print(json.dumps({"address": cluster.address}), flush=True)
+    for line in sys.stdin:
+        if line.strip() == "add":
+            add()
+            print(json.dumps({"added": True}), flush=True)
+    cluster.shutdown()  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

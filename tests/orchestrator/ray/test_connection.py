@@ -1,0 +1,106 @@
+"""Addresses, tokens, and the errors of Ray in sentences."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from surreal.orchestrator.backends.ray.connection import address as addresses
+from surreal.orchestrator.backends.ray.connection.address import Address, named_address, use_token
+from surreal.orchestrator.backends.ray.connection.cluster import translated
+from surreal.protocol.errors import ExitCode, InvalidInput, Unreachable
+from tests.cli.terminal import surreal
+
+VERSIONS = (
+    "Version mismatch: The cluster was started with:\n    Ray: 2.51.0\n    Python: 3.10.4\n"
+    "This process on node 10.0.0.7 was started with:\n    Ray: 2.60.0\n    Python: 3.11.7\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def no_ray_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A home of its own, without a token."""
+    for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("head", Address("head", 6379)),
+        ("10.0.0.1:6380", Address("10.0.0.1", 6380)),
+        ("ray://head", Address("head", 10001, client=True)),
+        ("ray://[::1]:4000", Address("[::1]", 4000, client=True)),
+    ],
+)
+def test_an_address_is_read_as_ray_writes_it(text: str, read: Address) -> None:
+    assert Address.parse(text) == read
+    assert Address.parse(str(read)) == read
+
+
+@pytest.mark.parametrize("text", ["http://head:8265", "head:99999", "head:", "a b", "-x", "ray://"])
+def test_what_is_no_address_is_named(text: str) -> None:
+    with pytest.raises(InvalidInput, match="is no address. Write HOST:6379"):
+        Address.parse(text)
+
+
+def test_the_option_outweighs_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert named_address(None) is None
+    monkeypatch.setenv("RAY_ADDRESS", "there:1")
+    assert named_address(None) == Address("there", 1)
+    assert named_address("here:2") == Address("here", 2)
+
+
+def test_where_nothing_listens_is_said_within_a_second() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(Unreachable, match=f"no Ray answers there .*127.0.0.1:{port}|ray:127.0.0.1:{port}: no Ray"):
+            Address("127.0.0.1", port).try_to_connect()
+
+
+def test_a_token_that_is_there_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "")
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    assert use_token() == "" and addresses.MODE_VARIABLE not in os.environ
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("secret")
+    assert use_token() == str(tmp_path / ".ray" / "auth_token")
+    assert os.environ[addresses.MODE_VARIABLE] == "token"
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    assert use_token() == "RAY_AUTH_TOKEN"
+
+
+def test_other_versions_are_both_named() -> None:
+    found = translated(RuntimeError(VERSIONS), Address("head", 6379))
+    assert isinstance(found, InvalidInput)
+    for word in ("Ray 2.51.0 on Python 3.10.4", "Ray 2.60.0 on Python 3.11.7", "Nothing was sent"):
+        assert word in str(found)
+
+
+def test_a_refusal_says_whether_there_was_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = RuntimeError("Unauthenticated: invalid token")
+    assert "there is none here" in str(translated(refused, Address("head", 6379)))
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "wrong")
+    assert "the token of RAY_AUTH_TOKEN is not the cluster's" in str(translated(refused, Address("head", 6379)))
+
+
+def test_a_machine_outside_of_the_cluster_is_sent_to_ray_client() -> None:
+    found = translated(RuntimeError("Can't find a `node_ip_address.json` file"), Address("head", 6379))
+    assert "ray://head:10001" in str(found)
+
+
+def test_the_command_line_names_an_address_where_nothing_listens(tmp_path: Path) -> None:
+    file = tmp_path / "e.yaml"
+    file.write_text(
+        "apiVersion: surreal.dev/v1alpha1\nkind: Experiment\nmetadata: {name: e}\n"
+        "spec: {env: {id: CartPole-v1}, algorithm: {name: ppo}}\n"
+    )
+    answer = surreal("create", file, "--on", "ray:127.0.0.1:1")
+    assert answer.returncode == ExitCode.UNREACHABLE
+    assert "--on ray:127.0.0.1:1: no Ray answers there (Connection refused)" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    answer = surreal("create", file, "--on", "ray", "--context", "c")
+    assert answer.returncode == ExitCode.INVALID and "--context is about Kubernetes" in answer.stderr
