@@ -101,7 +101,7 @@ from surreal.algorithms.models.actor_critic import make_model
 from surreal.algorithms.ppo import actor
 from surreal.algorithms.ppo.config import PPOConfig
 
-config = ppo(network={"memory": {"size": 32}})
+config = PPOConfig(network={"memory": {"size": 32}})
 found = Spaces(spaces.Box(0, 255, (4, 84, 84), np.uint8), spaces.Discrete(6)).seen_as(config.network.view)
 layout = make_model(config.network, found, config.hidden)
 policy = make_policy(layout)
