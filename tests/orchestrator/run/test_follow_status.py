@@ -51,6 +51,7 @@ class Asked:
     """A place in which a run goes on for three looks."""
 
     poll_interval = 2.0
+    remote = False
 
     def __init__(self) -> None:
         self.looks = 0

@@ -39,7 +39,6 @@ def test_the_document_has_exactly_these_fields_in_this_order(tmp_path: Path) -> 
         "state": "running",
         "reason": "",
         "created": "2026-01-02T03:04:05+00:00",
-        "labels": {},
         "steps": 400_000,
         "total_steps": 1_000_000,
         "updates": 98,
@@ -57,6 +56,7 @@ def test_the_document_has_exactly_these_fields_in_this_order(tmp_path: Path) -> 
             "actor": [{"index": 0, "state": "running", "restarts": 2, "pid": 41, "node": "laptop", "reason": ""}]
         },
         "channels": [],
+        "labels": {},
     }
     assert status.document() == document
     assert list(status.document()) == list(document)
