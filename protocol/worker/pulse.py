@@ -32,8 +32,8 @@ LOOK_S = 5.0
 START_S = 120.0
 """Seconds that a process has at least until its first sign of life: imports, on a busy machine or a slow disk."""
 MAX_TEXT = 200
-_STACK = re.compile(r"^(?:Current thread|Thread) 0x.*$", re.MULTILINE)
-_FRAME = re.compile(r'^  File "(.+)", line (\d+) in (\S+)', re.MULTILINE)
+_STACK = r"(?m)^(?:Current thread|Thread) 0x.*$"
+_FRAME = r'(?m)^  File "(.+)", line (\d+) in (\S+)'
 ENVIRONMENT_CALLS = ("step", "reset", "close", "render")
 
 
@@ -217,8 +217,8 @@ def stuck_at(output: str) -> str:
 
     A process that is frozen inside a call which blocks Python cannot say it itself.
     """
-    stack = _STACK.split(output)[-1] if _STACK.search(output) else ""
-    frames = _FRAME.findall(stack)
+    stack = re.split(_STACK, output)[-1] if re.search(_STACK, output) else ""
+    frames = re.findall(_FRAME, stack)
     own = next((frame for frame in frames if not _is_library(frame[0])), frames[0] if frames else None)
     return f"{own[2]} ({PurePath(own[0]).name}:{own[1]})"[:MAX_TEXT] if own else ""
 

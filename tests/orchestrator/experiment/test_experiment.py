@@ -170,7 +170,7 @@ MISTAKES = [
         "learning_rte: 1",
         "11: spec.algorithm.config.learning_rte: unknown key 'learning_rte' (did ",
     ),
-    ("total_steps: 1_000_000", "learning_rte: 1", "you mean 'learning_rate'?); allowed: anneal, clip, "),
+    ("total_steps: 1_000_000", "learning_rte: 1", "you mean 'learning_rate'?); allowed: anneal, anneal_clip, clip, "),
     (
         "total_steps: 1_000_000",
         "total_steps: 1.5e0",
