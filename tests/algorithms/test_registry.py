@@ -89,7 +89,10 @@ def test_what_is_wrong_with_ones_own_module_is_said_with_file_and_line(
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(InvalidInput, match=r"unknown algorithm 'pop' \(did you mean 'ppo'\?\); known: ars, ddpg, dqn, es, ppo, sac, td3, or"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"unknown algorithm 'pop' \(did you mean 'ppo'\?\); known: ars, ddpg, dqn, es, ppo, sac, td3, or",
+    ):
         algorithm("pop")
 
 

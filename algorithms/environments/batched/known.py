@@ -30,5 +30,5 @@ def reason_against(env_id: str, wrappers: Sequence[object], options: Sequence[st
 def note(stepping: str, reason: str) -> str:
     """Return the plan's sentence; empty where there is nothing to say."""
     if stepping == "gymnasium":
-        return "the copies of an actor are stepped by gymnasium, one after another, as env.stepping says"
-    return "" if reason else "the copies of an actor are stepped together, bit for bit as gymnasium steps them"
+        return "the copies of a process are stepped by gymnasium, one after another, as env.stepping says"
+    return "" if reason else "the copies of a process are stepped together, bit for bit as gymnasium steps them"

@@ -83,7 +83,7 @@ def test_the_plan_says_it() -> None:
         },
     }
     plan = make_plan(Experiment.from_data(data), [NodePool(name="local", nodes=1, cpu=64, memory=2**36)])
-    assert plan.notes[0].startswith("40 workers take the 64 episodes of a generation")
+    assert plan.notes[1].startswith("40 workers take the 64 episodes of a generation")
     assert plan.warnings == (
         "about 24 of 40 workers only send results that are dropped as too old: a population of 160, or fewer workers "
         "or copies",

@@ -27,7 +27,6 @@ PATIENCE = 100.0
         ("odd:Odd", "one", "an observation of an array of shape (1,)"),
         ("odd:Odd", "nan", "is broken: array 'observations' is not finite"),
         ("odd:Odd", "reward huge", "is broken: array 'rewards' is not finite"),
-        ("odd:Image", "", "observes images"),
     ],
 )
 def test_an_environment_that_cannot_be_learned_from_ends_the_actor_for_good(

@@ -14,6 +14,7 @@ from surreal.orchestrator.backends.kube.lifecycle.storage import loss_at_stop, r
 from surreal.orchestrator.backends.kube.names import PROGRESS
 from surreal.orchestrator.backends.kube.run_folder import locate as outcome
 from surreal.orchestrator.backends.kube.run_folder.folder import File, RunFolder
+from surreal.orchestrator.backends.kube.run_folder.locate import Seen
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.model import Plan, PlannedStorage
 from surreal.orchestrator.run.location import Location
@@ -164,10 +165,10 @@ def test_progress_that_was_seen_stays_while_no_pod_shows_any(
     server, place = lab
     begin(place, "claim")
     seen = Progress(steps=700, total_steps=1000, steps_per_second=50.0)
-    monkeypatch.setattr(place, "_look", lambda _seen: (seen, ()))
+    monkeypatch.setattr(place, "_look", lambda _seen: Seen(seen, ()))
     assert place.status("toy").progress == seen
     place.reconcile("toy")
-    monkeypatch.setattr(place, "_look", lambda _seen: (Progress(), ()))
+    monkeypatch.setattr(place, "_look", lambda _seen: Seen(Progress(), ()))
     after = place.status("toy").progress
     assert (after.steps, after.steps_per_second, after.eta_seconds) == (700, None, None)
     other = KubeBackend(Location("kube", NAMESPACE, CONTEXT, str(server.kubeconfig)))
