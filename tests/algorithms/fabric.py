@@ -72,7 +72,7 @@ class Run:
             replicas=self.replicas,
             channels=channels,
             control=f"ipc://{self.folder}/control.ipc",
-            serves_control=role == "learner",
+            serves_control=self.algorithm.role(role).ends_run,
             run_folder=str(self.folder),
             state_folder=str(self.folder / "state" / f"{role}-{index}"),
             seed=1,

@@ -44,7 +44,7 @@ def learner(process):
         raise Fatal("the config asks for 3 legs")
 def actor(process):
     if os.environ.get("HOW") == "fatal":
-        while not process._session.control._incarnation:  # until it is known
+        while not process.session.control._incarnation:  # until it is known
             time.sleep(0.01)
         raise Fatal("no such environment")
     print("printed by Python", flush=True)
