@@ -25,6 +25,11 @@ spec:
 OWN = """
 from surreal.algorithms.toolkit import Algorithm, Config, Role, Stream
 
+
+def run(process):
+    pass
+
+
 MINE = Algorithm(
     "mine",
     Config,
