@@ -18,6 +18,8 @@ from surreal.protocol.errors import InvalidInput, did_you_mean
 ALGORITHM: KeyPath = ("spec", "algorithm", "name")
 CONFIG: KeyPath = ("spec", "algorithm", "config")
 ENV: KeyPath = ("spec", "env", "id")
+EXTRAS = {"ale_py": "atari", "gymnasium_robotics": "robotics", "minatar": "minatar", "shimmy": "dm_control"}
+"""Module -> the extra of this package that installs it."""
 
 
 def is_own(name: str) -> bool:
@@ -99,7 +101,9 @@ def import_own(name: str, folder: Path | None) -> Any:
     with _importable(folder):
         if find_top(module) is None:
             places = f"{folder} or the installed packages" if folder else "the installed packages"
-            text = f"{name!r}: there is no module {module!r} in {places}. Put {module.split('.')[0]}.py there."
+            top = module.split(".")[0]
+            remedy = f"Run pip install 'surreal[{EXTRAS[top]}]'." if top in EXTRAS else f"Put {top}.py there."
+            text = f"{name!r}: there is no module {module!r} in {places}. {remedy}"
             raise MissingModuleError(text)
         try:
             return importlib.import_module(module)

@@ -75,6 +75,7 @@ def test_two_folders_may_have_different_modules_of_one_name_and_files_may_change
         ("broken:MINE", "import sys\nsys.exit(0)\n", r"broken\.py:2: SystemExit: 0"),
         ("broken:NINE", OWN.format(rate=1), r"broken\.py has no 'NINE' \(did you mean 'MINE'\?\)"),
         ("broken:NUMBER", OWN.format(rate=1), r"is no Algorithm: .*broken\.py: NUMBER is a int"),
+        ("gymnasium_robotics:MINE", "", r"Run pip install 'surreal\[robotics\]'"),
         ("borken:MINE", "", r"there is no module 'borken' in .* or the installed packages. Put borken\.py there"),
         ("__main__:MINE", "", r"Move it to a module"),
         ("broken:", "", r"is no 'module:object'"),
