@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,6 @@ def test_two_folders_may_have_different_modules_of_one_name_and_files_may_change
         ("broken:MINE", "import sys\nsys.exit(0)\n", r"broken\.py:2: SystemExit: 0"),
         ("broken:NINE", OWN.format(rate=1), r"broken\.py has no 'NINE' \(did you mean 'MINE'\?\)"),
         ("broken:NUMBER", OWN.format(rate=1), r"is no Algorithm: .*broken\.py: NUMBER is a int"),
-        ("gymnasium_robotics:MINE", "", r"Run pip install 'surreal\[robotics\]'"),
         ("borken:MINE", "", r"there is no module 'borken' in .* or the installed packages. Put borken\.py there"),
         ("__main__:MINE", "", r"Move it to a module"),
         ("broken:", "", r"is no 'module:object'"),
@@ -87,6 +87,12 @@ def test_what_is_wrong_with_ones_own_module_is_said_with_file_and_line(
     write(tmp_path, "broken", text)
     with pytest.raises(InvalidInput, match=words):
         algorithm(name, tmp_path)
+
+
+@pytest.mark.skipif(find_spec("gymnasium_robotics") is not None, reason="the extra is installed")
+def test_a_known_suite_that_is_missing_is_said_with_its_extra() -> None:
+    with pytest.raises(InvalidInput, match=r"Run pip install 'surreal\[robotics\]'"):
+        algorithm("gymnasium_robotics:MINE")
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
