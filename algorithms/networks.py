@@ -26,17 +26,8 @@ LOG_STD_RANGE = (-20.0, 2.0)
 """Range of log standard deviations that a network gives (Haarnoja et al. 2018, their code)."""
 
 
-class Layout:
-    """Layout of a policy and a value in one vector of parameters, and their functions, which torch differentiates."""
-
-    spaces: Spaces
-    state_size = 0
-    """Numbers that the policy remembers from step to step."""
-
-    @property
-    def outputs(self) -> int:
-        """Outputs of the policy: what its distribution of actions depends on."""
-        return self.spaces.action
+class FlatLayout:
+    """Layout of named arrays in one vector."""
 
     @cached_property
     def parts(self) -> dict[str, tuple[int, ...]]:
@@ -55,6 +46,19 @@ class Layout:
             views[name] = vector[start : start + prod(shape)].reshape(shape)
             start += prod(shape)
         return views
+
+
+class Layout(FlatLayout):
+    """Layout of a policy and a value in one vector of parameters, and their functions, which torch differentiates."""
+
+    spaces: Spaces
+    state_size = 0
+    """Numbers that the policy remembers from step to step."""
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the policy: what its distribution of actions depends on."""
+        return self.spaces.action
 
     def initial(self, rng: np.random.Generator, log_std: float) -> Array:
         """Return initial parameters [size]; `log_std` is that of a Gaussian policy."""

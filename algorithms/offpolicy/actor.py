@@ -1,17 +1,18 @@
 """Roles that step environments: the actor, which explores and fills replay, and the evaluator, which does neither."""
 
 from contextlib import closing
-from logging import getLogger
 from time import perf_counter
 
 import numpy as np
 
+from surreal.algorithms.acting.actors import Refusals, environments_of
+from surreal.algorithms.acting.weights import Weights
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.evaluation import Act, evaluate_on_clock
 from surreal.algorithms.offpolicy.exploration import Place, RandomActions, make_exploration
 from surreal.algorithms.offpolicy.method import Method, method_of
-from surreal.algorithms.offpolicy.policy import ActingPolicy, Weights
+from surreal.algorithms.offpolicy.policy import ActingPolicy
 from surreal.algorithms.offpolicy.rollout import Fragment, Rollout
 from surreal.algorithms.recording.reports import Shares
 from surreal.protocol.errors import Fatal
@@ -19,7 +20,6 @@ from surreal.protocol.wire.limits import NotFiniteError
 from surreal.protocol.wire.packet import Message
 from surreal.protocol.worker.process import Process
 
-log = getLogger(__name__)
 REPORT_EVERY = 5.0
 """Seconds between two reports of time shares."""
 MOST_REFUSALS = 200
@@ -32,7 +32,7 @@ class Actor:
     def __init__(self, process: Process, method: Method, envs: VectorEnvironments, rng: np.random.Generator) -> None:
         wiring, config = process.wiring, method.config
         copies = int(wiring.env["copies"])
-        self._stopping, self._name = process.stopping.is_set, envs.name
+        self._stopping = process.stopping.is_set
         self._weights, self._experience = process.subscriber("weights"), process.sender("experience")
         self._episodes, self._metrics = process.sender("episodes"), process.sender("metrics")
         self._policy = ActingPolicy(method.shape(envs.spaces))
@@ -44,7 +44,7 @@ class Actor:
             raise Fatal(
                 f"algorithm.name: {method.name!r} knows no masks of choices, and {envs.name!r} has some. Use ppo."
             )
-        self._refused = self._refused_in_a_row = 0
+        self._refusals = Refusals(envs.name, MOST_REFUSALS, self._rollout.restart)
         self._shares = Shares("waiting", "acting", "environment", "sending")
 
     def turn(self) -> None:
@@ -74,42 +74,25 @@ class Actor:
         try:
             self._experience.send(fragment.arrays, {}, message.version)
         except NotFiniteError as error:
-            self._refuse(error)
+            self._refusals.refuse(error)
             return
-        self._refused_in_a_row = 0
+        self._refusals.sent()
         if len(fragment.returns):
             self._episodes.send({"returns": fragment.returns, "lengths": fragment.lengths})
-
-    def _refuse(self, why: NotFiniteError) -> None:
-        """Begin new episodes. Raises Fatal where that has not helped for many fragments in a row."""
-        self._refused += 1
-        self._refused_in_a_row += 1
-        broken = f"environment {self._name!r} is broken: {why}"
-        if self._refused_in_a_row >= MOST_REFUSALS:
-            raise Fatal(f"{broken}, and so were {MOST_REFUSALS} fragments in a row. Return finite numbers.")
-        log.warning("%s; fragment refused, environments reset with new seeds (%d so far)", broken, self._refused)
-        self._rollout.restart()
 
     def _report(self) -> None:
         """Report every few seconds where the time went."""
         if perf_counter() - self._reported > REPORT_EVERY:
-            row = {**self._shares.read(), **self._explore.metrics(), "refused_fragments": self._refused}
+            row = {**self._shares.read(), **self._explore.metrics(), "refused_fragments": self._refusals.total}
             self._metrics.send({}, row)
             self._reported = perf_counter()
 
 
 def actor(process: Process) -> None:
     """Act until told to stop."""
-    wiring, env = process.wiring, process.wiring.env
-    # One seed sequence per (actor, start): a restarted actor must not replay the episodes of the dead one.
-    env_seed, rng_seed = np.random.SeedSequence([wiring.seed, 1, wiring.index, wiring.start]).spawn(2)
-    envs = VectorEnvironments(
-        lambda: make_env(env, wiring.code),
-        int(env["copies"]),
-        int(env_seed.generate_state(1)[0]),
-    )
+    envs, rng = environments_of(process.wiring)
     with closing(envs):
-        state = Actor(process, method_of(process), envs, np.random.default_rng(rng_seed))
+        state = Actor(process, method_of(process), envs, rng)
         while not process.stopping.is_set():
             state.turn()
 

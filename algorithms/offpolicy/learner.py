@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from surreal.algorithms.acting.weights import Weights
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.offpolicy.method import method_of
-from surreal.algorithms.offpolicy.policy import Weights
 from surreal.algorithms.offpolicy.state import State
 from surreal.algorithms.recording.policy_record import describe
 from surreal.algorithms.recording.recorder import RunRecorder

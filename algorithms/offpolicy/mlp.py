@@ -6,10 +6,11 @@ The autograd engine differentiates the same layouts with torch; tests hold the t
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod, sqrt
+from math import sqrt
 
 import numpy as np
 
+from surreal.algorithms.networks import FlatLayout
 from surreal.algorithms.types import Array
 
 EPSILON = np.float32(1e-5)
@@ -17,7 +18,7 @@ EPSILON = np.float32(1e-5)
 
 
 @dataclass(frozen=True)
-class Layout:
+class Layout(FlatLayout):
     """Layout of one network in a vector: for each layer its weights [in, out] and bias [out], in order."""
 
     widths: tuple[int, ...]
@@ -39,19 +40,6 @@ class Layout:
     def depth(self) -> int:
         """Number of hidden layers."""
         return len(self.widths) - 2
-
-    @cached_property
-    def size(self) -> int:
-        """Length of the vector."""
-        return sum(prod(shape) for shape in self.parts.values())
-
-    def views(self, vector: Array) -> dict[str, Array]:
-        """Name -> view into `vector` [size]: writing to a view writes to the vector."""
-        views, start = {}, 0
-        for name, shape in self.parts.items():
-            views[name] = vector[start : start + prod(shape)].reshape(shape)
-            start += prod(shape)
-        return views
 
     def initial(self, rng: np.random.Generator, head: float = 1.0) -> Array:
         """Return weights and biases uniform within +-1 / sqrt(inputs), those of the last layer times `head`."""

@@ -1,20 +1,11 @@
 """Policies for acting, in numpy: what actors, the evaluator and a loaded checkpoint share."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.offpolicy.mlp import Network
 from surreal.algorithms.offpolicy.shape import Shape, advantages_to_values
 from surreal.algorithms.offpolicy.updates.soft import LOG_STD
 from surreal.algorithms.types import Array
-from surreal.protocol.wire.packet import Message, Version
-
-if TYPE_CHECKING:
-    # A loaded policy needs no sockets.
-    from surreal.protocol.broadcast.publisher import Publisher
 
 
 class ActingPolicy:
@@ -61,27 +52,3 @@ class ActingPolicy:
     def stochastic(self) -> bool:
         """Return True where actions can be drawn."""
         return self.shape.kind in ("gaussian", "categorical")
-
-
-@dataclass(frozen=True)
-class Weights:
-    """One version of the acting network, with the observation statistics that belong to it."""
-
-    version: Version
-    parameters: Array
-    standardize: Standardizer
-    steps: int
-    """Environment steps that led to this version."""
-    final: bool
-    """No later version will follow."""
-
-    def publish(self, channel: "Publisher") -> None:
-        """Send this version to all actors and the evaluator."""
-        arrays = {"parameters": self.parameters, **self.standardize.arrays()}
-        channel.publish(arrays, {"steps": self.steps, "final": self.final}, self.version[1])
-
-    @classmethod
-    def read(cls, message: Message) -> "Weights":
-        """Return the weights that `publish` sent as `message`."""
-        arrays, meta = message.arrays, message.meta
-        return cls(message.version, arrays["parameters"], Standardizer.load(arrays), meta["steps"], meta["final"])

@@ -6,6 +6,7 @@ from time import perf_counter
 
 import numpy as np
 
+from surreal.algorithms.acting.actors import EpisodeReturns
 from surreal.algorithms.environments.rows import Rows
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.environments.vector import VectorEnvironments
@@ -34,7 +35,7 @@ class Rollout:
         self._envs, self._copies, self._steps = envs, copies, steps
         self._onto_bounds = envs.spaces.onto_bounds
         self._features = self._begin()
-        self._return, self._length = np.zeros(copies), np.zeros(copies, dtype=np.int64)
+        self._returns = EpisodeReturns(copies)
         self.env_seconds = 0.0
 
     def collect(self, explore: Exploration, standardize: Standardizer, stopping: Callable[[], bool]) -> Fragment | None:
@@ -49,7 +50,7 @@ class Rollout:
             return None
         self._features = arrays["observations"][-1]
         arrays["final"] = np.asarray(final, self._features.dtype).reshape(len(final), self._features.shape[-1])
-        return Fragment(arrays, *self._episodes(arrays))
+        return Fragment(arrays, *self._returns.ended(arrays["rewards"], arrays["terminated"] | arrays["truncated"]))
 
     def _begin(self) -> Array:
         """Return the first features [copies, observation] of new episodes."""
@@ -58,7 +59,7 @@ class Rollout:
     def restart(self) -> None:
         """Begin new episodes with new seeds in every environment, forgetting the ones under way."""
         self._features = self._begin()
-        self._return[:], self._length[:] = 0.0, 0
+        self._returns.clear()
 
     def _act(
         self, arrays: dict[str, Array], explore: Exploration, standardize: Standardizer, stopping: Callable[[], bool]
@@ -80,22 +81,6 @@ class Rollout:
             if stopping():
                 return None
         return final
-
-    def _episodes(self, arrays: dict[str, Array]) -> tuple[Array, Array]:
-        """Return the returns, float64, and lengths, int64, of the episodes that ended, in order."""
-        rewards, done = arrays["rewards"], arrays["terminated"] | arrays["truncated"]
-        ended: list[tuple[int, float, int]] = []
-        for copy in range(self._copies):
-            start = 0
-            for t in np.flatnonzero(done[:, copy]):
-                total = self._return[copy] + rewards[start : t + 1, copy].sum(dtype=np.float64)
-                ended.append((int(t), float(total), int(self._length[copy] + t + 1 - start)))
-                self._return[copy], self._length[copy], start = 0.0, 0, int(t) + 1
-            self._return[copy] += rewards[start:, copy].sum(dtype=np.float64)
-            self._length[copy] += self._steps - start
-        ended.sort()
-        totals, lengths = [total for _, total, _ in ended], [length for _, _, length in ended]
-        return np.array(totals, dtype=np.float64), np.array(lengths, dtype=np.int64)
 
 
 def _allocate(spaces: Spaces, steps: int, copies: int, observation: "np.dtype[np.generic]") -> dict[str, Array]:

@@ -1,12 +1,12 @@
 """The actor: environments only, acting in numpy (torch only for a network of one's own); fragments out, weights in."""
 
 from contextlib import closing
-from logging import getLogger
 from time import perf_counter
 
 import numpy as np
 
-from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.acting.actors import Refusals, environments_of
+from surreal.algorithms.acting.weights import Weights
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.models.acting import make_policy
 from surreal.algorithms.models.actor_critic import make_model
@@ -14,15 +14,12 @@ from surreal.algorithms.normalizers import over_leaves
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.fragment import check_size
 from surreal.algorithms.ppo.rollout import Rollout
-from surreal.algorithms.ppo.weights import Weights
 from surreal.algorithms.recording.reports import Shares
 from surreal.algorithms.types import Array
-from surreal.protocol.errors import Fatal
 from surreal.protocol.wire.limits import NotFiniteError
 from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
 
-log = getLogger(__name__)
 REPORT_EVERY = 5.0
 """Seconds between two reports of time shares."""
 MOST_REFUSALS = 50
@@ -61,11 +58,11 @@ class Actor:
         check_size(envs.spaces, config.fragment_steps, copies)
         self._stopping = process.stopping.is_set
         self._weights, self._experience = process.subscriber("weights"), process.sender("experience")
-        self._metrics, self._name = process.sender("metrics"), envs.name
+        self._metrics = process.sender("metrics")
         self._policy = make_policy(make_model(config.network, envs.spaces, config.hidden))
         self._rollout = Rollout(envs, self._policy, copies, config.fragment_steps, rng, config.sequence)
         self._pace, self._reported = Pace(config.max_staleness), perf_counter()
-        self._refused = self._refused_in_a_row = 0
+        self._refusals = Refusals(envs.name, MOST_REFUSALS, self._rollout.restart)
         self._spaces = envs.spaces
         self._shares = Shares("waiting", "acting", "environment", "sending")
 
@@ -92,40 +89,22 @@ class Actor:
         try:
             self._experience.send(fragment, {}, message.version)
         except NotFiniteError as error:
-            self._refuse(error)
+            self._refusals.refuse(error)
         else:
-            self._refused_in_a_row = 0
+            self._refusals.sent()
             self._pace.collected(message.version)
-
-    def _refuse(self, why: NotFiniteError) -> None:
-        """Begin new episodes. Raises Fatal where that has not helped for many fragments in a row."""
-        self._refused += 1
-        self._refused_in_a_row += 1
-        broken = f"environment {self._name!r} is broken: {why}"
-        if self._refused_in_a_row >= MOST_REFUSALS:
-            raise Fatal(f"{broken}, and so were {MOST_REFUSALS} fragments in a row. Return finite numbers.")
-        log.warning("%s; fragment refused, environments reset with new seeds (%d so far)", broken, self._refused)
-        self._rollout.restart()
 
     def _report(self) -> None:
         """Report every few seconds where the time went."""
         if perf_counter() - self._reported > REPORT_EVERY:
-            self._metrics.send({}, {**self._shares.read(), "refused_fragments": self._refused})
+            self._metrics.send({}, {**self._shares.read(), "refused_fragments": self._refusals.total})
             self._reported = perf_counter()
 
 
 def actor(process: Process) -> None:
     """Act until told to stop."""
-    wiring, env, config = process.wiring, process.wiring.env, PPOConfig(**process.wiring.config)
-    # one seed sequence per (actor, start): a restarted actor must not replay the episodes of the dead one
-    env_seed, policy_seed = np.random.SeedSequence([wiring.seed, 1, wiring.index, wiring.start]).spawn(2)
-    envs = VectorEnvironments(
-        lambda: make_env(env, wiring.code, config.network.view),
-        int(env["copies"]),
-        int(env_seed.generate_state(1)[0]),
-        env.get("stepping", "auto"),
-    )
+    envs, rng = environments_of(process.wiring, PPOConfig(**process.wiring.config).network.view)
     with closing(envs):
-        state = Actor(process, envs, np.random.default_rng(policy_seed))
+        state = Actor(process, envs, rng)
         while not process.stopping.is_set():
             state.turn()

@@ -2,6 +2,7 @@
 
 from contextlib import closing
 
+from surreal.algorithms.acting.weights import Weights
 from surreal.algorithms.distributions import masked
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.rows import Rows
@@ -10,7 +11,6 @@ from surreal.algorithms.models.acting import make_policy
 from surreal.algorithms.models.actor_critic import make_model
 from surreal.algorithms.normalizers import over_leaves
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.weights import Weights
 from surreal.algorithms.types import Array
 from surreal.protocol.wire.packet import Message
 from surreal.protocol.worker.process import Process

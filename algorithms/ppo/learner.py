@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from surreal.algorithms.acting.weights import Weights
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.models.actor_critic import make_model, network_data
 from surreal.algorithms.models.summary import summary
@@ -14,7 +15,6 @@ from surreal.algorithms.ppo.collector import Collector
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.fragment import FragmentCheck
 from surreal.algorithms.ppo.state import State
-from surreal.algorithms.ppo.weights import Weights
 from surreal.algorithms.recording.policy_record import describe
 from surreal.algorithms.recording.recorder import RunRecorder
 from surreal.algorithms.training_loop import Trainer, Waiting, train

@@ -5,6 +5,7 @@ from time import perf_counter
 
 import numpy as np
 
+from surreal.algorithms.acting.actors import EpisodeReturns
 from surreal.algorithms.distributions import masked
 from surreal.algorithms.environments.frames import Observations, observations
 from surreal.algorithms.environments.rows import Rows
@@ -31,7 +32,7 @@ class Rollout:
         self._onto_bounds = policy.bounded(envs.spaces.onto_bounds)
         self._sequence, self._state = sequence or steps, policy.initial_state(copies)
         self._first = envs.reset()
-        self._return, self._length = np.zeros(copies), np.zeros(copies, dtype=np.int64)
+        self._returns = EpisodeReturns(copies)
         self.env_seconds = 0.0
 
     def collect(self, standardize: Callable[[Rows], Rows], stopping: Callable[[], bool]) -> dict[str, Array] | None:
@@ -50,7 +51,8 @@ class Rollout:
             return None
         self._first = seen.last()
         fragment["log_probs"] = self._policy.log_prob(outs, fragment["actions"])
-        fragment["episode_returns"], fragment["episode_lengths"] = self._episodes(fragment)
+        done = fragment["terminated"] | fragment["truncated"]
+        fragment["episode_returns"], fragment["episode_lengths"] = self._returns.ended(fragment["rewards"], done)
         return {**seen.arrays(final), **fragment}
 
     def _allocate(self) -> dict[str, Array]:
@@ -98,23 +100,8 @@ class Rollout:
                 return None
         return final
 
-    def _episodes(self, fragment: dict[str, Array]) -> tuple[Array, Array]:
-        """Return the returns, float64, and lengths, int64, of the episodes that ended within `fragment`, in order."""
-        rewards, done = fragment["rewards"], fragment["terminated"] | fragment["truncated"]
-        ended: list[tuple[int, float, int]] = []
-        for copy in range(self._copies):
-            start = 0
-            for t in np.flatnonzero(done[:, copy]):
-                total = self._return[copy] + rewards[start : t + 1, copy].sum(dtype=np.float64)
-                ended.append((int(t), float(total), int(self._length[copy] + t + 1 - start)))
-                self._return[copy], self._length[copy], start = 0.0, 0, int(t) + 1
-            self._return[copy] += rewards[start:, copy].sum(dtype=np.float64)
-            self._length[copy] += self._steps - start
-        ended.sort()
-        totals, lengths = [total for _, total, _ in ended], [length for _, _, length in ended]
-        return np.array(totals, dtype=np.float64), np.array(lengths, dtype=np.int64)
-
     def restart(self) -> None:
         """Begin new episodes with new seeds in every environment, forgetting the ones under way."""
         self._first = self._envs.reset()
-        self._return[:], self._length[:], self._state[:] = 0.0, 0, 0.0
+        self._returns.clear()
+        self._state[:] = 0.0

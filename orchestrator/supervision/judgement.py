@@ -2,6 +2,7 @@
 
 import signal
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -44,6 +45,32 @@ class Judgement:
         self.best_steps = self.steps()
         self.log = LogWriter(folder.supervisor_segment)
         self.saved: dict[str, Any] = {}
+
+    def run(self) -> None:
+        """Conduct the run until it is over and every process is gone."""
+        try:
+            self.step()
+            while not self.ending or any(process.is_running for process in self.supervised):
+                self.save()
+                self.wait()
+                self.step()
+        except Exception as error:
+            self.log.write(traceback.format_exc().encode())
+            self.end("failed", f"the supervisor failed: {error!r}; see surreal logs {self.plan.name} supervisor")
+        finally:
+            self.finish()
+
+    def wait(self) -> None:
+        """Sleep until something happens or is due."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Handle everything that is due now."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Write what is left to write, and let go of everything."""
+        raise NotImplementedError
 
     def steps(self) -> int:
         """Return how far the run has got."""

@@ -10,7 +10,6 @@ import platform
 import shutil
 import signal
 import time
-import traceback
 
 from surreal.orchestrator.backends.local.hang_watch import HangWatch
 from surreal.orchestrator.backends.local.launcher import Launcher, make_again_if_gone, make_socket_folder
@@ -70,19 +69,9 @@ class Supervisor(Judgement):
         """The reason why output cannot be written."""
         return self.pump.trouble
 
-    def run(self) -> None:
-        """Supervise until the run is over and every process is gone."""
-        try:
-            self.step()
-            while not self.ending or any(process.is_running for process in self.processes):
-                self.save()
-                self.wakeup.sleep_until(self.next_moment(), self.pump)
-                self.step()
-        except Exception as error:
-            self.log.write(traceback.format_exc().encode())
-            self.end("failed", f"the supervisor failed: {error!r}; see surreal logs {self.plan.name} supervisor")
-        finally:
-            self.finish()
+    def wait(self) -> None:
+        """Sleep until a signal, output of a process or the next moment."""
+        self.wakeup.sleep_until(self.next_moment(), self.pump)
 
     def next_moment(self) -> float:
         """Return when something is to be done if no signal comes first."""

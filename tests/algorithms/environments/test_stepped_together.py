@@ -1,6 +1,7 @@
 """Copies that are stepped together take the very steps that gymnasium takes, to the last bit."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -8,12 +9,16 @@ import numpy as np
 import pytest
 from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 
+from surreal.algorithms.acting.actors import environments_of
 from surreal.algorithms.environments.batched import batch, known
 from surreal.algorithms.environments.batched.batch import Batch, batch_of
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.vector import VectorEnvironments
+from surreal.algorithms.offpolicy.graph import SAC
+from surreal.algorithms.registry import PPO
 from surreal.protocol.errors import Fatal
+from tests.algorithms.fabric import Run
 
 NAMES = sorted(known.KNOWN)
 OPTIONS: list[tuple[str, dict[str, Any]]] = [
@@ -148,6 +153,18 @@ def test_a_task_that_steps_in_another_way_is_left_to_gymnasium_and_said(
 def test_gymnasium_steps_where_it_is_asked_for() -> None:
     assert batch_of([make_env({"id": "Hopper-v5"})], "gymnasium") is None
     assert isinstance(batch_of([make_env({"id": "Hopper-v5"})], "batched"), Batch)
+
+
+@pytest.mark.parametrize(("stepping", "together"), [("auto", True), ("gymnasium", False)])
+def test_the_actor_of_every_algorithm_steps_as_the_experiment_says(
+    tmp_path: Path, stepping: str, together: bool
+) -> None:
+    for algorithm in (PPO, SAC):
+        run = Run(tmp_path, {}, env="HalfCheetah-v5", algorithm=algorithm)
+        run.env["stepping"] = stepping
+        envs, _ = environments_of(run._wiring("actor", 0, 1))
+        assert (envs._batch is not None) is together
+        envs.close()
 
 
 def test_the_trial_leaves_nothing_behind() -> None:

@@ -50,7 +50,7 @@ def test_episode_returns_run_over_fragments_and_every_step_counts_once() -> None
         fragment = collect(rollout, standardize)
         episodes += list(zip(fragment["episode_returns"], fragment["episode_lengths"], strict=True))
         steps += fragment["rewards"].size
-    under_way = rollout._length.sum()
+    under_way = rollout._returns._length.sum()
     assert all(total == length for total, length in episodes)  # CartPole pays 1 a step
     assert sum(length for _, length in episodes) + under_way == steps
 

@@ -7,7 +7,6 @@ they go to other nodes, uncounted. Where a process that listens has moved, those
 import queue
 import signal
 import time
-import traceback
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -69,21 +68,7 @@ class RayRun(Judgement):
         self.next_look = 0.0
         self.save()
 
-    def run(self) -> None:
-        """Conduct the run until it is over and every process is gone."""
-        try:
-            self.step()
-            while not self.ending or any(process.is_running for process in self.processes):
-                self.save()
-                self.take_events()
-                self.step()
-        except Exception as error:
-            self.log.write(traceback.format_exc().encode())
-            self.end("failed", f"the supervisor failed: {error!r}; see surreal logs {self.plan.name} supervisor")
-        finally:
-            self.finish()
-
-    def take_events(self) -> None:
+    def wait(self) -> None:
         """Sleep until an answer comes or something is due, and handle all answers that are there."""
         moments = [
             self.next_look,

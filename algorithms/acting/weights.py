@@ -15,7 +15,7 @@ class Weights:
     version: Version
     """(incarnation of the learner, number of its updates)."""
     parameters: Array
-    """float32 [size], as `networks.Shape` lays them out."""
+    """float32 [size], as the layout of the network has them."""
     standardize: Standardizer
     """Observation statistics that belong to these parameters."""
     steps: int
