@@ -31,8 +31,10 @@ BATCH_DELAY_S = 0.5
 """Seconds for which lines wait for others."""
 BATCH_BYTES = 64 * 1024
 """Bytes that are sent at once; a longer line is cut."""
-FLUSH_TIMEOUT_S = 1.0
-"""Seconds that the last lines get at the end."""
+FLUSH_TIMEOUT_S = 3.0
+"""Seconds that the last lines get at the end; a busy machine needs more than one."""
+RETRY_INTERVAL_S = 0.02
+"""Time after which last lines that were not taken are offered again."""
 MAX_FILE_BYTES = 64 * 1024 * 1024
 """Bytes that are kept of one start of one process."""
 MAX_FILES = 20_000
@@ -89,7 +91,7 @@ def ship_lines(source: int, deliver: Deliver) -> None:
                 continue
             data = os.read(source, BATCH_BYTES)
             if not data:
-                buffer.send(last=True)
+                buffer.finish(time.monotonic() + FLUSH_TIMEOUT_S / 2)
                 break
             buffer.add(data)
     # the writing end gets an error from now on
@@ -124,12 +126,24 @@ class _LineBuffer:
             part = lines[start : start + BATCH_BYTES]
             self._lost += 0 if self._deliver(part) else part.count(b"\n") or 1
 
+    def finish(self, deadline: float) -> None:
+        """Deliver all there is; what is not taken is offered again until `deadline`, as nothing follows it."""
+        deliver = self._deliver
+        self._deliver = lambda part: _insist(deliver, part, deadline)
+        self.send(last=True)
+
     def _take(self, last: bool) -> bytes:
         waiting, whole = self._waiting, self._waiting.rfind(b"\n") + 1
         end = len(waiting) if last or (not whole and len(waiting) >= BATCH_BYTES) else whole
         lines = bytes(waiting[:end])
         del waiting[:end]
         return lines if not lines or lines.endswith(b"\n") else lines + b"\n"
+
+
+def _insist(deliver: Deliver, part: bytes, deadline: float) -> bool:
+    while not (taken := deliver(part)) and time.monotonic() < deadline:
+        time.sleep(RETRY_INTERVAL_S)
+    return taken
 
 
 class LogFolder:

@@ -113,6 +113,7 @@ def test_actor_and_cpu_learner_stay_small_because_they_leave_torch_alone(folder:
         wait_for(lambda: len(run.rows()) >= 1)
         for name in ("actor-0", "learner-0"):
             worker = psutil.Process(run.workers[name].pid)
-            assert worker.memory_info().rss < 250e6
+            # of its own: pages of libraries are shared by all processes of the machine
+            assert worker.memory_full_info().uss < 200e6
             if os.path.exists("/proc/self/maps"):
                 assert not any("libtorch" in mapped.path for mapped in worker.memory_maps())

@@ -197,7 +197,8 @@ def shipped(lines: list[bytes], take: Callable[[bytes], bool]) -> list[bytes]:
     for line in lines:
         done.clear()
         os.write(theirs, line)
-        assert done.wait(10)
+        if b"\n" in line or len(line) >= shipping.BATCH_BYTES:
+            assert done.wait(10)
     os.close(theirs)
     thread.join(10)
     assert not thread.is_alive()
@@ -215,6 +216,13 @@ def test_lost_lines_are_counted_in_the_next_that_arrive() -> None:
     answers = iter([False, True, True, True])
     delivered = shipped([b"one\ntwo\n", b"three\n"], lambda data: next(answers))
     assert delivered[1:] == [b"(2 lines were lost on the way)\n", b"three\n"]
+
+
+def test_the_last_lines_are_offered_again_because_nothing_follows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = iter([False, False, True])
+    assert shipped([b"half"], lambda data: next(refused)) == [b"half\n"] * 3
+    monkeypatch.setattr(shipping, "FLUSH_TIMEOUT_S", 0.1)
+    assert set(shipped([b"half"], lambda data: False)) == {b"half\n"}
 
 
 def test_a_log_folder_takes_what_processes_of_the_run_say_up_to_its_limits(
