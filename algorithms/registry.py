@@ -40,7 +40,7 @@ PPO = Algorithm(
             scalable=True,
             expendable=True,
         ),
-        Role("evaluator", run="surreal.algorithms.ppo.evaluator:evaluator", expendable=True, cpu=0.5),
+        Role("evaluator", run="surreal.algorithms.ppo.actor:evaluator", expendable=True, cpu=0.5),
     ),
     channels=(
         Stream("experience", frm="actor", to="learner", window=4, finite=True),

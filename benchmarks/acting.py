@@ -14,7 +14,7 @@ from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
-from surreal.algorithms.ppo.rollout import Rollout
+from surreal.algorithms.rollouts.rollout import Rollout
 
 STEPS = 256
 

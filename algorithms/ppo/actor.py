@@ -1,30 +1,10 @@
-"""The actor: environments only, acting in numpy (torch only for a network of one's own); fragments out, weights in."""
+"""The actor, which collects fragments with weights that are new enough, and the evaluator."""
 
-from contextlib import closing
-from time import perf_counter
-
-import numpy as np
-
-from surreal.algorithms.acting.actors import Refusals, environments_of
-from surreal.algorithms.acting.weights import Weights
-from surreal.algorithms.environments.vector import VectorEnvironments
-from surreal.algorithms.models.acting import make_policy
-from surreal.algorithms.models.actor_critic import make_model
-from surreal.algorithms.normalizers import over_leaves
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.fragment import check_size
-from surreal.algorithms.ppo.rollout import Rollout
-from surreal.algorithms.recording.reports import Shares
-from surreal.algorithms.types import Array
-from surreal.protocol.wire.limits import NotFiniteError
-from surreal.protocol.wire.packet import Message, Version
+from surreal.algorithms.rollouts.actor import act
+from surreal.algorithms.rollouts.evaluator import evaluate
+from surreal.protocol.wire.packet import Version
 from surreal.protocol.worker.process import Process
-
-REPORT_EVERY = 5.0
-"""Seconds between two reports of time shares."""
-MOST_REFUSALS = 50
-"""Refused fragments in a row after which the environment is taken for broken. One that gives NaN in a step of a
-thousand spoils seven of eight fragments of 2,048 steps, and fifty in a row once in a thousand runs."""
 
 
 class Pace:
@@ -49,62 +29,12 @@ class Pace:
         self._due = max(self._due, number) + 1
 
 
-class Actor:
-    """The state of one actor process."""
-
-    def __init__(self, process: Process, envs: VectorEnvironments, rng: np.random.Generator) -> None:
-        wiring = process.wiring
-        config, copies = PPOConfig(**wiring.config), int(wiring.env["copies"])
-        check_size(envs.spaces, config.fragment_steps, copies)
-        self._stopping = process.stopping.is_set
-        self._weights, self._experience = process.subscriber("weights"), process.sender("experience")
-        self._metrics = process.sender("metrics")
-        self._policy = make_policy(make_model(config.network, envs.spaces, config.hidden))
-        self._rollout = Rollout(envs, self._policy, copies, config.fragment_steps, rng, config.sequence)
-        self._pace, self._reported = Pace(config.max_staleness), perf_counter()
-        self._refusals = Refusals(envs.name, MOST_REFUSALS, self._rollout.restart)
-        self._spaces = envs.spaces
-        self._shares = Shares("waiting", "acting", "environment", "sending")
-
-    def turn(self) -> None:
-        """Wait for weights that are new enough, collect one fragment, send it."""
-        start = perf_counter()
-        message = self._weights.wait(newer_than=self._pace.newer_than())
-        waited, inside = perf_counter(), self._rollout.env_seconds
-        weights = Weights.read(message)
-        self._policy.load(weights.parameters)
-        fragment = self._rollout.collect(over_leaves(weights.standardize, self._spaces), self._stopping)
-        acted = perf_counter()
-        if fragment is None:
-            return
-        self._send(fragment, message)
-        self._shares.add("waiting", waited - start)
-        self._shares.add("acting", acted - waited)
-        self._shares.add("environment", self._rollout.env_seconds - inside)
-        self._shares.add("sending", perf_counter() - acted)
-        self._report()
-
-    def _send(self, fragment: dict[str, Array], message: Message) -> None:
-        """Send the fragment, or count and drop what would poison the learner: NaN and infinity."""
-        try:
-            self._experience.send(fragment, {}, message.version)
-        except NotFiniteError as error:
-            self._refusals.refuse(error)
-        else:
-            self._refusals.sent()
-            self._pace.collected(message.version)
-
-    def _report(self) -> None:
-        """Report every few seconds where the time went."""
-        if perf_counter() - self._reported > REPORT_EVERY:
-            self._metrics.send({}, {**self._shares.read(), "refused_fragments": self._refusals.total})
-            self._reported = perf_counter()
-
-
 def actor(process: Process) -> None:
     """Act until told to stop."""
-    envs, rng = environments_of(process.wiring, PPOConfig(**process.wiring.config).network.view)
-    with closing(envs):
-        state = Actor(process, envs, rng)
-        while not process.stopping.is_set():
-            state.turn()
+    config = PPOConfig(**process.config)
+    act(process, config, Pace(config.max_staleness))
+
+
+def evaluator(process: Process) -> None:
+    """Evaluate on a clock of its own."""
+    evaluate(process, PPOConfig(**process.config))

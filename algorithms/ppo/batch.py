@@ -1,91 +1,14 @@
-"""Fragments from actors -> one batch of transitions ready for the epochs of an update."""
+"""Trajectories -> one batch of transitions ready for the epochs of an update."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from surreal.algorithms.environments.frames import unpack
-from surreal.algorithms.environments.rows import Rows, at, joined, mapped, named
-from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.environments.rows import at, mapped, named
 from surreal.algorithms.models.memory import Memories, Segments
-from surreal.algorithms.normalizers import RewardScaler
+from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
-
-
-@dataclass(frozen=True)
-class Trajectories:
-    """The fragments of one update side by side: [steps, copies of all actors, ...]."""
-
-    observations: Rows
-    """[steps + 1, copies, ...] standardised; the last row follows the last step."""
-    final: Rows
-    """[cut, ...] standardised: what the truncated episodes ended in."""
-    actions: Array
-    log_probs: Array
-    """Log-probabilities under the policy that acted."""
-    rewards: Array
-    terminated: Array
-    truncated: Array
-    masks: Array | None = None
-    """Allowed choices [steps + 1, copies, all]; None where there are no masks."""
-    states: Array | None = None
-    """[sequences, copies, state_size] memory before the first step of each sequence; None without a memory."""
-
-    @property
-    def transitions(self) -> int:
-        """Number of environment steps."""
-        return int(self.rewards.size)
-
-
-@dataclass(frozen=True)
-class Fragment:
-    """Content of one message of an actor, with whole observations."""
-
-    arrays: dict[str, Array]
-    observations: Rows
-    """[steps + 1, copies, ...] as the environment gave them."""
-    final: Rows
-    """[cut, ...] in the row-major order of `truncated`."""
-
-    @classmethod
-    def of(cls, arrays: dict[str, Array], spaces: Spaces) -> "Fragment":
-        """Return the fragment of the arrays of a message."""
-        return cls(arrays, *unpack(arrays, spaces))
-
-
-def trajectories(
-    fragments: list[Fragment], standardize: Callable[[Rows], Rows], scale: RewardScaler | None
-) -> Trajectories:
-    """Join fragments along the copies, standardise observations, scale rewards."""
-
-    def join(name: str) -> Array:
-        return np.concatenate([fragment.arrays[name] for fragment in fragments], axis=1)
-
-    rewards, truncated = join("rewards"), join("truncated")
-    return Trajectories(
-        observations=standardize(joined([fragment.observations for fragment in fragments], axis=1)),
-        final=standardize(_final(fragments, truncated)),
-        actions=join("actions"),
-        log_probs=join("log_probs"),
-        rewards=scale(rewards) if scale else rewards.astype(np.float32),
-        terminated=join("terminated"),
-        truncated=truncated,
-        masks=join("masks") if "masks" in fragments[0].arrays else None,
-        states=join("states") if "states" in fragments[0].arrays else None,
-    )
-
-
-def _final(fragments: list[Fragment], truncated: Array) -> Rows:
-    """Return the final observations of all fragments in the row-major order of the joined `truncated`."""
-    places = []
-    start = 0
-    for fragment in fragments:
-        steps, copies = np.nonzero(fragment.arrays["truncated"])
-        places.append(steps * truncated.shape[1] + start + copies)
-        start += fragment.arrays["truncated"].shape[1]
-    return at(joined([fragment.final for fragment in fragments]), np.argsort(np.concatenate(places), kind="stable"))
 
 
 class Minibatch(NamedTuple):

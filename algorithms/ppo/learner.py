@@ -13,10 +13,11 @@ from surreal.algorithms.models.actor_critic import make_model, network_data
 from surreal.algorithms.models.summary import summary
 from surreal.algorithms.ppo.collector import Collector
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.fragment import FragmentCheck
-from surreal.algorithms.ppo.state import State
+from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.recording.policy_record import describe
 from surreal.algorithms.recording.recorder import RunRecorder
+from surreal.algorithms.rollouts.fragment import FragmentCheck
+from surreal.algorithms.rollouts.state import State
 from surreal.algorithms.training_loop import Trainer, Waiting, train
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.wire.packet import Message, Version
@@ -41,7 +42,8 @@ class Learner(Trainer[list[Message]]):
             network = network_data(config.network, config.hidden, layout)
             self.policy = describe("ppo", env, wiring.env, network, tensors)
         log.info("%s", summary(layout))
-        self.state = State(layout, config, wiring.seed)
+        self.updater = Updater(layout, config, wiring.seed)
+        self.state = State(spaces, config, self.updater)
         memory = (config.fragment_steps // config.sequence, layout.state_size)
         check = FragmentCheck(spaces, config.fragment_steps, int(wiring.env["copies"]), memory)
         self._collector = Collector(
@@ -69,8 +71,9 @@ class Learner(Trainer[list[Message]]):
     def publish(self, version: Version) -> None:
         """Send the parameters and the observation statistics that belong to them."""
         state = self.state
-        parameters = state.updater.gradient.parameters()
-        Weights(version, parameters, state.standardizer(), state.steps, state.done()).publish(self._weights)
+        Weights(version, state.updater.parameters(), state.standardizer(), state.steps, state.done()).publish(
+            self._weights
+        )
 
     def row(self, recorder: RunRecorder) -> Mapping[str, Any]:
         """Return the training return, and counts of what was late, dropped or skipped."""
@@ -86,7 +89,7 @@ class Learner(Trainer[list[Message]]):
             "dropped_by_restart": self._collector.dropped_epoch,
             "dropped_malformed": self._collector.dropped_malformed,
             "batches_without_an_actor": self._collector.batches_without,
-            "skipped_minibatches": state.updater.skipped,
+            "skipped_minibatches": self.updater.skipped,
         }
         self._staleness = []
         return row

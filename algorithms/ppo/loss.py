@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from surreal.algorithms.distributions import FORBIDDEN
 from surreal.algorithms.ppo.gradients.base import KL_HINGE
 
 
@@ -23,30 +22,6 @@ class Terms(NamedTuple):
     """Estimate of KL(behaviour || policy): mean of (ratio - 1) - log ratio (Schulman 2020, 'k3')."""
     clipped: Tensor
     """Share of ratios outside the clip range."""
-
-
-def gaussian(mean: Tensor, log_std: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-    """Log density of `actions` and entropy, both [batch], of diagonal Gaussians."""
-    policy = torch.distributions.Independent(torch.distributions.Normal(mean, log_std.exp()), 1)
-    return policy.log_prob(actions), policy.entropy()
-
-
-def categorical(logits: Tensor, actions: Tensor, choices: tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
-    """Log probability of `actions` and entropy, both [batch], of the softmax of `logits` [batch, all choices].
-
-    With several parts, of so many `choices` each, actions are [batch, parts]; both results are sums over the parts.
-    """
-    parts = [(logits, actions)]
-    if len(choices) > 1:
-        parts = list(zip(logits.split(choices, dim=-1), actions.unbind(-1), strict=True))
-    policies = [(torch.distributions.Categorical(logits=each), choice) for each, choice in parts]
-    log_probs = [policy.log_prob(choice) for policy, choice in policies]
-    return torch.stack(log_probs).sum(0), torch.stack([policy.entropy() for policy, _ in policies]).sum(0)
-
-
-def masked(logits: Tensor, mask: Tensor | None) -> Tensor:
-    """Return `logits` with those of forbidden choices, False in `mask`, so low that their probability is 0."""
-    return logits if mask is None else logits.masked_fill(~mask, float(FORBIDDEN))
 
 
 def clipped_surrogate(ratio: Tensor, advantages: Tensor, clip: float) -> Tensor:

@@ -6,11 +6,12 @@ import numpy as np
 
 from surreal.algorithms.distributions import masked
 from surreal.algorithms.networks import LOG_STD_RANGE, Layout
-from surreal.algorithms.ppo.batch import Batch, Trajectories
+from surreal.algorithms.ppo.batch import Batch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients import make_gradient
 from surreal.algorithms.ppo.gradients.base import Stats
 from surreal.algorithms.returns import explained_variance, gae, next_values
+from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
 
 BETA_RANGE = (1 / 35, 35.0)
@@ -93,6 +94,10 @@ class Updater:
         elif kl < 0.5 * self.config.target_kl:
             self.beta /= 1.5
         self.beta = min(max(self.beta, BETA_RANGE[0]), BETA_RANGE[1])
+
+    def parameters(self) -> Array:
+        """Return a copy of the parameters [size]."""
+        return self.gradient.parameters()
 
     def arrays(self) -> dict[str, Array]:
         """Return the tensors a checkpoint needs."""

@@ -13,7 +13,7 @@ from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.evaluation import episode_return, evaluate_on_clock
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.normalizers import Standardizer
-from surreal.algorithms.ppo.rollout import Rollout
+from surreal.algorithms.rollouts.rollout import Rollout
 from tests.algorithms.environments.own.odd import Choices, Dose, Odd
 from tests.algorithms.environments.vector_of import vector_of
 from tests.algorithms.fabric import Run, wait_for

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from surreal.algorithms.devices import wants_gpu
 from surreal.algorithms.networks import Layout, Shape
-from surreal.algorithms.ppo.config import SMALL, PPOConfig
+from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.base import Gradient
+from surreal.algorithms.rollouts.config import SMALL
 from surreal.algorithms.types import Array
 
 

@@ -17,9 +17,10 @@ from surreal.algorithms.distributions import (
 )
 from surreal.algorithms.models.memory import Memories
 from surreal.algorithms.networks import Shape
-from surreal.algorithms.ppo.batch import Batch, Minibatch, Trajectories
+from surreal.algorithms.ppo.batch import Batch, Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.base import KL_HINGE, Stats
+from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-5

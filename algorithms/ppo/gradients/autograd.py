@@ -7,14 +7,16 @@ import torch
 from torch import Tensor
 
 from surreal.algorithms.devices import pick_device
+from surreal.algorithms.models.distributions import log_prob, masked, parted
 from surreal.algorithms.models.learning import Bound
 from surreal.algorithms.models.memory import Memories
-from surreal.algorithms.networks import LOG_STD_RANGE, Layout
+from surreal.algorithms.networks import Layout
 from surreal.algorithms.ppo import loss
-from surreal.algorithms.ppo.batch import Batch, Minibatch, Trajectories
+from surreal.algorithms.ppo.batch import Batch, Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.analytic import BETA1, BETA2, EPSILON
 from surreal.algorithms.ppo.gradients.base import Stats
+from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
 
 
@@ -51,11 +53,8 @@ class Autograd:
         """Return the whole loss of one minibatch, differentiable in the parameters."""
         config = self._config
         out, values = self._network.outputs(minibatch.observations, minibatch.memories)
-        mean, log_std = self._distribution(loss.masked(out, minibatch.masks))
-        if log_std is None:
-            log_probs, entropies = loss.categorical(mean, minibatch.actions, self._choices)
-        else:
-            log_probs, entropies = loss.gaussian(mean, log_std, minibatch.actions)
+        mean, log_std = self._distribution(masked(out, minibatch.masks))
+        log_probs, entropies = log_prob(mean, log_std, minibatch.actions, self._choices)
         advantages = minibatch.advantages
         if config.normalize_advantages:
             advantages = (advantages - advantages.mean()) / (advantages.std(correction=0) + 1e-8)
@@ -73,10 +72,7 @@ class Autograd:
 
     def _distribution(self, out: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return logits and None, or means and log standard deviations."""
-        if self._choices or self._network.log_std is not None:
-            return out, self._network.log_std
-        mean, log_std = out.chunk(2, dim=-1)
-        return mean, log_std.clamp(*LOG_STD_RANGE)
+        return parted(out, self._network.log_std, self._choices)
 
     def _penalty(self, minibatch: Minibatch, mean: Tensor, log_std: Tensor | None, beta: float) -> Tensor:
         assert minibatch.reference is not None and self._config.target_kl is not None

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from surreal.algorithms.models.memory import Memories
-from surreal.algorithms.ppo.batch import Batch, Minibatch, Trajectories
+from surreal.algorithms.ppo.batch import Batch, Minibatch
+from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
 
 KL_HINGE = 250.0

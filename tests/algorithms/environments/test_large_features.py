@@ -11,7 +11,7 @@ from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.es.observation_sums import standardizer
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
-from surreal.algorithms.ppo.rollout import Rollout
+from surreal.algorithms.rollouts.rollout import Rollout
 from tests.algorithms.environments.own.odd import Odd
 
 NOW = 1.7e9

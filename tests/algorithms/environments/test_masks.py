@@ -14,8 +14,8 @@ from surreal.algorithms.evaluation import episode_return
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.ppo import loss
-from surreal.algorithms.ppo.fragment import FragmentCheck
-from surreal.algorithms.ppo.rollout import Rollout
+from surreal.algorithms.rollouts.fragment import FragmentCheck
+from surreal.algorithms.rollouts.rollout import Rollout
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
 from tests.algorithms.environments.own.parts import Shop

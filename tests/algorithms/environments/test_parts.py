@@ -12,9 +12,9 @@ from surreal.algorithms.environments.rows import joined
 from surreal.algorithms.environments.spaces import Leaf, Spaces
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.normalizers import RunningMoments, Standardizer, numbers_of, over_leaves, standardized_size
-from surreal.algorithms.ppo.batch import Fragment, trajectories
-from surreal.algorithms.ppo.fragment import FragmentCheck, check_size
-from surreal.algorithms.ppo.rollout import Rollout
+from surreal.algorithms.rollouts.fragment import FragmentCheck, check_size
+from surreal.algorithms.rollouts.rollout import Rollout
+from surreal.algorithms.rollouts.trajectories import Fragment, trajectories
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
 from surreal.protocol.wire.codec import decode, encode_body, encode_prefix

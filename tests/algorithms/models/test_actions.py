@@ -18,11 +18,11 @@ from surreal.algorithms.models.actor_critic import make_model
 from surreal.algorithms.networks import LOG_STD_RANGE
 from surreal.algorithms.normalizers import Standardizer, over_leaves
 from surreal.algorithms.ppo import loss
-from surreal.algorithms.ppo.batch import Fragment, trajectories
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.autograd import Autograd
-from surreal.algorithms.ppo.rollout import Rollout
 from surreal.algorithms.ppo.update import Updater
+from surreal.algorithms.rollouts.rollout import Rollout
+from surreal.algorithms.rollouts.trajectories import Fragment, trajectories
 from tests.algorithms.models.samples import NUMBERS, model, vector
 from tests.algorithms.ppo.samples import ppo
 

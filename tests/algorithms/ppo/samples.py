@@ -7,8 +7,9 @@ import torch
 
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.networks import Shape
-from surreal.algorithms.ppo.batch import Fragment, Minibatch
+from surreal.algorithms.ppo.batch import Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.rollouts.trajectories import Fragment
 from surreal.algorithms.types import Array
 
 

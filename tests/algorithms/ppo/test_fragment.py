@@ -11,8 +11,8 @@ from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.normalizers import Standardizer
-from surreal.algorithms.ppo.fragment import FragmentCheck, allocate, check_size
-from surreal.algorithms.ppo.rollout import Rollout
+from surreal.algorithms.rollouts.fragment import FragmentCheck, allocate, check_size
+from surreal.algorithms.rollouts.rollout import Rollout
 from surreal.protocol.errors import Fatal
 from surreal.protocol.wire.codec import encode_body
 from tests.algorithms.environments.own.odd import Bandit, Dose, Odd

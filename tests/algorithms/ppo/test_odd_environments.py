@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.state import State
+from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.recording.checkpoint import Checkpoints
+from surreal.algorithms.rollouts.state import State
 from surreal.protocol.errors import ExitCode
 from tests.algorithms.fabric import Run, wait_for
 from tests.algorithms.ppo.samples import random_shape
@@ -137,5 +138,6 @@ def test_what_an_environment_does_to_its_process_loses_no_checkpoint(folder: Pat
 def test_observations_are_not_clipped_where_they_are_not_normalized(folder: Path) -> None:
     far = np.array([[5, 50, -300, 0, 1]], np.float32)
     for normalize, expected in ((False, [5, 50, -300]), (True, [5, 10, -10])):
-        config = PPOConfig(normalize_observations=normalize)
-        assert State(random_shape(True), config, 0).standardizer()(far)[0, :3].tolist() == expected
+        shape, config = random_shape(True), PPOConfig(normalize_observations=normalize)
+        state = State(shape.spaces, config, Updater(shape, config, 0))
+        assert state.standardizer()(far)[0, :3].tolist() == expected

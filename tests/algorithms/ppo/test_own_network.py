@@ -14,10 +14,10 @@ from surreal.algorithms.models.actor_critic import make_model, network_data
 from surreal.algorithms.models.config import NetworkConfig
 from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.policies import load_policy
-from surreal.algorithms.ppo.batch import trajectories
 from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
 from surreal.algorithms.recording.policy_record import describe
+from surreal.algorithms.rollouts.trajectories import trajectories
 from surreal.protocol.errors import Fatal, InvalidInput
 from tests.algorithms.ppo.samples import as_fragment, ppo
 

@@ -15,18 +15,18 @@ from surreal.algorithms.evaluate import evaluate
 from surreal.algorithms.evaluation import Remembering, episode_return
 from surreal.algorithms.models.acting import make_policy
 from surreal.algorithms.models.actor_critic import make_model, network_data
+from surreal.algorithms.models.distributions import log_prob
 from surreal.algorithms.networks import Layout, Policy
 from surreal.algorithms.normalizers import Standardizer, over_leaves
 from surreal.algorithms.policies import load_policy
-from surreal.algorithms.ppo import loss
-from surreal.algorithms.ppo.batch import Fragment, Trajectories, trajectories
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.fragment import FragmentCheck
 from surreal.algorithms.ppo.gradients.autograd import Autograd
-from surreal.algorithms.ppo.rollout import Rollout
 from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
 from surreal.algorithms.recording.policy_record import describe
+from surreal.algorithms.rollouts.fragment import FragmentCheck
+from surreal.algorithms.rollouts.rollout import Rollout
+from surreal.algorithms.rollouts.trajectories import Fragment, Trajectories, trajectories
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import InvalidInput
 
@@ -74,10 +74,7 @@ def test_the_learner_finds_the_probabilities_that_the_actor_acted_with(kind: str
         with torch.no_grad():
             out, _ = gradient._network.outputs(minibatch.observations, minibatch.memories)
             mean, log_std = gradient._distribution(out)
-            if log_std is None:
-                log_probs, _ = loss.categorical(mean, minibatch.actions, layout.spaces.choices)
-            else:
-                log_probs, _ = loss.gaussian(mean, log_std, minibatch.actions)
+            log_probs, _ = log_prob(mean, log_std, minibatch.actions, layout.spaces.choices)
         np.testing.assert_allclose(log_probs.numpy(), minibatch.log_probs.numpy(), atol=2e-5)
         assert len(minibatch.log_probs) in (16, 8)
         seen.append(minibatch.log_probs)

@@ -7,9 +7,10 @@ import pytest
 
 from surreal.algorithms.normalizers import RewardScaler, RunningMoments, Standardizer
 from surreal.algorithms.ppo.actor import Pace
-from surreal.algorithms.ppo.batch import Batch, Trajectories, trajectories
+from surreal.algorithms.ppo.batch import Batch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.update import BETA_RANGE, StepSize, Updater
+from surreal.algorithms.rollouts.trajectories import Trajectories, trajectories
 from surreal.algorithms.types import Array
 from tests.algorithms.ppo.samples import as_fragment, random_shape
 

@@ -10,16 +10,15 @@ from surreal.algorithms.evaluation import Act, Remembering, evaluate_on_clock
 from surreal.algorithms.models.acting import make_policy
 from surreal.algorithms.models.actor_critic import make_model
 from surreal.algorithms.normalizers import over_leaves
-from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.rollouts.config import RolloutConfig
 from surreal.algorithms.types import Array
 from surreal.protocol.wire.packet import Message
 from surreal.protocol.worker.process import Process
 
 
-def evaluator(process: Process) -> None:
+def evaluate(process: Process, config: RolloutConfig) -> None:
     """Evaluate every `evaluate_every_seconds`, and at once when the learner says that these are the last weights."""
     wiring = process.wiring
-    config = PPOConfig(**wiring.config)
     with closing(make_env(wiring.env, wiring.code, config.network.view, evaluating=True)) as env:
         policy = make_policy(make_model(config.network, env.spaces, config.hidden))
         scaled, start = policy.bounded(env.spaces.onto_bounds), policy.initial_state(1)

@@ -11,7 +11,7 @@ from surreal.algorithms.environments.frames import Observations, observations
 from surreal.algorithms.environments.rows import Rows
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.networks import Policy
-from surreal.algorithms.ppo.fragment import allocate
+from surreal.algorithms.rollouts.fragment import allocate
 from surreal.algorithms.types import Array
 
 

@@ -1,11 +1,13 @@
-"""State of a PPO run: the networks, the statistics, the counters. All of it is in a checkpoint."""
+"""State of a run that learns from rollouts: networks, statistics, counters. All of it is in a checkpoint."""
 
 from collections import deque
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from surreal.algorithms.environments.rows import at
-from surreal.algorithms.networks import Layout
+from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.normalizers import (
     RewardScaler,
     RunningMoments,
@@ -14,41 +16,57 @@ from surreal.algorithms.normalizers import (
     over_leaves,
     standardized_size,
 )
-from surreal.algorithms.ppo.batch import Fragment, trajectories
-from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.recording.checkpoint import Checkpoint
+from surreal.algorithms.rollouts.config import RolloutConfig
+from surreal.algorithms.rollouts.trajectories import Fragment, Trajectories, trajectories
 from surreal.algorithms.types import Array
 from surreal.protocol.wire.packet import Message
+
+
+class Updater(Protocol):
+    """Parameters, optimizer, and all else that an update of an algorithm changes."""
+
+    def update(self, data: Trajectories, progress: float) -> dict[str, float]:
+        """Learn from fragments at `progress` in [0, 1] of the run. Return metrics."""
+
+    def parameters(self) -> Array:
+        """Return a copy of the parameters [size]."""
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the tensors that a checkpoint needs."""
+
+    def state(self) -> dict[str, Any]:
+        """Return the rest that a checkpoint needs, as JSON."""
+
+    def load(self, arrays: dict[str, Array], state: dict[str, Any]) -> None:
+        """Take over what `arrays` and `state` returned."""
 
 
 class State:
     """State that learning changes: the networks, the statistics, the counters. All of it is in a checkpoint."""
 
-    def __init__(self, layout: Layout, config: PPOConfig, seed: int) -> None:
-        self.config = config
-        self.updater = Updater(layout, config, seed)
-        self.spaces = layout.spaces
-        self.moments = RunningMoments(standardized_size(layout.spaces))
+    def __init__(self, spaces: Spaces, config: RolloutConfig, updater: Updater) -> None:
+        self.config, self.updater, self.spaces = config, updater, spaces
+        self.moments = RunningMoments(standardized_size(spaces))
         self.scaler = RewardScaler(config.gamma) if config.normalize_rewards else None
         self.steps = self.updates = self.episodes = 0
         self.elapsed = 0.0
         self.returns: deque[float] = deque(maxlen=config.return_window)
         self._incarnations: dict[str, int] = {}
 
-    def learn(self, messages: list[Message]) -> dict[str, float]:
-        """Make one update on the fragments of `messages`. Returns its metrics."""
+    def learn(self, messages: list[Message], again: Sequence[Message] = ()) -> dict[str, float]:
+        """Make one update on the fragments of `messages`, and of earlier ones `again`. Returns its metrics."""
         standardize = self.standardizer()
-        fragments = [Fragment.of(message.arrays, self.spaces) for message in messages]
+        fragments = [Fragment.of(message.arrays, self.spaces) for message in (*messages, *again)]
         for message in messages:
             self._take_in(message)
         progress = min(1.0, self.steps / self.config.total_steps)
         data = trajectories(fragments, over_leaves(standardize, self.spaces), self.scaler)
         metrics = self.updater.update(data, progress)
         if self.config.normalize_observations:
-            for fragment in fragments:
+            for fragment in fragments[: len(messages)]:
                 self.moments.update(numbers_of(at(fragment.observations, slice(-1)), self.spaces))
-        self.steps += data.transitions
+        self.steps += sum(message.arrays["rewards"].size for message in messages)
         self.updates += 1
         return metrics
 

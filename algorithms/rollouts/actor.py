@@ -1,0 +1,105 @@
+"""An actor: environments only, acting in numpy (torch only for a network of one's own); fragments out, weights in."""
+
+from contextlib import closing
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+
+from surreal.algorithms.acting.actors import Refusals, environments_of
+from surreal.algorithms.acting.weights import Weights
+from surreal.algorithms.environments.vector import VectorEnvironments
+from surreal.algorithms.models.acting import make_policy
+from surreal.algorithms.models.actor_critic import make_model
+from surreal.algorithms.normalizers import over_leaves
+from surreal.algorithms.recording.reports import Shares
+from surreal.algorithms.rollouts.config import RolloutConfig
+from surreal.algorithms.rollouts.fragment import check_size
+from surreal.algorithms.rollouts.rollout import Rollout
+from surreal.algorithms.types import Array
+from surreal.protocol.wire.limits import NotFiniteError
+from surreal.protocol.wire.packet import Message, Version
+from surreal.protocol.worker.process import Process
+
+REPORT_EVERY = 5.0
+"""Seconds between two reports of time shares."""
+MOST_REFUSALS = 50
+"""Refused fragments in a row after which the environment is taken for broken. One that gives NaN in a step of a
+thousand spoils seven of eight fragments of 2,048 steps, and fifty in a row once in a thousand runs."""
+
+
+class Pace(Protocol):
+    """Choice of the weights that the next fragment needs."""
+
+    def newer_than(self) -> Version | None:
+        """Return the version that the next weights must exceed; None for any."""
+
+    def collected(self, version: Version) -> None:
+        """Note that a fragment was collected with `version`."""
+
+
+class Actor:
+    """The state of one actor process."""
+
+    def __init__(
+        self,
+        process: Process,
+        config: RolloutConfig,
+        pace: Pace,
+        envs: VectorEnvironments,
+        rng: np.random.Generator,
+    ) -> None:
+        copies = int(process.wiring.env["copies"])
+        check_size(envs.spaces, config.fragment_steps, copies)
+        self._stopping = process.stopping.is_set
+        self._weights, self._experience = process.subscriber("weights"), process.sender("experience")
+        self._metrics = process.sender("metrics")
+        self._policy = make_policy(make_model(config.network, envs.spaces, config.hidden))
+        self._rollout = Rollout(envs, self._policy, copies, config.fragment_steps, rng, config.sequence)
+        self._pace, self._reported = pace, perf_counter()
+        self._refusals = Refusals(envs.name, MOST_REFUSALS, self._rollout.restart)
+        self._spaces = envs.spaces
+        self._shares = Shares("waiting", "acting", "environment", "sending")
+
+    def turn(self) -> None:
+        """Wait for weights that are new enough, collect one fragment, send it."""
+        start = perf_counter()
+        message = self._weights.wait(newer_than=self._pace.newer_than())
+        waited, inside = perf_counter(), self._rollout.env_seconds
+        weights = Weights.read(message)
+        self._policy.load(weights.parameters)
+        fragment = self._rollout.collect(over_leaves(weights.standardize, self._spaces), self._stopping)
+        acted = perf_counter()
+        if fragment is None:
+            return
+        self._send(fragment, message)
+        self._shares.add("waiting", waited - start)
+        self._shares.add("acting", acted - waited)
+        self._shares.add("environment", self._rollout.env_seconds - inside)
+        self._shares.add("sending", perf_counter() - acted)
+        self._report()
+
+    def _send(self, fragment: dict[str, Array], message: Message) -> None:
+        """Send the fragment, or count and drop what would poison the learner: NaN and infinity."""
+        try:
+            self._experience.send(fragment, {}, message.version)
+        except NotFiniteError as error:
+            self._refusals.refuse(error)
+        else:
+            self._refusals.sent()
+            self._pace.collected(message.version)
+
+    def _report(self) -> None:
+        """Report every few seconds where the time went."""
+        if perf_counter() - self._reported > REPORT_EVERY:
+            self._metrics.send({}, {**self._shares.read(), "refused_fragments": self._refusals.total})
+            self._reported = perf_counter()
+
+
+def act(process: Process, config: RolloutConfig, pace: Pace) -> None:
+    """Act until told to stop."""
+    envs, rng = environments_of(process.wiring, config.network.view)
+    with closing(envs):
+        state = Actor(process, config, pace, envs, rng)
+        while not process.stopping.is_set():
+            state.turn()

@@ -1,0 +1,87 @@
+"""Settings that every algorithm of rollouts has, with their defaults and bounds."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from surreal.algorithms.algorithm import Config, Count, Positive, Share
+from surreal.algorithms.models.config import Network, NetworkConfig
+
+SMALL = 256
+"""Widest layer of two tanh networks that `device: auto` leaves on the CPU."""
+
+
+class RolloutConfig(Config):
+    """Hyperparameters of every algorithm that learns from fragments of rollouts: what actors and networks need."""
+
+    total_steps: Count = 1_000_000
+    """Environment steps of all actors together after which the run is done."""
+    stop_at_return: float | None = None
+    """End as soon as the mean training return of the last `return_window` episodes reaches this."""
+    return_window: Count = 100
+    """Episodes over which the reported training return is averaged."""
+
+    fragment_steps: Count = 128
+    """Steps per environment copy in one fragment."""
+
+    hidden: Annotated[list[Count], Field(min_length=1, max_length=8)] = [64, 64]
+    """Widths of the hidden tanh layers, the same for policy and value."""
+    network: Network = NetworkConfig()
+    """Networks of policy and value: encoders, memory, heads, or `module:make`; by default two tanh networks."""
+    sequence_steps: Count | None = None
+    """Steps of the sequences that a network with memory learns from, each from the state that was stored at its start;
+    a divisor of fragment_steps, by default all of them."""
+    log_std_init: float = -0.5
+    """Initial log standard deviation of a Gaussian policy."""
+
+    gamma: Share = 0.99
+    """Discount."""
+
+    entropy_coef: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the entropy bonus."""
+    value_coef: Positive = 0.5
+    """Weight of the value loss."""
+    max_grad_norm: Positive | None = 0.5
+    """Clip the gradient's global norm to this."""
+
+    normalize_observations: bool = True
+    """Standardise observations with running statistics that the learner owns and ships with the weights."""
+    normalize_rewards: bool = True
+    """Divide rewards by the running standard deviation of the discounted return."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Device on which the learner computes; auto takes a GPU where there is one, and the CPU for two tanh networks of
+    at most 256 units a layer, which are faster there by hand."""
+    gradients: Literal["auto", "analytic", "autograd"] = "auto"
+    """Engine of the learner's gradients: by hand in numpy (fast for small networks on a CPU) or by torch's autograd."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Numbers of autograd's forward pass: bfloat16 is torch's autocast; parameters and losses stay float32."""
+    compile: bool = False
+    """Have torch.compile translate the network; it takes a minute at the start, and not for a memory."""
+
+    evaluate_every_seconds: Positive = 10.0
+    """The evaluator's own clock."""
+    evaluate_episodes: Count = 5
+    """Deterministic episodes per evaluation."""
+    evaluation_episode_cap: Count | None = None
+    """An evaluation's episode is cut after so many steps; by default after 10,000 or the environment's own limit."""
+
+    @model_validator(mode="after")
+    def _gradients_fit_the_network(self) -> Self:
+        if self.gradients == "analytic" and not self.network.plain:
+            raise ValueError("network needs gradients by autograd. Set gradients: auto or autograd.")
+        if self.sequence_steps is not None and self.network.memory is None:
+            raise ValueError("sequence_steps needs a memory. Set network.memory, or remove sequence_steps.")
+        if self.fragment_steps % self.sequence:
+            divisors = ", ".join(str(n) for n in range(2, self.fragment_steps + 1) if not self.fragment_steps % n)
+            raise ValueError(
+                f"sequence_steps: {self.sequence} does not divide fragment_steps: {self.fragment_steps}. "
+                f"Set one of {divisors}."
+            )
+        return self
+
+    @property
+    def sequence(self) -> int:
+        """Steps of a sequence of a network with memory."""
+        return self.sequence_steps or self.fragment_steps
