@@ -4,15 +4,17 @@
     python benchmarks/suite.py --home DIR --tasks mujoco --contestants ppo sb3-ppo --peers PEERS --report FILE
 
 Every run of ours is an experiment of the product, started by `surreal create` in a SURREAL_HOME below DIR. Its row is
-in DIR/rows as soon as it is over. A suite that is cut (Ctrl-C, --minutes, kill -9, the machine) goes on by the same
-command: finished runs stay, cut ones resume from their checkpoints. A run that failed keeps its row; delete the
-file to try it again. `NAME=ppo:gamma=0.98,epochs=5` is a contestant with settings, for ablations.
+in DIR/rows as soon as it is over. A suite that is cut (Ctrl-C, SIGTERM, --minutes) stops its runs and still writes
+the page of what is there. After any cut, kill -9 too, it goes on by the same command: finished runs stay, cut ones
+resume from their checkpoints. A run that failed keeps its row; delete the file to try it again.
+`NAME=ppo:gamma=0.98,epochs=5` is a contestant with settings, for ablations.
 """
 
 import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -21,7 +23,7 @@ from learning.experiments import Experiments
 from learning.floors import floors
 from learning.peers import Peers
 from learning.report import Table, into, page
-from learning.rows import Row, read_rows
+from learning.rows import Row, put, read_rows
 from learning.scheduler import Clock, row_file, run_missing
 from learning.table import Budget, Cell, Contestant, cells, tasks_of
 
@@ -44,6 +46,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--episodes", type=int, default=10, help="of one evaluation")
     parser.add_argument("--parallel", type=int, default=1, help="runs at once")
     parser.add_argument("--minutes", type=float, help="stop what runs after that long, to go on another time")
+    parser.add_argument("--busy", action="store_true", help="the machine does other work too: leave seconds out")
     parser.add_argument("--peers", type=Path, help="folder of one environment per other library")
     parser.add_argument("--reference", default="sb3-ppo", help="the contestant that scores are shares of")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the page, from every row of the home")
@@ -56,10 +59,11 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> int:
     """Run and report. The exit code is 0, 2 for wrong input, 6 where runs are left."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     args = arguments()
+    clock = Clock(args.minutes)
+    clock.stops_at(signal.SIGINT, signal.SIGTERM)
     try:
-        left = run(args)
+        left = run(args, clock)
         if args.report or args.keep:
             report(args)
     except (ValueError, FileNotFoundError) as error:
@@ -68,21 +72,22 @@ def main() -> int:
     return UNFINISHED if left else 0
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run every cell without a row. Return how many are left."""
+def run(args: argparse.Namespace, clock: Clock) -> int:
+    """Run every cell without a row until `clock` is over. Return how many are left."""
     budget = Budget(args.steps, args.copies, args.actors, args.episodes)
     contestants = [Contestant.parse(word) for word in args.contestants]
     wanted = cells(contestants, tasks_of(args.tasks), args.seeds, budget)
     experiments, peers = Experiments(args.home / "surreal"), Peers(args.peers)
 
     def one(cell: Cell, clock: Clock) -> Row | None:
-        return (peers if cell.contestant.peer else experiments).run(cell, clock)
+        row = (peers if cell.contestant.peer else experiments).run(cell, clock)
+        return row and replace(row, busy=args.busy)
 
     missing = [cell for cell in wanted if not row_file(args.home / "rows", cell).exists()]
     for algorithm in {cell.contestant.algorithm for cell in missing if cell.contestant.peer}:
         peers.python(algorithm)
     talk.print(f"{len(missing)} of {len(wanted)} runs to do", markup=False)
-    return run_missing(missing, args.home / "rows", one, args.parallel, Clock(args.minutes), told)
+    return run_missing(missing, args.home / "rows", one, args.parallel, clock, told)
 
 
 def told(cell: Cell, row: Row | None) -> None:
@@ -101,7 +106,7 @@ def report(args: argparse.Namespace) -> None:
     rows = {row.key: row for folder in (args.rows, args.home / "rows") if folder for row in read_rows(folder)}
     ordered = [rows[key] for key in sorted(rows)]
     if args.keep:
-        args.keep.write_text("".join(row.line() for row in ordered))
+        put(args.keep, "".join(row.line() for row in ordered))
     if args.report:
         low = floors({row.task for row in ordered}, args.home / "floors.json")
         command = " ".join(["python benchmarks/suite.py", *_shown(sys.argv[1:])])

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from learning.rows import Curve, Row, conventions, thinned
-from learning.scheduler import Clock, environment
+from learning.scheduler import Clock, environment, outlast
 from learning.table import Cell
 
 SURREAL = str(Path(sys.executable).with_name("surreal"))
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("surreal", "torch", "numpy", "mujoco", "gymnasium")
-LOOK = 5.0
-"""Seconds between two looks at whether the time is up."""
-INVALID, TIMEOUT = 2, 7
-"""Exit codes: of `surreal create` for wrong input, and of `surreal wait` whose time is up."""
+INVALID = 2
+"""Exit code of `surreal create` for wrong input."""
+OVER = ("succeeded", "failed", "stopped")
+CUT = "supervisor died"
+"""Beginning of the reason of a run that was killed from outside: it goes on, since no seed of it failed."""
 
 
 class Experiments:
@@ -34,13 +35,21 @@ class Experiments:
         error = self._start(cell)
         if error:
             return self._failed(cell, error)
-        while self._surreal("wait", cell.name, "--timeout", str(LOOK)).returncode == TIMEOUT:
-            if clock.over():
-                self._surreal("stop", cell.name)
-        status = self._status(cell.name) or {"state": "failed", "reason": "it has no status"}
-        if status["state"] == "stopped":
+        status = self._outcome(cell.name, clock)
+        if status["state"] == "stopped" or status["reason"].startswith(CUT):
             return None
         return self._row(cell, status)
+
+    def _outcome(self, name: str, clock: Clock) -> dict[str, Any]:
+        """Wait until `name` is over, which it is stopped for once the time is up. Return its status."""
+        while True:
+            with self._command("wait", name) as child:
+                outlast(child, clock)
+            if clock.over():
+                self._surreal("stop", name)
+            status = self._status(name) or {"state": "failed", "reason": "it has no status"}
+            if status["state"] in OVER:
+                return status
 
     def _start(self, cell: Cell) -> str:
         """Create `cell`'s experiment, or resume it where it was cut. Return what failed, if anything.
@@ -74,9 +83,14 @@ class Experiments:
         return document
 
     def _surreal(self, *words: str) -> subprocess.CompletedProcess[str]:
-        env = environment(SURREAL_HOME=str(self._home))
-        # a terminal's Ctrl-C is the suite's to answer: the experiments go on
-        return subprocess.run([SURREAL, *words], env=env, capture_output=True, text=True, start_new_session=True)
+        with self._command(*words) as child:
+            out, errors = child.communicate()
+        return subprocess.CompletedProcess(words, child.returncode, out, errors)
+
+    def _command(self, *words: str) -> subprocess.Popen[str]:
+        env, pipe = environment(SURREAL_HOME=str(self._home)), subprocess.PIPE
+        # a terminal's Ctrl-C is the suite's to answer: it stops the experiments
+        return subprocess.Popen([SURREAL, *words], env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
     def _failed(self, cell: Cell, reason: str) -> Row:
         return Row(cell.contestant.name, cell.task, cell.seed, "failed", reason, command=cell.command)

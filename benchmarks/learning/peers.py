@@ -5,12 +5,10 @@ import subprocess
 from pathlib import Path
 
 from learning.rows import Row
-from learning.scheduler import Clock, environment
+from learning.scheduler import Clock, environment, outlast
 from learning.table import PEERS, Cell
 
 SCRIPTS = Path(__file__).parents[1] / "peers"
-LOOK = 1.0
-"""Seconds between two looks at whether the time is up."""
 TAIL = 300
 """Characters of a failed script's last words that a row keeps."""
 
@@ -31,19 +29,15 @@ class Peers:
         with subprocess.Popen(
             command, env=environment(), stdout=pipe, stderr=pipe, text=True, start_new_session=True
         ) as child:
-            while True:
-                try:
-                    out, errors = child.communicate(timeout=LOOK)
-                    break
-                except subprocess.TimeoutExpired:
-                    if clock.over():
-                        child.kill()
-                        return None
-        said = " ".join([f"python benchmarks/peers/{PEERS[algorithm]}", *words])
+            said = outlast(child, clock)
+        if said is None:
+            return None
+        out, errors = said
+        shown = " ".join([f"python benchmarks/peers/{PEERS[algorithm]}", *words])
         who = (cell.contestant.name, cell.task, cell.seed)
         if child.returncode:
-            return Row(*who, "failed", errors.strip()[-TAIL:], command=said)
-        return Row(*who, "succeeded", command=said, **json.loads(out.strip().splitlines()[-1]))
+            return Row(*who, "failed", errors.strip()[-TAIL:], command=shown)
+        return Row(*who, "succeeded", command=shown, **json.loads(out.strip().splitlines()[-1]))
 
     def python(self, algorithm: str) -> Path:
         """Return the interpreter of a peer. Raise FileNotFoundError where it is not installed."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from learning.rows import FIGURES, Row
+from learning.rows import FIGURES, Row, put
 from learning.statistics import improvement, interval, iqm, iqm_of_table, normalized
 from learning.thresholds import threshold_lines
 
@@ -69,7 +69,7 @@ def into(file: Path, text: str) -> None:
     old = file.read_text() if file.exists() else f"# Benchmark\n\n{BEGIN}\n{END}\n"
     before, _, rest = old.partition(BEGIN)
     _, _, after = rest.partition(END)
-    file.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    put(file, f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 def _made(table: Table, command: str) -> list[str]:
@@ -95,7 +95,7 @@ def _returns(table: Table) -> list[str]:
         for contestant in table.contestants:
             rows = table.of(contestant, task)
             cells = [_spread([row.figure(name) for row in rows]) for name in FIGURES]
-            seconds = [row.seconds for row in rows if row.seconds]
+            seconds = [row.clocked for row in rows if row.clocked]
             minutes = f"{iqm(seconds) / 60:.1f}" if seconds else "-"
             lines.append(_line([task, contestant, *cells, minutes, _count(rows)]))
     return lines
@@ -152,12 +152,12 @@ def _wall_clock(table: Table, name: str, tasks: Iterable[str]) -> str:
 
     Seconds of two machines are not compared.
     """
-    if len({row.machine for row in table.rows if row.contestant in (name, table.reference) and row.seconds}) > 1:
+    if len({row.machine for row in table.rows if row.contestant in (name, table.reference) and row.clocked}) > 1:
         return "other machine"
     shares = []
     for task in tasks:
-        ours = [row.seconds for row in table.of(name, task) if row.seconds]
-        theirs = [row.seconds for row in table.of(table.reference, task) if row.seconds]
+        ours = [row.clocked for row in table.of(name, task) if row.clocked]
+        theirs = [row.clocked for row in table.of(table.reference, task) if row.clocked]
         shares += [iqm(ours) / iqm(theirs)] if ours and theirs else []
     return f"{iqm(shares):.2f}" if shares else "-"
 

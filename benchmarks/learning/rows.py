@@ -43,6 +43,13 @@ class Row:
     command: str = ""
     versions: dict[str, Any] = field(default_factory=dict)
     machine: str = ""
+    busy: bool = False
+    """The machine did other work too: `seconds` say nothing, and no table shows them."""
+
+    @property
+    def clocked(self) -> float:
+        """Seconds that may be compared; 0 where there are none."""
+        return 0.0 if self.busy else self.seconds
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -74,10 +81,15 @@ def _row(file: Path, line: str) -> Row:
 
 
 def write_row(path: Path, row: Row) -> None:
-    """Put `row` into `path` at once, or not at all."""
+    """Put `row` into `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    put(path, row.line())
+
+
+def put(path: Path, text: str) -> None:
+    """Make `text` the content of `path`, all of it or none."""
     half = path.with_suffix(".half")
-    half.write_text(row.line())
+    half.write_text(text)
     os.replace(half, path)
 
 

@@ -1,6 +1,9 @@
-"""Running the cells that have no row yet, several at once, until all are done or the time is up."""
+"""Running the cells that have no row yet, several at once, until all are done, the time is up or a signal came."""
 
 import os
+import signal
+import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -12,19 +15,41 @@ from learning.table import Cell
 Run = Callable[[Cell, "Clock"], Row | None]
 
 
+LOOK = 0.5
+"""Seconds between two looks at whether the time is up."""
+
+
 class Clock:
     """The time that a suite has."""
 
     def __init__(self, minutes: float | None) -> None:
         self._end = None if minutes is None else time.monotonic() + 60 * minutes
+        self._stopped = threading.Event()
 
     def over(self) -> bool:
         """True once the time is up; never without a limit."""
-        return self._end is not None and time.monotonic() > self._end
+        return self._stopped.is_set() or (self._end is not None and time.monotonic() > self._end)
 
     def stop(self) -> None:
         """End the time now."""
-        self._end = time.monotonic() - 1
+        self._stopped.set()
+
+    def stops_at(self, *signals: signal.Signals) -> None:
+        """End the time at each of `signals`, also where the parent had them ignored, as nohup and `&` do."""
+        for number in signals:
+            signal.signal(number, lambda *_: self.stop())
+
+
+def outlast(child: subprocess.Popen[str], clock: Clock) -> tuple[str, str] | None:
+    """Return what `child` wrote until its end. Where the time is up first, kill its process group and return None."""
+    while True:
+        try:
+            return child.communicate(timeout=LOOK)
+        except subprocess.TimeoutExpired:
+            if clock.over():
+                os.killpg(child.pid, signal.SIGKILL)
+                child.communicate()
+                return None
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -61,8 +86,5 @@ def run_missing(
 
     with ThreadPoolExecutor(parallel) as pool:
         futures = [pool.submit(one, cell) for cell in missing]
-        try:
-            wait(futures)
-        except KeyboardInterrupt:
-            clock.stop()
+        wait(futures)
         return sum(not future.result() for future in futures)

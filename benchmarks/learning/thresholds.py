@@ -52,4 +52,6 @@ def _cells(rows: Sequence[Row], thresholds: Sequence[float]) -> list[str]:
     steps = [median(steps for steps, _ in pair) for pair in pairs]
     minutes = [median(seconds / 60 for _, seconds in pair) for pair in pairs]
     words = ["never" if value == NEVER else f"{value:,.0f}" for value in steps]
+    if any(row.busy for row in rows):
+        return [*words, *["-"] * len(thresholds)]
     return [*words, *("never" if value == NEVER else f"{value:.1f}" for value in minutes)]

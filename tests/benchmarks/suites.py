@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,10 @@ class Suite:
             self.command(*words), env=self.environment, capture_output=True, text=True, timeout=timeout
         )
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        pipe = subprocess.PIPE
-        return subprocess.Popen(self.command(*words), env=self.environment, stdout=pipe, stderr=pipe, text=True)
+    def start(self, *words: str, under: Sequence[str] = ()) -> subprocess.Popen[str]:
+        """Start the suite, by way of the command `under` where one is given."""
+        command, pipe = [*under, *self.command(*words)], subprocess.PIPE
+        return subprocess.Popen(command, env=self.environment, stdout=pipe, stderr=pipe, text=True)
 
     def row(self, name: str) -> dict[str, Any]:
         row: dict[str, Any] = json.loads((self.rows / f"{name}.json").read_text())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from learning.rows import Row, conventions
+from learning.rows import Row, conventions, write_row
 from tests.benchmarks.suites import Suite
 
 pytestmark = pytest.mark.timeout(300)
@@ -22,6 +22,12 @@ def interpreter(folder: Path, script: str) -> Path:
     python.write_text(f"#!/bin/sh\n{script}\n")
     os.chmod(python, 0o700)
     return folder
+
+
+def alive(pid: str) -> bool:
+    """True while a process runs; one that is dead may still wait for a parent to take note."""
+    stat = Path("/proc", pid, "stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_row_is_what_the_script_prints_last(suite: Suite, tmp_path: Path) -> None:
@@ -50,11 +56,24 @@ def test_a_peer_that_is_not_installed_is_said_before_anything_runs(suite: Suite,
 
 
 def test_a_peer_that_is_cut_has_no_row_and_no_process_left(suite: Suite, tmp_path: Path) -> None:
-    peers = interpreter(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 600")
+    peers = interpreter(tmp_path, f"sleep 600 & echo $! > {tmp_path}/pid; wait")
     running = suite.start(*WORDS, "--peers", str(peers))
     suite.until(tmp_path / "pid", "\n")
     running.send_signal(signal.SIGTERM)
     running.communicate(timeout=60)
     assert running.returncode == 6
     assert list(suite.rows.glob("*")) == []
-    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+    assert not alive((tmp_path / "pid").read_text().strip())
+
+
+def test_a_suite_whose_parent_ignores_ctrl_c_answers_it_and_writes_the_page(suite: Suite, tmp_path: Path) -> None:
+    done = Row("ppo", "CartPole-v1", 7, "succeeded", "", 2000, 3.0, {"last": 30.0}, conventions(10))
+    write_row(suite.rows / "ppo-cartpole-v1-7.json", done)
+    peers = interpreter(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 600")
+    words = (*WORDS, "--peers", str(peers), "--report", str(tmp_path / "page.md"))
+    running = suite.start(*words, under=("sh", "-c", "trap '' INT; exec \"$@\"", "-"))
+    suite.until(tmp_path / "pid", "\n")
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 6, said
+    assert "| CartPole-v1 | ppo | - | 30.0 (30.0 to 30.0) |" in (tmp_path / "page.md").read_text()

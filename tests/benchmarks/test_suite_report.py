@@ -34,6 +34,13 @@ def test_seconds_of_two_machines_are_not_compared() -> None:
     assert "| other machine |" in text([replace(each, machine=each.contestant) for each in ROWS])
 
 
+def test_seconds_of_a_busy_machine_stand_nowhere() -> None:
+    said = text([replace(each, busy=each.contestant == "ppo") for each in ROWS])
+    assert "6,300 (6,000 to 6,600) | - | 2 |" in said
+    assert "1.00 (1.00 to 1.00) | - |" in said
+    assert "| Hopper-v5 | ppo | 2,000 | 2,000 | - | - |" in said
+
+
 def test_the_three_figures_stand_in_columns_of_their_own() -> None:
     line = "| Hopper-v5 | ppo | 1,575 (1,500 to 1,650) | 3,150 (3,000 to 3,300) | 6,300 (6,000 to 6,600) | 2.0 | 2 |"
     assert line in text(ROWS)
