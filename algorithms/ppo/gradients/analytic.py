@@ -19,11 +19,10 @@ from surreal.algorithms.models.memory import Memories
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.ppo.batch import Batch, Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.gradients.base import KL_HINGE, Stats
+from surreal.algorithms.ppo.gradients.base import BETA1, BETA2, EPSILON, KL_HINGE, Stats
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-5
 CHUNK = 1024
 """Rows of one forward pass outside the gradient: small enough to stay in the cache."""
 
@@ -69,6 +68,11 @@ class Analytic:
 
     def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> None:
         """See base.Gradient."""
+        self.differentiate(minibatch, beta, stats)
+        self.apply(learning_rate)
+
+    def differentiate(self, minibatch: Minibatch, beta: float, stats: Stats | None) -> Array:
+        """See base.Gradient."""
         activations = self._forward(minibatch.observations)
         w = self._w
         out = activations[-1][0] @ w["policy.weight"]
@@ -79,6 +83,10 @@ class Analytic:
         d_out = self._policy_gradient(minibatch, out, beta, stats)
         d_values = self._value_gradient(minibatch, values, stats)
         self._backward(activations, d_out, d_values[:, None])
+        return self._grad
+
+    def apply(self, learning_rate: float) -> None:
+        """See base.Gradient."""
         if not self._adam(learning_rate):
             self._skipped += 1
 

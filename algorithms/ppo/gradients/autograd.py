@@ -14,8 +14,7 @@ from surreal.algorithms.networks import Layout
 from surreal.algorithms.ppo import loss
 from surreal.algorithms.ppo.batch import Batch, Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.gradients.analytic import BETA1, BETA2, EPSILON
-from surreal.algorithms.ppo.gradients.base import Stats
+from surreal.algorithms.ppo.gradients.base import BETA1, BETA2, EPSILON, Stats
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
 
@@ -84,12 +83,26 @@ class Autograd:
         return loss.kl_penalty(kl, beta, self._config.target_kl)
 
     def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> None:
+        """See base.Gradient."""
+        self.differentiate(minibatch, beta, stats)
+        self.apply(learning_rate)
+
+    def differentiate(self, minibatch: Minibatch, beta: float, stats: Stats | None) -> Tensor:
         """See base.Gradient. The device is waited for only where `stats` are wanted."""
         terms = self.loss(minibatch, beta)
         gradient = self._vector.grad
         assert gradient is not None
         gradient.zero_()
         terms.total.backward()
+        if stats:
+            parts = (terms.policy, terms.value, terms.entropy, terms.kl, terms.clipped)
+            stats.add(*torch.stack(parts).tolist())
+        return gradient
+
+    def apply(self, learning_rate: float) -> None:
+        """See base.Gradient."""
+        gradient = self._vector.grad
+        assert gradient is not None
         norm = torch.linalg.vector_norm(gradient)
         broken = (~torch.isfinite(norm)).float()
         if self._config.max_grad_norm is not None:
@@ -99,9 +112,6 @@ class Autograd:
         self._adam.found_inf = broken  # type: ignore[attr-defined]
         self._adam.step()
         self._skipped += broken
-        if stats:
-            parts = (terms.policy, terms.value, terms.entropy, terms.kl, terms.clipped)
-            stats.add(*torch.stack(parts).tolist())
 
     def skipped(self) -> int:
         """See base.Gradient."""

@@ -12,6 +12,8 @@ from surreal.algorithms.ppo.batch import Batch, Minibatch
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
 
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-5
+"""Adam's factors (Kingma & Ba 2015) and the small number of its step."""
 KL_HINGE = 250.0
 """Weight of the squared hinge on the KL beyond twice its target, as the original SURREAL had it."""
 
@@ -57,11 +59,20 @@ class Gradient(Protocol):
     def policy(self, rows: Any, memories: Memories | None = None) -> Array:
         """Return outputs of the policy [n, outputs] for observations [n, ...]."""
 
-    def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> None:
-        """Take one Adam step on one minibatch, adding to `stats` where given.
+    def differentiate(self, minibatch: Minibatch, beta: float, stats: Stats | None) -> Any:
+        """Return the gradient [size] of the loss of one minibatch, adding to `stats` where given.
+
+        It is the engine's own array or tensor: `apply` takes what was written into it.
+        """
+
+    def apply(self, learning_rate: float) -> None:
+        """Clip the gradient and take one step of Adam.
 
         Where the gradient is not finite, parameters and optimizer stay as they are, and `skipped` counts it.
         """
+
+    def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> None:
+        """Take one Adam step on one minibatch, adding to `stats` where given: `differentiate`, then `apply`."""
 
     def skipped(self) -> int:
         """Return the number of steps that were not taken since the last call."""
