@@ -10,11 +10,12 @@ from surreal.algorithms.devices import pick_device
 from surreal.algorithms.models.distributions import log_prob, masked, parted
 from surreal.algorithms.models.learning import Bound
 from surreal.algorithms.models.memory import Memories
+from surreal.algorithms.models.optimizers import BETA1, BETA2, EPSILON
 from surreal.algorithms.networks import Layout
 from surreal.algorithms.ppo import loss
 from surreal.algorithms.ppo.batch import Batch, Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.gradients.base import BETA1, BETA2, EPSILON, Stats
+from surreal.algorithms.ppo.gradients.base import Stats
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
 

@@ -12,8 +12,6 @@ from surreal.algorithms.ppo.batch import Batch, Minibatch
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-5
-"""Adam's factors (Kingma & Ba 2015) and the small number of its step."""
 KL_HINGE = 250.0
 """Weight of the squared hinge on the KL beyond twice its target, as the original SURREAL had it."""
 

@@ -11,9 +11,9 @@ from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.evaluation import episode_return
+from surreal.algorithms.models import distributions as torch_distributions
 from surreal.algorithms.networks import Policy, Shape
 from surreal.algorithms.normalizers import Standardizer
-from surreal.algorithms.ppo import loss
 from surreal.algorithms.rollouts.fragment import FragmentCheck
 from surreal.algorithms.rollouts.rollout import Rollout
 from surreal.algorithms.types import Array
@@ -100,8 +100,8 @@ def test_torch_and_numpy_agree_on_choices_of_several_parts() -> None:
     mask[:, [0, 3, 5]] = True
     actions = np.zeros((20, 3), np.int64)
     ours = choices_log_prob(masked(logits, mask), actions, choices)
-    theirs, entropy = loss.categorical(
-        loss.masked(torch.tensor(logits), torch.tensor(mask)), torch.tensor(actions), choices
+    theirs, entropy = torch_distributions.categorical(
+        torch_distributions.masked(torch.tensor(logits), torch.tensor(mask)), torch.tensor(actions), choices
     )
     np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-6)
     assert torch.isfinite(entropy).all() and (entropy >= 0).all()

@@ -13,11 +13,11 @@ from surreal.algorithms.environments.actions import action_map
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.environments.vector import VectorEnvironments
+from surreal.algorithms.models import distributions as torch_distributions
 from surreal.algorithms.models.acting import make_policy
 from surreal.algorithms.models.actor_critic import make_model
 from surreal.algorithms.networks import LOG_STD_RANGE
 from surreal.algorithms.normalizers import Standardizer, over_leaves
-from surreal.algorithms.ppo import loss
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.autograd import Autograd
 from surreal.algorithms.ppo.update import Updater
@@ -81,7 +81,7 @@ def test_the_learner_finds_the_probabilities_and_learns(network: dict[str, Any],
             out, _ = gradient._network.outputs(minibatch.observations, minibatch.memories)
             mean, log_std = gradient._distribution(out)
             assert log_std is not None
-            log_probs, entropies = loss.gaussian(mean, log_std, minibatch.actions)
+            log_probs, entropies = torch_distributions.gaussian(mean, log_std, minibatch.actions)
         np.testing.assert_allclose(log_probs.numpy(), minibatch.log_probs.numpy(), atol=2e-5)
         assert entropies.shape == log_probs.shape
     updater = Updater(layout, settings, 1)

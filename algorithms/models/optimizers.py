@@ -1,0 +1,75 @@
+"""Optimizers of one flat vector of parameters, in numpy: Adam and RMSprop, with the gradient's norm clipped.
+
+A step whose gradient is not finite changes nothing, and says so. Tests hold both to torch's.
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from surreal.algorithms.types import Array
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-5
+"""Decays of Adam's moments, and the constant below its quotient."""
+
+
+class Optimizer(ABC):
+    """Steps of one vector, in place."""
+
+    def __init__(self, vector: Array, max_norm: float | None) -> None:
+        """Step `vector` [size] by gradients whose global norm is clipped to `max_norm`."""
+        self._vector, self._max_norm, self._scratch = vector, max_norm, np.zeros_like(vector)
+
+    def step(self, gradient: Array, rate: float) -> bool:
+        """Take a step of size `rate`. Return False, and take none, where the gradient [size] is not finite."""
+        norm = float(np.sqrt(np.dot(gradient, gradient)))
+        if not np.isfinite(norm):
+            return False
+        limit = self._max_norm
+        self._step(gradient, 1.0 if limit is None or norm <= limit else limit / (norm + 1e-6), rate)
+        return True
+
+    @abstractmethod
+    def _step(self, gradient: Array, scale: float, rate: float) -> None:
+        """Move the vector by `gradient` times `scale`."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, Array]:
+        """Return everything `load` needs."""
+
+    @abstractmethod
+    def load(self, arrays: dict[str, Array]) -> None:
+        """Take over what `arrays` returned."""
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015)."""
+
+    def __init__(self, vector: Array, max_norm: float | None) -> None:
+        super().__init__(vector, max_norm)
+        self._moment1, self._moment2, self._steps = np.zeros_like(vector), np.zeros_like(vector), 0
+
+    def _step(self, gradient: Array, scale: float, rate: float) -> None:
+        scratch = self._scratch
+        self._steps += 1
+        self._moment1 *= np.float32(BETA1)
+        self._moment1 += np.multiply(gradient, np.float32((1 - BETA1) * scale), out=scratch)
+        self._moment2 *= np.float32(BETA2)
+        np.multiply(gradient, gradient, out=scratch)
+        scratch *= np.float32((1 - BETA2) * scale * scale)
+        self._moment2 += scratch
+        correction = np.sqrt(1 - BETA2**self._steps)
+        np.sqrt(self._moment2, out=scratch)
+        scratch += np.float32(EPSILON * correction)
+        np.divide(self._moment1, scratch, out=scratch)
+        scratch *= np.float32(rate * correction / (1 - BETA1**self._steps))
+        self._vector -= scratch
+
+    def arrays(self) -> dict[str, Array]:
+        """See Optimizer."""
+        return {"moment1": self._moment1, "moment2": self._moment2, "adam_steps": np.array([self._steps])}
+
+    def load(self, arrays: dict[str, Array]) -> None:
+        """See Optimizer."""
+        self._moment1[:], self._moment2[:] = arrays["moment1"], arrays["moment2"]
+        self._steps = int(arrays["adam_steps"][0])
