@@ -1,11 +1,14 @@
 """Does a suite that is cut go on without running anything twice or losing anything, and does it keep what failed?"""
 
 import json
+import os
 import signal
 from pathlib import Path
 
 import pytest
 
+from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.supervision.record import RunRecord
 from tests.benchmarks.suites import Suite
 
 pytestmark = pytest.mark.timeout(300)
@@ -54,6 +57,18 @@ def test_a_run_that_is_cut_by_ctrl_c_goes_on_from_its_checkpoint(suite: Suite) -
     log = (suite.metrics("ppo-cartpole-v1-1").parents[1] / "logs").glob("learner-0.*.log")
     assert any("resumed from step" in file.read_text() for file in log)
     assert suite.row("ppo-cartpole-v1-1")["steps"] >= 30000
+
+
+def test_a_run_that_is_killed_from_outside_is_no_failed_seed(suite: Suite) -> None:
+    running = suite.start(*SMALL, "--steps", "100000000", "--seeds", "1")
+    suite.until(suite.metrics("ppo-cartpole-v1-1"))
+    supervisor = RunRecord.read(Folder(suite.metrics("ppo-cartpole-v1-1").parents[1])).supervisor
+    assert supervisor
+    os.kill(supervisor, signal.SIGKILL)
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == 6, said
+    assert "the same command goes on" in said
+    assert list(suite.rows.glob("*")) == []
 
 
 def test_a_suite_whose_minutes_are_up_stops_what_runs(suite: Suite) -> None:
