@@ -32,6 +32,7 @@ COMMANDS = {
     "stop": ("run.lifecycle:stop", "Stop an experiment after a checkpoint."),
     "resume": ("run.lifecycle:resume", "Continue an experiment from its last checkpoint."),
     "delete": ("run.lifecycle:delete", "Delete an experiment and all its files."),
+    "open": ("run.open:command", "Show experiments on a live page in the browser."),
     "tensorboard": ("run.connect:tensorboard", "Show the metrics of experiments in TensorBoard."),
     "cluster": ("platform.cluster:command", "Make the machines of a cluster file, on minikube, GKE or EKS."),
     "image": ("platform.image:command", "Build the container image that pods run."),

@@ -1,0 +1,136 @@
+"""Curves of one run: its metrics as columns, kept up to date by reading only what was written since."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from surreal.algorithms.recording.rows import FILE, RESUMED, Row, parse, read_rows, segments
+
+ABOUT = ("time", "role", "steps", "attempt")
+"""Keys of a row that say where its numbers belong."""
+Series = tuple[list[float], list[float], list[float]]
+"""Environment steps, seconds since 1970, and values, in the order of writing."""
+MAX_LINE = 1 << 20
+"""Bytes that one row has at most."""
+
+
+class Curves:
+    """The numbers of a run by name, `learner.episode_return`. Any thread may ask."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder of the metrics, or that of the run; it need not exist yet."""
+        self._folder = folder
+        self._series: dict[str, Series] = defaultdict(_empty)
+        self._newest: dict[str, float] = {}
+        self._files: list[tuple[str, int]] = []
+        self._offset = 0
+        self._lock = threading.Lock()
+
+    def names(self) -> dict[str, int]:
+        """Return name -> number of points."""
+        with self._lock:
+            self._refresh()
+            return {name: len(series[2]) for name, series in sorted(self._series.items())}
+
+    def curve(
+        self, name: str, axis: str, points: int, first: float | None = None, last: float | None = None
+    ) -> tuple[list[float], list[float]]:
+        """Return x and y of a curve, at most about `points` of them, between `first` and `last` on its axis.
+
+        `axis` is `steps`, `time` (Unix seconds) or `hours` (since the first point). Empty for a name without points.
+        """
+        with self._lock:
+            self._refresh()
+            steps, times, values = (np.array(column) for column in self._series.get(name, _empty()))
+        x = steps if axis == "steps" else times if axis == "time" else (times - times[:1]) / 3600
+        # one point beyond each end, so that lines leave the window instead of ending in it
+        begin = 0 if first is None else max(0, int(np.searchsorted(x, first)) - 1)
+        end = len(x) if last is None else min(len(x), int(np.searchsorted(x, last, "right")) + 1)
+        kept = decimate(values[begin:end], points)
+        return x[begin:end][kept].tolist(), values[begin:end][kept].tolist()
+
+    def _refresh(self) -> None:
+        """Read the lines that are new; all of them where files were rotated or a run was resumed."""
+        files = [(path.name, path.stat().st_ino) for path in segments(self._folder) if path.exists()]
+        rows = self._new_rows() if files == self._files else None
+        if rows is None:
+            self._files, self._offset = files, self._whole_lines()
+            self._series.clear()
+            self._newest.clear()
+            rows = list(read_rows(self._folder))
+        self._add(rows)
+
+    def _new_rows(self) -> list[Row] | None:
+        """Return the rows since the last reading; None where an attempt began, which takes rows back."""
+        size = self._size()
+        if size == self._offset:
+            return []
+        with self._live().open("rb") as file:
+            file.seek(self._offset)
+            text = file.read(max(0, size - self._offset))
+        whole = text.rfind(b"\n") + 1
+        rows = [row for row in map(parse, text[:whole].splitlines()) if _is_number(row.get("steps"))]
+        if size < self._offset or any(RESUMED in row for row in rows):
+            return None
+        self._offset += whole
+        return rows
+
+    def _live(self) -> Path:
+        inner = self._folder / "metrics"
+        return (inner if inner.is_dir() else self._folder) / FILE
+
+    def _whole_lines(self) -> int:
+        """Return the bytes of the file up to its last newline: a line after it is being written."""
+        size = self._size()
+        if not size:
+            return 0
+        with self._live().open("rb") as file:
+            file.seek(start := max(0, size - MAX_LINE))
+            return start + file.read(size - start).rfind(b"\n") + 1
+
+    def _size(self) -> int:
+        try:
+            return self._live().stat().st_size
+        except OSError:
+            return 0
+
+    def _add(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            process, time = str(row.get("role", "")), float(row.get("time", 0.0))
+            # A line that was read while it was written comes again.
+            if time and time <= self._newest.get(process, 0.0):
+                continue
+            self._newest[process] = time
+            for key, value in row.items():
+                if key not in ABOUT and _is_number(value):
+                    steps, times, values = self._series[f"{process.partition('/')[0]}.{key}"]
+                    steps.append(float(row["steps"]))
+                    times.append(time)
+                    values.append(float(value))
+
+
+def decimate(values: "np.ndarray[Any, Any]", points: int) -> "np.ndarray[Any, Any]":
+    """Return ascending indices [k] of the points to draw, k about `points` at most: ends, minima and maxima.
+
+    A curve drawn of them covers the same pixels as the whole one, where a mean would hide spikes.
+    """
+    count = len(values)
+    if count <= max(points, 4):
+        return np.arange(count)
+    edges = np.linspace(0, count, max(points, 4) // 2, dtype=int)
+    starts = np.unique(edges[:-1])
+    bounds = zip(starts, [*starts[1:], count], strict=True)
+    extremes = [(a + int(values[a:b].argmin()), a + int(values[a:b].argmax())) for a, b in bounds]
+    return np.unique([0, *(index for pair in extremes for index in pair), count - 1])
+
+
+def _empty() -> Series:
+    return [], [], []
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")

@@ -1,0 +1,119 @@
+"""Server of the page: static files, and the documents of `Views` as JSON."""
+
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import plotly  # type: ignore[import-untyped]
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from surreal.orchestrator.page.guard import Guard
+from surreal.orchestrator.page.views import Views
+from surreal.protocol.errors import NotFound, SurrealError
+
+MAX_POINTS = 5_000
+"""Points of a curve in one answer; a screen has fewer columns."""
+PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+AXES = ("steps", "time", "hours")
+Document = Callable[[Views, Request], Any]
+
+
+def application(views: Views, token: str | None = None) -> Starlette:
+    """Return the page of `views`. Other machines may open it only where there is a `token`."""
+    documents: dict[str, Document] = {
+        "/api/runs": lambda views, _: views.runs(),
+        "/api/runs/{name}": lambda views, request: views.run(request.path_params["name"]),
+        "/api/runs/{name}/curve": _curve,
+        "/api/runs/{name}/logs": _logs,
+        "/api/runs/{name}/videos": lambda views, request: views.videos(request.path_params["name"]),
+    }
+    routes = [Route(path, _answer(views, document)) for path, document in documents.items()]
+    routes.append(Route("/api/runs/{name}/videos/{file}", _video(views)))
+    routes.append(Route("/plotly.js", _plotly))
+    static = StaticFiles(directory=str(files("surreal.orchestrator.page") / "static"), html=True)
+    guard = Middleware(BaseHTTPMiddleware, dispatch=Guard(token))
+    return Starlette(routes=[*routes, Mount("/", static)], middleware=[guard])
+
+
+def serve(views: Views, host: str, port: int, token: str | None, ready: Callable[[int], None]) -> None:
+    """Serve the page until Ctrl-C; call `ready` with the port. Raises OSError if the port is taken."""
+    config = uvicorn.Config(application(views, token), host, port, log_level="warning", access_log=False)
+    socket = _bound(host, port)
+    ready(socket.getsockname()[1])
+    try:
+        uvicorn.Server(config).run(sockets=[socket])
+    finally:
+        socket.close()
+        views.close()
+
+
+def _bound(host: str, port: int) -> Any:
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _answer(views: Views, document: Document) -> Callable[[Request], Response]:
+    """Return the endpoint of a document. Starlette calls it in a thread, as it may ask a cluster."""
+
+    def endpoint(request: Request) -> Response:
+        try:
+            return _json(document(views, request))
+        except NotFound as error:
+            return _json({"error": str(error)}, 404)
+        except ValueError as error:
+            return _json({"error": str(error)}, 400)
+        except (SurrealError, OSError) as error:
+            # The place is away for a while; the page keeps what it shows and says this.
+            return _json({"error": str(error)}, 503)
+
+    return endpoint
+
+
+def _json(data: Any, status: int = 200) -> Response:
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"), default=str)
+    return Response(text, status, {"Cache-Control": "no-store"}, "application/json")
+
+
+def _curve(views: Views, request: Request) -> Any:
+    asked = request.query_params
+    axis = asked.get("axis", "steps")
+    if axis not in AXES:
+        raise ValueError(f"axis: {axis!r} is unknown. Use one of {', '.join(AXES)}.")
+    window = tuple(float(asked[end]) if end in asked else None for end in ("from", "to"))
+    points = min(int(asked.get("points", 1000)), MAX_POINTS)
+    return views.curve(request.path_params["name"], asked.get("key", ""), axis, points, (window[0], window[1]))
+
+
+def _logs(views: Views, request: Request) -> Any:
+    return views.logs(request.path_params["name"], request.query_params.get("source"))
+
+
+def _video(views: Views) -> Callable[[Request], Response]:
+    def endpoint(request: Request) -> Response:
+        path = views.video(request.path_params["name"], request.path_params["file"])
+        return FileResponse(path, media_type="video/mp4") if path else PlainTextResponse("no such film", 404)
+
+    return endpoint
+
+
+def _plotly(request: Request) -> Response:
+    """Return the plot library, as the installed package has it."""
+    return FileResponse(PLOTLY, media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})

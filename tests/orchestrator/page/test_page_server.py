@@ -1,0 +1,103 @@
+"""The server of the page: what it answers, to whom, and what a browser may do with it."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from surreal.orchestrator.page.guard import HEADERS
+from surreal.orchestrator.page.views import views_of
+from surreal.protocol.errors import NotFound
+from tests.orchestrator.page.pages import page
+
+
+def test_runs_curves_logs_and_films_are_plain_data(tmp_path: Path) -> None:
+    with page(tmp_path, ("one", "two")) as served:
+        run = served.runs["one"]
+        row = {"time": 5.0, "role": "learner/0", "steps": 10, "episode_return": 1.5, "attempt": 1}
+        (run.folder / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+        (run.folder / "videos").mkdir()
+        (run.folder / "videos" / "first.mp4").write_bytes(b"film")
+        run.lines = ["hello <b>you</b>"]
+        assert [each["name"] for each in served.data("/api/runs")] == ["one", "two"]
+        whole = served.data("/api/runs/one")
+        assert whole["state"] == "running" and whole["curves"] == {"learner.episode_return": 1} and whole["plan"] == {}
+        assert served.data("/api/runs/one/curve?key=learner.episode_return") == {"x": [10.0], "y": [1.5]}
+        assert served.data("/api/runs/one/logs")[0]["text"] == "hello <b>you</b>"
+        assert served.data("/api/runs/one/videos") == ["first.mp4"]
+        assert served.ask("/api/runs/one/videos/first.mp4")[2] == b"film"
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/runs/none", "/api/runs/none/curve?key=x", "/api/runs/one/videos/..%2fmetrics.jsonl"]
+)
+def test_what_is_not_there_is_404(tmp_path: Path, path: str) -> None:
+    with page(tmp_path) as served:
+        (served.runs["one"].folder / "metrics.jsonl").write_text("")
+        assert served.ask(path)[0] == 404
+
+
+@pytest.mark.parametrize("query", ["axis=weeks", "from=then", "points=many"])
+def test_a_question_that_means_nothing_is_400_with_a_sentence(tmp_path: Path, query: str) -> None:
+    with page(tmp_path) as served:
+        code, _, body = served.ask(f"/api/runs/one/curve?key=x&{query}")
+        assert code == 400 and json.loads(body)["error"]
+
+
+def test_a_deleted_run_leaves_the_page_and_others_stay(tmp_path: Path) -> None:
+    with page(tmp_path, ("one", "two")) as served:
+        assert served.ask("/api/runs/one")[0] == 200
+        del served.statuses[0]
+        served.ask("/api/runs")
+        for _ in range(200):
+            if served.ask("/api/runs/one")[0] == 404:
+                break
+        assert [each["name"] for each in served.data("/api/runs")] == ["two"]
+
+
+def test_every_answer_has_a_content_policy_without_foreign_hosts_or_inline_scripts(tmp_path: Path) -> None:
+    with page(tmp_path) as served:
+        for path in ("/", "/main.js", "/plotly.js", "/api/runs", "/nothing"):
+            headers = served.ask(path)[1]
+            assert {name: headers[name.lower()] for name in HEADERS} == HEADERS
+    assert "script-src 'self';" in HEADERS["Content-Security-Policy"]
+    assert "http" not in HEADERS["Content-Security-Policy"] and "unsafe-eval" not in HEADERS["Content-Security-Policy"]
+
+
+def test_a_name_that_points_here_is_refused_and_addresses_are_not(tmp_path: Path) -> None:
+    with page(tmp_path) as served:
+        assert served.ask("/api/runs", Host="example.org")[0] == 421
+        assert served.ask("/api/runs", Host="localhost:1")[0] == 200
+        assert served.ask("/api/runs", Host="[::1]:80")[0] == 200
+
+
+def test_a_page_with_a_token_answers_to_it_alone(tmp_path: Path) -> None:
+    with page(tmp_path, token="secret") as served:
+        assert served.ask("/")[0] == served.ask("/api/runs")[0] == served.ask("/?token=guess")[0] == 401
+        code, headers, _ = served.ask("/?token=secret")
+        assert code == 303 and headers["location"] == "/"
+        cookie = headers["set-cookie"]
+        assert "HttpOnly" in cookie and "SameSite=strict" in cookie
+        assert served.ask("/api/runs", Cookie=cookie.split(";")[0])[0] == 200
+        assert served.ask("/api/runs", Cookie="surreal-token=other")[0] == 401
+
+
+def test_a_run_that_is_asked_for_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SURREAL_HOME", str(tmp_path))
+    with pytest.raises(NotFound, match="no experiment 'gone'"):
+        views_of(["gone"], None)
+
+
+def test_a_port_that_is_taken_is_said_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from surreal.cli.commands.run.open import command
+    from surreal.protocol.errors import InvalidInput
+
+    monkeypatch.setenv("SURREAL_HOME", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = CliRunner().invoke(command, ["--no-browser", "--port", port])
+    assert isinstance(result.exception, InvalidInput)
+    assert f"--port: {port} at 127.0.0.1 cannot be used" in str(result.exception)
