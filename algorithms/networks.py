@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from surreal.algorithms.computation import Computation
 from surreal.algorithms.distributions import choices_log_prob, gaussian_log_prob, gumbel, sample
 from surreal.algorithms.environments.actions import ActionMap, chosen
 from surreal.algorithms.environments.spaces import Spaces
@@ -166,6 +167,15 @@ class Policy:
     def advance(self, observations: Any, state: Array) -> tuple[Array, Array]:
         """Return the outputs of `forward` and the next state, for one step from `state` [batch, state_size]."""
         return self.forward(observations), state
+
+    def symbolic(self, graph: Computation, rows: Any, state: str) -> tuple[str, str]:
+        """Add the policy to a graph. Return the names of the means or logits [n, action], and of the next state.
+
+        `rows` is the name of standardised observations, or names by part; `state` that of the state, "" for none.
+        """
+        for weight, bias in self._hidden:
+            rows = graph.add("Tanh", graph.dense(rows, weight, bias))
+        return graph.dense(rows, *self._head), state
 
     def bounded(self, onto_bounds: ActionMap) -> ActionMap:
         """Return the map of this policy's actions onto the bounds of the environment's."""

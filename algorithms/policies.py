@@ -36,11 +36,15 @@ class Policy:
     """A trained policy. Calling it changes nothing."""
 
     def __init__(
-        self, outputs: Outputs, state_size: int, standardize: Standardizer, spaces: Spaces, about: Mapping[str, Any]
+        self, outputs: Outputs, network: Any, standardize: Standardizer, spaces: Spaces, about: Mapping[str, Any]
     ) -> None:
         """Use `load_policy`."""
-        self.state_size = state_size
+        self.network = network
+        """The network behind it, which an export asks for its operations."""
+        self.state_size: int = getattr(network, "state_size", 0)
         """Numbers that the policy remembers from step to step; 0 for one without memory."""
+        self.statistics = standardize
+        """Statistics of the observations."""
         self._outputs, self._standardize = outputs, over_leaves(standardize, spaces)
         self.spaces = spaces
         """Spaces of the environment that it was trained in."""
@@ -146,8 +150,10 @@ def load_policy(folder: Path, which: Which = "best", code: Path | None = None) -
         _check_formats(found, manifest["format"], about)
         loaded = checkpoints.load(found)
         spaces = spaces_of(about)
+        network = _network(about, spaces, loaded.arrays, code)
         return Policy(
-            *_outputs(about, spaces, loaded.arrays, code),
+            _outputs(network, about, spaces),
+            network,
             _standardizer(about, loaded.arrays, spaces),
             spaces,
             {**about, "steps": loaded.steps, "score": loaded.state.get("score")},
@@ -185,30 +191,33 @@ def _check_formats(folder: Path, found: int, about: Mapping[str, Any]) -> None:
         )
 
 
-def _outputs(
-    about: Mapping[str, Any], spaces: Spaces, arrays: Mapping[str, Array], code: Path | None
-) -> tuple[Outputs, int]:
-    """Return the policy's function and the size of its state.
-
-    Raises InvalidInput for a kind of network that is not known here.
-    """
+def _network(about: Mapping[str, Any], spaces: Spaces, arrays: Mapping[str, Array], code: Path | None) -> Any:
+    """Return the network of a policy with its parameters. Raises InvalidInput for a kind that is not known here."""
     network, parameters = about["network"], _tensor(about, arrays, "parameters")
     if network["kind"] == "stack":
         many = Policies(Layout(spaces, tuple(network["hidden"]), network["biased"]), 1)
         many.parameters[0] = parameters
-        return lambda rows, state, rng, masks: (many.act(_deterministic(rows, rng, about), masks), state), 0
-    if network["kind"] == "relu":
-        return _off_policy(ActingPolicy(OffPolicyShape.load(network, spaces)), parameters, spaces, about), 0
+        return many
     if network["kind"] == "own" and code is None:
         raise InvalidInput(
             f"code: the network of this policy is {network['make']!r}. Give code=FOLDER, where its module is."
         )
-    layout = described_model(network, spaces, code)
-    if layout is None:
-        raise InvalidInput(f"network: {network['kind']!r} is no kind that this surreal knows. Upgrade surreal.")
-    policy = make_policy(layout)
-    policy.load(parameters)
-    return _stochastic(policy, spaces), policy.state_size
+    if network["kind"] == "relu":
+        made: Any = ActingPolicy(OffPolicyShape.load(network, spaces))
+    else:
+        layout = described_model(network, spaces, code)
+        if layout is None:
+            raise InvalidInput(f"network: {network['kind']!r} is no kind that this surreal knows. Upgrade surreal.")
+        made = make_policy(layout)
+    made.load(parameters)
+    return made
+
+
+def _outputs(network: Any, about: Mapping[str, Any], spaces: Spaces) -> Outputs:
+    """Return the policy's function."""
+    if isinstance(network, Policies):
+        return lambda rows, state, rng, masks: (network.act(_deterministic(rows, rng, about), masks), state)
+    return _off_policy(network, spaces, about) if isinstance(network, ActingPolicy) else _stochastic(network, spaces)
 
 
 def _stochastic(policy: Any, spaces: Spaces) -> Outputs:
@@ -223,8 +232,7 @@ def _stochastic(policy: Any, spaces: Spaces) -> Outputs:
     return outputs
 
 
-def _off_policy(policy: ActingPolicy, parameters: Array, spaces: Spaces, about: Mapping[str, Any]) -> Outputs:
-    policy.load(parameters)
+def _off_policy(policy: ActingPolicy, spaces: Spaces, about: Mapping[str, Any]) -> Outputs:
     scaled = spaces.onto_bounds
 
     def outputs(rows: Any, state: Any, rng: np.random.Generator | None, masks: Bool | None) -> tuple[Array, Any]:

@@ -67,7 +67,7 @@ def _bounded(space: spaces.Box) -> ActionMap:
     if dtype.kind == "f":
         low, high = space.low.reshape(-1), space.high.reshape(-1)
         return lambda outputs: _shaped(np.minimum(np.maximum(outputs, low), high), dtype, shape)
-    low, high = _whole_bounds(space, dtype)
+    low, high = whole_bounds(space, dtype)
     return lambda outputs: _shaped(np.minimum(np.maximum(np.rint(outputs), low), high), dtype, shape)
 
 
@@ -79,11 +79,16 @@ def onto_bounds(space: spaces.Space[Any]) -> ActionMap:
     """
     if not isinstance(space, spaces.Box):
         return unscaled
+    middle, half = middle_and_half(space)
+    return lambda outputs: middle + half * outputs
+
+
+def middle_and_half(space: spaces.Box) -> tuple[Array, Array]:
+    """Return the middle and half the width of the bounds, float32 [action]; 0 and 1 for entries that stay."""
     low, high = space.low.reshape(-1).astype(np.float64), space.high.reshape(-1).astype(np.float64)
     bounded = (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED)
     low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
-    middle, half = ((low + high) / 2).astype(np.float32), ((high - low) / 2).astype(np.float32)
-    return lambda outputs: middle + half * outputs
+    return ((low + high) / 2).astype(np.float32), ((high - low) / 2).astype(np.float32)
 
 
 def unscaled(outputs: Array) -> Array:
@@ -91,7 +96,7 @@ def unscaled(outputs: Array) -> Array:
     return outputs
 
 
-def _whole_bounds(space: spaces.Box, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+def whole_bounds(space: spaces.Box, dtype: np.dtype[Any]) -> tuple[Array, Array]:
     """Return the bounds as float64 that the cast to `dtype` takes: 2**63 - 1 itself is no float64."""
     low, high = space.low.reshape(-1).astype(np.float64), space.high.reshape(-1).astype(np.float64)
     most = float(2 ** (8 * dtype.itemsize - (dtype.kind == "i"))) if dtype.kind in "iu" else 2.0

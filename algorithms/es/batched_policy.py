@@ -8,6 +8,7 @@ from math import sqrt
 
 import numpy as np
 
+from surreal.algorithms.computation import Computation
 from surreal.algorithms.distributions import masked
 from surreal.algorithms.environments.actions import chosen
 from surreal.algorithms.environments.spaces import Spaces
@@ -85,3 +86,11 @@ class Policies:
             if number < len(self._layers) - 1:
                 np.tanh(x, out=x)
         return chosen(masked(x[:, 0], masks), self._choices) if self._choices else x[:, 0]
+
+    def symbolic(self, graph: Computation, rows: str, state: str) -> tuple[str, str]:
+        """Add the first policy to a graph. Return the names of its outputs [n, action], and of `state`."""
+        for number, (weight, bias) in enumerate(self._layers):
+            rows = graph.dense(rows, weight[0], None if bias is None else bias[0])
+            if number < len(self._layers) - 1:
+                rows = graph.add("Tanh", rows)
+        return rows, state

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from surreal.algorithms.computation import Computation
 from surreal.algorithms.models.actor_critic import ActorCritic
 from surreal.algorithms.models.own import OwnPolicy, OwnShape
 from surreal.algorithms.networks import LOG_STD_RANGE, Layout, Policy, Shape
@@ -44,6 +45,14 @@ class ModelPolicy(Policy):
             x, state = self._memory(x, state)
         return self._out(x), state
 
+    def symbolic(self, graph: Computation, rows: Any, state: str) -> tuple[str, str]:
+        """See Policy."""
+        model, views = self._model, self._views
+        x = model.trunk.symbolic(graph, views, model.encoders[0].symbolic(graph, views, rows))
+        if model.memory is not None:
+            x, state = model.memory.symbolic(graph, views, x, state)
+        return model.policy.symbolic(graph, views, x), state
+
 
 class StatePolicy(ModelPolicy):
     """A Gaussian policy whose outputs are means and log standard deviations side by side."""
@@ -60,6 +69,11 @@ class StatePolicy(ModelPolicy):
     def best(self, out: Array) -> Array:
         """See Policy."""
         return _parted(out)[0]
+
+    def symbolic(self, graph: Computation, rows: Any, state: str) -> tuple[str, str]:
+        """See Policy: the means alone."""
+        out, state = super().symbolic(graph, rows, state)
+        return graph.columns(out, 0, self.outputs // 2), state
 
     def log_prob(self, outs: Array, actions: Array) -> Array:
         """See Policy."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from surreal.algorithms.computation import Computation
 from surreal.algorithms.networks import orthogonal
 from surreal.algorithms.types import Array
 
@@ -45,6 +46,9 @@ class Block(Protocol):
 
     def torch(self, tensors: Mapping[str, "Tensor"], x: Any) -> "Tensor":
         """Return the outputs [n, width] of rows [n, ...]."""
+
+    def symbolic(self, graph: Computation, views: Mapping[str, Array], x: Any) -> str:
+        """Add the function to a graph. Return the name of its outputs [n, width]."""
 
 
 def initial(parts: Mapping[str, Part], rng: np.random.Generator, how: str) -> dict[str, Array]:
@@ -123,6 +127,22 @@ class Dense:
                 x = getattr(functional, self._activation)(x)
         found: Tensor = x
         return found
+
+    def symbolic(self, graph: Computation, views: Mapping[str, Array], x: str) -> str:
+        """See Block."""
+        for layer, one in enumerate(self._names):
+            x = graph.dense(x, views[f"{one}.weight"].T, views[f"{one}.bias"])
+            if layer < self._depth:
+                if self._norm:
+                    x = graph.normed(x, views[f"{one}.norm.weight"], views[f"{one}.norm.bias"], NORM_EPSILON)
+                x = _activated(graph, self._activation, x)
+        return x
+
+
+def _activated(graph: Computation, activation: str, x: str) -> str:
+    if activation == "silu":
+        return graph.add("Mul", x, graph.add("Sigmoid", x))
+    return graph.add(activation.capitalize(), x)
 
 
 def _normed(x: Array, scale: Array, shift: Array) -> Array:

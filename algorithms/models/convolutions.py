@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from surreal.algorithms.computation import Computation
 from surreal.algorithms.models.blocks import Dense, Forward, Part
 from surreal.algorithms.types import Array
 
@@ -79,6 +80,11 @@ class Conv:
         weight, bias = tensors[f"{self._name}.weight"], tensors[f"{self._name}.bias"]
         return functional.conv2d(x, weight, bias, stride=self._kernel.stride, padding=self._kernel.padding)
 
+    def symbolic(self, graph: Computation, views: Mapping[str, Array], x: str) -> str:
+        """Return the name of the outputs [n, out, H', W'] of images [n, C, H, W]."""
+        weight, bias = views[f"{self._name}.weight"], views[f"{self._name}.bias"]
+        return graph.add("Conv", x, weight, bias, stride=self._kernel.stride, padding=self._kernel.padding)
+
 
 class Images:
     """Reading of images: which axis of an observation is the channels, and the scale of its numbers."""
@@ -108,6 +114,15 @@ class Images:
         elif not self.channels_first:
             x = x.permute(0, 3, 1, 2)
         return x.reshape(len(x), *self.shape).float() * self.scale
+
+    def symbolic(self, graph: Computation, x: str) -> str:
+        """Return the name of images [n, ...] as `tensor` has them."""
+        if len(self._sizes) == 4:
+            x = graph.add("Transpose", x, axes=[0, 1, 4, 2, 3])
+        elif not self.channels_first:
+            x = graph.add("Transpose", x, axes=[0, 3, 1, 2])
+        x = graph.cast(graph.reshaped(x, self.shape), np.float32)
+        return x if self.scale == 1.0 else graph.add("Mul", x, np.float32([self.scale]))
 
 
 class ConvNet:
@@ -145,6 +160,13 @@ class ConvNet:
             x = layer.torch(tensors, x).relu()
         return self._flat.torch(tensors, x)
 
+    def symbolic(self, graph: Computation, views: Mapping[str, Array], x: str) -> str:
+        """See Block."""
+        x = self._images.symbolic(graph, x)
+        for layer in self._layers:
+            x = graph.add("Relu", layer.symbolic(graph, views, x))
+        return self._flat.symbolic(graph, views, x)
+
 
 class Flat:
     """Dense layer with relu over all that the last convolution gives."""
@@ -170,6 +192,10 @@ class Flat:
     def torch(self, tensors: Mapping[str, "Tensor"], x: "Tensor") -> "Tensor":
         """Return the outputs [n, width] of images [n, C, H, W]."""
         return self._dense.torch(tensors, x.flatten(1))
+
+    def symbolic(self, graph: Computation, views: Mapping[str, Array], x: str) -> str:
+        """Return the name of the outputs [n, width] of images [n, C, H, W]."""
+        return self._dense.symbolic(graph, views, graph.reshaped(x, [prod(self._shape)]))
 
 
 class ImpalaResNet:
@@ -213,6 +239,16 @@ class ImpalaResNet:
             x = functional.max_pool2d(first.torch(tensors, x), 3, stride=2, padding=1)
             x = _residual(x, [partial(conv.torch, tensors) for conv in rest], functional.relu)
         return self._flat.torch(tensors, x.relu())
+
+    def symbolic(self, graph: Computation, views: Mapping[str, Array], x: str) -> str:
+        """See Block."""
+        x = self._images.symbolic(graph, x)
+        for first, *rest in self._sections:
+            x = graph.add("MaxPool", first.symbolic(graph, views, x), size=3, stride=2, padding=1)
+            for inner, outer in (rest[:2], rest[2:]):
+                y = inner.symbolic(graph, views, graph.add("Relu", x))
+                x = graph.add("Add", x, outer.symbolic(graph, views, graph.add("Relu", y)))
+        return self._flat.symbolic(graph, views, graph.add("Relu", x))
 
 
 def _residual(x: Any, convs: Sequence[Callable[[Any], Any]], relu: Callable[[Any], Any]) -> Any:

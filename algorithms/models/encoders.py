@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from surreal.algorithms.computation import Computation
 from surreal.algorithms.environments.spaces import Leaf
 from surreal.algorithms.models.blocks import Block, Dense, Forward, Part
 from surreal.algorithms.models.config import IMAGE_ENCODERS, NetworkConfig
@@ -39,6 +40,10 @@ class Numbers:
         found: Tensor = x.flatten(1).float()
         return found
 
+    def symbolic(self, graph: Computation, views: Mapping[str, Array], x: str) -> str:
+        """See Block."""
+        return graph.cast(graph.reshaped(x, [self.width]), np.float32)
+
 
 class Encoder:
     """Encoders of all parts of an observation; takes an array for the one part "", or arrays by name."""
@@ -71,6 +76,12 @@ class Encoder:
             x = dict.fromkeys(self._blocks, x)
         found = [block.torch(tensors, x[name]) for name, block in self._blocks.items()]
         return found[0] if len(found) == 1 else torch.cat(found, dim=1)
+
+    def symbolic(self, graph: Computation, views: Mapping[str, Array], x: Any) -> str:
+        """See Block; `x` is one name, or names by part."""
+        if not isinstance(x, Mapping):
+            x = dict.fromkeys(self._blocks, x)
+        return graph.joined([block.symbolic(graph, views, x[name]) for name, block in self._blocks.items()])
 
 
 def make_encoder(name: str, leaf: str, found: Leaf, network: NetworkConfig) -> Block:

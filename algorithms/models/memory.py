@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from surreal.algorithms.computation import Computation
 from surreal.algorithms.models.blocks import Part, sigmoid
 from surreal.algorithms.models.config import MemoryConfig
 from surreal.algorithms.types import Array
@@ -66,6 +67,27 @@ class Memory:
             out = torch.gru(padded, first.contiguous(), weights, *options)[0]
         found: Tensor = out[position, segment]
         return found
+
+    def symbolic(self, graph: Computation, views: Mapping[str, Array], x: str, state: str) -> tuple[str, str]:
+        """Add one step to a graph. Return the names of its outputs [n, width] and of the next state."""
+        into, inside, bias_into, bias_inside = (views[name] for name in self._names)
+        size, parts = self.width, len(into) // self.width
+        hidden = graph.columns(state, 0, size)
+        a, b = graph.dense(x, into.T, bias_into), graph.dense(hidden, inside.T, bias_inside)
+        given = [graph.columns(a, part * size, (part + 1) * size) for part in range(parts)]
+        kept = [graph.columns(b, part * size, (part + 1) * size) for part in range(parts)]
+        if self.kind == "lstm":
+            into_cell, forget, new, out = (graph.add("Add", *pair) for pair in zip(given, kept, strict=True))
+            remembered = graph.add("Mul", graph.add("Sigmoid", forget), graph.columns(state, size, 2 * size))
+            added = graph.add("Mul", graph.add("Sigmoid", into_cell), graph.add("Tanh", new))
+            cell = graph.add("Add", remembered, added)
+            h = graph.add("Mul", graph.add("Sigmoid", out), graph.add("Tanh", cell))
+            return h, graph.joined([h, cell])
+        reset, update = (graph.add("Sigmoid", graph.add("Add", given[part], kept[part])) for part in (0, 1))
+        new = graph.add("Tanh", graph.add("Add", given[2], graph.add("Mul", reset, kept[2])))
+        change = graph.add("Mul", update, graph.add("Sub", hidden, new))
+        h = graph.add("Add", new, change)
+        return h, h
 
 
 def _lstm(into: Array, inside: Array, bias: Array) -> Step:

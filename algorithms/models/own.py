@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from surreal.algorithms.computation import Computation
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.networks import Layout, Policy
 from surreal.algorithms.own_code import load_own, where_raised
@@ -89,6 +90,12 @@ class OwnPolicy(Policy):
             )
         found: F32 = np.asarray(out.numpy(), dtype=np.float32)
         return found
+
+    def symbolic(self, graph: Computation, rows: Any, state: str) -> tuple[str, str]:
+        """Raise InvalidInput: the operations of a network of one's own are not known."""
+        raise InvalidInput(
+            "network: one of your own has operations that no graph of surreal knows. Use surreal.load(...).policy()."
+        )
 
 
 def own_shape(name: str, settings: Mapping[str, Any], spaces: Spaces, folder: Path | None = None) -> OwnShape:

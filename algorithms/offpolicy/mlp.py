@@ -10,6 +10,7 @@ from math import sqrt
 
 import numpy as np
 
+from surreal.algorithms.computation import Computation
 from surreal.algorithms.networks import FlatLayout
 from surreal.algorithms.types import Array
 
@@ -92,6 +93,17 @@ class Network:
                 if self.layout.normed:
                     x = self._norm(x, layer, tape)
                 np.maximum(x, np.float32(0.0), out=x)
+        return x
+
+    def symbolic(self, graph: Computation, x: str) -> str:
+        """Add the network to a graph. Return the name of its outputs."""
+        w, depth = self._w, self.layout.depth
+        for layer in range(depth + 1):
+            x = graph.dense(x, w[f"weight{layer}"], w[f"bias{layer}"])
+            if layer < depth:
+                if self.layout.normed:
+                    x = graph.normed(x, w[f"gain{layer}"], w[f"shift{layer}"], float(EPSILON))
+                x = graph.add("Relu", x)
         return x
 
     def _norm(self, x: Array, layer: int, tape: Tape | None) -> Array:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from surreal.algorithms.computation import Computation
 from surreal.algorithms.offpolicy.mlp import Network
 from surreal.algorithms.offpolicy.shape import Shape, advantages_to_values
 from surreal.algorithms.offpolicy.updates.soft import LOG_STD
@@ -30,6 +31,16 @@ class ActingPolicy:
         if self.shape.spaces.discrete:
             return np.asarray(np.argmax(outputs, axis=1))
         return np.asarray(np.tanh(outputs[:, : self.shape.spaces.action]))
+
+    def symbolic(self, graph: Computation, rows: str, state: str) -> tuple[str, str]:
+        """Add the policy to a graph. Return the names of its actions before bounds, or of its logits; and of `state`."""
+        out, action = self._network.symbolic(graph, rows), self.shape.spaces.action
+        if self.shape.dueling:
+            # Values differ from advantages by the same number for all choices.
+            out = graph.columns(out, 1, 1 + action)
+        if self.shape.spaces.discrete:
+            return out, state
+        return graph.add("Tanh", graph.columns(out, 0, action)), state
 
     def noise(self, rng: np.random.Generator, count: int) -> Array:
         """Return the random numbers of `count` sampled actions [count, action]: Gaussian, or Gumbel for choices."""

@@ -1,0 +1,1 @@
+"""Export of policies: to files that other programs load."""
