@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,34 +48,48 @@ def evaluate(
     episodes: int = 10,
     seed: int = 1,
     options: Mapping[str, Any] | None = None,
+    code: Path | str = "",
 ) -> Evaluation:
     """Run `episodes` whole episodes and return their returns; episode i starts from `seed` + i.
 
     `policy` maps observations [n, ...] to actions [n, ...] of the environment: `run.policy("best")`, which also gets
     the masks of an environment that has some, or any function of features [n, observation] as gymnasium flattens them.
-    `env` is an id, or the mapping `spec.env` of a file with its wrappers, such as `policy.about["env"]`. Numbers
-    outside a bounded action space are clipped. An episode ends at the latest after the environment's own limit, or
-    after 10,000 steps if it has none. Raises Fatal for an environment that cannot be made, and InvalidInput for actions
-    of another shape.
+    `env` is an id, or the mapping `spec.env` of a file with its wrappers, such as `policy.about["env"]`; its key
+    `evaluation` counts, and rewards and lives are the environment's own, as in a run's evaluations. Paths in its
+    options begin at the folder `code`. Numbers outside a bounded action space are clipped. An episode ends at the
+    latest after the environment's own limit, or after 10,000 steps if it has none. Raises Fatal for an environment that
+    cannot be made, and InvalidInput for actions of another shape.
     """
     if episodes < 1:
         raise InvalidInput(f"episodes: {episodes!r} must be 1 or more.")
-    settings = {"id": env} if isinstance(env, str) else dict(env)
-    trained: Spaces | None = getattr(policy, "spaces", None)
-    made = make_env(
-        {**settings, **({"options": options} if options else {})}, "", trained.view if trained else "features"
-    )
+    made = made_for(policy, env, options or {}, code)
     try:
-        played = [_episode(made, policy, seed + episode) for episode in range(episodes)]
+        played = [episode(made, policy, seed + number) for number in range(episodes)]
     finally:
         made.close()
     return Evaluation(tuple(total for total, _ in played), tuple(steps for _, steps in played))
 
 
-def _episode(env: Environment, policy: Act, seed: int) -> tuple[float, int]:
-    """Return the sum of rewards and the number of steps of one episode."""
+def made_for(policy: Act, env: str | Mapping[str, Any], options: Mapping[str, Any], code: Path | str) -> Environment:
+    """Return an environment as `policy` sees it, with further options over those of `env`. Raises Fatal."""
+    settings = {"id": env} if isinstance(env, str) else dict(env)
+    settings["options"] = {**(settings.get("options") or {}), **options}
+    trained: Spaces | None = getattr(policy, "spaces", None)
+    if trained is not None:
+        settings.setdefault("action_scaling", trained.scaling)
+    return make_env(settings, str(code), trained.view if trained else "features", evaluating=True)
+
+
+def episode(env: Environment, policy: Act, seed: int, look: Callable[[], object] | None = None) -> tuple[float, int]:
+    """Return the sum of rewards and the number of steps of one episode; call `look` before every step."""
     act = _carrying(policy, env) if hasattr(policy, "spaces") else policy
-    played = play(env, lambda rows: _action(act(rows), env.spaces.action_space), seed, env.time_limit or EPISODE_CAP)
+
+    def choose(rows: Any) -> Any:
+        if look:
+            look()
+        return _action(act(rows), env.spaces.action_space)
+
+    played = play(env, choose, seed, env.time_limit or EPISODE_CAP)
     assert played is not None  # nothing stops it
     return played
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from surreal.algorithms.computation import Computation
+from surreal.algorithms.computation.graph import Computation
 from surreal.algorithms.distributions import choices_log_prob, gaussian_log_prob, gumbel, sample
 from surreal.algorithms.environments.actions import ActionMap, chosen
 from surreal.algorithms.environments.spaces import Spaces

@@ -5,12 +5,23 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.client import Run
+from surreal.orchestrator.client import Run, all_names
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.results import MANIFEST, POLICY_FILES, Metrics, Which, read_metrics, read_policy
+from surreal.orchestrator.run.location import Location
+from surreal.orchestrator.run.results import (
+    MANIFEST,
+    POLICY_FILES,
+    Metrics,
+    Which,
+    code_folder,
+    policy_files,
+    read_metrics,
+    read_policy,
+)
 from surreal.protocol.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
+    from surreal.algorithms.exporting.files import ExportedPolicy
     from surreal.algorithms.policies import Policy
 
 
@@ -24,17 +35,26 @@ class SavedRun:
     def __repr__(self) -> str:
         return f"SavedRun({str(self.folder)!r})"
 
-    def policy(self, which: Which = "best", code: Path | str | None = None) -> "Policy":
+    def policy(self, which: Which = "best", code: Path | str | None = None) -> "Policy | ExportedPolicy":
         """Return the best or the last policy: a callable on observations [n, ...], without torch.
 
         `code` is the folder of a network of your own, by default that of the run. Raises NotFound if the run has saved
         none, and InvalidInput for a damaged one or one of a later format.
         """
+        if self.folder.is_file():
+            from surreal.algorithms.exporting.files import load_exported
+
+            return load_exported(self.folder)
         if (self.folder / MANIFEST).is_file():
             from surreal.algorithms.policies import load_policy
 
             return load_policy(self.folder, code=Path(code) if code else None)
         return read_policy(self.folder, which, self.name, Path(code) if code else None)
+
+    @property
+    def code(self) -> Path | None:
+        """Folder of the modules of its own that the run had; None for none, and where it is not here."""
+        return None if self.folder.is_file() else code_folder(self.folder)
 
     def metrics(self) -> Metrics:
         """Return all metrics: `metrics()["episode_return"][-1]`."""
@@ -44,9 +64,9 @@ class SavedRun:
 def load(source: Path | str) -> Run | SavedRun:
     """Return a run to take policies and metrics from.
 
-    `source` is a run folder, the folder of one checkpoint, the URL of a run folder in an object store, or the name of a
-    run on this machine or in a cluster. Raises NotFound for a name or folder that does not exist, and InvalidInput for
-    a folder that is no run.
+    `source` is a run folder, the folder of one checkpoint, an exported policy (.npz), the URL of a run folder in an
+    object store, or the name of a run on this machine or in a cluster. Raises NotFound for a name or folder that does
+    not exist, and InvalidInput for a folder that is no run.
     """
     text = str(source)
     if "://" in text:
@@ -54,11 +74,28 @@ def load(source: Path | str) -> Run | SavedRun:
     folder = Path(source).expanduser()
     if folder.is_dir():
         return _checked(folder)
+    if folder.is_file():
+        return SavedRun(folder, folder.stem)
     if isinstance(source, Path) or "/" in text:
         raise NotFound(f"{text!r}: there is no such folder. Name a run folder, a URL or a run.")
     run = Run.find(text)
     run.status()
     return run
+
+
+def saved(source: str, location: Location | None = None, which: Which = "best") -> SavedRun:
+    """Return what `load` finds, its policy copied to this machine; a run's name comes before a folder of that name."""
+    named = location is not None or source in all_names()
+    found = Run.find(source, location) if named else load(source)
+    if isinstance(found, SavedRun):
+        return found
+    status = found.status()
+    if not found.backend.remote:
+        return SavedRun(Path(status.folder), found.name)
+    folder = Path(_lasting().name)
+    for files in (policy_files(which), "code/", "run.json"):
+        found.backend.fetch(found.name, files, folder)
+    return SavedRun(folder, found.name)
 
 
 def _checked(folder: Path) -> SavedRun:

@@ -29,14 +29,18 @@ NAMES = [
     "Stream",
     "__version__",
     "evaluate",
+    "export",
     "load",
+    "play",
     "train",
 ]
 SIGNATURES = {
     "train": "env, algorithm, *, actors=None, seed=1, name=None, folder=None, roles=None, wait=True, detach=False, "
     "**spec",
     "load": "source",
-    "evaluate": "policy, env, *, episodes=10, seed=1, options=None",
+    "evaluate": "policy, env, *, episodes=10, seed=1, options=None, code=''",
+    "export": "policy, path, format=None",
+    "play": "policy, env=None, *, video=None, episodes=1, seed=1, quality='fast', code=''",
     "Experiment": "name, env, algorithm, *, roles=None, seed=1, labels=None, folder=None, **spec",
     "Experiment.from_data": "data, source=None, folder=None",
     "Experiment.to_yaml": "self",

@@ -8,7 +8,7 @@ from math import sqrt
 
 import numpy as np
 
-from surreal.algorithms.computation import Computation
+from surreal.algorithms.computation.graph import Computation
 from surreal.algorithms.distributions import masked
 from surreal.algorithms.environments.actions import chosen
 from surreal.algorithms.environments.spaces import Spaces

@@ -1,1 +1,1 @@
-"""Export of policies: to files that other programs load."""
+"""Trained policies for others: files for other programs, windows and videos for people."""

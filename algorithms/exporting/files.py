@@ -4,21 +4,26 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from surreal.algorithms.computation import Computation
-from surreal.algorithms.exporting.runtime import run
+from surreal.algorithms.computation.graph import Computation
+from surreal.algorithms.computation.runtime import run
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 
+if TYPE_CHECKING:
+    from surreal.algorithms.environments.spaces import Spaces
+    from surreal.algorithms.policies import Policy
+
 Format = Literal["onnx", "torchscript", "npz"]
 WRITERS: dict[Format, tuple[str, str]] = {
-    "onnx": ("surreal.algorithms.exporting.onnx_file", ".onnx"),
-    "torchscript": ("surreal.algorithms.exporting.torchscript_file", ".pt"),
+    "onnx": ("surreal.algorithms.computation.onnx_file", ".onnx"),
+    "torchscript": ("surreal.algorithms.computation.torchscript_file", ".pt"),
     "npz": ("surreal.algorithms.exporting.files", ".npz"),
 }
 """Format -> module with its `write`, and the usual ending of its files."""
@@ -57,8 +62,18 @@ class ExportedPolicy:
         """Return the state [n, state_size] at the start of n episodes."""
         return np.zeros((n, self.state_size), dtype=np.float32)
 
-    def step(self, observations: Any, state: Array) -> tuple[Array, Array]:
-        """Return an action for each observation as a call does, and the next state [n, state_size]."""
+    @cached_property
+    def spaces(self) -> "Spaces":
+        """Spaces of the environment that it was trained in."""
+        from surreal.algorithms.recording.policy_record import spaces_of
+
+        return spaces_of(self.about)
+
+    def step(self, observations: Any, state: Array, *, masks: Any = None) -> tuple[Array, Array]:
+        """Return an action for each observation as a call does, and the next state [n, state_size].
+
+        `masks` [n, all choices] are the choices allowed.
+        """
         given = {name.partition(".")[2]: observations for name in self._names()}
         if isinstance(observations, Mapping):
             given = dict(observations)
@@ -66,7 +81,15 @@ class ExportedPolicy:
         if self.state_size:
             inputs["state"] = np.asarray(state, dtype=np.float32)
         found = run(self._graph, inputs)
-        return found["action"], found.get("next_state", state)
+        action = found["action"] if masks is None else self._allowed(found["logits"], masks)
+        return action, found.get("next_state", state)
+
+    def _allowed(self, logits: Array, masks: Any) -> Array:
+        from surreal.algorithms.distributions import masked
+        from surreal.algorithms.environments.actions import action_map, chosen
+
+        best = chosen(masked(logits, np.asarray(masks, dtype=np.bool_)), self.spaces.choices)
+        return action_map(self.spaces.action_space)(best)
 
     def _names(self) -> list[str]:
         return [each.name for each in self._graph.inputs if each.name != "state"]
@@ -81,13 +104,17 @@ class ExportedPolicy:
         return array.astype(value.dtype, copy=False)
 
 
-def export(policy: Any, path: Path, format: Format) -> Computation:
-    """Write a policy that `load_policy` returned to a file; return its graph, whose actions were compared before.
+def export(policy: "Policy", path: Path | str, format: Format | None = None) -> Computation:
+    """Write a policy of `run.policy()` to a file; return its graph, whose actions were compared with the policy's.
 
-    Raises InvalidInput for a network of one's own, for a missing package and for a place that cannot be written.
+    `format` is by default that of the ending: .onnx, .pt (TorchScript) or .npz. Statistics of observations, memory,
+    bounds and choices are inside; actions are the likeliest ones. Raises InvalidInput for a network of one's own, for a
+    missing package and for a place that cannot be written.
     """
     from surreal.algorithms.exporting.translate import computation_of
 
+    path = Path(path)
+    format = format or _of_ending(path)
     graph = computation_of(policy)
     check(policy, graph)
     unfinished = path.with_name(f".{path.name}.unfinished")
@@ -101,7 +128,15 @@ def export(policy: Any, path: Path, format: Format) -> Computation:
     return graph
 
 
-def check(policy: Any, graph: Computation, rows: int = 16) -> None:
+def _of_ending(path: Path) -> Format:
+    endings = {ending: name for name, (_, ending) in WRITERS.items()}
+    if path.suffix not in endings:
+        known = ", ".join(endings)
+        raise InvalidInput(f"export: {str(path)!r} has no known ending. Name a file with one of {known}.")
+    return endings[path.suffix]
+
+
+def check(policy: "Policy", graph: Computation, rows: int = 16) -> None:
     """Raise SurrealError where a graph acts otherwise than its policy, on random observations."""
     rng = np.random.default_rng(0)
     inputs = {each.name: _drawn(each, rows, rng) for each in graph.inputs}
@@ -127,7 +162,7 @@ def _drawn(value: Any, rows: int, rng: np.random.Generator) -> Array:
 
 def write(graph: Computation, about: Mapping[str, Any], path: Path) -> None:
     """Write an npz: the constants as arrays, and the rest as one text in JSON. Raises OSError."""
-    text = json.dumps({"version": VERSION, "policy": about, "graph": graph.to_data()})
+    text = json.dumps({"version": VERSION, "policy": dict(about), "graph": graph.to_data()})
     constants = {f"{CONSTANT}{name}": array for name, array in graph.constants.items()}
     with path.open("wb") as file:
         # a file instead of its name: numpy would change the ending

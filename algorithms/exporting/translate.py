@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from surreal.algorithms.computation import Computation
+from surreal.algorithms.computation.graph import Computation
 from surreal.algorithms.environments.actions import middle_and_half, whole_bounds
 from surreal.algorithms.environments.spaces import Leaf, Spaces
 from surreal.algorithms.es.batched_policy import Policies
@@ -50,7 +50,7 @@ def _standardised(graph: Computation, policy: Policy) -> Any:
             cut = slice(start, start := start + leaf.size)
             x = _within(graph, x, statistics.shift[cut], statistics.scale[cut], statistics.clip)
         rows[name] = x
-    return rows[""] if "" in rows else rows
+    return rows.get("", rows)
 
 
 def _flat(graph: Computation, x: str, leaf: Leaf) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from surreal.algorithms.computation import Computation
+from surreal.algorithms.computation.graph import Computation
 from surreal.algorithms.models.actor_critic import ActorCritic
 from surreal.algorithms.models.own import OwnPolicy, OwnShape
 from surreal.algorithms.networks import LOG_STD_RANGE, Layout, Policy, Shape

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from surreal.algorithms.computation import Computation
+from surreal.algorithms.computation.graph import Computation
 from surreal.algorithms.models.blocks import Dense, Forward, Part
 from surreal.algorithms.types import Array
 

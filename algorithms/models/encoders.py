@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from surreal.algorithms.computation import Computation
+from surreal.algorithms.computation.graph import Computation
 from surreal.algorithms.environments.spaces import Leaf
 from surreal.algorithms.models.blocks import Block, Dense, Forward, Part
 from surreal.algorithms.models.config import IMAGE_ENCODERS, NetworkConfig

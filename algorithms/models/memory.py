@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from surreal.algorithms.computation import Computation
+from surreal.algorithms.computation.graph import Computation
 from surreal.algorithms.models.blocks import Part, sigmoid
 from surreal.algorithms.models.config import MemoryConfig
 from surreal.algorithms.types import Array

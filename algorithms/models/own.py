@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from surreal.algorithms.computation import Computation
+from surreal.algorithms.computation.graph import Computation
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.networks import Layout, Policy
 from surreal.algorithms.own_code import load_own, where_raised

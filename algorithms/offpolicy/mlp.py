@@ -10,7 +10,7 @@ from math import sqrt
 
 import numpy as np
 
-from surreal.algorithms.computation import Computation
+from surreal.algorithms.computation.graph import Computation
 from surreal.algorithms.networks import FlatLayout
 from surreal.algorithms.types import Array
 

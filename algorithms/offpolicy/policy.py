@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from surreal.algorithms.computation import Computation
+from surreal.algorithms.computation.graph import Computation
 from surreal.algorithms.offpolicy.mlp import Network
 from surreal.algorithms.offpolicy.shape import Shape, advantages_to_values
 from surreal.algorithms.offpolicy.updates.soft import LOG_STD
@@ -33,7 +33,7 @@ class ActingPolicy:
         return np.asarray(np.tanh(outputs[:, : self.shape.spaces.action]))
 
     def symbolic(self, graph: Computation, rows: str, state: str) -> tuple[str, str]:
-        """Add the policy to a graph. Return the names of its actions before bounds, or of its logits; and of `state`."""
+        """Add the policy to a graph. Return the names of its actions within +-1, or of its logits, and of `state`."""
         out, action = self._network.symbolic(graph, rows), self.shape.spaces.action
         if self.shape.dueling:
             # Values differ from advantages by the same number for all choices.

@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import os
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 from surreal.orchestrator.backends.base import Backend
 from surreal.orchestrator.client import Run, all_names
 from surreal.orchestrator.run.location import CLUSTER, Location
+from surreal.orchestrator.run.results import Which
 from surreal.protocol.errors import SurrealError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -131,3 +133,33 @@ def complete_names(_ctx: click.Context, _param: click.Parameter, incomplete: str
         return [name for name in all_names() if name.startswith(incomplete)]
     except SurrealError:
         return []
+
+
+def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add NAME, `--policy best|last`, `--code` and the place; given as `saved` (a SavedRun), `which` and `code`.
+
+    Modules of the run's own code are importable then.
+    """
+
+    @click.argument("name", shell_complete=complete_names)
+    @click.option(
+        "--policy",
+        "which",
+        type=click.Choice(["best", "last"]),
+        default="best",
+        show_default=True,
+        help="That of the best evaluation, or of the newest checkpoint.",
+    )
+    @click.option("--code", type=click.Path(path_type=Path), help="Folder of your own modules, if not that of the run.")
+    @location_options
+    @wraps(function)
+    def with_policy(name: str, which: Which, code: Path | None, location: Location | None, **options: Any) -> Any:
+        from surreal.orchestrator.saved_run import saved
+
+        found = saved(name, location, which)
+        folder = code or found.code
+        if folder:
+            sys.path.append(str(folder))
+        return function(saved=found, which=which, code=folder, **options)
+
+    return with_policy

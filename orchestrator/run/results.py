@@ -80,10 +80,10 @@ def read_policy(folder: Path, which: Which, name: str, code: Path | None = None)
     if not found:
         hint = "No evaluation has finished. Use policy('last')." if which == "best" else "Wait for a checkpoint."
         raise NotFound(f"{name}: there is no {which} policy yet. {hint}")
-    return load_policy(found[-1].parent, code=code or _code_folder(folder))
+    return load_policy(found[-1].parent, code=code or code_folder(folder))
 
 
-def _code_folder(folder: Path) -> Path | None:
+def code_folder(folder: Path) -> Path | None:
     """Return the folder of the user's own modules, as the run keeps it or names it; None if it is not here."""
     layout = Folder(folder)
     if layout.code.is_dir():

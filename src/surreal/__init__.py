@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from surreal.algorithms.algorithm import Algorithm, Config
     from surreal.algorithms.evaluate import evaluate
+    from surreal.algorithms.exporting.files import export
+    from surreal.algorithms.exporting.playing import play
     from surreal.algorithms.offpolicy.graph import DDPG, DQN, SAC, TD3
     from surreal.algorithms.registry import ARS, ES, PPO
     from surreal.orchestrator.client import Client, Run
@@ -45,7 +47,9 @@ __all__ = [
     "Stream",
     "__version__",
     "evaluate",
+    "export",
     "load",
+    "play",
     "train",
 ]
 
@@ -68,7 +72,9 @@ _MODULES = {
     "Service": "protocol.graph",
     "Stream": "protocol.graph",
     "evaluate": "algorithms.evaluate",
+    "export": "algorithms.exporting.files",
     "load": "orchestrator.saved_run",
+    "play": "algorithms.exporting.playing",
     "train": "orchestrator.train",
 }
 """Public name -> module that defines it."""

@@ -7,7 +7,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -15,14 +14,11 @@ from gymnasium import spaces
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.es.batched_policy import Layout as StackLayout
 from surreal.algorithms.exporting.files import TOLERANCE, check, export, load_exported
-from surreal.algorithms.models.actor_critic import make_model, network_data
-from surreal.algorithms.models.config import NetworkConfig
 from surreal.algorithms.offpolicy.shape import Shape as OffPolicyShape
 from surreal.algorithms.policies import Policy, load_policy
-from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
-from surreal.algorithms.recording.policy_record import describe
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
+from tests.algorithms.saved import Odd, save, save_ppo
 
 ROWS = 5
 BOX = spaces.Box(np.float32(-np.inf), np.float32(np.inf), (3,), np.float32)
@@ -32,45 +28,20 @@ SMALL = spaces.Box(0, 1, (10, 10, 4), np.bool_)
 PARTS = spaces.Dict({"camera": spaces.Box(0, 255, (12, 12), np.uint8), "joints": BOX, "gear": spaces.Discrete(4)})
 
 
-class Odd(gymnasium.Env[Any, Any]):
-    """An environment with any spaces."""
-
-    def __init__(self, observation: Any, action: Any) -> None:
-        self.observation_space, self.action_space = observation, action
-
-
-def saved(folder: Path, env: Environment, network: dict[str, Any], size: int) -> Policy:
-    """The policy of a checkpoint with random parameters and statistics."""
-    rng, numbers = np.random.default_rng(1), sum(leaf.size for leaf in env.spaces.leaves.values() if leaf.standardized)
-    arrays = {
-        "parameters": (0.3 * rng.standard_normal(size)).astype(np.float32),
-        "shift": rng.standard_normal(numbers).astype(np.float32),
-        "scale": rng.random(numbers).astype(np.float32) + 1,
-        "clip": np.array([10.0], np.float32),
-    }
-    Checkpoints(folder / "checkpoints", 2).save(
-        Checkpoint(20, arrays, {"updates": 1}, describe("any", env, {"id": "odd"}, network))
-    )
-    return load_policy(folder)
-
-
 def actor_critic(folder: Path, observation: Any, action: Any, **settings: Any) -> Policy:
-    config = NetworkConfig(**settings)
-    env = Environment(Odd(observation, action), "odd", config.view)
-    layout = make_model(config, env.spaces, [8, 7])
-    return saved(folder, env, network_data(config, [8, 7], layout), layout.size)
+    return load_policy(save_ppo(folder, Odd(observation, action), **settings))
 
 
 def stack(folder: Path, observation: Any, action: Any, hidden: tuple[int, ...], biased: bool) -> Policy:
     env = Environment(Odd(observation, action), "odd")
     size = StackLayout(env.spaces, hidden, biased).size
-    return saved(folder, env, {"kind": "stack", "hidden": list(hidden), "biased": biased}, size)
+    return load_policy(save(folder, env, {"kind": "stack", "hidden": list(hidden), "biased": biased}, size))
 
 
 def relu(folder: Path, observation: Any, action: Any, **settings: Any) -> Policy:
     env = Environment(Odd(observation, action), "odd")
     shape = OffPolicyShape(spaces=env.spaces, hidden=(8, 7), critics=1, **settings)
-    return saved(folder, env, shape.data(), shape.acting.size)
+    return load_policy(save(folder, env, shape.data(), shape.acting.size))
 
 
 POLICIES = {

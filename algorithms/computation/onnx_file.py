@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from surreal.algorithms.computation import Computation, Operation, Value
+from surreal.algorithms.computation.graph import Computation, Operation, Value
 from surreal.protocol.errors import InvalidInput
 
 OPSET, FORMAT = 17, 8

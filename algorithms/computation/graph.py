@@ -96,7 +96,7 @@ class Computation:
         """Return the layer norm of x [n, width] (Ba et al. 2016)."""
         centred = self.add("Sub", x, self.add("ReduceMean", x))
         variance = self.add("ReduceMean", self.add("Mul", centred, centred))
-        deviation = self.add("Sqrt", self.add("Add", variance, np.float32([epsilon])))
+        deviation = self.add("Sqrt", self.add("Add", variance, np.array([epsilon], np.float32)))
         return self.add("Add", self.add("Mul", self.add("Div", centred, deviation), scale), shift)
 
     def _constant(self, array: Array) -> str:

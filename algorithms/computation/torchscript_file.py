@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from surreal.algorithms.computation import Computation
+from surreal.algorithms.computation.graph import Computation
 
 ROWS = 3
 """Rows of the example that is traced: a number that no dimension is likely to have."""
