@@ -72,7 +72,7 @@ def evaluate(
 
 def made_for(policy: Act, env: str | Mapping[str, Any], options: Mapping[str, Any], code: Path | str) -> Environment:
     """Return an environment as `policy` sees it, with further options over those of `env`. Raises Fatal."""
-    settings = {"id": env} if isinstance(env, str) else dict(env)
+    settings: dict[str, Any] = {"id": env} if isinstance(env, str) else dict(env)
     settings["options"] = {**(settings.get("options") or {}), **options}
     trained: Spaces | None = getattr(policy, "spaces", None)
     if trained is not None:

@@ -58,7 +58,7 @@ def _tensor(name: str, array: Any) -> Any:
 
 def _shapes(graph: Computation) -> dict[str, Any]:
     """Return the whole numbers that ONNX takes as operands, by name: shapes, and bounds of slices."""
-    found: dict[str, Any] = {"axis1": np.array([1])}
+    found: dict[str, Any] = {}
     for each in graph.operations:
         if each.kind == "Reshape":
             # 0 stands for the rows as they are
@@ -66,6 +66,7 @@ def _shapes(graph: Computation) -> dict[str, Any]:
         elif each.kind == "Slice":
             found[f"{each.result}.start"] = np.array([each.options["start"]])
             found[f"{each.result}.stop"] = np.array([each.options["stop"]])
+            found["axis1"] = np.array([1])
     return found
 
 

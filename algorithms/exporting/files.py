@@ -163,7 +163,7 @@ def _drawn(value: Any, rows: int, rng: np.random.Generator) -> Array:
 def write(graph: Computation, about: Mapping[str, Any], path: Path) -> None:
     """Write an npz: the constants as arrays, and the rest as one text in JSON. Raises OSError."""
     text = json.dumps({"version": VERSION, "policy": dict(about), "graph": graph.to_data()})
-    constants = {f"{CONSTANT}{name}": array for name, array in graph.constants.items()}
+    constants: dict[str, Any] = {f"{CONSTANT}{name}": array for name, array in graph.constants.items()}
     with path.open("wb") as file:
         # a file instead of its name: numpy would change the ending
         np.savez(file, **{DESCRIPTION: np.array(text)}, **constants)

@@ -118,11 +118,11 @@ class _Frames:
 
     def _simplify(self) -> None:
         """Draw the next frames without shadows and reflections."""
-        import mujoco
+        from mujoco import mjtRndFlag  # type: ignore[attr-defined]
 
+        assert self._renderer is not None
         self._plain, flags = False, self._renderer.viewer.scn.flags
-        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
-            flags[flag] = 0
+        flags[mjtRndFlag.mjRND_SHADOW] = flags[mjtRndFlag.mjRND_REFLECTION] = 0
 
 
 def _said(error: Exception) -> str:
@@ -185,7 +185,8 @@ def _writer(path: Path, fps: int) -> Iterator[Callable[[Array], object]]:
 def _gif(path: Path, fps: int) -> Iterator[Callable[[Array], object]]:
     import imageio
 
-    with imageio.get_writer(path, mode="I", duration=1000 / fps, loop=0) as writer:
+    writer: Any = imageio.get_writer(path, mode="I", duration=1000 / fps, loop=0)
+    with writer:
         yield writer.append_data
 
 

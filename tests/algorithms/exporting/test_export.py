@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ ROWS = 5
 BOX = spaces.Box(np.float32(-np.inf), np.float32(np.inf), (3,), np.float32)
 ARMS = spaces.Box(np.array([-0.5, 0.0], np.float32), np.array([0.25, 4.0], np.float32))
 PIXELS = spaces.Box(0, 255, (40, 40, 3), np.uint8)
-SMALL = spaces.Box(0, 1, (10, 10, 4), np.bool_)
+SMALL: Any = spaces.Box(0, 1, (10, 10, 4), np.bool_)  # type: ignore[arg-type]
 PARTS = spaces.Dict({"camera": spaces.Box(0, 255, (12, 12), np.uint8), "joints": BOX, "gear": spaces.Discrete(4)})
 
 
@@ -44,7 +45,7 @@ def relu(folder: Path, observation: Any, action: Any, **settings: Any) -> Policy
     return load_policy(save(folder, env, shape.data(), shape.acting.size))
 
 
-POLICIES = {
+POLICIES: dict[str, tuple[Callable[..., Policy], Any, Any, dict[str, Any]]] = {
     "ppo": (actor_critic, BOX, ARMS, {}),
     "ppo of choices": (actor_critic, BOX, spaces.Discrete(4, start=-2), {}),
     "ppo of several choices": (actor_critic, BOX, spaces.MultiDiscrete([2, 3]), {}),
@@ -85,12 +86,13 @@ def same(policy: Policy, action: Array, following: Array | None, seen: dict[str,
     assert (action.shape, action.dtype) == (expected.shape, expected.dtype)
     np.testing.assert_allclose(action, expected, rtol=0, atol=TOLERANCE)
     if policy.state_size:
+        assert following is not None
         np.testing.assert_allclose(following, next_state, rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_every_kind_of_policy_acts_the_same_in_each_format(tmp_path: Path, name: str) -> None:
-    import onnxruntime
+    from onnxruntime import InferenceSession  # type: ignore[attr-defined]
 
     make, observation, action, settings = POLICIES[name]
     policy, (onnx, npz) = make(tmp_path, observation, action, **settings), (tmp_path / "p.onnx", tmp_path / "p.npz")
@@ -99,7 +101,7 @@ def test_every_kind_of_policy_acts_the_same_in_each_format(tmp_path: Path, name:
     export(policy, onnx, "onnx")
     export(policy, npz, "npz")
 
-    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    session = InferenceSession(onnx, providers=["CPUExecutionProvider"])
     feeds = {".".join(filter(None, ("observation", part))): rows for part, rows in seen.items()}
     names = [each.name for each in session.get_outputs()]
     found = dict(zip(names, session.run(names, feeds | ({"state": state} if policy.state_size else {})), strict=True))
@@ -166,6 +168,7 @@ def test_observations_that_do_not_fit_an_exported_policy_are_refused(tmp_path: P
 
 PROGRAM = """
 import sys
+from collections.abc import Callable
 from pathlib import Path
 import numpy as np
 from surreal.algorithms.exporting.files import export, load_exported
