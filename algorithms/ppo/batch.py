@@ -40,7 +40,7 @@ class Batch:
     def __init__(self, data: Trajectories, place: Place = lambda array: array) -> None:
         steps, copies = data.rewards.shape
         self.size, self._place = data.transitions, place
-        self.rows = mapped(lambda seen, final: place(_with(seen, final)), data.observations, data.final)
+        self.rows = mapped(place, data.rows())
         """[(steps + 1) * copies + cut, ...] observations time first, then the final ones of cut episodes."""
         self._vectors = all(part.ndim == 2 for part in named("", self.rows).values())
         self.masks = None if data.masks is None else data.masks[:-1].reshape(self.size, -1)
@@ -93,28 +93,21 @@ class Batch:
         return Memories(self._place(states), segments)
 
 
-def _with(seen: Array, final: Array) -> Array:
-    """Return observations [steps + 1, copies, ...] in one row after another, then the final ones."""
-    rows = seen.reshape(-1, *seen.shape[2:])
-    return np.concatenate([rows, final]) if len(final) else rows
-
-
 class Sequences:
     """Pieces of fragments that begin with a stored state: the rows of a minibatch of a network with a memory."""
 
     def __init__(self, data: Trajectories) -> None:
         assert data.states is not None
         steps, copies = data.rewards.shape
-        done = data.terminated | data.truncated
         # The stored state of a sequence already is zero where an episode begins with it.
-        self._starts = np.concatenate([np.zeros((1, copies), np.bool_), done])
-        self._cut = np.concatenate([data.truncated, np.zeros((1, copies), np.bool_)])
+        self._starts = np.concatenate([np.zeros((1, copies), np.bool_), data.done])
+        self._whole = data.segments
         self._states, self.length = data.states, steps // len(data.states)
         self._copies, self.count = copies, len(data.states) * copies
 
     def whole(self) -> tuple[Array, Segments]:
         """Return the states [copies, state_size] before all rows, and the segments of these."""
-        return self._states[0], Segments.of(self._starts, self._cut)
+        return self._states[0], self._whole()
 
     def shuffled(
         self, rng: np.random.Generator, minibatch: int

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from logging import getLogger
 from time import monotonic
 
-from surreal.protocol.graph import ProcessName
+from surreal.algorithms.rollouts.intake import Intake
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.wire.packet import Message
 
@@ -53,7 +53,7 @@ class Patience:
         return self.waited > (STARTUP if self._last is None else max(SHORTEST_WAIT, self._factor * self._usual))
 
 
-class Collector:
+class Collector(Intake):
     """Queues of received fragments per actor, and counts of what was left out of batches."""
 
     def __init__(
@@ -67,17 +67,13 @@ class Collector:
         patience: float = 5.0,
     ) -> None:
         """Take fragments of the actors below `actors` from `channel`; `problem` says what is wrong with one."""
-        self._channel, self._actors, self._epoch, self._max_staleness = channel, actors, epoch, max_staleness
-        self._alive, self._problem, self._since = alive, problem, monotonic()
+        super().__init__(channel, actors, epoch, problem)
+        self._max_staleness, self._alive, self._since = max_staleness, alive, monotonic()
         self._patience = Patience(patience)
         self._waiting: dict[int, deque[Message]] = {}
         self._late: set[int] = set()
         self.dropped_stale = 0
         """Fragments older than max_staleness allows; none unless an actor was cut off."""
-        self.dropped_epoch = 0
-        """Fragments collected for a learner that died: what its death cost."""
-        self.dropped_malformed = 0
-        """Messages that are no fragments of this run."""
         self.batches_without = 0
         """Batches that went on without an actor that was waited for in vain."""
 
@@ -101,20 +97,10 @@ class Collector:
         return [self._waiting[index].popleft() for index in sorted(self._waiting) if self._waiting[index]]
 
     def _accept(self, message: Message, version: int) -> None:
-        if message.version[0] != self._epoch:
-            self.dropped_epoch += 1
-            return
-        sender = ProcessName.find(message.sender)
-        known = sender is not None and sender.role == "actor" and sender.index < self._actors
-        problem = self._problem(message) if known else "it is no actor of this run"
-        if not problem and message.version[1] > version:
-            problem = f"weights {message.version[1]} are not out yet"
-        if problem or sender is None:
-            self.dropped_malformed += 1
-            log.warning("%s sent no fragment of this run: %s; it does not count", message.sender, problem)
-            return
-        self._late.discard(sender.index)
-        self._waiting.setdefault(sender.index, deque()).append(message)
+        index = self.sender(message, version)
+        if index is not None:
+            self._late.discard(index)
+            self._waiting.setdefault(index, deque()).append(message)
 
     def _missing(self, version: int) -> list[str]:
         """Return the names of the actors that the batch waits for; gives up those that took too long."""

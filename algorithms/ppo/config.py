@@ -44,9 +44,30 @@ class PPOConfig(RolloutConfig):
     target_kl: Positive | None = None
     """Stop the epochs of a batch once the mean KL from the behaviour policy exceeds 1.5 times this; the target of
     `adaptive-kl`, which needs it."""
+    sequence_steps: Count | None = None
+    """Steps of the sequences that a network with memory learns from, each from the state that was stored at its start;
+    a divisor of fragment_steps, by default all of them."""
+
     gather_patience: Positive = 5.0
     """A batch goes on without an actor that takes longer than so many times the usual time between two batches, at
     least 5 s, until that actor's next fragment comes."""
+
+    @property
+    def sequence(self) -> int:
+        """See RolloutConfig."""
+        return self.sequence_steps or self.fragment_steps
+
+    @model_validator(mode="after")
+    def _sequences_fit(self) -> Self:
+        if self.sequence_steps is not None and self.network.memory is None:
+            raise ValueError("sequence_steps needs a memory. Set network.memory, or remove sequence_steps.")
+        if self.fragment_steps % self.sequence:
+            divisors = ", ".join(str(n) for n in range(2, self.fragment_steps + 1) if not self.fragment_steps % n)
+            raise ValueError(
+                f"sequence_steps: {self.sequence} does not divide fragment_steps: {self.fragment_steps}. "
+                f"Set one of {divisors}."
+            )
+        return self
 
     @model_validator(mode="after")
     def _penalty_has_a_target(self) -> Self:

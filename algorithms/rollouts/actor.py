@@ -4,13 +4,12 @@ from contextlib import closing
 from time import perf_counter
 from typing import Protocol
 
-import numpy as np
-
 from surreal.algorithms.acting.actors import Refusals, environments_of
 from surreal.algorithms.acting.weights import Weights
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.models.acting import make_policy
 from surreal.algorithms.models.actor_critic import make_model
+from surreal.algorithms.networks import Policy
 from surreal.algorithms.normalizers import over_leaves
 from surreal.algorithms.recording.reports import Shares
 from surreal.algorithms.rollouts.config import RolloutConfig
@@ -42,23 +41,15 @@ class Actor:
     """The state of one actor process."""
 
     def __init__(
-        self,
-        process: Process,
-        config: RolloutConfig,
-        pace: Pace,
-        envs: VectorEnvironments,
-        rng: np.random.Generator,
+        self, process: Process, envs: VectorEnvironments, pace: Pace, policy: Policy, rollout: Rollout
     ) -> None:
-        copies = int(process.wiring.env["copies"])
-        check_size(envs.spaces, config.fragment_steps, copies)
+        """Collect fragments by `rollout`, which acts by `policy`."""
         self._stopping = process.stopping.is_set
         self._weights, self._experience = process.subscriber("weights"), process.sender("experience")
         self._metrics = process.sender("metrics")
-        self._policy = make_policy(make_model(config.network, envs.spaces, config.hidden))
-        self._rollout = Rollout(envs, self._policy, copies, config.fragment_steps, rng, config.sequence)
+        self._policy, self._rollout, self._spaces = policy, rollout, envs.spaces
         self._pace, self._reported = pace, perf_counter()
-        self._refusals = Refusals(envs.name, MOST_REFUSALS, self._rollout.restart)
-        self._spaces = envs.spaces
+        self._refusals = Refusals(envs.name, MOST_REFUSALS, rollout.restart)
         self._shares = Shares("waiting", "acting", "environment", "sending")
 
     def turn(self) -> None:
@@ -99,7 +90,11 @@ class Actor:
 def act(process: Process, config: RolloutConfig, pace: Pace) -> None:
     """Act until told to stop."""
     envs, rng = environments_of(process.wiring, config.network.view)
+    steps, copies = config.fragment_steps, int(process.env["copies"])
     with closing(envs):
-        state = Actor(process, config, pace, envs, rng)
+        check_size(envs.spaces, steps, copies)
+        policy = make_policy(make_model(config.network, envs.spaces, config.hidden))
+        rollout = Rollout(envs, policy, copies, steps, rng, config.sequence)
+        state = Actor(process, envs, pace, policy, rollout)
         while not process.stopping.is_set():
             state.turn()

@@ -1,10 +1,12 @@
 """Settings that every algorithm of rollouts has, with their defaults and bounds."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Config, Count, Positive, Share
+from surreal.algorithms.devices import wants_gpu
 from surreal.algorithms.models.config import Network, NetworkConfig
 
 SMALL = 256
@@ -28,9 +30,6 @@ class RolloutConfig(Config):
     """Widths of the hidden tanh layers, the same for policy and value."""
     network: Network = NetworkConfig()
     """Networks of policy and value: encoders, memory, heads, or `module:make`; by default two tanh networks."""
-    sequence_steps: Count | None = None
-    """Steps of the sequences that a network with memory learns from, each from the state that was stored at its start;
-    a divisor of fragment_steps, by default all of them."""
     log_std_init: float = -0.5
     """Initial log standard deviation of a Gaussian policy."""
 
@@ -71,17 +70,15 @@ class RolloutConfig(Config):
     def _gradients_fit_the_network(self) -> Self:
         if self.gradients == "analytic" and not self.network.plain:
             raise ValueError("network needs gradients by autograd. Set gradients: auto or autograd.")
-        if self.sequence_steps is not None and self.network.memory is None:
-            raise ValueError("sequence_steps needs a memory. Set network.memory, or remove sequence_steps.")
-        if self.fragment_steps % self.sequence:
-            divisors = ", ".join(str(n) for n in range(2, self.fragment_steps + 1) if not self.fragment_steps % n)
-            raise ValueError(
-                f"sequence_steps: {self.sequence} does not divide fragment_steps: {self.fragment_steps}. "
-                f"Set one of {divisors}."
-            )
         return self
 
     @property
     def sequence(self) -> int:
-        """Steps of a sequence of a network with memory."""
-        return self.sequence_steps or self.fragment_steps
+        """Steps between two states of a network with memory that a fragment has."""
+        return self.fragment_steps
+
+    def by_hand(self, hidden: Sequence[int]) -> bool:
+        """Return True if two tanh networks of widths `hidden` are differentiated by hand, and not on a GPU."""
+        if self.gradients != "auto":
+            return self.gradients == "analytic"
+        return not wants_gpu("cpu" if max(hidden) <= SMALL and self.device != "cuda" else self.device)

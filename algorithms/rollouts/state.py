@@ -20,11 +20,15 @@ from surreal.algorithms.recording.checkpoint import Checkpoint
 from surreal.algorithms.rollouts.config import RolloutConfig
 from surreal.algorithms.rollouts.trajectories import Fragment, Trajectories, trajectories
 from surreal.algorithms.types import Array
+from surreal.protocol.errors import Fatal
 from surreal.protocol.wire.packet import Message
 
 
 class Updater(Protocol):
     """Parameters, optimizer, and all else that an update of an algorithm changes."""
+
+    skipped: int
+    """Steps that were not taken, for their gradient was not finite."""
 
     def update(self, data: Trajectories, progress: float) -> dict[str, float]:
         """Learn from fragments at `progress` in [0, 1] of the run. Return metrics."""
@@ -111,14 +115,18 @@ class State:
         return Checkpoint(self.steps, arrays, state)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to what `checkpoint` holds."""
+        """Go back to what `checkpoint` holds. Raises Fatal for one of another network."""
 
         def group(prefix: str) -> dict[str, Array]:
             arrays = checkpoint.arrays.items()
             return {name.removeprefix(prefix): array for name, array in arrays if name.startswith(prefix)}
 
-        state = checkpoint.state
-        self.updater.load(group("updater."), state["updater"])
+        state, updater = checkpoint.state, group("updater.")
+        size, found = len(self.updater.parameters()), len(updater["parameters"])
+        if size != found:
+            text = f"this network has {size:,} parameters, and the checkpoint has {found:,}"
+            raise Fatal(f"spec.algorithm.config.network: {text}. Set the network of the run, or begin a new run.")
+        self.updater.load(updater, state["updater"])
         self.moments.load(group("observations."))
         if self.scaler is not None:
             self.scaler.moments.load(group("rewards."))

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from surreal.algorithms.environments.frames import unpack
-from surreal.algorithms.environments.rows import Rows, at, joined
+from surreal.algorithms.environments.rows import Rows, at, joined, mapped
 from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.models.memory import Segments
 from surreal.algorithms.normalizers import RewardScaler
 from surreal.algorithms.types import Array
 
@@ -35,6 +36,28 @@ class Trajectories:
     def transitions(self) -> int:
         """Number of environment steps."""
         return int(self.rewards.size)
+
+    @property
+    def done(self) -> Array:
+        """Ends of episodes [steps, copies], whatever ended them."""
+        return np.asarray(self.terminated | self.truncated)
+
+    def rows(self) -> Rows:
+        """Return observations [(steps + 1) * copies + cut, ...], time first, then the final ones of cut episodes."""
+        return mapped(_with, self.observations, self.final)
+
+    def segments(self) -> Segments:
+        """Return the order of `rows` for a network with memory."""
+        nothing = np.zeros((1, self.rewards.shape[1]), np.bool_)
+        # The stored state already is zero where an episode begins with it.
+        starts = np.concatenate([nothing, self.done])
+        return Segments.of(starts, np.concatenate([self.truncated, nothing]))
+
+
+def _with(seen: Array, final: Array) -> Array:
+    """Return observations [steps + 1, copies, ...] in one row after another, then the final ones."""
+    rows = seen.reshape(-1, *seen.shape[2:])
+    return np.concatenate([rows, final]) if len(final) else rows
 
 
 @dataclass(frozen=True)

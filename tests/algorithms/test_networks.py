@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from surreal.algorithms.distributions import categorical_log_prob, gaussian_log_prob
+from surreal.algorithms.models.pair import CHUNK
 from surreal.algorithms.networks import Policy, Shape, orthogonal
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.gradients.analytic import CHUNK, Analytic
+from surreal.algorithms.ppo.gradients.analytic import Analytic
 from surreal.algorithms.ppo.gradients.autograd import Autograd
 from tests.algorithms.ppo.samples import random_shape, random_vector
 
