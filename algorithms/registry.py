@@ -4,53 +4,52 @@ An experimenter adds one by `module:object` in the experiment file; a distributi
 `surreal.algorithms`. Neither can replace a built-in one.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from logging import getLogger
 from pathlib import Path
 
-from surreal.algorithms.algorithm import Algorithm
+from surreal.algorithms.algorithm import Algorithm, Sizing
 from surreal.algorithms.es.config import ARSConfig, ESConfig
 from surreal.algorithms.es.sizing import sizing
+from surreal.algorithms.impala.config import IMPALAConfig
+from surreal.algorithms.impala.config import sizing as impala_sizing
 from surreal.algorithms.offpolicy.graph import DDPG, DQN, SAC, TD3
 from surreal.algorithms.own_code import is_own, load_own
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.config import sizing as ppo_sizing
+from surreal.algorithms.rollouts.config import RolloutConfig
 from surreal.protocol.errors import InvalidInput, did_you_mean
 from surreal.protocol.graph import Broadcast, Role, Stream
 
 log = getLogger(__name__)
 
-PPO = Algorithm(
-    "ppo",
-    config=PPOConfig,
-    roles=(
-        Role(
-            "learner",
-            run="surreal.algorithms.ppo.learner:learner",
-            ends_run=True,
-            memory="2Gi",
-            accelerated=True,
-        ),
-        Role(
-            "actor",
-            run="surreal.algorithms.ppo.actor:actor",
-            replicas=2,
-            scalable=True,
-            expendable=True,
-        ),
-        Role("evaluator", run="surreal.algorithms.ppo.actor:evaluator", expendable=True, cpu=0.5),
-    ),
-    channels=(
-        Stream("experience", frm="actor", to="learner", window=4, finite=True),
-        Broadcast("weights", frm="learner", to=("actor", "evaluator")),
-        Stream("metrics", frm=("actor", "evaluator"), to="learner", lossy=True),
-    ),
-    sizing=ppo_sizing,
-    check="surreal.algorithms.models.probe:check",
-)
 
+def _of_rollouts(name: str, config: type[RolloutConfig], sizing: Callable[..., Sizing]) -> Algorithm:
+    """Return an algorithm of actors that send fragments of rollouts to a learner; its roles are in its package."""
+    package = f"surreal.algorithms.{name}"
+    return Algorithm(
+        name,
+        config=config,
+        roles=(
+            Role("learner", run=f"{package}.learner:learner", ends_run=True, memory="2Gi", accelerated=True),
+            Role("actor", run=f"{package}.actor:actor", replicas=2, scalable=True, expendable=True),
+            Role("evaluator", run=f"{package}.actor:evaluator", expendable=True, cpu=0.5),
+        ),
+        channels=(
+            Stream("experience", frm="actor", to="learner", window=4, finite=True),
+            Broadcast("weights", frm="learner", to=("actor", "evaluator")),
+            Stream("metrics", frm=("actor", "evaluator"), to="learner", lossy=True),
+        ),
+        sizing=sizing,
+        check="surreal.algorithms.models.probe:check",
+    )
+
+
+PPO = _of_rollouts("ppo", PPOConfig, ppo_sizing)
+IMPALA = _of_rollouts("impala", IMPALAConfig, impala_sizing)
 
 _EVOLUTION_ROLES = (
     Role("master", run="surreal.algorithms.es.master:master", ends_run=True),
@@ -74,7 +73,7 @@ ARS = Algorithm("ars", ARSConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS, sizing)
 
 GROUP = "surreal.algorithms"
 """Entry points of installed distributions; the object of each is an Algorithm."""
-BUILT_IN = {described.name: described for described in (PPO, ES, ARS, DDPG, TD3, SAC, DQN)}
+BUILT_IN = {described.name: described for described in (PPO, IMPALA, ES, ARS, DDPG, TD3, SAC, DQN)}
 
 
 def algorithm(name: str, folder: Path | None = None) -> Algorithm:

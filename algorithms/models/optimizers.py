@@ -45,8 +45,10 @@ class Optimizer(ABC):
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015)."""
 
-    def __init__(self, vector: Array, max_norm: float | None) -> None:
+    def __init__(self, vector: Array, max_norm: float | None, epsilon: float = EPSILON) -> None:
+        """Step `vector` as Optimizer does, with `epsilon` added to the root of the second moment."""
         super().__init__(vector, max_norm)
+        self._epsilon = epsilon
         self._moment1, self._moment2, self._steps = np.zeros_like(vector), np.zeros_like(vector), 0
 
     def _step(self, gradient: Array, scale: float, rate: float) -> None:
@@ -60,7 +62,7 @@ class Adam(Optimizer):
         self._moment2 += scratch
         correction = np.sqrt(1 - BETA2**self._steps)
         np.sqrt(self._moment2, out=scratch)
-        scratch += np.float32(EPSILON * correction)
+        scratch += np.float32(self._epsilon * correction)
         np.divide(self._moment1, scratch, out=scratch)
         scratch *= np.float32(rate * correction / (1 - BETA1**self._steps))
         self._vector -= scratch
@@ -73,3 +75,33 @@ class Adam(Optimizer):
         """See Optimizer."""
         self._moment1[:], self._moment2[:] = arrays["moment1"], arrays["moment2"]
         self._steps = int(arrays["adam_steps"][0])
+
+
+class RMSprop(Optimizer):
+    """RMSprop (Tieleman & Hinton 2012) as torch has it: the constant is added to the root of the mean square."""
+
+    def __init__(self, vector: Array, max_norm: float | None, epsilon: float, decay: float) -> None:
+        """Step `vector` as Optimizer does; `decay` is the share of the mean square that stays."""
+        super().__init__(vector, max_norm)
+        self._square, self._steps, self._epsilon, self._decay = np.zeros_like(vector), 0, epsilon, decay
+
+    def _step(self, gradient: Array, scale: float, rate: float) -> None:
+        scratch = self._scratch
+        self._steps += 1
+        self._square *= np.float32(self._decay)
+        np.multiply(gradient, gradient, out=scratch)
+        scratch *= np.float32((1 - self._decay) * scale * scale)
+        self._square += scratch
+        np.sqrt(self._square, out=scratch)
+        scratch += np.float32(self._epsilon)
+        np.divide(gradient, scratch, out=scratch)
+        scratch *= np.float32(rate * scale)
+        self._vector -= scratch
+
+    def arrays(self) -> dict[str, Array]:
+        """See Optimizer."""
+        return {"square": self._square, "rmsprop_steps": np.array([self._steps])}
+
+    def load(self, arrays: dict[str, Array]) -> None:
+        """See Optimizer."""
+        self._square[:], self._steps = arrays["square"], int(arrays["rmsprop_steps"][0])

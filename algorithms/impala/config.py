@@ -1,0 +1,111 @@
+"""Every hyperparameter of IMPALA, its default and its bounds, and what the settings mean together."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from surreal.algorithms.algorithm import Count, Positive, Share, Sizing
+from surreal.algorithms.rollouts.config import RolloutConfig
+from surreal.algorithms.rollouts.sizing import ACTIONS, looked_at, network_notes
+
+Bar = Positive | None
+QUEUE = 4096
+"""Fragments that a learner holds at most."""
+
+
+class IMPALAConfig(RolloutConfig):
+    """IMPALA's hyperparameters (Espeholt et al. 2018)."""
+
+    fragment_steps: Count = 20
+    """Steps per environment copy in one fragment: the n of the n-step targets."""
+    batch_fragments: Count = 2
+    """Fragments of an update: the first that have come, whichever actors sent them."""
+
+    correction: Literal["vtrace", "none"] = "vtrace"
+    """V-trace corrects for actions of older policies; `none` takes them for the present policy's."""
+    rho_bar: Bar = 1.0
+    """Bound of the importance weights in the temporal differences; None for none. A smaller one has less variance, and
+    the value of a policy nearer to that of the actors is learned."""
+    c_bar: Bar = 1.0
+    """Bound of the importance weights in the trace, at most rho_bar; None for none."""
+    policy_rho_bar: Bar = 1.0
+    """Bound of the importance weights of the policy gradient; None for none."""
+    trace_lambda: Share = 1.0
+    """Decay of the trace."""
+
+    optimizer: Literal["rmsprop", "adam"] = "rmsprop"
+    """RMSprop (decay 0.99) as in the paper, or Adam."""
+    optimizer_epsilon: Positive = 1e-3
+    """Constant that is added to the root of RMSprop's and Adam's mean square."""
+    learning_rate: Positive = 1e-3
+    """Step size at the start."""
+    anneal: bool = True
+    """Decrease the step size linearly to zero over total_steps."""
+    entropy_coef: Annotated[float, Field(ge=0)] = 0.01
+    """Weight of the entropy bonus."""
+
+    replay_ratio: Annotated[float, Field(ge=0, le=16)] = 0.0
+    """Old fragments in an update for each new one; the learner keeps the last `replay_fragments` of them in memory."""
+    replay_fragments: Annotated[int, Field(ge=1, le=QUEUE)] = 256
+    """Fragments that are kept for replay."""
+    artificial_lag: Annotated[int, Field(ge=0)] = 0
+    """Test aid: fragments wait in the learner for so many updates, so that their weights are that old."""
+
+    @model_validator(mode="after")
+    def _the_trace_is_cut_first(self) -> Self:
+        rho, c = self.rho_bar, self.c_bar
+        if rho is not None and (c is None or c > rho):
+            raise ValueError(f"c_bar: {c} is above rho_bar: {rho}. Set at most {rho}.")
+        return self
+
+
+def sizing(config: IMPALAConfig, replicas: Mapping[str, int], env: Mapping[str, Any]) -> Sizing:
+    """Return what the settings mean together with `replicas` actors and `env`'s copies, and what is meaningless."""
+    actors, copies, found = replicas["actor"], int(env["copies"]), looked_at(config, env)
+    batch = config.fragment_steps * copies * config.batch_fragments
+    notes = (
+        f"an update takes the first {config.batch_fragments} fragments that have come, of {config.fragment_steps} "
+        f"fragment_steps x {copies} copies each: {batch:,} transitions, {_updates(config, batch):,} updates in all",
+        f"{actors} {'actor does' if actors == 1 else 'actors do'} not wait for the learner; {_correction(config)}",
+        *_replay(config),
+        *network_notes(config, found),
+        ACTIONS[env.get("action_scaling", "auto")],
+    )
+    problems = [*_problems(config), *([("network", found.problem)] if found.problem else [])]
+    return Sizing(notes, tuple(_warnings(config)), tuple(problems))
+
+
+def _updates(config: IMPALAConfig, batch: int) -> int:
+    return -(-config.total_steps // batch)
+
+
+def _correction(config: IMPALAConfig) -> str:
+    if config.correction == "none":
+        return "actions of older policies are taken for the present one's (correction: none)"
+    bars = (("rho_bar", config.rho_bar), ("c_bar", config.c_bar), ("policy_rho_bar", config.policy_rho_bar))
+    text = ", ".join(f"{name} {'none' if bar is None else format(bar, 'g')}" for name, bar in bars)
+    return f"V-trace corrects for older weights ({text})"
+
+
+def _replay(config: IMPALAConfig) -> Iterator[str]:
+    if config.replay_ratio:
+        old = config.replay_ratio * config.batch_fragments
+        yield f"{old:g} more fragments of an update are drawn from the last {config.replay_fragments:,}"
+
+
+def _warnings(config: IMPALAConfig) -> Iterator[str]:
+    if config.artificial_lag:
+        yield f"artificial_lag: {config.artificial_lag} makes fragments old on purpose: a test aid. Leave it out."
+    if config.correction == "none" and config.replay_ratio:
+        yield "replay_ratio: replayed fragments are old, and correction: none does not correct for it. Set vtrace."
+
+
+def _problems(config: IMPALAConfig) -> Iterator[tuple[str, str]]:
+    """Yield (key, sentence) for settings that are each allowed and together mean nothing."""
+    held, most = (config.artificial_lag + 1) * config.batch_fragments, QUEUE // config.batch_fragments - 1
+    if most < 0:
+        yield "batch_fragments", f"{config.batch_fragments:,} is more than a learner's queue of {QUEUE:,}. Set less."
+    elif held > QUEUE:
+        text = f"{config.artificial_lag} updates of {config.batch_fragments} fragments are more than a learner's queue"
+        yield "artificial_lag", f"{text} of {QUEUE:,}. Set at most {most}."
