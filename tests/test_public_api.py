@@ -14,6 +14,7 @@ NAMES = [
     "DDPG",
     "DQN",
     "ES",
+    "IMPALA",
     "PPO",
     "SAC",
     "TD3",

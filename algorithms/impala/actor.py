@@ -1,8 +1,7 @@
 """The actor, which takes the newest weights there are and never waits for newer ones, and the evaluator."""
 
 from surreal.algorithms.impala.config import IMPALAConfig
-from surreal.algorithms.rollouts.actor import act
-from surreal.algorithms.rollouts.evaluator import evaluate
+from surreal.algorithms.rollouts.actor import act, evaluate
 from surreal.protocol.wire.packet import Version
 from surreal.protocol.worker.process import Process
 

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Count, Positive, Share, Sizing
-from surreal.algorithms.rollouts.config import RolloutConfig
-from surreal.algorithms.rollouts.sizing import ACTIONS, looked_at, network_notes
+from surreal.algorithms.rollouts.config import ACTIONS, RolloutConfig, looked_at, network_notes
 
 Bar = Positive | None
 QUEUE = 4096

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from surreal.algorithms.rollouts.intake import Intake
+from surreal.algorithms.rollouts.fragment import Intake
 from surreal.algorithms.training_loop import Waiting
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.wire.packet import Message

@@ -23,10 +23,14 @@ class Updater:
 
     def update(self, data: Trajectories, progress: float) -> dict[str, float]:
         """Learn from fragments. `progress` in [0, 1] anneals the step size. Return metrics."""
-        rate = self._config.learning_rate * (1 - progress if self._config.anneal else 1.0)
+        rate = self._rate(progress)
         metrics = self.gradient.step(data, rate)
         self.skipped += int(metrics.pop("skipped"))
         return {**metrics, "learning_rate": rate}
+
+    def _rate(self, progress: float) -> float:
+        left = 1 - progress if self._config.anneal else 1.0
+        return self._config.learning_rate * left
 
     def parameters(self) -> Array:
         """Return a copy of the parameters [size]."""

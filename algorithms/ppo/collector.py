@@ -5,7 +5,7 @@ from collections.abc import Callable
 from logging import getLogger
 from time import monotonic
 
-from surreal.algorithms.rollouts.intake import Intake
+from surreal.algorithms.rollouts.fragment import Intake
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.wire.packet import Message
 

@@ -1,4 +1,4 @@
-"""An actor: environments only, acting in numpy (torch only for a network of one's own); fragments out, weights in."""
+"""The roles that act, in numpy (torch only for a network of one's own): an actor, fragments out, and the evaluator."""
 
 from contextlib import closing
 from time import perf_counter
@@ -6,7 +6,11 @@ from typing import Protocol
 
 from surreal.algorithms.acting.actors import Refusals, environments_of
 from surreal.algorithms.acting.weights import Weights
+from surreal.algorithms.distributions import masked
+from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.environments.rows import Rows
 from surreal.algorithms.environments.vector import VectorEnvironments
+from surreal.algorithms.evaluation import Act, Remembering, evaluate_on_clock
 from surreal.algorithms.models.acting import make_policy
 from surreal.algorithms.models.actor_critic import make_model
 from surreal.algorithms.networks import Policy
@@ -98,3 +102,25 @@ def act(process: Process, config: RolloutConfig, pace: Pace) -> None:
         state = Actor(process, envs, pace, policy, rollout)
         while not process.stopping.is_set():
             state.turn()
+
+
+def evaluate(process: Process, config: RolloutConfig) -> None:
+    """Evaluate every `evaluate_every_seconds`, and at once when the learner says that these are the last weights."""
+    wiring = process.wiring
+    with closing(make_env(wiring.env, wiring.code, config.network.view, evaluating=True)) as env:
+        policy = make_policy(make_model(config.network, env.spaces, config.hidden))
+        scaled, start = policy.bounded(env.spaces.onto_bounds), policy.initial_state(1)
+
+        def load(message: Message) -> Act:
+            weights = Weights.read(message)
+            policy.load(weights.parameters)
+            standardize = over_leaves(weights.standardize, env.spaces)
+
+            def act(rows: Rows, state: Array | None) -> tuple[Array, Array]:
+                out, state = policy.advance(standardize(rows), start if state is None else state)
+                return scaled(policy.best(masked(out, env.mask))), state
+
+            return Remembering(act)
+
+        every, cap = config.evaluate_every_seconds, config.evaluation_episode_cap
+        evaluate_on_clock(process, env, load, every, config.evaluate_episodes, cap)

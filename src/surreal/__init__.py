@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from surreal.algorithms.exporting.files import export
     from surreal.algorithms.exporting.playing import play
     from surreal.algorithms.offpolicy.graph import DDPG, DQN, SAC, TD3
-    from surreal.algorithms.registry import ARS, ES, PPO
+    from surreal.algorithms.registry import ARS, ES, IMPALA, PPO
     from surreal.orchestrator.client import Client, Run
     from surreal.orchestrator.experiment.experiment import Experiment
     from surreal.orchestrator.experiment.roles import Role
@@ -32,6 +32,7 @@ __all__ = [
     "DDPG",
     "DQN",
     "ES",
+    "IMPALA",
     "PPO",
     "SAC",
     "TD3",
@@ -58,6 +59,7 @@ _MODULES = {
     "DDPG": "algorithms.offpolicy.graph",
     "DQN": "algorithms.offpolicy.graph",
     "ES": "algorithms.registry",
+    "IMPALA": "algorithms.registry",
     "PPO": "algorithms.registry",
     "SAC": "algorithms.offpolicy.graph",
     "TD3": "algorithms.offpolicy.graph",
