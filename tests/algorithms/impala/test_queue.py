@@ -1,32 +1,17 @@
 """Which fragments an update gets: any that have come, none of another learner, and old ones where asked for."""
 
-from collections import Counter, deque
-from typing import cast
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from surreal.algorithms.impala.queue import FragmentQueue, Replay
-from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.wire.packet import Message
-
-
-class Script:
-    """Hands out fragments in a fixed order, as a receiver would; fails when asked for more."""
-
-    def __init__(self, *messages: Message | None) -> None:
-        self._messages = deque(messages)
-
-    def recv(self, timeout: float) -> Message | None:
-        return self._messages.popleft()
-
-
-def fragment(actor: int, version: int, epoch: int = 1) -> Message:
-    return Message(f"actor/{actor}", 1, 0, (epoch, version), {}, {"rewards": np.zeros(1)})
+from tests.algorithms.scripted import fragment, scripted
 
 
 def queue(*messages: Message | None, batch: int = 2, lag: int = 0) -> FragmentQueue:
-    receiver = cast(StreamReceiver, Script(*messages))
+    receiver = scripted(*messages)
     return FragmentQueue(receiver, 2, 1, lambda message: "", batch, lag)
 
 

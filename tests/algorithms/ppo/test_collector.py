@@ -1,35 +1,19 @@
 """Which fragments make a batch."""
 
-from collections import deque
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import pytest
 
 from surreal.algorithms.ppo import collector as module
 from surreal.algorithms.ppo.collector import Collector
-from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.wire.packet import Message
-
-
-class Script:
-    """Hands out fragments in a fixed order, as a receiver would; fails when asked for more."""
-
-    def __init__(self, *messages: Message | None) -> None:
-        self._messages = deque(messages)
-
-    def recv(self, timeout: float) -> Message | None:
-        return self._messages.popleft()
-
-
-def fragment(actor: int, version: int, epoch: int = 1) -> Message:
-    return Message(f"actor/{actor}", 1, 0, (epoch, version), {}, {"rewards": np.zeros(1)})
+from tests.algorithms.scripted import fragment, scripted
 
 
 def collector(
     *messages: Message | None, actors: int = 2, alive: Any = None, staleness: int = 1, **options: Any
 ) -> Collector:
-    receiver = cast(StreamReceiver, Script(*messages))
+    receiver = scripted(*messages)
     return Collector(receiver, actors, 1, staleness, lambda: alive or set(range(actors)), **options)
 
 
