@@ -16,6 +16,7 @@ from surreal.algorithms.types import Array
 
 LARGEST_LOG = 20.0
 """Largest logarithm of a ratio: its exponential still is a number where a bar is left out."""
+ROUNDING = 1e-4
 DECAY = 0.99
 """Share of RMSprop's mean square that stays from step to step."""
 
@@ -53,7 +54,8 @@ def correct(config: IMPALAConfig, data: Trajectories, log_probs: Array, values: 
 
 
 def _share_above(ratios: Array, bar: float | None) -> float:
-    return 0.0 if bar is None else float((ratios > bar).mean())
+    # A ratio that is 1 but for the rounding of two ways to compute it is not clipped.
+    return 0.0 if bar is None else float((ratios > bar * (1 + ROUNDING)).mean())
 
 
 class Gradient(Protocol):
