@@ -20,8 +20,8 @@ class Sizing(NamedTuple):
     """Expectations of the run."""
     warnings: tuple[str, ...] = ()
     """Advice to change something."""
-    problems: tuple[tuple[str, str], ...] = ()
-    """Pairs (key of the config, sentence) that make the run meaningless: nothing is started with them."""
+    problems: tuple[tuple[str | tuple[str, ...], str], ...] = ()
+    """Pairs (key of the config or path below `spec`, sentence) that make the run meaningless: nothing is started."""
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,11 @@ def wants_gpu(device: Device) -> bool:
     return device == "cuda" or (device == "auto" and gpu_present())
 
 
-def pick_device(device: Device) -> "torch.device":
-    """Return torch's device for this setting. Raises Fatal for `cuda` on a machine without a GPU."""
+def pick_device(device: Device, index: int = 0) -> "torch.device":
+    """Return torch's device for this setting: of several GPUs the one for replica `index`.
+
+    Raises Fatal for `cuda` on a machine without a GPU.
+    """
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():
@@ -44,7 +47,9 @@ def pick_device(device: Device) -> "torch.device":
     if device == "auto" and DRIVER.exists() and not torch.cuda.is_available():
         text = "a GPU is here, but torch %s cannot use it: computing on the CPU. Use an image with CUDA."
         log.warning(text, torch.__version__)
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    if device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", index % torch.cuda.device_count())
 
 
 def device_name() -> str:

@@ -127,6 +127,10 @@ class RewardScaler:
 
     def update(self, source: str, rewards: Array, done: Array) -> None:
         """Take in one fragment's rewards and episode ends [steps, copies] of the actor `source`."""
+        self.moments.update(self.discounted(source, rewards, done))
+
+    def discounted(self, source: str, rewards: Array, done: Array) -> Array:
+        """Return the discounted return after each step [steps * copies, 1] of one fragment of the actor `source`."""
         running = self._running.get(source)
         if running is None or len(running) != rewards.shape[1]:
             running = np.zeros(rewards.shape[1])
@@ -136,7 +140,7 @@ class RewardScaler:
             returns[t] = running
             running = running * ~done[t]
         self._running[source] = running
-        self.moments.update(returns.reshape(-1, 1))
+        return returns.reshape(-1, 1)
 
     def forget(self, source: str) -> None:
         """Forget `source`, which was restarted: its environments begin anew."""

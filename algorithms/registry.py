@@ -27,19 +27,28 @@ from surreal.protocol.graph import Broadcast, Role, Stream
 log = getLogger(__name__)
 
 
-def _of_rollouts(name: str, config: type[RolloutConfig], sizing: Callable[..., Sizing]) -> Algorithm:
-    """Return an algorithm of actors that send fragments of rollouts to a learner; its roles are in its package."""
+def _of_rollouts(
+    name: str, config: type[RolloutConfig], sizing: Callable[..., Sizing], several: bool = False
+) -> Algorithm:
+    """Return an algorithm of actors that send fragments of rollouts to a learner; its roles are in its package.
+
+    `several`: there may be several learners, which add their gradients.
+    """
     package = f"surreal.algorithms.{name}"
+    learner = Role(
+        "learner", f"{package}.learner:learner", scalable=several, ends_run=True, memory="2Gi", accelerated=True
+    )
     return Algorithm(
         name,
         config=config,
         roles=(
-            Role("learner", run=f"{package}.learner:learner", ends_run=True, memory="2Gi", accelerated=True),
+            learner,
             Role("actor", run=f"{package}.actor:actor", replicas=2, scalable=True, expendable=True),
             Role("evaluator", run=f"{package}.actor:evaluator", expendable=True, cpu=0.5),
         ),
         channels=(
             Stream("experience", frm="actor", to="learner", window=4, finite=True),
+            *((Stream("gradients", frm="learner", to="learner"),) if several else ()),
             Broadcast("weights", frm="learner", to=("actor", "evaluator")),
             Stream("metrics", frm=("actor", "evaluator"), to="learner", lossy=True),
         ),
@@ -48,7 +57,7 @@ def _of_rollouts(name: str, config: type[RolloutConfig], sizing: Callable[..., S
     )
 
 
-PPO = _of_rollouts("ppo", PPOConfig, ppo_sizing)
+PPO = _of_rollouts("ppo", PPOConfig, ppo_sizing, several=True)
 IMPALA = _of_rollouts("impala", IMPALAConfig, impala_sizing)
 
 _EVOLUTION_ROLES = (

@@ -220,5 +220,11 @@ class TrainingLoop(Generic[Data]):
 
 
 def train(process: Process, trainer: Trainer[Any]) -> ExitCode:
-    """Train to the end of the run, as the function of the role that ends it. Return its exit code."""
+    """Train to the end of the run, as the function of the role that ends it. Return its exit code.
+
+    Raises Fatal in a process that does not end the run: of several replicas index 0 alone does.
+    """
+    if not process.wiring.serves_control:
+        name = process.wiring.name
+        raise Fatal(f"{name} calls train(), but index 0 of the role that ends the run decides. Call it there alone.")
     return TrainingLoop(process, trainer).run()

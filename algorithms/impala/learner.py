@@ -16,7 +16,7 @@ from surreal.protocol.wire.packet import Message
 from surreal.protocol.worker.process import Process
 
 
-class Learner(RolloutLearner):
+class Learner(RolloutLearner[list[Message]]):
     """Takes fragments as they come, and replays old ones where the config asks for it."""
 
     def __init__(self, process: Process) -> None:

@@ -29,7 +29,7 @@ class FragmentQueue(Intake):
         lag: int = 0,
     ) -> None:
         """Give out `batch` fragments at a time, each of them `lag` batches after it came."""
-        super().__init__(channel, actors, epoch, problem)
+        super().__init__(channel, range(actors), epoch, problem)
         self._batch, self._held = batch, batch * lag
         self._queue: deque[Message] = deque()
 

@@ -52,14 +52,14 @@ class Batch:
         if self.masks is not None:
             self._columns["masks"] = place(self.masks)
         self.advantages = self.returns = self.values = np.empty(0, dtype=np.float32)
-        self._sequences = None if data.states is None else Sequences(data)
+        self.sequences = None if data.states is None else Sequences(data)
 
     @property
     def memories(self) -> Memories | None:
         """States and order of `rows`; None without a memory."""
-        if self._sequences is None:
+        if self.sequences is None:
             return None
-        return self._remembered(*self._sequences.whole())
+        return self.remembered(*self.sequences.whole())
 
     def estimate(self, advantages: Array, values: Array) -> None:
         """Set advantages and values [steps, copies]; the returns are their sum."""
@@ -76,10 +76,10 @@ class Batch:
 
         With a memory the parts are as many whole sequences as `minibatch` holds, one at least.
         """
-        if self._sequences is None:
+        if self.sequences is None:
             order, memories = rng.permutation(self.size), None
         else:
-            order, minibatch, memories = self._sequences.shuffled(rng, minibatch)
+            order, minibatch, memories = self.sequences.shuffled(rng, minibatch)
         placed = self._place(order)
         columns = [None if self._columns[name] is None else self._columns[name][placed] for name in COLUMNS]
         observations = at(self.rows, placed) if self._vectors else None
@@ -87,9 +87,17 @@ class Batch:
             cut = slice(start, start + minibatch)
             seen = at(self.rows, placed[cut]) if observations is None else at(observations, cut)
             parts = [None if column is None else column[cut] for column in columns]
-            yield Minibatch._make([seen, *parts, None if memories is None else self._remembered(*memories(number))])
+            yield Minibatch._make([seen, *parts, None if memories is None else self.remembered(*memories(number))])
 
-    def _remembered(self, states: Array, segments: Segments) -> Memories:
+    def minibatch(self, rows: Array, memories: Memories | None = None, **columns: Array) -> Minibatch:
+        """Return some rows as a minibatch, with other `columns` than the batch's where given."""
+        placed = self._place(rows)
+        parts = [None if self._columns[name] is None else self._columns[name][placed] for name in COLUMNS]
+        made = Minibatch._make([at(self.rows, placed), *parts, memories])
+        return made._replace(**{name: self._place(column) for name, column in columns.items()})
+
+    def remembered(self, states: Array, segments: Segments) -> Memories:
+        """Return memories with their states where the engine computes."""
         return Memories(self._place(states), segments)
 
 
@@ -115,16 +123,15 @@ class Sequences:
         """Return the rows of an epoch in order, the rows of a minibatch, and its number -> its states and segments."""
         order, together = rng.permutation(self.count), max(1, minibatch // self.length)
         groups = [order[start : start + together] for start in range(0, self.count, together)]
-        rows = np.concatenate([self._rows(group).reshape(-1) for group in groups])
+        rows = np.concatenate([self.rows(group).reshape(-1) for group in groups])
+        return rows, together * self.length, lambda number: self.memories(groups[number])
 
-        def memories(number: int) -> tuple[Array, Segments]:
-            group = groups[number]
-            starts = self._starts.reshape(-1)[self._rows(group)]
-            return self._states[group // self._copies, group % self._copies], Segments.of(starts)
+    def memories(self, sequences: Array) -> tuple[Array, Segments]:
+        """Return the states before some sequences, and the segments of their rows."""
+        starts = self._starts.reshape(-1)[self.rows(sequences)]
+        return self._states[sequences // self._copies, sequences % self._copies], Segments.of(starts)
 
-        return rows, together * self.length, memories
-
-    def _rows(self, sequences: Array) -> Array:
+    def rows(self, sequences: Array) -> Array:
         """Return the rows [length, sequences] of some sequences."""
         block, copy = sequences // self._copies, sequences % self._copies
         steps = block * self.length + np.arange(self.length)[:, None]

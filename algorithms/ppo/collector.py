@@ -65,9 +65,13 @@ class Collector(Intake):
         alive: Callable[[], set[int]],
         problem: Callable[[Message], str] = lambda message: "",
         patience: float = 5.0,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
-        """Take fragments of the actors below `actors` from `channel`; `problem` says what is wrong with one."""
-        super().__init__(channel, actors, epoch, problem)
+        """Take fragments of the actors below `actors` from `channel`; `problem` says what is wrong with one.
+
+        With `share` (index, number) of several learners they are those of the actors `index`, `index + number`, ...
+        """
+        super().__init__(channel, range(share[0], actors, share[1]), epoch, problem)
         self._max_staleness, self._alive, self._since = max_staleness, alive, monotonic()
         self._patience = Patience(patience)
         self._waiting: dict[int, deque[Message]] = {}
@@ -76,6 +80,11 @@ class Collector(Intake):
         """Fragments older than max_staleness allows; none unless an actor was cut off."""
         self.batches_without = 0
         """Batches that went on without an actor that was waited for in vain."""
+
+    @property
+    def dropped(self) -> tuple[int, int, int, int]:
+        """Fragments dropped as stale, by a restart, as malformed; and batches that went on without an actor."""
+        return self.dropped_stale, self.dropped_epoch, self.dropped_malformed, self.batches_without
 
     def collect(self, version: int, waiting: Callable[[str, float], None] = lambda names, _: None) -> list[Message]:
         """Wait for a fragment fit for update `version` from every expected actor; one of each, by index.
@@ -117,10 +126,10 @@ class Collector(Intake):
             log.warning(text, len(missing), min(missing), self._patience.waited)
             missing = set()
         if not missing and not have:  # a batch of nothing is none, however late all are
-            missing = self._expected() or set(range(self._actors))
+            missing = self._expected() or self._actors
         return [f"actor/{index}" for index in sorted(missing)]
 
     def _expected(self) -> set[int]:
         if monotonic() - self._since < STARTUP:
-            return set(range(self._actors))
-        return self._alive()
+            return self._actors
+        return self._alive() & self._actors

@@ -86,9 +86,14 @@ def sizing(config: PPOConfig, replicas: Mapping[str, int], env: Mapping[str, Any
         f"minibatches of {min(config.minibatch, batch):,}",
         *network_notes(config, found),
         *_sequences(config),
+        *_shared(config, replicas),
         ACTIONS[env.get("action_scaling", "auto")],
     )
-    problems = [*_problems(config, batch, size), *([("network", found.problem)] if found.problem else [])]
+    problems = [
+        *_unshared(config, replicas),
+        *_problems(config, batch, size),
+        *([("network", found.problem)] if found.problem else []),
+    ]
     return Sizing(notes, (), tuple(problems))
 
 
@@ -96,6 +101,33 @@ def _sequences(config: PPOConfig) -> Iterator[str]:
     if config.network.memory is not None:
         together = max(1, config.minibatch // config.sequence)
         yield f"a minibatch is {together} {'sequence' if together == 1 else 'sequences'} of {config.sequence} steps"
+
+
+def _shared(config: PPOConfig, replicas: Mapping[str, int]) -> Iterator[str]:
+    """Yield how several learners share the work."""
+    learners, actors = replicas.get("learner", 1), replicas["actor"]
+    if learners > 1:
+        most = -(-actors // learners)
+        each = f"{most}" if actors % learners == 0 else f"{actors // learners} or {most}"
+        yield (
+            f"{learners} learners make each update together: each has the fragments of {each} of {actors} actors, and "
+            f"about {config.minibatch / learners:,.0f} of a minibatch's {config.minibatch:,} rows; they add their "
+            "gradients"
+        )
+
+
+def _unshared(config: PPOConfig, replicas: Mapping[str, int]) -> Iterator[tuple[str | tuple[str, ...], str]]:
+    """Yield what several learners cannot share."""
+    learners, actors = replicas.get("learner", 1), replicas["actor"]
+    here = ("roles", "learner", "replicas")
+    if learners > actors:
+        text = f"{learners} learners cannot share the fragments of {actors} actors"
+        yield here, f"{text}. Set at most {actors}, or more actors."
+    elif learners > config.minibatch:
+        yield here, f"{learners} learners cannot share a minibatch of {config.minibatch}. Set at most that many."
+    if learners > 1 and config.objective == "adaptive-kl":
+        text = f"'adaptive-kl' weighs the KL of a whole minibatch, and each of {learners} learners sees a part"
+        yield "objective", f"{text}. Set clip, or one learner."
 
 
 def _problems(config: PPOConfig, batch: int, size: str) -> Iterator[tuple[str, str]]:

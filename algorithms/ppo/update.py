@@ -5,44 +5,54 @@ from typing import Any
 import numpy as np
 
 from surreal.algorithms.distributions import masked
+from surreal.algorithms.group.exchange import Alone, Learners
 from surreal.algorithms.networks import LOG_STD_RANGE, Layout
 from surreal.algorithms.ppo.batch import Batch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients import make_gradient
 from surreal.algorithms.ppo.gradients.base import Stats
+from surreal.algorithms.ppo.together import TogetherBatch, step, summed
 from surreal.algorithms.returns import explained_variance, gae, next_values
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
 
+ALONE = Alone()
 BETA_RANGE = (1 / 35, 35.0)
 
 
 class Updater:
     """Parameters, optimizer, shuffling and the KL penalty's weight: everything an update changes."""
 
-    def __init__(self, layout: Layout, config: PPOConfig, seed: int) -> None:
-        self.config = config
+    def __init__(self, layout: Layout, config: PPOConfig, seed: int, learners: Learners = ALONE) -> None:
+        self.config, self.learners = config, learners
         self.rng = np.random.default_rng([seed, 0])
         self.beta = 1.0
         self.skipped = 0
         self.step_size = StepSize(config)
-        self.gradient = make_gradient(layout, config, layout.initial(self.rng, config.log_std_init))
+        # several learners normalize over the rows of all, which no engine sees
+        inside = config if learners.size == 1 else config.model_copy(update={"normalize_advantages": False})
+        vector = layout.initial(self.rng, config.log_std_init)
+        self.gradient = make_gradient(layout, inside, vector, learners.rank)
         self._layout = layout
 
     def update(self, data: Trajectories, progress: float) -> dict[str, float]:
         """Learn from one batch. `progress` in [0, 1] anneals the step size. Returns metrics."""
         config, batch = self.config, self.gradient.batch(data)
+        together = None if data.share is None else TogetherBatch(batch, data, self.learners)
         self.gradient.clip = config.clip * (1 - progress if config.anneal_clip else 1.0)
         rate = self.step_size.at(progress)
-        self._estimate(batch, data)
+        self._estimate(batch, data, together)
         before = explained_variance(batch.values, batch.returns)
+        if together is not None:
+            before = explained_variance(together.values, together.values + together.advantages)
         if config.objective == "adaptive-kl":
             batch.refer_to(masked(self._reference(batch), batch.masks))
         stats, epochs = Stats(), 0
         for epoch in range(config.epochs):
             if epoch and config.recompute_advantages:
-                self._estimate(batch, data)
-            stats = self._epoch(batch, rate, watch=config.target_kl is not None or epoch == config.epochs - 1)
+                self._estimate(batch, data, together)
+            watch = config.target_kl is not None or epoch == config.epochs - 1
+            stats = self._epoch(batch, rate, watch) if together is None else self._epoch_of_all(together, rate, watch)
             epochs += 1
             if self._too_far(stats):
                 break
@@ -51,7 +61,7 @@ class Updater:
         self.step_size.adapt(stats.means()["kl"], progress)
         return {**stats.means(), "explained_variance": before, "learning_rate": rate, "epochs": float(epochs)}
 
-    def _estimate(self, batch: Batch, data: Trajectories) -> None:
+    def _estimate(self, batch: Batch, data: Trajectories, together: TogetherBatch | None) -> None:
         """Return the values of all observations by the present network, and the advantages that follow."""
         steps, copies = data.rewards.shape
         found = self.gradient.values(batch.rows, batch.memories)
@@ -59,7 +69,7 @@ class Updater:
         following = next_values(values, data.terminated, data.truncated, final)
         done = data.terminated | data.truncated
         advantages = gae(data.rewards, values[:-1], following, done, self.config.gamma, self.config.gae_lambda)
-        batch.estimate(advantages, values[:-1])
+        (together or batch).estimate(advantages, values[:-1])
 
     def _epoch(self, batch: Batch, rate: float, watch: bool) -> Stats:
         stats = Stats()
@@ -67,6 +77,13 @@ class Updater:
             self.gradient.step(minibatch, rate, self.beta, stats if watch else None)
         self.skipped += self.gradient.skipped()
         return stats
+
+    def _epoch_of_all(self, batch: TogetherBatch, rate: float, watch: bool) -> Stats:
+        stats, config = Stats(), self.config
+        for own in batch.minibatches(self.rng, config.minibatch, config.normalize_advantages):
+            step(self.gradient, self.learners, own, rate, self.beta, stats if watch else None)
+        self.skipped += self.gradient.skipped()
+        return summed(self.learners, stats) if watch else stats
 
     def _reference(self, batch: Batch) -> Array:
         """Return the policy before the update: logits, or means and log stds side by side."""

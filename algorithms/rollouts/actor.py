@@ -20,6 +20,8 @@ from surreal.algorithms.rollouts.config import RolloutConfig
 from surreal.algorithms.rollouts.fragment import check_size
 from surreal.algorithms.rollouts.rollout import Rollout
 from surreal.algorithms.types import Array
+from surreal.protocol.stream.sender import StreamSender
+from surreal.protocol.stream.sharded import ShardedSender
 from surreal.protocol.wire.limits import NotFiniteError
 from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
@@ -29,6 +31,14 @@ REPORT_EVERY = 5.0
 MOST_REFUSALS = 50
 """Refused fragments in a row after which the environment is taken for broken. One that gives NaN in a step of a
 thousand spoils seven of eight fragments of 2,048 steps, and fifty in a row once in a thousand runs."""
+
+
+def own_end(process: Process, name: str) -> StreamSender:
+    """Return the end of a stream that leads to the receiver of this process, one of several by its index."""
+    sender = process.sender(name)
+    if not isinstance(sender, ShardedSender):
+        return sender
+    return sender.shards[process.wiring.index % len(sender.shards)]
 
 
 class Pace(Protocol):
@@ -49,7 +59,7 @@ class Actor:
     ) -> None:
         """Collect fragments by `rollout`, which acts by `policy`."""
         self._stopping = process.stopping.is_set
-        self._weights, self._experience = process.subscriber("weights"), process.sender("experience")
+        self._weights, self._experience = process.subscriber("weights"), own_end(process, "experience")
         self._metrics = process.sender("metrics")
         self._policy, self._rollout, self._spaces = policy, rollout, envs.spaces
         self._pace, self._reported = pace, perf_counter()

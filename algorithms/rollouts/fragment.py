@@ -1,6 +1,6 @@
 """Messages of an actor: the arrays of a fragment, how large they may be, and what a learner refuses."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from logging import getLogger
 from math import prod
 from typing import Any
@@ -119,13 +119,17 @@ class Intake:
     """Receiving end of the actors' fragments."""
 
     def __init__(
-        self, channel: StreamReceiver, actors: int, epoch: int, problem: Callable[[Message], str] = lambda message: ""
+        self,
+        channel: StreamReceiver,
+        actors: Iterable[int],
+        epoch: int,
+        problem: Callable[[Message], str] = lambda message: "",
     ) -> None:
-        """Take fragments of the actors below `actors`, acted with weights of the learner's incarnation `epoch`.
+        """Take fragments of these `actors`, acted with weights of the first learner's incarnation `epoch`.
 
         `problem` says what is wrong with a fragment.
         """
-        self._channel, self._actors, self._epoch, self._problem = channel, actors, epoch, problem
+        self._channel, self._actors, self._epoch, self._problem = channel, set(actors), epoch, problem
         self.dropped_epoch = 0
         """Fragments collected for a learner that died: what its death cost."""
         self.dropped_malformed = 0
@@ -137,8 +141,8 @@ class Intake:
             self.dropped_epoch += 1
             return None
         sender = ProcessName.find(message.sender)
-        known = sender is not None and sender.role == "actor" and sender.index < self._actors
-        problem = self._problem(message) if known else "it is no actor of this run"
+        known = sender is not None and sender.role == "actor" and sender.index in self._actors
+        problem = self._problem(message) if known else "it is no actor of this learner"
         if not problem and message.version[1] > version:
             problem = f"weights {message.version[1]} are not out yet"
         if problem or sender is None:

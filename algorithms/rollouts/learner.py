@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from logging import getLogger
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -22,9 +22,10 @@ from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
 
 log = getLogger(__name__)
+Data = TypeVar("Data")
 
 
-class RolloutLearner(Trainer[list[Message]]):
+class RolloutLearner(Trainer[Data], Generic[Data]):
     """Moves data between the channels and the state; the learning itself is in State."""
 
     state: State
@@ -55,10 +56,6 @@ class RolloutLearner(Trainer[list[Message]]):
         """Return the fragments of an update; how many updates their weights are old is reported."""
         self._staleness += [self.state.updates - message.version[1] for message in messages]
         return messages
-
-    def learn(self, data: list[Message]) -> Mapping[str, float]:
-        """Make one update on the fragments."""
-        return self.state.learn(data)
 
     def publish(self, version: Version) -> None:
         """Send the parameters and the observation statistics that belong to them."""

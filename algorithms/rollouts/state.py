@@ -2,23 +2,23 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from surreal.algorithms.environments.rows import at
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.normalizers import (
     RewardScaler,
     RunningMoments,
     Standardizer,
-    numbers_of,
     over_leaves,
     standardized_size,
 )
 from surreal.algorithms.recording.checkpoint import Checkpoint
 from surreal.algorithms.rollouts.config import RolloutConfig
-from surreal.algorithms.rollouts.trajectories import Fragment, Trajectories, trajectories
+from surreal.algorithms.rollouts.facts import Fact, Facts, facts
+from surreal.algorithms.rollouts.trajectories import Fragment, Share, Trajectories, trajectories
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
 from surreal.protocol.wire.packet import Message
@@ -56,36 +56,38 @@ class State:
         self.steps = self.updates = self.episodes = 0
         self.elapsed = 0.0
         self.returns: deque[float] = deque(maxlen=config.return_window)
-        self._incarnations: dict[str, int] = {}
+        self.facts = Facts(spaces, self.scaler, config.normalize_observations)
 
     def learn(self, messages: list[Message], again: Sequence[Message] = ()) -> dict[str, float]:
         """Make one update on the fragments of `messages`, and of earlier ones `again`. Returns its metrics."""
+        fragments = self.fragments(messages)
+        return self.update([*fragments, *self.fragments(again)], facts([self.facts.state(messages, fragments)]))
+
+    def fragments(self, messages: Sequence[Message]) -> list[Fragment]:
+        """Return the fragments in messages of actors."""
+        return [Fragment.of(message.arrays, self.spaces) for message in messages]
+
+    def update(self, fragments: list[Fragment], news: Sequence[Fact], share: Share | None = None) -> dict[str, float]:
+        """Make one update on own fragments, `share` of those of all learners, whose facts are `news`."""
         standardize = self.standardizer()
-        fragments = [Fragment.of(message.arrays, self.spaces) for message in (*messages, *again)]
-        for message in messages:
-            self._take_in(message)
+        for fact in news:
+            self._take_in(fact)
         progress = min(1.0, self.steps / self.config.total_steps)
         data = trajectories(fragments, over_leaves(standardize, self.spaces), self.scaler)
-        metrics = self.updater.update(data, progress)
-        if self.config.normalize_observations:
-            for fragment in fragments[: len(messages)]:
-                self.moments.update(numbers_of(at(fragment.observations, slice(-1)), self.spaces))
-        self.steps += sum(message.arrays["rewards"].size for message in messages)
+        metrics = self.updater.update(replace(data, share=share), progress)
+        for fact in news:
+            if fact.observations is not None:
+                fact.observations.into(self.moments)
+        self.steps += sum(fact.transitions for fact in news)
         self.updates += 1
         return metrics
 
-    def _take_in(self, message: Message) -> None:
+    def _take_in(self, fact: Fact) -> None:
         """Take in episode returns, and the statistics that rewards are scaled by."""
-        returns = message.arrays["episode_returns"]
-        self.returns.extend(returns.tolist())
-        self.episodes += len(returns)
-        if self.scaler is None:
-            return
-        if self._incarnations.get(message.sender) != message.incarnation:
-            self._incarnations[message.sender] = message.incarnation
-            self.scaler.forget(message.sender)
-        arrays = message.arrays
-        self.scaler.update(message.sender, arrays["rewards"], arrays["terminated"] | arrays["truncated"])
+        self.returns.extend(fact.returns.tolist())
+        self.episodes += len(fact.returns)
+        if self.scaler is not None and fact.rewards is not None:
+            fact.rewards.into(self.scaler.moments)
 
     def standardizer(self) -> Standardizer:
         """Return the present observation statistics; the identity where observations are not normalized."""
@@ -132,4 +134,5 @@ class State:
             self.scaler.moments.load(group("rewards."))
         self.steps, self.updates, self.episodes = checkpoint.steps, state["updates"], state["episodes"]
         self.elapsed = state["elapsed"]
+        self.returns.clear()
         self.returns.extend(state["returns"])

@@ -1,6 +1,6 @@
 """Fragments of actors side by side, as a learner computes with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,34 @@ from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.models.memory import Segments
 from surreal.algorithms.normalizers import RewardScaler
 from surreal.algorithms.types import Array
+
+
+@dataclass(frozen=True)
+class Share:
+    """Copies of one of several learners that make an update together."""
+
+    rank: int
+    columns: tuple[Array, ...]
+    """Columns of each learner's copies, by its index, in the order in which it has them, among those of all."""
+
+    @property
+    def copies(self) -> int:
+        """Number of copies of all learners."""
+        return sum(map(len, self.columns))
+
+    @property
+    def own(self) -> Array:
+        """Column of this learner for each of all columns [copies]; -1 where another learner has it."""
+        own = np.full(self.copies, -1)
+        own[self.columns[self.rank]] = np.arange(len(self.columns[self.rank]))
+        return own
+
+    def joined(self, parts: Sequence[Array]) -> Array:
+        """Return the arrays [steps, copies] of all learners, by index, as one over all columns."""
+        whole = np.empty((len(parts[0]), self.copies), parts[0].dtype)
+        for columns, part in zip(self.columns, parts, strict=True):
+            whole[:, columns] = part
+        return whole
 
 
 @dataclass(frozen=True)
@@ -31,6 +59,8 @@ class Trajectories:
     """Allowed choices [steps + 1, copies, all]; None where there are no masks."""
     states: Array | None = None
     """[sequences, copies, state_size] memory before the first step of each sequence; None without a memory."""
+    share: Share | None = None
+    """Place of these copies among those of all learners; None where there is one learner."""
 
     @property
     def transitions(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from surreal.algorithms.algorithm import Algorithm
 from surreal.algorithms.registry import PPO
+from surreal.protocol.graph import METRICS, Channel
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
 OWN = Path(__file__).parent / "environments" / "own"
@@ -59,7 +60,7 @@ class Run:
         channels = {
             c.name: ChannelWiring(
                 **vars(c),
-                addresses=tuple(f"ipc://{self.folder}/{c.name}-{n}.ipc" for n in range(self.replicas[c.binds])),
+                addresses=tuple(f"ipc://{self.folder}/{c.name}-{n}.ipc" for n in range(self._listeners(c))),
             )
             for c in self.algorithm.channels
         }
@@ -72,7 +73,7 @@ class Run:
             replicas=self.replicas,
             channels=channels,
             control=f"ipc://{self.folder}/control.ipc",
-            serves_control=self.algorithm.role(role).ends_run,
+            serves_control=self.algorithm.role(role).ends_run and index == 0,
             run_folder=str(self.folder),
             state_folder=str(self.folder / "state" / f"{role}-{index}"),
             seed=1,
@@ -81,6 +82,10 @@ class Run:
             config=self.config,
             checkpoints={"everySeconds": 0.2, "keep": 2},
         )
+
+    def _listeners(self, channel: Channel) -> int:
+        """As `wire` has it: metrics go to the first replica alone."""
+        return 1 if channel.name == METRICS else self.replicas[channel.binds]
 
     def rows(self, role: str = "learner/0") -> list[dict[str, Any]]:
         """The metrics rows of `role` so far."""

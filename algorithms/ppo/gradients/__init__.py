@@ -13,8 +13,8 @@ from surreal.algorithms.rollouts.config import SMALL
 from surreal.algorithms.types import Array
 
 
-def make_gradient(layout: Layout, config: PPOConfig, vector: Array) -> Gradient:
-    """Return the engine that the config asks for, with the initial parameters `vector` [size].
+def make_gradient(layout: Layout, config: PPOConfig, vector: Array, index: int = 0) -> Gradient:
+    """Return the engine that the config asks for, with the initial parameters `vector` [size], for learner `index`.
 
     `auto` is analytic for two small tanh networks, whatever device there is, and autograd for all others.
     """
@@ -27,7 +27,7 @@ def make_gradient(layout: Layout, config: PPOConfig, vector: Array) -> Gradient:
         return Analytic(layout, config, vector)
     from surreal.algorithms.ppo.gradients.autograd import Autograd
 
-    return Autograd(layout, config, vector)
+    return Autograd(layout, config, vector, index)
 
 
 def on_gpu(config: PPOConfig, hidden: Sequence[int]) -> bool:

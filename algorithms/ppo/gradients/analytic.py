@@ -29,6 +29,10 @@ class Analytic:
         self._skipped = 0
         self.clip = config.clip
 
+    def place(self, array: Array) -> Array:
+        """See base.Gradient."""
+        return array
+
     def batch(self, data: Trajectories) -> Batch:
         """See base.Gradient."""
         return Batch(data)
@@ -129,7 +133,7 @@ class Analytic:
             slope = error * inside
             loss = np.maximum(error * error, clipped_error * clipped_error)
         if stats:
-            stats.value_loss += float(loss.mean())
+            stats.value_loss += stats.weight * float(loss.mean())
         return np.asarray(slope * np.float32(2 * self._config.value_coef / len(values)))
 
     def parameters(self) -> Array:

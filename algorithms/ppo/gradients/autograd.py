@@ -23,20 +23,21 @@ from surreal.algorithms.types import Array
 class Autograd:
     """See base.Gradient."""
 
-    def __init__(self, layout: Layout, config: PPOConfig, vector: Array) -> None:
-        self._device = pick_device(config.device)
+    def __init__(self, layout: Layout, config: PPOConfig, vector: Array, index: int = 0) -> None:
+        self._device = pick_device(config.device, index)
         self._config, self._choices, self.clip = config, layout.spaces.choices, config.clip
         self._network = Bound(layout, vector, self._device, config.precision, config.compile)
         self._vector = self._network.vector
         self._adam = torch.optim.Adam([self._vector], lr=1.0, betas=(BETA1, BETA2), eps=EPSILON, fused=True)
         self._skipped = torch.zeros((), device=self._device)
 
-    def _place(self, array: Array) -> Tensor:
+    def place(self, array: Array) -> Tensor:
+        """See base.Gradient."""
         return torch.as_tensor(np.ascontiguousarray(array), device=self._device)
 
     def batch(self, data: Trajectories) -> Batch:
         """See base.Gradient."""
-        return Batch(data, self._place)
+        return Batch(data, self.place)
 
     def values(self, rows: Any, memories: Memories | None = None) -> Array:
         """See base.Gradient."""
@@ -47,7 +48,7 @@ class Autograd:
         return np.asarray(self._network.estimates(self._placed(rows), memories)[0].cpu().numpy())
 
     def _placed(self, rows: Any) -> Any:
-        return self._place(rows) if isinstance(rows, np.ndarray) else rows
+        return self.place(rows) if isinstance(rows, np.ndarray) else rows
 
     def loss(self, minibatch: Minibatch, beta: float) -> loss.Terms:
         """Return the whole loss of one minibatch, differentiable in the parameters."""
@@ -135,11 +136,12 @@ class Autograd:
     def load(self, arrays: dict[str, Array]) -> None:
         """See base.Gradient."""
         with torch.no_grad():
-            self._vector.copy_(self._place(arrays["parameters"]))
+            self._vector.copy_(self.place(arrays["parameters"]))
+        self._adam.state.pop(self._vector, None)
         if int(arrays["adam_steps"][0]) == 0:
             return
         self._adam.state[self._vector] = {
             "step": torch.tensor(float(arrays["adam_steps"][0]), device=self._device),
-            "exp_avg": self._place(arrays["moment1"]).clone(),
-            "exp_avg_sq": self._place(arrays["moment2"]).clone(),
+            "exp_avg": self.place(arrays["moment1"]).clone(),
+            "exp_avg_sq": self.place(arrays["moment2"]).clone(),
         }

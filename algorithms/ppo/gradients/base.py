@@ -20,21 +20,23 @@ KL_HINGE = 250.0
 class Stats:
     """Sums over minibatches of the loss's parts; `means` divides."""
 
-    count: int = 0
+    count: float = 0
     policy_loss: float = 0.0
     value_loss: float = 0.0
     entropy: float = 0.0
     kl: float = 0.0
     clip_fraction: float = 0.0
+    weight: float = 1.0
+    """Part of a minibatch that the next numbers are of."""
 
     def add(self, policy: float, value: float, entropy: float, kl: float, clipped: float) -> None:
-        """Count one minibatch."""
-        self.count += 1
-        self.policy_loss += policy
-        self.value_loss += value
-        self.entropy += entropy
-        self.kl += kl
-        self.clip_fraction += clipped
+        """Count one minibatch, or the part of it that `weight` says."""
+        self.count += self.weight
+        self.policy_loss += self.weight * policy
+        self.value_loss += self.weight * value
+        self.entropy += self.weight * entropy
+        self.kl += self.weight * kl
+        self.clip_fraction += self.weight * clipped
 
     def means(self) -> dict[str, float]:
         """Name -> mean over the minibatches counted."""
@@ -47,6 +49,9 @@ class Gradient(Protocol):
 
     clip: float
     """Range of the probability ratio in the clipped surrogate, which an update may set."""
+
+    def place(self, array: Array) -> Any:
+        """Return an array where this engine computes."""
 
     def batch(self, data: Trajectories) -> Batch:
         """Return the transitions of an update, placed where this engine computes."""

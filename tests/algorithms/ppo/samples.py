@@ -29,6 +29,22 @@ def as_fragment(arrays: dict[str, Array]) -> Fragment:
     return Fragment(arrays, arrays["observations"], arrays["final"])
 
 
+def random_fragment(seed: int, steps: int = 16, copies: int = 4, discrete: bool = False) -> dict[str, Array]:
+    """The arrays of a message of an actor, with episodes that end in both ways."""
+    rng = np.random.default_rng(seed)
+    truncated = rng.random((steps, copies)) < 0.1
+    actions = rng.integers(0, 3, (steps, copies)) if discrete else rng.normal(size=(steps, copies, 3))
+    return {
+        "observations": rng.normal(size=(steps + 1, copies, 5)).astype(np.float32),
+        "actions": actions if discrete else actions.astype(np.float32),
+        "log_probs": (rng.normal(size=(steps, copies)) * 0.1 - 4).astype(np.float32),
+        "rewards": rng.normal(size=(steps, copies)).astype(np.float32),
+        "terminated": (rng.random((steps, copies)) < 0.1) & ~truncated,
+        "truncated": truncated,
+        "final": rng.normal(size=(int(truncated.sum()), 5)).astype(np.float32),
+    }
+
+
 def random_minibatch(shape: Shape, n: int = 13, seed: int = 0, reference: bool = False) -> Minibatch:
     """Transitions whose ratios lie on both sides of the clip range."""
     rng = np.random.default_rng(seed)

@@ -1,5 +1,6 @@
 """Settings that are each allowed and together mean nothing are refused, at their key."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.pools.local import local_pool
+from tests.orchestrator.documents import VALID, load_text
 
 
-def problems(actors: int = 1, copies: int = 2, **config: Any) -> list[tuple[str, str]]:
+def problems(actors: int = 1, copies: int = 2, **config: Any) -> list[Any]:
     return list(sizing(PPOConfig(**config), {"actor": actors}, {"copies": copies}).problems)
 
 
@@ -52,6 +54,36 @@ def test_advice_is_always_accepted(seed: int) -> None:
         )
         if actors * copies * config["fragment_steps"] > 1:
             assert problems(actors, copies, **{**config, "minibatch": advised}) == []
+
+
+def shared(learners: int, actors: int, **config: Any) -> Any:
+    return sizing(PPOConfig(**config), {"learner": learners, "actor": actors}, {"copies": 2})
+
+
+def test_learners_without_a_share_of_the_batch_are_refused() -> None:
+    ((key, text),) = shared(3, 2).problems
+    assert key == ("roles", "learner", "replicas")
+    assert text == "3 learners cannot share the fragments of 2 actors. Set at most 2, or more actors."
+    ((key, text),) = shared(3, 4, minibatch=2).problems
+    assert key == ("roles", "learner", "replicas")
+    assert text == "3 learners cannot share a minibatch of 2. Set at most that many."
+    ((key, text),) = shared(2, 2, objective="adaptive-kl", target_kl=0.01).problems
+    assert key == "objective" and text.endswith("each of 2 learners sees a part. Set clip, or one learner.")
+
+
+def test_a_plan_says_how_learners_share_the_work() -> None:
+    def note(learners: int, actors: int) -> str:
+        return " ".join(note for note in shared(learners, actors).notes if "learners" in note)
+
+    assert note(1, 4) == ""
+    assert "each has the fragments of 2 of 4 actors, and about 32 of a minibatch's 64 rows" in note(2, 4)
+    assert "each has the fragments of 1 or 2 of 3 actors" in note(2, 3)
+
+
+def test_learners_that_cannot_share_are_refused_at_their_line(tmp_path: Path) -> None:
+    experiment = load_text(tmp_path, VALID.replace("roles:\n", "roles:\n    learner: {replicas: 3}\n"))
+    with pytest.raises(InvalidInput, match=r":13: spec.roles.learner.replicas: 3 learners cannot share the fragments"):
+        make_plan(experiment, [local_pool()])
 
 
 def test_the_plan_refuses_them_at_their_line_and_says_the_size_otherwise() -> None:

@@ -11,23 +11,7 @@ from surreal.algorithms.ppo.batch import Batch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.update import BETA_RANGE, StepSize, Updater
 from surreal.algorithms.rollouts.trajectories import Trajectories, trajectories
-from surreal.algorithms.types import Array
-from tests.algorithms.ppo.samples import as_fragment, random_shape
-
-
-def random_fragment(seed: int, steps: int = 16, copies: int = 4, discrete: bool = False) -> dict[str, Array]:
-    rng = np.random.default_rng(seed)
-    truncated = rng.random((steps, copies)) < 0.1
-    actions = rng.integers(0, 3, (steps, copies)) if discrete else rng.normal(size=(steps, copies, 3))
-    return {
-        "observations": rng.normal(size=(steps + 1, copies, 5)).astype(np.float32),
-        "actions": actions if discrete else actions.astype(np.float32),
-        "log_probs": (rng.normal(size=(steps, copies)) * 0.1 - 4).astype(np.float32),
-        "rewards": rng.normal(size=(steps, copies)).astype(np.float32),
-        "terminated": (rng.random((steps, copies)) < 0.1) & ~truncated,
-        "truncated": truncated,
-        "final": rng.normal(size=(int(truncated.sum()), 5)).astype(np.float32),
-    }
+from tests.algorithms.ppo.samples import as_fragment, random_fragment, random_shape
 
 
 def random_data(seed: int, discrete: bool = False) -> Trajectories:

@@ -1,0 +1,119 @@
+"""Facts of the fragments of one update that every learner of a run must know, as arrays that travel.
+
+Each learner states those of its own actors' fragments. All take in the facts of all, in the order of the actors, so
+that their statistics, counters and goals are the same.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from surreal.algorithms.environments.rows import at
+from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.normalizers import RewardScaler, RunningMoments, numbers_of
+from surreal.algorithms.rollouts.trajectories import Fragment
+from surreal.algorithms.types import Array
+from surreal.protocol.graph import ProcessName
+from surreal.protocol.wire.packet import Message
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and variance [size] of `count` rows."""
+
+    mean: Array
+    variance: Array
+    count: int
+
+    @classmethod
+    def of(cls, rows: Array) -> "Moments":
+        """Return those of `rows` [n, size], in float64."""
+        if not len(rows):
+            return cls(np.zeros(rows.shape[1]), np.zeros(rows.shape[1]), 0)
+        return cls(rows.mean(axis=0, dtype=np.float64), rows.var(axis=0, dtype=np.float64), len(rows))
+
+    def into(self, running: RunningMoments) -> None:
+        """Merge them into running statistics."""
+        if self.count:
+            running.merge(self.mean, self.variance, self.count)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Facts of one fragment."""
+
+    actor: int
+    rank: int
+    """Index of the learner that has the fragment."""
+    transitions: int
+    returns: Array
+    """Returns of the episodes that ended in it."""
+    observations: Moments | None
+    rewards: Moments | None
+    """Of the discounted returns by which rewards are scaled."""
+
+
+class Facts:
+    """Maker of the facts of a learner's own fragments."""
+
+    def __init__(self, spaces: Spaces, scaler: RewardScaler | None, observations: bool) -> None:
+        """State statistics of `observations`, and of the returns that `scaler` discounts."""
+        self._spaces, self._scaler, self._observations = spaces, scaler, observations
+        self._incarnations: dict[str, int] = {}
+
+    def state(self, messages: Sequence[Message], fragments: Sequence[Fragment]) -> dict[str, Array]:
+        """Return the facts of fragments, one of each actor, as arrays."""
+        returns = [message.arrays["episode_returns"] for message in messages]
+        stated = {
+            "actors": np.array([_index(message.sender) for message in messages]),
+            "transitions": np.array([message.arrays["rewards"].size for message in messages]),
+            "episodes": np.array([len(each) for each in returns]),
+            "returns": np.concatenate(returns),
+        }
+        if self._observations:
+            seen = [numbers_of(at(each.observations, slice(-1)), self._spaces) for each in fragments]
+            stated |= _stated("observations", [Moments.of(rows) for rows in seen])
+        if self._scaler is not None:
+            stated |= _stated("rewards", [Moments.of(self._discounted(self._scaler, each)) for each in messages])
+        return stated
+
+    def _discounted(self, scaler: RewardScaler, message: Message) -> Array:
+        if self._incarnations.get(message.sender) != message.incarnation:
+            self._incarnations[message.sender] = message.incarnation
+            scaler.forget(message.sender)
+        arrays = message.arrays
+        return scaler.discounted(message.sender, arrays["rewards"], arrays["terminated"] | arrays["truncated"])
+
+
+def facts(stated: Sequence[Mapping[str, Array]]) -> list[Fact]:
+    """Return the facts that all learners stated, by the index of the actor."""
+    found = [fact for rank, arrays in enumerate(stated) for fact in _facts(rank, arrays)]
+    return sorted(found, key=lambda fact: fact.actor)
+
+
+def _facts(rank: int, stated: Mapping[str, Array]) -> Iterator[Fact]:
+    ends = np.cumsum(stated["episodes"])
+    returns = np.split(stated["returns"], ends[:-1])
+    for number, actor in enumerate(stated["actors"]):
+        moments = [_moments(name, stated, number) for name in ("observations", "rewards")]
+        yield Fact(int(actor), rank, int(stated["transitions"][number]), returns[number], *moments)
+
+
+def _stated(name: str, moments: Sequence[Moments]) -> dict[str, Array]:
+    return {
+        f"{name}.mean": np.stack([each.mean for each in moments]),
+        f"{name}.variance": np.stack([each.variance for each in moments]),
+        f"{name}.count": np.array([each.count for each in moments]),
+    }
+
+
+def _moments(name: str, stated: Mapping[str, Array], number: int) -> Moments | None:
+    if f"{name}.mean" not in stated:
+        return None
+    mean, variance = stated[f"{name}.mean"][number], stated[f"{name}.variance"][number]
+    return Moments(mean, variance, int(stated[f"{name}.count"][number]))
+
+
+def _index(sender: str) -> int:
+    return ProcessName.parse(sender).index
