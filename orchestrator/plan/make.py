@@ -58,7 +58,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
         roles=tuple(
             planned_role(role, spec.roles[role.name], spec, placed.places[role.name]) for role in algorithm.roles
         ),
-        channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in algorithm.channels),
+        channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in _used(experiment)),
         pools=placed.pools,
         cost=None if own_machine else planned_cost(placed.pools),
         notes=(*_wrapped(spec.env), *_stepped(experiment), *size.notes),
@@ -80,8 +80,12 @@ def _sized(experiment: Experiment) -> Sizing:
     """Return what the algorithm says of its size. Raises InvalidInput at the keys that mean nothing together."""
     size = _sizing(experiment.algorithm, experiment.spec, experiment.folder)
     if size.problems:
-        raise experiment.source.invalid((("spec", "algorithm", "config", key), text) for key, text in size.problems)
+        raise experiment.source.invalid((_path(key), text) for key, text in size.problems)
     return size
+
+
+def _path(key: str | tuple[str, ...]) -> tuple[str, ...]:
+    return ("spec", "algorithm", "config", key) if isinstance(key, str) else ("spec", *key)
 
 
 def _planned_pods(pods: PodsSpec) -> PlannedPods:
@@ -158,6 +162,14 @@ def _overfilled(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: Node
                 "Ask for less, or for fewer replicas."
             )
             yield ("spec", "roles", role.name, "resources", "memory"), text
+
+
+def _used(experiment: Experiment) -> Iterator[Channel]:
+    """Yield the channels of the algorithm but those from a role of one process to itself."""
+    for channel in experiment.algorithm.channels:
+        ends = {*channel.frm, *channel.to}
+        if len(ends) > 1 or experiment.spec.roles[channel.binds].replicas > 1:
+            yield channel
 
 
 def _planned_channel(channel: Channel, spec: ChannelSpec | None) -> PlannedChannel:

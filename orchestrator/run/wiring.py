@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Protocol
 
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
-from surreal.protocol.graph import Channel
+from surreal.protocol.graph import LOGS, METRICS, Channel
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
 
@@ -53,7 +53,9 @@ def ending_role(plan: Plan) -> PlannedRole:
 
 
 def _channel(plan: Plan, channel: PlannedChannel, addresses: Addresses) -> ChannelWiring:
-    replicas = plan.role(channel.binds).replicas
+    binds = plan.role(channel.binds)
+    # words for the run go to the one process that keeps its files
+    replicas = 1 if binds.ends_run and channel.name in (METRICS, LOGS) else binds.replicas
     described = {field.name: getattr(channel, field.name) for field in fields(Channel)}
     return ChannelWiring(
         **described,

@@ -24,6 +24,8 @@ from tests.orchestrator.kube.accounts import EDITOR, editor
 from tests.orchestrator.kube.small_run import CONTEXT, IMAGE, namespace
 from tests.orchestrator.runs import is_dead, pid
 
+INDEX = "batch.kubernetes.io/job-completion-index"
+"""Kubernetes' label of the pods of an Indexed Job."""
 HELD = ("Job", "Pod", "Service", "NetworkPolicy", "ServiceAccount", "ConfigMap", "Secret", "PersistentVolumeClaim")
 
 
@@ -68,8 +70,8 @@ class Site(Protocol):
     def location(self) -> Location:
         """As the command line says it."""
 
-    def kill(self, status: Status, role: str) -> None:
-        """End the first process of a role by force."""
+    def kill(self, status: Status, role: str, index: int = 0) -> None:
+        """End a process of a role by force."""
 
     def left(self, name: str, before: Status) -> list[str]:
         """What is there of an experiment, which was in the state `before` when it was deleted."""
@@ -82,8 +84,8 @@ class Here:
         self.backend = LocalBackend()
         self.location = Location()
 
-    def kill(self, status: Status, role: str) -> None:
-        os.kill(pid(self.backend, status.name, role), signal.SIGKILL)
+    def kill(self, status: Status, role: str, index: int = 0) -> None:
+        os.kill(pid(self.backend, status.name, role, index), signal.SIGKILL)
 
     def left(self, name: str, before: Status) -> list[str]:
         pids = [each.pid for role in before.roles.values() for each in role if each.pid]
@@ -99,8 +101,8 @@ class Cluster:
         self.backend = KubeBackend(location)
         self.api = administrator
 
-    def kill(self, status: Status, role: str) -> None:
-        self.api.delete("Pod", self.pod(status.name, role)["metadata"]["name"])
+    def kill(self, status: Status, role: str, index: int = 0) -> None:
+        self.api.delete("Pod", self.pod(status.name, role, index)["metadata"]["name"])
 
     def evict(self, name: str, role: str) -> None:
         """As a drain of its node does: by the eviction API."""
@@ -109,9 +111,9 @@ class Cluster:
         eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": about}
         self.api._json("POST", f"{self.api._path('Pod', pod)}/eviction", {}, eviction)
 
-    def pod(self, name: str, role: str) -> Object:
-        """The running pod of the first process of a role."""
-        pods = self.api.list("Pod", query(selector(name, role)))
+    def pod(self, name: str, role: str, index: int = 0) -> Object:
+        """The running pod of a process of a role."""
+        pods = self.api.list("Pod", query({**selector(name, role), INDEX: str(index)}))
         return next(pod for pod in pods if pod["status"].get("phase") == "Running")
 
     def left(self, name: str, before: Status) -> list[str]:

@@ -90,6 +90,21 @@ def test_who_is_killed_is_replaced_alone_and_the_run_goes_on(site: Site) -> None
     assert restarts == {"learner": [1], "actor": [1, 0], "evaluator": [1]}
 
 
+def test_learners_that_share_a_run_go_on_together_when_one_is_killed(site: Site) -> None:
+    shared = pole("pole", total_steps=ENDLESS)
+    shared["spec"]["roles"]["learner"]["replicas"] = 2
+    name = create(site, shared)
+    for index in (1, 0):
+        before = running(site, name)
+        counted = before.roles["learner"][index].restarts
+        site.kill(before, "learner", index)
+        when(site, name, "it is replaced", lambda status: status.roles["learner"][index].restarts > counted)  # noqa: B023
+        after = running(site, name)
+        assert after.progress.steps >= before.progress.steps
+        when(site, name, "it learns on", lambda status: status.progress.steps > after.progress.steps)  # noqa: B023
+    assert after.state == "running" and [each.restarts > 0 for each in after.roles["learner"]] == [True, True]
+
+
 def test_a_stopped_run_goes_on_where_it_was(site: Site) -> None:
     name = create(site, pole("pole", total_steps=ENDLESS))
     before = running(site, name)

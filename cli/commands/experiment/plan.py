@@ -69,6 +69,8 @@ def _roles(plan: Plan) -> RenderableType:
 def _when_dead(role: PlannedRole) -> str:
     if role.expendable:
         return "restart; the run continues"
+    if role.ends_run and role.replicas > 1:
+        return f"all restart from the checkpoint; {role.name}/0 ends the run when done"
     if role.ends_run:
         return "restart from its checkpoint; ends the run when done"
     return "restart from its last snapshot" if role.keeps_snapshots else "restart; it begins anew"

@@ -196,7 +196,7 @@ MISTAKES = [
         "actr:",
         "13: spec.roles.actr: unknown role 'actr' (did you mean 'actor'?); ppo has: learner, actor, evaluator",
     ),
-    ("actor:", "learner:", "14: spec.roles.learner.replicas: must be 1, not 2: ppo has one learner only"),
+    ("actor:", "evaluator:", "14: spec.roles.evaluator.replicas: must be 1, not 2: ppo has one evaluator only"),
     ("replicas: 2", "replicas: 0", "14: spec.roles.actor.replicas: must be 1 or more, not 0"),
     ("replicas: 2", "replicas: -3", "14: spec.roles.actor.replicas: must be 1 or more, not -3"),
     ("replicas: 2", "replicas: 1000000000", "14: spec.roles.actor.replicas: must be 10000 or less, not 1000000000"),

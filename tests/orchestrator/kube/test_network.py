@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from surreal.orchestrator.backends.kube.manifests.network import Network
+from surreal.orchestrator.backends.kube.manifests.network import Network, wiring_files
 from surreal.orchestrator.backends.kube.names import COMPONENT, CONTROL_PORT, labels, selector
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole, Resources
 from surreal.protocol.errors import InvalidInput
@@ -45,7 +45,18 @@ def many_kinds() -> Plan:
     return example().model_copy(update={"roles": roles, "channels": channels, "prometheus_port": 9400})
 
 
-PLANS = {"example": example, "everything": everything, "queued": queued, "every kind of channel": many_kinds}
+def several_learners() -> Plan:
+    """A plan whose role that ends the run has several processes."""
+    return planned(minimal(roles={"learner": {"replicas": 2}}))
+
+
+PLANS = {
+    "example": example,
+    "everything": everything,
+    "queued": queued,
+    "every kind of channel": many_kinds,
+    "several learners": several_learners,
+}
 
 
 def dialled(found: list[Object]) -> Dials:
@@ -58,7 +69,8 @@ def dialled(found: list[Object]) -> Dials:
     }
     result: Dials = set()
     for role, wiring in wirings.items():
-        addresses = set() if wiring["serves_control"] else {wiring["control"]}
+        alone = wiring["serves_control"] and wiring["replicas"][role] == 1
+        addresses = set() if alone else {wiring["control"]}
         for channel in wiring["channels"].values():
             reads, writes = role in channel["to"], role in channel["frm"]
             if role == f"{channel['name']}-relay":
@@ -207,6 +219,27 @@ def test_every_process_but_one_sends_its_lines_to_the_one_that_ends_the_run() ->
         "learner",
     )
     assert logs.lossy
+
+
+def test_of_several_processes_that_end_the_run_the_first_hears_of_the_others() -> None:
+    plan = several_learners()
+    network = Network(plan)
+    wired = json.loads(wiring_files(network, has_code=False)["learner"])["channels"]
+    assert network.channels[-1].frm == ("learner", "actor", "evaluator")
+    assert {name: len(wired[name]["addresses"]) for name in ("logs", "metrics", "experience", "gradients")} == {
+        "logs": 1, "metrics": 1, "experience": 2, "gradients": 2,
+    }  # fmt: skip
+    assert all("gradients" not in channel.name for channel in planned(minimal()).channels)
+
+
+def test_pods_that_mount_one_claim_run_on_one_node() -> None:
+    together = pods(objects(several_learners()))["learner"]["affinity"]["podAffinity"]
+    (rule,) = together["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert rule["topologyKey"] == "kubernetes.io/hostname"
+    assert rule["labelSelector"]["matchLabels"] == selector("cart", "learner")
+    apart = planned(minimal(roles={"learner": {"replicas": 2}}, storage={"kind": "url", "url": "s3://runs/here"}))
+    for plan in (planned(minimal()), apart):
+        assert "podAffinity" not in pods(objects(plan))["learner"].get("affinity", {})
 
 
 def test_an_algorithm_with_a_channel_of_that_name_is_told() -> None:

@@ -59,6 +59,10 @@ PLANS: dict[str, tuple[dict[str, Any], list[NodePool]]] = {
         minimal(roles={"actor": {"replicas": 6, "pool": "cpu"}, "learner": {"resources": {"gpu": 1, "cpu": "1500m"}}}),
         [SMALL, LARGE],
     ),
+    "learners": (
+        minimal(roles={"actor": {"replicas": 5}, "learner": {"replicas": 2, "resources": {"gpu": 1}}}),
+        [LARGE],
+    ),
     "relays": (
         minimal(
             channels={"weights": {"relays": 3, "dtype": "bfloat16"}},

@@ -31,14 +31,14 @@ class SmallCluster:
         self.location = Location.of(f"ray:{address}")
         self.backend = RayBackend(self.location)
 
-    def kill(self, status: Status, role: str) -> None:
-        """End the first process of a role by force."""
-        os.kill(self.pid(status.name, role), signal.SIGKILL)
+    def kill(self, status: Status, role: str, index: int = 0) -> None:
+        """End a process of a role by force."""
+        os.kill(self.pid(status.name, role, index), signal.SIGKILL)
 
-    def pid(self, name: str, role: str) -> int:
-        """Return the process id of a role's first worker, which its host tells a moment after the start."""
+    def pid(self, name: str, role: str, index: int = 0) -> int:
+        """Return the process id of a role's worker, which its host tells a moment after the start."""
         deadline = time.monotonic() + 60
-        while not (found := self.backend.status(name).roles[role][0].pid):
+        while not (found := self.backend.status(name).roles[role][index].pid):
             assert time.monotonic() < deadline, f"{role} runs"
             time.sleep(0.1)
         return found

@@ -55,9 +55,13 @@ class Network:
                 "it must call its own differently"
             )
         end = ending_role(self.plan).name
-        others = tuple(role.name for role in self.plan.roles if not role.ends_run)
-        logs = PlannedChannel(LOGS, "stream", others, (end,), window=LOGS_WINDOW, lossy=True)
+        logs = PlannedChannel(LOGS, "stream", self._led, (end,), window=LOGS_WINDOW, lossy=True)
         return (*self.plan.channels, logs)
+
+    @property
+    def _led(self) -> tuple[str, ...]:
+        """The roles with processes that do not serve control: that of several which end the run, too."""
+        return tuple(role.name for role in self.plan.roles if not role.ends_run or role.replicas > 1)
 
     @cached_property
     def ports(self) -> dict[str, int]:
@@ -94,9 +98,8 @@ class Network:
         return f"tcp://{host(name, role, index, queued=bool(self.plan.queue))}.{name}:{port}"
 
     def _control_edges(self) -> Iterator[Edge]:
-        for role in self.plan.roles:
-            if not role.ends_run:
-                yield Edge(role.name, ending_role(self.plan).name, CONTROL_PORT)
+        for role in self._led:
+            yield Edge(role, ending_role(self.plan).name, CONTROL_PORT)
 
     def _channel_edges(self) -> Iterator[Edge]:
         for channel in self.channels:

@@ -22,8 +22,8 @@ from surreal.protocol.errors import ExitCode, InvalidInput
 from surreal.protocol.worker.pod.identity import ATTEMPT_VARIABLE, FAILURES_VARIABLE, IGNORED_VARIABLE, INDEX_VARIABLE
 from surreal.provisioner.pools import labels
 from surreal.provisioner.pools.labels import ZONE
+from surreal.provisioner.pools.node import HOST
 
-HOST = "kubernetes.io/hostname"
 SPREAD_OVER = {"none": "", "zone": ZONE, "node": HOST}
 ANNOTATED = {
     ATTEMPT_VARIABLE: names.ATTEMPT,
@@ -72,7 +72,7 @@ def pod_values(plan: Plan, role: PlannedRole, sources: Sources, unpack: Unpack |
         "image": role.image,
         "image_pull_policy": role.image_pull_policy,
         "image_pull_secrets": plan.image_pull_secrets,
-        "affinity": affinity(role.selectors),
+        "affinity": {**affinity(role.selectors), **_beside_each_other(plan, role)},
         "tolerations": tolerations(role),
         "spread_over": SPREAD_OVER[role.spread],
         "container": names.WORKER,
@@ -148,11 +148,19 @@ LOST_SECONDS = 30
 MOST_WEIGHT = 100
 
 
-def affinity(selectors: Sequence[dict[str, str | tuple[str, ...]]]) -> Plain | None:
-    """Node affinity for any one of `selectors`, the first liked most; None where every node will do."""
+def _beside_each_other(plan: Plan, role: PlannedRole) -> Plain:
+    """Return pod affinity for several pods that mount the claim of the run, which one node at a time has."""
+    if not role.ends_run or role.replicas == 1 or plan.storage.kind != "claim":
+        return {}
+    same = {"labelSelector": {"matchLabels": names.selector(plan.name, role.name)}, "topologyKey": HOST}
+    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [same]}}
+
+
+def affinity(selectors: Sequence[dict[str, str | tuple[str, ...]]]) -> Plain:
+    """Node affinity for any one of `selectors`, the first liked most; empty where every node will do."""
     # a term without labels fits no node, where a pool without labels is all of them
     if not selectors or not all(selectors):
-        return None
+        return {}
     rules: Plain = {
         "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [_term(each) for each in selectors]}
     }
