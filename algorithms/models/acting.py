@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from surreal.algorithms.computation.graph import Computation
-from surreal.algorithms.models.actor_critic import ActorCritic
+from surreal.algorithms.models.actor_critic import GSDE, GSDE_EPSILON, ActorCritic
 from surreal.algorithms.models.own import OwnPolicy, OwnShape
 from surreal.algorithms.networks import LOG_STD_RANGE, Layout, Policy, Shape
 from surreal.algorithms.types import Array
@@ -83,6 +83,44 @@ class StatePolicy(ModelPolicy):
         return np.asarray(np.float32(-0.5) * (z * z).sum(axis=-1) - log_std.sum(axis=-1) - half)
 
 
+class GSDEPolicy(StatePolicy):
+    """A Gaussian policy with gSDE: the noise of a step is a matrix that was drawn before times the features there."""
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        policy, views = self._model.policy, self._views
+        self._inside, self._last = policy.acting_inside(views), policy.acting_last(views)
+        self._std = np.exp(views[GSDE])
+        self._features = np.empty((0, policy.features), dtype=np.float32)
+        self._out = self._outputs
+
+    def _outputs(self, x: Array) -> Array:
+        """Return means and log standard deviations, and keep the features that `act` needs."""
+        self._features = self._inside(x)
+        variance = (self._features * self._features) @ (self._std * self._std)
+        log_std = np.float32(0.5) * np.log(variance + np.float32(GSDE_EPSILON))
+        return np.concatenate([self._last(self._features), log_std], axis=-1)
+
+    def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+        """Draw matrices [copies, features, action] for each step of a fragment, or for one step alone.
+
+        Copies of an environment have matrices of their own, which stay for `gsde_steps` steps.
+        """
+        *steps, copies, _ = shape
+        every = self._model.gsde_steps or max(1, *steps, 1)
+        count = -(-steps[0] // every) if steps else 1
+        drawn = rng.standard_normal((count, copies, *self._std.shape), dtype=np.float32) * self._std
+        return [drawn[step // every] for step in range(steps[0])] if steps else drawn[0]
+
+    def act(self, out: Array, noise: Array) -> Array:
+        """See Policy: for the observations of the last `advance`."""
+        return np.asarray(_parted(out)[0] + np.einsum("cf,cfa->ca", self._features, noise))
+
+    def symbolic(self, graph: Computation, rows: Any, state: str) -> tuple[str, str]:
+        """See Policy: means alone, which are what the network gives without its noise."""
+        return ModelPolicy.symbolic(self, graph, rows, state)
+
+
 def _parted(outs: Array) -> tuple[Array, Array]:
     mean, log_std = np.split(outs, 2, axis=-1)
     return mean, np.clip(log_std, *LOG_STD_RANGE)
@@ -97,6 +135,8 @@ def make_policy(layout: Layout) -> Policy:
     if isinstance(layout, OwnShape):
         return OwnPolicy(layout)
     if isinstance(layout, ActorCritic):
+        if layout.gsde:
+            return GSDEPolicy(layout)
         return StatePolicy(layout) if layout.state_dependent else ModelPolicy(layout)
     assert isinstance(layout, Shape)
     return Policy(layout)

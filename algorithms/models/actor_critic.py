@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+GSDE = "gsde.log_std"
+"""Name of the log standard deviations [features, action] of gSDE's noise."""
+GSDE_EPSILON = 1e-6
+"""Variance that is added, so that features of zero leave a distribution."""
+
+
 class ActorCritic(Layout):
     """Encoder, trunk, memory, and the heads of policy and value; or two encoders where nothing is shared."""
 
@@ -34,7 +40,9 @@ class ActorCritic(Layout):
         deep = network.memory is not None or any(leaf.image for leaf in leaves.values())
         self.shared = deep or bool(network.trunk) if network.shared is None else network.shared
         usual = [] if deep else list(hidden)
-        self.state_dependent = network.std == "state" and not spaces.discrete
+        self.state_dependent = network.std != "parameter" and not spaces.discrete
+        self.gsde = network.std == "gsde" and not spaces.discrete
+        self.gsde_steps = network.gsde_steps
         self.encoders = [Encoder(name, leaves, network) for name in self._names("encoder")]
         width = self.encoders[0].width
         self.trunk = Dense("trunk", width, network.trunk, network.activation, network.layer_norm)
@@ -43,7 +51,7 @@ class ActorCritic(Layout):
         self.policy, self.value = (
             Dense(name, width, usual if widths is None else widths, network.activation, network.layer_norm, out, gain)
             for name, widths, out, gain in (
-                ("policy", network.policy, self.outputs, 0.01),
+                ("policy", network.policy, spaces.action if self.gsde else self.outputs, 0.01),
                 ("value", network.value if network.value is not None else network.policy, 1, 1.0),
             )
         )
@@ -67,6 +75,8 @@ class ActorCritic(Layout):
     def parts(self) -> dict[str, tuple[int, ...]]:
         """See Layout."""
         parts = {name: part.shape for name, part in self.described.items()}
+        if self.gsde:
+            return {**parts, GSDE: (self.policy.features, self.spaces.action)}
         return parts if self.spaces.discrete or self.state_dependent else {**parts, "log_std": (self.spaces.action,)}
 
     def initial(self, rng: np.random.Generator, log_std: float) -> Array:
@@ -75,7 +85,9 @@ class ActorCritic(Layout):
         views = self.views(vector)
         for name, array in initial(self.described, rng, self._init).items():
             views[name][...] = array
-        if self.state_dependent:
+        if self.gsde:
+            views[GSDE][...] = log_std
+        elif self.state_dependent:
             last = [name for name in self.policy.parts if name.endswith(".bias")][-1]
             views[last][self.spaces.action :] = log_std
         elif "log_std" in views:
@@ -93,7 +105,19 @@ class ActorCritic(Layout):
         if self.memory is not None:
             assert memory is not None
             encoded = [self.memory.torch(tensors, encoded[0], *memory)]
-        return self.policy.torch(tensors, encoded[0]), self.value.torch(tensors, encoded[-1]).squeeze(-1)
+        policy = self._noisy(tensors, encoded[0]) if self.gsde else self.policy.torch(tensors, encoded[0])
+        return policy, self.value.torch(tensors, encoded[-1]).squeeze(-1)
+
+    def _noisy(self, tensors: Mapping[str, "Tensor"], x: "Tensor") -> "Tensor":
+        """Return means and log standard deviations of the actions under gSDE; only its own parameters get a gradient.
+
+        Raffin et al. 2022: the variance of theta x for theta with entries of the deviations exp(parameters).
+        """
+        import torch
+
+        features = self.policy.torch_inside(tensors, x)
+        variance = features.detach().square() @ tensors[GSDE].mul(2).exp()
+        return torch.cat([self.policy.torch_last(tensors, features), 0.5 * (variance + GSDE_EPSILON).log()], dim=-1)
 
 
 def make_model(network: NetworkConfig, spaces: Spaces, hidden: Sequence[int], folder: Path | None = None) -> Layout:

@@ -85,7 +85,8 @@ class Dense:
     ) -> None:
         """Name the layers `name`.0, `name`.1, ...; `gain` is the last one's where `out` is given."""
         self._activation, self._norm = activation, norm
-        self.width = out or (widths[-1] if widths else inputs)
+        self._features = widths[-1] if widths else inputs
+        self.width = out or self._features
         self.parts: dict[str, Part] = {}
         self._names = [f"{name}.{layer}" for layer in range(len(widths) + bool(out))]
         self._depth = len(widths)
@@ -97,9 +98,31 @@ class Dense:
                 self.parts[f"{one}.norm.weight"] = Part((to,), ones=True)
                 self.parts[f"{one}.norm.bias"] = Part((to,), inputs=0)
 
+    @property
+    def features(self) -> int:
+        """Outputs of the last layer with an activation, the inputs of the plain one."""
+        return self._features
+
     def acting(self, views: Mapping[str, Array]) -> Forward:
         """See Block."""
-        layers = [(views[f"{one}.weight"].T, views[f"{one}.bias"]) for one in self._names]
+        inner, last = self.acting_inside(views), self.acting_last(views)
+        return lambda x: last(inner(x))
+
+    def acting_last(self, views: Mapping[str, Array]) -> Forward:
+        """Return the function of the plain layer, that of features; the identity where there is none."""
+        layers = [(views[f"{one}.weight"].T, views[f"{one}.bias"]) for one in self._names[self._depth :]]
+
+        def forward(x: Array) -> Array:
+            for weight, bias in layers:
+                x = x @ weight
+                x += bias
+            return x
+
+        return forward
+
+    def acting_inside(self, views: Mapping[str, Array]) -> Forward:
+        """Return the function of the layers with an activation, whose outputs are the features."""
+        layers = [(views[f"{one}.weight"].T, views[f"{one}.bias"]) for one in self._names[: self._depth]]
         normed = self._names[: self._depth] if self._norm else []
         norms = [(views[f"{one}.norm.weight"], views[f"{one}.norm.bias"]) for one in normed]
         function = ACTIVATIONS[self._activation]
@@ -108,23 +131,34 @@ class Dense:
             for layer, (weight, bias) in enumerate(layers):
                 x = x @ weight
                 x += bias
-                if layer < self._depth:
-                    x = function(_normed(x, *norms[layer]) if self._norm else x)
+                x = function(_normed(x, *norms[layer]) if self._norm else x)
             return x
 
         return forward
 
     def torch(self, tensors: Mapping[str, "Tensor"], x: Any) -> "Tensor":
         """See Block."""
+        return self.torch_last(tensors, self.torch_inside(tensors, x))
+
+    def torch_last(self, tensors: Mapping[str, "Tensor"], x: Any) -> "Tensor":
+        """Return the outputs of the plain layer; `x` itself where there is none."""
         from torch.nn import functional
 
-        for layer, one in enumerate(self._names):
+        for one in self._names[self._depth :]:
             x = functional.linear(x, tensors[f"{one}.weight"], tensors[f"{one}.bias"])
-            if layer < self._depth:
-                if self._norm:
-                    scale, shift = tensors[f"{one}.norm.weight"], tensors[f"{one}.norm.bias"]
-                    x = functional.layer_norm(x, (x.shape[-1],), scale, shift, NORM_EPSILON)
-                x = getattr(functional, self._activation)(x)
+        found: Tensor = x
+        return found
+
+    def torch_inside(self, tensors: Mapping[str, "Tensor"], x: Any) -> "Tensor":
+        """Return the features [n, features] of rows."""
+        from torch.nn import functional
+
+        for one in self._names[: self._depth]:
+            x = functional.linear(x, tensors[f"{one}.weight"], tensors[f"{one}.bias"])
+            if self._norm:
+                scale, shift = tensors[f"{one}.norm.weight"], tensors[f"{one}.norm.bias"]
+                x = functional.layer_norm(x, (x.shape[-1],), scale, shift, NORM_EPSILON)
+            x = getattr(functional, self._activation)(x)
         found: Tensor = x
         return found
 

@@ -57,8 +57,11 @@ class NetworkConfig(Config):
     """Layer normalisation (Ba et al. 2016) before each activation of dense layers."""
     init: Literal["orthogonal", "default"] = "orthogonal"
     """Orthogonal weights, gain sqrt 2, policy head 0.01, value head 1, zero biases; or torch's own."""
-    std: Literal["parameter", "state"] = "parameter"
-    """Standard deviation of a Gaussian policy: one number for each entry, or an output of the network."""
+    std: Literal["parameter", "state", "gsde"] = "parameter"
+    """Standard deviation of a Gaussian policy: one number for each entry, or an output of the network; or gSDE (Raffin
+    et al. 2022), noise that is a linear function of the policy's last hidden layer and stays for a while."""
+    gsde_steps: Count | None = None
+    """Steps after which gSDE draws another such function; by default once a fragment."""
     squash: bool = False
     """Squash the actions of a Gaussian policy by tanh into its bounds, instead of clipping them there."""
 
@@ -77,6 +80,8 @@ class NetworkConfig(Config):
     def _is_possible(self) -> Self:
         if self.make is not None and not is_own(self.make):
             raise ValueError(f"make: {self.make!r} is no 'module:make'. Name a function such as my_module:make.")
+        if self.gsde_steps is not None and self.std != "gsde":
+            raise ValueError("gsde_steps needs gSDE. Set std: gsde, or remove gsde_steps.")
         if self.shared is False and (self.memory is not None or self.trunk):
             part = "memory" if self.memory is not None else "trunk"
             raise ValueError(

@@ -40,6 +40,8 @@ class Updater:
         config, batch = self.config, self.gradient.batch(data)
         together = None if data.share is None else TogetherBatch(batch, data, self.learners)
         self.gradient.clip = config.clip * (1 - progress if config.anneal_clip else 1.0)
+        final = config.entropy_coef if config.entropy_coef_final is None else config.entropy_coef_final
+        self.gradient.entropy_coef = config.entropy_coef + progress * (final - config.entropy_coef)
         rate = self.step_size.at(progress)
         self._estimate(batch, data, together)
         before = explained_variance(batch.values, batch.returns)

@@ -3,9 +3,11 @@
 from typing import Any
 
 from surreal.orchestrator.zoo.draft import Draft
-from surreal.orchestrator.zoo.ppo import ACTIVATIONS, GSDE
+from surreal.orchestrator.zoo.ppo import ACTIVATIONS
 from surreal.orchestrator.zoo.values import mapping, schedule, whole
 from surreal.protocol.errors import InvalidInput
+
+GSDE = "noise here is new at every step (no gSDE)"
 
 
 def ddpg(draft: Draft) -> None:

@@ -10,13 +10,11 @@ ACTIVATIONS = {"ReLU": "relu", "Tanh": "tanh", "SiLU": "silu"}
 SAME: dict[str, tuple[str, Any]] = {
     "gamma": ("gamma", 0.99),
     "gae_lambda": ("gae_lambda", 0.95),
-    "ent_coef": ("entropy_coef", 0.0),
     "vf_coef": ("value_coef", 0.5),
     "max_grad_norm": ("max_grad_norm", 0.5),
     "normalize_advantage": ("normalize_advantages", True),
 }
 """Keys of one meaning, with Stable-Baselines3's defaults, which differ from ours."""
-GSDE = "noise here is new at every step (no gSDE)"
 
 
 def ppo(draft: Draft) -> None:
@@ -62,6 +60,10 @@ def _actor_critic(draft: Draft, same: dict[str, tuple[str, Any]], learning_rate:
     """Translate what all three have: the names above, the step size, normalisation and the network."""
     config = draft.config
     draft.copy(same)
+    entropy = draft.take("ent_coef", 0.0, schedule)
+    config["entropy_coef"] = entropy.value
+    if entropy.falls:
+        config["entropy_coef_final"] = 0.0
     rate = draft.take("learning_rate", learning_rate, schedule)
     config |= {
         "total_steps": draft.take("n_timesteps", 1e6, whole),
@@ -97,14 +99,12 @@ def _network(draft: Draft) -> None:
     if not kwargs.pop("ortho_init", True):
         network["init"] = "default"
     _widths(draft, kwargs.pop("net_arch", [] if images else [64, 64]), network)
-    log_std = kwargs.pop("log_std_init", 0.0)
-    draft.config["log_std_init"] = 0.0 if sde else log_std
+    draft.config["log_std_init"] = kwargs.pop("log_std_init", 0.0)
+    every = draft.take("sde_sample_freq", -1, whole)
     if sde:
-        draft.cannot("use_sde", sde, GSDE)
-        if log_std:
-            draft.cannot("policy_kwargs.log_std_init", log_std, "is a scale of gSDE's; log_std_init is 0")
-    if "sde_sample_freq" in draft.left:
-        draft.cannot("sde_sample_freq", draft.take("sde_sample_freq"), GSDE)
+        network["std"] = "gsde"
+    if sde and every > 0:
+        network["gsde_steps"] = every
     for key, value in kwargs.items():
         draft.cannot(f"policy_kwargs.{key}", value, "has no counterpart")
     if network:

@@ -27,7 +27,7 @@ class Analytic:
         self._vector, self._grad = self._pair.vector, self._pair.gradient
         self._adam = Adam(self._vector, config.max_grad_norm)
         self._skipped = 0
-        self.clip = config.clip
+        self.clip, self.entropy_coef = config.clip, config.entropy_coef
 
     def place(self, array: Array) -> Array:
         """See base.Gradient."""
@@ -86,7 +86,7 @@ class Analytic:
             clipped = np.minimum(np.maximum(ratio, 1 - self.clip), 1 + self.clip) * advantages
             slope *= surrogate <= clipped  # where the clipped term is the smaller, it is flat
             surrogate = np.minimum(surrogate, clipped) if stats else surrogate
-        d_out, entropy = self._pair.through_distribution(out, batch.actions, slope, config.entropy_coef)
+        d_out, entropy = self._pair.through_distribution(out, batch.actions, slope, self.entropy_coef)
         loss = -float(surrogate.mean()) if stats else 0.0
         if config.objective == "adaptive-kl":
             loss += self._kl_gradient(batch, out, d_out, beta)

@@ -25,7 +25,8 @@ class Autograd:
 
     def __init__(self, layout: Layout, config: PPOConfig, vector: Array, index: int = 0) -> None:
         self._device = pick_device(config.device, index)
-        self._config, self._choices, self.clip = config, layout.spaces.choices, config.clip
+        self._config, self._choices = config, layout.spaces.choices
+        self.clip, self.entropy_coef = config.clip, config.entropy_coef
         self._network = Bound(layout, vector, self._device, config.precision, config.compile)
         self._vector = self._network.vector
         self._adam = torch.optim.Adam([self._vector], lr=1.0, betas=(BETA1, BETA2), eps=EPSILON, fused=True)
@@ -67,7 +68,7 @@ class Autograd:
             policy = -(ratio * advantages).mean() + self._penalty(minibatch, mean, log_std, beta)
         value = loss.value_loss(values, minibatch.returns, minibatch.values, config.value_clip)
         entropy = entropies.mean()
-        total = policy + config.value_coef * value - config.entropy_coef * entropy
+        total = policy + config.value_coef * value - self.entropy_coef * entropy
         kl, clipped = (ratio - 1 - log_ratio).mean(), ((ratio - 1).abs() > self.clip).float().mean()
         return loss.Terms(total, policy, value, entropy, kl.detach(), clipped)
 

@@ -49,6 +49,8 @@ class Gradient(Protocol):
 
     clip: float
     """Range of the probability ratio in the clipped surrogate, which an update may set."""
+    entropy_coef: float
+    """Weight of the entropy bonus, which an update may set."""
 
     def place(self, array: Array) -> Any:
         """Return an array where this engine computes."""

@@ -16,13 +16,15 @@ from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.models import distributions as torch_distributions
 from surreal.algorithms.models.acting import make_policy
 from surreal.algorithms.models.actor_critic import make_model
-from surreal.algorithms.networks import LOG_STD_RANGE
+from surreal.algorithms.models.config import NetworkConfig
+from surreal.algorithms.networks import LOG_STD_RANGE, Policy
 from surreal.algorithms.normalizers import Standardizer, over_leaves
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.autograd import Autograd
 from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.rollouts.rollout import Rollout
 from surreal.algorithms.rollouts.trajectories import Fragment, trajectories
+from surreal.algorithms.types import Array
 from tests.algorithms.models.samples import NUMBERS, model, vector
 from tests.algorithms.ppo.samples import ppo
 
@@ -59,7 +61,14 @@ def test_squashed_actions_reach_the_bounds_and_never_leave_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "network", [{"std": "state"}, {"std": "state", "squash": True, "memory": {"size": 5}}, {"squash": True}]
+    "network",
+    [
+        {"std": "state"},
+        {"std": "state", "squash": True, "memory": {"size": 5}},
+        {"squash": True},
+        {"std": "gsde"},
+        {"std": "gsde", "gsde_steps": 3, "memory": {"size": 5}},
+    ],
 )
 @pytest.mark.parametrize("changes", [{}, {"objective": "adaptive-kl", "target_kl": 0.01}])
 def test_the_learner_finds_the_probabilities_and_learns(network: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -89,6 +98,41 @@ def test_the_learner_finds_the_probabilities_and_learns(network: dict[str, Any],
     metrics = updater.update(data, 0.0)
     assert np.isfinite(list(metrics.values())).all() and updater.skipped == 0
     assert (updater.gradient.parameters() != before).mean() > 0.9
+
+
+def gsde(**network: Any) -> Policy:
+    layout = make_model(NetworkConfig(std="gsde", policy=[6], **network), Spaces(NUMBERS, ARM), [8])
+    policy = make_policy(layout)
+    policy.load(vector(layout))
+    return policy
+
+
+def explored(policy: Policy, rows: Array, noise: Any) -> Array:
+    """What the noise adds to the mean actions at some observations."""
+    out, _ = policy.advance(rows, policy.initial_state(len(rows)))
+    return policy.act(out, noise) - policy.best(out)
+
+
+def test_noise_of_gsde_is_a_function_of_the_state_that_stays_for_a_while() -> None:
+    policy = gsde(gsde_steps=3)
+    here, there = np.random.default_rng(0).normal(size=(2, 4, 5)).astype(np.float32)
+    noise = policy.noise(np.random.default_rng(1), (7, 4, policy.outputs))
+    first = explored(policy, here, noise[0])
+    assert (explored(policy, here, noise[2]) == first).all()
+    assert (explored(policy, there, noise[2]) != first).all()
+    assert (explored(policy, here, noise[3]) != first).all()
+    assert len(noise) == 7 and not np.allclose(first[0], first[1])
+    whole = gsde().noise(np.random.default_rng(1), (7, 4, policy.outputs))
+    assert all((each == whole[0]).all() for each in whole)
+
+
+def test_noise_of_gsde_has_the_deviation_that_its_probabilities_say() -> None:
+    policy = gsde()
+    rows = np.repeat(np.random.default_rng(0).normal(size=(1, 5)).astype(np.float32), 50_000, axis=0)
+    out, _ = policy.advance(rows, policy.initial_state(len(rows)))
+    actions = policy.act(out, policy.noise(np.random.default_rng(1), out.shape))
+    np.testing.assert_allclose(actions.std(axis=0), np.exp(out[0, 2:]), rtol=0.02)
+    np.testing.assert_allclose(actions.mean(axis=0), out[0, :2], atol=0.02)
 
 
 ACTING = """

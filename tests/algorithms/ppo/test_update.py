@@ -64,6 +64,16 @@ def test_the_clip_range_falls_linearly_where_that_is_asked_for(gradients: str) -
     assert (falling.gradient.parameters() != fixed.gradient.parameters()).any()
 
 
+@pytest.mark.parametrize("gradients", ["analytic", "autograd"])
+def test_the_weight_of_the_entropy_goes_to_its_final_value(gradients: str) -> None:
+    end = {"entropy_coef_final": 0.0}
+    goes, stays = (updater(gradients=gradients, entropy_coef=0.2, **each) for each in (end, {}))
+    for each in (goes, stays):
+        each.update(random_data(0), progress=0.75)
+    assert (goes.gradient.entropy_coef, stays.gradient.entropy_coef) == pytest.approx((0.05, 0.2))
+    assert (goes.gradient.parameters() != stays.gradient.parameters()).any()
+
+
 def test_the_step_size_follows_the_kl_that_an_update_is_meant_to_have() -> None:
     slow, fast = updater(desired_kl=10.0), updater(desired_kl=1e-6)
     rates = [[each.update(random_data(seed), 0.0)["learning_rate"] for seed in range(30)] for each in (slow, fast)]

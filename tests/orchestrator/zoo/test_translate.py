@@ -137,9 +137,18 @@ def test_a_version_that_gymnasium_has_no_more_is_replaced_and_said(zoo: Path, tm
 def test_what_cannot_be_said_is_named_with_what_is_so_instead(zoo: Path) -> None:
     found = translate(zoo, "Pendulum-v1")
     keys = [each.key for each in found.untranslated]
-    assert keys == ["use_sde", "policy_kwargs.log_std_init", "sde_sample_freq", "policy_kwargs.lr_power"]
+    assert keys == ["policy_kwargs.lr_power"]
     text = found.text("ppo.yml")
-    assert "# Not translated:\n#   use_sde: True: noise here is new at every step (no gSDE)" in text
+    assert "# Not translated:\n#   policy_kwargs.lr_power: 2: has no counterpart" in text
+
+
+def test_noise_that_depends_on_the_state_and_an_entropy_that_falls_are_said(zoo: Path, tmp_path: Path) -> None:
+    config = loaded(translate(zoo, "Pendulum-v1"), tmp_path).algorithm.config
+    assert (config["network"]["std"], config["network"]["gsde_steps"], config["log_std_init"]) == ("gsde", 2, -3)
+    file = tmp_path / "ppo.yml"
+    file.write_text("Pendulum-v1: {use_sde: true, ent_coef: lin_0.01}\n")
+    config = loaded(translate(file, "Pendulum-v1"), tmp_path).algorithm.config
+    assert (config["network"]["gsde_steps"], config["entropy_coef"], config["entropy_coef_final"]) == (None, 0.01, 0.0)
 
 
 def test_wrappers_become_wrappers(zoo: Path) -> None:
