@@ -19,7 +19,7 @@ DRIVER = Path("/proc/driver/nvidia/version")
 
 @cache
 def gpu_present() -> bool:
-    """Return True where torch sees a GPU.
+    """Return True where torch sees a GPU; say so where one is here that torch cannot use.
 
     torch is imported only where an NVIDIA driver is loaded: its import costs seconds and 200 MB.
     """
@@ -27,7 +27,12 @@ def gpu_present() -> bool:
         return False
     import torch
 
-    return torch.cuda.is_available()
+    if torch.cuda.is_available():
+        return True
+    if DRIVER.exists():
+        text = "a GPU is here, but torch %s cannot use it: computing on the CPU. Use an image with CUDA."
+        log.warning(text, torch.__version__)
+    return False
 
 
 def wants_gpu(device: Device) -> bool:
@@ -44,9 +49,8 @@ def pick_device(device: Device, index: int = 0) -> "torch.device":
 
     if device == "cuda" and not torch.cuda.is_available():
         raise Fatal("spec.algorithm.config.device: 'cuda' needs a GPU, and torch sees none here. Use device: auto.")
-    if device == "auto" and DRIVER.exists() and not torch.cuda.is_available():
-        text = "a GPU is here, but torch %s cannot use it: computing on the CPU. Use an image with CUDA."
-        log.warning(text, torch.__version__)
+    if device == "auto":
+        gpu_present()
     if device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", index % torch.cuda.device_count())

@@ -168,13 +168,15 @@ class Group:
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     def _total(self, vector: Array) -> Array:
-        parts = [found.get("vector") for found in self.gather({"vector": vector.copy()})]
-        for rank, part in enumerate(parts):
+        total = np.zeros_like(vector)
+        for rank, found in enumerate(self.gather({"vector": vector.copy()})):
+            part = found.get("vector")
             if part is None or part.shape != vector.shape or part.dtype != vector.dtype:
                 name = ProcessName(self._process.wiring.role, rank)
                 text = f"{name} adds no {vector.dtype} of shape {vector.shape}: it runs another program"
                 raise Fatal(f"{text}. Give all learners one image and one version.")
-        return np.asarray(sum(parts[1:], parts[0]))
+            total += part
+        return total
 
     def linger(self) -> NoReturn:
         """Wait for the end of the run. Raises Stopping, and RegroupError where it is not over."""

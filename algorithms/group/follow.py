@@ -15,7 +15,9 @@ Data = TypeVar("Data")
 class Follower(Protocol[Data]):
     """Part of an algorithm in the loop; its trainer has it for the training loop of index 0."""
 
-    state: TrainingState
+    @property
+    def state(self) -> TrainingState:
+        """Everything that learning changes."""
 
     def begin_epoch(self, epoch: int) -> None:
         """Take fragments of this epoch of weights from now on."""

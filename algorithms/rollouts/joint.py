@@ -76,7 +76,7 @@ class Joint:
         }
         if self._group:
             own["alive"] = np.array(sorted(self.alive()), dtype=np.int64)
-            own["digest"] = np.array([zlib.crc32(state.updater.parameters())])
+            own["digest"] = np.array([zlib.crc32(state.updater.parameters().data)])
         stated = self._learners.gather(own, waiting)
         if self._group:
             self._alive = set(stated[0]["alive"].tolist())

@@ -61,7 +61,12 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
         channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in _used(experiment)),
         pools=placed.pools,
         cost=None if own_machine else planned_cost(placed.pools),
-        notes=(*_wrapped(spec.env), *_stepped(experiment), *size.notes),
+        notes=(
+            *_wrapped(spec.env),
+            *_stepped(experiment),
+            *size.notes,
+            *(() if own_machine else _for_gpus(experiment)),
+        ),
         warnings=(*placed.warnings, *size.warnings),
     )
 
@@ -162,6 +167,19 @@ def _overfilled(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: Node
                 "Ask for less, or for fewer replicas."
             )
             yield ("spec", "roles", role.name, "resources", "memory"), text
+
+
+def _for_gpus(experiment: Experiment) -> Iterator[str]:
+    """Yield what the images of roles with GPUs must hold; whether they do is not known here."""
+    spec = experiment.spec
+    for role in experiment.algorithm.roles:
+        asked = spec.roles[role.name]
+        if asked.resources.gpu and role.accelerated:
+            image = _image(asked, spec)
+            yield (
+                f"{role.name} asks for a GPU: image {image} needs torch's build with CUDA (surreal image build --torch "
+                "cuda), else it computes on the CPU and says so in its log"
+            )
 
 
 def _used(experiment: Experiment) -> Iterator[Channel]:

@@ -91,6 +91,12 @@ def test_a_gpu_that_this_torch_cannot_use_is_said(
 ) -> None:
     monkeypatch.setattr(devices, "DRIVER", tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    devices.gpu_present.cache_clear()
+    wide = model(NUMBERS, hidden=(300, 64))
     with caplog.at_level(logging.WARNING):
+        # by hand, which never asks torch for a device
+        assert type(make_gradient(wide, PPOConfig(hidden=[300, 64]), vector(wide))) is Analytic
         assert devices.pick_device("auto").type == "cpu"
+    devices.gpu_present.cache_clear()
+    assert caplog.text.count("a GPU is here") == 1
     assert "a GPU is here, but torch" in caplog.text and "Use an image with CUDA." in caplog.text

@@ -19,7 +19,7 @@ from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.rollouts.trajectories import Share, Trajectories, trajectories
 from surreal.algorithms.types import Array
-from tests.algorithms.ppo.samples import as_fragment, random_fragment, random_shape
+from tests.algorithms.ppo.samples import as_fragment, ppo, random_fragment, random_shape
 
 COPIES = 3
 
@@ -109,7 +109,7 @@ def compare(layout: Layout, config: PPOConfig, updates: int) -> None:
 @pytest.mark.parametrize("discrete", [True, False], ids=["choices", "numbers"])
 @pytest.mark.parametrize(("gradients", "updates"), [("analytic", 20), ("autograd", 3)])
 def test_updates_of_two_learners_are_those_of_one(gradients: str, updates: int, discrete: bool) -> None:
-    config = PPOConfig(device="cpu", gradients=gradients, minibatch=20, epochs=2, learning_rate=1e-3)
+    config = ppo(device="cpu", gradients=gradients, minibatch=20, epochs=2, learning_rate=1e-3)
     compare(random_shape(discrete), config, updates)
 
 
