@@ -27,9 +27,7 @@ class Learner(RolloutLearner[Collected]):
         self._process, self._config = process, PPOConfig(**process.config)
         wiring, config = process.wiring, self._config
         experience = process.receiver("experience")
-        super().__init__(
-            process, "ppo", config, lambda layout: Updater(layout, config, wiring.seed, group or ALONE)
-        )
+        super().__init__(process, "ppo", config, lambda layout: Updater(layout, config, wiring.seed, group or ALONE))
         self._experience, self._joint = experience, Joint(process, self.state, group)
         self._dropped: tuple[int, ...] = ()
         self.begin_epoch(wiring.incarnation)
