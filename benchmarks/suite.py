@@ -44,6 +44,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--copies", type=int, default=8, help="environments of one actor")
     parser.add_argument("--actors", type=int, default=2)
     parser.add_argument("--episodes", type=int, default=10, help="of one evaluation")
+    parser.add_argument("--every", type=float, default=30.0, metavar="SECONDS", help="between evaluations of a run")
     parser.add_argument("--parallel", type=int, default=1, help="runs at once")
     parser.add_argument("--minutes", type=float, help="stop what runs after that long, to go on another time")
     parser.add_argument("--busy", action="store_true", help="the machine does other work too: leave seconds out")
@@ -74,7 +75,7 @@ def main() -> int:
 
 def run(args: argparse.Namespace, clock: Clock) -> int:
     """Run every cell without a row until `clock` is over. Return how many are left."""
-    budget = Budget(args.steps, args.copies, args.actors, args.episodes)
+    budget = Budget(args.steps, args.copies, args.actors, args.episodes, args.every)
     contestants = [Contestant.parse(word) for word in args.contestants]
     wanted = cells(contestants, tasks_of(args.tasks), args.seeds, budget)
     experiments, peers = Experiments(args.home / "surreal"), Peers(args.peers)
