@@ -79,12 +79,32 @@ def _made(table: Table, command: str) -> list[str]:
         rows = [row for row in table.rows if row.contestant == name]
         seeds = ", ".join(str(seed) for seed in sorted({row.seed for row in rows}))
         known = [row for row in rows if row.versions] or rows
-        versions = ", ".join(f"{package} {version}" for package, version in known[0].versions.items())
         machines = " and ".join(sorted({row.machine for row in known}))
-        lines += [f"- **{name}**: seeds {seeds}; {versions}; {machines}. One run: `{rows[0].command}`"]
+        lines += [f"- **{name}**: seeds {seeds}; {_versions(known)}; {machines}"]
+        lines += [f"    - {count}: `{command}`" for command, count in _commands(rows)]
+    if any(row.busy for row in table.rows):
+        lines += ["- Runs beside other work of their machine have no minutes."]
     conventions = next((row.conventions for row in table.rows if row.conventions), {})
     lines += [f"- {TITLES[name]}: {convention}" for name, convention in conventions.items()]
     return lines
+
+
+def _versions(rows: Sequence[Row]) -> str:
+    """Return every package with all its versions among `rows`."""
+    packages = dict.fromkeys(package for row in rows for package in row.versions)
+    found = {
+        package: dict.fromkeys(str(row.versions[package]) for row in rows if package in row.versions)
+        for package in packages
+    }
+    return ", ".join(f"{package} {' and '.join(versions)}" for package, versions in found.items())
+
+
+def _commands(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return one command of every layout and budget among `rows`, with the number of runs."""
+    layouts: dict[str, list[Row]] = {}
+    for row in rows:
+        layouts.setdefault(row.command.partition(" --steps ")[2] if "--copies" in row.command else "", []).append(row)
+    return [(same[0].command, "1 run" if len(same) == 1 else f"{len(same)} runs like") for same in layouts.values()]
 
 
 def _returns(table: Table) -> list[str]:

@@ -41,6 +41,14 @@ def test_seconds_of_a_busy_machine_stand_nowhere() -> None:
     assert "| Hopper-v5 | ppo | 2,000 | 2,000 | - | - |" in said
 
 
+def test_every_version_and_layout_among_the_rows_is_said() -> None:
+    layouts = [f"suite.py --tasks Hopper-v5 --seeds {n} --steps 2000 --copies {n}" for n in (1, 2)]
+    rows = [replace(row, versions={"commit": f"c{n}"}, command=layouts[n - 1]) for n, row in enumerate(ROWS[:2], 1)]
+    said = text([*rows, *ROWS[2:]])
+    assert "commit c1 and c2" in said
+    assert all(f"1 run: `{layout}`" in said for layout in layouts)
+
+
 def test_the_three_figures_stand_in_columns_of_their_own() -> None:
     line = "| Hopper-v5 | ppo | 1,575 (1,500 to 1,650) | 3,150 (3,000 to 3,300) | 6,300 (6,000 to 6,600) | 2.0 | 2 |"
     assert line in text(ROWS)

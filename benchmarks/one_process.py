@@ -1,0 +1,107 @@
+"""PPO in one process, without channels: an actor's rollouts and the learner's updates in turns, for ablations.
+
+    python benchmarks/one_process.py --env Walker2d-v5 --steps 300000 --seed 1 [--set log_std_init=-1 max_staleness=0]
+
+One actor of 16 copies acts with weights that are exactly `max_staleness` updates old. It costs less CPU time than an
+experiment, and ends with the same figures every time. Prints one JSON line: the training return of the last 100
+episodes, and three evaluations over the run, the last of the final weights, each of 10 deterministic episodes.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections import deque
+
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+
+import numpy as np
+import yaml
+
+from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.environments.vector import VectorEnvironments
+from surreal.algorithms.evaluation import SEED
+from surreal.algorithms.models.acting import make_policy
+from surreal.algorithms.models.actor_critic import make_model
+from surreal.algorithms.normalizers import over_leaves
+from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.ppo.update import Updater
+from surreal.algorithms.rollouts.rollout import Rollout
+from surreal.algorithms.rollouts.state import State
+from surreal.protocol.wire.packet import Message
+
+COPIES, EPISODES, EVALUATIONS = 16, 10, 3
+
+
+class Run:
+    """Actor and learner of one run."""
+
+    def __init__(self, task: str, config: PPOConfig, seed: int) -> None:
+        self.task, self.config = task, config
+        first, second = np.random.SeedSequence([seed, 1, 0, 0]).spawn(2)
+        envs = environments(task, COPIES, int(first.generate_state(1)[0]))
+        layout = make_model(config.network, envs.spaces, config.hidden)
+        self.spaces, self.policy = envs.spaces, make_policy(layout)
+        self.state = State(envs.spaces, config, Updater(layout, config, seed))
+        self._rollout = Rollout(envs, self.policy, COPIES, config.fragment_steps, np.random.default_rng(second))
+        self._weights = deque([self._newest()] * (config.max_staleness + 1), config.max_staleness + 1)
+
+    def turn(self) -> None:
+        """Collect a fragment with the oldest weights that may be used, and learn from it."""
+        parameters, standardizer = self._weights[0]
+        self.policy.load(parameters)
+        fragment = self._rollout.collect(over_leaves(standardizer, self.spaces), lambda: False)
+        assert fragment is not None
+        self.state.learn([Message("actor/0", 0, self.state.updates, (0, self.state.updates), {}, fragment)])
+        self._weights.append(self._newest())
+
+    def evaluate(self) -> float:
+        """Return the mean return of EPISODES deterministic episodes of the newest weights."""
+        parameters, standardizer = self._newest()
+        self.policy.load(parameters)
+        standardize = over_leaves(standardizer, self.spaces)
+        envs, onto_bounds = environments(self.task, EPISODES, SEED), self.policy.bounded(self.spaces.onto_bounds)
+        rows, rewards = envs.reset(), np.zeros(EPISODES, dtype=np.float32)
+        totals, live = np.zeros(EPISODES), np.ones(EPISODES, dtype=np.bool_)
+        while live.any():
+            ended, cut = np.zeros(EPISODES, dtype=np.bool_), np.zeros(EPISODES, dtype=np.bool_)
+            out, _ = self.policy.advance(standardize(rows), self.policy.initial_state(EPISODES))
+            envs.step(onto_bounds(self.policy.best(out)), rows, rewards, ended, cut)
+            totals += rewards * live
+            live &= ~(ended | cut)
+        return float(totals.mean())
+
+    def _newest(self) -> tuple[np.ndarray, object]:
+        return self.state.updater.parameters(), self.state.standardizer()
+
+
+def environments(task: str, copies: int, seed: int) -> VectorEnvironments:
+    """Return `copies` of a task, stepped together where they can be."""
+    return VectorEnvironments(lambda: make_env(task), copies, seed)
+
+
+def main() -> None:
+    """Train once."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--env", required=True)
+    parser.add_argument("--steps", type=int, default=300_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", dest="settings")
+    args = parser.parse_args()
+    settings = {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in args.settings)}
+    run, evaluations, began = (
+        Run(args.env, PPOConfig(total_steps=args.steps, **settings), args.seed),
+        [],
+        time.process_time(),
+    )
+    while not run.state.done():
+        run.turn()
+        if run.state.steps * EVALUATIONS >= args.steps * (len(evaluations) + 1):
+            evaluations.append(run.evaluate())
+    said = {"env": args.env, "seed": args.seed, "steps": run.state.steps, "settings": settings}
+    figures = {"training": run.state.mean_return(), "evaluations": evaluations, "cpu": time.process_time() - began}
+    print(json.dumps({**said, **figures}))
+
+
+if __name__ == "__main__":
+    main()
