@@ -158,7 +158,11 @@ class TrainingLoop(Generic[Data]):
             self._trainer.begin()
         else:
             self._compare_versions(checkpoint)
-            state.restore(checkpoint)
+            expected = state.checkpoint()
+            try:
+                state.restore(checkpoint)
+            except ValueError as error:
+                raise _misfit(checkpoint, expected, error) from error
             log.info("resumed from step %d (update %d)", state.steps, state.updates)
         self._began = perf_counter() - state.elapsed
         self._reported_at, self._reported_steps = perf_counter(), state.steps
@@ -228,3 +232,15 @@ def train(process: Process, trainer: Trainer[Any]) -> ExitCode:
         name = process.wiring.name
         raise Fatal(f"{name} calls train(), but index 0 of the role that ends the run decides. Call it there alone.")
     return TrainingLoop(process, trainer).run()
+
+
+def _misfit(found: Checkpoint, expected: Checkpoint, error: ValueError) -> Fatal:
+    """Return the error that names both sizes of what is of other networks than this run has."""
+    for name, array in found.arrays.items():
+        mine = expected.arrays.get(name)
+        if mine is not None and mine.shape != array.shape:
+            return Fatal(
+                f"checkpoint of step {found.steps}: {name} has the shape {list(array.shape)}, and the networks of this "
+                f"run have {list(mine.shape)}. Set the same hidden and network as the run that it is of."
+            )
+    return Fatal(f"checkpoint of step {found.steps}: it does not fit this run: {error}. Begin from another one.")

@@ -31,6 +31,7 @@ COMMANDS = {
     "wait": ("run.lifecycle:wait", "Wait for an experiment to end; the exit code is its outcome."),
     "stop": ("run.lifecycle:stop", "Stop an experiment after a checkpoint."),
     "resume": ("run.lifecycle:resume", "Continue an experiment from its last checkpoint."),
+    "scale": ("run.lifecycle:scale", "Change how many processes the roles of an experiment have."),
     "delete": ("run.lifecycle:delete", "Delete an experiment and all its files."),
     "open": ("run.open:command", "Show experiments on a live page in the browser."),
     "eval": ("policy.evaluate:command", "Evaluate the policy of an experiment over whole episodes."),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,14 +102,17 @@ class Client:
         files = [Path(file) if file else None for file in (pools, prices)]
         return plan_for(_experiment(experiment), Machines(self.location, *files))
 
-    def create(self, experiment: Experiment | Path | str, plan: Plan | None = None) -> Run:
+    def create(
+        self, experiment: Experiment | Path | str, plan: Plan | None = None, *, start: Path | None = None
+    ) -> Run:
         """Start a run and return it at once; `plan` is by default that of `Client.plan`.
 
-        Raises InvalidInput, with nothing started, if the name is taken or the experiment does not fit.
+        `start` is a folder with a checkpoint to begin from. Raises InvalidInput, with nothing started, if the name is
+        taken or the experiment does not fit.
         """
         experiment = _experiment(experiment)
         plan = plan or self.plan(experiment)
-        self.backend.create(experiment, plan)
+        self.backend.create(experiment, plan, start)
         return Run(plan.name, self.backend)
 
     def dry_run(
@@ -239,13 +242,26 @@ class Run:
         self.backend.reconcile(self.name)
         return stopped
 
-    def resume(self, *, accept_changes: bool = False) -> None:
+    def resume(self, *, accept_changes: bool = False, changes: Sequence[str] = ()) -> None:
         """Continue a stopped or failed run from its last checkpoint. Raises InvalidInput for any other.
 
-        A run that promised equal numbers goes on with other versions of its packages only with `accept_changes`.
+        With `changes` (`spec.algorithm.config.total_steps=2e6`) it goes on with other values, also after it has
+        succeeded. A run that promised equal numbers goes on with other versions of its packages only with
+        `accept_changes`.
         """
         self.backend.reconcile(self.name)
+        if changes:
+            self.backend.change(self.name, changes)
         self.backend.resume(self.name, accept_changes)
+
+    def scale(self, replicas: Mapping[str, int]) -> None:
+        """Give roles other numbers of processes; a run that runs goes on with them from a checkpoint made now."""
+        changes = [f"spec.roles.{role}.replicas={number}" for role, number in replicas.items()]
+        self.backend.change(self.name, changes, check_only=True)
+        running = self.stop()
+        self.backend.change(self.name, changes)
+        if running:
+            self.backend.resume(self.name)
 
     def delete(self) -> None:
         """Kill every process and remove all files of the run."""

@@ -56,28 +56,39 @@ def max_cost_option(function: Command) -> Command:
     )(function)
 
 
-def experiment_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the experiment file, as FILE or `-f FILE`, and `--set`; given to the function as `file` and `overrides`."""
-
-    @click.argument("file", type=click.Path(path_type=Path), required=False)
-    @click.option("-f", "--file", "file_option", type=click.Path(path_type=Path), help="The file, instead of FILE.")
-    @click.option(
+def set_option(function: Command) -> Command:
+    """Add `--set PATH=VALUE`, which may be repeated; given to the function as `overrides`."""
+    return click.option(
         "--set",
         "overrides",
         metavar="PATH=VALUE",
         multiple=True,
         help="Replace one value of the file, e.g. spec.algorithm.config.learning_rate=1e-3. May be repeated.",
-    )
+    )(function)
+
+
+def experiment_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the experiment file, as FILE or `-f FILE`, and `--set`; given to the function as `file` and `overrides`."""
+
+    @click.argument("file", type=click.Path(path_type=Path), required=False)
+    @click.option("-f", "--file", "file_option", type=click.Path(path_type=Path), help="The file, instead of FILE.")
+    @set_option
     @wraps(function)
     def with_file(file: Path | None, file_option: Path | None, **options: Any) -> Any:
         if file and file_option:
             raise click.UsageError("the experiment file is given twice, as FILE and with --file")
         chosen = file or file_option
-        if not chosen:
-            raise click.UsageError("no experiment file; name one, for example examples/cheetah-ppo.yaml")
-        return function(file=chosen, **options)
+        # a fork of another run needs none
+        return function(file=chosen if options.get("source") else named(chosen), **options)
 
     return with_file
+
+
+def named(file: Path | None) -> Path:
+    """Return the experiment file. Raises UsageError where none is given."""
+    if file is None:
+        raise click.UsageError("no experiment file; name one, for example examples/cheetah-ppo.yaml")
+    return file
 
 
 ON = "SURREAL_ON"

@@ -100,10 +100,11 @@ class Backend(Protocol):
     def resolve(self, plan: Plan) -> Plan:
         """Return the plan with what only this place knows: where the run folder will be. Starts nothing."""
 
-    def create(self, experiment: Experiment, plan: Plan) -> None:
+    def create(self, experiment: Experiment, plan: Plan, start: Path | None = None) -> None:
         """Start a run; return when it is under way.
 
-        Raises InvalidInput, with nothing started, if the name is taken.
+        `start` is a folder with the checkpoint that it begins from. Raises InvalidInput, with nothing started, if the
+        name is taken, and where a place cannot take a checkpoint.
         """
 
     def dry_run(self, experiment: Experiment, plan: Plan, *, server: bool) -> list[str]:
@@ -187,8 +188,29 @@ class Backend(Protocol):
         A run that promised equal numbers goes on with other versions of its packages only with `accept_changes`.
         """
 
+    def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> None:
+        """Replace values (`spec.algorithm.config.total_steps=2e6`) of a run that does not run; `resume` takes them up.
+
+        A run that has succeeded can be resumed then. Raises InvalidInput, with nothing changed, for wrong values;
+        `check_only` does no more than that, and the run may run.
+        """
+
     def delete(self, name: str) -> None:
         """Kill every process of the run and remove its files."""
+
+
+class Unchangeable:
+    """Methods of a backend whose runs keep the experiment that they were created with."""
+
+    def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> None:
+        """Raise InvalidInput."""
+        raise InvalidInput(f"{name}: runs of this place cannot be changed. Create another one with --set.")
+
+
+def refuse_start(start: Path | None) -> None:
+    """Raise InvalidInput for a checkpoint to begin from, which only this machine can take yet."""
+    if start is not None:
+        raise InvalidInput("--from: runs of this place begin from nothing. Give --on local.")
 
 
 class WithoutObjects:

@@ -1,10 +1,20 @@
 """`surreal create`: start an experiment from a file and watch it."""
 
+import shutil
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from surreal.cli.ui.options import experiment_options, location_options, machine_options, max_cost_option, output_option
+from surreal.cli.ui.options import (
+    experiment_options,
+    location_options,
+    machine_options,
+    max_cost_option,
+    named,
+    output_option,
+)
 from surreal.cli.ui.output import Output, emit, talk, warn
 from surreal.cli.ui.watch import start_and_watch
 from surreal.orchestrator.client import Client, plan_for
@@ -14,10 +24,19 @@ from surreal.orchestrator.plan.cost import refuse_above
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode
 
+if TYPE_CHECKING:
+    from surreal.orchestrator.starting_point import StartingPoint
+
 
 @click.command(name="create")
 @experiment_options
 @location_options
+@click.option(
+    "--from",
+    "source",
+    metavar="NAME[@STEP]",
+    help="Begin from a checkpoint of another run, the newest by default; without FILE as a fork of that run.",
+)
 @click.option("-d", "--detach", is_flag=True, help="Start it and return at once.")
 @click.option(
     "--dry-run",
@@ -30,9 +49,10 @@ from surreal.protocol.errors import ExitCode
 @max_cost_option
 @output_option
 def command(
-    file: Path,
+    file: Path | None,
     overrides: tuple[str, ...],
     location: Location | None,
+    source: str | None,
     detach: bool,
     dry_run: str | None,
     pools: Path | None,
@@ -45,7 +65,8 @@ def command(
     Ctrl-C stops watching; the run continues. The exit code is its outcome.
     """
     client = Client.at(location or Location())
-    experiment = load_experiment(file, overrides)
+    point = _starting_point(source) if source else None
+    experiment = point.experiment(overrides) if point and not file else load_experiment(named(file), overrides)
     plan = plan_for(experiment, Machines(client.location, pools, prices))
     if max_cost:
         refuse_above(plan, max_cost)
@@ -55,4 +76,17 @@ def command(
         emit(made, output, lambda: "\n".join(made))
         talk("nothing was made")
         return ExitCode.DONE
-    return start_and_watch(lambda: client.create(experiment, plan), client.backend, plan.name, detach, output)
+    with ExitStack() as stack:
+        start = point.prepare(experiment) if point else None
+        if start:
+            stack.callback(shutil.rmtree, start, ignore_errors=True)
+        return start_and_watch(
+            lambda: client.create(experiment, plan, start=start), client.backend, plan.name, detach, output
+        )
+
+
+def _starting_point(source: str) -> "StartingPoint":
+    # a new run from nothing needs none of it
+    from surreal.orchestrator.starting_point import StartingPoint
+
+    return StartingPoint.find(source)

@@ -1,10 +1,11 @@
 """`surreal stop`, `surreal resume` and `surreal delete`: end a run, or continue it."""
 
 import sys
+from functools import partial
 
 import click
 
-from surreal.cli.ui.options import location_options, name_argument, names_argument, output_option, run_of
+from surreal.cli.ui.options import location_options, name_argument, names_argument, output_option, run_of, set_option
 from surreal.cli.ui.output import Output, talk
 from surreal.cli.ui.watch import start_and_watch
 from surreal.orchestrator.run.location import Location, forget, remembered
@@ -35,15 +36,49 @@ def stop(name: str, location: Location | None, yes: bool) -> ExitCode:
 @name_argument
 @click.option("-d", "--detach", is_flag=True, help="Start it and return at once.")
 @click.option("--accept-changes", is_flag=True, help="Continue with other versions of its packages than it had.")
+@set_option
 @location_options
 @output_option
-def resume(name: str, detach: bool, accept_changes: bool, location: Location | None, output: Output) -> ExitCode:
+def resume(
+    name: str,
+    detach: bool,
+    accept_changes: bool,
+    overrides: tuple[str, ...],
+    location: Location | None,
+    output: Output,
+) -> ExitCode:
     """Continue the stopped or failed experiment NAME from its last checkpoint, and watch it.
 
-    Ctrl-C stops watching; the run continues. The exit code is its outcome.
+    With --set it goes on with other values, such as more steps, also after it has succeeded. Ctrl-C stops watching; the
+    run continues. The exit code is its outcome.
     """
     run = run_of(name, location)
-    return start_and_watch(lambda: run.resume(accept_changes=accept_changes), run.backend, name, detach, output)
+    resumed = partial(run.resume, accept_changes=accept_changes, changes=overrides)
+    return start_and_watch(resumed, run.backend, name, detach, output)
+
+
+@click.command(name="scale")
+@name_argument
+@click.argument("sizes", metavar="ROLE=N...", nargs=-1, required=True)
+@location_options
+def scale(name: str, sizes: tuple[str, ...], location: Location | None) -> ExitCode:
+    """Give roles of the experiment NAME other numbers of processes: surreal scale NAME actor=64.
+
+    A run that runs saves a checkpoint, and goes on from it at once with the new numbers.
+    """
+    replicas = dict(_size(size) for size in sizes)
+    run = run_of(name, location)
+    run.scale(replicas)
+    said = ", ".join(f"{role} {number}" for role, number in replicas.items())
+    talk(f"{name} {run.status().state} with {said}")
+    return ExitCode.DONE
+
+
+def _size(text: str) -> tuple[str, int]:
+    role, _, number = text.partition("=")
+    if not role or not number.isdecimal() or not number.isascii():
+        raise InvalidInput(f"{text!r} is no size of a role. Write ROLE=N, for example actor=64.")
+    return role, int(number)
 
 
 @click.command(name="delete")

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.backends.base import Diff, Difference, Inventory, Manifest
+from surreal.orchestrator.backends.base import Diff, Difference, Inventory, Manifest, Unchangeable, refuse_start
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
 from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT_KEY, ZERO_RUN_ID
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance, Seen, folder_of, glances, read_outcome
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from surreal.orchestrator.experiment.experiment import Experiment
 
 
-class KubeBackend:
+class KubeBackend(Unchangeable):
     """See `orchestrator.backend.Backend`; one namespace of one cluster."""
 
     poll_interval = 2.0
@@ -78,8 +78,9 @@ class KubeBackend:
 
         return resolve_storage(plan, self.api)
 
-    def create(self, experiment: Experiment, plan: Plan) -> None:
+    def create(self, experiment: Experiment, plan: Plan, start: Path | None = None) -> None:
         """Check rights and names, then make all objects. Raises InvalidInput when the name is taken."""
+        refuse_start(start)
         from surreal.orchestrator.backends.kube.lifecycle import create
 
         own = packed(plan.code, experiment.folder, STORE_BYTES if plan.storage.url else CONFIG_MAP_BYTES)
@@ -231,8 +232,7 @@ class KubeBackend:
         _say(f"{name} resumes {beginning(lost, status.progress)}")
         if lost:
             observe.forget_progress(self.api, name)
-        own = create.sent(self.api, plan)
-        create.resume(self.api, name, self._draw(plan, own, experiment), _say)
+        create.resume(self.api, name, self._draw(plan, create.sent(self.api, plan), experiment), _say)
 
     def delete(self, name: str) -> None:
         """Remove every object of the run, its results too."""

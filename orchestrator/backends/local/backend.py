@@ -20,7 +20,14 @@ from surreal.orchestrator.run.provenance import provenance
 from surreal.orchestrator.run.status import OUTCOMES, Status
 from surreal.orchestrator.supervision import os_process
 from surreal.orchestrator.supervision.observe import status_of
-from surreal.orchestrator.supervision.record import ProcessRecord, RunRecord, note_versions, processes_of, read_plan
+from surreal.orchestrator.supervision.record import (
+    ProcessRecord,
+    RunRecord,
+    note_versions,
+    processes_of,
+    read_plan,
+    read_provenance,
+)
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 
 if TYPE_CHECKING:
@@ -61,7 +68,7 @@ class LocalBackend(WithoutObjects):
         """Return the plan unchanged."""
         return plan
 
-    def create(self, experiment: "Experiment", plan: "Plan") -> None:
+    def create(self, experiment: "Experiment", plan: "Plan", start: Path | None = None) -> None:
         """Write the folder and start the supervisor. Raises InvalidInput when the name is taken or code too large."""
         from surreal.orchestrator.run.code_archive import packed
         from surreal.protocol.worker.code_archive import unpack
@@ -79,6 +86,8 @@ class LocalBackend(WithoutObjects):
         try:
             folder.experiment.write_text(experiment.to_yaml())
             folder.plan.write_text(plan.to_json())
+            if start:
+                shutil.copytree(start, folder.checkpoints, dirs_exist_ok=True)
             if own:
                 unpack(own.data, folder.code, own.digest)
             digest = own.digest if own else None
@@ -202,7 +211,8 @@ class LocalBackend(WithoutObjects):
         try:
             if record.state == "succeeded":
                 raise InvalidInput(
-                    f"{name} has succeeded: there is nothing to resume. Train on with another name and file."
+                    f"{name} has succeeded: there is nothing to resume. Train on for more steps: "
+                    f"surreal resume {name} --set spec.algorithm.config.total_steps=..."
                 )
             if not record.processes:
                 raise InvalidInput(f"{name} cannot be resumed: surreal delete {name}, then create it again")
@@ -215,6 +225,30 @@ class LocalBackend(WithoutObjects):
             except SurrealError:
                 replace(record, number=record.number + 2).write(folder)
                 raise
+        except OSError as error:
+            raise _cannot_write(folder, error) from error
+        finally:
+            os.close(held)
+
+    def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> None:
+        """Write the changed experiment and its plan; one that has succeeded counts as stopped then."""
+        from surreal.orchestrator.plan.change import changed
+
+        folder = home.find(name)
+        plan, code = read_plan(folder), Path(str(read_provenance(folder)["code"]))
+        text, pools = folder.experiment.read_text(), self.pools(None, None).pools
+        experiment, planned = changed(text, changes, folder.code if plan.code else code, plan, pools)
+        if check_only:
+            return
+        held = os_process.acquire(folder, timeout=ABORT_SECONDS if RunRecord.read(folder).state in OUTCOMES else 0.0)
+        if held is None:
+            raise InvalidInput(f"{name} is running. Stop it first: surreal stop {name}")
+        try:
+            folder.experiment.write_text(experiment.to_yaml())
+            folder.plan.write_text(planned.to_json())
+            record = RunRecord.read(folder)
+            if record.state == "succeeded":
+                replace(record, state="stopped", reason="", number=record.number + 1).write(folder)
         except OSError as error:
             raise _cannot_write(folder, error) from error
         finally:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.backends.base import Inventory, WithoutObjects
+from surreal.orchestrator.backends.base import Inventory, Unchangeable, WithoutObjects, refuse_start
 from surreal.orchestrator.backends.ray import placement
 from surreal.orchestrator.backends.ray.actors.status_data import from_data
 from surreal.orchestrator.backends.ray.connection import own_ray
@@ -35,7 +35,7 @@ TAIL_BYTES = 64 * 1024
 """Bytes of a log that are fetched for each line of its tail that is wanted, up to 32 lines."""
 
 
-class RayBackend(WithoutObjects):
+class RayBackend(Unchangeable, WithoutObjects):
     """See `orchestrator.backend.Backend`; one Ray cluster."""
 
     poll_interval = 1.0
@@ -71,8 +71,9 @@ class RayBackend(WithoutObjects):
 
         return resolved(plan)
 
-    def create(self, experiment: "Experiment", plan: Plan) -> None:
+    def create(self, experiment: "Experiment", plan: Plan, start: Path | None = None) -> None:
         """Start the supervisor and have it begin. Raises InvalidInput when the name is taken."""
+        refuse_start(start)
         from surreal.orchestrator.backends.ray.actors.supervisor import Supervisor
         from surreal.orchestrator.run.code_archive import packed
 

@@ -1,0 +1,55 @@
+"""Change of a run that exists: its experiment with other values, and the plan of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.load import apply_override
+from surreal.orchestrator.plan.make import make_plan
+from surreal.orchestrator.plan.model import Plan
+from surreal.protocol.documents import yaml as strictyaml
+from surreal.protocol.documents.locations import KeyPath, Source
+from surreal.protocol.errors import InvalidInput
+from surreal.provisioner.pools.model import NodePool
+
+FILE = "experiment.yaml of the run"
+LASTING: dict[str, KeyPath] = {
+    "metadata.name": ("metadata", "name"),
+    "spec.env.id": ("spec", "env", "id"),
+    "spec.algorithm.name": ("spec", "algorithm", "name"),
+    "spec.seed": ("spec", "seed"),
+    "spec.storage": ("spec", "storage"),
+    "spec.code": ("spec", "code"),
+}
+"""Keys that a run keeps for life: its checkpoints and its folder depend on them."""
+
+
+def changed(
+    text: str, changes: Sequence[str], folder: Path, plan: Plan, pools: Sequence[NodePool]
+) -> tuple[Experiment, Plan]:
+    """Return the experiment of a run with `changes` (`spec.algorithm.config.total_steps=2e6`), and its new plan.
+
+    `text` is its complete file, `folder` that of its own modules, `plan` the present one. Raises InvalidInput for a
+    value that is wrong, and for one that a run keeps for life.
+    """
+    data, lines = strictyaml.load(text, Source(FILE))
+    source = Source(FILE, lines)
+    before = {key: _at(data, path) for key, path in LASTING.items()}
+    for change in changes:
+        data = apply_override(data, change, source.lines)
+    for key, path in LASTING.items():
+        if _at(data, path) != before[key]:
+            raise InvalidInput(
+                f"--set {key}: {before[key]!r} cannot change in a run that exists. "
+                f"Begin another one from its checkpoint: surreal create FILE --from {plan.name}"
+            )
+    experiment = Experiment.from_data(data, source, folder)
+    made = make_plan(experiment, pools)
+    return experiment, made.model_copy(update={"storage": plan.storage, "code": plan.code})
+
+
+def _at(data: Any, path: KeyPath) -> Any:
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data

@@ -1,0 +1,118 @@
+"""Starting points: the checkpoint of another run that a new run begins from, as its fork or in another environment."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from surreal.algorithms.recording.checkpoint import Checkpoint, load, write
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.load import load_experiment
+from surreal.orchestrator.saved_run import SavedRun, saved
+from surreal.protocol.errors import InvalidInput, NotFound
+
+COUNTERS: dict[str, Any] = {"updates": 0, "episodes": 0, "elapsed": 0.0, "returns": []}
+"""State of a checkpoint that a run in another environment begins anew."""
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """A checkpoint of the run `name`, found by `find`."""
+
+    name: str
+    run: SavedRun
+    folder: Path
+    """Folder of the checkpoint."""
+    steps: int
+
+    @classmethod
+    def find(cls, text: str) -> "StartingPoint":
+        """Return the checkpoint that `NAME` or `NAME@STEP` says, the newest by default.
+
+        NAME is a run, a run folder or a URL. Raises NotFound for a run or a step that is not there.
+        """
+        name, _, step = text.partition("@")
+        run = saved(name, which="last")
+        there = {_step(path): path.parent for path in run.folder.glob(f"checkpoints/step-*/{MANIFEST}")}
+        if not there:
+            raise NotFound(f"--from: {name} has no checkpoint yet. Wait for the first one.")
+        if step and (not step.isdecimal() or int(step) not in there):
+            known = ", ".join(map(str, sorted(there)))
+            raise NotFound(f"--from: {name} has no checkpoint of step {step}. It has: {known}.")
+        chosen = int(step) if step else max(there)
+        return cls(name, run, there[chosen], chosen)
+
+    def experiment(self, overrides: Sequence[str]) -> Experiment:
+        """Return the experiment of that run with other values; its name has to be among them."""
+        if not any(each.startswith("metadata.name=") for each in overrides):
+            raise InvalidInput(f"--from {self.name}: a fork needs a name of its own. Give --set metadata.name=...")
+        made = load_experiment(self.run.folder / "experiment.yaml", overrides)
+        return Experiment.from_data(made.to_data(), made.source, self.run.code or made.folder)
+
+    def prepare(self, experiment: Experiment) -> Path:
+        """Return a new folder with the checkpoint as `experiment` begins from it; the caller removes it.
+
+        In the same environment the steps are counted on; in another one, from zero. Raises InvalidInput for another
+        algorithm, for an environment of other spaces, and for a run that would be over at once.
+        """
+        checkpoint = load(self.folder)
+        about, spec = checkpoint.policy, experiment.spec
+        if about.get("algorithm") != spec.algorithm.name:
+            raise InvalidInput(
+                f"--from {self.name}: it was trained by {about.get('algorithm')!r}, and spec.algorithm.name is "
+                f"{spec.algorithm.name!r}. Take the same algorithm."
+            )
+        settings = {"options": {}, **spec.env.model_dump(mode="json")}
+        if about["env"]["id"] == spec.env.id and (about["env"].get("options") or {}) == settings["options"]:
+            self._check_steps(spec.algorithm.config)
+        else:
+            self._check_spaces(about, settings, experiment)
+            known = {key: value for key, value in COUNTERS.items() if key in checkpoint.state}
+            checkpoint = Checkpoint(0, checkpoint.arrays, {**checkpoint.state, **known}, about)
+        folder = Path(tempfile.mkdtemp(prefix="surreal-"))
+        write(folder, f"step-{checkpoint.steps:012d}", checkpoint)
+        return folder
+
+    def _check_steps(self, config: dict[str, Any]) -> None:
+        total = config.get("total_steps")
+        if isinstance(total, int) and total <= self.steps:
+            raise InvalidInput(
+                f"spec.algorithm.config.total_steps: {total:,} is not beyond step {self.steps:,}, where {self.name} "
+                f"is taken up. Set more."
+            )
+
+    def _check_spaces(self, about: Any, settings: Any, experiment: Experiment) -> None:
+        """Raise InvalidInput where the environment has other observations or actions than the checkpoint."""
+        from surreal.algorithms.environments.make import make_env
+        from surreal.algorithms.recording.policy_record import space_data
+
+        made = make_env(settings, str(experiment.folder), about.get("view", "features"))
+        try:
+            there = {"observation": made.spaces.observation_space, "action": made.spaces.action_space}
+        finally:
+            made.close()
+        for key, space in there.items():
+            if _shape(space_data(space)) != _shape(about[key]):
+                raise InvalidInput(
+                    f"--from {self.name}: it has the {key} {_said(about[key])} of {about['env']['id']!r}, and "
+                    f"{settings['id']!r} has {_said(space_data(space))}. Take an environment of the same shapes."
+                )
+
+
+def _step(path: Path) -> int:
+    return int(path.parent.name.rpartition("-")[2])
+
+
+def _shape(data: Any) -> Any:
+    """Return what has to be equal of two spaces: kinds and sizes; bounds may differ."""
+    if "spaces" in data:
+        parts = data["spaces"]
+        return [_shape(part) for part in (parts.values() if isinstance(parts, dict) else parts)]
+    return data["kind"], data.get("shape"), data.get("n"), data.get("nvec")
+
+
+def _said(data: Any) -> str:
+    sizes = next((data[key] for key in ("shape", "n", "nvec") if key in data), len(data.get("spaces", ())))
+    return f"{data['kind']} {sizes}"

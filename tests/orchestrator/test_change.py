@@ -1,0 +1,155 @@
+"""A run goes on with other values, and a new run begins where another one was; what does not fit is refused before."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import pytest
+
+import surreal
+from surreal.algorithms.recording.checkpoint import Checkpoint, load
+from surreal.algorithms.training_loop import _misfit
+from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.client import Client
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.run import home
+from surreal.orchestrator.run.provenance import provenance
+from surreal.orchestrator.starting_point import StartingPoint
+from surreal.orchestrator.supervision.record import RunRecord, read_plan
+from surreal.protocol.errors import InvalidInput, NotFound
+from tests.algorithms.saved import save_ppo
+
+
+def experiment(name: str = "pole", env: str = "CartPole-v1", **config: Any) -> Experiment:
+    return Experiment(name, env, surreal.PPO(**{"total_steps": 4000, **config}))
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalBackend:
+    """A home with one run, `pole`, that has succeeded and has a checkpoint of step 20."""
+    monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "home"))
+    client, made = Client(), experiment()
+    folder = home.new_folder("pole")
+    folder.make()
+    folder.experiment.write_text(made.to_yaml())
+    folder.plan.write_text(client.plan(made).to_json())
+    home.write_json(folder.provenance, provenance(tmp_path, None, "CartPole-v1"))
+    RunRecord(state="succeeded").write(folder)
+    save_ppo(folder.path, gymnasium.make("CartPole-v1"), "CartPole-v1")
+    manifest = next(folder.checkpoints.glob("step-*/manifest.json"))
+    manifest.write_text(manifest.read_text().replace('"algorithm": "any"', '"algorithm": "ppo"'))
+    return LocalBackend()
+
+
+def test_a_run_that_has_succeeded_can_go_on_for_more_steps(place: LocalBackend) -> None:
+    with pytest.raises(InvalidInput, match="pole has succeeded: .* surreal resume pole --set spec.algorithm.config"):
+        place.resume("pole")
+    place.change("pole", ["spec.algorithm.config.total_steps=8000", "spec.roles.actor.replicas=3"])
+    folder = home.find("pole")
+    plan = read_plan(folder)
+    assert (plan.config["total_steps"], plan.role("actor").replicas) == (8000, 3)
+    assert "total_steps: 8000" in folder.experiment.read_text()
+    assert place.status("pole").state == "stopped"
+
+
+def test_what_a_run_keeps_for_life_and_wrong_values_are_refused_with_nothing_changed(place: LocalBackend) -> None:
+    folder = home.find("pole")
+    before = folder.plan.read_text(), folder.experiment.read_text()
+    for change, text in (
+        (
+            "spec.env.id=Acrobot-v1",
+            "--set spec.env.id: 'CartPole-v1' cannot change .* surreal create FILE --from",
+        ),
+        ("spec.algorithm.config.learning_rat=1", "unknown key 'learning_rat' .did you mean 'learning_rate'"),
+        ("spec.roles.learner.replicas=2", "--set spec.roles.learner.replicas: must be 1, not 2"),
+        ("spec.roles.actr.replicas=2", "unknown role 'actr' .did you mean 'actor'"),
+    ):
+        with pytest.raises(InvalidInput, match=text):
+            place.change("pole", [change])
+    assert (folder.plan.read_text(), folder.experiment.read_text()) == before
+    assert place.status("pole").state == "succeeded"
+
+
+def test_a_check_alone_changes_nothing(place: LocalBackend) -> None:
+    before = home.find("pole").plan.read_text()
+    place.change("pole", ["spec.roles.actor.replicas=3"], check_only=True)
+    assert home.find("pole").plan.read_text() == before
+
+
+def test_a_run_begins_at_a_checkpoint_of_another_one(place: LocalBackend) -> None:
+    point = StartingPoint.find("pole@20")
+    made = point.experiment(["metadata.name=fork", "spec.algorithm.config.total_steps=30"])
+    assert (made.name, made.spec.env.id, made.spec.algorithm.config["total_steps"]) == ("fork", "CartPole-v1", 30)
+    folder = point.prepare(made)
+    begun = load(folder / "step-000000000020")
+    assert begun.arrays.keys() == load(point.folder).arrays.keys()
+    shutil.rmtree(folder)
+
+
+def test_in_another_environment_of_the_same_shapes_steps_begin_at_zero(
+    place: LocalBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gymnasium.register("Twin-v0", gymnasium.spec("CartPole-v1").entry_point)
+    try:
+        folder = StartingPoint.find("pole").prepare(experiment("twin", "Twin-v0"))
+    finally:
+        del gymnasium.registry["Twin-v0"]
+    begun = load(folder / "step-000000000000")
+    assert (begun.steps, begun.state["updates"]) == (0, 0)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("source", "made", "text"),
+    [
+        ("pole@7", {}, "--from: pole has no checkpoint of step 7. It has: 20."),
+        ("pole", {"env": "Acrobot-v1"}, r"observation Box \[4\] of 'CartPole-v1', and 'Acrobot-v1' has Box \[6\]"),
+        ("pole", {"env": "MountainCarContinuous-v0"}, r"Box \[4\] of .* and 'MountainCarContinuous-v0' has Box \[2\]"),
+        ("pole", {"total_steps": 20}, "total_steps: 20 is not beyond step 20, where pole is taken up. Set more."),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused_with_both_named(
+    place: LocalBackend, source: str, made: dict[str, Any], text: str
+) -> None:
+    with pytest.raises((InvalidInput, NotFound), match=text):
+        StartingPoint.find(source).prepare(experiment("other", **made))
+
+
+def test_another_algorithm_and_a_fork_without_a_name_are_refused(place: LocalBackend) -> None:
+    point = StartingPoint.find("pole")
+    with pytest.raises(InvalidInput, match="it was trained by 'ppo', and spec.algorithm.name is 'dqn'"):
+        point.prepare(Experiment("other", "CartPole-v1", "dqn"))
+    with pytest.raises(InvalidInput, match="a fork needs a name of its own. Give --set metadata.name=..."):
+        point.experiment([])
+    shutil.rmtree(home.find("pole").checkpoints)
+    with pytest.raises(NotFound, match="--from: pole has no checkpoint yet"):
+        StartingPoint.find("pole")
+
+
+def test_networks_of_another_size_are_named_with_both_sizes() -> None:
+    import numpy as np
+
+    found, mine = (Checkpoint(20, {"updater.parameters": np.zeros(size)}) for size in (10, 12))
+    error = _misfit(found, mine, ValueError("could not broadcast"))
+    assert str(error).startswith("checkpoint of step 20: updater.parameters has the shape [10], and the networks of")
+    assert "[12]" in str(error)
+
+
+@pytest.mark.slow
+def test_a_running_run_is_scaled_and_forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "home"))
+    client = Client()
+    run = client.create(experiment("live", total_steps=10_000_000, fragment_steps=64))
+    try:
+        run.scale({"actor": 2})
+        assert [each.index for each in run.status().roles["actor"]] == [0, 1]
+        run.stop()
+        steps = run.status().progress.steps
+        run.resume(changes=[f"spec.algorithm.config.total_steps={steps + 2000}"])
+        assert run.wait(timeout=100).state == "succeeded"
+        rows = [json.loads(line) for line in home.find("live").metrics_jsonl.read_text().splitlines()]
+        assert rows[-1]["steps"] >= steps + 2000
+    finally:
+        run.delete()
