@@ -34,6 +34,7 @@ COMMANDS = {
     "scale": ("run.lifecycle:scale", "Change how many processes the roles of an experiment have."),
     "delete": ("run.lifecycle:delete", "Delete an experiment and all its files."),
     "open": ("run.open:command", "Show experiments on a live page in the browser."),
+    "compare": ("run.compare:command", "Compare experiments and groups: table, curves, files."),
     "eval": ("policy.evaluate:command", "Evaluate the policy of an experiment over whole episodes."),
     "play": ("policy.play:command", "Watch a policy in a window, or write a video of it."),
     "export": ("policy.export:command", "Write a policy as ONNX, TorchScript or npz."),

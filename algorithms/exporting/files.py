@@ -163,10 +163,11 @@ def _drawn(value: Any, rows: int, rng: np.random.Generator) -> Array:
 def write(graph: Computation, about: Mapping[str, Any], path: Path) -> None:
     """Write an npz: the constants as arrays, and the rest as one text in JSON. Raises OSError."""
     text = json.dumps({"version": VERSION, "policy": dict(about), "graph": graph.to_data()})
-    constants: dict[str, Any] = {f"{CONSTANT}{name}": array for name, array in graph.constants.items()}
+    arrays: dict[str, Any] = {f"{CONSTANT}{name}": array for name, array in graph.constants.items()}
+    arrays[DESCRIPTION] = np.array(text)
     with path.open("wb") as file:
         # a file instead of its name: numpy would change the ending
-        np.savez(file, **{DESCRIPTION: np.array(text)}, **constants)
+        np.savez(file, **arrays)
 
 
 def load_exported(path: Path) -> ExportedPolicy:

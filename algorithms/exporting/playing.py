@@ -226,4 +226,4 @@ def _ffmpeg() -> str:
         raise InvalidInput(
             "--video: .mp4 needs ffmpeg. Install it: pip install 'surreal[video]', or name a .gif."
         ) from None
-    return str(imageio_ffmpeg.get_ffmpeg_exe())
+    return str(imageio_ffmpeg.get_ffmpeg_exe())  # type: ignore[attr-defined, no-untyped-call]

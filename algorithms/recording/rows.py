@@ -32,7 +32,7 @@ def read_rows(folder: Path) -> Iterator[Row]:
 
     `folder` is the run's, or its `metrics`. Lines that are cut or damaged are left out.
     """
-    limits = _limits(_parsed(folder))
+    limits = _limits(_parsed(folder, RESUMED.encode()))
     newest: dict[str, float] = {}
     for row in _parsed(folder):
         role, time = str(row.get("role")), row.get("time", 0.0)
@@ -62,10 +62,11 @@ def segments(folder: Path) -> list[Path]:
     return [*sorted(folder.glob("metrics-*.jsonl")), *folder.glob(FILE)]
 
 
-def _parsed(folder: Path) -> Iterator[Row]:
+def _parsed(folder: Path, having: bytes = b"") -> Iterator[Row]:
+    """Yield the rows whose lines contain `having`: looking costs a tenth of parsing."""
     for path in segments(folder):
         with path.open("rb") as file:
-            yield from filter(_is_row, map(parse, file))
+            yield from filter(_is_row, map(parse, (line for line in file if having in line) if having else file))
 
 
 def parse(line: bytes) -> Row:

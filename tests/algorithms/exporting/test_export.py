@@ -25,7 +25,7 @@ ROWS = 5
 BOX = spaces.Box(np.float32(-np.inf), np.float32(np.inf), (3,), np.float32)
 ARMS = spaces.Box(np.array([-0.5, 0.0], np.float32), np.array([0.25, 4.0], np.float32))
 PIXELS = spaces.Box(0, 255, (40, 40, 3), np.uint8)
-SMALL: Any = spaces.Box(0, 1, (10, 10, 4), np.bool_)  # type: ignore[arg-type]
+SMALL: Any = spaces.Box(0, 1, (10, 10, 4), np.bool_)
 PARTS = spaces.Dict({"camera": spaces.Box(0, 255, (12, 12), np.uint8), "joints": BOX, "gear": spaces.Discrete(4)})
 
 

@@ -1,0 +1,1 @@
+"""Comparison of runs: curves, statistics over seeds, tables, plots and files."""
