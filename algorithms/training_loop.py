@@ -147,7 +147,7 @@ class TrainingLoop(Generic[Data]):
             recorder.close()
             return ExitCode.PREEMPTED
         saved = recorder.save_last(state.checkpoint(), state.updates)
-        recorder.close()
+        recorder.close("succeeded" if saved else "stopped")
         if not saved:
             return ExitCode.PREEMPTED
         return ExitCode.DONE

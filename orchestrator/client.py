@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,12 +53,24 @@ def plan_for(experiment: Experiment, machines: Machines | None = None) -> Plan:
     if remote and not plan.code and experiment.own_modules():
         # The processes cannot see the folder, so it travels with the run.
         plan = plan.model_copy(update={"code": "."})
+    if not remote:
+        _check_trackers(experiment, plan)
     about_code = code_archive.warnings(plan.code, experiment.folder, plan.env["id"], remote=remote)
     if experiment.own_names:
         from surreal.orchestrator.experiment.own_code import check_own_code
 
         about_code += check_own_code(experiment, remote)
     return plan.model_copy(update={"warnings": (*found.warnings, *plan.warnings, *about_code)})
+
+
+def _check_trackers(experiment: Experiment, plan: Plan) -> None:
+    """Raise InvalidInput, at its line, for a tracker whose package this machine lacks."""
+    missing = [name for name in plan.track if find_spec(name) is None]
+    if missing:
+        raise experiment.source.invalid(
+            (("spec", "track", name), f"the package {name} is not installed here. Run: pip install {name}")
+            for name in missing
+        )
 
 
 class Client:

@@ -78,6 +78,8 @@ class Wiring:
     """host:port at which the process that serves control serves /metrics; empty for nowhere."""
     logs: bool = False
     """Send what this process prints to the run folder, over the stream `logs`."""
+    track: dict[str, Any] = field(default_factory=dict)
+    """Other places that get the metrics, `wandb` and `mlflow`, each with its settings; empty for none."""
     store: str = ""
     """URL (fsspec) of what outlives the run folder; empty where the run folder itself does."""
     memory: int = 0

@@ -16,6 +16,7 @@ from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
 from surreal.algorithms.recording.disk import Disk, replace_file
 from surreal.algorithms.recording.metrics import Metrics
 from surreal.algorithms.recording.reports import EVALUATES, Reports
+from surreal.algorithms.recording.tracking import Tracking
 from surreal.algorithms.types import Array
 from surreal.protocol.telemetry.gauges import PROGRESS_KEYS
 from surreal.protocol.wire.packet import Message, Version
@@ -50,6 +51,7 @@ class RunRecorder:
         self._checkpoints = Checkpoints(self._folder / "checkpoints", int(wiring.checkpoints["keep"]))
         self._every = float(wiring.checkpoints["everySeconds"])
         self._metrics = Metrics(self._folder, process.session.gauges, wiring.incarnation, self.disk)
+        self._tracking = Tracking(wiring)
         self._reports, self._reported_at = Reports(), monotonic()
         self._evaluators: set[str] = set()
         self._evaluated: Version | None = None
@@ -160,11 +162,12 @@ class RunRecorder:
             return now - self._joined < JOIN_SECONDS
         return True
 
-    def close(self) -> None:
-        """Write what still can be written, and close the files."""
+    def close(self, outcome: str = "stopped") -> None:
+        """Write what still can be written, and close the files; `outcome` is `succeeded` at the end of a run."""
         self._progress_at = 0.0
         self._write_progress()
         self._metrics.close()
+        self._tracking.close(outcome)
 
     def _take(self, message: Message, version: Version, steps: int) -> bool:
         """Take in one report. Return True if it is the evaluation of `version`."""

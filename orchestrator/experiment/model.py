@@ -140,6 +140,34 @@ class PrometheusSpec(Spec):
     """Serves /metrics, on this machine to itself only."""
 
 
+Words = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class WandbSpec(Spec):
+    """A project of Weights & Biases. The key comes from the environment: WANDB_API_KEY."""
+
+    project: Words = "surreal"
+    entity: Words | None = None
+    group: Words | None = None
+    mode: Literal["online", "offline"] = "online"
+    """offline: files in the run folder, which `wandb sync` sends later."""
+
+
+class MLflowSpec(Spec):
+    """An experiment of MLflow."""
+
+    experiment: Words = "surreal"
+    uri: Words | None = None
+    """Address of the server; a database file in the run folder if null."""
+
+
+class TrackSpec(Spec):
+    """Other places that get the metrics. TensorBoard's files and metrics.jsonl are always written."""
+
+    wandb: WandbSpec | None = None
+    mlflow: MLflowSpec | None = None
+
+
 class ExperimentSpec(Spec):
     """Specification of the run."""
 
@@ -153,6 +181,7 @@ class ExperimentSpec(Spec):
     """A process that neither moves nor answers for so long is ended and started again; 0 for never."""
     prometheus: PrometheusSpec | None = None
     """Off if left out; `{}` is on."""
+    track: TrackSpec = TrackSpec()
     code: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
     """Folder of your own modules, relative to this file: packed and sent to every process. Local processes import
     modules of this file's folder without it."""

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from surreal.algorithms.recording.rows import FILE, RESUMED, Row, parse, read_rows, segments
+from surreal.algorithms.recording.follow import RowFollower
+from surreal.algorithms.recording.rows import Row
 
 ABOUT = ("time", "role", "steps", "attempt")
 """Keys of a row that say where its numbers belong."""
 Series = tuple[list[float], list[float], list[float]]
 """Environment steps, seconds since 1970, and values, in the order of writing."""
-MAX_LINE = 1 << 20
-"""Bytes that one row has at most."""
 
 
 class Curves:
@@ -23,11 +22,8 @@ class Curves:
 
     def __init__(self, folder: Path) -> None:
         """Take the folder of the metrics, or that of the run; it need not exist yet."""
-        self._folder = folder
+        self._follower = RowFollower(folder)
         self._series: dict[str, Series] = defaultdict(_empty)
-        self._newest: dict[str, float] = {}
-        self._files: list[tuple[str, int]] = []
-        self._offset = 0
         self._lock = threading.Lock()
 
     def names(self) -> dict[str, int]:
@@ -54,57 +50,14 @@ class Curves:
         return x[begin:end][kept].tolist(), values[begin:end][kept].tolist()
 
     def _refresh(self) -> None:
-        """Read the lines that are new; all of them where files were rotated or a run was resumed."""
-        files = [(path.name, path.stat().st_ino) for path in segments(self._folder) if path.exists()]
-        rows = self._new_rows() if files == self._files else None
-        if rows is None:
-            self._files, self._offset = files, self._whole_lines()
+        anew, rows = self._follower.new()
+        if anew:
             self._series.clear()
-            self._newest.clear()
-            rows = list(read_rows(self._folder))
         self._add(rows)
-
-    def _new_rows(self) -> list[Row] | None:
-        """Return the rows since the last reading; None where an attempt began, which takes rows back."""
-        size = self._size()
-        if size == self._offset:
-            return []
-        with self._live().open("rb") as file:
-            file.seek(self._offset)
-            text = file.read(max(0, size - self._offset))
-        whole = text.rfind(b"\n") + 1
-        rows = [row for row in map(parse, text[:whole].splitlines()) if _is_number(row.get("steps"))]
-        if size < self._offset or any(RESUMED in row for row in rows):
-            return None
-        self._offset += whole
-        return rows
-
-    def _live(self) -> Path:
-        inner = self._folder / "metrics"
-        return (inner if inner.is_dir() else self._folder) / FILE
-
-    def _whole_lines(self) -> int:
-        """Return the bytes of the file up to its last newline: a line after it is being written."""
-        size = self._size()
-        if not size:
-            return 0
-        with self._live().open("rb") as file:
-            file.seek(start := max(0, size - MAX_LINE))
-            return start + file.read(size - start).rfind(b"\n") + 1
-
-    def _size(self) -> int:
-        try:
-            return self._live().stat().st_size
-        except OSError:
-            return 0
 
     def _add(self, rows: Iterable[Row]) -> None:
         for row in rows:
             process, time = str(row.get("role", "")), float(row.get("time", 0.0))
-            # A line that was read while it was written comes again.
-            if time and time <= self._newest.get(process, 0.0):
-                continue
-            self._newest[process] = time
             for key, value in row.items():
                 if key not in ABOUT and _is_number(value):
                     steps, times, values = self._series[f"{process.partition('/')[0]}.{key}"]

@@ -47,6 +47,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
         hang_seconds=spec.hang_seconds,
         checkpoints=Checkpoints(every_seconds=spec.checkpoints.every_seconds, keep=spec.checkpoints.keep),
         prometheus_port=spec.prometheus.port if spec.prometheus else None,
+        track=spec.track.model_dump(mode="json", exclude_none=True),
         image_pull_secrets=spec.image_pull_secrets,
         storage=PlannedStorage() if own_machine else planned_storage(spec.storage),
         labels=experiment.metadata.labels,

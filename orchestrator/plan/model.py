@@ -207,6 +207,8 @@ class Plan(PlanModel):
     """A process without a sign of life or a move for so long is ended and started again; 0 for never."""
     prometheus_port: int | None = None
     """Port at which the process that serves control serves /metrics; None for none."""
+    track: dict[str, dict[str, Any]] = {}
+    """Other places that get the metrics, by name, with their settings."""
     image_pull_secrets: tuple[str, ...] = ()
     storage: PlannedStorage = PlannedStorage()
     labels: dict[str, str] = {}

@@ -44,6 +44,7 @@ def wire(
         env=plan.env,
         config=plan.config,
         checkpoints=plan.checkpoints.model_dump(by_alias=True),
+        track=plan.track if role.ends_run else {},
     )
 
 
