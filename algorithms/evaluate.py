@@ -82,28 +82,32 @@ def made_for(policy: Act, env: str | Mapping[str, Any], options: Mapping[str, An
 
 def episode(env: Environment, policy: Act, seed: int, look: Callable[[], object] | None = None) -> tuple[float, int]:
     """Return the sum of rewards and the number of steps of one episode; call `look` before every step."""
-    act = _carrying(policy, env) if hasattr(policy, "spaces") else policy
+    act, rewarded = _carrying(policy, env) if hasattr(policy, "spaces") else (policy, None)
 
     def choose(rows: Any) -> Any:
         if look:
             look()
         return _action(act(rows), env.spaces.action_space)
 
-    played = play(env, choose, seed, env.time_limit or EPISODE_CAP)
+    played = play(env, choose, seed, env.time_limit or EPISODE_CAP, rewarded=rewarded)
     assert played is not None  # nothing stops it
     return played
 
 
-def _carrying(policy: Any, env: Environment) -> Act:
-    """Return a loaded policy with the memory of one episode and the masks of `env`."""
-    state = policy.initial_state(1)
+def _carrying(policy: Any, env: Environment) -> tuple[Act, Callable[[float], None]]:
+    """Return a loaded policy with the memory of one episode and the masks of `env`, and what takes in its rewards."""
+    state, last = policy.initial_state(1), [0.0]
 
     def act(rows: Any) -> Any:
         nonlocal state
-        actions, state = policy.step(rows, state, masks=None if env.mask is None else env.mask[None])
+        masks = None if env.mask is None else env.mask[None]
+        actions, state = policy.step(rows, state, masks=masks, rewards=last)
         return actions
 
-    return act
+    def rewarded(reward: float) -> None:
+        last[0] = reward
+
+    return act, rewarded
 
 
 def _action(actions: Any, space: Any) -> Any:

@@ -27,8 +27,12 @@ log = getLogger(__name__)
 class Remembering:
     """An Act with memory: a function of observations and state, which is None at the start of an episode."""
 
-    def __init__(self, act: Callable[[Rows, Any], tuple[Array, Any]]) -> None:
-        self._act, self._state = act, None
+    def __init__(
+        self, act: Callable[[Rows, Any], tuple[Array, Any]], noted: Callable[[Any, Array, Array], None] | None = None
+    ) -> None:
+        """Remember what `act` returns; `noted` writes outputs [1, ...] and reward [1] of a step into the state."""
+        self._act, self._noted, self._state = act, noted, None
+        self._outputs: Array = np.empty(0)
 
     def begin(self) -> None:
         """Forget the last episode."""
@@ -36,8 +40,13 @@ class Remembering:
 
     def __call__(self, rows: Rows) -> Array:
         """Return outputs, and remember."""
-        outputs, self._state = self._act(rows, self._state)
-        return outputs
+        self._outputs, self._state = self._act(rows, self._state)
+        return self._outputs
+
+    def rewarded(self, reward: float) -> None:
+        """Take in the reward of the last step."""
+        if self._noted is not None:
+            self._noted(self._state, self._outputs, np.array([reward], dtype=np.float32))
 
 
 def evaluate_on_clock(
@@ -89,9 +98,11 @@ def episode_return(
     The policy acts as in an actor: through the same action map, on observations of the same types. What the environment
     allows it to choose is `env.mask`.
     """
+    rewarded = None
     if isinstance(act, Remembering):
         act.begin()
-    played = play(env, lambda rows: env.actions(act(rows))[0], seed, cap, stopping)
+        rewarded = act.rewarded
+    played = play(env, lambda rows: env.actions(act(rows))[0], seed, cap, stopping, rewarded)
     return played[0] if played else None
 
 
@@ -101,10 +112,11 @@ def play(
     seed: int,
     cap: int,
     stopping: Callable[[], bool] = lambda: False,
+    rewarded: Callable[[float], None] | None = None,
 ) -> tuple[float, int] | None:
     """Return (return, steps) of one episode from `seed`, of `cap` steps at most; None once `stopping` is true.
 
-    `choose` maps observations [1, ...] to the one action that the environment takes.
+    `choose` maps observations [1, ...] to the one action that the environment takes; `rewarded` gets each reward.
     """
     rows = mapped(lambda array: np.array(array[None]), env.reset(seed))
     total, steps, over = 0.0, 0, False
@@ -112,6 +124,8 @@ def play(
         while not over and steps < cap:
             reward, terminated, truncated = env.step(choose(rows), rows, 0)
             total, steps, over = total + reward, steps + 1, bool(terminated or truncated)
+            if rewarded is not None:
+                rewarded(float(reward))
             if stopping() and not over:
                 return None
     return float(total), steps

@@ -177,6 +177,10 @@ class Policy:
             rows = graph.add("Tanh", graph.dense(rows, weight, bias))
         return graph.dense(rows, *self._head), state
 
+    def noted(self, state: Array, actions: Array, rewards: Array) -> None:
+        """Write the last actions [batch, ...] and rewards [batch] into `state`, where the policy remembers them."""
+        return
+
     def bounded(self, onto_bounds: ActionMap) -> ActionMap:
         """Return the map of this policy's actions onto the bounds of the environment's."""
         return (lambda actions: onto_bounds(np.tanh(actions))) if self.squash else onto_bounds

@@ -18,9 +18,11 @@ from surreal.algorithms.environments.spaces import Spaces, reader
 from surreal.algorithms.es.batched_policy import Layout, Policies
 from surreal.algorithms.models.acting import make_policy
 from surreal.algorithms.models.actor_critic import described_model
+from surreal.algorithms.models.config import NetworkConfig
 from surreal.algorithms.normalizers import Standardizer, over_leaves, standardized_size
 from surreal.algorithms.offpolicy.policy import ActingPolicy
 from surreal.algorithms.offpolicy.shape import Shape as OffPolicyShape
+from surreal.algorithms.r2d2.network import RECURRENT_VALUES, RecurrentValues, ValuePolicy
 from surreal.algorithms.recording import checkpoint as checkpoints
 from surreal.algorithms.recording.policy_record import FORMAT, STATISTICS, spaces_of
 from surreal.algorithms.types import Array, Bool, narrowed
@@ -43,6 +45,8 @@ class Policy:
         """The network behind it, which an export asks for its operations."""
         self.state_size: int = getattr(network, "state_size", 0)
         """Numbers that the policy remembers from step to step; 0 for one without memory."""
+        self.takes_rewards = about["network"]["kind"] == RECURRENT_VALUES and self.state_size > 0
+        """True where the policy takes in the last reward, see `step`."""
         self.statistics = standardize
         """Statistics of the observations."""
         self._outputs, self._standardize = outputs, over_leaves(standardize, spaces)
@@ -82,15 +86,20 @@ class Policy:
         sample: bool = False,
         rng: np.random.Generator | int | None = None,
         masks: Any = None,
+        rewards: Any = None,
     ) -> tuple[Array, Array]:
         """Return an action for each observation as a call does, and the next state [n, state_size].
 
-        Begin with `initial_state(n)`; set the rows of a state to zero whose episode begins.
+        Begin with `initial_state(n)`; set the rows of a state to zero whose episode begins. `rewards` [n] of the last
+        actions are for policies that take them in (R2D2's); left out they are 0.
         """
         rows = self._as_features(observations) if self.spaces.view == "features" else self._as_parts(observations)
         if self.state_size and np.shape(state) != (count(rows), self.state_size):
             shape = list(np.shape(state))
             raise InvalidInput(f"state: an array {shape} does not fit. Give [{count(rows)}, {self.state_size}].")
+        if rewards is not None and self.takes_rewards:
+            state = np.array(state)
+            state[:, -1] = rewards
         allowed = None if masks is None else self._as_masks(masks, count(rows))
         generator = np.random.default_rng(rng) if sample else None
         outputs, state = self._outputs(self._standardize(rows), state, generator, allowed)
@@ -204,6 +213,9 @@ def _network(about: Mapping[str, Any], spaces: Spaces, arrays: Mapping[str, Arra
         )
     if network["kind"] == "relu":
         made: Any = ActingPolicy(OffPolicyShape.load(network, spaces))
+    elif network["kind"] == RECURRENT_VALUES:
+        settings = NetworkConfig(**network["network"])
+        made = ValuePolicy(RecurrentValues(spaces, settings, network["hidden"], network["dueling"]))
     else:
         layout = described_model(network, spaces, code)
         if layout is None:
@@ -217,7 +229,14 @@ def _outputs(network: Any, about: Mapping[str, Any], spaces: Spaces) -> Outputs:
     """Return the policy's function."""
     if isinstance(network, Policies):
         return lambda rows, state, rng, masks: (network.act(_deterministic(rows, rng, about), masks), state)
+    if isinstance(network, ValuePolicy):
+        return lambda rows, state, rng, masks: _of_values(network, _deterministic(rows, rng, about), state, masks)
     return _off_policy(network, spaces, about) if isinstance(network, ActingPolicy) else _stochastic(network, spaces)
+
+
+def _of_values(policy: ValuePolicy, rows: Any, state: Any, masks: Bool | None) -> tuple[Array, Any]:
+    out, state = policy.advance(rows, state)
+    return policy.best(masked(out, masks)), state
 
 
 def _stochastic(policy: Any, spaces: Spaces) -> Outputs:

@@ -20,6 +20,7 @@ from surreal.algorithms.offpolicy.graph import DDPG, DQN, SAC, TD3
 from surreal.algorithms.own_code import is_own, load_own
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.config import sizing as ppo_sizing
+from surreal.algorithms.r2d2.graph import R2D2
 from surreal.algorithms.rollouts.config import RolloutConfig
 from surreal.protocol.errors import InvalidInput, did_you_mean
 from surreal.protocol.graph import Broadcast, Role, Stream
@@ -82,7 +83,7 @@ ARS = Algorithm("ars", ARSConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS, sizing)
 
 GROUP = "surreal.algorithms"
 """Entry points of installed distributions; the object of each is an Algorithm."""
-BUILT_IN = {described.name: described for described in (PPO, IMPALA, ES, ARS, DDPG, TD3, SAC, DQN)}
+BUILT_IN = {described.name: described for described in (PPO, IMPALA, ES, ARS, DDPG, TD3, SAC, DQN, R2D2)}
 
 
 def algorithm(name: str, folder: Path | None = None) -> Algorithm:

@@ -89,6 +89,18 @@ class Memory:
         h = graph.add("Add", new, change)
         return h, h
 
+    def step(self, tensors: Mapping[str, "Tensor"], x: "Tensor", state: "Tensor") -> "tuple[Tensor, Tensor]":
+        """Return the outputs [n, width] of one step from `state` [n, state_size], and the next state."""
+        import torch
+
+        weights = [tensors[name] for name in self._names]
+        if self.kind == "gru":
+            h = torch.gru_cell(x, state, *weights)
+            return h, h
+        h, c = (part.contiguous() for part in state.split(self.width, dim=-1))
+        h, c = torch.lstm_cell(x, (h, c), *weights)
+        return h, torch.cat([h, c], dim=-1)
+
 
 def _lstm(into: Array, inside: Array, bias: Array) -> Step:
     joined, size = np.ascontiguousarray(np.concatenate([into, inside], axis=1).T), inside.shape[1]

@@ -1,138 +1,21 @@
 """Learner: batches of replay in, weights and priorities out."""
 
-from collections.abc import Mapping
 from contextlib import closing
-from time import perf_counter
-from typing import Any
 
-import numpy as np
-
-from surreal.algorithms.acting.weights import Weights
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.offpolicy.method import method_of
 from surreal.algorithms.offpolicy.state import State
 from surreal.algorithms.recording.policy_record import describe
-from surreal.algorithms.recording.recorder import RunRecorder
-from surreal.algorithms.replay.batches import ReplayBatch
-from surreal.algorithms.replay.client import ReplayClient
-from surreal.algorithms.replay.config import ReplaySettings
-from surreal.algorithms.training_loop import Trainer, Waiting, train
+from surreal.algorithms.replay_learning.learner import ReplayLearner
+from surreal.algorithms.training_loop import train
 from surreal.protocol.errors import ExitCode
-from surreal.protocol.wire.packet import Version
 from surreal.protocol.worker.process import Process
-
-LOOK_EVERY, SAY_EVERY = 1.0, 10.0
-"""Seconds between two looks at other channels, and two lines, while there is no batch."""
-HELD_SECONDS = 0.25
-"""Longest wait for a further batch of a turn: where the shards hold batches back, fewer updates make a version."""
-MOST_EPISODES = 100
-"""Messages of ended episodes that are read in one turn."""
-SETTLE_SECONDS = 10.0
-"""Time in which a restarted learner hears of all shards."""
-
-
-class StepCount:
-    """Environment steps of the run, which the shards count: over restarts of the learner, and of shards that forgot."""
-
-    def __init__(self, now: float) -> None:
-        self._began, self._forgotten = now, 0
-
-    def __call__(self, steps: int, inserted: int, now: float) -> int:
-        """Return the steps of the run, known to be `steps`, where the shards know of `inserted`.
-
-        Shards without snapshots count anew when a run is resumed. What they then lack is what they have forgotten.
-        """
-        if inserted + self._forgotten < steps and now - self._began > SETTLE_SECONDS:
-            self._forgotten = steps - inserted
-        return max(steps, inserted + self._forgotten)
-
-
-class Learner(Trainer[ReplayBatch]):
-    """Moves data between the channels and the state; the learning itself is in State."""
-
-    state: State
-
-    def __init__(self, process: Process) -> None:
-        wiring, method = process.wiring, method_of(process)
-        self._config = method.config
-        self._weights, self._episodes = process.publisher("weights"), process.receiver("episodes")
-        with closing(make_env(wiring.env, wiring.code)) as env:
-            self.policy = describe(method.name, env, wiring.env, method.shape(env.spaces).data())
-            self.state = State(method, env.spaces, wiring.seed)
-        settings = ReplaySettings.of(process.config, wiring.replicas["replay"])
-        self._replay, self._prioritized = ReplayClient(process, settings), settings.prioritized
-        self.total_steps = method.config.total_steps
-        self._count = StepCount(perf_counter())
-        self._since, self._reported_updates = perf_counter(), 0
-        self._metrics: dict[str, float] = {}
-
-    def collect(self, waiting: Waiting) -> ReplayBatch:
-        """Wait for the first batch of a turn."""
-        began, said = perf_counter(), 0.0
-        while (batch := self._sample(LOOK_EVERY)) is None:
-            self._take_episodes()
-            waited = perf_counter() - began
-            if waited > said + SAY_EVERY:
-                said = waited
-                waiting("replay", waited)
-        return batch
-
-    def learn(self, data: ReplayBatch) -> Mapping[str, float]:
-        """Make the updates of one version of the weights: on this batch, and on those that come without a long wait."""
-        rows: list[dict[str, float]] = []
-        batch: ReplayBatch | None = data
-        while batch is not None:
-            errors, metrics = self.state.learn(batch.arrays, batch.weights)
-            rows.append(metrics)
-            if self._prioritized:
-                self._replay.update_priorities(batch.ids, errors)
-            # Where the shards hold batches back, fewer updates make a version, so that a turn never takes long.
-            batch = self._sample(HELD_SECONDS) if len(rows) < self._config.weights_every else None
-        self._take_episodes()
-        self.state.updates += 1
-        self.state.steps = self._count(self.state.steps, self._replay.steps, perf_counter())
-        self._reported_updates += len(rows)
-        # A turn of one update may have none of the actor, whose last metrics then stand.
-        for name in {name for row in rows for name in row}:
-            self._metrics[name] = float(np.mean([row[name] for row in rows if name in row]))
-        return dict(self._metrics)
-
-    def _sample(self, timeout: float) -> ReplayBatch | None:
-        """Return the next batch; None after `timeout`. The importance exponent rises to 1 (Schaul et al. 2016)."""
-        least, progress = self._config.replay.importance_exponent, min(1.0, self.state.steps / self.total_steps)
-        return self._replay.sample(least + (1 - least) * progress, timeout=timeout)
-
-    def _take_episodes(self) -> None:
-        for _ in range(MOST_EPISODES):
-            message = self._episodes.recv(timeout=0)
-            if message is None:
-                return
-            self.state.take_episodes(message.arrays["returns"])
-
-    def publish(self, version: Version) -> None:
-        """Send the acting network and the observation statistics that belong to it."""
-        state = self.state
-        weights = Weights(version, state.engine.policy(), state.standardizer(), state.steps, state.done())
-        weights.publish(self._weights)
-
-    def row(self, recorder: RunRecorder) -> Mapping[str, Any]:
-        """Return the training return, the rate of updates, and what replay says of itself."""
-        state, returns, now = self.state, list(self.state.returns), perf_counter()
-        elapsed = max(now - self._since, 1e-9)
-        row = {
-            "episodes": state.episodes,
-            "episode_return": state.mean_return(),
-            "episode_return_min": min(returns, default=None),
-            "episode_return_max": max(returns, default=None),
-            "gradient_steps": state.gradient_steps,
-            "gradient_steps_per_second": self._reported_updates / elapsed,
-            "skipped_steps": state.engine.skipped,
-            **self._replay.metrics(),
-        }
-        self._since, self._reported_updates = now, 0
-        return row
 
 
 def learner(process: Process) -> ExitCode:
     """Learn until done or told to stop."""
-    return train(process, Learner(process))
+    wiring, method = process.wiring, method_of(process)
+    with closing(make_env(wiring.env, wiring.code)) as env:
+        policy = describe(method.name, env, wiring.env, method.shape(env.spaces).data())
+        state = State(method, env.spaces, wiring.seed)
+    return train(process, ReplayLearner(process, method.config, state, policy))

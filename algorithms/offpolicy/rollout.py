@@ -1,7 +1,6 @@
 """Acting: environments + exploration -> fragments for replay, and the returns of the episodes that ended."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -12,20 +11,8 @@ from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.offpolicy.exploration import Exploration
+from surreal.algorithms.replay_learning.actor import Collected
 from surreal.algorithms.types import Array
-
-
-@dataclass(frozen=True)
-class Fragment:
-    """Steps of all copies one after another."""
-
-    arrays: dict[str, Array]
-    """observations [steps + 1, copies, observation], actions, rewards, terminated, truncated [steps, copies, ...], and
-    `final` [cut, observation]: what the truncated episodes ended in, in the row-major order of `truncated`."""
-    returns: Array
-    """Returns of the episodes that ended, float64, in order."""
-    lengths: Array
-    """Their lengths, int64."""
 
 
 class Rollout:
@@ -38,7 +25,9 @@ class Rollout:
         self._returns = EpisodeReturns(copies)
         self.env_seconds = 0.0
 
-    def collect(self, explore: Exploration, standardize: Standardizer, stopping: Callable[[], bool]) -> Fragment | None:
+    def collect(
+        self, explore: Exploration, standardize: Standardizer, stopping: Callable[[], bool]
+    ) -> Collected | None:
         """Return one fragment of the exploration's actions; None where `stopping` became true."""
         # New arrays for every fragment: the channel still owns the last one's until they are acknowledged.
         arrays = _allocate(self._envs.spaces, self._steps, self._copies, self._features.dtype)
@@ -50,7 +39,7 @@ class Rollout:
             return None
         self._features = arrays["observations"][-1]
         arrays["final"] = np.asarray(final, self._features.dtype).reshape(len(final), self._features.shape[-1])
-        return Fragment(arrays, *self._returns.ended(arrays["rewards"], arrays["terminated"] | arrays["truncated"]))
+        return Collected(arrays, *self._returns.ended(arrays["rewards"], arrays["terminated"] | arrays["truncated"]))
 
     def _begin(self) -> Array:
         """Return the first features [copies, observation] of new episodes."""

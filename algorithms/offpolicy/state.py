@@ -1,8 +1,6 @@
 """State of an off-policy run: the engine, the statistics, the counters. All of it is in a checkpoint."""
 
-from collections import deque
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -11,25 +9,33 @@ from surreal.algorithms.normalizers import RunningMoments, Standardizer
 from surreal.algorithms.offpolicy.method import Method
 from surreal.algorithms.offpolicy.updates.base import Batch
 from surreal.algorithms.recording.checkpoint import Checkpoint
+from surreal.algorithms.replay_learning.state import ReplayState
 from surreal.algorithms.types import Array
 
 MOMENTS_EVERY = 10
 """Updates of which one tells the observation statistics: neighbours draw from nearly the same replay."""
 
 
-class State:
+class State(ReplayState):
     """State that learning changes."""
 
     def __init__(self, method: Method, spaces: Spaces, seed: int) -> None:
+        super().__init__(method.config)
         self.method, self._config, self._spaces = method, method.config, spaces
         self._rng = np.random.default_rng([seed, 0])
         self.engine = method.engine(spaces, self._rng)
         self._rates, self._acts = method.rates(), method.shape(spaces).actor is not None
         self.moments = RunningMoments(spaces.observation)
         self._standardizer = Standardizer.identity(spaces.observation)
-        self.steps = self.updates = self.gradient_steps = self.episodes = 0
-        self.elapsed = 0.0
-        self.returns: deque[float] = deque(maxlen=method.config.return_window)
+
+    @property
+    def skipped(self) -> int:
+        """See ReplayState."""
+        return self.engine.skipped
+
+    def acting(self) -> Array:
+        """See ReplayState."""
+        return self.engine.policy()
 
     def learn(self, arrays: Mapping[str, Array], weights: Array) -> tuple[Array, dict[str, float]]:
         """Make one update on a batch of replay: the critics always, the actor and the targets when they are due.
@@ -66,53 +72,24 @@ class State:
             *draws,
         )
 
-    def take_episodes(self, returns: Array) -> None:
-        """Take in the returns of episodes that ended."""
-        self.returns.extend(returns.tolist())
-        self.episodes += len(returns)
-
     def standardizer(self) -> Standardizer:
         """Return the present observation statistics; the identity where observations are not normalized."""
         return self._standardizer
-
-    def mean_return(self) -> float | None:
-        """Return the mean training return of the last episodes; None before one ended."""
-        return float(np.mean(self.returns)) if self.returns else None
-
-    def done(self) -> bool:
-        """Return True once all steps are taken, or the return is reached that the experiment stops at."""
-        goal, mean = self._config.stop_at_return, self.mean_return()
-        reached = goal is not None and len(self.returns) == self.returns.maxlen and mean is not None and mean >= goal
-        return self.steps >= self._config.total_steps or reached
 
     def checkpoint(self) -> Checkpoint:
         """Return everything as it is now."""
         arrays = {f"engine.{name}": array for name, array in self.engine.arrays().items()}
         arrays |= {f"observations.{name}": array for name, array in self.moments.arrays().items()}
         arrays |= {"parameters": self.engine.policy(), **self._standardizer.arrays()}
-        return Checkpoint(
-            self.steps,
-            arrays,
-            {
-                "updates": self.updates,
-                "gradient_steps": self.gradient_steps,
-                "episodes": self.episodes,
-                "elapsed": self.elapsed,
-                "returns": list(self.returns),
-                "rng": self._rng.bit_generator.state,
-            },
-        )
+        return Checkpoint(self.steps, arrays, {**self.counters(), "rng": self._rng.bit_generator.state})
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to what `checkpoint` holds."""
-        state: Mapping[str, Any] = checkpoint.state
         self.engine.load(_group(checkpoint, "engine."))
         self.moments.load(_group(checkpoint, "observations."))
         self._standardizer = Standardizer.load(checkpoint.arrays)
-        self.steps, self.updates, self.gradient_steps = checkpoint.steps, state["updates"], state["gradient_steps"]
-        self.episodes, self.elapsed = state["episodes"], state["elapsed"]
-        self.returns.extend(state["returns"])
-        self._rng.bit_generator.state = state["rng"]
+        self.restore_counters(checkpoint)
+        self._rng.bit_generator.state = checkpoint.state["rng"]
 
 
 def _group(checkpoint: Checkpoint, prefix: str) -> dict[str, Array]:

@@ -92,6 +92,7 @@ class Rollout:
             )
             seen.wrote(t + 1)
             if states is not None:
+                self._policy.noted(self._state, actions, rewards[t])
                 self._state[terminated[t] | truncated[t]] = 0.0
             if masks is not None:
                 masks[t + 1] = self._envs.masks

@@ -20,20 +20,21 @@ from surreal.algorithms.offpolicy.config import (
 )
 from surreal.algorithms.offpolicy.exploration import RandomActions
 from surreal.algorithms.offpolicy.graph import sizing
-from surreal.algorithms.offpolicy.learner import StepCount
 from surreal.algorithms.offpolicy.method import Method
 from surreal.algorithms.offpolicy.policy import ActingPolicy
-from surreal.algorithms.offpolicy.rollout import Fragment, Rollout
+from surreal.algorithms.offpolicy.rollout import Rollout
 from surreal.algorithms.policies import load_policy
 from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
 from surreal.algorithms.recording.policy_record import describe
+from surreal.algorithms.replay_learning.actor import Collected
+from surreal.algorithms.replay_learning.learner import StepCount
 from surreal.protocol.errors import Fatal, InvalidInput
 from tests.algorithms.offpolicy.cases import BOX, CHOICES
 
 CONFIGS = {"ddpg": DDPGConfig(), "td3": TD3Config(), "sac": SACConfig(), "dqn": DQNConfig()}
 
 
-def collected(env: str, method: Method, copies: int, steps: int, fragments: int) -> list[Fragment]:
+def collected(env: str, method: Method, copies: int, steps: int, fragments: int) -> list[Collected]:
     envs = VectorEnvironments(lambda: make_env(env), copies, 1)
     policy = ActingPolicy(method.shape(envs.spaces))
     explore = RandomActions(policy, copies, np.random.default_rng(1))
