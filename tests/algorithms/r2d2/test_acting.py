@@ -84,8 +84,13 @@ def test_a_loaded_policy_acts_as_the_evaluator_did_and_takes_in_rewards(tmp_path
 
     returns = [episode_return(made, Remembering(act, policy.noted), 7 + n, 500) for n in range(6)]
     assert evaluate(loaded, "CartPole-v1", episodes=6, seed=7).returns == tuple(returns)
-    blind = [episode_return(made, Remembering(act), 7 + n, 500) for n in range(6)]
-    assert blind != returns
+    seen: list[float] = []
+    episode_return(made, Remembering(act, lambda kept, outputs, rewards: seen.extend(rewards.tolist())), 7, 500)
+    assert seen == [1.0] * int(returns[0] or 0)
+    rows = np.ones((1, 4), np.float32)
+    _, kept = loaded.step(rows, loaded.initial_state(1))
+    none, much = (loaded.step(rows, kept, rewards=[reward])[1] for reward in (0.0, 5.0))
+    assert np.abs(none - much).max() > 1e-3
     with pytest.raises(InvalidInput, match="it has memory"):
         loaded(np.zeros((1, 4), np.float32))
     with pytest.raises(InvalidInput, match="deterministic"):
