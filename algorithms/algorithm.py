@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -43,6 +43,9 @@ class Algorithm:
     yields pairs (key of the config, sentence) for what does not fit the spaces of the environment. It is called before
     a run whose config names code of one's own, in a process of its own: it may need torch and a simulator."""
 
+    variants: Mapping[str, Mapping[str, "Callable[[Algorithm], Algorithm]"]] = field(default_factory=dict)
+    """Key of the config -> its value -> function of this algorithm that returns it with the graph for that value."""
+
     def __post_init__(self) -> None:
         # Authors write lists as readily as tuples; these cannot change.
         object.__setattr__(self, "roles", tuple(self.roles))
@@ -80,6 +83,23 @@ class Algorithm:
     def role(self, name: str) -> Role:
         """Return the role of that name. Raises KeyError if there is none."""
         return {role.name: role for role in self.roles}[name]
+
+    def arranged(self, config: Any) -> "Algorithm":
+        """Return this algorithm with the graph that `config` asks for, as an experiment file has it: wrong, perhaps."""
+        found: Algorithm = self
+        for key, values in self.variants.items():
+            asked = config.get(key) if isinstance(config, Mapping) else None
+            if isinstance(asked, str) and asked in values:
+                found = values[asked](found)
+        return found
+
+    def widest(self) -> "Algorithm":
+        """Return this algorithm with every role that a config can ask for."""
+        found: Algorithm = self
+        for values in self.variants.values():
+            for arrange in values.values():
+                found = arrange(found)
+        return found
 
     def broadcasts(self) -> list[str]:
         """Return the names of the channels that can have relays."""

@@ -55,6 +55,8 @@ class Layout(FlatLayout):
     spaces: Spaces
     state_size = 0
     """Numbers that the policy remembers from step to step."""
+    squash = False
+    """Actions go through tanh on their way to the environment's bounds."""
 
     @property
     def outputs(self) -> int:
@@ -75,6 +77,10 @@ class Layout(FlatLayout):
         `memory` is (states [copies, state_size], Segments) of a network that has one.
         """
         raise NotImplementedError
+
+    def step(self, tensors: Mapping[str, "Tensor"], rows: Any, state: "Tensor") -> "tuple[Tensor, Tensor]":
+        """Return the outputs of the policy [n, outputs] and the next state of one step from `state` [n, state_size]."""
+        return self.heads(tensors, self.encoded(tensors, rows))[0], state
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,11 @@ def orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:
     return q if rows >= columns else q.T
 
 
+def bounded(onto_bounds: ActionMap, squash: bool) -> ActionMap:
+    """Return the map of a policy's actions onto the bounds of the environment's, by tanh where they are squashed."""
+    return (lambda actions: onto_bounds(np.tanh(actions))) if squash else onto_bounds
+
+
 class Policy:
     """The policy alone, for acting: numpy, because one call on a small batch costs a fifth of torch's."""
 
@@ -183,7 +194,7 @@ class Policy:
 
     def bounded(self, onto_bounds: ActionMap) -> ActionMap:
         """Return the map of this policy's actions onto the bounds of the environment's."""
-        return (lambda actions: onto_bounds(np.tanh(actions))) if self.squash else onto_bounds
+        return bounded(onto_bounds, self.squash)
 
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """Draw noise for a whole fragment: Gaussian noise times the policy's std, or Gumbel noise for the logits."""

@@ -16,6 +16,7 @@ NAMES = [
     "ES",
     "IMPALA",
     "PPO",
+    "R2D2",
     "SAC",
     "TD3",
     "Algorithm",

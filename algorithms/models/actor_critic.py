@@ -119,6 +119,13 @@ class ActorCritic(Layout):
         variance = features.detach().square() @ tensors[GSDE].mul(2).exp()
         return torch.cat([self.policy.torch_last(tensors, features), 0.5 * (variance + GSDE_EPSILON).log()], dim=-1)
 
+    def step(self, tensors: Mapping[str, "Tensor"], rows: Any, state: "Tensor") -> "tuple[Tensor, Tensor]":
+        """See Layout."""
+        x = self.trunk.torch(tensors, self.encoders[0].torch(tensors, rows))
+        if self.memory is not None:
+            x, state = self.memory.step(tensors, x, state)
+        return self.policy.torch(tensors, x), state
+
 
 def make_model(network: NetworkConfig, spaces: Spaces, hidden: Sequence[int], folder: Path | None = None) -> Layout:
     """Return the layout of the networks that a config names; two tanh networks of widths `hidden` by default.

@@ -14,7 +14,18 @@ SMALL = 256
 """Widest layer of two tanh networks that `device: auto` leaves on the CPU."""
 
 
-class RolloutConfig(Config):
+class ActingConfig(Config):
+    """Settings of where the policy acts."""
+
+    inference: Literal["local", "central"] = "local"
+    """Place of the policy: each actor has a copy, or the role `inference` answers all actors, from batches of theirs."""
+    inference_batch: Count | None = None
+    """Central inference: copies that are answered at once; by default half of those that a replica serves."""
+    inference_wait_ms: Annotated[float, Field(ge=0, le=1000)] = 2.0
+    """Central inference: milliseconds that a batch waits to be full."""
+
+
+class RolloutConfig(ActingConfig):
     """Hyperparameters of every algorithm that learns from fragments of rollouts: what actors and networks need."""
 
     total_steps: Count = 1_000_000

@@ -53,7 +53,7 @@ def _refuse_other_files(data: Any, source: Source) -> None:
 
 
 def _algorithm(data: Any, folder: Path) -> tuple[Algorithm | None, list[Problem]]:
-    """Return the algorithm that `data` names, with a role for each broadcast that has relays, or the problem with it.
+    """Return the algorithm that `data` names, with the graph that its config asks for, or the problem with it.
 
     The models refuse a name that is missing.
     """
@@ -61,7 +61,7 @@ def _algorithm(data: Any, folder: Path) -> tuple[Algorithm | None, list[Problem]
     if not isinstance(name, str):
         return None, []
     try:
-        found = algorithm(name, folder)
+        found = algorithm(name, folder).arranged(_get(data, _CONFIG))
         return found.with_relays(_relays(data, found)), []
     except InvalidInput as error:
         return None, [(_ALGORITHM, str(error))]
@@ -124,7 +124,8 @@ def _wrong_roles(data: Any, algorithm: Algorithm) -> Iterator[Problem]:
     for name in roles if isinstance(roles, dict) else ():
         path = (*_ROLES, name)
         if name not in known:
-            yield path, f"unknown role {name!r}{did_you_mean(name, known)}; {algorithm.name} has: {', '.join(known)}"
+            has = f"{algorithm.name} has: {', '.join(known)}{_elsewhere(name, algorithm)}"
+            yield path, f"unknown role {name!r}{did_you_mean(name, known)}; {has}"
             continue
         replicas = _get(roles, (name, "replicas"))
         fixed = algorithm.role(name).replicas
@@ -134,6 +135,15 @@ def _wrong_roles(data: Any, algorithm: Algorithm) -> Iterator[Problem]:
             if not name.endswith(RELAY):
                 why = f"{algorithm.name} has one {name} only"
             yield (*path, "replicas"), f"must be {fixed}, not {replicas}: {why}"
+
+
+def _elsewhere(role: str, algorithm: Algorithm) -> str:
+    """Return in words which config has a role that this one lacks; empty for none."""
+    for key, values in algorithm.variants.items():
+        for value, arrange in values.items():
+            if role in (each.name for each in arrange(algorithm).roles):
+                return f"; spec.algorithm.config.{key}: {value} has a role {role}"
+    return ""
 
 
 def _unknown_environment(data: Any) -> Iterator[Problem]:

@@ -94,7 +94,7 @@ def _conditional(algorithm: Algorithm, definitions: dict[str, Any]) -> dict[str,
     for name, definition in config.pop("$defs", {}).items():
         definitions[f"{algorithm.name}.{name}"] = definition
     definitions[f"{algorithm.name}.config"] = config
-    roles = [role.name for role in algorithm.with_relays(dict.fromkeys(algorithm.broadcasts(), 1)).roles]
+    roles = [role.name for role in algorithm.widest().with_relays(dict.fromkeys(algorithm.broadcasts(), 1)).roles]
     named = {"properties": {"name": {"const": algorithm.name}}, "required": ["name"]}
     return {
         "if": {"properties": {"algorithm": named}, "required": ["algorithm"]},

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from surreal.algorithms.exporting.files import export
     from surreal.algorithms.exporting.playing import play
     from surreal.algorithms.offpolicy.graph import DDPG, DQN, SAC, TD3
+    from surreal.algorithms.r2d2.graph import R2D2
     from surreal.algorithms.registry import ARS, ES, IMPALA, PPO
     from surreal.orchestrator.client import Client, Run
     from surreal.orchestrator.experiment.experiment import Experiment
@@ -34,6 +35,7 @@ __all__ = [
     "ES",
     "IMPALA",
     "PPO",
+    "R2D2",
     "SAC",
     "TD3",
     "Algorithm",
@@ -61,6 +63,7 @@ _MODULES = {
     "ES": "algorithms.registry",
     "IMPALA": "algorithms.registry",
     "PPO": "algorithms.registry",
+    "R2D2": "algorithms.r2d2.graph",
     "SAC": "algorithms.offpolicy.graph",
     "TD3": "algorithms.offpolicy.graph",
     "Algorithm": "algorithms.algorithm",
