@@ -16,6 +16,7 @@ from surreal.algorithms.es.config import ARSConfig, ESConfig
 from surreal.algorithms.es.sizing import sizing
 from surreal.algorithms.impala.config import IMPALAConfig
 from surreal.algorithms.impala.config import sizing as impala_sizing
+from surreal.algorithms.inference.graph import VARIANTS
 from surreal.algorithms.offpolicy.graph import DDPG, DQN, SAC, TD3
 from surreal.algorithms.own_code import is_own, load_own
 from surreal.algorithms.ppo.config import PPOConfig
@@ -54,6 +55,7 @@ def _of_rollouts(
             Stream("metrics", frm=("actor", "evaluator"), to="learner", lossy=True),
         ),
         sizing=sizing,
+        variants=VARIANTS,
         check="surreal.algorithms.models.probe:check",
     )
 

@@ -1,7 +1,8 @@
 """The actor, which takes the newest weights there are and never waits for newer ones, and the evaluator."""
 
 from surreal.algorithms.impala.config import IMPALAConfig
-from surreal.algorithms.rollouts.actor import act, evaluate
+from surreal.algorithms.inference.actor import act
+from surreal.algorithms.rollouts.actor import evaluate
 from surreal.protocol.wire.packet import Version
 from surreal.protocol.worker.process import Process
 

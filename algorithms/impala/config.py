@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Count, Positive, Share, Sizing
+from surreal.algorithms.inference import graph as inference
 from surreal.algorithms.rollouts.config import ACTIONS, RolloutConfig, looked_at, network_notes
 
 Bar = Positive | None
@@ -70,9 +71,10 @@ def sizing(config: IMPALAConfig, replicas: Mapping[str, int], env: Mapping[str, 
         *_replay(config),
         *network_notes(config, found),
         ACTIONS[env.get("action_scaling", "auto")],
+        *inference.notes(config, replicas, env),
     )
     problems = [*_problems(config), *([("network", found.problem)] if found.problem else [])]
-    return Sizing(notes, tuple(_warnings(config)), tuple(problems))
+    return Sizing(notes, (*_warnings(config), *inference.warnings(config, replicas, env)), tuple(problems))
 
 
 def _updates(config: IMPALAConfig, batch: int) -> int:

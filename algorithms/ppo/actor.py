@@ -1,7 +1,8 @@
 """The actor, which collects fragments with weights that are new enough, and the evaluator."""
 
+from surreal.algorithms.inference.actor import act
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.rollouts.actor import act, evaluate
+from surreal.algorithms.rollouts.actor import evaluate
 from surreal.protocol.wire.packet import Version
 from surreal.protocol.worker.process import Process
 

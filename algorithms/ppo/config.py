@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Count, Positive, Share, Sizing
+from surreal.algorithms.inference import graph as inference
 from surreal.algorithms.rollouts.config import ACTIONS, RolloutConfig, looked_at, network_notes
 
 
@@ -90,13 +91,14 @@ def sizing(config: PPOConfig, replicas: Mapping[str, int], env: Mapping[str, Any
         *_sequences(config),
         *_shared(config, replicas),
         ACTIONS[env.get("action_scaling", "auto")],
+        *inference.notes(config, replicas, env),
     )
     problems = [
         *_unshared(config, replicas),
         *_problems(config, batch, size),
         *([("network", found.problem)] if found.problem else []),
     ]
-    return Sizing(notes, (), tuple(problems))
+    return Sizing(notes, tuple(inference.warnings(config, replicas, env)), tuple(problems))
 
 
 def _sequences(config: PPOConfig) -> Iterator[str]:

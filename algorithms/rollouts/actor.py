@@ -1,5 +1,6 @@
 """The roles that act, in numpy (torch only for a network of one's own): an actor, fragments out, and the evaluator."""
 
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from time import perf_counter
 from typing import Protocol
@@ -51,6 +52,36 @@ class Pace(Protocol):
         """Note that a fragment was collected with `version`."""
 
 
+class Sending:
+    """Way of an actor's fragments to the learner, and its reports."""
+
+    def __init__(self, process: Process, pace: Pace, environment: str, restart: Callable[[], None]) -> None:
+        """Take `restart` as what begins new episodes in all copies of `environment`."""
+        self._experience, self._metrics = own_end(process, "experience"), process.sender("metrics")
+        self._pace, self._reported = pace, perf_counter()
+        self._refusals = Refusals(environment, MOST_REFUSALS, restart)
+        self._shares = Shares("waiting", "acting", "environment", "sending")
+
+    def send(self, fragment: dict[str, Array], version: Version) -> None:
+        """Send the fragment, or count and drop what would poison the learner: NaN and infinity."""
+        try:
+            self._experience.send(fragment, {}, version)
+        except NotFiniteError as error:
+            self._refusals.refuse(error)
+        else:
+            self._refusals.sent()
+            self._pace.collected(version)
+
+    def report(self, seconds: Mapping[str, float], more: Mapping[str, float] | None = None) -> None:
+        """Note where the time of a turn went; report it every few seconds, with what else there is to say."""
+        for name, spent in seconds.items():
+            self._shares.add(name, spent)
+        if perf_counter() - self._reported > REPORT_EVERY:
+            row = {**self._shares.read(), "refused_fragments": self._refusals.total, **(more or {})}
+            self._metrics.send({}, row)
+            self._reported = perf_counter()
+
+
 class Actor:
     """The state of one actor process."""
 
@@ -58,13 +89,9 @@ class Actor:
         self, process: Process, envs: VectorEnvironments, pace: Pace, policy: Policy, rollout: Rollout
     ) -> None:
         """Collect fragments by `rollout`, which acts by `policy`."""
-        self._stopping = process.stopping.is_set
-        self._weights, self._experience = process.subscriber("weights"), own_end(process, "experience")
-        self._metrics = process.sender("metrics")
+        self._stopping, self._weights = process.stopping.is_set, process.subscriber("weights")
         self._policy, self._rollout, self._spaces = policy, rollout, envs.spaces
-        self._pace, self._reported = pace, perf_counter()
-        self._refusals = Refusals(envs.name, MOST_REFUSALS, rollout.restart)
-        self._shares = Shares("waiting", "acting", "environment", "sending")
+        self._pace, self._sending = pace, Sending(process, pace, envs.name, rollout.restart)
 
     def turn(self) -> None:
         """Wait for weights that are new enough, collect one fragment, send it."""
@@ -77,28 +104,15 @@ class Actor:
         acted = perf_counter()
         if fragment is None:
             return
-        self._send(fragment, message)
-        self._shares.add("waiting", waited - start)
-        self._shares.add("acting", acted - waited)
-        self._shares.add("environment", self._rollout.env_seconds - inside)
-        self._shares.add("sending", perf_counter() - acted)
-        self._report()
-
-    def _send(self, fragment: dict[str, Array], message: Message) -> None:
-        """Send the fragment, or count and drop what would poison the learner: NaN and infinity."""
-        try:
-            self._experience.send(fragment, {}, message.version)
-        except NotFiniteError as error:
-            self._refusals.refuse(error)
-        else:
-            self._refusals.sent()
-            self._pace.collected(message.version)
-
-    def _report(self) -> None:
-        """Report every few seconds where the time went."""
-        if perf_counter() - self._reported > REPORT_EVERY:
-            self._metrics.send({}, {**self._shares.read(), "refused_fragments": self._refusals.total})
-            self._reported = perf_counter()
+        self._sending.send(fragment, message.version)
+        self._sending.report(
+            {
+                "waiting": waited - start,
+                "acting": acted - waited,
+                "environment": self._rollout.env_seconds - inside,
+                "sending": perf_counter() - acted,
+            }
+        )
 
 
 def act(process: Process, config: RolloutConfig, pace: Pace) -> None:

@@ -18,7 +18,7 @@ class ActingConfig(Config):
     """Settings of where the policy acts."""
 
     inference: Literal["local", "central"] = "local"
-    """Place of the policy: each actor has a copy, or the role `inference` answers all actors, from batches of theirs."""
+    """Place of the policy: a copy in each actor, or the role `inference`, which answers batches of all actors."""
     inference_batch: Count | None = None
     """Central inference: copies that are answered at once; by default half of those that a replica serves."""
     inference_wait_ms: Annotated[float, Field(ge=0, le=1000)] = 2.0

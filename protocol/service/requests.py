@@ -1,6 +1,6 @@
 """Requests as a server gathers them, alone or as batches that can be stacked, and their answers."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -44,6 +44,11 @@ class Request:
         return self._packet.sender
 
     @property
+    def incarnation(self) -> int:
+        """The client's incarnation, which grows with its starts."""
+        return self._packet.incarnation
+
+    @property
     def meta(self) -> dict[str, Any]:
         """The plain data beside the arrays."""
         return self._packet.meta
@@ -78,6 +83,12 @@ class Batch:
     def __init__(self, responder: Responder, requests: list[Request]) -> None:
         self._responder = responder
         self.requests = requests
+
+    @classmethod
+    def of(cls, requests: "Iterable[Request]") -> "Batch":
+        """Return requests of one server, at least one, as a batch."""
+        found = list(requests)
+        return cls(found[0]._responder, found)
 
     def __len__(self) -> int:
         return len(self.requests)

@@ -98,7 +98,8 @@ def test_a_known_suite_that_is_missing_is_said_with_its_extra() -> None:
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(
         InvalidInput,
-        match=r"unknown algorithm 'pop' \(did you mean 'ppo'\?\); known: ars, ddpg, dqn, es, impala, ppo, r2d2, sac, td3, or",
+        match=r"unknown algorithm 'pop' \(did you mean 'ppo'\?\); "
+        "known: ars, ddpg, dqn, es, impala, ppo, r2d2, sac, td3, or",
     ):
         algorithm("pop")
 

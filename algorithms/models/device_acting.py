@@ -1,0 +1,72 @@
+"""Acting of many copies at once: by torch on a GPU, or for images, whose convolutions it computes faster than numpy."""
+
+from typing import Any
+
+import numpy as np
+
+from surreal.algorithms.devices import pick_device, wants_gpu
+from surreal.algorithms.environments.actions import ActionMap
+from surreal.algorithms.models.acting import make_policy
+from surreal.algorithms.models.actor_critic import ActorCritic
+from surreal.algorithms.networks import Layout, Policy
+from surreal.algorithms.types import Array
+
+
+def acting_policy(layout: Layout) -> Policy:
+    """Return the policy of a layout for large batches: torch's where there is a GPU or an image, else numpy's."""
+    images = isinstance(layout, ActorCritic) and any(leaf.image for leaf in layout.spaces.leaves.values())
+    return DevicePolicy(layout) if images or wants_gpu("auto") else make_policy(layout)
+
+
+class DevicePolicy(Policy):
+    """A policy whose network is torch's, on a GPU where there is one; see `networks.Policy`. States stay arrays."""
+
+    def __init__(self, layout: Layout) -> None:
+        from surreal.algorithms.models.learning import Bound
+
+        self._layout, self._plain = layout, make_policy(layout)
+        self.choices, self.outputs, self.state_size = self._plain.choices, layout.outputs, layout.state_size
+        self.squash = layout.squash
+        self._network = Bound(layout, np.zeros(layout.size, dtype=np.float32), pick_device("auto"))
+
+    def load(self, vector: Array) -> None:
+        """Take over the parameters [size]."""
+        self._plain.load(vector)
+        self._network.load(vector)
+
+    def forward(self, observations: Any) -> Array:
+        """Map observations [batch, ...] to outputs [batch, outputs], at the start of an episode."""
+        rows = next(iter(observations.values())) if isinstance(observations, dict) else observations
+        return self.advance(observations, self.initial_state(len(rows)))[0]
+
+    def advance(self, observations: Any, state: Array) -> tuple[Array, Array]:
+        """See Policy."""
+        import torch
+
+        from surreal.algorithms.models.learning import tensors_of
+
+        network = self._network
+        with torch.no_grad():
+            rows, kept = tensors_of(observations, network.device), tensors_of(state, network.device)
+            outs, following = self._layout.step(network.parts, rows, kept)
+        return np.asarray(outs.float().cpu().numpy()), np.asarray(following.float().cpu().numpy())
+
+    def bounded(self, onto_bounds: ActionMap) -> ActionMap:
+        """See Policy."""
+        return self._plain.bounded(onto_bounds)
+
+    def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        """See Policy."""
+        return self._plain.noise(rng, shape)
+
+    def act(self, out: Array, noise: Array) -> Array:
+        """See Policy."""
+        return self._plain.act(out, noise)
+
+    def best(self, out: Array) -> Array:
+        """See Policy."""
+        return self._plain.best(out)
+
+    def log_prob(self, outs: Array, actions: Array) -> Array:
+        """See Policy."""
+        return self._plain.log_prob(outs, actions)
