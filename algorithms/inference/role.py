@@ -38,7 +38,7 @@ class Replica:
     """State of one process of the role."""
 
     def __init__(self, process: Process, layout: Layout, config: ActingConfig) -> None:
-        wiring, self._spaces = process.wiring, layout.spaces
+        wiring, self._spaces, self._process = process.wiring, layout.spaces, process
         copies, actors = int(wiring.env["copies"]), wiring.replicas["actor"]
         self.batch = batch_size(config, actors, copies, wiring.replicas[wiring.role], wiring.index)
         self._requests = max(1, self.batch // group_sizes(copies)[0])
@@ -48,16 +48,18 @@ class Replica:
         self.answering = Answering(acting_policy(layout), process.rng)
         self.sessions, self._check = Sessions(layout.state_size), QuestionCheck(layout.spaces, copies)
         self._held: list[Request] = []
-        self._report, self._gauges = process.report, Gauges(self.batch)
+        self._gauges = Gauges(self.batch)
 
     def turn(self) -> None:
         """Take newer weights, answer what has come and what has waited for them."""
+        if self._held:
+            self._process.wait([self._server, self._weights], HOLD_SECONDS / 4)
         self._take_weights()
-        batch = self._server.gather(self._requests, self._wait, self._wait if self._held else IDLE_SECONDS)
+        batch = self._server.gather(self._requests, self._wait, 0.0 if self._held else IDLE_SECONDS)
         held, self._held = self._held, []
         self.answer([*held, *batch])
         if monotonic() - self._gauges.since > REPORT_SECONDS:
-            self._report({**self._gauges.read(), "sessions": len(self.sessions)})
+            self._process.report({**self._gauges.read(), "sessions": len(self.sessions)})
 
     def _take_weights(self) -> None:
         """Load the newest weights. Raises Fatal for those of another network."""

@@ -32,7 +32,8 @@ class DevicePolicy(Policy):
     def load(self, vector: Array) -> None:
         """Take over the parameters [size]."""
         self._plain.load(vector)
-        self._network.load(vector)
+        # what came in a message is read-only, which torch warns of
+        self._network.load(np.array(vector))
 
     def forward(self, observations: Any) -> Array:
         """Map observations [batch, ...] to outputs [batch, outputs], at the start of an episode."""
