@@ -16,7 +16,7 @@ from surreal.algorithms.inference.rollout import CentralRollout
 from surreal.algorithms.models.actor_critic import make_model
 from surreal.algorithms.networks import Layout
 from surreal.algorithms.normalizers import Standardizer, standardized_size
-from surreal.algorithms.registry import IMPALA
+from surreal.algorithms.registry import IMPALA, PPO
 from surreal.algorithms.rollouts.config import RolloutConfig
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Stopping
@@ -24,7 +24,7 @@ from surreal.protocol.worker.process import Process
 from surreal.protocol.worker.session import Session
 from tests.algorithms.fabric import Run
 
-CENTRAL = IMPALA.arranged({"inference": "central"})
+CENTRAL = {each.config: each.arranged({"inference": "central"}) for each in (PPO, IMPALA)}
 
 
 class Fresh:
@@ -39,7 +39,7 @@ class Fresh:
 
 def run_of(folder: Path, config: RolloutConfig, env: dict[str, Any], copies: int, actors: int = 1) -> Run:
     """The wirings of a run."""
-    run = Run(folder, {**config.model_dump(), "inference": "central"}, actors, algorithm=CENTRAL)
+    run = Run(folder, {**config.model_dump(), "inference": "central"}, actors, algorithm=CENTRAL[type(config)])
     run.env = {**env, "copies": copies}
     return run
 
