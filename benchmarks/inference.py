@@ -3,7 +3,7 @@
     python benchmarks/inference.py [--networks mlp nature-cnn impala-resnet] [--actors 8] [--copies 8] [--seconds 15]
 
 Actors and the replica are worker processes with real sockets. This process is the learner: it publishes one version of
-the weights and throws fragments away. Environments cost next to nothing (`Still` below), so that acting is all there is.
+the weights and throws fragments away. Environments cost next to nothing (`Still` below), so acting is all there is.
 The two ways take turns, `--rounds` of each; a row is the median. The cores of a way are those that its processes
 used, so actions a core and second compare what acting costs where the machine is not idle otherwise.
 """

@@ -48,7 +48,7 @@ def test_each_algorithm_has_its_config_and_roles_under_its_name() -> None:
         algorithms()
     )
     ppo = next(c["then"]["properties"] for c in conditions if "ppo" in str(c["if"]))
-    assert ppo["roles"]["propertyNames"]["enum"] == ["learner", "actor", "evaluator", "weights-relay"]
+    assert ppo["roles"]["propertyNames"]["enum"] == ["learner", "actor", "evaluator", "inference", "weights-relay"]
     assert ppo["channels"]["propertyNames"]["enum"] == ["weights"]
     assert ppo["algorithm"]["properties"]["config"] == {"$ref": "#/$defs/ppo.config"}
     assert definition("ppo.config")["properties"]["learning_rate"]["description"]
