@@ -1,6 +1,7 @@
 """Actor with central inference: environments only, without a network; fragments out, answers in."""
 
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from time import perf_counter
 
 import numpy as np
@@ -10,7 +11,7 @@ from surreal.algorithms.environments.spaces import View
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.inference.asking import Asking
 from surreal.algorithms.inference.graph import CENTRAL, group_sizes
-from surreal.algorithms.inference.rollout import CentralRollout, Group
+from surreal.algorithms.inference.rollout import CentralRollout, Collected, Group
 from surreal.algorithms.models.actor_critic import make_model
 from surreal.algorithms.networks import bounded
 from surreal.algorithms.rollouts.actor import Pace, Sending
@@ -19,6 +20,7 @@ from surreal.algorithms.rollouts.config import RolloutConfig
 from surreal.algorithms.rollouts.fragment import check_size
 from surreal.protocol.errors import Fatal
 from surreal.protocol.service.rows import CallError
+from surreal.protocol.wire.packet import Version
 from surreal.protocol.wiring import Wiring
 from surreal.protocol.worker.process import Process
 
@@ -35,18 +37,37 @@ def grouped_environments(wiring: Wiring, view: View) -> list[VectorEnvironments]
     ]
 
 
+@contextmanager
+def central_environments(wiring: Wiring, view: View) -> Iterator[list[VectorEnvironments]]:
+    """Give the groups of copies of an actor, and close them."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(closing(each)) for each in grouped_environments(wiring, view)]
+
+
+def asked(rollout: CentralRollout, newer_than: Version | None, stopping: Callable[[], bool]) -> Collected | None:
+    """Return the next fragment, as `CentralRollout.collect` does. Raises Fatal where questions are refused."""
+    try:
+        return rollout.collect(newer_than, stopping)
+    except CallError as error:
+        raise Fatal(f"central inference refuses this actor: {error}") from None
+
+
+def grouped(process: Process, envs: list[VectorEnvironments]) -> list[Group]:
+    """Return the groups of an actor, which ask its replica."""
+    replicas, sizes = process.clients("inference").shards, group_sizes(int(process.wiring.env["copies"]))
+    return [
+        Group(each, Asking(replicas, process.wiring.index, number), sum(sizes[:number]), sizes[number])
+        for number, each in enumerate(envs)
+    ]
+
+
 class CentralActor:
     """State of one actor process."""
 
     def __init__(self, process: Process, config: RolloutConfig, pace: Pace, envs: list[VectorEnvironments]) -> None:
         spaces, copies = envs[0].spaces, int(process.wiring.env["copies"])
         check_size(spaces, config.fragment_steps, copies)
-        replicas, layout = process.clients("inference").shards, make_model(config.network, spaces, config.hidden)
-        sizes = group_sizes(copies)
-        self._groups = [
-            Group(each, Asking(replicas, process.wiring.index, number), sum(sizes[:number]), sizes[number])
-            for number, each in enumerate(envs)
-        ]
+        layout, self._groups = make_model(config.network, spaces, config.hidden), grouped(process, envs)
         onto_bounds = bounded(spaces.onto_bounds, layout.squash)
         self._rollout = CentralRollout(
             self._groups, onto_bounds, config.fragment_steps, config.sequence, layout.state_size
@@ -57,10 +78,7 @@ class CentralActor:
     def turn(self) -> None:
         """Collect one fragment by weights that are new enough, send it. Raises Fatal where questions are refused."""
         start, inside, waited = perf_counter(), self._rollout.env_seconds, self._waited()
-        try:
-            found = self._rollout.collect(self._pace.newer_than(), self._stopping)
-        except CallError as error:
-            raise Fatal(f"central inference refuses this actor: {error}") from None
+        found = asked(self._rollout, self._pace.newer_than(), self._stopping)
         acted = perf_counter()
         if found is None:
             return
@@ -85,10 +103,7 @@ def act(process: Process, config: RolloutConfig, pace: Pace) -> None:
     if config.inference != CENTRAL:
         act_locally(process, config, pace)
         return
-    with ExitStack() as stack:
-        envs = [
-            stack.enter_context(closing(each)) for each in grouped_environments(process.wiring, config.network.view)
-        ]
+    with central_environments(process.wiring, config.network.view) as envs:
         state = CentralActor(process, config, pace, envs)
         while not process.stopping.is_set():
             state.turn()

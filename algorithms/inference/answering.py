@@ -41,10 +41,24 @@ class QuestionCheck:
             if array is None or array.shape != (len(first), *leaf.shape) or array.dtype not in types:
                 found = "missing" if array is None else f"{array.dtype} {list(array.shape)}"
                 return f"{name!r} is {found}, not {leaf.dtype} {[len(first), *leaf.shape]}"
+        return self._wrong_masks(arrays, len(first)) or self._wrong_last(arrays, len(first))
+
+    def _wrong_masks(self, arrays: Arrays, copies: int) -> str:
         masks = arrays.get("masks")
-        if masks is not None and (masks.shape != (len(first), self._choices) or masks.dtype != np.bool_):
-            return f"'masks' is {masks.dtype} {list(masks.shape)}, not bool {[len(first), self._choices]}"
+        if masks is not None and (masks.shape != (copies, self._choices) or masks.dtype != np.bool_):
+            return f"'masks' is {masks.dtype} {list(masks.shape)}, not bool {[copies, self._choices]}"
         return ""
+
+    def _wrong_last(self, arrays: Arrays, copies: int) -> str:
+        """Return what is wrong with the last actions and rewards, of policies that take them in."""
+        actions, rewards = arrays.get("last_actions"), arrays.get("last_rewards")
+        if actions is None and rewards is None:
+            return ""
+        if actions is None or rewards is None or actions.shape != (copies,) or rewards.shape != (copies,):
+            return "'last_actions' and 'last_rewards' are not one of each copy"
+        if actions.dtype != np.int64 or rewards.dtype != np.float32:
+            return f"'last_actions' is {actions.dtype} and 'last_rewards' {rewards.dtype}, not int64 and float32"
+        return "" if ((actions >= 0) & (actions < self._choices)).all() else "'last_actions' are no choices"
 
 
 class Answering:
@@ -69,20 +83,30 @@ class Answering:
         """
         joined = {name: part.reshape(-1, *part.shape[2:]) for name, part in stack(questions).items()}
         states = np.concatenate([session.state for session in sessions])
+        if "last_actions" in joined:
+            self._note(states, joined)
         with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is refused with its fragment
             outs, following = self.policy.advance(self._standardize(from_named("observations", joined)), states)
             outs = masked(outs, joined.get("masks"))
             actions = self.policy.act(outs, self.policy.noise(self._rng, outs.shape))
             log_probs = self.policy.log_prob(outs, actions)
+        self._keep(sessions, fresh, {"actions": actions, "log_probs": log_probs, "states": states}, following)
+
+    def _note(self, states: Array, joined: Arrays) -> None:
+        """Write the last actions and rewards into the memory of copies amid an episode."""
+        amid = ~joined["first"]
+        inside = states[amid]
+        self.policy.noted(inside, joined["last_actions"][amid], joined["last_rewards"][amid])
+        states[amid] = inside
+
+    def _keep(self, sessions: Sequence[Session], fresh: Sequence[bool], rows: Arrays, following: Array) -> None:
+        """Give every session its part of the answers, and the memory after the step."""
+        remembers = self.policy.state_size > 0
+        names = [name for name in rows if remembers or name != "states"]
         size = len(sessions[0].state)
         for number, (session, new) in enumerate(zip(sessions, fresh, strict=True)):
-            rows = slice(number * size, (number + 1) * size)
-            arrays: dict[str, Array] = {
-                "actions": actions[rows],
-                "log_probs": log_probs[rows],
-                "fresh": np.array(new),
-            }
-            if self.policy.state_size:
-                arrays["states"] = states[rows]
-                session.state = np.array(following[rows])
-            session.answer = Answer(arrays, self.version)
+            part = slice(number * size, (number + 1) * size)
+            arrays = {name: rows[name][part] for name in names}
+            if remembers:
+                session.state = np.array(following[part])
+            session.answer = Answer({**arrays, "fresh": np.array(new)}, self.version)

@@ -23,11 +23,14 @@ GROUPS = 2
 """Groups of an actor's copies: one is stepped while the other waits for its answer."""
 
 
-def with_inference(algorithm: Algorithm) -> Algorithm:
-    """Return an algorithm whose actors ask the role `inference`, which gets the weights in their place."""
+def with_inference(algorithm: Algorithm, run: str = INFERENCE.entry_point) -> Algorithm:
+    """Return an algorithm whose actors ask the role `inference`, which gets the weights in their place.
+
+    `run` is the function of the role, for policies of another kind.
+    """
     return replace(
         algorithm,
-        roles=(*algorithm.roles, INFERENCE),
+        roles=(*algorithm.roles, replace(INFERENCE, run=run)),
         channels=(*(_rewired(channel) for channel in algorithm.channels), ASK),
     )
 

@@ -11,14 +11,15 @@ import numpy as np
 
 from surreal.algorithms.acting.weights import Weights
 from surreal.algorithms.environments.make import make_env
-from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.environments.spaces import Spaces, View
 from surreal.algorithms.inference.answering import Answering, QuestionCheck
 from surreal.algorithms.inference.graph import batch_size, group_sizes
 from surreal.algorithms.inference.sessions import Key, OutdatedError, Session, Sessions
+from surreal.algorithms.models.acting import make_policy
 from surreal.algorithms.models.actor_critic import make_model
 from surreal.algorithms.models.config import NetworkConfig
 from surreal.algorithms.models.device_acting import acting_policy
-from surreal.algorithms.networks import Layout
+from surreal.algorithms.networks import Layout, Policy
 from surreal.algorithms.normalizers import over_leaves
 from surreal.algorithms.rollouts.config import ActingConfig
 from surreal.protocol.errors import Fatal
@@ -37,7 +38,8 @@ REPORT_SECONDS = 5.0
 class Replica:
     """State of one process of the role."""
 
-    def __init__(self, process: Process, layout: Layout, config: ActingConfig) -> None:
+    def __init__(self, process: Process, layout: Layout, config: ActingConfig, policy: Policy) -> None:
+        """Answer by `policy`, whose network is `layout`."""
         wiring, self._spaces, self._process = process.wiring, layout.spaces, process
         copies, actors = int(wiring.env["copies"]), wiring.replicas["actor"]
         self.batch = batch_size(config, actors, copies, wiring.replicas[wiring.role], wiring.index)
@@ -45,7 +47,7 @@ class Replica:
         self._wait, self._size = config.inference_wait_ms / 1000, layout.size
         self._known = wiring.has
         self._weights, self._server = process.subscriber("weights"), process.server("inference")
-        self.answering = Answering(acting_policy(layout), process.rng)
+        self.answering = Answering(policy, process.rng)
         self.sessions, self._check = Sessions(layout.state_size), QuestionCheck(layout.spaces, copies)
         self._held: list[Request] = []
         self._gauges = Gauges(self.batch)
@@ -161,13 +163,22 @@ class Gauges:
 
 
 def inference(process: Process) -> None:
-    """Answer until told to stop."""
-    wiring, config = process.wiring, process.config
-    acting = ActingConfig(**{name: config[name] for name in ActingConfig.model_fields})
-    network = NetworkConfig(**config["network"])
-    with closing(make_env(wiring.env, wiring.code, network.view)) as env:
-        spaces: Spaces = env.spaces
-    replica = Replica(process, make_model(network, spaces, config["hidden"]), acting)
+    """Answer by a policy over actions until told to stop."""
+    network, hidden = NetworkConfig(**process.config["network"]), process.config["hidden"]
+    layout = make_model(network, spaces_of(process, network.view), hidden)
+    answer(process, layout, acting_policy(layout, make_policy(layout)))
+
+
+def spaces_of(process: Process, view: View) -> Spaces:
+    """Return the spaces of the environment that the actors step."""
+    with closing(make_env(process.wiring.env, process.wiring.code, view)) as env:
+        return env.spaces
+
+
+def answer(process: Process, layout: Layout, policy: Policy) -> None:
+    """Answer by `policy`, whose network is `layout`, until told to stop."""
+    config = ActingConfig(**{name: process.config[name] for name in ActingConfig.model_fields})
+    replica = Replica(process, layout, config, policy)
     log.info("answering %d copies at once", replica.batch)
     while not process.should_stop:
         replica.turn()

@@ -19,6 +19,9 @@ from surreal.algorithms.rollouts.fragment import allocate
 from surreal.algorithms.types import Array, Bool
 from surreal.protocol.wire.packet import Message, Version
 
+Explore = Callable[[Array, slice], Array]
+"""Function of the actions [n] of some copies of an actor, and of the place of these."""
+
 
 class Group:
     """Some of an actor's copies: their environments, their place in a fragment, their question under way."""
@@ -33,10 +36,11 @@ class Group:
         """Begin new episodes in all copies."""
         self.rows: Rows = self.envs.reset()
         self.first: Bool = np.ones(self._size, dtype=np.bool_)
+        self.last = {"last_actions": np.zeros(self._size, np.int64), "last_rewards": np.zeros(self._size, np.float32)}
 
-    def ask(self, newer_than: Version | None) -> None:
-        """Ask for the actions of the present rows."""
-        arrays = {**named("observations", self.rows), "first": self.first}
+    def ask(self, newer_than: Version | None, with_last: bool) -> None:
+        """Ask for the actions of the present rows, and say what was done last and what it brought where asked to."""
+        arrays = {**named("observations", self.rows), "first": self.first, **(self.last if with_last else {})}
         if self.envs.masks is not None:
             arrays["masks"] = self.envs.masks.copy()
         self.asking.ask(arrays, newer_than)
@@ -57,8 +61,20 @@ class MemoryLostError(Exception):
 class CentralRollout:
     """Collects fragments of `steps` from groups of environments that live on between fragments."""
 
-    def __init__(self, groups: list[Group], onto_bounds: ActionMap, steps: int, sequence: int, state_size: int) -> None:
-        """Store the memory of a policy that has one, of `state_size`, every `sequence` steps."""
+    def __init__(
+        self,
+        groups: list[Group],
+        onto_bounds: ActionMap,
+        steps: int,
+        sequence: int,
+        state_size: int,
+        explore: Explore | None = None,
+    ) -> None:
+        """Store the memory of a policy that has one, of `state_size`, every `sequence` steps.
+
+        `explore` changes the actions that are answered; the next question then says what was done.
+        """
+        self._explore = explore
         self._groups, self._onto_bounds = groups, onto_bounds
         self._steps, self._sequence, self._state_size = steps, sequence, state_size
         self._copies = groups[-1].copies.stop
@@ -75,7 +91,7 @@ class CentralRollout:
         """
         while not stopping():
             for group in self._groups:
-                group.ask(newer_than)
+                self._ask(group, newer_than)
             try:
                 return self._collect(newer_than, stopping)
             except MemoryLostError:
@@ -101,13 +117,16 @@ class CentralRollout:
                 versions.append(answer.version)
                 self._step(group, seen, fragment, t, final)
                 if t + 1 < self._steps:
-                    group.ask(newer_than)
+                    self._ask(group, newer_than)
             seen.wrote(t + 1)
             if stopping():
                 return None
         done = fragment["terminated"] | fragment["truncated"]
         fragment["episode_returns"], fragment["episode_lengths"] = self._returns.ended(fragment["rewards"], done)
         return Collected({**seen.arrays(final), **fragment}, min(versions))
+
+    def _ask(self, group: Group, newer_than: Version | None) -> None:
+        group.ask(newer_than, self._explore is not None and self._state_size > 0)
 
     def _allocate(self) -> dict[str, Array]:
         fragment = allocate(self._spaces, self._steps, self._copies)
@@ -125,7 +144,8 @@ class CentralRollout:
         """Write an answer into the fragment. Raises MemoryLostError within one, whose first state would be wrong."""
         if self._state_size and t and answer.arrays["fresh"]:
             raise MemoryLostError
-        fragment["actions"][t, group.copies] = answer.arrays["actions"]
+        actions = answer.arrays["actions"]
+        fragment["actions"][t, group.copies] = self._explore(actions, group.copies) if self._explore else actions
         fragment["log_probs"][t, group.copies] = answer.arrays["log_probs"]
         if self._state_size and t % self._sequence == 0:
             fragment["states"][t // self._sequence, group.copies] = answer.arrays["states"]
@@ -139,6 +159,11 @@ class CentralRollout:
         with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite, and refused later
             final += group.envs.step(actions, group.rows, fragment["rewards"][t, copies], ended, cut)
         group.first = ended | cut
+        if self._explore is not None:
+            group.last = {
+                "last_actions": fragment["actions"][t, copies],
+                "last_rewards": fragment["rewards"][t, copies],
+            }
         if "masks" in fragment:
             fragment["masks"][t + 1, copies] = group.envs.masks
         self.env_seconds += perf_counter() - start

@@ -6,26 +6,25 @@ import numpy as np
 
 from surreal.algorithms.devices import pick_device, wants_gpu
 from surreal.algorithms.environments.actions import ActionMap
-from surreal.algorithms.models.acting import make_policy
-from surreal.algorithms.models.actor_critic import ActorCritic
 from surreal.algorithms.networks import Layout, Policy
 from surreal.algorithms.types import Array
 
 
-def acting_policy(layout: Layout) -> Policy:
-    """Return the policy of a layout for large batches: torch's where there is a GPU or an image, else numpy's."""
-    images = isinstance(layout, ActorCritic) and any(leaf.image for leaf in layout.spaces.leaves.values())
-    return DevicePolicy(layout) if images or wants_gpu("auto") else make_policy(layout)
+def acting_policy(layout: Layout, plain: Policy) -> Policy:
+    """Return the policy of a layout for large batches: torch's where there is a GPU or an image, else `plain`."""
+    images = any(leaf.image for leaf in layout.spaces.leaves.values())
+    return DevicePolicy(layout, plain) if images or wants_gpu("auto") else plain
 
 
 class DevicePolicy(Policy):
     """A policy whose network is torch's, on a GPU where there is one; see `networks.Policy`. States stay arrays."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, plain: Policy) -> None:
+        """Compute as `plain` does, which chooses and rates actions."""
         from surreal.algorithms.models.learning import Bound
 
-        self._layout, self._plain = layout, make_policy(layout)
-        self.choices, self.outputs, self.state_size = self._plain.choices, layout.outputs, layout.state_size
+        self._layout, self._plain = layout, plain
+        self.choices, self.outputs, self.state_size = plain.choices, layout.outputs, layout.state_size
         self.squash = layout.squash
         self._network = Bound(layout, np.zeros(layout.size, dtype=np.float32), pick_device("auto"))
 
@@ -55,6 +54,10 @@ class DevicePolicy(Policy):
     def bounded(self, onto_bounds: ActionMap) -> ActionMap:
         """See Policy."""
         return self._plain.bounded(onto_bounds)
+
+    def noted(self, state: Array, actions: Array, rewards: Array) -> None:
+        """See Policy."""
+        self._plain.noted(state, actions, rewards)
 
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """See Policy."""

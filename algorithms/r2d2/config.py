@@ -4,9 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from surreal.algorithms.algorithm import Config, Count, Positive, Share
+from surreal.algorithms.algorithm import Count, Positive, Share
 from surreal.algorithms.models.config import MemoryConfig, Network, NetworkConfig
 from surreal.algorithms.replay.config import ReplayConfig
+from surreal.algorithms.rollouts.config import ActingConfig
 
 Natural = Annotated[int, Field(ge=0)]
 OF_POLICIES = ("make", "policy", "value", "shared", "std", "squash")
@@ -30,7 +31,7 @@ class SequenceReplay(ReplayConfig):
     """Beta of the importance weights; 0 leaves them out, as the paper does."""
 
 
-class R2D2Config(Config):
+class R2D2Config(ActingConfig):
     """Hyperparameters of R2D2 (Kapturowski et al. 2019). For Discrete actions."""
 
     total_steps: Count = 1_000_000

@@ -4,18 +4,21 @@ actor x N -> experience -> replay x n shards -> sample -> learner -> weights -> 
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from surreal.algorithms.algorithm import Algorithm, Sizing
+from surreal.algorithms.inference import graph as inference
 from surreal.algorithms.r2d2.config import R2D2Config
 from surreal.algorithms.replay.config import EXPERIENCE, PRIORITIES, REPLAY, SAMPLE
 from surreal.protocol.graph import Broadcast, Role, Stream
 
+PACKAGE = "surreal.algorithms.r2d2"
 ROLES = (
-    Role("learner", run="surreal.algorithms.r2d2.learner:learner", ends_run=True, memory="2Gi", accelerated=True),
-    Role("actor", run="surreal.algorithms.r2d2.actor:actor", replicas=2, scalable=True, expendable=True),
+    Role("learner", run=f"{PACKAGE}.learner:learner", ends_run=True, memory="2Gi", accelerated=True),
+    Role("actor", run=f"{PACKAGE}.actor:actor", replicas=2, scalable=True, expendable=True),
     REPLAY,
-    Role("evaluator", run="surreal.algorithms.r2d2.actor:evaluator", expendable=True, cpu=0.5),
+    Role("evaluator", run=f"{PACKAGE}.actor:evaluator", expendable=True, cpu=0.5),
 )
 CHANNELS = (
     EXPERIENCE,
@@ -49,8 +52,9 @@ def sizing(config: R2D2Config, replicas: Mapping[str, int], env: Mapping[str, An
         f"values are learned in the last {learned} of each, which are {reached:.0%} of all steps",
         f"exploration: epsilon from {config.epsilon:g} of the first copy to "
         f"{config.epsilon ** (1 + config.epsilon_ladder):.2g} of the last of {copies * replicas['actor']}",
+        *inference.notes(config, replicas, env),
     )
-    return Sizing(notes, tuple(_warnings(config, reached)))
+    return Sizing(notes, (*_warnings(config, reached), *inference.warnings(config, replicas, env)))
 
 
 def _warnings(config: R2D2Config, reached: float) -> Iterator[str]:
@@ -77,4 +81,5 @@ def _problems(config: R2D2Config, fragment: int, shards: int) -> Iterator[tuple[
         yield "replay.capacity", f"{replay.capacity:,} is less than one fragment for each shard. Set more."
 
 
-R2D2 = Algorithm("r2d2", R2D2Config, ROLES, CHANNELS, sizing)
+VARIANTS = {"inference": {inference.CENTRAL: partial(inference.with_inference, run=f"{PACKAGE}.actor:inference")}}
+R2D2 = Algorithm("r2d2", R2D2Config, ROLES, CHANNELS, sizing, variants=VARIANTS)

@@ -74,6 +74,17 @@ class RecurrentValues(Layout):
         """Return the features [n, width] of observations [n, ...], before the memory."""
         return self.trunk.torch(tensors, self.encoder.torch(tensors, rows))
 
+    def step(self, tensors: Mapping[str, "Tensor"], rows: Any, state: "Tensor") -> "tuple[Tensor, Tensor]":
+        """Return the values [n, choices] and the next state, whose last action and reward are the caller's to note."""
+        import torch
+
+        x = self.encoded(tensors, rows)
+        if self.memory is not None:
+            own, last = state.split([self.memory.state_size, self.extra], dim=-1)
+            x, kept = self.memory.step(tensors, torch.cat([x, last], dim=-1), own)
+            state = torch.cat([kept, torch.zeros_like(last)], dim=-1)
+        return self.values(tensors, x), state
+
     def values(self, tensors: Mapping[str, "Tensor"], x: "Tensor") -> "Tensor":
         """Return the values [n, choices] of the memory's outputs [n, width]: V + A - mean A where they are dueling."""
         advantage = self.heads_["advantage"].torch(tensors, x)

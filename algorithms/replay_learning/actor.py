@@ -32,17 +32,44 @@ class Collected:
     """Their lengths, int64."""
 
 
-class ReplayActor(ABC):
-    """State of one actor process; an algorithm says how a fragment is collected."""
+class ReplaySending:
+    """Way of an actor's fragments to replay, of the returns of its episodes to the learner, and its reports."""
 
     def __init__(self, process: Process, environment: str, restart: Callable[[], None]) -> None:
         """Take `restart` as what begins new episodes in all copies of `environment`."""
-        self.stopping = process.stopping.is_set
-        self._weights, self._experience = process.subscriber("weights"), process.sender("experience")
+        self._experience = process.sender("experience")
         self._episodes, self._metrics = process.sender("episodes"), process.sender("metrics")
         self._reported = perf_counter()
         self._refusals = Refusals(environment, MOST_REFUSALS, restart)
         self._shares = Shares("waiting", "acting", "environment", "sending")
+
+    def send(self, fragment: Collected, version: Version) -> None:
+        """Send the fragment, or count and drop what would poison the learner: NaN and infinity."""
+        try:
+            self._experience.send(fragment.arrays, {}, version)
+        except NotFiniteError as error:
+            self._refusals.refuse(error)
+            return
+        self._refusals.sent()
+        if len(fragment.returns):
+            self._episodes.send({"returns": fragment.returns, "lengths": fragment.lengths})
+
+    def report(self, seconds: Mapping[str, float], more: Mapping[str, float]) -> None:
+        """Note where the time of a turn went; report it every few seconds, with what else there is to say."""
+        for name, spent in seconds.items():
+            self._shares.add(name, spent)
+        if perf_counter() - self._reported > REPORT_EVERY:
+            self._metrics.send({}, {**self._shares.read(), **more, "refused_fragments": self._refusals.total})
+            self._reported = perf_counter()
+
+
+class ReplayActor(ABC):
+    """State of one actor process with a policy of its own; an algorithm says how a fragment is collected."""
+
+    def __init__(self, process: Process, environment: str, restart: Callable[[], None]) -> None:
+        """Take `restart` as what begins new episodes in all copies of `environment`."""
+        self.stopping, self._weights = process.stopping.is_set, process.subscriber("weights")
+        self._sending = ReplaySending(process, environment, restart)
 
     @abstractmethod
     def collect(self, weights: Weights) -> Collected | None:
@@ -66,27 +93,13 @@ class ReplayActor(ABC):
         acted = perf_counter()
         if fragment is None:
             return
-        self._send(fragment, message.version)
-        self._shares.add("waiting", waited - start)
-        self._shares.add("acting", acted - waited)
-        self._shares.add("environment", self.env_seconds - inside)
-        self._shares.add("sending", perf_counter() - acted)
-        self._report()
-
-    def _send(self, fragment: Collected, version: Version) -> None:
-        """Send the fragment, or count and drop what would poison the learner: NaN and infinity."""
-        try:
-            self._experience.send(fragment.arrays, {}, version)
-        except NotFiniteError as error:
-            self._refusals.refuse(error)
-            return
-        self._refusals.sent()
-        if len(fragment.returns):
-            self._episodes.send({"returns": fragment.returns, "lengths": fragment.lengths})
-
-    def _report(self) -> None:
-        """Report every few seconds where the time went."""
-        if perf_counter() - self._reported > REPORT_EVERY:
-            row = {**self._shares.read(), **self.metrics(), "refused_fragments": self._refusals.total}
-            self._metrics.send({}, row)
-            self._reported = perf_counter()
+        self._sending.send(fragment, message.version)
+        self._sending.report(
+            {
+                "waiting": waited - start,
+                "acting": acted - waited,
+                "environment": self.env_seconds - inside,
+                "sending": perf_counter() - acted,
+            },
+            self.metrics(),
+        )

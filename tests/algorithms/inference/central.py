@@ -13,7 +13,9 @@ from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.inference.actor import CentralActor, grouped_environments
 from surreal.algorithms.inference.role import Replica
 from surreal.algorithms.inference.rollout import CentralRollout
+from surreal.algorithms.models.acting import make_policy
 from surreal.algorithms.models.actor_critic import make_model
+from surreal.algorithms.models.device_acting import acting_policy
 from surreal.algorithms.networks import Layout
 from surreal.algorithms.normalizers import Standardizer, standardized_size
 from surreal.algorithms.registry import IMPALA, PPO
@@ -61,7 +63,7 @@ class Served:
         self.run, self.config, self._stack, self._layout = run, config, stack, layout
         self.learner = Process(stack.enter_context(Session(run._wiring("learner", 0, 1))))
         self.process = Process(stack.enter_context(Session(run._wiring("inference", 0, 1))))
-        self.replica = Replica(self.process, layout, config)
+        self.replica = Replica(self.process, layout, config, acting_policy(layout, make_policy(layout)))
         self.failed: list[Exception] = []
         self._askers: list[Process] = []
         self._thread = threading.Thread(target=self._turn)
