@@ -14,7 +14,6 @@ MEMORY: dict[str, Any] = {"memory": {"kind": "lstm", "size": 8}}
 SHORT: dict[str, Any] = {
     "inference": "central",
     "device": "cpu",
-    "network": MEMORY,
     "fragment_steps": 16,
     "evaluate_episodes": 1,
     "evaluation_episode_cap": 20,
@@ -43,8 +42,9 @@ def test_a_run_ends_with_success_and_says_how_full_its_batches_were(
         assert all("Traceback" not in run.log(f"{name}-0") for name in ("actor", "inference", "learner"))
 
 
+@pytest.mark.slow
 def test_an_actor_waits_for_a_replica_that_died_and_drops_its_unfinished_fragment(folder: Path) -> None:
-    with run_of(folder, IMPALA, {**SHORT, "total_steps": 10**7}) as run:
+    with run_of(folder, IMPALA, {**SHORT, "network": MEMORY, "total_steps": 10**7}) as run:
         run.start_all()
         wait_for(lambda: len(run.rows()) >= 2, 120)
         run.workers["inference-0"].send_signal(signal.SIGKILL)
