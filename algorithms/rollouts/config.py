@@ -79,6 +79,12 @@ class RolloutConfig(ActingConfig):
     """An evaluation's episode is cut after so many steps; by default after 10,000 or the environment's own limit."""
 
     @model_validator(mode="after")
+    def _noise_is_held_here(self) -> Self:
+        if self.inference == "central" and self.network.std == "gsde":
+            raise ValueError("network.std: gsde holds its noise in an actor. Set inference: local, or another std.")
+        return self
+
+    @model_validator(mode="after")
     def _gradients_fit_the_network(self) -> Self:
         if self.gradients == "analytic" and not self.network.plain:
             raise ValueError("network needs gradients by autograd. Set gradients: auto or autograd.")

@@ -48,6 +48,8 @@ def test_a_file_has_the_role_inference_with_central_inference_only(tmp_path: Pat
         experiment(tmp_path, "{}", "{inference: {replicas: 2}}")
     with pytest.raises(InvalidInput, match=r"spec\.algorithm\.config\.inference"):
         experiment(tmp_path, "{inference: centre}")
+    with pytest.raises(InvalidInput, match="gsde holds its noise in an actor"):
+        experiment(tmp_path, "{inference: central, network: {std: gsde}}")
 
 
 def test_a_batch_is_one_group_of_every_actor_and_never_more_than_all_copies_of_a_replica() -> None:
