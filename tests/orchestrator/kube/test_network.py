@@ -50,12 +50,19 @@ def several_learners() -> Plan:
     return planned(minimal(roles={"learner": {"replicas": 2}}))
 
 
+def central_inference() -> Plan:
+    """A plan whose actors ask two replicas for their actions."""
+    algorithm = {"name": "ppo", "config": {"inference": "central"}}
+    return planned(minimal(algorithm=algorithm, roles={"inference": {"replicas": 2}}))
+
+
 PLANS = {
     "example": example,
     "everything": everything,
     "queued": queued,
     "every kind of channel": many_kinds,
     "several learners": several_learners,
+    "central inference": central_inference,
 }
 
 
@@ -136,6 +143,21 @@ def test_policies_allow_exactly_what_processes_dial(name: str) -> None:
     ports = {port for _, _, port in dials}
     assert len(dials) >= 6
     assert allowed(found, ports | set(range(CONTROL_PORT - 2, CONTROL_PORT + 20)) | {22, 80, 443, 6443, 8080}) == dials
+
+
+def test_with_central_inference_actors_dial_the_replicas_and_get_no_weights() -> None:
+    found = objects(central_inference())
+    dials = {(frm, to) for frm, to, _ in dialled(found)}
+    assert ("actor", "inference") in dials
+    assert ("inference", "learner") in dials
+    wirings = {
+        key: json.loads(text)
+        for each in of_kind("ConfigMap", found).values()
+        for key, text in each["data"].items()
+        if key == "actor.json"
+    }
+    assert wirings["actor.json"]["channels"]["weights"]["to"] == ["inference", "evaluator"]
+    assert len(wirings["actor.json"]["channels"]["inference"]["addresses"]) == 2
 
 
 def test_pods_without_a_role_may_nothing() -> None:
