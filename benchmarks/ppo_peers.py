@@ -58,9 +58,9 @@ def from_metrics(path: Path, steps: int) -> Result:
     }
 
 
-def peer(python: Path, script: str, steps: int, seed: int) -> Result:
+def peer(python: Path, script: str, steps: int, seed: int, *words: str) -> Result:
     """Run a peer's script with its own interpreter; its last line is the result."""
-    command = [str(python), str(HERE / "peers" / script), "--steps", str(steps), "--seed", str(seed)]
+    command = [str(python), str(HERE / "peers" / script), "--steps", str(steps), "--seed", str(seed), *words]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     if done.returncode:
         raise SystemExit(f"{script} failed:\n{done.stderr[-3000:]}")
