@@ -17,9 +17,10 @@ import tempfile
 from os import environ
 from pathlib import Path
 
-from ppo_peers import Result, from_metrics, peer
 from rich.console import Console
 from rich.table import Table
+
+from ppo_peers import Result, from_metrics, peer
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "environments" / "minatar-ppo.yaml"
 SETTINGS = {

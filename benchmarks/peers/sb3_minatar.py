@@ -12,12 +12,11 @@ import gymnasium
 import numpy as np
 import torch
 from minatar.gym import register_envs  # type: ignore[import-not-found]
+from sb3 import Clock
 from stable_baselines3 import PPO
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 from torch import nn
-
-from sb3 import Clock
 
 
 class Planes(gymnasium.ObservationWrapper):
