@@ -3,12 +3,15 @@
 import signal
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
-from surreal.protocol.errors import ExitCode
+from surreal.algorithms.training_loop import train
+from surreal.protocol.errors import ExitCode, Fatal
 from tests.algorithms.fabric import Run, wait_for
 
 UPDATES = 20
@@ -57,6 +60,7 @@ def test_a_killed_learner_sends_all_back_to_the_last_update_together(folder: Pat
         assert "differ" not in run.log("learner-0")
 
 
+@pytest.mark.slow
 def test_a_killed_first_learner_is_joined_again_by_those_that_live(folder: Path) -> None:
     with Run(folder, ENDLESS, 2, replicas=of(2)) as run:
         run.start_all()
@@ -69,6 +73,7 @@ def test_a_killed_first_learner_is_joined_again_by_those_that_live(folder: Path)
         assert run.log("learner-1").count("learner 2 of 2 begins at step") == 2
 
 
+@pytest.mark.slow
 def test_a_learner_that_is_asked_to_stop_alone_is_one_to_start_again(folder: Path) -> None:
     with Run(folder, ENDLESS, 2, replicas=of(2)) as run:
         run.start_all()
@@ -77,6 +82,13 @@ def test_a_learner_that_is_asked_to_stop_alone_is_one_to_start_again(folder: Pat
         assert run.workers["learner-1"].wait(30) == ExitCode.PREEMPTED
         run.workers["learner-0"].terminate()
         assert run.workers["learner-0"].wait(30) == ExitCode.PREEMPTED
+
+
+def test_training_is_led_by_the_process_that_ends_the_run() -> None:
+    process: Any = SimpleNamespace(wiring=SimpleNamespace(serves_control=False, name="learner/1"))
+    trainer: Any = None
+    with pytest.raises(Fatal, match="learner/1 calls train"):
+        train(process, trainer)
 
 
 def kill(run: Run, name: str) -> None:
