@@ -6,6 +6,11 @@ import threading
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Deadlines of hypothesis test the machine, and fail where it is busy.
+settings.register_profile("surreal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("surreal")
 
 # xdist sets it for its processes, and a table is as wide as it says
 os.environ.pop("COLUMNS", None)
