@@ -15,8 +15,8 @@ from surreal.algorithms.evaluation import Remembering, episode_return
 from surreal.algorithms.policies import load_policy
 from surreal.algorithms.r2d2.config import R2D2Config
 from surreal.algorithms.r2d2.graph import sizing
+from surreal.algorithms.r2d2.learner import State, network_data
 from surreal.algorithms.r2d2.network import RecurrentValues, ValuePolicy, epsilons, make_layout
-from surreal.algorithms.r2d2.state import State, network_data
 from surreal.algorithms.recording.checkpoint import Checkpoints
 from surreal.algorithms.recording.policy_record import describe
 from surreal.protocol.errors import Fatal, InvalidInput
