@@ -163,7 +163,7 @@ class ValuePolicy(Policy):
 
     def log_prob(self, outs: Array, actions: Array) -> Array:
         """Return the values [...] that the choices taken were given: what acting knew of them."""
-        return np.take_along_axis(outs, actions[..., None], axis=-1)[..., 0]
+        return np.asarray(np.take_along_axis(outs, actions[..., None], axis=-1)[..., 0])
 
 
 def make_layout(config: R2D2Config, spaces: Spaces) -> RecurrentValues:

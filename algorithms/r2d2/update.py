@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from surreal.algorithms.devices import pick_device
-from surreal.algorithms.environments.rows import from_named, mapped
+from surreal.algorithms.environments.rows import from_named
 from surreal.algorithms.models.learning import Bound
 from surreal.algorithms.models.memory import Segments
 from surreal.algorithms.r2d2.config import R2D2Config
@@ -39,8 +39,9 @@ class Updater:
         """Begin with the parameters `vector` [size]."""
         self._layout, self._config, self._device = layout, config, pick_device(config.device)
         self._online, self._target = (Bound(layout, vector, self._device) for _ in range(2))
-        rates = {"lr": config.learning_rate, "betas": BETAS, "eps": config.adam_epsilon}
-        self._adam = torch.optim.Adam([self._online.vector], fused=True, **rates)
+        self._adam = torch.optim.Adam(
+            [self._online.vector], lr=config.learning_rate, betas=BETAS, eps=config.adam_epsilon, fused=True
+        )
         self.updates = self.skipped = 0
 
     def learn(self, arrays: Mapping[str, Array], weights: Array) -> tuple[Array, dict[str, float]]:
@@ -102,11 +103,12 @@ class Updater:
 
     def _features(self, network: Bound, observations: Any, rows: slice, learning: bool) -> Tensor:
         """Return the features [rows, batch, width] of some rows of the observations."""
-        cut = mapped(lambda array: self._placed(array[:, rows]), observations)
-        batch, time = (next(iter(cut.values())) if isinstance(cut, dict) else cut).shape[:2]
-        flat = {name: part.flatten(0, 1) for name, part in cut.items()} if isinstance(cut, dict) else cut.flatten(0, 1)
+        parts = observations if isinstance(observations, dict) else {"": observations}
+        cut = {name: self._placed(part[:, rows]) for name, part in parts.items()}
+        batch, time = next(iter(cut.values())).shape[:2]
+        flat = {name: part.flatten(0, 1) for name, part in cut.items()}
         with torch.set_grad_enabled(learning):
-            x = self._layout.encoded(network.parts, flat)
+            x = self._layout.encoded(network.parts, flat if isinstance(observations, dict) else flat[""])
         return x.reshape(batch, time, -1).transpose(0, 1)
 
     def _sequences(self, arrays: Mapping[str, Array]) -> Sequences:
