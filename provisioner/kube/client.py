@@ -126,6 +126,10 @@ class Api:
             return False
         return True
 
+    def delete_all(self, kind: str, labels: str) -> None:
+        """Have all objects of a kind that the selector allows removed, in one request."""
+        self._json("DELETE", self._path(kind), _selectors(labels, ""), {"propagationPolicy": "Background"})
+
     def watch(self, kind: str, labels: str = "", fields: str = "", seconds: float = RELIST) -> Iterator[Objects]:
         """Yield the list of objects now and again after each change, for so many seconds."""
         end = time.monotonic() + seconds

@@ -20,7 +20,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -229,6 +229,8 @@ class _Handler(BaseHTTPRequestHandler):
         verb = VERBS[self.command]
         if verb == "get" and not name:
             verb = "watch" if "watch" in query else "list"
+        if verb == "delete" and not name:
+            verb = "deletecollection"
         resource = KINDS[kind].plural + (f"/{sub}" if sub else "")
         if not double.store.rules.allows(verb, resource):
             group, user = KINDS[kind].group, double.store.rules.user
@@ -268,9 +270,20 @@ class _Handler(BaseHTTPRequestHandler):
                 return 200 if there else 201, held.apply(kind, namespace, name, body, manager, force, dry)
             case "PATCH":
                 return 200, held.patch(kind, namespace, name, body, manager, dry)
+        if not name:
+            return self._delete_all(kind, namespace, query)
         uid = (body.get("preconditions") or {}).get("uid")
         held.delete(kind, namespace, name, body.get("propagationPolicy", "Background"), uid)
         return 200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+
+    def _delete_all(self, kind: str, namespace: str, query: dict[str, str]) -> tuple[int, Object]:
+        held = self.server.double.store
+        found = [each for each in held.all_of(kind, namespace)[0] if _selected(each, query)]
+        for each in found:
+            # one that is gone by now is no failure
+            with suppress(Failure):
+                held.delete(kind, namespace, each["metadata"]["name"], "Background", None)
+        return 200, {"kind": f"{kind}List", "apiVersion": KINDS[kind].version, "metadata": {}, "items": found}
 
     def _page(self, kind: str, namespace: str, query: dict[str, str]) -> Object:
         held = self.server.double.store

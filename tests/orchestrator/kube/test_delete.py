@@ -43,6 +43,19 @@ def test_delete_works_without_anybody_who_collects_garbage(tmp_path: Path, monke
         assert server.store.names() == []
 
 
+def test_all_pods_are_asked_to_end_in_one_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remove, "COLLECTION", 0.0)
+    with api_server(tmp_path, runs_jobs=True, collects=False) as server:
+        create(server)
+        create(server, "other")
+        others = [name for name in server.store.names() if name.startswith("Pod/other")]
+        server.requests.clear()
+        delete(server)
+        asked = [path for verb, path in server.requests if verb == "DELETE" and "/pods" in path]
+        assert asked == [f"/api/v1/namespaces/{NAMESPACE}/pods"]
+        assert [name for name in server.store.names() if name.startswith("Pod/")] == others != []
+
+
 def test_objects_whose_owner_was_removed_alone_are_found_by_their_label(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,10 @@ def test_what_cannot_change_has_a_name_that_says_what_is_in_it() -> None:
                 assert bool(each.get("immutable")) == (each is not found[0])
 
 
+def test_no_container_is_process_1_so_a_signal_before_its_handlers_ends_it() -> None:
+    assert all(pod["shareProcessNamespace"] for pod in pods(objects(everything())).values())
+
+
 def test_every_object_says_whose_it_is() -> None:
     for each in objects(everything()) + objects(queued()):
         labels = each["metadata"]["labels"]
