@@ -44,16 +44,19 @@ def test_delete_works_without_anybody_who_collects_garbage(tmp_path: Path, monke
 
 
 def test_all_pods_are_asked_to_end_in_one_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remove, "COLLECTION", 0.0)
-    with api_server(tmp_path, runs_jobs=True, collects=False) as server:
+    monkeypatch.setattr(remove, "COLLECTION", float("inf"))
+    with api_server(tmp_path, runs_jobs=True) as server:
         create(server)
         create(server, "other")
-        others = [name for name in server.store.names() if name.startswith("Pod/other")]
+        processes = sum(role.replicas for role in plan(NAME).roles)
+        with server.store.changed:
+            assert server.store.changed.wait_for(lambda: len(server.store.names("Pod")) == 2 * processes, 10)
+        others = [name for name in server.store.names("Pod") if name.startswith("other")]
         server.requests.clear()
         delete(server)
         asked = [path for verb, path in server.requests if verb == "DELETE" and "/pods" in path]
         assert asked == [f"/api/v1/namespaces/{NAMESPACE}/pods"]
-        assert [name for name in server.store.names() if name.startswith("Pod/")] == others != []
+        assert server.store.names("Pod") == others
 
 
 def test_objects_whose_owner_was_removed_alone_are_found_by_their_label(
