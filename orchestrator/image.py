@@ -200,9 +200,11 @@ BUILDERS: dict[str, Callable[[Request], tuple[Command, ...]]] = {
 
 
 def _then(builder: str, tag: str, pushed: bool) -> str:
-    named = (
-        "the image that experiments use by default" if tag == default_image() else f"use it by --set spec.image={tag}"
-    )
+    defaults = {
+        default_image(): "the image that experiments use by default",
+        default_image(cuda=True): "the image that roles with a GPU use by default",
+    }
+    named = defaults.get(tag, f"use it by --set spec.image={tag}")
     if builder == "minikube":
         return f"{tag} is on minikube's nodes, {named}"
     if pushed:

@@ -147,6 +147,6 @@ class EgressSpec(Spec):
     ports: Annotated[tuple[Port, ...], Field(min_length=1, max_length=50, strict=False)] = (443,)
 
 
-def default_image() -> str:
-    """Return the image of this version of surreal, as `surreal image build` names it."""
-    return f"surreal:{version('surreal')}"
+def default_image(cuda: bool = False) -> str:
+    """Return the image of this version of surreal, as `surreal image build` names it; the one with CUDA if asked."""
+    return f"surreal:{version('surreal')}{'-cuda' if cuda else ''}"

@@ -8,10 +8,11 @@ from surreal.algorithms.environments.batched.known import note, reason_against
 from surreal.algorithms.environments.options import below_code
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.model import ChannelSpec, EnvSpec, ExperimentSpec, ResourcesSpec, RoleSpec
-from surreal.orchestrator.experiment.pod_model import PodsSpec, StorageSpec, VolumeSpec, default_image
+from surreal.orchestrator.experiment.pod_model import PodsSpec, StorageSpec, VolumeSpec
 from surreal.orchestrator.plan.assignment import Fleet, Place, fleet
 from surreal.orchestrator.plan.cost import planned_cost
 from surreal.orchestrator.plan.feasibility import shortages
+from surreal.orchestrator.plan.images import gpus_unused, image_of
 from surreal.orchestrator.plan.model import (
     Checkpoints,
     Plan,
@@ -62,20 +63,15 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
         channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in _used(experiment)),
         pools=placed.pools,
         cost=None if own_machine else planned_cost(placed.pools),
-        notes=(
-            *_wrapped(spec.env),
-            *_stepped(experiment),
-            *size.notes,
-            *(() if own_machine else _for_gpus(experiment)),
-        ),
-        warnings=(*placed.warnings, *size.warnings),
+        notes=(*_wrapped(spec.env), *_stepped(experiment), *size.notes),
+        warnings=(*placed.warnings, *(() if own_machine else gpus_unused(spec.roles, spec)), *size.warnings),
     )
 
 
 def _placed(experiment: Experiment, pools: Sequence[NodePool], own_machine: bool) -> Fleet:
     """Return the places of all roles. Raises InvalidInput at the lines of those that have none."""
     spec, roles = experiment.spec, experiment.algorithm.roles
-    images = {name: _image(role, spec) for name, role in spec.roles.items()}
+    images = {name: image_of(role, spec) for name, role in spec.roles.items()}
     placed = _here(roles, spec.roles, pools[0]) if own_machine else fleet(roles, spec.roles, pools, images)
     if placed.problems:
         raise experiment.source.invalid(placed.problems)
@@ -170,19 +166,6 @@ def _overfilled(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: Node
             yield ("spec", "roles", role.name, "resources", "memory"), text
 
 
-def _for_gpus(experiment: Experiment) -> Iterator[str]:
-    """Yield what the images of roles with GPUs must hold; whether they do is not known here."""
-    spec = experiment.spec
-    for role in experiment.algorithm.roles:
-        asked = spec.roles[role.name]
-        if asked.resources.gpu and role.accelerated:
-            image = _image(asked, spec)
-            yield (
-                f"{role.name} asks for a GPU: image {image} needs torch's build with CUDA (surreal image build --torch "
-                "cuda), else it computes on the CPU and says so in its log"
-            )
-
-
 def _used(experiment: Experiment) -> Iterator[Channel]:
     """Yield the channels of the algorithm but those from a role of one process to itself."""
     for channel in experiment.algorithm.channels:
@@ -232,16 +215,12 @@ def planned_role(role: Role, spec: RoleSpec, whole: ExperimentSpec, place: Place
         ends_run=role.ends_run,
         keeps_snapshots=role.keeps_snapshots,
         env=spec.env,
-        image=_image(spec, whole),
+        image=image_of(spec, whole),
         image_pull_policy=spec.image_pull_policy or whole.image_pull_policy,
         priority_class=spec.priority_class_name or "",
         spread=spec.spread,
         volumes=tuple(_planned_volume(volume) for volume in spec.volumes),
     )
-
-
-def _image(spec: RoleSpec, whole: ExperimentSpec) -> str:
-    return spec.image or whole.image or default_image()
 
 
 def planned_storage(spec: StorageSpec) -> PlannedStorage:

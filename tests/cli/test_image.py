@@ -97,6 +97,11 @@ def test_the_next_one_builds_where_docker_does_not_answer(desk: Desk) -> None:
     assert f"{tag} is on minikube's nodes" in done.stderr
 
 
+def test_the_build_for_gpus_has_the_name_that_roles_with_a_gpu_use(desk: Desk) -> None:
+    done = desk.build("--on", "docker", "--torch", "cuda", "--dry-run")
+    assert shlex.split(done.stdout)[-3:-1] == ["--tag", default_image(cuda=True)]
+
+
 def test_a_dry_run_prints_what_a_shell_can_run_and_runs_nothing(desk: Desk) -> None:
     done = desk.build("--on", "buildah", "--torch", "cuda", "--tag", "r.example/a/s:1", "--push", "--dry-run")
     assert done.returncode == 0, done.stderr

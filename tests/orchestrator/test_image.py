@@ -129,6 +129,7 @@ def test_a_context_by_hand_holds_what_is_copied() -> None:
 
 def test_the_name_says_the_version() -> None:
     assert default_image() == f"surreal:{surreal.__version__}"
+    assert default_image(cuda=True) == f"surreal:{surreal.__version__}-cuda"
 
 
 @pytest.mark.slow

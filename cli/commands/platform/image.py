@@ -60,7 +60,9 @@ def build(
     # what is only printed may be run elsewhere
     chosen = builder if builder and dry_run else choose(builder, profile)
     wanted = tuple(each.strip() for each in platforms.split(",") if each.strip())
-    made = make_build(chosen, _checked(tag or default_image()), torch, push, profile, torch_index, wanted)
+    made = make_build(
+        chosen, _checked(tag or default_image(torch == "cuda")), torch, push, profile, torch_index, wanted
+    )
     for each in made.commands:
         if dry_run:
             click.echo(shlex.join(each))

@@ -347,6 +347,8 @@ def test_volumes_that_do_not_attach_are_named() -> None:
 def test_our_own_image_is_built_or_loaded() -> None:
     said = images.cannot_pull(default_image(), "ErrImagePull", "pull access denied", "n", "actor")
     assert said.endswith("build or load it (surreal image build), or set spec.image (or spec.roles.actor.image)")
+    gpu = images.cannot_pull(default_image(cuda=True), "ErrImagePull", "pull access denied", "n", "learner")
+    assert "build or load it (surreal image build --torch cuda), or set spec.image" in gpu
 
 
 def test_an_image_that_takes_its_time_is_said_after_half_a_minute() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.pod_model import default_image
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan
 from surreal.protocol.errors import InvalidInput
@@ -99,6 +100,29 @@ def test_roles_that_name_pools_of_two_architectures_need_two_images() -> None:
     planned = plan(*nodes, learner={"pool": "arm", "image": "mine:arm"}, actor={"pool": "x"})
     assert planned.role("learner").pool == "arm"
     assert planned.role("actor").pool == "x"
+
+
+def test_a_role_with_a_gpu_of_nvidia_has_the_image_with_cuda_unless_the_file_names_one() -> None:
+    gpus = node("g", 32, "128Gi", offers={"nvidia.com/gpu": 1, MIG: 7, "amd.com/gpu": 1}, **{AKS: "gpu"})
+    asked = {"resources": {"gpu": 1}}
+    planned = plan(gpus, learner=asked)
+    assert {role.name: role.image for role in planned.roles} == {
+        "learner": default_image(cuda=True),
+        "actor": default_image(),
+        "evaluator": default_image(),
+    }
+    assert plan(gpus, learner={"resources": {"gpu": 1, "gpuResource": MIG}}).role("learner").image.endswith("-cuda")
+    assert plan(gpus, learner={**asked, "image": "mine:1"}).role("learner").image == "mine:1"
+    assert not any("has no torch" in text for text in planned.warnings)
+
+
+def test_a_gpu_that_the_default_image_cannot_use_is_warned_of() -> None:
+    gpus = node("g", 32, "128Gi", offers={"amd.com/gpu": 1}, **{AKS: "gpu"})
+    asked = {"resources": {"gpu": 1, "gpuResource": "amd.com/gpu"}}
+    said = "learner asks for amd.com/gpu and computes on the CPU: " + default_image()
+    assert any(text.startswith(said) for text in plan(gpus, learner=asked).warnings)
+    own = plan(gpus, learner={**asked, "image": "mine:rocm"})
+    assert not any("computes on the CPU" in text for text in own.warnings)
 
 
 @pytest.mark.parametrize("resource", ["amd.com/gpu", MIG, "nvidia.com/gpu.shared", "aws.amazon.com/neuroncore"])

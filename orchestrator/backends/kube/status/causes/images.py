@@ -36,8 +36,9 @@ def registry_words(message: str, image: str) -> str:
 
 
 def _way_out(image: str, words: str, check: str) -> str:
-    if image == default_image():
-        return f"build or load it (surreal image build), or set {check}"
+    if image in (default_image(), default_image(cuda=True)):
+        option = " --torch cuda" if image == default_image(cuda=True) else ""
+        return f"build or load it (surreal image build{option}), or set {check}"
     if _UNREACHABLE.search(words):
         return f"check {check}, and whether the nodes reach the registry"
     if _DENIED.search(words):
