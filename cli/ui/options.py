@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
+from surreal.cli.ui.completion import complete_backends, complete_names, complete_processes
 from surreal.orchestrator.backends.base import Backend
-from surreal.orchestrator.client import Run, all_names
+from surreal.orchestrator.client import Run
 from surreal.orchestrator.run.location import CLUSTER, Location
 from surreal.orchestrator.run.results import Which
-from surreal.protocol.errors import SurrealError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -98,7 +98,13 @@ ON = "SURREAL_ON"
 def location_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--on`, `-n`, `--context` and `--kubeconfig`, given to the function as `location`; None without any."""
 
-    @click.option("--on", metavar="BACKEND", envvar=ON, help=f"local, kube, or ray[:ADDRESS]. Or set {ON}.")
+    @click.option(
+        "--on",
+        metavar="BACKEND",
+        envvar=ON,
+        shell_complete=complete_backends,
+        help=f"local, kube, or ray[:ADDRESS]. Or set {ON}.",
+    )
     @click.option("-n", "--namespace", metavar="NAME", help="Namespace in the cluster; as kubectl if not given.")
     @click.option("--context", metavar="NAME", help="Context of the kubeconfig; the current one if not given.")
     @click.option("--kubeconfig", type=click.Path(path_type=Path), help="The kubeconfig; as kubectl if not given.")
@@ -132,18 +138,15 @@ def name_argument(function: Command) -> Command:
     return click.argument("name", shell_complete=complete_names)(function)
 
 
+def process_argument(required: bool) -> Callable[[Command], Command]:
+    """Add one role or process of the experiment, given to the function as `process`."""
+    metavar = "ROLE[/INDEX]" if required else "[ROLE[/INDEX]]"
+    return click.argument("process", metavar=metavar, required=required, shell_complete=complete_processes)
+
+
 def names_argument(function: Command) -> Command:
     """Add one or more experiments, given to the function as `names`."""
     return click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=complete_names)(function)
-
-
-def complete_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the experiments whose names begin so; a shell that completes must never see an error."""
-    try:
-        # A shell that completes must not wait for a cluster.
-        return [name for name in all_names() if name.startswith(incomplete)]
-    except SurrealError:
-        return []
 
 
 def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:

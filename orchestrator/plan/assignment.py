@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from surreal.orchestrator.experiment.model import RoleSpec
-from surreal.orchestrator.plan.architecture import feasible_pools
 from surreal.orchestrator.plan.bin_packing import Packing
 from surreal.orchestrator.plan.capacity import Demand, Spread, emptied, spread
 from surreal.orchestrator.plan.feasibility import price
+from surreal.orchestrator.plan.images import feasible_pools
 from surreal.orchestrator.plan.model import PlannedPool, PlannedToleration
 from surreal.protocol.documents.locations import Problem
 from surreal.protocol.graph import Role

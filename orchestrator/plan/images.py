@@ -1,11 +1,85 @@
-"""Images of roles: the one that the file names, or a default whose torch can use what the role asks for."""
+"""Images of roles, and one processor architecture for all processes of an image.
 
-from collections.abc import Mapping
+An image for amd64 does not start on arm64, and an image's architectures are unknown here. A pool that a role names
+decides; else the architecture of most nodes is taken, and amd64 where no node is there yet.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from surreal.orchestrator.experiment.model import ExperimentSpec, RoleSpec
 from surreal.orchestrator.experiment.pod_model import default_image
+from surreal.orchestrator.plan.feasibility import Candidates, candidates, runs_linux
+from surreal.protocol.documents.locations import Problem
+from surreal.protocol.graph import Role
+from surreal.provisioner.pools.model import NodePool
 
+USUAL = "amd64"
 NVIDIA = "nvidia.com/"
+
+Found = dict[str, Candidates]
+"""Role -> the pools that it may run on."""
+
+
+def feasible_pools(
+    roles: Sequence[Role], specs: Mapping[str, RoleSpec], pools: Sequence[NodePool], images: Mapping[str, str]
+) -> Found:
+    """Return the candidates of each role, those of one image on machines of one architecture.
+
+    Gives roles problems where no architecture has machines for all roles of their image.
+    """
+    found: Found = {}
+    for image in dict.fromkeys(images[role.name] for role in roles):
+        found |= _of_one_image([role for role in roles if images[role.name] == image], specs, pools, image)
+    return {role.name: found[role.name] for role in roles}
+
+
+def _of_one_image(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pools: Sequence[NodePool], image: str) -> Found:
+    free = _candidates(roles, specs, pools)
+    architectures = sorted({pool.arch for pool in pools if pool.arch and runs_linux(pool)})
+    if len(architectures) < 2 or not _all_placed(free):
+        return free
+    options = {arch: _candidates(roles, specs, [p for p in pools if p.arch in (None, arch)]) for arch in architectures}
+    possible = [arch for arch in architectures if _all_placed(options[arch])]
+    if not possible:
+        return {name: Candidates(problems=(_mixed(name, each, image),)) for name, each in free.items()}
+    chosen = min(possible, key=lambda arch: _order(arch, pools))
+    return _with_warning(options[chosen], free, image, chosen)
+
+
+def _candidates(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pools: Sequence[NodePool]) -> Found:
+    return {role.name: candidates(role, specs[role.name], pools) for role in roles}
+
+
+def _all_placed(found: Found) -> bool:
+    return all(each.pools for each in found.values())
+
+
+def _order(arch: str, pools: Sequence[NodePool]) -> tuple[int, bool, str]:
+    """Sort most nodes first, then amd64."""
+    return -sum(pool.nodes for pool in pools if pool.arch == arch and runs_linux(pool)), arch != USUAL, arch
+
+
+def _with_warning(found: Found, free: Found, image: str, arch: str) -> Found:
+    """Add to the first role which pools are left out, if any are."""
+    offered = [pool.name for each in free.values() for pool in each.pools if pool.arch not in (None, arch)]
+    if not offered:
+        return found
+    text = (
+        f"image {image} is taken to be for {arch}: pool {', '.join(dict.fromkeys(offered))} has another architecture "
+        "and is left out; name such a pool in every role of the image if the image is for it"
+    )
+    first = next(iter(found))
+    return {**found, first: replace(found[first], warnings=(*found[first].warnings, text))}
+
+
+def _mixed(role: str, found: Candidates, image: str) -> Problem:
+    listed = ", ".join(f"{pool.name!r} ({pool.arch})" for pool in found.pools)
+    text = (
+        f"would mix architectures of image {image}: {role} can run on {listed}, and other roles of it cannot; "
+        "name pools of one architecture, or give the role an image of its own"
+    )
+    return ("spec", "roles", role, "pool"), text
 
 
 def image_of(spec: RoleSpec, whole: ExperimentSpec) -> str:

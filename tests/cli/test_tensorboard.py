@@ -1,12 +1,10 @@
-"""`surreal tensorboard`, and the completion of names."""
+"""`surreal tensorboard`."""
 
 import json
-import os
 import re
 import signal
 import subprocess
 import urllib.request
-from pathlib import Path
 
 import psutil
 
@@ -57,14 +55,3 @@ def test_tensorboard_goes_with_the_command_that_started_it(place: LocalBackend) 
         started.send_signal(signal.SIGTERM)
         assert started.wait(30) == 128 + signal.SIGTERM
         until(lambda: is_dead(served.pid), "TensorBoard is gone")
-
-
-def test_the_shell_completes_names_and_never_sees_an_error(place: LocalBackend, tmp_path: Path) -> None:
-    for name in ("cheetah-ppo", "cheetah-two", "hopper"):
-        home.new_folder(name).make()
-    asked = {"_SURREAL_COMPLETE": "bash_complete", "COMP_WORDS": "surreal status che", "COMP_CWORD": "2"}
-    (tmp_path / "file").touch()
-    for where, expected in (("home", ["plain,cheetah-ppo", "plain,cheetah-two"]), ("file", [])):
-        variables = {**os.environ, **asked, "SURREAL_HOME": str(tmp_path / where)}
-        answer = subprocess.run(SURREAL, env=variables, capture_output=True, text=True, check=True)
-        assert (answer.stdout.split(), answer.stderr) == (expected, "")

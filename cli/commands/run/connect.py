@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from surreal.cli.ui.options import location_options, name_argument, names_argument, run_of
+from surreal.cli.ui.options import location_options, name_argument, names_argument, process_argument, run_of
 from surreal.cli.ui.output import talk
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode
@@ -23,7 +23,7 @@ TERMINATED = 128 + signal.SIGTERM
 
 @click.command(name="exec")
 @name_argument
-@click.argument("process", metavar="ROLE[/INDEX]")
+@process_argument(required=True)
 @click.argument("words", metavar="-- COMMAND [ARGUMENT]...", nargs=-1, required=True, type=click.UNPROCESSED)
 @location_options
 def execute(name: str, process: str, words: tuple[str, ...], location: Location | None) -> int:
@@ -37,7 +37,7 @@ def execute(name: str, process: str, words: tuple[str, ...], location: Location 
 
 @click.command(name="port-forward")
 @name_argument
-@click.argument("process", metavar="ROLE[/INDEX]")
+@process_argument(required=True)
 @click.argument("ports", metavar="[LOCAL:]REMOTE")
 @location_options
 def port_forward(name: str, process: str, ports: str, location: Location | None) -> ExitCode:

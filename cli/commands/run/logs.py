@@ -11,7 +11,7 @@ from zlib import crc32
 
 import click
 
-from surreal.cli.ui.options import backend_of, location_options, name_argument, output_option
+from surreal.cli.ui.options import backend_of, location_options, name_argument, output_option, process_argument
 from surreal.cli.ui.output import Output, emit
 from surreal.orchestrator.run.describe import plain_line
 from surreal.orchestrator.run.location import Location
@@ -23,7 +23,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 @click.command(name="logs")
 @name_argument
-@click.argument("process", metavar="[ROLE[/INDEX]]", required=False)
+@process_argument(required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines until the experiment is over.")
 @click.option("--tail", metavar="N", type=click.IntRange(min=0), help="Only the last N lines.")
 @click.option("--since", metavar="TIME", help="Only lines since then: 90s, 5m, 2h, 1d ago, or 2026-05-01T12:00:00Z.")

@@ -6,7 +6,8 @@ from importlib.util import find_spec
 
 import click
 
-from surreal.cli.ui.options import complete_names, location_options
+from surreal.cli.ui.completion import complete_names
+from surreal.cli.ui.options import location_options
 from surreal.cli.ui.output import talk
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode, InvalidInput

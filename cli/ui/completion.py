@@ -1,0 +1,38 @@
+"""Words that the shell offers at the tab key; none comes from a cluster, and none is an error."""
+
+import json
+from contextlib import suppress
+
+import click
+
+from surreal.orchestrator.client import all_names
+from surreal.orchestrator.run import home
+from surreal.orchestrator.run.location import CLUSTER, LOCAL, RAY
+from surreal.protocol.errors import SurrealError
+
+
+def complete_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the experiments whose names begin so."""
+    with suppress(SurrealError, OSError):
+        return [name for name in all_names() if name.startswith(incomplete)]
+    return []
+
+
+def complete_processes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the roles of a run of this machine that begin so; after a slash, the role's processes."""
+    with suppress(SurrealError, OSError, ValueError, KeyError, TypeError):
+        replicas = {role["name"]: role["replicas"] for role in _roles(ctx.params["name"])}
+        role, slash, _ = incomplete.partition("/")
+        offered = [f"{role}/{index}" for index in range(replicas.get(role, 0))] if slash else list(replicas)
+        return [each for each in offered if each.startswith(incomplete)]
+    return []
+
+
+def complete_backends(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the backends that begin so."""
+    return [each for each in (LOCAL, CLUSTER, RAY) if each.startswith(incomplete)]
+
+
+def _roles(name: str) -> list[dict[str, object]]:
+    plan: dict[str, list[dict[str, object]]] = json.loads(home.new_folder(name).plan.read_text())
+    return plan["roles"]
