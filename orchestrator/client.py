@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from surreal.orchestrator.run.usage import Usage
 
 
-WAIT_INTERVAL_S = 5.0
-"""Seconds between two looks at a run in a cluster whose end alone matters."""
+WAIT_INTERVAL_S = 6.0
+"""Seconds between two looks, of up to five requests each, at a run in a cluster whose end alone matters."""
 
 
 def plan_for(experiment: Experiment, machines: Machines | None = None) -> Plan:
