@@ -1,4 +1,8 @@
-"""Words that the shell offers at the tab key; none comes from a cluster, and none is an error."""
+"""Words that the shell offers at the tab key; none is an error.
+
+Nothing is asked of a cluster, which might not answer: names of its runs come from the notes of this machine, and roles
+are offered of this machine's runs only, whose plans lie here.
+"""
 
 import json
 from contextlib import suppress

@@ -4,7 +4,7 @@ An image for amd64 does not start on arm64, and an image's architectures are unk
 decides; else the architecture of most nodes is taken, and amd64 where no node is there yet.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from surreal.orchestrator.experiment.model import ExperimentSpec, RoleSpec
@@ -96,3 +96,15 @@ def gpus_unused(specs: Mapping[str, RoleSpec], whole: ExperimentSpec) -> tuple[s
         for name, spec in specs.items()
         if spec.resources.gpu and image_of(spec, whole) == default_image()
     )
+
+
+def named_for_gpus(roles: Iterable[Role], whole: ExperimentSpec) -> Iterator[str]:
+    """Yield what images that the file names must hold for roles with GPUs; whether they do is not known here."""
+    for role in roles:
+        asked = whole.roles[role.name]
+        image = image_of(asked, whole)
+        if asked.resources.gpu and role.accelerated and image not in (default_image(), default_image(cuda=True)):
+            yield (
+                f"{role.name} asks for a GPU: image {image} needs torch's build for it (surreal image build --torch "
+                "cuda makes NVIDIA's), else it computes on the CPU and says so in its log"
+            )
