@@ -2,7 +2,7 @@
 # By hand, in a checkout: docker build --build-arg VERSION=0.1.0 --build-arg TORCH_INDEX=URL --tag surreal:0.1.0 .
 
 # An index of images, for amd64 and arm64. Debian 12, so that the wheels of the lock files find their glibc.
-FROM python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
+FROM docker.io/library/python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 # The user is there for whoever starts the image without Kubernetes; pods say the same number themselves.
 RUN groupadd --gid 10001 surreal \
