@@ -8,11 +8,15 @@ import json
 from contextlib import suppress
 
 import click
+from click.shell_completion import CompletionItem
 
 from surreal.orchestrator.client import all_names
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.location import CLUSTER, LOCAL, RAY
 from surreal.protocol.errors import SurrealError
+from surreal.provisioner.cluster import store as clusters
+
+BACKENDS = {LOCAL: "processes of this machine", CLUSTER: "pods of a Kubernetes cluster", RAY: "actors of a Ray cluster"}
 
 
 def complete_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -32,9 +36,16 @@ def complete_processes(ctx: click.Context, _param: click.Parameter, incomplete: 
     return []
 
 
-def complete_backends(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the backends that begin so."""
-    return [each for each in (LOCAL, CLUSTER, RAY) if each.startswith(incomplete)]
+def complete_clusters(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the clusters made from this machine whose names begin so."""
+    with suppress(SurrealError, OSError):
+        return [name for name in clusters.names(home.home()) if name.startswith(incomplete)]
+    return []
+
+
+def complete_backends(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the backends that begin so, with what they are where the shell shows it."""
+    return [CompletionItem(name, help=text) for name, text in BACKENDS.items() if name.startswith(incomplete)]
 
 
 def _roles(name: str) -> list[dict[str, object]]:

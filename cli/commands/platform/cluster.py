@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from surreal.cli.ui.completion import complete_clusters
 from surreal.cli.ui.options import output_option, prices_option
 from surreal.cli.ui.output import Output, console, emit, table, talk
 from surreal.orchestrator.inventory import price_table
@@ -24,10 +25,6 @@ from surreal.provisioner.providers.registry import provider_of
 
 _file = click.argument("file", type=click.Path(path_type=Path))
 _yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-
-
-def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    return [name for name in clusters.names(home()) if name.startswith(incomplete)]
 
 
 @click.group(name="cluster")
@@ -95,7 +92,7 @@ def up(file: Path, yes: bool, prices: Path | None) -> ExitCode:
 
 
 @command.command(name="down")
-@click.argument("name", shell_complete=_complete)
+@click.argument("name", shell_complete=complete_clusters)
 @_yes
 @click.option("--force", is_flag=True, help="Delete it even if experiments run there, or this is unknown.")
 def down(name: str, yes: bool, force: bool) -> ExitCode:
@@ -129,7 +126,7 @@ def install(
 
 
 @command.command(name="status")
-@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=_complete)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_clusters)
 @output_option
 def status(names: tuple[str, ...], output: Output) -> None:
     """List the clusters made from here, or those named."""
