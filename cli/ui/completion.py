@@ -14,7 +14,6 @@ from surreal.orchestrator.client import all_names
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.location import CLUSTER, LOCAL, RAY
 from surreal.protocol.errors import SurrealError
-from surreal.provisioner.cluster import store as clusters
 
 BACKENDS = {LOCAL: "processes of this machine", CLUSTER: "pods of a Kubernetes cluster", RAY: "actors of a Ray cluster"}
 
@@ -38,6 +37,9 @@ def complete_processes(ctx: click.Context, _param: click.Parameter, incomplete: 
 
 def complete_clusters(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Return the clusters made from this machine whose names begin so."""
+    # only this completion needs what knows cluster files, which takes long to import
+    from surreal.provisioner.cluster import store as clusters
+
     with suppress(SurrealError, OSError):
         return [name for name in clusters.names(home.home()) if name.startswith(incomplete)]
     return []
