@@ -12,7 +12,7 @@ from surreal.orchestrator.experiment.pod_model import PodsSpec, StorageSpec, Vol
 from surreal.orchestrator.plan.assignment import Fleet, Place, fleet
 from surreal.orchestrator.plan.cost import planned_cost
 from surreal.orchestrator.plan.feasibility import shortages
-from surreal.orchestrator.plan.images import gpus_unused, image_of
+from surreal.orchestrator.plan.images import gpus_unused, image_of, named_for_gpus
 from surreal.orchestrator.plan.model import (
     Checkpoints,
     Plan,
@@ -63,7 +63,12 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
         channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in _used(experiment)),
         pools=placed.pools,
         cost=None if own_machine else planned_cost(placed.pools),
-        notes=(*_wrapped(spec.env), *_stepped(experiment), *size.notes),
+        notes=(
+            *_wrapped(spec.env),
+            *_stepped(experiment),
+            *size.notes,
+            *(() if own_machine else named_for_gpus(experiment.algorithm.roles, spec)),
+        ),
         warnings=(*placed.warnings, *(() if own_machine else gpus_unused(spec.roles, spec)), *size.warnings),
     )
 
