@@ -131,8 +131,10 @@ def measure(actors: int, learners: int, seconds: float, config: dict[str, Any]) 
             time.sleep(0.1)
         before, began = [spent(each) for each in (learning, holding)], len(rows(folder))
         start_at = time.monotonic()
-        time.sleep(seconds)
-        took = time.monotonic() - start_at
+        # a row needs a second and a whole update, which takes long where many share few cores
+        while (took := time.monotonic() - start_at) < seconds or len(rows(folder)) < began + 3:
+            assert took < seconds + 120, (folder / "log").read_text()[-2000:]
+            time.sleep(0.5)
         cpu = [(spent(each) - old) / took for each, old in zip((learning, holding), before, strict=True)]
         found = rows(folder)[began - 1 :]
     steps, elapsed = found[-1]["steps"] - found[0]["steps"], found[-1]["elapsed"] - found[0]["elapsed"]
