@@ -67,6 +67,10 @@ class Batch:
         self.returns = self.advantages + self.values
         self._columns |= {name: self._place(getattr(self, name)) for name in ("advantages", "values", "returns")}
 
+    def clip_from(self, log_probs: Array) -> None:
+        """Set the log-probabilities [size] that ratios are measured from, instead of those of the policy that acted."""
+        self._columns["log_probs"] = self._place(log_probs)
+
     def refer_to(self, reference: Array) -> None:
         """Set the outputs of the policy before the update [size, ...], for the KL penalty."""
         self._columns["reference"] = self._place(reference)

@@ -39,12 +39,15 @@ class PPOConfig(RolloutConfig):
     """Range of the probability ratio in the clipped surrogate."""
     entropy_coef_final: Annotated[float, Field(ge=0)] | None = None
     """Weight of the entropy bonus at the end of the run, to which entropy_coef goes linearly; None keeps it."""
+    clip_from: Literal["newest", "behaviour"] = "newest"
+    """Policy that ratio and KL are measured from: the newest before the update, so that a fragment that is behind
+    leaves it the whole range (Hilton et al. 2022, without a weight for what acted), or the one that acted."""
     anneal_clip: bool = False
     """Decrease that range linearly to zero over total_steps."""
     value_clip: Positive | None = None
     """Clip the change of the value estimate to this range; none by default."""
     target_kl: Positive | None = None
-    """Stop the epochs of a batch once the mean KL from the behaviour policy exceeds 1.5 times this; the target of
+    """Stop the epochs of a batch once the mean KL of an epoch exceeds 1.5 times this; the target of
     `adaptive-kl`, which needs it."""
     sequence_steps: Count | None = None
     """Steps of the sequences that a network with memory learns from, each from the state that was stored at its start;

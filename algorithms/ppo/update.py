@@ -6,6 +6,7 @@ import numpy as np
 
 from surreal.algorithms.distributions import masked
 from surreal.algorithms.group.exchange import Alone, Learners
+from surreal.algorithms.models.acting import make_policy
 from surreal.algorithms.networks import LOG_STD_RANGE, Layout
 from surreal.algorithms.ppo.batch import Batch
 from surreal.algorithms.ppo.config import PPOConfig
@@ -33,11 +34,13 @@ class Updater:
         inside = config if learners.size == 1 else config.model_copy(update={"normalize_advantages": False})
         vector = layout.initial(self.rng, config.log_std_init)
         self.gradient = make_gradient(layout, inside, vector, learners.rank)
-        self._layout = layout
+        self._layout, self._policy = layout, make_policy(layout)
 
     def update(self, data: Trajectories, progress: float) -> dict[str, float]:
         """Learn from one batch. `progress` in [0, 1] anneals the step size. Returns metrics."""
         config, batch = self.config, self.gradient.batch(data)
+        if config.objective == "clip" and config.clip_from == "newest" and config.max_staleness:
+            batch.clip_from(self._log_probs(batch, data))
         together = None if data.share is None else TogetherBatch(batch, data, self.learners)
         self.gradient.clip = config.clip * (1 - progress if config.anneal_clip else 1.0)
         final = config.entropy_coef if config.entropy_coef_final is None else config.entropy_coef_final
@@ -62,6 +65,12 @@ class Updater:
             self._adapt(stats.means()["kl"])
         self.step_size.adapt(stats.means()["kl"], progress)
         return {**stats.means(), "explained_variance": before, "learning_rate": rate, "epochs": float(epochs)}
+
+    def _log_probs(self, batch: Batch, data: Trajectories) -> Array:
+        """Return the log-probabilities [size] of the actions taken under the present policy."""
+        out = masked(self.gradient.policy(batch.rows, batch.memories)[: batch.size], batch.masks)
+        self._policy.load(self.gradient.parameters())
+        return self._policy.log_prob(out, data.actions.reshape(batch.size, *data.actions.shape[2:]))
 
     def _estimate(self, batch: Batch, data: Trajectories, together: TogetherBatch | None) -> None:
         """Return the values of all observations by the present network, and the advantages that follow."""

@@ -28,6 +28,7 @@ def test_ppos_defaults_are_these() -> None:
         "normalize_advantages": True,
         "objective": "clip",
         "clip": 0.2,
+        "clip_from": "newest",
         "anneal_clip": False,
         "value_clip": None,
         "target_kl": None,

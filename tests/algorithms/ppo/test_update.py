@@ -40,6 +40,18 @@ def test_an_update_that_is_resumed_continues_bit_for_bit(gradients: str, changes
     assert (first.gradient.parameters() == second.gradient.parameters()).all()
 
 
+@pytest.mark.parametrize("gradients", ["analytic", "autograd"])
+@pytest.mark.parametrize("discrete", [False, True])
+def test_an_old_fragment_leaves_the_whole_clip_range_to_an_update(gradients: str, discrete: bool) -> None:
+    def first_step(**changes: Any) -> dict[str, float]:
+        config = PPOConfig(device="cpu", gradients=gradients, epochs=1, minibatch=64, **changes)
+        return Updater(random_shape(discrete), config, seed=3).update(random_data(0, discrete), progress=0.0)
+
+    assert first_step()["kl"] == pytest.approx(0.0, abs=1e-5) and first_step()["clip_fraction"] == 0.0
+    for changes in ({"clip_from": "behaviour"}, {"max_staleness": 0}):
+        assert first_step(**changes)["kl"] > 0.01
+
+
 def test_epochs_stop_once_the_policy_has_moved_too_far() -> None:
     metrics = updater(target_kl=1e-4, learning_rate=0.05, epochs=10).update(random_data(0), progress=0.0)
     assert metrics["epochs"] < 10
@@ -160,7 +172,7 @@ def test_an_actor_follows_a_restarted_learner_back_to_its_checkpoint() -> None:
 @pytest.mark.parametrize("gradients", ["analytic", "autograd"])
 def test_the_clip_range_falls_to_zero_where_the_experiment_wants_it(gradients: str) -> None:
     annealed, plain = (
-        updater(gradients=gradients, anneal_clip=which, epochs=2, desired_kl=None) for which in (True, False)
+        updater(gradients=gradients, anneal_clip=which, epochs=2, clip_from="behaviour") for which in (True, False)
     )
     shares = [each.update(random_data(0), progress=0.95)["clip_fraction"] for each in (annealed, plain)]
     assert annealed.gradient.clip == pytest.approx(0.01) and plain.gradient.clip == 0.2
