@@ -89,8 +89,8 @@ def test_v_trace_equals_the_papers_sum_and_its_policy_gradient(bar: float | None
     found = vtrace(*data, gamma, lam, bars)
     assert found.targets.dtype == np.float64
     for copy in range(3):
-        r, v, following, done, ratio = columns = [part[:, copy] for part in data]
-        expected = [slow_target(*columns, s, gamma, lam, bars) for s in range(len(r))]
+        r, v, following, done, ratio = (part[:, copy] for part in data)
+        expected = [slow_target(r, v, following, done, ratio, s, gamma, lam, bars) for s in range(len(r))]
         np.testing.assert_allclose(found.targets[:, copy], expected, rtol=1e-12, atol=1e-12)
         after = [following[s] if done[s] or s == len(r) - 1 else expected[s + 1] for s in range(len(r))]
         advantages = np.minimum(ratio, 2.0) * (r + gamma * np.array(after) - v)

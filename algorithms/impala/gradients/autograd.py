@@ -45,7 +45,8 @@ class Autograd:
                 gradient.mul_(limit / (norm + 1e-6))
             self._optimizer.param_groups[0]["lr"] = rate
             self._optimizer.step()
-        return reported(constants, *parts.tolist(), taken=taken)
+        policy, value, entropy = parts.tolist()
+        return reported(constants, policy, value, entropy, taken)
 
     def loss(self, data: Trajectories) -> tuple[Tensor, Corrected, Tensor]:
         """Return the whole loss, the constants in it, and its three parts: policy, value, entropy."""

@@ -18,7 +18,7 @@ def sized(actors: int = 2, **config: Any) -> Sizing:
 @pytest.mark.parametrize("bar", [-1.0, 0.0])
 def test_a_bar_that_is_not_positive_is_refused(key: str, bar: float) -> None:
     with pytest.raises(ValidationError, match=rf"{key}\n  Input should be greater than 0"):
-        IMPALAConfig(**{key: bar})
+        IMPALAConfig.model_validate({key: bar})
 
 
 def test_the_trace_is_never_bounded_above_the_temporal_difference() -> None:

@@ -120,13 +120,14 @@ def test_optimizers_by_hand_are_torchs(limit: float | None) -> None:
     rng = np.random.default_rng(0)
     start = rng.standard_normal(50).astype(np.float32)
     pairs: list[tuple[Any, Any]] = []
-    for mine, theirs, options in (
-        (lambda v: RMSprop(v, limit, 0.01, 0.99), torch.optim.RMSprop, {"alpha": 0.99, "eps": 0.01}),
-        (lambda v: Adam(v, limit, 1e-3), torch.optim.Adam, {"eps": 1e-3}),
-    ):
+    both: list[tuple[Any, Any]] = [
+        (lambda v: RMSprop(v, limit, 0.01, 0.99), lambda t: torch.optim.RMSprop([t], lr=0.02, alpha=0.99, eps=0.01)),
+        (lambda v: Adam(v, limit, 1e-3), lambda t: torch.optim.Adam([t], lr=0.02, eps=1e-3)),
+    ]
+    for mine, theirs in both:
         vector, tensor = start.copy(), torch.from_numpy(start.copy()).requires_grad_()
         pairs.append((vector, tensor))
-        by_hand, automatic = mine(vector), theirs([tensor], lr=0.02, **options)
+        by_hand, automatic = mine(vector), theirs(tensor)
         for _ in range(20):
             gradient = rng.standard_normal(50).astype(np.float32)
             assert by_hand.step(gradient, 0.02)
