@@ -31,15 +31,16 @@ SAME = (
 Result = dict[str, float]
 
 
-def surreal(steps: int, seed: int, *settings: str) -> Result:
-    """Train the cheetah example with `settings` in a home of its own; rate from its metrics."""
+def surreal(steps: int, seed: int, *settings: str, example: Path = EXAMPLE) -> Result:
+    """Train an example with `settings` in a home of its own; rate from its metrics."""
     with tempfile.TemporaryDirectory() as home:
         words = [f"spec.algorithm.config.total_steps={steps}", f"spec.seed={seed}", *settings]
-        command = [str(Path(sys.executable).with_name("surreal")), "create", str(EXAMPLE)]
+        command = [str(Path(sys.executable).with_name("surreal")), "create", str(example)]
         for word in words:
             command += ["--set", word]
         subprocess.run(command, env={**os.environ, "SURREAL_HOME": home}, check=True, capture_output=True)
-        return from_metrics(Path(home) / "experiments" / "cheetah-ppo" / "metrics" / "metrics.jsonl", steps)
+        (metrics,) = Path(home).glob("experiments/*/metrics/metrics.jsonl")
+        return from_metrics(metrics, steps)
 
 
 def from_metrics(path: Path, steps: int) -> Result:

@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ SURREAL = Path(sys.executable).with_name("surreal")
 pytestmark = pytest.mark.slow
 
 
-def train(home: Path, name: str, seed: int) -> list[dict[str, Any]]:
-    """Train an example to its end with `seed`; the learner's rows."""
+def train(home: Path, name: str, seed: int, config: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Train an example to its end with `seed` and some settings of its algorithm; the learner's rows."""
     command = [str(SURREAL), "create", str(EXAMPLES / f"{name}.yaml"), "--set", f"spec.seed={seed}"]
     run = f"{name}-{seed}"
     environment = {**os.environ, "SURREAL_HOME": str(home)}
+    for setting in config:
+        command += ["--set", f"spec.algorithm.config.{setting}"]
     subprocess.run([*command, "--set", f"metadata.name={run}"], env=environment, check=True)
     rows = (home / "experiments" / run / "metrics" / "metrics.jsonl").read_text().splitlines()
     return [row for row in map(json.loads, rows) if row["role"] == "learner/0"]
