@@ -4,6 +4,7 @@ A step whose gradient is not finite changes nothing, and says so. Tests hold bot
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 
@@ -66,6 +67,13 @@ class Adam(Optimizer):
         np.divide(self._moment1, scratch, out=scratch)
         scratch *= np.float32(rate * correction / (1 - BETA1**self._steps))
         self._vector -= scratch
+
+    def step_by(self, loop: Callable[..., bool], gradient: Array, rate: float) -> bool:
+        """Do what `step` does by a compiled loop of (vector, gradient, moments, limit of the norm, rate, steps)."""
+        limit = np.inf if self._max_norm is None else self._max_norm
+        taken = loop(self._vector, gradient, self._moment1, self._moment2, limit, rate, self._steps + 1)
+        self._steps += taken
+        return bool(taken)
 
     def arrays(self) -> dict[str, Array]:
         """See Optimizer."""

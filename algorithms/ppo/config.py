@@ -9,6 +9,9 @@ from surreal.algorithms.algorithm import Count, Positive, Share, Sizing
 from surreal.algorithms.inference import graph as inference
 from surreal.algorithms.rollouts.config import ACTIONS, RolloutConfig, looked_at, network_notes
 
+COMPILE_ROWS = 3_000_000
+"""Rows of all epochs of a run from which numba compiles: it saves 3 us of each, and costs up to 7 s."""
+
 
 class PPOConfig(RolloutConfig):
     """PPO's hyperparameters (Schulman et al. 2017)."""
@@ -53,9 +56,19 @@ class PPOConfig(RolloutConfig):
     """Steps of the sequences that a network with memory learns from, each from the state that was stored at its start;
     a divisor of fragment_steps, by default all of them."""
 
+    numba: bool | None = None
+    """Compile gradients by hand with numba; None does where total_steps x epochs is 3 million or more. It costs one
+    second at the start, the first time on a machine six, and numbers differ in their last bits."""
+
     gather_patience: Positive = 5.0
     """A batch goes on without an actor that takes longer than so many times the usual time between two batches, at
     least 5 s, until that actor's next fragment comes."""
+
+    @property
+    def compiles(self) -> bool:
+        """See RolloutConfig: where gradients are so many that the seconds of compiling are soon won back."""
+        enough = self.total_steps * self.epochs >= COMPILE_ROWS
+        return enough if self.numba is None else self.numba
 
     @property
     def sequence(self) -> int:

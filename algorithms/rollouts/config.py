@@ -91,6 +91,11 @@ class RolloutConfig(ActingConfig):
         return self
 
     @property
+    def compiles(self) -> bool:
+        """Return True if gradients by hand are compiled by numba."""
+        return False
+
+    @property
     def sequence(self) -> int:
         """Steps between two states of a network with memory that a fragment has."""
         return self.fragment_steps
@@ -137,6 +142,6 @@ def network_notes(config: RolloutConfig, found: Found) -> Iterator[str]:
 def _engine(config: RolloutConfig, plain: bool) -> str:
     small = plain and max(config.network.policy or config.hidden) <= SMALL and config.device != "cuda"
     if plain and config.gradients != "autograd" and (small or config.device == "cpu"):
-        return "by hand on the CPU"
+        return "by hand on the CPU, compiled by numba" if config.compiles else "by hand on the CPU"
     places = {"auto": "a GPU where there is one, else on the CPU", "cuda": "the GPU", "cpu": "the CPU"}
     return f"by autograd on {places[config.device]}"

@@ -1,6 +1,7 @@
 """Engines that differentiate PPO's loss, and the choice between them.
 
-`analytic` (numpy, by hand) serves the built-in networks on a CPU; `autograd` (torch) serves any device.
+`analytic` (numpy, by hand) serves two tanh networks on a CPU, `compiled` does the same in loops of numba where a run is
+long enough to pay for that; `autograd` (torch) serves any network on any device.
 """
 
 from collections.abc import Sequence
@@ -16,12 +17,17 @@ from surreal.algorithms.types import Array
 def make_gradient(layout: Layout, config: PPOConfig, vector: Array, index: int = 0) -> Gradient:
     """Return the engine that the config asks for, with the initial parameters `vector` [size], for learner `index`.
 
-    `auto` is analytic for two small tanh networks, whatever device there is, and autograd for all others.
+    `auto` is by hand for two small tanh networks, whatever device there is, and autograd for all others. By hand is
+    compiled where that pays.
     """
-    # Each engine is imported only where it is used: torch takes seconds and 200 MB.
+    # Each engine is imported only where it is used: torch takes seconds and 200 MB, numba a second and 50 MB.
     if isinstance(layout, Shape) and (
         config.gradients == "analytic" or (config.gradients == "auto" and not on_gpu(config, layout.hidden))
     ):
+        if config.compiles:
+            from surreal.algorithms.ppo.gradients.compiled import Compiled
+
+            return Compiled(layout, config, vector)
         from surreal.algorithms.ppo.gradients.analytic import Analytic
 
         return Analytic(layout, config, vector)

@@ -13,8 +13,11 @@ from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.analytic import Analytic
 from surreal.algorithms.ppo.gradients.autograd import Autograd
 from surreal.algorithms.ppo.gradients.base import Stats
+from surreal.algorithms.ppo.gradients.compiled import Compiled
 from tests.algorithms.ppo.samples import as_tensors, random_minibatch, random_shape, random_vector
 
+BY_HAND = [Analytic, Compiled]
+ENGINES: list[Any] = [*BY_HAND, Autograd]
 CONFIGS: list[dict[str, Any]] = [
     {},
     {"normalize_advantages": False},
@@ -35,8 +38,8 @@ def step(engine: Any, batch: Minibatch, rate: float, beta: float, stats: Stats |
     engine.step(as_tensors(batch) if isinstance(engine, Autograd) else batch, rate, beta, stats)
 
 
-def analytic_gradient(shape: Shape, settings: PPOConfig, seed: int) -> Any:
-    engine = Analytic(shape, settings, random_vector(shape))
+def gradient_by_hand(kind: type[Analytic], shape: Shape, settings: PPOConfig, seed: int) -> Any:
+    engine = kind(shape, settings, random_vector(shape))
     batch = random_minibatch(shape, seed=seed, reference=settings.objective == "adaptive-kl")
     step(engine, batch, 0.0, 0.7, Stats())
     assert engine.skipped() == 0
@@ -54,33 +57,38 @@ def autograd_gradient(shape: Shape, settings: PPOConfig, seed: int) -> Any:
 @pytest.mark.parametrize("discrete", [False, True])
 @pytest.mark.parametrize("changes", CONFIGS, ids=str)
 @pytest.mark.parametrize("seed", range(3))
-def test_the_gradient_by_hand_is_autograds(discrete: bool, changes: dict[str, Any], seed: int) -> None:
+@pytest.mark.parametrize("kind", BY_HAND)
+def test_the_gradient_by_hand_is_autograds(
+    kind: type[Analytic], discrete: bool, changes: dict[str, Any], seed: int
+) -> None:
     shape, settings = random_shape(discrete), config(**changes)
-    by_hand, automatic = analytic_gradient(shape, settings, seed), autograd_gradient(shape, settings, seed)
+    by_hand, automatic = gradient_by_hand(kind, shape, settings, seed), autograd_gradient(shape, settings, seed)
     np.testing.assert_allclose(by_hand, automatic, rtol=2e-3, atol=2e-5 * max(1.0, float(np.abs(automatic).max())))
 
 
 @pytest.mark.parametrize("discrete", [False, True])
 def test_both_engines_take_the_same_steps(discrete: bool) -> None:
     shape, settings = random_shape(discrete), PPOConfig(device="cpu", max_grad_norm=0.3)
-    engines = [engine(shape, settings, random_vector(shape)) for engine in (Analytic, Autograd)]
+    engines = [engine(shape, settings, random_vector(shape)) for engine in ENGINES]
     for seed in range(20):
         for engine in engines:
             step(engine, random_minibatch(shape, seed=seed), 1e-2, 1.0, None)
-    np.testing.assert_allclose(engines[0].parameters(), engines[1].parameters(), rtol=1e-2, atol=2e-4)
+    for engine in engines[1:]:
+        np.testing.assert_allclose(engines[0].parameters(), engine.parameters(), rtol=1e-2, atol=2e-4)
 
 
 @pytest.mark.parametrize("discrete", [False, True])
 def test_both_engines_report_the_same_numbers(discrete: bool) -> None:
     shape, reported = random_shape(discrete), []
-    for engine in (Analytic, Autograd):
+    for engine in ENGINES:
         stats = Stats()
         step(engine(shape, config(), random_vector(shape)), random_minibatch(shape), 0.0, 1.0, stats)
         reported.append(stats.means())
-    assert reported[0] == pytest.approx(reported[1], rel=1e-3, abs=1e-5)
+    for other in reported[1:]:
+        assert reported[0] == pytest.approx(other, rel=1e-3, abs=1e-5)
 
 
-@pytest.mark.parametrize("engine", [Analytic, Autograd])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_gradient_that_is_not_finite_changes_nothing(engine: Any) -> None:
     shape = random_shape(False)
     learner = engine(shape, config(), random_vector(shape))
@@ -130,7 +138,7 @@ def test_value_clipping_takes_the_larger_of_the_two_errors() -> None:
     assert float(loss.value_loss(torch.tensor([2.0, 2.0]), far, torch.ones(2), 0.5)) == pytest.approx(clipped)
 
 
-@pytest.mark.parametrize("engine", [Analytic, Autograd])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_saving_and_loading_an_engine_continues_exactly(engine: Any) -> None:
     shape = random_shape(False)
     first = engine(shape, config(), random_vector(shape))

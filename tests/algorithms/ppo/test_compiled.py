@@ -1,0 +1,110 @@
+"""The compiled engine beside the numpy one: sizes, parts, what is not finite, and machines where numba fails."""
+
+import sys
+from logging import WARNING
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.networks import Shape
+from surreal.algorithms.ppo.gradients import make_gradient, passes
+from surreal.algorithms.ppo.gradients.analytic import Analytic
+from surreal.algorithms.ppo.gradients.base import Stats
+from surreal.algorithms.ppo.gradients.compiled import LEAST_ROWS, Compiled
+from tests.algorithms.ppo.samples import ppo, random_minibatch, random_shape, random_vector
+
+
+def both(shape: Shape, **settings: Any) -> tuple[Analytic, Compiled]:
+    config, vector = ppo(**settings), random_vector(shape)
+    return Analytic(shape, config, vector), Compiled(shape, config, vector)
+
+
+def close(found: Any, expected: Any) -> None:
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=3e-6)
+
+
+@pytest.mark.parametrize("hidden", [(1,), (16,), (33, 5, 64), (64, 64)])
+@pytest.mark.parametrize("rows", [2, 63, 64, LEAST_ROWS + 5])
+def test_any_widths_and_numbers_of_rows_give_numpys_gradient(hidden: tuple[int, ...], rows: int) -> None:
+    shape = Shape(Spaces.flat(17, 6, False), hidden)
+    by_numpy, compiled = both(shape)
+    minibatch = random_minibatch(shape, rows)
+    close(compiled.differentiate(minibatch, 1.0, None), by_numpy.differentiate(minibatch, 1.0, None))
+    close(compiled.values(minibatch.observations), by_numpy.values(minibatch.observations))
+    close(compiled.policy(minibatch.observations), by_numpy.policy(minibatch.observations))
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_choices_of_several_parts_give_numpys_gradient(masks: bool) -> None:
+    shape = Shape(Spaces(spaces.Box(-1, 1, (5,), np.float32), spaces.MultiDiscrete([3, 2, 4])), (8,))
+    by_numpy, compiled = both(shape, entropy_coef=0.02)
+    rng, minibatch = np.random.default_rng(0), random_minibatch(shape, 30)
+    parts = np.stack([rng.integers(0, n, 30) for n in (3, 2, 4)], axis=1)
+    allowed = np.ones((30, 9), dtype=np.bool_)
+    allowed[:, 8] = parts[:, 2] == 3
+    minibatch = minibatch._replace(actions=parts, masks=allowed if masks else None)
+    stats = Stats(), Stats()
+    close(compiled.differentiate(minibatch, 1.0, stats[0]), by_numpy.differentiate(minibatch, 1.0, stats[1]))
+    assert stats[0].means() == pytest.approx(stats[1].means(), rel=1e-4, abs=1e-6)
+
+
+def test_the_same_steps_give_the_same_bits_again() -> None:
+    shape = random_shape(False)
+    results = []
+    for _ in range(2):
+        engine = Compiled(shape, ppo(), random_vector(shape))
+        for seed in range(10):
+            engine.step(random_minibatch(shape, seed=seed), 1e-3, 1.0, None)
+        results.append(engine.parameters().tobytes())
+    assert results[0] == results[1]
+
+
+def test_tanh_is_right_within_rounding_for_all_numbers() -> None:
+    x = np.concatenate([np.linspace(-12, 12, 100_001), np.logspace(-30, 0, 1000), [np.inf, -np.inf]])
+    values = x.astype(np.float32)
+    passes.tanh(values)
+    np.testing.assert_allclose(values, np.tanh(x), rtol=6e-7, atol=0)
+    assert (np.abs(values) <= 1).all()
+
+
+def test_an_observation_that_is_not_finite_takes_no_step() -> None:
+    shape = random_shape(True)
+    engine = Compiled(shape, ppo(), random_vector(shape))
+    before, minibatch = engine.parameters(), random_minibatch(shape)
+    minibatch.observations[2, 1] = np.nan
+    engine.step(minibatch, 1e-3, 1.0, None)
+    assert engine.skipped() == 1
+    assert (engine.parameters() == before).all()
+
+
+def test_where_numba_fails_numpy_computes_and_one_line_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "surreal.algorithms.ppo.gradients.losses", None)
+    monkeypatch.delattr("surreal.algorithms.ppo.gradients.losses")
+    shape = random_shape(False)
+    with caplog.at_level(WARNING):
+        by_numpy, compiled = both(shape)
+        for engine in (by_numpy, compiled):
+            engine.step(random_minibatch(shape), 1e-3, 1.0, None)
+    assert (compiled.parameters() == by_numpy.parameters()).all()
+    assert compiled.arrays()["moment1"].any()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "so numpy computes the gradients" in line
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({}, Compiled),
+        ({"total_steps": 100_000}, Analytic),
+        ({"total_steps": 1000, "numba": True}, Compiled),
+        ({"numba": False}, Analytic),
+    ],
+)
+def test_auto_compiles_where_the_run_is_long_enough(settings: dict[str, Any], kind: type) -> None:
+    shape = random_shape(False)
+    assert type(make_gradient(shape, ppo(**settings), random_vector(shape))) is kind
