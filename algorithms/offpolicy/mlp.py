@@ -12,8 +12,11 @@ import numpy as np
 
 from surreal.algorithms.computation.graph import Computation
 from surreal.algorithms.networks import FlatLayout
+from surreal.algorithms.offpolicy.loops import NUMPY, Loops
 from surreal.algorithms.types import Array
 
+NONE = np.zeros(0, dtype=np.float32)
+"""No sums are wanted."""
 EPSILON = np.float32(1e-5)
 """Constant below the square root of a layer norm, as torch has it."""
 
@@ -75,9 +78,9 @@ class Tape:
 class Network:
     """One network whose parameters and gradients lie in vectors of the caller's."""
 
-    def __init__(self, layout: Layout, vector: Array) -> None:
+    def __init__(self, layout: Layout, vector: Array, loops: Loops = NUMPY) -> None:
         """Read the parameters from `vector` [size], which others may change."""
-        self.layout = layout
+        self.layout, self._loops = layout, loops
         self.vector = vector
         self._w = layout.views(vector)
 
@@ -88,10 +91,12 @@ class Network:
             if tape is not None:
                 tape.inputs.append(x)
             x = x @ w[f"weight{layer}"]
+            if layer < depth and not self.layout.normed:
+                self._loops.biased_relu(x, w[f"bias{layer}"])
+                continue
             x += w[f"bias{layer}"]
             if layer < depth:
-                if self.layout.normed:
-                    x = self._norm(x, layer, tape)
+                x = self._norm(x, layer, tape)
                 np.maximum(x, np.float32(0.0), out=x)
         return x
 
@@ -124,23 +129,25 @@ class Network:
         Returns d loss / d input [rows, in] with `to_input`, else an empty array. `d` and the tape are used up.
         """
         for layer in range(self.layout.depth, -1, -1):
-            if layer < self.layout.depth:
-                d = self._through_hidden(tape, layer, d, grads)
-            x = tape.inputs[layer]
+            sums = NONE if grads is None else grads[f"bias{layer}"]
+            if layer < self.layout.depth and not self.layout.normed:
+                self._loops.through_relu(d, tape.inputs[layer + 1], sums)
+            else:
+                if layer < self.layout.depth:
+                    d = self._through_norm(tape, layer, d, grads)
+                if grads is not None:
+                    np.sum(d, axis=0, out=sums)
             if grads is not None:
-                np.matmul(x.T, d, out=grads[f"weight{layer}"])
-                np.sum(d, axis=0, out=grads[f"bias{layer}"])
+                np.matmul(tape.inputs[layer].T, d, out=grads[f"weight{layer}"])
             if layer or to_input:
                 weight = self._w[f"weight{layer}"].T
                 # BLAS is slow at an outer product, which it is where there is one output.
                 d = d * weight if len(weight) == 1 else d @ weight
         return d if to_input else np.empty(0, dtype=np.float32)
 
-    def _through_hidden(self, tape: Tape, layer: int, d: Array, grads: dict[str, Array] | None) -> Array:
-        """Return the gradient before a ReLU and its layer norm, from the one behind them."""
-        d *= tape.inputs[layer + 1] > 0
-        if not self.layout.normed:
-            return d
+    def _through_norm(self, tape: Tape, layer: int, d: Array, grads: dict[str, Array] | None) -> Array:
+        """Return the gradient before a layer norm, from the one behind its ReLU."""
+        self._loops.through_relu(d, tape.inputs[layer + 1], NONE)
         x, inverse = tape.normed[layer]
         if grads is not None:
             np.einsum("ij,ij->j", d, x, out=grads[f"gain{layer}"])

@@ -4,39 +4,29 @@ from math import sqrt
 
 import numpy as np
 
+from surreal.algorithms.offpolicy.loops import NUMPY, Loops
 from surreal.algorithms.types import Array
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-CHUNK = 16_384
-"""Numbers that are stepped at once: their five arrays stay in a core's cache."""
 
 
 class Adam:
     """Adam (Kingma & Ba 2015, algorithm 1, with the efficient form of section 2)."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, loops: Loops = NUMPY) -> None:
         self._sum1, self._sum2 = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=np.float32)
-        self.steps = 0
-        self._scratch = np.zeros(size, dtype=np.float32)
+        self.steps, self._loops = 0, loops
 
     def step(self, vector: Array, grad: Array, rate: float, part: slice) -> None:
-        """Step `part` of `vector` [size] by the gradient `grad` [size]. Count the step in `steps` before its parts."""
-        for start in range(part.start, part.stop, CHUNK):
-            self._step(vector, grad, rate, slice(start, min(start + CHUNK, part.stop)))
+        """Step `part` of `vector` [size] by the gradient `grad` [size]. Count the step in `steps` before its parts.
 
-    def _step(self, vector: Array, grad: Array, rate: float, part: slice) -> None:
-        """Step a part that fits the cache, by sums whose common factors, 1 - beta, are left to the step size."""
-        sum1, sum2, scratch, g = self._sum1[part], self._sum2[part], self._scratch[part], grad[part]
+        The sums' common factors, 1 - beta, are left to the step size.
+        """
         correction = sqrt((1 - BETA2**self.steps) / (1 - BETA2))
-        sum1 *= np.float32(BETA1)
-        sum1 += g
-        sum2 *= np.float32(BETA2)
-        sum2 += np.multiply(g, g, out=scratch)
-        np.sqrt(sum2, out=scratch)
-        scratch += np.float32(EPSILON * correction)
-        np.divide(sum1, scratch, out=scratch)
-        scratch *= np.float32(rate * correction * (1 - BETA1) / (1 - BETA1**self.steps))
-        vector[part] -= scratch
+        size = rate * correction * (1 - BETA1) / (1 - BETA1**self.steps)
+        given = (vector[part], grad[part], self._sum1[part], self._sum2[part])
+        factors = map(np.float32, (BETA1, BETA2, EPSILON * correction, size))
+        self._loops.adam(*given, *factors)
 
     def arrays(self) -> dict[str, Array]:
         """Return everything `load` needs: the sums, which are the paper's moments over 1 - beta."""
@@ -46,13 +36,3 @@ class Adam:
         """Take over what `arrays` returned."""
         self._sum1[:], self._sum2[:] = arrays["sum1"], arrays["sum2"]
         self.steps = int(arrays["steps"][0])
-
-
-def follow(target: Array, vector: Array, share: float) -> None:
-    """Move `target` by `share` of the way to `vector`: Polyak averaging; 1 copies."""
-    if share >= 1.0:
-        target[:] = vector
-        return
-    for start in range(0, len(target), CHUNK):
-        part = target[start : start + CHUNK]
-        part += np.float32(share) * (vector[start : start + CHUNK] - part)

@@ -8,9 +8,10 @@ from abc import abstractmethod
 
 import numpy as np
 
+from surreal.algorithms.offpolicy.loops import NUMPY, Loops
 from surreal.algorithms.offpolicy.mlp import Layout, Network, Tape, split
 from surreal.algorithms.offpolicy.shape import Shape
-from surreal.algorithms.offpolicy.updates.adam import Adam, follow
+from surreal.algorithms.offpolicy.updates.adam import Adam
 from surreal.algorithms.offpolicy.updates.base import Batch, Engine, Rates, Settings
 from surreal.algorithms.offpolicy.updates.lanes import Lanes
 from surreal.algorithms.types import Array
@@ -19,16 +20,16 @@ from surreal.algorithms.types import Array
 class Learned:
     """Networks of one layout that are trained together: parameters, followers, gradients of each lane, optimizer."""
 
-    def __init__(self, layout: Layout, vector: Array, lanes: Lanes, followed: bool) -> None:
+    def __init__(self, layout: Layout, vector: Array, lanes: Lanes, followed: bool, loops: Loops) -> None:
         self.vector = np.array(vector, dtype=np.float32)
         self.target = self.vector.copy() if followed else np.zeros(0, dtype=np.float32)
-        self.networks = [Network(layout, part) for part in split(layout, self.vector)]
-        self.targets = [Network(layout, part) for part in split(layout, self.target)]
+        self.networks = [Network(layout, part, loops) for part in split(layout, self.vector)]
+        self.targets = [Network(layout, part, loops) for part in split(layout, self.target)]
         self._lanes, self._parts = lanes, lanes.parts(len(vector))
         self._grads = np.zeros((lanes.count, len(vector)), dtype=np.float32)
         self.views = [[layout.views(part) for part in split(layout, grad)] for grad in self._grads]
         """Views of the gradients: [lane][network]."""
-        self._adam = Adam(len(vector))
+        self._adam, self._loops = Adam(len(vector), loops), loops
 
     def step(self, rate: float, limit: float | None) -> bool:
         """Step by the sum of the lanes' gradients, at most of norm `limit`. Returns False where it is not finite."""
@@ -46,8 +47,11 @@ class Learned:
 
     def follow(self, share: float) -> None:
         """Move the followers by `share` of the way."""
-        if len(self.target):
-            self._lanes.run(lambda n: follow(self.target[self._parts[n]], self.vector[self._parts[n]], share))
+        if share >= 1.0:
+            self.target[:] = self.vector[: len(self.target)]
+        elif len(self.target):
+            target, vector, parts = self.target, self.vector, self._parts
+            self._lanes.run(lambda n: self._loops.follow(target[parts[n]], vector[parts[n]], np.float32(share)))
 
     def arrays(self, name: str) -> dict[str, Array]:
         """Return everything a checkpoint needs, under keys that begin with `name`."""
@@ -65,11 +69,18 @@ class Learned:
 class Analytic(Engine):
     """Engine without torch. Subclasses say what the targets are and how the actor's loss is."""
 
-    def __init__(self, shape: Shape, settings: Settings, vectors: tuple[Array, Array], lanes: Lanes) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        settings: Settings,
+        vectors: tuple[Array, Array],
+        lanes: Lanes,
+        loops: Loops = NUMPY,
+    ) -> None:
         """Begin with the parameters of actor and critics in `vectors`, as Shape.initial returns them."""
         self.shape, self.settings, self.lanes = shape, settings, lanes
-        self.critics = Learned(shape.critic, vectors[1], lanes, followed=True)
-        self.actor = Learned(shape.actor, vectors[0], lanes, settings.target_actor) if shape.actor else None
+        self.critics = Learned(shape.critic, vectors[1], lanes, True, loops)
+        self.actor = Learned(shape.actor, vectors[0], lanes, settings.target_actor, loops) if shape.actor else None
 
     @abstractmethod
     def targets(self, rows: Batch) -> Array:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from surreal.algorithms.offpolicy.loops import NUMPY, Loops
 from surreal.algorithms.offpolicy.shape import Kind, Shape, advantages_to_values
 from surreal.algorithms.offpolicy.updates.analytic import Analytic, Deterministic
 from surreal.algorithms.offpolicy.updates.base import Batch, Settings
@@ -54,6 +55,8 @@ ENGINES: dict[Kind, type[Analytic]] = {
 }
 
 
-def make_engine(shape: Shape, settings: Settings, vectors: tuple[Array, Array], threads: int) -> Analytic:
+def make_engine(
+    shape: Shape, settings: Settings, vectors: tuple[Array, Array], threads: int, loops: Loops = NUMPY
+) -> Analytic:
     """Return the engine by hand of a shape's kind, which shares each batch among `threads` threads."""
-    return ENGINES[shape.kind](shape, settings, vectors, Lanes(threads))
+    return ENGINES[shape.kind](shape, settings, vectors, Lanes(threads), loops)

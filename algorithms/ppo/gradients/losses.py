@@ -167,7 +167,7 @@ def _length(grad: F32) -> float:
     return sqrt(total)
 
 
-_length = kept(_length, "reassoc")
+_length = kept(_length, ("reassoc",))
 
 
 @kept

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.offpolicy.loops import NUMPY, Loops
 from surreal.algorithms.offpolicy.shape import Shape
 from surreal.algorithms.offpolicy.updates.analytic import Analytic, Deterministic
 from surreal.algorithms.offpolicy.updates.base import Batch, Settings
@@ -35,10 +36,10 @@ CASES: dict[str, tuple[type[Analytic], Shape, Settings]] = {
 }
 
 
-def engine(case: str, lanes: int = 1, seed: int = 0) -> Analytic:
+def engine(case: str, lanes: int = 1, seed: int = 0, loops: Loops = NUMPY) -> Analytic:
     """Return the engine of a case with random parameters, its followers apart from them."""
     kind, shape, settings = CASES[case]
-    made = kind(shape, settings, shape.initial(np.random.default_rng(seed)), Lanes(lanes))
+    made = kind(shape, settings, shape.initial(np.random.default_rng(seed)), Lanes(lanes), loops)
     rng = np.random.default_rng(seed + 1)
     for learned in (made.critics, made.actor):
         if learned is not None:

@@ -1,0 +1,85 @@
+"""Loops over the numbers of a layer or a vector, beside the matrix products: by numpy, or compiled by numba.
+
+Both give the same bits. A pass over 256 rows of 256 numbers takes numpy 10 to 30 us, and several of them follow each
+product; compiled, they are one.
+"""
+
+from collections.abc import Callable
+from logging import getLogger
+from typing import NamedTuple
+
+import numpy as np
+
+from surreal.algorithms.types import F32
+
+log = getLogger(__name__)
+CHUNK = 16_384
+"""Numbers of a vector that numpy goes over at once: they stay in a core's cache."""
+Number = np.float32
+
+
+class Loops(NamedTuple):
+    """One way to compute all of them. Each works in place on C-contiguous float32, and frees the interpreter's lock."""
+
+    biased_relu: Callable[[F32, F32], None]
+    """(x [rows, width], bias [width]): x becomes max(x + bias, 0)."""
+    through_relu: Callable[[F32, F32, F32], None]
+    """(d, y [rows, width], sums [width] or empty): d becomes 0 where y is not above 0; its column sums go to `sums`."""
+    adam: Callable[[F32, F32, F32, F32, Number, Number, Number, Number], None]
+    """(vector, gradient, sum1, sum2, beta1, beta2, tiny, size): take gradient and square into the sums, then step."""
+    follow: Callable[[F32, F32, Number], None]
+    """(target, vector, share): move `target` by `share` of the way to `vector`."""
+
+
+def _biased_relu(x: F32, bias: F32) -> None:
+    x += bias
+    np.maximum(x, np.float32(0.0), out=x)
+
+
+def _through_relu(d: F32, y: F32, sums: F32) -> None:
+    d *= y > 0
+    if len(sums):
+        np.sum(d, axis=0, out=sums)
+
+
+def _adam(
+    vector: F32, gradient: F32, sum1: F32, sum2: F32, beta1: Number, beta2: Number, tiny: Number, size: Number
+) -> None:
+    for start in range(0, len(vector), CHUNK):
+        part = slice(start, start + CHUNK)
+        g, first, second = gradient[part], sum1[part], sum2[part]
+        first *= beta1
+        first += g
+        second *= beta2
+        second += g * g
+        step = np.sqrt(second)
+        step += tiny
+        np.divide(first, step, out=step)
+        step *= size
+        vector[part] -= step
+
+
+def _follow(target: F32, vector: F32, share: Number) -> None:
+    for start in range(0, len(target), CHUNK):
+        part = target[start : start + CHUNK]
+        part += share * (vector[start : start + CHUNK] - part)
+
+
+NUMPY = Loops(_biased_relu, _through_relu, _adam, _follow)
+
+
+def compiled() -> Loops:
+    """Return the loops compiled by numba, or by numpy, with a line in the log, where numba fails."""
+    try:
+        from surreal.algorithms.offpolicy import compiled_loops as found
+
+        loops = Loops(found.biased_relu, found.through_relu, found.adam, found.follow)
+        two, one, number = np.zeros((1, 1), np.float32), np.zeros(1, np.float32), Number(1.0)
+        loops.biased_relu(two, one)
+        loops.through_relu(two, two.copy(), one)
+        loops.adam(one, one.copy(), one.copy(), one.copy(), number, number, number, number)
+        loops.follow(one, one.copy(), number)
+    except Exception as error:  # numba raises its own for each of its troubles, and ImportError for a new numpy
+        log.warning("numba does not compile here, so numpy computes all of it: %s", str(error).split("\n")[0])
+        return NUMPY
+    return loops
