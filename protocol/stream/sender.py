@@ -21,7 +21,8 @@ from surreal.protocol.transport.io_loop import Timer
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.packet_socket import CONTROL_SLOTS, IO_INTERVAL_S, STOP_POLL_S, PacketSocket
 from surreal.protocol.transport.stats import Stats
-from surreal.protocol.wire.codec import encode_batch, encode_body, encode_prefix
+from surreal.protocol.wire.batches import encode_batch
+from surreal.protocol.wire.codec import encode_body, encode_prefix
 from surreal.protocol.wire.limits import check_finite
 from surreal.protocol.wire.packet import Encoded, Kind, Packet, Version
 
@@ -80,14 +81,20 @@ class StreamSender:
         if self._finite:
             check_finite(arrays)
         item = encode_body(self._node.name, self._node.incarnation, version, meta, arrays)
+        body, frames, size = item
+        window, stats = self._window, self._socket.stats
         with self._lock:
-            if (self._window.full or self._refused) and not self._make_room(timeout):
+            if (window.full or self._refused) and not self._make_room(timeout):
                 return False
-            self._window.append(item, len(item.body) + item.size)
-            self._transmit_or_batch(item)
-            stats = self._socket.stats
+            window.append(item, len(body) + size)
+            self._batched_bytes += len(body)
+            if frames or len(body) > SMALL_BYTES or self._is_due(window):
+                self._transmit()
+            elif self._batch_timer is None:
+                self._batch_timer = Timer(BATCH_DELAY_S, self._transmit_batch)
+                self._node.loop.start(self._batch_timer)
             stats.messages += 1
-            stats.bytes += item.size
+            stats.bytes += size
         return True
 
     def flush(self, timeout: float) -> bool:
@@ -202,24 +209,20 @@ class StreamSender:
             if not (self._window.lost(packet.seq, packet.round) if lost else self._window.acknowledge(packet.seq)):
                 self._socket.refuse(b"", "ack", f"{packet.sender} acknowledged {packet.seq}, which was never sent")
 
-    def _transmit_or_batch(self, item: Encoded) -> None:
-        """Transmit due messages now, or leave a small one to be sent together with those that follow it."""
-        self._batched_bytes += len(item.body)
-        window = self._window
-        enough = self._batched_bytes >= BATCH_BYTES or window.next - window.cursor >= self._batch_size or window.full
-        # A packet costs about as much as 4 KiB of payload, so small messages wait for others: only after a transmission
-        # a moment ago (a lone message is never late), and only until a batch or the window is full. The I/O thread
-        # sends the rest a millisecond later.
-        if (
-            len(item.body) > SMALL_BYTES
-            or item.frames
-            or enough
+    def _is_due(self, window: Window[Encoded]) -> bool:
+        """Return True if small messages are to be transmitted now, rather than together with those that follow.
+
+        A packet costs about as much as 4 KiB of payload, so small messages wait for others: only after a transmission a
+        moment ago (a lone message is never late), and only until a batch or the window is full. The I/O thread sends
+        the rest a millisecond later.
+        """
+        waiting = window.next - window.cursor
+        return (
+            self._batched_bytes >= BATCH_BYTES
+            or waiting >= self._batch_size
             or time.monotonic() - self._transmitted > BATCH_DELAY_S
-        ):
-            self._transmit()
-        elif self._batch_timer is None:
-            self._batch_timer = Timer(BATCH_DELAY_S, self._transmit_batch)
-            self._node.loop.start(self._batch_timer)
+            or window.full
+        )
 
     def _transmit_batch(self) -> None:
         """Transmit the batch in the I/O thread, each millisecond while small messages come.

@@ -16,7 +16,8 @@ from surreal.protocol.transport.curve_keys import Keys
 from surreal.protocol.transport.monitor import HandshakeMonitor
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.stats import Stats
-from surreal.protocol.wire.codec import decode, decode_batch, encode_body, encode_prefix, is_batch
+from surreal.protocol.wire.batches import decode_batch, is_batch
+from surreal.protocol.wire.codec import decode, encode_body, encode_prefix
 from surreal.protocol.wire.limits import (
     INLINE_ARRAY_BYTES,
     MAX_FRAME_BYTES,

@@ -29,24 +29,25 @@ from surreal.protocol.wire.packet import Encoded, Kind, Packet, Version
 from surreal.protocol.wire.schema import Signature, layout, no_extensions, parse
 
 MAGIC = b"SR"
-_PREFIX = struct.Struct("<2sBBIQQQ")
+PREFIX = struct.Struct("<2sBBIQQQ")
 """Magic, protocol, kind, round, session, seq, base."""
-_BODY = struct.Struct("<QQII")
+BODY = struct.Struct("<QQII")
 """Epoch, version, bytes of the schema, bytes of the meta. Schema, meta, padding to 8 and inline arrays follow."""
-_LENGTH = struct.Struct("<Q")
-"""Bytes of a message in a batch. It and every message are a multiple of 8, which keeps arrays aligned."""
-_LEAST = _PREFIX.size + _BODY.size
+_VERSION, _SIZES = struct.Struct("<QQ"), struct.Struct("<II")
+"""The two halves of it."""
+_LEAST = PREFIX.size + BODY.size
 """Bytes of the smallest header."""
+_LARGEST_BODY = MAX_HEADER_BYTES - PREFIX.size
 _PADDING = tuple(bytes(n) for n in range(8))
 
 
-_BATCH = int(Kind.BATCH)
-_KINDS = frozenset(int(kind) for kind in Kind) - {_BATCH}
+BATCH = int(Kind.BATCH)
+_KINDS = frozenset(int(kind) for kind in Kind) - {BATCH}
 
 
 def encode_prefix(kind: int, round: int, session: int, seq: int, base: int) -> bytes:
     """Return the first 32 bytes of a header, which change each time a packet is transmitted."""
-    return _PREFIX.pack(MAGIC, PROTOCOL, kind, round, session, seq, base)
+    return PREFIX.pack(MAGIC, PROTOCOL, kind, round, session, seq, base)
 
 
 def encode_body(
@@ -68,14 +69,16 @@ def encode_body(
         given.append(array)
         signature.append((name, array.dtype, array.shape))
     packed = layout(sender, incarnation, tuple(signature))
-    plain = _pack_meta(meta) if meta else b""
     epoch, number = version
     if not (0 <= epoch <= MAX_COUNT and 0 <= number <= MAX_COUNT):
         raise MalformedError(f"{version!r} is no version: two ints from 0 to 2^63 - 1")
-    schema = packed.schema
-    start = _BODY.size + len(schema) + len(plain)
-    parts: list[bytes | memoryview] = [_BODY.pack(epoch, number, len(schema), len(plain)), schema, plain]
-    parts.append(_PADDING[-start % 8])
+    parts: list[bytes | memoryview] = [_VERSION.pack(epoch, number)]
+    if meta:
+        plain = _pack_meta(meta)
+        parts += (_SIZES.pack(len(packed.schema), len(plain)), packed.schema, plain)
+        parts.append(_PADDING[-(BODY.size + len(packed.schema) + len(plain)) % 8])
+    else:
+        parts += (_SIZES.pack(len(packed.schema), 0), packed.schema, packed.filler)
     frames = []
     for array, padding in zip(given, packed.paddings, strict=True):
         if padding is None:
@@ -85,20 +88,12 @@ def encode_body(
             if padding:
                 parts.append(padding)
     body = b"".join(parts)
-    if len(body) + _PREFIX.size > MAX_HEADER_BYTES:
-        size = len(body) + _PREFIX.size
+    if len(body) > _LARGEST_BODY:
+        size = len(body) + PREFIX.size
         raise MalformedError(
             f"the header has {size} bytes, the limit is {MAX_HEADER_BYTES}. Send large data as arrays."
         )
-    return Encoded(body, frames, packed.size)
-
-
-def encode_batch(round: int, session: int, seq: int, base: int, bodies: Sequence[bytes]) -> bytes:
-    """Return one frame with several messages that have no frames of their own, numbered from `seq` on."""
-    parts = [encode_prefix(Kind.BATCH, round, session, seq, base)]
-    for body in bodies:
-        parts += (_LENGTH.pack(len(body)), body)
-    return b"".join(parts)
+    return tuple.__new__(Encoded, (body, frames, packed.size))
 
 
 def _pack_meta(meta: Mapping[str, Any]) -> bytes:
@@ -116,40 +111,14 @@ def decode(frames: Sequence[bytes | memoryview]) -> Packet:
     """
     if not 0 < len(frames) <= MAX_FRAMES:
         raise MalformedError(f"{len(frames)} frames, the limit is {MAX_FRAMES}")
-    header, kind, round, session, seq, base = _decode_prefix(frames[0])
+    header, kind, round, session, seq, base = decode_prefix(frames[0])
     if kind not in _KINDS:
         raise MalformedError(f"kind {kind}")
-    return Packet(kind, round, session, seq, base, *_decode_body(header, _PREFIX.size, len(header), frames))
+    body = decode_body(header, PREFIX.size, len(header), frames)
+    return tuple.__new__(Packet, (kind, round, session, seq, base, *body))
 
 
-def is_batch(header: bytes | memoryview) -> bool:
-    """Return True if `decode_batch` reads this frame, rather than `decode`."""
-    return len(header) > 3 and header[3] == _BATCH
-
-
-def decode_batch(frames: Sequence[bytes | memoryview]) -> list[Packet]:
-    """Return the packets of kind DATA that `encode_batch` put into one frame. Raises MalformedError only."""
-    if len(frames) != 1:
-        raise MalformedError(f"a batch of {len(frames)} frames")
-    header, _, round, session, seq, base = _decode_prefix(frames[0])
-    packets: list[Packet] = []
-    start = _PREFIX.size
-    while start < len(header):
-        if start + _LENGTH.size + _BODY.size > len(header):
-            raise MalformedError(f"a batch ends in the middle of a message, at byte {len(header)}")
-        (length,) = _LENGTH.unpack_from(header, start)
-        start += _LENGTH.size
-        if length > len(header) - start:
-            raise MalformedError(f"a message of {length} bytes in a batch that has {len(header) - start} more")
-        body = _decode_body(header, start, start + length, (header,))
-        packets.append(Packet(Kind.DATA, round, session, seq + len(packets), base, *body))
-        start += length
-    if len({packet[5:7] for packet in packets}) > 1:
-        raise MalformedError("a batch of several senders")
-    return packets
-
-
-def _decode_prefix(frame: bytes | memoryview) -> tuple[bytes | memoryview, int, int, int, int, int]:
+def decode_prefix(frame: bytes | memoryview) -> tuple[bytes | memoryview, int, int, int, int, int]:
     """Return the header with its arrays aligned, kind, round, session, seq, base."""
     length = len(frame)
     if not _LEAST <= length <= MAX_HEADER_BYTES:
@@ -157,7 +126,7 @@ def _decode_prefix(frame: bytes | memoryview) -> tuple[bytes | memoryview, int, 
         raise MalformedError(f"the header has {length} bytes, the limits are {_LEAST} and {MAX_HEADER_BYTES}")
     # small packets lie anywhere in libzmq's buffer; a copy aligns their arrays
     header = frame if length > INLINE_ARRAY_BYTES else bytes(frame)
-    magic, protocol, kind, round, session, seq, base = _PREFIX.unpack_from(header)
+    magic, protocol, kind, round, session, seq, base = PREFIX.unpack_from(header)
     if magic != MAGIC or protocol != PROTOCOL:
         _check_version(frame)
     if seq > MAX_COUNT or base > MAX_COUNT:
@@ -173,14 +142,14 @@ def _check_version(frame: bytes | memoryview) -> None:
         raise ProtocolVersionError(frame[2])
 
 
-def _decode_body(
+def decode_body(
     header: bytes | memoryview, at: int, end: int, frames: Sequence[bytes | memoryview]
 ) -> tuple[str, int, Version, dict[str, Any], dict[str, np.ndarray], int, Signature]:
     """Decode `header[at:end]`, from the sender on in the order of a Packet. `frames[1:]` are arrays."""
-    epoch, version, names, plain = _BODY.unpack_from(header, at)
+    epoch, version, names, plain = BODY.unpack_from(header, at)
     if epoch > MAX_COUNT or version > MAX_COUNT:
         raise MalformedError(f"version ({epoch}, {version})")
-    at += _BODY.size
+    at += BODY.size
     schema = parse(bytes(header[at : at + names]))
     start = at + names + plain
     start += -start % 8
@@ -188,12 +157,14 @@ def _decode_body(
         raise MalformedError(
             f"{end} bytes, {len(frames) - 1} frames: the schema says {start + schema.inline}, {schema.frames}"
         )
-    meta = _unpack_meta(header[at + names : at + names + plain]) if plain else {}
+    meta = unpack_meta(header[at + names : at + names + plain]) if plain else {}
     arrays: dict[str, np.ndarray] = {}
-    size, used = 0, 1
+    used, fixed = 1, type(header) is bytes
     for name, dtype, shape, nbytes, offset in schema.fields:
         if offset >= 0:
-            array = np.ndarray(shape, dtype, header, start + offset)
+            arrays[name] = array = np.ndarray(shape, dtype, header, start + offset)
+            if fixed:  # a view on bytes is read-only by itself
+                continue
         else:
             count = len(frame_sizes(nbytes)) if nbytes > MAX_FRAME_BYTES else 1
             data = frames[used] if count == 1 else _join(name, nbytes, frames[used : used + count])
@@ -202,11 +173,10 @@ def _decode_body(
         if array.flags.writeable:
             array.setflags(write=False)
         arrays[name] = array
-        size += nbytes
-    return schema.sender, schema.incarnation, (epoch, version), meta, arrays, size, schema.signature
+    return schema.sender, schema.incarnation, (epoch, version), meta, arrays, schema.size, schema.signature
 
 
-def _unpack_meta(data: bytes | memoryview) -> dict[str, Any]:
+def unpack_meta(data: bytes | memoryview) -> dict[str, Any]:
     """Return the checked meta. The caps keep a few bytes from claiming huge containers."""
     try:
         meta = msgpack.unpackb(

@@ -58,12 +58,16 @@ class Schema(NamedTuple):
     inline: int
     """Bytes of the inline part."""
     signature: Signature
+    size: int
+    """Bytes of all arrays."""
 
 
 class Layout(NamedTuple):
     """The layout of arrays of one signature, as a sender packs them."""
 
     schema: bytes
+    filler: bytes
+    """Padding between the schema and the arrays of a message without meta."""
     paddings: tuple[bytes | None, ...]
     """The padding after each array in the inline part; None for a frame of its own."""
     size: int
@@ -98,7 +102,8 @@ def layout(sender: str, incarnation: int, signature: Signature) -> Layout:
     except (ValueError, OverflowError) as error:  # a name with half a surrogate pair
         raise MalformedError(f"the name of an array or sender cannot be sent: {error}") from None
     check_sizes(len(schema), frames, len(table))
-    return Layout(schema, tuple(paddings), sum(_size(*entry) for entry in signature))
+    # The schema lies behind 24 bytes, a multiple of 8.
+    return Layout(schema, bytes(-len(schema) % 8), tuple(paddings), sum(_size(*entry) for entry in signature))
 
 
 def parse(data: bytes) -> Schema:
@@ -130,7 +135,8 @@ def _parse(data: bytes) -> Schema:
     frames = [size for field in fields if field.offset < 0 for size in frame_sizes(field.nbytes)]
     check_sizes(len(data), frames, len(fields))
     signature = tuple([(field.name, field.dtype, field.shape) for field in fields])
-    return Schema(sender, incarnation, tuple(fields), len(frames), inline, signature)
+    size = sum(field.nbytes for field in fields)
+    return Schema(sender, incarnation, tuple(fields), len(frames), inline, signature, size)
 
 
 _parse_small = lru_cache(REMEMBERED)(_parse)

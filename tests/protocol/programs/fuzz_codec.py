@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from surreal.protocol.wire.codec import decode, decode_batch, encode_batch, encode_body, encode_prefix, is_batch
+from surreal.protocol.wire.batches import decode_batch, encode_batch, is_batch
+from surreal.protocol.wire.codec import decode, encode_body, encode_prefix
 from surreal.protocol.wire.limits import MAX_NESTING, MalformedError
 from surreal.protocol.wire.packet import Kind
 
@@ -46,7 +47,8 @@ def seeds() -> list[list[bytes]]:
         for body in bodies
     ]
     small = [body.body for body in bodies if not body.frames]
-    return packets + [[encode_batch(1, 2**40, 7, 3, small[:count])] for count in range(1, 9)]
+    mixed = [[encode_batch(1, 2**40, 7, 3, small[:count])] for count in range(1, 9)]
+    return packets + mixed + [[encode_batch(1, 2**40, 7, 3, [body] * 3)] for body in small]
 
 
 def mutants(seed: int, count: int) -> Iterator[list[bytes]]:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from surreal.protocol.wire import limits
-from surreal.protocol.wire.codec import decode, decode_batch, encode_batch, encode_body, encode_prefix
+from surreal.protocol.wire.batches import decode_batch, encode_batch
+from surreal.protocol.wire.codec import decode, encode_body, encode_prefix
 from surreal.protocol.wire.limits import MalformedError, ProtocolVersionError
 from surreal.protocol.wire.packet import Kind, Packet
 
@@ -84,6 +85,45 @@ def test_a_batch_gives_back_its_messages_in_order(messages: list[tuple[dict[str,
         assert packet[:8] == single[:8]
         assert repr((packet.meta, packet.arrays)) == repr((single.meta, single.arrays))
         assert all(array.flags.aligned for array in packet.arrays.values())
+
+
+def alike(number: int) -> bytes:
+    """One of several messages that differ in their numbers only."""
+    arrays = {
+        "x": np.full((3, 4), number, np.float32),
+        "n": np.array(number, np.int64),
+        "flags": np.arange(5) > number,
+    }
+    return encode_body("actor/3", 7, (1, number), {"i": number}, arrays).body
+
+
+def test_a_batch_of_messages_alike_is_viewed_at_once_and_is_the_same() -> None:
+    bodies = [alike(number) for number in range(7)]
+    packets = decode_batch([encode_batch(4, 5, 6, 3, bodies)])
+    for number, (packet, body) in enumerate(zip(packets, bodies, strict=True)):
+        single = decode([encode_prefix(Kind.DATA, 4, 5, 6 + number, 3) + body])
+        assert packet[:9] == single[:9]
+        assert packet[10:] == single[10:]
+        assert repr(packet.arrays) == repr(single.arrays)
+        assert not any(array.flags.writeable for array in packet.arrays.values())
+    assert len({id(packet.arrays["x"].base) for packet in packets}) == 1
+
+
+@pytest.mark.parametrize("place", range(8, 88, 3))
+def test_a_batch_of_messages_alike_of_which_one_is_broken_is_malformed_or_as_one_by_one(place: int) -> None:
+    bodies = [bytearray(alike(number)) for number in range(3)]
+    bodies[1][place] ^= 0x80
+    frame = encode_batch(4, 5, 6, 3, [bytes(body) for body in bodies])
+    try:
+        expected = [
+            decode([encode_prefix(Kind.DATA, 4, 5, 6 + number, 3) + body]) for number, body in enumerate(bodies)
+        ]
+        assert len({packet[5:7] for packet in expected}) == 1
+    except (MalformedError, AssertionError):
+        with pytest.raises(MalformedError):
+            decode_batch([frame])
+    else:
+        assert repr(decode_batch([frame])) == repr(expected)
 
 
 def batch(*messages: tuple[str, bytes]) -> bytes:
