@@ -11,6 +11,8 @@ from surreal.algorithms.replay.config import ReplaySettings
 
 SPARE_BATCHES = 2
 """Batches of slack beyond those that the learner asks for ahead."""
+FRAGMENTS_AHEAD, FEW_AHEAD = 2.0, 1.0
+"""Fragments of each sender that the slack holds; few where a step has several updates and the learner never waits."""
 
 
 class RateLimiter:
@@ -24,14 +26,15 @@ class RateLimiter:
         # with a batch at least, never both sides wait
         self._error = max(slack * settings.batch / settings.shards, settings.batch)
         self._chosen = settings.replay.slack > 0
+        self._ahead = FEW_AHEAD if (settings.updates_per_step or 0.0) > 1 else FRAGMENTS_AHEAD
         self.steps = self.samples = 0
         self.waits = {"inserts": Waits(), "samples": Waits()}
 
     def inserted(self, steps: int, senders: int) -> None:
-        """Count a fragment. The slack, unless it was set, lets all senders be a fragment ahead while others learn."""
+        """Count a fragment. The slack, unless it was set, lets all senders be ahead while others learn."""
         self.steps += steps
         if not self._chosen:
-            self._error = max(self._error, 2.0 * (self._rate or 0.0) * steps * senders)
+            self._error = max(self._error, self._ahead * (self._rate or 0.0) * steps * senders)
 
     @property
     def ready(self) -> bool:

@@ -51,6 +51,20 @@ def test_one_side_can_always_go_on_and_the_ratio_holds(rate: float, batch: int, 
     made.waits["inserts"].note(False)
 
 
+@pytest.mark.parametrize(("rate", "fragments"), [(1.0, 2), (4.0, 1)])
+def test_the_slack_is_two_fragments_of_each_sender_or_one_where_a_step_has_several_updates(
+    rate: float, fragments: int
+) -> None:
+    made = RateLimiter(ReplaySettings(ReplayConfig(min_size=100), batch=1, updates_per_step=rate))
+    made.inserted(100, 3)
+    assert made.ready
+    taken = 0
+    while made.may_insert:
+        made.inserted(100, 3)
+        taken += 1
+    assert taken == 3 * fragments
+
+
 def test_the_share_of_time_that_a_side_waits_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(100))
     monkeypatch.setattr("surreal.algorithms.replay.rate_limiter.perf_counter", lambda: float(next(clock)))
