@@ -1,10 +1,11 @@
-"""Choice of the device that a learner computes on."""
+"""Devices that a learner computes on, and the compiler of loops for its CPU."""
 
 import shutil
+from collections.abc import Callable, Collection
 from functools import cache
 from logging import getLogger
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from surreal.protocol.errors import Fatal
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda"]
 """Value of the key `device` of a config: auto takes a GPU where there is one."""
+Loop = Callable[..., Any]
 log = getLogger(__name__)
 DRIVER = Path("/proc/driver/nvidia/version")
 
@@ -61,3 +63,24 @@ def device_name() -> str:
     import torch
 
     return f"{torch.__version__} on {torch.cuda.get_device_name() if torch.cuda.is_available() else 'the CPU'}"
+
+
+def kept(loop: Loop, fast: Collection[str] = ("contract",)) -> Loop:
+    """Return `loop`, compiled when it is first called; without the GIL, and without numba's check for divisions by 0.
+
+    `fast` is what LLVM may do to sums: `contract` rounds a product and a sum once, `reassoc` adds in any order.
+    Where no folder can be written, each process compiles anew. numba looks for changes in the file of the loop that
+    Python calls, and in no other: so a loop calls those of its own file only.
+    """
+    from numba import njit
+
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(fast)}
+    try:
+        return njit(cache=True, **options)(loop)  # type: ignore[no-any-return]
+    except RuntimeError:  # numba found no folder to keep it in
+        return njit(**options)(loop)  # type: ignore[no-any-return]
+
+
+def exact(loop: Loop) -> Loop:
+    """Return `loop`, compiled so that it rounds each operation as numpy does."""
+    return kept(loop, ())

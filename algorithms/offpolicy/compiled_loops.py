@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from surreal.algorithms.compiling import exact
+from surreal.algorithms.devices import exact
 from surreal.algorithms.types import F32
 
 
@@ -46,3 +46,12 @@ def follow(target: F32, vector: F32, share: float) -> None:
     """See Loops."""
     for n in range(len(target)):
         target[n] += share * (vector[n] - target[n])
+
+
+def compile_all() -> None:
+    """Have all of them compiled, or loaded from the disk, by calls that mean nothing."""
+    table, line, number = np.zeros((1, 1), np.float32), np.zeros(1, np.float32), np.float32(1.0)
+    biased_relu(table, line)
+    through_relu(table, table.copy(), line)
+    adam(line, line.copy(), line.copy(), line.copy(), number, number, number, number)
+    follow(line, line.copy(), number)

@@ -73,13 +73,8 @@ def compiled() -> Loops:
     try:
         from surreal.algorithms.offpolicy import compiled_loops as found
 
-        loops = Loops(found.biased_relu, found.through_relu, found.adam, found.follow)
-        two, one, number = np.zeros((1, 1), np.float32), np.zeros(1, np.float32), Number(1.0)
-        loops.biased_relu(two, one)
-        loops.through_relu(two, two.copy(), one)
-        loops.adam(one, one.copy(), one.copy(), one.copy(), number, number, number, number)
-        loops.follow(one, one.copy(), number)
+        found.compile_all()
     except Exception as error:  # numba raises its own for each of its troubles, and ImportError for a new numpy
         log.warning("numba does not compile here, so numpy computes all of it: %s", str(error).split("\n")[0])
         return NUMPY
-    return loops
+    return Loops(found.biased_relu, found.through_relu, found.adam, found.follow)

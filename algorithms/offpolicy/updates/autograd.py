@@ -10,7 +10,7 @@ from torch import Tensor
 
 from surreal.algorithms.devices import pick_device
 from surreal.algorithms.offpolicy.shape import Shape
-from surreal.algorithms.offpolicy.updates.adam import BETA1, BETA2, EPSILON
+from surreal.algorithms.offpolicy.updates.analytic import BETA1, BETA2, EPSILON
 from surreal.algorithms.offpolicy.updates.base import Batch, Engine, Rates, Settings
 from surreal.algorithms.offpolicy.updates.losses import Losses, Transitions
 from surreal.algorithms.types import Array

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from surreal.algorithms.offpolicy.mlp import Tape
-from surreal.algorithms.offpolicy.updates.adam import Adam
-from surreal.algorithms.offpolicy.updates.analytic import Analytic
+from surreal.algorithms.offpolicy.updates.analytic import Adam, Analytic
 from surreal.algorithms.offpolicy.updates.base import Batch, Rates
 from surreal.algorithms.types import Array
 

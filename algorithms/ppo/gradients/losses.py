@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from surreal.algorithms.compiling import kept
+from surreal.algorithms.devices import kept
 from surreal.algorithms.models.optimizers import BETA1, BETA2, EPSILON
 from surreal.algorithms.types import F32, F64, Array, Int
 

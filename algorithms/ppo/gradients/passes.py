@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from surreal.algorithms.compiling import kept
+from surreal.algorithms.devices import kept
 from surreal.algorithms.types import F32, Int
 
 LANES, ROWS, VECTORS = 8, 4, 2
