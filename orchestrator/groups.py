@@ -1,13 +1,14 @@
 """Groups: runs that carry the label of one sweep, and the choice of several runs by names, labels and states."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from surreal.orchestrator.backends.base import THIS_MACHINE, backend
 from surreal.orchestrator.client import Run, all_names
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.location import Location, remembered
-from surreal.orchestrator.run.status import Status, label_test
+from surreal.orchestrator.run.status import State, Status, label_test
 from surreal.protocol.errors import InvalidInput, NotFound, Unreachable
 
 GROUP = "sweep"
@@ -43,55 +44,62 @@ def runs_of(names: Sequence[str], location: Location | None = None) -> list[Run]
     return list(found.values())
 
 
-def chosen(
-    names: Sequence[str],
-    location: Location | None,
-    *,
-    selector: str = "",
-    state: Sequence[str] = (),
-    everything: bool = False,
-) -> list[Run]:
-    """Return the runs that names, labels and states choose together; without names all runs of the place.
+@dataclass(frozen=True)
+class Selection:
+    """Choice of runs by labels and states, besides names."""
 
-    Raises InvalidInput where nothing is chosen at all, and NotFound where nothing fits.
+    selector: str = ""
+    states: tuple[State, ...] = ()
+    everything: bool = False
+    """All runs of the place."""
+    everywhere: bool = False
+    """All places where runs were created from here."""
+
+    def __bool__(self) -> bool:
+        return bool(self.selector or self.states or self.everything or self.everywhere)
+
+
+def chosen(
+    names: Sequence[str], location: Location | None, selection: Selection, tell: Callable[[str], None] = print
+) -> list[Run]:
+    """Return the runs that names, labels and states choose together; without names, of all runs of the place.
+
+    Raises InvalidInput where nothing is said, and NotFound where nothing fits. `tell` hears of places that do not
+    answer.
     """
-    if not names and not (selector or state or everything):
-        raise InvalidInput("NAME: no experiment is named. Name some, or give -l, --state or --all.")
-    if names and not (selector or state):
+    if not selection:
+        if not names:
+            raise InvalidInput("NAME: no experiment is named. Name some, or give -l, --state or --all.")
         return runs_of(names, location)
-    test = label_test(selector) if selector else None
+    test = label_test(selection.selector) if selection.selector else None
     wanted = {run.name for run in runs_of(names, location)} if names else None
     fitting = [
-        status
-        for status in statuses(location)
+        Run.find(status.name, place)
+        for place, status in found_in(location, selection.everywhere, tell)
         if (wanted is None or status.name in wanted)
         and (test is None or test(status.labels))
-        and (not state or status.state in state)
+        and (not selection.states or status.state in selection.states)
     ]
     if not fitting:
         raise NotFound("no experiment fits. See them all: surreal list -A")
-    return [Run.find(status.name, location or _place(status)) for status in fitting]
+    return fitting
 
 
-def _place(status: Status) -> Location | None:
-    return THIS_MACHINE if status.backend == THIS_MACHINE.backend else None
+def found_in(
+    location: Location | None, everywhere: bool, tell: Callable[[str], None]
+) -> Iterator[tuple[Location, Status]]:
+    """Yield place and state of every run of a place, this machine by default, or of all places known here.
 
-
-def statuses(location: Location | None) -> list[Status]:
-    """Return the state of every run of a place; of this machine without one."""
-    return list(backend(location or THIS_MACHINE).statuses())
-
-
-def everywhere(tell: Callable[[str], None]) -> list[Status]:
-    """Return the state of every run here, and of all places where runs were created from here.
-
-    A place that does not answer is told, and left out.
+    A place that does not answer is told, and left out; of one place alone its error is raised.
     """
-    places = dict.fromkeys(place for noted in remembered().values() for place in noted)
-    found = statuses(None)
+    first = location or THIS_MACHINE
+    others = (place for noted in remembered().values() for place in noted) if everywhere else ()
+    places = list(dict.fromkeys((first, *others)))
     for place in places:
         try:
-            found += backend(place).statuses()
+            for status in backend(place).statuses():
+                yield place, status
         except (InvalidInput, Unreachable) as error:
+            if len(places) == 1:
+                raise
             tell(f"{place.options()}: {error}")
-    return found

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,8 +13,10 @@ import click
 from surreal.cli.ui.completion import complete_backends, complete_names, complete_processes
 from surreal.orchestrator.backends.base import Backend
 from surreal.orchestrator.client import Run
+from surreal.orchestrator.groups import Selection
 from surreal.orchestrator.run.location import CLUSTER, Location
 from surreal.orchestrator.run.results import Which
+from surreal.orchestrator.run.status import State
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -177,3 +180,43 @@ def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(saved=found, which=which, code=folder, **options)
 
     return with_policy
+
+
+def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add NAME..., `-l`, `--state`, `--all` and `-A`, given to the function as `names` and `selection`."""
+
+    @click.argument("names", metavar="[NAME...]", nargs=-1, shell_complete=complete_names)
+    @selector_options
+    @click.option("--all", "everything", is_flag=True, help="All runs of the place.")
+    @wraps(function)
+    def with_selection(selection: Selection, everything: bool, **options: Any) -> Any:
+        return function(selection=replace(selection, everything=everything), **options)
+
+    return with_selection
+
+
+def selector_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `-l`, `--state` and `-A`, given to the function as `selection`."""
+
+    @click.option(
+        "-l",
+        "--selector",
+        metavar="LABELS",
+        default="",
+        help="Runs with these metadata.labels: team=rl,stage!=test or 'team in (rl, vision)'.",
+    )
+    @click.option(
+        "--state",
+        "states",
+        type=click.Choice(["pending", "running", "succeeded", "failed", "stopped"]),
+        multiple=True,
+        help="Runs in this state. May be repeated.",
+    )
+    @click.option(
+        "-A", "--everywhere", is_flag=True, help="Of this machine and of every cluster where runs were created."
+    )
+    @wraps(function)
+    def with_selector(selector: str, states: tuple[State, ...], everywhere: bool, **options: Any) -> Any:
+        return function(selection=Selection(selector, states, False, everywhere), **options)
+
+    return with_selector

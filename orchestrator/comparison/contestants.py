@@ -38,8 +38,8 @@ def choose_metric(runs: Sequence[Recorded], asked: str | None) -> tuple[Metric, 
         )
     notes = []
     if asked is None and common[0] != METRICS[0] and any(METRICS[0] in run.scores for run in runs):
-        without = ", ".join(run.run for run in runs if METRICS[0] not in run.scores)
-        notes.append(f"{without}: never evaluated, so {SAID[common[0]]} are compared")
+        never = ", ".join(run.run for run in runs if METRICS[0] not in run.scores)
+        notes.append(f"{never}: never evaluated, so {SAID[common[0]]} are compared")
     return common[0], notes
 
 

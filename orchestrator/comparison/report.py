@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -125,11 +126,11 @@ def write_csv(found: Sequence[Contestant], path: Path) -> None:
 def write_parquet(found: Sequence[Contestant], path: Path) -> None:
     """Write all points as a table of parquet. Raises OSError, and InvalidInput where pyarrow is missing."""
     try:
-        import pyarrow
-        from pyarrow import parquet
+        arrow: Any = import_module("pyarrow")
+        parquet: Any = import_module("pyarrow.parquet")
     except ModuleNotFoundError:
         raise InvalidInput("--parquet: it needs a package. Install it: pip install 'surreal[parquet]'.") from None
-    kinds = (pyarrow.string(), pyarrow.string(), pyarrow.int64(), pyarrow.int64(), pyarrow.float64(), pyarrow.float64())
+    kinds = (arrow.string(), arrow.string(), arrow.int64(), arrow.int64(), arrow.float64(), arrow.float64())
     columns = list(zip(*rows(found), strict=True))
-    arrays = [pyarrow.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
-    parquet.write_table(pyarrow.table(arrays, names=COLUMNS), path)
+    arrays = [arrow.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
+    parquet.write_table(arrow.table(arrays, names=COLUMNS), path)

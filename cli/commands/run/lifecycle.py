@@ -1,60 +1,91 @@
-"""`surreal stop`, `surreal resume` and `surreal delete`: end a run, or continue it."""
+"""`surreal stop`, `resume`, `scale`, `delete` and `wait`: end runs and groups, continue them, or change them."""
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 
 import click
 
-from surreal.cli.ui.options import location_options, name_argument, names_argument, output_option, run_of, set_option
+from surreal.cli.ui.options import (
+    location_options,
+    name_argument,
+    output_option,
+    run_of,
+    selection_options,
+    set_option,
+)
 from surreal.cli.ui.output import Output, talk
 from surreal.cli.ui.watch import start_and_watch
+from surreal.orchestrator.client import Run
+from surreal.orchestrator.groups import Selection, chosen
 from surreal.orchestrator.run.location import Location, forget, remembered
 from surreal.orchestrator.run.status import OUTCOMES
+from surreal.orchestrator.sweeps.folder import split_names
 from surreal.protocol.errors import ExitCode, InvalidInput, SurrealError, Unreachable
 
 
 @click.command(name="stop")
-@name_argument
+@selection_options
 @location_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation, even if the checkpoints are lost.")
-def stop(name: str, location: Location | None, yes: bool) -> ExitCode:
-    """Stop the experiment NAME after a checkpoint; returns when every process is gone."""
-    run = run_of(name, location)
-    loss = "" if yes else run.loss_at_stop()
-    if loss and not _confirmed(f"{loss}.", "Stop it?"):
+def stop(names: tuple[str, ...], selection: Selection, yes: bool, location: Location | None) -> ExitCode:
+    """Stop the experiments and sweeps NAME... after a checkpoint; returns when every process is gone."""
+    sweeps, rest = split_names(names)
+    runs = _runs(sweeps, rest, location, selection)
+    losses = [] if yes else [loss for run in runs if (loss := run.loss_at_stop())]
+    if losses and not _confirmed(f"{'; '.join(losses)}.", "Stop it?"):
         talk("nothing was stopped")
         return ExitCode.FAILED
-    if run.stop():
-        talk(f"{name} {run.status().state}. Continue it: surreal resume {name}")
-        return ExitCode.DONE
-    state = run.status().state
-    talk(f"{name} does not run: it {'has' if state in ('succeeded', 'failed') else 'is'} {state}")
+    for name in sweeps:
+        from surreal.orchestrator.sweeps import control
+
+        talk(f"{name} stopped with {control.stop(name)} runs. Continue it: surreal resume {name}")
+    for run in runs:
+        stopped, state = run.stop(), run.status().state
+        if stopped:
+            talk(f"{run.name} {state}. Continue it: surreal resume {run.name}")
+        else:
+            talk(f"{run.name} does not run: it {'has' if state in ('succeeded', 'failed') else 'is'} {state}")
     return ExitCode.DONE
 
 
 @click.command(name="resume")
-@name_argument
-@click.option("-d", "--detach", is_flag=True, help="Start it and return at once.")
+@selection_options
+@click.option("-d", "--detach", is_flag=True, help="Start it and return at once; several are never watched.")
 @click.option("--accept-changes", is_flag=True, help="Continue with other versions of its packages than it had.")
 @set_option
 @location_options
 @output_option
 def resume(
-    name: str,
+    names: tuple[str, ...],
+    selection: Selection,
     detach: bool,
     accept_changes: bool,
     overrides: tuple[str, ...],
     location: Location | None,
     output: Output,
 ) -> ExitCode:
-    """Continue the stopped or failed experiment NAME from its last checkpoint, and watch it.
+    """Continue the experiments and sweeps NAME... from their last checkpoints, and watch a single one.
 
-    With --set it goes on with other values, such as more steps, also after it has succeeded. Ctrl-C stops watching; the
-    run continues. The exit code is its outcome.
+    With --set it goes on with other values, such as more steps, also after it has succeeded. With --all only those that
+    are stopped or failed are meant. Ctrl-C stops watching; the run continues. The exit code is its outcome.
     """
-    run = run_of(name, location)
-    resumed = partial(run.resume, accept_changes=accept_changes, changes=overrides)
-    return start_and_watch(resumed, run.backend, name, detach, output)
+    sweeps, rest = split_names(names)
+    if selection and not selection.states:
+        selection = Selection(selection.selector, ("stopped", "failed"), selection.everything, selection.everywhere)
+    runs = _runs(sweeps, rest, location, selection)
+    for name in sweeps:
+        from surreal.orchestrator.sweeps import control
+
+        control.resume(name)
+        talk(f"{name} goes on. Watch it: surreal wait {name}")
+    changed = partial(Run.resume, accept_changes=accept_changes, changes=overrides)
+    if len(runs) == 1 and not sweeps and not selection:
+        return start_and_watch(lambda: changed(runs[0]), runs[0].backend, runs[0].name, detach, output)
+    for run in runs:
+        changed(run)
+        talk(f"{run.name} goes on")
+    return ExitCode.DONE
 
 
 @click.command(name="scale")
@@ -82,29 +113,47 @@ def _size(text: str) -> tuple[str, int]:
 
 
 @click.command(name="delete")
-@names_argument
+@selection_options
 @location_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation, even if it runs.")
 @click.option("--forget", "forgotten", is_flag=True, help="Only forget runs of a cluster that is gone; asks nothing.")
-def delete(names: tuple[str, ...], yes: bool, forgotten: bool, location: Location | None) -> ExitCode:
-    """Kill the processes of the experiments NAME... and remove their logs, metrics and checkpoints."""
+def delete(
+    names: tuple[str, ...], selection: Selection, yes: bool, forgotten: bool, location: Location | None
+) -> ExitCode:
+    """Kill the processes of the experiments and sweeps NAME... and remove their logs, metrics and checkpoints."""
     if forgotten:
         for name in names:
             talk(f"forgot {name}" if forget(name, location) else f"{name} is not remembered as a run of a cluster")
         return ExitCode.DONE
-    runs = [run_of(name, location) for name in dict.fromkeys(names)]
-    try:
-        running = [run.name for run in runs if not run.status().over]
-    except (InvalidInput, Unreachable) as error:
-        raise _with_way_out(error, names) from None
-    said = f"{', '.join(running)} still runs."
-    if running and not yes and not _confirmed(said, "End it and remove all its files?"):
+    sweeps, rest = split_names(names)
+    runs = _runs(sweeps, rest, location, selection)
+    if not yes and not _may_delete(sweeps, runs, names, selection):
         talk("nothing was deleted")
         return ExitCode.FAILED
+    for name in sweeps:
+        from surreal.orchestrator.sweeps import control
+
+        talk(f"deleted {name} and {control.delete(name)} runs")
     for run in runs:
         run.delete()
         talk(f"deleted {run.name}")
     return ExitCode.DONE
+
+
+def _may_delete(sweeps: Sequence[str], runs: Sequence[Run], names: tuple[str, ...], selection: Selection) -> bool:
+    """Ask before something that runs is deleted, and before all that a selection finds is."""
+    from surreal.orchestrator.sweeps.folder import SweepFolder
+
+    try:
+        running = [run.name for run in runs if not run.status().over]
+    except (InvalidInput, Unreachable) as error:
+        raise _with_way_out(error, names) from None
+    running += [name for name in sweeps if SweepFolder.find(name).read().state == "running"]
+    if running:
+        return _confirmed(f"{', '.join(running)} still runs.", "End it and remove all its files?")
+    if selection:
+        return _confirmed(f"{len(runs)} experiments: {', '.join(run.name for run in runs)}.", "Remove all their files?")
+    return True
 
 
 def _with_way_out(error: InvalidInput | Unreachable, names: tuple[str, ...]) -> SurrealError:
@@ -123,14 +172,29 @@ def _confirmed(said: str, question: str) -> bool:
 
 
 @click.command(name="wait")
-@name_argument
+@selection_options
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="Give up after so long (exit code 7).")
 @location_options
-def wait(name: str, timeout: float | None, location: Location | None) -> ExitCode:
-    """Wait until the experiment NAME is over.
+def wait(names: tuple[str, ...], selection: Selection, timeout: float | None, location: Location | None) -> ExitCode:
+    """Wait until the experiments and sweeps NAME... are over.
 
-    Exit code: 0 succeeded, 1 failed, 6 stopped, 7 the time is up, 8 nothing was heard of it for 15 minutes.
+    Exit code: 0 succeeded, 1 failed, 6 stopped, 7 the time is up, 8 nothing was heard of it for 15 minutes; of several
+    the largest.
     """
-    status = run_of(name, location).wait(timeout, notify=talk)
-    talk(f"{name} {status.state}{': ' + status.reason if status.reason else ''}")
-    return OUTCOMES[status.state]
+    sweeps, rest = split_names(names)
+    code = ExitCode.DONE
+    for name in sweeps:
+        from surreal.cli.ui.sweep_table import watch_sweep
+        from surreal.orchestrator.sweeps.folder import SweepFolder
+
+        code = max(code, watch_sweep(SweepFolder.find(name), timeout))
+    for run in _runs(sweeps, rest, location, selection):
+        status = run.wait(timeout, notify=talk)
+        talk(f"{run.name} {status.state}{': ' + status.reason if status.reason else ''}")
+        code = max(code, OUTCOMES[status.state])
+    return code
+
+
+def _runs(sweeps: Sequence[str], names: Sequence[str], location: Location | None, selection: Selection) -> list[Run]:
+    """Return the runs that were chosen; none where sweeps alone were."""
+    return [] if sweeps and not names and not selection else chosen(names, location, selection, talk)

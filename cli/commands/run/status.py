@@ -1,5 +1,6 @@
 """`surreal status`: the state of one experiment."""
 
+from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -10,31 +11,57 @@ from rich.text import Text
 
 from surreal.cli.ui import output as words
 from surreal.cli.ui.channel_table import channel_table
-from surreal.cli.ui.options import backend_of, location_options, name_argument, output_option
+from surreal.cli.ui.options import location_options, output_option, selection_options
 from surreal.cli.ui.output import Output, emit, table, talk
+from surreal.cli.ui.sweep_table import sweep_data, sweep_table
 from surreal.cli.ui.watch import how_to_come_back, summary, watch
+from surreal.orchestrator.client import Run
+from surreal.orchestrator.groups import Selection, chosen
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.status import Status
+from surreal.orchestrator.sweeps.folder import SweepFolder, split_names
 
 
 @click.command(name="status")
-@name_argument
+@selection_options
 @click.option("-w", "--watch", "watching", is_flag=True, help="Show it live until it is over.")
 @location_options
 @output_option
-def command(name: str, watching: bool, location: Location | None, output: Output) -> None:
-    """Show the state of the experiment NAME and of each of its processes."""
-    place = backend_of(name, location)
+def command(
+    names: tuple[str, ...], selection: Selection, watching: bool, location: Location | None, output: Output
+) -> None:
+    """Show the state of the experiment NAME and of each of its processes, of several one after the other.
+
+    Of a sweep it shows the trials.
+    """
+    sweeps, rest = split_names(names)
+    runs = chosen(rest, location, selection, talk) if rest or selection or not sweeps else []
     if not watching:
-        status = place.status(name)
-        emit(status.document(), output, lambda: _table(status))
+        _show(sweeps, runs, output, bool(selection) or len(names) > 1)
         return
+    if len(runs) != 1 or sweeps:
+        raise click.UsageError("--watch is about one experiment; for several: surreal open, or surreal wait")
+    place, name = runs[0].backend, runs[0].name
     if output != "table":
         raise click.UsageError("--watch is for people; for a program: surreal wait NAME, then surreal status NAME")
     try:
         talk(summary(watch(place, name)))
     except KeyboardInterrupt:
         talk(f"\n{how_to_come_back(name)}")
+
+
+def _show(sweeps: Sequence[str], runs: Sequence[Run], output: Output, several: bool) -> None:
+    """Print sweeps and runs; as a list where there may be several."""
+    folders = [SweepFolder.find(name) for name in sweeps]
+    found = [run.status() for run in runs]
+    data = [*(sweep_data(folder) for folder in folders), *(status.document() for status in found)]
+
+    def tables() -> RenderableType:
+        shown: list[RenderableType] = [sweep_table(folder) for folder in folders]
+        shown += [_table(status) for status in found]
+        return Group(*(part for each in shown for part in (each, ""))) if several else shown[0]
+
+    emit(data if several else data[0], output, tables)
 
 
 def _table(status: Status) -> RenderableType:

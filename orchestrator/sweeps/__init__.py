@@ -1,0 +1,1 @@
+"""Sweeps: one experiment with many values and seeds, run as a group."""

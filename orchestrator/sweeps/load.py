@@ -1,0 +1,147 @@
+"""Sweep files and options: read, checked against the experiment, before anything starts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.load import load_experiment
+from surreal.orchestrator.groups import GROUP
+from surreal.orchestrator.sweeps.model import RangeSpec, SweepDocument
+from surreal.orchestrator.sweeps.points import Point, grid_points
+from surreal.protocol.documents import yaml as strictyaml
+from surreal.protocol.documents.locations import Source
+from surreal.protocol.documents.models import API_VERSION, validated
+from surreal.protocol.errors import InvalidInput
+
+TRIAL = "trial"
+"""Label of a run: the number of its trial."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A checked sweep and its experiment."""
+
+    document: SweepDocument
+    experiment: Experiment
+
+    @property
+    def name(self) -> str:
+        """Name of the group."""
+        return self.document.metadata.name
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds of each trial."""
+        first = self.experiment.spec.seed
+        return list(range(first, first + self.document.spec.seeds))
+
+    def run(self, number: int, point: Point, seed: int) -> Experiment:
+        """Return the experiment of one run. Raises InvalidInput for values that do not fit together."""
+        data = self.experiment.to_data()
+        for key, value in point.items():
+            _put(data, key, value)
+        labels = {**data["metadata"]["labels"], GROUP: self.name, TRIAL: str(number)}
+        data["metadata"] = {"name": run_name(self.name, number, seed), "labels": labels}
+        data["spec"]["seed"] = seed
+        return Experiment.from_data(data, self.experiment.source, self.experiment.folder)
+
+
+def run_name(sweep: str, number: int, seed: int) -> str:
+    """Return the name of a run."""
+    return f"{sweep}-{number}-s{seed}"
+
+
+def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
+    """Read a sweep file; `overrides` are of its experiment. Raises InvalidInput that names every problem."""
+    data, source = strictyaml.load_file(path)
+    return _checked(data, source, path.absolute().parent, overrides)
+
+
+def sweep_of(file: Path, name: str | None, overrides: Sequence[str], **spec: Any) -> Sweep:
+    """Return the sweep of an experiment file and options. Raises InvalidInput that names every problem."""
+    experiment = load_experiment(file, overrides)
+    data = {
+        "apiVersion": API_VERSION,
+        "kind": "Sweep",
+        "metadata": {"name": name or f"{experiment.name[:22].rstrip('-')}-sweep"},
+        "spec": {"experiment": str(file), **{key: value for key, value in spec.items() if value not in (None, {})}},
+    }
+    return _checked(data, Source("surreal sweep"), Path.cwd(), overrides)
+
+
+def is_sweep(path: Path) -> bool:
+    """Return True for a file of `kind: Sweep`."""
+    data, _ = strictyaml.load_file(path)
+    return isinstance(data, dict) and data.get("kind") == "Sweep"
+
+
+def grid_option(text: str) -> tuple[str, list[Any]]:
+    """Return key and values of `spec.seed=1,2,3`, the values in YAML. Raises InvalidInput for another form."""
+    key, equals, values = text.partition("=")
+    if not equals or not key.strip() or not values.strip():
+        raise InvalidInput(f"--grid {text}: must be path.to.key=value,value. For example: spec.env.copies=4,8")
+    found, _ = strictyaml.load(f"[{values}]", Source(f"--grid {key}"))
+    return key.strip(), found
+
+
+def space_option(text: str) -> tuple[str, dict[str, Any]]:
+    """Return key and range of `KEY=LOW..HIGH` or `KEY=LOW..HIGH,log`. Raises InvalidInput for another form."""
+    key, _, values = text.partition("=")
+    ends, _, how = values.partition(",")
+    low, dots, high = ends.partition("..")
+    if not dots or not key.strip() or how not in ("", "log"):
+        raise InvalidInput(f"--space {text}: must be path.to.key=LOW..HIGH or =LOW..HIGH,log.")
+    (low_value, high_value), _ = strictyaml.load(f"[{low}, {high}]", Source(f"--space {key}"))
+    return key.strip(), {"low": low_value, "high": high_value, **({"log": True} if how else {})}
+
+
+def _checked(data: Any, source: Source, folder: Path, overrides: Sequence[str]) -> Sweep:
+    document, problems = validated(SweepDocument, data)
+    if problems or document is None:
+        raise source.invalid(problems)
+    sweep = Sweep(document, load_experiment(folder / document.spec.experiment, overrides))
+    for key in (*document.spec.grid, *document.spec.space):
+        if key in ("spec.seed", "metadata.name") or not key.startswith("spec."):
+            raise InvalidInput(f"{key}: a sweep sets it itself. Use seeds, or another key.")
+    for point in _corners(document):
+        _try(sweep, point)
+    return sweep
+
+
+def _corners(document: SweepDocument) -> list[Point]:
+    """Return points that hold every value of the grid, and both ends of every range."""
+    spec = document.spec
+    if spec.grid:
+        return [{key: value} for key, values in spec.grid.items() for value in values] + grid_points(spec.grid)[:1]
+    found: list[Point] = []
+    for key, values in spec.space.items():
+        ends = [values.low, values.high] if isinstance(values, RangeSpec) else values
+        found += [{key: value} for value in ends]
+    return found or [{}]
+
+
+def _try(sweep: Sweep, point: Point) -> None:
+    """Raise InvalidInput, which names the key and the value of the sweep, where an experiment does not take it."""
+    try:
+        sweep.run(0, point, sweep.seeds[0])
+    except InvalidInput as error:
+        said = ", ".join(f"{key}={value}" for key, value in point.items())
+        text = str(error).splitlines()[0]
+        raise InvalidInput(f"{said}: {_without_place(text, point)}" if said else text) from None
+
+
+def _without_place(text: str, point: Point) -> str:
+    """Return an error without the line of the experiment's file, whose value is another one."""
+    return next((after for key in point if (after := text.partition(f"{key}: ")[2])), text)
+
+
+def _put(data: dict[str, Any], key: str, value: Any) -> None:
+    *above, last = key.split(".")
+    for part in above:
+        inner = data.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise InvalidInput(f"{key}: {part} is {inner!r}, which has no keys. Set that key itself.")
+        data = inner
+    data[last] = value
