@@ -27,6 +27,8 @@ COMMANDS = {
     "status": ("run.status:command", "Show the state of an experiment."),
     "top": ("run.top:command", "Show the CPU, the memory and the channels of an experiment."),
     "logs": ("run.logs:command", "Print the logs of an experiment's processes."),
+    "cp": ("run.files:command", "Copy files of an experiment to this machine."),
+    "explain": ("experiment.explain:command", "Explain a key of experiment files: type, default, meaning."),
     "exec": ("run.connect:execute", "Run a command in the environment of a process."),
     "port-forward": ("run.connect:port_forward", "Forward a port of this machine to a process in a cluster."),
     "wait": ("run.lifecycle:wait", "Wait for an experiment to end; the exit code is its outcome."),

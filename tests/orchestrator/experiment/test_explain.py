@@ -1,0 +1,54 @@
+"""Every key of an experiment file is explained by the model that checks it."""
+
+import pytest
+
+from surreal.orchestrator.experiment.explain import explain, markdown, reference
+from surreal.protocol.errors import NotFound
+
+
+def test_a_key_of_a_config_says_type_default_bounds_meaning_and_paper() -> None:
+    (found,) = explain("spec.algorithm.config.gae_lambda")
+    assert (found.algorithm, found.type, found.default, found.bounds) == ("ppo", "number", "0.95", ">= 0, <= 1")
+    assert found.meaning == "Lambda of generalized advantage estimation (Schulman et al. 2016)."
+    assert found.paper == "Schulman et al. 2016"
+
+
+def test_a_key_that_several_algorithms_have_is_explained_for_each() -> None:
+    found = {each.algorithm: each for each in explain("spec.algorithm.config.total_steps")}
+    assert {"ppo", "sac", "es"} <= found.keys()
+    assert [each.algorithm for each in explain("spec.algorithm.config.gamma", "sac")] == ["sac"]
+
+
+def test_other_keys_are_explained_too() -> None:
+    (copies,) = explain("spec.env.copies")
+    assert (copies.type, copies.default, copies.bounds) == ("whole number", "8", ">= 1, <= 4096")
+    (replicas,) = explain("spec.roles.actor.replicas")
+    assert (replicas.default, replicas.required) == ("", False)
+    (env,) = explain("spec.env")
+    assert env.type == "mapping" and {"id", "copies", "options"} <= set(env.keys)
+    (memory,) = explain("spec.algorithm.config.network.memory.kind", "ppo")
+    assert memory.type == "one of lstm, gru"
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("spec.algorithm.config.gae_lamda", "unknown key 'gae_lamda' .did you mean 'gae_lambda'"),
+        ("spec.envs", "unknown key 'envs' .did you mean 'env'..; spec has: env, "),
+        ("spec.env.copies.x", "unknown key 'x'; spec.env.copies has no keys"),
+        ("sped", "unknown key 'sped' .did you mean 'spec'..; the file has: apiVersion"),
+    ],
+)
+def test_a_key_that_does_not_exist_names_the_nearest(key: str, text: str) -> None:
+    with pytest.raises(NotFound, match=text):
+        explain(key)
+    with pytest.raises(NotFound, match="--algorithm: 'pppo' is not known .did you mean 'ppo'"):
+        explain("spec.algorithm.config.gamma", "pppo")
+
+
+def test_the_reference_has_every_key_and_none_is_without_a_meaning() -> None:
+    parts = dict(reference())
+    assert {"Experiment", "ppo", "sac"} <= parts.keys()
+    silent = [each.key for keys in parts.values() for each in keys if not each.meaning]
+    assert len(silent) < 0.15 * sum(map(len, parts.values())), silent
+    assert "| `gae_lambda` | number | `0.95` | >= 0, <= 1 | Lambda of generalized" in markdown()
