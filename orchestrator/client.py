@@ -9,11 +9,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.backends.base import THIS_MACHINE, Backend, Diff, Inventory, Manifest, backend
+from surreal.orchestrator.backends.base import Backend, Diff, Inventory, Manifest, backend
+from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.run.follow_status import follow_status
 from surreal.orchestrator.run.location import LOCAL, Location, forget, locate, remembered
 from surreal.orchestrator.run.log_files import LogLine
@@ -25,52 +25,12 @@ if TYPE_CHECKING:
     from surreal.algorithms.policies import Policy
     from surreal.orchestrator.doctor import Check
     from surreal.orchestrator.experiment.experiment import Experiment
-    from surreal.orchestrator.inventory import Machines
     from surreal.orchestrator.plan.model import Plan
     from surreal.orchestrator.run.usage import Usage
 
 
 WAIT_INTERVAL_S = 6.0
 """Seconds between two looks, of up to five requests each, at a run in a cluster whose end alone matters."""
-
-
-def plan_for(experiment: Experiment, machines: Machines | None = None) -> Plan:
-    """Return the plan of an experiment on `machines`; this machine by default.
-
-    Raises InvalidInput at the lines of the experiment, and SurrealError if the place does not answer.
-    """
-    from surreal.orchestrator.inventory import Machines
-    from surreal.orchestrator.plan.make import make_plan
-    from surreal.orchestrator.run import code_archive
-
-    machines = machines or Machines()
-    found = machines.inventory()
-    plan = make_plan(experiment, found.pools)
-    remote = machines.offline
-    if not machines.offline:
-        place = backend(machines.location or THIS_MACHINE)
-        plan, remote = place.resolve(plan), place.remote
-    if remote and not plan.code and experiment.own_modules():
-        # The processes cannot see the folder, so it travels with the run.
-        plan = plan.model_copy(update={"code": "."})
-    if not remote:
-        _check_trackers(experiment, plan)
-    about_code = code_archive.warnings(plan.code, experiment.folder, plan.env["id"], remote=remote)
-    if experiment.own_names:
-        from surreal.orchestrator.experiment.own_code import check_own_code
-
-        about_code += check_own_code(experiment, remote)
-    return plan.model_copy(update={"warnings": (*found.warnings, *plan.warnings, *about_code)})
-
-
-def _check_trackers(experiment: Experiment, plan: Plan) -> None:
-    """Raise InvalidInput, at its line, for a tracker whose package this machine lacks."""
-    missing = [name for name in plan.track if find_spec(name) is None]
-    if missing:
-        raise experiment.source.invalid(
-            (("spec", "track", name), f"the package {name} is not installed here. Run: pip install {name}")
-            for name in missing
-        )
 
 
 class Client:

@@ -8,8 +8,7 @@ from typing import Any
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.groups import GROUP
-from surreal.orchestrator.sweeps.model import RangeSpec, SweepDocument
-from surreal.orchestrator.sweeps.points import Point, grid_points
+from surreal.orchestrator.sweeps.model import Point, RangeSpec, SweepDocument, grid_points
 from surreal.protocol.documents import yaml as strictyaml
 from surreal.protocol.documents.locations import Source
 from surreal.protocol.documents.models import API_VERSION, validated

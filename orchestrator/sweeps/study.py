@@ -7,8 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from surreal.orchestrator.sweeps.model import Pruner, RangeSpec, Sampler, SweepSpec
-from surreal.orchestrator.sweeps.points import Point, grid_points, random_point
+from surreal.orchestrator.sweeps.model import Point, Pruner, RangeSpec, Sampler, SweepSpec, grid_points, random_point
 from surreal.protocol.errors import InvalidInput
 
 JOURNAL, LOST = "journal.log", "lost"

@@ -12,9 +12,9 @@ from surreal.orchestrator.backends.base import Backend
 from surreal.orchestrator.backends.kube.backend import KubeBackend
 from surreal.orchestrator.backends.kube.names import query, selector
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.client import plan_for
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.inventory import Machines
+from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.status import Status

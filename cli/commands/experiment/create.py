@@ -17,10 +17,11 @@ from surreal.cli.ui.options import (
 )
 from surreal.cli.ui.output import Output, emit, talk, warn
 from surreal.cli.ui.watch import start_and_watch
-from surreal.orchestrator.client import Client, plan_for
+from surreal.orchestrator.client import Client
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.inventory import Machines
 from surreal.orchestrator.plan.cost import refuse_above
+from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode
 

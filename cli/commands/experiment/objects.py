@@ -11,9 +11,9 @@ import click
 from surreal.cli.ui.options import experiment_options, location_options, machine_options, output_option
 from surreal.cli.ui.output import Output, console, emit, talk, warn
 from surreal.orchestrator.backends.base import Diff, Manifest, backend
-from surreal.orchestrator.client import plan_for
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.inventory import Machines
+from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.run.location import CLUSTER, Location
 from surreal.protocol.documents import yaml as strictyaml
 from surreal.protocol.documents.locations import Source

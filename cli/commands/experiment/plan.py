@@ -7,11 +7,11 @@ from rich.console import Group, RenderableType
 
 from surreal.cli.ui.options import experiment_options, location_options, machine_options, max_cost_option, output_option
 from surreal.cli.ui.output import Output, emit, table, warn
-from surreal.orchestrator.client import plan_for
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.inventory import Machines
 from surreal.orchestrator.plan.cost import refuse_above, with_speed
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedCost, PlannedRole
+from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.run.describe import UNKNOWN, number
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.documents.quantity import format_memory

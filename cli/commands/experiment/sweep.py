@@ -110,7 +110,7 @@ def _budget(text: str) -> tuple[str, float]:
 def _points(sweep: "Sweep") -> list[dict[str, Any]]:
     """Return what is known of the trials: all of a grid, none of a sampler's."""
     from surreal.orchestrator.sweeps.load import run_name
-    from surreal.orchestrator.sweeps.points import grid_points
+    from surreal.orchestrator.sweeps.model import grid_points
 
     if sweep.document.spec.space:
         return [{"space": sweep.document.model_dump(mode="json")["spec"]["space"]}]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.client import plan_for
 from surreal.orchestrator.experiment import own_code
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.experiment.own_code import check_own_code
+from surreal.orchestrator.planning import plan_for
 from surreal.protocol.errors import InvalidInput
 from tests.cli.terminal import surreal
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.client import plan_for
 from surreal.orchestrator.experiment.load import load_experiment
+from surreal.orchestrator.planning import plan_for
 from surreal.protocol.errors import InvalidInput
 from tests.cli.terminal import surreal
 from tests.orchestrator.kube.apiserver import api_server

@@ -9,9 +9,9 @@ from surreal.cli.commands.experiment.objects import diff as command
 from surreal.orchestrator.backends.kube.lifecycle import create as apply
 from surreal.orchestrator.backends.kube.lifecycle.diff import Difference, diff, identity
 from surreal.orchestrator.backends.kube.manifests.render import render
-from surreal.orchestrator.client import plan_for
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.inventory import Machines
+from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.wiring import key_files
 from surreal.protocol.errors import ExitCode

@@ -14,9 +14,9 @@ import psutil
 import pytest
 import yaml
 
-from surreal.orchestrator.client import plan_for
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.inventory import Machines
+from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.run.status import Status
 from surreal.protocol.errors import InvalidInput, SurrealError
 from tests.cli.terminal import SURREAL

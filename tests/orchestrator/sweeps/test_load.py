@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from surreal.orchestrator.sweeps.load import grid_option, load_sweep, space_option, sweep_of
-from surreal.orchestrator.sweeps.model import RangeSpec, SweepSpec
-from surreal.orchestrator.sweeps.points import grid_points, random_point
+from surreal.orchestrator.sweeps.model import RangeSpec, SweepSpec, grid_points, random_point
 from surreal.orchestrator.sweeps.study import OptunaStudy
 from surreal.protocol.errors import InvalidInput
 
