@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -53,6 +54,21 @@ class Metrics(Mapping[str, list[float]]):
             if _is_number(row.get(name)) and role in (None, str(row.get("role", "")).partition("/")[0])
         ]
         return [steps for steps, _ in found], [value for _, value in found]
+
+    def frame(self, library: Literal["pandas", "polars"] = "pandas") -> Any:
+        """Return all rows as a data frame of pandas or polars, a column for each name and the oldest row first.
+
+        Values that a row does not have are missing. Raises InvalidInput where the library is not installed.
+        """
+        if library not in ("pandas", "polars"):
+            raise InvalidInput(f"library: {library!r} is not known. Use 'pandas' or 'polars'.")
+        try:
+            made = import_module(library)
+        except ModuleNotFoundError:
+            raise InvalidInput(f"library: {library} is not installed. Run: pip install {library}.") from None
+        if library == "pandas":
+            return made.DataFrame(self.rows)
+        return made.from_dicts(self.rows, infer_schema_length=None) if self.rows else made.DataFrame()
 
 
 def read_metrics(path: Path) -> Metrics:

@@ -127,7 +127,9 @@ def delete(
         return ExitCode.DONE
     sweeps, rest = split_names(names)
     runs = _runs(sweeps, rest, location, selection)
-    if not yes and not _may_delete(sweeps, runs, names, selection):
+    # A name that does not exist is found before anything is deleted.
+    running = _running(sweeps, runs, names)
+    if not yes and not _may_delete(running, runs, selection):
         talk("nothing was deleted")
         return ExitCode.FAILED
     for name in sweeps:
@@ -140,15 +142,19 @@ def delete(
     return ExitCode.DONE
 
 
-def _may_delete(sweeps: Sequence[str], runs: Sequence[Run], names: tuple[str, ...], selection: Selection) -> bool:
-    """Ask before something that runs is deleted, and before all that a selection finds is."""
+def _running(sweeps: Sequence[str], runs: Sequence[Run], names: tuple[str, ...]) -> list[str]:
+    """Return the runs and sweeps that run. Raises NotFound for a run that does not exist."""
     from surreal.orchestrator.sweeps.folder import SweepFolder
 
     try:
         running = [run.name for run in runs if not run.status().over]
     except (InvalidInput, Unreachable) as error:
         raise _with_way_out(error, names) from None
-    running += [name for name in sweeps if SweepFolder.find(name).read().state == "running"]
+    return running + [name for name in sweeps if SweepFolder.find(name).read().state == "running"]
+
+
+def _may_delete(running: Sequence[str], runs: Sequence[Run], selection: Selection) -> bool:
+    """Ask before something that runs is deleted, and before all that a selection finds is."""
     if running:
         return _confirmed(f"{', '.join(running)} still runs.", "End it and remove all its files?")
     if selection:
