@@ -18,6 +18,7 @@ _CONFIG: KeyPath = ("spec", "algorithm", "config")
 _ENV: KeyPath = ("spec", "env", "id")
 _OTHER_FILES = {
     "Cluster": "this is a cluster file, which has no experiment in it. Try: surreal cluster plan {file}",
+    "Sweep": "this is a sweep, which runs an experiment many times. Try: surreal sweep {file}",
     "Plan": "this is a plan, which `surreal plan` makes. Name the experiment file that it was made from.",
 }
 """Kind of another document of surreal -> sentence about it."""

@@ -114,6 +114,12 @@ class SweepDocument(Spec):
     spec: SweepSpec
 
 
+def sweep_schema() -> dict[str, Any]:
+    """Return a JSON Schema (2020-12) of the file."""
+    schema = SweepDocument.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
 Point = dict[str, Any]
 """Key of the experiment -> value."""
 Space = Mapping[str, RangeSpec | list[Any]]

@@ -43,16 +43,17 @@ def _table(found: Sequence[Check]) -> Table:
 
 
 @click.command(name="schema")
-@click.argument("document", type=click.Choice(["experiment", "cluster"]), default="experiment")
+@click.argument("document", type=click.Choice(["experiment", "sweep", "cluster"]), default="experiment")
 def schema(document: str) -> None:
-    """Print the JSON Schema of experiment files, or of cluster files.
+    """Print the JSON Schema of experiment files, of sweep files, or of cluster files.
 
     Save it and begin a file with `# yaml-language-server: $schema=PATH` to have an editor check as you type.
     """
     from surreal.orchestrator.experiment.load import experiment_schema
+    from surreal.orchestrator.sweeps.model import sweep_schema
     from surreal.provisioner.cluster.load import cluster_schema
 
-    made = {"experiment": experiment_schema, "cluster": cluster_schema}[document]()
+    made = {"experiment": experiment_schema, "sweep": sweep_schema, "cluster": cluster_schema}[document]()
     click.echo(json.dumps(made, indent=2))
 
 

@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
+from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.sweeps.load import grid_option, load_sweep, space_option, sweep_of
-from surreal.orchestrator.sweeps.model import RangeSpec, SweepSpec, grid_points, random_point
+from surreal.orchestrator.sweeps.model import RangeSpec, SweepSpec, grid_points, random_point, sweep_schema
 from surreal.orchestrator.sweeps.study import OptunaStudy
+from surreal.protocol.documents import yaml as strictyaml
 from surreal.protocol.errors import InvalidInput
 
 RATE, GAMMA = "spec.algorithm.config.learning_rate", "spec.algorithm.config.gamma"
@@ -116,3 +119,15 @@ def test_a_restarted_study_repeats_no_point_and_tries_a_lost_one_again(tmp_path:
         drawn.append(found[1]["a"])
         second.end(found[0], 1.0, False)
     assert len(drawn) == len(set(drawn)) == 8
+
+
+def test_a_sweep_where_an_experiment_is_meant_is_named(file: Path) -> None:
+    path = file.with_name("sweep.yaml")
+    path.write_text(
+        "apiVersion: surreal.dev/v1alpha1\nkind: Sweep\nmetadata: {name: lr}\nspec: {experiment: pole.yaml}\n"
+    )
+    with pytest.raises(InvalidInput, match="'Sweep' is not an Experiment: .* Try: surreal sweep .*sweep.yaml"):
+        load_experiment(path)
+    jsonschema.Draft202012Validator(sweep_schema()).validate(strictyaml.load_file(path)[0])
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**strictyaml.load_file(path)[0], "spec": {"seed": 1}}, sweep_schema())
