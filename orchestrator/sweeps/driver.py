@@ -11,7 +11,6 @@ import time
 import traceback
 
 from surreal.orchestrator.client import Client
-from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.location import LOCAL
 from surreal.orchestrator.run.status import Status
 from surreal.orchestrator.sweeps.folder import Record, SweepFolder, Trial
@@ -36,7 +35,6 @@ class Driver:
         self.record.state, self.record.reason, self.record.driver = "running", "", os.getpid()
         known = {trial.number: trial.state != "running" for trial in self.record.trials}
         self.study = open_study(self.sweep.document.spec, folder.path, known)
-        self._plans: dict[str, Plan] = {}
         self._over: dict[str, Status] = {}
         self._rungs: dict[int, int] = {}
         self._exhausted = self._begun = False
@@ -97,7 +95,7 @@ class Driver:
         trial.score = sum(scores) / len(scores) if scores else None
         trial.steps = sum(each.steps for each in progress)
         trial.seconds = sum(each.elapsed or 0.0 for each in progress)
-        trial.cost = sum((each.progress.elapsed or 0.0) / 3600 * self._price(name) for name, each in seen.items())
+        trial.cost = trial.seconds / 3600 * trial.price
         states = {status.state for status in seen.values()}
         if not self._begun and states & {"failed", "stopped"}:
             self._take_up(seen)
@@ -134,11 +132,6 @@ class Driver:
                 self.client.backend.stop(name)
         trial.state = state  # type: ignore[assignment]
         self.study.end(trial.number, trial.score if state == "succeeded" else None, state == "pruned")
-
-    def _price(self, name: str) -> float:
-        """Return dollars an hour of a run; 0 where its machines have no price."""
-        plan = self._plans.get(name)
-        return (plan.cost.per_hour or 0.0) if plan and plan.cost else 0.0
 
     def _has_room(self, seen: dict[str, Status]) -> bool:
         """Return whether one more run may start."""
@@ -178,7 +171,8 @@ class Driver:
         """Make a run, if it is not there. Return False where the place does not answer now."""
         try:
             experiment = self.sweep.run(trial.number, trial.point, seed)
-            plan = self._plans[name] = self.client.plan(experiment)
+            plan = self.client.plan(experiment)
+            trial.price = (plan.cost.per_hour or 0.0) if plan.cost else 0.0
             if name not in self.client.backend.names():
                 self.client.create(experiment, plan)
             seen[name] = self.client.backend.status(name)

@@ -34,6 +34,8 @@ class Trial:
     seconds: float = 0.0
     """Time that its runs trained, added up."""
     cost: float = 0.0
+    price: float = 0.0
+    """Dollars an hour of each of its runs; 0 where machines have no price."""
 
 
 @dataclass
