@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from surreal.orchestrator.client import all_names
+from surreal.orchestrator.sweeps import folder as sweeps
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.location import CLUSTER, LOCAL, RAY
 from surreal.protocol.errors import SurrealError
@@ -21,7 +22,7 @@ BACKENDS = {LOCAL: "processes of this machine", CLUSTER: "pods of a Kubernetes c
 def complete_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Return the experiments whose names begin so."""
     with suppress(SurrealError, OSError):
-        return [name for name in all_names() if name.startswith(incomplete)]
+        return [name for name in (*all_names(), *sweeps.names()) if name.startswith(incomplete)]
     return []
 
 
