@@ -11,9 +11,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from surreal.orchestrator.client import all_names
-from surreal.orchestrator.sweeps import folder as sweeps
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.location import CLUSTER, LOCAL, RAY
+from surreal.orchestrator.sweeps import folder as sweeps
 from surreal.protocol.errors import SurrealError
 
 BACKENDS = {LOCAL: "processes of this machine", CLUSTER: "pods of a Kubernetes cluster", RAY: "actors of a Ray cluster"}
