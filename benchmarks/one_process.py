@@ -23,11 +23,12 @@ from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.evaluation import SEED
 from surreal.algorithms.models.acting import make_policy
 from surreal.algorithms.models.actor_critic import make_model
-from surreal.algorithms.normalizers import over_leaves
+from surreal.algorithms.normalizers import Standardizer, over_leaves
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.rollouts.rollout import Rollout
 from surreal.algorithms.rollouts.state import State
+from surreal.algorithms.types import Array
 from surreal.protocol.wire.packet import Message
 
 COPIES, EPISODES, EVALUATIONS = 16, 10, 3
@@ -71,7 +72,7 @@ class Run:
             live &= ~(ended | cut)
         return float(totals.mean())
 
-    def _newest(self) -> tuple[np.ndarray, object]:
+    def _newest(self) -> tuple[Array, Standardizer]:
         return self.state.updater.parameters(), self.state.standardizer()
 
 
