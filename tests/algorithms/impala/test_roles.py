@@ -12,6 +12,7 @@ from surreal.algorithms.recording.checkpoint import Checkpoints
 from surreal.algorithms.registry import IMPALA
 from tests.algorithms.fabric import Run, wait_for
 
+pytestmark = pytest.mark.timeout(450)
 SHORT: dict[str, Any] = {"fragment_steps": 16, "evaluate_episodes": 1, "hidden": [16], "device": "cpu"}
 ENDLESS = {**SHORT, "total_steps": 10**7}
 
@@ -31,7 +32,7 @@ def impala(folder: Path, config: dict[str, Any], actors: int = 2, env: str = "Ca
 def test_a_run_ends_with_success_and_leaves_a_policy(folder: Path, env: str, more: dict[str, Any]) -> None:
     with impala(folder, {**SHORT, "total_steps": 4096, **more}, env=env) as run:
         run.start_all()
-        assert [worker.wait(100) for worker in run.workers.values()] == [0, 0, 0, 0], run.log("learner-0")
+        assert [worker.wait(200) for worker in run.workers.values()] == [0, 0, 0, 0], run.log("learner-0")
         last = run.rows()[-1]
         assert last["steps"] >= 4096 and last["updates"] == last["steps"] // (2 * 16 * 4)
         assert last["dropped_malformed"] == last["skipped_updates"] == 0
@@ -88,6 +89,6 @@ def test_an_artificial_lag_makes_the_staleness_that_it_says(folder: Path) -> Non
     config = {**SHORT, "total_steps": 16_384, "batch_fragments": 1, "artificial_lag": 20}
     with impala(folder, config, actors=1) as run:
         run.start_all()
-        assert run.workers["learner-0"].wait(100) == 0, run.log("learner-0")
+        assert run.workers["learner-0"].wait(200) == 0, run.log("learner-0")
         # The first twenty updates learn from weights that were the newest.
         assert 20 <= run.rows()[-1]["staleness_max"] <= 20 + 2 * 4 + 1
