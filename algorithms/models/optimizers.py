@@ -69,7 +69,7 @@ class Adam(Optimizer):
         self._vector -= scratch
 
     def step_by(self, loop: Callable[..., bool], gradient: Array, rate: float) -> bool:
-        """Do what `step` does by a compiled loop of (vector, gradient, moments, limit of the norm, rate, steps)."""
+        """Take the step of `step` by a compiled loop of (vector, gradient, moments, limit of the norm, rate, steps)."""
         limit = np.inf if self._max_norm is None else self._max_norm
         taken = loop(self._vector, gradient, self._moment1, self._moment2, limit, rate, self._steps + 1)
         self._steps += taken
