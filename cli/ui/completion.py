@@ -6,6 +6,7 @@ are offered of this machine's runs only, whose plans lie here.
 
 import json
 from contextlib import suppress
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -29,7 +30,7 @@ def complete_names(_ctx: click.Context, _param: click.Parameter, incomplete: str
 def complete_processes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Return the roles of a run of this machine that begin so; after a slash, the role's processes."""
     with suppress(SurrealError, OSError, ValueError, KeyError, TypeError):
-        replicas = {role["name"]: role["replicas"] for role in _roles(ctx.params["name"])}
+        replicas = {str(role["name"]): int(role["replicas"]) for role in _roles(ctx.params["name"])}
         role, slash, _ = incomplete.partition("/")
         offered = [f"{role}/{index}" for index in range(replicas.get(role, 0))] if slash else list(replicas)
         return [each for each in offered if each.startswith(incomplete)]
@@ -51,6 +52,6 @@ def complete_backends(_ctx: click.Context, _param: click.Parameter, incomplete: 
     return [CompletionItem(name, help=text) for name, text in BACKENDS.items() if name.startswith(incomplete)]
 
 
-def _roles(name: str) -> list[dict[str, object]]:
-    plan: dict[str, list[dict[str, object]]] = json.loads(home.new_folder(name).plan.read_text())
+def _roles(name: str) -> list[dict[str, Any]]:
+    plan: dict[str, list[dict[str, Any]]] = json.loads(home.new_folder(name).plan.read_text())
     return plan["roles"]
