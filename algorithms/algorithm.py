@@ -37,11 +37,12 @@ class Algorithm:
     channels: Sequence[Channel]
     sizing: Callable[[Any, Mapping[str, int], Mapping[str, Any]], Sizing] | None = None
     """Function of (config, an instance of `config`; role -> replicas, relays included; the environment's `id`, `copies`
-    and `options`, and the `folder` of one's own modules). It is quick, and makes no environment in this process."""
+    and `options`, and the note that `check` gave about the `network`). It is quick, and makes no environment."""
     check: str = ""
-    """`module:function` of (config, the environment's `id`, `copies` and `options`, folder of one's own modules), which
-    yields pairs (key of the config, sentence) for what does not fit the spaces of the environment. It is called before
-    a run whose config names code of one's own, in a process of its own: it may need torch and a simulator."""
+    """`module:function` of (config, function that makes the environment as policies see it: `features`, `parts` or
+    `auto`), which yields pairs (key of the config, sentence) for what does not fit its spaces; the sentence of an empty
+    key is a note about the network. It is called before a run with code of one's own, with wrappers or an environment
+    of a suite, in a process of its own: it may need torch and a simulator."""
 
     variants: Mapping[str, Mapping[str, "Callable[[Algorithm], Algorithm]"]] = field(default_factory=dict)
     """Key of the config -> its value -> function of this algorithm that returns it with the graph for that value."""

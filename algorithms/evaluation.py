@@ -9,7 +9,6 @@ import numpy as np
 
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.rows import Rows, mapped
-from surreal.algorithms.recording.reports import EVALUATES
 from surreal.algorithms.types import Array
 from surreal.protocol.broadcast.subscriber import Subscriber
 from surreal.protocol.wire.packet import Message, Version
@@ -63,8 +62,6 @@ def evaluate_on_clock(
     after `cap` steps, by default after the environment's own limit.
     """
     weights, metrics = process.subscriber("weights"), process.sender("metrics")
-    # The end of the run waits for the last evaluation of every role that says so.
-    metrics.send({}, {EVALUATES: True})
     stopping, cap = process.stopping.is_set, cap or max(env.time_limit or 0, EPISODE_CAP)
     seen: Version | None = None
     best, patient = float("-inf"), True

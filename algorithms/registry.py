@@ -46,7 +46,7 @@ def _of_rollouts(
         roles=(
             learner,
             Role("actor", run=f"{package}.actor:actor", replicas=2, scalable=True, expendable=True),
-            Role("evaluator", run=f"{package}.actor:evaluator", expendable=True, cpu=0.5),
+            Role("evaluator", run=f"{package}.actor:evaluator", expendable=True, evaluates=True, cpu=0.5),
         ),
         channels=(
             Stream("experience", frm="actor", to="learner", window=4, finite=True),
@@ -56,7 +56,7 @@ def _of_rollouts(
         ),
         sizing=sizing,
         variants=VARIANTS,
-        check="surreal.algorithms.models.probe:check",
+        check="surreal.algorithms.models.summary:check",
     )
 
 
@@ -72,7 +72,7 @@ _EVOLUTION_ROLES = (
         scalable=True,
         expendable=True,
     ),
-    Role("evaluator", run="surreal.algorithms.es.evaluator:evaluator", expendable=True, cpu=0.5),
+    Role("evaluator", run="surreal.algorithms.es.evaluator:evaluator", expendable=True, evaluates=True, cpu=0.5),
 )
 _EVOLUTION_CHANNELS = (
     Stream("results", frm="worker", to="master"),

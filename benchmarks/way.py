@@ -2,12 +2,12 @@
 
     python benchmarks/way.py examples/cheetah-ppo.yaml [--python OTHER/.venv/bin/python] [-v]
 
-It runs `surreal create FILE --detach` under `sys.setprofile` in all three processes: the command until it starts the
-supervisor, the supervisor until it starts the first worker, that worker until it calls its role. A reader reads each
-function once, so each counts at its first call, in the order of the calls. Accessors are understood by their names: a
-property, or a function of one statement. Not counted: code that runs while modules are imported, and the opening of
-sockets below `Node` and `Server`. Prints the number of files, of jumps to another file, and of jumps back to a file
-that was left before.
+It runs `surreal create FILE --detach` under `sys.setprofile` in all three processes: the command until it hands the run
+to the supervisor (which it starts or, if it did so before, sends the folder), the supervisor until it starts the first
+worker, that worker until it calls its role. A reader reads each function once, so each counts at its first call, in the
+order of the calls. Accessors are understood by their names: a property, or a function of one statement. Not counted:
+code that runs while modules are imported, and the opening of sockets below `Node` and `Server`. Prints the
+number of files, of jumps to another file, and of jumps back to a file that was left before.
 """
 
 import argparse
@@ -39,7 +39,8 @@ if target:
             if code.co_name[0] != "<":
                 os.write(log, f"{os.getpid()} {code.co_filename} {code.co_qualname}\\n".encode())
     def started(event, args):
-        if event == "subprocess.Popen" and any("surreal." in str(word) for word in args[1]):
+        of_ours = event == "subprocess.Popen" and any("surreal." in str(word) for word in args[1])
+        if of_ours or event == "socket.sendmsg":
             os.write(log, f"{os.getpid()} - starts\\n".encode())
     sys.setprofile(first_call)
     sys.addaudithook(started)
@@ -86,7 +87,7 @@ def story(calls: Sequence[Call]) -> list[tuple[str, str]]:
     command = calls[0][0]
     worker, *_ = next(call for call in calls if is_role(*call[1:]))
     parts = [
-        _until(STARTS, [call for call in calls if call[0] == command]),
+        _until_last(STARTS, [call for call in calls if call[0] == command]),
         # The daemon forks the supervisor, so that its first calls are made by its parent.
         _until(STARTS, [call for call in calls if call[0] not in (command, worker)]),
         [call for call in calls if call[0] == worker],
@@ -115,6 +116,10 @@ def _accessors(tree: ast.AST, above: str = "") -> Iterator[str]:
 
 def _until(mark: str, calls: Sequence[Call]) -> Sequence[Call]:
     return calls[: next(index for index, call in enumerate(calls) if call[1] == mark)]
+
+
+def _until_last(mark: str, calls: Sequence[Call]) -> Sequence[Call]:
+    return [call for call in calls[: max(i for i, call in enumerate(calls) if call[1] == mark)] if call[1] != mark]
 
 
 def count(files: Sequence[str]) -> tuple[int, int, int]:

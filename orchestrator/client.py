@@ -200,7 +200,7 @@ class Run:
                 watch(status)
         if status is None or not status.over:
             state = status.state if status else "out of reach"
-            raise Timeout(f"{self.name} is {state} after {timeout:g} s. The run continues.")
+            raise Timeout(f"{self.name}: is {state} after {timeout:g} s. The run continues.")
         # The outcome of a run that is a claim alone is known only once that was read.
         self.backend.reconcile(self.name)
         return self.status()

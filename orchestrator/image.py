@@ -61,13 +61,13 @@ class Build:
 def choose(wanted: str | None = None, profile: str | None = None) -> str:
     """Return the builder asked for, or the first one here that works. Raises InvalidInput that lists those here."""
     if wanted and not shutil.which(wanted):
-        raise InvalidInput(f"{wanted} is not on your PATH: {INSTALL[wanted]}")
+        raise InvalidInput(f"--on {wanted}: is not on your PATH. Install it: {INSTALL[wanted]}")
     for name in [wanted] if wanted else ANSWERS:
         if shutil.which(name) and _answers(_question(name, profile)):
             return name
     if wanted:
         command = " ".join(_question(wanted, profile))
-        raise InvalidInput(f"{wanted} does not answer: {command} says why. No image was built")
+        raise InvalidInput(f"--on {wanted}: {wanted} does not answer. No image was built: {command} says why.")
     found = [name for name in ANSWERS if shutil.which(name)]
     seen = f"{' and '.join(found)} here, but without an answer" if found else f"no {', '.join(ANSWERS)} is installed"
     ways = ", ".join(f"{name} ({link})" for name, link in INSTALL.items())
@@ -123,9 +123,9 @@ def _check_platforms(builder: str, platforms: Sequence[str], push: bool) -> None
         if each not in PLATFORMS:
             raise InvalidInput(f"--platform: {each!r} has no locked packages. Choose from {', '.join(PLATFORMS)}")
     if platforms and builder == "minikube":
-        raise InvalidInput("--platform: minikube builds for its own nodes. Build with docker or buildah instead")
+        raise InvalidInput("--platform: minikube builds for its own nodes. Build with docker or buildah instead.")
     if len(platforms) > 1 and builder == "docker" and not push:
-        raise InvalidInput("--platform: docker keeps images of several platforms in a registry only. Add --push")
+        raise InvalidInput("--platform: docker keeps images of several platforms in a registry only. Add --push.")
 
 
 def write_context(folder: Path | None = None) -> Path:

@@ -18,27 +18,26 @@ def plan_for(experiment: Experiment, machines: Machines | None = None) -> Plan:
 
     Raises InvalidInput at the lines of the experiment, and SurrealError if the place does not answer.
     """
+    from surreal.orchestrator.experiment.inspection import Inspection
     from surreal.orchestrator.inventory import Machines
     from surreal.orchestrator.plan.make import make_plan
     from surreal.orchestrator.run import code_archive
 
     machines = machines or Machines()
-    found = machines.inventory()
-    plan = make_plan(experiment, found.pools)
-    remote = machines.offline
-    if not machines.offline:
-        place = backend(machines.location or THIS_MACHINE)
-        plan, remote = place.resolve(plan), place.remote
+    place = None if machines.offline else backend(machines.location or THIS_MACHINE)
+    remote = place is None or place.remote
+    with Inspection(experiment, remote) as inspection:
+        found = place.pools(machines.cluster_file, machines.prices) if place else machines.inventory()
+        plan = make_plan(experiment, found.pools, inspection)
+        about_code = inspection.warnings
+    if place:
+        plan = place.resolve(plan)
     if remote and not plan.code and experiment.own_modules():
         # The processes cannot see the folder, so it travels with the run.
         plan = plan.model_copy(update={"code": "."})
     if not remote:
         _check_trackers(experiment, plan)
-    about_code = code_archive.warnings(plan.code, experiment.folder, plan.env["id"], remote=remote)
-    if experiment.own_names:
-        from surreal.orchestrator.experiment.own_code import check_own_code
-
-        about_code += check_own_code(experiment, remote)
+    about_code += code_archive.warnings(plan.code, experiment.folder, experiment.own_names, remote=remote)
     return plan.model_copy(update={"warnings": (*found.warnings, *plan.warnings, *about_code)})
 
 

@@ -49,21 +49,28 @@ def train(
     )
     if actors is not None:
         experiment = _resized(experiment, actors)
+    run, owner = _created(experiment, detach)
+    return _finished(run, owner) if wait else run
+
+
+def _created(experiment: Experiment, detach: bool) -> tuple[Run, Owner | None]:
+    """Start the run; it belongs to this program unless it is detached."""
     client = Client()
-    plan = client.plan(experiment)
-    if experiment.name in client.backend.names():
-        # The backend says more about the other run.
-        client.backend.dry_run(experiment, plan, server=False)
-    owner = None if detach else Owner(experiment.name)
-    try:
-        run = client.create(experiment, plan)
-    except BaseException:
-        if owner:
-            owner.release()
-        raise
+    with client.backend.prepared():
+        plan = client.plan(experiment)
+        if experiment.name in client.backend.names():
+            # The backend says more about the other run.
+            client.backend.dry_run(experiment, plan, server=False)
+        owner = None if detach else Owner(experiment.name)
+        try:
+            run = client.create(experiment, plan)
+        except BaseException:
+            if owner:
+                owner.release()
+            raise
     if owner:
         _owners[experiment.name] = owner
-    return _finished(run, owner) if wait else run
+    return run, owner
 
 
 def _finished(run: Run, owner: Owner | None) -> Run:
@@ -78,7 +85,9 @@ def _finished(run: Run, owner: Owner | None) -> Run:
     if owner:
         _owners.pop(run.name).release()
     if status.state == "failed":
-        raise SurrealError(f"{run.name} failed: {status.reason or 'no reason was recorded'}. surreal logs {run.name}")
+        raise SurrealError(
+            f"{run.name}: failed: {status.reason or 'no reason was recorded'}. Read why: surreal logs {run.name}"
+        )
     return run
 
 

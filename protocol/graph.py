@@ -84,6 +84,8 @@ class Role:
     """Uses a GPU where there is one."""
     keeps_snapshots: bool = False
     """Writes snapshots of its own into its folder, and starts again from the last."""
+    evaluates: bool = False
+    """Evaluates policies: the end of the run waits for its word on the final one."""
     fills_memory: bool = False
     """Fills the memory that it asks for, so that a machine which has less of it cannot run it."""
 

@@ -86,6 +86,8 @@ class Wiring:
     """Bytes that this process may use; 0 where it was not said."""
     state_folder: str = ""
     """Folder of this process's own state, which is there again when it is restarted; empty for none."""
+    evaluators: tuple[str, ...] = ()
+    """Roles whose last evaluation the end of the run waits for."""
     expendable: bool = False
     """This role never ends by itself before the run does; a return before that is a crash."""
     termination: str = ""
@@ -132,4 +134,4 @@ class Wiring:
         for name, wired in data["channels"].items():
             plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in wired.items()}
             channels[name] = ChannelWiring(**plain)
-        return cls(**{**data, "channels": channels})
+        return cls(**{**data, "channels": channels, "evaluators": tuple(data.get("evaluators", ()))})

@@ -27,7 +27,7 @@ HOMES = {
     "kubernetes": {"orchestrator", "provisioner"},
     "jinja2": {"orchestrator"},
     "websocket": {"provisioner"},
-    "fsspec": {"orchestrator", "protocol"},
+    "fsspec": {"protocol"},
     "click": {"cli"},
     "rich": {"cli"},
 }

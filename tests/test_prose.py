@@ -39,6 +39,34 @@ def sentences(tree: ast.Module) -> Iterator[tuple[str, str]]:
             yield f"line {node.lineno}", node.value
 
 
+ERRORS = {"InvalidInput", "NotFound", "Unreachable", "Timeout", "Fatal", "SurrealError"}
+KEY = r"(?:no |(?:\S+ ){0,3}\S+: |VALUE[;,.] )"
+"""A key, an option or a name; `no experiment 'x'`; or the whole of another error."""
+FORM = re.compile(rf"{KEY}.+?[.!?]\)?\s+(?:[A-Z`]|VALUE).*", re.S)
+"""`key: value problem. What to do.`; the last sentence may end in a command to copy."""
+QUOTED = re.compile(r"(?:(?:\S+ ){0,3}\S+: )?(?:VALUE[ \n:]*)+")
+"""Errors that others have worded."""
+STRICT = [path for path in MODULES if not {"kube", "algorithms", "protocol", "provisioner"} & {*path.parts}]
+
+
+def words_of(node: ast.expr) -> str:
+    """The text of a string with VALUE for each expression in it."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join(words_of(part) for part in parts)
+        case _:
+            return "VALUE"
+
+
+def errors(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """(line, text) of every error that a user may see."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS and node.args:
+            yield node.lineno, words_of(node.args[0])
+
+
 def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -57,3 +85,24 @@ def test_docstrings_start_with_a_verb_or_a_noun(path: Path) -> None:
 def test_texts_name_their_subject(path: Path) -> None:
     tree = ast.parse(path.read_text())
     assert [f"{where}: {text}" for where, text in sentences(tree) if WORDS.search(text)] == []
+
+
+@pytest.mark.parametrize("path", STRICT, ids=name)
+def test_errors_name_the_key_the_problem_and_what_to_do(path: Path) -> None:
+    found = errors(ast.parse(path.read_text()))
+    assert [f"line {line}: {text}" for line, text in found if not FORM.match(text) and not QUOTED.fullmatch(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("spec.code: VALUE is no folder. Name one.", True),
+        ("no experiment VALUE. There are: VALUE.", True),
+        ("--set VALUE: has no value. Write null for none.", True),
+        ("spec.code: VALUE is no folder", False),
+        ("spec.code: VALUE is no folder; name one", False),
+        ("the folder VALUE that was named cannot be read. Name another one.", False),
+    ],
+)
+def test_the_form_of_errors_tells_good_from_bad(text: str, good: bool) -> None:
+    assert bool(FORM.match(text)) is good

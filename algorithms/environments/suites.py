@@ -1,19 +1,20 @@
 """Suites of environments in packages of their own: Atari, MinAtar, robosuite, the DeepMind control suite.
 
 An id that begins with a suite's prefix is the suite's, whether its package is installed here or not: a plan is made on
-machines that run nothing.
+machines that run nothing. So gymnasium, which is slow to import, is imported where one is made.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import gymnasium
-import numpy as np
-
+from surreal.algorithms.environments.batched.known import is_listed
 from surreal.protocol.errors import Fatal, InvalidInput, did_you_mean
 
-Env = gymnasium.Env[Any, Any]
+if TYPE_CHECKING:
+    import gymnasium
+
+    Env = gymnasium.Env[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -23,29 +24,35 @@ class Suite:
     prefix: str
     extra: str
     """Name in `pip install 'surreal[EXTRA]'`."""
-    make: Callable[[str, dict[str, Any]], Env]
+    make: "Callable[[str, dict[str, Any]], Env]"
     """Function of (id, options)."""
 
 
-def _atari(env_id: str, options: dict[str, Any]) -> Env:
+def _atari(env_id: str, options: dict[str, Any]) -> "Env":
     import ale_py
+    import gymnasium
 
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # it greets on stderr at every start
     gymnasium.register_envs(ale_py)
     return gymnasium.make(env_id, disable_env_checker=True, **options)
 
 
-def _minatar(env_id: str, options: dict[str, Any]) -> Env:
+def _minatar(env_id: str, options: dict[str, Any]) -> "Env":
+    import gymnasium
     import minatar.gym
+
+    from surreal.algorithms.environments.suite_wrappers import ForgetsAction
 
     if env_id not in gymnasium.registry:
         minatar.gym.register_envs()
     return ForgetsAction(gymnasium.make(env_id, disable_env_checker=True, **options))
 
 
-def _robosuite(env_id: str, options: dict[str, Any]) -> Env:
+def _robosuite(env_id: str, options: dict[str, Any]) -> "Env":
     import robosuite
     from robosuite.wrappers import GymWrapper
+
+    from surreal.algorithms.environments.suite_wrappers import TruncatesAtHorizon, Upright
 
     cameras = bool(options.get("use_camera_obs"))
     settings = {
@@ -60,7 +67,8 @@ def _robosuite(env_id: str, options: dict[str, Any]) -> Env:
     return TruncatesAtHorizon(Upright(made) if cameras else made)
 
 
-def _dm_control(env_id: str, options: dict[str, Any]) -> Env:
+def _dm_control(env_id: str, options: dict[str, Any]) -> "Env":
+    import gymnasium
     import shimmy
 
     gymnasium.register_envs(shimmy)
@@ -81,7 +89,7 @@ def suite_of(env_id: str) -> Suite | None:
     return next((suite for suite in SUITES if env_id.startswith(suite.prefix)), None)
 
 
-def make_of(suite: Suite, env_id: str, options: dict[str, Any]) -> Env:
+def make_of(suite: Suite, env_id: str, options: dict[str, Any]) -> "Env":
     """Return an environment of a suite. Raises Fatal where its extra is not installed."""
     try:
         return suite.make(env_id, options)
@@ -89,55 +97,16 @@ def make_of(suite: Suite, env_id: str, options: dict[str, Any]) -> Env:
         raise Fatal(f"env.id: {env_id!r} needs an extra: {error}. Run pip install 'surreal[{suite.extra}]'.") from error
 
 
-class ForgetsAction(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """MinAtar repeats actions at random, and at a reset it does not forget the last one of the episode before."""
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Reset, so that the same seed begins the same episode."""
-        inner: Any = self.env.unwrapped
-        inner.game.last_action = 0
-        return self.env.reset(seed=seed, options=options)
-
-
-class TruncatesAtHorizon(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """robosuite reports its horizon as termination; a time limit is a truncation."""
-
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Step as gymnasium does, with the horizon reported as truncated."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        inner: Any = self.env.unwrapped
-        at_horizon = bool(terminated) and inner.timestep >= inner.horizon
-        return observation, reward, bool(terminated) and not at_horizon, bool(truncated) or at_horizon, info
-
-
-class Upright(gymnasium.ObservationWrapper[Any, Any, Any]):
-    """robosuite renders upside down by default; images are turned once, where they arise, and declared as uint8."""
-
-    def __init__(self, env: Env) -> None:
-        """Take over an environment with cameras, whose observations are a dictionary of images and vectors."""
-        import robosuite.macros as macros
-
-        super().__init__(env)
-        self._turned = macros.IMAGE_CONVENTION == "opengl"
-        declared: Any = env.observation_space
-        self.observation_space = gymnasium.spaces.Dict({key: _declared(part) for key, part in declared.items()})
-
-    def observation(self, observation: Any) -> Any:
-        """Return the observation with its images the right way up."""
-        turned = self._turned
-        return {key: value[::-1] if turned and np.ndim(value) == 3 else value for key, value in observation.items()}
-
-
-def _declared(part: Any) -> Any:
-    return gymnasium.spaces.Box(0, 255, part.shape, np.uint8) if len(part.shape) == 3 else part
-
-
 def check_id(env_id: str) -> None:
     """Raise InvalidInput where `env_id` cannot name an environment here.
 
     `module:Name` is not looked into: the module may be importable only where the worker runs. Nor is a suite's.
     """
-    if ":" in env_id or suite_of(env_id) or env_id in gymnasium.registry:
+    if ":" in env_id or suite_of(env_id) or is_listed(env_id):
+        return
+    import gymnasium
+
+    if env_id in gymnasium.registry:
         return
     near = did_you_mean(env_id, gymnasium.registry)
     known = f"any gymnasium id, 'module:Id-v0', 'module:Class', {', '.join(f'{s.prefix}NAME' for s in SUITES)}"

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Count, Positive, Share, Sizing
 from surreal.algorithms.inference import graph as inference
-from surreal.algorithms.rollouts.config import ACTIONS, RolloutConfig, looked_at, network_notes
+from surreal.algorithms.rollouts.config import ACTIONS, RolloutConfig, network_notes
 
 Bar = Positive | None
 QUEUE = 4096
@@ -63,19 +63,18 @@ class IMPALAConfig(RolloutConfig):
 
 def sizing(config: IMPALAConfig, replicas: Mapping[str, int], env: Mapping[str, Any]) -> Sizing:
     """Return what the settings mean together with `replicas` actors and `env`'s copies, and what is meaningless."""
-    actors, copies, found = replicas["actor"], int(env["copies"]), looked_at(config, env)
+    actors, copies = replicas["actor"], int(env["copies"])
     batch = config.fragment_steps * copies * config.batch_fragments
     notes = (
         f"an update takes the first {config.batch_fragments} fragments that have come, of {config.fragment_steps} "
         f"fragment_steps x {copies} copies each: {batch:,} transitions, {_updates(config, batch):,} updates in all",
         f"{actors} {'actor does' if actors == 1 else 'actors do'} not wait for the learner; {_correction(config)}",
         *_replay(config),
-        *network_notes(config, found),
+        *network_notes(config, env),
         ACTIONS[env.get("action_scaling", "auto")],
         *inference.notes(config, replicas, env),
     )
-    problems = [*_problems(config), *([("network", found.problem)] if found.problem else [])]
-    return Sizing(notes, (*_warnings(config), *inference.warnings(config, replicas, env)), tuple(problems))
+    return Sizing(notes, (*_warnings(config), *inference.warnings(config, replicas, env)), tuple(_problems(config)))
 
 
 def _updates(config: IMPALAConfig, batch: int) -> int:

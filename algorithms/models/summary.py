@@ -1,10 +1,15 @@
 """Sentences about a network: its parts, its parameters, its memory."""
 
+from collections.abc import Callable, Iterator
 from math import prod
+from typing import Any
 
-from surreal.algorithms.models.actor_critic import ActorCritic
+from surreal.algorithms.environments.environment import Environment
+from surreal.algorithms.environments.spaces import View
+from surreal.algorithms.models.actor_critic import ActorCritic, make_model
 from surreal.algorithms.models.config import TANH
 from surreal.algorithms.networks import Layout, Shape
+from surreal.protocol.errors import Fatal, SurrealError
 
 COPIES = 4
 """Vectors of a learner: parameters, gradient, and Adam's two moments."""
@@ -27,3 +32,19 @@ def _kind(layout: Layout) -> str:
         head = name.partition(".")[0]
         groups[head] = groups.get(head, 0) + prod(shape)
     return ", ".join(f"{name} {number:,}" for name, number in groups.items())
+
+
+def check(config: Any, make: Callable[[View], Environment]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the network that `config` names, or else what it is: see `Algorithm.check`."""
+    try:
+        env = make(config.network.view)
+    except Fatal as error:
+        # An environment of images says so where numbers were asked for.
+        if "network for images" not in str(error):
+            raise
+        yield "network", str(error)
+        return
+    try:
+        yield "", summary(make_model(config.network, env.spaces, config.hidden))
+    except SurrealError as error:
+        yield "network", str(error).removeprefix("spec.algorithm.config.network").lstrip(".: ")

@@ -15,7 +15,7 @@ ROLES = (
     Role("learner", run="surreal.algorithms.offpolicy.learner:learner", ends_run=True, memory="2Gi", accelerated=True),
     Role("actor", run="surreal.algorithms.offpolicy.actor:actor", replicas=2, scalable=True, expendable=True),
     REPLAY,
-    Role("evaluator", run="surreal.algorithms.offpolicy.actor:evaluator", expendable=True, cpu=0.5),
+    Role("evaluator", run="surreal.algorithms.offpolicy.actor:evaluator", expendable=True, evaluates=True, cpu=0.5),
 )
 CHANNELS = (
     EXPERIENCE,

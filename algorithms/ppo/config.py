@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Count, Positive, Share, Sizing
 from surreal.algorithms.inference import graph as inference
-from surreal.algorithms.rollouts.config import ACTIONS, RolloutConfig, looked_at, network_notes
+from surreal.algorithms.rollouts.config import ACTIONS, RolloutConfig, network_notes
 
 COMPILE_ROWS = 3_000_000
 """Rows of all epochs of a run from which numba compiles: it saves 3 us of each, and costs up to 7 s."""
@@ -99,22 +99,17 @@ def sizing(config: PPOConfig, replicas: Mapping[str, int], env: Mapping[str, Any
     actors, copies = replicas["actor"], int(env["copies"])
     batch = config.fragment_steps * copies * actors
     size = f"{config.fragment_steps} fragment_steps x {copies} copies x {actors} actors = {batch:,}"
-    found = looked_at(config, env)
     notes = (
         f"a batch has {size} transitions, an update {config.epochs} x {-(-batch // config.minibatch):,} "
         f"minibatches of {min(config.minibatch, batch):,}",
-        *network_notes(config, found),
+        *network_notes(config, env),
         *_sequences(config),
         *_shared(config, replicas),
         ACTIONS[env.get("action_scaling", "auto")],
         *inference.notes(config, replicas, env),
     )
-    problems = [
-        *_unshared(config, replicas),
-        *_problems(config, batch, size),
-        *([("network", found.problem)] if found.problem else []),
-    ]
-    return Sizing(notes, tuple(inference.warnings(config, replicas, env)), tuple(problems))
+    problems = (*_unshared(config, replicas), *_problems(config, batch, size))
+    return Sizing(notes, tuple(inference.warnings(config, replicas, env)), problems)
 
 
 def _sequences(config: PPOConfig) -> Iterator[str]:

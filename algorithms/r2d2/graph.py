@@ -18,7 +18,7 @@ ROLES = (
     Role("learner", run=f"{PACKAGE}.learner:learner", ends_run=True, memory="2Gi", accelerated=True),
     Role("actor", run=f"{PACKAGE}.actor:actor", replicas=2, scalable=True, expendable=True),
     REPLAY,
-    Role("evaluator", run=f"{PACKAGE}.actor:evaluator", expendable=True, cpu=0.5),
+    Role("evaluator", run=f"{PACKAGE}.actor:evaluator", expendable=True, evaluates=True, cpu=0.5),
 )
 CHANNELS = (
     EXPERIENCE,

@@ -15,7 +15,7 @@ from typing import Any
 from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
 from surreal.algorithms.recording.disk import Disk, replace_file
 from surreal.algorithms.recording.metrics import Metrics
-from surreal.algorithms.recording.reports import EVALUATES, Reports
+from surreal.algorithms.recording.reports import Reports
 from surreal.algorithms.recording.tracking import Tracking
 from surreal.algorithms.types import Array
 from surreal.protocol.telemetry.gauges import PROGRESS_KEYS
@@ -27,8 +27,8 @@ CHECKPOINT_UPDATES = 1000
 """Updates after which a checkpoint is due even if its clock says otherwise."""
 LAST_EVALUATION_SECONDS = 60.0
 """Longest wait at the end of a run for the evaluation of its final weights."""
-YOUNG_SECONDS, JOIN_SECONDS = 15.0, 2.0
-"""Age of a run below which its end waits for processes that start, and for the word of those that just started."""
+START_SECONDS = 15.0
+"""Age of a run below which its end waits for an evaluator that has not joined it yet."""
 REPORTS_SECONDS = 10.0
 """Time between two rows of a role whose processes report."""
 PROGRESS_SECONDS = 1.0
@@ -53,9 +53,9 @@ class RunRecorder:
         self._metrics = Metrics(self._folder, process.session.gauges, wiring.incarnation, self.disk)
         self._tracking = Tracking(wiring)
         self._reports, self._reported_at = Reports(), monotonic()
-        self._evaluators: set[str] = set()
+        self._evaluators, self._joined = set(wiring.evaluators), False
         self._evaluated: Version | None = None
-        self._since, self._joined = monotonic(), 0.0
+        self._since = monotonic()
         self._best: tuple[int, float, dict[str, Array]] | None = None
         self._saved_at = monotonic()
         self._saved_update: int | None = None
@@ -143,24 +143,14 @@ class RunRecorder:
         deadline = monotonic() + LAST_EVALUATION_SECONDS
         # A short evaluation may have come in before this was called, with the reports of the last update.
         while not self.read_reports(version, steps) and self._evaluated != version:
-            lives = any(self._process.session.alive(role) for role in self._evaluators) or self._evaluator_may_join()
-            if monotonic() > deadline or not lives or self._process.stopping.wait(0.05):
+            if monotonic() > deadline or not self._evaluator_expected() or self._process.stopping.wait(0.05):
                 return
 
-    def _evaluator_may_join(self) -> bool:
-        """Return True while a run is so young that its evaluator may still be starting.
-
-        A short run is over before the other processes have imported their environments. They announce themselves
-        within JOIN_SECONDS of joining.
-        """
-        now = monotonic()
-        if self._evaluators or self._channel is None or now - self._since > YOUNG_SECONDS:
-            return False
-        wiring = self._process.wiring
-        if all(self._process.session.alive(role) for role in wiring.replicas if role != wiring.role):
-            self._joined = self._joined or now
-            return now - self._joined < JOIN_SECONDS
-        return True
+    def _evaluator_expected(self) -> bool:
+        """Return True while an evaluator lives, or the run is over before its evaluator has imported what it needs."""
+        lives = any(self._process.session.alive(role) for role in self._evaluators)
+        self._joined = self._joined or lives
+        return lives or (bool(self._evaluators) and not self._joined and monotonic() - self._since < START_SECONDS)
 
     def close(self, outcome: str = "stopped") -> None:
         """Write what still can be written, and close the files; `outcome` is `succeeded` at the end of a run."""
@@ -176,9 +166,9 @@ class RunRecorder:
         if not self._process.wiring.has(sender) or type(at) is not int or not 0 <= at < 2**63:
             self.malformed += 1
             return False
-        if row.pop(EVALUATES, False) or "eval_return" in row:
+        if "eval_return" in row:
             self._evaluators.add(sender.partition("/")[0])
-        if "eval_return" not in row:
+        else:
             self._reports.add(sender, row)
             self._process.session.gauges.set(sender, row)
             return False

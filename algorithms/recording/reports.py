@@ -4,8 +4,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-EVALUATES = "evaluates"
-"""Key of the first report of a process that evaluates: the end of the run then waits for its last evaluation."""
 FORGET_SECONDS = 60.0
 """Age beyond which a report no longer says anything of its process."""
 

@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 from surreal.algorithms.algorithm import Config, Count, Positive, Share
 from surreal.algorithms.devices import wants_gpu
 from surreal.algorithms.models.config import TANH, Network, NetworkConfig
-from surreal.algorithms.models.probe import Found, look
 
 SMALL = 256
 """Widest layer of two tanh networks that `device: auto` leaves on the CPU."""
@@ -114,20 +113,10 @@ ACTIONS = {
 """Note of a plan for each choice of `env.actionScaling`."""
 
 
-def looked_at(config: RolloutConfig, env: Mapping[str, Any]) -> Found:
-    """Return what making the environment says of the network; nothing where that is known without."""
-    return look(config.network, config.hidden, env) if _worth_a_look(config, env) else Found()
-
-
-def _worth_a_look(config: RolloutConfig, env: Mapping[str, Any]) -> bool:
-    """Return True unless the networks surely are two tanh networks on numbers, as for gymnasium's own environments."""
-    return not config.network.plain or any(mark in str(env.get("id", "")) for mark in "/:") or bool(env.get("wrappers"))
-
-
-def network_notes(config: RolloutConfig, found: Found) -> Iterator[str]:
-    """Yield what the networks are and how they are differentiated; `found` is what `looked_at` returned."""
-    network = config.network
-    plain = network.plain and (not found.note or TANH in found.note)
+def network_notes(config: RolloutConfig, env: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the networks are and how they are differentiated; `env` is that of `Algorithm.sizing`."""
+    network, note = config.network, str(env.get("network", ""))
+    plain = network.plain and (not note or TANH in note)
     if network.make is not None:
         yield f"the networks of policy and value are made by {network.make}, gradients by autograd"
     elif plain:
@@ -135,8 +124,8 @@ def network_notes(config: RolloutConfig, found: Found) -> Iterator[str]:
         yield f"policy and value are {TANH} of {widths} units, gradients {_engine(config, plain)}"
     else:
         yield f"gradients {_engine(config, plain)}"
-    if found.note:
-        yield found.note
+    if note:
+        yield note
 
 
 def _engine(config: RolloutConfig, plain: bool) -> str:

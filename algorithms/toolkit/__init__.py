@@ -10,7 +10,7 @@ algorithm is docs/adding-an-algorithm.md. Conventions that the names rely on:
   incarnation is higher, so that a newer version always compares greater.
 - Reports. A report is the `meta` of a message on `metrics`: numbers by name. `eval_return` makes it an evaluation;
   it then names the evaluated `version` as a list, its `steps`, and has the weights' arrays if they are the best so far.
-  `evaluates: True` in a first report makes the end of the run wait for the last evaluation of that role.
+  `Role(evaluates=True)` makes the end of the run wait for the last evaluation of that role.
 - Rows. `TrainingLoop` writes what the status shows: `steps`, `total_steps`, `updates`, `elapsed`, `steps_per_second`.
   Add `episode_return` for the training return. `time`, `role`, `steps` and `attempt` cannot be set.
 - End. The function of the role that ends the run returns `ExitCode.DONE`, or PREEMPTED if it was asked to stop and
@@ -30,7 +30,7 @@ from surreal.algorithms.policies import Policy, load_policy
 from surreal.algorithms.recording.checkpoint import Checkpoint
 from surreal.algorithms.recording.policy_record import describe
 from surreal.algorithms.recording.recorder import RunRecorder
-from surreal.algorithms.recording.reports import EVALUATES, Shares
+from surreal.algorithms.recording.reports import Shares
 from surreal.algorithms.recording.rows import read_rows
 from surreal.algorithms.returns import gae
 from surreal.algorithms.toolkit.synchronous import (
@@ -51,7 +51,6 @@ from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
 
 __all__ = [
-    "EVALUATES",
     "F32",
     "F64",
     "Act",

@@ -34,7 +34,7 @@ def actor_learner(name: str, config: type[BaseModel], *, learner: Run, actor: Ru
         roles=[
             Role("learner", learner, ends_run=True),
             Role("actor", actor, replicas=2, scalable=True, expendable=True),
-            Role("evaluator", evaluator, expendable=True, cpu=0.5),
+            Role("evaluator", evaluator, expendable=True, evaluates=True, cpu=0.5),
         ],
         channels=[
             Stream("experience", "actor", "learner", window=4, finite=True),

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from surreal.cli.ui import output as words
@@ -63,7 +64,8 @@ def watch(place: Backend, name: str, tidy: bool = False) -> Status:
 
     def statuses(notify: Callable[[str], None]) -> Iterator[Status]:
         reconcile = (lambda: place.reconcile(name)) if tidy else None
-        return follow_status(lambda: place.status(name), place.poll_interval, notify, tidy=reconcile)
+        look, eager = partial(place.status, name), not place.remote
+        return follow_status(look, place.poll_interval, notify, tidy=reconcile, eager=eager)
 
     return _watch_live(place, name, statuses) if live else _watch_plain(place, name, statuses)
 

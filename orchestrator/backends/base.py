@@ -6,7 +6,7 @@ All code above this module treats backends alike; no other module tests which ba
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -99,6 +99,9 @@ class Backend(Protocol):
 
     def resolve(self, plan: Plan) -> Plan:
         """Return the plan with what only this place knows: where the run folder will be. Starts nothing."""
+
+    def prepared(self) -> AbstractContextManager[None]:
+        """Begin what `create` takes long for, beside what the caller does within; what was not used is given up."""
 
     def create(self, experiment: Experiment, plan: Plan, start: Path | None = None) -> None:
         """Start a run; return when it is under way.
@@ -211,6 +214,14 @@ def refuse_start(start: Path | None) -> None:
     """Raise InvalidInput for a checkpoint to begin from, which only this machine can take yet."""
     if start is not None:
         raise InvalidInput("--from: runs of this place begin from nothing. Give --on local.")
+
+
+class Unprepared:
+    """Method of a backend where nothing can begin before a run is known."""
+
+    def prepared(self) -> AbstractContextManager[None]:
+        """Begin nothing."""
+        return nullcontext()
 
 
 class WithoutObjects:

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from surreal.algorithms.algorithm import Algorithm
 from surreal.algorithms.registry import algorithm
 from surreal.protocol.documents.locations import KeyPath, Problem, Source
@@ -24,25 +26,26 @@ _OTHER_FILES = {
 """Kind of another document of surreal -> sentence about it."""
 
 
-def complete(model: type[Document], data: Any, source: Source, folder: Path) -> tuple[Document, Algorithm]:
-    """Return the `model` of `data` with the algorithm's defaults filled in, and the algorithm with its relays.
+def complete(model: type[Document], data: Any, source: Source, folder: Path) -> tuple[Document, Algorithm, BaseModel]:
+    """Return the `model` of `data` with the algorithm's defaults, the algorithm with its relays, and its config.
 
     `folder` holds the user's own modules. Raises one InvalidInput with all problems at their lines in `source`.
     """
     _refuse_other_files(data, source)
     found, problems = _algorithm(data, folder)
+    config = None
     if found:
         problems += [*_wrong_channels(data, found), *_wrong_roles(data, found)]
-        data, wrong = _with_config(_with_roles(_with_channels(data, found), found), found)
+        data, config, wrong = _with_config(_with_roles(_with_channels(data, found), found), found)
         problems += wrong
     problems += _unknown_environment(data)
     problems += _wrong_wrappers(data)
     document, wrong = validated(model, data)
     # The roles depend on the algorithm, so their errors say nothing when the algorithm is unknown.
     problems += [p for p in wrong if found or p[0][:2] not in (_ROLES, _CHANNELS) and p[0] != _CONFIG]
-    if problems or document is None or found is None:
+    if problems or document is None or found is None or config is None:
         raise source.invalid(problems)
-    return document, found
+    return document, found, config
 
 
 def _refuse_other_files(data: Any, source: Source) -> None:
@@ -68,13 +71,13 @@ def _algorithm(data: Any, folder: Path) -> tuple[Algorithm | None, list[Problem]
         return None, [(_ALGORITHM, str(error))]
 
 
-def _with_config(data: Any, algorithm: Algorithm) -> tuple[Any, list[Problem]]:
+def _with_config(data: Any, algorithm: Algorithm) -> tuple[Any, BaseModel | None, list[Problem]]:
     """Check the algorithm's config and say its defaults; leave a config that is no mapping to the models."""
     config = _get(data, _CONFIG, {})
     if not isinstance(config, dict):
-        return data, []
+        return data, None, []
     checked, problems = validated(algorithm.config, config, _CONFIG)
-    return _set(data, _CONFIG, checked.model_dump(mode="json") if checked else config), problems
+    return _set(data, _CONFIG, checked.model_dump(mode="json") if checked else config), checked, problems
 
 
 def _with_channels(data: Any, algorithm: Algorithm) -> Any:

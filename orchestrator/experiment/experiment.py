@@ -63,8 +63,8 @@ class Experiment:
         """Lines of the keys, for errors that are found later."""
         self.folder = folder.absolute()
         """Folder of the experiment's own modules: that of its file."""
-        self._document, self.algorithm = complete(ExperimentDocument, data, source, self.folder)
         # with one more role for each broadcast that has relays
+        self._document, self.algorithm, self.config = complete(ExperimentDocument, data, source, self.folder)
 
     @classmethod
     def from_data(cls, data: Any, source: Source | None = None, folder: Path | None = None) -> Experiment:

@@ -34,7 +34,7 @@ def apply_override(data: Any, override: str, lines: dict[KeyPath, int]) -> Any:
     dotted, equals, text = override.partition("=")
     path = tuple(dotted.strip().split("."))
     if not equals or not all(path):
-        raise InvalidInput(f"--set {override}: must be path.to.key=value. For example: --set spec.seed=3")
+        raise InvalidInput(f"--set {override}: must be path.to.key=value. For example: --set spec.seed=3.")
     if not text.strip():
         raise InvalidInput(f"--set {override}: has no value. Write null or '' for none.")
     value, _ = strictyaml.load(text, Source(f"--set {dotted}"))
@@ -50,12 +50,10 @@ def _parent(data: Any, path: KeyPath, lines: dict[KeyPath, int]) -> dict[Any, An
     for depth, key in enumerate(path, start=1):
         if not isinstance(data, dict):
             above = ".".join(map(str, path[: depth - 1])) or "the document"
-            what = (
-                "a list. Set the whole of it."
-                if isinstance(data, list)
-                else f"{data!r}, which has no keys. Set that key itself."
-            )
-            raise InvalidInput(f"--set {'.'.join(map(str, path))}: {above} is {what}")
+            key = ".".join(map(str, path))
+            if isinstance(data, list):
+                raise InvalidInput(f"--set {key}: {above} is a list. Set the whole of it.")
+            raise InvalidInput(f"--set {key}: {above} is {data!r}, which has no keys. Set that key itself.")
         if depth == len(path):
             return data
         if key not in data:

@@ -62,8 +62,9 @@ def refuse_above(plan: Plan, limit: str) -> None:
         dollars = largest.full * (_at_most(largest) or 0.0)
         costs = "costs" if known is not None else "costs, with spot machines at their price on demand, up to"
         raise InvalidInput(
-            f"--max-cost {limit}: {plan.name} {costs} {at_most:.2f} $/h at full scale; "
-            f"most of it pool {largest.name!r}: {largest.full} machines, {dollars:.2f} $/h"
+            f"--max-cost {limit}: {plan.name} {costs} {at_most:.2f} $/h at full scale, "
+            f"most of it pool {largest.name!r}: {largest.full} machines, {dollars:.2f} $/h. "
+            "Ask for fewer replicas, or raise the limit."
         )
 
 
@@ -75,7 +76,7 @@ def parse_limit(text: str) -> float:
     except ValueError:
         value = -1.0
     if unit not in HOURS or not 0 < value < float("inf"):
-        raise InvalidInput(f"--max-cost {text}: must be dollars by hour or day. For example: 20/h or 480/day")
+        raise InvalidInput(f"--max-cost {text}: must be dollars by hour or day. For example: 20/h or 480/day.")
     return value / HOURS[unit]
 
 

@@ -1,12 +1,12 @@
 """Experiment + pools -> Plan: which pool each role runs on, and whether a machine of it can hold one process."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
-from surreal.algorithms.algorithm import Algorithm, Sizing
+from surreal.algorithms.algorithm import Sizing
 from surreal.algorithms.environments.batched.known import note, reason_against
 from surreal.algorithms.environments.options import below_code
 from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.inspection import Inspection
 from surreal.orchestrator.experiment.model import ChannelSpec, EnvSpec, ExperimentSpec, ResourcesSpec, RoleSpec
 from surreal.orchestrator.experiment.pod_model import PodsSpec, StorageSpec, VolumeSpec
 from surreal.orchestrator.plan.assignment import Fleet, Place, fleet
@@ -29,8 +29,10 @@ from surreal.protocol.graph import Channel, Role
 from surreal.provisioner.pools.model import NodePool
 
 
-def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
+def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: Inspection | None = None) -> Plan:
     """Place every role on one of `pools` (at least one). Equal arguments give an equal Plan.
+
+    `inspection` is asked for its note last, since it may still go on.
 
     Raises InvalidInput, at the lines of the experiment, for a pool that is not there, for a process that asks for more
     than any machine has and, on a cluster, for more processes than its pools at their largest hold. On this machine,
@@ -38,7 +40,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool]) -> Plan:
     """
     spec, algorithm = experiment.spec, experiment.algorithm
     own_machine = all(pool.provider == "local" for pool in pools)
-    placed, size = _placed(experiment, pools, own_machine), _sized(experiment)
+    placed, size = _placed(experiment, pools, own_machine), _sized(experiment, inspection)
     return Plan(
         name=experiment.metadata.name,
         algorithm=spec.algorithm.name,
@@ -83,9 +85,14 @@ def _placed(experiment: Experiment, pools: Sequence[NodePool], own_machine: bool
     return placed
 
 
-def _sized(experiment: Experiment) -> Sizing:
+def _sized(experiment: Experiment, inspection: Inspection | None) -> Sizing:
     """Return what the algorithm says of its size. Raises InvalidInput at the keys that mean nothing together."""
-    size = _sizing(experiment.algorithm, experiment.spec, experiment.folder)
+    spec, sizing = experiment.spec, experiment.algorithm.sizing
+    if sizing is None:
+        return Sizing()
+    replicas = {name: role.replicas for name, role in spec.roles.items()}
+    note = inspection.note if inspection else ""
+    size = sizing(experiment.config, replicas, {**spec.env.model_dump(mode="json"), "network": note})
     if size.problems:
         raise experiment.source.invalid((_path(key), text) for key, text in size.problems)
     return size
@@ -126,15 +133,6 @@ def _stepped(experiment: Experiment) -> tuple[str, ...]:
         text = f"'batched' is not possible: {reason}. Remove the key, or set auto."
         raise experiment.source.invalid([(("spec", "env", "stepping"), text)])
     return tuple(filter(None, (note(env.stepping, reason),)))
-
-
-def _sizing(algorithm: Algorithm, spec: ExperimentSpec, folder: Path) -> Sizing:
-    """Return the algorithm's notes and warnings about a run of this size."""
-    if algorithm.sizing is None:
-        return Sizing()
-    replicas = {name: role.replicas for name, role in spec.roles.items()}
-    config = algorithm.config.model_validate(spec.algorithm.config)
-    return algorithm.sizing(config, replicas, {**spec.env.model_dump(mode="json"), "folder": str(folder)})
 
 
 def _here(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) -> Fleet:
@@ -219,6 +217,7 @@ def planned_role(role: Role, spec: RoleSpec, whole: ExperimentSpec, place: Place
         expendable=role.expendable,
         ends_run=role.ends_run,
         keeps_snapshots=role.keeps_snapshots,
+        evaluates=role.evaluates,
         env=spec.env,
         image=image_of(spec, whole),
         image_pull_policy=spec.image_pull_policy or whole.image_pull_policy,

@@ -19,7 +19,9 @@ from surreal.provisioner.kube.resources import GPU
 class PlanModel(BaseModel):
     """Frozen, knows all its keys; camelCase in JSON and YAML, snake_case in Python."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True, defer_build=True
+    )
 
 
 class Resources(PlanModel):
@@ -112,6 +114,8 @@ class PlannedRole(PlanModel):
     """The run is done when this role is."""
     keeps_snapshots: bool = False
     """Starts again from its own last snapshot."""
+    evaluates: bool = False
+    """The end of the run waits for its last evaluation."""
     env: dict[str, str] = {}
     """Environment variables of its processes."""
     image: str = ""

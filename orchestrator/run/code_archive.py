@@ -11,13 +11,14 @@ import os
 import stat
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, cast
 
 from surreal.orchestrator.run.home import home
+from surreal.protocol.documents.locations import KeyPath
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.worker.code_archive import MARKER, MAX_FILES, MAX_PACKED_BYTES, MAX_UNPACKED_BYTES
 
@@ -94,13 +95,16 @@ def packed(code: str, beside: Path, limit: int = STORE_BYTES) -> Code | None:
     return pack(beside / code, limit) if code else None
 
 
-def warnings(code: str, beside: Path, env_id: str, remote: bool) -> list[str]:
-    """Return warnings on a plan's `code` before a run; `remote` means that processes run on other machines."""
+def warnings(code: str, beside: Path, named: Mapping[KeyPath, str], remote: bool) -> list[str]:
+    """Return warnings on a plan's `code` before a run; `remote` means that processes run on other machines.
+
+    `named` are the names `module:object` in the experiment.
+    """
     found: list[str] = []
-    module, colon, _ = env_id.partition(":")
-    if remote and colon and not code:
+    for path, name in named.items() if remote and not code else ():
+        module = name.partition(":")[0]
         found.append(
-            f"spec.env.id: {env_id} comes from the module {module}, and no code goes along: "
+            f"{'.'.join(map(str, path))}: {name} comes from the module {module}, and no code goes along: "
             f"set spec.code to the folder of {module}, or make sure the image has it"
         )
     if code and (beside / code / "requirements.txt").is_file():
@@ -172,8 +176,8 @@ class _Walk:
 
     def _refusal(self, path: str, why: str) -> InvalidInput:
         return InvalidInput(
-            f"spec.code: {path.rstrip('/')!r} in {self.shown} {why}; "
-            f"replace it by the file that the experiment needs, or list it in {self.shown / IGNORE_FILE}"
+            f"spec.code: {path.rstrip('/')!r} in {self.shown} {why}. "
+            f"Replace it by the file that the experiment needs, or list it in {self.shown / IGNORE_FILE}."
         )
 
 
@@ -245,8 +249,8 @@ def _too_large(folder: Path, files: list[_File], why: str) -> str:
     named = ", ".join(f"{file.path} ({_size(file.size)})" for file in largest)
     total = _size(sum(file.size for file in files))
     return (
-        f"spec.code: {folder} holds {total} in {_count(len(files))}, {why}; the largest are {named}: "
-        f"list what is no code in {folder / IGNORE_FILE}, and bring data in the image or on a volume"
+        f"spec.code: {folder} holds {total} in {_count(len(files))}, {why}; the largest are {named}. "
+        f"List what is no code in {folder / IGNORE_FILE}, and bring data in the image or on a volume."
     )
 
 

@@ -20,15 +20,17 @@ def follow_status(
     deadline: float | None = None,
     patience: float = PATIENCE_S,
     tidy: Callable[[], object] | None = None,
+    eager: bool = False,
 ) -> Iterator[Status]:
     """Yield what `probe` returns, every `interval` seconds, until the run is over.
 
+    An `eager` one looks more often at the beginning, when most runs fail that do: that costs little on this machine.
     While the place cannot be reached, nothing is yielded and `notify` is told once. `deadline` is a moment of
     time.monotonic() at which the iterator ends. `tidy` is called every minute while the run goes on.
     Raises Unreachable after `patience` seconds without an answer. That says nothing about the run.
     """
     away_since: float | None = None
-    tidied = time.monotonic()
+    began = tidied = time.monotonic()
     while True:
         try:
             status = probe()
@@ -38,7 +40,7 @@ def follow_status(
                 away_since = now
                 notify(f"{error}; the run itself goes on, trying again for {patience / 60:.0f} min")
             if now - away_since > patience:
-                raise Unreachable(f"{error}; no answer for {patience / 60:.0f} min; the run itself goes on") from None
+                raise Unreachable(f"{error}; no answer for {patience / 60:.0f} min. The run itself goes on.") from None
         else:
             if away_since is not None:
                 notify("the run can be seen again")
@@ -51,4 +53,5 @@ def follow_status(
                 tidy()
         if deadline is not None and time.monotonic() >= deadline:
             return
-        time.sleep(interval if deadline is None else max(0.0, min(interval, deadline - time.monotonic())))
+        pause = min(interval, max(interval / 10, (time.monotonic() - began) / 20)) if eager else interval
+        time.sleep(pause if deadline is None else max(0.0, min(pause, deadline - time.monotonic())))

@@ -142,8 +142,8 @@ def experiments() -> Path:
         folder.chmod(0o700)
     except OSError as error:
         raise InvalidInput(
-            f"cannot use {folder} for experiments: {error.strerror}; "
-            "set SURREAL_HOME to a folder of yours that can be written"
+            f"SURREAL_HOME: cannot use {folder} for experiments: {error.strerror}. "
+            "Set it to a folder of yours that can be written."
         ) from error
     return folder
 
@@ -165,8 +165,8 @@ def find(name: str) -> Folder:
     """
     known = names()
     if name not in known:
-        listing = f"there are: {', '.join(known)}" if known else "there are none yet: surreal create experiment.yaml"
-        raise NotFound(f"no experiment {name!r}{did_you_mean(name, known)}; {listing}")
+        listing = f"There are: {', '.join(known)}." if known else "There are none yet: surreal create experiment.yaml"
+        raise NotFound(f"no experiment {name!r}{did_you_mean(name, known)}. {listing}")
     return Folder(experiments() / name)
 
 

@@ -33,10 +33,17 @@ class Location:
     def of(
         cls, on: str, namespace: str | None = None, context: str | None = None, kubeconfig: str | None = None
     ) -> "Location":
-        """Return the location that `on` (`local`, `kube`, `ray`, `ray:ADDRESS`) and the options of a cluster name."""
+        """Return the location that `on` (`local`, `kube`, `ray`, `ray:ADDRESS`) and the options of a cluster name.
+
+        Raises InvalidInput for options of a cluster where `on` is none.
+        """
         backend, _, address = on.partition(":")
+        options = {"--namespace": namespace, "--context": context, "--kubeconfig": kubeconfig}
+        for option, value in options.items() if backend in (LOCAL, RAY) else ():
+            if value:
+                raise InvalidInput(f"{option}: {value!r} is about Kubernetes. Give --on kube, or leave it out.")
         if backend == RAY:
-            return cls(RAY, namespace, context, kubeconfig, address or None)
+            return cls(RAY, address=address or None)
         return cls(on, namespace, context, kubeconfig)
 
     @property
@@ -99,12 +106,12 @@ def locate(name: str, asked: Location | None, exists: Callable[[Location], bool]
     if not asked and there and name in home.names():
         options = f"--on {LOCAL} or --on {there[-1].on}"
         place = there[-1].context or there[-1].on
-        raise InvalidInput(f"there is an experiment {name!r} here and one in {place}: say which by {options}")
+        raise InvalidInput(f"{name}: there is an experiment {name!r} here and one in {place}. Say which by {options}.")
     if len(there) > 1:
         there = tuple(each for each in there if exists(each)) or there[-1:]
     if len(there) > 1:
         places = "; ".join(each.options() for each in there)
-        raise InvalidInput(f"there are {len(there)} experiments {name!r}: say which by its options: {places}")
+        raise InvalidInput(f"{name}: there are {len(there)} experiments {name!r}. Say which by its options: {places}")
     # a backend alone, as SURREAL_ON says it, names no other place than the note
     return there[0] if there else asked or Location()
 

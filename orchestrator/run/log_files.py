@@ -59,7 +59,7 @@ def choose_sources(experiment: str, processes: Iterable[str], wanted: str | None
     chosen = {name for name, role in known.items() if wanted in (name, role)}
     if not chosen:
         hint = did_you_mean(wanted, {*known, *known.values()})
-        raise NotFound(f"{experiment} has no role or process {wanted!r}{hint}. It has: {_listed(known)}.")
+        raise NotFound(f"{experiment}: has no role or process {wanted!r}{hint}. It has: {_listed(known)}.")
     return chosen
 
 

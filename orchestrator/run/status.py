@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from surreal.orchestrator.run.channel_stats import ChannelStatus
+from surreal.orchestrator.run.channel_stats import ChannelStatus, EndStatus
 from surreal.orchestrator.run.home import Folder, tail_lines
 from surreal.protocol.errors import ExitCode, InvalidInput
 from surreal.protocol.telemetry.gauges import PROGRESS_KEYS, PROGRESS_WORDS, Progress
@@ -84,6 +84,20 @@ class Status:
     def over(self) -> bool:
         """True once nothing runs any more."""
         return self.state in OUTCOMES
+
+    def to_data(self) -> dict[str, Any]:
+        """Return plain data, which another process of this version can read whatever its classes look like."""
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> "Status":
+        """Return the status that `to_data` took apart."""
+        roles = {role: tuple(ProcessStatus(**each) for each in found) for role, found in data["roles"].items()}
+        channels = tuple(
+            ChannelStatus(each["name"], each["kind"], tuple(EndStatus(**end) for end in each["ends"]))
+            for each in data["channels"]
+        )
+        return cls(**{**data, "progress": Progress(**data["progress"]), "roles": roles, "channels": channels})
 
     def document(self) -> dict[str, Any]:
         """Return the stable document: flat, plain data in the order in which a person reads it."""
@@ -218,4 +232,4 @@ def _term(term: str, selector: str) -> Test:
     if found := _THERE.fullmatch(term):
         key, there = found["key"], not found["no"]
         return lambda labels: (key in labels) == there
-    raise InvalidInput(f"--selector: {selector!r} is no selector of labels. Write it as team=rl,stage!=test")
+    raise InvalidInput(f"--selector: {selector!r} is no selector of labels. Write it as team=rl,stage!=test.")

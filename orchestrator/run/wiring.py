@@ -40,6 +40,7 @@ def wire(
         run_folder=run_folder,
         seed=plan.seed,
         memory=role.resources.memory,
+        evaluators=tuple(each.name for each in plan.roles if each.evaluates),
         expendable=role.expendable,
         env=plan.env,
         config=plan.config,

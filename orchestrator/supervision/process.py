@@ -9,6 +9,9 @@ from surreal.orchestrator.plan.model import PlannedRole
 from surreal.orchestrator.supervision.record import ProcessRecord
 from surreal.protocol.errors import ExitCode
 
+EVALUATOR_DELAY_S = 1.0
+"""Time after the start of a run at which evaluators are started."""
+
 
 class SupervisedProcess(ABC):
     """One (role, index) over all its attempts. Times are on the monotonic clock."""
@@ -17,7 +20,8 @@ class SupervisedProcess(ABC):
         self.role = role
         self.record = record
         self.backoff = Backoff()
-        self.start_at: float | None = time.monotonic()
+        # There is nothing to evaluate before the others began: they get the cores for their imports.
+        self.start_at: float | None = time.monotonic() + (EVALUATOR_DELAY_S if role.evaluates else 0.0)
         """Time to start it; None when no start is planned."""
         self.hung = ""
         """The reason why the supervisor ended it; empty if it did not."""

@@ -9,17 +9,17 @@ import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder, read_json, write_json
 from surreal.orchestrator.run.provenance import changed_versions, now, versions
 from surreal.orchestrator.run.status import ProcessState, State
 from surreal.orchestrator.supervision.log_pump import LogWriter
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.graph import ProcessName
+
+if TYPE_CHECKING:
+    from surreal.orchestrator.plan.model import Plan
 
 SPARE_BYTES = 16 * 1024
 """Room that is kept beyond twice the size of a record."""
@@ -75,6 +75,15 @@ class RunRecord:
     disk: str = ""
     """The reason why files of the run cannot be written; empty while they can."""
 
+    @classmethod
+    def next_attempt(cls, folder: Folder, plan: "Plan", node: str) -> "RunRecord":
+        """Return the record of a supervisor that begins: nothing runs yet, and incarnations go on where they were."""
+        earlier = cls.read(folder)
+        before = {process.name: process.incarnation for process in earlier.processes}
+        processes = [replace(each, incarnation=before.get(each.name, 0)) for each in processes_of(plan)]
+        ending = next(role.name for role in plan.roles if role.ends_run)
+        return cls("running", node=node, ends_run=ending, processes=processes, number=earlier.number)
+
     def write(self, folder: Folder) -> None:
         """Replace the record on disk atomically."""
         write_json(folder.status, asdict(self))
@@ -124,13 +133,18 @@ def _parse(data: Any) -> RunRecord:
     return replace(RunRecord(**data), processes=processes)
 
 
-def processes_of(plan: Plan) -> list[ProcessRecord]:
+def processes_of(plan: "Plan") -> list[ProcessRecord]:
     """Return every process of a plan, not yet started, in the plan's order."""
     return [ProcessRecord(role.name, index) for role in plan.roles for index in range(role.replicas)]
 
 
-def read_plan(folder: Folder) -> Plan:
+def read_plan(folder: Folder) -> "Plan":
     """Return the plan of a run. Raises InvalidInput, which names the file, for a foreign or damaged one."""
+    # Both are slow to import, and a look at a run needs no plan.
+    from pydantic import ValidationError
+
+    from surreal.orchestrator.plan.model import Plan
+
     try:
         return Plan.from_json(folder.plan.read_text())
     except (OSError, UnicodeDecodeError) as error:
@@ -156,12 +170,12 @@ def read_provenance(folder: Folder) -> dict[str, Any]:
     raise InvalidInput(f"{folder.provenance}: {problem}. Remove the run: surreal delete {folder.name}")
 
 
-def code_folder(folder: Folder, plan: Plan) -> str:
+def code_folder(folder: Folder, plan: "Plan") -> str:
     """Return the folder of the experimenter's own modules. Raises InvalidInput where no file says it."""
     return str(folder.code) if plan.code else str(read_provenance(folder)["code"])
 
 
-def note_versions(folder: Folder, plan: Plan, accept_changes: bool) -> None:
+def note_versions(folder: Folder, plan: "Plan", accept_changes: bool) -> None:
     """Say in the log of the supervisor which versions a resumed run goes on with, if those are other ones.
 
     Raises InvalidInput where the run promised equal numbers, unless the person accepts the change.
@@ -183,7 +197,7 @@ def note_versions(folder: Folder, plan: Plan, accept_changes: bool) -> None:
     log.close()
 
 
-def _promise(plan: Plan) -> str:
+def _promise(plan: "Plan") -> str:
     """Return the setting by which a run promises the same numbers each time; empty if it does not."""
     if "deterministic" in plan.config:
         return "deterministic: true" if plan.config["deterministic"] else ""

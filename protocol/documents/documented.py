@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from textwrap import dedent
 from typing import Any
 
-from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 
 class Documented(BaseModel):
-    """Base of models with strings below their fields."""
+    """Base of models with strings below their fields. A model is built when it is first used: few of them ever are."""
+
+    model_config = ConfigDict(defer_build=True)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

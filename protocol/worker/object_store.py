@@ -8,9 +8,10 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from surreal.protocol.errors import Fatal, SurrealError
 
@@ -29,10 +30,22 @@ RETRY_AFTER_S = 3.0
 PROBE = ".surreal-probe"
 _NEVER = (PermissionError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 """Errors that trying again does not mend."""
+MODIFIED = ("LastModified", "mtime", "updated", "last_modified", "created")
+"""Stores' names for the time of the last change."""
 
 
 class StoreError(SurrealError):
     """The store did not do what it was asked to; it may the next time."""
+
+
+class StoredFile(NamedTuple):
+    """One file of a store."""
+
+    name: str
+    """Its path in the run folder."""
+    size: int
+    modified: float
+    """Seconds since 1970; 0 where the store does not say."""
 
 
 class ObjectStore:
@@ -46,9 +59,9 @@ class ObjectStore:
         try:
             self._fs, root = fsspec.core.url_to_fs(self.url)
         except ImportError as error:
-            raise Fatal(f"cannot keep the run at {url}: a package is missing in the image: {error}. Add it.") from None
+            raise Fatal(f"{url}: a package is missing here: {error}. Install it, for pods into the image.") from None
         except ValueError as error:
-            raise Fatal(f"cannot keep the run at {url}: {error}") from None
+            raise Fatal(f"{url}: is no place for a run: {error}. Correct spec.storage.url.") from None
         self._root = str(root).rstrip("/")
         named = self._fs.protocol
         # objects appear as a whole, files grow
@@ -73,10 +86,18 @@ class ObjectStore:
 
     def files(self) -> dict[str, int]:
         """Return name -> bytes of all files that a run may go on from. Raises StoreError."""
+        return {each.name: each.size for each in self.find() if _is_ours(each.name)}
+
+    def find(self, prefix: str = "") -> Iterator[StoredFile]:
+        """Yield all files whose names begin with `prefix`. Raises StoreError."""
+        # Another process may have written since the last look.
         self._fs.invalidate_cache()
-        found = self._try("list", lambda: self._fs.find(self._root, detail=True))
-        sizes = {str(path)[len(self._root) :].strip("/"): int(info["size"]) for path, info in found.items()}
-        return {name: size for name, size in sizes.items() if _is_ours(name)}
+        start = self._place(prefix.rpartition("/")[0]).rstrip("/")
+        found = self._try("list", lambda: self._fs.find(start, detail=True))
+        for path, info in found.items():
+            name = str(path)[len(self._root) :].strip("/")
+            if name.startswith(prefix):
+                yield StoredFile(name, int(info["size"] or 0), _modified(info))
 
     def get(self, name: str, path: Path) -> None:
         """Fetch a file; `path` appears as a whole."""
@@ -96,6 +117,19 @@ class ObjectStore:
             return self._try("read", start)
         except StoreError as error:
             raise (Fatal(f"{error} ({name})") if isinstance(error.__cause__, _NEVER) else error) from None
+
+    def part(self, name: str, offset: int, length: int) -> bytes | None:
+        """Return at most `length` bytes from `offset` (negative: from the end) of a file; None if it is not there."""
+        place = self._place(name)
+        try:
+            size = int(self._try("read", lambda: self._fs.size(place)) or 0)
+            start = offset if offset >= 0 else max(0, size + offset)
+            end = min(size, start + length)
+            return bytes(self._try("read", lambda: self._fs.cat_file(place, start=start, end=end)))
+        except StoreError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
 
     def put(self, name: str, path: Path) -> None:
         """Store a file. Raises FileNotFoundError where `path` has gone meanwhile."""
@@ -153,6 +187,14 @@ class ObjectStore:
         except Exception as error:
             text = str(error) or type(error).__name__
             raise StoreError(f"cannot {verb} {self.url}: {text[:300]}") from error
+
+
+def _modified(info: dict[str, Any]) -> float:
+    """Return the time of a file's last change in seconds; 0 where the store does not say."""
+    told = next((info[key] for key in MODIFIED if key in info), 0.0)
+    if isinstance(told, str):
+        told = datetime.fromisoformat(told)
+    return float(told.timestamp() if isinstance(told, datetime) else told)
 
 
 def read_url(url: str, limit: int) -> bytes:

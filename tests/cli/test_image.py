@@ -167,12 +167,12 @@ def test_a_build_that_fails_says_the_builders_last_words(desk: Desk) -> None:
             (),
             "image: no program here can build one: no docker, minikube, buildah is installed. Start or install one of",
         ),
-        (("--on", "docker"), "docker is not on your PATH: https://docs.docker.com"),
+        (("--on", "docker"), "is not on your PATH. Install it: https://docs.docker.com"),
         (("--on", "kaniko"), "'kaniko' is not one of"),
         (("--on", "docker", "--dry-run", "--push"), "surreal:0.1.0 names no registry. Give --tag registry.example"),
         (("--on", "minikube", "--dry-run", "--push", "--tag", "a/b"), "minikube builds on its own nodes"),
         (("--on", "docker", "--dry-run", "--profile", "lab"), "--profile: it is minikube's"),
-        (("--on", "docker", "--dry-run", "--tag", "-rf x"), "--tag must be an image such as"),
+        (("--on", "docker", "--dry-run", "--tag", "-rf x"), "--tag: must be an image such as"),
         (("--on", "docker", "--dry-run", "--platform", "linux/riscv64"), "'linux/riscv64' has no locked packages"),
         (("--on", "minikube", "--dry-run", "--platform", "linux/arm64"), "minikube builds for its own nodes"),
         (("--on", "docker", "--dry-run", "--platform", "linux/amd64,linux/arm64"), "in a registry only. Add --push"),
@@ -193,4 +193,4 @@ def test_a_builder_that_does_not_answer_is_named(desk: Desk) -> None:
     desk.have("docker", broken="docker-info")
     assert "docker here, but without an answer" in desk.build().stderr
     done = desk.build("--on", "docker")
-    assert done.returncode == 2 and "docker does not answer: docker info says why" in done.stderr
+    assert done.returncode == 2 and "docker does not answer. No image was built: docker info says why" in done.stderr

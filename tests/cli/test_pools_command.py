@@ -114,7 +114,7 @@ def test_a_plan_that_costs_too_much_is_refused_and_starts_nothing(cluster: Path,
     assert surreal(*arguments, "--max-cost", "2/h").returncode == 0
     done = surreal(*arguments, "--max-cost", "1/h")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("--max-cost 1/h: pole costs 1.23 $/h at full scale; most of it pool 'actors'")
+    assert done.stderr.startswith("--max-cost 1/h: pole costs 1.23 $/h at full scale, most of it pool 'actors'")
 
 
 def test_create_refuses_what_nobody_can_price(tmp_path: Path) -> None:

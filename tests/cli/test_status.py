@@ -78,7 +78,7 @@ def test_an_unknown_experiment_is_not_found_with_the_nearest_name(place: LocalBa
     for command in (["status"], ["logs"], ["wait"], ["stop"], ["resume"], ["delete", "-y"], ["tensorboard"]):
         done = surreal(*command, "tony")
         assert done.returncode == ExitCode.NOT_FOUND, command
-        assert done.stderr == "no experiment 'tony' (did you mean 'toy'?); there are: toy\n"
+        assert done.stderr == "no experiment 'tony' (did you mean 'toy'?). There are: toy.\n"
 
 
 def test_an_empty_list_says_how_to_begin(place: LocalBackend) -> None:

@@ -16,11 +16,7 @@ from surreal.cli.ui.options import (
     output_option,
 )
 from surreal.cli.ui.output import Output, emit, talk, warn
-from surreal.cli.ui.watch import start_and_watch
 from surreal.orchestrator.client import Client
-from surreal.orchestrator.experiment.load import load_experiment
-from surreal.orchestrator.inventory import Machines
-from surreal.orchestrator.plan.cost import refuse_above
 from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode
@@ -66,18 +62,26 @@ def command(
     Ctrl-C stops watching; the run continues. The exit code is its outcome.
     """
     client = Client.at(location or Location())
-    point = _starting_point(source) if source else None
-    experiment = point.experiment(overrides) if point and not file else load_experiment(named(file), overrides)
-    plan = plan_for(experiment, Machines(client.location, pools, prices))
-    if max_cost:
-        refuse_above(plan, max_cost)
-    warn(plan.warnings)
-    if dry_run:
-        made = client.dry_run(experiment, plan, server=dry_run == "server")
-        emit(made, output, lambda: "\n".join(made))
-        talk("nothing was made")
-        return ExitCode.DONE
     with ExitStack() as stack:
+        if not dry_run:
+            stack.enter_context(client.backend.prepared())
+        # These take a while to import, and what is being prepared goes on beside.
+        from surreal.cli.ui.watch import start_and_watch
+        from surreal.orchestrator.experiment.load import load_experiment
+        from surreal.orchestrator.inventory import Machines
+        from surreal.orchestrator.plan.cost import refuse_above
+
+        point = _starting_point(source) if source else None
+        experiment = point.experiment(overrides) if point and not file else load_experiment(named(file), overrides)
+        plan = plan_for(experiment, Machines(client.location, pools, prices))
+        if max_cost:
+            refuse_above(plan, max_cost)
+        warn(plan.warnings)
+        if dry_run:
+            made = client.dry_run(experiment, plan, server=dry_run == "server")
+            emit(made, output, lambda: "\n".join(made))
+            talk("nothing was made")
+            return ExitCode.DONE
         start = point.prepare(experiment) if point else None
         if start:
             stack.callback(shutil.rmtree, start, ignore_errors=True)

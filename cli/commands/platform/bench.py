@@ -34,7 +34,7 @@ def protocol(words: tuple[str, ...], rounds: int, seconds: float, output: Output
     cases = harness.select(harness.all_cases(), words)
     if not cases:
         known = "; ".join(case.name for case in harness.all_cases())
-        raise InvalidInput(f"no case is called {' or '.join(map(repr, words))}; there is: {known}")
+        raise InvalidInput(f"no case is called {' or '.join(map(repr, words))}. There is: {known}.")
     results: list[Result] = []
     with console(stderr=True).status("") as status:
         for case in cases:

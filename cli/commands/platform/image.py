@@ -79,7 +79,7 @@ def _checked(tag: str) -> str:
     try:
         return check_image(tag)
     except ValueError as error:
-        raise InvalidInput(f"--tag {error}") from None
+        raise InvalidInput(f"--tag: {error}. Name an image so.") from None
 
 
 def _run(arguments: list[str]) -> None:

@@ -173,7 +173,7 @@ def _with_way_out(error: InvalidInput | Unreachable, names: tuple[str, ...]) -> 
 def _confirmed(said: str, question: str) -> bool:
     """Ask for confirmation. Raises InvalidInput if stdin is not a terminal."""
     if not sys.stdin.isatty():
-        raise InvalidInput(f"{said} Confirmation is required: pass --yes.")
+        raise InvalidInput(f"--yes: {said} Confirmation is required. Pass --yes.")
     return click.confirm(f"{said} {question}", err=True)
 
 

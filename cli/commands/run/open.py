@@ -29,7 +29,7 @@ def command(names: tuple[str, ...], port: int, host: str, no_browser: bool, loca
     The page reads and changes nothing. Only this machine can open it unless --host says otherwise.
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise InvalidInput(f"the page needs {', '.join(missing)}. Install it: pip install 'surreal[page]'")
+        raise InvalidInput(f"open: the page needs {', '.join(missing)}. Install it: pip install 'surreal[page]'")
     from surreal.orchestrator.page.server import serve
     from surreal.orchestrator.page.views import views_of
 

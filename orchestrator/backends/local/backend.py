@@ -4,13 +4,13 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surreal.orchestrator.backends.base import THIS_MACHINE, Inventory, WithoutObjects
-from surreal.orchestrator.backends.local.daemon import end_supervisor, kill_leftovers, start_supervisor
+from surreal.orchestrator.backends.local.daemon import Daemon, end_supervisor, kill_leftovers
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run import log_files as logs
 from surreal.orchestrator.run.home import Folder
@@ -50,9 +50,8 @@ class LocalBackend(WithoutObjects):
     remote = False
 
     def __init__(self, location: Location = THIS_MACHINE) -> None:
-        """Take no options. Raises InvalidInput for those of a cluster."""
-        if given := location.cluster_option():
-            raise InvalidInput(f"{given} is about a cluster. Give --on kube, or leave it out.")
+        """Take no options: there is one place only."""
+        self._daemon: Daemon | None = None
 
     def pools(self, cluster_file: Path | None, prices: Path | None) -> Inventory:
         """Return this machine as one pool; prices do not matter. Raises InvalidInput for a cluster file."""
@@ -60,13 +59,20 @@ class LocalBackend(WithoutObjects):
 
         if cluster_file:
             raise InvalidInput(
-                f"--on local and {cluster_file} exclude each other. Leave out the file: this machine needs none."
+                f"--on local: {cluster_file} is of a cluster. Leave out the file: this machine needs none."
             )
         return Inventory((local_pool(),))
 
     def resolve(self, plan: "Plan") -> "Plan":
         """Return the plan unchanged."""
         return plan
+
+    @contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Have the supervisor start beside what comes before `create`."""
+        with closing(Daemon()) as self._daemon:
+            yield
+        self._daemon = None
 
     def create(self, experiment: "Experiment", plan: "Plan", start: Path | None = None) -> None:
         """Write the folder and start the supervisor. Raises InvalidInput when the name is taken or code too large."""
@@ -94,7 +100,7 @@ class LocalBackend(WithoutObjects):
             made = provenance(experiment.folder / plan.code, digest, str(plan.env.get("id", "")))
             home.write_json(folder.provenance, made)
             RunRecord(processes=processes_of(plan)).write(folder)
-            start_supervisor(folder, held)
+            self._supervise(folder, held)
         except BaseException as error:
             os.close(held)
             # a Ctrl-C may come when the supervisor has already taken over: then it runs on
@@ -111,7 +117,7 @@ class LocalBackend(WithoutObjects):
 
         if server:
             raise InvalidInput(
-                "--dry-run=server asks a cluster, and this runs here. Give --dry-run=client, or --on kube."
+                "--dry-run: server asks a cluster, and this runs here. Give --dry-run=client, or --on kube."
             )
         packed(plan.code, experiment.folder)
         folder = home.new_folder(plan.name)
@@ -176,7 +182,7 @@ class LocalBackend(WithoutObjects):
     def forward(self, name: str, source: str, local: int, remote: int, ready: Callable[[int], None]) -> None:
         """Raise InvalidInput: there is nothing to forward."""
         home.find(name)
-        raise InvalidInput(f"{name} runs on this machine: its processes serve at 127.0.0.1:{remote} already")
+        raise InvalidInput(f"{name}: runs on this machine. Its processes serve at 127.0.0.1:{remote} already.")
 
     @contextmanager
     def metrics_folder(self, name: str) -> Iterator[Path]:
@@ -206,22 +212,24 @@ class LocalBackend(WithoutObjects):
         # a run that has just ended may hold its lock for a moment more
         held = os_process.acquire(folder, timeout=ABORT_SECONDS if RunRecord.read(folder).state in OUTCOMES else 0.0)
         if held is None:
-            raise InvalidInput(f"{name} is running: nothing to resume (surreal status {name})")
+            raise InvalidInput(f"{name}: is running: nothing to resume. Look at it: surreal status {name}")
         record = RunRecord.read(folder)
         try:
             if record.state == "succeeded":
                 raise InvalidInput(
-                    f"{name} has succeeded: there is nothing to resume. Train on for more steps: "
+                    f"{name}: has succeeded: there is nothing to resume. Train on for more steps: "
                     f"surreal resume {name} --set spec.algorithm.config.total_steps=..."
                 )
             if not record.processes:
-                raise InvalidInput(f"{name} cannot be resumed: surreal delete {name}, then create it again")
+                raise InvalidInput(
+                    f"{name}: cannot be resumed. Remove it by surreal delete {name}, then create it again."
+                )
             note_versions(folder, read_plan(folder), accept_changes)
             kill_leftovers(record)
             waiting = [ProcessRecord(each.role, each.index, incarnation=each.incarnation) for each in record.processes]
             RunRecord(node=record.node, processes=waiting, number=record.number + 1).write(folder)
             try:
-                start_supervisor(folder, held)
+                self._supervise(folder, held)
             except SurrealError:
                 replace(record, number=record.number + 2).write(folder)
                 raise
@@ -254,6 +262,12 @@ class LocalBackend(WithoutObjects):
         finally:
             os.close(held)
 
+    def _supervise(self, folder: Folder, lock: int) -> None:
+        """Start the supervisor of a run; returns once it lives. Raises SurrealError with its words if not."""
+        with closing(self._daemon or Daemon()) as daemon:
+            self._daemon = None
+            daemon.supervise(folder, lock)
+
     def delete(self, name: str) -> None:
         """End every process at once and remove the folder."""
         folder = home.find(name)
@@ -273,13 +287,13 @@ class LocalBackend(WithoutObjects):
     def _taken(self, name: str) -> str:
         """Return the message for a name that is already used, with the possible next commands."""
         return (
-            f"metadata.name: an experiment {name!r} exists already ({self.status(name).state}); "
-            f"take another name with --set metadata.name=..., go on with it by surreal resume {name}, "
+            f"metadata.name: an experiment {name!r} exists already ({self.status(name).state}). "
+            f"Take another name with --set metadata.name=..., go on with it by surreal resume {name}, "
             f"or remove it by surreal delete {name}"
         )
 
 
 def _cannot_write(folder: Folder, error: OSError) -> InvalidInput:
     """Return the message for a disk that does not take the files of a run."""
-    why = f"{error.filename or folder.path}: {error.strerror or error}"
-    return InvalidInput(f"{why}. Nothing was started: make room there, or set SURREAL_HOME to another disk")
+    place, why = error.filename or folder.path, error.strerror or error
+    return InvalidInput(f"{place}: {why}. Nothing was started: make room there, or set SURREAL_HOME to another disk.")

@@ -1,13 +1,15 @@
 """The supervisor as a daemon: its start, from both sides, and its end.
 
-`python -P -m surreal.orchestrator.backends.local.daemon FOLDER LOCK` leaves its caller's session and returns once the
-supervisor lives: 0, or 1 with the reason on standard output. LOCK is the inherited, locked descriptor of
-supervisor.lock: it stays locked for as long as the supervisor lives.
+`python -P -m surreal.orchestrator.backends.local.daemon` imports all that a supervisor needs beside its caller.
+Then it is sent, over the socket that is its standard input, the folder of the run and the locked descriptor of
+supervisor.lock, which stays locked for as long as the supervisor lives. It returns once that lives: 0, or 1 with the
+reason on standard output. It ends with its caller where nothing is sent.
 """
 
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,33 +24,63 @@ from surreal.protocol.errors import SurrealError
 
 LIVES = b"lives"
 """Word of a supervisor that is ready, to the process that waits for it."""
+LONGEST_PATH = 16 * 1024
+"""Bytes of a path that are received; systems have 4,096 at most."""
 INTRODUCTION_SECONDS = 5.0
 """Seconds that a new supervisor has to write its pid into the record; beyond this it hangs."""
 
 
-def start_supervisor(folder: Folder, lock: int) -> None:
-    """Hand the lock over to a new supervisor; returns once it lives. Raises SurrealError with its words if not."""
-    command = [sys.executable, "-P", "-m", "surreal.orchestrator.backends.local.daemon", str(folder.path), str(lock)]
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd=folder.path,
-        pass_fds=[lock],
-        start_new_session=True,
-        check=False,
-    )
-    if done.returncode:
-        words = done.stdout.decode(errors="replace").strip()
-        raise SurrealError(f"the supervisor of {folder.name} did not start (exit {done.returncode}):\n{words}")
+class Daemon:
+    """A process that becomes the supervisor of one run. It starts at once, so that it is ready when the run is."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "surreal.orchestrator.backends.local.daemon"],
+                stdin=theirs,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def supervise(self, folder: Folder, lock: int) -> None:
+        """Hand the run and its lock over; returns once the supervisor lives. Raises SurrealError with its words if not.
+
+        Call it once, and then `close`.
+        """
+        with suppress(ConnectionError):
+            socket.send_fds(self._socket, [os.fsencode(folder.path)], [lock])
+        said, _ = self._process.communicate()
+        if code := self._process.returncode:
+            words = said.decode(errors="replace").strip()
+            raise SurrealError(
+                f"{folder.name}: the supervisor of {folder.name} did not start (exit {code}). Read its words:\n{words}"
+            )
+
+    def close(self) -> None:
+        """Give up a process that was not used."""
+        self._socket.close()
+        if self._process.poll() is None:
+            self._process.kill()
+        if self._process.stdout:
+            self._process.stdout.close()
+        self._process.wait()
 
 
 def main() -> int:
-    """Start the supervisor of the run in FOLDER; the exit status of the caller's process."""
+    """Become the supervisor of the run that is sent; the exit status of the caller's process."""
+    # Imports take most of a start, and nothing else here needs them.
+    import surreal.orchestrator.backends.local.supervisor  # noqa: F401
+
     os.umask(0o077)
-    os.set_inheritable(int(sys.argv[2]), False)
-    folder = Folder(Path(sys.argv[1]))
+    with socket.socket(fileno=os.dup(0)) as caller:
+        path, locks, _, _ = socket.recv_fds(caller, LONGEST_PATH, 1)
+    if not locks:
+        return 0
+    os.set_inheritable(locks[0], False)
+    folder = Folder(Path(os.fsdecode(path)))
+    os.chdir(folder.path)
     heard, told = os.pipe()
     # the caller waits for the first process only; the second has no parent to leave a zombie with
     if os.fork() == 0:

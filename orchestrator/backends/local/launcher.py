@@ -133,7 +133,9 @@ def make_socket_folder(plan: Plan) -> Path:
             return Path(tempfile.mkdtemp(prefix="surreal-", dir=place))
         except OSError as error:
             reasons.append(f"{place}: {error.strerror}")
-    raise InvalidInput(f"no folder for the sockets of {plan.name}: {'; '.join(reasons) or 'TMPDIR is too long'}")
+    raise InvalidInput(
+        f"{plan.name}: no folder for its sockets: {'; '.join(reasons) or 'TMPDIR is too long'}. Make room in /tmp."
+    )
 
 
 def make_again_if_gone(folder: Path) -> bool:
@@ -174,7 +176,9 @@ def execute(folder: Folder, source: str, command: Sequence[str]) -> int:
     try:
         status = subprocess.Popen(command, cwd=folder.path, env=variables).wait()
     except (FileNotFoundError, PermissionError) as error:
-        raise InvalidInput(f"cannot run {command[0]!r}: {error.strerror}") from None
+        raise InvalidInput(
+            f"exec: cannot run {command[0]!r}: {error.strerror}. Name a program that is there."
+        ) from None
     finally:
         signal.signal(signal.SIGINT, before)
     return status if status >= 0 else SIGNALS - status

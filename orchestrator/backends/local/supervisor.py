@@ -16,12 +16,11 @@ from surreal.orchestrator.backends.local.launcher import Launcher, make_again_if
 from surreal.orchestrator.backends.local.process import ManagedProcess
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.wiring import ending_role
 from surreal.orchestrator.supervision import exits, os_process
 from surreal.orchestrator.supervision.judgement import NO_DEADLINE, Judgement
 from surreal.orchestrator.supervision.log_pump import LogPump
 from surreal.orchestrator.supervision.os_process import Wakeup
-from surreal.orchestrator.supervision.record import RunRecord, code_folder, processes_of
+from surreal.orchestrator.supervision.record import RunRecord, code_folder
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.wiring import LOCAL_STOP_GRACE_S
 from surreal.protocol.worker.pulse import Board
@@ -35,31 +34,17 @@ class Supervisor(Judgement):
 
     def __init__(self, folder: Folder, plan: Plan) -> None:
         """Prepare everything and start nothing. Raises OSError, ValueError or InvalidInput where that is impossible."""
-        earlier = RunRecord.read(folder)
-        before = {process.name: process.incarnation for process in earlier.processes}
-        records = processes_of(plan)
-        for record in records:
-            record.incarnation = before.get(record.name, 0)
-        code = code_folder(folder, plan)
-        self.pump, self.wakeup, born = LogPump(), Wakeup(), os_process.born(os.getpid())
+        run, code = RunRecord.next_attempt(folder, plan, platform.node()), code_folder(folder, plan)
+        self.pump, self.wakeup = LogPump(), Wakeup()
         sockets = make_socket_folder(plan)
-        run = RunRecord(
-            state="running",
-            node=platform.node(),
-            supervisor=os.getpid(),
-            born=born,
-            sockets=str(sockets),
-            ends_run=ending_role(plan).name,
-            processes=records,
-            number=earlier.number,
-        )
-        processes = [ManagedProcess(plan.role(record.role), record) for record in records]
+        run.supervisor, run.born, run.sockets = os.getpid(), os_process.born(os.getpid()), str(sockets)
+        processes = [ManagedProcess(plan.role(record.role), record) for record in run.processes]
         super().__init__(folder, plan, processes, run)
         # the one that takes longest to import first
         self.processes = sorted(processes, key=lambda process: not process.role.ends_run)
         # nothing is ever written: the workers see the end of the pipe when this process is gone
         lifeline, self.lifeline_end = os.pipe()
-        self.launcher = Launcher(plan, folder, sockets, code, lifeline, Board(len(records)))
+        self.launcher = Launcher(plan, folder, sockets, code, lifeline, Board(len(processes)))
         self.hangs = HangWatch(self.launcher, plan.hang_seconds)
         self.record.reserve(folder)
         self.save()

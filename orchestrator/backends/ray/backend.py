@@ -8,9 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.backends.base import Inventory, Unchangeable, WithoutObjects, refuse_start
+from surreal.orchestrator.backends.base import Inventory, Unchangeable, Unprepared, WithoutObjects, refuse_start
 from surreal.orchestrator.backends.ray import placement
-from surreal.orchestrator.backends.ray.actors.status_data import from_data
 from surreal.orchestrator.backends.ray.connection import own_ray
 from surreal.orchestrator.backends.ray.connection.cluster import NAMESPACE, Cluster, starts_its_own
 from surreal.orchestrator.backends.ray.runs import Runs
@@ -35,16 +34,14 @@ TAIL_BYTES = 64 * 1024
 """Bytes of a log that are fetched for each line of its tail that is wanted, up to 32 lines."""
 
 
-class RayBackend(Unchangeable, WithoutObjects):
+class RayBackend(Unchangeable, Unprepared, WithoutObjects):
     """See `orchestrator.backend.Backend`; one Ray cluster."""
 
     poll_interval = 1.0
     remote = True
 
     def __init__(self, location: Location) -> None:
-        """Remember the cluster; ask nothing yet. Raises InvalidInput for options of another."""
-        if given := location.cluster_option():
-            raise InvalidInput(f"{given} is about Kubernetes: give --on kube, or leave it out")
+        """Remember the cluster; ask nothing yet."""
         self._runs = Runs(location)
 
     def cluster(self, start: bool = False) -> Cluster:
@@ -57,7 +54,9 @@ class RayBackend(Unchangeable, WithoutObjects):
         from surreal.provisioner.pools.local import local_pool
 
         if cluster_file:
-            raise InvalidInput(f"{cluster_file}: a cluster file describes Kubernetes, and --on ray asks Ray itself")
+            raise InvalidInput(
+                f"{cluster_file}: a cluster file describes Kubernetes, and --on ray asks Ray itself. Leave it out."
+            )
         if starts_its_own(self._runs.location) or (cluster := self.cluster()).own:
             return Inventory((local_pool(),))
         found = pools(cluster.nodes(), cluster.free())
@@ -128,7 +127,7 @@ class RayBackend(Unchangeable, WithoutObjects):
 
     def status(self, name: str) -> Status:
         """Return the status of one run, as its supervisor says it."""
-        return from_data(self._runs.ask(name, "status"))
+        return Status.from_data(self._runs.ask(name, "status"))
 
     def statuses(self) -> Iterator[Status]:
         """Yield the status of every run; one that is deleted meanwhile is left out."""
@@ -178,7 +177,9 @@ class RayBackend(Unchangeable, WithoutObjects):
     def forward(self, name: str, source: str, local: int, remote: int, ready: Callable[[int], None]) -> None:
         """Raise InvalidInput: Ray forwards no ports."""
         node = next((each.node for role in self.status(name).roles.values() for each in role), "its node")
-        raise InvalidInput(f"Ray forwards no ports: {source} of {name} serves {remote} on its node, such as {node}")
+        raise InvalidInput(
+            f"{name}: Ray forwards no ports. {source} serves {remote} on its node, such as {node}: connect there."
+        )
 
     @contextmanager
     def metrics_folder(self, name: str) -> Iterator[Path]:

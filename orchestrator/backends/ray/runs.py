@@ -66,17 +66,17 @@ class Runs:
             return cluster.ray.get_actor(name, namespace=NAMESPACE)
         except ValueError:
             known = self.names()
-            there = f"there are: {', '.join(known)}" if known else "there are none"
+            there = f"There are: {', '.join(known)}." if known else "There are none."
             if name in remembered():
                 there += (
                     f". An earlier Ray there had it: surreal resume {name} goes on in the folder that its head kept"
                 )
             raise NotFound(
-                f"no experiment {name!r} in the Ray cluster {cluster.location.on}{did_you_mean(name, known)}; {there}"
+                f"no experiment {name!r} in the Ray cluster {cluster.location.on}{did_you_mean(name, known)}. {there}"
             ) from None
         except (cluster.ray.exceptions.RayError, ConnectionError, RuntimeError) as error:
             self.close()
-            raise Unreachable(f"{cluster.location.on}: {first_line(error)}") from None
+            raise Unreachable(f"{cluster.location.on}: {first_line(error)}. Check its head: ray status") from None
 
     def _revived(self, name: str) -> Any:
         """Return a new supervisor for the folder that an earlier Ray left on the head. Raises NotFound without one."""
@@ -129,10 +129,10 @@ class Runs:
             if "surreal" in str(error) and "ModuleNotFoundError" in str(error):
                 raise InvalidInput(
                     f"{cluster.location.on}: surreal is not installed on the cluster's nodes. Run pip install "
-                    f"'surreal[ray]=={OURS}' in their environment"
+                    f"'surreal[ray]=={OURS}' in their environment."
                 ) from None
             raise
         if there != OURS:
             raise InvalidInput(
-                f"{cluster.location.on}: the cluster has surreal {there}, this is {OURS}. Install one of them"
+                f"{cluster.location.on}: the cluster has surreal {there}, this is {OURS}. Install one of them."
             )

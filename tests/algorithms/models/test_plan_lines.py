@@ -6,10 +6,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from surreal.orchestrator.client import plan_for
 from surreal.orchestrator.experiment.load import experiment_schema, load_experiment
-from surreal.orchestrator.plan.make import make_plan
 from surreal.protocol.errors import InvalidInput
-from surreal.provisioner.pools.local import local_pool
 
 FILE = """\
 metadata: {name: cart}
@@ -27,6 +26,9 @@ import numpy as np
 class Pictures(gymnasium.Env):
     observation_space = gymnasium.spaces.Box(0, 255, (10, 10, 3), np.uint8)
     action_space = gymnasium.spaces.Discrete(4)
+
+    def reset(self, seed=None, options=None):
+        return np.zeros((10, 10, 3), np.uint8), {}
 """
 
 
@@ -35,7 +37,7 @@ def notes(folder: Path, *settings: str, env: str = "CartPole-v1") -> str:
     text = FILE.replace("CartPole-v1", env) + "".join(f"      {line}\n" for line in settings)
     (folder / "experiment.yaml").write_text(text)
     (folder / "pictures.py").write_text(OWN)
-    return "\n".join(make_plan(load_experiment(folder / "experiment.yaml"), [local_pool()]).notes)
+    return "\n".join(plan_for(load_experiment(folder / "experiment.yaml")).notes)
 
 
 def test_the_plan_counts_the_parameters_of_a_network(tmp_path: Path) -> None:
@@ -89,5 +91,5 @@ def test_the_schema_for_editors_takes_the_short_forms_and_errors_still_name_the_
         notes(tmp_path, "network: {memory: {sise: 3}}")
 
 
-def test_an_environment_that_this_machine_cannot_make_is_left_to_its_actors(tmp_path: Path) -> None:
-    assert "parameters" not in notes(tmp_path, "network: {activation: relu}", env="nowhere:Env-v0")
+def test_a_suite_that_this_machine_cannot_make_is_left_to_its_actors(tmp_path: Path) -> None:
+    assert "parameters" not in notes(tmp_path, "network: {activation: relu}", env="robosuite/NoSuchTask")

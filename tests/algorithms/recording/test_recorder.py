@@ -4,7 +4,9 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 from time import monotonic, sleep
 from typing import Any
 
@@ -12,9 +14,9 @@ import numpy as np
 import pytest
 
 from surreal.algorithms.recording import recorder as module
+from surreal.algorithms.recording import recorder as recorder_module
 from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints, load
 from surreal.algorithms.recording.recorder import RunRecorder
-from surreal.algorithms.recording.reports import EVALUATES
 from surreal.algorithms.recording.rows import parse, read_rows
 from surreal.protocol.wiring import ChannelWiring, Wiring
 from surreal.protocol.worker.process import Process
@@ -43,6 +45,7 @@ def wiring(folder: Path, role: str, index: int = 0) -> Wiring:
         run_folder=str(folder),
         seed=1,
         checkpoints={"everySeconds": 60.0, "keep": 2},
+        evaluators=("judge",),
     )
 
 
@@ -129,13 +132,29 @@ def test_the_end_waits_for_the_last_evaluation_whatever_the_evaluating_role_is_c
     run = folder / "run"
     with processes(run, "judge/0") as (learner, judge):
         recorder, sender = RunRecorder(learner), judge.sender("metrics")
-        sender.send({}, {EVALUATES: True})
-        until(lambda: recorder.read_reports(VERSION, 1) or recorder._evaluators)
         until(lambda: learner.session.alive("judge"))
-        sender.send({}, {"eval_return": 5.0, "steps": 10, "version": list(VERSION)})
+        later = Timer(0.3, sender.send, ({}, {"eval_return": 5.0, "steps": 10, "version": list(VERSION)}))
+        later.start()
         recorder.await_last_evaluation(VERSION, 10)
+        later.join()
         recorder.close()
     assert [row["eval_return"] for row in rows(run)] == [5.0]
+
+
+def test_the_end_waits_for_an_evaluator_that_is_still_starting_and_for_no_other_role(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    for number, evaluators in enumerate([(), ("judge",)]):
+        run = folder / f"run{number}"
+        with processes(run) as (learner,):
+            learner.wiring = learner.session.wiring = replace(learner.wiring, evaluators=evaluators)
+            monkeypatch.setattr(recorder_module, "START_SECONDS", 0.4)
+            recorder, began = RunRecorder(learner), time.monotonic()
+            recorder.await_last_evaluation(VERSION, 10)
+            waited.append(time.monotonic() - began)
+            recorder.close()
+    assert waited[0] < 0.4 <= waited[1]
 
 
 def test_the_end_does_not_wait_for_a_last_evaluation_that_came_in_before(folder: Path) -> None:

@@ -127,7 +127,7 @@ def test_an_interrupted_creation_is_a_failed_run_that_can_be_deleted(place: Loca
     home.new_folder("half").make()
     status = place.status("half")
     assert (status.state, status.reason) == ("failed", "its creation was interrupted; surreal delete half")
-    with pytest.raises(InvalidInput, match="half cannot be resumed: surreal delete half"):
+    with pytest.raises(InvalidInput, match="half: cannot be resumed. Remove it by surreal delete half"):
         place.resume("half")
     place.delete("half")
     assert place.names() == []

@@ -65,7 +65,8 @@ def test_a_misspelt_role_gets_the_nearest_and_all_there_are(place: LocalBackend,
     with pytest.raises(NotFound) as caught:
         texts(place, "acter")
     assert str(caught.value) == (
-        "quiet has no role or process 'acter' (did you mean 'actor'?). It has: actor/0, actor/1, learner/0, supervisor."
+        "quiet: has no role or process 'acter' (did you mean 'actor'?). "
+        "It has: actor/0, actor/1, learner/0, supervisor."
     )
     with pytest.raises(NotFound, match="It has: actor/0"):
         texts(place, "actor/7")

@@ -75,7 +75,8 @@ def test_a_plan_above_the_limit_is_refused_with_where_the_money_goes() -> None:
     with pytest.raises(InvalidInput) as caught:
         refuse_above(plan(), "2.46/h")
     assert str(caught.value) == (
-        "--max-cost 2.46/h: cart costs 2.47 $/h at full scale; most of it pool 'actors': 15 machines, 1.41 $/h"
+        "--max-cost 2.46/h: cart costs 2.47 $/h at full scale, most of it pool 'actors': 15 machines, 1.41 $/h. "
+        "Ask for fewer replicas, or raise the limit."
     )
 
 

@@ -103,4 +103,4 @@ def test_the_command_line_names_an_address_where_nothing_listens(tmp_path: Path)
     assert "--on ray:127.0.0.1:1: no Ray answers there (Connection refused)" in answer.stderr
     assert "Traceback" not in answer.stderr
     answer = surreal("create", file, "--on", "ray", "--context", "c")
-    assert answer.returncode == ExitCode.INVALID and "--context is about Kubernetes" in answer.stderr
+    assert answer.returncode == ExitCode.INVALID and "is about Kubernetes. Give --on kube" in answer.stderr

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from surreal.orchestrator.backends.ray.actors.files import Files
-from surreal.orchestrator.backends.ray.actors.status_data import from_data, to_data
 from surreal.orchestrator.backends.ray.actors.supervisor import Supervisor
 from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.run.status import Status
 from surreal.orchestrator.supervision.observe import status_of
 from surreal.orchestrator.supervision.record import RunRecord, processes_of
 from surreal.protocol.errors import InvalidInput, NotFound
@@ -61,4 +61,4 @@ def test_a_status_survives_the_way_to_the_client(tmp_path: Path) -> None:
     folder.make()
     RunRecord("running", node="-", ends_run="learner", processes=processes_of(plan())).write(folder)
     status = status_of(folder, "ray", lambda: True)
-    assert from_data(to_data(status)) == status and status.backend == "ray" and status.state == "running"
+    assert Status.from_data(status.to_data()) == status and status.backend == "ray" and status.state == "running"

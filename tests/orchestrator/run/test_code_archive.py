@@ -12,8 +12,11 @@ import pytest
 
 from surreal.orchestrator.run import code_archive as code
 from surreal.orchestrator.run.code_archive import CONFIG_MAP_BYTES, Code, pack, packed, warnings
+from surreal.protocol.documents.locations import KeyPath
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.worker.code_archive import MAX_FILES, unpack
+
+ENV: dict[KeyPath, str] = {("spec", "env", "id"): "my_env:Mine-v0"}
 
 
 @pytest.fixture
@@ -196,11 +199,11 @@ def test_names_of_all_kinds_survive(tmp_path: Path) -> None:
 
 
 def test_requirements_are_not_installed_and_that_is_said(folder: Path) -> None:
-    assert warnings("mine", folder.parent, "HalfCheetah-v5", remote=True) == []
+    assert warnings("mine", folder.parent, {}, remote=True) == []
     (folder / "requirements.txt").write_text("numpy\n")
-    (there,) = warnings("mine", folder.parent, "my_env:Mine-v0", remote=True)
+    (there,) = warnings("mine", folder.parent, ENV, remote=True)
     assert "mine/requirements.txt is not installed" in there and "spec.image" in there
-    (here,) = warnings("mine", folder.parent, "my_env:Mine-v0", remote=False)
+    (here,) = warnings("mine", folder.parent, ENV, remote=False)
     assert "belong into this environment" in here
 
 
@@ -210,7 +213,11 @@ def test_a_plan_without_code_packs_nothing(folder: Path) -> None:
 
 
 def test_a_module_of_ones_own_that_does_not_go_along_is_worth_a_warning(folder: Path) -> None:
-    assert warnings("", folder, "HalfCheetah-v5", remote=True) == warnings("", folder, "robosuite/Lift", remote=True)
-    assert warnings("", folder, "my_env:Mine-v0", remote=False) == []
-    (warning,) = warnings("", folder, "my_env:Mine-v0", remote=True)
+    assert warnings("", folder, {}, remote=True) == [] == warnings("", folder, ENV, remote=False)
+    (warning,) = warnings("", folder, ENV, remote=True)
     assert "spec.code" in warning and "my_env" in warning
+    wrapped = {**ENV, ("spec", "env", "wrappers", 1): "my_wrappers:Flip"}
+    assert [text.partition(" comes")[0] for text in warnings("", folder, wrapped, remote=True)] == [
+        "spec.env.id: my_env:Mine-v0",
+        "spec.env.wrappers.1: my_wrappers:Flip",
+    ]

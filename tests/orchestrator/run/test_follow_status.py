@@ -42,7 +42,7 @@ def test_an_outage_is_said_once_and_the_statuses_go_on_after_it() -> None:
 
 
 def test_a_place_that_stays_away_is_an_error_of_its_own_not_the_runs_failure() -> None:
-    with pytest.raises(Unreachable, match="no answer for 0 min; the run itself goes on") as caught:
+    with pytest.raises(Unreachable, match="no answer for 0 min. The run itself goes on") as caught:
         list(follow_status(lambda: probes(None)(), 0.01, print, patience=0.02))
     assert caught.value.exit_code is ExitCode.UNREACHABLE
 

@@ -23,7 +23,7 @@ def test_an_unknown_experiment_gets_the_nearest_name() -> None:
     home.new_folder("cheetah-ppo").make()
     with pytest.raises(NotFound) as caught:
         home.find("cheeta-ppo")
-    assert str(caught.value) == ("no experiment 'cheeta-ppo' (did you mean 'cheetah-ppo'?); there are: cheetah-ppo")
+    assert str(caught.value) == ("no experiment 'cheeta-ppo' (did you mean 'cheetah-ppo'?). There are: cheetah-ppo.")
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "../experiments", "/etc", "a\0b"])

@@ -32,7 +32,7 @@ def test_what_the_command_line_says_wins() -> None:
 def test_a_name_that_is_here_and_there_is_not_guessed() -> None:
     remember("pole", CLUSTER)
     home.new_folder("pole").make()
-    with pytest.raises(InvalidInput, match=r"here and one in prod: say which by --on local or --on kube"):
+    with pytest.raises(InvalidInput, match=r"here and one in prod. Say which by --on local or --on kube"):
         locate("pole", None)
 
 

@@ -130,8 +130,8 @@ def test_a_store_that_is_too_large_is_not_fetched(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("s3://bucket/run", "a package is missing in the image: .*s3fs"),
-        ("gs://bucket/run", "a package is missing in the image: .*gcsfs"),
+        ("s3://bucket/run", "a package is missing here: .*s3fs"),
+        ("gs://bucket/run", "a package is missing here: .*gcsfs"),
         ("nonsense://bucket/run", "Protocol not known: nonsense"),
     ],
 )

@@ -36,7 +36,9 @@ class Commands:
                 process_group=0,
             )
         except (FileNotFoundError, PermissionError) as error:
-            raise InvalidInput(f"cannot run {command[0]!r}: {error.strerror}") from None
+            raise InvalidInput(
+                f"exec: cannot run {command[0]!r}: {error.strerror}. Name a program that is there."
+            ) from None
         number = next(self._numbers)
         self._running[number] = _Command(process)
         return number

@@ -36,7 +36,7 @@ class Files:
     def read(self, name: str, offset: int, size: int) -> bytes:
         """Return a part of a file that `files` lists. Raises NotFound for any other."""
         if name not in self.files(name):
-            raise NotFound(f"no file {name!r} in the folder of the run")
+            raise NotFound(f"no file {name!r} in the folder of the run. Fetch one that it has.")
         with (self._folder / name).open("rb") as file:
             file.seek(offset)
             return file.read(min(size, PIECE))

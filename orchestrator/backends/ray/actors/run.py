@@ -23,10 +23,9 @@ from surreal.orchestrator.backends.restart_policy import Outcome, outcome_of
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.describe import UNKNOWN, one_line
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.wiring import ending_role
 from surreal.orchestrator.supervision import exits
 from surreal.orchestrator.supervision.judgement import NO_DEADLINE, Judgement
-from surreal.orchestrator.supervision.record import ProcessRecord, RunRecord, processes_of
+from surreal.orchestrator.supervision.record import ProcessRecord, RunRecord
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.wiring import LOCAL_STOP_GRACE_S
 from surreal.protocol.worker.termination import TerminationMessage
@@ -47,15 +46,8 @@ class RayRun(Judgement):
 
     def __init__(self, ray: Any, myself: Any, folder: Folder, plan: Plan, materials: Materials) -> None:
         """Prepare everything and ask Ray for nothing yet."""
-        before = RunRecord.read(folder)
-        incarnations = {process.name: process.incarnation for process in before.processes}
-        records = processes_of(plan)
-        for record in records:
-            record.incarnation = incarnations.get(record.name, 0)
-        run = RunRecord(
-            "running", node=UNKNOWN, ends_run=ending_role(plan).name, processes=records, number=before.number
-        )
-        processes = [RemoteProcess(plan.role(record.role), record) for record in records]
+        run = RunRecord.next_attempt(folder, plan, node=UNKNOWN)
+        processes = [RemoteProcess(plan.role(record.role), record) for record in run.processes]
         super().__init__(folder, plan, processes, run)
         self.ray = ray
         self.processes = sorted(processes, key=lambda process: not process.role.ends_run)

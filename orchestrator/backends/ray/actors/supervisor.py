@@ -17,7 +17,6 @@ from typing import Any
 from surreal.orchestrator.backends.ray.actors.files import Files
 from surreal.orchestrator.backends.ray.actors.hosts import Materials
 from surreal.orchestrator.backends.ray.actors.run import RayRun
-from surreal.orchestrator.backends.ray.actors.status_data import to_data
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder, home, write_json
 from surreal.orchestrator.run.log_files import choose_sources
@@ -78,26 +77,26 @@ class Supervisor:
             RunRecord(processes=processes_of(plan)).write(folder)
         except FileExistsError:
             raise InvalidInput(
-                f"{folder.path} on the cluster's head is there, of an earlier Ray: surreal resume {folder.name} "
-                f"goes on with it, surreal delete {folder.name} removes it"
+                f"{folder.path}: is on the cluster's head, of an earlier Ray. Go on with it by "
+                f"surreal resume {folder.name}, or remove it by surreal delete {folder.name}"
             ) from None
         except OSError as error:
             if made:
                 shutil.rmtree(folder.path, ignore_errors=True)
             raise InvalidInput(
-                f"{error.filename or folder.path} on the cluster's head: {error.strerror}. Nothing was started: start "
-                "its Ray with SURREAL_HOME set to a folder that can be written"
+                f"{error.filename or folder.path}: {error.strerror}, on the cluster's head. Nothing was started: start "
+                "its Ray with SURREAL_HOME set to a folder that can be written."
             ) from None
         self._begin()
 
     def status(self) -> dict[str, Any]:
         """Return the status, as plain data."""
-        return to_data(status_of(self.folder, "ray", lambda: self._runs))
+        return status_of(self.folder, "ray", lambda: self._runs).to_data()
 
     def plan(self) -> str:
         """Return the plan, as JSON. Raises NotFound where no run was created or found."""
         if not self.folder.plan.exists():
-            raise NotFound(f"no experiment {self.folder.name!r} in this cluster")
+            raise NotFound(f"no experiment {self.folder.name!r} in this cluster. See surreal list.")
         return self.folder.plan.read_text()
 
     def output(self, name: str, incarnation: int, data: bytes) -> None:
@@ -131,9 +130,9 @@ class Supervisor:
         name, record = self.folder.name, RunRecord.read(self.folder)
         self.plan()
         if self._runs:
-            raise InvalidInput(f"{name} is running: nothing to resume (surreal status {name})")
+            raise InvalidInput(f"{name}: is running: nothing to resume. Look at it: surreal status {name}")
         if record.state == "succeeded":
-            raise InvalidInput(f"{name} has succeeded: nothing to resume; train on with another name and file")
+            raise InvalidInput(f"{name}: has succeeded: nothing to resume. Train on with another name and file.")
         note_versions(self.folder, read_plan(self.folder), accept_changes)
         waiting = [ProcessRecord(each.role, each.index, incarnation=each.incarnation) for each in record.processes]
         RunRecord(processes=waiting, number=record.number + 1).write(self.folder)
@@ -163,7 +162,9 @@ class Supervisor:
         name = min(choose_sources(plan.name, plan.processes(), source))
         found = next((each for each in (self._run.processes if self._run else ()) if each.name == name), None)
         if found is None or not found.is_running:
-            raise InvalidInput(f"{name} of {plan.name} does not run now: there is no place to run a command in")
+            raise InvalidInput(
+                f"{name}: does not run now, so there is no place to run a command in. Wait until it runs."
+            )
         return found.host
 
     def files(self, below: str) -> dict[str, tuple[int, int, int]]:

@@ -44,7 +44,7 @@ class Address:
         if not found or (port is not None and not 1 <= port <= MOST):
             raise InvalidInput(
                 f"--on ray:{text}: {text!r} is no address. Write HOST:{GCS_PORT} of a cluster that this machine "
-                f"belongs to, or ray://HOST:{CLIENT_PORT}"
+                f"belongs to, or ray://HOST:{CLIENT_PORT}."
             )
         client = bool(found[1])
         return cls(found[2], port or (CLIENT_PORT if client else GCS_PORT), client)

@@ -34,7 +34,7 @@ _VERSIONS = re.compile(
 def require_ray() -> Any:
     """Return the module ray. Raises InvalidInput where it is not installed."""
     if importlib.util.find_spec("ray") is None:
-        raise InvalidInput("--on ray needs Ray. Run pip install 'surreal[ray]'")
+        raise InvalidInput("--on ray: needs Ray, which is not installed here. Run pip install 'surreal[ray]'.")
     # reports of use go to Ray's makers unless this says otherwise
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # beyond this Ray ends the process, without a word: commands wait longer for a cluster that comes back
@@ -65,9 +65,11 @@ class Cluster:
                 raise error.cause from None
             raise
         except errors.GetTimeoutError:
-            raise Unreachable(f"{self.location.on}: no answer for {seconds:.0f} s") from None
+            raise Unreachable(
+                f"{self.location.on}: no answer for {seconds:.0f} s. Check its head: ray status"
+            ) from None
         except (errors.RayActorError, ConnectionError) as error:
-            raise Unreachable(f"{self.location.on}: {first_line(error)}") from None
+            raise Unreachable(f"{self.location.on}: {first_line(error)}. Check its head: ray status") from None
 
     def nodes(self) -> list[dict[str, Any]]:
         """Return the nodes that live, as Ray describes them."""
@@ -92,7 +94,7 @@ def connect(location: Location, start: bool = False) -> Cluster:
     if address is None:
         own = own_ray.running() or (own_ray.start() if start else None)
         if own is None:
-            raise Unreachable("--on ray: no Ray that surreal started runs here. Give --on ray:ADDRESS")
+            raise Unreachable("--on ray: no Ray that surreal started runs here. Give --on ray:ADDRESS.")
         address = Address.parse(own.address)
     else:
         own = own_ray.running()
@@ -151,21 +153,23 @@ def translated(error: Exception, address: Address) -> SurrealError:
         ray, python, our_ray, our_python = found.groups()
         return InvalidInput(
             f"{place}: the cluster runs Ray {ray} on Python {python}, this is Ray {our_ray} on Python {our_python}; "
-            "Ray wants both equal. Nothing was sent: run surreal in an environment like the cluster's"
+            "Ray wants both equal. Nothing was sent: run surreal in an environment like the cluster's."
         )
     if type(error).__name__ == "AuthenticationError" or "nauthenticated" in text:
         has = token_source()
         why = f"the token of {has} is not the cluster's" if has else "the cluster wants a token, and there is none here"
         return InvalidInput(
-            f"{place}: {why}. Take it from the head (`ray get-auth-token` there) into ~/.ray/auth_token"
+            f"{place}: {why}. Take it from the head (`ray get-auth-token` there) into ~/.ray/auth_token."
         )
     if "node_ip_address" in text or "matched Raylet" in text or "find_node_ip" in text:
         return InvalidInput(
-            f"{place}: this machine is no node of that cluster. Give ray://{address.host}:10001, or run it on a node"
+            f"{place}: this machine is no node of that cluster. Give ray://{address.host}:10001, or run it on a node."
         )
     if isinstance(error, ConnectionError | TimeoutError | RuntimeError):
         token = "" if token_source() else ", or wants a token and there is none here (~/.ray/auth_token)"
-        return Unreachable(f"{place}: what listens there is no Ray that answers{token}: {first_line(error)}")
+        return Unreachable(
+            f"{place}: what listens there is no Ray that answers{token}: {first_line(error)}. Check the address."
+        )
     return SurrealError(f"{place}: {type(error).__name__}: {first_line(error)}")
 
 

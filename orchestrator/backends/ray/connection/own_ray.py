@@ -84,7 +84,7 @@ def start() -> OwnRay:
             file.write(secrets.token_hex(32))
     except OSError as error:
         raise InvalidInput(
-            f"{error.filename}: {error.strerror}. Set SURREAL_HOME to a folder that can be written"
+            f"{error.filename}: {error.strerror}. Set SURREAL_HOME to a folder that can be written."
         ) from None
     print("starting Ray on this machine: dashboard off, token on", file=sys.stderr)
     port = _free_port()
@@ -126,7 +126,7 @@ def _wait(process: "subprocess.Popen[bytes]", log: Path) -> str:
     while READY not in (text := log.read_text(errors="replace")):
         if process.poll() is not None or time.monotonic() > deadline:
             os_process.signal_group(process.pid, signal.SIGKILL)
-            raise SurrealError(f"Ray did not start on this machine; the end of {log}:\n{text[-1500:]}")
+            raise SurrealError(f"--on ray: Ray did not start on this machine. Read the end of {log}:\n{text[-1500:]}")
         time.sleep(0.1)
     line = next((each for each in text.splitlines() if "Local node IP:" in each), "")
     return line.rpartition(" ")[2] or "127.0.0.1"

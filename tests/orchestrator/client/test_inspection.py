@@ -1,18 +1,21 @@
-"""One's own code is checked before anything starts: in a process of its own, at the line of the file that names it."""
+"""An experiment is inspected before anything starts: in a process of its own, at the line of the file that is wrong."""
 
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.experiment import own_code
+from surreal.orchestrator.experiment import inspection
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.inspection import Inspection
 from surreal.orchestrator.experiment.load import load_experiment
-from surreal.orchestrator.experiment.own_code import check_own_code
 from surreal.orchestrator.planning import plan_for
 from surreal.protocol.errors import InvalidInput
 from tests.cli.terminal import surreal
+from tests.orchestrator.runs import until
 
 HEAD = "apiVersion: surreal.dev/v1alpha1\nkind: Experiment\nmetadata: {name: own}\nspec:\n"
 NETWORK = """\
@@ -37,6 +40,12 @@ def make(spaces, extra=0):
 def wide(spaces):
     return Linear(spaces, 1)
 """
+
+
+def inspected(experiment: Experiment, remote: bool = False) -> list[str]:
+    """The warnings of the inspection of an experiment."""
+    with Inspection(experiment, remote) as looked:
+        return looked.warnings
 
 
 def write(folder: Path, env: str, algorithm: str, **modules: str) -> Path:
@@ -68,7 +77,7 @@ def test_a_network_that_does_not_fit_is_refused_at_its_line_and_nothing_starts(
 
 def test_a_network_that_fits_passes_and_no_module_of_it_stays_here(place: LocalBackend, tmp_path: Path) -> None:
     file = write(tmp_path, "CartPole-v1", "{name: ppo, config: {network: {make: nets:make}}}", nets=NETWORK)
-    assert check_own_code(load_experiment(file), remote=False) == []
+    assert inspected(load_experiment(file), remote=False) == []
     assert "nets" not in sys.modules
 
 
@@ -96,15 +105,15 @@ def test_code_that_ends_its_process_is_refused_with_its_last_words(place: LocalB
     file = write(
         tmp_path, "maze:Maze-v0", "{name: ppo}", maze="import os\nprint('no licence', flush=True)\nos._exit(7)"
     )
-    with pytest.raises(InvalidInput, match=r"ended the process that imported it \(exit 7\).*\nno licence"):
+    with pytest.raises(InvalidInput, match=r"ended the process that inspected it \(exit 7\).*\nno licence"):
         plan_for(load_experiment(file))
 
 
 def test_a_module_that_is_missing_here_is_refused_here_and_a_warning_for_a_cluster(tmp_path: Path) -> None:
     experiment = load_experiment(write(tmp_path, "maze:Maze-v0", "{name: ppo}", maze="import no_such_package\n"))
     with pytest.raises(InvalidInput, match=r"maze\.py:1: ModuleNotFoundError"):
-        check_own_code(experiment, remote=False)
-    (warning,) = check_own_code(experiment, remote=True)
+        inspected(experiment, remote=False)
+    (warning,) = inspected(experiment, remote=True)
     assert "spec.env.id: not checked here" in warning and "no_such_package" in warning
 
 
@@ -113,25 +122,89 @@ def test_code_that_never_ends_its_import_is_a_warning_and_leaves_no_process(
 ) -> None:
     text = f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
     experiment = load_experiment(write(tmp_path, "maze:Maze-v0", "{name: ppo}", maze=text))
-    monkeypatch.setattr(own_code, "TIMEOUT_S", 4.0)
-    (warning,) = check_own_code(experiment, remote=False)
-    assert "was not checked: its import took more than 4 s" in warning
+    monkeypatch.setattr(inspection, "TIMEOUT_S", 0.1)
+    with Inspection(experiment, remote=False) as looked:
+        until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "", "the import")
+        (warning,) = looked.warnings
+    assert "was not checked: importing its code and making its environment took more than 0.1 s" in warning
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_an_experiment_without_own_code_starts_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_code, "_ask", None)
+    monkeypatch.setattr(inspection, "_Inspector", None)
     experiment = load_experiment(write(tmp_path, "CartPole-v1", "{name: ppo}"))
     assert experiment.own_names == {} and plan_for(experiment).name == "own"
 
 
 def test_the_check_has_the_environment_variables_of_the_role_that_ends_the_run(tmp_path: Path) -> None:
-    text = "import os\nassert os.environ['LICENCE'] == 'x'\n"
-    file = write(tmp_path, "maze:Maze-v0", "{name: ppo}\n  roles: {learner: {env: {LICENCE: x}}}", maze=text)
-    assert check_own_code(load_experiment(file), remote=False) == []
+    text = "import os\nassert os.environ['LICENCE'] == 'x'\n" + MAZE.format(made="pass", reset="pass", size=3)
+    file = write(tmp_path, "maze:Maze", "{name: ppo}\n  roles: {learner: {env: {LICENCE: x}}}", maze=text)
+    assert inspected(load_experiment(file), remote=False) == []
 
 
 def test_the_folder_of_a_network_in_the_dict_form_travels_too(tmp_path: Path) -> None:
     file = write(tmp_path, "CartPole-v1", "{name: ppo, config: {network: {make: nets:make}}}", nets=NETWORK)
     assert load_experiment(file).own_modules() == ["nets"]
+
+
+MAZE = """\
+import gymnasium, numpy as np
+
+class Maze(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (3,))
+    action_space = gymnasium.spaces.Discrete(2)
+    def __init__(self):
+        {made}
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed)
+        {reset}
+        return np.zeros({size}, np.float32), {{}}
+"""
+
+
+def maze(folder: Path, made: str = "pass", reset: str = "pass", size: int = 3, space: str = "") -> Experiment:
+    """An experiment on an environment of one's own."""
+    text = MAZE.format(made=made, reset=reset, size=size)
+    if space:
+        text = text.replace("gymnasium.spaces.Box(-1, 1, (3,))", f"gymnasium.spaces.{space}")
+    return load_experiment(write(folder, "maze:Maze", "{name: ppo}", maze=text))
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ({"made": "raise RuntimeError('no licence')"}, r"maze\.py:7: .* cannot be made: RuntimeError: no licence"),
+        ({"reset": "raise RuntimeError('no licence')"}, r"maze\.py:10: .* raised RuntimeError in reset: no licence"),
+        ({"size": 4}, r"reset\(\) returned an observation of an array of shape \(4,\)"),
+        ({"space": "Text(5)"}, r"observation space Text\(1, 5.*has no fixed length. Wrap it to return a Box"),
+        ({"space": "Sequence(gymnasium.spaces.Discrete(2))"}, "observation space Sequence.* has no fixed length"),
+        ({"space": "Graph(gymnasium.spaces.Discrete(2), None)"}, "observation space Graph.* has no fixed length"),
+    ],
+)
+def test_an_environment_that_no_start_could_use_is_refused_at_its_line_and_nothing_starts(
+    place: LocalBackend, tmp_path: Path, broken: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidInput, match=rf"own\.yaml:5: spec\.env\.id: .*{said}"):
+        plan_for(maze(tmp_path, **broken))
+    assert place.names() == []
+
+
+def test_a_reset_that_fails_now_and_then_is_left_to_the_run(tmp_path: Path) -> None:
+    assert inspected(maze(tmp_path, reset="if seed == 0: raise RuntimeError('no licence')")) == []
+
+
+def test_an_environment_that_fails_on_this_machine_may_work_on_that_of_the_run(tmp_path: Path) -> None:
+    (warning,) = inspected(maze(tmp_path, reset="raise OSError('no camera')"), remote=True)
+    assert "spec.env.id: not checked here" in warning and "no camera" in warning
+
+
+def test_a_slow_reset_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "RESET_S", 0.1)
+    assert inspected(maze(tmp_path, reset="import time; time.sleep(600)")) == []
+
+
+def test_an_environment_that_ends_its_process_while_it_is_made_is_refused_with_its_last_words(tmp_path: Path) -> None:
+    made = "import os; print('no display', flush=True); os._exit(3)"
+    with pytest.raises(InvalidInput, match=r"ended the process that inspected it \(exit 3\).*\nno display"):
+        inspected(maze(tmp_path, made=made))

@@ -1,0 +1,198 @@
+"""Inspection of an experiment before a run: `python -P -m surreal.algorithms.inspection`.
+
+It imports what the experiment names as `module:object`, makes the environment, asks the algorithm whether its config
+fits, and resets the environment. That may need torch and a simulator, so it runs in a process of its own, which also
+may hang or die. Standard input is a Request as JSON. Each line of standard output is a Report, the last one after the
+reset, which may take long. What the code itself prints goes to stderr.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from surreal.algorithms.own_code import (
+    ALGORITHM,
+    CONFIG,
+    ENV,
+    MissingModuleError,
+    import_own,
+    load_own,
+    own_names,
+    where_raised,
+)
+from surreal.algorithms.registry import algorithm
+from surreal.protocol.documents.locations import KeyPath
+from surreal.protocol.errors import Fatal, InvalidInput, SurrealError
+
+if TYPE_CHECKING:
+    from surreal.algorithms.environments.environment import Environment
+    from surreal.algorithms.environments.spaces import View
+
+Make = Callable[["View"], "Environment"]
+Check = Callable[[Any, Make], Iterable[tuple[str, str]]]
+RESETS = 3
+"""Equal failures of a reset that refuse an environment: as many as end a run that has not begun."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Names and settings of an experiment."""
+
+    folder: str
+    """Folder of the experimenter's own modules."""
+    algorithm: str
+    config: dict[str, Any]
+    env: dict[str, Any]
+    """The environment's part of the experiment file."""
+    remote: bool = False
+    """True where the run is on other machines, which may have what is missing here."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that does not work."""
+
+    path: KeyPath
+    text: str
+    refused: bool = True
+    """False where it may work in the run, so that it is a warning."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One part of the answer."""
+
+    findings: tuple[Finding, ...] = ()
+    note: str = ""
+    """Sentence about the network; empty where the algorithm says none."""
+
+
+class _Maker:
+    """Makes the environment as the algorithm sees it, once."""
+
+    def __init__(self, request: Request, made: ExitStack) -> None:
+        self._request, self._made = request, made
+        self.environment: Environment | None = None
+
+    def __call__(self, view: "View") -> "Environment":
+        from surreal.algorithms.environments.make import make_env
+
+        if self.environment is None:
+            self.environment = self._made.enter_context(
+                closing(make_env(self._request.env, self._request.folder, view))
+            )
+        return self.environment
+
+
+def inspect(request: Request) -> Iterator[Report]:
+    """Yield what is found before the environment is reset, then what the reset shows."""
+    wrong = tuple(_imports(request))
+    if wrong:
+        yield Report(wrong)
+        return
+    with ExitStack() as made:
+        maker = _Maker(request, made)
+        yield _checked(request, maker)
+        if maker.environment is not None:
+            yield Report(tuple(_resets(request, maker.environment)))
+
+
+def _imports(request: Request) -> Iterator[Finding]:
+    """Import all that is named, in the order of its use."""
+    for path, name in own_names(request.algorithm, request.config, request.env).items():
+        try:
+            _load(path, name)
+        except MissingModuleError as error:
+            yield Finding(path, str(error), refused=not request.remote)
+        except InvalidInput as error:
+            yield Finding(path, str(error))
+
+
+def _load(path: KeyPath, name: str) -> None:
+    """Import one name. Raises InvalidInput, with file and line, for what does not work."""
+    if path == ENV:
+        # Importing the module registers its environments; `Id-v0` is no attribute of it.
+        import_own(name, None)
+    elif path == ALGORITHM:
+        for role in algorithm(name).roles:
+            load_own(role.entry_point, None)
+    else:
+        load_own(name, None)
+
+
+def _checked(request: Request, make: _Maker) -> Report:
+    """Make the environment and return what the algorithm says of its config there: pairs, that of no key is a note."""
+    described = algorithm(request.algorithm)
+    check: Check = load_own(described.check, None) if described.check else _any_view
+    config = described.config.model_validate(request.config)
+    found, note = [], ""
+    try:
+        for key, text in check(config, make):
+            if key:
+                found.append(Finding((*CONFIG, key), text))
+            else:
+                note = text
+    except SurrealError as error:
+        found.append(_unmade(request, error))
+    return Report(tuple(found), note)
+
+
+def _any_view(config: Any, make: Make) -> Iterator[tuple[str, str]]:
+    """Make the environment as a whole, so that only spaces that no policy takes are refused."""
+    make("parts")
+    return iter(())
+
+
+def _unmade(request: Request, error: SurrealError) -> Finding:
+    """Return why there is no environment. What is not its own fault for sure is left to the run."""
+    cause, own = error.__cause__, _is_own(request)
+    foreign = cause is not None and (request.remote or not own)
+    return Finding(ENV, _located(request, str(error), cause), refused=not foreign)
+
+
+def _is_own(request: Request) -> bool:
+    """Return True where the environment is of a module of one's own, and not of a suite."""
+    return ":" in str(request.env["id"])
+
+
+def _located(request: Request, text: str, cause: BaseException | None) -> str:
+    """Return a sentence about an environment of one's own with the file and line that raised."""
+    if cause is None or not _is_own(request) or isinstance(cause, SurrealError):
+        return text
+    return f"{where_raised(cause, Path(request.folder).absolute())}: {text}"
+
+
+def _resets(request: Request, env: "Environment") -> Iterator[Finding]:
+    """Yield what is wrong with the first observation, or with a reset that fails again and again."""
+    said: list[str] = []
+    for seed in range(RESETS):
+        try:
+            env.reset(seed)
+            return
+        except Fatal as error:
+            yield Finding(ENV, str(error))
+            return
+        except SurrealError as error:
+            said.append(_located(request, str(error), error.__cause__))
+    if len(set(said)) == 1:
+        yield Finding(ENV, said[0], refused=not request.remote)
+
+
+def main() -> None:
+    """Answer the request on standard input."""
+    answer = os.dup(1)
+    # The code may print; its words must not mix with the answer.
+    os.dup2(2, 1)
+    request = Request(**json.load(sys.stdin))
+    sys.path.append(request.folder)
+    for report in inspect(request):
+        os.write(answer, json.dumps(asdict(report)).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()
