@@ -203,7 +203,11 @@ class Backend(Protocol):
 
 
 class Unchangeable:
-    """Methods of a backend whose runs keep the experiment that they were created with."""
+    """Methods of a backend on other machines: nothing begins there early, and runs keep their experiment."""
+
+    def prepared(self) -> AbstractContextManager[None]:
+        """Begin nothing."""
+        return nullcontext()
 
     def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> None:
         """Raise InvalidInput."""
@@ -214,14 +218,6 @@ def refuse_start(start: Path | None) -> None:
     """Raise InvalidInput for a checkpoint to begin from, which only this machine can take yet."""
     if start is not None:
         raise InvalidInput("--from: runs of this place begin from nothing. Give --on local.")
-
-
-class Unprepared:
-    """Method of a backend where nothing can begin before a run is known."""
-
-    def prepared(self) -> AbstractContextManager[None]:
-        """Begin nothing."""
-        return nullcontext()
 
 
 class WithoutObjects:

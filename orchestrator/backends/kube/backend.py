@@ -14,15 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.backends.base import (
-    Diff,
-    Difference,
-    Inventory,
-    Manifest,
-    Unchangeable,
-    Unprepared,
-    refuse_start,
-)
+from surreal.orchestrator.backends.base import Diff, Difference, Inventory, Manifest, Unchangeable, refuse_start
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
 from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT_KEY, ZERO_RUN_ID
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance, Seen, folder_of, glances, read_outcome
@@ -50,7 +42,7 @@ if TYPE_CHECKING:
     from surreal.orchestrator.experiment.experiment import Experiment
 
 
-class KubeBackend(Unchangeable, Unprepared):
+class KubeBackend(Unchangeable):
     """See `orchestrator.backend.Backend`; one namespace of one cluster."""
 
     poll_interval = 2.0

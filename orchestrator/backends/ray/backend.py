@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.backends.base import Inventory, Unchangeable, Unprepared, WithoutObjects, refuse_start
+from surreal.orchestrator.backends.base import Inventory, Unchangeable, WithoutObjects, refuse_start
 from surreal.orchestrator.backends.ray import placement
 from surreal.orchestrator.backends.ray.connection import own_ray
 from surreal.orchestrator.backends.ray.connection.cluster import NAMESPACE, Cluster, starts_its_own
@@ -34,7 +34,7 @@ TAIL_BYTES = 64 * 1024
 """Bytes of a log that are fetched for each line of its tail that is wanted, up to 32 lines."""
 
 
-class RayBackend(Unchangeable, Unprepared, WithoutObjects):
+class RayBackend(Unchangeable, WithoutObjects):
     """See `orchestrator.backend.Backend`; one Ray cluster."""
 
     poll_interval = 1.0
