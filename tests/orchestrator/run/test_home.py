@@ -35,7 +35,7 @@ def test_a_name_never_leads_out_of_the_home(name: str) -> None:
 def test_a_home_that_cannot_be_made_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "file"))
-    with pytest.raises(InvalidInput, match="set SURREAL_HOME to a folder of yours"):
+    with pytest.raises(InvalidInput, match="Set it to a folder of yours"):
         home.names()
 
 
