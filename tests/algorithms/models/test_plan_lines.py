@@ -6,8 +6,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from surreal.orchestrator.client import plan_for
 from surreal.orchestrator.experiment.load import experiment_schema, load_experiment
+from surreal.orchestrator.planning import plan_for
 from surreal.protocol.errors import InvalidInput
 
 FILE = """\
