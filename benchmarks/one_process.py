@@ -90,11 +90,8 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", dest="settings")
     args = parser.parse_args()
     settings = {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in args.settings)}
-    run, evaluations, began = (
-        Run(args.env, PPOConfig(total_steps=args.steps, **settings), args.seed),
-        [],
-        time.process_time(),
-    )
+    began, evaluations = time.process_time(), list[float]()
+    run = Run(args.env, PPOConfig(total_steps=args.steps, **settings), args.seed)
     while not run.state.done():
         run.turn()
         if run.state.steps * EVALUATIONS >= args.steps * (len(evaluations) + 1):
