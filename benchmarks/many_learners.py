@@ -40,18 +40,19 @@ from surreal.protocol.wiring import ChannelWiring, Wiring
 
 HOLDERS = 4
 """Processes that hold the connections of the actors."""
-ENV = {"id": "CartPole-v1", "copies": 1, "options": {}}
+COPIES = 1
+ENV = {"id": "CartPole-v1", "copies": COPIES, "options": {}}
 AHEAD = 2
 """Fragments that an actor sends with the first weights: as many as max_staleness: 1 lets it be ahead."""
 
 
 def recorded(config: PPOConfig) -> dict[str, np.ndarray]:
     """The arrays of one real fragment."""
-    envs = VectorEnvironments(lambda: make_env(ENV), int(ENV["copies"]), 1)
+    envs = VectorEnvironments(lambda: make_env(ENV), COPIES, 1)
     layout = make_model(config.network, envs.spaces, config.hidden)
     policy = make_policy(layout)
     policy.load(layout.initial(np.random.default_rng(1), -0.5))
-    rollout = Rollout(envs, policy, int(ENV["copies"]), config.fragment_steps, np.random.default_rng(1))
+    rollout = Rollout(envs, policy, COPIES, config.fragment_steps, np.random.default_rng(1))
     size = envs.spaces.observation
     found = rollout.collect(over_leaves(Standardizer.identity(size), envs.spaces), lambda: False)
     envs.close()
@@ -139,7 +140,7 @@ def measure(actors: int, learners: int, seconds: float, config: dict[str, Any]) 
         found = rows(folder)[began - 1 :]
     steps, elapsed = found[-1]["steps"] - found[0]["steps"], found[-1]["elapsed"] - found[0]["elapsed"]
     shares = {name: float(np.mean([row[name] for row in found[1:]])) for name in found[0] if name.startswith("share_")}
-    per_second = steps / elapsed / int(config["fragment_steps"]) / int(ENV["copies"])
+    per_second = steps / elapsed / int(config["fragment_steps"]) / COPIES
     return {"fragments": per_second, "learners": cpu[0], "actors": cpu[1], **shares}
 
 

@@ -173,9 +173,11 @@ def onnx_session(module: nn.Module, inputs: tuple[Any, ...], names: list[str], p
     import onnxruntime
 
     torch.onnx.export(module, inputs, str(path), input_names=names, dynamo=False)
-    options = onnxruntime.SessionOptions()
+    options = onnxruntime.SessionOptions()  # type: ignore[attr-defined]
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(  # type: ignore[attr-defined]
+        str(path), options, providers=["CPUExecutionProvider"]
+    )
 
 
 def openvino_model(path: Path) -> Any:

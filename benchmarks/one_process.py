@@ -90,7 +90,8 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", dest="settings")
     args = parser.parse_args()
     settings = {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in args.settings)}
-    began, evaluations = time.process_time(), list[float]()
+    began = time.process_time()
+    evaluations: list[float] = []
     run = Run(args.env, PPOConfig(total_steps=args.steps, **settings), args.seed)
     while not run.state.done():
         run.turn()

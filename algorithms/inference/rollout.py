@@ -5,7 +5,7 @@ A fragment is the same as that of an actor with a policy of its own (rollouts/ro
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,7 +40,11 @@ class Group:
 
     def ask(self, newer_than: Version | None, with_last: bool) -> None:
         """Ask for the actions of the present rows, and say what was done last and what it brought where asked to."""
-        arrays = {**named("observations", self.rows), "first": self.first, **(self.last if with_last else {})}
+        arrays: dict[str, Any] = {
+            **named("observations", self.rows),
+            "first": self.first,
+            **(self.last if with_last else {}),
+        }
         if self.envs.masks is not None:
             arrays["masks"] = self.envs.masks.copy()
         self.asking.ask(arrays, newer_than)

@@ -122,7 +122,7 @@ class Images:
         elif not self.channels_first:
             x = graph.add("Transpose", x, axes=[0, 3, 1, 2])
         x = graph.cast(graph.reshaped(x, self.shape), np.float32)
-        return x if self.scale == 1.0 else graph.add("Mul", x, np.float32([self.scale]))
+        return x if self.scale == 1.0 else graph.add("Mul", x, np.array([self.scale], np.float32))
 
 
 class ConvNet:

@@ -136,7 +136,7 @@ class Updater:
         assert gradient is not None
         gradient.zero_()
         loss.backward()
-        norm = torch.linalg.vector_norm(gradient)
+        norm: torch.Tensor = torch.linalg.vector_norm(gradient)
         if not torch.isfinite(norm):
             self.skipped += 1
             return norm

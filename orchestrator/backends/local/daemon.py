@@ -38,7 +38,7 @@ class Daemon:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "surreal.orchestrator.backends.local.daemon"],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

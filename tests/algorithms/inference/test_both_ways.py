@@ -15,7 +15,7 @@ from surreal.algorithms.types import Array
 from tests.algorithms.impala.samples import COPIES, STEPS, collected, impala, learned_from
 from tests.algorithms.inference.central import served
 
-MEMORY = {"memory": {"kind": "lstm", "size": 6}}
+MEMORY: dict[str, Any] = {"memory": {"kind": "lstm", "size": 6}}
 CUT = {"id": "CartPole-v1", "wrappers": [{"time_limit": 5}]}
 CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"id": "CartPole-v1"}),

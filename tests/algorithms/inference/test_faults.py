@@ -15,6 +15,7 @@ import pytest
 from surreal.algorithms.acting.weights import Weights
 from surreal.algorithms.impala.config import IMPALAConfig
 from surreal.algorithms.models.acting import make_policy
+from surreal.algorithms.models.config import MemoryConfig, NetworkConfig
 from surreal.algorithms.normalizers import Standardizer, standardized_size
 from surreal.algorithms.rollouts.fragment import FragmentCheck
 from surreal.algorithms.types import Array
@@ -26,7 +27,9 @@ from surreal.protocol.worker.session import Session
 from tests.algorithms.inference.central import layout_of, run_of
 
 POLE = {"id": "CartPole-v1", "wrappers": [{"time_limit": 9}]}
-CONFIG = IMPALAConfig(inference="central", device="cpu", fragment_steps=10, network={"memory": {"size": 6}})
+CONFIG = IMPALAConfig(
+    inference="central", device="cpu", fragment_steps=10, network=NetworkConfig(memory=MemoryConfig(size=6))
+)
 ACTORS, COPIES, STEPS = 2, 4, 10
 
 

@@ -1,6 +1,7 @@
 """Fragments hold what happened; configs, sizes and descriptions mean what they say."""
 
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -102,7 +103,8 @@ def test_critics_have_layer_norms_where_there_are_many_updates_for_each_step() -
 
 
 def problems(config: OffPolicyConfig) -> dict[str, str]:
-    return dict(sizing(config, {"actor": 2, "replay": 3}, {"copies": 4}).problems)
+    found: dict[Any, str] = dict(sizing(config, {"actor": 2, "replay": 3}, {"copies": 4}).problems)
+    return found
 
 
 def test_settings_that_mean_nothing_together_are_refused_by_their_key() -> None:

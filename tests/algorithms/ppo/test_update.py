@@ -1,6 +1,6 @@
 """One update: epochs, KL stop, annealing, resuming; and pace and gathering around it."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -42,7 +42,9 @@ def test_an_update_that_is_resumed_continues_bit_for_bit(gradients: str, changes
 
 @pytest.mark.parametrize("gradients", ["analytic", "autograd"])
 @pytest.mark.parametrize("discrete", [False, True])
-def test_an_old_fragment_leaves_the_whole_clip_range_to_an_update(gradients: str, discrete: bool) -> None:
+def test_an_old_fragment_leaves_the_whole_clip_range_to_an_update(
+    gradients: Literal["analytic", "autograd"], discrete: bool
+) -> None:
     def first_step(**changes: Any) -> dict[str, float]:
         config = PPOConfig(device="cpu", gradients=gradients, epochs=1, minibatch=64, **changes)
         return Updater(random_shape(discrete), config, seed=3).update(random_data(0, discrete), progress=0.0)

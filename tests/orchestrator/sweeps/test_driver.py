@@ -20,7 +20,7 @@ from surreal.protocol.errors import InvalidInput, NotFound, Unreachable
 from surreal.protocol.telemetry.gauges import Progress
 
 RATE = "spec.algorithm.config.learning_rate"
-GRID = {"grid": {RATE: [1e-4, 3e-4, 1e-3]}}
+GRID: dict[str, Any] = {"grid": {RATE: [1e-4, 3e-4, 1e-3]}}
 
 
 class Place:

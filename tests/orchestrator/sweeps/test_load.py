@@ -92,7 +92,11 @@ def test_a_sweep_file_names_its_experiment_and_its_wrong_lines(file: Path) -> No
 
 
 def test_a_random_point_depends_on_seed_and_number_alone() -> None:
-    space = {"a": RangeSpec(low=1e-5, high=1e-2, log=True), "b": RangeSpec(low=1, high=3), "c": ["x", "y"]}
+    space: dict[str, Any] = {
+        "a": RangeSpec(low=1e-5, high=1e-2, log=True),
+        "b": RangeSpec(low=1, high=3),
+        "c": ["x", "y"],
+    }
     points = [random_point(space, 0, number) for number in range(200)]
     assert points[:3] == [random_point(space, 0, number) for number in range(3)]
     assert {point["b"] for point in points} == {1, 2, 3}

@@ -89,7 +89,7 @@ def test_a_batch_gives_back_its_messages_in_order(messages: list[tuple[dict[str,
 
 def alike(number: int) -> bytes:
     """One of several messages that differ in their numbers only."""
-    arrays = {
+    arrays: dict[str, Any] = {
         "x": np.full((3, 4), number, np.float32),
         "n": np.array(number, np.int64),
         "flags": np.arange(5) > number,
