@@ -14,6 +14,9 @@ from surreal.orchestrator.owner import Owner
 from surreal.protocol.documents.models import MAX_NAME_CHARS
 from surreal.protocol.errors import InvalidInput, SurrealError
 
+ACTOR = "actor"
+"""Role that `actors` counts where several scale."""
+
 if TYPE_CHECKING:
     from surreal.algorithms.algorithm import Algorithm, Configured
 
@@ -92,10 +95,14 @@ def _finished(run: Run, owner: Owner | None) -> Run:
 
 
 def _resized(experiment: Experiment, actors: int) -> Experiment:
-    """Return the experiment with that many processes of its scalable role. Raises InvalidInput if none scales."""
-    scalable = [role.name for role in experiment.algorithm.roles if role.scalable]
+    """Return the experiment with that many processes of the role `actor`, or of the only one that scales.
+
+    Raises InvalidInput if there is neither.
+    """
+    roles = [role.name for role in experiment.algorithm.roles if role.scalable]
+    scalable = [name for name in roles if name == ACTOR] or roles
     if len(scalable) != 1:
-        names = " and ".join(scalable) or "none"
+        names = " and ".join(roles) or "none"
         raise InvalidInput(
             f"actors: {actors!r} does not say which role: {names} can scale. Use roles={{NAME: Role(replicas=...)}}."
         )

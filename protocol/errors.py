@@ -23,9 +23,13 @@ SurrealError                a sentence for a person, printed without a traceback
     └── MissingModuleError  algorithms.own_code: a module is not installed here             exit 2
 ValueError
 ├── MisfitError             algorithms.replay: a message has other arrays than its shard
+├── OutdatedError           algorithms.inference: a question of an actor that was replaced
 └── MalformedError          wire.limits: a message or packet exceeds what the wire carries
     ├── NotFiniteError      NaN or infinity on a channel that promises finite numbers
     └── ProtocolVersionError  the peer speaks another version of the protocol
+Exception, taken up where it is raised
+├── RegroupError            algorithms.group: the learners of a run have to join again
+└── MemoryLostError         algorithms.inference: a replica no longer knows what copies remembered
 
 The classes of this module are the outcomes that authors raise and users see, so their names are plain words. Every
 other error stands next to the code that raises it, and its name ends with Error.

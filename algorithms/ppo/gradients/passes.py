@@ -81,6 +81,18 @@ _rows_tile, _row_tile = _tile(ROWS), _tile(1)
 
 
 @kept
+def pack(b: F32, b_at: int, b_row: int, b_step: int, depth: int, wide: int, panel: F32) -> None:
+    """Copy `wide` columns of b[depth, ...] into the panel, whose further columns become zero."""
+    if wide < WIDTH:
+        panel[: depth * WIDTH] = np.float32(0)
+    for k in range(depth):
+        line = panel[k * WIDTH : k * WIDTH + wide]
+        source = b[b_at + k * b_row :]
+        for n in range(wide):
+            line[n] = source[n * b_step]
+
+
+@kept
 def product(
     a: F32,
     a_at: int,
@@ -104,13 +116,7 @@ def product(
     start, target = panel.ctypes.data, c.ctypes.data
     for left in range(0, columns, WIDTH):
         wide = min(WIDTH, columns - left)
-        if wide < WIDTH:
-            panel[: depth * WIDTH] = np.float32(0)
-        for k in range(depth):
-            line = panel[k * WIDTH : k * WIDTH + wide]
-            source = b[b_at + k * b_row + left * b_step :]
-            for n in range(wide):
-                line[n] = source[n * b_step]
+        pack(b, b_at + left * b_step, b_row, b_step, depth, wide, panel)
         fits = c_row - left >= WIDTH
         for top in range(0, rows, ROWS):
             high = min(ROWS, rows - top)

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 import surreal
+from surreal.orchestrator.train import _resized
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 from tests.orchestrator.client.programs import TOY
 from tests.orchestrator.runs import is_dead, until
@@ -51,7 +52,7 @@ def test_a_name_that_is_taken_is_refused_and_the_other_run_goes_on() -> None:
 
 def test_a_run_that_fails_raises_its_reason() -> None:
     env = {"id": "CartPole-v1", "options": {"wheels": 3}}
-    with pytest.raises(SurrealError, match="toy failed: .*wheels"):
+    with pytest.raises(SurrealError, match="toy: failed: .*wheels"):
         surreal.train(env, surreal.PPO(total_steps=1000), name="toy", actors=1)
 
 
@@ -115,3 +116,11 @@ def test_functions_of_the_program_itself_are_refused_with_file_and_line(tmp_path
 def test_what_no_worker_can_import_is_no_role(function: object) -> None:
     with pytest.raises(InvalidInput, match="no function at the top of a module"):
         surreal.Role("actor", function)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "sac", "impala", "es"])
+def test_actors_are_the_processes_that_act_whatever_else_scales(algorithm: str) -> None:
+    experiment = surreal.Experiment("one", "HalfCheetah-v5", algorithm)
+    roles = _resized(experiment, 5).spec.roles
+    assert roles["worker" if algorithm == "es" else "actor"].replicas == 5
+    assert all(role.replicas < 5 for name, role in roles.items() if name not in ("worker", "actor"))
