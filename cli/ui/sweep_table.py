@@ -81,7 +81,7 @@ def _follow(folder: "SweepFolder", timeout: float | None) -> "Record":
     shown, due, began = "", 0.0, time.monotonic()
     while (record := folder.read()).state == "running":
         if timeout is not None and time.monotonic() - began > timeout:
-            raise Timeout(f"{folder.name} is running after {timeout:g} s. The sweep continues.")
+            raise Timeout(f"{folder.name}: is running after {timeout:g} s. The sweep continues.")
         line = f"{folder.name}  {counts(record)}"
         if sys.stderr.isatty():
             print(f"\r\x1b[2K{line[: console(stderr=True).width]}", end="", file=sys.stderr, flush=True)

@@ -117,10 +117,10 @@ def _unknown(whole: Schema, schema: Schema, path: tuple[str, ...], key: str) -> 
         there = _walk(whole, inner, (part,))
         if there is None:
             above = ".".join(key.split(".")[: len(key.split(".")) - len(path) + number]) or "the file"
-            has = f"{above} has: {', '.join(known)}" if known else f"{above} has no keys"
-            return NotFound(f"{key}: unknown key {part!r}{did_you_mean(part, known)}; {has}.")
+            has = f"{above} has {', '.join(known)}" if known else f"{above} has no keys"
+            return NotFound(f"{key}: unknown key {part!r}{did_you_mean(part, known)}. Known: {has}.")
         inner = there[1]
-    return NotFound(f"{key}: unknown key.")
+    return NotFound(f"{key}: unknown key. Print all with surreal schema.")
 
 
 def _explanation(whole: Schema, said: Schema, inner: Schema, required: bool, key: str, algorithm: str) -> Explanation:

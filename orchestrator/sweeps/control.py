@@ -39,9 +39,9 @@ def resume(name: str) -> SweepFolder:
     folder = SweepFolder.find(name)
     record = folder.read()
     if record.state == "running":
-        raise InvalidInput(f"{name} is running: nothing to resume (surreal status {name})")
+        raise InvalidInput(f"{name}: is running, nothing to resume. Look at it: surreal status {name}")
     if record.state == "succeeded":
-        raise InvalidInput(f"{name} has succeeded: nothing to resume. Begin another sweep.")
+        raise InvalidInput(f"{name}: has succeeded, nothing to resume. Begin another sweep.")
     for trial in record.trials:
         if trial.state == "stopped":
             trial.state = "running"

@@ -66,7 +66,7 @@ class SweepFolder:
         """Return the folder of a sweep that exists. Raises NotFound with the nearest name."""
         known = names()
         if name not in known:
-            raise NotFound(f"no sweep {name!r}{did_you_mean(name, known)}; there are: {', '.join(known) or 'none'}")
+            raise NotFound(f"no sweep {name!r}{did_you_mean(name, known)}. There are: {', '.join(known) or 'none'}.")
         return cls(_sweeps() / name)
 
     @classmethod

@@ -91,7 +91,7 @@ def space_option(text: str) -> tuple[str, dict[str, Any]]:
     ends, _, how = values.partition(",")
     low, dots, high = ends.partition("..")
     if not dots or not key.strip() or how not in ("", "log"):
-        raise InvalidInput(f"--space {text}: must be path.to.key=LOW..HIGH or =LOW..HIGH,log.")
+        raise InvalidInput(f"--space {text}: is no range. Write path.to.key=LOW..HIGH or =LOW..HIGH,log.")
     (low_value, high_value), _ = strictyaml.load(f"[{low}, {high}]", Source(f"--space {key}"))
     return key.strip(), {"low": low_value, "high": high_value, **({"log": True} if how else {})}
 

@@ -38,7 +38,7 @@ def test_files_are_copied_by_the_beginning_of_their_name(run: Path) -> None:
 def test_what_is_there_is_kept_unless_forced(run: Path) -> None:
     cp("pole:experiment.yaml", run)
     (run / "experiment.yaml").write_text("mine")
-    with pytest.raises(InvalidInput, match="experiment.yaml is there already. Name another folder, or give --force"):
+    with pytest.raises(InvalidInput, match="experiment.yaml: is there already. Name another folder, or give --force"):
         cp("pole:experiment.yaml", run)
     assert (run / "experiment.yaml").read_text() == "mine"
     cp("pole:experiment.yaml", run, "--force")

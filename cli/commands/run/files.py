@@ -46,14 +46,14 @@ def _target(path: Path, above: Path, target: Path) -> Path:
     """Return where a file goes. Raises InvalidInput for a name that leads out of the folder."""
     copy = target / path.relative_to(above)
     if not copy.resolve().is_relative_to(target.resolve()):
-        raise InvalidInput(f"{path.name!r} leads out of {target}. Name another path.")
+        raise InvalidInput(f"{path.name}: leads out of {target}. Name another path.")
     return copy
 
 
 def _check(copies: Iterable[Path], force: bool) -> None:
     there = [copy for copy in copies if copy.exists()]
     if there and not force:
-        raise InvalidInput(f"{there[0]} is there already. Name another folder, or give --force.")
+        raise InvalidInput(f"{there[0]}: is there already. Name another folder, or give --force.")
 
 
 def _copy(path: Path, copy: Path) -> None:

@@ -108,7 +108,7 @@ def scale(name: str, sizes: tuple[str, ...], location: Location | None) -> ExitC
 def _size(text: str) -> tuple[str, int]:
     role, _, number = text.partition("=")
     if not role or not number.isdecimal() or not number.isascii():
-        raise InvalidInput(f"{text!r} is no size of a role. Write ROLE=N, for example actor=64.")
+        raise InvalidInput(f"ROLE=N: {text!r} is no size of a role. Write for example actor=64.")
     return role, int(number)
 
 

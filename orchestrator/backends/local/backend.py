@@ -250,7 +250,7 @@ class LocalBackend(WithoutObjects):
             return
         held = os_process.acquire(folder, timeout=ABORT_SECONDS if RunRecord.read(folder).state in OUTCOMES else 0.0)
         if held is None:
-            raise InvalidInput(f"{name} is running. Stop it first: surreal stop {name}")
+            raise InvalidInput(f"{name}: is running. Stop it first: surreal stop {name}")
         try:
             folder.experiment.write_text(experiment.to_yaml())
             folder.plan.write_text(planned.to_json())

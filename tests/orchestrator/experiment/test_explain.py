@@ -34,9 +34,9 @@ def test_other_keys_are_explained_too() -> None:
     ("key", "text"),
     [
         ("spec.algorithm.config.gae_lamda", "unknown key 'gae_lamda' .did you mean 'gae_lambda'"),
-        ("spec.envs", "unknown key 'envs' .did you mean 'env'..; spec has: env, "),
-        ("spec.env.copies.x", "unknown key 'x'; spec.env.copies has no keys"),
-        ("sped", "unknown key 'sped' .did you mean 'spec'..; the file has: apiVersion"),
+        ("spec.envs", "unknown key 'envs' .did you mean 'env'... Known: spec has env, "),
+        ("spec.env.copies.x", "unknown key 'x'. Known: spec.env.copies has no keys"),
+        ("sped", "unknown key 'sped' .did you mean 'spec'... Known: the file has apiVersion"),
     ],
 )
 def test_a_key_that_does_not_exist_names_the_nearest(key: str, text: str) -> None:

@@ -77,7 +77,7 @@ def test_options_of_another_form_are_refused() -> None:
         with pytest.raises(InvalidInput, match="must be path.to.key=value,value"):
             grid_option(wrong)
     for wrong in ("a=1", "a=1..2,lin", "=1..2"):
-        with pytest.raises(InvalidInput, match=r"must be path.to.key=LOW..HIGH or =LOW..HIGH,log"):
+        with pytest.raises(InvalidInput, match=r"is no range. Write path.to.key=LOW..HIGH or =LOW..HIGH,log"):
             space_option(wrong)
 
 
