@@ -23,8 +23,8 @@ check: install  ## style, types, layer contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-test: install  ## the default suite: under ten minutes on two cores
-	$(BIN)/pytest -n 2 --dist loadfile
+test: install  ## the default suite: under 15 minutes on two cores; a third of it waits for processes
+	$(BIN)/pytest -n 3 --dist loadfile
 
 slow: install  ## learning to a bar, long fault tests, extras that are installed
 	$(BIN)/pytest -m slow --timeout 3600

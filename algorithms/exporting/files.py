@@ -69,10 +69,11 @@ class ExportedPolicy:
 
         return spaces_of(self.about)
 
-    def step(self, observations: Any, state: Array, *, masks: Any = None) -> tuple[Array, Array]:
+    def step(self, observations: Any, state: Array, *, masks: Any = None, rewards: Any = None) -> tuple[Array, Array]:
         """Return an action for each observation as a call does, and the next state [n, state_size].
 
-        `masks` [n, all choices] are the choices allowed.
+        `masks` [n, all choices] are the choices allowed. `rewards` are for policies that take them in, which have no
+        exported form.
         """
         given = {name.partition(".")[2]: observations for name in self._names()}
         if isinstance(observations, Mapping):

@@ -81,6 +81,7 @@ class Run:
             env=self.env,
             config=self.config,
             checkpoints={"everySeconds": 0.2, "keep": 2},
+            evaluators=tuple(each.name for each in self.algorithm.roles if each.evaluates),
         )
 
     def _listeners(self, channel: Channel) -> int:

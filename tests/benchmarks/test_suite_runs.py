@@ -18,7 +18,12 @@ import gymnasium
 
 
 class Broken(gymnasium.Env):
-    def __init__(self):
+    observation_space, action_space = gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(2)
+
+    def reset(self, seed=None, options=None):
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
         raise ValueError("its simulator is not installed")
 
 

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from surreal.cli.main import cli
 
-ENTRY = "CartPole-v1: {n_steps: 64, batch_size: 32, use_sde: true}\n"
+ENTRY = "CartPole-v1: {n_steps: 64, batch_size: 32, use_rms_prop: true}\n"
 
 
 def test_the_file_is_printed_and_what_is_missing_is_said_on_stderr(tmp_path: Path) -> None:
@@ -15,7 +15,7 @@ def test_the_file_is_printed_and_what_is_missing_is_said_on_stderr(tmp_path: Pat
     assert result.exit_code == 0
     assert result.stdout.startswith("# From CartPole-v1 of ppo.yml, by `surreal import zoo`.\n# Not translated:")
     assert "fragment_steps: 64" in result.stdout
-    assert "not translated: use_sde: True" in result.stderr
+    assert "not translated: use_rms_prop: True" in result.stderr
 
 
 def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:

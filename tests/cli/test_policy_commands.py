@@ -58,6 +58,7 @@ def test_the_policy_of_a_run_is_evaluated_exported_and_filmed_with_its_own_code(
     assert "output  action  int64 [n]" in done.stdout, done.stderr
     assert load_exported(npz).about["steps"] == 20
     done = surreal("eval", npz, "--episodes", "1", "--code", lamp / "code")
+    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1].split() == ["lamp", "1", *["5.0", "0.0"], *3 * ["5.0"]], done.stderr
 
     video = tmp_path / "lamp.gif"

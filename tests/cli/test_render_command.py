@@ -79,7 +79,7 @@ def test_code_beside_the_file_goes_along(experiment: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--on", "local"], "--on local and"),
+        (["--on", "local"], "--on local: "),
         (["--set", "spec.storage.kind=auto"], "auto depends on the cluster"),
         (["--set", "metadata.name=1st"], "begins with a digit"),
         (["-d", "/proc/none"], "--directory: cannot write to /proc/none"),

@@ -44,7 +44,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalBackend:
 
 
 def test_a_run_that_has_succeeded_can_go_on_for_more_steps(place: LocalBackend) -> None:
-    with pytest.raises(InvalidInput, match="pole has succeeded: .* surreal resume pole --set spec.algorithm.config"):
+    with pytest.raises(InvalidInput, match="pole: has succeeded: .* surreal resume pole --set spec.algorithm.config"):
         place.resume("pole")
     place.change("pole", ["spec.algorithm.config.total_steps=8000", "spec.roles.actor.replicas=3"])
     folder = home.find("pole")
@@ -63,7 +63,7 @@ def test_what_a_run_keeps_for_life_and_wrong_values_are_refused_with_nothing_cha
             "--set spec.env.id: 'CartPole-v1' cannot change .* surreal create FILE --from",
         ),
         ("spec.algorithm.config.learning_rat=1", "unknown key 'learning_rat' .did you mean 'learning_rate'"),
-        ("spec.roles.learner.replicas=2", "--set spec.roles.learner.replicas: must be 1, not 2"),
+        ("spec.roles.evaluator.replicas=2", "--set spec.roles.evaluator.replicas: must be 1, not 2"),
         ("spec.roles.actr.replicas=2", "unknown role 'actr' .did you mean 'actor'"),
     ):
         with pytest.raises(InvalidInput, match=text):

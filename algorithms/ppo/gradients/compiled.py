@@ -146,15 +146,14 @@ class Compiled(Analytic):
         self._loss(heads, self._losses.Rows(actions.reshape(rows, -1), *columns))
         if stats:
             loss, value, entropy, kl, outside = self._sums.tolist()
-            stats.add(loss / rows, 0.0, entropy, kl / rows, outside / rows)
-            stats.value_loss += value / rows
+            stats.add(loss / rows, value / rows, entropy, kl / rows, outside / rows)
 
     def _loss(self, heads: tuple[F32, F32, F32, F32], rows: Any) -> None:
         """Write the gradients of the outputs, and the sums that tell of the loss."""
         config, losses, sums = self._config, self._losses, self._sums
         clip = self.clip if config.objective == "clip" else np.inf
         reach = np.inf if config.value_clip is None else config.value_clip
-        settings = losses.Settings(clip, config.entropy_coef, config.value_coef, reach, config.normalize_advantages)
+        settings = losses.Settings(clip, self.entropy_coef, config.value_coef, reach, config.normalize_advantages)
         sums[:] = 0.0
         if self._choices:
             losses.choices(losses.Heads(*heads), self._parts, rows, settings, sums)

@@ -82,7 +82,7 @@ def test_small_tanh_networks_stay_on_the_cpu_by_hand_though_there_is_a_gpu(monke
     monkeypatch.setattr(devices, "gpu_present", lambda: True)
     for hidden, kind in (((64, 64), Analytic), ((300, 64), Autograd)):
         layout = model(NUMBERS, hidden=hidden)
-        config = PPOConfig(hidden=list(hidden))
+        config = PPOConfig(hidden=list(hidden), numba=False)
         assert type(make_gradient(layout, config, vector(layout))) is kind
 
 
@@ -95,7 +95,7 @@ def test_a_gpu_that_this_torch_cannot_use_is_said(
     wide = model(NUMBERS, hidden=(300, 64))
     with caplog.at_level(logging.WARNING):
         # by hand, which never asks torch for a device
-        assert type(make_gradient(wide, PPOConfig(hidden=[300, 64]), vector(wide))) is Analytic
+        assert type(make_gradient(wide, PPOConfig(hidden=[300, 64], numba=False), vector(wide))) is Analytic
         assert devices.pick_device("auto").type == "cpu"
     devices.gpu_present.cache_clear()
     assert caplog.text.count("a GPU is here") == 1

@@ -58,6 +58,7 @@ def test_what_the_file_leaves_out_has_these_defaults() -> None:
             "checkpoints": {"everySeconds": 60.0, "keep": 3},
             "hangSeconds": 300.0,
             "prometheus": None,
+            "track": {"wandb": None, "mlflow": None},
             "code": None,
             "image": None,
             "imagePullPolicy": "IfNotPresent",

@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run import home
@@ -44,6 +46,7 @@ def test_one_that_uses_its_channels_or_computes_does_not_hang(place: LocalBacken
     assert [each.restarts for each in place.status(name).roles["actor"]] == [0, 0]
 
 
+@pytest.mark.slow
 def test_never_means_never(place: LocalBackend) -> None:
     name = create(place, impatient(plan(evaluator="stuck"), 0.0))
     record = home.find(name)

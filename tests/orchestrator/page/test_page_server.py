@@ -9,7 +9,7 @@ import pytest
 from surreal.orchestrator.page.guard import HEADERS
 from surreal.orchestrator.page.views import views_of
 from surreal.protocol.errors import NotFound
-from tests.orchestrator.page.pages import page
+from tests.orchestrator.page.pages import page, wait_for
 
 
 def test_runs_curves_logs_and_films_are_plain_data(tmp_path: Path) -> None:
@@ -50,9 +50,7 @@ def test_a_deleted_run_leaves_the_page_and_others_stay(tmp_path: Path) -> None:
         assert served.ask("/api/runs/one")[0] == 200
         del served.statuses[0]
         served.ask("/api/runs")
-        for _ in range(200):
-            if served.ask("/api/runs/one")[0] == 404:
-                break
+        wait_for(lambda: served.ask("/api/runs/one")[0] == 404)
         assert [each["name"] for each in served.data("/api/runs")] == ["two"]
 
 

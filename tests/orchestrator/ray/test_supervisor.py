@@ -29,13 +29,13 @@ def documents() -> dict[str, str]:
 
 def test_a_home_that_cannot_be_written_is_named_and_nothing_begins(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InvalidInput, match="on the cluster's head: Not a directory. Nothing was started"):
+    with pytest.raises(InvalidInput, match="Not a directory, on the cluster's head. Nothing was started"):
         supervisor(tmp_path / "file" / "ray" / "toy").create(documents(), {"code": "."}, None)
 
 
 def test_a_folder_that_an_earlier_ray_left_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "toy").mkdir()
-    with pytest.raises(InvalidInput, match="surreal resume toy goes on with it, surreal delete toy removes it"):
+    with pytest.raises(InvalidInput, match="Go on with it by surreal resume toy, or remove it by surreal delete toy"):
         supervisor(tmp_path / "toy").create(documents(), {"code": "."}, None)
 
 
