@@ -38,7 +38,7 @@ class IMPALAConfig(RolloutConfig):
     """RMSprop (decay 0.99) as in the paper, or Adam."""
     optimizer_epsilon: Positive = 1e-3
     """Constant that is added to the root of RMSprop's and Adam's mean square. It is meant for small networks; one of a
-    hundred thousand parameters, each of which has a smaller gradient, needs 1e-5."""
+    hundred thousand parameters, each of which has a smaller gradient, may need less; no run has shown it yet."""
     learning_rate: Positive = 1e-3
     """Step size at the start."""
     anneal: bool = True
