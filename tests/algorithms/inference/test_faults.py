@@ -70,8 +70,10 @@ class Judge:
             state[arrays["terminated"][t] | arrays["truncated"][t]] = 0.0
         goes_on = self._last.get(life)
         same = goes_on is not None and np.array_equal(goes_on[1], arrays["observations"][0])
-        # a fragment that goes on has the memory after the one before; any other one begins new episodes
-        expected = goes_on[0] if goes_on is not None and same else np.zeros_like(state)
+        # A fragment that goes on has the memory after the one before, or none where a replica died between the two.
+        # Any other one begins new episodes.
+        kept = goes_on is not None and same and arrays["states"][0].any()
+        expected = goes_on[0] if goes_on is not None and kept else np.zeros_like(state)
         np.testing.assert_allclose(arrays["states"][0], expected, atol=1e-4)
         self._last[life] = (state, np.array(arrays["observations"][-1]))
         self.lives[life] += 1
