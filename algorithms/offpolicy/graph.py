@@ -1,30 +1,13 @@
-"""Graphs of DDPG, TD3, SAC and DQN for the registry, and what their settings mean together: light to import.
-
-actor x N -> experience -> replay x n shards -> sample -> learner -> weights -> actors, evaluator
-"""
+"""Graphs of DDPG, TD3, SAC and DQN for the registry, and what their settings mean together: light to import."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from surreal.algorithms.algorithm import Algorithm, Sizing
 from surreal.algorithms.offpolicy.config import DDPGConfig, DQNConfig, OffPolicyConfig, SACConfig, TD3Config
-from surreal.algorithms.replay.config import EXPERIENCE, PRIORITIES, REPLAY, SAMPLE
-from surreal.protocol.graph import Broadcast, Role, Stream
+from surreal.algorithms.replay_learning.graph import CHANNELS, replay_problems, roles_of
 
-ROLES = (
-    Role("learner", run="surreal.algorithms.offpolicy.learner:learner", ends_run=True, memory="2Gi", accelerated=True),
-    Role("actor", run="surreal.algorithms.offpolicy.actor:actor", replicas=2, scalable=True, expendable=True),
-    REPLAY,
-    Role("evaluator", run="surreal.algorithms.offpolicy.actor:evaluator", expendable=True, evaluates=True, cpu=0.5),
-)
-CHANNELS = (
-    EXPERIENCE,
-    SAMPLE,
-    PRIORITIES,
-    Broadcast("weights", frm="learner", to=("actor", "evaluator")),
-    Stream("episodes", frm="actor", to="learner", window=16),
-    Stream("metrics", frm=("actor", "replay", "evaluator"), to="learner", lossy=True),
-)
+ROLES = roles_of("surreal.algorithms.offpolicy")
 
 
 def sizing(config: OffPolicyConfig, replicas: Mapping[str, int], env: Mapping[str, Any]) -> Sizing:
@@ -53,15 +36,10 @@ def _warnings(config: OffPolicyConfig) -> Iterator[str]:
 
 def _problems(config: OffPolicyConfig, fragment: int, shards: int) -> Iterator[tuple[str, str]]:
     """Yield (key, sentence) for settings that are each allowed and together mean nothing."""
-    replay, n_step = config.replay, config.n_step
+    n_step = config.n_step
     if n_step > config.fragment_steps:
         yield "n_step", f"{n_step} is more than fragment_steps: {config.fragment_steps}. Raise fragment_steps to it."
-    if replay.min_size > replay.capacity:
-        yield "replay.min_size", f"{replay.min_size:,} is more than capacity: {replay.capacity:,}. Set at most that."
-    if replay.min_size >= config.total_steps:
-        yield "replay.min_size", f"{replay.min_size:,} is all of total_steps: {config.total_steps:,}. Set less."
-    if fragment * shards > replay.capacity:
-        yield "replay.capacity", f"{replay.capacity:,} is less than one fragment for each shard. Set more."
+    yield from replay_problems(config.replay, config.total_steps, fragment, shards)
 
 
 DDPG = Algorithm("ddpg", DDPGConfig, ROLES, CHANNELS, sizing)

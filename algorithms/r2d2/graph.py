@@ -1,7 +1,4 @@
-"""Graph of R2D2 for the registry, and what its settings mean together: light to import.
-
-actor x N -> experience -> replay x n shards -> sample -> learner -> weights -> actors, evaluator
-"""
+"""Graph of R2D2 for the registry, and what its settings mean together: light to import."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -10,24 +7,10 @@ from typing import Any
 from surreal.algorithms.algorithm import Algorithm, Sizing
 from surreal.algorithms.inference import graph as inference
 from surreal.algorithms.r2d2.config import R2D2Config
-from surreal.algorithms.replay.config import EXPERIENCE, PRIORITIES, REPLAY, SAMPLE
-from surreal.protocol.graph import Broadcast, Role, Stream
+from surreal.algorithms.replay_learning.graph import CHANNELS, replay_problems, roles_of
 
 PACKAGE = "surreal.algorithms.r2d2"
-ROLES = (
-    Role("learner", run=f"{PACKAGE}.learner:learner", ends_run=True, memory="2Gi", accelerated=True),
-    Role("actor", run=f"{PACKAGE}.actor:actor", replicas=2, scalable=True, expendable=True),
-    REPLAY,
-    Role("evaluator", run=f"{PACKAGE}.actor:evaluator", expendable=True, evaluates=True, cpu=0.5),
-)
-CHANNELS = (
-    EXPERIENCE,
-    SAMPLE,
-    PRIORITIES,
-    Broadcast("weights", frm="learner", to=("actor", "evaluator")),
-    Stream("episodes", frm="actor", to="learner", window=16),
-    Stream("metrics", frm=("actor", "replay", "evaluator"), to="learner", lossy=True),
-)
+ROLES = roles_of(PACKAGE)
 
 
 def sizing(config: R2D2Config, replicas: Mapping[str, int], env: Mapping[str, Any]) -> Sizing:
@@ -73,12 +56,7 @@ def _problems(config: R2D2Config, fragment: int, shards: int) -> Iterator[tuple[
         yield "burn_in", f"{config.burn_in} is all of replay.sequence_length: {length}. Set less."
     if replay.sequence_overlap >= length:
         yield "replay.sequence_overlap", f"{replay.sequence_overlap} is all of sequence_length: {length}. Set less."
-    if replay.min_size > replay.capacity:
-        yield "replay.min_size", f"{replay.min_size:,} is more than capacity: {replay.capacity:,}. Set at most that."
-    if replay.min_size >= config.total_steps:
-        yield "replay.min_size", f"{replay.min_size:,} is all of total_steps: {config.total_steps:,}. Set less."
-    if fragment * shards > replay.capacity:
-        yield "replay.capacity", f"{replay.capacity:,} is less than one fragment for each shard. Set more."
+    yield from replay_problems(replay, config.total_steps, fragment, shards)
 
 
 VARIANTS = {"inference": {inference.CENTRAL: partial(inference.with_inference, run=f"{PACKAGE}.actor:inference")}}

@@ -5,16 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
-from surreal.algorithms.acting.actors import Refusals
+from surreal.algorithms.acting.sending import FragmentSending
 from surreal.algorithms.acting.weights import Weights
-from surreal.algorithms.recording.reports import Shares
 from surreal.algorithms.types import Array
-from surreal.protocol.wire.limits import NotFiniteError
 from surreal.protocol.wire.packet import Version
 from surreal.protocol.worker.process import Process
 
-REPORT_EVERY = 5.0
-"""Seconds between two reports of time shares."""
 MOST_REFUSALS = 200
 """Refused fragments in a row after which the environment is taken for broken."""
 
@@ -32,35 +28,18 @@ class Collected:
     """Their lengths, int64."""
 
 
-class ReplaySending:
+class ReplaySending(FragmentSending):
     """Way of an actor's fragments to replay, of the returns of its episodes to the learner, and its reports."""
 
     def __init__(self, process: Process, environment: str, restart: Callable[[], None]) -> None:
         """Take `restart` as what begins new episodes in all copies of `environment`."""
-        self._experience = process.sender("experience")
-        self._episodes, self._metrics = process.sender("episodes"), process.sender("metrics")
-        self._reported = perf_counter()
-        self._refusals = Refusals(environment, MOST_REFUSALS, restart)
-        self._shares = Shares("waiting", "acting", "environment", "sending")
+        super().__init__(process, environment, MOST_REFUSALS, restart)
+        self._experience, self._episodes = process.sender("experience"), process.sender("episodes")
 
     def send(self, fragment: Collected, version: Version) -> None:
-        """Send the fragment, or count and drop what would poison the learner: NaN and infinity."""
-        try:
-            self._experience.send(fragment.arrays, {}, version)
-        except NotFiniteError as error:
-            self._refusals.refuse(error)
-            return
-        self._refusals.sent()
-        if len(fragment.returns):
+        """Send the fragment, or count and drop what would poison the learner."""
+        if self.delivered(lambda: self._experience.send(fragment.arrays, {}, version)) and len(fragment.returns):
             self._episodes.send({"returns": fragment.returns, "lengths": fragment.lengths})
-
-    def report(self, seconds: Mapping[str, float], more: Mapping[str, float]) -> None:
-        """Note where the time of a turn went; report it every few seconds, with what else there is to say."""
-        for name, spent in seconds.items():
-            self._shares.add(name, spent)
-        if perf_counter() - self._reported > REPORT_EVERY:
-            self._metrics.send({}, {**self._shares.read(), **more, "refused_fragments": self._refusals.total})
-            self._reported = perf_counter()
 
 
 class ReplayActor(ABC):

@@ -1,11 +1,12 @@
 """The roles that act, in numpy (torch only for a network of one's own): an actor, fragments out, and the evaluator."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from time import perf_counter
 from typing import Protocol
 
-from surreal.algorithms.acting.actors import Refusals, environments_of
+from surreal.algorithms.acting.actors import environments_of
+from surreal.algorithms.acting.sending import FragmentSending
 from surreal.algorithms.acting.weights import Weights
 from surreal.algorithms.distributions import masked
 from surreal.algorithms.environments.make import make_env
@@ -16,19 +17,15 @@ from surreal.algorithms.models.acting import make_policy
 from surreal.algorithms.models.actor_critic import make_model
 from surreal.algorithms.networks import Policy
 from surreal.algorithms.normalizers import over_leaves
-from surreal.algorithms.recording.reports import Shares
 from surreal.algorithms.rollouts.config import RolloutConfig
 from surreal.algorithms.rollouts.fragment import check_size
 from surreal.algorithms.rollouts.rollout import Rollout
 from surreal.algorithms.types import Array
 from surreal.protocol.stream.sender import StreamSender
 from surreal.protocol.stream.sharded import ShardedSender
-from surreal.protocol.wire.limits import NotFiniteError
 from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
 
-REPORT_EVERY = 5.0
-"""Seconds between two reports of time shares."""
 MOST_REFUSALS = 50
 """Refused fragments in a row after which the environment is taken for broken. One that gives NaN in a step of a
 thousand spoils seven of eight fragments of 2,048 steps, and fifty in a row once in a thousand runs."""
@@ -52,34 +49,18 @@ class Pace(Protocol):
         """Note that a fragment was collected with `version`."""
 
 
-class Sending:
+class Sending(FragmentSending):
     """Way of an actor's fragments to the learner, and its reports."""
 
     def __init__(self, process: Process, pace: Pace, environment: str, restart: Callable[[], None]) -> None:
         """Take `restart` as what begins new episodes in all copies of `environment`."""
-        self._experience, self._metrics = own_end(process, "experience"), process.sender("metrics")
-        self._pace, self._reported = pace, perf_counter()
-        self._refusals = Refusals(environment, MOST_REFUSALS, restart)
-        self._shares = Shares("waiting", "acting", "environment", "sending")
+        super().__init__(process, environment, MOST_REFUSALS, restart)
+        self._experience, self._pace = own_end(process, "experience"), pace
 
     def send(self, fragment: dict[str, Array], version: Version) -> None:
-        """Send the fragment, or count and drop what would poison the learner: NaN and infinity."""
-        try:
-            self._experience.send(fragment, {}, version)
-        except NotFiniteError as error:
-            self._refusals.refuse(error)
-        else:
-            self._refusals.sent()
+        """Send the fragment, or count and drop what would poison the learner."""
+        if self.delivered(lambda: self._experience.send(fragment, {}, version)):
             self._pace.collected(version)
-
-    def report(self, seconds: Mapping[str, float], more: Mapping[str, float] | None = None) -> None:
-        """Note where the time of a turn went; report it every few seconds, with what else there is to say."""
-        for name, spent in seconds.items():
-            self._shares.add(name, spent)
-        if perf_counter() - self._reported > REPORT_EVERY:
-            row = {**self._shares.read(), "refused_fragments": self._refusals.total, **(more or {})}
-            self._metrics.send({}, row)
-            self._reported = perf_counter()
 
 
 class Actor:

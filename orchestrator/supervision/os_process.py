@@ -74,8 +74,18 @@ POLL_SECONDS = 0.02
 
 
 def acquire(folder: Folder, timeout: float = 0.0) -> int | None:
-    """Take the lock: a descriptor that holds it until it is closed everywhere. None if another has it for so long."""
-    descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    """Take the lock of a run, as `lock` does."""
+    return lock(folder.lock, timeout)
+
+
+def is_held(folder: Folder) -> bool:
+    """Return whether a supervisor lives."""
+    return is_locked(folder.lock)
+
+
+def lock(path: Path, timeout: float = 0.0) -> int | None:
+    """Take a lock: a descriptor that holds it until it is closed everywhere. None if another has it for so long."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -88,10 +98,10 @@ def acquire(folder: Folder, timeout: float = 0.0) -> int | None:
         time.sleep(POLL_SECONDS)
 
 
-def is_held(folder: Folder) -> bool:
-    """Return whether a supervisor lives."""
+def is_locked(path: Path) -> bool:
+    """Return whether a process holds a lock. Writes nothing."""
     try:
-        descriptor = os.open(folder.lock, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:

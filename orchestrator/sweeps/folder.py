@@ -1,7 +1,5 @@
 """Folder of a sweep, SURREAL_HOME/sweeps/NAME: its file, its experiment, its trials, and the lock of its driver."""
 
-import fcntl
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.location import Location
+from surreal.orchestrator.supervision import os_process
 from surreal.protocol.errors import InvalidInput, NotFound, did_you_mean
 
 if TYPE_CHECKING:
@@ -128,25 +127,11 @@ class SweepFolder:
 
     def acquire(self) -> int | None:
         """Take the lock of the driver: a descriptor, or None where a driver has it."""
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        return descriptor
+        return os_process.lock(self.path / "lock")
 
     def driven(self) -> bool:
         """Return whether a driver lives."""
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            # Shared, so that one who asks is not taken for a driver by another.
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+        return os_process.is_locked(self.path / "lock")
 
 
 def _sweeps() -> Path:

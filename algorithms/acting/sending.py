@@ -1,0 +1,50 @@
+"""Way of an actor's fragments out of its process: what is refused counts, and times are reported."""
+
+from collections.abc import Callable, Mapping
+from time import perf_counter
+
+from surreal.algorithms.acting.actors import Refusals
+from surreal.algorithms.recording.reports import Shares
+from surreal.protocol.wire.limits import NotFiniteError
+from surreal.protocol.worker.process import Process
+
+REPORT_EVERY = 5.0
+"""Seconds between two reports of time shares."""
+
+
+class FragmentSending:
+    """Counts of refused fragments and shares of time of one actor, reported over the stream `metrics`.
+
+    An algorithm adds the streams that its fragments take.
+    """
+
+    def __init__(self, process: Process, environment: str, most_refusals: int, restart: Callable[[], None]) -> None:
+        """Take `most_refusals` in a row as the sign of a broken `environment`.
+
+        `restart` begins new episodes in all its copies.
+        """
+        self._metrics, self._reported = process.sender("metrics"), perf_counter()
+        self._refusals = Refusals(environment, most_refusals, restart)
+        self._shares = Shares("waiting", "acting", "environment", "sending")
+
+    def delivered(self, send: Callable[[], object]) -> bool:
+        """Call `send` and return True; count and drop what would poison the learner: NaN and infinity.
+
+        Raises Fatal where too many fragments in a row were refused, and what `send` raises otherwise.
+        """
+        try:
+            send()
+        except NotFiniteError as error:
+            self._refusals.refuse(error)
+            return False
+        self._refusals.sent()
+        return True
+
+    def report(self, seconds: Mapping[str, float], more: Mapping[str, float] | None = None) -> None:
+        """Note where the time of a turn went; report it every few seconds, with what else there is to say."""
+        for name, spent in seconds.items():
+            self._shares.add(name, spent)
+        if perf_counter() - self._reported > REPORT_EVERY:
+            row = {**self._shares.read(), "refused_fragments": self._refusals.total, **(more or {})}
+            self._metrics.send({}, row)
+            self._reported = perf_counter()
