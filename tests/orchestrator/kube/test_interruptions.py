@@ -21,7 +21,7 @@ from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import TakenError
 from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.apiserver import NAMESPACE, Server, api_server
-from tests.orchestrator.kube.drawn import NAME, drawer
+from tests.orchestrator.kube.drawn import NAME, count, drawer
 
 
 class Killed(BaseException):
@@ -240,3 +240,22 @@ def test_of_two_who_create_the_same_name_at_once_one_has_it(tmp_path: Path) -> N
         assert winner in ("d1", "d2")
         assert "is used by experiment" in loser
         check_whole(server)
+
+
+@pytest.mark.parametrize("requests", [count(), count() + 1, 1000])
+def test_a_create_that_looked_before_another_began_says_whose_the_name_is(tmp_path: Path, requests: int) -> None:
+    with api_server(tmp_path) as server:
+        late = server.api()
+        real = late._transport.document
+
+        def document(*arguments: Any) -> Object:
+            late._transport.document = real  # type: ignore[method-assign]
+            try:
+                answer = real(*arguments)
+            finally:  # it says that there is none by an error
+                interrupt(server, requests)
+            return answer
+
+        late._transport.document = document  # type: ignore[method-assign]
+        with pytest.raises(TakenError, match="name 'toy' is used by experiment"):
+            apply.create(late, drawer(digest="d2"), server.said.append)

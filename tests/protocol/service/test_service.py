@@ -237,13 +237,13 @@ def test_a_client_waits_at_its_window(server: ServiceServer, client: ServiceClie
 
 
 def test_a_server_refuses_more_than_the_window_and_the_client_asks_again(
-    server: ServiceServer, make_node: MakeNode, address: str
+    server: ServiceServer, make_node: MakeNode, address: str, until: Until
 ) -> None:
     greedy = ServiceClient(make_node("actor/0"), [address], window=100)
     pending = [greedy.submit(ask(i)) for i in range(12)]
+    until(lambda: server.stats.refused > 0 and greedy.stats.refused > 0, "a refusal")
     with serving(server, double):
         assert [float(each.result().arrays["y"][0]) for each in pending] == [2.0 * i for i in range(12)]
-    assert server.stats.refused > 0 and greedy.stats.refused > 0
 
 
 def test_stopping_ends_the_waits_of_both_ends(make_node: MakeNode, address: str) -> None:

@@ -58,8 +58,7 @@ def create(api: Api, draw: Draw, talk: Talk) -> str:
     root = objects[0]
     found = api.find("ConfigMap", name_of(root))
     if not found:
-        _there(api, objects[1:], run)
-        found = _claim_name(api, root)
+        found = _check_room(api, objects, run) or _claim_name(api, root)
     if _label(found, RUN) != run:
         return _finish(api, found, root, draw, talk)
     try:
@@ -100,6 +99,21 @@ def dry_run(api: Api, objects: Sequence[Object]) -> None:
             refused.append(str(error))
     if refused:
         raise SurrealError(f"the cluster would refuse {len(refused)} of {len(objects)} objects:\n" + "\n".join(refused))
+
+
+def _check_room(api: Api, objects: Sequence[Object], run: str) -> Object | None:
+    """Return the root of another command that began meanwhile, or None if all names are free.
+
+    Raises TakenError for an object without a root: the remains of another run, or not surreal's.
+    """
+    try:
+        _there(api, objects[1:], run)
+    except TakenError:
+        # its objects may be those of a root that was made after we looked
+        if found := api.find("ConfigMap", name_of(objects[0])):
+            return found
+        raise
+    return None
 
 
 def _claim_name(api: Api, root: Object) -> Object:
