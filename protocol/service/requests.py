@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from surreal.protocol.service.rows import Outcome, encode_rows, stack
+from surreal.protocol.service.rows import Outcome, encode_rows, stack, stack_inline
 from surreal.protocol.transport.sessions import Holder
 from surreal.protocol.wire.codec import encode_body
-from surreal.protocol.wire.packet import Encoded, Packet, Version
+from surreal.protocol.wire.packet import Encoded, Inline, Packet, Version
 
 Arrays = dict[str, np.ndarray]
 
@@ -30,11 +30,12 @@ class Responder(NamedTuple):
 class Request:
     """A question, which `reply` or `fail` answers: the first of them counts."""
 
-    __slots__ = ("_packet", "_responder", "client", "arrived", "deadline", "seq")
+    __slots__ = ("_arrays", "_packet", "_responder", "client", "arrived", "deadline", "seq")
 
     def __init__(self, responder: Responder, client: "Client", packet: Packet, arrived: float) -> None:
         self._responder, self.client, self._packet, self.arrived = responder, client, packet, arrived
         self.seq = packet.seq
+        self._arrays: Arrays | None = None
         self.deadline = arrived + packet.round / 1000
         """Monotonic seconds; afterwards the client no longer waits."""
 
@@ -56,7 +57,14 @@ class Request:
     @property
     def arrays(self) -> Arrays:
         """Read-only views on the wire's memory."""
-        return self._packet.arrays
+        if self._arrays is None:
+            self._arrays = self.inline.arrays() if self.inline else self._packet.arrays
+        return self._arrays
+
+    @property
+    def inline(self) -> Inline | None:
+        """The memory of the arrays, where all lie in one piece and were not looked at."""
+        return self._packet.inline
 
     @property
     def size(self) -> int:
@@ -80,8 +88,9 @@ class Request:
 class Batch:
     """Requests whose arrays have the same names, dtypes and shapes, in the order in which they came."""
 
-    def __init__(self, responder: Responder, requests: list[Request]) -> None:
-        self._responder = responder
+    def __init__(self, responder: Responder, requests: list[Request], ordered: bool = False) -> None:
+        """Keep requests. `ordered`: their arrays are known to lie in one order."""
+        self._responder, self._ordered = responder, ordered
         self.requests = requests
 
     @classmethod
@@ -99,6 +108,9 @@ class Batch:
     @cached_property
     def arrays(self) -> Arrays:
         """The requests' arrays, stacked: row i is of request i. A copy; empty for an empty batch."""
+        blocks = [request.inline for request in self.requests if request.inline]
+        if self._ordered and len(blocks) == len(self):
+            return stack_inline(blocks)
         return stack([request.arrays for request in self.requests]) if self.requests else {}
 
     def reply(

@@ -11,7 +11,7 @@ import numpy as np
 
 from surreal.protocol.errors import SurrealError
 from surreal.protocol.wire.codec import encode_body
-from surreal.protocol.wire.packet import Encoded, Version
+from surreal.protocol.wire.packet import Encoded, Inline, Version
 
 
 class Outcome(IntEnum):
@@ -36,6 +36,19 @@ def stack(rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
         joined = np.concatenate([row[name] for row in rows] if first.ndim else [row[name].reshape(1) for row in rows])
         stacked[name] = joined.reshape(len(rows), *first.shape)
     return stacked
+
+
+def stack_inline(rows: Sequence[Inline]) -> dict[str, np.ndarray]:
+    """Return what `stack` would of the arrays in these headers of one signature, without making each of them."""
+    schema = rows[0].schema
+    joined = b"".join([header[start:] for header, start, _ in rows])
+    block = np.frombuffer(joined, np.uint8).reshape(len(rows), schema.inline)
+    return {
+        name: block[:, offset : offset + nbytes].copy().view(dtype).reshape(len(rows), *shape)
+        if nbytes
+        else np.empty((len(rows), *shape), dtype)
+        for name, dtype, shape, nbytes, offset in schema.fields
+    }
 
 
 def encode_rows(
@@ -65,8 +78,9 @@ def encode_rows(
         return [first, *map(encode, range(1, rows))]
     block = _inline(list(given.values()), rows)
     width = block.shape[1]
-    head, data = first.body[: len(first.body) - width], block.tobytes()
-    return [Encoded(head + data[row * width : (row + 1) * width], [], first.size) for row in range(rows)]
+    head, data, size = first.body[: len(first.body) - width], block.tobytes(), first.size
+    new, frames = tuple.__new__, first.frames
+    return [new(Encoded, (head + data[at : at + width], frames, size)) for at in (row * width for row in range(rows))]
 
 
 def _inline(arrays: Sequence[np.ndarray], rows: int) -> np.ndarray:

@@ -46,7 +46,7 @@ class ServiceServer:
         self.node = node
         self._window = window
         self._responder = Responder(node.name, node.incarnation, self._answer)
-        self._socket = PacketSocket(node, address, binds=True, queue=window + CONTROL_SLOTS)
+        self._socket = PacketSocket(node, address, binds=True, queue=window + CONTROL_SLOTS, later=True)
         self._names = SessionTable()
         self._clients: dict[str, Client] = {}
         self._groups: dict[Signature, deque[Request]] = {}
@@ -73,7 +73,7 @@ class ServiceServer:
                 if self._queued:
                     self._wait_for_more(max_size, time.monotonic() + max_wait)
                     if requests := self._pop(max_size):
-                        return Batch(self._responder, requests)
+                        return Batch(self._responder, requests, ordered=True)
                 left = STOP_POLL_S if deadline is None else deadline - time.monotonic()
                 if left <= 0:
                     return Batch(self._responder, [])

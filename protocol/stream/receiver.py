@@ -173,7 +173,7 @@ class StreamReceiver:
 
     def _accept(self, holder: Holder, progress: _Progress, packet: Packet) -> Message | None:
         """Take the message and acknowledge it, now or soon."""
-        _, _, _, seq, _, sender, incarnation, version, meta, arrays, size, _ = packet
+        _, _, _, seq, _, sender, incarnation, version, meta, arrays, size, _, _ = packet
         progress.expected += 1
         progress.owed += size
         if progress.expected - progress.acked >= self._ack_every or progress.owed >= WINDOW_BYTES // 16:

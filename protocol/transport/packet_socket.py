@@ -9,12 +9,13 @@ import zmq
 from zmq import backend
 
 from surreal.protocol.errors import Fatal, SurrealError
-from surreal.protocol.transport.addresses import check_address, has_name, is_ipv6, listening
+from surreal.protocol.transport.addresses import check_address, listening
 from surreal.protocol.transport.authorization import Access
 from surreal.protocol.transport.connections import MALFORMED_SCORE, MAX_SCORE, REFUSED_SCORE, Connection, Connections
 from surreal.protocol.transport.curve_keys import Keys
 from surreal.protocol.transport.monitor import HandshakeMonitor
 from surreal.protocol.transport.node import Node
+from surreal.protocol.transport.socket_options import set_heartbeats, set_options
 from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wire.batches import decode_batch, is_batch
 from surreal.protocol.wire.codec import decode, encode_body, encode_prefix
@@ -27,13 +28,12 @@ from surreal.protocol.wire.limits import (
     ProtocolVersionError,
 )
 from surreal.protocol.wire.packet import Kind, Packet
+from surreal.protocol.wire.repeated import decode_usual, usual_of
 
 IO_INTERVAL_S = 0.2
 """Seconds between two looks of the I/O thread at a stream whose thread is elsewhere."""
 STOP_POLL_S = 0.1
 """Seconds after which a waiting thread looks whether it shall stop."""
-HEARTBEAT_TIMEOUT_S = 5.0
-"""Seconds without a sign of life from libzmq at the other end after which a port with heartbeats disconnects."""
 CONTROL_SLOTS = 16
 """Packets other than messages that fit in a socket's queue."""
 READ_BATCH = 1000
@@ -75,12 +75,13 @@ class PacketSocket:
         immediate: bool = False,
         heartbeats: bool = False,
         largest: int = MAX_PACKET_BYTES,
+        later: bool = False,
     ) -> None:
         """Bind or connect. Raises Fatal for an address that is not safe to use.
 
         `queue`: packets that the socket holds per peer and direction. `immediate`: hold none while disconnected.
-        `heartbeats`: disconnect from a process that has not run for HEARTBEAT_TIMEOUT_S; for ports of little traffic.
-        `largest`: bytes of a packet that may come in.
+        `heartbeats`: disconnect from a process that has not run for some seconds; for ports of little traffic.
+        `largest`: bytes of a packet that may come in. `later`: small arrays that come in wait in `Packet.inline`.
         """
         check_address(address, node.keys is not None)
         access = _access_of(node, address) if node.keys else None
@@ -88,10 +89,13 @@ class PacketSocket:
         self._binds = binds
         self._unpacked: deque[tuple[bytes, Packet]] = deque()
         """The rest of a batch."""
+        self._later = later
+        self._peer = Connection(-1)
+        """The connection of a socket that has but one."""
         self.zmq_socket = node.context.socket(zmq.ROUTER if binds else zmq.DEALER)
-        self._set_options(queue, immediate)
+        set_options(self.zmq_socket, address, queue, immediate=immediate, binds=binds)
         if heartbeats:
-            self._set_heartbeats()
+            set_heartbeats(self.zmq_socket, binds)
         self.zmq_socket.setsockopt(zmq.MAXMSGSIZE, min(largest, MAX_FRAME_BYTES))
         if node.keys and access:
             self._set_keys(node.keys, access)
@@ -120,34 +124,6 @@ class PacketSocket:
             verb = "listen on" if self._binds else "connect to"
             raise SurrealError(f"{self.node.name} cannot {verb} {self.address}: {error}") from None
 
-    def _set_options(self, queue: int, immediate: bool) -> None:
-        """Set the options of every socket.
-
-        TCP_MAXRT finds a dead peer in 5 s while packets are under way to it. Keepalives, which the kernels exchange,
-        find it in 15 s otherwise. Without them a cut connection stays for ever at the end that has nothing to send. A
-        stream sends again what was lost then.
-        """
-        options = {
-            zmq.LINGER: 0,
-            zmq.SNDHWM: queue,
-            zmq.RCVHWM: queue,
-            zmq.RECONNECT_IVL: 100,
-            zmq.RECONNECT_IVL_MAX: 2000,
-            zmq.CONNECT_TIMEOUT: 2000,
-            zmq.HANDSHAKE_IVL: 5000,
-            zmq.TCP_MAXRT: 5000,
-            zmq.TCP_KEEPALIVE: 1,
-            zmq.TCP_KEEPALIVE_IDLE: 10,
-            zmq.TCP_KEEPALIVE_INTVL: 5,
-            zmq.IMMEDIATE: immediate,
-            zmq.IPV6: has_name(self.address)
-            or is_ipv6(self.address),  # a name may stand for either; IPv4 goes on working
-        }
-        if self._binds:
-            options |= {zmq.ROUTER_MANDATORY: 1, zmq.BACKLOG: 1024}
-        for option, value in options.items():
-            self.zmq_socket.setsockopt(option, int(value))
-
     def _set_keys(self, keys: Keys, access: Access) -> None:
         """Speak CURVE, and take none but the roles that have business at this address."""
         self.zmq_socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
@@ -158,14 +134,6 @@ class PacketSocket:
             self.zmq_socket.setsockopt(zmq.CURVE_SERVER, 1)
             self.zmq_socket.setsockopt(zmq.ZAP_DOMAIN, self.address.encode())
             self.node.zap.allow(self.address, access.clients, self._on_rejected)
-
-    def _set_heartbeats(self) -> None:
-        """Turn ZMTP heartbeats on. They abort a dialling process whose receive queue is full (libzmq #3937): that queue
-        gets no limit, and heartbeats are not for ports on which much arrives."""
-        self.zmq_socket.setsockopt(zmq.HEARTBEAT_IVL, 1000)
-        self.zmq_socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(HEARTBEAT_TIMEOUT_S * 1000))
-        if not self._binds:
-            self.zmq_socket.setsockopt(zmq.RCVHWM, 0)
 
     def send(self, header: bytes, frames: Sequence[Any] = (), route: bytes = b"") -> bool:
         """Send without blocking; False if the peer is gone or its queue is full.
@@ -194,22 +162,20 @@ class PacketSocket:
             return self._unpacked.popleft()
         while (received := self._receive_parts()) is not None:
             route, first, frames = received
-            connection = None
-            if self._connections:
-                connection = self._connections.routes.get(route) or self._connections.identify(route, first)
-            if connection is not None and connection.score >= MAX_SCORE:  # cut; this was under way
+            connection = self._connection_of(route, first)
+            if connection.score >= MAX_SCORE:  # cut; this was under way
                 self.stats.refused += 1
                 continue
+            usual = connection.usual
+            if usual and len(frames) == 1 and (repeated := decode_usual(frames[0], usual, self._later)):
+                connection.count(repeated.size + len(frames[0]))
+                return route, repeated
             try:
-                if is_batch(frames[0]):
-                    packet, *others = decode_batch(frames)
-                    self._unpacked.extend([(route, other) for other in others])
-                else:
-                    packet = decode(frames)
-                if connection is None:
-                    return route, packet
+                batch = is_batch(frames[0])
+                packet = self._unpack(route, frames) if batch else decode(frames)
                 connection.count(packet.size + len(frames[0]))
                 if packet.sender.startswith(connection.prefix):
+                    connection.usual = None if batch else usual_of(frames, packet)
                     return route, packet
                 self._unpacked.clear()
                 self._refuse_impostor(route, connection, packet)
@@ -267,6 +233,17 @@ class PacketSocket:
             if watcher:
                 watcher.close()
         self.zmq_socket.close(linger=int(linger * 1000))
+
+    def _connection_of(self, route: bytes, frame: zmq.Frame) -> Connection:
+        if self._connections is None:
+            return self._peer
+        return self._connections.routes.get(route) or self._connections.identify(route, frame)
+
+    def _unpack(self, route: bytes, frames: Sequence[bytes | memoryview]) -> Packet:
+        """Return the first packet of a batch and keep the others."""
+        packet, *others = decode_batch(frames)
+        self._unpacked.extend([(route, other) for other in others])
+        return packet
 
     def _refuse_impostor(self, route: bytes, connection: Connection, packet: Packet) -> None:
         reason = f"the key of {connection.prefix[:-1]} was used to send as {packet.sender}"

@@ -84,7 +84,7 @@ def _decode_alike(header: bytes | memoryview, round: int, session: int, seq: int
     arrays = [dict(zip(known, row, strict=True)) for row in zip(*columns, strict=True)] if known else [{} for _ in said]
     who, rest_of = (schema.sender, schema.incarnation), (schema.size, schema.signature)
     return [
-        tuple.__new__(Packet, (_DATA, round, session, seq + n, base, *who, tuple(version), meta, named, *rest_of))
+        tuple.__new__(Packet, (_DATA, round, session, seq + n, base, *who, tuple(version), meta, named, *rest_of, None))
         for n, (version, meta, named) in enumerate(zip(versions, metas, arrays, strict=True))
     ]
 

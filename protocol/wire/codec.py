@@ -42,7 +42,7 @@ _PADDING = tuple(bytes(n) for n in range(8))
 
 
 BATCH = int(Kind.BATCH)
-_KINDS = frozenset(int(kind) for kind in Kind) - {BATCH}
+KINDS = frozenset(int(kind) for kind in Kind) - {BATCH}
 
 
 def encode_prefix(kind: int, round: int, session: int, seq: int, base: int) -> bytes:
@@ -112,10 +112,10 @@ def decode(frames: Sequence[bytes | memoryview]) -> Packet:
     if not 0 < len(frames) <= MAX_FRAMES:
         raise MalformedError(f"{len(frames)} frames, the limit is {MAX_FRAMES}")
     header, kind, round, session, seq, base = decode_prefix(frames[0])
-    if kind not in _KINDS:
+    if kind not in KINDS:
         raise MalformedError(f"kind {kind}")
     body = decode_body(header, PREFIX.size, len(header), frames)
-    return tuple.__new__(Packet, (kind, round, session, seq, base, *body))
+    return tuple.__new__(Packet, (kind, round, session, seq, base, *body, None))
 
 
 def decode_prefix(frame: bytes | memoryview) -> tuple[bytes | memoryview, int, int, int, int, int]:

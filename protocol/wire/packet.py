@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from surreal.protocol.wire.schema import Signature
+from surreal.protocol.wire.schema import Schema, Signature
 
 Version = tuple[int, int]
 """(epoch, version). The epoch is the incarnation of the publisher, so versions grow over its restarts too."""
@@ -55,6 +55,22 @@ class Kind(IntEnum):
     """Stream: several small messages, `seq` and those that follow it."""
 
 
+class Inline(NamedTuple):
+    """The memory of arrays that travel inside a header."""
+
+    header: bytes | memoryview
+    start: int
+    """Place of the first one."""
+    schema: Schema
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return read-only views on the memory, by name."""
+        header, start, schema = self
+        return {
+            name: np.ndarray(shape, dtype, header, start + offset) for name, dtype, shape, _, offset in schema.fields
+        }
+
+
 class Packet(NamedTuple):
     """A decoded packet. What session, round, seq and base mean depends on its kind, see docs/wire.md."""
 
@@ -72,6 +88,8 @@ class Packet(NamedTuple):
     """Bytes of all arrays."""
     signature: Signature = ()
     """Name, dtype and shape of each array: arrays of packets with the same can be stacked."""
+    inline: Inline | None = None
+    """Where arrays lie that were not made yet, because the reader wants those of many packets at once."""
 
 
 class Encoded(NamedTuple):

@@ -12,7 +12,7 @@ from surreal.protocol.membership import member as member_module
 from surreal.protocol.membership import server as servers
 from surreal.protocol.membership.member import Member
 from surreal.protocol.membership.server import Server
-from surreal.protocol.transport import packet_socket as port
+from surreal.protocol.transport import socket_options as port
 from surreal.protocol.transport.node import Node
 
 MakeNode = Callable[..., Node]

@@ -245,6 +245,9 @@ def test_a_name_of_another_role_is_refused_and_counted(run: Run, until: Until) -
     client, server = run.dial(node, place), run.ports[place]
     until(lambda: server.receive() or server.stats.refused, "a refusal")
     assert server.stats.refused == 1
+    client.send(encode_prefix(Kind.BEAT, 0, 1, 1, 0) + encode_body(node.name, 1).body)
+    until(lambda: server.receive() or server.stats.refused > 1, "a refusal of the same header")
+    assert server.stats.refused == 2
     client.close()
 
 
