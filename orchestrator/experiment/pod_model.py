@@ -15,22 +15,29 @@ OUR_FOLDERS = ("/surreal", "/etc/surreal", "/tmp", "/dev", "/proc", "/sys")
 """Folders that surreal or the system mounts in every pod."""
 
 
+_OBJECT_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+_IMAGE = r"^[A-Za-z0-9][-A-Za-z0-9._/:@+]{0,500}$"
+_PATH = r"^/[-A-Za-z0-9._/]{0,250}$"
+_URL = r"^[a-z][a-z0-9+.-]*://[^\s?#]{1,1000}$"
+"""Patterns that editors and API servers are told; the validators below say more kindly what is wrong."""
+
+
 def _object_name(text: str) -> str:
-    if len(text) <= 253 and re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", text):
+    if len(text) <= 253 and re.fullmatch(_OBJECT_NAME, text):
         return text
     raise ValueError(f"must be a name of Kubernetes (lower-case letters, digits, '-' and '.'), not {text!r}")
 
 
 def check_image(text: str) -> str:
     """Return the name of an image unchanged. Raises ValueError for a text that cannot be one."""
-    if re.fullmatch(r"[A-Za-z0-9][-A-Za-z0-9._/:@+]{0,500}", text):
+    if re.fullmatch(_IMAGE, text):
         return text
     raise ValueError(f"must be an image such as registry.example/team/surreal:1.0, not {text!r}")
 
 
 def _mount_path(text: str) -> str:
     parts = text.rstrip("/").split("/")[1:]
-    if not re.fullmatch(r"/[-A-Za-z0-9._/]{0,250}", text) or not parts or {"", ".", ".."} & set(parts):
+    if not re.fullmatch(_PATH, text) or not parts or {"", ".", ".."} & set(parts):
         raise ValueError(f"must be an absolute path such as /data, not {text!r}")
     for ours in OUR_FOLDERS:
         if f"{text.rstrip('/')}/".startswith(f"{ours}/"):
@@ -39,15 +46,17 @@ def _mount_path(text: str) -> str:
 
 
 def _store_url(text: str) -> str:
-    if re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s?#]{1,1000}", text) and "@" not in text.partition("://")[2].split("/")[0]:
+    if re.fullmatch(_URL, text) and "@" not in text.partition("://")[2].split("/")[0]:
         return text
     raise ValueError(
         f"must be a folder of an object store such as s3://bucket/folder, without credentials, not {text!r}"
     )
 
 
-ObjectName = Annotated[str, AfterValidator(_object_name)]
-Image = Annotated[str, AfterValidator(check_image)]
+ObjectName = Annotated[
+    str, AfterValidator(_object_name), Field(json_schema_extra={"pattern": _OBJECT_NAME, "maxLength": 253})
+]
+Image = Annotated[str, AfterValidator(check_image), Field(json_schema_extra={"pattern": _IMAGE})]
 PullPolicy = Literal["IfNotPresent", "Always", "Never"]
 Spread = Literal["none", "zone", "node"]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -57,7 +66,7 @@ class VolumeSpec(Spec):
     """Files that are in the cluster already, for the processes of a role."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$")]
-    mount_path: Annotated[str, AfterValidator(_mount_path)]
+    mount_path: Annotated[str, AfterValidator(_mount_path), Field(json_schema_extra={"pattern": _PATH})]
     claim: ObjectName | None = None
     """A PersistentVolumeClaim."""
     config_map: ObjectName | None = None
@@ -91,7 +100,7 @@ class StorageSpec(Spec):
     size: Memory = 10 * 2**30
     class_name: ObjectName | None = None
     """StorageClass of the claim; the cluster's default if null."""
-    url: Annotated[str, AfterValidator(_store_url)] | None = None
+    url: Annotated[str, AfterValidator(_store_url), Field(json_schema_extra={"pattern": _URL})] | None = None
     """A folder of an object store, such as s3://bucket/folder, that the run folder is copied to as it grows."""
     service_account_name: ObjectName | None = None
     """An account of the namespace that may write there, for clouds that know pods by theirs."""

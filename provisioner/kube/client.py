@@ -101,9 +101,10 @@ class Api:
         items, _version = self._list(kind, labels, fields, everywhere)
         return items
 
-    def post(self, kind: str, made: Object, dry_run: bool = False) -> Object:
-        """Make an object that is not there yet, or ask a review."""
-        return self._json("POST", self._path(kind), {**_dry(dry_run), "fieldManager": FIELD_MANAGER}, made)
+    def post(self, kind: str, made: Object, dry_run: bool = False, strict: bool = False) -> Object:
+        """Make an object that is not there yet, or ask a review; `strict` refuses unknown keys."""
+        query = {**_dry(dry_run), "fieldManager": FIELD_MANAGER, **({"fieldValidation": "Strict"} if strict else {})}
+        return self._json("POST", self._path(kind), query, made)
 
     def apply(self, kind: str, wanted: Object, dry_run: bool = False, force: bool = False) -> Object:
         """Make or change an object so that it has the fields of `wanted`: server-side apply.

@@ -43,12 +43,18 @@ def _table(found: Sequence[Check]) -> Table:
 
 
 @click.command(name="schema")
-@click.argument("document", type=click.Choice(["experiment", "sweep", "cluster"]), default="experiment")
+@click.argument("document", type=click.Choice(["experiment", "sweep", "cluster", "crd"]), default="experiment")
 def schema(document: str) -> None:
     """Print the JSON Schema of experiment files, of sweep files, or of cluster files.
 
     Save it and begin a file with `# yaml-language-server: $schema=PATH` to have an editor check as you type.
+    crd prints the definitions by which a cluster knows both: surreal schema crd | kubectl apply --server-side -f -
     """
+    if document == "crd":
+        from surreal.orchestrator.operator.crd.definitions import definitions_yaml
+
+        click.echo(definitions_yaml(), nl=False)
+        return
     from surreal.orchestrator.experiment.load import experiment_schema
     from surreal.orchestrator.sweeps.model import sweep_schema
     from surreal.provisioner.cluster.load import cluster_schema

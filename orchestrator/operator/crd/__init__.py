@@ -1,0 +1,1 @@
+"""Definitions of the custom resources, made from the models of the documents."""
