@@ -63,8 +63,8 @@ class SignalWatch:
         for number, action in self._actions.items():
             # the handler comes first in every system's struct; behind it the C library leaves what it finds
             if action and _action(number)[:_POINTER_BYTES] != action[:_POINTER_BYTES]:
-                log.warning("%s had lost its handler to code of the role; it is back", signal.Signals(number).name)
                 _set_action(number, action)
+                log.warning("%s had lost its handler to code of the role; it is back", signal.Signals(number).name)
 
     def close(self) -> None:
         """Hear no more; the signals keep Python's own handlers."""

@@ -43,6 +43,7 @@ class Retries:
         self._talk, self._pause = talk, pause
         self._told: dict[int, float] = {}
         """Status -> when it was said last, monotonic; all threads of a client share one outage."""
+        self._recovered_at = time.monotonic()
         self._lock = threading.Lock()
         self.doing = ""
         """The work under way, for the user who waits: `7 of 12 objects created`."""
@@ -51,6 +52,7 @@ class Retries:
         """Return the answer of `send`. Raises the last ApiError when more tries are of no use."""
         troubles: dict[int, _Trouble] = {}
         while True:
+            began = time.monotonic()
             try:
                 answer = send()
                 self._recovered()
@@ -62,13 +64,18 @@ class Retries:
                     raise
                 if trouble.hopeless:
                     raise error.plus(self.doing) if self.doing else error from None
-                self._tell(error)
+                self._tell(error, began)
                 self._pause(wait)
 
-    def _tell(self, error: ApiError) -> None:
-        """Say a trouble once for all requests that have it, and again only where it lasts."""
+    def _tell(self, error: ApiError, began: float) -> None:
+        """Say a trouble once for all requests that have it, and again only where it lasts.
+
+        A request that began before another one went through has met the end of that outage, and no new one.
+        """
         now = time.monotonic()
         with self._lock:
+            if began < self._recovered_at and error.status != TOO_MANY:
+                return
             if error.status == CONFLICT or now - self._told.get(error.status, -SAY_AGAIN_S) < SAY_AGAIN_S:
                 return
             self._told[error.status] = now
@@ -81,6 +88,7 @@ class Retries:
         if self._told:
             with self._lock:
                 self._told = {status: at for status, at in self._told.items() if status == TOO_MANY}
+                self._recovered_at = time.monotonic()
 
     def _progress(self) -> str:
         return f"{self.doing}, " if self.doing else ""

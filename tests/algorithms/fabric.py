@@ -91,8 +91,9 @@ class Run:
     def rows(self, role: str = "learner/0") -> list[dict[str, Any]]:
         """The metrics rows of `role` so far."""
         path = self.folder / "metrics" / "metrics.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [row for row in map(json.loads, lines) if row["role"] == role]
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        # one without an end is being written
+        return [row for row in (json.loads(line) for line in lines if line.endswith("\n")) if row["role"] == role]
 
     def log(self, name: str) -> str:
         """What the worker `name` (learner-0) wrote."""

@@ -124,4 +124,7 @@ def test_a_slow_evaluation_is_said_once_and_stops_at_once_when_told(folder: Path
     with Run(folder, config, env="odd:Odd", options={"length": 0}) as run:
         run.start_all()
         wait_for(lambda: len(run.rows("evaluator/0")) > 2)
+        wait_for(lambda: "longer than evaluate_every_seconds: 0.01" in run.log("evaluator-0"))
+        evaluations = len(run.rows("evaluator/0"))
+        wait_for(lambda: len(run.rows("evaluator/0")) > evaluations + 2)
         assert run.log("evaluator-0").count("longer than evaluate_every_seconds: 0.01") == 1

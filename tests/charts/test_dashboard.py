@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.charts import helm
 from tests.cli.terminal import surreal
+from tests.ports import free_port
 
 PPO = """\
 spec:
@@ -48,8 +48,7 @@ def asked() -> set[str]:
 
 def start(folder: Path, name: str, spec: str) -> int:
     """Start a real run; the port where Prometheus finds it."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
+    port = free_port()
     file = folder / f"{name}.yaml"
     head = f"apiVersion: surreal.dev/v1alpha1\nkind: Experiment\nmetadata: {{name: {name}}}\n"
     file.write_text(f"{head}{spec}  prometheus: {{port: {port}}}\n")

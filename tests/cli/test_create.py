@@ -25,8 +25,8 @@ def test_ctrl_c_detaches_and_the_run_goes_on(place: LocalBackend, tmp_path: Path
         screen.press(b"\x03")
         screen.wait_for("surreal status -w pole")
         assert screen.end() == ExitCode.DONE
-    until(lambda: place.status("pole").progress.steps, "it trains on")
-    assert place.status("pole").state == "running" and len(pids(place, "pole")) == 3
+    until(lambda: place.status("pole").progress.steps and len(pids(place, "pole")) == 3, "it trains on, with all roles")
+    assert place.status("pole").state == "running"
 
 
 def test_detached_it_returns_at_once_and_a_second_of_that_name_is_refused(place: LocalBackend, tmp_path: Path) -> None:

@@ -1,14 +1,23 @@
 """An environment whose step never returns: it is said where, the process is ended and started again."""
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from rich.console import Console
 
+from surreal.cli.commands.run.list import command as list_command
+from surreal.cli.ui.watch import view
+from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.protocol.errors import ExitCode
+from surreal.protocol.telemetry import gauges
 from tests.cli.terminal import surreal, terminal
+from tests.orchestrator.runs import until
 
 HANGING = '''
 import ctypes
@@ -58,8 +67,8 @@ metadata: {{name: hangs}}
 spec:
   env: {{id: "hanging:Hanging-v0", copies: 1, options: {{how: {how}, flag: {flag}}}}}
   algorithm: {{name: ppo, config: {{total_steps: 2048, fragment_steps: 64, minibatch: 64, hidden: [4]}}}}
-  roles: {{actor: {{replicas: 1}}}}
-  hangSeconds: 8
+  roles: {{actor: {{replicas: {actors}}}}}
+  hangSeconds: {limit}
 """
 
 
@@ -81,7 +90,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     ],
 )
 def test_a_step_that_hangs_is_shown_ended_and_the_run_succeeds(folder: Path, how: str, said: str) -> None:
-    (folder / "hangs.yaml").write_text(FILE.format(how=how, flag=folder / "flag"))
+    (folder / "hangs.yaml").write_text(FILE.format(how=how, flag=folder / "flag", actors=1, limit=8))
     assert surreal("create", "-d", folder / "hangs.yaml").returncode == 0
     with terminal("status", "-w", "hangs") as watched:
         watched.wait_for(said, 100)
@@ -92,3 +101,24 @@ def test_a_step_that_hangs_is_shown_ended_and_the_run_succeeds(folder: Path, how
     assert "in hang_once" in surreal("logs", "hangs", "actor").stdout
     processes = json.loads(surreal("status", "hangs", "-o", "json").stdout)["roles"]
     assert [each["restarts"] for each in processes["actor"]] == [1]
+
+
+def test_a_run_that_a_hanging_actor_stops_says_no_progress_and_where_it_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # both limits are minutes as released; the learner waits for both actors before its first update
+    monkeypatch.setattr(gauges, "STALE_AFTER_S", 2.0)
+    (folder / "hangs.yaml").write_text(FILE.format(how="sleep", flag=folder / "flag", actors=2, limit=14))
+    assert surreal("create", "-d", folder / "hangs.yaml").returncode == 0
+    said = re.compile(
+        r"no progress for \d+ s: (waiting for actor/[01]; )?actor/[01] is inside env\.step \(hanging\.py:\d+\)"
+    )
+    until(lambda: all(said.search(text) for text in shown()), "the status, the list and the live view say it", 100)
+
+
+def shown() -> list[str]:
+    """What the status, the list and the live view say of the run at one moment."""
+    status = LocalBackend().status("hangs")
+    screen = StringIO()
+    Console(file=screen, width=200).print(view(status, []))
+    return [status.reason, CliRunner().invoke(list_command).output, screen.getvalue()]

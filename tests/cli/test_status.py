@@ -32,7 +32,7 @@ def test_status_prints_the_stable_document_or_a_table(place: LocalBackend) -> No
 
 def test_status_says_what_the_channels_carry(place: LocalBackend) -> None:
     name = create(place, plan(learner="eater", actor="feeder", evaluator="actor"))
-    until(lambda: any(each.flow("messages_per_second") for each in place.status(name).channels), "a rate is known")
+    until(lambda: _all_count(place.status(name)), "all ends count, and a rate is known")
     experience, control = json.loads(surreal("status", name, "-o", "json").stdout)["channels"]
     assert (experience["name"], experience["kind"], control["name"]) == ("experience", "stream", "control")
     assert experience["messages_per_second"] > 0 and experience["refused"] == experience["dropped"] == 0
@@ -52,6 +52,12 @@ def test_status_says_what_the_channels_carry(place: LocalBackend) -> None:
     over = ["experience", "-", "-", "0", "0", "0", "0", "-", "-"]
     assert over in [line.split() for line in lines], "nothing moves any more"
     assert ["actor", "0-1", "done"] in [line.split()[:3] for line in lines], "alike processes share a line"
+
+
+def _all_count(status: Status) -> bool:
+    """Have both actors and the learner reported messages of `experience`, and some of them twice?"""
+    found = next((each for each in status.channels if each.name == "experience"), None)
+    return bool(found and found.flow("messages_per_second") and sum(end.bytes > 0 for end in found.ends) == 3)
 
 
 def test_the_live_view_says_why_roles_wait() -> None:

@@ -1,7 +1,6 @@
 """Nodes, addresses and real child processes that go away after each test."""
 
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from surreal.protocol.transport.node import Node
+from tests.ports import free_port
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -29,10 +29,8 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def tcp_address() -> str:
-    """A loopback address that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    """A loopback address that is this test's alone."""
+    return f"tcp://127.0.0.1:{free_port()}"
 
 
 @pytest.fixture(params=["ipc", "tcp"])

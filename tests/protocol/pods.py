@@ -1,11 +1,9 @@
 """Workers as Kubernetes starts them: one wiring for all pods of a role, keys, and the environment of each pod."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 from surreal.protocol.transport.curve_keys import make_key_files, write_key_files
 from surreal.protocol.wiring import ChannelWiring, Wiring
 from surreal.protocol.worker.termination import TerminationMessage
+from tests.ports import free_port
 
 
 @dataclass
@@ -134,13 +133,6 @@ class Pods:
 
 
 MakePods = Callable[..., Pods]
-
-
-def free_port() -> int:
-    """A port of the loopback interface that was free a moment ago."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +119,15 @@ def test_a_close_that_raises_is_logged_and_the_others_are_closed(
 def test_many_copies_that_hang_are_not_all_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CLOSE_SECONDS", 0.2)
     monkeypatch.setattr(vector, "CLOSE_SECONDS", 0.3)
-    envs = VectorEnvironments(lambda: Environment(Odd("close hangs"), "odd"), 50, 0)
-    began = time.monotonic()
-    envs.close()
-    assert time.monotonic() - began < 5.0
+    closed: list[int] = []
+
+    class Hanging(Odd):
+        def close(self) -> None:
+            closed.append(1)
+            super().close()
+
+    VectorEnvironments(lambda: Environment(Hanging("close hangs"), "odd"), 50, 0).close()
+    assert 1 <= len(closed) <= 3
 
 
 def test_outside_the_main_thread_a_call_has_no_limit_and_still_happens() -> None:

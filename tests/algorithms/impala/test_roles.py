@@ -80,7 +80,7 @@ def test_a_learner_told_to_stop_saves_and_says_preempted(folder: Path) -> None:
         run.start_all()
         wait_for(lambda: len(run.rows()) >= 1)
         run.workers["learner-0"].terminate()
-        assert run.workers["learner-0"].wait(12) == 4
+        assert run.workers["learner-0"].wait(100) == 4
         saved = Checkpoints(folder / "checkpoints", keep=2).newest()
         assert saved is not None and saved.steps >= run.rows()[-1]["steps"]
 
@@ -90,5 +90,6 @@ def test_an_artificial_lag_makes_the_staleness_that_it_says(folder: Path) -> Non
     with impala(folder, config, actors=1) as run:
         run.start_all()
         assert run.workers["learner-0"].wait(200) == 0, run.log("learner-0")
-        # The first twenty updates learn from weights that were the newest.
-        assert 20 <= run.rows()[-1]["staleness_max"] <= 20 + 2 * 4 + 1
+        # a fragment is learned from twenty updates after it came, and may have been made by older weights still
+        late = [row for row in run.rows() if row["updates"] > 2 * 20]
+        assert late and all(row["staleness"] >= 20 for row in late)

@@ -141,6 +141,8 @@ def test_a_batch_is_answered_when_it_is_full_and_not_after_its_time_alone(folder
         one, two = found.asking(0), found.asking(1)
         pending = [ask(one, 0), ask(two, 0)]
         assert [len(each.result().arrays["actions"]) for each in pending] == [COPIES, COPIES]
+        # the answers are sent before they are counted
+        wait_for(lambda: len(found.replica._gauges._latencies) == 2)
         row = found.replica._gauges.read()
         assert row["batch_fill"] == 1.0
         assert 0 < row["latency_p50_ms"] <= row["latency_p99_ms"]

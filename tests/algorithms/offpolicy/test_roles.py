@@ -84,14 +84,14 @@ def test_a_learner_that_is_told_to_stop_saves_and_goes_on_from_there(folder: Pat
         run.start_all()
         wait_for(lambda: len(run.rows()) >= 2, 120)
         run.workers["learner-0"].terminate()
-        assert run.workers["learner-0"].wait(30) == 4
+        assert run.workers["learner-0"].wait(100) == 4
         saved = Checkpoints(folder / "checkpoints", keep=2).newest()
         assert saved is not None
         assert saved.state["gradient_steps"] > 0
-        rows = len(run.rows())
         run.start("learner")
-        wait_for(lambda: len(run.rows()) > rows, 120)
-        assert run.rows()[-1]["gradient_steps"] > saved.state["gradient_steps"]
+        before = saved.state["gradient_steps"]
+        # a row of a learner that waits says nothing of gradients
+        wait_for(lambda: run.rows()[-1].get("gradient_steps", 0) > before, 120)
         assert run.rows()[-1]["steps"] >= saved.steps
 
 

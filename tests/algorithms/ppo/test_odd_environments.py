@@ -1,7 +1,6 @@
 """Runs in environments that misbehave: which end, with which sentence, and which go on."""
 
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,7 @@ def test_an_environment_that_is_broken_now_and_then_is_learned_from(folder: Path
     config, note = {**SHORT, "total_steps": 2048}, folder / "seeds"
     with Run(folder, config, env="odd:Odd", options={"how": "rarely nan", "note": str(note)}) as run:
         run.start_all()
-        assert run.workers["learner-0"].wait(PATIENCE) == 0, run.log("actor-0")
+        assert [worker.wait(PATIENCE) for worker in run.workers.values()] == [0, 0, 0], run.log("actor-0")
         log = run.log("actor-0")
     refused = log.count("environments reset with new seeds")
     seeds = [seed for seed in note.read_text().split() if not 1_000_003 <= int(seed) < 1_000_100]
@@ -109,7 +108,7 @@ def test_a_learner_that_waits_writes_down_for_whom(folder: Path) -> None:
         run.start("learner")
         run.start("actor")
         wait_for(lambda: any(row.get("waiting_for") == "actor/0" for row in run.rows()), PATIENCE)
-        assert "waiting for actor/0" in run.log("learner-0")
+        wait_for(lambda: "waiting for actor/0" in run.log("learner-0"), PATIENCE)
 
 
 def test_environments_are_closed_by_every_role(folder: Path) -> None:
@@ -127,12 +126,10 @@ def test_what_an_environment_does_to_its_process_loses_no_checkpoint(folder: Pat
     with Run(folder, ENDLESS, env="odd:Odd", options={"how": how}) as run:
         run.start_all()
         wait_for(lambda: len(run.rows()) >= 1, PATIENCE)
-        began = time.monotonic()
         run.workers["learner-0"].send_signal(signal.SIGTERM)
         assert run.workers["learner-0"].wait(PATIENCE) == ExitCode.PREEMPTED, run.log("learner-0")
         saved: Any = Checkpoints(folder / "checkpoints", keep=2).newest()
         assert saved.steps >= run.rows()[-1]["steps"]
-        assert time.monotonic() - began < 30
 
 
 def test_observations_are_not_clipped_where_they_are_not_normalized(folder: Path) -> None:

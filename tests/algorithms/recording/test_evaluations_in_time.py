@@ -9,15 +9,17 @@ from surreal.algorithms.training_loop import ArrayState, Trainer, TrainingLoop, 
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.wire.packet import Version
 from tests.algorithms.recording.test_recorder import processes, rows, until
+from tests.protocol.sockets import waiting_packets
 
 ACTORS = [f"actor/{index}" for index in range(12)]
 UPDATES = 8
-UPDATE_SECONDS = 0.3
-"""Time of an update; messages on one machine take a thousandth of it."""
 
 
 class Slow(Trainer[int]):
     """Updates in which every actor reports and asks for an answer, and the judge evaluates behind them."""
+
+    socket: Any
+    """The socket at which all reports arrive."""
 
     def __init__(self, folder: Path, judge: Any, actors: list[Any]) -> None:
         self.state, self.total_steps = ArrayState({}, 100 * UPDATES), 100 * UPDATES
@@ -41,7 +43,8 @@ class Slow(Trainer[int]):
             actor.send({}, {"share_acting": 0.5})
             actor._send_probe()  # a sender asks so when it was not heard for two seconds
         self._evaluate()
-        time.sleep(UPDATE_SECONDS)
+        # an update takes longer than a message needs
+        until(lambda: waiting_packets(self.socket) >= 2 * len(self._actors) + 1)
         self.state.steps, self.state.updates = self.state.steps + 100, self.state.updates + 1
         return {"loss": 0.0}
 
@@ -64,6 +67,7 @@ def test_evaluations_behind_the_reports_of_twelve_actors_are_written_within_two_
         until(lambda: len(learner.session.alive("actor")) == len(ACTORS))
         trainer = Slow(run, judge.sender("metrics"), [actor.sender("metrics") for actor in actors])
         loop = TrainingLoop(learner, trainer)
+        trainer.socket = loop.recorder._channel._socket
         loop.recorder.await_last_evaluation = lambda *_: None  # type: ignore[method-assign]
         assert loop.run() is ExitCode.DONE
     assert max(trainer.behind) <= 2, trainer.behind

@@ -149,23 +149,26 @@ def test_the_end_waits_for_an_evaluator_that_is_still_starting_and_for_no_other_
         run = folder / f"run{number}"
         with processes(run) as (learner,):
             learner.wiring = learner.session.wiring = replace(learner.wiring, evaluators=evaluators)
-            monkeypatch.setattr(recorder_module, "START_SECONDS", 0.4)
+            # without an evaluator it would take longer than the test may
+            monkeypatch.setattr(recorder_module, "START_SECONDS", 0.4 if evaluators else 1000.0)
             recorder, began = RunRecorder(learner), time.monotonic()
             recorder.await_last_evaluation(VERSION, 10)
             waited.append(time.monotonic() - began)
             recorder.close()
-    assert waited[0] < 0.4 <= waited[1]
+    assert waited[1] >= 0.4
 
 
-def test_the_end_does_not_wait_for_a_last_evaluation_that_came_in_before(folder: Path) -> None:
+def test_the_end_does_not_wait_for_a_last_evaluation_that_came_in_before(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # longer than the test may take
+    monkeypatch.setattr(recorder_module, "LAST_EVALUATION_SECONDS", 1000.0)
     run = folder / "run"
     with processes(run, "judge/0") as (learner, judge):
         recorder, sender = RunRecorder(learner), judge.sender("metrics")
         sender.send({}, {"eval_return": 5.0, "steps": 10, "version": list(VERSION)})
         until(lambda: recorder.read_reports(VERSION, 10))
-        began = time.monotonic()
         recorder.await_last_evaluation(VERSION, 10)
-        assert time.monotonic() - began < 30
         recorder.close()
 
 

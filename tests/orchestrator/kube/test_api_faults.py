@@ -107,11 +107,12 @@ def test_a_conflict_is_tried_five_times_within_a_moment(tmp_path: Path) -> None:
 
 
 def test_a_silent_server_is_waited_for_no_longer_than_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "READ", 0.2)
-    monkeypatch.setattr(transport.Transport.open, "__defaults__", (None, "", 0.2))
     with api_server(tmp_path) as server:
         api = server.api()
         api.list("Pod")
+        # from now on: on a busy machine the first answer may take as long
+        monkeypatch.setattr(transport, "READ", 0.2)
+        monkeypatch.setattr(transport.Transport.open, "__defaults__", (None, "", 0.2))
         server.fault("silence")
         assert api.list("Pod") == []
         assert server.said == [
@@ -129,7 +130,8 @@ def test_a_watch_that_falls_silent_or_behind_lists_again(tmp_path: Path, monkeyp
         assert next(lists) == []
         other.apply("ConfigMap", config_map("new", of="us"))
         other.apply("ConfigMap", config_map("foreign"))
-        assert [each["metadata"]["name"] for each in next(lists)] == ["new"]
+        # it may have listed once more before that was there
+        assert [each["metadata"]["name"] for each in next(each for each in lists if each)] == ["new"]
         server.store.forget()
         other.delete("ConfigMap", "new")
         assert next(each for each in lists if not each) == []

@@ -26,8 +26,8 @@ from surreal.protocol.worker.object_store import ObjectStore, fetch
 from surreal.protocol.worker.termination import TerminationMessage
 from surreal.provisioner.pools.local import local_pool
 from tests.orchestrator.documents import load_text
+from tests.ports import free_port
 from tests.protocol.conftest import until
-from tests.protocol.pods import free_port
 
 TEXT = """\
 apiVersion: surreal.dev/v1alpha1
@@ -144,7 +144,7 @@ def test_a_run_outlives_the_deaths_of_its_pods_and_ends_for_all_of_them(pods: Po
     until(learned(pods), "steps with it")
 
     pods.started["learner/0"].send_signal(signal.SIGTERM)
-    assert pods.started["learner/0"].wait(12) == ExitCode.PREEMPTED
+    assert pods.started["learner/0"].wait(60) == ExitCode.PREEMPTED
     stopped = TerminationMessage.parse((tmp_path / "learner.end").read_text())
     saved = Checkpoints(tmp_path / "learner" / "checkpoints", 2).newest()
     assert stopped and saved and stopped.exit == "PREEMPTED" and stopped.progress["steps"] <= saved.steps
@@ -161,7 +161,8 @@ def test_a_run_outlives_the_deaths_of_its_pods_and_ends_for_all_of_them(pods: Po
     progress = Progress(**ended.progress)  # type: ignore[arg-type]
     assert progress.steps >= saved.steps + 20_000 == progress.total_steps and progress.eval_return is not None
     logs = {path.name: path.read_text() for path in (tmp_path / "learner" / "logs").iterdir()}
-    assert sorted(logs) == [  # the actor that was killed had printed nothing
+    # the actor that was killed has a log if it had a reason to print
+    assert sorted(logs.keys() - {"actor-1.100000.log"}) == [
         "actor-0.100000.log",
         "actor-1.100001.log",
         "evaluator-0.100000.log",

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import urllib.error
 import urllib.request
 
@@ -12,13 +11,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.orchestrator.plan.model import Plan
 from tests.orchestrator.runs import create, plan, process, until
+from tests.ports import free_port
 
 
 @pytest.fixture
 def port() -> int:
-    """One that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """One that is this test's alone."""
+    return free_port()
 
 
 def planned(name: str, port: int) -> Plan:

@@ -130,7 +130,7 @@ def test_a_killed_supervisor_leaves_no_orphan_and_status_says_so(place: LocalBac
     status = ended(place, name)
     assert status.state == "failed"
     assert status.reason == f"supervisor died; surreal resume {name} continues from the last checkpoint"
-    until(lambda: all(is_dead(each) for each in running), "every orphan has ended", seconds=20)
+    until(lambda: all(is_dead(each) for each in running), "every orphan has ended")
     assert not pids(place, name)
     place.resume(name)
     pid(place, name, "learner")

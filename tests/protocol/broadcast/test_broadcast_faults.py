@@ -253,12 +253,16 @@ def test_publishing_while_readers_come_and_go_reaches_those_who_stay(make_node: 
 def test_readers_that_are_silent_are_forgotten(
     make_node: MakeNode, bare: Bare, address: str, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("surreal.protocol.broadcast.publisher.DEAD_AFTER_S", 0.2)
+    dead_after = "surreal.protocol.broadcast.publisher.DEAD_AFTER_S"
+    monkeypatch.setattr(dead_after, 0.05)  # how often it looks
     publisher = Publisher(make_node("learner/0"), address)
+    monkeypatch.setattr(dead_after, 1000.0)
     socket = bare(zmq.DEALER)
     socket.connect(address)
     socket.send(question(0))
     until(lambda: publisher.stats.depth == 1, "the question")
+    monkeypatch.setattr(dead_after, 0.0)
     until(lambda: publisher.stats.depth == 0, "the reader to be forgotten")
+    monkeypatch.setattr(dead_after, 1000.0)
     socket.send(question(0))
     until(lambda: publisher.stats.depth == 1, "the question of one that was forgotten")

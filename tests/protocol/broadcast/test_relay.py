@@ -40,10 +40,11 @@ def test_readers_behind_a_relay_get_what_was_published_and_a_late_one_at_once(
             assert (message.arrays["big"] == version).all() and message.arrays["small"] == version
             assert message.arrays["none"].size == 0
             assert not message.arrays["big"].flags.writeable
-    until(lambda: publisher.stats.messages == 20, "the publisher to have served the relay alone")
+    until(lambda: publisher.stats.messages >= 20, "the publisher to have served the relay")
+    assert publisher.stats.messages < 40, "a relay that had to ask again was served twice, but no reader was"
     late = Subscriber(make_node("actor/9"), f"ipc://{folder}/relay")
     assert late.wait(timeout=20).version == (3, 19)
-    until(lambda: (relay.stats.messages, relay.stats.depth) == (81, 5), "all to ask for the next")
+    until(lambda: relay.stats.messages >= 81 and relay.stats.depth == 5, "all to ask for the next")
 
 
 ROLES = """

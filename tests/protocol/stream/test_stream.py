@@ -313,9 +313,11 @@ def test_a_killed_receiver_is_replaced_and_misses_nothing(
 
 @pytest.mark.parametrize(("window", "again"), [(16, [0, 1, 2]), (4, [])])
 def test_a_successor_gets_the_unacknowledged_messages_once_more_and_the_acknowledged_ones_never(
-    make_node: MakeNode, address: str, until: Until, window: int, again: list[int]
+    make_node: MakeNode, address: str, until: Until, monkeypatch: pytest.MonkeyPatch, window: int, again: list[int]
 ) -> None:
     """A quarter of the window may have been handed over without an acknowledgement."""
+    # a second probe would have the first receiver acknowledge all
+    monkeypatch.setattr(stream_sender, "PROBE_AFTER_S", 1000.0)
     first = StreamReceiver(make_node("learner/0"), address, window)
     first._node.loop.cancel(first._timer)  # it dies before its I/O thread acknowledges
     sender = StreamSender(make_node("actor/0"), address, window)
@@ -328,6 +330,7 @@ def test_a_successor_gets_the_unacknowledged_messages_once_more_and_the_acknowle
     until(lambda: sender.has_room(0) and sender.unacked == (4 if again else 1), "the acknowledgements")
     first._socket.close()
     first._node.close()
+    monkeypatch.undo()
     second = StreamReceiver(make_node("learner/0", 2), address, window)
     assert [receive(second).meta["number"] for _ in range(4 - 3 + len(again))] == [*again, 3]
     assert second.recv(timeout=0) is None

@@ -23,7 +23,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 @pytest.fixture
 def port(tcp_address: str) -> int:
-    """One that was free a moment ago."""
+    """One that is this test's alone."""
     return int(tcp_address.rpartition(":")[2])
 
 

@@ -12,6 +12,7 @@ from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.stream.sender import StreamSender
 from surreal.protocol.transport.addresses import check_address, listening
 from surreal.protocol.transport.node import Node
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize("address", ["ipc:///run/x", "tcp://127.0.0.1:80", "tcp://localhost:80", "tcp://[::1]:80"])
@@ -59,10 +60,10 @@ def test_a_machine_listens_on_all_interfaces_where_its_address_is_a_name(address
 
 
 def test_an_ipv6_address_is_bound_and_reached(make_node: Callable[..., Node]) -> None:
+    port = free_port()
     try:
         with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-            port = probe.getsockname()[1]
+            probe.bind(("::1", port))
     except OSError:
         pytest.skip("this machine has no IPv6 loopback")
     receiver = StreamReceiver(make_node("learner/0"), f"tcp://[::1]:{port}", 4)

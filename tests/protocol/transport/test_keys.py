@@ -1,7 +1,6 @@
 """Keys: their files, and who gets in where."""
 
 import json
-import socket
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from surreal.protocol.transport.packet_socket import PacketSocket
 from surreal.protocol.wire.codec import encode_body, encode_prefix
 from surreal.protocol.wire.packet import Kind
 from surreal.protocol.wiring import ChannelWiring, Wiring
+from tests.ports import free_port
 from tests.protocol.joined import Joined
 
 ROLES = ("actor", "evaluator", "learner", "policy", "weights-relay")
@@ -146,18 +146,8 @@ class Run:
 
 @pytest.fixture
 def tcp_addresses() -> Callable[[], str]:
-    """Gives loopback addresses that were free a moment ago, no one twice."""
-    given: set[int] = set()
-
-    def address() -> str:
-        while True:
-            with socket.create_server(("127.0.0.1", 0)) as probe:
-                port = probe.getsockname()[1]
-            if port not in given:
-                given.add(port)
-                return f"tcp://127.0.0.1:{port}"
-
-    return address
+    """Gives loopback addresses, no one twice."""
+    return lambda: f"tcp://127.0.0.1:{free_port()}"
 
 
 @pytest.fixture

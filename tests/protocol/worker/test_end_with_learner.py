@@ -47,8 +47,8 @@ CHANNELS = (
     ChannelWiring("weights", "broadcast", ("learner",), ("actor",)),
 )
 ACTORS = 5
-LIMIT_S = 3.0
-"""Seconds in which an actor has to be gone: two, and one for a machine that is busy."""
+LIMIT_S = 20.0
+"""Seconds in which an actor has to be gone: two, and more where the machine is busy. One that cannot leave takes 60."""
 
 
 def end_together(pods: Pods, learner_signal: int, count: int = ACTORS) -> list[float]:

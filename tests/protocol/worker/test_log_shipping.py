@@ -30,6 +30,13 @@ for module in (member, server):
     module.BEAT_INTERVAL_S, module.DEAD_AFTER_S = 0.1, 1.0
 sys.exit(worker.main())
 """
+PATIENT = """
+import sys
+from surreal.protocol.worker import __main__ as worker, runner
+runner.DRAIN_S = 1000.0
+sys.exit(worker.main())
+"""
+"""A worker that would wait for pods far longer than the test does."""
 
 ROLES = """
 import os, sys, threading, time
@@ -163,12 +170,12 @@ def test_of_two_pods_with_one_index_the_newer_one_stays(make_pods: MakePods, unt
 
 
 def test_a_signal_does_not_wait_for_pods_that_never_start(make_pods: MakePods, until: Until) -> None:
-    pods = make_pods(ROLES, {"learner": 1, "actor": 1})
+    pods = make_pods(ROLES, {"learner": 1, "actor": 1}, prefix=(*PYTHON, PATIENT))
     learner = pods.start("learner")
     (pods.folder / "learner" / "end").touch()
     until(lambda: "learner/0 ends: done" in learner.log(), "the end of the run")
     learner.process.send_signal(signal.SIGTERM)
-    assert learner.wait(8) == ExitCode.DONE
+    assert learner.wait() == ExitCode.DONE
 
 
 def test_a_pod_without_a_learner_waits_and_ends_by_a_signal(make_pods: MakePods, until: Until) -> None:
@@ -177,7 +184,7 @@ def test_a_pod_without_a_learner_waits_and_ends_by_a_signal(make_pods: MakePods,
     until(lambda: "printed by a child" in actor.log(), "the actor")
     until(lambda: "which may not have started yet; waiting" in actor.log(), "word of it")
     actor.process.send_signal(signal.SIGTERM)
-    assert actor.wait(5) == ExitCode.PREEMPTED
+    assert actor.wait() == ExitCode.PREEMPTED
     assert "the last line" in actor.log()
 
 
@@ -198,9 +205,9 @@ def shipped(lines: list[bytes], take: Callable[[bytes], bool]) -> list[bytes]:
         done.clear()
         os.write(theirs, line)
         if b"\n" in line or len(line) >= shipping.BATCH_BYTES:
-            assert done.wait(10)
+            assert done.wait(60)
     os.close(theirs)
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     return delivered
 

@@ -83,12 +83,12 @@ def test_a_signal_while_the_role_is_imported_ends_at_once(make_pods: MakePods, u
     pod = make_pods(IMPORTS, RUN).start("actor")
     until(lambda: "imports" in pod.log(), "the import")
     pod.process.send_signal(signal.SIGTERM)
-    assert pod.wait(10) == ExitCode.PREEMPTED
+    assert pod.wait() == ExitCode.PREEMPTED
 
 
 def test_a_signal_before_the_worker_has_started_counts_as_preemption(make_pods: MakePods, until: Until) -> None:
     pod = make_pods(IMPORTS, RUN, prefix=(sys.executable, "-P", "-c", STOPPED_AT_ONCE)).start("actor")
-    assert pod.wait(30) == ExitCode.PREEMPTED
+    assert pod.wait() == ExitCode.PREEMPTED
     assert pod.ending().reason == "stopped before it had started"
 
 
