@@ -14,6 +14,8 @@ from surreal.algorithms.types import Array, narrowed
 
 CLIP = 10.0
 EPSILON = 1e-8
+ROUNDING = 1e-14
+"""Standard deviation, as a share of the mean, that rounding may give a feature which never changed."""
 
 
 class RunningMoments:
@@ -74,8 +76,12 @@ class Standardizer:
 
     @classmethod
     def of(cls, moments: RunningMoments) -> "Standardizer":
-        """Return the present statistics; the identity before anything was seen."""
-        scale = 1.0 / np.sqrt(moments.variance + EPSILON)
+        """Return the present statistics; the identity before anything was seen.
+
+        A feature that never changed keeps its scale: its first small change would be blown up to the clip otherwise.
+        """
+        constant = np.sqrt(moments.variance) <= ROUNDING * np.abs(moments.mean)
+        scale = np.where(constant, 1.0, 1.0 / np.sqrt(moments.variance + EPSILON))
         return cls(narrowed(moments.mean), scale.astype(np.float32))
 
     def __call__(self, observations: Array) -> Array:

@@ -36,6 +36,18 @@ def test_standardized_observations_have_mean_zero_and_deviation_one() -> None:
     np.testing.assert_allclose(out.std(axis=0), 1, atol=1e-3)
 
 
+@pytest.mark.parametrize("constant", [0.0, -5.3, 1.7e9])
+def test_what_never_changed_so_far_is_not_blown_up_when_it_does(constant: float) -> None:
+    moments = RunningMoments(2)
+    for _ in range(7):
+        moments.update(np.stack([np.full(100, constant), np.arange(100.0)], axis=1))
+    standardize = Standardizer.of(moments)
+    changed = standardize(np.array([[constant + 0.001, 1.0]]))[0, 0]
+    assert changed == pytest.approx(0.001, abs=1e-6)
+    moments.update(np.array([[constant + 0.001, 1.0]]))
+    assert Standardizer.of(moments).scale[0] > 1, "it changes, and so it is standardised"
+
+
 def test_rewards_are_divided_by_the_deviation_of_the_discounted_return() -> None:
     rng, gamma = np.random.default_rng(0), 0.9
     fragments = [(rng.normal(size=(7, 2)), rng.random((7, 2)) < 0.3) for _ in range(3)]
