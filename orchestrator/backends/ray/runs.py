@@ -50,11 +50,18 @@ class Runs:
             return self._revived(name)
 
     def forget(self, name: str) -> None:
-        """Drop the copy of a run that is gone."""
-        self._copies.pop(name, None)
+        """Remove the copy of a run that is gone."""
+        if found := self._copies.pop(name, None):
+            found[0].cleanup()
 
     def close(self) -> None:
-        """Leave the cluster."""
+        """Leave the cluster, and remove what was copied from it."""
+        self.leave()
+        for name in list(self._copies):
+            self.forget(name)
+
+    def leave(self) -> None:
+        """Leave the cluster; the next question joins it anew."""
         if self._connected:
             self._connected.ray.shutdown()
         self._connected = None
@@ -75,7 +82,7 @@ class Runs:
                 f"no experiment {name!r} in the Ray cluster {cluster.location.on}{did_you_mean(name, known)}. {there}"
             ) from None
         except (cluster.ray.exceptions.RayError, ConnectionError, RuntimeError) as error:
-            self.close()
+            self.leave()
             raise Unreachable(f"{cluster.location.on}: {first_line(error)}. Check its head: ray status") from None
 
     def _revived(self, name: str) -> Any:
@@ -98,8 +105,8 @@ class Runs:
         try:
             return self.cluster().call(getattr(supervisor, method).remote(*arguments), seconds)
         except Unreachable:
-            # the next try joins anew: a cluster that was started again is another one
-            self.close()
+            # a cluster that was started again is another one
+            self.leave()
             raise
 
     def plan(self, name: str) -> Plan:
