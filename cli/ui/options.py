@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from surreal.cli.ui.completion import complete_backends, complete_names, complete_processes
-from surreal.orchestrator.backends.base import Backend
+from surreal.orchestrator.backends.base import ENGINES, Backend
 from surreal.orchestrator.client import Run
 from surreal.orchestrator.groups import Selection
 from surreal.orchestrator.run.location import CLUSTER, Location
@@ -99,7 +99,7 @@ ON = "SURREAL_ON"
 
 
 def location_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--on`, `-n`, `--context` and `--kubeconfig`, given to the function as `location`; None without any."""
+    """Add `--on`, `-n`, `--context`, `--kubeconfig` and `--engine`, given as `location`; None without any."""
 
     @click.option(
         "--on",
@@ -111,19 +111,27 @@ def location_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("-n", "--namespace", metavar="NAME", help="Namespace in the cluster; as kubectl if not given.")
     @click.option("--context", metavar="NAME", help="Context of the kubeconfig; the current one if not given.")
     @click.option("--kubeconfig", type=click.Path(path_type=Path), help="The kubeconfig; as kubectl if not given.")
+    @click.option("--engine", type=click.Choice(list(ENGINES)), help="Run as a RayJob of KubeRay instead of as Jobs.")
     @wraps(function)
     def with_place(
-        on: str | None, namespace: str | None, context: str | None, kubeconfig: Path | None, **options: Any
+        on: str | None,
+        namespace: str | None,
+        context: str | None,
+        kubeconfig: Path | None,
+        engine: str | None,
+        **options: Any,
     ) -> Any:
-        return function(location=_location(on, namespace, context, kubeconfig), **options)
+        return function(location=_location(on, namespace, context, kubeconfig, engine), **options)
 
     return with_place
 
 
-def _location(on: str | None, namespace: str | None, context: str | None, kubeconfig: Path | None) -> Location | None:
-    if not any((on, namespace, context, kubeconfig)):
+def _location(
+    on: str | None, namespace: str | None, context: str | None, kubeconfig: Path | None, engine: str | None
+) -> Location | None:
+    if not any((on, namespace, context, kubeconfig, engine)):
         return None
-    return Location.of(on or CLUSTER, namespace, context, os.fspath(kubeconfig) if kubeconfig else None)
+    return Location.of(on or CLUSTER, namespace, context, os.fspath(kubeconfig) if kubeconfig else None, engine)
 
 
 def backend_of(name: str, location: Location | None) -> Backend:

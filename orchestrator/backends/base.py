@@ -31,6 +31,8 @@ BACKENDS = {
     "ray": "surreal.orchestrator.backends.ray.backend:RayBackend",
 }
 """Name -> class, imported on first use and called with the Location."""
+ENGINES = {"ray": "surreal.orchestrator.backends.kube.kuberay.backend:KubeRayBackend"}
+"""Engine of a cluster, where it is not Jobs -> class."""
 THIS_MACHINE = Location()
 
 
@@ -238,6 +240,6 @@ def backend(location: Location = THIS_MACHINE) -> Backend:
     if name not in BACKENDS:
         hint = did_you_mean(name, BACKENDS)
         raise InvalidInput(f"--on {name}: no such backend{hint}. Available: {', '.join(BACKENDS)}")
-    module, _, attribute = BACKENDS[name].partition(":")
+    module, _, attribute = (ENGINES[location.engine] if location.engine else BACKENDS[name]).partition(":")
     found: Backend = getattr(import_module(module), attribute)(location)
     return found

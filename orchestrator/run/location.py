@@ -28,23 +28,30 @@ class Location:
     kubeconfig: str | None = None
     address: str | None = None
     """Address of a Ray cluster; None is the one that RAY_ADDRESS names, or one that surreal starts here."""
+    engine: str | None = None
+    """Kind of the cluster's objects that a run is: None for Jobs, `ray` for a RayJob."""
 
     @classmethod
     def of(
-        cls, on: str, namespace: str | None = None, context: str | None = None, kubeconfig: str | None = None
+        cls,
+        on: str,
+        namespace: str | None = None,
+        context: str | None = None,
+        kubeconfig: str | None = None,
+        engine: str | None = None,
     ) -> "Location":
         """Return the location that `on` (`local`, `kube`, `ray`, `ray:ADDRESS`) and the options of a cluster name.
 
         Raises InvalidInput for options of a cluster where `on` is none.
         """
         backend, _, address = on.partition(":")
-        options = {"--namespace": namespace, "--context": context, "--kubeconfig": kubeconfig}
+        options = {"--namespace": namespace, "--context": context, "--kubeconfig": kubeconfig, "--engine": engine}
         for option, value in options.items() if backend in (LOCAL, RAY) else ():
             if value:
                 raise InvalidInput(f"{option}: {value!r} is about Kubernetes. Give --on kube, or leave it out.")
         if backend == RAY:
             return cls(RAY, address=address or None)
-        return cls(on, namespace, context, kubeconfig)
+        return cls(on, namespace, context, kubeconfig, engine=engine)
 
     @property
     def on(self) -> str:
@@ -53,7 +60,12 @@ class Location:
 
     def cluster_option(self) -> str | None:
         """Return the first option that only a cluster has and that is given; None without any."""
-        options = {"--namespace": self.namespace, "--context": self.context, "--kubeconfig": self.kubeconfig}
+        options = {
+            "--namespace": self.namespace,
+            "--context": self.context,
+            "--kubeconfig": self.kubeconfig,
+            "--engine": self.engine,
+        }
         return next((option for option, value in options.items() if value), None)
 
     def fits(self, other: "Location") -> bool:
@@ -62,7 +74,12 @@ class Location:
 
     def options(self) -> str:
         """Return the options that name this place: `-n lab --context gke`."""
-        given = {"-n": self.namespace, "--context": self.context, "--kubeconfig": self.kubeconfig}
+        given = {
+            "-n": self.namespace,
+            "--context": self.context,
+            "--kubeconfig": self.kubeconfig,
+            "--engine": self.engine,
+        }
         return " ".join(f"{option} {value}" for option, value in given.items() if value) or f"--on {self.on}"
 
 

@@ -51,6 +51,7 @@ KINDS = {
     "Job": Kind("batch/v1", "jobs"),
     "DaemonSet": Kind("apps/v1", "daemonsets"),
     "JobSet": Kind("jobset.x-k8s.io/v1alpha2", "jobsets"),
+    "RayJob": Kind("ray.io/v1", "rayjobs"),
     "Workload": Kind("kueue.x-k8s.io/v1beta1", "workloads"),
     "LocalQueue": Kind("kueue.x-k8s.io/v1beta1", "localqueues"),
     "Experiment": Kind("surreal.dev/v1alpha1", "experiments"),

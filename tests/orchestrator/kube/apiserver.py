@@ -78,7 +78,7 @@ class Server:
         self.logs: dict[str, Callable[[dict[str, str]], Iterable[bytes]]] = {}
         self.warning = ""
         """What every answer warns of."""
-        self.unknown: set[str] = {"JobSet", "Workload", "LocalQueue", "PodMetrics", "NodeMetrics"}
+        self.unknown: set[str] = {"JobSet", "RayJob", "Workload", "LocalQueue", "PodMetrics", "NodeMetrics"}
         """Kinds whose definitions this cluster lacks."""
         self.ended = threading.Event()
         self.silent = threading.Event()

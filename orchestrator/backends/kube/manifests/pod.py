@@ -115,16 +115,17 @@ def _resources(plan: Plan, role: PlannedRole, gpu: bool = True) -> dict[str, dic
     asked = role.resources
     memory = quantity(asked.memory)
     disk = quantity(LOG_BYTES + local_disk(plan, role))
-    limits = {"cpu": _cores(asked.cpu + SPARE_CPU), "memory": memory, "ephemeral-storage": disk}
+    limits = {"cpu": cores(asked.cpu + SPARE_CPU), "memory": memory, "ephemeral-storage": disk}
     if asked.gpu and gpu:
         limits[asked.gpu_resource] = str(asked.gpu)
     return {
-        "requests": {"cpu": _cores(asked.cpu), "memory": memory, "ephemeral-storage": quantity(ASKED_DISK)},
+        "requests": {"cpu": cores(asked.cpu), "memory": memory, "ephemeral-storage": quantity(ASKED_DISK)},
         "limits": limits,
     }
 
 
-def _cores(cpu: float) -> str:
+def cores(cpu: float) -> str:
+    """Write cores as Kubernetes writes them, rounded up to a thousandth."""
     milli = math.ceil(round(cpu * 1000, 3))
     return f"{milli}m" if milli % 1000 else str(milli // 1000)
 

@@ -54,7 +54,7 @@ def volumes(plan: Plan, role: PlannedRole, sources: Sources) -> list[Plain]:
         found.append({"name": "archive", "configMap": archive})
     if sources.has_code:
         found.append({"name": "code", "emptyDir": {"sizeLimit": quantity(CODE_BYTES)}})
-    return found + [_own_volume(volume) for volume in role.volumes]
+    return found + [own_volume(volume) for volume in role.volumes]
 
 
 def mounts(role: PlannedRole, sources: Sources) -> list[Plain]:
@@ -68,14 +68,14 @@ def mounts(role: PlannedRole, sources: Sources) -> list[Plain]:
     ]
     if sources.has_code:
         found.append({"name": "code", "mountPath": CODE_FOLDER, "readOnly": True})
-    return found + _own_mounts(role)
+    return found + own_mounts(role)
 
 
 def unpack_mounts(role: PlannedRole, sources: Sources) -> list[Plain]:
     """Return the mounts of the init container: the folder for the code and the code's source."""
     # a store may want credentials, and those are in a volume of the role
     archive = {"name": "archive", "mountPath": CODE_ARCHIVE_FOLDER, "readOnly": True}
-    source = [archive] if sources.code else _own_mounts(role)
+    source = [archive] if sources.code else own_mounts(role)
     return [{"name": "code", "mountPath": CODE_FOLDER}, {"name": "tmp", "mountPath": "/tmp"}, *source]
 
 
@@ -105,7 +105,8 @@ def _run_bytes(plan: Plan, role: PlannedRole) -> int | None:
     return None if plan.storage.kind == "claim" else plan.storage.size or 0
 
 
-def _own_volume(volume: PlannedVolume) -> Plain:
+def own_volume(volume: PlannedVolume) -> Plain:
+    """Return a volume of the user's as a pod has it."""
     sources: dict[str, Plain] = {
         "claim": {"persistentVolumeClaim": {"claimName": volume.source, "readOnly": volume.read_only}},
         "configMap": {"configMap": {"name": volume.source, "defaultMode": READABLE}},
@@ -114,7 +115,8 @@ def _own_volume(volume: PlannedVolume) -> Plain:
     return {"name": _own_name(volume), **sources[volume.kind]}
 
 
-def _own_mounts(role: PlannedRole) -> list[Plain]:
+def own_mounts(role: PlannedRole) -> list[Plain]:
+    """Return the mounts of the user's own volumes."""
     return [
         {"name": _own_name(each), "mountPath": each.mount_path, "readOnly": each.read_only} for each in role.volumes
     ]
