@@ -1,9 +1,11 @@
 """A real Ray cluster of several raylets on this machine, as a process of its own: `python -P raylets.py WORKERS`.
 
-Prints its address as JSON, then obeys lines: `add` starts one more raylet. Ends with its standard input.
+Prints its address as JSON, then obeys lines: `add` starts one more raylet. Ends with its standard input. Instead of
+their number, the workers' groups can be named (`learner,actor`): each raylet then is of one, as KubeRay says it.
 """
 
 import json
+import os
 import sys
 
 from ray.cluster_utils import Cluster
@@ -12,15 +14,16 @@ STORE = 80_000_000
 CPUS = 4
 
 
-def main(workers: int) -> None:
+def main(workers: list[str]) -> None:
     head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": STORE, "ray_client_server_port": None}
     cluster = Cluster(initialize_head=True, head_node_args={k: v for k, v in head.items() if v is not None})
 
-    def add() -> None:
+    def add(group: str = "") -> None:
+        os.environ["RAY_NODE_TYPE_NAME"] = group
         cluster.add_node(num_cpus=CPUS, memory=8 * 2**30, object_store_memory=STORE, wait=False)
 
-    for _ in range(workers):
-        add()
+    for group in workers:
+        add(group)
     print(json.dumps({"address": cluster.address}), flush=True)
     for line in sys.stdin:
         if line.strip() == "add":
@@ -30,4 +33,5 @@ def main(workers: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    asked = sys.argv[1]
+    main([""] * int(asked) if asked.isdecimal() else asked.split(","))

@@ -84,8 +84,8 @@ class SmallCluster:
 
 
 @contextmanager
-def small_cluster(workers: int = WORKERS, **environment: str) -> Iterator[SmallCluster]:
-    """Start a cluster, whose nodes all see one SURREAL_HOME, until the end of the block."""
+def small_cluster(workers: int | str = WORKERS, **environment: str) -> Iterator[SmallCluster]:
+    """Start a cluster, whose nodes all see one SURREAL_HOME, for the block; see `raylets` for `workers`."""
     home = Path(tempfile.mkdtemp(prefix="surreal-test-"))
     with (home / "raylets.log").open("w") as log:
         process = subprocess.Popen(

@@ -44,6 +44,19 @@ def test_a_run_that_is_nowhere_is_not_found(tmp_path: Path) -> None:
         supervisor(tmp_path / "toy").resume(False)
 
 
+def test_a_volume_that_is_mounted_empty_takes_a_run_and_a_second_one_does_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.path.ismount", lambda path: Path(path) == tmp_path / "toy")
+    (tmp_path / "toy" / "lost+found").mkdir(parents=True)
+    made = supervisor(tmp_path / "toy")
+    monkeypatch.setattr(made, "_begin", lambda: None, raising=False)
+    made.create(documents(), {"code": "."}, None)
+    assert made.plan() == documents()["plan"] and RunRecord.read(made.folder).processes
+    with pytest.raises(InvalidInput, match="Go on with it by surreal resume toy"):
+        made.create(documents(), {"code": "."}, None)
+
+
 def test_the_output_of_each_start_is_a_log_and_survives_many_of_them(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "toy")
     folder.make()

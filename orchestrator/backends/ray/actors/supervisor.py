@@ -61,9 +61,7 @@ class Supervisor:
         """Make the folder and begin the run. Raises InvalidInput where that cannot be written, or is there."""
         folder, made = self.folder, False
         try:
-            folder.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.make()
-            made = True
+            made = _make(folder)
             folder.experiment.write_text(documents["experiment"])
             folder.plan.write_text(documents["plan"])
             plan = read_plan(folder)
@@ -223,3 +221,17 @@ class Supervisor:
         run.wake()
         thread.join(STOP_SECONDS)
         return True
+
+
+def _make(folder: Folder) -> bool:
+    """Create the folder; a volume that is mounted there and holds no run yet is one too, and False is returned.
+
+    Raises FileExistsError where a run is.
+    """
+    if os.path.ismount(folder.path) and not folder.plan.exists():
+        for part in (folder.wiring, folder.logs, folder.metrics, folder.checkpoints):
+            part.mkdir(mode=0o700, exist_ok=True)
+        return False
+    folder.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.make()
+    return True
