@@ -32,10 +32,16 @@ class Curves:
             self._refresh()
             return {name: len(series[2]) for name, series in sorted(self._series.items())}
 
+    def count(self, name: str) -> int:
+        """Return the number of points of a curve; 0 for a name without points."""
+        with self._lock:
+            self._refresh()
+            return len(self._series[name][2]) if name in self._series else 0
+
     def curve(
         self, name: str, axis: str, points: int, first: float | None = None, last: float | None = None
-    ) -> tuple[list[float], list[float]]:
-        """Return x and y of a curve, at most about `points` of them, between `first` and `last` on its axis.
+    ) -> dict[str, Any]:
+        """Return `n`, the number of points, and `x` and `y` of about `points` of them between `first` and `last`.
 
         `axis` is `steps`, `time` (Unix seconds) or `hours` (since the first point). Empty for a name without points.
         """
@@ -43,11 +49,15 @@ class Curves:
             self._refresh()
             steps, times, values = (np.array(column) for column in self._series.get(name, _empty()))
         x = steps if axis == "steps" else times if axis == "time" else (times - times[:1]) / 3600
+        if (np.diff(x) < 0).any():
+            # evaluations may come in later than they were begun
+            order = np.argsort(x, kind="stable")
+            x, values = x[order], values[order]
         # one point beyond each end, so that lines leave the window instead of ending in it
         begin = 0 if first is None else max(0, int(np.searchsorted(x, first)) - 1)
         end = len(x) if last is None else min(len(x), int(np.searchsorted(x, last, "right")) + 1)
         kept = decimate(values[begin:end], points)
-        return x[begin:end][kept].tolist(), values[begin:end][kept].tolist()
+        return {"n": len(values), "x": x[begin:end][kept].tolist(), "y": values[begin:end][kept].tolist()}
 
     def _refresh(self) -> None:
         anew, rows = self._follower.new()
@@ -74,11 +84,13 @@ def decimate(values: "np.ndarray[Any, Any]", points: int) -> "np.ndarray[Any, An
     count = len(values)
     if count <= max(points, 4):
         return np.arange(count)
-    edges = np.linspace(0, count, max(points, 4) // 2, dtype=int)
-    starts = np.unique(edges[:-1])
-    bounds = zip(starts, [*starts[1:], count], strict=True)
-    extremes = [(a + int(values[a:b].argmin()), a + int(values[a:b].argmax())) for a, b in bounds]
-    return np.unique([0, *(index for pair in extremes for index in pair), count - 1])
+    buckets = max(points, 4) // 2
+    size = -(-count // buckets)
+    # the last value fills the last bucket up: it is kept anyway
+    filled = np.append(values, np.full(-count % size, values[-1])).reshape(-1, size)
+    starts = size * np.arange(len(filled))
+    extremes = np.concatenate([starts + filled.argmin(axis=1), starts + filled.argmax(axis=1)])
+    return np.unique(np.clip(np.concatenate([[0, count - 1], extremes]), 0, count - 1))
 
 
 def _empty() -> Series:

@@ -11,8 +11,7 @@ COOKIE = "surreal-token"
 POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
-    # the plot library writes styles; nothing of a run ever gets into one
-    "style-src": "'self' 'unsafe-inline'",
+    "style-src": "'self'",
     "img-src": "'self' data: blob:",
     "media-src": "'self'",
     "connect-src": "'self'",

@@ -3,10 +3,8 @@
 import json
 from collections.abc import Callable
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-import plotly  # type: ignore[import-untyped]
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -17,13 +15,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from surreal.orchestrator.page.guard import Guard
+from surreal.orchestrator.page.question import parse
 from surreal.orchestrator.page.views import Views
 from surreal.protocol.errors import NotFound, SurrealError
 
-MAX_POINTS = 5_000
-"""Points of a curve in one answer; a screen has fewer columns."""
-PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-AXES = ("steps", "time", "hours")
 Document = Callable[[Views, Request], Any]
 
 
@@ -32,13 +27,13 @@ def application(views: Views, token: str | None = None) -> Starlette:
     documents: dict[str, Document] = {
         "/api/runs": lambda views, _: views.runs(),
         "/api/runs/{name}": lambda views, request: views.run(request.path_params["name"]),
-        "/api/runs/{name}/curve": _curve,
+        "/api/runs/{name}/plan": lambda views, request: views.plan(request.path_params["name"]),
+        "/api/curves": lambda views, request: views.curves(parse(request.query_params.get("ask", "{}"))),
         "/api/runs/{name}/logs": _logs,
         "/api/runs/{name}/videos": lambda views, request: views.videos(request.path_params["name"]),
     }
     routes = [Route(path, _answer(views, document)) for path, document in documents.items()]
     routes.append(Route("/api/runs/{name}/videos/{file}", _video(views)))
-    routes.append(Route("/plotly.js", _plotly))
     static = StaticFiles(directory=str(files("surreal.orchestrator.page") / "static"), html=True)
     guard = Middleware(BaseHTTPMiddleware, dispatch=Guard(token))
     return Starlette(routes=[*routes, Mount("/", static)], middleware=[guard])
@@ -92,16 +87,6 @@ def _json(data: Any, status: int = 200) -> Response:
     return Response(text, status, {"Cache-Control": "no-store"}, "application/json")
 
 
-def _curve(views: Views, request: Request) -> Any:
-    asked = request.query_params
-    axis = asked.get("axis", "steps")
-    if axis not in AXES:
-        raise ValueError(f"axis: {axis!r} is unknown. Use one of {', '.join(AXES)}.")
-    window = tuple(float(asked[end]) if end in asked else None for end in ("from", "to"))
-    points = min(int(asked.get("points", 1000)), MAX_POINTS)
-    return views.curve(request.path_params["name"], asked.get("key", ""), axis, points, (window[0], window[1]))
-
-
 def _logs(views: Views, request: Request) -> Any:
     return views.logs(request.path_params["name"], request.query_params.get("source"))
 
@@ -112,8 +97,3 @@ def _video(views: Views) -> Callable[[Request], Response]:
         return FileResponse(path, media_type="video/mp4") if path else PlainTextResponse("no such film", 404)
 
     return endpoint
-
-
-def _plotly(request: Request) -> Response:
-    """Return the plot library, as the installed package has it."""
-    return FileResponse(PLOTLY, media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})

@@ -10,6 +10,7 @@ from typing import Any
 
 from surreal.orchestrator.client import Client, Run
 from surreal.orchestrator.page.curves import Curves
+from surreal.orchestrator.page.question import Question
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.status import Status
 from surreal.protocol.errors import NotFound, SurrealError
@@ -49,15 +50,29 @@ class Views:
         return [_short(status) for status in self._now().values()]
 
     def run(self, name: str) -> dict[str, Any]:
-        """Return the status document of a run, with its plan and the curves that it has. Raises NotFound."""
-        status = self._status(name)
-        return {**status.document(), "plan": self._plan(name), "curves": self._curves_of(name).names()}
+        """Return the status document of a run. Raises NotFound."""
+        return self._status(name).document()
 
-    def curve(self, name: str, key: str, axis: str, points: int, window: tuple[float | None, float | None]) -> Any:
-        """Return x and y of one curve; see `Curves.curve`. Raises NotFound for an unknown run."""
-        self._status(name)
-        x, y = self._curves_of(name).curve(key, axis, points, *window)
-        return {"x": x, "y": y}
+    def curves(self, asked: Question) -> Any:
+        """Return the names of all curves of the runs that are asked for, and those curves that have grown.
+
+        `curves` maps the name of a curve to the runs that have other points of it than the reader: their number `n`, x
+        and y. Runs that are gone are left out.
+        """
+        there = [name for name in asked.runs if name in self._now()]
+        known = {name: self._curves_of(name) for name in there}
+        names: set[str] = set()
+        for name in there:
+            names.update(known[name].names())
+        found: dict[str, Any] = {}
+        for curve in asked.curves:
+            have = dict(zip(asked.runs, curve.have, strict=False))
+            found[curve.key] = {
+                name: known[name].curve(curve.key, asked.axis, asked.points, *curve.window)
+                for name in there
+                if known[name].count(curve.key) != have.get(name)
+            }
+        return {"names": sorted(names), "curves": found}
 
     def logs(self, name: str, source: str | None) -> list[dict[str, Any]]:
         """Return the last lines of a process, a role or all. Raises NotFound."""
@@ -98,10 +113,11 @@ class Views:
                 self._curves[name] = Curves(folder)
             return self._curves[name]
 
-    def _plan(self, name: str) -> dict[str, Any]:
-        """Return the plan of a run as it was written; empty where it cannot be read now."""
+    def plan(self, name: str) -> dict[str, Any]:
+        """Return the plan of a run as it was written; empty where it cannot be read now. Raises NotFound."""
         from surreal.orchestrator.plan.model import Plan
 
+        self._status(name)
         if name not in self._plans:
             with tempfile.TemporaryDirectory(prefix="surreal-") as folder:
                 try:

@@ -12,7 +12,7 @@ from surreal.cli.ui.output import talk
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode, InvalidInput
 
-NEEDED = ("starlette", "uvicorn", "plotly")
+NEEDED = ("starlette", "uvicorn")
 """Packages of the extra `page`."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

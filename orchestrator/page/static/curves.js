@@ -1,8 +1,9 @@
 // The curves of the chosen runs, one plot a number. The server thins them for the window that is seen.
-import { ask, element, runPath } from "./dom.js";
+import { ask, element } from "./dom.js";
+import { Plot } from "./plot.js";
 
 const FIRST = ["learner.episode_return", "master.episode_return", "evaluator.eval_return", "learner.steps_per_second", "master.steps_per_second"];
-const REST_MS = 2000; // of runs that are over, nothing new is asked
+const AT_ONCE = 50; // runs in one question
 
 export class Curves {
   constructor(page) {
@@ -13,110 +14,124 @@ export class Curves {
     this.add = page.getElementById("add");
     this.runs = [];
     this.plots = new Map();
-    this.known = new Map(); // run -> names of its curves
-    this.axis.addEventListener("change", () => this.again(true));
+    this.closed = new Set();
+    this.data = new Map(); // plot key -> run -> { n, x, y }
+    this.names = [];
+    this.axis.addEventListener("change", () => this.again());
     this.smooth.addEventListener("input", () => this.draw());
     this.log.addEventListener("change", () => this.draw());
     this.add.addEventListener("change", () => this.open(this.add.value));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.plots.forEach((plot) => plot.redraw()));
   }
 
   async choose(runs) {
     this.runs = runs;
-    await Promise.all(runs.filter((run) => !this.known.has(run.name)).map((run) => this.learn(run.name)));
-    await this.again(false);
+    await this.look();
+    this.draw();
   }
 
-  async learn(name) {
-    const names = Object.keys((await ask(runPath(name))).curves);
-    if (names.length) this.known.set(name, names);
-    const all = new Set([...this.known.values()].flat());
-    const offered = [...all].sort().filter((key) => !this.plots.has(key));
-    this.add.replaceChildren(element("option", { value: "" }, "add a curve"), ...offered.map((key) => element("option", { value: key }, key)));
-    for (const key of FIRST) if (all.has(key) && !this.plots.has(key) && !this.closed?.has(key)) this.make(key);
+  /** Take up what is new of the chosen runs. `runs` are all that there are. */
+  async refresh(runs) {
+    const states = new Map(runs.map((run) => [run.name, run.state]));
+    const there = this.runs.filter((run) => states.has(run.name));
+    const going = there.some((run) => run.state === "running" || states.get(run.name) === "running");
+    this.runs = there.map((run) => ({ ...run, state: states.get(run.name) }));
+    if (going || !this.names.length) await this.look();
+  }
+
+  /** Ask for the curves of all plots, those that first plots need too, and draw what has changed. */
+  async look(only = null) {
+    const asked = this.runs.map((run) => run.name);
+    for (let at = 0; at < asked.length; at += AT_ONCE) await this.ask(asked.slice(at, at + AT_ONCE), only);
+  }
+
+  async ask(runs, only) {
+    const open = only ? [only] : [...this.plots.values()];
+    const plots = open.length ? open : FIRST.map((key) => ({ key, window: {} }));
+    const questions = plots.map((plot) => ({ key: plot.key, window: plot.window, have: this.have(plot.key, runs) }));
+    const about = { axis: this.axis.value, points: this.points() };
+    const answer = await ask("/api/curves", { ask: JSON.stringify({ ...about, runs, curves: questions }) });
+    if (about.axis !== this.axis.value) return;
+    this.offer(answer.names);
+    for (const [key, found] of Object.entries(answer.curves)) this.take(key, found);
+  }
+
+  /** Return how many points of each run are drawn already, so that only others are sent. */
+  have(key, runs) {
+    const kept = this.data.get(key);
+    return runs.map((run) => kept?.get(run)?.n ?? -1);
+  }
+
+  take(key, found) {
+    if (!Object.keys(found).length) return;
+    const kept = this.data.get(key) ?? new Map();
+    this.data.set(key, kept);
+    for (const [run, curve] of Object.entries(found)) kept.set(run, curve);
+    if (this.plots.has(key)) this.drawOne(this.plots.get(key));
+  }
+
+  /** Offer the names of curves, and make the plots that are shown unasked. */
+  offer(names) {
+    const all = [...new Set([...this.names, ...names])].sort();
+    if (all.length !== this.names.length) this.names = all;
+    const offered = this.names.filter((key) => !this.plots.has(key));
+    if (offered.join("\n") !== this.offered) {
+      this.offered = offered.join("\n");
+      this.add.replaceChildren(element("option", { value: "" }, "add a curve"), ...offered.map((key) => element("option", { value: key }, key)));
+    }
+    for (const key of FIRST) if (this.names.includes(key) && !this.plots.has(key) && !this.closed.has(key)) this.make(key);
   }
 
   async open(key) {
     if (!key) return;
-    this.make(key);
-    [...this.add.options].find((option) => option.value === key)?.remove();
+    this.closed.delete(key);
+    await this.look(this.make(key));
     this.add.value = "";
-    await this.fetch(this.plots.get(key));
   }
 
   make(key) {
-    const close = element("button", { type: "button", title: "close", "aria-label": `close ${key}` }, "✕");
-    const area = element("div", { className: "area", style: "height:100%" });
-    const box = element("div", { className: "plot" }, close, area);
-    const plot = { key, box, area, data: new Map(), window: {}, asked: 0 };
-    close.addEventListener("click", () => {
-      (this.closed ??= new Set()).add(key);
-      this.plots.delete(key);
-      box.remove();
-      this.add.append(element("option", { value: key }, key));
-    });
+    const zoomed = (plot) => this.anew(plot);
+    const plot = new Plot(key, { zoomed, closed: () => this.close(key) });
     this.plots.set(key, plot);
-    this.place.append(box);
+    this.place.append(plot.box);
+    this.offered = null;
+    if (this.data.has(key)) this.drawOne(plot);
+    return plot;
   }
 
-  async refresh(runs) {
-    const states = new Map(runs.map((run) => [run.name, run]));
-    const going = this.runs.filter((run) => states.get(run.name)?.state === "running" || run.state === "running");
-    this.runs = this.runs.filter((run) => states.has(run.name)).map((run) => ({ ...run, state: states.get(run.name).state }));
-    await Promise.all(going.filter((run) => !this.known.has(run.name)).map((run) => this.learn(run.name)));
-    if (going.length) await Promise.all([...this.plots.values()].map((plot) => this.fetch(plot, going)));
+  close(key) {
+    this.closed.add(key);
+    this.plots.get(key).box.remove();
+    this.plots.delete(key);
+    this.data.delete(key);
+    this.offered = null;
+    this.offer([]);
   }
 
-  async again(whole) {
-    for (const plot of this.plots.values()) {
-      if (whole) plot.window = {};
-      plot.data.clear();
-    }
-    await Promise.all([...this.plots.values()].map((plot) => this.fetch(plot)));
+  /** Ask for one plot anew, in another window. */
+  async anew(plot) {
+    for (const curve of this.data.get(plot.key)?.values() ?? []) curve.n = -1;
+    await this.look(plot);
   }
 
-  async fetch(plot, runs = this.runs) {
-    const points = Math.max(200, Math.min(2000, Math.round(2 * plot.area.clientWidth)));
-    const about = { key: plot.key, axis: this.axis.value, points, ...plot.window };
-    await Promise.all(runs.map(async (run) => {
-      plot.data.set(run.name, await ask(runPath(run.name, "/curve"), about));
-    }));
-    this.drawOne(plot);
+  async again() {
+    this.data.clear();
+    for (const plot of this.plots.values()) plot.window = {};
+    await this.look();
+  }
+
+  points() {
+    const width = [...this.plots.values()][0]?.area.clientWidth ?? 600;
+    return Math.max(200, Math.min(2000, 2 * width));
   }
 
   draw() { for (const plot of this.plots.values()) this.drawOne(plot); }
 
   drawOne(plot) {
-    const traces = this.runs.filter((run) => plot.data.get(run.name)?.x.length).map((run) => this.trace(run, plot.data.get(run.name)));
-    const style = getComputedStyle(document.body);
-    const [text, line] = [style.getPropertyValue("--text"), style.getPropertyValue("--line")];
-    const axis = { gridcolor: line, zerolinecolor: line, linecolor: line };
-    const layout = {
-      title: { text: escaped(plot.key), font: { size: 13 } }, showlegend: false, uirevision: this.axis.value + this.log.checked,
-      margin: { l: 56, r: 10, t: 34, b: 34 }, paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { color: text, size: 11 },
-      xaxis: { ...axis, type: this.axis.value === "time" ? "date" : "linear" }, yaxis: { ...axis, type: this.log.checked ? "log" : "linear" },
-      hovermode: "x unified", hoverlabel: { bgcolor: style.getPropertyValue("--card") },
-    };
-    Plotly.react(plot.area, traces, layout, { responsive: true, displaylogo: false, displayModeBar: false });
-    if (!plot.listens) {
-      plot.listens = true;
-      plot.area.on("plotly_relayout", (change) => this.zoomed(plot, change));
-    }
-  }
-
-  trace(run, { x, y }) {
-    const shown = this.axis.value === "time" ? x.map((seconds) => new Date(1000 * seconds)) : x;
-    const mode = x.length < 3 ? "lines+markers" : "lines";
-    return { x: shown, y: smoothed(y, Number(this.smooth.value)), name: escaped(run.name), type: "scatter", mode, line: { color: run.colour, width: 1.6 } };
-  }
-
-  zoomed(plot, change) {
-    if (change["xaxis.autorange"]) plot.window = {};
-    else if (change["xaxis.range[0]"] !== undefined) {
-      const [from, to] = [change["xaxis.range[0]"], change["xaxis.range[1]"]].map((end) => this.axis.value === "time" ? Date.parse(end) / 1000 : end);
-      plot.window = { from, to };
-    } else return;
-    this.fetch(plot);
+    const kept = this.data.get(plot.key);
+    const shown = this.runs.filter((run) => kept?.get(run.name)?.x.length);
+    const curves = shown.map(({ name, colour }) => ({ name, colour, x: kept.get(name).x, y: smoothed(kept.get(name).y, Number(this.smooth.value)) }));
+    plot.draw(curves, this.axis.value, this.log.checked);
   }
 }
 
@@ -130,6 +145,3 @@ function smoothed(values, keep) {
     return mean / weight;
   });
 }
-
-/** Plotly reads a little markup in names; there is none in ours. */
-const escaped = (name) => name.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");

@@ -82,8 +82,9 @@ function overview(panel, run) {
 }
 
 function cost(run) {
-  const hourly = run.plan.cost?.perHour;
-  return hourly && run.elapsed ? `$${(hourly * run.elapsed / 3600).toFixed(2)} so far, $${hourly.toFixed(2)} an hour` : "-";
+  if (run.hours === null || run.hours === undefined) return "-";
+  const dollars = run.cost === null || run.cost === undefined ? "no price is known" : `$${run.cost.toFixed(2)}`;
+  return `${dollars} for ${number(run.hours, 2)} hours so far`;
 }
 
 function processes(panel, run) {
@@ -119,8 +120,9 @@ async function logs(panel, run) {
   made.scrollTop = made.scrollHeight;
 }
 
-function plan(panel, run) {
-  panel.replaceChildren(element("pre", { tabIndex: 0 }, Object.keys(run.plan).length ? JSON.stringify(run.plan, null, 2) : "the plan cannot be read now"));
+async function plan(panel, run) {
+  const found = await ask(runPath(run.name, "/plan"));
+  panel.replaceChildren(element("pre", { tabIndex: 0 }, Object.keys(found).length ? JSON.stringify(found, null, 2) : "the plan cannot be read now"));
 }
 
 async function films(panel, run) {

@@ -24,8 +24,7 @@ async function look() {
       first = false;
       list.choose(runs.filter((run) => run.state === "running").concat(runs).slice(0, MANY).map((run) => run.name));
       await detail.open(list.firstChosen());
-    }
-    await Promise.all([curves.refresh(runs), detail.refresh(runs)]);
+    } else await Promise.all([curves.refresh(runs), detail.refresh(runs)]);
     const going = runs.filter((run) => run.state === "running").length;
     health.textContent = `${runs.length} runs, ${going} running`;
     health.className = "";

@@ -21,10 +21,15 @@ def row(steps: int, **numbers: object) -> dict[str, object]:
     return {"time": 1000.0 + steps, "role": "learner", "steps": steps, "attempt": 1, **numbers}
 
 
+def points(curves: Curves, axis: str = "steps", *window: float) -> tuple[list[float], list[float]]:
+    found = curves.curve("learner.loss", axis, 100, *window)
+    return found["x"], found["y"]
+
+
 def test_a_run_without_metrics_has_no_curves(tmp_path: Path) -> None:
     curves = Curves(tmp_path)
     assert curves.names() == {}
-    assert curves.curve("learner.episode_return", "steps", 100) == ([], [])
+    assert curves.curve("learner.episode_return", "steps", 100) == {"n": 0, "x": [], "y": []}
 
 
 def test_numbers_are_curves_by_role_and_words_are_none(tmp_path: Path) -> None:
@@ -35,23 +40,23 @@ def test_numbers_are_curves_by_role_and_words_are_none(tmp_path: Path) -> None:
 def test_only_lines_that_are_whole_are_taken_and_the_rest_when_it_is(tmp_path: Path) -> None:
     curves = Curves(tmp_path)
     write(tmp_path, row(1, loss=1.0), row(2, loss=2.0), end="")
-    assert curves.curve("learner.loss", "steps", 100)[1] == [1.0, 2.0]
+    assert points(curves)[1] == [1.0, 2.0]
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write("\n" + json.dumps(row(3, loss=3.0))[:10])
-    assert curves.curve("learner.loss", "steps", 100)[1][-1] == 2.0
+    assert points(curves)[1][-1] == 2.0
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write(json.dumps(row(3, loss=3.0))[10:] + "\n")
-    assert curves.curve("learner.loss", "steps", 100) == ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    assert points(curves) == ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
 
 
 def test_a_resumed_run_shows_one_curve_without_the_rows_that_were_taken_back(tmp_path: Path) -> None:
     curves = Curves(tmp_path)
     write(tmp_path, {"time": 1.0, "role": "run", "steps": 0, "attempt": 1, "resumed_at": 0})
     write(tmp_path, row(1, loss=1.0), row(5, loss=5.0))
-    assert curves.curve("learner.loss", "steps", 100)[0] == [1.0, 5.0]
+    assert points(curves)[0] == [1.0, 5.0]
     write(tmp_path, {"time": 2000.0, "role": "run", "steps": 3, "attempt": 2, "resumed_at": 3})
     write(tmp_path, {**row(4, loss=4.0), "attempt": 2, "time": 2001.0})
-    assert curves.curve("learner.loss", "steps", 100) == ([1.0, 4.0], [1.0, 4.0])
+    assert points(curves) == ([1.0, 4.0], [1.0, 4.0])
 
 
 def test_a_rotated_file_is_read_with_its_segments(tmp_path: Path) -> None:
@@ -60,15 +65,22 @@ def test_a_rotated_file_is_read_with_its_segments(tmp_path: Path) -> None:
     assert curves.names() == {"learner.loss": 1}
     (tmp_path / "metrics.jsonl").rename(tmp_path / "metrics-000001-x1.jsonl")
     write(tmp_path, row(2, loss=2.0))
-    assert curves.curve("learner.loss", "steps", 100)[0] == [1.0, 2.0]
+    assert points(curves)[0] == [1.0, 2.0]
+
+
+def test_points_that_came_late_are_in_the_order_of_the_axis_and_all_are_counted(tmp_path: Path) -> None:
+    write(tmp_path, *({**row(step, loss=float(step)), "time": 10.0 * at} for at, step in enumerate((3, 1, 2), 1)))
+    curves = Curves(tmp_path)
+    assert points(curves) == ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    assert curves.count("learner.loss") == 3 and curves.count("learner.none") == 0
 
 
 def test_axes_are_steps_seconds_and_hours_and_a_window_keeps_a_point_beyond_each_end(tmp_path: Path) -> None:
     write(tmp_path, *(row(3600 * step, loss=float(step)) for step in range(10)))
     curves = Curves(tmp_path)
-    assert curves.curve("learner.loss", "hours", 100, 3.5, 5.5)[0] == [3.0, 4.0, 5.0, 6.0]
-    assert curves.curve("learner.loss", "time", 100)[0][0] == 1000.0
-    assert curves.curve("learner.loss", "steps", 100, 10.0**9)[1] == [9.0]
+    assert points(curves, "hours", 3.5, 5.5)[0] == [3.0, 4.0, 5.0, 6.0]
+    assert points(curves, "time")[0][0] == 1000.0
+    assert points(curves, "steps", 10.0**9)[1] == [9.0]
 
 
 @given(some.lists(some.floats(-1e9, 1e9), max_size=400), some.integers(1, 100))

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,53 @@ def test_curves_of_long_runs_are_drawn_and_follow_without_an_error_on_the_consol
         learn(served, "one", range(10_000))
         learn(served, "two", range(10))
         tab.goto(served.url)
-        tab.wait_for_selector(".plot .scatterlayer .trace:nth-child(2)", state="attached")
-        before = tab.locator(".plot .xtick").last.text_content()
+        tab.wait_for_selector(".area[data-curves='2'][data-last='9999'] canvas")
         learn(served, "one", range(10_000, 40_000))
-        tab.wait_for_selector(f".plot .xtick:last-child:not(:text-is('{before}'))", state="attached")
+        tab.wait_for_selector(".area[data-last='39999']")
         assert tab.said == []
+
+
+def test_a_curve_is_zoomed_by_the_pointer_and_by_the_keyboard_and_asked_for_anew(tab: Any, tmp_path: Path) -> None:
+    with page(tmp_path) as served:
+        learn(served, "one", range(10_000))
+        tab.goto(served.url)
+        tab.wait_for_selector(".area[data-last='9999'] canvas")
+        over = tab.locator(".u-over").bounding_box()
+        with tab.expect_response(lambda answer: "window%22%3A%7B%22from" in answer.url) as zoomed:
+            tab.mouse.move(over["x"] + 0.25 * over["width"], over["y"] + 50)
+            tab.mouse.down()
+            tab.mouse.move(over["x"] + 0.5 * over["width"], over["y"] + 50, steps=5)
+            tab.mouse.up()
+        seen = zoomed.value.json()["curves"]["learner.episode_return"]["one"]
+        assert 2_400 < seen["x"][0] < 2_600 and 4_900 < seen["x"][-1] < 5_100 and seen["n"] == 10_000
+        tab.locator(".area").focus()
+        with tab.expect_response("**/api/curves*") as whole:
+            tab.keyboard.press("0")
+        assert whole.value.json()["curves"]["learner.episode_return"]["one"]["x"][0] == 0
+        assert tab.said == []
+
+
+def test_two_hundred_runs_are_listed_and_drawn_together(tab: Any, tmp_path: Path) -> None:
+    names = tuple(f"run-{index:03}" for index in range(200))
+    with page(tmp_path, names) as served:
+        for status, name in zip(list(served.statuses), names, strict=True):
+            served.statuses[names.index(name)] = replace(status, labels={"sweep": "all"}, state="succeeded")
+            learn(served, name, range(20))
+        tab.goto(served.url)
+        tab.wait_for_selector(".area[data-curves='8'] canvas")
+        tab.locator(".group input").check()
+        tab.wait_for_selector(".area[data-curves='200'] canvas")
+        assert tab.locator(".run").count() == 200 and tab.said == []
+
+
+@pytest.mark.parametrize("scheme, back", [("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 23, 28)")])
+def test_the_page_follows_light_and_dark(browser: Any, tmp_path: Path, scheme: str, back: str) -> None:
+    context = browser.new_context(color_scheme=scheme)
+    tab = context.new_page()
+    with page(tmp_path) as served:
+        tab.goto(served.url)
+        assert tab.locator("body").evaluate("element => getComputedStyle(element).backgroundColor") == back
+    context.close()
 
 
 def test_hostile_names_and_lines_stay_words(tab: Any, tmp_path: Path) -> None:
@@ -64,13 +107,15 @@ def test_hostile_names_and_lines_stay_words(tab: Any, tmp_path: Path) -> None:
         learn(served, HOSTILE, range(5))
         served.runs[HOSTILE].lines = [HOSTILE, "<script>document.title='owned'</script>"]
         tab.goto(served.url)
-        tab.wait_for_selector(".plot .scatterlayer .trace", state="attached")
+        tab.wait_for_selector(".area[data-curves='1'] canvas")
         tab.get_by_role("tab", name="Logs").click()
         tab.wait_for_selector("#panel pre")
         assert HOSTILE in tab.locator("#panel pre").text_content()
         tab.locator("#add").select_option(f"learner.{HOSTILE}")
-        tab.wait_for_selector(".plot:nth-child(2) .scatterlayer .trace", state="attached")
-        assert tab.title() == "surreal" and tab.locator("#runs img, #panel img, .plot img").count() == 0
+        tab.wait_for_selector(".plot:nth-child(2) .area[data-curves='1'] canvas")
+        tab.locator(".u-over").last.hover()
+        tab.wait_for_selector(".tip:not([hidden])")
+        assert tab.title() == "surreal" and tab.locator("#runs img, #panel img, .plot img, .tip img").count() == 0
 
 
 def test_the_keyboard_reaches_runs_and_tabs_and_a_deleted_run_is_said(tab: Any, tmp_path: Path) -> None:
@@ -95,6 +140,6 @@ def test_the_page_fits_a_phone(browser: Any, tmp_path: Path) -> None:
     with page(tmp_path) as served:
         learn(served, "one", range(50))
         tab.goto(served.url)
-        tab.wait_for_selector(".plot .scatterlayer .trace", state="attached")
+        tab.wait_for_selector(".area[data-curves='1'] canvas")
         assert tab.locator("html").evaluate("element => element.scrollWidth") <= 390
     context.close()

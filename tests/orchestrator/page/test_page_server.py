@@ -1,15 +1,22 @@
 """The server of the page: what it answers, to whom, and what a browser may do with it."""
 
+import hashlib
 import json
 import socket
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from surreal.orchestrator.page.guard import HEADERS
 from surreal.orchestrator.page.views import views_of
 from surreal.protocol.errors import NotFound
-from tests.orchestrator.page.pages import page, wait_for
+from tests.orchestrator.page.pages import Page, page, wait_for
+
+UPLOT = "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f"
+"""SHA-256 of dist/uPlot.iife.min.js of uPlot 1.6.32."""
 
 
 def test_runs_curves_logs_and_films_are_plain_data(tmp_path: Path) -> None:
@@ -22,26 +29,60 @@ def test_runs_curves_logs_and_films_are_plain_data(tmp_path: Path) -> None:
         run.lines = ["hello <b>you</b>"]
         assert [each["name"] for each in served.data("/api/runs")] == ["one", "two"]
         whole = served.data("/api/runs/one")
-        assert whole["state"] == "running" and whole["curves"] == {"learner.episode_return": 1} and whole["plan"] == {}
-        assert served.data("/api/runs/one/curve?key=learner.episode_return") == {"x": [10.0], "y": [1.5]}
+        assert whole["state"] == "running" and "plan" not in whole
+        assert served.data("/api/runs/one/plan") == {}
+        found = ask_for_curves(served, "one", "two", have=[-1, -1])
+        assert found["names"] == ["learner.episode_return"]
+        assert found["curves"]["learner.episode_return"]["one"] == {"n": 1, "x": [10.0], "y": [1.5]}
         assert served.data("/api/runs/one/logs")[0]["text"] == "hello <b>you</b>"
         assert served.data("/api/runs/one/videos") == ["first.mp4"]
         assert served.ask("/api/runs/one/videos/first.mp4")[2] == b"film"
 
 
-@pytest.mark.parametrize(
-    "path", ["/api/runs/none", "/api/runs/none/curve?key=x", "/api/runs/one/videos/..%2fmetrics.jsonl"]
-)
+def ask_for_curves(served: Page, *runs: str, have: list[int], **about: object) -> Any:
+    asked = {"axis": "steps", "runs": runs, "curves": [{"key": "learner.episode_return", "have": have, **about}]}
+    return served.data("/api/curves?" + urlencode({"ask": json.dumps(asked)}))
+
+
+def test_only_curves_that_have_grown_are_sent_again_and_runs_that_are_gone_are_left_out(tmp_path: Path) -> None:
+    with page(tmp_path, ("one", "two")) as served:
+        row = {"time": 5.0, "role": "learner/0", "steps": 10, "episode_return": 1.5, "attempt": 1}
+        for run in served.runs.values():
+            (run.folder / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+        found = ask_for_curves(served, "one", "gone", "two", have=[1, -1, 0])
+        assert list(found["curves"]["learner.episode_return"]) == ["two"]
+        window = {"from": 10.5, "to": 20.0}
+        seen = ask_for_curves(served, "one", have=[-1], window=window)["curves"]["learner.episode_return"]["one"]
+        assert seen == {"n": 1, "x": [10.0], "y": [1.5]}
+
+
+@pytest.mark.parametrize("path", ["/api/runs/none", "/api/runs/none/plan", "/api/runs/one/videos/..%2fmetrics.jsonl"])
 def test_what_is_not_there_is_404(tmp_path: Path, path: str) -> None:
     with page(tmp_path) as served:
         (served.runs["one"].folder / "metrics.jsonl").write_text("")
         assert served.ask(path)[0] == 404
 
 
-@pytest.mark.parametrize("query", ["axis=weeks", "from=then", "points=many"])
-def test_a_question_that_means_nothing_is_400_with_a_sentence(tmp_path: Path, query: str) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "",
+        "[]",
+        "[" * 5000,
+        '{"axis": "weeks"}',
+        '{"points": "many"}',
+        '{"points": 0}',
+        '{"runs": "one"}',
+        '{"curves": ["x"]}',
+        '{"curves": [{"key": "x", "window": {"from": "then"}}]}',
+        '{"curves": [{"key": "x", "window": {"from": NaN}}]}',
+        '{"curves": [{"key": "x", "window": {"to": 1' + "0" * 400 + "}}]}",
+        json.dumps({"runs": ["x"] * 201}),
+    ],
+)
+def test_a_question_that_means_nothing_is_400_with_a_sentence(tmp_path: Path, asked: str) -> None:
     with page(tmp_path) as served:
-        code, _, body = served.ask(f"/api/runs/one/curve?key=x&{query}")
+        code, _, body = served.ask("/api/curves?" + urlencode({"ask": asked}))
         assert code == 400 and json.loads(body)["error"]
 
 
@@ -56,11 +97,17 @@ def test_a_deleted_run_leaves_the_page_and_others_stay(tmp_path: Path) -> None:
 
 def test_every_answer_has_a_content_policy_without_foreign_hosts_or_inline_scripts(tmp_path: Path) -> None:
     with page(tmp_path) as served:
-        for path in ("/", "/main.js", "/plotly.js", "/api/runs", "/nothing"):
+        for path in ("/", "/main.js", "/vendor/uplot.js", "/api/runs", "/nothing"):
             headers = served.ask(path)[1]
             assert {name: headers[name.lower()] for name in HEADERS} == HEADERS
     assert "script-src 'self';" in HEADERS["Content-Security-Policy"]
-    assert "http" not in HEADERS["Content-Security-Policy"] and "unsafe-eval" not in HEADERS["Content-Security-Policy"]
+    assert "http" not in HEADERS["Content-Security-Policy"] and "unsafe-" not in HEADERS["Content-Security-Policy"]
+
+
+def test_the_plot_library_is_the_published_one_with_its_licence() -> None:
+    folder = files("surreal.orchestrator.page") / "static" / "vendor"
+    assert hashlib.sha256((folder / "uplot.js").read_bytes()).hexdigest() == UPLOT
+    assert "MIT License" in (folder / "uplot.LICENSE").read_text()
 
 
 def test_a_name_that_points_here_is_refused_and_addresses_are_not(tmp_path: Path) -> None:
