@@ -22,7 +22,8 @@ async function look() {
     list.update(runs);
     if (first && runs.length) {
       first = false;
-      list.choose(runs.filter((run) => run.state === "running").concat(runs).slice(0, MANY).map((run) => run.name));
+      const names = [...runs.filter((run) => run.state === "running"), ...runs].map((run) => run.name);
+      list.choose([...new Set(names)].slice(0, MANY));
       await detail.open(list.firstChosen());
     } else await Promise.all([curves.refresh(runs), detail.refresh(runs)]);
     const going = runs.filter((run) => run.state === "running").length;

@@ -98,7 +98,7 @@ export class Plot {
     this.tip.hidden = index === null || index === undefined || left < 0;
     if (this.tip.hidden) return;
     const x = drawn.data[0][index];
-    const near = this.curves.map((each, at) => ({ ...each, value: nearest(drawn.data[at + 1], index) })).filter((each) => each.value !== null)
+    const near = this.curves.map((each, at) => ({ ...each, value: each.x.at(-1) >= x ? nearest(drawn.data[at + 1], index) : null })).filter((each) => each.value !== null)
       .sort((one, other) => Math.abs(drawn.valToPos(one.value, "y") - top) - Math.abs(drawn.valToPos(other.value, "y") - top)).slice(0, SHOWN);
     const at = axis === "time" ? new Date(1000 * x).toLocaleString() : `${number(x, axis === "hours" ? 3 : 0)} ${axis}`;
     this.tip.replaceChildren(element("b", {}, at), ...near.map((each) => row(each)));
