@@ -57,7 +57,7 @@ class ExitCode(IntEnum):
     NOT_FOUND = 5
     """CLI: no such experiment, role or file."""
     STOPPED = 6
-    """CLI: the run was stopped before it was done (`wait`)."""
+    """Worker: a limit of the run is reached, all is saved; do not restart it. CLI: the run was stopped (`wait`)."""
     TIMEOUT = 7
     """CLI: the time given with --timeout passed."""
     UNREACHABLE = 8

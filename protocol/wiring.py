@@ -80,6 +80,11 @@ class Wiring:
     """Send what this process prints to the run folder, over the stream `logs`."""
     track: dict[str, Any] = field(default_factory=dict)
     """Other places that get the metrics, `wandb` and `mlflow`, each with its settings; empty for none."""
+    limits: dict[str, Any] = field(default_factory=dict)
+    """Bounds at which the process that serves control ends the run: `hours`, `dollars`, `stillMinutes`; and
+    `dollarsPerHour`, with `bound` where that is an upper bound. Those that are not known are missing."""
+    notify: dict[str, Any] = field(default_factory=dict)
+    """Ways to tell a person of the end: `command`, `url`, and `stillMinutes` without a step; empty for none."""
     store: str = ""
     """URL (fsspec) of what outlives the run folder; empty where the run folder itself does."""
     memory: int = 0

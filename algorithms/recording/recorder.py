@@ -193,11 +193,18 @@ class RunRecorder:
             if self.disk.attempt("the best policy", lambda: self._checkpoints.save_best(*best, self.policy)):
                 self._best = None
 
+    def _used(self) -> dict[str, float]:
+        """Return the hours and the dollars of the run so far, as far as this process knows them."""
+        gauges, name = self._process.session.gauges, self._process.wiring.name
+        return {key: value for key in ("hours", "cost") if (value := gauges.of(name, key)) is not None}
+
     def _write_progress(self) -> None:
         if monotonic() - self._progress_at < PROGRESS_SECONDS or "at" not in self._progress:
             return
         self._progress_at = monotonic()
-        known = {**self._progress, "trouble": self.disk.trouble} if self.disk.trouble else self._progress
+        known = {**self._progress, **self._used()}
+        if self.disk.trouble:
+            known["trouble"] = self.disk.trouble
         finite = {key: None if value != value else value for key, value in known.items()}
         text = json.dumps(finite)
         self.disk.attempt(PROGRESS_FILE, lambda: replace_file(self._folder / PROGRESS_FILE, text))

@@ -77,6 +77,14 @@ def age(created: str) -> str:
     return f"{max(0, seconds)}s"
 
 
+def _cost(status: Status) -> str:
+    """Return the dollars so far; a price that is not known is none of 0."""
+    now = status.progress
+    if now.hours is None:
+        return UNKNOWN
+    return "not known" if now.cost is None else f"{now.cost:,.2f} $"
+
+
 def facts(status: Status) -> dict[str, str]:
     """Return a run as labelled facts, for a table."""
     now = status.progress
@@ -88,5 +96,7 @@ def facts(status: Status) -> dict[str, str]:
         "staleness": number(now.staleness, 2),
         "updates": number(now.updates),
         "elapsed": duration(now.elapsed),
+        "hours": number(now.hours, 2),
+        "cost": _cost(status),
         "left": duration(now.eta_seconds) if not status.over else UNKNOWN,
     }

@@ -4,6 +4,7 @@ exit                    role that ends the run     other lasting role        exp
 DONE                    the run succeeded (1)      retired                   retired (2)
 PREEMPTED               again, not counted         again, not counted        again, not counted
 FATAL, INVALID          the run failed             the run failed            failed if it feeds the run, else retired
+STOPPED                 the run is stopped (1)     the run failed            failed if it feeds the run, else retired
 anything else, signal   again, at most 10 times without progress             the same if it feeds the run, else always
 the same, three times   the run failed, as long as it never made a step      the same if it feeds the run, else always
 
@@ -40,6 +41,7 @@ class Verdict(Enum):
     AGAIN = auto()
     RETIRE = auto()
     SUCCEED = auto()
+    STOP = auto()
     FAIL = auto()
 
 
@@ -100,7 +102,9 @@ def decide(role: PlannedRole, code: int, feeds: bool, backoff: Backoff, index: i
         return Verdict.SUCCEED if role.ends_run and index == 0 else Verdict.RETIRE
     if code == ExitCode.PREEMPTED:
         return Verdict.AGAIN
-    if code in (ExitCode.FATAL, ExitCode.INVALID):
+    if code == ExitCode.STOPPED and role.ends_run and index == 0:
+        return Verdict.STOP
+    if code in (ExitCode.FATAL, ExitCode.INVALID, ExitCode.STOPPED):
         return Verdict.RETIRE if role.expendable and not feeds else Verdict.FAIL
     needed = feeds or not role.expendable
     hopeless = backoff.without_progress > TRIES or backoff.equal >= EQUAL_TRIES
@@ -120,6 +124,7 @@ def describe(code: int) -> str:
         ExitCode.DONE: "done",
         ExitCode.PREEMPTED: "preempted after its checkpoint",
         ExitCode.FATAL: "cannot go on",
+        ExitCode.STOPPED: "stopped at a limit",
     }
     return f"{words.get(ExitCode(code), 'failed') if code in list(ExitCode) else 'failed'} (exit {code})"
 

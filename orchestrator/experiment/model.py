@@ -30,6 +30,12 @@ def _variables(env: dict[str, str]) -> dict[str, str]:
     return env
 
 
+def _without_zero(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a zero byte, which no argument of a program can")
+    return text
+
+
 class Metadata(Spec):
     """Identity of an experiment."""
 
@@ -168,6 +174,32 @@ class TrackSpec(Spec):
     mlflow: MLflowSpec | None = None
 
 
+Argument = Annotated[str, Field(max_length=4000), AfterValidator(_without_zero)]
+
+
+class LimitsSpec(Spec):
+    """Bounds at which the run ends by itself, its last checkpoint saved."""
+
+    hours: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] | None = None
+    """Hours in which the process that ends the run is there, over all attempts. The run is stopped then."""
+    cost: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] | None = None
+    """US dollars of these hours, by the plan's price of all machines. The run is stopped then."""
+    no_progress_minutes: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] | None = None
+    """Minutes without an environment step after which the run fails."""
+
+
+class NotifySpec(Spec):
+    """Notification of a person at the end, at a failure and where a run makes no progress."""
+
+    command: tuple[Argument, ...] = Field(default=(), max_length=100, strict=False)
+    """A program and its arguments, run by no shell. It reads JSON from its standard input, and SURREAL_EVENT, _NAME,
+    _STATE and _TEXT from its environment."""
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$", max_length=2000)] | None = None
+    """Gets a POST of the same JSON: `event`, `name`, `state`, `text`, `progress`."""
+    no_progress_minutes: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] = 10.0
+    """Minutes without an environment step after which it is told, once for each time."""
+
+
 class ExperimentSpec(Spec):
     """Specification of the run."""
 
@@ -182,6 +214,8 @@ class ExperimentSpec(Spec):
     prometheus: PrometheusSpec | None = None
     """Off if left out; `{}` is on."""
     track: TrackSpec = TrackSpec()
+    limits: LimitsSpec = LimitsSpec()
+    notify: NotifySpec = NotifySpec()
     code: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
     """Folder of your own modules, relative to this file: packed and sent to every process. Local processes import
     modules of this file's folder without it."""

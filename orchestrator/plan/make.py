@@ -7,7 +7,15 @@ from surreal.algorithms.environments.batched.known import note, reason_against
 from surreal.algorithms.environments.options import below_code
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.inspection import Inspection
-from surreal.orchestrator.experiment.model import ChannelSpec, EnvSpec, ExperimentSpec, ResourcesSpec, RoleSpec
+from surreal.orchestrator.experiment.model import (
+    ChannelSpec,
+    EnvSpec,
+    ExperimentSpec,
+    LimitsSpec,
+    NotifySpec,
+    ResourcesSpec,
+    RoleSpec,
+)
 from surreal.orchestrator.experiment.pod_model import PodsSpec, StorageSpec, VolumeSpec
 from surreal.orchestrator.plan.assignment import Fleet, Place, fleet
 from surreal.orchestrator.plan.cost import planned_cost
@@ -17,8 +25,12 @@ from surreal.orchestrator.plan.model import (
     Checkpoints,
     Plan,
     PlannedChannel,
+    PlannedCost,
     PlannedEgress,
+    PlannedLimits,
+    PlannedNotify,
     PlannedPods,
+    PlannedPool,
     PlannedRole,
     PlannedStorage,
     PlannedVolume,
@@ -51,6 +63,8 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: Ins
         checkpoints=Checkpoints(every_seconds=spec.checkpoints.every_seconds, keep=spec.checkpoints.keep),
         prometheus_port=spec.prometheus.port if spec.prometheus else None,
         track=spec.track.model_dump(mode="json", exclude_none=True),
+        limits=PlannedLimits(**spec.limits.model_dump()),
+        notify=_planned_notify(spec.notify),
         image_pull_secrets=spec.image_pull_secrets,
         storage=PlannedStorage() if own_machine else planned_storage(spec.storage),
         labels=experiment.metadata.labels,
@@ -64,15 +78,39 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: Ins
         ),
         channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in _used(experiment)),
         pools=placed.pools,
-        cost=None if own_machine else planned_cost(placed.pools),
+        cost=None if own_machine else _cost(experiment, placed.pools),
         notes=(
             *_wrapped(spec.env),
             *_stepped(experiment),
             *size.notes,
             *(() if own_machine else named_for_gpus(experiment.algorithm.roles, spec)),
         ),
-        warnings=(*placed.warnings, *(() if own_machine else gpus_unused(spec.roles, spec)), *size.warnings),
+        warnings=(
+            *placed.warnings,
+            *(_uncounted(spec.limits) if own_machine else gpus_unused(spec.roles, spec)),
+            *size.warnings,
+        ),
     )
+
+
+def _cost(experiment: Experiment, pools: Sequence[PlannedPool]) -> PlannedCost:
+    """Return the cost. Raises InvalidInput where a limit of it can never be counted."""
+    cost = planned_cost(pools)
+    if experiment.spec.limits.cost and cost.per_hour is None and cost.at_most_per_hour is None:
+        text = f"cannot be counted: pool {', '.join(cost.unknown)} has no known price. Add it to prices.yaml."
+        raise experiment.source.invalid([(("spec", "limits", "cost"), text)])
+    return cost
+
+
+def _planned_notify(spec: NotifySpec) -> PlannedNotify | None:
+    if not (spec.command or spec.url):
+        return None
+    return PlannedNotify(command=spec.command, url=spec.url or "", no_progress_minutes=spec.no_progress_minutes)
+
+
+def _uncounted(limits: LimitsSpec) -> tuple[str, ...]:
+    """Return the warning that this machine has no price."""
+    return ("spec.limits.cost ends no run here: this machine has no price",) if limits.cost else ()
 
 
 def _placed(experiment: Experiment, pools: Sequence[NodePool], own_machine: bool) -> Fleet:

@@ -194,6 +194,23 @@ class Checkpoints(PlanModel):
     keep: int
 
 
+class PlannedLimits(PlanModel):
+    """Bounds at which the run ends by itself; None for none."""
+
+    hours: float | None = None
+    cost: float | None = None
+    """US dollars."""
+    no_progress_minutes: float | None = None
+
+
+class PlannedNotify(PlanModel):
+    """Ways to tell a person of the end, a failure, and of no progress."""
+
+    command: tuple[str, ...] = ()
+    url: str = ""
+    no_progress_minutes: float
+
+
 class Plan(PlanModel):
     """Everything a backend needs to start an experiment."""
 
@@ -213,6 +230,8 @@ class Plan(PlanModel):
     """Port at which the process that serves control serves /metrics; None for none."""
     track: dict[str, dict[str, Any]] = {}
     """Other places that get the metrics, by name, with their settings."""
+    limits: PlannedLimits = PlannedLimits()
+    notify: PlannedNotify | None = None
     image_pull_secrets: tuple[str, ...] = ()
     storage: PlannedStorage = PlannedStorage()
     labels: dict[str, str] = {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import Protocol
+from typing import Any, Protocol
 
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
 from surreal.protocol.graph import LOGS, METRICS, Channel
@@ -46,7 +46,30 @@ def wire(
         config=plan.config,
         checkpoints=plan.checkpoints.model_dump(by_alias=True),
         track=plan.track if role.ends_run else {},
+        limits=_limits(plan) if role.ends_run else {},
+        notify=_notify(plan) if role.ends_run else {},
     )
+
+
+def _limits(plan: Plan) -> dict[str, float | bool]:
+    """Return the limits and the price by which the process that ends the run counts; see `Wiring.limits`."""
+    limits, cost = plan.limits, plan.cost
+    price = (cost.at_most_per_hour if cost.per_hour is None else cost.per_hour) if cost else None
+    known: dict[str, float | bool | None] = {
+        "hours": limits.hours,
+        "dollars": limits.cost,
+        "stillMinutes": limits.no_progress_minutes,
+        "dollarsPerHour": price,
+        "bound": True if cost and cost.per_hour is None and price is not None else None,
+    }
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def _notify(plan: Plan) -> dict[str, Any]:
+    notify = plan.notify
+    if notify is None:
+        return {}
+    return {"command": list(notify.command), "url": notify.url, "stillMinutes": notify.no_progress_minutes}
 
 
 def ending_role(plan: Plan) -> PlannedRole:

@@ -17,7 +17,9 @@ from surreal.orchestrator.supervision.log_pump import LogWriter
 from surreal.orchestrator.supervision.process import SupervisedProcess
 from surreal.orchestrator.supervision.record import RunRecord
 from surreal.protocol.errors import ExitCode
+from surreal.protocol.telemetry.gauges import PROGRESS_KEYS
 from surreal.protocol.wiring import LOCAL_STOP_GRACE_S
+from surreal.protocol.worker.guard.notification import Notice, tell
 
 EXIT_GRACE = 5.0
 """Seconds that processes have to end by themselves after the run is done; the learner tells them over the wire."""
@@ -42,6 +44,8 @@ class Judgement:
         self.folder, self.plan, self.record = folder, plan, record
         self.supervised = sorted(processes, key=lambda process: not process.role.ends_run)
         self.ending: RunEnd | None = None
+        self.limited = False
+        """The run ends because it used up what its limits allow."""
         self.best_steps = self.steps()
         self.log = LogWriter(folder.supervisor_segment)
         self.saved: dict[str, Any] = {}
@@ -110,6 +114,10 @@ class Judgement:
             process.record.state = "done"
             self.report(f"{process.name} is done at step {self.best_steps:,}: the run succeeded")
             self.end("succeeded", "", terminate_in=EXIT_GRACE, kill_in=EXIT_GRACE + LOCAL_STOP_GRACE_S)
+        elif verdict is Verdict.STOP:
+            process.record.state, self.limited = "stopped", True
+            self.report(f"{process.name} {exits.sentence(outcome)}: the run is stopped")
+            self.end("stopped", outcome.cause, kill_in=LOCAL_STOP_GRACE_S)
         else:
             self.fail(process, outcome)
 
@@ -164,6 +172,21 @@ class Judgement:
         self.record.sockets = ""
         self.save()
         self.report(f"the run is over: {self.record.state}")
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell a person how the run ended, unless a person ended it; say where that did not work."""
+        record, notify = self.record, self.plan.notify
+        if notify is None or (record.state == "stopped" and not self.limited):
+            return
+        figures = {
+            key: value for key in PROGRESS_KEYS if (value := getattr(read_progress(self.folder), key)) is not None
+        }
+        notice = Notice.of_end(self.plan.name, record.state, record.reason, figures)
+        for problem in tell(notify.model_dump(), notice):
+            self.report(problem)
+            record.reason = "\n".join(filter(None, (record.reason, problem)))
+        self.save()
 
     def save(self) -> None:
         """Write the record if it changed. A disk that takes no file gets it in the room that was kept for it."""

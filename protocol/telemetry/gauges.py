@@ -33,6 +33,10 @@ class Progress:
     """Policy updates that the weights of the newest batch were behind."""
     elapsed: float | None = None
     """Seconds of training, over all attempts."""
+    hours: float | None = None
+    """Hours in which the process that ends the run was there, over all attempts."""
+    cost: float | None = None
+    """US dollars of these hours at the price of the plan; null where a price is not known."""
     progress_at: float | None = None
     """The time of these figures, seconds since 1970 in UTC."""
     progress_age: float | None = None
@@ -106,6 +110,10 @@ class Gauges:
                     self._values.setdefault(name, {})[process] = float(value)
             else:
                 self._values.get(name, {}).pop(process, None)
+
+    def of(self, process: str, key: str) -> float | None:
+        """Return the newest value of one process; None where it has none."""
+        return self._values.get(gauge_name(role_of(process), key), {}).get(process)
 
     def values(self) -> dict[str, dict[str, float]]:
         """Return a copy, in order of name."""

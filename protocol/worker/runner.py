@@ -19,6 +19,7 @@ from time import monotonic
 from surreal.protocol.errors import ExitCode, Fatal, Stopping, SurrealError
 from surreal.protocol.telemetry.gauges import PROGRESS_KEYS, gauge_name
 from surreal.protocol.wiring import LIFELINE_VARIABLE, ORPHAN_GRACE_S, POD_STOP_GRACE_S, Wiring
+from surreal.protocol.worker.guard.limits import LimitWatch, tell_of_end
 from surreal.protocol.worker.log_shipping import LogShipper
 from surreal.protocol.worker.object_store import ObjectStore, StoreError, fetch
 from surreal.protocol.worker.pod import crash
@@ -61,7 +62,10 @@ def run_role(wiring: Wiring, tee: Tee | None, exit_now: ExitNow) -> TerminationM
             session.beat(pulse)
         sync = begin_sync(session) if begin_sync else None
         shipper = _ship(Process(session), tee) if tee else None
+        watch = LimitWatch(session, exit_now) if wiring.serves_control else None
         message = _call(session)
+        if watch:
+            message = watch.judge(message)
         if session.failure and message.code is ExitCode.PREEMPTED:
             message = replace(message, exit=ExitCode.FATAL.name)
         if tee and message.code is ExitCode.FAILED:
@@ -77,6 +81,8 @@ def run_role(wiring: Wiring, tee: Tee | None, exit_now: ExitNow) -> TerminationM
             shipper.close()
         if sync:
             message = _store_last(session, sync, message)
+        if tee and wiring.serves_control:
+            tell_of_end(session, message)
     return message
 
 
@@ -84,7 +90,7 @@ def _leave_outcome(session: Session, message: TerminationMessage) -> None:
     """Write the outcome of a run that is over into its folder, which outlives the objects of a cluster."""
     path = Path(session.wiring.run_folder, OUTCOME_FILE)
     try:
-        if message.code in (ExitCode.DONE, ExitCode.FATAL, ExitCode.INVALID):
+        if message.code in (ExitCode.DONE, ExitCode.FATAL, ExitCode.INVALID, ExitCode.STOPPED):
             message.write(path)
         else:
             path.unlink(missing_ok=True)
@@ -242,11 +248,11 @@ def _import_role(run: str) -> Role:
 
 def _tell_run(session: Session, message: TerminationMessage, in_pod: bool) -> None:
     """Tell the other processes if this one's end is the run's. On one machine the supervisor tells of failures."""
-    failed = message.code is ExitCode.FATAL
+    ended = {ExitCode.FATAL: "the run failed", ExitCode.STOPPED: "the run stopped"}.get(message.code, "")
     if not session.wiring.serves_control:
-        session.fatal = message.reason if in_pod and failed else ""
-    elif message.code is ExitCode.DONE or (failed and in_pod):
-        session.stop_all(reason=f"the run failed: {message.reason}" if failed else "the run is over")
+        session.fatal = message.reason if in_pod and ended else ""
+    elif message.code is ExitCode.DONE or (ended and in_pod):
+        session.stop_all(reason=f"{ended}: {message.reason}" if ended else "the run is over")
         if in_pod and (missing := session.drain(DRAIN_S)):
             log.info("%d processes have not started or not left: %s", len(missing), ", ".join(sorted(missing)[:10]))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surreal.orchestrator.backends.base import THIS_MACHINE, Inventory, WithoutObjects
+from surreal.orchestrator.backends.local.change import acquire_ended, cannot_write, change
 from surreal.orchestrator.backends.local.daemon import Daemon, end_supervisor, kill_leftovers
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run import log_files as logs
@@ -17,7 +18,7 @@ from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.provenance import provenance
-from surreal.orchestrator.run.status import OUTCOMES, Status
+from surreal.orchestrator.run.status import Status
 from surreal.orchestrator.supervision import os_process
 from surreal.orchestrator.supervision.observe import status_of
 from surreal.orchestrator.supervision.record import (
@@ -26,7 +27,6 @@ from surreal.orchestrator.supervision.record import (
     note_versions,
     processes_of,
     read_plan,
-    read_provenance,
 )
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 
@@ -86,7 +86,7 @@ class LocalBackend(WithoutObjects):
         except FileExistsError:
             raise InvalidInput(self._taken(plan.name)) from None
         except OSError as error:
-            raise _cannot_write(folder, error) from error
+            raise cannot_write(folder, error) from error
         held = os_process.acquire(folder)
         assert held is not None, "a folder that is new has no supervisor"
         try:
@@ -107,7 +107,7 @@ class LocalBackend(WithoutObjects):
             if not os_process.is_held(folder):
                 shutil.rmtree(folder.path, ignore_errors=True)
             if isinstance(error, OSError):
-                raise _cannot_write(folder, error) from error
+                raise cannot_write(folder, error) from error
             raise
         os.close(held)
 
@@ -209,8 +209,7 @@ class LocalBackend(WithoutObjects):
         numbers and would now get those of other versions.
         """
         folder = home.find(name)
-        # a run that has just ended may hold its lock for a moment more
-        held = os_process.acquire(folder, timeout=ABORT_SECONDS if RunRecord.read(folder).state in OUTCOMES else 0.0)
+        held = acquire_ended(folder)
         if held is None:
             raise InvalidInput(f"{name}: is running: nothing to resume. Look at it: surreal status {name}")
         record = RunRecord.read(folder)
@@ -234,33 +233,13 @@ class LocalBackend(WithoutObjects):
                 replace(record, number=record.number + 2).write(folder)
                 raise
         except OSError as error:
-            raise _cannot_write(folder, error) from error
+            raise cannot_write(folder, error) from error
         finally:
             os.close(held)
 
     def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> None:
         """Write the changed experiment and its plan; one that has succeeded counts as stopped then."""
-        from surreal.orchestrator.plan.change import changed
-
-        folder = home.find(name)
-        plan, code = read_plan(folder), Path(str(read_provenance(folder)["code"]))
-        text, pools = folder.experiment.read_text(), self.pools(None, None).pools
-        experiment, planned = changed(text, changes, folder.code if plan.code else code, plan, pools)
-        if check_only:
-            return
-        held = os_process.acquire(folder, timeout=ABORT_SECONDS if RunRecord.read(folder).state in OUTCOMES else 0.0)
-        if held is None:
-            raise InvalidInput(f"{name}: is running. Stop it first: surreal stop {name}")
-        try:
-            folder.experiment.write_text(experiment.to_yaml())
-            folder.plan.write_text(planned.to_json())
-            record = RunRecord.read(folder)
-            if record.state == "succeeded":
-                replace(record, state="stopped", reason="", number=record.number + 1).write(folder)
-        except OSError as error:
-            raise _cannot_write(folder, error) from error
-        finally:
-            os.close(held)
+        change(home.find(name), changes, self.pools(None, None).pools, check_only)
 
     def _supervise(self, folder: Folder, lock: int) -> None:
         """Start the supervisor of a run; returns once it lives. Raises SurrealError with its words if not."""
@@ -291,9 +270,3 @@ class LocalBackend(WithoutObjects):
             f"Take another name with --set metadata.name=..., go on with it by surreal resume {name}, "
             f"or remove it by surreal delete {name}"
         )
-
-
-def _cannot_write(folder: Folder, error: OSError) -> InvalidInput:
-    """Return the message for a disk that does not take the files of a run."""
-    place, why = error.filename or folder.path, error.strerror or error
-    return InvalidInput(f"{place}: {why}. Nothing was started: make room there, or set SURREAL_HOME to another disk.")

@@ -193,8 +193,8 @@ def _toleration(key: str, value: str | None, effect: str | None) -> Plain:
     return {"key": key, **matches, **({"effect": effect} if effect else {})}
 
 
-HOPELESS = (ExitCode.INVALID, ExitCode.FATAL)
-"""Another start would end the same way."""
+HOPELESS = (ExitCode.INVALID, ExitCode.FATAL, ExitCode.STOPPED)
+"""Another start would end the same way, or a limit of the run is reached."""
 NEEDED_TRIES, EXPENDABLE_TRIES = 20, 1000
 """Failures of one index until it is given up. Killed and deleted pods count, and spot machines are taken all day."""
 

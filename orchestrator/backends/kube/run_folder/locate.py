@@ -189,5 +189,6 @@ def read_outcome(api: Api, seen: Snapshot) -> RunOutcome | None:
     message = TerminationMessage.parse((found[OUTCOME_FILE] or b"").decode(errors="replace"))
     if not message:
         return None
-    state: State = "succeeded" if message.code is ExitCode.DONE else "failed"
+    ended: dict[ExitCode, State] = {ExitCode.DONE: "succeeded", ExitCode.STOPPED: "stopped"}
+    state = ended.get(message.code, "failed")
     return RunOutcome(state, progress_of((found[METRICS] or b"").splitlines()))

@@ -21,6 +21,7 @@ from surreal.orchestrator.run.status import (
     progress_of,
     running_reason,
 )
+from surreal.protocol.errors import ExitCode
 from surreal.protocol.graph import ProcessName
 from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.kinds import Object
@@ -186,13 +187,21 @@ def _outcome(snapshot: Snapshot) -> tuple[State, str] | None:
     if condition(job, "Complete") or condition(snapshot.jobset, "Completed"):
         return "succeeded", ""
     if condition(job, "Failed"):
-        return "failed", _failure(snapshot, ending)
+        limit = _limit(snapshot, ending)
+        return ("stopped", limit) if limit else ("failed", _failure(snapshot, ending))
     for role in snapshot.plan.roles:
         if condition(snapshot.job(role.name), "Failed") and needed(snapshot.plan, role):
             rest = f"\nsurreal stop {snapshot.name} ends the rest" if _runs(snapshot, ending) else ""
             return "failed", _failure(snapshot, role.name) + rest
     broken = condition(snapshot.jobset, "Failed")
     return ("failed", f"its JobSet failed: {clip(text(broken, 'message'))}") if broken else None
+
+
+def _limit(snapshot: Snapshot, role: str) -> str:
+    """Return the limit at which the process that ends the run has stopped it; empty for any other end."""
+    pods = snapshot.pods_of(role).get(0, [])
+    stopped = [pod for pod in pods if ends.exit_code(pod) == ExitCode.STOPPED]
+    return ends.words_of(stopped[-1]).reason if stopped else ""
 
 
 def needed(plan: Plan, role: PlannedRole) -> bool:
