@@ -7,13 +7,14 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from surreal.orchestrator.run.channel_stats import ChannelStatus, EndStatus
 from surreal.orchestrator.run.home import Folder, tail_lines
 from surreal.protocol.errors import ExitCode, InvalidInput
 from surreal.protocol.telemetry.gauges import PROGRESS_KEYS, PROGRESS_WORDS, Progress
+from surreal.protocol.worker.guard.spent import Spent
 
 State = Literal["pending", "running", "succeeded", "failed", "stopped"]
 ProcessState = Literal["pending", "running", "restarting", "done", "failed", "stopped"]
@@ -162,7 +163,11 @@ def read_progress(folder: Folder) -> Progress:
         progress = progress_of_row(json.loads(folder.progress.read_bytes()))
     except (OSError, ValueError):
         progress = None
-    return progress or progress_of(tail_lines(folder.metrics_jsonl, TAIL_BYTES))
+    progress = progress or progress_of(tail_lines(folder.metrics_jsonl, TAIL_BYTES))
+    if progress.hours is None and (seconds := Spent.read(folder.path).seconds):
+        # figures that an algorithm writes by itself do not say it
+        return replace(progress, hours=seconds / 3600)
+    return progress
 
 
 def progress_of_row(row: Any) -> Progress | None:

@@ -16,6 +16,7 @@ from threading import Event
 import numpy as np
 
 from surreal.protocol.errors import ExitCode, Fatal
+from surreal.protocol.worker.guard import limits
 from surreal.protocol.worker.process import Process
 
 TICK = 0.01
@@ -37,6 +38,20 @@ def learner(process: Process) -> ExitCode:
         with (folder / "metrics" / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
     return ExitCode.DONE
+
+
+def limited(process: Process) -> ExitCode:
+    """A learner whose hours are used up as soon as it has begun for the first time."""
+    if not (Path(process.wiring.run_folder) / "checkpoints" / "steps.json").exists():
+        process.wiring.limits["hours"] = 1e-9
+    return learner(process)
+
+
+def deaf_to_limits(process: Process) -> None:
+    """A learner that does not hear that its hours are used up."""
+    limits.SAVE_S = 0.1
+    process.wiring.limits["hours"] = 1e-9
+    deaf(process)
 
 
 def eater(process: Process) -> ExitCode:

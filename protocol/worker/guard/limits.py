@@ -36,7 +36,8 @@ class LimitWatch:
         self._limits: dict[str, Any] = session.wiring.limits
         self._folder = Path(session.wiring.run_folder)
         self.spent = Spent.read(self._folder)
-        self._steps, self._told = -1.0, False
+        self._steps, self._told = 0.0, False
+        self._lock = threading.Lock()
         self._at = self._written = time.monotonic()
         self.reached: TerminationMessage | None = None
         """The end of the run, once a limit is reached."""
@@ -45,6 +46,7 @@ class LimitWatch:
 
     def judge(self, message: TerminationMessage) -> TerminationMessage:
         """Return how the run ends: as the role ended, or at the limit for which it was stopped; note what was used."""
+        self._count()
         if self.reached or message.code is not ExitCode.FAILED:
             # one that a person resumes begins to wait for a step; one that is restarted after a crash waits on
             self.spent = self.spent.begun_anew()
@@ -54,19 +56,25 @@ class LimitWatch:
         return TerminationMessage(self.reached.exit, self.reached.reason, message.progress)
 
     def _look(self) -> None:
-        now = time.monotonic()
-        passed, self._at = now - self._at, now
-        steps = self._session.gauges.of(self._session.wiring.name, "steps") or 0.0
-        moved, self._steps = steps > self._steps, steps
-        self.spent = self.spent.after(passed, self._limits.get("dollarsPerHour"), moved)
+        moved = self._count()
         self._show()
-        if now - self._written >= WRITE_S:
-            self._written = now
+        if self._at - self._written >= WRITE_S:
+            self._written = self._at
             self.spent.write(self._folder)
         if not self._session.stopping.is_set():
             self._tell_of_no_progress(moved)
             if ended := self._beyond():
                 self._end(ended)
+
+    def _count(self) -> bool:
+        """Count the time since the last look; return True if the run has made a step in it."""
+        with self._lock:
+            now = time.monotonic()
+            passed, self._at = now - self._at, now
+            steps = self._session.gauges.of(self._session.wiring.name, "steps") or 0.0
+            moved, self._steps = steps > self._steps, steps
+            self.spent = self.spent.after(passed, self._limits.get("dollarsPerHour"), moved)
+        return moved
 
     def _show(self) -> None:
         """Have the status and the metrics show what is used."""

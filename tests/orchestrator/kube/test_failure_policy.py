@@ -37,7 +37,11 @@ def action(job: Any, code: int) -> str:
 def test_exit_codes_decide_as_on_one_machine(role: str, code: int) -> None:
     planned = plan().role(role)
     verdict = decide(planned, code, feeds_the_run(plan(), role), Backoff())
-    same = {"Ignore": {Verdict.AGAIN}, "Count": {Verdict.AGAIN}, "FailJob": {Verdict.FAIL, Verdict.RETIRE}}
+    same = {
+        "Ignore": {Verdict.AGAIN},
+        "Count": {Verdict.AGAIN},
+        "FailJob": {Verdict.FAIL, Verdict.RETIRE, Verdict.STOP},
+    }
     assert verdict in same[action(job_of(role), code)]
     assert (action(job_of(role), code) == "Ignore") == (code == ExitCode.PREEMPTED)
 

@@ -31,6 +31,7 @@ from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.status import Status
 from surreal.protocol.errors import NotFound, SurrealError, Timeout
 from surreal.protocol.telemetry.gauges import Progress
+from surreal.protocol.worker.termination import TerminationMessage
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import members
 from tests.orchestrator.kube import recordings
@@ -131,6 +132,19 @@ def test_the_end_of_the_learner_is_the_runs_and_says_how_far_it_came() -> None:
 def test_a_run_fails_with_the_words_of_the_process_that_failed_it(case: str, reason: str) -> None:
     status = status_of(recordings.snapshot(case))
     assert (status.state, status.reason) == ("failed", reason)
+
+
+def test_a_run_that_reached_a_limit_is_stopped_and_says_which() -> None:
+    seen = recordings.snapshot("fatal")
+    words = "spec.limits.hours: 2 are used up. Go on: surreal resume toy --set spec.limits.hours=..."
+    ending = {"exitCode": 6, "message": TerminationMessage("STOPPED", words, {"hours": 2.0}).line()}
+    ours = [{"name": "worker", "state": {"terminated": ending}}]
+    pods = tuple(
+        {**pod, "status": {**pod["status"], "containerStatuses": ours}} if "learner" in pod["metadata"]["name"] else pod
+        for pod in seen.pods
+    )
+    status = status_of(replace(seen, pods=pods))
+    assert (status.state, status.reason, status.progress.hours) == ("stopped", words, 2.0)
 
 
 def test_a_run_that_runs_out_of_memory_too_often_says_so() -> None:
