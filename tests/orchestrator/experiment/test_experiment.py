@@ -59,6 +59,8 @@ def test_what_the_file_leaves_out_has_these_defaults() -> None:
             "hangSeconds": 300.0,
             "prometheus": None,
             "track": {"wandb": None, "mlflow": None},
+            "limits": {"hours": None, "cost": None, "noProgressMinutes": None},
+            "notify": {"command": [], "url": None, "noProgressMinutes": 10.0},
             "code": None,
             "image": None,
             "imagePullPolicy": "IfNotPresent",

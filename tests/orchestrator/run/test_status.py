@@ -47,6 +47,8 @@ def test_the_document_has_exactly_these_fields_in_this_order(tmp_path: Path) -> 
         "eval_return": 900.0,
         "staleness": 0.9,
         "elapsed": 40.0,
+        "hours": None,
+        "cost": None,
         "progress_at": 1.0,
         "progress_age": None,
         "waiting_for": None,
