@@ -67,7 +67,9 @@ def test_evaluations_behind_the_reports_of_twelve_actors_are_written_within_two_
         until(lambda: len(learner.session.alive("actor")) == len(ACTORS))
         trainer = Slow(run, judge.sender("metrics"), [actor.sender("metrics") for actor in actors])
         loop = TrainingLoop(learner, trainer)
-        trainer.socket = loop.recorder._channel._socket
+        channel = loop.recorder._channel
+        assert channel is not None
+        trainer.socket = channel._socket
         loop.recorder.await_last_evaluation = lambda *_: None  # type: ignore[method-assign]
         assert loop.run() is ExitCode.DONE
     assert max(trainer.behind) <= 2, trainer.behind

@@ -256,6 +256,6 @@ def test_a_create_that_looked_before_another_began_says_whose_the_name_is(tmp_pa
                 interrupt(server, requests)
             return answer
 
-        late._transport.document = document  # type: ignore[method-assign]
+        late._transport.document = document  # type: ignore[method-assign,assignment]
         with pytest.raises(TakenError, match="name 'toy' is used by experiment"):
             apply.create(late, drawer(digest="d2"), server.said.append)
