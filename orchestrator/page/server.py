@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -20,6 +22,8 @@ from surreal.orchestrator.page.views import Views
 from surreal.protocol.errors import NotFound, SurrealError
 
 Document = Callable[[Views, Request], Any]
+PLOTS = {"uplot.js": "uPlot.iife.js", "uplot.css": "uPlot.min.css"}
+"""Names in the page of files in the package uplot-python."""
 
 
 def application(views: Views, token: str | None = None) -> Starlette:
@@ -34,9 +38,23 @@ def application(views: Views, token: str | None = None) -> Starlette:
     }
     routes = [Route(path, _answer(views, document)) for path, document in documents.items()]
     routes.append(Route("/api/runs/{name}/videos/{file}", _video(views)))
+    routes += [Route(f"/vendor/{name}", _file(plots() / file)) for name, file in PLOTS.items()]
     static = StaticFiles(directory=str(files("surreal.orchestrator.page") / "static"), html=True)
     guard = Middleware(BaseHTTPMiddleware, dispatch=Guard(token))
     return Starlette(routes=[*routes, Mount("/", static)], middleware=[guard])
+
+
+def plots() -> Path:
+    """Return the folder of uPlot in the package uplot-python, without importing it: that would bring IPython.
+
+    Raises NotFound where another package has its name.
+    """
+    spec = find_spec("uplot")
+    folders = [Path(each) / "static" for each in (spec.submodule_search_locations or ())] if spec else []
+    for folder in folders:
+        if all((folder / file).is_file() for file in PLOTS.values()):
+            return folder
+    raise NotFound("open: uPlot's files are not installed. Install them: pip install uplot-python")
 
 
 def serve(views: Views, host: str, port: int, token: str | None, ready: Callable[[int], None]) -> None:
@@ -80,6 +98,10 @@ def _answer(views: Views, document: Document) -> Callable[[Request], Response]:
             return _json({"error": str(error)}, 503)
 
     return endpoint
+
+
+def _file(path: Path) -> Callable[[Request], Response]:
+    return lambda _: FileResponse(path, headers={"Cache-Control": "max-age=86400"})
 
 
 def _json(data: Any, status: int = 200) -> Response:

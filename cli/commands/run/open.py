@@ -12,8 +12,8 @@ from surreal.cli.ui.output import talk
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode, InvalidInput
 
-NEEDED = ("starlette", "uvicorn")
-"""Packages of the extra `page`."""
+NEEDED = ("starlette", "uvicorn", "uplot")
+"""Modules of the extra `page`."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 

@@ -1,9 +1,7 @@
 """The server of the page: what it answers, to whom, and what a browser may do with it."""
 
-import hashlib
 import json
 import socket
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -11,11 +9,11 @@ from urllib.parse import urlencode
 import pytest
 
 from surreal.orchestrator.page.guard import HEADERS
+from surreal.orchestrator.page.server import PLOTS, plots
 from surreal.orchestrator.page.views import views_of
 from surreal.protocol.errors import NotFound
 from tests.orchestrator.page.pages import Page, page, wait_for
 
-UPLOT = "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f"
 """SHA-256 of dist/uPlot.iife.min.js of uPlot 1.6.32."""
 
 
@@ -104,10 +102,21 @@ def test_every_answer_has_a_content_policy_without_foreign_hosts_or_inline_scrip
     assert "http" not in HEADERS["Content-Security-Policy"] and "unsafe-" not in HEADERS["Content-Security-Policy"]
 
 
-def test_the_plot_library_is_the_published_one_with_its_licence() -> None:
-    folder = files("surreal.orchestrator.page") / "static" / "vendor"
-    assert hashlib.sha256((folder / "uplot.js").read_bytes()).hexdigest() == UPLOT
-    assert "MIT License" in (folder / "uplot.LICENSE").read_text()
+def test_the_plot_library_comes_from_its_package_and_nothing_else_does(tmp_path: Path) -> None:
+    with page(tmp_path) as served:
+        for name, file in PLOTS.items():
+            code, headers, body = served.ask(f"/vendor/{name}")
+            assert (code, body) == (200, (plots() / file).read_bytes())
+            assert headers["content-type"].partition(";")[0] in ("text/javascript", "text/css")
+        assert served.ask("/vendor/__init__.py")[0] == 404
+
+
+def test_a_package_that_only_shares_its_name_is_not_taken_for_it(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "uplot").mkdir()
+    (tmp_path / "uplot" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(NotFound, match="pip install uplot-python"):
+        plots()
 
 
 def test_a_name_that_points_here_is_refused_and_addresses_are_not(tmp_path: Path) -> None:
