@@ -17,6 +17,7 @@ from surreal.algorithms.es.sizing import sizing
 from surreal.algorithms.impala.config import IMPALAConfig
 from surreal.algorithms.impala.config import sizing as impala_sizing
 from surreal.algorithms.inference.graph import VARIANTS
+from surreal.algorithms.offline.graph import OFFLINE
 from surreal.algorithms.offpolicy.graph import DDPG, DQN, SAC, TD3
 from surreal.algorithms.own_code import is_own, load_own
 from surreal.algorithms.ppo.config import PPOConfig
@@ -85,7 +86,7 @@ ARS = Algorithm("ars", ARSConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS, sizing)
 
 GROUP = "surreal.algorithms"
 """Entry points of installed distributions; the object of each is an Algorithm."""
-BUILT_IN = {described.name: described for described in (PPO, IMPALA, ES, ARS, DDPG, TD3, SAC, DQN, R2D2)}
+BUILT_IN = {described.name: described for described in (PPO, IMPALA, ES, ARS, DDPG, TD3, SAC, DQN, R2D2, *OFFLINE)}
 
 
 def algorithm(name: str, folder: Path | None = None) -> Algorithm:

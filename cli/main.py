@@ -39,6 +39,7 @@ COMMANDS = {
     "open": ("run.open:command", "Show experiments on a live page in the browser."),
     "compare": ("run.compare:command", "Compare experiments and groups: table, curves, files."),
     "eval": ("policy.evaluate:command", "Evaluate the policy of an experiment over whole episodes."),
+    "record": ("policy.record:command", "Record a dataset of a run's policies, in Minari's format."),
     "play": ("policy.play:command", "Watch a policy in a window, or write a video of it."),
     "export": ("policy.export:command", "Write a policy as ONNX, TorchScript or npz."),
     "tensorboard": ("run.connect:tensorboard", "Show the metrics of experiments in TensorBoard."),

@@ -19,6 +19,8 @@ SurrealError                a sentence for a person, printed without a traceback
 │   └── BusyError           the same request may succeed later; also an Unreachable         exit 8
 ├── ClosedError             provisioner.kube: a connection into a pod ended                 exit 1
 └── DeletedError            backends.kube: a run was deleted while it was being created     exit 1
+    Fatal
+    └── DamagedError        algorithms.datasets: a dataset or one of its episodes makes no sense    exit 3
     InvalidInput
     └── MissingModuleError  algorithms.own_code: a module is not installed here             exit 2
 ValueError

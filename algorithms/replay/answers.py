@@ -1,6 +1,8 @@
 """Answers of a shard to a learner: items in messages or in memory that both share, and priorities that come back."""
 
+from collections import deque
 from logging import getLogger
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,14 @@ from surreal.algorithms.replay.rate_limiter import RateLimiter
 from surreal.algorithms.replay.shared_memory import HEADER_BYTES, SharedMemory
 from surreal.algorithms.types import F64, Array, Bool, Int
 from surreal.protocol.service.requests import Request
+from surreal.protocol.service.server import ServiceServer
 from surreal.protocol.wire.packet import Message
 
 log = getLogger(__name__)
 ITEM_BITS, LIFE_BITS = 40, 15
 """Bits of an item's number, and of the incarnation that gave it, in the id that a learner gets; the rest: the shard."""
+HOLD_SECONDS = 0.4
+"""Time that a request waits for its items before it is told to ask again; the client tells the slow from the dead."""
 MOST_COUNT = 2**20
 """Items that one request may ask for."""
 MOST_SLOTS = 64
@@ -140,6 +145,24 @@ class Answers:
         if not self.refused:
             log.warning("a message of %s %s; they are dropped and counted", sender, why)
         self.refused += count
+
+
+class Questions:
+    """Requests of learners in the order of their arrival, until they can be answered."""
+
+    def __init__(self, server: ServiceServer, answers: Answers) -> None:
+        self._server, self._answers = server, answers
+        self._held: deque[Request] = deque()
+
+    def answer(self) -> int:
+        """Answer those that have waited longest, as far as there are items; return their number."""
+        while (request := self._server.recv(timeout=0)) is not None:
+            self._held.append(request)
+        now, answered = monotonic(), 0
+        while self._held and self._answers.give(self._held[0], patient=now - self._held[0].arrived < HOLD_SECONDS):
+            self._held.popleft()
+            answered += 1
+        return answered
 
 
 def _fit(ids: Array | None, magnitudes: Array | None) -> bool:

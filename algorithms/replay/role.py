@@ -1,6 +1,5 @@
 """Replay role: one shard, a process that takes in fragments and answers with batches."""
 
-from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from logging import getLogger
@@ -8,22 +7,19 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from surreal.algorithms.replay.answers import Answers
+from surreal.algorithms.replay.answers import Answers, Questions
 from surreal.algorithms.replay.buffer import ReplayBuffer
 from surreal.algorithms.replay.config import ReplaySettings
 from surreal.algorithms.replay.fragment import MisfitError
 from surreal.algorithms.replay.rate_limiter import RateLimiter
 from surreal.algorithms.replay.snapshots import Snapshots
 from surreal.protocol.errors import Stopping
-from surreal.protocol.service.requests import Request
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.transport.selector import Selectable
 from surreal.protocol.wire.packet import Message
 from surreal.protocol.worker.process import Process
 
 log = getLogger(__name__)
-HOLD_SECONDS = 0.4
-"""Time that a request waits for its items before it is told to ask again; the client tells the slow from the dead."""
 TURN_MESSAGES = 4
 """Fragments that are taken in before requests have their turn."""
 WAIT_SECONDS = 0.1
@@ -47,7 +43,7 @@ class Shard:
         self._requests = process.server("sample")
         self._priorities = _receiver(process, "priorities") if self.settings.prioritized else None
         self._answers = Answers(self.buffer, self.limiter, wiring.index, wiring.incarnation)
-        self._held: deque[Request] = deque()
+        self._questions = Questions(self._requests, self._answers)
         self._reported = monotonic()
         self.refused = 0
         """Messages that were no fragments of this run's schema."""
@@ -55,7 +51,7 @@ class Shard:
     def turn(self) -> None:
         """Wait for something to do, and do a little of everything that is to do."""
         # a look at each channel costs less than to wait for all of them
-        if not (self._update_priorities() + self._take_in() + self._answer()):
+        if not (self._update_priorities() + self._take_in() + self._questions.answer()):
             inserts = self.limiter.may_insert
             channels: list[Selectable] = [self._requests, *([self._experience] if inserts else [])]
             channels += [self._priorities] if self._priorities else []
@@ -95,16 +91,6 @@ class Shard:
                 log.warning(text, message.seq, message.sender, error, self.refused)
         else:
             self.limiter.inserted(steps, len(self.buffer.senders))
-
-    def _answer(self) -> int:
-        """Answer the requests that have waited longest, as far as the limiter allows; return their number."""
-        while (request := self._requests.recv(timeout=0)) is not None:
-            self._held.append(request)
-        now, answered = monotonic(), 0
-        while self._held and self._answers.give(self._held[0], patient=now - self._held[0].arrived < HOLD_SECONDS):
-            self._held.popleft()
-            answered += 1
-        return answered
 
     def _update_priorities(self) -> int:
         """Set the priorities that have come back; return the number of messages."""

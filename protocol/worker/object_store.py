@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from surreal.protocol.errors import Fatal, SurrealError
 
@@ -118,6 +118,17 @@ class ObjectStore:
         except StoreError as error:
             raise (Fatal(f"{error} ({name})") if isinstance(error.__cause__, _NEVER) else error) from None
 
+    def open(self, name: str) -> BinaryIO:
+        """Open a file for reading at any place; only what is read is fetched. Raises StoreError; Fatal where it
+        is not for us; FileNotFoundError where it is not there."""
+        try:
+            opened: BinaryIO = self._try("read", lambda: self._fs.open(self._place(name), "rb"))
+        except StoreError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise FileNotFoundError(f"{self.url}/{name}") from None
+            raise (Fatal(f"{error} ({name})") if isinstance(error.__cause__, _NEVER) else error) from None
+        return opened
+
     def part(self, name: str, offset: int, length: int) -> bytes | None:
         """Return at most `length` bytes from `offset` (negative: from the end) of a file; None if it is not there."""
         place = self._place(name)
@@ -201,6 +212,12 @@ def read_url(url: str, limit: int) -> bytes:
     """Return the first `limit` bytes at a URL. Raises StoreError, and Fatal if no other try would find it."""
     folder, _, name = url.rpartition("/")
     return ObjectStore(folder).read(name, limit)
+
+
+def open_url(url: str) -> BinaryIO:
+    """Open a file at a URL for reading at any place. Raises FileNotFoundError, StoreError and Fatal."""
+    folder, _, name = url.rpartition("/")
+    return ObjectStore(folder).open(name)
 
 
 def fetch(store: ObjectStore, folder: Path) -> set[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from surreal.algorithms import registry
 from surreal.algorithms.algorithm import Algorithm, Config, Count
-from surreal.algorithms.registry import algorithm, algorithms
+from surreal.algorithms.registry import BUILT_IN, algorithm, algorithms
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.graph import Broadcast, Role, Stream
 
@@ -99,7 +99,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(
         InvalidInput,
         match=r"unknown algorithm 'pop' \(did you mean 'ppo'\?\); "
-        "known: ars, ddpg, dqn, es, impala, ppo, r2d2, sac, td3, or",
+        "known: ars, awac, bc, cql, crr, ddpg, dqn, es, impala, iql, ppo, r2d2, sac, td3, td3bc, or",
     ):
         algorithm("pop")
 
@@ -113,7 +113,7 @@ def test_a_plug_in_is_found_by_its_name_and_cannot_replace_a_built_in_one(
     monkeypatch.syspath_prepend(str(tmp_path))
     assert algorithm("plugged").name == "mine"
     assert algorithm("ppo") is registry.PPO
-    assert set(algorithms()) == {"ars", "ddpg", "dqn", "es", "impala", "plugged", "ppo", "r2d2", "sac", "td3"}
+    assert set(algorithms()) == {*BUILT_IN, "plugged"}
 
 
 def test_a_broken_plug_in_is_named_with_file_and_line_and_breaks_nothing_else(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_broken_plug_in_is_named_with_file_and_line_and_breaks_nothing_else(tm
     assert "plug-in 'bad' of bad 1.0 is broken" in asked.stderr
     assert "bad_plugin.py:2: RuntimeError: no licence" in asked.stderr
     every = python("print(sorted(algorithms()))")
-    assert every.stdout == "['ars', 'ddpg', 'dqn', 'es', 'impala', 'ppo', 'r2d2', 'sac', 'td3']\n"
+    assert every.stdout == f"{sorted(BUILT_IN)}\n"
     assert "plug-in 'gone' of gone 1.0 is broken" in every.stderr
 
 

@@ -1,0 +1,146 @@
+"""Writing datasets as Minari lays them out, so that its own package reads them.
+
+Episodes go to a journal first. A dataset appears whole, when the recording is finished. Where a process died before,
+the next one that opens the folder finds all episodes that were acknowledged and goes on behind them.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+
+from surreal.algorithms.datasets.episode import Episode, leaves
+from surreal.algorithms.datasets.hdf5 import h5py
+from surreal.algorithms.datasets.journal import Journal, read_journal
+from surreal.algorithms.datasets.minari import MAIN, METADATA, PROVENANCE
+from surreal.algorithms.datasets.minari_spaces import Space, env_text, space_text
+from surreal.algorithms.types import Array
+from surreal.protocol.errors import InvalidInput
+
+VERSION = "0.5.0"
+"""Version of minari whose layout this is; later ones read it, too."""
+JOURNAL = "recording.journal"
+ID = re.compile(r"([-_\w][-_\w/]*[-_\w]+/)?[-_\w]+-v\d+")
+
+
+class DatasetWriter:
+    """Recording of one dataset. Use it as a context manager, or call `finish`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        dataset_id: str,
+        observation: Space,
+        action: Space,
+        spec: EnvSpec | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Begin a recording in `folder`, or go on with one that a crash interrupted.
+
+        Raises InvalidInput for an id that minari does not take, and for a folder that holds a finished dataset.
+        """
+        h5py()
+        if not ID.fullmatch(dataset_id):
+            raise InvalidInput(
+                f"--id: {dataset_id!r} is no id of a dataset. Write NAME/NAME-v0, such as hopper/mix-v0."
+            )
+        self.folder = folder / "data"
+        if (self.folder / METADATA).exists():
+            raise InvalidInput(f"--to: {folder} holds a dataset already. Name a new folder.")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._about = {
+            "dataset_id": dataset_id,
+            "minari_version": VERSION,
+            "data_format": "hdf5",
+            # as they are, since JPEG loses some of it
+            "jpeg_encoding": False,
+            "observation_space": space_text(observation),
+            "action_space": space_text(action),
+            **({} if (text := env_text(spec)) is None else {"env_spec": text}),
+            PROVENANCE: dict(provenance or {}),
+        }
+        journal = self.folder / JOURNAL
+        kept = [len(arrays["rewards"]) for arrays, _ in read_journal(journal)] if journal.exists() else []
+        self.episodes, self.steps = len(kept), sum(kept)
+        """Episodes and steps that are on the disk."""
+        self._journal = Journal(journal)
+
+    def add(self, episode: Episode) -> None:
+        """Write an episode; it is on the disk when this returns. Raises DamagedError for one that makes no sense."""
+        episode.check()
+        arrays = {".".join(("observations", *path)): array for path, array in leaves(episode.observations)}
+        arrays |= {f"behaviour.{name}": array for name, array in episode.behaviour.items()}
+        arrays |= {"actions": episode.actions, "rewards": episode.rewards}
+        meta = {
+            "seed": episode.seed,
+            "terminated": episode.terminated,
+            "truncated": episode.truncated,
+        }
+        self._journal.append(arrays, meta)
+        self.episodes, self.steps = self.episodes + 1, self.steps + len(episode)
+
+    def finish(self) -> Path:
+        """Make the dataset of the journal, and return its folder. Raises InvalidInput for one without episodes."""
+        self._journal.close()
+        if not self.episodes:
+            raise InvalidInput(f"--episodes: {self.folder} got none. Record at least one.")
+        main, part = self.folder / MAIN, self.folder / f".{MAIN}"
+        with h5py().File(part, "w", track_order=True) as file:
+            for number, (arrays, meta) in enumerate(read_journal(self._journal.path)):
+                _write_episode(file, number, arrays, meta)
+        _onto_disk(part, main)
+        size = round(main.stat().st_size / 1e6, 1)
+        about = {**self._about, "total_episodes": self.episodes, "total_steps": self.steps, "dataset_size": size}
+        text = self.folder / f".{METADATA}"
+        text.write_text(json.dumps(about, indent=1))
+        _onto_disk(text, self.folder / METADATA)
+        self._journal.path.unlink()
+        return self.folder.parent
+
+    def __enter__(self) -> "DatasetWriter":
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: object, *error: object) -> None:
+        """Finish the dataset, or keep the journal where an error came up."""
+        if kind is None:
+            self.finish()
+        else:
+            self._journal.close()
+
+
+def _write_episode(file: Any, number: int, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
+    """Write one group. Arrays lie in one piece each, so that a reader can map them."""
+    group, steps = file.create_group(f"episode_{number}"), len(arrays["rewards"])
+    group.attrs["id"], group.attrs["total_steps"] = number, steps
+    if meta["seed"] is not None:
+        group.attrs["seed"] = meta["seed"]
+    for name, array in arrays.items():
+        first, *path = name.split(".")
+        if first == "behaviour":
+            # minari has a row of infos for the reset, too
+            array = np.concatenate([np.zeros((1, *array.shape[1:]), array.dtype), array])
+            group.create_dataset("/".join(("infos", *path)), data=array)
+        else:
+            group.create_dataset("/".join((first, *path)), data=array)
+    for flag, at_end in (("terminations", meta["terminated"]), ("truncations", meta["truncated"])):
+        flags = np.zeros(steps, dtype=np.bool_)
+        flags[-1] = at_end
+        group.create_dataset(flag, data=flags)
+
+
+def _onto_disk(part: Path, path: Path) -> None:
+    """Give a file its name once all of it is on the disk."""
+    with part.open("rb") as opened:
+        os.fsync(opened.fileno())
+    os.replace(part, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

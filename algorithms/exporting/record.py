@@ -1,0 +1,200 @@
+"""Recording of datasets: whole episodes of a mixture of policies. None that was acknowledged is lost."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from math import log
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from surreal.algorithms.datasets.episode import Episode, Nested
+from surreal.algorithms.datasets.writing import DatasetWriter
+from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.evaluation import EPISODE_CAP
+from surreal.algorithms.policies import Policy
+from surreal.algorithms.recording.policy_record import versions
+from surreal.algorithms.types import Array
+from surreal.protocol.errors import InvalidInput
+
+Act = Callable[[Any, np.random.Generator], tuple[Any, float]]
+"""(Observation, generator) -> action, and the log of its probability; NaN where that is not known."""
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """One part of a mixture."""
+
+    name: str
+    """Place of the policy, for the provenance: `hopper-sac step 40000`, or `random`."""
+    policy: Policy | None
+    """None acts at random, uniformly over the action space."""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Settings of one recording."""
+
+    folder: Path
+    dataset_id: str
+    episodes: int | None = None
+    """Episodes to record, or"""
+    steps: int | None = None
+    """steps, after which the last episode still ends as a whole."""
+    noise: float = 0.0
+    """Share of random choices, or deviation of Gaussian noise in halves of a Box action's range."""
+    sample: bool = False
+    """Draw actions of stochastic policies instead of taking the likeliest."""
+    seed: int = 1
+    """Episode i begins from seed + i."""
+
+
+def record(
+    mixture: Sequence[Behaviour],
+    env: Mapping[str, Any],
+    settings: Recording,
+    code: Path | str = "",
+    say: Callable[[int, int], None] = lambda episodes, steps: None,
+) -> Path:
+    """Record episodes of `env`, what `spec.env` of a file says, each by one policy of `mixture`; return the folder.
+
+    The policy of an episode, its seed and its noise depend on its number alone: a recording that was interrupted and is
+    begun again with the same settings becomes the same dataset. `say` gets both counts after every
+    episode. Raises InvalidInput for settings that mean nothing.
+    """
+    if (settings.episodes is None) == (settings.steps is None):
+        raise InvalidInput("--episodes: give it or --steps, one of them. For example --episodes 100.")
+    weights = np.array([each.weight for each in mixture], dtype=np.float64)
+    if not len(weights) or not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
+        raise InvalidInput(f"--checkpoint: weights {weights.tolist()} make no mixture. Give numbers above 0.")
+    with closing(make_env(env, str(code), evaluating=True)) as made:
+        raw, found = made.gymnasium, made.spaces
+        about = _provenance(mixture, env, settings, versions(made.module))
+        writer = DatasetWriter(
+            settings.folder, settings.dataset_id, found.observation_space, found.action_space, raw.spec, about
+        )
+        with writer:
+            while not _enough(writer, settings):
+                number = writer.episodes
+                rng = np.random.default_rng([settings.seed, number])
+                chosen = mixture[int(rng.choice(len(mixture), p=weights / weights.sum()))]
+                act = _acting(chosen.policy, found.action_space, settings)
+                writer.add(play(raw, act, settings.seed + number, rng, f"episode {number}"))
+                say(writer.episodes, writer.steps)
+    return settings.folder
+
+
+def _enough(writer: DatasetWriter, settings: Recording) -> bool:
+    if settings.episodes is not None:
+        return writer.episodes >= settings.episodes
+    return writer.steps >= (settings.steps or 0)
+
+
+def _provenance(
+    mixture: Sequence[Behaviour], env: Mapping[str, Any], settings: Recording, found: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        "mixture": [{"policy": each.name, "weight": each.weight} for each in mixture],
+        "env": {key: env[key] for key in ("id", "options", "wrappers", "evaluation") if env.get(key)},
+        "noise": settings.noise,
+        "sample": settings.sample,
+        "seed": settings.seed,
+        "versions": dict(found),
+    }
+
+
+def play(env: gymnasium.Env[Any, Any], act: Act, seed: int, rng: np.random.Generator, place: str) -> Episode:
+    """Return one episode as the environment gave it, of EPISODE_CAP steps at most."""
+    observation, _ = env.reset(seed=seed)
+    seen, actions, rewards, logs = [_copied(observation)], [], [], []
+    terminated = truncated = False
+    while not (terminated or truncated) and len(rewards) < EPISODE_CAP:
+        action, log_p = act(observation, rng)
+        observation, reward, terminated, truncated, _ = env.step(action)
+        seen.append(_copied(observation))
+        actions.append(action)
+        rewards.append(float(reward))
+        logs.append(log_p)
+    known = not np.isnan(logs).any()
+    return Episode(
+        place,
+        _stacked(seen),
+        np.asarray(actions),
+        np.asarray(rewards, dtype=np.float64),
+        bool(terminated),
+        not terminated,
+        seed,
+        {"log_probabilities": np.asarray(logs)} if known else {},
+    )
+
+
+def _acting(policy: Policy | None, space: spaces.Space[Any], settings: Recording) -> Act:
+    """Return how one episode is acted: by the policy, with noise over it."""
+    choices = int(space.n) if isinstance(space, spaces.Discrete) else 0
+    if policy is None:
+        return lambda observation, rng: (_random(space, rng), -log(choices) if choices else float("nan"))
+    state = policy.initial_state(1)
+
+    def act(observation: Any, rng: np.random.Generator) -> tuple[Any, float]:
+        nonlocal state
+        drawn = settings.sample and policy.state_size == 0
+        actions, state = policy.step(_one(observation), state, sample=drawn, rng=int(rng.integers(2**31)))
+        if choices:
+            return _noisy_choice(actions[0], space, settings, rng, drawn)
+        return _noisy(actions[0], space, settings.noise, rng), float("nan")
+
+    return act
+
+
+def _noisy_choice(
+    best: Any, space: Any, settings: Recording, rng: np.random.Generator, drawn: bool
+) -> tuple[Any, float]:
+    """Return a choice: with probability `noise` a random one. Its probability is known where the policy is greedy."""
+    taken = _random(space, rng) if rng.random() < settings.noise else best
+    probability = settings.noise / int(space.n) + (1 - settings.noise) * bool(taken == best)
+    return taken, float("nan") if drawn else log(probability)
+
+
+def _noisy(action: Array, space: spaces.Space[Any], noise: float, rng: np.random.Generator) -> Array:
+    if not noise or not isinstance(space, spaces.Box):
+        return action
+    bounded = np.isfinite(space.low) & np.isfinite(space.high)
+    half = np.where(bounded, (space.high - space.low) / 2, 1.0)
+    moved = action + noise * half * rng.standard_normal(space.shape)
+    return np.asarray(np.clip(moved, space.low, space.high), dtype=space.dtype)
+
+
+def _random(space: spaces.Space[Any], rng: np.random.Generator) -> Any:
+    """Return a uniform action; the space's own generator is not touched."""
+    if isinstance(space, spaces.Discrete):
+        return np.int64(space.start + rng.integers(space.n))
+    if isinstance(space, spaces.Box) and np.isfinite(space.low).all() and np.isfinite(space.high).all():
+        return rng.uniform(space.low, space.high).astype(space.dtype)
+    space.seed(int(rng.integers(2**31)))
+    return space.sample()
+
+
+def _one(observation: Any) -> Any:
+    """Return the observation as one of n."""
+    return observation[None] if isinstance(observation, np.ndarray) else [observation]
+
+
+def _copied(observation: Any) -> Any:
+    if isinstance(observation, Mapping):
+        return {key: _copied(part) for key, part in observation.items()}
+    if isinstance(observation, tuple):
+        return tuple(map(_copied, observation))
+    return np.array(observation)
+
+
+def _stacked(seen: Sequence[Any]) -> Nested:
+    first = seen[0]
+    if isinstance(first, Mapping):
+        return {key: _stacked([each[key] for each in seen]) for key in first}
+    if isinstance(first, tuple):
+        return tuple(_stacked([each[part] for each in seen]) for part in range(len(first)))
+    return np.stack(seen)

@@ -1,0 +1,1 @@
+"""Gradient updates of the algorithms that learn from datasets."""

@@ -1,0 +1,66 @@
+"""Mixtures of a run's policies, named by its checkpoints, for recordings."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from surreal.orchestrator.saved_run import SavedRun
+from surreal.protocol.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from surreal.algorithms.exporting.record import Behaviour
+
+MANIFEST = "manifest.json"
+WORDS = "best, last, random, a step, replay or replay@STEP"
+
+
+def mixture(run: SavedRun, texts: tuple[str, ...], code: Path | None) -> "list[Behaviour]":
+    """Return the policies that `texts` name, each `WHICH` or `WHICH=WEIGHT`.
+
+    WHICH is `best`, `last`, `random`, the step of a checkpoint, or `replay`: all checkpoints of the run, in
+    `replay@STEP` up to a step, which share the weight. Raises InvalidInput and NotFound.
+    """
+    return [behaviour for text in texts for behaviour in _named(run, text, code)]
+
+
+def _named(run: SavedRun, text: str, code: Path | None) -> "Iterator[Behaviour]":
+    from surreal.algorithms.exporting.record import Behaviour
+    from surreal.algorithms.policies import load_policy
+
+    which, equals, number = text.partition("=")
+    try:
+        weight = float(number) if equals else 1.0
+    except ValueError:
+        raise InvalidInput(f"--checkpoint {text}: {number!r} is no weight. Write for example best=0.5.") from None
+    if which == "random":
+        yield Behaviour("random", None, weight)
+        return
+    folders = _folders(run, which, text)
+    for folder in folders:
+        name = f"{run.name} {folder.name.replace('-', ' ').replace(' 0', ' ')}"
+        yield Behaviour(name, load_policy(folder, code=code), weight / len(folders))
+
+
+def _folders(run: SavedRun, which: str, text: str) -> list[Path]:
+    """Return the folders of checkpoints that a word names. Raises NotFound where there is none of that name."""
+    there = {int(path.parent.name.rpartition("-")[2]): path.parent for path in _manifests(run, "step-*")}
+    best = sorted(path.parent for path in _manifests(run, "best-*"))
+    first, at, limit = which.partition("@")
+    if first == "replay" and (not at or limit.isdecimal()):
+        found = [folder for step, folder in sorted(there.items()) if not at or step <= int(limit)]
+    elif which == "best":
+        found = best[-1:] or [there[step] for step in sorted(there)[-1:]]
+    elif which == "last":
+        found = [there[step] for step in sorted(there)[-1:]]
+    elif which.isdecimal():
+        found = [there[int(which)]] if int(which) in there else []
+    else:
+        raise InvalidInput(f"--checkpoint {text}: {which!r} names no policy. Give {WORDS}.")
+    if not found:
+        known = ", ".join(map(str, sorted(there))) or "none"
+        raise NotFound(f"--checkpoint {text}: {run.name} has no such checkpoint. Its steps are: {known}.")
+    return found
+
+
+def _manifests(run: SavedRun, pattern: str) -> list[Path]:
+    return sorted(run.folder.glob(f"checkpoints/{pattern}/{MANIFEST}"))

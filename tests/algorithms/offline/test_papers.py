@@ -1,0 +1,185 @@
+"""Losses and gradients of every algorithm against slow transcriptions of the papers' equations."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from surreal.algorithms.offline.config import AWACConfig, CRRConfig, IQLConfig, TD3BCConfig
+from surreal.algorithms.offline.updates.byhand import Drawn
+from surreal.algorithms.offline.updates.conservative import Conservative, DrawnTorch
+from surreal.algorithms.offline.updates.objectives import Critics, conservative_push
+from surreal.algorithms.offline.updates.weighted import Implicit, Weighted, value_layout
+from surreal.algorithms.offpolicy.updates.base import Rates, Settings
+from surreal.algorithms.offpolicy.updates.losses import network
+from tests.algorithms.offline import papers
+from tests.algorithms.offline.cases import CASES, batch, engine, method
+
+TORCH = ("cql", "iql", "awac", "crr")
+STILL = Rates(0.0, 0.0)
+"""A step of size 0 returns the loss and changes nothing."""
+
+
+def slope(loss: Callable[[Any], float], at: Any, index: int, by: float = 1e-5) -> float:
+    """Return the central difference of a loss of a vector, at one of its entries."""
+    up, down = np.array(at, np.float64), np.array(at, np.float64)
+    up[index] += by
+    down[index] -= by
+    return (loss(up) - loss(down)) / (2 * by)
+
+
+@pytest.mark.parametrize("case", ["bc", "bc-choices"])
+def test_cloning_has_the_loss_and_the_gradient_of_its_equation(case: str) -> None:
+    made, b = engine(case), batch(case)
+    layout = method(case).shape().actor
+    assert layout is not None
+    equation = papers.cloning_box if case == "bc" else papers.cloning_choices
+    before = made.policy()
+    assert made.actor_step(b, STILL)["cloning_loss"] == pytest.approx(equation(layout, before, b), rel=1e-5)
+    _same_direction(made, b, lambda vector: equation(layout, vector, b), before)
+
+
+def test_td3bc_has_the_loss_of_its_equation_and_the_same_gradient_by_hand_and_by_autograd() -> None:
+    config, b = CASES["td3bc"][1], batch("td3bc")
+    assert isinstance(config, TD3BCConfig) and config.alpha is not None
+    shape = method("td3bc").shape()
+    assert shape.actor is not None
+    byhand = engine("td3bc")
+    assert isinstance(byhand, Drawn)
+    vectors = byhand.policy(), byhand.arrays()["critics"].copy()
+    torched = DrawnTorch(shape, Settings(target_actor=True), vectors, "cpu", config.alpha)
+    expected = papers.td3bc_actor(shape.actor, shape.critic, *vectors, b, config.alpha)
+    assert byhand.actor_step(b, STILL)["actor_loss"] == pytest.approx(expected, rel=1e-4)
+    assert torched.actor_step(b, STILL)["actor_loss"] == pytest.approx(expected, rel=1e-4)
+    for _ in range(3):
+        byhand.actor_step(b, Rates(1e-3, 0.0))
+        torched.actor_step(b, Rates(1e-3, 0.0))
+    assert np.abs(byhand.policy() - vectors[0]).max() > 1e-3
+    assert np.abs(byhand.policy() - torched.policy()).max() < 2e-5
+
+
+def test_cql_for_choices_adds_its_push_to_the_gradient_of_dqn() -> None:
+    made, b = engine("cql-choices"), batch("cql-choices")
+    plain = method("cql-choices")
+    shape, before = plain.shape(), made.policy()
+
+    def loss(vector: Any) -> float:
+        total = 0.0
+        for row in range(len(b.rewards)):
+            out = papers.forward(shape.critic, vector, b.observations[row])
+            after = papers.forward(shape.critic, before, b.next_observations[row])
+            error = out[b.actions[row]] - float(b.rewards[row] + b.discounts[row] * after.max())
+            total += 0.5 * error**2 if abs(error) <= 1 else abs(error) - 0.5
+            total += 5.0 * (np.log(np.exp(out).sum()) - out[b.actions[row]])
+        return total / len(b.rewards)
+
+    made.critic_step(b, 1e-3)
+    _moved_along(made.policy() - before, loss, before)
+
+
+def test_the_push_of_cql_is_that_of_its_appendix() -> None:
+    made, b = engine("cql"), batch("cql", size=6)
+    assert isinstance(made, Conservative)
+    shape = method("cql").shape()
+    assert shape.actor is not None
+    actor, critics = made.policy(), made.arrays()["critics"]
+    rows = {name: torch.as_tensor(getattr(b, name)) for name in ("observations", "actions", "draws")}
+    out = [
+        network(shape.actor, torch.as_tensor(actor), torch.as_tensor(seen))
+        for seen in (b.observations, b.next_observations)
+    ]
+    found = conservative_push(Critics(shape.critic), torch.as_tensor(critics), (out[0], out[1]), rows)
+    assert float(found) == pytest.approx(papers.push(shape.actor, shape.critic, actor, critics, b), rel=1e-4)
+
+
+def test_a_push_lowers_values_of_actions_that_were_not_recorded() -> None:
+    made, b = engine("cql"), batch("cql", size=64)
+    assert isinstance(made, Conservative)
+    found = [made.critic_step(b, 3e-3)[1]["push"] for _ in range(60)]
+    assert found[-1] < found[0] - 0.2
+
+
+def test_iql_learns_the_expectile_and_weighs_by_it() -> None:
+    config, made, b = CASES["iql"][1], engine("iql"), batch("iql")
+    assert isinstance(made, Implicit) and isinstance(config, IQLConfig)
+    shape = method("iql").shape()
+    assert shape.actor is not None
+    arrays, layout = made.arrays(), value_layout(shape)
+    recorded = [
+        min(papers.critic_values(shape.critic, arrays["critics.target"], s, a))
+        for s, a in zip(b.observations, b.actions, strict=True)
+    ]
+    values = [float(papers.forward(layout, arrays["values"], s)[0]) for s in b.observations]
+    advantages = [q - v for q, v in zip(recorded, values, strict=True)]
+    following = [float(papers.forward(layout, arrays["values"], s)[0]) for s in b.next_observations]
+    target = [r + d * v for r, d, v in zip(b.rewards, b.discounts, following, strict=True)]
+    errors = [
+        [q - y for q in papers.critic_values(shape.critic, arrays["critics"], s, a)]
+        for s, a, y in zip(b.observations, b.actions, target, strict=True)
+    ]
+    metrics = made.critic_step(b, 0.0)[1]
+    assert metrics["expectile_loss"] == pytest.approx(papers.expectile(advantages, config.expectile), rel=1e-4)
+    assert metrics["critic_loss"] == pytest.approx(float(np.mean(np.square(errors), axis=0).sum() / 2), rel=1e-4)
+    weights = [min(100.0, float(np.exp(config.temperature * each))) for each in advantages]
+    expected = papers.weighted_cloning(shape.actor, arrays["actor"], b, weights, config.deviation)
+    assert made.actor_step(b, STILL)["actor_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("case", ["awac", "crr", "crr-binary"])
+def test_awac_and_crr_weigh_by_the_advantage_over_the_policys_own_actions(case: str) -> None:
+    config, made, b = CASES[case][1], engine(case), batch(case)
+    assert isinstance(made, Weighted) and isinstance(config, AWACConfig | CRRConfig)
+    shape = method(case).shape()
+    assert shape.actor is not None
+    arrays, weights = made.arrays(), []
+    for row, (s, a) in enumerate(zip(b.observations, b.actions, strict=True)):
+        mean = np.tanh(papers.forward(shape.actor, arrays["actor"], s))
+        own = [np.clip(mean + config.deviation * noise, -1, 1) for noise in b.noise[row]]
+        base = np.mean([min(papers.critic_values(shape.critic, arrays["critics"], s, each)) for each in own])
+        advantage = min(papers.critic_values(shape.critic, arrays["critics"], s, a)) - base
+        if isinstance(config, AWACConfig):
+            weight = np.exp(advantage / config.multiplier)
+        else:
+            weight = float(advantage > 0) if config.binary else np.exp(advantage / config.beta)
+        weights.append(min(config.largest_weight, float(weight)))
+    expected = papers.weighted_cloning(shape.actor, arrays["actor"], b, weights, config.deviation)
+    assert made.actor_step(b, STILL)["actor_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_checkpoint_holds_is_enough_to_go_on(case: str) -> None:
+    one, rates = engine(case), Rates(1e-3, 1e-3, 1e-3)
+    acts = method(case).shape().actor is not None
+
+    def updates(made: Any, begin: int) -> None:
+        for seed in range(begin, begin + 3):
+            made.critic_step(batch(case, seed=seed), 1e-3)
+            if acts:
+                made.actor_step(batch(case, seed=seed), rates)
+            made.move_targets(0.1)
+
+    updates(one, 0)
+    other = engine(case, seed=5)
+    other.load({name: np.array(array) for name, array in one.arrays().items()})
+    updates(one, 3)
+    updates(other, 3)
+    # torch's Adam keeps other moments than a checkpoint, which differ by a rounding
+    assert np.abs(one.policy() - other.policy()).max() < (1e-6 if CASES[case][0] in TORCH else 1e-12)
+
+
+def _same_direction(made: Any, b: Any, loss: Callable[[Any], float], before: Any) -> None:
+    made.actor_step(b, Rates(1e-4, 0.0))
+    _moved_along(made.policy() - before, loss, before)
+
+
+def _moved_along(moved: Any, loss: Callable[[Any], float], before: Any) -> None:
+    """Adam's first steps go against the sign of the gradient wherever that is not tiny."""
+    rng, seen = np.random.default_rng(2), 0
+    for index in rng.choice(len(before), 40, replace=False).tolist():
+        found = slope(loss, before, index)
+        if abs(found) > 1e-3:
+            seen += 1
+            assert np.sign(moved[index]) == -np.sign(found), (index, found, moved[index])
+    assert seen > 5

@@ -1,0 +1,98 @@
+"""Runs without actors, as real processes over real sockets: shards of a dataset, a learner, an evaluator."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from surreal.algorithms.algorithm import Algorithm
+from surreal.algorithms.exporting.record import Behaviour, Recording, record
+from surreal.algorithms.offline.graph import AWAC, BC, CQL, CRR, IQL, TD3BC
+from surreal.algorithms.policies import load_policy
+from tests.algorithms.fabric import Run, wait_for
+
+SHORT: dict[str, Any] = {
+    "hidden": [16],
+    "batch": 32,
+    "evaluate_episodes": 1,
+    "evaluation_episode_cap": 50,
+    "total_steps": 150,
+    "normalize_observations": False,
+}
+RANDOM = [Behaviour("random", None)]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Random episodes of two environments."""
+    folder = tmp_path_factory.mktemp("recorded")
+    for env in ("Pendulum-v1", "CartPole-v1"):
+        record(RANDOM, {"id": env}, Recording(folder / env, f"tests/{env}", episodes=8))
+    return {env: folder / env for env in ("Pendulum-v1", "CartPole-v1")}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "env", "more"),
+    [
+        (BC, "Pendulum-v1", {"normalize_observations": True}),
+        (CQL, "CartPole-v1", {"capacity": 60, "reuse": 4.0}),
+    ],
+    ids=["bc", "cql-choices"],
+)
+def test_a_run_ends_with_success_and_leaves_a_policy(
+    folder: Path, recorded: dict[str, Path], algorithm: Algorithm, env: str, more: dict[str, Any]
+) -> None:
+    config = {**SHORT, "dataset": str(recorded[env]), **more}
+    with Run(folder, config, 0, env=env, algorithm=algorithm, replicas={"dataset": 2}) as run:
+        run.start_all()
+        assert run.workers["learner-0"].wait(120) == 0, run.log("learner-0") + run.log("dataset-0")
+        last = run.rows()[-1]
+        assert last["steps"] == last["gradient_steps"] == 150
+        assert last["shards_away"] == 0
+        assert np.isfinite(run.rows("evaluator/0")[-1]["eval_return"])
+        policy = load_policy(folder)
+        assert policy.about["algorithm"] == algorithm.name
+        assert len(policy(np.zeros((3, policy.spaces.observation), np.float32))) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", [TD3BC, IQL, AWAC, CRR, CQL], ids=lambda each: each.name)
+def test_the_other_algorithms_run_to_their_end(folder: Path, recorded: dict[str, Path], algorithm: Algorithm) -> None:
+    config = {**SHORT, "dataset": str(recorded["Pendulum-v1"])}
+    with Run(folder, config, 0, env="Pendulum-v1", algorithm=algorithm) as run:
+        run.start_all()
+        assert run.workers["learner-0"].wait(120) == 0, run.log("learner-0")
+        assert load_policy(folder).about["algorithm"] == algorithm.name
+
+
+@pytest.mark.slow
+def test_a_shard_or_a_learner_that_dies_begins_again_and_learning_goes_on(
+    folder: Path, recorded: dict[str, Path]
+) -> None:
+    config = {**SHORT, "dataset": str(recorded["Pendulum-v1"]), "total_steps": 10**7}
+    with Run(folder, config, 0, env="Pendulum-v1", algorithm=BC) as run:
+        run.start_all()
+        for role in ("dataset", "learner"):
+            rows = len(run.rows())
+            wait_for(lambda: len(run.rows()) > rows, 120)  # noqa: B023
+            run.workers[f"{role}-0"].kill()
+            run.workers[f"{role}-0"].wait()
+            before = run.rows()[-1]["steps"]
+            run.start(role)
+            rows = len(run.rows())
+            wait_for(lambda: len(run.rows()) > rows and run.rows()[-1]["steps"] > before // 2, 120)  # noqa: B023
+        assert "resumed from step" in run.log("learner-0")
+
+
+def test_a_dataset_of_another_environment_is_said_and_one_that_does_not_fit_ends_the_run(
+    folder: Path, recorded: dict[str, Path]
+) -> None:
+    config = {**SHORT, "dataset": str(recorded["CartPole-v1"])}
+    with Run(folder, config, 0, env="Pendulum-v1", algorithm=BC) as run:
+        assert run.start("dataset").wait(60) == 3
+        log = run.log("dataset-0")
+        assert "it was recorded in CartPole-v1, and policies are evaluated in Pendulum-v1" in log
+        assert "main_data.hdf5: episode" in log
+        assert "does not fit the environment's" in log
+        assert "Traceback" not in log
