@@ -110,7 +110,9 @@ def _provenance(
 def play(env: gymnasium.Env[Any, Any], act: Act, seed: int, rng: np.random.Generator, place: str) -> Episode:
     """Return one episode as the environment gave it, of EPISODE_CAP steps at most."""
     observation, _ = env.reset(seed=seed)
-    seen, actions, rewards, logs = [_copied(observation)], [], [], []
+    seen, actions = [_copied(observation)], []
+    rewards: list[float] = []
+    logs: list[float] = []
     terminated = truncated = False
     while not (terminated or truncated) and len(rewards) < EPISODE_CAP:
         action, log_p = act(observation, rng)

@@ -1,6 +1,6 @@
 """Meaning of a config for an environment: the networks, the engine of the updates, the random numbers that it needs."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -96,12 +96,11 @@ class Method:
             number = config.advantage_actions if isinstance(config, CRRConfig) else 1
             shape = (size, width) if self.conservative else (size, number, width)
             noise = rng.standard_normal(shape, dtype=np.float32)
-        made = Batch(**arrays, noise=noise, next_noise=next_noise)
         if not self.conservative:
-            return made
+            return Batch(**arrays, noise=noise, next_noise=next_noise)
         draws = rng.standard_normal((size, 3, self.conservative.actions, width), dtype=np.float32)
         draws[:, 0] = rng.uniform(-1, 1, draws[:, 0].shape)
-        return DrawnBatch(*(getattr(made, each.name) for each in fields(made)), draws)
+        return DrawnBatch(**arrays, noise=noise, next_noise=next_noise, draws=draws)
 
 
 def _drawn(shape: Shape, config: TD3BCConfig, vectors: tuple[Array, Array], loops: Loops) -> Engine:

@@ -96,8 +96,8 @@ def _buffer(number: int) -> "minari.data_collector.EpisodeBuffer":
 
     return EpisodeBuffer(
         id=number,
-        observations=np.full((5, 3), number, np.float32),
-        actions=np.zeros((4, 1), np.float32),
+        observations=list(np.full((5, 3), number, np.float32)),
+        actions=list(np.zeros((4, 1), np.float32)),
         rewards=[float(number)] * 4,
         terminations=[False] * 4,
         truncations=[False] * 3 + [True],
