@@ -61,7 +61,7 @@ def evaluate(
     cannot be made, and InvalidInput for actions of another shape.
     """
     if episodes < 1:
-        raise InvalidInput(f"episodes: {episodes!r} must be 1 or more.")
+        raise InvalidInput(f"episodes: {episodes!r} is too few. Give 1 or more.")
     made = made_for(policy, env, options or {}, code)
     try:
         played = [episode(made, policy, seed + number) for number in range(episodes)]

@@ -267,7 +267,9 @@ def _off_policy(policy: ActingPolicy, spaces: Spaces, about: Mapping[str, Any]) 
 
 def _deterministic(features: Array, rng: np.random.Generator | None, about: Mapping[str, Any]) -> Array:
     if rng is not None:
-        raise InvalidInput(f"sample: True has no meaning for {about['algorithm']}: its policies are deterministic.")
+        raise InvalidInput(
+            f"sample: True has no meaning for {about['algorithm']}: its policies are deterministic. Leave it out."
+        )
     return features
 
 

@@ -99,14 +99,16 @@ def algorithm(name: str, folder: Path | None = None) -> Algorithm:
         return BUILT_IN[name]
     if ":" in name:
         if not is_own(name):
-            raise InvalidInput(f"{name!r} is no 'module:object'. Write for example 'my_module:REINFORCE'.")
+            raise InvalidInput(f"{name!r}: is no 'module:object'. Write for example 'my_module:REINFORCE'.")
         return _own(name, folder)
     added = _entry_points()
     if name in added:
         return _plugin(added[name])
     known = sorted({*BUILT_IN, *added})
-    hint = f"unknown algorithm {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}"
-    raise InvalidInput(f"{hint}, or 'module:object' for one's own")
+    raise InvalidInput(
+        f"no algorithm {name!r}{did_you_mean(name, known)}. "
+        f"There are: {', '.join(known)}, and 'module:object' of one's own."
+    )
 
 
 def _own(name: str, folder: Path | None) -> Algorithm:
@@ -137,5 +139,7 @@ def _plugin(entry: EntryPoint) -> Algorithm:
     try:
         found: Algorithm = load_own(f"{entry.module}:{entry.attr}", None, Algorithm)
     except InvalidInput as error:
-        raise InvalidInput(f"plug-in {entry.name!r} of {origin} is broken: {error} Repair or uninstall it.") from None
+        raise InvalidInput(
+            f"plug-in {entry.name!r}: it is of {origin} and is broken: {error}. Repair or uninstall it."
+        ) from None
     return found

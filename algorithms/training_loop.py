@@ -230,7 +230,7 @@ def train(process: Process, trainer: Trainer[Any]) -> ExitCode:
     """
     if not process.wiring.serves_control:
         name = process.wiring.name
-        raise Fatal(f"{name} calls train(), but index 0 of the role that ends the run decides. Call it there alone.")
+        raise Fatal(f"{name}: calls train(), but index 0 of the role that ends the run decides. Call it there alone.")
     return TrainingLoop(process, trainer).run()
 
 

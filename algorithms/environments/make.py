@@ -69,7 +69,10 @@ def make_env(
     except BaseException as error:
         if not isinstance(error, EXPLAIN_THEMSELVES):
             log.error("environment %r cannot be made", env_id, exc_info=error)
-        raise Fatal(f"environment {env_id!r} cannot be made: {_said(error)}") from error
+        raise Fatal(
+            f"environment {env_id!r}: cannot be made: {_said(error).rstrip('.')}. "
+            "Correct spec.env, or install what it needs."
+        ) from error
 
 
 def _of_presets(wrappers: Sequence[Any]) -> dict[str, Any]:
@@ -110,7 +113,7 @@ def _own(module: str, name: str) -> EnvSpec | None:
     classes = [key for key, value in vars(loaded).items() if _is_environment(value)]
     known = ", ".join(sorted(classes)) or "no environment"
     raise Fatal(
-        f"env.id: {module}:{name} names nothing in {loaded.__file__}{did_you_mean(name, classes)}; it has: {known}"
+        f"env.id: {module}:{name} names nothing in {loaded.__file__}{did_you_mean(name, classes)}. It has: {known}."
     )
 
 

@@ -124,18 +124,19 @@ def check_spaces(name: str, found: Spaces) -> None:
     for path, part in parts(found.observation_space):
         if isinstance(part, NO_FIXED_LENGTH) or not part.is_np_flattenable:
             what = f"has the observation space {part}, which has no fixed length"
-            raise Fatal(f"environment {name!r} {what}. Wrap it to return a Box of features.")
+            raise Fatal(f"environment {name!r}: {what}. Wrap it to return a Box of features.")
         if any("." in str(key) for key in path):
-            raise Fatal(f"environment {name!r} names a part of its observations {path[-1]!r}. Use a name without '.'.")
+            raise Fatal(f"environment {name!r}: names a part of its observations {path[-1]!r}. Use a name without '.'.")
         if found.view == "features" and _is_image(part):
             what = f"observes images: {part}. This policy takes a vector of features"
             raise Fatal(
-                f"environment {name!r} {what}. Choose a network for images, or wrap the environment to return features."
+                f"environment {name!r}: {what}. "
+                "Choose a network for images, or wrap the environment to return features."
             )
     action = found.action_space
     if not isinstance(action, ACTIONS) or (isinstance(action, spaces.Box) and not action.shape):
         raise Fatal(
-            f"environment {name!r} has the action space {action}. "
+            f"environment {name!r}: has the action space {action}. "
             "Wrap it to take a Discrete, MultiDiscrete, MultiBinary, or a Box with at least one dimension."
         )
 

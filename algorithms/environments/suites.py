@@ -110,4 +110,4 @@ def check_id(env_id: str) -> None:
         return
     near = did_you_mean(env_id, gymnasium.registry)
     known = f"any gymnasium id, 'module:Id-v0', 'module:Class', {', '.join(f'{s.prefix}NAME' for s in SUITES)}"
-    raise InvalidInput(f"unknown environment {env_id!r}{near}; known: {known}")
+    raise InvalidInput(f"no environment {env_id!r}{near}. There are: {known}.")

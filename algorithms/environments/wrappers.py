@@ -111,7 +111,7 @@ def parse(entry: Any) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     if isinstance(entry, str):
         return entry, (), {}
     if not isinstance(entry, Mapping) or len(entry) != 1 or not all(isinstance(name, str) for name in entry):
-        raise InvalidInput(f"{entry!r} is no wrapper. Write a name, or one name with its arguments: {{stack: 4}}.")
+        raise InvalidInput(f"{entry!r}: is no wrapper. Write a name, or one name with its arguments: {{stack: 4}}.")
     ((name, given),) = entry.items()
     if isinstance(given, Mapping):
         return name, (), dict(given)
@@ -143,20 +143,20 @@ def _check(name: str, positional: tuple[Any, ...], named: dict[str, Any]) -> Non
     """Raise InvalidInput for an unknown name, or arguments that the wrapper does not take."""
     if name in PRESETS:
         if positional or named:
-            raise InvalidInput(f"{name!r} is a preset and takes no arguments. Remove them, or list its wrappers.")
+            raise InvalidInput(f"{name!r}: is a preset and takes no arguments. Remove them, or list its wrappers.")
         return
     if name not in WRAPPERS:
         known = [*WRAPPERS, *PRESETS]
         raise InvalidInput(
-            f"unknown wrapper {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}, or 'module:Wrapper'"
+            f"no wrapper {name!r}{did_you_mean(name, known)}. There are: {', '.join(known)}, and 'module:Wrapper'."
         )
     signature = inspect.signature(WRAPPERS[name])
     takes = [f"{p.name}" for p in list(signature.parameters.values())[1:]]
-    said = f"It takes {', '.join(takes)}." if takes else "It takes none."
+    said = f"it takes {', '.join(takes)}." if takes else "it takes none."
     try:
         bound = signature.bind(None, *positional, **named)
     except TypeError as error:
-        raise InvalidInput(f"{name!r} does not take these arguments: {error}. {said}") from None
+        raise InvalidInput(f"{name!r}: {error}. Correct its arguments: {said}") from None
     for key, value in list(bound.arguments.items())[1:]:
         try:
             TypeAdapter(signature.parameters[key].annotation).validate_python(value, strict=True)

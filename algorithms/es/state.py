@@ -64,7 +64,7 @@ class State:
     def learn(self, results: Results) -> dict[str, float]:
         """Learn from one generation. Returns its metrics. Raises Fatal where not one return was finite."""
         if not len(results.returns):
-            raise Fatal(f"all {results.broken} perturbations returned NaN or infinity: is the environment in order?")
+            raise Fatal(f"spec.env: all {results.broken} perturbations returned NaN or infinity. Mend the environment.")
         self._move(results)
         self._see(results)
         lengths = results.steps.ravel()

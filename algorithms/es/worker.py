@@ -81,7 +81,9 @@ class Worker:
         """Evaluate around `weights` from now on; give up what would be refused, and what has hardly begun."""
         orders, wiring = weights.orders, self._wiring
         if orders.noise != self._noise.checksum:
-            raise Fatal("this noise differs from the master's: install the same numpy on the same kind of CPU")
+            raise Fatal(
+                f"{wiring.name}: its noise differs from the master's. Install the same numpy on the same kind of CPU."
+            )
         self._weights = weights
         self._known[weights.version] = weights
         workers = max(1, wiring.replicas.get("worker", 1))

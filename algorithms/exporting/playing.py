@@ -107,7 +107,9 @@ class _Frames:
             frame = self._env.gymnasium.render()
         # A renderer fails in as many ways as there are drivers.
         except Exception as error:
-            raise InvalidInput(f"play: {self._env.name!r} draws no frame: {_said(error)}") from error
+            raise InvalidInput(
+                f"play: {self._env.name!r} draws no frame: {_said(error).rstrip('.')}. Correct its render()."
+            ) from error
         if not isinstance(frame, np.ndarray) or frame.ndim != 3:
             raise InvalidInput(
                 f"play: {self._env.name!r} draws no frame. Give it a render() that returns [height, width, 3] uint8."

@@ -173,8 +173,10 @@ class Group:
             part = found.get("vector")
             if part is None or part.shape != vector.shape or part.dtype != vector.dtype:
                 name = ProcessName(self._process.wiring.role, rank)
-                text = f"{name} adds no {vector.dtype} of shape {vector.shape}: it runs another program"
-                raise Fatal(f"{text}. Give all learners one image and one version.")
+                raise Fatal(
+                    f"{name}: adds no {vector.dtype} of shape {vector.shape}: it runs another program. "
+                    "Give all learners one image and one version."
+                )
             total += part
         return total
 

@@ -49,7 +49,9 @@ def asked(rollout: CentralRollout, newer_than: Version | None, stopping: Callabl
     try:
         return rollout.collect(newer_than, stopping)
     except CallError as error:
-        raise Fatal(f"central inference refuses this actor: {error}") from None
+        raise Fatal(
+            f"inference: refuses this actor: {error}. Give actors and inference the same config and environment."
+        ) from None
 
 
 def grouped(process: Process, envs: list[VectorEnvironments]) -> list[Group]:

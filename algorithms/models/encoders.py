@@ -53,7 +53,7 @@ class Encoder:
         if unknown := [key for key in network.encoders if key not in leaves]:
             known = ", ".join(map(repr, leaves))
             near = did_you_mean(unknown[0], leaves)
-            raise Fatal(f"{KEY}.encoders: {unknown[0]!r} is no part of the observation{near}; its parts are: {known}.")
+            raise Fatal(f"{KEY}.encoders: {unknown[0]!r} is no part of the observation{near}. Its parts are: {known}.")
         self._blocks = {
             leaf: make_encoder(".".join(filter(None, (name, leaf))), leaf, leaves[leaf], network) for leaf in leaves
         }

@@ -94,9 +94,7 @@ class Checkpoints:
             except (OSError, ValueError, KeyError) as error:
                 log.warning("checkpoint %s is damaged (%s); trying the one before", folder.name, error)
         if folders:
-            raise Fatal(
-                f"all {len(folders)} checkpoints in {self._folder} are damaged. Remove them to start from zero."
-            )
+            raise Fatal(f"{self._folder}: all {len(folders)} checkpoints are damaged. Remove them to start from zero.")
         return None
 
     def _all(self) -> list[Path]:

@@ -146,7 +146,9 @@ class ReplayClient:
                 self._abandon()
                 return None
             except CallError as error:
-                raise Fatal(f"{shard.name} cannot give what other shards give: {error}") from None
+                raise Fatal(
+                    f"{shard.name}: cannot give what other shards give: {error}. Give all shards one config."
+                ) from None
             shard.heard(answer.meta)
             if not answer.meta.get("wait"):
                 first.take(part, answer)
@@ -192,7 +194,7 @@ class ReplayClient:
         for shard in known[1:]:
             if shard.layout != known[0].layout:
                 raise Fatal(
-                    f"{shard.name} holds {shard.layout}, {known[0].name} holds {known[0].layout}. Let all actors of a "
+                    f"{shard.name}: holds {shard.layout}, {known[0].name} holds {known[0].layout}. Let all actors of a "
                     "run have the same environment, and remove the snapshots of another one."
                 )
         if not known:

@@ -98,8 +98,8 @@ def test_a_known_suite_that_is_missing_is_said_with_its_extra() -> None:
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(
         InvalidInput,
-        match=r"unknown algorithm 'pop' \(did you mean 'ppo'\?\); "
-        "known: ars, awac, bc, cql, crr, ddpg, dqn, es, impala, iql, ppo, r2d2, sac, td3, td3bc, or",
+        match=r"no algorithm 'pop' \(did you mean 'ppo'\?\)\. "
+        "There are: ars, awac, bc, cql, crr, ddpg, dqn, es, impala, iql, ppo, r2d2, sac, td3, td3bc, and",
     ):
         algorithm("pop")
 
@@ -129,11 +129,11 @@ def test_a_broken_plug_in_is_named_with_file_and_line_and_breaks_nothing_else(tm
     built_in = python("print(algorithm('ppo').name)")
     assert (built_in.stdout, built_in.stderr) == ("ppo\n", "")
     asked = python("algorithm('bad')")
-    assert "plug-in 'bad' of bad 1.0 is broken" in asked.stderr
+    assert "plug-in 'bad': it is of bad 1.0 and is broken" in asked.stderr
     assert "bad_plugin.py:2: RuntimeError: no licence" in asked.stderr
     every = python("print(sorted(algorithms()))")
     assert every.stdout == f"{sorted(BUILT_IN)}\n"
-    assert "plug-in 'gone' of gone 1.0 is broken" in every.stderr
+    assert "plug-in 'gone': it is of gone 1.0 and is broken" in every.stderr
 
 
 ROLES = [Role("learner", "m:f", ends_run=True), Role("actor", "m:f")]

@@ -67,7 +67,7 @@ def test_a_plain_class_takes_gymnasiums_own_options_too() -> None:
 
 def test_a_name_that_the_module_does_not_have_is_fatal_and_says_what_it_has() -> None:
     with pytest.raises(
-        Fatal, match=r"odd:Choice names nothing in .*odd.py \(did you mean 'Choices'\?\); it has: .*Odd"
+        Fatal, match=r"odd:Choice names nothing in .*odd.py \(did you mean 'Choices'\?\)\. It has: .*Odd"
     ):
         make_env("odd:Choice")
 
@@ -84,18 +84,18 @@ def test_what_is_no_environment_is_fatal(stubborn: None) -> None:
         ("RuntimeError('no display')", "RuntimeError: no display"),
         ("AttributeError('x')", "AttributeError: x"),
         ("KeyError('x')", "KeyError: 'x'"),
-        ("AssertionError()", "AssertionError$"),
-        ("ValueError('bad option')", "bad option$"),
-        ("MemoryError()", "MemoryError$"),
+        ("AssertionError()", r"AssertionError\. Correct spec\.env"),
+        ("ValueError('bad option')", r"bad option\. Correct spec\.env"),
+        ("MemoryError()", r"MemoryError\. Correct spec\.env"),
         ("RecursionError('too deep')", "RecursionError: too deep"),
-        ("StopIteration()", "StopIteration$"),
+        ("StopIteration()", r"StopIteration\. Correct spec\.env"),
         ("BaseException('of its own kind')", "BaseException: of its own kind"),
         ("exit", r"its constructor ended the process: exit\(0\)"),
         ("lost", "ConnectionRefusedError: no licence server"),
     ],
 )
 def test_a_constructor_that_raises_anything_is_fatal(stubborn: None, error: str, said: str) -> None:
-    with pytest.raises(Fatal, match=f"environment 'stubborn:Stubborn' cannot be made: {said}"):
+    with pytest.raises(Fatal, match=f"environment 'stubborn:Stubborn': cannot be made: {said}"):
         make_env({"id": "stubborn:Stubborn", "options": {"error": error}})
 
 
@@ -114,7 +114,7 @@ def test_any_other_error_is_not_tried_again(stubborn: None) -> None:
 
 
 def test_an_unknown_environment_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(InvalidInput, match=r"unknown environment 'HalfCheeta-v5' \(did you mean 'HalfCheetah-v"):
+    with pytest.raises(InvalidInput, match=r"no environment 'HalfCheeta-v5' \(did you mean 'HalfCheetah-v"):
         check_id("HalfCheeta-v5")
 
 
@@ -125,9 +125,9 @@ def test_ids_of_ones_own_modules_are_left_to_the_worker() -> None:
 
 
 def test_an_environment_that_cannot_be_made_is_fatal_and_says_why() -> None:
-    with pytest.raises(Fatal, match="'no_such_module:Env-v0' cannot be made: No module named 'no_such_module'"):
+    with pytest.raises(Fatal, match="'no_such_module:Env-v0': cannot be made: No module named 'no_such_module'"):
         make_env("no_such_module:Env-v0")
-    with pytest.raises(Fatal, match=r"'CartPole-v1' cannot be made: .*unexpected keyword argument 'gravity'"):
+    with pytest.raises(Fatal, match=r"'CartPole-v1': cannot be made: .*unexpected keyword argument 'gravity'"):
         make_env({"id": "CartPole-v1", "options": {"gravity": 3}})
 
 

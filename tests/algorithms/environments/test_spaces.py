@@ -30,7 +30,7 @@ CHOICE = spaces.Discrete(2)
     ],
 )
 def test_observations_that_no_policy_takes_are_refused_by_name(space: Any, said: str) -> None:
-    with pytest.raises(Fatal, match=f"environment 'mine' .*{said}"):
+    with pytest.raises(Fatal, match=f"environment 'mine': .*{said}"):
         check_spaces("mine", Spaces(space, CHOICE))
 
 
@@ -39,7 +39,7 @@ def test_observations_that_no_policy_takes_are_refused_by_name(space: Any, said:
     [spaces.Box(-1, 1, ()), spaces.Dict({"a": VECTOR}), spaces.Tuple((CHOICE,)), spaces.Sequence(CHOICE)],
 )
 def test_actions_that_no_policy_takes_are_refused_by_name(space: Any) -> None:
-    with pytest.raises(Fatal, match="environment 'mine' has the action space .*Wrap it to take"):
+    with pytest.raises(Fatal, match="environment 'mine': has the action space .*Wrap it to take"):
         check_spaces("mine", Spaces(VECTOR, space))
 
 

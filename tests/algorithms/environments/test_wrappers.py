@@ -109,18 +109,18 @@ def test_a_stack_below_a_wrapper_that_changes_observations_travels_whole(colours
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("gray", "unknown wrapper 'gray' (did you mean 'grey'?); known: grey, resize, "),
+        ("gray", "no wrapper 'gray' (did you mean 'grey'?). There are: grey, resize, "),
         ({"stack": 4, "grey": None}, "is no wrapper. Write a name, or one name with its arguments: {stack: 4}"),
-        (3, "3 is no wrapper"),
+        (3, "3: is no wrapper"),
         ({"stack": "four"}, "'stack' has frames: 'four', which is wrong: Input should be a valid integer. Correct it"),
         ({"stack": 1}, "'stack' has frames: 1, which is wrong"),
         (
             {"resize": 84},
-            "'resize' does not take these arguments: missing a required argument: 'width'. It takes height",
+            "'resize': missing a required argument: 'width'. Correct its arguments: it takes height",
         ),
-        ({"sticky": {"chance": 0.5}}, "'sticky' does not take these arguments"),
-        ({"grey": 1}, "It takes none."),
-        ({"atari": 1}, "'atari' is a preset and takes no arguments. Remove them, or list its wrappers"),
+        ({"sticky": {"chance": 0.5}}, "Correct its arguments: it takes"),
+        ({"grey": 1}, "it takes none."),
+        ({"atari": 1}, "'atari': is a preset and takes no arguments. Remove them, or list its wrappers"),
     ],
 )
 def test_an_entry_that_cannot_be_applied_is_refused_before_anything_starts(entry: Any, said: str) -> None:
@@ -162,4 +162,4 @@ def test_the_experiment_file_names_line_and_key_of_a_wrong_wrapper(tmp_path: Pat
     with pytest.raises(InvalidInput) as error:
         load_experiment(file)
     assert "e.yaml:9: spec.env.wrappers.1: 'atari' is for Atari games" in str(error.value)
-    assert "e.yaml:10: spec.env.wrappers.2: unknown wrapper 'stak'" in str(error.value)
+    assert "e.yaml:10: spec.env.wrappers.2: no wrapper 'stak'" in str(error.value)

@@ -87,7 +87,7 @@ def test_a_learner_that_is_asked_to_stop_alone_is_one_to_start_again(folder: Pat
 def test_training_is_led_by_the_process_that_ends_the_run() -> None:
     process: Any = SimpleNamespace(wiring=SimpleNamespace(serves_control=False, name="learner/1"))
     trainer: Any = None
-    with pytest.raises(Fatal, match="learner/1 calls train"):
+    with pytest.raises(Fatal, match="learner/1: calls train"):
         train(process, trainer)
 
 

@@ -105,7 +105,7 @@ def test_a_learner_told_to_stop_saves_and_says_preempted(folder: Path) -> None:
 def test_an_environment_that_cannot_be_made_is_fatal_not_retried(folder: Path) -> None:
     with Run(folder, SHORT, env="no_such_module:Env-v0") as run:
         assert run.start("actor").wait(PATIENCE) == 3
-        assert "'no_such_module:Env-v0' cannot be made" in run.log("actor-0")
+        assert "'no_such_module:Env-v0': cannot be made" in run.log("actor-0")
         assert "Traceback" not in run.log("actor-0")
 
 

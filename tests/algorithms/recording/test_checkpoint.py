@@ -77,7 +77,7 @@ def test_starting_from_zero_silently_is_refused_when_all_are_damaged(tmp_path: P
     store = Checkpoints(tmp_path, keep=3)
     store.save(checkpoint(1))
     (tmp_path / "step-000000000001" / MANIFEST).unlink()
-    with pytest.raises(Fatal, match="all 1 checkpoints in .* are damaged"):
+    with pytest.raises(Fatal, match="all 1 checkpoints are damaged"):
         store.newest()
 
 

@@ -134,7 +134,7 @@ def test_a_damaged_checkpoint_and_one_of_a_later_format_are_refused_by_name(trai
 def test_an_evaluation_refuses_actions_that_do_not_fit_and_clips_those_outside() -> None:
     with pytest.raises(InvalidInput, match=r"policy: actions of shape \[2\] do not fit. Return \[1, ...\] of Discrete"):
         surreal.evaluate(lambda observations: np.zeros(2, int), "CartPole-v1")
-    with pytest.raises(InvalidInput, match="episodes: 0 must be 1 or more"):
+    with pytest.raises(InvalidInput, match="episodes: 0 is too few. Give 1 or more"):
         surreal.evaluate(lambda observations: np.zeros(1, int), "CartPole-v1", episodes=0)
     far = surreal.evaluate(lambda observations: np.full((1, 1), 99.0), "Pendulum-v1", episodes=1)
     edge = surreal.evaluate(lambda observations: np.full((1, 1), 2.0), "Pendulum-v1", episodes=1)

@@ -159,14 +159,14 @@ MISTAKES = [
     (
         "id: HalfCheetah-v5",
         "id: HalfCheeta-v5",
-        "7: spec.env.id: unknown environment 'HalfCheeta-v5' (did you mean 'HalfCh",
+        "7: spec.env.id: no environment 'HalfCheeta-v5' (did you mean 'HalfCh",
     ),
     ("id: HalfCheetah-v5", "id: ''", "7: spec.env.id: must have at least 1 characters, not ''"),
     ("id: HalfCheetah-v5", "id: x:Y\n    copies: 0", "8: spec.env.copies: must be 1 or more, not 0"),
     ("id: HalfCheetah-v5", "id: x:Y\n    copies: two", "8: spec.env.copies: must be a whole number, not 'two'"),
     ("id: HalfCheetah-v5", "id: x:Y\n    copies: yes", "8: spec.env.copies: must be a whole number, not 'yes'"),
     ("id: HalfCheetah-v5", "id: x:Y\n    copies: true", "8: spec.env.copies: must be a whole number, not true"),
-    ("name: ppo", "name: pppo", "9: spec.algorithm.name: unknown algorithm 'pppo' (did you mean 'ppo'?); known: ars"),
+    ("name: ppo", "name: pppo", "9: spec.algorithm.name: no algorithm 'pppo' (did you mean 'ppo'?). There are: ars"),
     ("name: ppo", "name: [ppo]", "9: spec.algorithm.name: must be text, not ['ppo']"),
     (
         "total_steps: 1_000_000",
