@@ -126,7 +126,7 @@ class Subscriber:
                     left = STOP_POLL_S if deadline is None else deadline - time.monotonic()
                     if left <= 0:
                         address = self._client.socket.address
-                        raise Timeout(f"nothing newer than {newer_than} from {address} in {timeout} s")
+                        raise Timeout(f"{address}: nothing newer than {newer_than} in {timeout} s. Look at its writer.")
                     self._changed.wait(min(left, STOP_POLL_S))
                 return self._return(self._newest)
             finally:

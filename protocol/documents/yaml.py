@@ -206,7 +206,7 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read: {error.strerror}. Name a file that you may read.") from None
     if len(content) > strictyaml.MAX_BYTES:
-        raise InvalidInput(f"{path}: larger than {strictyaml.MAX_BYTES >> 20} MiB; a document is a page of text")
+        raise InvalidInput(f"{path}: larger than {strictyaml.MAX_BYTES >> 20} MiB. Name a document, a page of text.")
     try:
         return content.decode()
     except UnicodeDecodeError as error:

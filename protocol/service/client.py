@@ -99,7 +99,12 @@ class ServiceClient:
         self._node.loop.cancel(self._timer)
         with self._lock:
             for pending in list(self._open.values()):
-                self._finish(pending, SurrealError(f"{self._node.name} closed the service while it waited"))
+                self._finish(
+                    pending,
+                    SurrealError(
+                        f"{self._node.name}: closed the service while it waited. Ask again after it is opened."
+                    ),
+                )
             for each in self._replicas:
                 each.close()
 
@@ -125,7 +130,7 @@ class ServiceClient:
                 self._node.check()
                 self._raise_if_refused()
                 if time.monotonic() >= deadline:
-                    raise Timeout(f"no room for a request to {self._addresses()} within {timeout} s")
+                    raise Timeout(f"{self._addresses()}: no room for a request within {timeout} s. Look at its server.")
                 self._wait()
                 self._serve()
         finally:
@@ -170,7 +175,7 @@ class ServiceClient:
                     ", ".join(dict.fromkeys(each.described for each in pending.asked))
                     or "no replica: none is connected"
                 )
-                self._finish(pending, Timeout(f"no answer within {pending.timeout} s; asked {tried}"))
+                self._finish(pending, Timeout(f"{tried}: no answer within {pending.timeout} s. Look at its log."))
             elif now >= pending.due:
                 self._retry(pending, now)
         self._poll_at = min([now + POLL_INTERVAL_S, *(pending.due for pending in self._open.values())])

@@ -162,7 +162,7 @@ class StreamSender:
             self._node.check()
             left = STOP_POLL_S if timeout is None else timeout - (last - began)
             if left <= 0:
-                raise Timeout(f"no room to send to {self._socket.address} within {timeout} s")
+                raise Timeout(f"{self._socket.address}: no room to send within {timeout} s. Look at its receiver.")
             self._socket.wait(min(STOP_POLL_S, left))
             self._serve()
             self._raise_if_refused()

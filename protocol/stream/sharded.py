@@ -102,4 +102,4 @@ class ShardedSender:
             self._blocked += now - last
             last = now
             if timeout is not None and now - began >= timeout:
-                raise Timeout(f"no room at any of {len(self.shards)} shards within {timeout} s")
+                raise Timeout(f"shards: no room at any of {len(self.shards)} within {timeout} s. Look at their logs.")

@@ -13,16 +13,16 @@ def check_address(address: str, keyed: bool) -> None:
     if scheme == "ipc":
         if len(place.encode()) > zmq.IPC_PATH_MAX_LEN:
             raise Fatal(
-                f"the socket path {place} has {len(place.encode())} bytes, this system allows {zmq.IPC_PATH_MAX_LEN}: "
-                "use a shorter folder (SURREAL_HOME)"
+                f"socket path {place}: has {len(place.encode())} bytes, this system allows {zmq.IPC_PATH_MAX_LEN}. "
+                "Use a shorter folder (SURREAL_HOME)."
             )
         return
     host, _ = _host_and_port(place)
     loopback = host == "localhost" or (_is_ip(host) and ipaddress.ip_address(host).is_loopback)
     if scheme != "tcp":
-        raise Fatal(f"the address {address} is neither ipc:// nor tcp://")
+        raise Fatal(f"{address}: is neither ipc:// nor tcp://. Write one of them.")
     if not loopback and not keyed:
-        raise Fatal(f"{address} can be reached from other machines, and this process has no keys: give it a key file")
+        raise Fatal(f"{address}: can be reached from other machines, and this process has no keys. Give it a key file.")
 
 
 def has_name(address: str) -> bool:

@@ -21,6 +21,7 @@ from typing import IO, cast
 
 from surreal.protocol.errors import ExitCode, Fatal, SurrealError
 
+AGAIN = "Create the run again."
 MAX_FILES = 10_000
 MAX_PACKED_BYTES = 64 * 2**20
 """Bytes of the archive."""
@@ -62,7 +63,7 @@ def read(archive: str) -> bytes:
         with open(archive, "rb") as file:
             data = file.read(MAX_PACKED_BYTES + 1)
     if len(data) > MAX_PACKED_BYTES:
-        raise Fatal(f"the code archive {archive} is larger than {MAX_PACKED_BYTES:,} bytes; nothing was unpacked")
+        raise Fatal(f"code archive {archive}: is larger than {MAX_PACKED_BYTES:,} bytes; nothing was unpacked. {AGAIN}")
     return data
 
 
@@ -74,7 +75,7 @@ def unpack(data: bytes, folder: Path, digest: str) -> int:
     """
     found = hashlib.sha256(data).hexdigest()
     if found != digest:
-        raise Fatal(f"the code archive is not the one that was packed: its sha256 is {found}, not {digest}")
+        raise Fatal(f"code archive: is not the one that was packed: its sha256 is {found}, not {digest}. {AGAIN}")
     try:
         names = [path for path, _, _ in _members(data)]
         _check_all(names)
@@ -83,7 +84,7 @@ def unpack(data: bytes, folder: Path, digest: str) -> int:
                 _write(folder / path, mode, content)
             _mark(folder, digest)
     except (tarfile.TarError, zlib.error, EOFError) as error:
-        raise Fatal(f"the code archive cannot be read: {error}") from error
+        raise Fatal(f"code archive: cannot be read: {error}. {AGAIN}") from error
     return len(names)
 
 
@@ -102,17 +103,17 @@ def _allowed(member: tarfile.TarInfo) -> PurePosixPath:
     """Return the path of a member below the folder. Raises Fatal for anything but a regular file below it."""
     path = PurePosixPath(member.name)
     if not member.isreg() or member.issparse():
-        raise Fatal(f"the code archive holds {member.name!r}, which is no regular file; nothing was unpacked")
+        raise Fatal(f"code archive: holds {member.name!r}, which is no regular file; nothing was unpacked. {AGAIN}")
     if path.is_absolute() or not path.parts or ".." in path.parts or "\0" in member.name or path.name == MARKER:
-        raise Fatal(f"the code archive holds a file called {member.name!r}; nothing was unpacked")
+        raise Fatal(f"code archive: holds a file called {member.name!r}; nothing was unpacked. {AGAIN}")
     return path
 
 
 def _check_all(names: list[PurePosixPath]) -> None:
     if len(names) > MAX_FILES:
-        raise Fatal(f"the code archive holds {len(names):,} files, more than {MAX_FILES:,}; nothing was unpacked")
+        raise Fatal(f"code archive: holds {len(names):,} files, more than {MAX_FILES:,}; nothing was unpacked. {AGAIN}")
     if len(set(names)) < len(names):
-        raise Fatal("the code archive holds two files of one name; nothing was unpacked")
+        raise Fatal(f"code archive: holds two files of one name; nothing was unpacked. {AGAIN}")
 
 
 def _is_there(folder: Path, digest: str) -> bool:
@@ -124,7 +125,10 @@ def _is_there(folder: Path, digest: str) -> bool:
     # a new volume of some file systems has this folder
     left = [entry for entry in folder.iterdir() if entry.name != "lost+found"]
     if left and not marker.is_file():
-        raise Fatal(f"{folder} holds files that surreal did not unpack, such as {left[0].name!r}; nothing was changed")
+        raise Fatal(
+            f"{folder}: holds files that surreal did not unpack, such as {left[0].name!r}; nothing was changed. "
+            "Name an empty folder."
+        )
     marker.write_text("")
     for entry in left:
         if entry == marker:
@@ -171,7 +175,9 @@ class _Inflated:
             wanted -= len(part)
         self._read += size - wanted
         if self._read > MAX_UNPACKED_BYTES + _HEADERS:
-            raise Fatal(f"the code archive unpacks to more than {MAX_UNPACKED_BYTES:,} bytes; nothing was unpacked")
+            raise Fatal(
+                f"code archive: unpacks to more than {MAX_UNPACKED_BYTES:,} bytes; nothing was unpacked. {AGAIN}"
+            )
         return b"".join(parts)
 
 

@@ -78,7 +78,7 @@ class ObjectStore:
                 return
             except StoreError as error:
                 if isinstance(error.__cause__, _NEVER):
-                    raise Fatal(f"{error}. Correct spec.storage.url, or let this pod write there.") from None
+                    raise Fatal(f"spec.storage.url: {error}. Correct it, or let this pod write there.") from None
                 if time.monotonic() >= deadline:
                     raise
                 log.warning("%s; trying on", error)
@@ -116,7 +116,8 @@ class ObjectStore:
         try:
             return self._try("read", start)
         except StoreError as error:
-            raise (Fatal(f"{error} ({name})") if isinstance(error.__cause__, _NEVER) else error) from None
+            never = isinstance(error.__cause__, _NEVER)
+            raise (Fatal(f"{name}: {error}. Look there what is left.") if never else error) from None
 
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading at any place; only what is read is fetched. Raises StoreError; Fatal where it
@@ -228,8 +229,8 @@ def fetch(store: ObjectStore, folder: Path) -> set[str]:
     """
     began, sizes = time.monotonic(), store.files()
     if len(sizes) > MAX_FILES or sum(sizes.values()) > MAX_BYTES:
-        text = f"{store.url}: has {len(sizes)} files of {sum(sizes.values())} bytes, which no run made"
-        raise Fatal(f"{text}. Name another folder.")
+        found = f"{len(sizes)} files of {sum(sizes.values())} bytes"
+        raise Fatal(f"{store.url}: has {found}, which no run made. Name another folder.")
     whole = {_checkpoint(name) for name in sizes if name.endswith(f"/{MANIFEST}")}
     for name in [name for name in sizes if _checkpoint(name) not in whole | {""}]:
         store.remove(name)

@@ -155,7 +155,7 @@ class Session:
         }
         if name not in ends:
             known = ", ".join(sorted(ends)) or "none"
-            raise Fatal(f"{role} has no {kind} {name!r} to {verb} on{did_you_mean(name, ends)}. It has: {known}.")
+            raise Fatal(f"{role}: has no {kind} {name!r} to {verb} on{did_you_mean(name, ends)}. It has: {known}.")
         return self.open_once(verb, name, lambda: make(ends[name]))
 
     def open_once(self, verb: str, name: str, make: Callable[[], T]) -> T:

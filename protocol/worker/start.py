@@ -121,7 +121,7 @@ def read_wiring(path: Path) -> Wiring:
         wiring = Wiring.read(path).absolute()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Fatal(
-            f"{path} is no wiring of this version of surreal: {error!r}. Start the run with this version."
+            f"{path}: is no wiring of this version of surreal: {error!r}. Start the run with this version."
         ) from error
     # All pods of a role read one file.
     return with_pod_identity(wiring, os.environ) if in_pod(os.environ) else wiring

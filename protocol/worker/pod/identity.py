@@ -26,14 +26,18 @@ def with_pod_identity(wiring: Wiring, environ: Mapping[str, str]) -> Wiring:
     Raises Fatal if the variables make no sense.
     """
     if INDEX_VARIABLE not in environ:
-        text = f"{INDEX_VARIABLE} is not set, so this {wiring.role} is no pod of an Indexed Job"
-        raise Fatal(f"{text}. Start it by `surreal create`.")
+        raise Fatal(
+            f"{INDEX_VARIABLE}: is not set, so this {wiring.role} is no pod of an Indexed Job. "
+            "Start it by `surreal create`."
+        )
     index, replicas = _count(environ, INDEX_VARIABLE), wiring.replicas.get(wiring.role, 0)
     if index >= replicas:
-        raise Fatal(f"{INDEX_VARIABLE} is {index}, but {wiring.role} has {replicas} processes")
+        raise Fatal(f"{INDEX_VARIABLE}: {index} is too large: {wiring.role} has {replicas} processes. Resume the run.")
     before = _count(environ, FAILURES_VARIABLE) + _count(environ, IGNORED_VARIABLE)
     if before >= ATTEMPT:
-        raise Fatal(f"{wiring.role}/{index} failed {before} times in this attempt, the limit is {ATTEMPT}")
+        raise Fatal(
+            f"{wiring.role}/{index}: failed {before} times in this attempt, the limit is {ATTEMPT}. Resume the run."
+        )
     return replace(
         wiring,
         index=index,
@@ -57,5 +61,5 @@ def _count(environ: Mapping[str, str], name: str) -> int:
     """Return the number in a variable; 0 if it is missing or empty, as an absent annotation is."""
     text = environ.get(name, "")
     if text and not (text.isascii() and text.isdecimal() and len(text) <= 9):
-        raise Fatal(f"{name} is {text[:40]!r}, which is no number that Kubernetes sets")
+        raise Fatal(f"{name}: {text[:40]!r} is no number that Kubernetes sets. Start the pod by `surreal create`.")
     return int(text or 0)

@@ -169,7 +169,7 @@ def test_a_call_without_an_answer_ends_at_its_deadline_and_says_who_was_asked(
             client.call(ask(1), timeout=0.01)
         return str(caught.value)
 
-    until(lambda: f"no answer within 0.01 s; asked {address}" in complaint(), "a call that was sent")
+    until(lambda: f"{address}: no answer within 0.01 s" in complaint(), "a call that was sent")
     until(lambda: client.stats.depth == 0, "nothing to wait for")
 
 

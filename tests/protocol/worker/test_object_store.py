@@ -143,7 +143,7 @@ def test_a_store_that_nothing_here_speaks_to_is_fatal(url: str, words: str) -> N
 def test_a_store_that_may_not_be_written_is_fatal_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
-        Fatal, match=r"cannot write to file:.*\. Correct spec\.storage\.url, or let this pod write there\."
+        Fatal, match=r"spec\.storage\.url: cannot write to file:.*\. Correct it, or let this pod write there\."
     ):
         ObjectStore(f"file://{tmp_path}/file/run").connect()
 

@@ -79,5 +79,5 @@ def test_what_a_process_reports_reaches_the_one_that_ends_the_run(folder: Path, 
 def test_a_process_without_a_stream_for_reports_is_told(folder: Path) -> None:
     wired = wiring(folder, "actor")
     wired = replace(wired, channels={"experience": wired.channels["experience"]})
-    with Joined(wired) as actor, pytest.raises(Fatal, match="actor has no stream 'metrics' to send on.*experience"):
+    with Joined(wired) as actor, pytest.raises(Fatal, match="actor: has no stream 'metrics' to send on.*experience"):
         actor.report({"x": 1.0})

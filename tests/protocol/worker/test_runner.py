@@ -142,7 +142,7 @@ def test_a_wiring_survives_its_file(wiring: Wiring, folder: Path) -> None:
         (
             "roles:misspells",
             ExitCode.FATAL,
-            "actor has no stream 'experiense' to send on (did you mean 'experience'?). It has: experience.",
+            "actor: has no stream 'experiense' to send on (did you mean 'experience'?). It has: experience.",
             False,
         ),
         ("roles:nothing_there", ExitCode.FATAL, "cannot import roles:nothing_there", True),

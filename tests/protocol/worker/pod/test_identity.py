@@ -74,14 +74,17 @@ def test_control_is_served_by_the_first_process_of_the_role_that_ends_the_run() 
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
-        ({"SURREAL_ATTEMPT": "1"}, "JOB_COMPLETION_INDEX is not set"),
-        ({"SURREAL_ATTEMPT": "1", "JOB_COMPLETION_INDEX": "4"}, "JOB_COMPLETION_INDEX is 4, but actor has 4 processes"),
-        ({"SURREAL_ATTEMPT": "1", "JOB_COMPLETION_INDEX": "-1"}, "JOB_COMPLETION_INDEX is '-1', which is no number"),
-        ({"SURREAL_ATTEMPT": "1e3", "JOB_COMPLETION_INDEX": "0"}, "SURREAL_ATTEMPT is '1e3'"),
-        ({"SURREAL_ATTEMPT": "9" * 99, "JOB_COMPLETION_INDEX": "0"}, "SURREAL_ATTEMPT is '9{40}', which is no number"),
+        ({"SURREAL_ATTEMPT": "1"}, "JOB_COMPLETION_INDEX: is not set"),
+        (
+            {"SURREAL_ATTEMPT": "1", "JOB_COMPLETION_INDEX": "4"},
+            "JOB_COMPLETION_INDEX: 4 is too large: actor has 4 processes",
+        ),
+        ({"SURREAL_ATTEMPT": "1", "JOB_COMPLETION_INDEX": "-1"}, "JOB_COMPLETION_INDEX: '-1' is no number"),
+        ({"SURREAL_ATTEMPT": "1e3", "JOB_COMPLETION_INDEX": "0"}, "SURREAL_ATTEMPT: '1e3'"),
+        ({"SURREAL_ATTEMPT": "9" * 99, "JOB_COMPLETION_INDEX": "0"}, "SURREAL_ATTEMPT: '9{40}' is no number"),
         (
             {"SURREAL_ATTEMPT": "1", "JOB_COMPLETION_INDEX": "0", "SURREAL_FAILURES": "99999", "SURREAL_IGNORED": "1"},
-            "actor/0 failed 100000 times in this attempt",
+            "actor/0: failed 100000 times in this attempt",
         ),
     ],
 )
