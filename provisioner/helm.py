@@ -52,7 +52,7 @@ def install(wanted: Install) -> str:
     """
     for path in wanted.values:
         if not path.is_file():
-            raise InvalidInput(f"{path}: no such file; the chart's own values are in {chart_folder() / 'values.yaml'}")
+            raise InvalidInput(f"{path}: no such file. Start from the chart's own: {chart_folder() / 'values.yaml'}")
     if not shutil.which("helm"):
         raise InvalidInput(
             f"helm is not on your PATH: {subprocesses.INSTALL['helm']}; with it, this command runs, and you can too:\n"
@@ -62,5 +62,5 @@ def install(wanted: Install) -> str:
         return subprocesses.run(wanted.command())
     except SurrealError as error:
         if absent := re.search(r'namespaces "([^"]+)" not found', str(error)):
-            raise SurrealError(f"{error}\nmake the namespace first: kubectl create ns {absent[1]}") from None
+            raise SurrealError(f"helm: {error}.\nMake the namespace first: kubectl create ns {absent[1]}") from None
         raise

@@ -53,5 +53,8 @@ def run(command: Sequence[str], say: Callable[[str], None] | None = None) -> str
         # all of it was said already
         kept = 1 if say else LAST_LINES
         words = "\n".join((errors or out).strip().splitlines()[-kept:]) or "it said nothing"
-        raise SurrealError(f"{' '.join(command)} failed with exit code {process.returncode}:\n{words}")
+        raise SurrealError(
+            f"{' '.join(command)}: failed with exit code {process.returncode}:\n{words.rstrip('.')}.\n"
+            "Repair the cause, and give the command again."
+        )
     return out

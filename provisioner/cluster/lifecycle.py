@@ -79,8 +79,8 @@ def down(folder: ClusterFolder, force: bool, agree: Agree, say: Say, watch: Watc
     provider = provider_of(cluster)
     if cluster.spec.deletion_protection:
         raise InvalidInput(
-            f"cluster {cluster.name!r} is protected: set deletionProtection: false in its file and "
-            "surreal cluster up it, then take it down"
+            f"cluster {cluster.name!r}: is protected. Set deletionProtection: false in its file and "
+            "surreal cluster up it, then take it down."
         )
     check_at_hand(provider)
     with folder.held():
@@ -156,15 +156,17 @@ def _say_disks(api: Api, say: Say) -> None:
 def _refuse_while_running(cluster: Cluster, api: Api | None) -> None:
     try:
         if api is None:
-            raise InvalidInput("its kubeconfig context is gone")
+            raise InvalidInput("kubeconfig: its context is gone. Write it again by surreal cluster up")
         found = running_experiments(api)
     except SurrealError as error:
         raise InvalidInput(
-            f"cannot tell whether experiments run on {cluster.name!r}: {error}; --force takes it down all the same"
+            f"cluster {cluster.name!r}: cannot tell whether experiments run there: {error}. "
+            "Give --force to take it down all the same."
         ) from None
     if found:
         raise InvalidInput(
-            f"on {cluster.name!r} still run: {', '.join(found)}; stop them first, or --force ends them with the cluster"
+            f"cluster {cluster.name!r}: still runs {', '.join(found)}. "
+            "Stop them first, or give --force to end them with the cluster."
         )
 
 

@@ -84,7 +84,9 @@ class ClusterFolder:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise SurrealError(f"another command is at work on cluster {self.name!r}; wait for its end") from None
+                raise SurrealError(
+                    f"cluster {self.name!r}: another command is at work on it. Wait for its end."
+                ) from None
             yield
         finally:
             os.close(descriptor)
@@ -98,7 +100,7 @@ def cluster_folder(home: Path, name: str) -> ClusterFolder:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInput(
-            f"cannot use {folder}: {error.strerror}; set SURREAL_HOME to a folder of yours that can be written"
+            f"SURREAL_HOME: cannot use {folder}: {error.strerror}. Set it to a folder of yours that can be written."
         ) from error
     return ClusterFolder(folder)
 
@@ -113,8 +115,8 @@ def find(home: Path, name: str) -> ClusterFolder:
     """Return the folder of a cluster that was made from here. Raises NotFound with the nearest name."""
     known = names(home)
     if name not in known:
-        listing = f"there are: {', '.join(known)}" if known else "there are none yet: surreal cluster up cluster.yaml"
-        raise NotFound(f"no cluster {name!r}{did_you_mean(name, known)}; {listing}")
+        listing = f"There are: {', '.join(known)}." if known else "There are none yet: surreal cluster up cluster.yaml"
+        raise NotFound(f"no cluster {name!r}{did_you_mean(name, known)}. {listing}")
     return ClusterFolder(home / "clusters" / name)
 
 
@@ -125,7 +127,7 @@ def _same(there: Cluster, wanted: Cluster) -> None:
             where = wanted.source.locate(("spec", key))
             raise InvalidInput(
                 f"{where}: the cluster {wanted.name!r} that is there has another {key} "
-                f"({_words(old)}); give this one another name, or first: surreal cluster down {wanted.name}"
+                f"({_words(old)}). Give this one another name, or first: surreal cluster down {wanted.name}"
             )
 
 

@@ -39,7 +39,7 @@ def _impersonation(user: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if not user.get("as"):
         if any(user.get(key) for key in IMPERSONATION):
             raise InvalidInput(
-                "the kubeconfig's user has as-uid, as-groups or as-user-extra without as. Add as, as kubectl asks."
+                "kubeconfig: its user has as-uid, as-groups or as-user-extra without as. Add as, as kubectl asks."
             )
         return
     yield "Impersonate-User", str(user["as"])

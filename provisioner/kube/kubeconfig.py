@@ -58,8 +58,8 @@ def access(kubeconfig: str | None = None, context: str | None = None, namespace:
         return _in_cluster(namespace)
     if not there:
         raise InvalidInput(
-            f"no kubeconfig at {paths}, so no cluster is known: make one (`surreal cluster up FILE`), or name the file "
-            "with --kubeconfig or KUBECONFIG"
+            f"no kubeconfig at {paths}, so no cluster is known. Make one (`surreal cluster up FILE`), or name the file "
+            "with --kubeconfig or KUBECONFIG."
         )
     return _from_file(paths, context, namespace)
 
@@ -84,7 +84,9 @@ def _from_file(paths: str, context: str | None, namespace: str | None) -> Access
             raise ValueError("; ".join(complaints))
     # the client reads what it finds without checks, so that a strange file may raise anything of these
     except (config.ConfigException, YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InvalidInput(f"cannot use {what} of {paths}: {error}; see `kubectl config get-contexts`") from None
+        raise InvalidInput(
+            f"kubeconfig: cannot use {what} of {paths}: {error}. See `kubectl config get-contexts`."
+        ) from None
     if not settings.verify_ssl:
         # the file says so, and kubectl does not complain at every request either
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
@@ -112,9 +114,10 @@ def _context(paths: str, name: str | None) -> dict[str, Any]:
     contexts: dict[str, dict[str, Any]] = {each["name"]: each.value for each in merged["contexts"]}
     wanted = name or merged.get("current-context")
     if not wanted:
-        raise InvalidInput(f"{paths} has no current context: choose one with --context; {_listed(contexts)}")
+        raise InvalidInput(f"{paths}: has no current context. Choose one with --context; {_listed(contexts)}.")
     if wanted not in contexts:
-        raise InvalidInput(f"no context {wanted!r} in {paths}{did_you_mean(wanted, contexts)}; {_listed(contexts)}")
+        near = did_you_mean(wanted, contexts)
+        raise InvalidInput(f"no context {wanted!r} in {paths}{near}. Choose another one; {_listed(contexts)}.")
     return contexts[wanted]
 
 
@@ -141,5 +144,7 @@ def _in_cluster(namespace: str | None) -> Access:
         config.load_incluster_config(client_configuration=settings)
         own = (_SERVICE_ACCOUNT / "namespace").read_text().strip()
     except (config.ConfigException, OSError) as error:
-        raise InvalidInput(f"no kubeconfig, and this pod has no service account to use: {error}") from None
+        raise InvalidInput(
+            f"no kubeconfig, and this pod has no service account to use: {error}. Give it one, or a kubeconfig."
+        ) from None
     return Access(client.ApiClient(configuration=settings), IN_CLUSTER, namespace or own)

@@ -95,7 +95,9 @@ def connect(api: Api, pod: str, action: str, query: Sequence[tuple[str, str]]) -
     except WebSocketBadStatusException as error:
         raise SurrealError(_refusal(api, pod, action, error.status_code, error.resp_body)) from None
     except (WebSocketException, OSError) as error:
-        raise SurrealError(f"the API server of context {api.context} opens no {action} of pod {pod}: {error}") from None
+        raise SurrealError(
+            f"pod {pod}: the API server of context {api.context} opens no {action} of it: {error}. Try again."
+        ) from None
     return PodSocket(socket)
 
 

@@ -84,7 +84,7 @@ def test_up_that_failed_half_way_says_why_and_goes_on_from_there(desk: Desk) -> 
     (desk.stubs.folder / "apply-fails").touch()
     failed = desk.cluster("up", desk.file, "-y")
     assert failed.returncode == 1
-    assert "terraform apply failed:\na.two: Quota 'CPUS' exceeded: Limit: 24.0 in region us-central1." in failed.stderr
+    assert "terraform apply: failed:\na.two: Quota 'CPUS' exceeded: Limit: 24.0 in region us-central1." in failed.stderr
     assert "give the same command again" in failed.stderr
     (half,) = json.loads(desk.cluster("status", "-o", "json").stdout)
     assert (half["phase"], half["resources"]) == ("going up", 1)
@@ -134,7 +134,7 @@ def test_down_while_experiments_run_is_refused_and_names_them(desk: Desk) -> Non
     desk.api.add_pod("cheetah-ppo", "cheetah-ppo-actor-1")
     done = desk.cluster("down", "lab", "-y")
     assert done.returncode == 2
-    assert "on 'lab' still run: default/cheetah-ppo; stop them first, or --force" in done.stderr
+    assert "cluster 'lab': still runs default/cheetah-ppo. Stop them first, or give --force" in done.stderr
     assert desk.cluster("down", "lab", "-y", "--force").returncode == 0
 
 
@@ -143,7 +143,7 @@ def test_down_is_refused_where_nobody_can_tell_whether_experiments_run(desk: Des
     desk.api.refusal = (403, "pods is forbidden")
     done = desk.cluster("down", "lab", "-y")
     assert done.returncode == 2
-    assert "cannot tell whether experiments run on 'lab': you may not list the pods" in done.stderr
+    assert "cluster 'lab': cannot tell whether experiments run there: you may not list the pods" in done.stderr
 
 
 def test_down_names_the_disks_that_stay_and_are_billed(desk: Desk) -> None:
@@ -160,14 +160,14 @@ def test_down_of_a_protected_cluster_is_refused(desk: Desk) -> None:
     desk.is_up()
     done = desk.cluster("down", "lab", "-y", "--force")
     assert done.returncode == 2
-    assert "is protected: set deletionProtection: false" in done.stderr
+    assert "is protected. Set deletionProtection: false" in done.stderr
 
 
 def test_down_of_an_unknown_cluster_names_the_nearest(desk: Desk) -> None:
     desk.is_up()
     done = desk.cluster("down", "lap", "-y")
     assert done.returncode == 5
-    assert "no cluster 'lap' (did you mean 'lab'?); there are: lab" in done.stderr
+    assert "no cluster 'lap' (did you mean 'lab'?). There are: lab" in done.stderr
 
 
 def test_another_cluster_of_the_same_name_is_refused(desk: Desk) -> None:
@@ -188,7 +188,8 @@ def test_everything_that_is_missing_is_said_before_anything_starts(desk: Desk) -
     done = desk.cluster("up", desk.file, "-y")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-4:] == [
-        "neither terraform nor tofu is on your PATH: https://developer.hashicorp.com/terraform/install or "
+        "PATH: has neither terraform nor tofu. Install one of them: "
+        "https://developer.hashicorp.com/terraform/install or "
         "https://opentofu.org/docs/intro/install",
         "gcloud is not on your PATH: https://cloud.google.com/sdk/docs/install",
         "gke-gcloud-auth-plugin is not on your PATH: gcloud components install gke-gcloud-auth-plugin",

@@ -32,7 +32,7 @@ def find_engine() -> Path:
     for name in NAMES:
         if found := shutil.which(name):
             return Path(found)
-    raise InvalidInput(f"neither terraform nor tofu is on your PATH: {INSTALL}")
+    raise InvalidInput(f"PATH: has neither terraform nor tofu. Install one of them: {INSTALL}")
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,9 @@ class Engine:
     def _failed(self, command: str, words: Sequence[str]) -> SurrealError:
         said = "\n".join(words).strip() or "it said nothing"
         return SurrealError(
-            f"{self.binary.name} {command} failed:\n{said}\n"
-            "what was made stays and is known: repair the cause and give the same command again, "
-            f"or look around with `{self.binary.name} -chdir={self.folder} state list`"
+            f"{self.binary.name} {command}: failed:\n{said.rstrip('.')}.\n"
+            "What was made stays and is known. Repair the cause and give the same command again, "
+            f"or look around with `{self.binary.name} -chdir={self.folder} state list`."
         )
 
 

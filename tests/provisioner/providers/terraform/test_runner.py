@@ -63,7 +63,7 @@ def test_an_error_of_one_resource_is_said_and_the_next_run_goes_on_from_there(tm
     fails = {"provisioner": {"local-exec": {"command": f"test -e {tmp_path}/repaired"}}}
     works = engine(tmp_path, fine={"input": "1"}, fails=fails)
     works.plan(print)
-    with pytest.raises(SurrealError, match="apply failed:\nterraform_data.fails: local-exec provisioner error"):
+    with pytest.raises(SurrealError, match="apply: failed:\nterraform_data.fails: local-exec provisioner error"):
         works.apply(print)
     assert "terraform_data.fine" in works.resources()
     (tmp_path / "repaired").touch()
@@ -78,7 +78,7 @@ def test_an_error_of_one_resource_is_said_and_the_next_run_goes_on_from_there(tm
 def test_wrong_files_are_refused_with_the_engines_words(tmp_path: Path) -> None:
     works = engine(tmp_path)
     (tmp_path / "main.tf.json").write_text('{"resource": {"terraform_data": {"a": {"inptu": 1}}}}')
-    with pytest.raises(SurrealError, match="plan failed:"):
+    with pytest.raises(SurrealError, match="plan: failed:"):
         works.plan(print)
 
 
@@ -122,7 +122,7 @@ def test_an_interrupted_run_keeps_what_it_made_and_the_next_one_converges(tmp_pa
 
 def test_without_an_engine_the_way_to_one_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InvalidInput, match="neither terraform nor tofu is on your PATH: https://"):
+    with pytest.raises(InvalidInput, match="PATH: has neither terraform nor tofu. Install one of them: https://"):
         find_engine()
 
 
