@@ -224,9 +224,9 @@ class KubeBackend(Unchangeable):
         seen = observe.snapshot(self.api, name)
         status = status_of(seen)
         if seen.created and status.state in ("pending", "running"):
-            raise InvalidInput(f"{name} is {status.state}: nothing to resume (surreal status {name})")
+            raise InvalidInput(f"{name}: is {status.state}: nothing to resume. Look at it: surreal status {name}")
         if status.state == "succeeded":
-            raise InvalidInput(f"{name} has succeeded: nothing to resume; train on with another name and file")
+            raise InvalidInput(f"{name}: has succeeded: nothing to resume. Train on with another name and file.")
         plan, experiment = _recorded(seen)
         lost = loss_at_stop(seen)
         _say(f"{name} resumes {beginning(lost, status.progress)}")
@@ -291,7 +291,7 @@ def _attempt(seen: Snapshot) -> str:
 def _recorded(seen: Snapshot) -> tuple[Plan, str]:
     """Return the plan and the experiment file that a run was created with."""
     if not seen.root or not seen.plan:
-        raise InvalidInput(f"{seen.name} cannot be resumed: its objects are gone; create it again under another name")
+        raise InvalidInput(f"{seen.name}: cannot be resumed: its objects are gone. Create it again under another name.")
     return seen.plan, str(seen.root["data"].get(EXPERIMENT_KEY, ""))
 
 

@@ -100,7 +100,7 @@ def keys_secret(name: str, run: str) -> str:
 def check_lengths(name: str, replicas: Mapping[str, int], queued: bool = False) -> None:
     """Raise InvalidInput where a generated name is longer than Kubernetes allows, or begins with a digit."""
     if name[:1].isdigit():
-        raise InvalidInput(f"metadata.name: {name!r} begins with a digit, which no Service may: take run-{name}")
+        raise InvalidInput(f"metadata.name: {name!r} begins with a digit, which no Service may. Take run-{name}.")
     # a pod is called after its Job and index, with five random characters behind
     longest = {role: len(host(name, role, count - 1, queued)) + len("-xxxxx") for role, count in replicas.items()}
     role, length = max(longest.items(), key=lambda item: item[1])

@@ -34,7 +34,9 @@ def pools(location: Location, context: Callable[[], str], cluster_file: Path | N
         live = ()
     found = merged(declared.pools, live)
     if not found:
-        raise InvalidInput("the cluster has no nodes. Name its file with --pools to plan for pools that start at zero.")
+        raise InvalidInput(
+            "pools: the cluster has no nodes. Name its file with --pools to plan for pools that start at zero."
+        )
     return Inventory(found, declared.warnings)
 
 

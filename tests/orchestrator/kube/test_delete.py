@@ -87,7 +87,7 @@ def test_what_does_not_go_is_named_with_the_reason(tmp_path: Path, monkeypatch: 
             "PersistentVolumeClaim", NAME, {"metadata": {"finalizers": ["kubernetes.io/pvc-protection"]}}
         )
         with pytest.raises(
-            SurrealError, match="1 object of toy does not go: PersistentVolumeClaim toy; a pod on a lost node"
+            SurrealError, match="toy: 1 object does not go: PersistentVolumeClaim toy. .*: a pod on a lost node"
         ):
             delete(server)
 
@@ -124,7 +124,7 @@ def test_pods_that_do_not_end_are_named(tmp_path: Path, monkeypatch: pytest.Monk
         labels = {**drawer()("0" * 8, 1)[0]["metadata"]["labels"], remove.OF_A_JOB: "toy-learner"}
         pod = {"metadata": {"name": "stuck", "labels": labels}, "status": {"phase": "Running"}}
         server.api().post("Pod", pod)
-        with pytest.raises(SurrealError, match="1 pod of toy does not end: Pod stuck; a pod on a lost node"):
+        with pytest.raises(SurrealError, match="toy: 1 pod does not end: Pod stuck. .*: a pod on a lost node"):
             remove.stop(server.api(), NAME, server.said.append)
 
 

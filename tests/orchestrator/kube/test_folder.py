@@ -134,7 +134,7 @@ def test_a_pod_that_cannot_show_its_files_is_said_with_its_last_words(
     monkeypatch.setattr(pod_files, "connect", connect)
     with pytest.raises(SurrealError) as caught:
         PodFiles(api, "toy-learner-0-abcde").files("")
-    assert "pod toy-learner-0-abcde does not show its files: no module surreal.protocol.worker.file_server" in str(
+    assert "pod toy-learner-0-abcde: does not show its files: no module surreal.protocol.worker.file_server" in str(
         caught.value
     )
     assert len(opened) == 1
@@ -216,7 +216,7 @@ def test_a_store_is_read_from_here(api: Api, there: Path, tmp_path: Path) -> Non
 
 def test_a_store_that_cannot_be_read_from_here_is_said(tmp_path: Path) -> None:
     for url in ("nosuch://bucket/toy", "s3://bucket/toy"):
-        with pytest.raises(SurrealError, match=f"cannot read {url} from here"):
+        with pytest.raises(SurrealError, match=f"{url}: cannot read it from here"):
             StoreFiles(url).files("metrics/")
 
 

@@ -101,15 +101,15 @@ def test_a_command_has_our_pipes_and_its_exit_code_is_ours(
         (
             b'{"status": "Failure", "message": "exec: \\"sh\\": executable file not found in $PATH: unknown"}',
             InvalidInput,
-            "there is no 'sh' in the image of learner",
+            "no 'sh' in the image of learner",
         ),
         (
             b'{"status": "Failure", "message": "container is not running"}',
             SurrealError,
-            "sh did not start in the pod of learner: container is not running",
+            "sh: did not start in the pod of learner: container is not running",
         ),
-        (b"nonsense", SurrealError, "learner gives no readable exit code of sh: b'nonsense'"),
-        (failure("many"), SurrealError, "learner gives no readable exit code of sh"),
+        (b"nonsense", SurrealError, "learner: gives no readable exit code of sh: b'nonsense'"),
+        (failure("many"), SurrealError, "learner: gives no readable exit code of sh"),
     ],
 )
 def test_a_command_that_does_not_start_is_said(
@@ -121,7 +121,7 @@ def test_a_command_that_does_not_start_is_said(
 
 
 def test_a_connection_that_ends_before_the_command_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(SurrealError, match="the connection to learner was lost"):
+    with pytest.raises(SurrealError, match="learner: the connection was lost"):
         run(monkeypatch, tmp_path, Scripted((STDOUT, b"begun")))
 
 
@@ -129,7 +129,7 @@ def test_the_first_process_that_runs_is_meant_by_its_role() -> None:
     snapshot = seen(pod("actor", 0, "Pending"), pod("actor", 1), pod("learner"))
     assert name_of(running_pod(snapshot, "actor")) == "toy-actor-1-abcde"
     assert name_of(running_pod(snapshot, "actor/1")) == "toy-actor-1-abcde"
-    with pytest.raises(InvalidInput, match="actor/0 of toy does not run now: 1 of 2: the scheduler has not looked"):
+    with pytest.raises(InvalidInput, match="actor/0 of toy: does not run now: 1 of 2: the scheduler has not looked"):
         running_pod(snapshot, "actor/0")
     with pytest.raises(NotFound, match=r"did you mean 'actor'"):
         running_pod(snapshot, "aktor")
@@ -156,7 +156,9 @@ def test_an_api_server_that_is_gone_is_said(tmp_path: Path) -> None:
     with api_server(tmp_path) as server:
         api = server.api()
         server.fault("reset")
-        with pytest.raises(SurrealError, match="context double opens no exec of pod toy-learner-0-abcde"):
+        with pytest.raises(
+            SurrealError, match="pod toy-learner-0-abcde: the API server of context double opens no exec"
+        ):
             connect(api, "toy-learner-0-abcde", "exec", [("command", "ls")])
 
 
@@ -242,7 +244,7 @@ def test_forwarding_ends_with_the_pod(forwarded: tuple[Any, int, threading.Threa
 def test_a_local_port_that_is_taken_is_said(tmp_path: Path) -> None:
     with api_server(tmp_path) as server, socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(InvalidInput, match=f"port {port} of this machine cannot be used: .*; name another"):
+        with pytest.raises(InvalidInput, match=f"port {port}: of this machine cannot be used: .*Name another"):
             forward(server.api(), seen(pod()), "learner", port, 80, lambda port: None)
 
 
@@ -291,7 +293,7 @@ class TestRealCluster:
         noise = os.urandom(300_000)
         assert surreal_exec(api, "cat", given=noise).stdout == noise
         missing = surreal_exec(api, "no-such-command")
-        assert missing.returncode == 2 and b"there is no 'no-such-command' in the image of learner" in missing.stderr
+        assert missing.returncode == 2 and b"no 'no-such-command' in the image of learner" in missing.stderr
 
     def test_a_terminal_is_the_commands_own(self, running: tuple[Api, Snapshot]) -> None:
         api, _ = running

@@ -197,7 +197,7 @@ def test_lines_of_all_pods_are_merged_by_time(cluster: Cluster) -> None:
 def test_an_unknown_source_gets_the_nearest_and_an_unknown_run_all_there_are(cluster: Cluster) -> None:
     with pytest.raises(NotFound, match=r"toy: has no role or process 'acter' \(did you mean 'actor'\?\)"):
         cluster.read("acter")
-    with pytest.raises(NotFound, match="there are: toy"):
+    with pytest.raises(NotFound, match="There are: toy"):
         list(logs.read(cluster.api, "toi"))
 
 

@@ -268,7 +268,7 @@ def test_an_algorithm_with_a_channel_of_that_name_is_told() -> None:
     plan = example()
     (first, *rest) = plan.channels
     clash = plan.model_copy(update={"channels": (replace(first, name="logs"), *rest)})
-    with pytest.raises(InvalidInput, match="the algorithm ppo has a channel 'logs'"):
+    with pytest.raises(InvalidInput, match="algorithm ppo: has a channel 'logs'"):
         objects(clash)
 
 
@@ -277,7 +277,7 @@ def test_an_algorithm_with_a_channel_of_that_name_is_told() -> None:
     [
         (5600, "5600 is the port of 'control' in a cluster"),
         (5602, "5602 is the port of 'weights' in a cluster"),
-        (80, "must be 1024 or more in a cluster, not 80"),
+        (80, "80 is too low for a cluster. Take 1024 or more"),
     ],
 )
 def test_a_port_for_prometheus_that_cannot_be_is_refused(port: int, said: str) -> None:

@@ -37,7 +37,7 @@ def test_all_missing_rights_are_named_at_once_and_nothing_is_made(tmp_path: Path
             ("create", "pods/exec"),
         }
         wanted = (
-            "missing rights in namespace lab: create secrets; create, patch jobs; ask for them .*ClusterRole `edit`"
+            "lab: missing rights: create secrets; create, patch jobs; nothing was made. Ask for .*ClusterRole `edit`"
         )
         with pytest.raises(SurrealError, match=wanted):
             check(server)
@@ -207,7 +207,7 @@ def test_a_user_who_may_not_make_pods_is_spared_the_trial(tmp_path: Path) -> Non
 def test_a_quota_that_is_too_small_is_said_before_anything_is_made(tmp_path: Path) -> None:
     with api_server(tmp_path) as server:
         server.api().post("ResourceQuota", quota({"pods": "3"}))
-        wanted = "does not fit into namespace lab: quota q: asked 4 pods, 3 of 3 free; lower spec.roles"
+        wanted = "lab: the run does not fit: quota q: asked 4 pods, 3 of 3 free; nothing was made. Lower spec"
         with pytest.raises(SurrealError, match=wanted):
             check(server)
         server.api().patch("ResourceQuota", "q", {"status": {"hard": {"pods": "5"}, "used": {"pods": "2"}}})

@@ -359,13 +359,13 @@ def test_a_snapshot_is_one_request_for_each_kind(server: Server) -> None:
 
 
 def test_an_unknown_name_is_not_found_with_the_nearest(server: Server) -> None:
-    with pytest.raises(NotFound, match="there are none; -n names another namespace"):
+    with pytest.raises(NotFound, match="There are none: name another namespace with -n"):
         snapshot(server.api(), "tony")
     made(server)
     with pytest.raises(NotFound) as caught:
         snapshot(server.api(), "tony")
     assert str(caught.value) == (
-        "no experiment 'tony' in namespace lab of context double (did you mean 'toy'?); there are: toy"
+        "no experiment 'tony' in namespace lab of context double (did you mean 'toy'?). There are: toy."
     )
 
 

@@ -30,7 +30,9 @@ def running_pod(snapshot: Snapshot, wanted: str) -> Object:
     Raises NotFound for a process that the run does not have, InvalidInput, with the reason, for one that does not run.
     """
     if not snapshot.plan:
-        raise InvalidInput(f"{snapshot.name} is over and its pods are gone: surreal logs {snapshot.name}")
+        raise InvalidInput(
+            f"{snapshot.name}: is over and its pods are gone. Read its logs: surreal logs {snapshot.name}"
+        )
     known = snapshot.plan.processes()
     chosen = choose_sources(snapshot.name, known, wanted)
     role = role_of(wanted)
@@ -39,7 +41,8 @@ def running_pod(snapshot: Snapshot, wanted: str) -> Object:
             return pods[-1]
     why = reasons(snapshot).get(role, "")
     raise InvalidInput(
-        f"{wanted} of {snapshot.name} does not run now" + (f": {why}" if why else f": surreal status {snapshot.name}")
+        f"{wanted} of {snapshot.name}: does not run now{f': {why}' if why else ''}. "
+        f"Look at it: surreal status {snapshot.name}"
     )
 
 
@@ -55,8 +58,10 @@ def execute(api: Api, snapshot: Snapshot, source: str, command: Sequence[str], t
         with _terminal(socket) if tty else _pipes(socket):
             outcome = _relay(socket)
     except ClosedError as error:
-        again = f"surreal status {snapshot.name} says whether it was stopped or is being replaced"
-        raise SurrealError(f"the connection to {source} was lost ({error}); {again}") from None
+        raise SurrealError(
+            f"{source}: the connection was lost ({error}). "
+            f"See whether it was stopped or is being replaced: surreal status {snapshot.name}"
+        ) from None
     finally:
         socket.close()
     return _exit_code(outcome, source, command)
@@ -128,7 +133,9 @@ def _exit_code(outcome: bytes, source: str, command: Sequence[str]) -> int:
             return int(causes["ExitCode"])
         words = str(status["message"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise SurrealError(f"{source} gives no readable exit code of {command[0]}: {outcome[:200]!r}") from None
+        raise SurrealError(
+            f"{source}: gives no readable exit code of {command[0]}: {outcome[:200]!r}. See its output."
+        ) from None
     if "executable file not found" in words or "no such file" in words:
-        raise InvalidInput(f"there is no {command[0]!r} in the image of {source}")
-    raise SurrealError(f"{command[0]} did not start in the pod of {source}: {clip(words)}")
+        raise InvalidInput(f"no {command[0]!r} in the image of {source}. Name a program that it has.")
+    raise SurrealError(f"{command[0]}: did not start in the pod of {source}: {clip(words)}. Correct it and try again.")

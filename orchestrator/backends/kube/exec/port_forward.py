@@ -56,8 +56,9 @@ def _listen(port: int) -> socket.socket:
     try:
         return socket.create_server((LOOPBACK, port))
     except OSError as error:
-        taken = f"port {port} of this machine cannot be used: {error.strerror}"
-        raise InvalidInput(f"{taken}; name another: LOCAL:REMOTE") from None
+        raise InvalidInput(
+            f"port {port}: of this machine cannot be used: {error.strerror}. Name another: LOCAL:REMOTE"
+        ) from None
 
 
 def _serve(api: Api, pod: str, source: str, client: socket.socket, remote: int) -> None:

@@ -286,7 +286,7 @@ def sent(api: Api, plan: Plan) -> Code | None:
         archives = sorted(folder.list("code-"), key=lambda file: file.modified) if store else []
         data = folder.read(archives[-1].name) if archives else None
     if data is None:
-        raise SurrealError(f"the code of {plan.name} ({plan.code}) is gone: create it anew under another name")
+        raise SurrealError(f"{plan.name}: its code ({plan.code}) is gone. Create it anew under another name.")
     return _code(data)
 
 

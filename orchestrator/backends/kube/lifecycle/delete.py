@@ -63,7 +63,9 @@ def delete(api: Api, name: str, talk: Talk) -> int:
     """
     found = _held(api, name)
     if not found:
-        raise NotFound(f"no experiment {name!r} in namespace {api.namespace} of context {api.context}")
+        raise NotFound(
+            f"no experiment {name!r} in namespace {api.namespace} of context {api.context}. List them: surreal list -A"
+        )
     pods = len([each for each in found if each["kind"] == "Pod"])
     talk(f"deleting {len(found) - pods} objects and {plural(pods, 'pod')}")
     _remove(api, name, found)
@@ -154,7 +156,7 @@ def _remove(api: Api, name: str, found: list[Object], only: str | None = None) -
     while left := _left(api, name, left, only):
         waited = time.monotonic() - begin
         if waited > PATIENCE:
-            raise SurrealError(f"{_stay(left, 'object', name)} go: {_listed(left)}; {WHY}")
+            raise SurrealError(f"{name}: {_stay(left, 'object')} go: {_listed(left)}. Wait, or free the node: {WHY}")
         if waited > COLLECTION:
             for each in left:
                 _delete(api, each)
@@ -179,7 +181,7 @@ def _left(api: Api, name: str, before: list[Object], only: str | None) -> list[O
     return [each for each in found if not only or each["metadata"]["labels"].get(RUN) == only]
 
 
-WHY = "a pod on a lost node is removed once the node is back or deleted (kubectl delete pod --force if it is gone)"
+WHY = "a pod on a lost node is removed once the node is back or deleted (kubectl delete pod --force if it is gone)."
 
 
 def _delete(api: Api, each: Object) -> None:
@@ -198,7 +200,7 @@ def _await_pods(api: Api, name: str, talk: Talk) -> None:
         if len(left) != told:
             told = len(left)
             talk(f"waiting for {plural(told, 'pod')} to save and end")
-    raise SurrealError(f"{_stay(left, 'pod', name)} end: {_listed(left)}; {WHY}")
+    raise SurrealError(f"{name}: {_stay(left, 'pod')} end: {_listed(left)}. Wait, or free the node: {WHY}")
 
 
 def plural(count: int, noun: str) -> str:
@@ -206,8 +208,8 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' if count != 1 else ''}"
 
 
-def _stay(left: Sized, noun: str, name: str) -> str:
-    return f"{plural(len(left), noun)} of {name} {'does' if len(left) == 1 else 'do'} not"
+def _stay(left: Sized, noun: str) -> str:
+    return f"{plural(len(left), noun)} {'does' if len(left) == 1 else 'do'} not"
 
 
 def _listed(left: list[Object]) -> str:

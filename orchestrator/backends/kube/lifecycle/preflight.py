@@ -25,8 +25,8 @@ def check(api: Api, objects: Sequence[Object]) -> list[str]:
     missed = rights.missing(api, [*needed, *handy])
     if lacking := [right for right in missed if right in needed]:
         raise SurrealError(
-            f"missing rights in namespace {api.namespace}: {rights.listed(lacking)}; ask for them there, for example "
-            "by a RoleBinding to the ClusterRole `edit` (nothing was made)"
+            f"namespace {api.namespace}: missing rights: {rights.listed(lacking)}; nothing was made. "
+            "Ask for them there, for example by a RoleBinding to the ClusterRole `edit`."
         )
     warnings = [f"without the rights {rights.listed(missed)} surreal cannot show all of the run"] if missed else []
     warnings += _check_quotas(api, objects)
@@ -56,8 +56,8 @@ def _check_quotas(api: Api, objects: Sequence[Object]) -> list[str]:
     never, later = quotas.too_small(found, objects)
     if never:
         raise SurrealError(
-            f"the run does not fit into namespace {api.namespace}: {'; '.join(never)}; lower spec.roles.ROLE.replicas "
-            "or resources, or have the quota raised (nothing was made)"
+            f"namespace {api.namespace}: the run does not fit: {'; '.join(never)}; nothing was made. "
+            "Lower spec.roles.ROLE.replicas or resources, or have the quota raised."
         )
     return [f"{each}: some processes wait until others leave room" for each in later]
 

@@ -51,8 +51,8 @@ class Network:
         """The plan's channels, and the stream that carries the log lines of all processes to the run folder."""
         if any(channel.name == LOGS for channel in self.plan.channels):
             raise InvalidInput(
-                f"the algorithm {self.plan.algorithm} has a channel {LOGS!r}, which is how logs travel in a cluster: "
-                "it must call its own differently"
+                f"algorithm {self.plan.algorithm}: has a channel {LOGS!r}, which is how logs travel in a cluster. "
+                "Rename it."
             )
         end = ending_role(self.plan).name
         logs = PlannedChannel(LOGS, "stream", self._led, (end,), window=LOGS_WINDOW, lossy=True)
@@ -116,9 +116,13 @@ class Network:
             return
         taken = {number: name for name, number in {CONTROL: CONTROL_PORT, **numbers}.items()}.get(port)
         if taken:
-            raise InvalidInput(f"spec.prometheus.port: {port} is the port of {taken!r} in a cluster; 9400 is free")
+            raise InvalidInput(
+                f"spec.prometheus.port: {port} is the port of {taken!r} in a cluster. Take 9400, which is free."
+            )
         if port < FIRST_FREE_PORT:
-            raise InvalidInput(f"spec.prometheus.port: must be {FIRST_FREE_PORT} or more in a cluster, not {port}")
+            raise InvalidInput(
+                f"spec.prometheus.port: {port} is too low for a cluster. Take {FIRST_FREE_PORT} or more."
+            )
 
 
 Plain = dict[str, Any]

@@ -95,8 +95,8 @@ def environment(role: PlannedRole) -> dict[str, str]:
     reserved = {INDEX_VARIABLE, *ANNOTATED} & role.env.keys()
     if reserved:
         raise InvalidInput(
-            f"spec.roles.{role.name}.env: {', '.join(sorted(reserved))} is how a pod learns which process it is: "
-            "leave it out"
+            f"spec.roles.{role.name}.env: {', '.join(sorted(reserved))} is how a pod learns which process it is. "
+            "Leave it out."
         )
     # the root file system cannot be written, and the image may know no home of this user
     ours = {**thread_variables(role), "PYTHONUNBUFFERED": "1", "HOME": "/tmp"}

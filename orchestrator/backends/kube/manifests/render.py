@@ -77,8 +77,8 @@ def draw(
     names.check_lengths(plan.name, {role.name: role.replicas for role in plan.roles}, queued=bool(plan.queue))
     if plan.storage.kind not in ("claim", "emptyDir", "url"):
         raise InvalidInput(
-            f"spec.storage.kind: {plan.storage.kind} depends on the cluster, and no cluster was asked: "
-            "name one with --context, or write claim, emptyDir or url"
+            f"spec.storage.kind: {plan.storage.kind} depends on the cluster, and no cluster was asked. "
+            "Name one with --context, or write claim, emptyDir or url."
         )
     return list(_Renderer(plan, run, namespace, code, attempt).all(keys, experiment, user))
 
@@ -155,7 +155,7 @@ class _Renderer:
         if sum(len(text.encode()) for text in data.values()) > OBJECT_BYTES:
             raise InvalidInput(
                 f"experiment {self.plan.name}: {' and '.join(sorted(data))} are more than {OBJECT_BYTES:,} bytes, "
-                "the most that a ConfigMap holds: use fewer replicas or shorter options"
+                "the most that a ConfigMap holds. Use fewer replicas or shorter options."
             )
         return self._draw("configmap", name, data=data, binary={}, immutable=immutable, **metadata)
 
@@ -231,7 +231,7 @@ def code_url(plan: Plan, code: Code) -> str:
     if not store:
         raise InvalidInput(
             f"spec.code: {plan.code} is {len(code.data):,} bytes packed, and an object of Kubernetes holds "
-            f"{CONFIG_MAP_BYTES:,}: leave data out with .surrealignore, or set spec.storage.url, which has room"
+            f"{CONFIG_MAP_BYTES:,}. Leave data out with .surrealignore, or set spec.storage.url, which has room."
         )
     return f"{store}/code-{code.digest[:HASH_DIGITS]}.tar.gz"
 

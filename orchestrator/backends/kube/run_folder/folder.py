@@ -96,7 +96,8 @@ class RunFolder:
         whole = sum(copy.end - copy.start for copy in copies)
         if whole > MOST_MIRRORED:
             raise SurrealError(
-                f"{len(files):,} files of the run folder are {whole / 2**30:.1f} GiB, more than is copied here at once"
+                f"run folder: {len(files):,} files are {whole / 2**30:.1f} GiB, more than is copied here at once. "
+                "Copy a part of them: surreal cp"
             )
         self._fetch(copies)
         self._mirrored |= {(local, copy.file.name): copy.file for copy in copies}
@@ -161,5 +162,5 @@ def _checked(file: File) -> File:
     """Refuse a name that leads out of the folder: it comes from a machine that runs the experimenter's own code."""
     parts = file.name.split("/")
     if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
-        raise SurrealError(f"the run folder has a file called {file.name!r}, which cannot be copied")
+        raise SurrealError(f"run folder: has a file called {file.name!r}, which cannot be copied. Remove it there.")
     return file

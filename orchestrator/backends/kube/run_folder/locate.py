@@ -54,7 +54,9 @@ def folder_of(api: Api, snapshot: Snapshot) -> RunFolder:
         raise SurrealError(_gone(snapshot))
     busy = [each for each in _writers(snapshot) if text(each, "status", "phase") == "Pending"]
     if busy:
-        raise SurrealError(f"the files of {snapshot.name} are not at hand yet: its pod {name_of(busy[-1])} is starting")
+        raise SurrealError(
+            f"{snapshot.name}: its files are not at hand yet: its pod {name_of(busy[-1])} is starting. Try again soon."
+        )
     return RunFolder(ReaderFiles(api, snapshot))
 
 

@@ -60,7 +60,9 @@ class PodFiles:
             said = self._errors.decode(errors="replace").strip().splitlines()
             self.close()
             if fresh:
-                raise SurrealError(f"pod {self.pod} does not show its files: {said[-1] if said else error}") from None
+                raise SurrealError(
+                    f"pod {self.pod}: does not show its files: {said[-1] if said else error}. Look at the pod's log."
+                ) from None
         # an idle connection is closed by either side after a while
         return self._ask(request)
 
@@ -76,7 +78,7 @@ class PodFiles:
             return head, self._bytes(self._socket, int(head["bytes"]))
         except (TimeoutError, ValueError, KeyError, TypeError) as error:
             self.close()
-            raise SurrealError(f"pod {self.pod} does not show its files: {error}") from None
+            raise SurrealError(f"pod {self.pod}: does not show its files: {error}. Look at the pod's log.") from None
 
     def _line(self, socket: PodSocket) -> bytes:
         while b"\n" not in self._rest:

@@ -71,8 +71,8 @@ class ReaderFiles:
                 break
             self._api.pause(LOOK_SECONDS)
         raise SurrealError(
-            f"the files of {self._snapshot.name} are on its volume, and the pod that should read them does not start: "
-            f"{waits or text(pod, 'status', 'message') or 'no reason is known'}; it is removed again"
+            f"{self._snapshot.name}: its files are on its volume, and the pod that should read them does not start: "
+            f"{waits or text(pod, 'status', 'message') or 'no reason is known'}; it is removed again. Try again later."
         )
 
 

@@ -38,6 +38,6 @@ class StoreFiles:
             return read()
         except SurrealError as error:
             raise SurrealError(
-                f"cannot read {self._url} from here: {error} Give this machine the credentials and the route that the "
-                "pods have."
+                f"{self._url}: cannot read it from here: {error}. "
+                "Give this machine the credentials and the route that the pods have."
             ) from None

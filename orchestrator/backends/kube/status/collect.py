@@ -150,8 +150,8 @@ def forget_progress(api: Api, name: str) -> None:
 def _not_found(api: Api, name: str) -> NotFound:
     known = names(api)
     place = f"namespace {api.namespace} of context {api.context}"
-    listing = f"there are: {', '.join(known)}" if known else "there are none; -n names another namespace"
-    return NotFound(f"no experiment {name!r} in {place}{did_you_mean(name, known)}; {listing}")
+    listing = f"There are: {', '.join(known)}." if known else "There are none: name another namespace with -n."
+    return NotFound(f"no experiment {name!r} in {place}{did_you_mean(name, known)}. {listing}")
 
 
 def _plan(root: Object | None) -> Plan | None:
