@@ -82,12 +82,16 @@ def watching() -> list[int]:
     return [each.pid for each in ours if (each.info["cmdline"] or [])[-2:] == ["surreal.orchestrator.owner", "toy"]]
 
 
+def running(run: surreal.Run) -> list[int]:
+    """Pids of the processes of a run."""
+    return [each.pid for role in run.status().roles.values() for each in role if each.pid]
+
+
 def test_the_processes_of_a_run_end_when_its_program_is_killed() -> None:
     with program(detach=False) as kernel:
         run = surreal.Run.find("toy")
-        until(lambda: run.status().state == "running", "the run runs")
-        pids = [each.pid for role in run.status().roles.values() for each in role if each.pid]
-        assert pids
+        until(lambda: len(running(run)) == sum(map(len, run.status().roles.values())), "all its processes run")
+        pids = running(run)
         os.kill(kernel.pid, signal.SIGKILL)
     until(lambda: run.status().state == "stopped", "the run is stopped after a checkpoint")
     until(lambda: all(is_dead(pid) for pid in pids), "no process is left")

