@@ -135,7 +135,7 @@ def test_a_kuberay_that_would_drop_the_token_is_refused(
 
 def test_rights_that_are_missing_are_listed(server: Server, kuberay: KubeRayBackend) -> None:
     server.store.rules.allowed = {("get", "pods")}
-    with pytest.raises(SurrealError, match="missing rights in namespace lab: get, list, create, patch, delete rayjobs"):
+    with pytest.raises(SurrealError, match="namespace lab: missing rights: get, list, create, patch, delete rayjobs"):
         kuberay.create(*experiment())
 
 
@@ -217,7 +217,7 @@ def test_a_deleted_run_leaves_nothing(server: Server, kuberay: KubeRayBackend) -
     kuberay.delete(NAME)
     server.store.await_names([])
     assert NAME not in remembered()
-    with pytest.raises(NotFound, match="no experiment 'cart' with --engine ray in namespace lab.*there are none"):
+    with pytest.raises(NotFound, match="no experiment 'cart' with --engine ray in namespace lab.*There are none"):
         kuberay.status(NAME)
 
 

@@ -130,7 +130,7 @@ class KubeRayBackend(Unchangeable):
             self.api.list(lifecycle.JOB)
             return [*found, Check("kuberay", "ok", "knows RayJobs")]
         except SurrealError:
-            return [*found, Check("kuberay", "missing", "knows no RayJob", lifecycle.MISSING)]
+            return [*found, Check("kuberay", "missing", "knows no RayJob", lifecycle.REMEDY)]
 
     def names(self) -> list[str]:
         """Return the runs of the namespace, sorted."""

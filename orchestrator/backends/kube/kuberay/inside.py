@@ -28,7 +28,8 @@ def ask_to_stop(api: Api, pod: str, name: str) -> None:
     finally:
         socket.close()
     if b'"Success"' not in data:
-        raise SurrealError(f"{name}: its supervisor does not stop it: {clip(words.decode(errors='replace'))}")
+        said = clip(words.decode(errors="replace"))
+        raise SurrealError(f"{name}: its supervisor does not stop it: {said}. Try again.")
 
 
 def _query(command: tuple[str, ...]) -> list[tuple[str, str]]:

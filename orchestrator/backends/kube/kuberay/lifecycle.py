@@ -34,10 +34,7 @@ NEEDED = {
     ("", "pods"): ("get", "list"),
     ("", "pods/exec"): ("create",),
 }
-MISSING = (
-    "KubeRay is not installed in this cluster: it knows no RayJob. Install its operator 1.5 or later, or leave out "
-    "--engine ray"
-)
+REMEDY = "Install KubeRay's operator 1.5 or later, or leave out --engine ray"
 
 
 def check(api: Api, objects: Sequence[Object]) -> None:
@@ -45,15 +42,16 @@ def check(api: Api, objects: Sequence[Object]) -> None:
     missed = rbac.missing(api, rbac.rights(NEEDED))
     if missed:
         raise SurrealError(
-            f"missing rights in namespace {api.namespace}: {rbac.listed(missed)}. Ask for them there "
-            "(nothing was made)."
+            f"namespace {api.namespace}: missing rights: {rbac.listed(missed)}; nothing was made. Ask for them there."
         )
     try:
         taken = api.post(JOB, objects[0], dry_run=True)
     except TakenError:
         return  # `create` says whose it is
     except AbsentError:
-        raise SurrealError(f"--engine ray: {MISSING}.") from None
+        raise SurrealError(
+            f"--engine ray: KubeRay is not installed in this cluster: it knows no RayJob. {REMEDY}."
+        ) from None
     if not dig(taken, "spec", "rayClusterSpec", "authOptions", "mode"):
         raise SurrealError(
             "--engine ray: the KubeRay of this cluster does not know authOptions, so its Ray would demand no token. "

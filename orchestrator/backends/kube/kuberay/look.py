@@ -60,9 +60,9 @@ def look(api: Api, name: str) -> Seen:
     job = api.find(JOB, name)
     if text(job, "metadata", "labels", MANAGED_BY) != names.OWNER:
         known = names_of(api)
-        listing = f"there are: {', '.join(known)}" if known else "there are none"
+        listing = f"There are: {', '.join(known)}." if known else "There are none."
         raise NotFound(
-            f"no experiment {name!r} with --engine ray in namespace {api.namespace}{did_you_mean(name, known)}; "
+            f"no experiment {name!r} with --engine ray in namespace {api.namespace}{did_you_mean(name, known)}. "
             f"{listing}"
         )
     assert job
@@ -118,8 +118,8 @@ def folder_of(api: Api, seen: Seen) -> Iterator[RunFolder]:
         source = ReaderFiles(api, snapshot(api, seen, None))
     else:
         raise SurrealError(
-            f"the files of {name_of(seen.job)} were on its head's own disk, and no head runs. "
-            "spec.storage.className keeps them the next time"
+            f"{name_of(seen.job)}: its files were on its head's own disk, and no head runs. "
+            "Keep them the next time by spec.storage.className."
         )
     with RunFolder(source) as found:
         yield found
