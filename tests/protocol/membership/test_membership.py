@@ -37,7 +37,7 @@ def test_stop_reaches_every_process_and_is_confirmed(
     server = Server(make_node("learner/0"), address)
     children = [start("member", address, f"actor/{i}", 1) for i in range(3)]
     until(lambda: server.alive("actor") == {0, 1, 2}, "all to join")
-    server.stop_all("the run is over", timeout=20)
+    server.stop_all("the run is over", timeout=100)
     assert [child.communicate()[0] for child in children] == ["the run is over\n"] * 3
     assert [child.returncode for child in children] == [0] * 3
     late = start("member", address, "actor/3", 1)

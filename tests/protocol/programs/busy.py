@@ -1,8 +1,9 @@
 """Joins a run, then computes without a word, then goes on until it is killed.
 
-usage: busy.py server|member CONTROL_ADDRESS python|c SECONDS
+usage: busy.py server|member CONTROL_ADDRESS python|c|told SECONDS
 
-`python` computes in a thread of Python that never waits; `c` is one call into C that holds the GIL all the time.
+`python` computes in a thread of Python that never waits. `c` is one call into C that holds the GIL all the time, `told`
+is one that ends by a byte of the standard input.
 """
 
 import ctypes
@@ -24,6 +25,9 @@ else:
     while not member._incarnation:
         time.sleep(0.01)
 print("busy", flush=True)
+if how == "told":
+    # holds the interpreter's lock until a byte comes, so that no thread of Python runs meanwhile
+    ctypes.PyDLL(None).read(0, ctypes.create_string_buffer(1), 1)
 if how == "c":
     ctypes.PyDLL(None).usleep(int(float(seconds) * 1e6))
 deadline = time.monotonic() + float(seconds)
