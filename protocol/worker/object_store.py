@@ -127,7 +127,8 @@ class ObjectStore:
         except StoreError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 raise FileNotFoundError(f"{self.url}/{name}") from None
-            raise (Fatal(f"{error} ({name})") if isinstance(error.__cause__, _NEVER) else error) from None
+            never = isinstance(error.__cause__, _NEVER)
+            raise (Fatal(f"{name}: {error}. Let this process read there.") if never else error) from None
         return opened
 
     def part(self, name: str, offset: int, length: int) -> bytes | None:
