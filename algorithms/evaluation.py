@@ -11,6 +11,7 @@ from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.rows import Rows, mapped
 from surreal.algorithms.types import Array
 from surreal.protocol.broadcast.subscriber import Subscriber
+from surreal.protocol.profiling.spans import IDLE, NUMERIC, SIMULATOR, operation
 from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
 
@@ -117,9 +118,10 @@ def play(
     """
     rows = mapped(lambda array: np.array(array[None]), env.reset(seed))
     total, steps, over = 0.0, 0, False
-    with np.errstate(over="ignore", invalid="ignore"):
+    with operation("evaluate") as span, np.errstate(over="ignore", invalid="ignore"):
+        choose, step = span.pieces("inference", NUMERIC, choose), span.pieces("simulation", SIMULATOR, env.step)
         while not over and steps < cap:
-            reward, terminated, truncated = env.step(choose(rows), rows, 0)
+            reward, terminated, truncated = step(choose(rows), rows, 0)
             total, steps, over = total + reward, steps + 1, bool(terminated or truncated)
             if rewarded is not None:
                 rewarded(float(reward))
@@ -147,7 +149,12 @@ def _summary(returns: list[float]) -> dict[str, float]:
 
 def _rest(process: Process, weights: Subscriber, seen: Version, due: float) -> None:
     """Wait until the clock says so, or the final weights came."""
-    while monotonic() < due and not process.stopping.wait(0.1):
+    while monotonic() < due and not _stopping_after(process, 0.1):
         message: Message | None = weights.latest()
         if message is not None and message.meta["final"] and message.version > seen:
             return
+
+
+def _stopping_after(process: Process, seconds: float) -> bool:
+    with operation("wait", IDLE):
+        return process.stopping.wait(seconds)

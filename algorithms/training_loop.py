@@ -12,12 +12,14 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from surreal.algorithms.models.gpu_kernels import record_kernels
 from surreal.algorithms.recording.checkpoint import Checkpoint
 from surreal.algorithms.recording.recorder import RunRecorder
 from surreal.algorithms.recording.reports import Shares
 from surreal.algorithms.recording.versions import changed_versions
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import ExitCode, Fatal, Stopping
+from surreal.protocol.profiling.spans import COMMUNICATION, operation
 from surreal.protocol.wire.packet import Version
 from surreal.protocol.worker.process import Process
 
@@ -133,6 +135,7 @@ class TrainingLoop(Generic[Data]):
     def run(self) -> ExitCode:
         """Train to the end. Return DONE, or PREEMPTED if this process was asked to stop before."""
         state, recorder = self._state, self.recorder
+        record_kernels()
         self._restore()
         try:
             self._trainer.publish(self.version)
@@ -181,14 +184,18 @@ class TrainingLoop(Generic[Data]):
         """Make one update, and all that follows it."""
         state, start = self._state, perf_counter()
         self._say_at = SAY_SECONDS
-        data = self._trainer.collect(self._say_waiting)
+        with operation("gather", COMMUNICATION):
+            data = self._trainer.collect(self._say_waiting)
         collected = perf_counter()
-        self._rows.append(self._trainer.learn(data))
+        with operation("learn"):
+            self._rows.append(self._trainer.learn(data))
         learned = perf_counter()
-        self._trainer.publish(self.version)
+        with operation("publish", COMMUNICATION):
+            self._trainer.publish(self.version)
         state.elapsed = perf_counter() - self._began
-        self.recorder.save_if_due(state.checkpoint, state.updates)
-        self.recorder.read_reports(self.version, state.steps)
+        with operation("record"):
+            self.recorder.save_if_due(state.checkpoint, state.updates)
+            self.recorder.read_reports(self.version, state.steps)
         self._shares.add("waiting", collected - start)
         self._shares.add("learning", learned - collected)
         self._shares.add("other", perf_counter() - learned)

@@ -25,6 +25,7 @@ COMMANDS = {
     "import": ("experiment.imports:command", "Translate files of other libraries to experiment files."),
     "list": ("run.list:command", "List the experiments."),
     "status": ("run.status:command", "Show the state of an experiment."),
+    "profile": ("run.profile:command", "Show where the time of an experiment's processes goes."),
     "top": ("run.top:command", "Show the CPU, the memory and the channels of an experiment."),
     "logs": ("run.logs:command", "Print the logs of an experiment's processes."),
     "cp": ("run.files:command", "Copy files of an experiment to this machine."),

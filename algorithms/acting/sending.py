@@ -5,6 +5,7 @@ from time import perf_counter
 
 from surreal.algorithms.acting.actors import Refusals
 from surreal.algorithms.recording.reports import Shares
+from surreal.protocol.profiling.spans import COMMUNICATION, operation
 from surreal.protocol.wire.limits import NotFiniteError
 from surreal.protocol.worker.process import Process
 
@@ -33,7 +34,8 @@ class FragmentSending:
         Raises Fatal where too many fragments in a row were refused, and what `send` raises otherwise.
         """
         try:
-            send()
+            with operation("send", COMMUNICATION):
+                send()
         except NotFiniteError as error:
             self._refusals.refuse(error)
             return False

@@ -48,7 +48,7 @@ class Population:
         self._actions, self._choices = envs[0].actions, sum(layout.spaces.choices)
         self._busy: list[tuple[int, Environment, int]] = []
         self._slots = np.zeros(0, np.int64)
-        self.environment_seconds = 0.0
+        self.environment_seconds = self.acting_seconds = 0.0
         self.steps = 0
         """Environment steps so far."""
 
@@ -81,6 +81,7 @@ class Population:
 
     def step(self) -> list[Task]:
         """Step every slot that has an episode. Returns the tasks of the episodes that ended, one for each."""
+        start = perf_counter()
         actions = self._act()
         began, ended = perf_counter(), list[int]()
         observations, returns, lengths = self._observations, self._returns, self._lengths
@@ -96,6 +97,7 @@ class Population:
                         ended.append(slot)
         self.steps += len(self._busy)
         self.environment_seconds += perf_counter() - began
+        self.acting_seconds += began - start
         tasks = [self._end(slot) for slot in ended]
         if ended:
             self._note_busy()

@@ -16,6 +16,7 @@ from surreal.algorithms.normalizers import RunningMoments, Standardizer
 from surreal.algorithms.recording.checkpoint import Checkpoint
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
+from surreal.protocol.profiling.spans import NUMERIC, operation
 
 log = getLogger(__name__)
 REFERENCE_STEPS = 1000
@@ -87,7 +88,8 @@ class State:
 
     def _move(self, results: Results) -> None:
         """Reconstruct the perturbations and step; not at all where that is not finite."""
-        gradient = self._gradient(results)
+        with operation("gradient", NUMERIC):
+            gradient = self._gradient(results)
         step = gradient if self._optimizer is None else self._optimizer.step(gradient)
         moved = self.parameters + step
         self._norms = {"gradient_norm": float(np.linalg.norm(gradient)), "step_norm": float(np.linalg.norm(step))}

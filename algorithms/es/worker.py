@@ -18,11 +18,14 @@ from surreal.algorithms.es.rollout import Episode, Population
 from surreal.algorithms.es.weights import Weights
 from surreal.algorithms.recording.reports import Shares
 from surreal.protocol.errors import ExitCode, Fatal
+from surreal.protocol.profiling.spans import COMMUNICATION, NUMERIC, SIMULATOR, Operation, operation
 from surreal.protocol.worker.process import Process
 
 log = getLogger(__name__)
 REPORT_EVERY, REPORT_EACH = 5.0, 0.1
 """Seconds between two reports of time shares: of one worker at least, of all of them together about."""
+TURNS = 64
+"""Turns between two looks at whether this process should stop: some milliseconds."""
 FRESH = 0.1
 """A chunk of which less than this share was done when new weights came is given up for one of theirs."""
 
@@ -32,6 +35,7 @@ class Worker:
 
     def __init__(self, process: Process) -> None:
         self._wiring = wiring = process.wiring
+        self._stopping = process.stopping.is_set
         self._config = read_config(wiring.config)
         self._channel, self._results = process.subscriber("weights"), process.sender("results")
         self._metrics = process.sender("metrics")
@@ -70,6 +74,18 @@ class Worker:
             if not task.left and task in self._tasks:
                 self._send(task)
         self._report()
+
+    def turns(self, span: Operation) -> None:
+        """Take some turns: as many as cost little to tell apart from others."""
+        population = self.population
+        inside, acting, steps = population.environment_seconds, population.acting_seconds, population.steps
+        for _ in range(TURNS):
+            if self._stopping():
+                break
+            self.turn()
+        taken = population.steps - steps
+        span.spent("simulation", SIMULATOR, population.environment_seconds - inside, taken)
+        span.spent("inference", NUMERIC, population.acting_seconds - acting, taken)
 
     def _wait(self) -> None:
         """Wait for the next generation: there is nothing to do before it."""
@@ -158,7 +174,8 @@ class Worker:
         arrays = {"returns": task.returns, "steps": task.steps}
         if task.sums[-1]:
             arrays["sums"] = task.sums
-        self._results.send(arrays, {"chunk": task.chunk}, task.version)
+        with operation("send", COMMUNICATION):
+            self._results.send(arrays, {"chunk": task.chunk}, task.version)
         self._shares.add("sending", perf_counter() - start)
 
     def _report(self) -> None:
@@ -176,5 +193,6 @@ def worker(process: Process) -> ExitCode | None:
     state = Worker(process)
     with closing(state.population):
         while not process.stopping.is_set():
-            state.turn()
+            with operation("acting") as span:
+                state.turns(span)
     return None

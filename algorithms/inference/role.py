@@ -23,6 +23,7 @@ from surreal.algorithms.networks import Layout, Policy
 from surreal.algorithms.normalizers import over_leaves
 from surreal.algorithms.rollouts.config import ActingConfig
 from surreal.protocol.errors import Fatal
+from surreal.protocol.profiling.spans import NUMERIC, operation
 from surreal.protocol.service.requests import Batch, Request
 from surreal.protocol.wire.packet import Version
 from surreal.protocol.worker.process import Process
@@ -119,7 +120,8 @@ class Replica:
 
     def _compute(self, members: list[tuple[Request, Session, bool]]) -> None:
         requests, sessions, fresh = zip(*members, strict=True)
-        self.answering.answer([request.arrays for request in requests], sessions, fresh)
+        with operation("inference", NUMERIC):
+            self.answering.answer([request.arrays for request in requests], sessions, fresh)
         self._send(requests, sessions)
         self._gauges.answered(requests, sum(len(session.state) for session in sessions))
 

@@ -17,6 +17,7 @@ from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.inference.asking import Asking
 from surreal.algorithms.rollouts.fragment import allocate
 from surreal.algorithms.types import Array, Bool
+from surreal.protocol.profiling.spans import SIMULATOR, operation
 from surreal.protocol.wire.packet import Message, Version
 
 Explore = Callable[[Array, slice], Array]
@@ -97,7 +98,11 @@ class CentralRollout:
             for group in self._groups:
                 self._ask(group, newer_than)
             try:
-                return self._collect(newer_than, stopping)
+                with operation("acting") as span:
+                    before, steps = self.env_seconds, self._steps * len(self._groups)
+                    found = self._collect(newer_than, stopping)
+                    span.spent("simulation", SIMULATOR, self.env_seconds - before, steps)
+                return found
             except MemoryLostError:
                 self.lost += 1
                 self.restart()

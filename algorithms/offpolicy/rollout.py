@@ -13,6 +13,7 @@ from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.offpolicy.exploration import Exploration
 from surreal.algorithms.replay_learning.actor import Collected
 from surreal.algorithms.types import Array
+from surreal.protocol.profiling.spans import NUMERIC, SIMULATOR, Operation, operation
 
 
 class Rollout:
@@ -33,8 +34,9 @@ class Rollout:
         arrays = _allocate(self._envs.spaces, self._steps, self._copies, self._features.dtype)
         arrays["observations"][0] = self._features
         explore.begin(self._steps)
-        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite, and refused later
-            final = self._act(arrays, explore, standardize, stopping)
+        # what float32 cannot hold is infinite, and refused later
+        with operation("acting") as span, np.errstate(over="ignore", invalid="ignore"):
+            final = self._act(arrays, explore, standardize, stopping, span)
         if final is None:
             return None
         self._features = arrays["observations"][-1]
@@ -51,18 +53,23 @@ class Rollout:
         self._returns.clear()
 
     def _act(
-        self, arrays: dict[str, Array], explore: Exploration, standardize: Standardizer, stopping: Callable[[], bool]
+        self,
+        arrays: dict[str, Array],
+        explore: Exploration,
+        standardize: Standardizer,
+        stopping: Callable[[], bool],
+        span: Operation,
     ) -> list[Rows] | None:
         observations, taken, rewards = arrays["observations"], arrays["actions"], arrays["rewards"]
         terminated, truncated = arrays["terminated"], arrays["truncated"]
         final: list[Rows] = []
+        act = span.pieces("inference", NUMERIC, explore.act)
+        step = span.pieces("simulation", SIMULATOR, self._envs.step)
         for t in range(self._steps):
-            actions = explore.act(standardize(observations[t]), t)
+            actions = act(standardize(observations[t]), t)
             taken[t] = actions
             start = perf_counter()
-            final += self._envs.step(
-                self._onto_bounds(actions), observations[t + 1], rewards[t], terminated[t], truncated[t]
-            )
+            final += step(self._onto_bounds(actions), observations[t + 1], rewards[t], terminated[t], truncated[t])
             self.env_seconds += perf_counter() - start
             done = terminated[t] | truncated[t]
             if done.any():

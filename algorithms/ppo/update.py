@@ -16,6 +16,7 @@ from surreal.algorithms.ppo.together import TogetherBatch, step, summed
 from surreal.algorithms.returns import explained_variance, gae, next_values
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
+from surreal.protocol.profiling.spans import NUMERIC, operation
 
 ALONE = Alone()
 BETA_RANGE = (1 / 35, 35.0)
@@ -75,7 +76,8 @@ class Updater:
     def _estimate(self, batch: Batch, data: Trajectories, together: TogetherBatch | None) -> None:
         """Return the values of all observations by the present network, and the advantages that follow."""
         steps, copies = data.rewards.shape
-        found = self.gradient.values(batch.rows, batch.memories)
+        with operation("estimate", NUMERIC):
+            found = self.gradient.values(batch.rows, batch.memories)
         values, final = found[: (steps + 1) * copies].reshape(steps + 1, copies), found[(steps + 1) * copies :]
         following = next_values(values, data.terminated, data.truncated, final)
         done = data.terminated | data.truncated

@@ -15,6 +15,7 @@ from surreal.algorithms.r2d2.config import R2D2Config
 from surreal.algorithms.r2d2.network import RecurrentValues
 from surreal.algorithms.r2d2.targets import n_step_targets, priorities
 from surreal.algorithms.types import Array
+from surreal.protocol.profiling.spans import NUMERIC, operation
 
 BETAS = (0.9, 0.999)
 
@@ -47,7 +48,8 @@ class Updater:
     def learn(self, arrays: Mapping[str, Array], weights: Array) -> tuple[Array, dict[str, float]]:
         """Learn from a batch of sequences with importance weights [batch]; return its priorities, and metrics."""
         config = self._config
-        errors, steps, values = self._errors(self._sequences(arrays), arrays)
+        with operation("forward", NUMERIC):
+            errors, steps, values = self._errors(self._sequences(arrays), arrays)
         loss = (0.5 * self._placed(weights) * errors.square().sum(1)).mean()
         norm = self._step(loss)
         self.updates += 1
@@ -135,14 +137,16 @@ class Updater:
         gradient, limit = self._online.vector.grad, self._config.max_grad_norm
         assert gradient is not None
         gradient.zero_()
-        loss.backward()
+        with operation("backward", NUMERIC):
+            loss.backward()
         norm: torch.Tensor = torch.linalg.vector_norm(gradient)
         if not torch.isfinite(norm):
             self.skipped += 1
             return norm
         if limit is not None:
             gradient.mul_(torch.clamp(limit / (norm + 1e-6), max=1.0))
-        self._adam.step()
+        with operation("optimizer", NUMERIC):
+            self._adam.step()
         return norm
 
     def parameters(self) -> Array:

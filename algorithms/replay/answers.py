@@ -12,6 +12,7 @@ from surreal.algorithms.replay.layout import Layout, batch_bytes, layout_number,
 from surreal.algorithms.replay.rate_limiter import RateLimiter
 from surreal.algorithms.replay.shared_memory import HEADER_BYTES, SharedMemory
 from surreal.algorithms.types import F64, Array, Bool, Int
+from surreal.protocol.profiling.spans import NUMERIC, operation
 from surreal.protocol.service.requests import Request
 from surreal.protocol.service.server import ServiceServer
 from surreal.protocol.wire.packet import Message
@@ -69,7 +70,8 @@ class Answers:
                 return False
             request.reply({}, {**self._state(), "wait": True})
         elif count:
-            self._send(request, count)
+            with operation("sample", NUMERIC):
+                self._send(request, count)
         else:
             request.reply({}, {**self._state(), "layout": to_plain(self._buffer.layout)})
         return True

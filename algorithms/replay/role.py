@@ -14,6 +14,7 @@ from surreal.algorithms.replay.fragment import MisfitError
 from surreal.algorithms.replay.rate_limiter import RateLimiter
 from surreal.algorithms.replay.snapshots import Snapshots
 from surreal.protocol.errors import Stopping
+from surreal.protocol.profiling.spans import NUMERIC, operation
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.transport.selector import Selectable
 from surreal.protocol.wire.packet import Message
@@ -83,7 +84,8 @@ class Shard:
 
     def _insert(self, message: Message) -> None:
         try:
-            steps = self.buffer.insert(message)
+            with operation("insert", NUMERIC):
+                steps = self.buffer.insert(message)
         except MisfitError as error:
             self.refused += 1
             text = "refused fragment %d of %s: %s (%d refused so far)"

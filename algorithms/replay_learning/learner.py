@@ -13,6 +13,7 @@ from surreal.algorithms.replay.client import ReplayClient
 from surreal.algorithms.replay.config import ReplaySettings
 from surreal.algorithms.replay_learning.state import ReplayedConfig, ReplayState
 from surreal.algorithms.training_loop import Trainer, Waiting
+from surreal.protocol.profiling.spans import COMMUNICATION, operation
 from surreal.protocol.wire.packet import Version
 from surreal.protocol.worker.process import Process
 
@@ -74,7 +75,8 @@ class ReplayLearner(Trainer[ReplayBatch]):
         rows: list[dict[str, float]] = []
         batch: ReplayBatch | None = data
         while batch is not None:
-            errors, metrics = self.state.learn(batch.arrays, batch.weights)
+            with operation("update"):
+                errors, metrics = self.state.learn(batch.arrays, batch.weights)
             rows.append(metrics)
             if self._prioritized:
                 self._replay.update_priorities(batch.ids, errors)
@@ -92,7 +94,8 @@ class ReplayLearner(Trainer[ReplayBatch]):
     def _sample(self, timeout: float) -> ReplayBatch | None:
         """Return the next batch; None after `timeout`. The importance exponent rises to 1 (Schaul et al. 2016)."""
         least, progress = self._config.replay.importance_exponent, min(1.0, self.state.steps / self.total_steps)
-        return self._replay.sample(least + (1 - least) * progress, timeout=timeout)
+        with operation("sample", COMMUNICATION):
+            return self._replay.sample(least + (1 - least) * progress, timeout=timeout)
 
     def _take_episodes(self) -> None:
         for _ in range(MOST_EPISODES):

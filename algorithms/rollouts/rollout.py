@@ -13,6 +13,7 @@ from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.networks import Policy
 from surreal.algorithms.rollouts.fragment import allocate
 from surreal.algorithms.types import Array
+from surreal.protocol.profiling.spans import NUMERIC, SIMULATOR, Operation, operation
 
 
 class Rollout:
@@ -45,8 +46,9 @@ class Rollout:
         # new arrays for every fragment: the channel still owns the last one's until they are acknowledged
         seen, fragment = observations(self._envs.spaces, self._first, self._steps), self._allocate()
         outs = np.empty((self._steps, self._copies, self._policy.outputs), dtype=np.float32)
-        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite, and refused later
-            final = self._act(seen, fragment, outs, standardize, stopping)
+        # what float32 cannot hold is infinite, and refused later
+        with operation("acting") as span, np.errstate(over="ignore", invalid="ignore"):
+            final = self._act(seen, fragment, outs, standardize, stopping, span)
         if final is None:
             return None
         self._first = seen.last()
@@ -71,25 +73,26 @@ class Rollout:
         outs: Array,
         standardize: Callable[[Rows], Rows],
         stopping: Callable[[], bool],
+        span: Operation,
     ) -> list[Rows] | None:
         """Fill in the fragment step by step. Returns the final observations of truncated episodes."""
         taken, masks, states = fragment["actions"], fragment.get("masks"), fragment.get("states")
         rewards, terminated, truncated = fragment["rewards"], fragment["terminated"], fragment["truncated"]
         noise = self._policy.noise(self._rng, outs.shape)
         final: list[Rows] = []
+        advance = span.pieces("inference", NUMERIC, self._policy.advance)
+        step = span.pieces("simulation", SIMULATOR, self._envs.step)
         for t in range(self._steps):
             if states is not None and t % self._sequence == 0:
                 states[t // self._sequence] = self._state
-            out, self._state = self._policy.advance(standardize(seen.row(t)), self._state)
+            out, self._state = advance(standardize(seen.row(t)), self._state)
             if masks is not None:
                 out = masked(out, masks[t])
             outs[t] = out
             actions = self._policy.act(out, noise[t])
             taken[t] = actions
             start = perf_counter()
-            final += self._envs.step(
-                self._onto_bounds(actions), seen.row(t + 1), rewards[t], terminated[t], truncated[t]
-            )
+            final += step(self._onto_bounds(actions), seen.row(t + 1), rewards[t], terminated[t], truncated[t])
             seen.wrote(t + 1)
             if states is not None:
                 self._policy.noted(self._state, actions, rewards[t])

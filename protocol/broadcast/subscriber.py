@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from surreal.protocol.broadcast.publisher import QUEUE_PACKETS
 from surreal.protocol.errors import Refused, Timeout
+from surreal.protocol.profiling.spans import IDLE, operation
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.packet_socket import READ_BATCH, STOP_POLL_S, PacketSocket
 from surreal.protocol.transport.stats import Stats
@@ -127,7 +128,8 @@ class Subscriber:
                     if left <= 0:
                         address = self._client.socket.address
                         raise Timeout(f"{address}: nothing newer than {newer_than} in {timeout} s. Look at its writer.")
-                    self._changed.wait(min(left, STOP_POLL_S))
+                    with operation("wait", IDLE):
+                        self._changed.wait(min(left, STOP_POLL_S))
                 return self._return(self._newest)
             finally:
                 self._client.socket.stats.blocked_seconds += time.monotonic() - began

@@ -7,7 +7,7 @@ busy working thread is never taken for a dead process.
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from surreal.protocol.membership.server import BEAT_INTERVAL_S, LINGER_S, MAX_REASON, REPORT_BEATS, Still, log
@@ -33,13 +33,14 @@ class Member:
         report: Callable[[], Any] = lambda: None,
         still: Callable[[], Still | None] = lambda: None,
         session: int = 0,
+        heard: Callable[[Mapping[str, Any]], None] = lambda said: None,
     ) -> None:
         """Connect in the background. `report()` returns the counters of this process, plain data, or None.
 
         `still()` returns since when and where its work does not move; None while it does. `session` is a number of this
-        process; a random one for 0.
+        process; a random one for 0. `heard` gets the words of every answer.
         """
-        self._node, self._report = node, report
+        self._node, self._report, self._heard = node, report, heard
         self._socket = PacketSocket(node, address, binds=False, queue=QUEUE_PACKETS, heartbeats=True)
         self._session = session or secrets.randbits(63)
         self._still = still
@@ -82,12 +83,19 @@ class Member:
         self._beats += 1
         self._send(counters=None if self._beats % REPORT_BEATS else self._report())
 
-    def _send(self, kind: Kind = Kind.BEAT, counters: Any = None, **why: str) -> None:
+    def tell(self, aside: Mapping[str, Any]) -> None:
+        """Send a beat with further words. Call it from the I/O thread."""
+        self._send(aside=aside)
+
+    def _send(
+        self, kind: Kind = Kind.BEAT, counters: Any = None, aside: Mapping[str, Any] | None = None, **why: str
+    ) -> None:
         meta: dict[str, Any] = {"who": self._node.who, "stopping": self._node.stopping.is_set()}
         if counters is not None:
             meta["counters"] = counters
         if still := self._still():
             meta["still"] = list(still)
+        meta |= aside or {}
         meta |= {key: text for key, text in why.items() if text}
         body = encode_body(self._node.name, self._node.incarnation, meta=meta).body
         self._socket.send(encode_prefix(kind, 0, self._session, 0, 0) + body)
@@ -102,6 +110,7 @@ class Member:
             self._node.stop(self.refused)
         elif packet.kind == Kind.STATE and packet.incarnation >= self._incarnation:
             self._note_contact(packet)
+            self._heard(packet.meta)
             if packet.meta.get("stop") and not self._node.stopping.is_set():
                 self._node.stop(str(packet.meta.get("reason", "")))
                 self._send()

@@ -8,8 +8,9 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from surreal.protocol.graph import ProcessName
@@ -39,6 +40,24 @@ LINGER_S = 0.5
 """Seconds that a closing end tries to get its last word out."""
 
 
+def _nothing(asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {}
+
+
+def _deaf(process: str, incarnation: int, meta: Mapping[str, Any]) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Aside:
+    """Further words between the server and its members, beside what keeps the run together."""
+
+    say: Callable[[Mapping[str, Any]], dict[str, Any]] = _nothing
+    """Returns what an answer says beside, given what the beat said; empty before the first."""
+    hear: Callable[[str, int, Mapping[str, Any]], None] = _deaf
+    """Takes what a beat of a process says; raises ValueError for what is impossible."""
+
+
 class Server:
     """The end that binds: keeps the members and stops them."""
 
@@ -49,14 +68,16 @@ class Server:
         take: Callable[[str, int, Any], None] = lambda *counters: None,
         on_fatal: Callable[[str, str], None] = lambda *why: None,
         on_crash: Callable[[str, str], None] = lambda *why: None,
+        more: "Aside | None" = None,
     ) -> None:
         """Listen at once.
 
         `take(process, incarnation, counters)` gets the reports of members; it raises ValueError for impossible ones.
         `on_fatal(process, reason)` is called for members that leave because they can never succeed, `on_crash` for
-        those that crashed.
+        those that crashed. `more` is said and heard beside.
         """
         self._node, self._take_counters, self._on_fatal, self._on_crash = node, take, on_fatal, on_crash
+        self._more = more or Aside()
         self._socket = PacketSocket(node, address, binds=True, queue=1024, heartbeats=True, largest=MAX_HEADER_BYTES)
         self._names = SessionTable()
         self._polled = time.monotonic()
@@ -141,6 +162,7 @@ class Server:
         if "counters" in packet.meta:
             self._note_counters(packet)
         self._note_still(packet.sender, packet.meta.get("still"))
+        self._hear(packet)
         if new:
             self._finished.discard(holder.name)
             log.info("%s joined: %s", holder.name, holder.described)
@@ -152,7 +174,7 @@ class Server:
         else:
             with self._changed:
                 self._running.add(packet.sender)
-        self._answer(route, packet.session)
+        self._answer(route, packet.session, packet.meta)
 
     def _release(self, packet: Packet) -> None:
         """Note that a member leaves: for good, or because it was stopped alone and will be back."""
@@ -184,15 +206,23 @@ class Server:
             thing = f"{self._socket.address} counters of {packet.sender}"
             self._node.warn(thing, f"refused the counters of {packet.sender}: {error}")
 
+    def _hear(self, packet: Packet) -> None:
+        """Pass on what a member says aside; nonsense counts as refused, and the member still as alive."""
+        try:
+            self._more.hear(packet.sender, packet.incarnation, packet.meta)
+        except ValueError as error:
+            self._socket.stats.refused += 1
+            self._node.warn(f"{self._socket.address} aside of {packet.sender}", f"refused of {packet.sender}: {error}")
+
     def _confirm(self, name: str) -> None:
         with self._changed:
             self._running.discard(name)
             self._changed.notify_all()
 
-    def _answer(self, route: bytes, session: int) -> bool:
+    def _answer(self, route: bytes, session: int, asked: Mapping[str, Any] = MappingProxyType({})) -> bool:
         """Send the state of the run; False if the process behind `route` is gone or does not run."""
         every = BEAT_INTERVAL_S * max(1.0, len(self._names.holders) / MAX_BEATS)
-        meta = {"stop": bool(self._reason), "reason": self._reason, "every": every}
+        meta = {"stop": bool(self._reason), "reason": self._reason, "every": every, **self._more.say(asked)}
         body = encode_body(self._node.name, self._node.incarnation, meta=meta).body
         return self._socket.send(encode_prefix(Kind.STATE, 0, session, 0, 0) + body, route=route)
 

@@ -16,6 +16,7 @@ import numpy as np
 import zmq
 
 from surreal.protocol.errors import Refused, SurrealError, Timeout
+from surreal.protocol.profiling.spans import IDLE, operation
 from surreal.protocol.service.replica import Pending, Replica
 from surreal.protocol.service.rows import CallError, Outcome
 from surreal.protocol.transport.node import Node
@@ -142,7 +143,8 @@ class ServiceClient:
             writable = zmq.POLLOUT if replica.blocked and self._unsent else 0
             self._poller.register(replica.socket.zmq_socket, zmq.POLLIN | writable)
         left = min(STOP_POLL_S, self._poll_at - time.monotonic())
-        self._poller.poll(max(0, math.ceil(left * 1000)))
+        with operation("wait", IDLE):
+            self._poller.poll(max(0, math.ceil(left * 1000)))
 
     def _tick(self) -> None:
         """Serve the calls in the I/O thread, unless a thread has the lock and serves them itself."""

@@ -40,13 +40,15 @@ class Reporter:
         count: Callable[[], None],
         alive: Callable[[str], set[int]],
         still: Callable[[], Mapping[str, tuple[float, str]]] = dict,
+        each: Callable[[], None] = lambda: None,
     ) -> None:
         """Begin. `count()` brings this process's own counters into `table`.
 
-        `still()` returns process -> the seconds for which it has not moved, and where it is.
+        `still()` returns process -> the seconds for which it has not moved, and where it is. `each()` is called with
+        each version: other work with the disk.
         """
         self._path, self._table, self._count = Path(wiring.run_folder) / FILE, table, count
-        self._still = still
+        self._still, self._each = still, each
         self._exporter = _export(wiring, table, gauges, alive) if wiring.prometheus else None
         self._closing = threading.Event()
         self._failed = False
@@ -63,7 +65,9 @@ class Reporter:
     def _run(self) -> None:
         while not self._closing.wait(WRITE_INTERVAL_S):
             self._write()
+            self._each()
         self._write()
+        self._each()
 
     def _write(self) -> None:
         """Replace the file, so that a reader sees the old or the new one. A full disk costs the newest counters, not

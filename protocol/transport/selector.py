@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import zmq
 
+from surreal.protocol.profiling.spans import IDLE, operation
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.packet_socket import STOP_POLL_S
 
@@ -80,7 +81,8 @@ class Selector:
             for channel in channels:
                 if (polled := channel.select_socket) is not None:
                     poller.register(polled, zmq.POLLIN)
-            poller.poll(math.ceil(seconds * 1000))
+            with operation("wait", IDLE):
+                poller.poll(math.ceil(seconds * 1000))
         with suppress(BlockingIOError):
             self._reader.recv(4096)
         return []

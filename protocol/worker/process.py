@@ -11,6 +11,7 @@ from surreal.protocol.broadcast.publisher import Publisher
 from surreal.protocol.broadcast.relay import Relay
 from surreal.protocol.broadcast.subscriber import Subscriber
 from surreal.protocol.graph import METRICS, RELAY
+from surreal.protocol.profiling.spans import PYTHON, Operation, operation
 from surreal.protocol.service.client import ServiceClient
 from surreal.protocol.service.server import ServiceServer
 from surreal.protocol.service.sharded import ShardedClient
@@ -139,6 +140,15 @@ class Process:
             self.session.gauges.set(self.wiring.name, row)
         else:
             self.sender(METRICS).send({}, row)
+
+    def operation(self, name: str, resource: str = PYTHON) -> Operation:
+        """Return a context manager: `surreal profile` shows the time inside it as the operation `name`.
+
+        `resource` is what the time uses, one of profiling.spans.RESOURCES. Operations nest. While no profile is taken
+        it costs a tenth of a microsecond: give it a fragment or an update, not a step. Raises ValueError for another
+        resource.
+        """
+        return operation(name, resource)
 
     @cached_property
     def _selector(self) -> Selector:

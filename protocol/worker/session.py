@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 from surreal.protocol.errors import Fatal, Refused, did_you_mean
 from surreal.protocol.graph import ChannelKind, ProcessName, role_of
 from surreal.protocol.membership.member import Member
-from surreal.protocol.membership.server import Server, Still
+from surreal.protocol.membership.server import Aside, Server, Still
+from surreal.protocol.profiling.own import DRAIN_S
+from surreal.protocol.profiling.taking import Profiling
 from surreal.protocol.stream.sender import FLUSH_ON_CLOSE_S, StreamSender
 from surreal.protocol.stream.sharded import ShardedSender
 from surreal.protocol.telemetry.counters import CONTROL, CounterTable, report
@@ -54,13 +56,17 @@ class Session:
         self.on_close: list[Callable[[], None]] = []
         """Called at the end of this process, before its channels close."""
         self._reporter: Reporter | None = None
+        self.profiling = Profiling(wiring.name, wiring.incarnation, wiring.run_folder if wiring.serves_control else "")
+        """Profiles that this process takes part in."""
         try:
             self.control = self._join()
         except BaseException:
             self.node.close()
             raise
         if isinstance(self.control, Server):
-            self._reporter = Reporter(wiring, self.counters, self.gauges, self._count_own, self.alive, self.still)
+            each = self.profiling.turn
+            self._reporter = Reporter(wiring, self.counters, self.gauges, self._count_own, self.alive, self.still, each)
+        self.every(DRAIN_S, self._drain_profile)
 
     @property
     def stopping(self) -> threading.Event:
@@ -202,9 +208,17 @@ class Session:
 
     def _join(self) -> Server | Member:
         if self.wiring.serves_control:
-            return Server(self.node, self.wiring.control, self.counters.take, self._note_failure, self._note_crash)
-        own = self.wiring.session
-        return Member(self.node, self.wiring.control, lambda: report(self._channels), self._own_still, own)
+            notes = self._note_failure, self._note_crash
+            aside = Aside(self.profiling.say, self.profiling.hear)
+            return Server(self.node, self.wiring.control, self.counters.take, *notes, aside)
+        own, heard = self.wiring.session, self.profiling.heard
+        return Member(self.node, self.wiring.control, lambda: report(self._channels), self._own_still, own, heard)
+
+    def _drain_profile(self) -> None:
+        """Send what a profile has recorded; the process that serves control keeps its own."""
+        for aside in self.profiling.drain():
+            if isinstance(self.control, Member):
+                self.control.tell(aside)
 
     @property
     def _still_after(self) -> float:

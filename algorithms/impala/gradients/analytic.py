@@ -10,6 +10,7 @@ from surreal.algorithms.models.pair import Pair
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
+from surreal.protocol.profiling.spans import NUMERIC, operation
 
 
 class Analytic:
@@ -23,8 +24,9 @@ class Analytic:
         """See base.Gradient."""
         config, pair, n = self._config, self._pair, data.transitions
         rows, actions = data.rows(), data.actions.reshape(n, *data.actions.shape[2:])
-        activations = pair.forward(rows[:n])
-        out, values = pair.heads(activations[-1])
+        with operation("forward", NUMERIC):
+            activations = pair.forward(rows[:n])
+            out, values = pair.heads(activations[-1])
         out = masked(out, None if data.masks is None else data.masks[:-1].reshape(n, -1))
         every = np.concatenate([values, pair.values(rows[n:])])
         log_probs = pair.log_prob(out, actions)
@@ -35,8 +37,10 @@ class Analytic:
         error = values - constants.targets
         # d(c mean (V - v)^2) / d V = 2 c (V - v) / n
         d_values = error * (np.float32(2 * config.value_coef) * share)
-        pair.backward(activations, d_out, d_values[:, None])
-        taken = self._optimizer.step(pair.gradient, rate)
+        with operation("backward", NUMERIC):
+            pair.backward(activations, d_out, d_values[:, None])
+        with operation("optimizer", NUMERIC):
+            taken = self._optimizer.step(pair.gradient, rate)
         policy = -float(np.dot(constants.advantages, log_probs)) / n
         return reported(constants, policy, float(np.dot(error, error)) / n, entropy, taken)
 

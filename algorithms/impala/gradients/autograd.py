@@ -16,6 +16,7 @@ from surreal.algorithms.models.optimizers import BETA1, BETA2
 from surreal.algorithms.networks import Layout
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
+from surreal.protocol.profiling.spans import NUMERIC, operation
 
 STATE = {"rmsprop": {"square": "square_avg"}, "adam": {"moment1": "exp_avg", "moment2": "exp_avg_sq"}}
 """Optimizer -> name in a checkpoint -> name in torch's state."""
@@ -32,11 +33,13 @@ class Autograd:
 
     def step(self, data: Trajectories, rate: float) -> dict[str, float]:
         """See base.Gradient. The device is waited for twice: V-trace and the size of the gradient are the CPU's."""
-        total, constants, parts = self.loss(data)
+        with operation("forward", NUMERIC):
+            total, constants, parts = self.loss(data)
         gradient = self._network.vector.grad
         assert gradient is not None
-        gradient.zero_()
-        total.backward()
+        with operation("backward", NUMERIC):
+            gradient.zero_()
+            total.backward()
         norm = float(torch.linalg.vector_norm(gradient))
         taken = bool(np.isfinite(norm))
         if taken:
@@ -44,7 +47,8 @@ class Autograd:
             if limit is not None and norm > limit:
                 gradient.mul_(limit / (norm + 1e-6))
             self._optimizer.param_groups[0]["lr"] = rate
-            self._optimizer.step()
+            with operation("optimizer", NUMERIC):
+                self._optimizer.step()
         policy, value, entropy = parts.tolist()
         return reported(constants, policy, value, entropy, taken)
 

@@ -15,6 +15,7 @@ from surreal.algorithms.offpolicy.shape import Shape
 from surreal.algorithms.offpolicy.updates.base import Batch, Engine, Rates, Settings
 from surreal.algorithms.offpolicy.updates.lanes import Lanes
 from surreal.algorithms.types import Array
+from surreal.protocol.profiling.spans import NUMERIC, operation
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """Decays of Adam's moments, and the constant below its quotient."""
@@ -73,7 +74,8 @@ class Learned:
         if limit is not None and norm > limit:
             grad *= np.float32(limit / norm)
         self._adam.steps += 1
-        self._lanes.run(lambda lane: self._adam.step(self.vector, grad, rate, self._parts[lane]))
+        with operation("optimizer", NUMERIC):
+            self._lanes.run(lambda lane: self._adam.step(self.vector, grad, rate, self._parts[lane]))
         return True
 
     def follow(self, share: float) -> None:
@@ -142,17 +144,20 @@ class Analytic(Engine):
     def _critic_rows(self, lane: int, part: slice, batch: Batch, errors: Array, values: Array) -> None:
         """Write the gradients of the critics on some rows, and the rows' errors and values."""
         rows, scale = batch.part(part), np.float32(1.0 / len(batch.rewards))
-        targets, inputs = self.targets(rows), self.inputs(rows)
+        with operation("forward", NUMERIC):
+            targets, inputs = self.targets(rows), self.inputs(rows)
         for critic, network in enumerate(self.critics.networks):
             tape = Tape()
-            outputs = network(inputs, tape)
+            with operation("forward", NUMERIC):
+                outputs = network(inputs, tape)
             taken = self.taken(outputs, rows)
             error = taken - targets
             errors[part] += np.abs(error)
             values[part] = taken
             slope = np.clip(error, -1.0, 1.0) if self.settings.huber else error
             slope = slope * rows.weights * scale
-            network.backward(tape, self.spread(outputs, slope, rows), self.critics.views[lane][critic])
+            with operation("backward", NUMERIC):
+                network.backward(tape, self.spread(outputs, slope, rows), self.critics.views[lane][critic])
 
     def actor_step(self, batch: Batch, rates: Rates) -> dict[str, float]:
         """See base.Engine."""
@@ -166,7 +171,8 @@ class Analytic(Engine):
         return {"actor_loss": loss, **self.after_actor(entropy, rates)}
 
     def _actor_lane(self, lane: int, rows: Batch, scale: np.float32, sums: Array) -> None:
-        sums[lane] = self.actor_rows(lane, rows, scale)
+        with operation("actor gradient", NUMERIC):
+            sums[lane] = self.actor_rows(lane, rows, scale)
 
     def actor_rows(self, lane: int, rows: Batch, scale: np.float32) -> tuple[float, float]:
         """Write the gradient of the actor on some rows of a batch whose mean has the factor `scale`.
@@ -181,9 +187,10 @@ class Analytic(Engine):
 
     def move_targets(self, share: float) -> None:
         """See base.Engine."""
-        self.critics.follow(share)
-        if self.actor is not None:
-            self.actor.follow(share)
+        with operation("targets", NUMERIC):
+            self.critics.follow(share)
+            if self.actor is not None:
+                self.actor.follow(share)
 
     def policy(self) -> Array:
         """See base.Engine."""

@@ -14,6 +14,7 @@ from surreal.algorithms.offpolicy.updates.analytic import BETA1, BETA2, EPSILON
 from surreal.algorithms.offpolicy.updates.base import Batch, Engine, Rates, Settings
 from surreal.algorithms.offpolicy.updates.losses import Losses, Transitions
 from surreal.algorithms.types import Array
+from surreal.protocol.profiling.spans import NUMERIC, operation
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -28,13 +29,15 @@ class Trained:
 
     def step(self, loss: Tensor, rate: float, limit: float | None) -> bool:
         """Step by the gradient of `loss`, at most of norm `limit`. Returns False where it is not finite."""
-        (grad,) = torch.autograd.grad(loss, [self.vector])
+        with operation("backward", NUMERIC):
+            (grad,) = torch.autograd.grad(loss, [self.vector])
         norm = float(grad.norm())
         if not np.isfinite(norm):
             return False
         self.vector.grad = grad * (limit / norm) if limit is not None and norm > limit else grad
         self._adam.param_groups[0]["lr"] = rate
-        self._adam.step()
+        with operation("optimizer", NUMERIC):
+            self._adam.step()
         return True
 
     def arrays(self, name: str) -> dict[str, Array]:
@@ -84,7 +87,8 @@ class Autograd(Engine):
         acting = torch.zeros(0) if self._actor is None else self._actor.vector
         if self._actor is not None and self._actor.target is not None:
             acting = self._actor.target
-        loss, errors = self._losses.critic(acting, critics.vector, target, self._alpha(), self._rows(batch))
+        with operation("forward", NUMERIC):
+            loss, errors = self._losses.critic(acting, critics.vector, target, self._alpha(), self._rows(batch))
         self.skipped += not critics.step(loss, rate, self._settings.max_grad_norm)
         return errors.cpu().numpy(), {"critic_loss": float((errors**2).mean() / 2)}
 
@@ -92,7 +96,8 @@ class Autograd(Engine):
         """See base.Engine."""
         assert self._actor is not None
         rows = self._rows(batch)
-        loss, entropy = self._losses.actor(self._actor.vector, self._critics.vector.detach(), self._alpha(), rows)
+        with operation("forward", NUMERIC):
+            loss, entropy = self._losses.actor(self._actor.vector, self._critics.vector.detach(), self._alpha(), rows)
         self.skipped += not self._actor.step(loss, rates.actor, self._settings.max_grad_norm)
         metrics = {"actor_loss": float(loss.detach())}
         if not self._soft:

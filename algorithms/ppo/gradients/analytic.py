@@ -17,6 +17,7 @@ from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.base import KL_HINGE, Stats
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
+from surreal.protocol.profiling.spans import NUMERIC, operation
 
 
 class Analytic:
@@ -52,18 +53,20 @@ class Analytic:
 
     def differentiate(self, minibatch: Minibatch, beta: float, stats: Stats | None) -> Array:
         """See base.Gradient."""
-        activations = self._pair.forward(minibatch.observations)
-        out, values = self._pair.heads(activations[-1])
+        with operation("forward", NUMERIC):
+            activations = self._pair.forward(minibatch.observations)
+            out, values = self._pair.heads(activations[-1])
         out = masked(out, minibatch.masks)
         d_out = self._policy_gradient(minibatch, out, beta, stats)
         d_values = self._value_gradient(minibatch, values, stats)
-        self._pair.backward(activations, d_out, d_values[:, None])
+        with operation("backward", NUMERIC):
+            self._pair.backward(activations, d_out, d_values[:, None])
         return self._grad
 
     def apply(self, learning_rate: float) -> None:
         """See base.Gradient."""
-        if not self._adam.step(self._grad, learning_rate):
-            self._skipped += 1
+        with operation("optimizer", NUMERIC):
+            self._skipped += not self._adam.step(self._grad, learning_rate)
 
     def skipped(self) -> int:
         """See base.Gradient."""

@@ -18,6 +18,7 @@ from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.base import Stats
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
+from surreal.protocol.profiling.spans import NUMERIC, operation
 
 
 class Autograd:
@@ -92,11 +93,13 @@ class Autograd:
 
     def differentiate(self, minibatch: Minibatch, beta: float, stats: Stats | None) -> Tensor:
         """See base.Gradient. The device is waited for only where `stats` are wanted."""
-        terms = self.loss(minibatch, beta)
+        with operation("forward", NUMERIC):
+            terms = self.loss(minibatch, beta)
         gradient = self._vector.grad
         assert gradient is not None
-        gradient.zero_()
-        terms.total.backward()
+        with operation("backward", NUMERIC):
+            gradient.zero_()
+            terms.total.backward()
         if stats:
             parts = (terms.policy, terms.value, terms.entropy, terms.kl, terms.clipped)
             stats.add(*torch.stack(parts).tolist())
@@ -113,7 +116,8 @@ class Autograd:
         self._adam.param_groups[0]["lr"] = learning_rate
         # The fused step does nothing where this is 1, as GradScaler uses it.
         self._adam.found_inf = broken  # type: ignore[attr-defined]
-        self._adam.step()
+        with operation("optimizer", NUMERIC):
+            self._adam.step()
         self._skipped += broken
 
     def skipped(self) -> int:

@@ -18,6 +18,7 @@ from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.analytic import Analytic
 from surreal.algorithms.ppo.gradients.base import Stats
 from surreal.algorithms.types import F32, Array, Int
+from surreal.protocol.profiling.spans import NUMERIC, operation
 
 log = getLogger(__name__)
 LEAST_ROWS = 128
@@ -131,13 +132,15 @@ class Compiled(Analytic):
         if rows > self._room.rows:
             self._room = Room(self._shape, rows)
         room, vector = self._room, self._vector
-        room.put(minibatch.observations)
-        self._passes.forward(room.nets, vector, room.work, rows, room.panel)
+        with operation("forward", NUMERIC):
+            room.put(minibatch.observations)
+            self._passes.forward(room.nets, vector, room.work, rows, room.panel)
         if self._config.objective == "adaptive-kl" or minibatch.masks is not None:
             self._loss_by_numpy(room.heads(rows), minibatch, beta, stats)
         else:
             self._compiled_loss(room.heads(rows), minibatch, stats)
-        self._passes.backward(room.nets, vector, self._grad, room.work, room.gradients, rows, room.panel)
+        with operation("backward", NUMERIC):
+            self._passes.backward(room.nets, vector, self._grad, room.work, room.gradients, rows, room.panel)
         return self._grad
 
     def _compiled_loss(self, heads: tuple[F32, F32, F32, F32], minibatch: Minibatch, stats: Stats | None) -> None:
@@ -191,5 +194,6 @@ class Compiled(Analytic):
         """See base.Gradient."""
         if not self._ready():
             super().apply(learning_rate)
-        elif not self._adam.step_by(self._losses.adam, self._grad, learning_rate):
-            self._skipped += 1
+            return
+        with operation("optimizer", NUMERIC):
+            self._skipped += not self._adam.step_by(self._losses.adam, self._grad, learning_rate)

@@ -1,0 +1,86 @@
+"""Advice: which change of a run helps most, from its breakdown by role."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from surreal.orchestrator.profiling.breakdown import Breakdown
+
+FULL = 0.85
+"""Share of busy time from which a role bounds the run."""
+SOME = 0.15
+"""Share from which a part is worth a sentence."""
+WITHOUT_CORE = 0.75
+"""Share of its busy time that a process has a core, below which cores are too few."""
+LEARNS = ("learn", "update", "publish")
+
+
+class Advice(NamedTuple):
+    """One sentence, and the share of time that it is about."""
+
+    weight: float
+    text: str
+
+
+def advise(roles: Mapping[str, Breakdown]) -> list[str]:
+    """Return sentences on what to change, the one that gains most first."""
+    found = sorted([*_cores(roles), *_bounds(roles), *_parts(roles)], key=lambda each: -each.weight)
+    return [each.text for each in found] or ["No role is busy all the time, and no part stands out: nothing to change."]
+
+
+def bounding_role(roles: Mapping[str, Breakdown]) -> str | None:
+    """Return the busiest role that is on the way of the experience; None where no role is."""
+    working = {name: role for name, role in roles.items() if name != "evaluator"}
+    return max(working, key=lambda name: working[name].busy) if working else None
+
+
+def _cores(roles: Mapping[str, Breakdown]) -> Iterator[Advice]:
+    for name, role in roles.items():
+        busy = role.busy * role.corrected
+        gpu = any(resource == "gpu" for _, resource in role.beside)
+        if role.cpu and busy > SOME * role.wall and role.cpu < WITHOUT_CORE * busy and not gpu:
+            missing = 1 - role.cpu / busy
+            text = (
+                f"{name}: has a core for {role.cpu / busy:.0%} of its busy time only. The machine has too few cores: "
+                "run fewer processes, or add cores."
+            )
+            yield Advice(missing * role.busy * role.processes, text)
+
+
+def _bounds(roles: Mapping[str, Breakdown]) -> Iterator[Advice]:
+    bounding = bounding_role(roles)
+    if bounding is None or roles[bounding].busy < FULL:
+        return
+    role, learns = roles[bounding], any(name in LEARNS for name, _ in roles[bounding].seconds)
+    idle = {name: 1 - other.busy for name, other in roles.items() if name not in (bounding, "evaluator")}
+    waits = max(idle, key=lambda name: idle[name], default="")
+    if not waits or idle[waits] < SOME:
+        return
+    said = f"{bounding}: is busy {role.busy:.0%} of the time while {waits} waits {idle[waits]:.0%} of it. "
+    if learns:
+        largest = _largest(role)
+        text = said + f"Learning bounds the run, most of it in {largest}: fewer epochs, larger batches, or a GPU."
+    else:
+        text = (
+            said + f"Add processes of {bounding}: {waits} can take {1 / max(1 - idle[waits], 0.05):.1f} times as much."
+        )
+    yield Advice(idle[waits], text)
+
+
+def _largest(role: Breakdown) -> str:
+    names: dict[str, float] = {}
+    for (name, resource), spent in role.seconds.items():
+        if resource != "idle":
+            names[name] = names.get(name, 0.0) + spent
+    return max(names, key=lambda name: names[name], default="nothing")
+
+
+def _parts(roles: Mapping[str, Breakdown]) -> Iterator[Advice]:
+    for name, role in roles.items():
+        if (talk := role.share("communication")) > SOME:
+            text = f"{name}: spends {talk:.0%} of its time on communication. Make fragments longer, or batches larger."
+            yield Advice(talk, text)
+        if (saved := role.seconds.get(("checkpoint", "python"), 0.0) / role.wall) > SOME / 3:
+            yield Advice(saved, f"{name}: saves checkpoints {saved:.0%} of the time. Raise checkpoints.everySeconds.")
+        if name == "evaluator" and role.busy > FULL and role.cpu > SOME * role.wall:
+            core = role.cpu / role.wall
+            yield Advice(core / 2, f"{name}: never rests and takes {core:.0%} of a core. Raise evaluate_every_seconds.")

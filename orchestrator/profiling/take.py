@@ -1,0 +1,97 @@
+"""Taking a profile of a run: ask the run over its own place, wait, and fetch what its processes recorded."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from surreal.orchestrator.backends.base import Backend
+from surreal.orchestrator.backends.kube.names import RUN_FOLDER
+from surreal.orchestrator.client import Run
+from surreal.orchestrator.profiling.profile import Profile
+from surreal.protocol.errors import InvalidInput, SurrealError, Timeout
+from surreal.protocol.profiling.keeper import DONE
+from surreal.protocol.profiling.request import FOLDER, MOST_SECONDS, ProfileRequest
+
+ANSWER_SECONDS = 30.0
+"""Time beyond a profile's own that a run has to find the request and to write the last of it."""
+LOOK_SECONDS = 1.0
+START_SECONDS = 600.0
+"""Time that a run which is begun for its profile has until its first steps."""
+ENDING = ("learner", "master")
+"""Roles that are asked first for the run's folder, which the role that ends a run has."""
+MODULE = "surreal.protocol.profiling.request"
+
+
+def profile_run(run: Run, seconds: float, keep: Path, say: Callable[[str], None], intercept: bool = True) -> Profile:
+    """Take a profile of a run that goes on, of so many `seconds`, into the folder `keep`. The run is not disturbed.
+
+    Raises InvalidInput for a run that does not run, and Timeout where it does not answer.
+    """
+    if not 0 < seconds <= MOST_SECONDS:
+        raise InvalidInput(f"--seconds: {seconds:g} is no length of a profile. Take up to {MOST_SECONDS:g}.")
+    status = run.status()
+    if status.state != "running":
+        raise InvalidInput(f"{run.name}: is {status.state}, and only a run that runs has a profile. Resume it first.")
+    request = ProfileRequest(datetime.now(UTC).strftime("%Y%m%d-%H%M%S"), seconds, intercept)
+    _ask(run.backend, run.name, request)
+    say(f"profiling {run.name} for {seconds:g} s; it goes on meanwhile")
+    _await(run, request, seconds + ANSWER_SECONDS)
+    return Profile.read(run.name, _fetched(run, request, keep))
+
+
+def begin_and_profile(
+    begin: Callable[[], Run], seconds: float, keep: Path, say: Callable[[str], None], intercept: bool = True
+) -> Profile:
+    """Begin a run for its profile, take that once it makes steps, and delete it."""
+    run = begin()
+    try:
+        say(f"{run.name}: waiting for its first steps")
+        _await_steps(run)
+        return profile_run(run, seconds, keep, say, intercept)
+    finally:
+        run.delete()
+
+
+def _ask(place: Backend, name: str, request: ProfileRequest) -> None:
+    """Leave the request in the run's folder, beside the process that serves control."""
+    program = "python3" if place.remote else sys.executable
+    command = [program, "-P", "-m", MODULE, json.dumps(request.to_data()), ".", RUN_FOLDER]
+    roles = sorted(place.status(name).roles, key=lambda role: role not in ENDING)
+    for role in roles:
+        if place.execute(name, role, command, False) == 0:
+            return
+    raise SurrealError(f"{name}: no process of it has the run's folder. See surreal status {name}.")
+
+
+def _await(run: Run, request: ProfileRequest, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        time.sleep(LOOK_SECONDS)
+        with tempfile.TemporaryDirectory(prefix="surreal-") as folder:
+            run.backend.fetch(run.name, f"{FOLDER}/{request.name}/{DONE}", Path(folder))
+            if Path(folder, FOLDER, request.name, DONE).exists():
+                return
+        if run.status().over:
+            # what was written until then is a profile too
+            return
+        if time.monotonic() > deadline:
+            raise Timeout(f"{run.name}: gave no profile within {seconds:.0f} s. See surreal logs {run.name}.")
+
+
+def _await_steps(run: Run) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not (status := run.status()).progress.updates:
+        if status.over:
+            raise SurrealError(f"{run.name}: {status.state} before its first steps: {status.reason}. See its cause.")
+        if time.monotonic() > deadline:
+            raise Timeout(f"{run.name}: made no step within {START_SECONDS:.0f} s. See surreal logs {run.name}.")
+        time.sleep(LOOK_SECONDS)
+
+
+def _fetched(run: Run, request: ProfileRequest, keep: Path) -> Path:
+    run.backend.fetch(run.name, f"{FOLDER}/{request.name}/", keep)
+    return keep / FOLDER / request.name

@@ -1,0 +1,141 @@
+"""Profile of this process: begins and ends as the run says, and goes out in chunks."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from time import perf_counter_ns
+from typing import Any
+
+from surreal.protocol.profiling import costs
+from surreal.protocol.profiling.chunks import MOST_MARKS, MOST_OPEN, Chunk, packed
+from surreal.protocol.profiling.clock import OffsetEstimate
+from surreal.protocol.profiling.interception import Interception
+from surreal.protocol.profiling.request import ProfileRequest
+from surreal.protocol.profiling.spans import ACTIVE, Mark, Recorder
+
+log = logging.getLogger("surreal")
+
+DRAIN_S = 0.25
+"""Seconds between two looks at what has been recorded."""
+MOST_CHUNKS = 3
+"""Chunks of one look; what then waits is sent with the next, or dropped when the ring is full."""
+GRACE_S = 5.0
+"""Seconds after its end that a profile goes on where the run has not said that it is over."""
+
+Collector = tuple[Callable[[], None], Callable[[Recorder], None]]
+"""Begin, and end with the recorder that takes what was collected."""
+COLLECTORS: list[Collector] = []
+"""Further sources of spans in this process, such as kernels of a GPU; a role adds its own."""
+
+
+class _Taken:
+    """A profile that is being taken."""
+
+    def __init__(self, request: ProfileRequest) -> None:
+        self.request, self.recorder = request, Recorder()
+        self.costs = costs.measure()
+        self.watch = Interception(self.recorder) if request.intercept else None
+        self.recorder.top = self.watch.top if self.watch else None
+        self.number, self.cpu = 0, _cpu()
+        self.begin = perf_counter_ns()
+        self.deadline = time.monotonic() + request.seconds + GRACE_S
+
+
+class OwnProfile:
+    """The profile of one process. Call all methods from its I/O thread."""
+
+    def __init__(self, process: str) -> None:
+        """Take part in profiles as `process`."""
+        self._process = process
+        self._taken: _Taken | None = None
+        self._rest: list[Chunk] = []
+        self.clock = OffsetEstimate()
+        """Offset to the clock of the process that serves control."""
+
+    @property
+    def active(self) -> bool:
+        """True while a profile is taken, or some of it is left to send."""
+        return self._taken is not None or bool(self._rest)
+
+    def obey(self, said: Any) -> None:
+        """Begin or end as the run says: plain data of a request, or None where no profile is taken."""
+        request = ProfileRequest.parse(said)
+        taken = self._taken
+        if taken and (request is None or request.name != taken.request.name):
+            self._end(taken)
+        elif taken is None and request is not None and request.wants(self._process):
+            self._begin(request)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield what has been recorded since the last call, as far as it may travel now."""
+        rest, self._rest = self._rest, []
+        yield from rest
+        taken = self._taken
+        if taken is None:
+            return
+        if time.monotonic() > taken.deadline:
+            log.warning("the profile %s was never said to be over: ended", taken.request.name)
+            self._end(taken)
+            return
+        for _ in range(MOST_CHUNKS):
+            chunk = self._chunk(taken)
+            yield chunk
+            if len(chunk.rows) < MOST_MARKS:
+                return
+
+    def _begin(self, request: ProfileRequest) -> None:
+        self._taken = taken = _Taken(request)
+        for begin, _ in COLLECTORS:
+            begin()
+        ACTIVE.recorder = taken.recorder
+        log.info("a profile is taken: %s, %g s", request.name, request.seconds)
+
+    def _end(self, taken: _Taken) -> None:
+        """Record no more; keep what is left for the next look."""
+        ACTIVE.recorder = None
+        for _, end in COLLECTORS:
+            end(taken.recorder)
+        self._rest = [self._chunk(taken)]
+        while len(self._rest[-1].rows) == MOST_MARKS and len(self._rest) < 4 * MOST_CHUNKS:
+            self._rest.append(self._chunk(taken))
+        self._taken = None
+        log.info("the profile %s is over", taken.request.name)
+
+    def _chunk(self, taken: _Taken) -> Chunk:
+        marks, lost = taken.recorder.drain(MOST_MARKS)
+        now, best = perf_counter_ns(), self.clock.best
+        under: list[Mark] = taken.recorder.under_way(now)[:MOST_OPEN]
+        watched = taken.watch.counts if taken.watch else {}
+        chunk = Chunk(
+            profile=taken.request.name,
+            number=taken.number,
+            begin=taken.begin,
+            end=now,
+            offset=best.nanoseconds,
+            error=best.error,
+            cpu=_cpu() - taken.cpu,
+            lost=lost,
+            main=threading.main_thread().ident or 0,
+            names=taken.recorder.names(),
+            rows=packed(marks),
+            open=packed(under),
+            costs=taken.costs,
+            calls=[[key, *counts] for key, counts in list(watched.items())],
+        )
+        taken.number += 1
+        taken.begin = now
+        return chunk
+
+    def own_clock(self) -> None:
+        """Take the own clock for that of the run: this process serves control."""
+        self.clock.add(0, 0, 0)
+
+
+def _cpu() -> int:
+    """Return nanoseconds of CPU that the working thread has used; 0 where the system does not say."""
+    try:
+        clock = time.pthread_getcpuclockid(threading.main_thread().ident or 0)
+        return time.clock_gettime_ns(clock)
+    except (AttributeError, OSError, OverflowError):
+        return 0

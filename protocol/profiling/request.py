@@ -1,0 +1,74 @@
+"""Request for a profile: a small file in the run folder, and the same as plain data over the control port."""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+FOLDER = "profile"
+"""Folder of profiles in the run folder."""
+REQUEST = "request.json"
+MOST_SECONDS = 600.0
+"""Longest profile: 600 s of four processes are some hundred megabytes."""
+MOST_PER_ROLE = 16
+"""Processes of one role that a profile is taken of; those with the lowest indices."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+
+
+@dataclass(frozen=True)
+class ProfileRequest:
+    """One profile that a person asks for."""
+
+    name: str
+    """Folder below `profile/`."""
+    seconds: float
+    intercept: bool = True
+    """Also watch calls between Python and C, a small share of the time."""
+
+    def wants(self, process: str) -> bool:
+        """Return True if a profile is taken of this process, `actor/3`."""
+        _, _, index = process.partition("/")
+        return index.isdecimal() and int(index) < MOST_PER_ROLE
+
+    def to_data(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+    @classmethod
+    def parse(cls, data: Any) -> "ProfileRequest | None":
+        """Return the request that `to_data` made; None for anything else."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
+            return None
+        seconds, name = data.get("seconds"), str(data["name"])
+        if type(seconds) not in (int, float) or not 0 < seconds <= MOST_SECONDS or not _NAME.fullmatch(name):
+            return None
+        return cls(name, float(seconds), data.get("intercept") is True)
+
+    def write(self, run_folder: Path) -> None:
+        """Ask for it: the process that serves control finds the file within two seconds."""
+        folder = run_folder / FOLDER
+        folder.mkdir(mode=0o700, exist_ok=True)
+        temporary = folder / f".{REQUEST}"
+        temporary.write_text(json.dumps({**self.to_data(), "asked": time.time()}))
+        temporary.replace(folder / REQUEST)
+
+
+def main() -> None:
+    """Write a request beside the worker: `python -m surreal.protocol.profiling.request JSON FOLDER...`.
+
+    The run folder is the first of the folders with metrics in it; where there is none the exit code is 1.
+    """
+    said, *folders = sys.argv[1:]
+    request = ProfileRequest.parse(json.loads(said))
+    found = [folder for folder in map(Path, folders) if (folder / "metrics").is_dir()]
+    if request is None or not found:
+        sys.exit(1)
+    request.write(found[0])
+
+
+if __name__ == "__main__":
+    main()

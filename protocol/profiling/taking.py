@@ -1,0 +1,57 @@
+"""Profiles as one process takes part in them: the words at the control port, at either end."""
+
+from collections.abc import Iterator, Mapping
+from time import perf_counter_ns
+from typing import Any
+
+from surreal.protocol.profiling.chunks import Chunk
+from surreal.protocol.profiling.keeper import Keeper
+from surreal.protocol.profiling.own import OwnProfile
+
+
+class Profiling:
+    """One process's part. Call `turn` from a thread with time for a disk, all else from the I/O thread."""
+
+    def __init__(self, process: str, incarnation: int, keeps_in: str = "") -> None:
+        """Take part as `process`; with `keeps_in`, a run folder, also keep the profiles of all."""
+        self._process, self._incarnation = process, incarnation
+        self.own = OwnProfile(process)
+        self.keeper = Keeper(keeps_in) if keeps_in else None
+        if self.keeper:
+            self.own.own_clock()
+
+    def turn(self) -> None:
+        """Look for a request, and write what has come, where the profiles are kept."""
+        if self.keeper:
+            self.keeper.turn()
+
+    def drain(self) -> Iterator[dict[str, Any]]:
+        """Yield the words that go to the run; the process that keeps the profiles keeps its own at once."""
+        if self.keeper:
+            request = self.keeper.request
+            self.own.obey(request.to_data() if request else None)
+        for chunk in self.own.chunks():
+            if self.keeper:
+                self.keeper.take(self._process, self._incarnation, chunk)
+            else:
+                yield {"asked": perf_counter_ns(), "chunk": chunk.to_data()}
+
+    def say(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the answer to a beat says of profiles: the request, and the time for one who asked."""
+        request = self.keeper.request if self.keeper else None
+        words: dict[str, Any] = {"profile": request.to_data()} if request else {}
+        if type(asked.get("asked")) is int:
+            words |= {"asked": asked["asked"], "time": perf_counter_ns()}
+        return words
+
+    def hear(self, process: str, incarnation: int, meta: Mapping[str, Any]) -> None:
+        """Take in the chunk of a member. Raises ValueError for what is none."""
+        if self.keeper and "chunk" in meta:
+            self.keeper.take(process, incarnation, Chunk.parse(meta["chunk"]))
+
+    def heard(self, said: Mapping[str, Any]) -> None:
+        """Take in the answer of the run: whether a profile is taken, and its time."""
+        match said.get("asked"), said.get("time"):
+            case int(asked), int(theirs):
+                self.own.clock.add(asked, theirs, perf_counter_ns())
+        self.own.obey(said.get("profile"))

@@ -1,0 +1,218 @@
+"""Spans: nothing without a profile; bounded, nested and complete while one is taken."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from surreal.protocol.profiling import costs
+from surreal.protocol.profiling.chunks import MOST_MARKS, Chunk, packed
+from surreal.protocol.profiling.clock import UNKNOWN, OffsetEstimate
+from surreal.protocol.profiling.interception import Interception
+from surreal.protocol.profiling.own import OwnProfile
+from surreal.protocol.profiling.request import ProfileRequest
+from surreal.protocol.profiling.spans import ACTIVE, IDLE, NOTHING, NUMERIC, PYTHON, SIMULATOR, Recorder, operation
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    """The recorder of this process while the test runs."""
+    ACTIVE.recorder = Recorder()
+    yield ACTIVE.recorder
+    ACTIVE.recorder = None
+
+
+def test_without_a_profile_an_operation_is_nothing_and_functions_stay_themselves() -> None:
+    with operation("learn") as span:
+        assert span is NOTHING and span.pieces("simulation", SIMULATOR, len) is len
+        span.spent("simulation", SIMULATOR, 1.0, 3)
+
+
+def test_operations_nest_and_hold_the_pieces_inside_them(recorder: Recorder) -> None:
+    with operation("acting") as span:
+        step = span.pieces("simulation", SIMULATOR, lambda x: x + 1)
+        assert [step(number) for number in range(5)] == [1, 2, 3, 4, 5]
+        with operation("wait", IDLE):
+            pass
+        span.spent("inference", NUMERIC, 0.25, 7)
+    wait, acting, inference, simulation = recorder.drain(10)[0]
+    names = recorder.names()
+    assert [names[mark.key] for mark in (wait, acting)] == [("wait", IDLE), ("acting", PYTHON)]
+    assert acting.start <= wait.start and wait.start + wait.duration <= acting.start + acting.duration
+    assert (names[simulation.key], simulation.count, simulation.start) == (("simulation", SIMULATOR), 5, acting.start)
+    assert (names[inference.key], inference.duration) == (("inference", NUMERIC), 250_000_000)
+
+
+def test_an_unknown_resource_is_refused_in_words(recorder: Recorder) -> None:
+    with pytest.raises(ValueError, match="resource: 'quantum' is none"):
+        operation("learn", "quantum")
+
+
+def test_a_ring_that_is_full_drops_the_oldest_and_counts_them() -> None:
+    ACTIVE.recorder = recorder = Recorder(size=10)
+    try:
+        for _ in range(25):
+            with operation("x"):
+                pass
+    finally:
+        ACTIVE.recorder = None
+    marks, lost = recorder.drain(100)
+    assert (len(marks), lost) == (10, 15)
+    assert recorder.drain(100) == ([], 0)
+
+
+def test_names_are_bounded_and_the_rest_is_others(recorder: Recorder) -> None:
+    for number in range(1000):
+        with operation(f"name {number}"):
+            pass
+    names = recorder.names()
+    assert len(names) <= 128 and ("others", PYTHON) in names
+
+
+def test_spans_that_have_not_ended_are_known(recorder: Recorder) -> None:
+    with operation("wait", IDLE) as span:
+        assert span is not NOTHING
+        under = recorder.under_way(10**18)
+        assert [recorder.names()[mark.key] for mark in under] == [("wait", IDLE)]
+    assert recorder.under_way(10**18) == []
+
+
+def test_each_thread_has_operations_of_its_own(recorder: Recorder) -> None:
+    def work() -> None:
+        with operation("beside"):
+            pass
+
+    with operation("main"):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    beside, main = recorder.drain(10)[0]
+    assert beside.thread != main.thread
+
+
+def test_interception_counts_the_calls_of_c_inside_an_operation(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("surreal.protocol.profiling.interception.FIRST_AFTER_NS", -1)
+    monkeypatch.setattr("sys.getprofile", lambda: None)  # a debugger or coverage of the test may use it
+    watch = Interception(recorder, share=1.0)
+    recorder.top = watch.top
+    with operation("work"):
+        for _ in range(50):
+            len(())
+    recorder.top = None
+    key = recorder.names().index(("work", PYTHON))
+    watched, in_c, calls, events = watch.counts[key]
+    assert calls >= 50 and events >= 100 and 0 < in_c < watched
+
+
+def test_interception_takes_a_small_share_of_the_time(recorder: Recorder) -> None:
+    watch = Interception(recorder, share=0.0)
+    watch._began -= 2_000_000_000
+    watch._watched = 1
+    assert not watch._due(watch._began + 2_000_000_000)
+
+
+def test_costs_of_all_events_are_measured() -> None:
+    found = costs.measure()
+    assert found.keys() == {"span", "inside", "aggregate", "piece", "piece_inside", "intercepted"}
+    assert 0 < found["inside"] <= found["span"] < 1e6 and found["piece_inside"] <= found["piece"]
+    assert ACTIVE.recorder is None
+
+
+def test_the_offset_of_a_clock_is_that_of_the_fastest_round_trip() -> None:
+    clock = OffsetEstimate()
+    assert clock.best == UNKNOWN
+    clock.add(1000, 1_000_900, 1800)  # slow: right within 400
+    clock.add(2000, 1_002_010, 2020)
+    clock.add(5000, 9_000_000, 4000)  # ended before it began
+    assert clock.best == (1_000_000, 10)
+
+
+def chunk(**changes: object) -> Chunk:
+    """A small chunk."""
+    recorder = Recorder()
+    ACTIVE.recorder = recorder
+    with operation("learn"), operation("forward", NUMERIC):
+        pass
+    ACTIVE.recorder = None
+    rows = packed(recorder.drain(10)[0])
+    values: dict[str, object] = {
+        **{"profile": "p", "number": 0, "begin": 1, "end": 2, "offset": -3, "error": 4, "cpu": 5, "lost": 0},
+        **{"main": threading.get_ident(), "names": recorder.names(), "rows": rows, "open": rows[:0]},
+        **{"costs": {"span": 400.0}, "calls": [[0, 10, 4, 2, 5]]},
+    }
+    return Chunk(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_a_chunk_survives_the_wire_and_the_disk() -> None:
+    sent = chunk()
+    for received in (Chunk.parse(sent.to_data()), Chunk.from_line(sent.to_line())):
+        assert received.rows.tolist() == sent.rows.tolist() and received.names == sent.names
+        assert (received.costs, received.calls, received.offset) == (sent.costs, sent.calls, -3)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"rows": b"xyz"},
+        {"rows": bytes(28 * (MOST_MARKS + 1))},
+        {"names": []},
+        {"names": [["learn", "quantum"]]},
+        {"number": "1"},
+        {"end": 2**70},
+        {"calls": [[1] * 9]},
+        {"costs": 3},
+        {"profile": None, "rows": None},
+    ],
+    ids=str,
+)
+def test_nonsense_is_refused_before_it_is_used(damage: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="."):
+        Chunk.parse({**chunk().to_data(), **damage})
+
+
+def test_a_line_that_was_cut_is_refused() -> None:
+    line = chunk().to_line()
+    for end in (0, 10, len(line) // 2):
+        with pytest.raises(ValueError, match="."):
+            Chunk.from_line(line[:end])
+
+
+REQUEST = ProfileRequest("p", 60.0, intercept=False)
+
+
+def test_a_process_records_from_the_request_to_its_end_and_says_what_is_left() -> None:
+    own = OwnProfile("actor/0")
+    own.obey(None)
+    assert not own.active and not list(own.chunks())
+    own.obey(REQUEST.to_data())
+    with operation("acting"):
+        pass
+    (first,) = own.chunks()
+    with operation("acting"):
+        pass
+    own.obey(None)
+    (last,) = own.chunks()
+    assert [len(each.rows) for each in (first, last)] == [1, 1]
+    assert (first.number, last.number, last.begin) == (0, 1, first.end)
+    assert ACTIVE.recorder is None and not own.active
+
+
+def test_a_run_that_never_says_it_is_over_does_not_profile_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = OwnProfile("actor/0")
+    own.obey(REQUEST.to_data())
+    monkeypatch.setattr("time.monotonic", lambda: 1e12)
+    list(own.chunks())
+    assert ACTIVE.recorder is None
+
+
+def test_only_the_first_processes_of_a_large_role_take_part() -> None:
+    own = OwnProfile("actor/4000")
+    own.obey(REQUEST.to_data())
+    assert not own.active and ACTIVE.recorder is None
+
+
+@pytest.mark.parametrize("said", [None, 3, {"name": "../x", "seconds": 1.0}, {"name": "p", "seconds": 1e9}], ids=str)
+def test_a_request_that_is_none_is_ignored(said: object) -> None:
+    assert ProfileRequest.parse(said) is None
