@@ -15,7 +15,7 @@ from surreal.protocol.errors import SurrealError
 
 @dataclass(frozen=True)
 class Profile:
-    """What was measured, and what follows."""
+    """Measurements of a run, and what follows from them."""
 
     run: str
     timelines: Sequence[Timeline]

@@ -49,7 +49,7 @@ class Calls(NamedTuple):
 
 @dataclass(frozen=True)
 class Timeline:
-    """What one start of one process recorded."""
+    """Records of one start of one process."""
 
     process: str
     incarnation: int

@@ -21,36 +21,14 @@ def measure() -> dict[str, float]:
     """
     recorder = Recorder(EVENTS * 4)
     recorder.top = lambda begins: None
-    key = recorder.key("calibration", PYTHON)
-
-    def spans() -> None:
-        for _ in range(EVENTS):
-            with Span(recorder, key):
-                pass
-
-    def aggregates() -> None:
-        for _ in range(EVENTS):
-            with Span(recorder, key) as span:
-                span.spent("piece", SIMULATOR, 0.0, 1)
-
-    def pieces() -> None:
-        with Span(recorder, key) as span:
-            piece = span.pieces("piece", SIMULATOR, _nought)
-            for _ in range(EVENTS):
-                piece()
-
-    def plain() -> None:
-        for _ in range(EVENTS):
-            _nought()
-
-    loop = _fastest(_nothing)
-    span = (_fastest(spans) - loop) / EVENTS
+    work = _Work(recorder, recorder.key("calibration", PYTHON))
+    span = (_fastest(work.spans) - _fastest(_nothing)) / EVENTS
     marks, _ = recorder.drain(EVENTS * 4)
     inside = sorted(mark.duration for mark in marks)[len(marks) // 2]
-    whole = (_fastest(aggregates) - loop) / EVENTS
-    piece = (_fastest(pieces) - span - _fastest(plain)) / EVENTS
+    whole = (_fastest(work.aggregates) - _fastest(_nothing)) / EVENTS
+    piece = (_fastest(work.pieces) - span - _fastest(work.plain)) / EVENTS
     recorder.drain(EVENTS * 4)
-    pieces()
+    work.pieces()
     within = recorder.drain(EVENTS * 4)[0][-1].duration / EVENTS
     return {
         "span": max(0.0, span),
@@ -60,6 +38,37 @@ def measure() -> dict[str, float]:
         "piece_inside": float(min(within, max(0.0, piece))),
         "intercepted": _intercepted(recorder),
     }
+
+
+class _Work:
+    """Loops of events that do nothing else."""
+
+    def __init__(self, recorder: Recorder, key: int) -> None:
+        self._recorder, self._key = recorder, key
+
+    def spans(self) -> None:
+        """Make EVENTS empty spans."""
+        for _ in range(EVENTS):
+            with Span(self._recorder, self._key):
+                pass
+
+    def aggregates(self) -> None:
+        """Make EVENTS spans, each with a note of pieces."""
+        for _ in range(EVENTS):
+            with Span(self._recorder, self._key) as span:
+                span.spent("piece", SIMULATOR, 0.0, 1)
+
+    def pieces(self) -> None:
+        """Make EVENTS pieces in one span."""
+        with Span(self._recorder, self._key) as span:
+            piece = span.pieces("piece", SIMULATOR, _nought)
+            for _ in range(EVENTS):
+                piece()
+
+    def plain(self) -> None:
+        """Make the calls of `pieces` without a span."""
+        for _ in range(EVENTS):
+            _nought()
 
 
 def _fastest(work: Callable[[], None]) -> int:
