@@ -24,6 +24,21 @@ class Sizing(NamedTuple):
     """Pairs (key of the config or path below `spec`, sentence) that make the run meaningless: nothing is started."""
 
 
+class Flow(NamedTuple):
+    """Way of experience through a graph, as far as the speed of a run depends on it (docs/profile.md)."""
+
+    actor: str
+    """The role that steps environments."""
+    learner: str
+    """The role that learns from the steps."""
+    lockstep: bool
+    """Actors rest while the learner learns; otherwise both go on at once."""
+    fragment: int = 0
+    """Steps of one actor that an update waits for, of every actor; 0 where it waits for none in particular."""
+    batched: int = 1
+    """Steps of one call of an actor's environments."""
+
+
 @dataclass(frozen=True)
 class Algorithm:
     """A graph of roles and channels, and the model that its config must satisfy.
@@ -43,6 +58,10 @@ class Algorithm:
     `auto`), which yields pairs (key of the config, sentence) for what does not fit its spaces; the sentence of an empty
     key is a note about the network. It is called before a run with code of one's own, with wrappers or an environment
     of a suite, in a process of its own: it may need torch and a simulator."""
+
+    flow: Callable[[Any, Mapping[str, Any]], Flow] | None = None
+    """Function of (config, the environment's `id` and `copies`), by which the speed of a run is predicted; None for an
+    algorithm whose speed is not."""
 
     variants: Mapping[str, Mapping[str, "Callable[[Algorithm], Algorithm]"]] = field(default_factory=dict)
     """Key of the config -> its value -> function of this algorithm that returns it with the graph for that value."""

@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from logging import getLogger
 from pathlib import Path
 
+from surreal.algorithms.acting.flow import of_batches, of_generations, of_queue
 from surreal.algorithms.algorithm import Algorithm, Sizing
 from surreal.algorithms.es.config import ARSConfig, ESConfig
 from surreal.algorithms.es.sizing import sizing
@@ -56,6 +57,7 @@ def _of_rollouts(
             Stream("metrics", frm=("actor", "evaluator"), to="learner", lossy=True),
         ),
         sizing=sizing,
+        flow=of_batches if several else of_queue,
         variants=VARIANTS,
         check="surreal.algorithms.models.summary:check",
     )
@@ -80,8 +82,8 @@ _EVOLUTION_CHANNELS = (
     Broadcast("weights", frm="master", to=("worker", "evaluator")),
     Stream("metrics", frm=("worker", "evaluator"), to="master", lossy=True),
 )
-ES = Algorithm("es", ESConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS, sizing)
-ARS = Algorithm("ars", ARSConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS, sizing)
+ES = Algorithm("es", ESConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS, sizing, flow=of_generations)
+ARS = Algorithm("ars", ARSConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS, sizing, flow=of_generations)
 
 
 GROUP = "surreal.algorithms"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from surreal.algorithms.acting.flow import of_queue
 from surreal.algorithms.algorithm import Algorithm, Sizing
 from surreal.algorithms.offpolicy.config import DDPGConfig, DQNConfig, OffPolicyConfig, SACConfig, TD3Config
 from surreal.algorithms.replay_learning.graph import CHANNELS, replay_problems, roles_of
@@ -42,7 +43,7 @@ def _problems(config: OffPolicyConfig, fragment: int, shards: int) -> Iterator[t
     yield from replay_problems(config.replay, config.total_steps, fragment, shards)
 
 
-DDPG = Algorithm("ddpg", DDPGConfig, ROLES, CHANNELS, sizing)
-TD3 = Algorithm("td3", TD3Config, ROLES, CHANNELS, sizing)
-SAC = Algorithm("sac", SACConfig, ROLES, CHANNELS, sizing)
-DQN = Algorithm("dqn", DQNConfig, ROLES, CHANNELS, sizing)
+DDPG = Algorithm("ddpg", DDPGConfig, ROLES, CHANNELS, sizing, flow=of_queue)
+TD3 = Algorithm("td3", TD3Config, ROLES, CHANNELS, sizing, flow=of_queue)
+SAC = Algorithm("sac", SACConfig, ROLES, CHANNELS, sizing, flow=of_queue)
+DQN = Algorithm("dqn", DQNConfig, ROLES, CHANNELS, sizing, flow=of_queue)

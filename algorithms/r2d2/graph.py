@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from surreal.algorithms.acting.flow import of_queue
 from surreal.algorithms.algorithm import Algorithm, Sizing
 from surreal.algorithms.inference import graph as inference
 from surreal.algorithms.r2d2.config import R2D2Config
@@ -60,4 +61,4 @@ def _problems(config: R2D2Config, fragment: int, shards: int) -> Iterator[tuple[
 
 
 VARIANTS = {"inference": {inference.CENTRAL: partial(inference.with_inference, run=f"{PACKAGE}.actor:inference")}}
-R2D2 = Algorithm("r2d2", R2D2Config, ROLES, CHANNELS, sizing, variants=VARIANTS)
+R2D2 = Algorithm("r2d2", R2D2Config, ROLES, CHANNELS, sizing, flow=of_queue, variants=VARIANTS)

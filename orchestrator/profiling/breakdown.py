@@ -38,6 +38,8 @@ class Breakdown:
     seconds: dict[Key, float]
     cpu: float
     """Seconds of CPU of the working thread."""
+    delayed: float = 0.0
+    """Seconds in which the working thread could have run, and had no core."""
     counts: dict[Key, int] = field(default_factory=dict)
     """Spans, or pieces."""
     crossings: dict[Key, Crossings] = field(default_factory=dict)
@@ -85,6 +87,7 @@ class Breakdown:
             "wall_seconds": round(self.wall, 6),
             "corrected_seconds": round(self.corrected, 6),
             "cpu_seconds": round(self.cpu, 6),
+            "delayed_seconds": round(self.delayed, 6),
             "busy_share": round(self.busy, 5),
             "operations": rows,
             "beside": beside,
@@ -111,6 +114,7 @@ def break_down(timeline: Timeline) -> Breakdown:
         timeline.wall / 1e9,
         {key: spent / 1e9 for key, spent in nanoseconds.items() if spent > 0},
         timeline.cpu / 1e9,
+        timeline.delayed / 1e9,
         dict(counts),
         _crossings(timeline),
         {key: spent / 1e9 for key, spent in beside.items()},
@@ -129,7 +133,7 @@ def _spent(timeline: Timeline, swept: Swept) -> tuple[Counter[Key], Counter[Key]
         left = own
         for piece, inside in _fitted(each.pieces, own):
             spent[piece.name, piece.resource] += inside
-            counts[piece.name, piece.resource] += piece.count
+            counts[piece.name, piece.resource] += piece.times
             left -= inside
         spent[key] += left
     return spent, counts
@@ -160,8 +164,8 @@ def _correct(timeline: Timeline, swept: Swept, spent: Counter[Key]) -> None:
         owe((each.name, each.resource), inside)
         owe(around, span - inside)
         for part in each.pieces:
-            owe((part.name, part.resource), part.count * within)
-            owe((each.name, each.resource), part.count * (piece - within))
+            owe((part.name, part.resource), part.times * within)
+            owe((each.name, each.resource), part.times * (piece - within))
     for key, calls in timeline.calls.items():
         owe(key, calls.events * costs.get("intercepted", 0.0))
     for key, nanoseconds in floats.items():
@@ -201,6 +205,7 @@ def _mean(role: str, group: Sequence[Breakdown]) -> Breakdown:
         sum(each.wall for each in group) / number,
         _means([each.seconds for each in group]),
         sum(each.cpu for each in group) / number,
+        sum(each.delayed for each in group) / number,
         {key: round(mean) for key, mean in _means([each.counts for each in group]).items()},
         crossings,
         _means([each.beside for each in group]),

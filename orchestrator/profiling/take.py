@@ -4,7 +4,8 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from surreal.orchestrator.backends.base import Backend
 from surreal.orchestrator.backends.kube.names import RUN_FOLDER
 from surreal.orchestrator.client import Run
 from surreal.orchestrator.profiling.profile import Profile
+from surreal.orchestrator.run.usage import Usage
 from surreal.protocol.errors import InvalidInput, SurrealError, Timeout
 from surreal.protocol.profiling.keeper import DONE
 from surreal.protocol.profiling.request import FOLDER, MOST_SECONDS, ProfileRequest
@@ -47,11 +49,26 @@ def begin_and_profile(
     begin: Callable[[], Run], seconds: float, keep: Path, say: Callable[[str], None], intercept: bool = True
 ) -> Profile:
     """Begin a run for its profile, take that once it makes steps, and delete it."""
+    with _begun(begin, say) as run:
+        return profile_run(run, seconds, keep, say, intercept)
+
+
+def begin_and_measure(
+    begin: Callable[[], Run], seconds: float, keep: Path, say: Callable[[str], None]
+) -> tuple[Profile, Usage]:
+    """Begin a run to measure it alone: return its profile without interception, and what it used in the end."""
+    with _begun(begin, say) as run:
+        profile = profile_run(run, seconds, keep, say, intercept=False)
+        return profile, run.usage()
+
+
+@contextmanager
+def _begun(begin: Callable[[], Run], say: Callable[[str], None]) -> Iterator[Run]:
     run = begin()
     try:
         say(f"{run.name}: waiting for its first steps")
         _await_steps(run)
-        return profile_run(run, seconds, keep, say, intercept)
+        yield run
     finally:
         run.delete()
 

@@ -33,7 +33,7 @@ class Piece(NamedTuple):
     name: str
     resource: str
     nanoseconds: int
-    count: int
+    times: int
 
 
 class Calls(NamedTuple):
@@ -60,6 +60,8 @@ class Timeline:
     """Times whose spans were dropped because they came too fast."""
     cpu: int
     """Nanoseconds of CPU of the working thread."""
+    delayed: int
+    """Nanoseconds in which the working thread could have run, and had no core."""
     clock_error: int
     """Nanoseconds by which its clock may be off; -1 where that was not measured."""
     costs: dict[str, float]
@@ -147,6 +149,7 @@ def assemble(process: str, incarnation: int, chunks: Sequence[Chunk], notes: Ite
         intervals,
         gaps,
         last.cpu,
+        last.delayed,
         error,
         last.costs,
         {(name, resource): each for (name, resource), each in calls.items()},

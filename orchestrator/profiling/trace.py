@@ -50,6 +50,6 @@ def _event(pid: int, each: Interval, begin: int) -> dict[str, Any]:
     if each.pieces:
         # Perfetto shows arguments beside a span: its pieces have no place of their own in time.
         event["args"] = {
-            piece.name: f"{piece.nanoseconds / 1e6:.3f} ms in {piece.count:,} pieces" for piece in each.pieces
+            piece.name: f"{piece.nanoseconds / 1e6:.3f} ms in {piece.times:,} pieces" for piece in each.pieces
         }
     return event

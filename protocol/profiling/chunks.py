@@ -20,7 +20,7 @@ MOST_OPEN = 64
 ROW = np.dtype(
     [("key", "<u2"), ("parent", "<u2"), ("thread", "<u4"), ("start", "<i8"), ("duration", "<i8"), ("count", "<u4")]
 )
-_INTS = ("number", "begin", "end", "offset", "error", "cpu", "lost")
+_INTS = ("number", "begin", "end", "offset", "error", "cpu", "delayed", "lost")
 _LARGEST = 2**62
 
 
@@ -39,6 +39,8 @@ class Chunk:
     """Largest error of the offset; -1 where it was not measured."""
     cpu: int
     """Nanoseconds of CPU that the working thread used since the profile began."""
+    delayed: int
+    """Nanoseconds in which the working thread could have run, and had no core, since the profile began."""
     lost: int
     """Spans that were dropped since the chunk before, for they came too fast."""
     main: int

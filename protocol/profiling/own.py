@@ -37,7 +37,7 @@ class _Taken:
         self.costs = costs.measure()
         self.watch = Interception(self.recorder) if request.intercept else None
         self.recorder.top = self.watch.top if self.watch else None
-        self.number, self.cpu = 0, _cpu()
+        self.number, self.cpu, self.delayed = 0, _cpu(), _delayed()
         self.begin = perf_counter_ns()
         self.deadline = time.monotonic() + request.seconds + GRACE_S
 
@@ -115,6 +115,7 @@ class OwnProfile:
             offset=best.nanoseconds,
             error=best.error,
             cpu=_cpu() - taken.cpu,
+            delayed=_delayed() - taken.delayed,
             lost=lost,
             main=threading.main_thread().ident or 0,
             names=taken.recorder.names(),
@@ -130,6 +131,16 @@ class OwnProfile:
     def own_clock(self) -> None:
         """Take the own clock for that of the run: this process serves control."""
         self.clock.add(0, 0, 0)
+
+
+def _delayed() -> int:
+    """Return nanoseconds for which the working thread waited for a core; 0 where the system does not say."""
+    try:
+        path = f"/proc/self/task/{threading.main_thread().native_id}/schedstat"
+        with open(path, "rb") as file:
+            return int(file.read().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _cpu() -> int:

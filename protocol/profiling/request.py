@@ -44,7 +44,9 @@ class ProfileRequest:
         if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
             return None
         seconds, name = data.get("seconds"), str(data["name"])
-        if type(seconds) not in (int, float) or not 0 < seconds <= MOST_SECONDS or not _NAME.fullmatch(name):
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            return None
+        if not 0 < seconds <= MOST_SECONDS or not _NAME.fullmatch(name):
             return None
         return cls(name, float(seconds), data.get("intercept") is True)
 

@@ -39,7 +39,7 @@ class Mark(NamedTuple):
     """Nanoseconds on this process's monotonic clock."""
     duration: int
     """Nanoseconds."""
-    count: int
+    times: int
 
 
 _new = tuple.__new__

@@ -7,11 +7,13 @@ from rich.console import Group, RenderableType
 
 from surreal.cli.ui.options import experiment_options, location_options, machine_options, max_cost_option, output_option
 from surreal.cli.ui.output import Output, emit, table, warn
+from surreal.cli.ui.prediction_view import prediction_view
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.inventory import Machines
 from surreal.orchestrator.plan.cost import refuse_above, with_speed
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedCost, PlannedRole
 from surreal.orchestrator.planning import plan_for
+from surreal.orchestrator.prediction.predict import Prediction, parse_what_if, predict, propose, resized
 from surreal.orchestrator.run.describe import UNKNOWN, number
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.documents.quantity import format_memory
@@ -23,6 +25,8 @@ from surreal.protocol.documents.quantity import format_memory
 @click.option(
     "--speed", type=float, metavar="STEPS/S", help="Measured environment steps a second, for the cost of them."
 )
+@click.option("--what-if", metavar="ROLE=N,gpu=N", help="Predict other numbers of processes: actor=64,gpu=1.")
+@click.option("--target", type=click.FloatRange(min=0, min_open=True), metavar="STEPS/S", help="Propose replicas.")
 @machine_options
 @max_cost_option
 @output_option
@@ -31,6 +35,8 @@ def command(
     overrides: tuple[str, ...],
     location: Location | None,
     speed: float | None,
+    what_if: str | None,
+    target: float | None,
     pools: Path | None,
     prices: Path | None,
     max_cost: str | None,
@@ -43,9 +49,21 @@ def command(
         plan = with_speed(plan, speed)
     if max_cost:
         refuse_above(plan, max_cost)
-    emit(plan.to_data(), output, lambda: _tables(plan))
+    predicted, title = _predicted(plan, what_if, target)
+    data = {**plan.to_data(), "prediction": predicted.to_data()}
+    emit(data, output, lambda: Group(_tables(plan), "", title, prediction_view(predicted)))
     if output == "table":
         warn(plan.warnings)
+
+
+def _predicted(plan: Plan, what_if: str | None, target: float | None) -> tuple[Prediction, str]:
+    """Return the prediction that was asked for, and what it is of."""
+    if target is not None:
+        return propose(plan, target), f"prediction for {target:,.0f} steps/s, with the fewest actors"
+    if what_if is None:
+        return predict(plan), "prediction"
+    sizes, gpus = parse_what_if(what_if)
+    return predict(resized(plan, sizes), gpus), f"prediction for {what_if}"
 
 
 def _tables(plan: Plan) -> RenderableType:

@@ -18,7 +18,7 @@ MS = 1_000_000
 
 def timeline(*intervals: Interval, end: int = 1000, **more: object) -> Timeline:
     """A timeline of process actor/0 from 0 to `end`."""
-    values: dict[str, object] = {"gaps": [], "cpu": 0, "clock_error": 0, "costs": {}, **more}
+    values: dict[str, object] = {"gaps": [], "cpu": 0, "delayed": 0, "clock_error": 0, "costs": {}, **more}
     return Timeline("actor/0", 1, 0, end, list(intervals), **values)  # type: ignore[arg-type]
 
 

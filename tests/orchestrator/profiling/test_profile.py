@@ -27,7 +27,7 @@ def chunk(number: int, rows: list[tuple[int, int, int]], **changes: Any) -> Chun
     table = changes.pop("table", table)
     values: dict[str, Any] = {
         **{"profile": "p", "number": number, "begin": (1 + 100 * number) * MS, "end": (101 + 100 * number) * MS},
-        **{"offset": 0, "error": 1000, "cpu": 1, "lost": 0, "main": 7, "names": NAMES, "rows": table},
+        **{"offset": 0, "error": 1000, "cpu": 1, "delayed": 0, "lost": 0, "main": 7, "names": NAMES, "rows": table},
         **{"open": table[:0], "costs": {}, "calls": []},
     }
     return Chunk(**{**values, **changes})
@@ -100,7 +100,7 @@ def span(start: int, end: int, name: str, resource: str = "python") -> Interval:
 
 def timeline(process: str, intervals: list[Interval]) -> Timeline:
     """A timeline of 300 ms."""
-    return Timeline(process, 1, 0, 300 * MS, intervals, [], 0, 0, {})
+    return Timeline(process, 1, 0, 300 * MS, intervals, [], 0, 0, 0, {})
 
 
 def test_the_critical_path_leads_from_a_step_to_the_weights() -> None:

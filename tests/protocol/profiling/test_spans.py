@@ -30,8 +30,8 @@ def test_without_a_profile_an_operation_is_nothing_and_functions_stay_themselves
 
 def test_operations_nest_and_hold_the_pieces_inside_them(recorder: Recorder) -> None:
     with operation("acting") as span:
-        step = span.pieces("simulation", SIMULATOR, lambda x: x + 1)
-        assert [step(number) for number in range(5)] == [1, 2, 3, 4, 5]
+        step = span.pieces("simulation", SIMULATOR, str)
+        assert [step(number) for number in range(5)] == ["0", "1", "2", "3", "4"]
         with operation("wait", IDLE):
             pass
         span.spent("inference", NUMERIC, 0.25, 7)
@@ -39,7 +39,7 @@ def test_operations_nest_and_hold_the_pieces_inside_them(recorder: Recorder) -> 
     names = recorder.names()
     assert [names[mark.key] for mark in (wait, acting)] == [("wait", IDLE), ("acting", PYTHON)]
     assert acting.start <= wait.start and wait.start + wait.duration <= acting.start + acting.duration
-    assert (names[simulation.key], simulation.count, simulation.start) == (("simulation", SIMULATOR), 5, acting.start)
+    assert (names[simulation.key], simulation.times, simulation.start) == (("simulation", SIMULATOR), 5, acting.start)
     assert (names[inference.key], inference.duration) == (("inference", NUMERIC), 250_000_000)
 
 
@@ -138,7 +138,17 @@ def chunk(**changes: object) -> Chunk:
     ACTIVE.recorder = None
     rows = packed(recorder.drain(10)[0])
     values: dict[str, object] = {
-        **{"profile": "p", "number": 0, "begin": 1, "end": 2, "offset": -3, "error": 4, "cpu": 5, "lost": 0},
+        **{
+            "profile": "p",
+            "number": 0,
+            "begin": 1,
+            "end": 2,
+            "offset": -3,
+            "error": 4,
+            "cpu": 5,
+            "delayed": 6,
+            "lost": 0,
+        },
         **{"main": threading.get_ident(), "names": recorder.names(), "rows": rows, "open": rows[:0]},
         **{"costs": {"span": 400.0}, "calls": [[0, 10, 4, 2, 5]]},
     }

@@ -1,0 +1,180 @@
+"""Calibrations: measured seconds per step of an environment and a network on one machine, kept as files."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from surreal import __version__
+from surreal.orchestrator.prediction.queueing import Service
+from surreal.orchestrator.run.home import home, write_json
+
+FORMAT = 1
+"""Version of the files."""
+FOLDER = "calibrations"
+SPEED_ALIKE = (
+    "total_steps",
+    "stop_at_return",
+    "return_window",
+    "max_staleness",
+    "gather_patience",
+    "evaluate_every_seconds",
+    "evaluate_episodes",
+    "evaluation_episode_cap",
+    "learning_rate",
+    "actor_learning_rate",
+    "gamma",
+    "gae_lambda",
+    "entropy_coef",
+    "clip",
+    "seed",
+)
+"""Keys of a config that do not change what a step costs; those that say who waits for whom are the model's."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine of a calibration, as far as its speed depends on it."""
+
+    processor: str
+    cores: float
+    python: str
+    gpu: str = ""
+
+    @classmethod
+    def here(cls) -> "Machine":
+        """Return this machine."""
+        return _here()
+
+    @property
+    def words(self) -> str:
+        """The machine in a few words."""
+        gpu = f", {self.gpu}" if self.gpu else ""
+        return f"{self.processor}, {self.cores:g} cores, Python {self.python}{gpu}"
+
+
+@cache
+def _here() -> Machine:
+    from surreal.provisioner.pools.local import gpu_names, usable_cores
+
+    gpus = gpu_names()
+    return Machine(_processor(), usable_cores(), ".".join(platform.python_version_tuple()[:2]), gpus[0] if gpus else "")
+
+
+def _processor() -> str:
+    """Return the processor's name as Linux says it, or its kind."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Service times of one experiment on one machine."""
+
+    key: str
+    """Hash of the environment, the algorithm and all settings that a step's cost depends on."""
+    env: str
+    algorithm: str
+    machine: Machine
+    services: Mapping[str, Service]
+    """Role -> times of one of its processes."""
+    steady: float = 0.0
+    """Cores that roles beside actors and learner use all the time."""
+    per_step: float = 0.0
+    """Core seconds of such roles for each environment step."""
+    measured: float = 0.0
+    """Steps per second of the run that was measured."""
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    """Its processes."""
+    version: str = __version__
+    at: str = ""
+    format: int = FORMAT
+    shipped: bool = False
+    """It came with surreal."""
+
+    def write(self, folder: Path | None = None) -> Path:
+        """Keep it; return its file."""
+        folder = folder or home() / FOLDER
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        digest = hashlib.sha256(self.machine.words.encode()).hexdigest()[:8]
+        path = folder / f"{self.algorithm.replace(':', '-')}-{self.key}-{digest}.json"
+        write_json(path, self.to_data())
+        return path
+
+    def to_data(self) -> dict[str, Any]:
+        """Return plain data that `parse` reads."""
+        return {name: value for name, value in asdict(self).items() if name != "shipped"}
+
+    @classmethod
+    def parse(cls, data: Any) -> "Calibration":
+        """Return what `write` wrote. Raises ValueError for anything else, and for another format."""
+        try:
+            if data["format"] != FORMAT:
+                raise ValueError(f"format {data['format']}, and this version reads {FORMAT}")
+            services = {str(role): Service(**times) for role, times in data["services"].items()}
+            found = cls(**{**data, "machine": Machine(**data["machine"]), "services": services})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no calibration: {error}") from None
+        numbers = [each for times in services.values() for each in (times.seconds, times.cpu, times.spread)]
+        if not all(isinstance(each, int | float) and 0 <= each < 1e6 for each in numbers):
+            raise ValueError("no calibration: times that are none")
+        return found
+
+
+def key_of(algorithm: str, env: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Return the hash under which calibrations are kept."""
+    costly = {name: value for name, value in config.items() if name not in SPEED_ALIKE}
+    stepped = {name: env.get(name) for name in ("id", "copies", "options", "stepping", "wrappers")}
+    text = json.dumps([algorithm, stepped, costly], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The calibrations of one experiment."""
+
+    own: Calibration | None
+    """Of this machine and this version."""
+    others: tuple[Calibration, ...]
+    """Of other machines."""
+    notes: tuple[str, ...]
+    """Sentences on files that were not used."""
+
+
+def find(key: str, folder: Path | None = None, machine: Machine | None = None) -> Found:
+    """Return the calibrations of a key: one's own, and those that came with surreal."""
+    machine, notes = machine or Machine.here(), list[str]()
+    known = [each for each in _all(folder or home() / FOLDER, notes) if each.key == key]
+    current = [each for each in known if each.version == __version__ or each.shipped]
+    notes += [
+        f"the calibration of {each.at[:10]} was made by surreal {each.version}, this is {__version__}: it is not used"
+        for each in known
+        if each not in current
+    ]
+    own = [each for each in current if each.machine == machine]
+    others = [each for each in current if each.machine != machine]
+    newest = max(own, key=lambda each: each.at, default=None)
+    return Found(newest, tuple(sorted(others, key=lambda each: each.at)), tuple(notes))
+
+
+def _all(folder: Path, notes: list[str]) -> Iterator[Calibration]:
+    yield from _read(sorted(folder.glob("*.json")) if folder.is_dir() else (), notes, shipped=False)
+    with resources.as_file(resources.files("surreal.orchestrator.prediction") / FOLDER) as shipped:
+        yield from _read(sorted(shipped.glob("*.json")), notes, shipped=True)
+
+
+def _read(paths: Iterable[Path], notes: list[str], shipped: bool) -> Iterator[Calibration]:
+    for path in paths:
+        try:
+            yield replace(Calibration.parse(json.loads(path.read_text())), shipped=shipped)
+        except (OSError, ValueError) as error:
+            notes.append(f"{path.name} is left out: {error}")

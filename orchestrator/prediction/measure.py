@@ -1,0 +1,130 @@
+"""Measuring a calibration: a short run of the experiment at its smallest, profiled."""
+
+import secrets
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import mean, pstdev
+
+from surreal.algorithms.algorithm import Flow
+from surreal.orchestrator.client import Client
+from surreal.orchestrator.experiment.load import load_experiment
+from surreal.orchestrator.plan.model import Plan
+from surreal.orchestrator.prediction.calibration import Calibration, Machine, key_of
+from surreal.orchestrator.prediction.predict import flow_of
+from surreal.orchestrator.prediction.queueing import Service
+from surreal.orchestrator.profiling.profile import Profile
+from surreal.orchestrator.profiling.take import begin_and_measure
+from surreal.orchestrator.profiling.timelines import Timeline
+from surreal.orchestrator.run.usage import Usage
+from surreal.protocol.errors import InvalidInput, SurrealError
+
+UPDATES = ("learn",)
+FRAGMENTS = ("acting",)
+
+
+def calibration_of(plan: Plan, profile: Profile, usage: Usage | None = None) -> Calibration:
+    """Return the calibration that a profile of a run of `plan` makes. Raises SurrealError where it saw no steps."""
+    flow = flow_of(plan)
+    if flow is None:
+        raise SurrealError(f"{plan.algorithm}: does not say how its roles wait, so nothing is predicted. See docs.")
+    steps = steps_of(profile, flow)
+    wall = max(each.wall for each in profile.processes)
+    if not steps:
+        raise SurrealError(f"{plan.name}: no step of an environment was seen. Profile it for longer: --seconds.")
+    memory = {role.name: role.largest.used.memory or 0 for role in usage.roles if role.largest} if usage else {}
+    actor = _service(profile, flow.actor, steps, FRAGMENTS)
+    learner = _service(profile, flow.learner, steps, UPDATES)
+    others = [each for each in profile.processes if each.name.partition("/")[0] not in (flow.actor, flow.learner)]
+    steady = sum(each.cpu / each.wall for each in others if each.name.startswith("evaluator"))
+    rest = sum(each.cpu for each in others if not each.name.startswith("evaluator"))
+    services = {flow.actor: actor, flow.learner: learner}
+    return Calibration(
+        key=key_of(plan.algorithm, plan.env, plan.config),
+        env=str(plan.env["id"]),
+        algorithm=plan.algorithm,
+        machine=Machine.here(),
+        services={role: replace(each, memory=memory.get(role, 0)) for role, each in services.items()},
+        steady=steady,
+        per_step=rest / steps,
+        measured=steps / wall,
+        replicas={role.name: role.replicas for role in plan.roles},
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def steps_of(profile: Profile, flow: Flow) -> int:
+    """Return the environment steps of all actors in a profile: the calls of their environments."""
+    calls = sum(
+        times
+        for each in profile.processes
+        if each.name.partition("/")[0] == flow.actor
+        for (name, _), times in each.counts.items()
+        if name == "simulation"
+    )
+    return calls * flow.batched
+
+
+def _service(profile: Profile, role: str, steps: int, spans: Sequence[str]) -> Service:
+    """Return the times of one process of a role for each of its own steps.
+
+    Waiting for a core is not its own time, nor is the profiler's.
+    """
+    group = [each for each in profile.processes if each.name.partition("/")[0] == role]
+    worked = sum(max(each.cpu, each.busy * each.corrected - each.delayed) for each in group)
+    used = sum(min(each.cpu, each.busy * each.corrected) for each in group)
+    return Service(worked / steps, used / steps, _spread(profile.timelines, role, spans))
+
+
+def _spread(timelines: Sequence[Timeline], role: str, spans: Sequence[str]) -> float:
+    """Return the relative deviation of the middle nine tenths of the spans' lengths; 0 for fewer than ten."""
+    lengths = sorted(
+        each.end - each.start
+        for timeline in timelines
+        if timeline.role == role
+        for each in timeline.intervals
+        if each.name in spans and not each.lane
+    )
+    middle = lengths[len(lengths) // 20 : len(lengths) - len(lengths) // 20]
+    return min(1.0, pstdev(middle) / mean(middle)) if len(middle) >= 10 and mean(middle) else 0.0
+
+
+def calibrate(
+    client: Client, file: Path, overrides: Sequence[str], seconds: float, say: Callable[[str], None]
+) -> Calibration:
+    """Return the calibration of an experiment file on this machine, from a run of one actor that is then deleted.
+
+    Raises InvalidInput for another place, and for an algorithm whose speed is not predicted.
+    """
+    if client.backend.remote:
+        raise InvalidInput("--on: only this machine can be measured. Run surreal calibrate in a pod of the pool.")
+    asked = client.plan(load_experiment(file, overrides))
+    flow = flow_of(asked)
+    if flow is None:
+        raise InvalidInput(
+            f"spec.algorithm.name: {asked.algorithm!r} says no flow, by which speed is predicted. Add it."
+        )
+    name = f"metadata.name={asked.name[:40].rstrip('-')}-calibrate-{secrets.token_hex(2)}"
+    roles = smallest({role.name: role.replicas for role in asked.roles}, flow)
+    experiment = load_experiment(file, (*overrides, *roles, name, *endless(asked.config)))
+    plan = client.plan(experiment)
+    with tempfile.TemporaryDirectory(prefix="surreal-") as folder:
+        profile, usage = begin_and_measure(lambda: client.create(experiment, plan), seconds, Path(folder), say)
+    return calibration_of(plan, profile, usage)
+
+
+def endless(config: Mapping[str, object]) -> list[str]:
+    """Return changes by which a run does not end while it is measured."""
+    found = []
+    if "total_steps" in config:
+        found.append("spec.algorithm.config.total_steps=1_000_000_000")
+    if config.get("stop_at_return") is not None:
+        found.append("spec.algorithm.config.stop_at_return=null")
+    return found
+
+
+def smallest(roles: Mapping[str, int], flow: Flow) -> list[str]:
+    """Return the changes that make a run of one actor and one learner of an experiment."""
+    return [f"spec.roles.{role}.replicas=1" for role in roles if role in (flow.actor, flow.learner)]
