@@ -20,7 +20,7 @@ COMMANDS = {
     "create": ("experiment.create:command", "Start an experiment from a file and watch it."),
     "sweep": ("experiment.sweep:command", "Run an experiment with many values and seeds."),
     "plan": ("experiment.plan:command", "Print the pools, processes and cost of an experiment."),
-    "calibrate": ("experiment.calibrate:command", "Measure an experiment here, for the predictions of plan."),
+    "calibrate": ("experiment.plan:calibrate", "Measure an experiment here, for the predictions of plan."),
     "render": ("experiment.objects:render", "Print the objects of an experiment in a cluster."),
     "diff": ("experiment.objects:diff", "Compare an experiment file with its run in a cluster."),
     "import": ("experiment.imports:command", "Translate files of other libraries to experiment files."),

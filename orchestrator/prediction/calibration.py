@@ -6,14 +6,14 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-from surreal import __version__
 from surreal.orchestrator.prediction.queueing import Service
 from surreal.orchestrator.run.home import home, write_json
 
+VERSION = metadata.version("surreal")
 FORMAT = 1
 """Version of the files."""
 FOLDER = "calibrations"
@@ -95,7 +95,7 @@ class Calibration:
     """Steps per second of the run that was measured."""
     replicas: Mapping[str, int] = field(default_factory=dict)
     """Its processes."""
-    version: str = __version__
+    version: str = VERSION
     at: str = ""
     format: int = FORMAT
     shipped: bool = False
@@ -154,9 +154,9 @@ def find(key: str, folder: Path | None = None, machine: Machine | None = None) -
     """Return the calibrations of a key: one's own, and those that came with surreal."""
     machine, notes = machine or Machine.here(), list[str]()
     known = [each for each in _all(folder or home() / FOLDER, notes) if each.key == key]
-    current = [each for each in known if each.version == __version__ or each.shipped]
+    current = [each for each in known if each.version == VERSION or each.shipped]
     notes += [
-        f"the calibration of {each.at[:10]} was made by surreal {each.version}, this is {__version__}: it is not used"
+        f"the calibration of {each.at[:10]} was made by surreal {each.version}, this is {VERSION}: it is not used"
         for each in known
         if each not in current
     ]

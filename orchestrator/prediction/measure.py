@@ -103,9 +103,7 @@ def calibrate(
     asked = client.plan(load_experiment(file, overrides))
     flow = flow_of(asked)
     if flow is None:
-        raise InvalidInput(
-            f"spec.algorithm.name: {asked.algorithm!r} says no flow, by which speed is predicted. Add it."
-        )
+        raise InvalidInput(f"spec.algorithm.name: {asked.algorithm!r} says no flow, which predictions need. Add it.")
     name = f"metadata.name={asked.name[:40].rstrip('-')}-calibrate-{secrets.token_hex(2)}"
     roles = smallest({role.name: role.replicas for role in asked.roles}, flow)
     experiment = load_experiment(file, (*overrides, *roles, name, *endless(asked.config)))

@@ -84,6 +84,16 @@ def predict(plan: Plan, gpus: int | None = None, found: Found | None = None) -> 
     )
 
 
+def beside_truth(plan: Plan, measured: float | None) -> str:
+    """Return in words how far the measured steps per second of a run are from the prediction; "" without either."""
+    found = predict(plan).speed
+    if found is None or not measured:
+        return ""
+    off = measured / found.steps - 1
+    inside = "" if found.low <= measured <= found.high else ", outside its range: surreal profile says why"
+    return f"{found.steps:,.0f} steps/s, measured {off:+.0%}{inside}"
+
+
 def flow_of(plan: Plan) -> Flow | None:
     """Return how the roles of a plan wait for each other; None where its algorithm does not say."""
     from surreal.algorithms.registry import BUILT_IN
@@ -164,9 +174,10 @@ def _smallest(plan: Plan, reached: Callable[[Prediction], bool], target: float, 
             raise SurrealError(f"--target: {made.source}")
         if reached(made):
             return made
-        if best is not None and best.speed is not None and made.speed.steps < 1.001 * best.speed.steps:
+        before, best = best, made
+        if before is not None and before.speed is not None and made.speed.steps < 1.001 * before.speed.steps:
             break
-        best, number = made, max(number + 1, math.floor(number * 1.1))
+        number = max(number + 1, math.floor(number * 1.1))
     if best is None or best.speed is None:
         raise SurrealError(f"--target: {plan.algorithm} has no prediction. Measure it: surreal calibrate FILE.")
     actors = best.replicas[flow.actor] if flow else 0

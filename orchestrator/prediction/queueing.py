@@ -6,12 +6,16 @@ docs/profile.md derives it. Pure functions, without files.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import Literal
 
 from surreal.algorithms.algorithm import Flow
 
 MODEL_ERROR = 0.1
 """Relative error of the model itself, as measured on runs that it was not made from (docs/profile.md)."""
+LEFT = 0.15
+"""Share of the wait for the slowest actor that is left where actors are an update ahead: each makes up for a slow
+fragment with the next. Found by simulating the graph (tests/orchestrator/prediction/test_queueing.py)."""
 Bound = Literal["actor", "learner", "cores", "both"]
 
 
@@ -31,7 +35,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Load:
-    """What is planned: processes of the two roles that the speed depends on, and the cores that all share."""
+    """Processes of the two roles that the speed depends on, and the cores that all share."""
 
     actor: Service
     learner: Service
@@ -63,7 +67,8 @@ def speed(flow: Flow, load: Load) -> Speed:
     """Return the speed of a graph under a load of at least one actor."""
     actor, learner = load.actor.seconds, load.learner.seconds / load.learners
     collect, learn = actor / load.actors, learner
-    collect *= 1 + _slowest(load.actors, load.actor.spread if flow.fragment else 0.0)
+    slowest = _slowest(load.actors, load.actor.spread if flow.fragment else 0.0)
+    collect *= 1 + slowest * (1.0 if flow.lockstep else LEFT)
     free = max(load.cores - load.steady, 0.1 * load.cores)
     if flow.lockstep:
         # In turns: the actors share the cores while they collect, and the learner has one while it learns.
@@ -94,7 +99,7 @@ def _share(service: Service) -> float:
 
 def _slowest(number: int, spread: float) -> float:
     """Return by how much the slowest of `number` actors is slower than the mean one, for normal times (Blom 1958)."""
-    return spread * math.sqrt(2 * math.log(number)) if number > 1 else 0.0
+    return spread * NormalDist().inv_cdf((number - 0.375) / (number + 0.25)) if number > 1 else 0.0
 
 
 def _longer(collect: float, learn: float) -> Bound:

@@ -3,13 +3,13 @@
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 from surreal.protocol.profiling import costs
 from surreal.protocol.profiling.chunks import MOST_MARKS, MOST_OPEN, Chunk, packed
-from surreal.protocol.profiling.clock import OffsetEstimate
 from surreal.protocol.profiling.interception import Interception
 from surreal.protocol.profiling.request import ProfileRequest
 from surreal.protocol.profiling.spans import ACTIVE, Mark, Recorder
@@ -20,6 +20,8 @@ DRAIN_S = 0.25
 """Seconds between two looks at what has been recorded."""
 MOST_CHUNKS = 3
 """Chunks of one look; what then waits is sent with the next, or dropped when the ring is full."""
+SAMPLES = 32
+"""Round trips to the process that serves control that are kept: of these the fastest counts."""
 GRACE_S = 5.0
 """Seconds after its end that a profile goes on where the run has not said that it is over."""
 
@@ -27,6 +29,38 @@ Collector = tuple[Callable[[], None], Callable[[Recorder], None]]
 """Begin, and end with the recorder that takes what was collected."""
 COLLECTORS: list[Collector] = []
 """Further sources of spans in this process, such as kernels of a GPU; a role adds its own."""
+
+
+class Offset(NamedTuple):
+    """Nanoseconds to add to a reading of one's own clock for that of the other process."""
+
+    nanoseconds: int
+    error: int
+    """The true offset lies within this of it: half of the round trip. -1 where there was none yet."""
+
+
+UNKNOWN = Offset(0, -1)
+
+
+class OffsetEstimate:
+    """Offset by the fastest of the last round trips (Cristian 1989): its answer was given in the middle, or near it."""
+
+    def __init__(self) -> None:
+        self._samples: deque[Offset] = deque(maxlen=SAMPLES)
+
+    def add(self, asked: int, theirs: int, answered: int) -> None:
+        """Take in one round trip: own clock at the question, the other clock at the answer, own clock then.
+
+        One that ends before it began is of a clock that jumped, and does not count.
+        """
+        if answered >= asked:
+            half = (answered - asked) // 2
+            self._samples.append(Offset(theirs - asked - half, half))
+
+    @property
+    def best(self) -> Offset:
+        """The offset as known now."""
+        return min(self._samples, key=lambda sample: sample.error, default=UNKNOWN)
 
 
 class _Taken:

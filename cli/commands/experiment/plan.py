@@ -1,13 +1,20 @@
-"""`surreal plan`: the processes of an experiment, their machines and their cost."""
+"""`surreal plan` and `surreal calibrate`: the processes of an experiment, their machines, their speed and cost."""
 
 from pathlib import Path
 
 import click
 from rich.console import Group, RenderableType
+from rich.table import Table
 
-from surreal.cli.ui.options import experiment_options, location_options, machine_options, max_cost_option, output_option
-from surreal.cli.ui.output import Output, emit, table, warn
-from surreal.cli.ui.prediction_view import prediction_view
+from surreal.cli.ui.options import (
+    experiment_options,
+    location_options,
+    machine_options,
+    max_cost_option,
+    named,
+    output_option,
+)
+from surreal.cli.ui.output import Output, emit, table, talk, warn
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.inventory import Machines
 from surreal.orchestrator.plan.cost import refuse_above, with_speed
@@ -16,7 +23,7 @@ from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.prediction.predict import Prediction, parse_what_if, predict, propose, resized
 from surreal.orchestrator.run.describe import UNKNOWN, number
 from surreal.orchestrator.run.location import Location
-from surreal.protocol.documents.quantity import format_memory
+from surreal.protocol.documents.quantity import format_memory, format_size
 
 
 @click.command(name="plan")
@@ -51,7 +58,7 @@ def command(
         refuse_above(plan, max_cost)
     predicted, title = _predicted(plan, what_if, target)
     data = {**plan.to_data(), "prediction": predicted.to_data()}
-    emit(data, output, lambda: Group(_tables(plan), "", title, prediction_view(predicted)))
+    emit(data, output, lambda: Group(_tables(plan), "", title, _prediction(predicted)))
     if output == "table":
         warn(plan.warnings)
 
@@ -135,3 +142,63 @@ def _cost(plan: Plan) -> str:
 
 def _besides(cost: PlannedCost) -> str:
     return f"; not included: {', '.join(cost.not_included)}" if cost.not_included else ""
+
+
+WORDS = {"cores": "the cores of this machine", "both": "actors and learner alike"}
+"""Bounds of a run that are no role."""
+
+
+def _prediction(prediction: Prediction) -> RenderableType:
+    """Return a prediction as labelled facts; where there is none, the sentence that says why."""
+    facts = Table.grid(padding=(0, 3, 0, 0))
+    facts.add_column(no_wrap=True)
+    facts.add_column(overflow="fold")
+    for label, words in _facts(prediction):
+        facts.add_row(f"  {label}", words)
+    return Group(facts, *(f"  {each}" for each in (prediction.source, *prediction.notes)))
+
+
+def _facts(prediction: Prediction) -> list[tuple[str, str]]:
+    found = prediction.speed
+    if found is None:
+        return []
+    busy = ", ".join(f"{role} {share:.0%}" for role, share in found.busy.items())
+    sizes = ", ".join(f"{count} {role}" for role, count in prediction.replicas.items())
+    facts = [
+        ("speed", f"{found.steps:,.0f} steps/s ({found.low:,.0f} to {found.high:,.0f})"),
+        ("bounded by", f"{WORDS.get(found.bound, found.bound)} (busy: {busy})"),
+        ("staleness", f"{found.staleness:.1f} updates"),
+        ("replicas", sizes),
+    ]
+    if prediction.memory:
+        memory = ", ".join(f"{role} {format_size(size)}" for role, size in prediction.memory.items())
+        facts.append(("memory", f"{memory} each"))
+    if prediction.hours is not None:
+        cost = "" if prediction.cost is None else f", {number(prediction.cost, 2)} $"
+        facts.append(("to the end", f"{prediction.hours:,.2f} h{cost}"))
+    return facts
+
+
+@click.command(name="calibrate")
+@experiment_options
+@click.option("--seconds", type=click.FloatRange(5, 600), default=20.0, show_default=True, help="Its length.")
+@location_options
+@output_option
+def calibrate(
+    file: Path | None, overrides: tuple[str, ...], seconds: float, location: Location | None, output: Output
+) -> None:
+    """Measure what a step of FILE costs, by a short run of one actor and one learner, and keep it.
+
+    `surreal plan` then predicts the speed of FILE with any number of processes. Calibrate where the run will be.
+    """
+    from surreal.orchestrator.client import Client
+    from surreal.orchestrator.prediction import measure
+
+    path = named(file)
+    found = measure.calibrate(Client.at(location or Location()), path, overrides, seconds, talk)
+    where = found.write()
+    rows = table("role", "microseconds a step", "of a core", "spread")
+    for role, times in found.services.items():
+        rows.add_row(role, f"{times.seconds * 1e6:,.1f}", f"{times.cpu * 1e6:,.1f}", f"{times.spread:.0%}")
+    emit({**found.to_data(), "file": str(where)}, output, lambda: rows)
+    talk(f"kept in {where}: surreal plan {path} predicts from it")

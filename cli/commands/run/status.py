@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 
 import click
 from rich.console import Group, RenderableType
@@ -64,6 +65,17 @@ def _show(sweeps: Sequence[str], runs: Sequence[Run], output: Output, several: b
     emit(data if several else data[0], output, tables)
 
 
+def _predicted(status: Status) -> str:
+    """Return the speed that was predicted, beside the measured one; "" where the plan is not here, or nothing known."""
+    path = Path(status.folder, "plan.json")
+    if status.over or not status.progress.steps_per_second or not path.is_file():
+        return ""
+    from surreal.orchestrator.plan.model import Plan
+    from surreal.orchestrator.prediction.predict import beside_truth
+
+    return beside_truth(Plan.from_json(path.read_text()), status.progress.steps_per_second)
+
+
 def _table(status: Status) -> RenderableType:
     facts = Table.grid(padding=(0, 3, 0, 0))
     facts.add_column(no_wrap=True)
@@ -74,6 +86,8 @@ def _table(status: Status) -> RenderableType:
         facts.add_row("reason", status.reason)
     for label, value in words.facts(status).items():
         facts.add_row(label, value)
+    if predicted := _predicted(status):
+        facts.add_row("predicted", predicted)
     facts.add_row("folder", status.folder)
     rows = table("role", "index", "state", "restarts", "pid", "node")
     for role, processes in status.roles.items():

@@ -7,9 +7,8 @@ import pytest
 
 from surreal.protocol.profiling import costs
 from surreal.protocol.profiling.chunks import MOST_MARKS, Chunk, packed
-from surreal.protocol.profiling.clock import UNKNOWN, OffsetEstimate
 from surreal.protocol.profiling.interception import Interception
-from surreal.protocol.profiling.own import OwnProfile
+from surreal.protocol.profiling.own import UNKNOWN, OffsetEstimate, OwnProfile
 from surreal.protocol.profiling.request import ProfileRequest
 from surreal.protocol.profiling.spans import ACTIVE, IDLE, NOTHING, NUMERIC, PYTHON, SIMULATOR, Recorder, operation
 

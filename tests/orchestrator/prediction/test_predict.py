@@ -1,0 +1,127 @@
+"""Prediction: of this machine's calibration, of another machine's, of none; sizes and targets."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from surreal.orchestrator.experiment.load import load_experiment
+from surreal.orchestrator.plan.make import make_plan
+from surreal.orchestrator.plan.model import Plan
+from surreal.orchestrator.prediction import calibration as files
+from surreal.orchestrator.prediction.calibration import Calibration, Found, Machine, find, key_of
+from surreal.orchestrator.prediction.predict import beside_truth, parse_what_if, predict, propose, resized
+from surreal.orchestrator.prediction.queueing import Service
+from surreal.protocol.errors import InvalidInput, SurrealError
+from surreal.provisioner.pools.model import NodePool
+
+ROOT = Path(__file__).parents[3]
+HERE = Machine("Test CPU", 64.0, "3.11")
+SERVICES = {"actor": Service(100e-6, 100e-6, 0.0, 200 << 20), "learner": Service(25e-6, 25e-6, 0.0, 600 << 20)}
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine of 64 cores without a calibration."""
+    monkeypatch.setattr(files, "_here", lambda: HERE)
+    monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def plan() -> Plan:
+    """The plan of a PPO run whose actors go on while it learns."""
+    experiment = load_experiment(ROOT / "examples/cheetah-ppo.yaml", ("spec.algorithm.config.max_staleness=1",))
+    return make_plan(experiment, (NodePool("local", 1, 64.0, 64 << 30),))
+
+
+def calibrated(plan: Plan, **changes: object) -> Calibration:
+    """A calibration of that plan on this machine."""
+    key = key_of(plan.algorithm, plan.env, plan.config)
+    made = Calibration(key, str(plan.env["id"]), plan.algorithm, HERE, SERVICES, at="2026-11-28T17:00:00+00:00")
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def test_without_a_calibration_no_number_is_made_up(plan: Plan) -> None:
+    found = predict(plan)
+    assert found.speed is None and found.source.startswith("no prediction: nothing was measured")
+    data = found.to_data()
+    assert [data[name] for name in ("steps_per_second", "range", "hours", "cost_dollars", "bounded_by")] == [None] * 5
+    assert beside_truth(plan, 1000.0) == ""
+
+
+def test_a_calibration_that_was_kept_predicts_speed_bound_hours_and_memory(plan: Plan) -> None:
+    calibrated(plan).write()
+    found = predict(resized(plan, {"actor": 2}))
+    assert found.speed is not None and found.speed.steps == pytest.approx(20_000)
+    assert found.bounding_role == "actor" and found.memory["learner"] == 600 << 20
+    assert found.hours == pytest.approx(plan.config["total_steps"] / 20_000 / 3600)
+    assert predict(resized(plan, {"actor": 40})).bounding_role == "learner"
+    assert beside_truth(resized(plan, {"actor": 2}), 10_000.0).startswith("20,000 steps/s, measured -50%, outside")
+
+
+def test_settings_that_cost_nothing_share_a_calibration_and_others_do_not(plan: Plan) -> None:
+    def key(**changes: object) -> str:
+        return key_of(plan.algorithm, plan.env, {**plan.config, **changes})
+
+    assert key(total_steps=5, max_staleness=0, learning_rate=1.0) == key()
+    assert key(epochs=3) != key() != key(hidden=[8])
+    assert key_of(plan.algorithm, {**plan.env, "id": "Hopper-v5"}, plan.config) != key()
+
+
+def test_a_calibration_of_another_machine_is_said_and_widens_the_range(plan: Plan) -> None:
+    calibrated(plan, machine=Machine("Other CPU", 8.0, "3.12")).write()
+    found = predict(plan)
+    assert found.speed is not None and "another machine (Other CPU, 8 cores, Python 3.12)" in found.source
+    assert found.speed.high > 2 * found.speed.steps and found.speed.low < found.speed.steps / 2
+
+
+def test_a_calibration_of_another_version_is_not_used_and_said(plan: Plan) -> None:
+    calibrated(plan, version="0.0.1").write()
+    found = predict(plan)
+    assert found.speed is None and "was made by surreal 0.0.1" in found.notes[0]
+
+
+def test_damaged_files_are_left_out_in_words(plan: Plan, tmp_path: Path) -> None:
+    good = calibrated(plan).write()
+    data = json.loads(good.read_text())
+    for name, damage in {
+        "format.json": {**data, "format": 99},
+        "negative.json": {**data, "services": {"actor": {"seconds": -1.0, "cpu": 1.0}}},
+        "text.json": "cut off",
+    }.items():
+        good.with_name(name).write_text(json.dumps(damage))
+    good.with_name("cut.json").write_text("{")
+    found = find(key_of(plan.algorithm, plan.env, plan.config))
+    assert found.own is not None and len(found.notes) == 4
+    assert any("format 99" in note for note in found.notes)
+
+
+def test_what_if_takes_sizes_and_refuses_what_nothing_was_measured_for(plan: Plan) -> None:
+    assert parse_what_if("actor=64,gpu=1") == ({"actor": 64}, 1)
+    calibrated(plan).write()
+    found = predict(plan, gpus=1)
+    assert found.speed is None and "nothing was measured with a GPU" in found.source
+    for wrong in ("actor", "actor=0", "actor=x", "=3", "actor=²"):
+        with pytest.raises(InvalidInput, match="--what-if: .* is no size"):
+            parse_what_if(wrong)
+    with pytest.raises(InvalidInput, match="--what-if: 'aktor' is no role"):
+        resized(plan, {"aktor": 3})
+
+
+def test_the_fewest_actors_for_a_target_are_proposed(plan: Plan) -> None:
+    found = Found(calibrated(plan), (), ())
+    assert propose(plan, 35_000, found).replicas["actor"] == 4
+    with pytest.raises(SurrealError, match="out of reach: .* 40,000, bounded by learner"):
+        propose(plan, 50_000, found)
+    with pytest.raises(SurrealError, match="--target: no prediction"):
+        propose(plan, 10, Found(None, (), ()))
+
+
+def test_every_built_in_algorithm_says_its_flow() -> None:
+    from surreal.algorithms.registry import BUILT_IN
+
+    for described in BUILT_IN.values():
+        assert described.flow is not None
+        flow = described.flow(described.config(), {"id": "X-v0", "copies": 3})
+        assert {flow.actor, flow.learner} <= {role.name for role in described.roles}
