@@ -19,6 +19,8 @@ PAGE = 500
 RELIST, BREATH = 60.0, 0.2
 """Seconds after which a watch lists again, so that a silent one is never trusted for longer, and at least waits."""
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+METADATA_LIST = METADATA.replace("PartialObjectMetadata;", "PartialObjectMetadataList;")
 Objects = list[Object]
 """Said so because the method `list` hides the built-in where methods are declared."""
 
@@ -119,6 +121,11 @@ class Api:
         query = {"fieldManager": FIELD_MANAGER}
         return self._json("PATCH", self._path(kind, name), query, change, MERGE)
 
+    def patch_status(self, kind: str, name: str, status: Object) -> Object:
+        """Change fields of an object's status, which has a path of its own."""
+        query = {"fieldManager": FIELD_MANAGER}
+        return self._json("PATCH", self._path(kind, name) + "/status", query, {"status": status}, MERGE)
+
     def delete(self, kind: str, name: str, propagation: str = "Background") -> bool:
         """Have an object removed; False if there was none."""
         try:
@@ -150,6 +157,22 @@ class Api:
                 yield list(there.values())
             self.pause(BREATH)
 
+    def changes(self, kind: str, labels: str = "", seconds: float = RELIST) -> Iterator[tuple[str, Object]]:
+        """Yield ("THERE", object) for all there are, ("LISTED", {}), then each change as it comes, for so many seconds.
+
+        Objects have their metadata alone: thousands of them are no weight. Ends early where the server forgets the
+        version, as after a compaction: call it again.
+        """
+        items, version = self._list(kind, labels, "", False, METADATA_LIST)
+        yield from (("THERE", each) for each in items)
+        yield "LISTED", {}
+        query = _selectors(labels, "") | {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
+        for event in self._events(kind, query, seconds, METADATA):
+            if event["type"] == "ERROR":
+                return
+            if event["type"] != "BOOKMARK":
+                yield event["type"], event["object"]
+
     def log(
         self,
         pod: str,
@@ -177,14 +200,14 @@ class Api:
     def _path(self, kind: str, name: str = "", everywhere: bool = False) -> str:
         return KINDS[kind].path(None if everywhere else self.namespace, name)
 
-    def _list(self, kind: str, labels: str, fields: str, everywhere: bool) -> tuple[Objects, str]:
+    def _list(self, kind: str, labels: str, fields: str, everywhere: bool, accept: str = "") -> tuple[Objects, str]:
         """Return all objects, and the version of the list to watch from."""
         first = _selectors(labels, fields) | {"limit": str(PAGE)}
         items: Objects = []
         query = dict(first)
         while True:
             try:
-                page = self._json("GET", self._path(kind, everywhere=everywhere), query)
+                page = self._json("GET", self._path(kind, everywhere=everywhere), query, accept=accept)
             except ApiError as error:
                 if error.status != GONE or "continue" not in query:
                     raise
@@ -192,18 +215,19 @@ class Api:
                 items, query = [], dict(first)
                 continue
             # objects of a list do not say what they are
-            items += [{"apiVersion": KINDS[kind].version, "kind": kind, **each} for each in page.get("items") or ()]
+            own = {"apiVersion": KINDS[kind].version, "kind": kind}
+            items += [{**each, **own} if accept else {**own, **each} for each in page.get("items") or ()]
             about = page.get("metadata") or {}
             if not about.get("continue"):
                 return items, about.get("resourceVersion", "")
             query["continue"] = about["continue"]
 
-    def _events(self, kind: str, query: dict[str, str], seconds: float) -> Iterator[Object]:
+    def _events(self, kind: str, query: dict[str, str], seconds: float, accept: str = "") -> Iterator[Object]:
         """Yield the events of a watch within so many seconds."""
         from urllib3.exceptions import HTTPError
 
         query = {**query, "timeoutSeconds": str(max(1, round(seconds)))}
-        answer = self._open(self._path(kind), query, read=seconds + CONNECT)
+        answer = self._open(self._path(kind), query, read=seconds + CONNECT, accept=accept)
         rest = b""
         try:
             for part in answer.stream(None):
@@ -215,12 +239,18 @@ class Api:
             answer.close()
 
     def _json(
-        self, method: str, path: str, query: dict[str, str] | None = None, body: Object | None = None, form: str = ""
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: Object | None = None,
+        form: str = "",
+        accept: str = "",
     ) -> Object:
-        return self.retries.call(lambda: self._transport.document(method, path, query or {}, body, form))
+        return self.retries.call(lambda: self._transport.document(method, path, query or {}, body, form, accept))
 
-    def _open(self, path: str, query: dict[str, str], read: float) -> Any:
-        return self.retries.call(lambda: self._transport.open("GET", path, query, read=read))
+    def _open(self, path: str, query: dict[str, str], read: float, accept: str = "") -> Any:
+        return self.retries.call(lambda: self._transport.open("GET", path, query, read=read, accept=accept))
 
 
 def _dry(dry_run: bool) -> dict[str, str]:

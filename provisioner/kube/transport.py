@@ -29,11 +29,13 @@ class Transport:
         self._answered = False
         self.access = find()
 
-    def document(self, method: str, path: str, query: Mapping[str, str], body: Object | None, form: str) -> Object:
+    def document(
+        self, method: str, path: str, query: Mapping[str, str], body: Object | None, form: str, accept: str = ""
+    ) -> Object:
         """Return the JSON that the server answers. Raises ApiError, BusyError if the same request may succeed later."""
         from urllib3.exceptions import HTTPError
 
-        answer = self.open(method, path, query, body, form)
+        answer = self.open(method, path, query, body, form, accept=accept)
         try:
             found = json.loads(answer.data)
         except ValueError:
@@ -52,18 +54,19 @@ class Transport:
         body: Object | None = None,
         form: str = "",
         read: float = READ,
+        accept: str = "",
     ) -> Any:
         """Return a urllib3 response of which only the head was read. Each part may take at most `read` seconds.
 
         Credentials that are not accepted are read again once. Raises as `document`.
         """
         url = path + (f"?{urlencode(query)}" if query else "")
-        answer = self._send(method, url, body, form, read)
+        answer = self._send(method, url, body, form, read, accept)
         if answer.status == UNAUTHORIZED:
             answer.close()
             # the token was renewed in the file, or the exec plugin makes a new one
             self.access = self._find()
-            answer = self._send(method, url, body, form, read)
+            answer = self._send(method, url, body, form, read, accept)
         if answer.status >= 400:
             raise self._refused(answer, method, path)
         for warning in answer.headers.getlist("Warning"):
@@ -75,12 +78,12 @@ class Transport:
         """`https://HOST:PORT`"""
         return str(self.access.client.configuration.host)
 
-    def _send(self, method: str, url: str, body: Object | None, form: str, read: float) -> Any:
+    def _send(self, method: str, url: str, body: Object | None, form: str, read: float, accept: str) -> Any:
         from urllib3 import HTTPHeaderDict, Timeout
         from urllib3.exceptions import HTTPError
 
         headers = HTTPHeaderDict(self.access.headers())
-        headers["Accept"] = "application/json"
+        headers["Accept"] = accept or "application/json"
         if body is not None:
             headers["Content-Type"] = form or "application/json"
         try:

@@ -81,13 +81,13 @@ class KubeBackend(Unchangeable):
     def create(self, experiment: Experiment, plan: Plan, start: Path | None = None) -> None:
         """Check rights and names, then make all objects. Raises InvalidInput when the name is taken."""
         refuse_start(start)
-        from surreal.orchestrator.backends.kube.lifecycle import create
+        from surreal.orchestrator.backends.kube.lifecycle import code, create
 
         own = packed(plan.code, experiment.folder, STORE_BYTES if plan.storage.url else CONFIG_MAP_BYTES)
         draw = self._draw(plan, own, experiment.to_yaml())
         # Render once before the first request: a plan that no cluster can run is refused at once.
         self._check(draw(ZERO_RUN_ID, 1))
-        create.send(plan, own)
+        code.send(plan, own)
         create.create(self.api, draw, _say)
         if plan.storage.note:
             _say(f"run folder: {plan.storage.note}")
@@ -218,7 +218,7 @@ class KubeBackend(Unchangeable):
 
     def resume(self, name: str, accept_changes: bool = False) -> None:
         """Start the next attempt: new Jobs that go on from the last checkpoint."""
-        from surreal.orchestrator.backends.kube.lifecycle import create
+        from surreal.orchestrator.backends.kube.lifecycle import code, create
         from surreal.orchestrator.backends.kube.lifecycle.storage import beginning, loss_at_stop
 
         seen = observe.snapshot(self.api, name)
@@ -232,7 +232,7 @@ class KubeBackend(Unchangeable):
         _say(f"{name} resumes {beginning(lost, status.progress)}")
         if lost:
             observe.forget_progress(self.api, name)
-        create.resume(self.api, name, self._draw(plan, create.sent(self.api, plan), experiment), _say)
+        create.resume(self.api, name, self._draw(plan, code.sent(self.api, plan), experiment), _say)
 
     def delete(self, name: str) -> None:
         """Remove every object of the run, its results too."""

@@ -6,32 +6,21 @@ the run, and goes when Kubernetes removes that Job after its TTL. The claim then
 the run. Creating again after an interruption finds the root unsealed and goes on with the same run.
 """
 
-import base64
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from surreal.orchestrator.backends.kube.lifecycle.delete import end_jobs, remove_run
-from surreal.orchestrator.backends.kube.manifests.network import store_url
-from surreal.orchestrator.backends.kube.manifests.render import code_url, fits_a_config_map
 from surreal.orchestrator.backends.kube.names import (
     ATTEMPT,
-    CODE_KEY,
     CREATED,
+    FAILED,
     PLAN_DIGEST,
     RUN,
     STOPPED,
     USER,
-    query,
-    selector,
 )
-from surreal.orchestrator.backends.kube.run_folder.folder import RunFolder
-from surreal.orchestrator.backends.kube.run_folder.store_source import StoreFiles
-from surreal.orchestrator.plan.model import Plan
-from surreal.orchestrator.run.code_archive import Code
 from surreal.protocol.errors import SurrealError
-from surreal.protocol.worker.object_store import ObjectStore
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import CONFLICT, UNPROCESSABLE, AbsentError, ApiError, TakenError
 from surreal.provisioner.kube.kinds import INSTANCE, MANAGED_BY, OWNER, Object
@@ -47,28 +36,30 @@ CLAIM = "PersistentVolumeClaim"
 JOBS = ("Job", "JobSet")
 
 
-def create(api: Api, draw: Draw, talk: Talk) -> str:
+def create(api: Api, draw: Draw, talk: Talk, holder: Object | None = None) -> str:
     """Make all objects and return the run, or finish what an interrupted `create` of the same plan began.
+
+    `holder` is the Experiment that has the run. It owns the Job that ends the run, and with it all else, and the claim.
 
     Raises TakenError, with nothing made, when the name is another's. When the cluster refuses an object, those that
     were made are removed before the error is raised; when it answers no more, the error says what is there.
     """
     run = secrets.token_hex(4)
     objects = draw(run, 1)
-    root = objects[0]
+    root = _held_by(objects[0], holder)
     found = api.find("ConfigMap", name_of(root))
     if not found:
         found = _check_room(api, objects, run) or _claim_name(api, root)
     if _label(found, RUN) != run:
-        return _finish(api, found, root, draw, talk)
+        return _finish(api, found, root, draw, talk, holder)
     try:
-        _complete(api, found, objects, {})
+        _complete(api, found, objects, {}, holder)
     except ApiError as error:
         raise _undone(api, objects, error) from None
     return run
 
 
-def resume(api: Api, name: str, draw: Draw, talk: Talk) -> None:
+def resume(api: Api, name: str, draw: Draw, talk: Talk, holder: Object | None = None) -> None:
     """Start the Jobs of a run that was stopped or has failed once more, as its next attempt.
 
     What goes wrong leaves all there is in place: resume again, or create with the same file, goes on from there.
@@ -77,10 +68,11 @@ def resume(api: Api, name: str, draw: Draw, talk: Talk) -> None:
     attempt = int(_mark(root, ATTEMPT) or 1)
     if _mark(root, CREATED):
         attempt += 1
-        marks = {CREATED: None, STOPPED: None, ATTEMPT: str(attempt)}
+        marks = {CREATED: None, STOPPED: None, FAILED: None, ATTEMPT: str(attempt)}
         # it must not belong to a Job that is about to be removed
-        root = api.patch("ConfigMap", name, {"metadata": {"annotations": marks, "ownerReferences": None}})
-    _go_on(api, root, draw(_label(root, RUN), attempt), talk)
+        owners = [_reference(holder)] if holder else None
+        root = api.patch("ConfigMap", name, {"metadata": {"annotations": marks, "ownerReferences": owners}})
+    _go_on(api, root, draw(_label(root, RUN), attempt), talk, holder)
 
 
 def dry_run(api: Api, objects: Sequence[Object]) -> None:
@@ -125,7 +117,16 @@ def _claim_name(api: Api, root: Object) -> Object:
         return api.get("ConfigMap", name_of(root))
 
 
-def _finish(api: Api, found: Object, root: Object, draw: Draw, talk: Talk) -> str:
+def _held_by(root: Object, holder: Object | None) -> Object:
+    """Return the root with its first owner, if it has one."""
+    return {**root, "metadata": {**root["metadata"], "ownerReferences": [_reference(holder)]}} if holder else root
+
+
+def _reference(holder: Object) -> Object:
+    return {**reference(holder), "controller": True}
+
+
+def _finish(api: Api, found: Object, root: Object, draw: Draw, talk: Talk, holder: Object | None) -> str:
     """Go on with a run that another command began with the same plan. Raises TakenError for any other."""
     name, run = name_of(root), _label(found, RUN)
     if _label(found, MANAGED_BY) != OWNER or _label(found, INSTANCE) != name:
@@ -139,14 +140,14 @@ def _finish(api: Api, found: Object, root: Object, draw: Draw, talk: Talk) -> st
     if _mark(found, PLAN_DIGEST) != _mark(root, PLAN_DIGEST):
         begun = f"name {name!r} is used by {by}, whose creation was interrupted and which has another plan"
         raise TakenError(f"{begun}: {OTHER_NAME}, create it with the file it began with, or surreal delete {name}")
-    _go_on(api, found, draw(run, int(_mark(found, ATTEMPT) or 1)), talk)
+    _go_on(api, found, draw(run, int(_mark(found, ATTEMPT) or 1)), talk, holder)
     return run
 
 
 OTHER_NAME = "choose another name (--set metadata.name=...)"
 
 
-def _go_on(api: Api, root: Object, objects: Sequence[Object], talk: Talk) -> None:
+def _go_on(api: Api, root: Object, objects: Sequence[Object], talk: Talk, holder: Object | None) -> None:
     """Make what is not there yet."""
     there = _there(api, objects[1:], _label(root, RUN))
     attempts = {key: _attempt(each) for key, each in there.items()}
@@ -156,7 +157,7 @@ def _go_on(api: Api, root: Object, objects: Sequence[Object], talk: Talk) -> Non
     there = {key: each for key, each in there.items() if key not in old}
     talk(f"found {len(there) + 1} of {len(objects)} objects; making the other {len(objects) - len(there) - 1}")
     try:
-        _complete(api, root, objects, there)
+        _complete(api, root, objects, there, holder)
     except ApiError as error:
         # work of hours may lie there: nothing is removed
         raise error.plus("all objects made so far stay: the same command again goes on with them") from None
@@ -182,18 +183,20 @@ def _there(api: Api, objects: Sequence[Object], run: str) -> dict[Key, Object]:
     return found
 
 
-def _complete(api: Api, root: Object, objects: Sequence[Object], there: Mapping[Key, Object]) -> None:
+def _complete(
+    api: Api, root: Object, objects: Sequence[Object], there: Mapping[Key, Object], holder: Object | None
+) -> None:
     """Make the objects that are not there, then seal the root. Raises DeletedError if a user removes it meanwhile."""
-    owner = {**reference(root), "controller": True}
-    made = dict(there)
+    made, ender = dict(there), next(_key(each) for each in objects if each["kind"] in JOBS)
     try:
         for done, each in enumerate(objects[1:], start=1):
             api.retries.doing = f"{done} of {len(objects)} objects created"
             if _key(each) not in made:
-                owned = {**each, "metadata": {**each["metadata"], "ownerReferences": [owner]}}
+                owner = holder if holder and _key(each) == ender else root
+                owned = {**each, "metadata": {**each["metadata"], "ownerReferences": [_reference(owner)]}}
                 made[_key(each)] = _make(api, owned)
         api.retries.doing = f"{len(objects)} of {len(objects)} objects created"
-        _seal(api, root, made)
+        _seal(api, root, made, holder)
     except KeyboardInterrupt:
         how = f"the same command again goes on with it, surreal delete {name_of(root)} removes it"
         raise SurrealError(f"interrupted with {api.retries.doing}: {how}") from None
@@ -210,14 +213,15 @@ def _make(api: Api, owned: Object) -> Object:
         return owned  # no other run has that name: ours, from before an interruption or a lost answer
 
 
-def _seal(api: Api, root: Object, made: Mapping[Key, Object]) -> None:
+def _seal(api: Api, root: Object, made: Mapping[Key, Object], holder: Object | None) -> None:
     """Say that all is there, and whose end ends it all: the first Job is that of the role that ends the run."""
     about, name = root["metadata"], name_of(root)
     ender = next(each for key, each in made.items() if key[0] in JOBS)
     marks = {CREATED: datetime.now(UTC).isoformat(timespec="seconds")}
     try:
         if (CLAIM, name) in made:
-            api.patch(CLAIM, name, {"metadata": {"ownerReferences": None}})
+            owners = [_reference(holder)] if holder else None
+            api.patch(CLAIM, name, {"metadata": {"ownerReferences": owners}})
         # the uid keeps this patch off a root that another user made after ours was deleted
         sealed = {"uid": about["uid"], "annotations": marks, "ownerReferences": [reference(ender)]}
         api.patch("ConfigMap", name, {"metadata": sealed})
@@ -264,32 +268,3 @@ def _label(each: Object, key: str) -> str:
 
 def _mark(each: Object, key: str) -> str:
     return text(each, "metadata", "annotations", key)
-
-
-def send(plan: Plan, code: Code | None) -> None:
-    """Copy code that no object holds to the run's store. Raises InvalidInput where the run has none."""
-    if code and not fits_a_config_map(code):
-        folder, _, archive = code_url(plan, code).rpartition("/")
-        ObjectStore(folder).put_bytes(archive, code.data)
-
-
-def sent(api: Api, plan: Plan) -> Code | None:
-    """Return the code that a run was created with, for its next attempt; None where it brought none."""
-    if not plan.code:
-        return None
-    prefix = f"{plan.name}-code-"
-    for each in api.list("ConfigMap", query(selector(plan.name))):
-        if each["metadata"]["name"].startswith(prefix) and CODE_KEY in (each.get("binaryData") or {}):
-            return _code(base64.b64decode(each["binaryData"][CODE_KEY]))
-    store = store_url(plan)
-    with RunFolder(StoreFiles(store)) as folder:
-        archives = sorted(folder.list("code-"), key=lambda file: file.modified) if store else []
-        data = folder.read(archives[-1].name) if archives else None
-    if data is None:
-        raise SurrealError(f"{plan.name}: its code ({plan.code}) is gone. Create it anew under another name.")
-    return _code(data)
-
-
-def _code(data: bytes) -> Code:
-    """Return the archive as `pack` made it, without its counts, which the cluster does not keep."""
-    return Code(hashlib.sha256(data).hexdigest(), data, files=0, bytes=0, left_out=0)

@@ -1,7 +1,7 @@
 """Ending runs: `stop`, `delete`, and what is left when a run is over."""
 
 import time
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Mapping, Sized
 from datetime import UTC, datetime, timedelta
 
 from surreal.orchestrator.backends.kube.names import RUN, STOPPED, keys_secret, query, selector
@@ -36,13 +36,24 @@ def stop(api: Api, name: str, talk: Talk) -> bool:
 
     Jobs are suspended. A JobSet is removed, since Kueue would start a suspended one again; `resume` makes it anew.
     """
+    if not suspend(api, name):
+        return False
+    _await_pods(api, name, talk)
+    return True
+
+
+def suspend(api: Api, name: str, given: Mapping[str, str] | None = None) -> bool:
+    """Have all processes told to save and end, and wait for none; False if none was to run.
+
+    `given` are annotations of the root besides the time.
+    """
     root = api.get("ConfigMap", name)
     jobset = api.find_if_allowed("JobSet", name)
     jobs = [] if jobset else [job for job in api.list("Job", query(selector(name))) if not _over(job)]
     active = [job for job in jobs if not job["spec"].get("suspend")]
     if not active and (not jobset or _over(jobset)):
         return False
-    marks = {STOPPED: datetime.now(UTC).isoformat(timespec="seconds")}
+    marks = {STOPPED: datetime.now(UTC).isoformat(timespec="seconds"), **(given or {})}
     # a root that belongs to a JobSet would go with it
     change: Object = {"annotations": marks, **({"ownerReferences": None} if jobset else {})}
     api.patch("ConfigMap", root["metadata"]["name"], {"metadata": change})
@@ -50,7 +61,6 @@ def stop(api: Api, name: str, talk: Talk) -> bool:
         api.delete("JobSet", name)
     for job in active:
         api.patch("Job", job["metadata"]["name"], {"spec": {"suspend": True}})
-    _await_pods(api, name, talk)
     return True
 
 

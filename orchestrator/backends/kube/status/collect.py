@@ -1,7 +1,7 @@
 """Asking a cluster what there is of an experiment: one request for each kind of object, however many pods there are."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -33,8 +33,11 @@ def names(api: Api) -> list[str]:
     return sorted({text(each, "metadata", "labels", INSTANCE) for each in (*roots, *claims)} - {""})
 
 
-def snapshot(api: Api, name: str) -> Snapshot:
-    """Read all objects of one experiment. Raises NotFound with the nearest name if there are none."""
+def snapshot(api: Api, name: str, told: Callable[[], Iterable[Event]] | None = None) -> Snapshot:
+    """Read all objects of one experiment. Raises NotFound with the nearest name if there are none.
+
+    `told` returns the events of the namespace, for a caller that looks at many runs; they are read here otherwise.
+    """
     ours = selector(name)
     root = api.find("ConfigMap", name)
     if text(root, "metadata", "labels", INSTANCE) != name:
@@ -51,6 +54,7 @@ def snapshot(api: Api, name: str) -> Snapshot:
     jobset = api.find("JobSet", name) if plan and plan.queue else None
     workload = _workload(api, jobset) if jobset else None
     held = (root, claim, jobset, workload, *jobs, *pods)
+    about = {(text(each, "kind"), name_of(each)) for each in held if each}
     return Snapshot(
         name,
         api.namespace,
@@ -63,7 +67,7 @@ def snapshot(api: Api, name: str) -> Snapshot:
         _position(api, plan, workload),
         tuple(pods),
         claim,
-        () if _calm(plan, pods) else _events(api, {(text(each, "kind"), name_of(each)) for each in held if each}),
+        () if _calm(plan, pods) else events(api, about) if told is None else _events_of(told(), about),
         _is_leaving(api, [each for each in (root, *jobs, *pods) if each]),
     )
 
@@ -72,13 +76,13 @@ def snapshots(api: Api) -> list[Snapshot]:
     """Read all objects of every experiment of the namespace, in order of name: one list of each kind."""
     ours = query({MANAGED_BY: OWNER})
     found = {kind: _by_run(api.list(kind, ours)) for kind in ("ConfigMap", "PersistentVolumeClaim", "Job", "Pod")}
-    about = _events(api, None)
+    every = events(api, None)
     known = {*found["PersistentVolumeClaim"], *(name for name, maps in found["ConfigMap"].items() if _root(maps))}
-    return [_one_of_many(api, name, found, about) for name in sorted(known - {""})]
+    return [_one_of_many(api, name, found, every) for name in sorted(known - {""})]
 
 
 def _one_of_many(
-    api: Api, name: str, found: Mapping[str, Mapping[str, list[Object]]], events: Iterable[Event]
+    api: Api, name: str, found: Mapping[str, Mapping[str, list[Object]]], every: Iterable[Event]
 ) -> Snapshot:
     maps, claims, jobs, pods = (each.get(name, []) for each in found.values())
     root, claim = _root(maps), next((each for each in claims if name_of(each) == name), None)
@@ -88,10 +92,13 @@ def _one_of_many(
         # what few runs have costs a few requests more
         with suppress(NotFound):
             return snapshot(api, name)
-    wanted = {(text(each, "kind"), name_of(each)) for each in held}
-    told = tuple(each for each in events if (each.kind, each.name) in wanted)
+    told = _events_of(every, {(text(each, "kind"), name_of(each)) for each in held})
     now = datetime.now(UTC)
     return Snapshot(name, api.namespace, now, root, plan, tuple(jobs), pods=tuple(pods), claim=claim, events=told)
+
+
+def _events_of(every: Iterable[Event], about: Set[tuple[str, str]]) -> tuple[Event, ...]:
+    return tuple(each for each in every if (each.kind, each.name) in about)
 
 
 def _by_run(things: Iterable[Object]) -> dict[str, list[Object]]:
@@ -186,7 +193,7 @@ def _position(api: Api, plan: Plan | None, workload: Object | None) -> int | Non
     return next((number(each, "positionInLocalQueue") for each in waiting if name_of(each) == name_of(workload)), None)
 
 
-def _events(api: Api, wanted: Set[tuple[str, str]] | None) -> tuple[Event, ...]:
+def events(api: Api, wanted: Set[tuple[str, str]] | None) -> tuple[Event, ...]:
     """Return the events about objects, given by kind and name; about all if None."""
     try:
         told = api.list("Event", fields=",".join(f"reason!={reason}" for reason in UNEVENTFUL))

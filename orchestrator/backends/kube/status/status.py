@@ -3,7 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from surreal.orchestrator.backends.kube.names import ATTEMPT, FAILURES, IGNORED, OUTCOME, PROGRESS, RUN_FOLDER, STOPPED
+from surreal.orchestrator.backends.kube.names import (
+    ATTEMPT,
+    FAILED,
+    FAILURES,
+    IGNORED,
+    OUTCOME,
+    PROGRESS,
+    RUN_FOLDER,
+    STOPPED,
+)
 from surreal.orchestrator.backends.kube.names import job as job_name
 from surreal.orchestrator.backends.kube.status import termination as ends
 from surreal.orchestrator.backends.kube.status.causes.pod_creation import waits_for_admission
@@ -189,6 +198,8 @@ def _outcome(snapshot: Snapshot) -> tuple[State, str] | None:
     if condition(job, "Failed"):
         limit = _limit(snapshot, ending)
         return ("stopped", limit) if limit else ("failed", _failure(snapshot, ending))
+    if ended := text(snapshot.root, "metadata", "annotations", FAILED):
+        return "failed", ended
     for role in snapshot.plan.roles:
         if condition(snapshot.job(role.name), "Failed") and needed(snapshot.plan, role):
             rest = f"\nsurreal stop {snapshot.name} ends the rest" if _runs(snapshot, ending) else ""

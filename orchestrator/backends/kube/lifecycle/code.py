@@ -1,0 +1,44 @@
+"""Code of one's own on its way to the pods: an object where it fits one, else a file of the run's store."""
+
+import base64
+import hashlib
+
+from surreal.orchestrator.backends.kube.manifests.network import store_url
+from surreal.orchestrator.backends.kube.manifests.render import code_url, fits_a_config_map
+from surreal.orchestrator.backends.kube.names import CODE_KEY, query, selector
+from surreal.orchestrator.backends.kube.run_folder.folder import RunFolder
+from surreal.orchestrator.backends.kube.run_folder.store_source import StoreFiles
+from surreal.orchestrator.plan.model import Plan
+from surreal.orchestrator.run.code_archive import Code
+from surreal.protocol.errors import SurrealError
+from surreal.protocol.worker.object_store import ObjectStore
+from surreal.provisioner.kube.client import Api
+
+
+def send(plan: Plan, code: Code | None) -> None:
+    """Copy code that no object holds to the run's store. Raises InvalidInput where the run has none."""
+    if code and not fits_a_config_map(code):
+        folder, _, archive = code_url(plan, code).rpartition("/")
+        ObjectStore(folder).put_bytes(archive, code.data)
+
+
+def sent(api: Api, plan: Plan) -> Code | None:
+    """Return the code that a run was created with, for its next attempt; None where it brought none."""
+    if not plan.code:
+        return None
+    prefix = f"{plan.name}-code-"
+    for each in api.list("ConfigMap", query(selector(plan.name))):
+        if each["metadata"]["name"].startswith(prefix) and CODE_KEY in (each.get("binaryData") or {}):
+            return _code(base64.b64decode(each["binaryData"][CODE_KEY]))
+    store = store_url(plan)
+    with RunFolder(StoreFiles(store)) as folder:
+        archives = sorted(folder.list("code-"), key=lambda file: file.modified) if store else []
+        data = folder.read(archives[-1].name) if archives else None
+    if data is None:
+        raise SurrealError(f"{plan.name}: its code ({plan.code}) is gone. Create it anew under another name.")
+    return _code(data)
+
+
+def _code(data: bytes) -> Code:
+    """Return the archive as `pack` made it, without its counts, which the cluster does not keep."""
+    return Code(hashlib.sha256(data).hexdigest(), data, files=0, bytes=0, left_out=0)

@@ -1,0 +1,1 @@
+"""Experiments of the cluster: each reconciled with its run."""

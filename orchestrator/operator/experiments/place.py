@@ -1,0 +1,78 @@
+"""The cluster as the reconcilers of an operator share it: machines, events and looks into pods, kept for a while."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from surreal.orchestrator.backends.kube.pools import HIDDEN_NODES
+from surreal.orchestrator.backends.kube.run_folder.locate import Glance, Seen
+from surreal.orchestrator.backends.kube.status.collect import events
+from surreal.orchestrator.backends.kube.status.snapshot import Event, Snapshot
+from surreal.orchestrator.operator.experiments.judge import Patience
+from surreal.protocol.errors import SurrealError
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.machine_types import machine_table
+from surreal.provisioner.pools.from_nodes import inventory
+from surreal.provisioner.pools.model import NodePool
+
+POOLS_S = 30.0
+"""Seconds for which a list of nodes serves."""
+EVENTS_S, EVENTS_SHARE = 2.0, 20.0
+"""Seconds for which a list of events serves: this, and so many times what it took."""
+
+
+@dataclass
+class Place:
+    """One namespace of one cluster."""
+
+    api: Api
+    patience: Patience = field(default_factory=Patience)
+    say: Callable[[str], None] = lambda _text: None
+
+    def __post_init__(self) -> None:
+        """Know nothing yet."""
+        self._lock = threading.Lock()
+        self._glances: dict[str, Glance] = {}
+        self._pools: tuple[float, tuple[NodePool, ...]] = (float("-inf"), ())
+        self._events: tuple[float, tuple[Event, ...]] = (float("-inf"), ())
+
+    def pools(self) -> tuple[NodePool, ...]:
+        """Return the machines to plan for; where nodes are hidden, a pool that holds everything."""
+        until, found = self._pools
+        if time.monotonic() >= until:
+            try:
+                found = inventory(self.api.list("Node", everywhere=True), None, machine_table()) or HIDDEN_NODES
+            except SurrealError:
+                found = HIDDEN_NODES
+            self._pools = (time.monotonic() + POOLS_S, found)
+        return found
+
+    def events(self) -> tuple[Event, ...]:
+        """Return the events of the namespace, seconds old at most."""
+        with self._lock:
+            until, found = self._events
+            if time.monotonic() >= until:
+                begin = time.monotonic()
+                found = events(self.api, None)
+                now = time.monotonic()
+                self._events = (now + EVENTS_S + EVENTS_SHARE * (now - begin), found)
+            return found
+
+    def look(self, seen: Snapshot) -> Seen:
+        """Return what the pod of a run shows; the connection stays open for the next look."""
+        with self._lock:
+            glance = self._glances.setdefault(seen.name, Glance(self.api))
+        return glance.look(seen)
+
+    def forget(self, name: str) -> None:
+        """End the connection to a run that is over or gone."""
+        with self._lock:
+            glance = self._glances.pop(name, None)
+        if glance:
+            glance.close()
+
+    def close(self) -> None:
+        """End all connections."""
+        for name in list(self._glances):
+            self.forget(name)

@@ -1,0 +1,280 @@
+"""One look at an Experiment: what there is of its run, what is to be done, and what its status says afterwards.
+
+All that is known lies in the cluster: the spec, the root of the run with its marks, and the status. A reconciliation
+that is interrupted anywhere is repeated, by this process or by another.
+"""
+
+from dataclasses import replace
+
+from surreal.orchestrator.backends.kube.lifecycle.delete import end_leftovers
+from surreal.orchestrator.backends.kube.names import (
+    ATTEMPT,
+    EXPERIMENT,
+    RUN,
+    SPEC_DIGEST,
+    STOPPED,
+    query,
+    selector,
+)
+from surreal.orchestrator.backends.kube.run_folder.locate import Seen, runs
+from surreal.orchestrator.backends.kube.status import collect
+from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
+from surreal.orchestrator.backends.kube.status.status import status_of
+from surreal.orchestrator.operator.experiments import desired
+from surreal.orchestrator.operator.experiments.begin import BY_SPEC, Beginner, DoesNotFitError, is_sealed, recorded_of
+from surreal.orchestrator.operator.experiments.events import tell
+from surreal.orchestrator.operator.experiments.judge import judge
+from surreal.orchestrator.operator.experiments.place import Place
+from surreal.orchestrator.operator.experiments.report import Verdict, changes, status_document
+from surreal.orchestrator.operator.experiments.verdicts import Outcome, changing, news, over, pruned, refused
+from surreal.orchestrator.run.status import Status
+from surreal.protocol.documents import yaml as strictyaml
+from surreal.protocol.documents.locations import Source
+from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
+from surreal.provisioner.kube.errors import AbsentError, ApiError, TakenError
+from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.kube.objects import dig, name_of, number, text
+
+RETRY_S, REFUSED_S = 5.0, 60.0
+"""Seconds until the next try after trouble that may pass at once, and after a refusal that something else may lift."""
+MAY_DIFFER = ("spec.ttlSecondsAfterFinished",)
+"""Keys that may change without a change of the run."""
+WANTED_ATTEMPT = "surreal.dev/attempt"
+"""Annotation of an Experiment: the attempt that `surreal resume` asks for."""
+
+
+class Reconciler:
+    """Reconciles the Experiments of one place; any number of threads, each Experiment by one at a time."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._api = place.api
+        self._begin = Beginner(place)
+        self.active: dict[str, str] = {}
+        """Experiment -> state, of those that are looked at again and again."""
+
+    def reconcile(self, name: str) -> float | None:
+        """Bring an Experiment and its run together; return the seconds until the next look, None for none."""
+        resource = self._api.find("Experiment", name)
+        if resource is None:
+            self._gone(name)
+            return self._tidy_foreign(name)
+        if dig(resource, "metadata", "deletionTimestamp"):
+            return self._leaving(resource)
+        found = self._outcome(resource)
+        self._report(resource, found)
+        self._count(name, found)
+        return found.again
+
+    def _outcome(self, resource: Object) -> Outcome:
+        try:
+            return self._act(resource, self._snapshot(name_of(resource)))
+        except (AbsentError, NotFound) as error:
+            # Something went away meanwhile: what is there now is another thing.
+            return Outcome(changing(resource, str(error)), again=RETRY_S)
+        except TakenError as error:
+            return refused(resource, "NameTaken", str(error), REFUSED_S)
+        except ApiError as error:
+            again = REFUSED_S if error.lasting else RETRY_S
+            return refused(resource, "Refused" if error.lasting else "NoAnswer", str(error), again)
+        except InvalidInput as error:
+            return refused(resource, "Invalid", str(error), None)
+        except DoesNotFitError as error:
+            return refused(resource, "DoesNotFit", str(error), REFUSED_S)
+        except SurrealError as error:
+            return refused(resource, "Refused", str(error), REFUSED_S)
+
+    def _act(self, resource: Object, seen: Snapshot | None) -> Outcome:
+        if seen is None or seen.root is None:
+            return self._without_root(resource, seen)
+        holder = text(seen.root, "metadata", "annotations", EXPERIMENT)
+        if holder != text(resource, "metadata", "uid"):
+            return self._adopt(resource, seen)
+        if not is_sealed(seen):
+            self._begin.begin_again(resource, seen)
+            return self._look(resource, self._again(seen))
+        if self._change(resource, seen):
+            return self._look(resource, self._again(seen))
+        return self._look(resource, seen)
+
+    def _without_root(self, resource: Object, seen: Snapshot | None) -> Outcome:
+        """Begin a run; one that was there once is over, and is not made again."""
+        run = text(resource, "status", "run")
+        if run:
+            return over(resource, seen)
+        if dig(resource, "spec", "suspend") is True:
+            desired.experiment_of(resource)
+            return Outcome(Verdict("stopped", "it was suspended before it began: spec.suspend", code="Suspended"))
+        if seen and seen.claim:
+            self._refuse_foreign_claim(resource, seen)
+        made = self._begin.begin(resource)
+        found = self._look(resource, self._again_by_name(name_of(resource)))
+        return replace(found, told=(("Created", f"made {made} objects of run {found.verdict.run}", False), *found.told))
+
+    def _refuse_foreign_claim(self, resource: Object, seen: Snapshot) -> None:
+        name = name_of(resource)
+        raise TakenError(
+            f"the results of an earlier run {name!r} are there, in claim {seen.name}: surreal delete {name} removes "
+            "them, or choose another name"
+        )
+
+    def _adopt(self, resource: Object, seen: Snapshot) -> Outcome:
+        """Take over a run that the command line made from the same experiment; refuse any other."""
+        name = name_of(resource)
+        wanted = desired.experiment_of(resource)
+        _, recorded = recorded_of(seen)
+        theirs, _ = strictyaml.load(recorded, Source(name))
+        other = desired.differences(theirs, wanted.to_data())
+        if other or not is_sealed(seen) or text(seen.root, "metadata", "annotations", EXPERIMENT):
+            why = f"; it differs in {', '.join(other[:5])}" if other else ""
+            run = text(seen.root, "metadata", "labels", RUN)
+            raise TakenError(
+                f"name {name!r} is used by another run, {run}{why}: choose another name, or surreal delete {name}"
+            )
+        self._begin.adopt(resource, seen)
+        found = self._look(resource, self._again(seen))
+        told = ("Adopted", f"took over run {found.verdict.run}, which surreal create made", False)
+        return replace(found, told=(told, *found.told))
+
+    def _change(self, resource: Object, seen: Snapshot) -> bool:
+        """Do what the spec asks of a run that is there; return False if it asks nothing new."""
+        marks = dig(seen.root, "metadata", "annotations") or {}
+        stopped, suspended = bool(marks.get(STOPPED)), dig(resource, "spec", "suspend") is True
+        state = status_of(seen).state
+        if state == "succeeded":
+            return False
+        if suspended:
+            return not stopped and state != "failed" and self._begin.suspend(seen, BY_SPEC)
+        if marks.get(SPEC_DIGEST) != desired.digest(resource) and self._rescale(resource, seen):
+            self._begin.resume(resource, self._again(seen))
+            return True
+        wanted = number(resource, "metadata", "annotations", WANTED_ATTEMPT)
+        asked = wanted > number(seen.root, "metadata", "annotations", ATTEMPT) and (stopped or state == "failed")
+        if asked or (stopped and all(marks.get(key) == value for key, value in BY_SPEC.items())):
+            self._begin.resume(resource, seen)
+            return True
+        return False
+
+    def _rescale(self, resource: Object, seen: Snapshot) -> bool:
+        """Give roles other numbers of processes; return False if the spec changed nothing. Raises InvalidInput."""
+        wanted = desired.experiment_of(resource)
+        _, recorded = recorded_of(seen)
+        theirs, _ = strictyaml.load(recorded, Source(seen.name))
+        other = [key for key in desired.differences(theirs, wanted.to_data()) if key not in MAY_DIFFER]
+        if other:
+            raise InvalidInput(
+                f"{', '.join(other[:5])}: does not change in a run, which goes on as it was. Apply it under another "
+                "name, or delete the experiment first."
+            )
+        before = {name: role["replicas"] for name, role in theirs["spec"]["roles"].items()}
+        after = {name: role.replicas for name, role in wanted.spec.roles.items()}
+        if before == after:
+            return False
+        self._begin.rescale(resource, seen, wanted)
+        changed = [f"{name} {before[name]} -> {count}" for name, count in after.items() if before.get(name) != count]
+        tell(self._api, resource, "Scaled", f"{', '.join(changed)}, from a checkpoint made now")
+        return True
+
+    def _look(self, resource: Object, seen: Snapshot) -> Outcome:
+        """Return the state of a run that is there, after ending what outlives it and a run that will never work."""
+        shown = self._place.look(seen) if _works(seen) else Seen()
+        run = status_of(seen, shown.progress if shown.progress.steps else None, shown.channels, shown.still)
+        told: list[tuple[str, str, bool]] = []
+        verdict = judge(seen, shown.progress if run.progress.steps == 0 else run.progress, self._place.patience)
+        if verdict.reason:
+            self._begin.fail(seen, verdict.reason)
+            told.append(("Ended", verdict.reason, True))
+            seen = self._again(seen)
+            run = status_of(seen)
+        if ended := end_leftovers(self._api, seen):
+            told.append(("EndedLeftovers", f"{', '.join(ended)} outlived the run", True))
+        self._keep(seen, run)
+        again = verdict.again if run.state in ("pending", "running") else None
+        return Outcome(self._verdict(resource, seen, run), run, again, tuple(told))
+
+    def _verdict(self, resource: Object, seen: Snapshot, run: Status) -> Verdict:
+        role = desired.acting_role(resource.get("spec") or {})
+        there = [pod for pods in seen.pods_of(role).values() for pod in pods if runs(pod)]
+        return Verdict(
+            run.state,
+            run.reason,
+            run=text(seen.root, "metadata", "labels", RUN),
+            attempt=number(seen.root, "metadata", "annotations", ATTEMPT),
+            replicas=len(there),
+            selector=query(selector(seen.name, role)) if role else "",
+        )
+
+    def _keep(self, seen: Snapshot, run: Status) -> None:
+        """Note how far the run is where that outlives its pods."""
+        collect.keep_outcome(self._api, seen, run)
+        if run.over:
+            collect.keep_progress(self._api, seen, run.progress)
+            self._place.forget(seen.name)
+
+    def _report(self, resource: Object, found: Outcome) -> None:
+        """Write the status if it has changed, and events on what is new in it."""
+        old = resource.get("status") or {}
+        run = found.run
+        new = status_document(resource, found.verdict, run)
+        for reason, message, warning in (*found.told, *news(old, new, found.verdict), *pruned(resource, old)):
+            tell(self._api, resource, reason, message, warning)
+        if change := changes(old, new):
+            self._api.patch_status("Experiment", name_of(resource), change)
+
+    def _count(self, name: str, found: Outcome) -> None:
+        if found.verdict.state in ("pending", "running") and found.verdict.run:
+            self.active[name] = found.verdict.state
+        else:
+            self.active.pop(name, None)
+
+    def _leaving(self, resource: Object) -> float | None:
+        """End the run of an Experiment that is being removed and that a finalizer of others holds."""
+        name, uid = name_of(resource), text(resource, "metadata", "uid")
+        seen = self._snapshot(name)
+        self._gone(name)
+        if seen and seen.root and text(seen.root, "metadata", "annotations", EXPERIMENT) == uid:
+            for kind in ("Job", "JobSet"):
+                self._api.delete(kind, name) if kind == "JobSet" and seen.jobset else None
+            for each in seen.jobs:
+                self._api.delete("Job", name_of(each))
+            self._api.delete("ConfigMap", name)
+            if seen.claim:
+                self._api.delete("PersistentVolumeClaim", name)
+            tell(self._api, resource, "Deleting", "its run is removed")
+        held = [each for each in dig(resource, "metadata", "finalizers") or () if each != "foregroundDeletion"]
+        if held:
+            why = f"it is being removed, and finalizer {', '.join(held)}, which is not surreal's, holds it"
+            change = changes(resource.get("status") or {}, {"state": "stopped", "reason": why})
+            if change:
+                self._api.patch_status("Experiment", name, change)
+        return None
+
+    def _tidy_foreign(self, name: str) -> float | None:
+        """End what outlives a run of the command line, and note its outcome."""
+        seen = self._snapshot(name)
+        if not seen or not seen.root or text(seen.root, "metadata", "annotations", EXPERIMENT):
+            return None
+        end_leftovers(self._api, seen)
+        run = status_of(seen)
+        collect.keep_outcome(self._api, seen, run)
+        return None
+
+    def _gone(self, name: str) -> None:
+        self.active.pop(name, None)
+        self._place.forget(name)
+
+    def _snapshot(self, name: str) -> Snapshot | None:
+        try:
+            return collect.snapshot(self._api, name, self._place.events)
+        except NotFound:
+            return None
+
+    def _again(self, seen: Snapshot) -> Snapshot:
+        return self._again_by_name(seen.name)
+
+    def _again_by_name(self, name: str) -> Snapshot:
+        return collect.snapshot(self._api, name, self._place.events)
+
+
+def _works(seen: Snapshot) -> bool:
+    return any(runs(pod) for pod in seen.pods)

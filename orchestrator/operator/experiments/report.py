@@ -1,0 +1,122 @@
+"""The status document of an Experiment, from what is known of its run: conditions, figures, sentences."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from surreal.orchestrator.operator.crd.status import CONDITIONS, LONGEST_MESSAGE
+from surreal.orchestrator.run.status import Status
+from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.kube.objects import number, rows, text
+
+OF_THE_STATE = {"running": "Running", "stopped": "Suspended", "succeeded": "Succeeded", "failed": "Failed"}
+"""State of a run -> the condition that is true in it."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """State of an Experiment as the operator sees it."""
+
+    state: str
+    reason: str = ""
+    accepted: bool | None = True
+    """None while that is not known."""
+    code: str = "Created"
+    """One word on why it is accepted or not."""
+    run: str = ""
+    attempt: int = 0
+    replicas: int = 0
+    selector: str = ""
+
+
+def status_document(resource: Object, verdict: Verdict, run: Status | None, now: datetime | None = None) -> Object:
+    """Return the whole status of a resource; times of what did not change stay as they are."""
+    at = _time(now)
+    old = resource.get("status") or {}
+    made: dict[str, Any] = {
+        "observedGeneration": number(resource, "metadata", "generation"),
+        "state": verdict.state,
+        "reason": verdict.reason[:LONGEST_MESSAGE],
+        "run": verdict.run or text(old, "run"),
+        "attempt": verdict.attempt or number(old, "attempt"),
+        "replicas": verdict.replicas,
+        "selector": verdict.selector or text(old, "selector"),
+        **_figures(old, run),
+        "conditions": _conditions(resource, verdict, at),
+    }
+    if made.get("steps") and not text(old, "started"):
+        made["started"] = at
+    if verdict.state in ("succeeded", "failed") and not text(old, "finished"):
+        made["finished"] = at
+    elif verdict.state in ("pending", "running") and text(old, "finished"):
+        # A merge patch removes what is null.
+        made["finished"] = None
+    return made
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Object:
+    """Return the fields of a status that differ, for a merge patch; empty for none."""
+    return {key: value for key, value in new.items() if old.get(key) != value and (value or key in old)}
+
+
+def _figures(old: Mapping[str, Any], run: Status | None) -> Object:
+    """Return the numbers of the run; those that are not known any more stay, but for the speed."""
+    progress = run.progress if run else None
+    found: dict[str, Any] = {"stepsPerSecond": _whole(progress.steps_per_second if progress else None) or 0}
+    if progress:
+        known = {
+            "steps": progress.steps or None,
+            "totalSteps": progress.total_steps,
+            "return": _figure(progress.episode_return),
+            "evaluationReturn": _figure(progress.eval_return),
+        }
+        found |= {key: value for key, value in known.items() if value is not None}
+    kept = ("steps", "totalSteps", "return", "evaluationReturn")
+    return {**{key: old[key] for key in kept if key in old}, **found}
+
+
+def _conditions(resource: Object, verdict: Verdict, at: str) -> list[Object]:
+    accepted = {True: "True", False: "False", None: "Unknown"}[verdict.accepted]
+    now_true = OF_THE_STATE.get(verdict.state, "")
+    found = []
+    for kind in CONDITIONS:
+        if kind == "Accepted":
+            status, code = accepted, verdict.code
+            message = verdict.reason if verdict.accepted is not True else CONDITIONS[kind]
+        else:
+            status = "True" if kind == now_true else "False"
+            code = verdict.state.capitalize()
+            message = verdict.reason if kind == now_true else ""
+        found.append(_condition(resource, kind, status, code, message[:LONGEST_MESSAGE], at))
+    return found
+
+
+def _condition(resource: Object, kind: str, status: str, code: str, message: str, at: str) -> Object:
+    """Return one condition, with the time at which its status changed."""
+    old = next((each for each in rows(resource, "status", "conditions") if each.get("type") == kind), {})
+    since = text(old, "lastTransitionTime") if old.get("status") == status else ""
+    return {
+        "type": kind,
+        "status": status,
+        "observedGeneration": number(resource, "metadata", "generation"),
+        "lastTransitionTime": since or at,
+        "reason": code,
+        "message": message,
+    }
+
+
+def _figure(value: float | None) -> str | None:
+    """Write a number as text, four digits of it."""
+    return (
+        None if value is None or not math.isfinite(value) else f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
+    )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None or not math.isfinite(value) else max(0, round(value))
+
+
+def _time(now: datetime | None) -> str:
+    return (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")

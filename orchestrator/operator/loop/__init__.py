@@ -1,0 +1,1 @@
+"""Machinery of the operator: watches, the queue, the election of a leader, health."""

@@ -1,0 +1,59 @@
+"""Health and metrics of an operator over HTTP: /healthz, /readyz and /metrics."""
+
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+PATHS = ("/healthz", "/readyz", "/metrics")
+
+
+class HealthServer:
+    """Server of a port; 0 is any, and `port` says which."""
+
+    def __init__(
+        self, port: int, alive: Callable[[], bool], ready: Callable[[], bool], registry: CollectorRegistry
+    ) -> None:
+        answers = {
+            "/healthz": lambda: _said(alive()),
+            "/readyz": lambda: _said(ready()),
+            "/metrics": lambda: (200, generate_latest(registry)),
+        }
+        self._server = ThreadingHTTPServer(("", port), _handler(answers))
+        self._server.daemon_threads = True
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _said(good: bool) -> tuple[int, bytes]:
+    return (200, b"ok\n") if good else (503, b"not ok\n")
+
+
+def _handler(answers: dict[str, Callable[[], tuple[int, bytes]]]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        """Answers of one operator."""
+
+        timeout = 10.0
+
+        def do_GET(self) -> None:
+            """Answer one of PATHS."""
+            answer = answers.get(self.path.partition("?")[0])
+            status, body = answer() if answer else (404, b"not found\n")
+            self.send_response(status)
+            self.send_header("Content-Type", "text/plain; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Write nothing: probes come every few seconds."""
+
+    return Handler
