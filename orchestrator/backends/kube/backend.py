@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surreal.orchestrator.backends.base import Diff, Difference, Inventory, Manifest, Unchangeable, refuse_start
+from surreal.orchestrator.backends.kube import experiments
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
-from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT_KEY, ZERO_RUN_ID
+from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT, ZERO_RUN_ID
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance, Seen, folder_of, glances, read_outcome
 from surreal.orchestrator.backends.kube.status import collect as observe
 from surreal.orchestrator.backends.kube.status.collect import usage
@@ -34,7 +35,7 @@ from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.kubeconfig import DEFAULT_NAMESPACE, kubeconfig_files
-from surreal.provisioner.kube.objects import text
+from surreal.provisioner.kube.objects import name_of, text
 
 if TYPE_CHECKING:
     from surreal.orchestrator.backends.kube.lifecycle.create import Draw
@@ -139,20 +140,29 @@ class KubeBackend(Unchangeable):
 
     def names(self) -> list[str]:
         """Return the experiments of the namespace, in order of name."""
-        return observe.names(self.api)
+        return sorted({*observe.names(self.api), *map(name_of, experiments.listed(self.api))})
 
     def status(self, name: str) -> Status:
         """Return the state of one run from its objects, their events and its pod. Writes nothing."""
-        return self._status(observe.snapshot(self.api, name))
+        try:
+            seen = observe.snapshot(self.api, name)
+        except NotFound:
+            if alone := experiments.holder(self.api, None, name):
+                return experiments.own_status(alone)
+            raise
+        held = text(seen.root, "metadata", "annotations", EXPERIMENT)
+        return experiments.with_refusal(self._status(seen), self.api.find("Experiment", name) if held else None)
 
     def statuses(self) -> list[Status]:
         """Return the state of every run, from one list of each kind, and of the pods that answer in time."""
         seen = observe.snapshots(self.api)
         found = glances(self.api, seen)
-        return [
+        alone = experiments.without_run(experiments.listed(self.api), [each.name for each in seen])
+        all_of_them = [
             status_of(each, shown.progress if shown.progress.steps else None, shown.channels, shown.still)
             for each, shown in zip(seen, found, strict=True)
         ]
+        return sorted([*all_of_them, *map(experiments.own_status, alone)], key=lambda status: status.name)
 
     def reconcile(self, name: str) -> None:
         """End roles that outlive a decided run, and record the outcome on its claim."""
@@ -211,9 +221,11 @@ class KubeBackend(Unchangeable):
 
     def stop(self, name: str) -> bool:
         """Have every process save and end; returns when all pods are gone. False if nothing ran."""
-        seen = observe.snapshot(self.api, name)
         with suppress(SurrealError):
+            seen = observe.snapshot(self.api, name)
             observe.keep_progress(self.api, seen, self._status(seen).progress)
+        if self._held(name):
+            return experiments.stop(self.api, name, _say)
         return remove.stop(self.api, name, _say)
 
     def resume(self, name: str, accept_changes: bool = False) -> None:
@@ -227,7 +239,9 @@ class KubeBackend(Unchangeable):
             raise InvalidInput(f"{name}: is {status.state}: nothing to resume. Look at it: surreal status {name}")
         if status.state == "succeeded":
             raise InvalidInput(f"{name}: has succeeded: nothing to resume. Train on with another name and file.")
-        plan, experiment = _recorded(seen)
+        if text(seen.root, "metadata", "annotations", EXPERIMENT):
+            return experiments.resume(self.api, name, seen)
+        plan, experiment = code.recorded(seen)
         lost = loss_at_stop(seen)
         _say(f"{name} resumes {beginning(lost, status.progress)}")
         if lost:
@@ -236,12 +250,22 @@ class KubeBackend(Unchangeable):
 
     def delete(self, name: str) -> None:
         """Remove every object of the run, its results too."""
+        held = self._held(name) and self.api.delete("Experiment", name)
         try:
             remove.delete(self.api, name, _say)
         except NotFound:
             forget(name, Location("kube", self.api.namespace, self.api.context))
-            observe.snapshot(self.api, name)  # says what there is
+            if not held:
+                observe.snapshot(self.api, name)  # says what there is
         forget(name, Location("kube", self.api.namespace, self.api.context))
+
+    def _held(self, name: str) -> bool:
+        """Return whether an Experiment of the cluster has the run of this name, or will have it."""
+        try:
+            seen = observe.snapshot(self.api, name)
+        except NotFound:
+            seen = None
+        return experiments.holder(self.api, seen, name) is not None
 
     def _status(self, seen: Snapshot) -> Status:
         """Return the status with what a pod shows; while none does, with the progress that was seen last."""
@@ -286,13 +310,6 @@ class KubeBackend(Unchangeable):
 
 def _attempt(seen: Snapshot) -> str:
     return text(seen.root, "metadata", "annotations", ATTEMPT)
-
-
-def _recorded(seen: Snapshot) -> tuple[Plan, str]:
-    """Return the plan and the experiment file that a run was created with."""
-    if not seen.root or not seen.plan:
-        raise InvalidInput(f"{seen.name}: cannot be resumed: its objects are gone. Create it again under another name.")
-    return seen.plan, str(seen.root["data"].get(EXPERIMENT_KEY, ""))
 
 
 def _say(text: str) -> None:

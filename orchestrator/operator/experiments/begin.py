@@ -6,6 +6,7 @@ Every step can be interrupted at any request: the next reconciliation finds what
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from surreal.orchestrator.backends.kube.experiments import BY_SPEC
 from surreal.orchestrator.backends.kube.lifecycle import code, create, preflight
 from surreal.orchestrator.backends.kube.lifecycle.create import Draw
 from surreal.orchestrator.backends.kube.lifecycle.delete import remove_run, suspend
@@ -36,8 +37,6 @@ from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import name_of, reference, text
 
 USER = "the operator"
-BY_SPEC = {"surreal.dev/suspended-by": "spec.suspend"}
-"""Annotation of the root of a run that spec.suspend has stopped; only such a one goes on by itself."""
 
 
 class DoesNotFitError(SurrealError):

@@ -6,6 +6,7 @@ that is interrupted anywhere is repeated, by this process or by another.
 
 from dataclasses import replace
 
+from surreal.orchestrator.backends.kube.experiments import BY_SPEC, WANTED_ATTEMPT
 from surreal.orchestrator.backends.kube.lifecycle.delete import end_leftovers
 from surreal.orchestrator.backends.kube.names import (
     ATTEMPT,
@@ -21,7 +22,7 @@ from surreal.orchestrator.backends.kube.status import collect
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.backends.kube.status.status import status_of
 from surreal.orchestrator.operator.experiments import desired
-from surreal.orchestrator.operator.experiments.begin import BY_SPEC, Beginner, DoesNotFitError, is_sealed, recorded_of
+from surreal.orchestrator.operator.experiments.begin import Beginner, DoesNotFitError, is_sealed, recorded_of
 from surreal.orchestrator.operator.experiments.events import tell
 from surreal.orchestrator.operator.experiments.judge import judge
 from surreal.orchestrator.operator.experiments.place import Place
@@ -39,8 +40,6 @@ RETRY_S, REFUSED_S = 5.0, 60.0
 """Seconds until the next try after trouble that may pass at once, and after a refusal that something else may lift."""
 MAY_DIFFER = ("spec.ttlSecondsAfterFinished",)
 """Keys that may change without a change of the run."""
-WANTED_ATTEMPT = "surreal.dev/attempt"
-"""Annotation of an Experiment: the attempt that `surreal resume` asks for."""
 
 
 class Reconciler:

@@ -5,12 +5,13 @@ import hashlib
 
 from surreal.orchestrator.backends.kube.manifests.network import store_url
 from surreal.orchestrator.backends.kube.manifests.render import code_url, fits_a_config_map
-from surreal.orchestrator.backends.kube.names import CODE_KEY, query, selector
+from surreal.orchestrator.backends.kube.names import CODE_KEY, EXPERIMENT_KEY, query, selector
 from surreal.orchestrator.backends.kube.run_folder.folder import RunFolder
 from surreal.orchestrator.backends.kube.run_folder.store_source import StoreFiles
+from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.code_archive import Code
-from surreal.protocol.errors import SurrealError
+from surreal.protocol.errors import InvalidInput, SurrealError
 from surreal.protocol.worker.object_store import ObjectStore
 from surreal.provisioner.kube.client import Api
 
@@ -42,3 +43,10 @@ def sent(api: Api, plan: Plan) -> Code | None:
 def _code(data: bytes) -> Code:
     """Return the archive as `pack` made it, without its counts, which the cluster does not keep."""
     return Code(hashlib.sha256(data).hexdigest(), data, files=0, bytes=0, left_out=0)
+
+
+def recorded(seen: Snapshot) -> tuple[Plan, str]:
+    """Return the plan and the experiment file that a run was created with."""
+    if not seen.root or not seen.plan:
+        raise InvalidInput(f"{seen.name} cannot be resumed: its objects are gone; create it again under another name")
+    return seen.plan, str(seen.root["data"].get(EXPERIMENT_KEY, ""))

@@ -31,12 +31,12 @@ LOOK, LONGEST_LOOK = 0.2, 2.0
 """Seconds between the first two looks at what is still there, and between later ones."""
 
 
-def stop(api: Api, name: str, talk: Talk) -> bool:
-    """Have all processes save and end, and wait until they have; False if none was to run.
+def stop(api: Api, name: str, talk: Talk, marks: Mapping[str, str] | None = None) -> bool:
+    """Have all processes save and end, and wait until they have; False if none was to run. `marks` are as in `suspend`.
 
     Jobs are suspended. A JobSet is removed, since Kueue would start a suspended one again; `resume` makes it anew.
     """
-    if not suspend(api, name):
+    if not suspend(api, name, marks):
         return False
     _await_pods(api, name, talk)
     return True

@@ -1,0 +1,99 @@
+"""Runs that an Experiment of the cluster has: the verbs of the command line go through its spec, as kubectl's do."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import cast
+
+from surreal.orchestrator.backends.kube.lifecycle import delete as remove
+from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT
+from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
+from surreal.orchestrator.run.status import State, Status
+from surreal.protocol.errors import SurrealError
+from surreal.protocol.telemetry.gauges import Progress
+from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.errors import ABSENT, FORBIDDEN, ApiError
+from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.kube.objects import condition, moment, name_of, number, text
+
+BY_SPEC = {"surreal.dev/suspended-by": "spec.suspend"}
+"""Annotation of the root of a run that spec.suspend has stopped; only such a one goes on by itself."""
+WANTED_ATTEMPT = ATTEMPT
+"""Annotation of an Experiment: the attempt that `surreal resume` asks for."""
+PATIENCE_S, LOOK_S = 60.0, 0.5
+"""Seconds that an operator has to take up what it is asked for, and between two looks."""
+Talk = Callable[[str], None]
+
+
+def listed(api: Api) -> list[Object]:
+    """Return the Experiments of the namespace; none where the cluster does not know them or the user may not look."""
+    try:
+        return api.list("Experiment")
+    except ApiError as error:
+        if error.status not in (ABSENT, FORBIDDEN):
+            raise
+        return []
+
+
+def without_run(found: Iterable[Object], known: Sequence[str]) -> list[Object]:
+    """Return those that have no objects: not begun, refused, or removed after their end."""
+    return [each for each in found if name_of(each) not in known]
+
+
+def holder(api: Api, seen: Snapshot | None, name: str) -> Object | None:
+    """Return the Experiment that has a run, or that has this name and no run yet."""
+    if seen and seen.root and not text(seen.root, "metadata", "annotations", EXPERIMENT):
+        return None
+    return api.find_if_allowed("Experiment", name)
+
+
+def own_status(resource: Object) -> Status:
+    """Return the status of an Experiment as its operator has written it."""
+    found = resource.get("status") or {}
+    made = moment(resource, "metadata", "creationTimestamp")
+    unseen = "no operator has looked at it yet: is one installed? surreal cluster install --operator"
+    labels = resource["metadata"].get("labels") or {}
+    return Status(
+        name_of(resource),
+        "kube",
+        f"experiment/{name_of(resource)}",
+        cast(State, text(found, "state") or "pending"),
+        text(found, "reason") or ("" if found else unseen),
+        made.isoformat() if isinstance(made, datetime) else "",
+        Progress(steps=number(found, "steps"), total_steps=number(found, "totalSteps") or None),
+        labels={key: value for key, value in labels.items() if "/" not in key},
+    )
+
+
+def with_refusal(status: Status, resource: Object | None) -> Status:
+    """Return the status of a run with what its Experiment asks in vain."""
+    refused = condition(resource, "Accepted", "False")
+    if not refused or status.over:
+        return status
+    return replace(status, reason="\n".join(filter(None, (text(refused, "message"), status.reason))))
+
+
+def stop(api: Api, name: str, talk: Talk) -> bool:
+    """Set spec.suspend, and stop the run as the operator would: it works where that is away, too."""
+    api.patch("Experiment", name, {"spec": {"suspend": True}})
+    if not api.find("ConfigMap", name):
+        return False
+    return remove.stop(api, name, talk, BY_SPEC)
+
+
+def resume(api: Api, name: str, seen: Snapshot) -> None:
+    """Ask the operator for the next attempt, and wait until it has begun. Raises SurrealError where none does."""
+    attempt = number(seen.root, "metadata", "annotations", ATTEMPT)
+    asked = {"metadata": {"annotations": {WANTED_ATTEMPT: str(attempt + 1)}}, "spec": {"suspend": False}}
+    api.patch("Experiment", name, asked)
+    waited = 0.0
+    while waited < PATIENCE_S:
+        root = api.find("ConfigMap", name)
+        if number(root, "metadata", "annotations", ATTEMPT) > attempt:
+            return
+        api.pause(LOOK_S)
+        waited += LOOK_S
+    raise SurrealError(
+        f"{name} is to go on, and no operator has begun it in {PATIENCE_S:g} s. Look at the operator: "
+        f"kubectl -n {api.namespace} logs deployment/surreal-operator"
+    )

@@ -1,0 +1,332 @@
+"""An Experiment and its run: made, stopped, resumed, scaled, ended, adopted, refused."""
+
+from pathlib import Path
+
+import pytest
+
+from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, FAILED, OUTCOME, RUN, STOPPED
+from surreal.orchestrator.client import Client
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.operator.experiments.judge import Patience
+from tests.orchestrator.kube.apiserver import CONTEXT, NAMESPACE
+from tests.orchestrator.operator.cluster import NAME, RUN_OBJECTS, cluster, node, resource
+
+
+def test_an_experiment_becomes_the_objects_of_a_run_that_go_with_it(tmp_path: Path) -> None:
+    with cluster(tmp_path, runs_jobs=True) as place:
+        place.apply()
+        status = place.reconcile()
+        place.check_whole()
+        assert status["observedGeneration"] == 1
+        assert status["run"] == place.root()["labels"][RUN]
+        assert place.condition("Accepted")["status"] == "True"
+        assert place.root()["labels"]["team"] == "rl"
+        assert "example.com/tool" not in place.root()["labels"]
+        assert any(f"Created: made {RUN_OBJECTS} objects" in each for each in place.events())
+        place.person.delete("Experiment", NAME)
+        place.store.await_names([each for each in place.store.names() if each.startswith("Event/")])
+
+
+def test_a_second_look_writes_nothing(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply()
+        place.reconcile()
+        before = len(place.server.writes())
+        place.reconcile()
+        assert place.server.writes()[before:] == []
+
+
+def test_suspending_stops_it_and_it_goes_on_as_the_next_attempt(tmp_path: Path) -> None:
+    with cluster(tmp_path, runs_jobs=True) as place:
+        place.apply()
+        place.reconcile()
+        run = place.root()["labels"][RUN]
+        place.patch(suspend=True)
+        place.reconcile()
+        assert place.root()["annotations"][STOPPED]
+        place.store.await_names([each for each in place.store.names() if not each.startswith("Pod/")])
+        assert place.reconcile()["state"] == "stopped"
+        assert place.condition("Suspended")["status"] == "True"
+        place.patch(suspend=False)
+        place.reconcile()
+        root = place.root()
+        assert (root["annotations"][ATTEMPT], root["labels"][RUN]) == ("2", run)
+        assert STOPPED not in root["annotations"]
+        place.check_whole()
+
+
+def test_one_that_is_suspended_from_the_beginning_has_no_run_yet(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply(suspend=True)
+        assert place.reconcile()["state"] == "stopped"
+        assert place.left() == [f"Experiment/{NAME}"]
+        place.patch(suspend=False)
+        place.reconcile()
+        place.check_whole()
+
+
+def test_a_run_that_a_person_stopped_by_hand_is_left_alone(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply()
+        place.reconcile()
+        place.person.patch("ConfigMap", NAME, {"metadata": {"annotations": {STOPPED: "2026-01-01T00:00:00+00:00"}}})
+        before = place.root()["annotations"][ATTEMPT]
+        place.reconcile()
+        assert place.root()["annotations"][ATTEMPT] == before
+
+
+@pytest.mark.parametrize("spec", [{"replicas": 5}, {"roles": {"actor": {"replicas": 5}}}])
+def test_other_replicas_make_the_run_go_on_with_so_many_actors(tmp_path: Path, spec: dict[str, object]) -> None:
+    with cluster(tmp_path, runs_jobs=True) as place:
+        place.apply()
+        place.reconcile()
+        place.patch(**spec)
+        place.reconcile()
+        actors = place.store.get("Job", NAMESPACE, f"{NAME}-actor")["spec"]
+        assert (actors["completions"], actors["parallelism"]) == (5, 5)
+        assert place.root()["annotations"][ATTEMPT] == "2"
+        assert place.condition("Accepted")["status"] == "True"
+        assert any("actor" in each and "-> 5" in each for each in place.events())
+        before = len(place.server.writes())
+        place.reconcile()
+        assert place.server.writes()[before:] == []
+
+
+def test_an_edit_of_what_cannot_change_is_refused_and_the_run_goes_on(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply()
+        place.reconcile()
+        place.patch(roles={"actor": {"replicas": 5, "resources": {"cpu": 7}}})
+        before = len(place.server.writes())
+        place.reconcile()
+        assert {path.rpartition("/")[2] for _, path in place.server.writes()[before:]} == {"events", "status"}
+        assert place.condition("Accepted")["reason"] == "Invalid"
+        assert "spec.roles.actor.resources.cpu: does not change in a run" in place.status()["reason"]
+        assert place.status()["state"] == "pending"
+
+
+def test_a_spec_that_only_surreal_can_check_is_refused_with_the_key_and_nothing_made(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply(algorithm={"name": "ppo", "config": {"gama": 0.9}})
+        status = place.reconcile()
+        assert status["state"] == "failed"
+        assert "spec.algorithm.config.gama" in status["reason"] and "gamma" in status["reason"]
+        assert place.condition("Accepted")["status"] == "False"
+        assert place.left() == [f"Experiment/{NAME}"]
+        assert any(each.startswith("Invalid: ") for each in place.events())
+
+
+def test_code_of_a_person_is_never_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "evil.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with cluster(tmp_path) as place:
+        place.apply("one", algorithm={"name": "evil:Algorithm", "config": {}})
+        place.apply("two", env={"id": "evil:Env-v0", "wrappers": ["evil:Wrapper"]})
+        assert "surreal create --on kube" in place.reconcile("one")["reason"]
+        # the class of an environment is the pods' affair
+        assert place.reconcile("two")["state"] == "pending"
+
+
+def test_a_name_that_another_run_has_is_refused_and_nothing_is_touched(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.person.post("Node", node())
+        create(place.server.kubeconfig, total_steps=5)
+        before = place.left()
+        place.apply()
+        status = place.reconcile()
+        assert "it differs in spec.algorithm.config.total_steps" in status["reason"]
+        assert place.condition("Accepted")["reason"] == "NameTaken"
+        assert place.left() == sorted([*before, f"Experiment/{NAME}"])
+
+
+def test_a_run_of_the_command_line_with_the_same_experiment_is_taken_over(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.person.post("Node", node())
+        create(place.server.kubeconfig)
+        run = place.root()["labels"][RUN]
+        place.apply()
+        assert place.reconcile()["run"] == run
+        place.check_whole()
+        assert any(each.startswith("Adopted: ") for each in place.events())
+
+
+def create(kubeconfig: Path, **config: object) -> None:
+    """Create the same experiment as `surreal create` would."""
+    made = resource(algorithm={"name": "ppo", "config": config})
+    made["metadata"]["labels"] = {"team": "rl"}
+    Client("kube", context=CONTEXT, namespace=NAMESPACE, kubeconfig=kubeconfig).create(Experiment.from_data(made))
+
+
+def test_two_that_would_render_the_same_names_do_not_share_objects(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply("a")
+        place.reconcile("a")
+        # the learner's Job of an experiment of this name would be another's object
+        foreign = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "b-actor"}, "spec": {}}
+        place.person.post("Job", foreign)
+        place.apply("b")
+        status = place.reconcile("b")
+        assert "there is a Job b-actor in namespace lab that is not surreal's" in status["reason"]
+        assert place.condition("Accepted", "b")["reason"] == "NameTaken"
+        assert "ConfigMap/b" not in place.left()
+        place.person.delete("Job", "b-actor")
+        place.reconcile("b")
+        place.check_whole("b")
+
+
+def test_the_end_of_a_run_is_noted_and_survives_its_objects(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply()
+        place.reconcile()
+        place.end_job("learner", "Complete")
+        assert place.reconcile()["state"] == "succeeded"
+        assert place.condition("Succeeded")["status"] == "True"
+        assert place.status()["finished"]
+        # what Kubernetes does after the TTL
+        place.person.delete("Job", f"{NAME}-learner")
+        place.store.await_names([*(e for e in place.store.names() if e.startswith("Event/")), f"Experiment/{NAME}"])
+        assert place.reconcile()["state"] == "succeeded"
+        assert place.left() == [f"Experiment/{NAME}"], "a run that is over was begun again"
+
+
+def test_a_run_whose_end_no_operator_saw_is_not_begun_again(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply()
+        place.reconcile()
+        place.person.delete("Job", f"{NAME}-learner")
+        place.store.await_names([*(e for e in place.store.names() if e.startswith("Event/")), f"Experiment/{NAME}"])
+        status = place.reconcile()
+        assert (status["state"], place.left()) == ("stopped", [f"Experiment/{NAME}"])
+        assert "its end was not seen" in status["reason"]
+
+
+def test_a_claim_outlives_the_run_and_tells_its_outcome(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply(storage={"kind": "claim", "className": "fast"})
+        place.reconcile()
+        claim = place.store.get("PersistentVolumeClaim", NAMESPACE, NAME)["metadata"]
+        assert [each["kind"] for each in claim["ownerReferences"]] == ["Experiment"]
+        place.end_job("learner", "Failed")
+        assert place.reconcile()["state"] == "failed"
+        marks = place.store.get("PersistentVolumeClaim", NAMESPACE, NAME)["metadata"]["annotations"]
+        assert marks[OUTCOME] == "failed"
+
+
+def test_an_image_that_does_not_exist_ends_the_run_after_a_while(tmp_path: Path) -> None:
+    with cluster(tmp_path, runs_jobs=True) as place:
+        place.apply()
+        place.reconcile()
+        (pod,) = [name for name in place.store.names("Pod") if "-learner-" in name]
+        waiting = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "surreal:9"'}
+        status = {
+            "phase": "Pending",
+            "conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+            "containerStatuses": [{"name": "worker", "image": "surreal:9", "state": {"waiting": waiting}}],
+        }
+        long_ago = {"creationTimestamp": "2026-01-01T00:00:00Z"}
+        place.person.patch("Pod", pod, {"status": status, "metadata": long_ago, "spec": {"nodeName": "n1"}})
+        assert place.reconcile(patience=Patience(start=1e12))["state"] == "pending"
+        status = place.reconcile()
+        assert status["state"] == "failed"
+        assert "learner did not start" in status["reason"] and "surreal:9" in status["reason"]
+        assert place.root()["annotations"][FAILED] == status["reason"]
+        assert all(place.store.get("Job", NAMESPACE, name)["spec"]["suspend"] for name in place.store.names("Job"))
+        assert any(each.startswith("Ended: learner did not start") for each in place.events())
+        # and once more, when it is there
+        place.person.patch("Experiment", NAME, {"metadata": {"annotations": {"surreal.dev/attempt": "2"}}})
+        assert place.reconcile()["state"] != "failed"
+        assert FAILED not in place.root()["annotations"]
+
+
+def test_roles_that_outlive_the_run_are_ended(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply()
+        place.reconcile()
+        place.end_job("learner", "Complete")
+        place.reconcile()
+        assert place.store.names("Job") == [f"{NAME}-learner"]
+        assert any("outlived the run" in each for each in place.events())
+
+
+def test_a_finalizer_left_by_hand_keeps_the_experiment_but_not_its_run(tmp_path: Path) -> None:
+    with cluster(tmp_path, runs_jobs=True) as place:
+        place.apply()
+        place.reconcile()
+        place.person.patch("Experiment", NAME, {"metadata": {"finalizers": ["example.com/mine"]}})
+        place.person.delete("Experiment", NAME)
+        place.reconcile()
+        with place.store.changed:
+            assert place.store.changed.wait_for(lambda: place.left() == [f"Experiment/{NAME}"], 30)
+        assert "finalizer example.com/mine, which is not surreal's" in place.status()["reason"]
+        place.person.patch("Experiment", NAME, {"metadata": {"finalizers": None}})
+        assert place.left() == []
+
+
+def test_a_key_of_a_newer_version_is_refused_and_its_run_goes_on(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply("new", checkpoints={"everySeconds": 60, "onSignal": True})
+        assert "spec.checkpoints.onSignal" in place.reconcile("new")["reason"]
+        place.apply()
+        place.reconcile()
+        place.patch(checkpoints={"onSignal": True})
+        place.reconcile()
+        assert place.condition("Accepted")["status"] == "False"
+        assert place.root()["annotations"][CREATED]
+
+
+def test_keys_that_the_server_dropped_are_told(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        made = resource()
+        applied = '{"spec": {"foo": 1, "env": {"id": "CartPole-v1", "copis": 3}}}'
+        made["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": applied}
+        place.person.post("Experiment", made)
+        place.reconcile()
+        assert any(
+            "UnknownKeys: unknown keys, which the server has dropped: spec.env.copis, spec.foo" in each
+            for each in place.events()
+        )
+
+
+def test_a_null_that_kubectl_left_out_means_what_the_file_says(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        made = resource()
+        applied = '{"spec": {"algorithm": {"config": {"desired_kl": null}}}}'
+        made["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": applied}
+        place.person.post("Experiment", made)
+        place.reconcile()
+        assert "desired_kl: null" in place.store.get("ConfigMap", NAMESPACE, NAME)["data"]["experiment.yaml"]
+
+
+def test_a_namespace_that_is_removed_ends_everything(tmp_path: Path) -> None:
+    with cluster(tmp_path, runs_jobs=True) as place:
+        place.apply()
+        place.reconcile()
+        place.apply("late")
+        place.person.delete("Namespace", NAMESPACE)
+        place.reconcile("late")
+        place.store.await_names([])
+
+
+def test_a_right_that_is_missing_is_named(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply()
+        every = {
+            (verb, kind)
+            for verb in ("get", "list", "create", "patch", "delete", "watch")
+            for kind in (
+                "experiments",
+                "experiments/status",
+                "configmaps",
+                "pods",
+                "events",
+                "persistentvolumeclaims",
+                "services",
+                "serviceaccounts",
+                "networkpolicies",
+                "resourcequotas",
+            )
+        }
+        place.store.rules.allowed = every
+        place.reconcile()
+        assert "jobs" in place.status()["reason"]
+        assert place.left() == [f"Experiment/{NAME}"]
