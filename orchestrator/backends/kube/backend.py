@@ -144,25 +144,19 @@ class KubeBackend(Unchangeable):
 
     def status(self, name: str) -> Status:
         """Return the state of one run from its objects, their events and its pod. Writes nothing."""
-        try:
-            seen = observe.snapshot(self.api, name)
-        except NotFound:
-            if alone := experiments.holder(self.api, None, name):
-                return experiments.own_status(alone)
-            raise
-        held = text(seen.root, "metadata", "annotations", EXPERIMENT)
-        return experiments.with_refusal(self._status(seen), self.api.find("Experiment", name) if held else None)
+        return experiments.status(self.api, name, self._status)
 
     def statuses(self) -> list[Status]:
         """Return the state of every run, from one list of each kind, and of the pods that answer in time."""
         seen = observe.snapshots(self.api)
         found = glances(self.api, seen)
-        alone = experiments.without_run(experiments.listed(self.api), [each.name for each in seen])
-        all_of_them = [
-            status_of(each, shown.progress if shown.progress.steps else None, shown.channels, shown.still)
-            for each, shown in zip(seen, found, strict=True)
-        ]
-        return sorted([*all_of_them, *map(experiments.own_status, alone)], key=lambda status: status.name)
+        return experiments.with_others(
+            self.api,
+            (
+                status_of(each, shown.progress if shown.progress.steps else None, shown.channels, shown.still)
+                for each, shown in zip(seen, found, strict=True)
+            ),
+        )
 
     def reconcile(self, name: str) -> None:
         """End roles that outlive a decided run, and record the outcome on its claim."""
@@ -224,9 +218,8 @@ class KubeBackend(Unchangeable):
         with suppress(SurrealError):
             seen = observe.snapshot(self.api, name)
             observe.keep_progress(self.api, seen, self._status(seen).progress)
-        if self._held(name):
-            return experiments.stop(self.api, name, _say)
-        return remove.stop(self.api, name, _say)
+        verb = experiments.stop if experiments.holds(self.api, name) else remove.stop
+        return verb(self.api, name, _say)
 
     def resume(self, name: str, accept_changes: bool = False) -> None:
         """Start the next attempt: new Jobs that go on from the last checkpoint."""
@@ -250,7 +243,7 @@ class KubeBackend(Unchangeable):
 
     def delete(self, name: str) -> None:
         """Remove every object of the run, its results too."""
-        held = self._held(name) and self.api.delete("Experiment", name)
+        held = experiments.holds(self.api, name) and self.api.delete("Experiment", name)
         try:
             remove.delete(self.api, name, _say)
         except NotFound:
@@ -259,22 +252,15 @@ class KubeBackend(Unchangeable):
                 observe.snapshot(self.api, name)  # says what there is
         forget(name, Location("kube", self.api.namespace, self.api.context))
 
-    def _held(self, name: str) -> bool:
-        """Return whether an Experiment of the cluster has the run of this name, or will have it."""
-        try:
-            seen = observe.snapshot(self.api, name)
-        except NotFound:
-            seen = None
-        return experiments.holder(self.api, seen, name) is not None
-
     def _status(self, seen: Snapshot) -> Status:
         """Return the status with what a pod shows; while none does, with the progress that was seen last."""
         found = self._look(seen)
         status = status_of(seen, found.progress if found.progress.steps else None, found.channels, found.still)
+        now = text(seen.root, "metadata", "annotations", ATTEMPT)
         attempt, known = self._known.get(seen.name, ("", Progress()))
-        if not status.progress.steps and attempt == _attempt(seen):
+        if not status.progress.steps and attempt == now:
             status = replace(status, progress=replace(known, steps_per_second=None, progress_age=None))
-        self._known[seen.name] = (_attempt(seen), status.progress)
+        self._known[seen.name] = (now, status.progress)
         return status
 
     def _look(self, seen: Snapshot) -> Seen:
@@ -306,10 +292,6 @@ class KubeBackend(Unchangeable):
         with suppress(SurrealError, KeyError):
             return str(self.api.post("SelfSubjectReview", review)["status"]["userInfo"]["username"])
         return ""
-
-
-def _attempt(seen: Snapshot) -> str:
-    return text(seen.root, "metadata", "annotations", ATTEMPT)
 
 
 def _say(text: str) -> None:

@@ -1,15 +1,16 @@
 """Runs that an Experiment of the cluster has: the verbs of the command line go through its spec, as kubectl's do."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
 from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT
+from surreal.orchestrator.backends.kube.status.collect import snapshot
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.run.status import State, Status
-from surreal.protocol.errors import SurrealError
+from surreal.protocol.errors import NotFound, SurrealError
 from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import ABSENT, FORBIDDEN, ApiError
@@ -35,16 +36,31 @@ def listed(api: Api) -> list[Object]:
         return []
 
 
-def without_run(found: Iterable[Object], known: Sequence[str]) -> list[Object]:
-    """Return those that have no objects: not begun, refused, or removed after their end."""
-    return [each for each in found if name_of(each) not in known]
+def with_others(api: Api, found: Iterable[Status]) -> list[Status]:
+    """Return the statuses of runs and those of Experiments without a run: not begun, refused, or over and removed."""
+    known = {each.name: each for each in found}
+    alone = [own_status(each) for each in listed(api) if name_of(each) not in known]
+    return sorted([*known.values(), *alone], key=lambda status: status.name)
 
 
-def holder(api: Api, seen: Snapshot | None, name: str) -> Object | None:
-    """Return the Experiment that has a run, or that has this name and no run yet."""
-    if seen and seen.root and not text(seen.root, "metadata", "annotations", EXPERIMENT):
-        return None
-    return api.find_if_allowed("Experiment", name)
+def holds(api: Api, name: str) -> bool:
+    """Return whether an Experiment has the run of this name, or has this name and no run yet."""
+    root = api.find("ConfigMap", name)
+    if root and not text(root, "metadata", "annotations", EXPERIMENT):
+        return False
+    return api.find_if_allowed("Experiment", name) is not None
+
+
+def status(api: Api, name: str, of_run: Callable[[Snapshot], Status]) -> Status:
+    """Return the status of a run, with what its Experiment asks in vain; or that of an Experiment without a run."""
+    try:
+        seen = snapshot(api, name)
+    except NotFound:
+        if alone := api.find_if_allowed("Experiment", name):
+            return own_status(alone)
+        raise
+    held = text(seen.root, "metadata", "annotations", EXPERIMENT)
+    return with_refusal(of_run(seen), api.find("Experiment", name) if held else None)
 
 
 def own_status(resource: Object) -> Status:

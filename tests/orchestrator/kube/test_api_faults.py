@@ -112,7 +112,7 @@ def test_a_silent_server_is_waited_for_no_longer_than_said(tmp_path: Path, monke
         api.list("Pod")
         # from now on: on a busy machine the first answer may take as long
         monkeypatch.setattr(transport, "READ", 0.2)
-        monkeypatch.setattr(transport.Transport.open, "__defaults__", (None, "", 0.2))
+        monkeypatch.setattr(transport.Transport.open, "__defaults__", (None, "", 0.2, ""))
         server.fault("silence")
         assert api.list("Pod") == []
         assert server.said == [

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from surreal.orchestrator.backends.kube.lifecycle import create as own_code
+from surreal.orchestrator.backends.kube.lifecycle import code as own_code
 from surreal.orchestrator.plan.model import Plan, PlannedStorage
 from surreal.orchestrator.run.code_archive import pack
 from surreal.protocol.worker.code_archive import unpack

@@ -1,6 +1,7 @@
 """An Experiment and its run: made, stopped, resumed, scaled, ended, adopted, refused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_a_run_that_a_person_stopped_by_hand_is_left_alone(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("spec", [{"replicas": 5}, {"roles": {"actor": {"replicas": 5}}}])
-def test_other_replicas_make_the_run_go_on_with_so_many_actors(tmp_path: Path, spec: dict[str, object]) -> None:
+def test_other_replicas_make_the_run_go_on_with_so_many_actors(tmp_path: Path, spec: dict[str, Any]) -> None:
     with cluster(tmp_path, runs_jobs=True) as place:
         place.apply()
         place.reconcile()
