@@ -46,7 +46,7 @@ COMMANDS = {
     "export": ("policy.export:command", "Write a policy as ONNX, TorchScript or npz."),
     "tensorboard": ("run.connect:tensorboard", "Show the metrics of experiments in TensorBoard."),
     "cluster": ("platform.cluster:command", "Make the machines of a cluster file, on minikube, GKE or EKS."),
-    "operator": ("platform.operator:command", "Run the operator of a cluster, which makes what kubectl applies."),
+    "operator": ("platform.operator:command", "Run the operator, which makes what kubectl applies."),
     "image": ("platform.image:command", "Build the container image that pods run."),
     "pools": ("platform.machines:pools", "List the machines of this computer, a cluster or a file."),
     "prices": ("platform.machines:prices", "List machine types, their prices, and the age of these."),

@@ -136,7 +136,7 @@ class Reconciler:
         return replace(found, told=(told, *found.told))
 
     def _change(self, resource: Object, seen: Snapshot) -> bool:
-        """Do what the spec asks of a run that is there; return False if it asks nothing new."""
+        """Follow the spec of a run that is there; return False if it asks nothing new."""
         marks = dig(seen.root, "metadata", "annotations") or {}
         stopped, suspended = bool(marks.get(STOPPED)), dig(resource, "spec", "suspend") is True
         state = status_of(seen).state

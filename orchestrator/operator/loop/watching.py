@@ -20,7 +20,7 @@ Changed = Callable[[str, str, bool], None]
 
 @dataclass(frozen=True)
 class _Mark:
-    """What of a resource only a person changes."""
+    """Part of a resource that only a person changes."""
 
     uid: str
     generation: int
