@@ -48,5 +48,5 @@ def _code(data: bytes) -> Code:
 def recorded(seen: Snapshot) -> tuple[Plan, str]:
     """Return the plan and the experiment file that a run was created with."""
     if not seen.root or not seen.plan:
-        raise InvalidInput(f"{seen.name} cannot be resumed: its objects are gone; create it again under another name")
+        raise InvalidInput(f"{seen.name}: cannot be resumed: its objects are gone. Create it again under another name.")
     return seen.plan, str(seen.root["data"].get(EXPERIMENT_KEY, ""))
