@@ -11,6 +11,8 @@ from pathlib import Path
 from surreal.protocol.errors import InvalidInput, SurrealError
 from surreal.provisioner import subprocesses
 
+OPERATOR = ("operator.enabled=true", "operator.crds.create=true")
+"""Settings of a chart with the operator."""
 RELEASE = "surreal"
 """The name of the installed chart."""
 

@@ -42,6 +42,14 @@ EVERYTHING: dict[str, Any] = {
         "imagePullSecrets": ["pull"],
         "allowFrom": [{"podSelector": {"matchLabels": {"app": "proxy"}}}],
     },
+    "operator": {
+        "enabled": True,
+        "crds": {"create": True},
+        "nodes": {"create": True},
+        "image": {"repository": "example.org/surreal", "digest": "sha256:" + "0" * 64, "pullPolicy": "Always"},
+        "imagePullSecrets": ["pull"],
+        "allowFrom": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}],
+    },
     "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
     "dashboard": {"annotations": {"grafana_folder": "surreal"}},
 }

@@ -16,7 +16,11 @@ from surreal.orchestrator.backends.kube.lifecycle import rbac as rights
 from surreal.orchestrator.backends.kube.lifecycle.rbac import Right
 from tests.charts import helm
 
-CLUSTER_SCOPED = {"Namespace", "ClusterQueue", "ResourceFlavor"}
+CLUSTER_SCOPED = {"Namespace", "ClusterQueue", "ResourceFlavor"} | {
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleBinding",
+}
 OF_OTHERS = {"ClusterQueue", "ResourceFlavor", "LocalQueue", "PodMonitor"}
 """Kinds whose schemas their projects publish, not Kubernetes."""
 
@@ -40,7 +44,8 @@ def test_unasked_it_makes_a_role_that_nobody_has_and_a_dashboard() -> None:
 def test_what_is_cluster_scoped_is_made_only_when_asked_for() -> None:
     everything = helm.render(**helm.EVERYTHING)
     assert {each["kind"] for each in everything if "namespace" not in each["metadata"]} == CLUSTER_SCOPED
-    unasked = {**helm.EVERYTHING, "namespace": {}, "kueue": {"localQueue": "research"}}
+    named = {"namespace": {}, "kueue": {"localQueue": "research"}, "operator": {"enabled": True}}
+    unasked = {**helm.EVERYTHING, **named}
     assert all(each["metadata"]["namespace"] == helm.NAMESPACE for each in helm.render(**unasked))
 
 
@@ -79,15 +84,22 @@ def test_every_pod_is_restricted() -> None:
         }
         assert {"cpu", "memory"} <= container["resources"]["limits"].keys()
         assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
-        assert all(volume.keys() <= {"name", "emptyDir", "persistentVolumeClaim"} for volume in pod["volumes"])
+        assert all(
+            volume.keys() <= {"name", "emptyDir", "persistentVolumeClaim", "projected"} for volume in pod["volumes"]
+        )
+
+
+def of_tensorboard(kind: str) -> dict[str, Any]:
+    (found,) = [each for each in of_kind(kind, **helm.EVERYTHING) if "tensorboard" in each["metadata"]["name"]]
+    return found
 
 
 def test_tensorboard_only_reads_the_claims_and_lets_in_whom_the_values_name() -> None:
-    (deployment,) = of_kind("Deployment", **helm.EVERYTHING)
+    deployment = of_tensorboard("Deployment")
     pod = deployment["spec"]["template"]["spec"]
     claims = [each["persistentVolumeClaim"] for each in pod["volumes"] if "persistentVolumeClaim" in each]
     assert claims == [{"claimName": name, "readOnly": True} for name in ("cheetah-ppo", "hopper")]
-    (policy,) = of_kind("NetworkPolicy", **helm.EVERYTHING)
+    policy = of_tensorboard("NetworkPolicy")
     assert (
         policy["spec"]["podSelector"]["matchLabels"].items()
         <= deployment["spec"]["template"]["metadata"]["labels"].items()
@@ -96,6 +108,34 @@ def test_tensorboard_only_reads_the_claims_and_lets_in_whom_the_values_name() ->
     assert [rule["from"] for rule in policy["spec"]["ingress"]] == [helm.EVERYTHING["tensorboard"]["allowFrom"]]
     (closed,) = of_kind("NetworkPolicy", tensorboard={"claims": ["hopper"]})
     assert "ingress" not in closed["spec"] and "egress" not in closed["spec"]
+
+
+def test_the_operator_has_the_rights_of_its_runs_and_reads_no_secret() -> None:
+    (role,) = [each for each in of_kind("Role", operator={"enabled": True}) if "operator" in each["metadata"]["name"]]
+    given = rights_of(role)
+    needed = {right for table in (rights.NEEDED, rights.QUEUED) for right in rights.rights(table)}
+    own = {Right(verb, "surreal.dev", kind) for kind in ("experiments", "sweeps") for verb in ("get", "list", "watch")}
+    told = {Right(verb, "", "events") for verb in ("create", "patch", "list")}
+    assert given >= needed | own | told | {Right("patch", "surreal.dev", "experiments/status")}
+    assert not any("*" in right or (right.resource == "secrets" and right.verb in ("get", "list")) for right in given)
+
+
+def test_the_operator_is_not_installed_unasked_and_its_definitions_stay() -> None:
+    assert not of_kind("Deployment") and not of_kind("CustomResourceDefinition")
+    made = of_kind("CustomResourceDefinition", operator={"crds": {"create": True}})
+    assert [each["spec"]["names"]["kind"] for each in made] == ["Experiment", "Sweep"]
+    assert all(each["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep" for each in made)
+
+
+def rights_of(role: dict[str, Any]) -> set[Right]:
+    """Every right of a Role."""
+    return {
+        Right(verb, group, resource)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
 
 
 def test_the_role_has_the_rights_that_create_checks_and_lists_what_explains() -> None:
@@ -107,7 +147,11 @@ def test_the_role_has_the_rights_that_create_checks_and_lists_what_explains() ->
         for resource in rule["resources"]
         for verb in rule["verbs"]
     ]
-    checked = {right for table in (rights.NEEDED, rights.QUEUED, rights.HANDY) for right in rights.rights(table)}
+    checked = {
+        right
+        for table in (rights.NEEDED, rights.QUEUED, rights.HANDY, rights.OPERATED)
+        for right in rights.rights(table)
+    }
     seen = {("", "events"), ("", "resourcequotas"), ("", "limitranges"), ("metrics.k8s.io", "pods")}
     seen |= {("kueue.x-k8s.io", kind) for kind in ("localqueues", "workloads")}
     assert set(given) == checked | {Right("list", group, resource) for group, resource in seen}
@@ -118,7 +162,7 @@ def test_the_role_has_the_rights_that_create_checks_and_lists_what_explains() ->
 
 
 def test_the_role_is_given_to_those_who_are_named() -> None:
-    (binding,) = of_kind("RoleBinding", **helm.EVERYTHING)
+    binding, _operator = sorted(of_kind("RoleBinding", **helm.EVERYTHING), key=lambda each: -len(each["subjects"]))
     assert [(who["kind"], who["name"]) for who in binding["subjects"]] == [
         ("User", "jane@example.org"),
         ("Group", "researchers"),

@@ -30,6 +30,16 @@ labels:
 {{- end -}}
 {{- end }}
 
+{{- define "surreal.operatorImage" -}}
+{{- with .Values.operator.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ default $.Chart.AppVersion .tag }}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{- define "surreal.kueue" -}}
 {{- if .Capabilities.APIVersions.Has "kueue.x-k8s.io/v1beta2" -}}
 kueue.x-k8s.io/v1beta2

@@ -111,17 +111,24 @@ def down(name: str, yes: bool, force: bool) -> ExitCode:
 @click.option(
     "--kubeconfig", "config", type=click.Path(path_type=Path), help="The kubeconfig; as kubectl if not given."
 )
+@click.option("--operator", is_flag=True, help="With the operator, and with Experiment and Sweep as resources.")
 @click.option("--values", multiple=True, type=click.Path(path_type=Path), help="A file of the chart's values.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One value, as helm's --set reads it.")
 def install(
-    namespace: str | None, context: str | None, config: Path | None, values: tuple[Path, ...], settings: tuple[str, ...]
+    namespace: str | None,
+    context: str | None,
+    config: Path | None,
+    operator: bool,
+    values: tuple[Path, ...],
+    settings: tuple[str, ...],
 ) -> None:
     """Install the Helm chart of what a cluster needs once, or bring it to these values.
 
     Rights of people, quotas, a queue, TensorBoard, a Grafana dashboard; experiments run without any of it. What is
     cluster-scoped is made only where a value asks for it, and a value not given goes back to the chart's own.
     """
-    wanted = charts.Install(namespace, context, str(config) if config else None, values, settings)
+    given = (*(charts.OPERATOR if operator else ()), *settings)
+    wanted = charts.Install(namespace, context, str(config) if config else None, values, given)
     talk(charts.install(wanted).strip())
 
 

@@ -110,6 +110,6 @@ def resume(api: Api, name: str, seen: Snapshot) -> None:
         api.pause(LOOK_S)
         waited += LOOK_S
     raise SurrealError(
-        f"{name}: is to go on, and no operator has begun it in {PATIENCE_S:g} s. Look at the operator: "
+        f"{name}: no operator has begun it again in {PATIENCE_S:g} s. Look at the operator: "
         f"kubectl -n {api.namespace} logs deployment/surreal-operator"
     )

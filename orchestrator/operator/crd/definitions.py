@@ -111,7 +111,12 @@ def _definition(kind: str, plural: str, short: list[str], version: dict[str, Any
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{GROUP}", "labels": {"app.kubernetes.io/name": "surreal"}},
+        "metadata": {
+            "name": f"{plural}.{GROUP}",
+            "labels": {"app.kubernetes.io/name": "surreal"},
+            # Without a definition all its resources go, and their runs with them.
+            "annotations": {"helm.sh/resource-policy": "keep"},
+        },
         "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
     }
 

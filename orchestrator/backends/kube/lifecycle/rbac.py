@@ -34,6 +34,12 @@ NEEDED: Mapping[tuple[str, str], tuple[str, ...]] = {
 """(group, resource) -> verbs: to create, watch and delete experiments."""
 QUEUED: Mapping[tuple[str, str], tuple[str, ...]] = {("jobset.x-k8s.io", "jobsets"): ALL}
 """Besides, for an experiment with a queue."""
+OPERATED: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("surreal.dev", "experiments"): (*ALL, "watch"),
+    ("surreal.dev", "sweeps"): (*ALL, "watch"),
+    ("surreal.dev", "experiments/scale"): ("get", "patch"),
+}
+"""Besides, for runs that an operator makes of Experiments and Sweeps."""
 HANDY: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("", "events"): ("list",),
     ("", "pods"): ("create", "delete"),
