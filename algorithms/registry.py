@@ -21,6 +21,7 @@ from surreal.algorithms.inference.graph import VARIANTS
 from surreal.algorithms.offline.graph import OFFLINE
 from surreal.algorithms.offpolicy.graph import DDPG, DQN, SAC, TD3
 from surreal.algorithms.own_code import is_own, load_own
+from surreal.algorithms.pevi.config import PEVI
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.config import sizing as ppo_sizing
 from surreal.algorithms.r2d2.graph import R2D2
@@ -88,7 +89,9 @@ ARS = Algorithm("ars", ARSConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS, sizing,
 
 GROUP = "surreal.algorithms"
 """Entry points of installed distributions; the object of each is an Algorithm."""
-BUILT_IN = {described.name: described for described in (PPO, IMPALA, ES, ARS, DDPG, TD3, SAC, DQN, R2D2, *OFFLINE)}
+BUILT_IN = {
+    described.name: described for described in (PPO, IMPALA, ES, ARS, DDPG, TD3, SAC, DQN, R2D2, PEVI, *OFFLINE)
+}
 
 
 def algorithm(name: str, folder: Path | None = None) -> Algorithm:

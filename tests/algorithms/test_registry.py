@@ -99,7 +99,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(
         InvalidInput,
         match=r"no algorithm 'pop' \(did you mean 'ppo'\?\)\. "
-        "There are: ars, awac, bc, cql, crr, ddpg, dqn, es, impala, iql, ppo, r2d2, sac, td3, td3bc, and",
+        "There are: ars, awac, bc, cql, crr, ddpg, dqn, es, impala, iql, pevi, ppo, r2d2, sac, td3, td3bc, and",
     ):
         algorithm("pop")
 

@@ -1,0 +1,42 @@
+"""`pevi` as a run: it learns the best arm of a dataset that hardly covers the others, and greedy does not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from surreal.algorithms.datasets.writing import DatasetWriter
+from surreal.algorithms.exporting.record import play
+from surreal.algorithms.pevi.config import PEVI
+from surreal.algorithms.pevi.environments import Arms
+from surreal.algorithms.policies import load_policy
+from tests.algorithms.fabric import Run
+
+ID = "surreal.algorithms.pevi.environments:Arms"
+
+
+def recorded(folder: Path, n: int = 300) -> Path:
+    """Record arm 0 in nine episodes of ten, every other arm in a few."""
+    env, rng = Arms(), np.random.default_rng(0)
+    arms = [0] * n + list(range(1, 20)) * 2
+    with DatasetWriter(folder, "tests/arms-v0", env.observation_space, env.action_space) as writer:
+        for number, arm in enumerate(arms):
+            writer.add(play(env, lambda seen, rng: (np.int64(arm), 0.0), number, rng, "x"))  # noqa: B023
+    return folder
+
+
+@pytest.mark.parametrize(("beta", "best"), [(1.0, True), (0.0, False)])
+def test_pessimism_keeps_to_the_arm_that_is_known(folder: Path, beta: float, best: bool) -> None:
+    config = {"dataset": str(recorded(folder / "arms")), "beta": beta, "evaluate_episodes": 10}
+    with Run(folder, config, 0, ID, algorithm=PEVI) as run:
+        run.start_all()
+        assert run.workers["learner-0"].wait(60) == 0, run.log("learner-0")
+        policy = load_policy(folder)
+        assert (int(policy(np.eye(12, dtype=np.float32)[:1])[0]) == 0) is best
+        assert run.rows("evaluator/0")[-1]["eval_return"] >= 0
+
+
+def test_a_state_of_several_steps_and_an_environment_that_is_not_finite_are_refused(folder: Path) -> None:
+    with Run(folder, {"dataset": "x"}, 0, "CartPole-v1", algorithm=PEVI) as run:
+        assert run.start("learner").wait(60) == 3
+        assert "pevi takes Discrete states and actions" in run.log("learner-0")
