@@ -31,8 +31,10 @@ class Behaviour:
     name: str
     """Place of the policy, for the provenance: `hopper-sac step 40000`, or `random`."""
     policy: Policy | None
-    """None acts at random, uniformly over the action space."""
+    """None acts by the rule, or at random, uniformly over the action space."""
     weight: float = 1.0
+    rule: Callable[[Any], Any] | None = None
+    """Action of an observation, in place of a policy."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def record(
                 number = writer.episodes
                 rng = np.random.default_rng([settings.seed, number])
                 chosen = mixture[int(rng.choice(len(mixture), p=weights / weights.sum()))]
-                act = _acting(chosen.policy, found.action_space, settings)
+                act = acting(chosen, found.action_space, settings)
                 writer.add(play(raw, act, settings.seed + number, rng, f"episode {number}"))
                 say(writer.episodes, writer.steps)
     return settings.folder
@@ -134,22 +136,39 @@ def play(env: gymnasium.Env[Any, Any], act: Act, seed: int, rng: np.random.Gener
     )
 
 
-def _acting(policy: Policy | None, space: spaces.Space[Any], settings: Recording) -> Act:
-    """Return how one episode is acted: by the policy, with noise over it."""
-    choices = int(space.n) if isinstance(space, spaces.Discrete) else 0
-    if policy is None:
+def acting(behaviour: Behaviour, space: spaces.Space[Any], settings: Recording) -> Act:
+    """Return how one episode is acted: by the policy or the rule, with noise over it."""
+    choices, policy = int(space.n) if isinstance(space, spaces.Discrete) else 0, behaviour.policy
+    if policy is None and behaviour.rule is None:
         return lambda observation, rng: (_random(space, rng), -log(choices) if choices else float("nan"))
-    state = policy.initial_state(1)
+    drawn = settings.sample and policy is not None and policy.state_size == 0
+    choose = _remembering(policy, drawn) if policy is not None else _by_rule(behaviour)
 
     def act(observation: Any, rng: np.random.Generator) -> tuple[Any, float]:
-        nonlocal state
-        drawn = settings.sample and policy.state_size == 0
-        actions, state = policy.step(_one(observation), state, sample=drawn, rng=int(rng.integers(2**31)))
+        action = choose(observation, rng)
         if choices:
-            return _noisy_choice(actions[0], space, settings, rng, drawn)
-        return _noisy(actions[0], space, settings.noise, rng), float("nan")
+            return _noisy_choice(action, space, settings, rng, drawn)
+        return _noisy(action, space, settings.noise, rng), float("nan")
 
     return act
+
+
+def _remembering(policy: Policy, drawn: bool) -> Callable[[Any, np.random.Generator], Any]:
+    """Return the policy as a function of one observation, with the memory of one episode."""
+    state = policy.initial_state(1)
+
+    def choose(observation: Any, rng: np.random.Generator) -> Any:
+        nonlocal state
+        actions, state = policy.step(_one(observation), state, sample=drawn, rng=int(rng.integers(2**31)))
+        return actions[0]
+
+    return choose
+
+
+def _by_rule(behaviour: Behaviour) -> Callable[[Any, np.random.Generator], Any]:
+    rule = behaviour.rule
+    assert rule is not None
+    return lambda observation, rng: np.int64(rule(observation))
 
 
 def _noisy_choice(

@@ -22,7 +22,7 @@ class Instance(NamedTuple):
 
 
 def partial_coverage(n: int, rng: np.random.Generator, arms: int = 20, few: int = 2, horizon: int = 3) -> Instance:
-    """Return `arms` arms at step 1: arm 0 leads to pay with probability .6, the others with .5, which loses .2.
+    """Return `arms` arms at step 1: arm 0 leads to pay by a chance of .6, the others of .5.
 
     Arm 0 has 0.9 n samples, each other `few`: greedy value iteration picks an arm whose few samples all paid.
     """
@@ -31,7 +31,7 @@ def partial_coverage(n: int, rng: np.random.Generator, arms: int = 20, few: int 
 
 
 def hard_pair(n: int, rng: np.random.Generator, horizon: int = 3) -> Instance:
-    """Return two arms with n / 2 samples each whose gap is .5 / sqrt(n): no method tells them apart (minimax family)."""
+    """Return two arms with n / 2 samples each whose gap is .5 / sqrt(n): none can tell them apart (minimax)."""
     gap, better = 0.5 / np.sqrt(n), int(rng.integers(2))
     chances = np.full(2, 0.5)
     chances[better] += gap

@@ -1,0 +1,118 @@
+"""`surreal offline`: the suite of datasets, and methods scored on it."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from surreal.cli.ui.options import output_option
+from surreal.cli.ui.output import Output, emit, number, table, talk
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+task_option = click.option(
+    "--task",
+    "patterns",
+    metavar="TASK",
+    multiple=True,
+    help="A task, an environment, tuning or held-out; all if not given. May be repeated.",
+)
+data_option = click.option(
+    "--data", type=click.Path(path_type=Path), default=Path("datasets"), show_default=True, help="Folder of the data."
+)
+
+
+@click.group(name="offline")
+def command() -> None:
+    """Make the datasets of the offline suite, and score methods on them.
+
+    Values are chosen on its tuning tasks and scored on those that are held out.
+    """
+
+
+@command.command()
+@task_option
+@output_option
+def tasks(patterns: tuple[str, ...], output: Output) -> None:
+    """List the tasks: name, environment, side, size."""
+    from surreal.orchestrator.offline.tasks import chosen
+
+    rows = [
+        {
+            "task": each.name,
+            "env": each.source.env,
+            "split": each.source.split,
+            "size": f"{each.source.episodes:,} episodes" if each.source.episodes else f"{each.source.steps:,} steps",
+        }
+        for each in chosen(patterns)
+    ]
+    emit(rows, output, lambda: _table(rows))
+
+
+@command.command()
+@task_option
+@data_option
+@click.option("--run", metavar="NAME", help="Take policies of this run; without it one is trained where needed.")
+def generate(patterns: tuple[str, ...], data: Path, run: str | None) -> None:
+    """Record the datasets that are not there yet, from stored seeds."""
+    from surreal.orchestrator.offline.generate import generate as make
+    from surreal.orchestrator.offline.tasks import chosen
+
+    for folder in make(chosen(patterns), data, run, talk):
+        talk(str(folder))
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@task_option
+@data_option
+@click.option("--seeds", type=click.IntRange(1, 100), default=5, show_default=True, help="Runs of each task.")
+@click.option("--grid", metavar="KEY=V,V", multiple=True, help="Values to choose from, on tuning tasks alone.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write all scores to this file, as JSON.")
+@output_option
+def suite(
+    file: Path,
+    patterns: tuple[str, ...],
+    data: Path,
+    seeds: int,
+    grid: tuple[str, ...],
+    report: Path | None,
+    output: Output,
+) -> None:
+    """Run the method of the experiment FILE on tasks, and print normalised scores, last and best apart.
+
+    With --grid every combination is run, and the best by last scores is named; held-out tasks are refused then.
+    """
+    from surreal.orchestrator.offline.suite import run_suite
+    from surreal.orchestrator.offline.tasks import chosen
+    from surreal.orchestrator.sweeps.load import grid_option
+
+    found = run_suite(file, data, chosen(patterns), seeds, dict(grid_option(each) for each in grid), talk)
+    if report is not None:
+        report.write_text(json.dumps(found, indent=1))
+    emit(found, output, lambda: _scores(found))
+
+
+def _table(rows: Iterable[dict[str, Any]]) -> "Table":
+    found = table("task", "environment", "side", "size")
+    for row in rows:
+        found.add_row(*row.values())
+    return found
+
+
+def _scores(found: dict[str, Any]) -> "Table":
+    rows = table("task", "seeds", "last", "best")
+    for task, row in found["tasks"].items():
+        rows.add_row(task, number(row["seeds"]), number(row["last"], 1), number(row["best"], 1))
+    for which in ("last", "best"):
+        whole = found["all"][which]
+        limits = whole["interval"]
+        said = "" if limits is None else f" ({limits[0]:.1f} to {limits[1]:.1f})"
+        figures = f"{whole['iqm']:.1f}{said}"
+        rows.add_row(f"interquartile mean, {which}", "", *((figures, "") if which == "last" else ("", figures)))
+    if "chosen" in found:
+        rows.add_row(f"chosen: {json.dumps(found['chosen'])}", "", "", "")
+    return rows

@@ -1,0 +1,1 @@
+"""The offline suite: tasks with datasets of stored seeds, scores, and the wall between tuning and held-out tasks."""

@@ -1,0 +1,101 @@
+"""Running a method over tasks and seeds of the offline suite, each run a run of its own, and scoring it."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from surreal.orchestrator.client import Client, Run, all_names
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.load import load_experiment
+from surreal.orchestrator.offline.scores import Score, best_point, normalised, references, report
+from surreal.orchestrator.offline.tasks import Task, check_tuning, run_name
+from surreal.protocol.errors import InvalidInput, SurrealError
+
+Say = Callable[[str], None]
+DATASET = "spec.algorithm.config.dataset"
+
+
+def run_suite(
+    file: Path,
+    data: Path,
+    tasks: Sequence[Task],
+    seeds: int,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    say: Say = lambda text: None,
+) -> dict[str, Any]:
+    """Run the method of `file` on every task with `seeds` seeds, one run after another, and return the report.
+
+    With a `grid` (key of the file -> values) every point is run, and the report says the best as `chosen`: the values
+    are then tuned on these tasks, so held-out ones are refused. Runs that have ended before are not run again. Raises
+    InvalidInput before anything starts.
+    """
+    if grid:
+        check_tuning(tasks)
+    for task in tasks:
+        references(data, task.source.name)
+        if not (data / task.name / "data" / "metadata.json").exists():
+            raise InvalidInput(f"--data: {data} has no {task.name}. Run surreal offline generate --task {task.name}.")
+    points = _points(grid or {})
+    runs = [(task, seed, point) for task in tasks for point in points for seed in range(1, seeds + 1)]
+    made = [_experiment(file, data, *each) for each in runs]
+    scores = []
+    for (task, seed, point), experiment in zip(runs, made, strict=True):
+        found = _score(experiment, task, references(data, task.source.name), seed, point)
+        values = json.dumps(point) if point else ""
+        say(f"{task.name} seed {seed} {values}: last {found.last:.1f}, best {found.best:.1f}")
+        scores.append(found)
+    whole = report(scores)
+    if grid:
+        whole["chosen"] = json.loads(best_point(scores))
+        whole["tuned_on"] = [task.name for task in tasks]
+    return whole
+
+
+def _points(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+
+
+def _experiment(file: Path, data: Path, task: Task, seed: int, point: Mapping[str, Any]) -> Experiment:
+    """Return one run of the suite. Its name says file, task, seed and point."""
+    base = file.stem
+    values = "-".join(f"{key.rpartition('.')[2]}-{value}" for key, value in point.items())
+    name = run_name(f"{base}-{task.name}-{values}-s{seed}" if values else f"{base}-{task.name}-s{seed}")
+    overrides = [
+        f"metadata.name={name}",
+        f"spec.env.id={task.source.env}",
+        f"spec.seed={seed}",
+        f"{DATASET}={data.absolute() / task.name}",
+        *(f"{key}={json.dumps(value)}" for key, value in point.items()),
+    ]
+    return load_experiment(file, overrides)
+
+
+def _score(
+    experiment: Experiment, task: Task, reference: tuple[float, float], seed: int, point: Mapping[str, Any]
+) -> Score:
+    """Return the score of a run, having run it where it has not ended yet. Raises SurrealError where it failed."""
+    name = experiment.name
+    run = Run.find(name) if name in all_names() else Client().create(experiment)
+    status = run.wait()
+    if status.state != "succeeded":
+        raise SurrealError(f"{name}: {status.state}: {status.reason}. Read why: surreal logs {name}")
+    found = [row["eval_return"] for row in run.metrics().rows if row.get("eval_return") is not None]
+    if not found:
+        raise SurrealError(f"{name}: it was never evaluated. Lower evaluate_episodes, or see surreal logs {name}.")
+    last, best = normalised(found[-1], reference), normalised(max(found), reference)
+    return Score(task.name, seed, json.dumps(dict(point)), last, best)
+
+
+def merged(paths: Sequence[Path]) -> dict[str, Any]:
+    """Return one report of several report files of the same method. Raises InvalidInput for what is none."""
+    scores = []
+    for path in paths:
+        try:
+            scores += [Score(**row) for row in json.loads(path.read_text())["runs"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InvalidInput(f"{path}: is no report of the suite: {error}. Name files of --report.") from None
+    unique = {json.dumps(asdict(each), sort_keys=True): each for each in scores}
+    return report(list(unique.values()))
