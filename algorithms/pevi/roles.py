@@ -60,8 +60,8 @@ class Counted:
         table = np.array(rows, dtype=np.float64)
         low, high = bounds
         if table[:, 3].min() < low or table[:, 3].max() > high:
-            found = f"{table[:, 3].min():g} to {table[:, 3].max():g}"
-            raise Fatal(f"rewards: the data has {found}, not {low:g} to {high:g}. Set both ends of rewards.")
+            seen = f"{table[:, 3].min():g} to {table[:, 3].max():g}"
+            raise Fatal(f"rewards: the data has {seen}, not {low:g} to {high:g}. Set both ends of rewards.")
         steps, states = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
         self._check_steps(steps, states)
         found = []
