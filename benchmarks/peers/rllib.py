@@ -20,8 +20,10 @@ def main() -> None:
     parser.add_argument("--env", default="HalfCheetah-v5")
     parser.add_argument("--steps", type=int, default=61_440)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--address", help="Cluster to join; one of two CPUs is started without.")
     args = parser.parse_args()
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    own = {} if args.address else {"num_cpus": 2, "include_dashboard": False}
+    ray.init(args.address, log_to_driver=False, logging_level="ERROR", **own)
     config = (
         PPOConfig()
         .environment(args.env)

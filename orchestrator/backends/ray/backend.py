@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.backends.base import Inventory, Unchangeable, WithoutObjects, refuse_start
+from surreal.orchestrator.backends.base import Inventory, Unchangeable, WithoutObjects
 from surreal.orchestrator.backends.ray import placement
 from surreal.orchestrator.backends.ray.connection import own_ray
 from surreal.orchestrator.backends.ray.connection.cluster import NAMESPACE, Cluster, starts_its_own
@@ -72,7 +72,6 @@ class RayBackend(Unchangeable, WithoutObjects):
 
     def create(self, experiment: "Experiment", plan: Plan, start: Path | None = None) -> None:
         """Start the supervisor and have it begin. Raises InvalidInput when the name is taken."""
-        refuse_start(start)
         from surreal.orchestrator.backends.ray.actors.supervisor import Supervisor
         from surreal.orchestrator.run.code_archive import packed
 
@@ -90,7 +89,10 @@ class RayBackend(Unchangeable, WithoutObjects):
         documents = {"experiment": experiment.to_yaml(), "plan": plan.to_json()}
         try:
             self._runs.require_same_version(supervisor)
-            cluster.call(supervisor.create.remote(documents, made, (own.digest, own.data) if own else None))
+            code = (own.digest, own.data) if own else None
+            cluster.call(supervisor.create.remote(documents, made, code, start is None))
+            if start:
+                self._runs.begin_from(supervisor, start)
         except BaseException:
             cluster.ray.kill(supervisor, no_restart=True)
             raise
@@ -221,6 +223,15 @@ class RayBackend(Unchangeable, WithoutObjects):
         supervisor = self._runs.supervisor_or_revived(name)
         cluster.call(supervisor.resume.remote(accept_changes))
         remember(name, cluster.location)
+
+    def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> None:
+        """Replace values of a run that does not run; see `orchestrator.backend.Backend`."""
+        from surreal.orchestrator.plan.change import changed
+
+        with self._runs.documents(name) as (text, plan, code):
+            experiment, planned = changed(text, changes, code, plan, self.pools(None, None).pools)
+        if not check_only:
+            self._runs.ask(name, "change", experiment.to_yaml(), planned.to_json())
 
     def delete(self, name: str) -> None:
         """End every process at once, and remove the folder and the supervisor."""

@@ -1,18 +1,22 @@
 """Runs of one Ray cluster as a client finds them: by the names of their supervisors."""
 
+import hashlib
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from surreal.orchestrator.backends.ray import placement
-from surreal.orchestrator.backends.ray.actors.files import Copy
+from surreal.orchestrator.backends.ray.actors.files import Copy, send
 from surreal.orchestrator.backends.ray.connection import own_ray
 from surreal.orchestrator.backends.ray.connection.cluster import CALL_SECONDS, NAMESPACE, Cluster, connect, first_line
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.location import Location, remembered
 from surreal.protocol.errors import InvalidInput, NotFound, Unreachable, did_you_mean
+from surreal.protocol.worker.code_archive import unpack
 
 OURS = version("surreal")
 
@@ -112,6 +116,27 @@ class Runs:
     def plan(self, name: str) -> Plan:
         """Return the plan of a run."""
         return Plan.from_json(self.ask(name, "plan"))
+
+    @contextmanager
+    def documents(self, name: str) -> Iterator[tuple[str, Plan, Path]]:
+        """Provide the experiment, the plan, and a folder with the code that a run was created with."""
+        text, plan, archive = self.ask(name, "documents")
+        with tempfile.TemporaryDirectory(prefix="surreal-") as kept:
+            code = Path(kept, "code")
+            if archive:
+                unpack(archive, code, hashlib.sha256(archive).hexdigest())
+            yield text, Plan.from_json(plan), code
+
+    def begin_from(self, supervisor: Any, start: Path) -> None:
+        """Send the checkpoint in the folder `start` to a run that was made, and have it begin; else it is removed."""
+        call = self.cluster().call
+        files = sorted(path.relative_to(start).as_posix() for path in start.rglob("*") if path.is_file())
+        try:
+            send(lambda name, *part: call(supervisor.write.remote(f"checkpoints/{name}", *part)), start, files)
+            call(supervisor.begin.remote())
+        except BaseException:
+            call(supervisor.delete.remote())
+            raise
 
     def copier(self, name: str, target: Path) -> Copy:
         """Return a copy of the files of a run, empty yet."""

@@ -1,7 +1,8 @@
 """A real Ray cluster of several raylets on this machine, as a process of its own: `python -P raylets.py WORKERS`.
 
-Prints its address as JSON, then obeys lines: `add` starts one more raylet. Ends with its standard input. Instead of
-their number, the workers' groups can be named (`learner,actor`): each raylet then is of one, as KubeRay says it.
+Prints its address as JSON, then obeys lines: `add` starts one more raylet, `gcs` kills the head's GCS and starts one.
+Ends with its standard input. Instead of their number, the workers' groups can be named (`learner,actor`): each raylet
+then is of one, as KubeRay says it. `PORT` as a second argument is that of the GCS.
 """
 
 import json
@@ -14,8 +15,8 @@ STORE = 80_000_000
 CPUS = 4
 
 
-def main(workers: list[str]) -> None:
-    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": STORE, "ray_client_server_port": None}
+def main(workers: list[str], port: int | None) -> None:
+    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": STORE, "port": port}
     cluster = Cluster(initialize_head=True, head_node_args={k: v for k, v in head.items() if v is not None})
 
     def add(group: str = "") -> None:
@@ -27,11 +28,14 @@ def main(workers: list[str]) -> None:
     print(json.dumps({"address": cluster.address}), flush=True)
     for line in sys.stdin:
         if line.strip() == "add":
-            add()
-            print(json.dumps({"added": True}), flush=True)
+            add(workers[-1])
+        else:
+            cluster.head_node.kill_gcs_server()
+            cluster.head_node.start_gcs_server()
+        print(json.dumps({"done": True}), flush=True)
     cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":
     asked = sys.argv[1]
-    main([""] * int(asked) if asked.isdecimal() else asked.split(","))
+    main([""] * int(asked) if asked.isdecimal() else asked.split(","), int(sys.argv[2]) if len(sys.argv) > 2 else None)

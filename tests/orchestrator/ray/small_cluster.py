@@ -64,11 +64,19 @@ class SmallCluster:
         return below
 
     def add_node(self) -> None:
-        """Start one more raylet."""
+        """Start one more raylet, of the group of the last one."""
+        self.obey("add")
+
+    def renew_gcs(self) -> None:
+        """Kill the head's GCS, and start another one in its place."""
+        self.obey("gcs")
+
+    def obey(self, line: str) -> None:
+        """Have the cluster's process do something; see `raylets`."""
         assert self.process.stdin and self.process.stdout
-        self.process.stdin.write("add\n")
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
-        assert json.loads(self.process.stdout.readline())["added"]
+        assert json.loads(self.process.stdout.readline())["done"]
 
     def workers(self) -> int:
         """Return how many nodes with CPUs live."""
@@ -84,12 +92,14 @@ class SmallCluster:
 
 
 @contextmanager
-def small_cluster(workers: int | str = WORKERS, **environment: str) -> Iterator[SmallCluster]:
+def small_cluster(
+    workers: int | str = WORKERS, *, home: Path | None = None, port: int | None = None, **environment: str
+) -> Iterator[SmallCluster]:
     """Start a cluster, whose nodes all see one SURREAL_HOME, for the block; see `raylets` for `workers`."""
-    home = Path(tempfile.mkdtemp(prefix="surreal-test-"))
+    given, home = home, home or Path(tempfile.mkdtemp(prefix="surreal-test-"))
     with (home / "raylets.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", str(SCRIPT), str(workers)],
+            [sys.executable, "-P", "-W", "ignore", str(SCRIPT), str(workers), *([str(port)] if port else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -114,7 +124,8 @@ def small_cluster(workers: int | str = WORKERS, **environment: str) -> Iterator[
             for each in children:
                 _kill(each)
             process.stdout.close()
-            shutil.rmtree(home, ignore_errors=True)
+            if given is None:
+                shutil.rmtree(home, ignore_errors=True)
 
 
 def _kill(process: psutil.Process) -> None:

@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import psutil
 import pytest
 import yaml
 
+from surreal.orchestrator.backends.ray.backend import RayBackend
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.inventory import Machines
 from surreal.orchestrator.planning import plan_for
@@ -23,6 +26,7 @@ from tests.cli.terminal import SURREAL
 from tests.orchestrator.ray.small_cluster import SmallCluster
 from tests.orchestrator.sites import create, pole, when
 from tests.orchestrator.test_conformance import ENDLESS, running
+from tests.orchestrator.test_conformance_roles import dqn
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -102,10 +106,11 @@ def test_a_node_that_dies_costs_its_own_actors_only_and_no_child_outlives_it(clu
 
 def test_a_learner_whose_node_dies_comes_back_from_its_checkpoint_and_its_actors_find_it(cluster: SmallCluster) -> None:
     name = create(cluster, apart(pole("pole", total_steps=ENDLESS), "learner", "actor"))
-    when(
-        cluster, name, "a checkpoint", lambda _: list(cluster.home.glob(f"ray/{name}/checkpoints/step-*/manifest.json"))
-    )
+    when(cluster, name, "a checkpoint", lambda _: saved(cluster, name))
     before, _ = kill_node_of(cluster, name, "learner")
+    known = max(int(path.parent.name.removeprefix("step-")) for path in saved(cluster, name))
+    rows = cluster.home / "ray" / name / "metrics" / "metrics.jsonl"
+    written = len(rows.read_text().splitlines())
     cluster.add_node()
     when(cluster, name, "the learner is elsewhere", lambda now: now.roles["learner"][0].restarts == 1)
     after = running(cluster, name)
@@ -113,27 +118,101 @@ def test_a_learner_whose_node_dies_comes_back_from_its_checkpoint_and_its_actors
         cluster, name, "it learns on", lambda now: now.progress.steps > max(before.progress.steps, after.progress.steps)
     )
     assert after.roles["learner"][0].node != before.roles["learner"][0].node
-    said = sentences(cluster, name)
-    assert "processes that dial it restart, uncounted" in said
-    assert (
-        "learner/0 resumes from step" in "\n".join(line.text for line in cluster.backend.logs(name, "learner")) or said
+    assert "processes that dial it restart, uncounted" in sentences(cluster, name)
+    steps = [json.loads(row)["steps"] for row in rows.read_text().splitlines()[written:]]
+    assert steps and min(steps) >= known, "it goes on from its checkpoint, not from step 0"
+
+
+@pytest.mark.parametrize(
+    ("made", "role", "said"),
+    [
+        (lambda: apart(es("run"), "master", "worker"), "worker", "only its unfinished work is lost"),
+        (lambda: apart(dqn("run"), "learner", "replay"), "replay", "processes that dial it restart, uncounted"),
+    ],
+    ids=["worker of evolution strategies", "shard of replay"],
+)
+def test_other_algorithms_survive_a_node_too(cluster: SmallCluster, made: Any, role: str, said: str) -> None:
+    name = create(cluster, made())
+    _, below = kill_node_of(cluster, name, role)
+    cluster.add_node()
+    when(cluster, name, "all that lived there is gone", lambda _: gone(below), 20)
+    when(cluster, name, "they are elsewhere", lambda now: all(each.restarts for each in now.roles[role]))
+    after = running(cluster, name)
+    when(cluster, name, "it learns on", lambda now: now.progress.steps > after.progress.steps)
+    assert said in sentences(cluster, name)
+
+
+def test_a_master_whose_node_dies_comes_back_from_its_checkpoint(cluster: SmallCluster) -> None:
+    name = create(cluster, apart(es("es"), "master", "worker"))
+    when(cluster, name, "a checkpoint", lambda _: saved(cluster, name))
+    before, _ = kill_node_of(cluster, name, "master")
+    cluster.add_node()
+    when(cluster, name, "the master is elsewhere", lambda now: now.roles["master"][0].restarts == 1)
+    when(
+        cluster, name, "it learns on", lambda now: now.state == "running" and now.progress.steps > before.progress.steps
     )
 
 
-def test_evolution_strategies_survive_a_node_too(cluster: SmallCluster) -> None:
-    name = create(cluster, apart(es("es"), "master", "worker"))
-    before, below = kill_node_of(cluster, name, "worker")
-    cluster.add_node()
-    when(cluster, name, "all that lived there is gone", lambda _: gone(below), 20)
-    when(cluster, name, "the workers are elsewhere", lambda now: all(each.restarts for each in now.roles["worker"]))
-    after = running(cluster, name)
+def test_a_worker_that_ray_believes_dead_and_that_still_sends_is_refused(cluster: SmallCluster) -> None:
+    """A raylet that stands still is a dead node for Ray, and its worker sends on beside the one that took its place."""
+    name = create(cluster, apart(pole("pole", total_steps=ENDLESS), "learner", "actor"))
+    running(cluster, name)
+    old = psutil.Process(cluster.pid(name, "actor"))
+    raylet = cluster.raylet_of(old.pid)
+    raylet.suspend()
+    try:
+        when(cluster, name, "the actor is elsewhere", lambda now: _replaced(now, old.pid), 120)
+        running(cluster, name)
+        assert old.is_running() and old.status() != psutil.STATUS_ZOMBIE, "the first one lives on"
+        when(cluster, name, "its packets are refused", lambda now: refused(now, "experience"))
+    finally:
+        raylet.resume()
+    when(cluster, name, "it ends once Ray ends its raylet", lambda _: gone([old]))
+    after = cluster.backend.status(name)
     when(cluster, name, "it learns on", lambda now: now.progress.steps > after.progress.steps)
-    assert after.roles["master"] == before.roles["master"]
 
 
-def test_a_killed_driver_leaves_the_run_which_another_finds(cluster: SmallCluster, tmp_path: Path) -> None:
+def _replaced(now: Status, pid: int) -> bool:
+    actor = now.roles["actor"][0]
+    return actor.restarts == 1 and actor.pid not in (None, pid)
+
+
+def refused(now: Status, channel: str) -> int:
+    """The packets that the receivers of a channel refused."""
+    return sum(end.refused or 0 for each in now.channels if each.name == channel for end in each.ends)
+
+
+def test_a_command_beside_a_worker_does_not_outlive_its_host(cluster: SmallCluster) -> None:
+    name = create(cluster, pole("pole", total_steps=ENDLESS))
+    running(cluster, name)
+    worker = psutil.Process(cluster.pid(name, "actor"))
+    host = worker.parent()
+    assert host
+    command = [sys.executable, "-c", "import subprocess; subprocess.run(['sleep', '3600'])"]
+    other = RayBackend(cluster.location)
+    thread = threading.Thread(target=lambda: suppress_all(lambda: other.execute(name, "actor/0", command, False)))
+    thread.start()
+
+    def asleep() -> list[psutil.Process]:
+        return [each for each in host.children(recursive=True) if each.name() == "sleep"]
+
+    when(cluster, name, "the command runs", lambda _: asleep())
+    sleeper = asleep()
+    host.kill()
+    when(cluster, name, "what it started is gone", lambda _: gone([worker, *sleeper]), 20)
+    thread.join()
+
+
+def suppress_all(call: Any) -> None:
+    """Call, and let any error be."""
+    with suppress(Exception):
+        call()
+
+
+@pytest.mark.parametrize("made", [lambda: pole("pole", total_steps=ENDLESS), lambda: es("pole")], ids=["ppo", "es"])
+def test_a_killed_driver_leaves_the_run_which_another_finds(cluster: SmallCluster, tmp_path: Path, made: Any) -> None:
     file = tmp_path / "pole.yaml"
-    file.write_text(yaml.safe_dump(pole("pole", total_steps=ENDLESS)))
+    file.write_text(yaml.safe_dump(made()))
     on = ["--on", cluster.location.on]
     driver = subprocess.Popen([*SURREAL, "create", str(file), *on], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert driver.stdout
@@ -172,9 +251,7 @@ def test_a_host_that_is_killed_takes_its_worker_along_and_counts_as_a_crash(clus
 
 def test_a_killed_supervisor_is_started_again_and_goes_on_from_the_checkpoint(cluster: SmallCluster) -> None:
     name = create(cluster, pole("pole", total_steps=ENDLESS))
-    when(
-        cluster, name, "a checkpoint", lambda _: list(cluster.home.glob(f"ray/{name}/checkpoints/step-*/manifest.json"))
-    )
+    when(cluster, name, "a checkpoint", lambda _: saved(cluster, name))
     before = running(cluster, name)
     workers = [psutil.Process(cluster.pid(name, role)) for role in before.roles]
     supervisor = [each for each in psutil.process_iter(["name"]) if each.info["name"].startswith("ray::Supervisor")]

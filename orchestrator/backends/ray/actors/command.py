@@ -1,14 +1,12 @@
 """Commands that `surreal exec` runs beside a worker: their output is fetched piece by piece, without a terminal."""
 
 import itertools
-import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from surreal.orchestrator.supervision import os_process
 from surreal.protocol.errors import InvalidInput
 
 CHUNK_BYTES = 64 * 1024
@@ -33,7 +31,6 @@ class Commands:
                 stderr=subprocess.PIPE,
                 cwd=folder,
                 env=dict(environment),
-                process_group=0,
             )
         except (FileNotFoundError, PermissionError) as error:
             raise InvalidInput(
@@ -52,9 +49,9 @@ class Commands:
         return answer
 
     def close(self) -> None:
-        """End all commands."""
+        """End all commands. What they started themselves ends with the host, whose process group it is in."""
         for each in self._running.values():
-            os_process.signal_group(each.process.pid, signal.SIGKILL)
+            each.process.kill()
 
 
 class _Command:

@@ -1,10 +1,10 @@
 """Files of a run folder, read piece by piece: what the supervisor offers, and the copy that a client keeps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from surreal.protocol.errors import NotFound
+from surreal.protocol.errors import InvalidInput, NotFound
 
 PIECE = 90_000
 """Bytes that are read at once: Ray carries an answer below 100 kB in the call itself, beside its object store."""
@@ -40,6 +40,27 @@ class Files:
         with (self._folder / name).open("rb") as file:
             file.seek(offset)
             return file.read(min(size, PIECE))
+
+    def write(self, name: str, offset: int, data: bytes) -> None:
+        """Take a part of a file, from its beginning on. Raises InvalidInput for a name that leads elsewhere."""
+        if name.startswith("/") or ".." in name.split("/") or name.split("/")[0] in HIDDEN:
+            raise InvalidInput(f"file {name!r}: leads out of the folder of the run. Send one that lies in it.")
+        path = self._folder / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with path.open("ab" if offset else "wb") as file:
+            file.write(data)
+
+
+def send(write: Callable[[str, int, bytes], Any], folder: Path, names: Iterable[str]) -> None:
+    """Hand files below `folder` to `write(name, offset, data)`, piece by piece."""
+    for name in names:
+        offset = 0
+        with (folder / name).open("rb") as file:
+            while (data := file.read(PIECE)) or not offset:
+                write(name, offset, data)
+                offset += len(data)
+                if not data:
+                    break
 
 
 class Copy:

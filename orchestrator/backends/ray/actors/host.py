@@ -89,10 +89,7 @@ class Host:
 
     def write(self, name: str, offset: int, data: bytes) -> None:
         """Take a part of a file of the run folder, from its beginning on."""
-        path = Path(self._run_folder, name)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with path.open("ab" if offset else "wb") as file:
-            file.write(data)
+        Files(self._run_folder).write(name, offset, data)
 
     def usage(self) -> tuple[float | None, int | None]:
         """Return the cores and bytes that the worker and its children use, watched for half a second."""

@@ -7,10 +7,11 @@ there, so that a learner whose node dies finds it on the next one.
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from surreal.orchestrator.backends.ray.actors.files import PIECE, Copy, Files
+from surreal.orchestrator.backends.ray.actors.files import Copy, Files, send
 
 FIGURES = ("progress.json", "channels.json", "metrics/")
 CHECKPOINTS = "checkpoints/"
@@ -36,17 +37,8 @@ class Mirror:
 
     def push(self) -> None:
         """Give the host all that the run has so far."""
-        for name, (_, _, size) in Files(str(self._folder)).files("").items():
-            if name.startswith((CHECKPOINTS, "metrics/")):
-                offset = 0
-                while True:
-                    with (self._folder / name).open("rb") as file:
-                        file.seek(offset)
-                        data = file.read(PIECE)
-                    self._ask("write", name, offset, data)
-                    offset += len(data)
-                    if offset >= size or not data:
-                        break
+        kept = [name for name in Files(str(self._folder)).files("") if name.startswith((CHECKPOINTS, "metrics/"))]
+        send(partial(self._ask, "write"), self._folder, kept)
 
     def start(self) -> None:
         """Give the host what is here, and begin to pull what is new; nothing if that was done before."""

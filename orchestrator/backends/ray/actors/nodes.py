@@ -45,15 +45,19 @@ class Nodes:
             return True
         return False
 
-    def why_waiting(self, role: PlannedRole) -> str:
-        """Return what a process without a place waits for, with what is free in all nodes together."""
+    def why_waiting(self, role: PlannedRole, together: int = 1) -> str:
+        """Return what a process without a place waits for, with what is free in all nodes together.
+
+        `together` processes of the role start at once, or none.
+        """
         free: Mapping[str, float] = self._ray.available_resources()
         total: Mapping[str, float] = self._ray.cluster_resources()
         asked = bundle(role)
-        if all(free.get(name, 0.0) >= amount for name, amount in asked.items()):
+        if all(free.get(name, 0.0) >= amount * together for name, amount in asked.items()):
             return "is starting: its node is busy, or no node has all that it asks for"
         shares = ", ".join(_share(name, free.get(name, 0.0), total.get(name, 0.0)) for name in asked)
-        return f"waits for {in_words(role)} on one node; free in the cluster: {shares}"
+        where = f"on one node, for {together} that start at once" if together > 1 else "on one node"
+        return f"waits for {in_words(role)} {where}; free in the cluster: {shares}"
 
 
 def _share(name: str, free: float, total: float) -> str:

@@ -19,6 +19,7 @@ from surreal.orchestrator.backends.ray.actors.network import Network, Place, lis
 from surreal.orchestrator.backends.ray.actors.nodes import Nodes
 from surreal.orchestrator.backends.ray.actors.process import RemoteProcess
 from surreal.orchestrator.backends.ray.connection.cluster import first_line
+from surreal.orchestrator.backends.ray.placement import starts_together
 from surreal.orchestrator.backends.restart_policy import Outcome, outcome_of
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.describe import UNKNOWN, one_line
@@ -228,7 +229,8 @@ class RayRun(Judgement):
             record = process.record
             if process.host is not None and not process.place and now - process.asked_at > WAIT_SECONDS:
                 record.since = record.since or round(time.time() - WAIT_SECONDS)
-                record.reason = self.nodes.why_waiting(process.role)
+                gang = process.role.replicas if starts_together(self.plan, process.role) else 1
+                record.reason = self.nodes.why_waiting(process.role, gang)
             elif process.is_running and record.since is None and process.lived > WORKS_AGAIN_S:
                 record.reason = ""
 

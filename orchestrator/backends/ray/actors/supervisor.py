@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -57,8 +58,17 @@ class Supervisor:
         """Return the version of surreal on the cluster."""
         return version("surreal")
 
-    def create(self, documents: dict[str, str], provenance: dict[str, Any], code: tuple[str, bytes] | None) -> None:
-        """Make the folder and begin the run. Raises InvalidInput where that cannot be written, or is there."""
+    def create(
+        self,
+        documents: dict[str, str],
+        provenance: dict[str, Any],
+        code: tuple[str, bytes] | None,
+        begin: bool = True,
+    ) -> None:
+        """Make the folder and begin the run, unless files that it begins from are still to come, and then `begin`.
+
+        Raises InvalidInput where the folder cannot be written, or is there.
+        """
         folder, made = self.folder, False
         try:
             made = _make(folder)
@@ -69,9 +79,7 @@ class Supervisor:
                 unpack(code[1], folder.code, code[0])
                 (folder.path / "code.tar.gz").write_bytes(code[1])
             write_json(folder.provenance, {**provenance, "token": secrets.token_hex(16)})
-            keys = folder.path / "keys"
-            keys.mkdir(mode=0o700)
-            write_key_files(key_files(plan), keys)
+            self._make_keys(plan)
             RunRecord(processes=processes_of(plan)).write(folder)
         except FileExistsError:
             raise InvalidInput(
@@ -85,6 +93,11 @@ class Supervisor:
                 f"{error.filename or folder.path}: {error.strerror}, on the cluster's head. Nothing was started: start "
                 "its Ray with SURREAL_HOME set to a folder that can be written."
             ) from None
+        if begin:
+            self._begin()
+
+    def begin(self) -> None:
+        """Begin a run whose folder was made."""
         self._begin()
 
     def status(self) -> dict[str, Any]:
@@ -130,11 +143,30 @@ class Supervisor:
         if self._runs:
             raise InvalidInput(f"{name}: is running: nothing to resume. Look at it: surreal status {name}")
         if record.state == "succeeded":
-            raise InvalidInput(f"{name}: has succeeded: nothing to resume. Train on with another name and file.")
+            raise InvalidInput(
+                f"{name}: has succeeded: there is nothing to resume. Train on for more steps: "
+                f"surreal resume {name} --set spec.algorithm.config.total_steps=..."
+            )
         note_versions(self.folder, read_plan(self.folder), accept_changes)
         waiting = [ProcessRecord(each.role, each.index, incarnation=each.incarnation) for each in record.processes]
         RunRecord(processes=waiting, number=record.number + 1).write(self.folder)
         self._begin()
+
+    def documents(self) -> tuple[str, str, bytes | None]:
+        """Return the experiment, the plan, and the archive of one's own code."""
+        archive = self.folder.path / "code.tar.gz"
+        return self.folder.experiment.read_text(), self.plan(), archive.read_bytes() if archive.exists() else None
+
+    def change(self, experiment: str, plan: str) -> None:
+        """Replace the documents of a run that does not run; one that has succeeded counts as stopped then."""
+        if self._runs:
+            raise InvalidInput(f"{self.folder.name}: is running. Stop it first: surreal stop {self.folder.name}")
+        self.folder.experiment.write_text(experiment)
+        self.folder.plan.write_text(plan)
+        self._make_keys(read_plan(self.folder))
+        record = RunRecord.read(self.folder)
+        if record.state == "succeeded":
+            replace(record, state="stopped", reason="", number=record.number + 1).write(self.folder)
 
     def delete(self) -> None:
         """End every process at once and remove the folder. The caller then ends this actor."""
@@ -172,6 +204,17 @@ class Supervisor:
     def read(self, name: str, offset: int, size: int) -> bytes:
         """Return a part of a file of the run folder."""
         return self._files.read(name, offset, size)
+
+    def write(self, name: str, offset: int, data: bytes) -> None:
+        """Take a part of a file that the run begins from."""
+        self._files.write(name, offset, data)
+
+    def _make_keys(self, plan: Plan) -> None:
+        """Make new keys for every role."""
+        keys = self.folder.path / "keys"
+        shutil.rmtree(keys, ignore_errors=True)
+        keys.mkdir(mode=0o700)
+        write_key_files(key_files(plan), keys)
 
     @property
     def _runs(self) -> bool:

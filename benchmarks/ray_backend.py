@@ -1,0 +1,214 @@
+"""The Ray backend on a cluster of this machine: starts, rates beside local runs and RLlib, and what a dead node costs.
+
+    python benchmarks/ray_backend.py [start] [rate] [recover] [workers] [--rounds 3] [--steps 163840] [--rllib FOLDER]
+
+A head without CPUs and two raylets on this machine, made for the measurement; without names of cases, all of
+them. `start`: seconds from `surreal create --on ray:ADDRESS` to the first step, and the memory (PSS) of supervisor and
+hosts. `rate`: environment steps per second of examples/cheetah-ppo.yaml here and on Ray, in turns, and of RLlib's PPO
+on the same cluster where `--rllib` names a folder with the packages that it needs beside Ray (dm-tree, lz4); the first
+tenth of each run is not counted. `recover`: seconds from the kill of an actor's raylet, then of the learner's, until
+that process steps again. `workers`: seconds until 200 workers of evolution strategies have joined.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from rich.console import Console
+
+from ppo_peers import EXAMPLE, from_metrics, peer
+
+os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+SURREAL = str(Path(sys.executable).with_name("surreal"))
+STORE_BYTES = 80_000_000
+CPUS = 64
+WORKERS = 200
+PATIENCE = 240.0
+talk = Console(stderr=True).print
+
+
+class Place:
+    """A cluster of this machine, and a home that it shares with local runs."""
+
+    def __init__(self, home: Path) -> None:
+        from ray.cluster_utils import Cluster
+
+        self.home = home
+        os.environ["SURREAL_HOME"] = str(home)
+        head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": STORE_BYTES}
+        self.cluster = Cluster(initialize_head=True, head_node_args=head)
+        for _ in range(2):
+            self.add()
+
+    def add(self) -> None:
+        """Start one more raylet."""
+        self.cluster.add_node(num_cpus=CPUS, memory=64 * 2**30, object_store_memory=STORE_BYTES)
+
+    def kill_node_of(self, process: dict[str, Any]) -> None:
+        """Kill the raylet of a process, given as in the status document."""
+        identity = process["node"][-7:-1]
+        node = next(each for each in self.cluster.list_all_nodes() if each.node_id.startswith(identity))
+        node.kill_raylet()
+
+    def create(self, name: str, data: dict[str, Any], on: str, *more: str) -> Path:
+        """Create an experiment; its folder."""
+        file = self.home / f"{name}.yaml"
+        file.write_text(yaml.safe_dump({**data, "metadata": {"name": name}}))
+        subprocess.run([SURREAL, "create", str(file), "--on", on, *more], check=True, capture_output=True)
+        return self.home / ("ray" if on.startswith("ray") else "experiments") / name
+
+    def delete(self, name: str) -> None:
+        """Delete a run."""
+        subprocess.run([SURREAL, "delete", name, "-y", "--on", self.on], check=True, capture_output=True)
+
+    def status(self, folder: Path) -> dict[str, Any]:
+        """Return the processes of a run, as its supervisor wrote them last: name -> record."""
+        with suppress(OSError, ValueError):
+            found = json.loads((folder / "status.json").read_text())["processes"]
+            return {f"{each['role']}/{each['index']}": each for each in found}
+        return {}
+
+    @property
+    def on(self) -> str:
+        """The value of `--on`."""
+        return f"ray:{self.cluster.address}"
+
+
+def example(**config: Any) -> dict[str, Any]:
+    """examples/cheetah-ppo.yaml with other values."""
+    data: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())
+    data["spec"]["algorithm"]["config"] |= config
+    return data
+
+
+def steps(folder: Path) -> int:
+    """Return the steps that a run shows; 0 before the first."""
+    with suppress(OSError, ValueError):
+        return int(json.loads((folder / "progress.json").read_text())["steps"])
+    return 0
+
+
+def until(condition: Callable[[], object], what: str) -> float:
+    """Return the seconds until something is so."""
+    began = time.perf_counter()
+    while not condition():
+        if time.perf_counter() - began > PATIENCE:
+            raise SystemExit(f"never: {what}")
+        time.sleep(0.02)
+    return time.perf_counter() - began
+
+
+def memory(title: str) -> list[float]:
+    """Return the PSS in MB of the actors of a class."""
+    found = [each for each in psutil.process_iter(["name"]) if each.info["name"].startswith(f"ray::{title}")]
+    return [each.memory_full_info().pss / 1e6 for each in found]
+
+
+def start(place: Place, args: argparse.Namespace) -> dict[str, float]:
+    """Measure starts on the running cluster, the first of which warms its workers."""
+    seconds, supervisor, hosts = [], 0.0, 0.0
+    for number in range(args.rounds + 1):
+        began = time.perf_counter()
+        folder = place.create(f"start-{number}", example(total_steps=50_000_000), place.on, "-d")
+        until(lambda folder=folder: steps(folder), "the first step")  # type: ignore[misc]
+        seconds.append(time.perf_counter() - began)
+        supervisor, hosts = max(memory("Supervisor")), statistics.mean(memory("Host"))
+        place.delete(folder.name)
+    median = statistics.median(seconds[1:])
+    return {"first": seconds[0], "seconds": median, "supervisor_mb": supervisor, "host_mb": hosts}
+
+
+def rate(place: Place, args: argparse.Namespace) -> dict[str, list[float]]:
+    """Measure rates in turns: here, on Ray, and of RLlib on the same cluster."""
+    rates: dict[str, list[float]] = {"local": [], "ray": [], "rllib": []}
+    for number in range(args.rounds):
+        for name, on in (("local", "local"), ("ray", place.on)):
+            folder = place.create(f"{name}-{number}", example(total_steps=args.steps), on)
+            rates[name].append(from_metrics(folder / "metrics" / "metrics.jsonl", args.steps)["steps_per_second"])
+            talk(f"round {number + 1}: {name}: {rates[name][-1]:.0f} steps/s")
+        if args.rllib:
+            found = peer(Path(sys.executable), "rllib.py", args.steps // 8, 1, "--address", place.cluster.address)
+            rates["rllib"].append(found["steps_per_second"])
+            talk(f"round {number + 1}: RLlib: {rates['rllib'][-1]:.0f} steps/s")
+    return rates
+
+
+def recover(place: Place, args: argparse.Namespace) -> dict[str, float]:
+    """Measure what the death of a node costs; the role that is killed has a node of its own."""
+    found = {}
+    data = example(total_steps=50_000_000)
+    data["spec"]["checkpoints"] = {"everySeconds": 5}
+    roles = data["spec"]["roles"]
+    roles["learner"]["resources"]["cpu"], roles["actor"]["resources"]["cpu"] = CPUS - 2, CPUS / 2
+    for number, name in enumerate(("actor/0", "learner/0") * args.rounds):
+        folder = place.create(f"recover-{number}", data, place.on, "-d")
+        until(lambda folder=folder: list(folder.glob("checkpoints/step-*/manifest.json")), "a checkpoint")  # type: ignore[misc]
+        before = place.status(folder)[name]
+        place.add()
+        began = time.perf_counter()
+        place.kill_node_of(before)
+        until(lambda: place.status(folder).get(name, before)["incarnation"] > before["incarnation"], f"{name} is back")  # noqa: B023
+        known = steps(folder)
+        until(lambda: steps(folder) > known, "it learns on")  # noqa: B023
+        found[f"{name} {number // 2 + 1}"] = time.perf_counter() - began
+        talk(f"{name}: steps again after {time.perf_counter() - began:.1f} s")
+        place.delete(folder.name)
+    return found
+
+
+def workers(place: Place, args: argparse.Namespace) -> dict[str, float]:
+    """Measure the start of many workers of evolution strategies."""
+    small = {"cpu": 0.1, "memory": "64Mi"}
+    spec = {
+        "env": {"id": "CartPole-v1"},
+        "algorithm": {"name": "es", "config": {"total_steps": 2_000_000_000}},
+        "roles": {"master": {"resources": small}, "worker": {"replicas": WORKERS, "resources": small}},
+    }
+    data = {"apiVersion": "surreal.dev/v1alpha1", "kind": "Experiment", "spec": spec}
+    began = time.perf_counter()
+    folder = place.create("many", data, place.on, "-d")
+
+    def at_work() -> bool:
+        record = place.status(folder)
+        return sum(bool(each["pid"]) for name, each in record.items() if name.startswith("worker")) == WORKERS
+
+    until(at_work, "all run")
+    seconds = time.perf_counter() - began
+    place.delete(folder.name)
+    return {"workers": WORKERS, "seconds": seconds}
+
+
+CASES = {"start": start, "rate": rate, "recover": recover, "workers": workers}
+
+
+def main() -> None:
+    """Measure the cases and print them as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", choices=[[], *CASES], default=[])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=163_840)
+    parser.add_argument("--rllib", type=Path, help="Folder with the packages that RLlib needs beside Ray.")
+    args = parser.parse_args()
+    if args.rllib:
+        os.environ["PYTHONPATH"] = str(args.rllib)
+    with tempfile.TemporaryDirectory() as home:
+        place = Place(Path(home))
+        try:
+            print(json.dumps({name: CASES[name](place, args) for name in args.cases or CASES}))
+        finally:
+            place.cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()
