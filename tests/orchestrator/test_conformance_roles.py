@@ -34,8 +34,8 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         found.backend.delete(name)
 
 
-def dqn(name: str) -> dict[str, Any]:
-    """CartPole from two shards of replay."""
+def dqn(name: str, shards: int = 2) -> dict[str, Any]:
+    """CartPole from shards of replay."""
     config = {"total_steps": ENDLESS, "hidden": [16], "batch": 32, "replay": {"min_size": 200, "capacity": 10_000}}
     return {
         "apiVersion": "surreal.dev/v1alpha1",
@@ -44,7 +44,7 @@ def dqn(name: str) -> dict[str, Any]:
         "spec": {
             "env": {"id": "CartPole-v1"},
             "algorithm": {"name": "dqn", "config": config},
-            "roles": {"learner": SMALL, "actor": SMALL, "evaluator": SMALL, "replay": {**SMALL, "replicas": 2}},
+            "roles": {"learner": SMALL, "actor": SMALL, "evaluator": SMALL, "replay": {**SMALL, "replicas": shards}},
             "checkpoints": {"everySeconds": 2.0},
         },
     }

@@ -16,7 +16,7 @@ CPUS = 4
 
 
 def main(workers: list[str], port: int | None) -> None:
-    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": STORE, "port": port}
+    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": STORE, "gcs_server_port": port}
     cluster = Cluster(initialize_head=True, head_node_args={k: v for k, v in head.items() if v is not None})
 
     def add(group: str = "") -> None:

@@ -127,7 +127,7 @@ def test_a_learner_whose_node_dies_comes_back_from_its_checkpoint_and_its_actors
     ("made", "role", "said"),
     [
         (lambda: apart(es("run"), "master", "worker"), "worker", "only its unfinished work is lost"),
-        (lambda: apart(dqn("run"), "learner", "replay"), "replay", "processes that dial it restart, uncounted"),
+        (lambda: apart(dqn("run", shards=1), "learner", "replay"), "replay", "processes that dial it restart, uncounted"),
     ],
     ids=["worker of evolution strategies", "shard of replay"],
 )
@@ -161,6 +161,7 @@ def test_a_worker_that_ray_believes_dead_and_that_still_sends_is_refused(cluster
     raylet = cluster.raylet_of(old.pid)
     raylet.suspend()
     try:
+        cluster.add_node()
         when(cluster, name, "the actor is elsewhere", lambda now: _replaced(now, old.pid), 120)
         running(cluster, name)
         assert old.is_running() and old.status() != psutil.STATUS_ZOMBIE, "the first one lives on"
