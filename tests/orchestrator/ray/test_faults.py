@@ -127,7 +127,11 @@ def test_a_learner_whose_node_dies_comes_back_from_its_checkpoint_and_its_actors
     ("made", "role", "said"),
     [
         (lambda: apart(es("run"), "master", "worker"), "worker", "only its unfinished work is lost"),
-        (lambda: apart(dqn("run", shards=1), "learner", "replay"), "replay", "processes that dial it restart, uncounted"),
+        (
+            lambda: apart(dqn("run", shards=1), "learner", "replay"),
+            "replay",
+            "processes that dial it restart, uncounted",
+        ),
     ],
     ids=["worker of evolution strategies", "shard of replay"],
 )
