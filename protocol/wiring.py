@@ -93,6 +93,8 @@ class Wiring:
     """Folder of this process's own state, which is there again when it is restarted; empty for none."""
     evaluators: tuple[str, ...] = ()
     """Roles whose last evaluation the end of the run waits for."""
+    least: dict[str, int] = field(default_factory=dict)
+    """Role -> processes that there are at least, for roles whose number changes; `replicas` is the most."""
     expendable: bool = False
     """This role never ends by itself before the run does; a return before that is a crash."""
     termination: str = ""

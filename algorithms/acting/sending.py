@@ -24,7 +24,7 @@ class FragmentSending:
 
         `restart` begins new episodes in all its copies.
         """
-        self._metrics, self._reported = process.sender("metrics"), perf_counter()
+        self._metrics, self._reported, self._session = process.sender("metrics"), perf_counter(), process.session
         self._refusals = Refusals(environment, most_refusals, restart)
         self._shares = Shares("waiting", "acting", "environment", "sending")
 
@@ -40,6 +40,7 @@ class FragmentSending:
             self._refusals.refuse(error)
             return False
         self._refusals.sent()
+        self._session.sent()
         return True
 
     def report(self, seconds: Mapping[str, float], more: Mapping[str, float] | None = None) -> None:

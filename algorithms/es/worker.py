@@ -35,7 +35,7 @@ class Worker:
 
     def __init__(self, process: Process) -> None:
         self._wiring = wiring = process.wiring
-        self._stopping = process.stopping.is_set
+        self._stopping, self._session = process.stopping.is_set, process.session
         self._config = read_config(wiring.config)
         self._channel, self._results = process.subscriber("weights"), process.sender("results")
         self._metrics = process.sender("metrics")
@@ -176,6 +176,7 @@ class Worker:
             arrays["sums"] = task.sums
         with operation("send", COMMUNICATION):
             self._results.send(arrays, {"chunk": task.chunk}, task.version)
+        self._session.sent()
         self._shares.add("sending", perf_counter() - start)
 
     def _report(self) -> None:

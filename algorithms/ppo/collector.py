@@ -66,14 +66,16 @@ class Collector(Intake):
         problem: Callable[[Message], str] = lambda message: "",
         patience: float = 5.0,
         share: tuple[int, int] = (0, 1),
+        least: int | None = None,
     ) -> None:
         """Take fragments of the actors below `actors` from `channel`; `problem` says what is wrong with one.
 
         With `share` (index, number) of several learners they are those of the actors `index`, `index + number`, ...
+        Where their number changes there are `least` of them from the begin.
         """
         super().__init__(channel, range(share[0], actors, share[1]), epoch, problem)
         self._max_staleness, self._alive, self._since = max_staleness, alive, monotonic()
-        self._patience = Patience(patience)
+        self._patience, self._first = Patience(patience), {each for each in self._actors if each < (least or actors)}
         self._waiting: dict[int, deque[Message]] = {}
         self._late: set[int] = set()
         self.dropped_stale = 0
@@ -131,5 +133,5 @@ class Collector(Intake):
 
     def _expected(self) -> set[int]:
         if monotonic() - self._since < STARTUP:
-            return self._actors
+            return self._first | (self._alive() & self._actors)
         return self._alive() & self._actors

@@ -44,6 +44,7 @@ class Learner(RolloutLearner[Collected]):
             self.problem,
             config.gather_patience,
             (wiring.index, wiring.replicas[wiring.role]),
+            wiring.least.get("actor"),
         )
 
     def collect(self, waiting: Waiting) -> Collected:

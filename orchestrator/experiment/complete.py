@@ -139,6 +139,9 @@ def _wrong_roles(data: Any, algorithm: Algorithm) -> Iterator[Problem]:
             if not name.endswith(RELAY):
                 why = f"{algorithm.name} has one {name} only"
             yield (*path, "replicas"), f"must be {fixed}, not {replicas}: {why}"
+        if isinstance(replicas, dict) and not (algorithm.role(name).scalable and algorithm.role(name).expendable):
+            what = "a range is for roles whose processes may come and go"
+            yield (*path, "replicas"), f"{what}, and {algorithm.name} needs each {name}. Set a number."
 
 
 def _elsewhere(role: str, algorithm: Algorithm) -> str:

@@ -1,9 +1,9 @@
 """Models of the experiment file. `Experiment.from_data` fills in what the file leaves out before they see it."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from surreal.orchestrator.experiment.pod_model import (
     DAY,
@@ -101,10 +101,27 @@ class ResourcesSpec(Spec):
     """The name that the cluster gives them: `nvidia.com/mig-1g.5gb`, `amd.com/gpu`."""
 
 
+Replicas = Annotated[int, Field(ge=1, le=10_000)]
+
+
+class ReplicaRange(Spec):
+    """Bounds of a role whose number of processes follows what the run needs."""
+
+    min: Replicas
+    max: Replicas
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min: {self.min} is more than max: {self.max}; swap them")
+        return self
+
+
 class RoleSpec(Spec):
     """Number and place of a role's processes. The algorithm gives the defaults."""
 
-    replicas: Annotated[int, Field(ge=1, le=10_000)]
+    replicas: Replicas | ReplicaRange
+    """The number of processes, or `{min: 2, max: 64}`: then they are added and removed as the run needs them."""
     resources: ResourcesSpec
     pool: str | None
     """The node pool to run on; any that fits if null. A laptop has only one and does not ask."""
@@ -120,6 +137,16 @@ class RoleSpec(Spec):
     spread: Spread = "none"
     """Have its pods spread evenly over zones or nodes, as far as there is room."""
     volumes: Volumes = ()
+
+    @property
+    def most(self) -> int:
+        """The largest number of its processes."""
+        return self.replicas if isinstance(self.replicas, int) else self.replicas.max
+
+    @property
+    def least(self) -> int | None:
+        """The smallest number of its processes where that changes; None where it does not."""
+        return None if isinstance(self.replicas, int) else self.replicas.min
 
 
 class CheckpointSpec(Spec):

@@ -75,7 +75,7 @@ def fleet(
 def _demand(name: str, spec: RoleSpec, pools: Sequence[NodePool]) -> Demand:
     asked = spec.resources
     names = tuple(pool.name for pool in pools)
-    return Demand(name, spec.replicas, asked.cpu, asked.memory, asked.gpu, asked.gpu_resource, names)
+    return Demand(name, spec.most, asked.cpu, asked.memory, asked.gpu, asked.gpu_resource, names)
 
 
 def _place(demand: Demand, pools: Sequence[NodePool], spec: RoleSpec, result: Spread) -> Place:

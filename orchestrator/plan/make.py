@@ -128,7 +128,7 @@ def _sized(experiment: Experiment, inspection: Inspection | None) -> Sizing:
     spec, sizing = experiment.spec, experiment.algorithm.sizing
     if sizing is None:
         return Sizing()
-    replicas = {name: role.replicas for name, role in spec.roles.items()}
+    replicas = {name: role.most for name, role in spec.roles.items()}
     note = inspection.note if inspection else ""
     size = sizing(experiment.config, replicas, {**spec.env.model_dump(mode="json"), "network": note})
     if size.problems:
@@ -187,7 +187,7 @@ def _here(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) 
         if spec.pool not in (None, pool.name)
     ]
     places = {} if problems else {role.name: Place(pool.name) for role in roles}
-    asked = [(specs[role.name].replicas, specs[role.name].resources) for role in roles]
+    asked = [(specs[role.name].most, specs[role.name].resources) for role in roles]
     return Fleet(places, problems=tuple(problems), warnings=(*elsewhere, *_oversubscribed(asked, pool)))
 
 
@@ -196,12 +196,12 @@ def _overfilled(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: Node
     filled = 0
     for role in roles:
         spec = specs[role.name]
-        filled += spec.replicas * spec.resources.memory * role.fills_memory
+        filled += spec.most * spec.resources.memory * role.fills_memory
         # one process alone that is too large has its own sentence
         if role.fills_memory and spec.resources.memory <= pool.memory < filled:
             total, there = filled / 2**30, pool.memory / 2**30
             text = (
-                f"is filled by each of {spec.replicas} processes: {total:.1f}Gi, and this machine has {there:.1f}Gi. "
+                f"is filled by each of {spec.most} processes: {total:.1f}Gi, and this machine has {there:.1f}Gi. "
                 "Ask for less, or for fewer replicas."
             )
             yield ("spec", "roles", role.name, "resources", "memory"), text
@@ -211,7 +211,7 @@ def _used(experiment: Experiment) -> Iterator[Channel]:
     """Yield the channels of the algorithm but those from a role of one process to itself."""
     for channel in experiment.algorithm.channels:
         ends = {*channel.frm, *channel.to}
-        if len(ends) > 1 or experiment.spec.roles[channel.binds].replicas > 1:
+        if len(ends) > 1 or experiment.spec.roles[channel.binds].most > 1:
             yield channel
 
 
@@ -239,7 +239,8 @@ def planned_role(role: Role, spec: RoleSpec, whole: ExperimentSpec, place: Place
     return PlannedRole(
         name=role.name,
         run=role.entry_point,
-        replicas=spec.replicas,
+        replicas=spec.most,
+        least=spec.least,
         resources=Resources(
             cpu=asked.cpu,
             memory=asked.memory,

@@ -98,6 +98,9 @@ class PlannedRole(PlanModel):
     run: str
     """`package.module:function` that each process calls."""
     replicas: int
+    """Processes; the most there may be where `least` is said."""
+    least: int | None = None
+    """Processes that the run begins with, where their number follows what it needs."""
     resources: Resources
     pool: str
     fallback: tuple[str, ...] = ()

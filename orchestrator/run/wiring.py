@@ -42,6 +42,7 @@ def wire(
         memory=role.resources.memory,
         evaluators=tuple(each.name for each in plan.roles if each.evaluates),
         expendable=role.expendable,
+        least={each.name: each.least for each in plan.roles if each.least is not None},
         env=plan.env,
         config=plan.config,
         checkpoints=plan.checkpoints.model_dump(by_alias=True),

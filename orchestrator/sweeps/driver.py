@@ -137,7 +137,7 @@ class Driver:
         """Return whether one more run may start."""
         most = self.sweep.document.spec.parallel
         if most is None and self.client.location.backend == LOCAL:
-            asked = sum(role.replicas * role.resources.cpu for role in self.sweep.experiment.spec.roles.values())
+            asked = sum(role.most * role.resources.cpu for role in self.sweep.experiment.spec.roles.values())
             most = max(1, int((os.cpu_count() or 1) // asked))
         if most is not None:
             return sum(name not in self._over for trial in self._running() for name in trial.runs) < most

@@ -7,6 +7,7 @@ of the role is foreign: only the return or the exception of its function decides
 import importlib
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -27,7 +28,7 @@ from surreal.protocol.worker.pod.pid1 import Tee
 from surreal.protocol.worker.process import Process
 from surreal.protocol.worker.pulse import Pulse
 from surreal.protocol.worker.session import Session
-from surreal.protocol.worker.signals import CHECK_INTERVAL_S, SignalWatch, reset_in_children
+from surreal.protocol.worker.signals import CHECK_INTERVAL_S, RETIRE_SIGNAL, SignalWatch, reset_in_children
 from surreal.protocol.worker.store_sync import StoreSync
 from surreal.protocol.worker.termination import OUTCOME_FILE, TerminationMessage
 
@@ -72,7 +73,7 @@ def run_role(wiring: Wiring, tee: Tee | None, exit_now: ExitNow) -> TerminationM
             message = _judge_crash(session, message)
         why = f" ({message.reason})" if message.reason and session.stopping.is_set() else ""
         log.info("%s ends: %s%s", wiring.name, message.exit.lower(), why)
-        if session.stopping.is_set() and not wiring.serves_control:
+        if session.stopping.is_set() and not wiring.serves_control and not session.retiring:
             _limit_leaving(lambda: exit_now(message))
         if tee and wiring.serves_control:
             _leave_outcome(session, message)
@@ -219,6 +220,7 @@ def _call_until_stopped(session: Session) -> ExitCode | None:
 def _watch_signals(session: Session) -> SignalWatch:
     """Have signals stop this process: during an import by an exception, later by a word to the role."""
     reset_in_children()
+    signal.signal(RETIRE_SIGNAL, lambda *_: session.retire())
     watch = SignalWatch(session.stop)
     watch.handle(lambda name: _interrupt(session, name))
     session.node.loop.watch(watch.descriptor, watch.read)

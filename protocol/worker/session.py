@@ -19,6 +19,7 @@ from surreal.protocol.telemetry.gauges import Gauges, gauge_name
 from surreal.protocol.telemetry.reporter import Reporter
 from surreal.protocol.transport.authorization import access_table
 from surreal.protocol.transport.curve_keys import Keys
+from surreal.protocol.transport.io_loop import Timer
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.packet_socket import STOP_POLL_S
 from surreal.protocol.wiring import ChannelWiring, Wiring
@@ -29,6 +30,8 @@ STILL_S = 30.0
 """Seconds without a move from which a process is said to stand still, or half of the limit where that is less."""
 STOPPED_FLUSH_S = 0.5
 """Time that all senders together have to flush after a signal, which often ends their peers in the same moment."""
+RETIRE_S = 30.0
+"""Time that a process which the run no longer needs has to send its work, and as much to have it acknowledged."""
 T = TypeVar("T")
 
 
@@ -48,6 +51,8 @@ class Session:
         self.crashed = ""
         """Reason why this process crashed; a member tells the run when it is closed."""
         self._crashes = Crashes()
+        self.retiring = False
+        """The run goes on with fewer processes of this role: this one ends when its work is handed over."""
         self.pulse: Pulse | None = None
         """What this process shows its supervisor or PID 1."""
         self.failure = ""
@@ -102,6 +107,16 @@ class Session:
     def stop(self, reason: str) -> None:
         """Ask this process alone to stop; the first reason is kept. Safe in signal handlers and from any thread."""
         self.node.loop.call(lambda: self.node.stop(reason, preempted=True))
+
+    def retire(self) -> None:
+        """Ask this process to stop once it has sent what it works on: the run has enough without it."""
+        self.retiring = True
+        self.node.loop.start(Timer(RETIRE_S, lambda: self.stop("enough processes without it")))
+
+    def sent(self) -> None:
+        """Say that a piece of work is sent: a process that retires stops then."""
+        if self.retiring and not self.stopping.is_set():
+            self.stop("enough processes without it")
 
     def beat(self, pulse: Pulse) -> None:
         """Have the I/O thread show the pulse of this process each second."""
@@ -185,7 +200,8 @@ class Session:
             for close in self.on_close:
                 close()
             # A peer that is gone confirms nothing: without one deadline every channel would wait its second.
-            deadline = monotonic() + (STOPPED_FLUSH_S if self.preempted else FLUSH_ON_CLOSE_S)
+            patience = STOPPED_FLUSH_S if self.preempted else FLUSH_ON_CLOSE_S
+            deadline = monotonic() + (RETIRE_S if self.retiring else patience)
             for channel in self._channels.values():
                 if isinstance(channel, StreamSender | ShardedSender):
                     channel.close(max(0.0, deadline - monotonic()))

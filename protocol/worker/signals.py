@@ -17,6 +17,8 @@ from contextlib import suppress
 log = logging.getLogger("surreal")
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+RETIRE_SIGNAL = signal.SIGUSR1
+"""Asks a process to stop once it has handed over its work."""
 CHECK_INTERVAL_S = 1.0
 """Time after which a replaced handler is noticed."""
 _POINTER_BYTES = ctypes.sizeof(ctypes.c_void_p)

@@ -28,6 +28,8 @@ class ManagedProcess(SupervisedProcess):
         super().__init__(role, record)
         self.watch = Watch()
         """The judgement of its pulse since it was started."""
+        self.parked = False
+        """The run goes on without it for now."""
         self.kill_at = NO_DEADLINE
         """Time to kill it if it hangs."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -38,6 +40,30 @@ class ManagedProcess(SupervisedProcess):
     def is_running(self) -> bool:
         """True from its start until its exit has been seen."""
         return self._process is not None
+
+    def park(self) -> None:
+        """Keep it from starting until the run needs it."""
+        self.parked, self.start_at, self.record.state = True, None, "pending"
+
+    def unpark(self) -> None:
+        """Start it now; one that still retires starts again when it has ended."""
+        self.parked = False
+        if not self.is_running:
+            self.start_at = time.monotonic()
+
+    def retire(self, number: signal.Signals) -> None:
+        """Have it end by itself once its work is handed over, and park it."""
+        self.parked = True
+        self.start_at = None
+        if self._process:
+            os.kill(self._process.pid, number)
+        else:
+            self.record.state = "pending"
+
+    def after_retiring(self) -> None:
+        """Note that it has ended: it stays parked, or starts again if it is needed anew."""
+        self.record.state, self.record.reason = "pending", ""
+        self.start_at = None if self.parked else time.monotonic()
 
     def start(self, launcher: Launcher, pump: LogPump) -> None:
         """Start the process. Raises OSError when the system cannot."""

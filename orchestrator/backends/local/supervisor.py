@@ -14,6 +14,7 @@ import time
 from surreal.orchestrator.backends.local.hang_watch import HangWatch
 from surreal.orchestrator.backends.local.launcher import Launcher, make_again_if_gone, make_socket_folder
 from surreal.orchestrator.backends.local.process import ManagedProcess
+from surreal.orchestrator.backends.local.scaling import LocalScaling
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.supervision import exits, os_process
@@ -46,6 +47,7 @@ class Supervisor(Judgement):
         lifeline, self.lifeline_end = os.pipe()
         self.launcher = Launcher(plan, folder, sockets, code, lifeline, Board(len(processes)))
         self.hangs = HangWatch(self.launcher, plan.hang_seconds)
+        self.scaling = LocalScaling(folder, plan, processes, self.report)
         self.record.reserve(folder)
         self.save()
 
@@ -65,13 +67,17 @@ class Supervisor(Judgement):
             moments += [self.ending.terminate_at, self.ending.kill_at]
         else:
             moments += [process.start_at for process in self.processes if process.start_at is not None]
+            moments.append(self.scaling.next_look)
         return min(moments)
 
     def step(self) -> None:
         """Handle every exit, signal and deadline that is due now."""
         for process in self.processes:
             code = process.reap(self.pump)
-            if code is not None:
+            if code is not None and process.parked and not self.ending:
+                process.after_retiring()
+                self.report(f"{process.name} has handed over its work: the run goes on without it for now")
+            elif code is not None:
                 self.on_exit(process, code)
         if self.wakeup.abort_asked:
             self.end("stopped", "ended at once")
@@ -87,6 +93,8 @@ class Supervisor(Judgement):
         if self.ending:
             self.push_ending(self.ending)
         else:
+            if now >= self.scaling.next_look:
+                self.scaling.look()
             self.start([process for process in self.processes if (process.start_at or NO_DEADLINE) <= now])
 
     def look(self) -> None:
