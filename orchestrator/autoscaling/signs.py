@@ -1,7 +1,7 @@
 """Signs of a run for its autoscaling, from the counts of its channels and the newest row of its metrics."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from surreal.orchestrator.autoscaling.decision import Range, Signs
@@ -46,12 +46,13 @@ def signs_of(plan: Plan, role: PlannedRole, channels: Iterable[ChannelStatus], r
 def signs_in(folder: Folder, plan: Plan, role: PlannedRole) -> Signs:
     """Return the signs in the folder of a run."""
     ending = next(each.name for each in plan.roles if each.ends_run)
-    return signs_of(plan, role, read_channels(folder.channels, over=False), newest_row(folder, ending))
+    row = newest_row(tail_lines(folder.metrics_jsonl, TAIL_BYTES), ending)
+    return signs_of(plan, role, read_channels(folder.channels, over=False), row)
 
 
-def newest_row(folder: Folder, role: str) -> dict[str, Any]:
-    """Return the newest whole row of metrics of a role; empty where there is none."""
-    for line in reversed(tail_lines(folder.metrics_jsonl, TAIL_BYTES)):
+def newest_row(lines: Sequence[bytes], role: str) -> dict[str, Any]:
+    """Return the newest whole row of a role in lines of metrics; empty where there is none."""
+    for line in reversed(lines):
         try:
             row = json.loads(line)
         except ValueError:

@@ -203,6 +203,12 @@ class Backend(Protocol):
     def delete(self, name: str) -> None:
         """Kill every process of the run and remove its files."""
 
+    def autoscale(self, name: str, say: Callable[[str], None], looks: int | None = None) -> None:
+        """Have a run with a range of replicas follow its need until it is over; tell `say` each decision.
+
+        Raises InvalidInput where the place does that itself, or cannot.
+        """
+
 
 class Unchangeable:
     """Methods of a backend on other machines: nothing begins there early, and runs keep their experiment."""
@@ -224,6 +230,12 @@ def refuse_start(start: Path | None) -> None:
 
 class WithoutObjects:
     """Methods of a backend whose runs are processes, and no objects of a server."""
+
+    def autoscale(self, name: str, say: Callable[[str], None], looks: int | None = None) -> None:
+        """Raise InvalidInput."""
+        raise InvalidInput(
+            f"--auto: a supervisor of this place looks after {name}. Read surreal logs {name} supervisor."
+        )
 
     def render(self, experiment: Experiment, plan: Plan, *, with_keys: bool, offline: bool) -> list[Manifest]:
         """Raise InvalidInput."""

@@ -90,19 +90,25 @@ def resume(
 
 @click.command(name="scale")
 @name_argument
-@click.argument("sizes", metavar="ROLE=N...", nargs=-1, required=True)
+@click.argument("sizes", metavar="ROLE=N...", nargs=-1)
+@click.option("--auto", is_flag=True, help="Follow what the run needs, within min and max, until it is over.")
 @location_options
-def scale(name: str, sizes: tuple[str, ...], location: Location | None) -> ExitCode:
+def scale(name: str, sizes: tuple[str, ...], auto: bool, location: Location | None) -> None:
     """Give roles of the experiment NAME other numbers of processes: surreal scale NAME actor=64.
 
-    A run that runs saves a checkpoint, and goes on from it at once with the new numbers.
+    A run that runs saves a checkpoint, and goes on from it at once with the new numbers. With --auto processes of a role
+    with `replicas: {min: 2, max: 64}` come and go in a cluster without that. On this machine they do by themselves.
     """
-    replicas = dict(_size(size) for size in sizes)
+    if auto == bool(sizes):
+        raise click.UsageError("give ROLE=N, or --auto")
     run = run_of(name, location)
+    if auto:
+        run.backend.autoscale(name, talk)
+        return
+    replicas = dict(_size(size) for size in sizes)
     run.scale(replicas)
     said = ", ".join(f"{role} {number}" for role, number in replicas.items())
     talk(f"{name} {run.status().state} with {said}")
-    return ExitCode.DONE
 
 
 def _size(text: str) -> tuple[str, int]:

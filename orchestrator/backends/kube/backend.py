@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from surreal.orchestrator.backends.base import Diff, Difference, Inventory, Manifest, Unchangeable, refuse_start
 from surreal.orchestrator.backends.kube import experiments
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
+from surreal.orchestrator.backends.kube.lifecycle.scaling import Scaling
 from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT, ZERO_RUN_ID
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance, Seen, folder_of, glances, read_outcome
 from surreal.orchestrator.backends.kube.status import collect as observe
@@ -43,11 +44,10 @@ if TYPE_CHECKING:
     from surreal.orchestrator.experiment.experiment import Experiment
 
 
-class KubeBackend(Unchangeable):
+class KubeBackend(Scaling, Unchangeable):
     """See `orchestrator.backend.Backend`; one namespace of one cluster."""
 
-    poll_interval = 2.0
-    remote = True
+    poll_interval, remote = 2.0, True
 
     def __init__(self, location: Location) -> None:
         """Remember the cluster; send no request yet."""

@@ -150,6 +150,6 @@ def test_signs_come_from_channels_and_the_newest_row_of_the_learner(plan: Plan, 
         '{"role": "lea',
     ]
     folder.metrics_jsonl.write_text("\n".join(lines))
-    found = signs_of(plan, role, channels, newest_row(folder, "learner"))
+    found = signs_of(plan, role, channels, newest_row(folder.metrics_jsonl.read_bytes().splitlines(), "learner"))
     assert (found.actors, found.starved, found.staleness) == (2, 0.7, 1.0)
     assert found.blocked == pytest.approx((0.4 + 0.6) / 2)

@@ -203,6 +203,7 @@ class _Renderer:
             "labels": self._labels(role.name),
             "job": {
                 "replicas": role.replicas,
+                "parallelism": role.replicas if role.least is None else role.least,
                 "tries": policy.tries(role),
                 "needed": not role.expendable,
                 "rules": policy.pod_failure_rules(plan, role),
