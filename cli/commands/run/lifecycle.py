@@ -96,8 +96,8 @@ def resume(
 def scale(name: str, sizes: tuple[str, ...], auto: bool, location: Location | None) -> None:
     """Give roles of the experiment NAME other numbers of processes: surreal scale NAME actor=64.
 
-    A run that runs saves a checkpoint, and goes on from it at once with the new numbers. With --auto processes of a role
-    with `replicas: {min: 2, max: 64}` come and go in a cluster without that. On this machine they do by themselves.
+    A run that runs saves a checkpoint, and goes on from it at once with the new numbers. With --auto processes of a
+    role with `replicas: {min: 2, max: 64}` come and go in a cluster without that; on this machine they do so anyway.
     """
     if auto == bool(sizes):
         raise click.UsageError("give ROLE=N, or --auto")
