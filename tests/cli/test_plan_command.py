@@ -55,6 +55,17 @@ def test_json_and_yaml_are_the_plan(experiment: Path) -> None:
     assert as_json.stderr == as_yaml.stderr == ""
 
 
+def test_without_a_calibration_the_plan_says_so_and_makes_nothing_up(experiment: Path) -> None:
+    asked = json.loads(surreal("plan", experiment, "-o", "json", "--what-if", "actor=3").stdout)["prediction"]
+    assert asked["steps_per_second"] is asked["hours"] is asked["bounded_by"] is None
+    assert asked["replicas"]["actor"] == 3
+    assert (
+        "no prediction: nothing was measured. Run surreal calibrate FILE first." in surreal("plan", experiment).stdout
+    )
+    refused = surreal("plan", experiment, "--target", "100")
+    assert refused.returncode == 1 and "--target: no prediction" in refused.stderr
+
+
 def test_the_table_shows_roles_and_channels_and_the_warnings_go_to_stderr(experiment: Path) -> None:
     done = surreal("plan", experiment)
     assert done.returncode == 0

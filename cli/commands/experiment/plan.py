@@ -32,6 +32,7 @@ from surreal.protocol.documents.quantity import format_memory, format_size
 @click.option(
     "--speed", type=float, metavar="STEPS/S", help="Measured environment steps a second, for the cost of them."
 )
+@click.option("--predict", "predicting", is_flag=True, help="Add the prediction to -o json and yaml; a table has it.")
 @click.option("--what-if", metavar="ROLE=N,gpu=N", help="Predict other numbers of processes: actor=64,gpu=1.")
 @click.option("--target", type=click.FloatRange(min=0, min_open=True), metavar="STEPS/S", help="Propose replicas.")
 @machine_options
@@ -42,6 +43,7 @@ def command(
     overrides: tuple[str, ...],
     location: Location | None,
     speed: float | None,
+    predicting: bool,
     what_if: str | None,
     target: float | None,
     pools: Path | None,
@@ -57,7 +59,9 @@ def command(
     if max_cost:
         refuse_above(plan, max_cost)
     predicted, title = _predicted(plan, what_if, target)
-    data = {**plan.to_data(), "prediction": predicted.to_data()}
+    asked = predicting or what_if is not None or target is not None
+    # Without being asked the data are the plan, which a program reads back.
+    data = {**plan.to_data(), **({"prediction": predicted.to_data()} if asked else {})}
     emit(data, output, lambda: Group(_tables(plan), "", title, _prediction(predicted)))
     if output == "table":
         warn(plan.warnings)
