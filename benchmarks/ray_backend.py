@@ -7,7 +7,7 @@ them. `start`: seconds from `surreal create --on ray:ADDRESS` to the first step,
 hosts. `rate`: environment steps per second of examples/cheetah-ppo.yaml here and on Ray, in turns, and of RLlib's PPO
 on the same cluster where `--rllib` names a folder with the packages that it needs beside Ray (dm-tree, lz4); the first
 tenth of each run is not counted. `recover`: seconds from the kill of an actor's raylet, then of the learner's, until
-that process steps again. `workers`: seconds until 200 workers of evolution strategies have joined.
+that process steps again. `workers`: seconds until `--workers` workers of evolution strategies run.
 """
 
 import argparse
@@ -33,7 +33,6 @@ os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
 SURREAL = str(Path(sys.executable).with_name("surreal"))
 STORE_BYTES = 80_000_000
 CPUS = 64
-WORKERS = 200
 PATIENCE = 240.0
 talk = Console(stderr=True).print
 
@@ -47,7 +46,7 @@ class Place:
         self.home = home
         os.environ["SURREAL_HOME"] = str(home)
         head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": STORE_BYTES}
-        self.cluster = Cluster(initialize_head=True, head_node_args=head)
+        self.cluster: Any = Cluster(initialize_head=True, head_node_args=head)
         for _ in range(2):
             self.add()
 
@@ -58,8 +57,7 @@ class Place:
     def kill_node_of(self, process: dict[str, Any]) -> None:
         """Kill the raylet of a process, given as in the status document."""
         identity = process["node"][-7:-1]
-        node = next(each for each in self.cluster.list_all_nodes() if each.node_id.startswith(identity))
-        node.kill_raylet()
+        next(each for each in self.cluster.worker_nodes if each.node_id.startswith(identity)).kill_raylet()
 
     def create(self, name: str, data: dict[str, Any], on: str, *more: str) -> Path:
         """Create an experiment; its folder."""
@@ -173,20 +171,21 @@ def workers(place: Place, args: argparse.Namespace) -> dict[str, float]:
     spec = {
         "env": {"id": "CartPole-v1"},
         "algorithm": {"name": "es", "config": {"total_steps": 2_000_000_000}},
-        "roles": {"master": {"resources": small}, "worker": {"replicas": WORKERS, "resources": small}},
+        "roles": {"master": {"resources": small}, "worker": {"replicas": args.workers, "resources": small}},
     }
     data = {"apiVersion": "surreal.dev/v1alpha1", "kind": "Experiment", "spec": spec}
     began = time.perf_counter()
     folder = place.create("many", data, place.on, "-d")
 
-    def at_work() -> bool:
+    def at_work() -> object:
         record = place.status(folder)
-        return sum(bool(each["pid"]) for name, each in record.items() if name.startswith("worker")) == WORKERS
+        return sum(bool(each["pid"]) for name, each in record.items() if name.startswith("worker")) == args.workers
 
     until(at_work, "all run")
     seconds = time.perf_counter() - began
+    used = sum(memory("Host"))
     place.delete(folder.name)
-    return {"workers": WORKERS, "seconds": seconds}
+    return {"workers": args.workers, "seconds": seconds, "hosts_mb": used}
 
 
 CASES = {"start": start, "rate": rate, "recover": recover, "workers": workers}
@@ -198,6 +197,7 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", choices=[[], *CASES], default=[])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=163_840)
+    parser.add_argument("--workers", type=int, default=200)
     parser.add_argument("--rllib", type=Path, help="Folder with the packages that RLlib needs beside Ray.")
     args = parser.parse_args()
     if args.rllib:

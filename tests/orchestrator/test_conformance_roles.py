@@ -15,7 +15,8 @@ from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.run.status import OUTCOMES
 from surreal.orchestrator.starting_point import StartingPoint
 from surreal.orchestrator.sweeps import control
-from surreal.orchestrator.sweeps.load import Sweep, SweepDocument
+from surreal.orchestrator.sweeps.load import Sweep
+from surreal.orchestrator.sweeps.model import SweepDocument
 from tests.orchestrator.ray.small_cluster import SmallCluster
 from tests.orchestrator.sites import Here, Site, create, pole, when
 from tests.orchestrator.test_conformance import ENDLESS, running

@@ -8,6 +8,7 @@ then is of one, as KubeRay says it. `PORT` as a second argument is that of the G
 import json
 import os
 import sys
+from typing import Any
 
 from ray.cluster_utils import Cluster
 
@@ -30,8 +31,9 @@ def main(workers: list[str], port: int | None) -> None:
         if line.strip() == "add":
             add(workers[-1])
         else:
-            cluster.head_node.kill_gcs_server()
-            cluster.head_node.start_gcs_server()
+            head_node: Any = cluster.head_node
+            head_node.kill_gcs_server()
+            head_node.start_gcs_server()
         print(json.dumps({"done": True}), flush=True)
     cluster.shutdown()  # type: ignore[no-untyped-call]
 
