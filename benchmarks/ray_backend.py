@@ -7,11 +7,13 @@ them. `start`: seconds from `surreal create --on ray:ADDRESS` to the first step,
 hosts. `rate`: environment steps per second of examples/cheetah-ppo.yaml here and on Ray, in turns, and of RLlib's PPO
 on the same cluster where `--rllib` names a folder with the packages that it needs beside Ray (dm-tree, lz4); the first
 tenth of each run is not counted. `recover`: seconds from the kill of an actor's raylet, then of the learner's, until
-that process steps again. `workers`: seconds until `--workers` workers of evolution strategies run.
+that process steps again. `workers`: seconds until `--workers` workers of evolution strategies run, beside those of as
+many actors that do nothing, which is what Ray itself takes.
 """
 
 import argparse
 import json
+import logging
 import os
 import statistics
 import subprocess
@@ -174,6 +176,7 @@ def workers(place: Place, args: argparse.Namespace) -> dict[str, float]:
         "roles": {"master": {"resources": small}, "worker": {"replicas": args.workers, "resources": small}},
     }
     data = {"apiVersion": "surreal.dev/v1alpha1", "kind": "Experiment", "spec": spec}
+    empty = empty_actors(place.cluster.address, args.workers)
     began = time.perf_counter()
     folder = place.create("many", data, place.on, "-d")
 
@@ -185,7 +188,25 @@ def workers(place: Place, args: argparse.Namespace) -> dict[str, float]:
     seconds = time.perf_counter() - began
     used = sum(memory("Host"))
     place.delete(folder.name)
-    return {"workers": args.workers, "seconds": seconds, "hosts_mb": used}
+    return {"workers": args.workers, "seconds": seconds, "hosts_mb": used, "empty": empty}
+
+
+def empty_actors(address: str, count: int) -> float:
+    """Return the seconds until so many actors of a class without anything answer."""
+    import ray
+
+    class Empty:
+        def ping(self) -> int:
+            return os.getpid()
+
+    ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    began = time.perf_counter()
+    actors: list[Any] = [ray.remote(Empty).options(num_cpus=0.01).remote() for _ in range(count)]
+    assert len(set(ray.get([each.ping.remote() for each in actors]))) == count
+    seconds = time.perf_counter() - began
+    del actors
+    ray.shutdown()
+    return seconds
 
 
 CASES = {"start": start, "rate": rate, "recover": recover, "workers": workers}
