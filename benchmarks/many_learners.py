@@ -168,7 +168,7 @@ def main() -> None:
     options = parser.parse_args()
     config = {
         "fragment_steps": options.steps, "epochs": options.epochs, "minibatch": options.minibatch,
-        "total_steps": 10**12, "recompute_advantages": False, "device": "cpu",
+        "total_steps": 10**12, "recompute_returns": False, "device": "cpu",
     }  # fmt: skip
     title = f"{options.actors:,} actors, fragments of {options.steps} steps, {os.cpu_count()} processors"
     table = Table("learners", "fragments/s", "waiting", "learning", "CPUs of learners", "CPUs of actors", title=title)

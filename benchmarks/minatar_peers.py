@@ -24,7 +24,7 @@ from ppo_peers import Result, from_metrics, peer
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "environments" / "minatar-ppo.yaml"
 SETTINGS = {
-    "minibatch": 512, "epochs": 4, "learning_rate": 0.001, "entropy_coef": 0.01, "recompute_advantages": "false",
+    "minibatch": 512, "epochs": 4, "learning_rate": 0.001, "entropy_coef": 0.01, "recompute_returns": "false",
     "desired_kl": "null", "fragment_steps": 128, "anneal": "false",
 }  # fmt: skip
 

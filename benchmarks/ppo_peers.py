@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 EXAMPLE = HERE.parent / "examples" / "cheetah-ppo.yaml"
 SAME = (
     *("spec.env.copies=4", "spec.algorithm.config.fragment_steps=256", "spec.algorithm.config.minibatch=64"),
-    *("spec.algorithm.config.recompute_advantages=false", "spec.algorithm.config.gamma=0.99"),
+    *("spec.algorithm.config.recompute_returns=false", "spec.algorithm.config.gamma=0.99"),
     *("spec.algorithm.config.gae_lambda=0.95", "spec.algorithm.config.log_std_init=0.0"),
     "spec.algorithm.config.desired_kl=null",
 )

@@ -67,6 +67,11 @@ class Batch:
         self.returns = self.advantages + self.values
         self._columns |= {name: self._place(getattr(self, name)) for name in ("advantages", "values", "returns")}
 
+    def aim(self, returns: Array) -> None:
+        """Set the returns [steps, copies] that values are moved to, and leave the advantages."""
+        self.returns = returns.reshape(self.size)
+        self._columns["returns"] = self._place(self.returns)
+
     def clip_from(self, log_probs: Array) -> None:
         """Set the log-probabilities [size] that ratios are measured from, instead of those of the policy that acted."""
         self._columns["log_probs"] = self._place(log_probs)

@@ -24,16 +24,20 @@ class PPOConfig(RolloutConfig):
     anneal: bool = True
     """Decrease the learning rate linearly to zero over total_steps, and desired_kl to a quarter."""
     desired_kl: Positive | None = 0.02
-    """Mean KL that an update is meant to move the policy by: the step size follows it from update to update, within a
-    tenth and ten times learning_rate. None keeps learning_rate. Not for `adaptive-kl`, whose penalty adapts instead."""
+    """Mean KL that an update is meant to move the policy by at most: the step size falls where it is more and recovers
+    where it is less, from a tenth of learning_rate to all of it. None keeps learning_rate. Not for `adaptive-kl`, whose
+    penalty adapts instead."""
     epochs: Count = 10
     """Passes over each batch."""
     minibatch: Count = 64
     """Transitions per gradient step."""
     gae_lambda: Share = 0.95
     """Lambda of generalized advantage estimation (Schulman et al. 2016)."""
-    recompute_advantages: bool = True
-    """Estimate values and advantages again before every epoch."""
+    recompute_advantages: bool = False
+    """Estimate advantages and returns again before every epoch."""
+    recompute_returns: bool = True
+    """Estimate returns again before every epoch, by the values as they have become; advantages stay those of the values
+    before the update, which do not know the batch (Schulman et al. 2016, section 6)."""
     normalize_advantages: bool = True
     """Subtract mean and divide by standard deviation in each minibatch."""
     objective: Literal["clip", "adaptive-kl"] = "clip"

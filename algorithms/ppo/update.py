@@ -55,8 +55,8 @@ class Updater:
             batch.refer_to(masked(self._reference(batch), batch.masks))
         stats, epochs = Stats(), 0
         for epoch in range(config.epochs):
-            if epoch and config.recompute_advantages:
-                self._estimate(batch, data, together)
+            if epoch:
+                self._estimate_again(batch, data, together)
             watch = config.target_kl is not None or epoch == config.epochs - 1
             stats = self._epoch(batch, rate, watch) if together is None else self._epoch_of_all(together, rate, watch)
             epochs += 1
@@ -74,15 +74,24 @@ class Updater:
         return self._policy.log_prob(out, data.actions.reshape(batch.size, *data.actions.shape[2:]))
 
     def _estimate(self, batch: Batch, data: Trajectories, together: TogetherBatch | None) -> None:
-        """Return the values of all observations by the present network, and the advantages that follow."""
+        (together or batch).estimate(*self._estimates(batch, data))
+
+    def _estimate_again(self, batch: Batch, data: Trajectories, together: TogetherBatch | None) -> None:
+        """Estimate what is to follow the values as they have become: advantages and returns, or returns alone."""
+        if self.config.recompute_advantages:
+            self._estimate(batch, data, together)
+        elif self.config.recompute_returns:
+            batch.aim(np.add(*self._estimates(batch, data)))
+
+    def _estimates(self, batch: Batch, data: Trajectories) -> tuple[Array, Array]:
+        """Return the advantages and the values [steps, copies] by the present network."""
         steps, copies = data.rewards.shape
         with operation("estimate", NUMERIC):
             found = self.gradient.values(batch.rows, batch.memories)
         values, final = found[: (steps + 1) * copies].reshape(steps + 1, copies), found[(steps + 1) * copies :]
         following = next_values(values, data.terminated, data.truncated, final)
         done = data.terminated | data.truncated
-        advantages = gae(data.rewards, values[:-1], following, done, self.config.gamma, self.config.gae_lambda)
-        (together or batch).estimate(advantages, values[:-1])
+        return gae(data.rewards, values[:-1], following, done, self.config.gamma, self.config.gae_lambda), values[:-1]
 
     def _epoch(self, batch: Batch, rate: float, watch: bool) -> Stats:
         stats = Stats()
@@ -152,7 +161,7 @@ class Updater:
 
 FACTOR = 1.5
 """The step size changes by it, where the KL is off its goal by more than it."""
-RANGE = (0.1, 10.0)
+RANGE = (0.1, 1.0)
 """Smallest and largest multiple of learning_rate."""
 LAST_GOAL = 0.25
 """Share of desired_kl that is left as the goal at the end of an annealed run."""

@@ -71,7 +71,7 @@ def _actor_critic(draft: Draft, same: dict[str, tuple[str, Any]], learning_rate:
         "anneal": rate.falls,
         # Stable-Baselines3 has neither of these three.
         "desired_kl": None,
-        "recompute_advantages": False,
+        "recompute_returns": False,
         "max_staleness": 0,
     }
     draft.env["actionScaling"] = "none"

@@ -1,5 +1,6 @@
 """One update: epochs, KL stop, annealing, resuming; and pace and gathering around it."""
 
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -54,6 +55,29 @@ def test_an_old_fragment_leaves_the_whole_clip_range_to_an_update(
         assert first_step(**changes)["kl"] > 0.01
 
 
+@pytest.mark.parametrize("gradients", ["analytic", "autograd"])
+def test_returns_follow_the_values_from_epoch_to_epoch_and_advantages_do_not(
+    gradients: Literal["analytic", "autograd"],
+) -> None:
+    def epochs(name: str, **changes: Any) -> list[bool]:
+        """Say of each epoch after the first whether the column is that of the epoch before."""
+        learner, seen = updater(gradients=gradients, epochs=3, learning_rate=1e-2, **changes), []
+        shuffled = Batch.shuffled
+
+        def noted(batch: Batch, rng: np.random.Generator, size: int) -> Any:
+            seen.append(np.array(getattr(batch, name)))
+            return shuffled(batch, rng, size)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Batch, "shuffled", noted)
+            learner.update(random_data(0), progress=0.0)
+        return [bool((one == other).all()) for one, other in pairwise(seen)]
+
+    assert epochs("advantages") == [True, True] and epochs("returns") == [False, False]
+    assert epochs("returns", recompute_returns=False) == [True, True]
+    assert epochs("advantages", recompute_advantages=True) == [False, False]
+
+
 def test_epochs_stop_once_the_policy_has_moved_too_far() -> None:
     metrics = updater(target_kl=1e-4, learning_rate=0.05, epochs=10).update(random_data(0), progress=0.0)
     assert metrics["epochs"] < 10
@@ -89,12 +113,17 @@ def test_the_weight_of_the_entropy_goes_to_its_final_value(gradients: str) -> No
 
 
 def test_the_step_size_follows_the_kl_that_an_update_is_meant_to_have() -> None:
-    slow, fast = updater(desired_kl=10.0), updater(desired_kl=1e-6)
-    rates = [[each.update(random_data(seed), 0.0)["learning_rate"] for seed in range(30)] for each in (slow, fast)]
-    assert rates[0][:3] == pytest.approx([3e-4, 4.5e-4, 6.75e-4])
-    assert rates[0][-1] == pytest.approx(3e-3)
-    assert rates[1][:3] == pytest.approx([3e-4, 2e-4, 1.333e-4], rel=1e-3)
-    assert rates[1][-1] == pytest.approx(3e-5)
+    learner = updater(desired_kl=1e-6)
+    rates = [learner.update(random_data(seed), 0.0)["learning_rate"] for seed in range(10)]
+    assert rates[:3] == pytest.approx([3e-4, 2e-4, 1.333e-4], rel=1e-3)
+    assert rates[-1] == pytest.approx(3e-5)
+
+
+def test_the_step_size_recovers_and_never_exceeds_what_is_set() -> None:
+    size = StepSize(PPOConfig(desired_kl=0.02))
+    for kl in (0.1, 0.1, 0.001, 0.001, 0.001):
+        size.adapt(kl, progress=0.0)
+    assert size.at(0.0) == pytest.approx(3e-4)
 
 
 def test_the_step_size_stays_where_no_kl_is_meant_or_a_penalty_adapts() -> None:

@@ -95,7 +95,7 @@ def test_every_key_of_a_tuned_entry_is_said(zoo: Path, tmp_path: Path) -> None:
         "log_std_init": -1.5,
         "normalize_observations": True,
         "normalize_rewards": True,
-        "recompute_advantages": False,
+        "recompute_returns": False,
         "desired_kl": None,
         "max_staleness": 0,
     }
