@@ -87,6 +87,9 @@ class Wiring:
     """Ways to tell a person of the end: `command`, `url`, and `stillMinutes` without a step; empty for none."""
     store: str = ""
     """URL (fsspec) of what outlives the run folder; empty where the run folder itself does."""
+    start_archive: str = ""
+    """File with a packed checkpoint that a run without one begins from, and its sha256; empty for none."""
+    start_digest: str = ""
     memory: int = 0
     """Bytes that this process may use; 0 where it was not said."""
     state_folder: str = ""

@@ -222,6 +222,14 @@ class Unchangeable:
         raise InvalidInput(f"{name}: runs of this place cannot be changed. Create another one with --set.")
 
 
+def already_done(name: str) -> str:
+    """Return the sentence on a run that has succeeded, with the way to train on."""
+    return (
+        f"{name}: has succeeded: there is nothing to resume. Train on for more steps: "
+        f"surreal resume {name} --set spec.algorithm.config.total_steps=..."
+    )
+
+
 def refuse_start(start: Path | None) -> None:
     """Raise InvalidInput for a checkpoint to begin from, which only this machine can take yet."""
     if start is not None:

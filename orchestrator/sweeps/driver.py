@@ -141,8 +141,8 @@ class Driver:
             most = max(1, int((os.cpu_count() or 1) // asked))
         if most is not None:
             return sum(name not in self._over for trial in self._running() for name in trial.runs) < most
-        # A cluster says by a run that waits that its pools are full.
-        return not any(status.state == "pending" for status in seen.values())
+        # A cluster says by a process that waits that its pools are full.
+        return not any(_waits(status) for status in seen.values())
 
     def _start(self, seen: dict[str, Status]) -> bool:
         """Start the next run: of a trial that has seeds left, or of a new trial. Return False for none."""
@@ -211,6 +211,12 @@ class Driver:
 
     def _end(self, state: str, reason: str = "") -> None:
         self.record.state, self.record.reason = state, reason or self.record.reason  # type: ignore[assignment]
+
+
+def _waits(status: Status) -> bool:
+    """Return whether a run waits for room, or some of its processes do."""
+    processes = (process for role in status.roles.values() for process in role)
+    return not status.over and (status.state == "pending" or any(each.state == "pending" for each in processes))
 
 
 def main() -> int:

@@ -24,6 +24,7 @@ from surreal.protocol.worker.guard.limits import LimitWatch, tell_of_end
 from surreal.protocol.worker.log_shipping import LogShipper
 from surreal.protocol.worker.object_store import ObjectStore, StoreError, fetch
 from surreal.protocol.worker.pod import crash
+from surreal.protocol.worker.pod.beginning import begin_at_checkpoint
 from surreal.protocol.worker.pod.pid1 import Tee
 from surreal.protocol.worker.process import Process
 from surreal.protocol.worker.pulse import Pulse
@@ -57,6 +58,7 @@ def run_role(wiring: Wiring, tee: Tee | None, exit_now: ExitNow) -> TerminationM
     ends the process, for one that cannot leave in time. Raises SurrealError if the process cannot join.
     """
     begin_sync = _fetch(wiring) if wiring.store and wiring.serves_control else None
+    begin_at_checkpoint(wiring)
     with Session(wiring) as session:
         _watch_lifeline(session)
         if pulse := Pulse.inherited():

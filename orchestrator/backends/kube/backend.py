@@ -5,53 +5,46 @@ Methods import what only they need: `list` and `status` should not wait for temp
 
 from __future__ import annotations
 
-import secrets
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.backends.base import Diff, Difference, Inventory, Manifest, Unchangeable, refuse_start
+from surreal.orchestrator.backends.base import Inventory, already_done
 from surreal.orchestrator.backends.kube import experiments
+from surreal.orchestrator.backends.kube.drafts import Drafts, say
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
-from surreal.orchestrator.backends.kube.lifecycle.scaling import Scaling
-from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT, ZERO_RUN_ID
+from surreal.orchestrator.backends.kube.names import ATTEMPT, CHANGED, EXPERIMENT, ZERO_RUN_ID
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance, Seen, folder_of, glances, read_outcome
 from surreal.orchestrator.backends.kube.status import collect as observe
 from surreal.orchestrator.backends.kube.status.collect import usage
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.backends.kube.status.status import status_of
 from surreal.orchestrator.plan.model import Plan
-from surreal.orchestrator.run.code_archive import CONFIG_MAP_BYTES, STORE_BYTES, Code, packed
+from surreal.orchestrator.run.code_archive import CONFIG_MAP_BYTES, STORE_BYTES, packed
 from surreal.orchestrator.run.location import Location, forget, remember
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.status import Status
 from surreal.orchestrator.run.usage import Usage
-from surreal.orchestrator.run.wiring import key_files
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 from surreal.protocol.telemetry.gauges import Progress
-from surreal.provisioner.kube.client import Api
-from surreal.provisioner.kube.kinds import Object
-from surreal.provisioner.kube.kubeconfig import DEFAULT_NAMESPACE, kubeconfig_files
+from surreal.provisioner.kube.kubeconfig import kubeconfig_files
 from surreal.provisioner.kube.objects import name_of, text
 
 if TYPE_CHECKING:
-    from surreal.orchestrator.backends.kube.lifecycle.create import Draw
     from surreal.orchestrator.doctor import Check
     from surreal.orchestrator.experiment.experiment import Experiment
 
 
-class KubeBackend(Scaling, Unchangeable):
+class KubeBackend(Drafts):
     """See `orchestrator.backend.Backend`; one namespace of one cluster."""
 
     poll_interval, remote = 2.0, True
 
     def __init__(self, location: Location) -> None:
         """Remember the cluster; send no request yet."""
-        self._location = location
+        super().__init__(location)
         self._glances: dict[str, Glance] = {}
         self._known: dict[str, tuple[str, Progress]] = {}
         """Name -> attempt and the progress that was seen last in it."""
@@ -60,12 +53,6 @@ class KubeBackend(Scaling, Unchangeable):
         """End the connections to pods that repeated looks keep open."""
         for glance in self._glances.values():
             glance.close()
-
-    @cached_property
-    def api(self) -> Api:
-        """The cluster that the options mean."""
-        location = self._location
-        return Api.connect(location.kubeconfig, location.context, location.namespace, _say)
 
     def pools(self, cluster_file: Path | None, prices: Path | None) -> Inventory:
         """Return the live pools, with those, the bounds and the prices of a cluster file."""
@@ -79,58 +66,27 @@ class KubeBackend(Scaling, Unchangeable):
 
         return resolve_storage(plan, self.api)
 
+    def prepared(self) -> AbstractContextManager[None]:
+        """Begin nothing."""
+        return nullcontext()
+
     def create(self, experiment: Experiment, plan: Plan, start: Path | None = None) -> None:
         """Check rights and names, then make all objects. Raises InvalidInput when the name is taken."""
-        refuse_start(start)
         from surreal.orchestrator.backends.kube.lifecycle import code, create
 
         own = packed(plan.code, experiment.folder, STORE_BYTES if plan.storage.url else CONFIG_MAP_BYTES)
-        draw = self._draw(plan, own, experiment.to_yaml())
+        begin = code.packed_start(plan, start) if start else None
+        draw = self.drawer(plan, own, experiment.to_yaml(), begin)
         # Render once before the first request: a plan that no cluster can run is refused at once.
-        self._check(draw(ZERO_RUN_ID, 1))
+        self.check_room(draw(ZERO_RUN_ID, 1))
         code.send(plan, own)
-        create.create(self.api, draw, _say)
+        if start:
+            code.send_start(plan, start)
+        create.create(self.api, draw, say)
         if plan.storage.note:
-            _say(f"run folder: {plan.storage.note}")
+            say(f"run folder: {plan.storage.note}")
         files = kubeconfig_files(self._location.kubeconfig)
         remember(plan.name, Location("kube", self.api.namespace, self.api.context, files))
-
-    def dry_run(self, experiment: Experiment, plan: Plan, *, server: bool) -> list[str]:
-        """Return the objects; with `server` the cluster checks rights, quotas and each object."""
-        from surreal.orchestrator.backends.kube.lifecycle import create
-
-        objects = self._draw(plan, packed(plan.code, experiment.folder), experiment.to_yaml())(ZERO_RUN_ID, 1)
-        if server:
-            self._check(objects)
-            create.dry_run(self.api, objects)
-        return [f"{each['kind']} {each['metadata']['name']}" for each in objects]
-
-    def render(self, experiment: Experiment, plan: Plan, *, with_keys: bool, offline: bool) -> list[Manifest]:
-        """Return the objects as YAML, in the order of their creation; `offline` leaves out what only a server knows."""
-        from surreal.orchestrator.backends.kube.manifests.render import draw
-
-        run, keys = (secrets.token_hex(4), key_files(plan)) if with_keys else (ZERO_RUN_ID, None)
-        namespace = self._location.namespace or DEFAULT_NAMESPACE if offline else self.api.namespace
-        code = packed(plan.code, experiment.folder)
-        found = draw(plan, run, namespace, keys, code, experiment.to_yaml())
-        return [
-            Manifest(f"{number:02}-{each.data['kind'].lower()}-{each.data['metadata']['name']}.yaml", each.text)
-            for number, each in enumerate(found)
-        ]
-
-    def diff(self, experiment: Experiment, plan: Plan) -> Diff:
-        """Compare with the live objects; the server fills in its defaults first."""
-        from surreal.orchestrator.backends.kube.lifecycle.diff import diff, identity
-        from surreal.orchestrator.backends.kube.manifests.render import render
-
-        run, attempt, user = identity(self.api, plan.name)
-        code, text = packed(plan.code, experiment.folder), experiment.to_yaml()
-        namespace = self.api.namespace
-        objects = render(plan, run, namespace, keys=None, code=code, experiment=text, attempt=attempt, user=user)
-        found = diff(self.api, plan.name, objects)
-        return Diff(
-            len(objects), tuple(Difference(each.kind, each.name, each.change, each.note, each.text()) for each in found)
-        )
 
     def check(self) -> list[Check]:
         """Check versions, rights, storage, queueing and networking of the cluster."""
@@ -219,7 +175,7 @@ class KubeBackend(Scaling, Unchangeable):
             seen = observe.snapshot(self.api, name)
             observe.keep_progress(self.api, seen, self._status(seen).progress)
         verb = experiments.stop if experiments.holds(self.api, name) else remove.stop
-        return verb(self.api, name, _say)
+        return verb(self.api, name, say)
 
     def resume(self, name: str, accept_changes: bool = False) -> None:
         """Start the next attempt: new Jobs that go on from the last checkpoint."""
@@ -230,22 +186,34 @@ class KubeBackend(Scaling, Unchangeable):
         status = status_of(seen)
         if seen.created and status.state in ("pending", "running"):
             raise InvalidInput(f"{name}: is {status.state}: nothing to resume. Look at it: surreal status {name}")
-        if status.state == "succeeded":
-            raise InvalidInput(f"{name}: has succeeded: nothing to resume. Train on with another name and file.")
+        if status.state == "succeeded" and not text(seen.root, "metadata", "annotations", CHANGED):
+            raise InvalidInput(already_done(name))
         if text(seen.root, "metadata", "annotations", EXPERIMENT):
             return experiments.resume(self.api, name, seen)
         plan, experiment = code.recorded(seen)
         lost = loss_at_stop(seen)
-        _say(f"{name} resumes {beginning(lost, status.progress)}")
+        say(f"{name} resumes {beginning(lost, status.progress)}")
         if lost:
             observe.forget_progress(self.api, name)
-        create.resume(self.api, name, self._draw(plan, code.sent(self.api, plan), experiment), _say)
+        create.resume(self.api, name, self.drawer(plan, code.sent(self.api, plan), experiment), say)
+
+    def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> None:
+        """Write the changed experiment and its plan into the root; `resume` makes the objects follow."""
+        from surreal.orchestrator.backends.kube.lifecycle.change import change
+
+        change(self.api, observe.snapshot(self.api, name), changes, self.pools(None, None).pools, check_only)
+
+    def autoscale(self, name: str, say: Callable[[str], None], looks: int | None = None) -> None:
+        """Follow the run's need by the parallelism of a Job, until the run is over."""
+        from surreal.orchestrator.backends.kube.lifecycle.scaling import autoscale
+
+        autoscale(self.api, name, say, looks)
 
     def delete(self, name: str) -> None:
         """Remove every object of the run, its results too."""
         held = experiments.holds(self.api, name) and self.api.delete("Experiment", name)
         try:
-            remove.delete(self.api, name, _say)
+            remove.delete(self.api, name, say)
         except NotFound:
             forget(name, Location("kube", self.api.namespace, self.api.context))
             if not held:
@@ -266,34 +234,3 @@ class KubeBackend(Scaling, Unchangeable):
     def _look(self, seen: Snapshot) -> Seen:
         """Read what is known of the run from the pod of the run; keep the connection for the next look."""
         return self._glances.setdefault(seen.name, Glance(self.api)).look(seen)
-
-    def _check(self, objects: Sequence[Object]) -> None:
-        """Ask for rights and quotas; what does not hinder the run is said."""
-        from surreal.orchestrator.backends.kube.lifecycle import preflight
-
-        for warning in preflight.check(self.api, objects):
-            _say(f"warning: {warning}")
-
-    def _draw(self, plan: Plan, code: Code | None, experiment: str) -> Draw:
-        """Return a function that draws the objects of a run, with keys made once."""
-        from surreal.orchestrator.backends.kube.manifests.render import render
-
-        keys, user = key_files(plan), self._user
-
-        namespace = self.api.namespace
-        return lambda run, attempt: render(
-            plan, run, namespace, keys=keys, code=code, experiment=experiment, attempt=attempt, user=user
-        )
-
-    @cached_property
-    def _user(self) -> str:
-        """The cluster's name for the user; empty where the cluster does not say."""
-        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-        with suppress(SurrealError, KeyError):
-            return str(self.api.post("SelfSubjectReview", review)["status"]["userInfo"]["username"])
-        return ""
-
-
-def _say(text: str) -> None:
-    """Print a message for the person who waits for the cluster."""
-    print(text, file=sys.stderr)

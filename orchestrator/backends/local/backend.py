@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.backends.base import THIS_MACHINE, Inventory, WithoutObjects
+from surreal.orchestrator.backends.base import THIS_MACHINE, Inventory, WithoutObjects, already_done
 from surreal.orchestrator.backends.local.change import acquire_ended, cannot_write, change
 from surreal.orchestrator.backends.local.daemon import Daemon, end_supervisor, kill_leftovers
 from surreal.orchestrator.run import home
@@ -215,10 +215,7 @@ class LocalBackend(WithoutObjects):
         record = RunRecord.read(folder)
         try:
             if record.state == "succeeded":
-                raise InvalidInput(
-                    f"{name}: has succeeded: there is nothing to resume. Train on for more steps: "
-                    f"surreal resume {name} --set spec.algorithm.config.total_steps=..."
-                )
+                raise InvalidInput(already_done(name))
             if not record.processes:
                 raise InvalidInput(
                     f"{name}: cannot be resumed. Remove it by surreal delete {name}, then create it again."

@@ -69,6 +69,8 @@ class Store:
     """Does the garbage collector run?"""
     runs_jobs: bool = False
     """Do Jobs get pods, which run until they are deleted?"""
+    pods_begin: str = "Running"
+    """The phase of new pods."""
 
     def __post_init__(self) -> None:
         self.objects: dict[Key, Object] = {}
@@ -105,6 +107,11 @@ class Store:
             assert self.changed.wait_for(lambda: self.names() == wanted, seconds), self.names()
 
     # verbs
+
+    def await_count(self, kind: str, count: int, seconds: float = 30) -> None:
+        """Wait until there are so many objects of a kind."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.names(kind)) == count, seconds), self.names(kind)
 
     def get(self, kind: str, namespace: str, name: str) -> Object:
         with self.changed:
@@ -334,9 +341,16 @@ class Store:
                 self._drop(pods[0])
                 return True
             if len(pods) < wanted:
-                self._put(("Pod", namespace, f"{name}-{uuid.uuid4().hex[:5]}"), _pod(job, f"{name}-{len(pods)}"))
+                self._put(("Pod", namespace, f"{name}-{uuid.uuid4().hex[:5]}"), self._pod(job, pods))
                 return True
         return False
+
+    def _pod(self, job: Object, pods: list[Key]) -> Object:
+        """A pod of the lowest index that has none."""
+        index = "batch.kubernetes.io/job-completion-index"
+        taken = {self.objects[each]["metadata"].get("annotations", {}).get(index) for each in pods}
+        free = next(number for number in range(len(pods) + 1) if str(number) not in taken)
+        return _pod(job, f"{job['metadata']['name']}-{free}", free, self.pods_begin)
 
 
 @contextmanager
@@ -365,7 +379,7 @@ def quota(name: str, kind: str, hard: int, there: Callable[[], int]) -> Callable
     return check
 
 
-def _pod(job: Object, name: str) -> Object:
+def _pod(job: Object, name: str, index: int, phase: str) -> Object:
     about, template = job["metadata"], job["spec"].get("template", {})
     owner = {"apiVersion": "batch/v1", "kind": "Job", "name": about["name"], "uid": about["uid"], "controller": True}
     labels = {**template.get("metadata", {}).get("labels", {}), "batch.kubernetes.io/job-name": about["name"]}
@@ -373,9 +387,10 @@ def _pod(job: Object, name: str) -> Object:
         "name": f"{name}-{uuid.uuid4().hex[:5]}",
         "namespace": about["namespace"],
         "labels": labels,
+        "annotations": {"batch.kubernetes.io/job-completion-index": str(index)},
         "ownerReferences": [owner],
     }
-    return {"metadata": metadata, "spec": {}, "status": {"phase": "Running"}}
+    return {"metadata": metadata, "spec": {}, "status": {"phase": phase}}
 
 
 def _stored(kind: str, body: Object, name: str, namespace: str) -> Object:

@@ -6,7 +6,7 @@ import pytest
 
 from surreal.orchestrator.autoscaling.decision import Signs
 from surreal.orchestrator.backends.kube.lifecycle import scaling
-from surreal.orchestrator.backends.kube.lifecycle.scaling import Scaling
+from surreal.orchestrator.backends.kube.status import collect
 from surreal.orchestrator.plan.model import Plan
 from surreal.provisioner.kube.client import Api
 from tests.orchestrator.kube import recordings
@@ -33,18 +33,16 @@ def ranged(plan: Plan) -> Plan:
 
 def test_a_decision_changes_the_parallelism_of_the_job_and_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs, said, plan = Jobs(), list[str](), ranged(recordings.plan())
-    place = Scaling()
-    place.api = cast(Api, jobs)
 
     class Seen:
         pass
 
     Seen.plan = plan  # type: ignore[attr-defined]
-    monkeypatch.setattr(scaling.observe, "snapshot", lambda *_: Seen)
+    monkeypatch.setattr(collect, "snapshot", lambda *_: Seen)
     monkeypatch.setattr(scaling, "status_of", lambda _: type("Status", (), {"over": False}))
     monkeypatch.setattr(scaling, "LOOK_S", 0.0)
-    monkeypatch.setattr(place, "_signs", lambda *_: Signs(4, 0.05, 0.6))
-    place.autoscale(plan.name, said.append, looks=3)
+    monkeypatch.setattr(scaling, "_signs", lambda *_: Signs(4, 0.05, 0.6))
+    scaling.autoscale(cast(Api, jobs), plan.name, said.append, looks=3)
     ((kind, name, change),) = jobs.patched
     assert (kind, name) == ("Job", f"{plan.name}-actor") and 4 < change["spec"]["parallelism"] <= 8
     assert said == [f"actor: {change['spec']['parallelism']}: the learner waits 60% of its time, actors 5% of theirs"]

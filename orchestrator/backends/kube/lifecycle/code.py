@@ -1,7 +1,8 @@
-"""Code of one's own on its way to the pods: an object where it fits one, else a file of the run's store."""
+"""Code of one's own and a checkpoint to begin from, on their way to pods: in a ConfigMap, or in the run's store."""
 
 import base64
 import hashlib
+from pathlib import Path
 
 from surreal.orchestrator.backends.kube.manifests.network import store_url
 from surreal.orchestrator.backends.kube.manifests.render import code_url, fits_a_config_map
@@ -10,8 +11,9 @@ from surreal.orchestrator.backends.kube.run_folder.folder import RunFolder
 from surreal.orchestrator.backends.kube.run_folder.store_source import StoreFiles
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.plan.model import Plan
-from surreal.orchestrator.run.code_archive import Code
+from surreal.orchestrator.run.code_archive import CONFIG_MAP_BYTES, Code, pack
 from surreal.protocol.errors import InvalidInput, SurrealError
+from surreal.protocol.worker.code_archive import MAX_UNPACKED_BYTES
 from surreal.protocol.worker.object_store import ObjectStore
 from surreal.provisioner.kube.client import Api
 
@@ -21,6 +23,30 @@ def send(plan: Plan, code: Code | None) -> None:
     if code and not fits_a_config_map(code):
         folder, _, archive = code_url(plan, code).rpartition("/")
         ObjectStore(folder).put_bytes(archive, code.data)
+
+
+def packed_start(plan: Plan, start: Path) -> Code | None:
+    """Pack the checkpoint in the folder `start` for a ConfigMap; None where the run's store takes it.
+
+    Raises InvalidInput for one that is too large for that.
+    """
+    if store_url(plan):
+        return None
+    size = sum(path.stat().st_size for path in start.rglob("*") if path.is_file())
+    if size <= MAX_UNPACKED_BYTES and fits_a_config_map(code := pack(start)):
+        return code
+    raise InvalidInput(
+        f"--from: a checkpoint of {size:,} bytes fits no object of Kubernetes, which holds {CONFIG_MAP_BYTES:,}. "
+        "Set spec.storage.url, which has room."
+    )
+
+
+def send_start(plan: Plan, start: Path) -> None:
+    """Copy the checkpoint in the folder `start` to the run's store, if it has one. Raises StoreError."""
+    if store := store_url(plan):
+        for path in sorted(path for path in start.rglob("*") if path.is_file()):
+            folder = f"{store}/checkpoints/{path.parent.relative_to(start).as_posix()}"
+            ObjectStore(folder).put_bytes(path.name, path.read_bytes())
 
 
 def sent(api: Api, plan: Plan) -> Code | None:
@@ -46,7 +72,10 @@ def _code(data: bytes) -> Code:
 
 
 def recorded(seen: Snapshot) -> tuple[Plan, str]:
-    """Return the plan and the experiment file that a run was created with."""
+    """Return the plan and the experiment file of a run. Raises InvalidInput where its objects are gone."""
     if not seen.root or not seen.plan:
-        raise InvalidInput(f"{seen.name}: cannot be resumed: its objects are gone. Create it again under another name.")
+        raise InvalidInput(
+            f"{seen.name}: cannot go on: its objects are gone. Begin another run from its checkpoint: "
+            f"surreal create FILE --from {seen.name}"
+        )
     return seen.plan, str(seen.root["data"].get(EXPERIMENT_KEY, ""))

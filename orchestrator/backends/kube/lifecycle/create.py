@@ -7,18 +7,21 @@ the run. Creating again after an interruption finds the root unsealed and goes o
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from surreal.orchestrator.backends.kube.lifecycle.delete import end_jobs, remove_run
 from surreal.orchestrator.backends.kube.names import (
     ATTEMPT,
+    CHANGED,
     CREATED,
     FAILED,
     PLAN_DIGEST,
     RUN,
     STOPPED,
     USER,
+    query,
+    selector,
 )
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.kube.client import Api
@@ -34,6 +37,8 @@ Key = tuple[str, str]
 
 CLAIM = "PersistentVolumeClaim"
 JOBS = ("Job", "JobSet")
+RENEWED = ("Service", "NetworkPolicy")
+"""Kinds that a resumed run gets as its plan is now, which may have changed."""
 
 
 def create(api: Api, draw: Draw, talk: Talk, holder: Object | None = None) -> str:
@@ -68,11 +73,21 @@ def resume(api: Api, name: str, draw: Draw, talk: Talk, holder: Object | None = 
     attempt = int(_mark(root, ATTEMPT) or 1)
     if _mark(root, CREATED):
         attempt += 1
-        marks = {CREATED: None, STOPPED: None, FAILED: None, ATTEMPT: str(attempt)}
+        marks = {CREATED: None, STOPPED: None, FAILED: None, CHANGED: None, ATTEMPT: str(attempt)}
         # it must not belong to a Job that is about to be removed
         owners = [_reference(holder)] if holder else None
         root = api.patch("ConfigMap", name, {"metadata": {"annotations": marks, "ownerReferences": owners}})
-    _go_on(api, root, draw(_label(root, RUN), attempt), talk, holder)
+    objects = draw(_label(root, RUN), attempt)
+    _go_on(api, root, objects, talk, holder, renewed=RENEWED)
+    _remove_old_wiring(api, name, objects)
+
+
+def _remove_old_wiring(api: Api, name: str, objects: Sequence[Object]) -> None:
+    """Remove the wiring of an earlier plan, which no pod mounts any more."""
+    wanted = {name_of(each) for each in objects}
+    for each in api.list("ConfigMap", query(selector(name))):
+        if name_of(each).startswith(f"{name}-wiring-") and name_of(each) not in wanted:
+            api.delete("ConfigMap", name_of(each))
 
 
 def dry_run(api: Api, objects: Sequence[Object]) -> None:
@@ -147,8 +162,15 @@ def _finish(api: Api, found: Object, root: Object, draw: Draw, talk: Talk, holde
 OTHER_NAME = "choose another name (--set metadata.name=...)"
 
 
-def _go_on(api: Api, root: Object, objects: Sequence[Object], talk: Talk, holder: Object | None) -> None:
-    """Make what is not there yet."""
+def _go_on(
+    api: Api,
+    root: Object,
+    objects: Sequence[Object],
+    talk: Talk,
+    holder: Object | None,
+    renewed: Collection[str] = (),
+) -> None:
+    """Make what is not there yet, and write objects of the kinds `renewed` anew."""
     there = _there(api, objects[1:], _label(root, RUN))
     attempts = {key: _attempt(each) for key, each in there.items()}
     wanted = {_key(each): _attempt(each) for each in objects}
@@ -156,6 +178,7 @@ def _go_on(api: Api, root: Object, objects: Sequence[Object], talk: Talk, holder
     end_jobs(api, name_of(root), old, talk)
     there = {key: each for key, each in there.items() if key not in old}
     talk(f"found {len(there) + 1} of {len(objects)} objects; making the other {len(objects) - len(there) - 1}")
+    there = {key: each for key, each in there.items() if key[0] not in renewed}
     try:
         _complete(api, root, objects, there, holder)
     except ApiError as error:

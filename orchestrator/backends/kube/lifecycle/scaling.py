@@ -23,41 +23,37 @@ LOOK_S = 10.0
 """Seconds between two looks."""
 
 
-class Scaling:
-    """Method of the backend by which a run follows its need."""
+def autoscale(api: Api, name: str, say: Callable[[str], None], looks: int | None = None) -> None:
+    """Add and remove processes until the run is over, or for so many looks; tell `say` each decision.
 
-    api: Api
+    Raises InvalidInput for a run whose numbers are all fixed.
+    """
+    seen = observe.snapshot(api, name)
+    role = scaled_role(seen.plan) if seen.plan else None
+    if role is None:
+        raise InvalidInput(f"{name}: every number of processes is fixed. Set roles.actor.replicas: {{min, max}}.")
+    scaler = Autoscaler(bounds_of(role))
+    for number in count():
+        if number == looks or status_of(seen).over:
+            return
+        decision = scaler.look(_signs(api, name, role), time.monotonic())
+        if decision is not None:
+            set_processes(api, name, role.name, decision.actors)
+            say(f"{role.name}: {decision.actors}: {decision.reason}")
+        time.sleep(LOOK_S)
+        seen = observe.snapshot(api, name)
 
-    def autoscale(self, name: str, say: Callable[[str], None], looks: int | None = None) -> None:
-        """Add and remove processes until the run is over, or for so many looks; tell `say` each decision.
 
-        Raises InvalidInput for a run whose numbers are all fixed.
-        """
-        seen = observe.snapshot(self.api, name)
-        role = scaled_role(seen.plan) if seen.plan else None
-        if role is None:
-            raise InvalidInput(f"{name}: every number of processes is fixed. Set roles.actor.replicas: {{min, max}}.")
-        scaler = Autoscaler(bounds_of(role))
-        for number in count():
-            if number == looks or status_of(seen).over:
-                return
-            decision = scaler.look(self._signs(name, role), time.monotonic())
-            if decision is not None:
-                set_processes(self.api, name, role.name, decision.actors)
-                say(f"{role.name}: {decision.actors}: {decision.reason}")
-            time.sleep(LOOK_S)
-            seen = observe.snapshot(self.api, name)
-
-    def _signs(self, name: str, role: PlannedRole) -> Signs:
-        """Return the signs in the run folder, from the pod that has it."""
-        seen = observe.snapshot(self.api, name)
-        assert seen.plan is not None
-        ending = next(each.name for each in seen.plan.roles if each.ends_run)
-        with folder_of(self.api, seen) as folder:
-            found = folder.tails({"channels.json": TAIL_BYTES * 16, "metrics/metrics.jsonl": TAIL_BYTES})
-        channels = channels_of(found["channels.json"] or b"", over=False)
-        rows = (found["metrics/metrics.jsonl"] or b"").splitlines()
-        return signs_of(seen.plan, role, channels, newest_row(rows, ending))
+def _signs(api: Api, name: str, role: PlannedRole) -> Signs:
+    """Return the signs in the run folder, from the pod that has it."""
+    seen = observe.snapshot(api, name)
+    assert seen.plan is not None
+    ending = next(each.name for each in seen.plan.roles if each.ends_run)
+    with folder_of(api, seen) as folder:
+        found = folder.tails({"channels.json": TAIL_BYTES * 16, "metrics/metrics.jsonl": TAIL_BYTES})
+    channels = channels_of(found["channels.json"] or b"", over=False)
+    rows = (found["metrics/metrics.jsonl"] or b"").splitlines()
+    return signs_of(seen.plan, role, channels, newest_row(rows, ending))
 
 
 def set_processes(api: Api, name: str, role: str, number: int) -> None:

@@ -14,6 +14,8 @@ from surreal.orchestrator.backends.kube.names import (
     KEYS_FOLDER,
     METRICS_PORT,
     RUN_FOLDER,
+    START_FOLDER,
+    START_KEY,
     TERMINATION,
     host,
     selector,
@@ -173,12 +175,13 @@ class Firewall:
         ]
 
 
-def wiring_files(network: Network, has_code: bool) -> dict[str, str]:
-    """Role -> the content of the wiring file that all its pods read."""
-    return {role.name: json.dumps(asdict(_wiring(network, role, has_code)), indent=1) for role in network.plan.roles}
+def wiring_files(network: Network, has_code: bool, start: str = "") -> dict[str, str]:
+    """Role -> the content of the wiring file that all its pods read. `start` is the sha256 of a packed checkpoint."""
+    wired = {role.name: _wiring(network, role, has_code, start) for role in network.plan.roles}
+    return {role: json.dumps(asdict(each), indent=1) for role, each in wired.items()}
 
 
-def _wiring(network: Network, role: PlannedRole, has_code: bool) -> Wiring:
+def _wiring(network: Network, role: PlannedRole, has_code: bool, start: str) -> Wiring:
     plan = network.plan
     return replace(
         wire(plan, role, network.channels, network, RUN_FOLDER),
@@ -187,6 +190,8 @@ def _wiring(network: Network, role: PlannedRole, has_code: bool) -> Wiring:
         prometheus=f"0.0.0.0:{plan.prometheus_port}" if plan.prometheus_port else "",
         logs=True,
         store=store_url(plan) if role.ends_run else "",
+        start_archive=f"{START_FOLDER}/{START_KEY}" if start and role.ends_run else "",
+        start_digest=start if role.ends_run else "",
         termination=TERMINATION,
         hang_seconds=plan.hang_seconds,
     )

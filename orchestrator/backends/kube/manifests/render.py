@@ -54,13 +54,15 @@ def render(
     experiment: str,
     attempt: int = 1,
     user: str = "",
+    start: Code | None = None,
 ) -> list[Object]:
     """Return the objects of a run in the order in which they are made, the root first and the Jobs last.
 
-    `keys` are the key files of the roles, None where they are not to be shown; `experiment` is the resolved file.
+    `keys` are the key files of the roles, None where they are not to be shown; `experiment` is the resolved file;
+    `start` is a packed checkpoint that the run begins from.
     Raises InvalidInput for a plan that no cluster can run: names too long, ports that are taken.
     """
-    return [each.data for each in draw(plan, run, namespace, keys, code, experiment, attempt, user)]
+    return [each.data for each in draw(plan, run, namespace, keys, code, experiment, attempt, user, start)]
 
 
 def draw(
@@ -72,6 +74,7 @@ def draw(
     experiment: str,
     attempt: int = 1,
     user: str = "",
+    start: Code | None = None,
 ) -> list[Drawn]:
     """Render the objects as `render` does, each with its YAML."""
     names.check_lengths(plan.name, {role.name: role.replicas for role in plan.roles}, queued=bool(plan.queue))
@@ -80,14 +83,14 @@ def draw(
             f"spec.storage.kind: {plan.storage.kind} depends on the cluster, and no cluster was asked. "
             "Name one with --context, or write claim, emptyDir or url."
         )
-    return list(_Renderer(plan, run, namespace, code, attempt).all(keys, experiment, user))
+    return list(_Renderer(plan, run, namespace, code, attempt, start).all(keys, experiment, user))
 
 
-def plan_digest(plan: Plan, code: Code | None = None) -> str:
+def plan_digest(plan: Plan, code: Code | None = None, start: Code | None = None) -> str:
     """Return a hash that tells plans of one name apart. The state of the cluster while planning is left out."""
     storage = plan.storage.model_copy(update={"note": ""})
     lasting = plan.model_copy(update={"pools": (), "cost": None, "warnings": (), "storage": storage})
-    return _hash(lasting.to_json() + (code.digest if code else ""))
+    return _hash(lasting.to_json() + (code.digest if code else "") + (start.digest if start else ""))
 
 
 @dataclass(frozen=True)
@@ -97,13 +100,16 @@ class _Renderer:
     namespace: str
     code: Code | None
     attempt: int
+    start: Code | None = None
 
     def all(self, keys: Mapping[str, str] | None, experiment: str, user: str) -> Iterator[Drawn]:
         plan = self.plan
         yield self._root(experiment, user)
         yield self._map(self._sources.wiring, self._wiring)
         if self.code and self._sources.code:
-            yield self._archive(self.code)
+            yield self._archive(self._sources.code, names.CODE_KEY, self.code)
+        if self.start:
+            yield self._archive(self._sources.start, names.START_KEY, self.start)
         shown = keys or {role.name: MADE_LATER for role in plan.roles}
         yield self._draw("secret", self._sources.keys, data=_files(shown))
         yield self._draw("serviceaccount", plan.name)
@@ -124,7 +130,7 @@ class _Renderer:
 
     @cached_property
     def _wiring(self) -> dict[str, str]:
-        return _files(wiring_files(self._network, has_code=self.code is not None))
+        return _files(wiring_files(self._network, self.code is not None, self.start.digest if self.start else ""))
 
     @cached_property
     def _sources(self) -> Sources:
@@ -134,6 +140,7 @@ class _Renderer:
             keys=names.keys_secret(name, self.run),
             code=f"{name}-code-{self.code.digest[:HASH_DIGITS]}" if self.code and fits_a_config_map(self.code) else "",
             has_code=self.code is not None,
+            start=f"{name}-start-{self.start.digest[:HASH_DIGITS]}" if self.start else "",
         )
 
     @cached_property
@@ -145,7 +152,7 @@ class _Renderer:
 
     def _root(self, experiment: str, user: str) -> Drawn:
         data = {names.PLAN_KEY: self.plan.to_json(), names.EXPERIMENT_KEY: experiment}
-        marks = {names.PLAN_DIGEST: plan_digest(self.plan, self.code), names.ATTEMPT: str(self.attempt)}
+        marks = {names.PLAN_DIGEST: plan_digest(self.plan, self.code, self.start), names.ATTEMPT: str(self.attempt)}
         if user:
             marks[names.USER] = user
         labels = {**self._labels(), names.ROOT: "true"}
@@ -159,10 +166,10 @@ class _Renderer:
             )
         return self._draw("configmap", name, data=data, binary={}, immutable=immutable, **metadata)
 
-    def _archive(self, code: Code) -> Drawn:
-        drawn = self._draw("configmap", self._sources.code, data={}, binary={names.CODE_KEY: CODE_HERE}, immutable=True)
+    def _archive(self, name: str, key: str, code: Code) -> Drawn:
+        drawn = self._draw("configmap", name, data={}, binary={key: CODE_HERE}, immutable=True)
         encoded = base64.b64encode(code.data).decode()
-        data = {**drawn.data, "binaryData": {names.CODE_KEY: encoded}}
+        data = {**drawn.data, "binaryData": {key: encoded}}
         return Drawn(drawn.text.replace(f": {CODE_HERE}\n", f": {encoded}\n"), data)
 
     def _policies(self) -> Iterator[Drawn]:

@@ -9,6 +9,8 @@ from surreal.orchestrator.backends.kube.names import (
     CODE_KEY,
     KEYS_FOLDER,
     RUN_FOLDER,
+    START_FOLDER,
+    START_KEY,
     WIRING_FOLDER,
 )
 from surreal.orchestrator.plan.model import Plan, PlannedRole, PlannedVolume
@@ -35,6 +37,8 @@ class Sources:
     code: str = ""
     """The ConfigMap with the archive; empty where there is none."""
     has_code: bool = False
+    start: str = ""
+    """The ConfigMap with the checkpoint that the run begins from; empty where there is none."""
 
 
 def volumes(plan: Plan, role: PlannedRole, sources: Sources) -> list[Plain]:
@@ -52,6 +56,9 @@ def volumes(plan: Plan, role: PlannedRole, sources: Sources) -> list[Plain]:
     if sources.code:
         archive = {"name": sources.code, "items": [{"key": CODE_KEY, "path": CODE_KEY}], "defaultMode": READABLE}
         found.append({"name": "archive", "configMap": archive})
+    if sources.start and role.ends_run:
+        archive = {"name": sources.start, "items": [{"key": START_KEY, "path": START_KEY}], "defaultMode": READABLE}
+        found.append({"name": "start", "configMap": archive})
     if sources.has_code:
         found.append({"name": "code", "emptyDir": {"sizeLimit": quantity(CODE_BYTES)}})
     return found + [own_volume(volume) for volume in role.volumes]
@@ -66,6 +73,8 @@ def mounts(role: PlannedRole, sources: Sources) -> list[Plain]:
         {"name": "tmp", "mountPath": "/tmp"},
         {"name": "shm", "mountPath": "/dev/shm"},
     ]
+    if sources.start and role.ends_run:
+        found.append({"name": "start", "mountPath": START_FOLDER, "readOnly": True})
     if sources.has_code:
         found.append({"name": "code", "mountPath": CODE_FOLDER, "readOnly": True})
     return found + own_mounts(role)
