@@ -105,15 +105,47 @@ class MLflow(Tracker):
         self._client.set_terminated(self._run, "FINISHED" if outcome == "succeeded" else "KILLED")
 
 
-TRACKERS: dict[str, Any] = {each.kind: each for each in (Wandb, MLflow)}
+class TensorBoard(Tracker):
+    """Events in a folder that is not the run's: on a disk that many runs write to and one TensorBoard reads."""
+
+    kind = "tensorboard"
+
+    def __init__(self, settings: Mapping[str, Any], about: Mapping[str, Any], notes: dict[str, Any]) -> None:
+        """Begin the file of this attempt below the folder NAME."""
+        from surreal.algorithms.recording.disk import Disk
+        from surreal.algorithms.recording.events import EventLog
+
+        notes["attempt"] = notes.get("attempt", 0) + 1
+        self._disk, self._begun = Disk(), False
+        self._events = EventLog(Path(settings["folder"]) / str(about["name"]), notes["attempt"], self._disk)
+
+    def write(self, rows: list[Row]) -> None:
+        """Write rows at the times that they have. Raises OSError while the disk takes none."""
+        if rows and not self._begun:
+            # what earlier attempts wrote stays: readers drop what is beyond the step at which a file begins
+            self._begun = True
+            self._events.begin(rows[0].get("time", 0.0), int(rows[0]["steps"]) - 1)
+        for row in rows:
+            numbers = {key: value for key, value in row.items() if _is_number(key, value)}
+            role = str(row.get("role", "")).partition("/")[0]
+            self._events.write(row.get("time", 0.0), int(row["steps"]), role, numbers)
+        if self._disk.trouble:
+            raise OSError(self._disk.trouble)
+
+    def close(self, outcome: str) -> None:
+        """Write what still waits; events know no outcome."""
+        self._events.close()
+
+
+TRACKERS: dict[str, Any] = {each.kind: each for each in (Wandb, MLflow, TensorBoard)}
 """Key below `spec.track` -> tracker."""
 
 
 def _numbers(row: Row) -> dict[str, float]:
     """Return the numbers of a row by names such as `learner/episode_return`."""
     role = str(row.get("role", "")).partition("/")[0]
-    return {
-        f"{role}/{key}": float(value)
-        for key, value in row.items()
-        if key not in ABOUT and isinstance(value, int | float) and not isinstance(value, bool)
-    }
+    return {f"{role}/{key}": float(value) for key, value in row.items() if _is_number(key, value)}
+
+
+def _is_number(key: str, value: Any) -> bool:
+    return key not in ABOUT and isinstance(value, int | float) and not isinstance(value, bool)

@@ -194,11 +194,30 @@ class MLflowSpec(Spec):
     """Address of the server; a database file in the run folder if null."""
 
 
+class TensorBoardSpec(Spec):
+    """A folder for many runs, beside the events that are always in the run folder."""
+
+    folder: Annotated[str, Field(pattern=r"^/", max_length=1000)]
+    """Absolute path; each run writes below a folder of its name. In a cluster it is a volume of the learner."""
+
+
+NO_AIM = "is not supported: aim 3.29 lists no run before `aim storage reindex`. Take wandb, mlflow or tensorboard."
+
+
 class TrackSpec(Spec):
     """Other places that get the metrics. TensorBoard's files and metrics.jsonl are always written."""
 
     wandb: WandbSpec | None = None
     mlflow: MLflowSpec | None = None
+    tensorboard: TensorBoardSpec | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_aim(cls, data: Any) -> Any:
+        """Say why there is no aim, instead of an unknown key."""
+        if isinstance(data, dict) and "aim" in data:
+            raise ValueError(f"aim: {NO_AIM}")
+        return data
 
 
 Argument = Annotated[str, Field(max_length=4000), AfterValidator(_without_zero)]

@@ -91,6 +91,36 @@ def test_a_tracker_that_refuses_costs_a_sentence(tmp_path: Path) -> None:
     assert log == "spec.track.wandb: nothing is written: ValueError: no API key\n" and seen == []
 
 
+def events(folder: Path) -> list[tuple[str, int, float]]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    read = EventAccumulator(str(folder))
+    read.Reload()
+    found = [(tag, each.step, each.value) for tag in read.Tags()["scalars"] for each in read.Scalars(tag)]
+    return sorted(found, key=lambda each: each[1])
+
+
+def test_tensorboard_gets_events_in_a_folder_of_many_runs_over_restarts(tmp_path: Path) -> None:
+    def follow() -> str:
+        about = {"folder": str(tmp_path), "name": "one", "config": {}}
+        told = {**about, "track": {"tensorboard": {"folder": str(tmp_path / "many")}}}
+        done = subprocess.run(
+            [sys.executable, "-m", "surreal.algorithms.tracking"],
+            input=json.dumps(told) + "\nstopped\n",
+            text=True,
+            capture_output=True,
+            timeout=60,
+        )
+        return done.stderr
+
+    write(tmp_path, {"time": 1.0, "steps": 10, "loss": 2.0}, {"time": 2.0, "steps": 20, "loss": 1.5})
+    assert follow() == ""
+    write(tmp_path, {"time": 3.0, "role": "run", "steps": 10, RESUMED: 10, "attempt": 2})
+    write(tmp_path, {"time": 4.0, "steps": 30, "loss": 1.0, "attempt": 2})
+    assert follow() == ""
+    assert [each[1:] for each in events(tmp_path / "many" / "one")] == [(10, 2.0), (20, 1.5), (30, 1.0)]
+
+
 def test_notes_that_are_damaged_begin_anew(tmp_path: Path) -> None:
     (tmp_path / "track.json").write_text("[1")
     write(tmp_path, {"time": 1.0, "steps": 10, "loss": 2.0})

@@ -58,7 +58,7 @@ def test_what_the_file_leaves_out_has_these_defaults() -> None:
             "checkpoints": {"everySeconds": 60.0, "keep": 3},
             "hangSeconds": 300.0,
             "prometheus": None,
-            "track": {"wandb": None, "mlflow": None},
+            "track": {"wandb": None, "mlflow": None, "tensorboard": None},
             "limits": {"hours": None, "cost": None, "noProgressMinutes": None},
             "notify": {"command": [], "url": None, "noProgressMinutes": 10.0},
             "code": None,

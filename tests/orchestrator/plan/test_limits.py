@@ -64,6 +64,8 @@ def test_a_limit_of_cost_without_any_price_is_refused_at_its_line_and_a_warning_
         ("limits", {"hours": 0}, "spec.limits.hours: must be more than 0, not 0"),
         ("limits", {"minutes": 5}, "spec.limits.minutes"),
         ("limits", {"cost": "5 $"}, "spec.limits.cost"),
+        ("track", {"aim": {}}, "is not supported: aim 3.29 lists no run before `aim storage reindex`"),
+        ("track", {"tensorboard": {"folder": "here"}}, "spec.track.tensorboard.folder"),
         ("notify", {"url": "ftp://host/x"}, "spec.notify.url"),
         ("notify", {"url": "hook"}, "spec.notify.url"),
         ("notify", {"command": "mail me"}, "spec.notify.command"),
