@@ -19,7 +19,7 @@ from surreal.orchestrator.run.location import LOCAL, Location, forget, locate, r
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.results import Metrics, Which, policy_files, read_metrics, read_policy
 from surreal.orchestrator.run.status import Status
-from surreal.protocol.errors import SurrealError, Timeout
+from surreal.protocol.errors import InvalidInput, SurrealError, Timeout
 
 if TYPE_CHECKING:
     from surreal.algorithms.policies import Policy
@@ -227,14 +227,24 @@ class Run:
             self.backend.change(self.name, changes)
         self.backend.resume(self.name, accept_changes)
 
-    def scale(self, replicas: Mapping[str, int]) -> None:
-        """Give roles other numbers of processes; a run that runs goes on with them from a checkpoint made now."""
+    def scale(self, replicas: Mapping[str, int]) -> Sequence[str]:
+        """Give roles other numbers of processes; a run that runs goes on with them from a checkpoint made now.
+
+        Return the warnings that this adds. Raises InvalidInput, with nothing changed, for more than its place holds and
+        for a run that has succeeded.
+        """
+        if self.status().state == "succeeded":
+            raise InvalidInput(
+                f"{self.name}: has succeeded: there are no processes to scale. Train on for more steps: "
+                f"surreal resume {self.name} --set spec.algorithm.config.total_steps=..."
+            )
         changes = [f"spec.roles.{role}.replicas={number}" for role, number in replicas.items()]
-        self.backend.change(self.name, changes, check_only=True)
+        warnings = self.backend.change(self.name, changes, check_only=True)
         running = self.stop()
         self.backend.change(self.name, changes)
         if running:
             self.backend.resume(self.name)
+        return warnings
 
     def delete(self) -> None:
         """Kill every process and remove all files of the run."""

@@ -193,10 +193,10 @@ class Backend(Protocol):
         A run that promised equal numbers goes on with other versions of its packages only with `accept_changes`.
         """
 
-    def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> None:
+    def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> Sequence[str]:
         """Replace values (`spec.algorithm.config.total_steps=2e6`) of a run that does not run; `resume` takes them up.
 
-        A run that has succeeded can be resumed then. Raises InvalidInput, with nothing changed, for wrong values;
+        Return the warnings that are new in its plan. A run that has succeeded can be resumed then. Raises InvalidInput, with nothing changed, for wrong values;
         `check_only` does no more than that, and the run may run.
         """
 
@@ -217,7 +217,7 @@ class Unchangeable:
         """Begin nothing."""
         return nullcontext()
 
-    def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> None:
+    def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> Sequence[str]:
         """Raise InvalidInput."""
         raise InvalidInput(f"{name}: runs of this place cannot be changed. Create another one with --set.")
 

@@ -49,6 +49,11 @@ def changed(
     return experiment, made.model_copy(update={"storage": plan.storage, "code": plan.code})
 
 
+def new_warnings(plan: Plan, planned: Plan) -> list[str]:
+    """Return the warnings of the changed plan that the present one does not have."""
+    return [warning for warning in planned.warnings if warning not in plan.warnings]
+
+
 def _at(data: Any, path: KeyPath) -> Any:
     for key in path:
         data = data.get(key) if isinstance(data, dict) else None

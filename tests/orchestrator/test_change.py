@@ -12,7 +12,7 @@ import surreal
 from surreal.algorithms.recording.checkpoint import Checkpoint, load
 from surreal.algorithms.training_loop import _misfit
 from surreal.orchestrator.backends.local.backend import LocalBackend
-from surreal.orchestrator.client import Client
+from surreal.orchestrator.client import Client, Run
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.provenance import provenance
@@ -74,8 +74,14 @@ def test_what_a_run_keeps_for_life_and_wrong_values_are_refused_with_nothing_cha
 
 def test_a_check_alone_changes_nothing(place: LocalBackend) -> None:
     before = home.find("pole").plan.read_text()
-    place.change("pole", ["spec.roles.actor.replicas=3"], check_only=True)
+    (warning,) = place.change("pole", ["spec.roles.actor.replicas=300"], check_only=True)
+    assert "together the processes on pool 'local' ask for" in warning
     assert home.find("pole").plan.read_text() == before
+
+
+def test_a_run_that_has_succeeded_has_nothing_to_scale(place: LocalBackend) -> None:
+    with pytest.raises(InvalidInput, match="pole: has succeeded: there are no processes to scale. Train on"):
+        Run("pole", place).scale({"actor": 3})
 
 
 def test_a_run_begins_at_a_checkpoint_of_another_one(place: LocalBackend) -> None:

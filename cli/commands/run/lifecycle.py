@@ -14,7 +14,7 @@ from surreal.cli.ui.options import (
     selection_options,
     set_option,
 )
-from surreal.cli.ui.output import Output, talk
+from surreal.cli.ui.output import Output, talk, warn
 from surreal.cli.ui.watch import start_and_watch
 from surreal.orchestrator.client import Run
 from surreal.orchestrator.groups import Selection, chosen
@@ -106,7 +106,7 @@ def scale(name: str, sizes: tuple[str, ...], auto: bool, location: Location | No
         run.backend.autoscale(name, talk)
         return
     replicas = dict(_size(size) for size in sizes)
-    run.scale(replicas)
+    warn(run.scale(replicas))
     said = ", ".join(f"{role} {number}" for role, number in replicas.items())
     talk(f"{name} {run.status().state} with {said}")
 

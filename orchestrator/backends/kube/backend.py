@@ -197,11 +197,11 @@ class KubeBackend(Drafts):
             observe.forget_progress(self.api, name)
         create.resume(self.api, name, self.drawer(plan, code.sent(self.api, plan), experiment), say)
 
-    def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> None:
+    def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> Sequence[str]:
         """Write the changed experiment and its plan into the root; `resume` makes the objects follow."""
         from surreal.orchestrator.backends.kube.lifecycle.change import change
 
-        change(self.api, observe.snapshot(self.api, name), changes, self.pools(None, None).pools, check_only)
+        return change(self.api, observe.snapshot(self.api, name), changes, self.pools(None, None).pools, check_only)
 
     def autoscale(self, name: str, say: Callable[[str], None], looks: int | None = None) -> None:
         """Follow the run's need by the parallelism of a Job, until the run is over."""

@@ -234,9 +234,9 @@ class LocalBackend(WithoutObjects):
         finally:
             os.close(held)
 
-    def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> None:
+    def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> Sequence[str]:
         """Write the changed experiment and its plan; one that has succeeded counts as stopped then."""
-        change(home.find(name), changes, self.pools(None, None).pools, check_only)
+        return change(home.find(name), changes, self.pools(None, None).pools, check_only)
 
     def _supervise(self, folder: Folder, lock: int) -> None:
         """Start the supervisor of a run; returns once it lives. Raises SurrealError with its words if not."""

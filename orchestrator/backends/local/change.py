@@ -20,19 +20,19 @@ ENDED_SECONDS = 5.0 + COMMAND_S + URL_S
 """A supervisor whose run is over tells a person, and is gone after these seconds."""
 
 
-def change(folder: Folder, changes: Sequence[str], pools: "Sequence[NodePool]", check_only: bool) -> None:
+def change(folder: Folder, changes: Sequence[str], pools: "Sequence[NodePool]", check_only: bool) -> Sequence[str]:
     """Write the changed experiment and its plan; a run that has succeeded counts as stopped then.
 
-    Raises InvalidInput, with nothing changed, for wrong values and for a run that runs; `check_only` does no more than
+    Return the warnings that are new. Raises InvalidInput, with nothing changed, for wrong values and for a run that runs; `check_only` does no more than
     to look at the values.
     """
-    from surreal.orchestrator.plan.change import changed
+    from surreal.orchestrator.plan.change import changed, new_warnings
 
     plan, code = read_plan(folder), Path(str(read_provenance(folder)["code"]))
     text = folder.experiment.read_text()
     experiment, planned = changed(text, changes, folder.code if plan.code else code, plan, pools)
     if check_only:
-        return
+        return new_warnings(plan, planned)
     held = acquire_ended(folder)
     if held is None:
         raise InvalidInput(f"{folder.name}: is running. Stop it first: surreal stop {folder.name}")
@@ -46,6 +46,7 @@ def change(folder: Folder, changes: Sequence[str], pools: "Sequence[NodePool]", 
         raise cannot_write(folder, error) from error
     finally:
         os.close(held)
+    return new_warnings(plan, planned)
 
 
 def acquire_ended(folder: Folder) -> int | None:

@@ -15,7 +15,7 @@ from surreal.orchestrator.backends.kube.manifests.render import plan_digest
 from surreal.orchestrator.backends.kube.names import CHANGED, EXPERIMENT_KEY, PLAN_DIGEST, PLAN_KEY
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.backends.kube.status.status import status_of
-from surreal.orchestrator.plan.change import changed
+from surreal.orchestrator.plan.change import changed, new_warnings
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.code_archive import Code
 from surreal.protocol.documents.quantity import format_memory
@@ -25,10 +25,12 @@ from surreal.provisioner.kube.client import Api
 from surreal.provisioner.pools.model import NodePool
 
 
-def change(api: Api, seen: Snapshot, changes: Sequence[str], pools: Sequence[NodePool], check_only: bool) -> None:
+def change(
+    api: Api, seen: Snapshot, changes: Sequence[str], pools: Sequence[NodePool], check_only: bool
+) -> Sequence[str]:
     """Write the changed experiment and plan into the root; one that has succeeded can be resumed then.
 
-    Raises InvalidInput, with nothing changed, for wrong values, for more than `pools` hold and for a run that runs;
+    Return the warnings that are new. Raises InvalidInput, with nothing changed, for wrong values, for more than `pools` hold and for a run that runs;
     `check_only` does no more than to look at the values.
     """
     plan, experiment_text = recorded(seen)
@@ -41,12 +43,13 @@ def change(api: Api, seen: Snapshot, changes: Sequence[str], pools: Sequence[Nod
     _refuse_other_objects(plan, planned)
     _refuse_too_many(plan, planned, pools)
     if check_only:
-        return
+        return new_warnings(plan, planned)
     if not status_of(seen).over:
         raise InvalidInput(f"{seen.name}: is {status_of(seen).state}. Stop it first: surreal stop {seen.name}")
     marks = {PLAN_DIGEST: plan_digest(planned, code), CHANGED: datetime.now(UTC).isoformat(timespec="seconds")}
     data = {PLAN_KEY: planned.to_json(), EXPERIMENT_KEY: text}
     api.patch("ConfigMap", seen.name, {"metadata": {"annotations": marks}, "data": data})
+    return new_warnings(plan, planned)
 
 
 def _refuse_other_objects(plan: Plan, planned: Plan) -> None:
