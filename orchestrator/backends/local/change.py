@@ -23,8 +23,8 @@ ENDED_SECONDS = 5.0 + COMMAND_S + URL_S
 def change(folder: Folder, changes: Sequence[str], pools: "Sequence[NodePool]", check_only: bool) -> Sequence[str]:
     """Write the changed experiment and its plan; a run that has succeeded counts as stopped then.
 
-    Return the warnings that are new. Raises InvalidInput, with nothing changed, for wrong values and for a run that runs; `check_only` does no more than
-    to look at the values.
+    Return the warnings that are new. Raises InvalidInput, with nothing changed, for wrong values and for a run that
+    runs; `check_only` does no more than to look at the values.
     """
     from surreal.orchestrator.plan.change import changed, new_warnings
 

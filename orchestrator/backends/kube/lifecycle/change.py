@@ -30,8 +30,8 @@ def change(
 ) -> Sequence[str]:
     """Write the changed experiment and plan into the root; one that has succeeded can be resumed then.
 
-    Return the warnings that are new. Raises InvalidInput, with nothing changed, for wrong values, for more than `pools` hold and for a run that runs;
-    `check_only` does no more than to look at the values.
+    Return the warnings that are new. Raises InvalidInput, with nothing changed, for wrong values, for more than `pools`
+    hold and for a run that runs; `check_only` does no more than to look at the values.
     """
     plan, experiment_text = recorded(seen)
     code = sent(api, plan)
