@@ -196,9 +196,8 @@ class Backend(Protocol):
     def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> Sequence[str]:
         """Replace values (`spec.algorithm.config.total_steps=2e6`) of a run that does not run; `resume` takes them up.
 
-        Return the warnings that are new in its plan. A run that has succeeded can be resumed then. Raises
-        InvalidInput, with nothing changed, for wrong values;
-        `check_only` does no more than that, and the run may run.
+        Return the warnings that are new in its plan. A run that has succeeded can be resumed then. Raises InvalidInput,
+        with nothing changed, for wrong values; `check_only` does no more than that, and the run may run.
         """
 
     def delete(self, name: str) -> None:
