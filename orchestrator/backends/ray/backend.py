@@ -233,6 +233,10 @@ class RayBackend(Unchangeable, WithoutObjects):
         if not check_only:
             self._runs.ask(name, "change", experiment.to_yaml(), planned.to_json())
 
+    def autoscale(self, name: str, say: Callable[[str], None], looks: int | None = None) -> None:
+        """Raise InvalidInput: no supervisor on Ray follows a range."""
+        raise InvalidInput(f"--auto: on Ray {name} keeps its processes. Change them: surreal scale {name} actor=N.")
+
     def delete(self, name: str) -> None:
         """End every process at once, and remove the folder and the supervisor."""
         cluster = self.cluster(start=(home() / "ray" / name).exists())

@@ -29,7 +29,12 @@ def _warnings(plan: Plan) -> list[str]:
         "spec.imagePullSecrets": plan.image_pull_secrets,
     }
     named = [key for key, value in given.items() if value]
-    return (
+    ranges = [
+        f"spec.roles.{role.name}.replicas: a range is not followed on Ray, where all {role.replicas} start"
+        for role in plan.roles
+        if role.least is not None
+    ]
+    return ranges + (
         [f"{', '.join(named)}: means nothing on Ray, whose actors run in the cluster's own environment"]
         if named
         else []

@@ -6,11 +6,13 @@ import pytest
 
 from surreal.orchestrator.backends.ray import placement
 from surreal.orchestrator.backends.ray.actors.network import CONTROL, Network, Place, listening
+from surreal.orchestrator.backends.ray.backend import RayBackend
 from surreal.orchestrator.backends.ray.connection.pools import pools
 from surreal.orchestrator.backends.ray.storage import resolved
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan, PlannedRole, Resources
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import InvalidInput
 from tests.orchestrator.documents import minimal
 from tests.orchestrator.runs import plan as toy
@@ -131,3 +133,11 @@ def test_the_plan_says_what_a_dead_node_costs() -> None:
     assert "else from step 0" in planned([node(1)]).storage.note
     url = planned([node(1)], storage={"kind": "url", "url": "s3://bucket/runs"})
     assert url.storage.note.startswith("s3://bucket/runs, copied there every 15 s")
+
+
+def test_a_range_of_replicas_is_said_not_to_be_followed() -> None:
+    roles = {"actor": {"replicas": {"min": 1, "max": 3}, "resources": {"cpu": 1, "memory": "64Mi"}}}
+    found = planned([node(1, cpu=8)], roles=roles)
+    assert any("spec.roles.actor.replicas: a range is not followed on Ray" in each for each in found.warnings)
+    with pytest.raises(InvalidInput, match="--auto: on Ray pole keeps its processes"):
+        RayBackend(Location.of("ray:x")).autoscale("pole", print)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import secrets
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from surreal.orchestrator.doctor import Check
     from surreal.orchestrator.experiment.experiment import Experiment
 
-METRICS_SECONDS = 5.0
 NEEDS_RAY = "each pod runs Ray: its image needs it, by pip install 'surreal[ray]' (docs/ray.md)"
 BESIDE = (
     "KubeRay adds a head of 1 CPU and 3 GiB, and each pod has 0.1 CPU and 1 GiB for Ray beside what its role asks for"
@@ -196,27 +194,9 @@ class KubeRayBackend(Unchangeable):
         seen = look.look(self.api, name)
         forward(self.api, look.snapshot(self.api, seen, look.status(self.api, seen)), source, local, remote, ready)
 
-    @contextmanager
-    def metrics_folder(self, name: str) -> Iterator[Path]:
+    def metrics_folder(self, name: str) -> AbstractContextManager[Path]:
         """Provide a copy of the metrics, brought up to date every few seconds while a head runs."""
-        seen, closing = look.look(self.api, name), threading.Event()
-        with tempfile.TemporaryDirectory(prefix="surreal-") as kept, look.folder_of(self.api, seen) as folder:
-            copy = Folder(Path(kept))
-            copy.metrics.mkdir()
-            folder.mirror(copy.path, "metrics/")
-
-            def keep_up() -> None:
-                while seen.head and not closing.wait(METRICS_SECONDS):
-                    with suppress(SurrealError):
-                        folder.mirror(copy.path, "metrics/")
-
-            thread = threading.Thread(target=keep_up, daemon=True)
-            thread.start()
-            try:
-                yield copy.metrics
-            finally:
-                closing.set()
-                thread.join()
+        return look.metrics_folder(self.api, look.look(self.api, name))
 
     def fetch(self, name: str, below: str, target: Path) -> None:
         """Copy files of the run folder from the head or the claim."""
@@ -264,6 +244,10 @@ class KubeRayBackend(Unchangeable):
         attempt = number(dig(seen.job, "metadata", "annotations"), ATTEMPT) + 1
         draw = self._draw(seen.plan, look.code_of(self.api, seen), seen.experiment, attempt)
         lifecycle.renew(self.api, seen.plan, draw)
+
+    def autoscale(self, name: str, say: Callable[[str], None], looks: int | None = None) -> None:
+        """Raise InvalidInput: a worker group keeps its size."""
+        raise InvalidInput(f"--auto: the worker groups of {name} keep their size. Leave out --engine ray for Jobs.")
 
     def delete(self, name: str) -> None:
         """Remove every object of the run, its results too."""

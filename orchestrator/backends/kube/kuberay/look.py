@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -32,6 +33,7 @@ from surreal.provisioner.kube.objects import clip, condition, dig, name_of, rows
 SMALL_FILES = ("status.json", "progress.json", "channels.json", "run.json", "plan.json")
 """Files of the run folder from which a status is told."""
 MOST_BYTES = 4 << 20
+METRICS_SECONDS = 5.0
 ENDED: dict[str, State] = {"Complete": "succeeded", "Failed": "failed", "ValidationFailed": "failed"}
 """How KubeRay calls the end of a RayJob."""
 
@@ -123,6 +125,29 @@ def folder_of(api: Api, seen: Seen) -> Iterator[RunFolder]:
         )
     with RunFolder(source) as found:
         yield found
+
+
+@contextmanager
+def metrics_folder(api: Api, seen: Seen) -> Iterator[Path]:
+    """Provide a copy of the metrics, brought up to date every few seconds while a head runs."""
+    closing = threading.Event()
+    with tempfile.TemporaryDirectory(prefix="surreal-") as kept, folder_of(api, seen) as folder:
+        copy = Folder(Path(kept))
+        copy.metrics.mkdir()
+        folder.mirror(copy.path, "metrics/")
+
+        def keep_up() -> None:
+            while seen.head and not closing.wait(METRICS_SECONDS):
+                with suppress(SurrealError):
+                    folder.mirror(copy.path, "metrics/")
+
+        thread = threading.Thread(target=keep_up, daemon=True)
+        thread.start()
+        try:
+            yield copy.metrics
+        finally:
+            closing.set()
+            thread.join()
 
 
 def code_of(api: Api, seen: Seen) -> Code | None:

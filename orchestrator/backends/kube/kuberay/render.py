@@ -10,6 +10,7 @@ from typing import Any
 
 from surreal.orchestrator.backends.kube import names as kube
 from surreal.orchestrator.backends.kube.kuberay import names, pods
+from surreal.orchestrator.backends.kube.manifests import templates as templating
 from surreal.orchestrator.backends.kube.manifests.network import Firewall, Network
 from surreal.orchestrator.backends.kube.manifests.render import (
     HASH_DIGITS,
@@ -53,7 +54,7 @@ def draw(
 ) -> list[Drawn]:
     """Return the objects, each with its YAML. Raises InvalidInput for a plan that KubeRay would not run."""
     objects = render(plan, run, namespace, code, experiment, moment, user)
-    return [Drawn(strictyaml.dump(each), each) for each in objects]
+    return [Drawn(_text(each), each) for each in objects]
 
 
 def render(
@@ -165,6 +166,14 @@ def queue_labels(plan: Plan) -> dict[str, str]:
         return {}
     priority = plan.pods.kueue_priority_class
     return {QUEUE: plan.queue, **({QUEUE_PRIORITY: priority} if priority else {})}
+
+
+def _text(each: Object) -> str:
+    """Return the YAML of an object, with documents as people read them."""
+    if "data" not in each:
+        return strictyaml.dump(each)
+    about = {"annotations": {}, **each["metadata"]}
+    return templating.render("configmap", data=each["data"], binary={}, immutable=False, **about)
 
 
 def _ports(*numbers: int) -> list[dict[str, Any]]:
