@@ -224,14 +224,15 @@ class RayBackend(Unchangeable, WithoutObjects):
         cluster.call(supervisor.resume.remote(accept_changes))
         remember(name, cluster.location)
 
-    def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> None:
+    def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> Sequence[str]:
         """Replace values of a run that does not run; see `orchestrator.backend.Backend`."""
-        from surreal.orchestrator.plan.change import changed
+        from surreal.orchestrator.plan.change import changed, new_warnings
 
         with self._runs.documents(name) as (text, plan, code):
             experiment, planned = changed(text, changes, code, plan, self.pools(None, None).pools)
         if not check_only:
             self._runs.ask(name, "change", experiment.to_yaml(), planned.to_json())
+        return new_warnings(plan, planned)
 
     def autoscale(self, name: str, say: Callable[[str], None], looks: int | None = None) -> None:
         """Raise InvalidInput: no supervisor on Ray follows a range."""

@@ -15,6 +15,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
+from surreal.orchestrator.backends.base import already_done
 from surreal.orchestrator.backends.ray.actors.files import Files
 from surreal.orchestrator.backends.ray.actors.hosts import Materials
 from surreal.orchestrator.backends.ray.actors.run import RayRun
@@ -143,10 +144,7 @@ class Supervisor:
         if self._runs:
             raise InvalidInput(f"{name}: is running: nothing to resume. Look at it: surreal status {name}")
         if record.state == "succeeded":
-            raise InvalidInput(
-                f"{name}: has succeeded: there is nothing to resume. Train on for more steps: "
-                f"surreal resume {name} --set spec.algorithm.config.total_steps=..."
-            )
+            raise InvalidInput(already_done(name))
         note_versions(self.folder, read_plan(self.folder), accept_changes)
         waiting = [ProcessRecord(each.role, each.index, incarnation=each.incarnation) for each in record.processes]
         RunRecord(processes=waiting, number=record.number + 1).write(self.folder)
