@@ -17,7 +17,9 @@ def test_the_translated_file_is_an_experiment_with_the_batch_of_the_original(tmp
     file.write_text(re.search(r"```yaml\n(.*?)```", page, re.S)[1])  # type: ignore[index]
     spec = load_experiment(file).spec
     config = spec.algorithm.config
-    batch = spec.roles["actor"].replicas * spec.env.copies * config["fragment_steps"]
+    actors = spec.roles["actor"].replicas
+    assert isinstance(actors, int)
+    batch = actors * spec.env.copies * config["fragment_steps"]
     assert f"train_batch_size_per_learner={batch}" in page and f"minibatch_size={config['minibatch']}" in page
     assert f"= {batch}" in page
 
