@@ -25,7 +25,7 @@ from surreal.orchestrator.client import Client, Run
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.prediction.calibration import Found
-from surreal.orchestrator.prediction.measure import calibrate, endless, steps_of
+from surreal.orchestrator.prediction.measure import calibrate, endless, rate_of
 from surreal.orchestrator.prediction.predict import flow_of, predict
 from surreal.orchestrator.profiling.advice import bounding_role
 from surreal.orchestrator.profiling.profile import Profile
@@ -91,8 +91,7 @@ def cost(case: str, seconds: float) -> dict[str, Any]:
         after = rate(run, seconds)
         flow = flow_of(plan)
         assert flow is not None
-        wall = max(each.wall for each in profile.processes)
-        profiled = steps_of(profile, flow) / wall
+        profiled = rate_of(profile, flow)
         truth = (before + after) / 2
         bounding = profile.roles[bounding_role(profile.roles) or flow.learner]
         corrected = profiled / (bounding.corrected / bounding.wall)

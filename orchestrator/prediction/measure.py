@@ -29,53 +29,60 @@ def calibration_of(plan: Plan, profile: Profile, usage: Usage | None = None) -> 
     """Return the calibration that a profile of a run of `plan` makes. Raises SurrealError where it saw no steps."""
     flow = flow_of(plan)
     if flow is None:
-        raise SurrealError(f"{plan.algorithm}: does not say how its roles wait, so nothing is predicted. See docs.")
-    steps = steps_of(profile, flow)
-    wall = max(each.wall for each in profile.processes)
-    if not steps:
-        raise SurrealError(f"{plan.name}: no step of an environment was seen. Profile it for longer: --seconds.")
+        raise SurrealError(f"{plan.algorithm}: says no flow, which predictions need. Give it one.")
+    rate = rate_of(profile, flow)
+    if not rate:
+        raise SurrealError(f"{plan.name}: no two fragments were seen. Profile it for longer: --seconds.")
     memory = {role.name: role.largest.used.memory or 0 for role in usage.roles if role.largest} if usage else {}
-    actor = _service(profile, flow.actor, steps, FRAGMENTS)
-    learner = _service(profile, flow.learner, steps, UPDATES)
-    others = [each for each in profile.processes if each.name.partition("/")[0] not in (flow.actor, flow.learner)]
-    steady = sum(each.cpu / each.wall for each in others if each.name.startswith("evaluator"))
-    rest = sum(each.cpu for each in others if not each.name.startswith("evaluator"))
-    services = {flow.actor: actor, flow.learner: learner}
+    actors = sum(each.name.partition("/")[0] == flow.actor for each in profile.processes)
+    services = {
+        flow.actor: _service(profile, flow.actor, rate / max(actors, 1), FRAGMENTS),
+        flow.learner: _service(profile, flow.learner, rate, UPDATES),
+    }
+    others = [each for each in profile.processes if each.name.partition("/")[0] not in services]
+    evaluators = [each for each in others if each.name.startswith("evaluator")]
     return Calibration(
         key=key_of(plan.algorithm, plan.env, plan.config),
         env=str(plan.env["id"]),
         algorithm=plan.algorithm,
         machine=Machine.here(),
         services={role: replace(each, memory=memory.get(role, 0)) for role, each in services.items()},
-        steady=steady,
-        per_step=rest / steps,
-        measured=steps / wall,
+        steady=sum(each.cpu / each.wall for each in evaluators),
+        per_step=sum(each.cpu / each.wall for each in others if each not in evaluators) / rate,
+        measured=rate,
         replicas={role.name: role.replicas for role in plan.roles},
         at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def steps_of(profile: Profile, flow: Flow) -> int:
-    """Return the environment steps of all actors in a profile: the calls of their environments."""
-    calls = sum(
-        times
-        for each in profile.processes
-        if each.name.partition("/")[0] == flow.actor
-        for (name, _), times in each.counts.items()
-        if name == "simulation"
-    )
-    return calls * flow.batched
+def rate_of(profile: Profile, flow: Flow) -> float:
+    """Return the environment steps a second of all actors in a profile; 0 where none ended two fragments.
+
+    It counts from the end of the first fragment to that of the last: what was under way at either end of the profile
+    is left out with its time.
+    """
+    rate = 0.0
+    for timeline in profile.timelines:
+        ended = [
+            (each.end, sum(piece.times for piece in each.pieces if piece.name == "simulation"))
+            for each in sorted(timeline.intervals, key=lambda each: each.end)
+            if each.name in FRAGMENTS and not each.lane and each.pieces
+        ]
+        if timeline.role == flow.actor and len(ended) > 1 and ended[-1][0] > ended[0][0]:
+            steps = sum(times for _, times in ended[1:]) * flow.batched
+            rate += steps / ((ended[-1][0] - ended[0][0]) / 1e9)
+    return rate
 
 
-def _service(profile: Profile, role: str, steps: int, spans: Sequence[str]) -> Service:
-    """Return the times of one process of a role for each of its own steps.
+def _service(profile: Profile, role: str, rate: float, spans: Sequence[str]) -> Service:
+    """Return the times of one process of a role for each step, of which it takes `rate` a second.
 
     Waiting for a core is not its own time, nor is the profiler's.
     """
     group = [each for each in profile.processes if each.name.partition("/")[0] == role]
-    worked = sum(max(each.cpu, each.busy * each.corrected - each.delayed) for each in group)
-    used = sum(min(each.cpu, each.busy * each.corrected) for each in group)
-    return Service(worked / steps, used / steps, _spread(profile.timelines, role, spans))
+    worked = mean(max(each.cpu, each.busy * each.corrected - each.delayed) / each.corrected for each in group)
+    used = mean(min(each.cpu, each.busy * each.corrected) / each.corrected for each in group)
+    return Service(worked / rate, used / rate, _spread(profile.timelines, role, spans))
 
 
 def _spread(timelines: Sequence[Timeline], role: str, spans: Sequence[str]) -> float:
