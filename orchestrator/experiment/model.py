@@ -1,9 +1,10 @@
 """Models of the experiment file. `Experiment.from_data` fills in what the file leaves out before they see it."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from surreal.orchestrator.experiment.pod_model import (
     DAY,
@@ -120,7 +121,10 @@ class ReplicaRange(Spec):
 class RoleSpec(Spec):
     """Number and place of a role's processes. The algorithm gives the defaults."""
 
-    replicas: Replicas | ReplicaRange
+    replicas: Annotated[
+        Annotated[Replicas, Tag("[number]")] | Annotated[ReplicaRange, Tag("[range]")],
+        Discriminator(lambda given: "[range]" if isinstance(given, Mapping | ReplicaRange) else "[number]"),
+    ]
     """The number of processes, or `{min: 2, max: 64}`: then they are added and removed as the run needs them."""
     resources: ResourcesSpec
     pool: str | None

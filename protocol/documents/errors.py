@@ -30,10 +30,13 @@ def problems_of(model: type[BaseModel], error: ValidationError) -> list[Problem]
     return [_problem(schema, details) for details in error.errors(include_url=False)]
 
 
+def key_path(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Return the place of an error without what is no key of the document: `[key]`, and tags such as `[range]`."""
+    return tuple(part for part in place if not (isinstance(part, str) and part.startswith("[")))
+
+
 def _problem(schema: dict[str, Any], details: ErrorDetails) -> Problem:
-    path, kind, bad = details["loc"], details["type"], details["input"]
-    if path and path[-1] == "[key]":
-        path = path[:-1]
+    path, kind, bad = key_path(details["loc"]), details["type"], details["input"]
     if kind == "extra_forbidden":
         allowed = _keys(schema, path[:-1])
         return path, f"unknown key {path[-1]!r}{did_you_mean(str(path[-1]), allowed)}; allowed: {', '.join(allowed)}"
@@ -106,7 +109,7 @@ def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     """Return `node` with its reference followed; of several alternatives the one that has keys."""
     if "$ref" in node:
         return _resolve(schema, schema["$defs"][node["$ref"].rsplit("/", 1)[1]])
-    for choice in [*node.get("anyOf", []), *node.get("allOf", [])]:
+    for choice in [*node.get("anyOf", []), *node.get("oneOf", []), *node.get("allOf", [])]:
         if "properties" in (inner := _resolve(schema, choice)):
             return inner
     return node

@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from surreal.protocol.documents.documented import Documented
-from surreal.protocol.documents.errors import problems_of
+from surreal.protocol.documents.errors import key_path, problems_of
 from surreal.protocol.documents.locations import KeyPath, Problem
 
 API_VERSION: Literal["surreal.dev/v1alpha1"] = "surreal.dev/v1alpha1"
@@ -62,7 +62,7 @@ def validated(model: type[Document], data: object, above: KeyPath = ()) -> tuple
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        whole = [each["loc"] for each in error.errors(include_url=False) if _is_whole_float(each)]
+        whole = [key_path(each["loc"]) for each in error.errors(include_url=False) if _is_whole_float(each)]
         if whole:
             return _validated(model, _with_whole_numbers(data, whole), above)
         return None, _problems(model, error, above)
