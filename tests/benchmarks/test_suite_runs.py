@@ -35,6 +35,7 @@ def test_a_suite_that_is_killed_runs_no_finished_run_again_and_loses_none(suite:
     words = (*SMALL, "--steps", "4000", "--seeds", "1", "2")
     first = suite.start(*words)
     suite.until(suite.rows / "ppo-cartpole-v1-1.json", "succeeded")
+    suite.until(suite.metrics("ppo-cartpole-v1-2").parents[1] / "status.json")
     # it writes nothing any more, while the second run goes on by itself
     first.send_signal(signal.SIGSTOP)
     suite.until(suite.metrics("ppo-cartpole-v1-2"))
