@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from surreal.protocol.stream.sender import StreamSender
 from tests.protocol.joined import Joined
 from tests.protocol.worker.test_process import wiring
 
@@ -24,6 +25,7 @@ def test_nothing_that_was_sent_is_lost_however_busy_the_receiver_is(folder: Path
         experience = learner.receiver("experience")
         actor = Joined(wiring(folder, "actor"))
         sender = actor.sender("experience")
+        assert isinstance(sender, StreamSender)
         for number in range(4):
             sender.send({"x": np.full(2, number)})
         actor.session.retire()
