@@ -12,6 +12,7 @@ from gymnasium import spaces
 from surreal.algorithms.datasets.dataset import Numbered
 from surreal.algorithms.datasets.episode import INDEX, About, DamagedError, Episode, Nested, ends
 from surreal.algorithms.datasets.hdf5 import Hdf5File, h5py
+from surreal.algorithms.datasets.index import read_index
 from surreal.algorithms.datasets.minari_spaces import Space, env_id, read_space
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal, NotFound
@@ -45,7 +46,10 @@ class MinariDataset(Numbered):
             raise Fatal(f"{place}: its data_format is {form!r}. Only 'hdf5' can be read: convert it by minari.")
         self._jpeg = bool(metadata.get("jpeg_encoding", True))
         self._opened = Hdf5File(f"{self._root}/{MAIN}")
+        self._index = None if "://" in self._root else read_index(self._root)
         self._count = sum(1 for name in self._opened.file if name.startswith("episode_"))
+        if self._index is not None and len(self._index.steps) != self._count:
+            self._index = None
         about = About(
             "minari",
             self._count,
@@ -77,6 +81,8 @@ class MinariDataset(Numbered):
 
     def length(self, number: int) -> int:
         """See Numbered."""
+        if self._index is not None:
+            return int(self._index.steps[number])
         place = f"{self._root}/{MAIN}: episode {number}"
         with self._opened.damage(place):
             group = self._opened.file[f"episode_{number}"]
@@ -85,6 +91,8 @@ class MinariDataset(Numbered):
 
     def __getitem__(self, number: int) -> Episode:
         """See Numbered."""
+        if self._index is not None:
+            return self._index.episode(number)
         place = f"{self._root}/{MAIN}: episode {number}"
         with self._opened.damage(place):
             group = self._opened.file.get(f"episode_{number}")

@@ -16,6 +16,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from surreal.algorithms.datasets.episode import Episode, leaves
 from surreal.algorithms.datasets.hdf5 import h5py
+from surreal.algorithms.datasets.index import write_index
 from surreal.algorithms.datasets.journal import Journal, read_journal
 from surreal.algorithms.datasets.minari import MAIN, METADATA, PROVENANCE
 from surreal.algorithms.datasets.minari_spaces import Space, env_text, space_text
@@ -94,6 +95,8 @@ class DatasetWriter:
             for number, (arrays, meta) in enumerate(read_journal(self._journal.path)):
                 _write_episode(file, number, arrays, meta)
         _onto_disk(part, main)
+        with h5py().File(main, "r") as file:
+            write_index(main, file)
         size = round(main.stat().st_size / 1e6, 1)
         about = {**self._about, "total_episodes": self.episodes, "total_steps": self.steps, "dataset_size": size}
         text = self.folder / f".{METADATA}"

@@ -1,12 +1,15 @@
 """Batches from datasets: every transition once, in another order, with its own successor; shards share the episodes."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from surreal.algorithms.datasets.batches import batches
+from surreal.algorithms.datasets.episode import DamagedError
 from surreal.algorithms.datasets.fragments import Fragments
+from surreal.algorithms.datasets.index import INDEX_FILE
 from surreal.algorithms.datasets.minari import MinariDataset
 from surreal.algorithms.datasets.opening import open_all, open_dataset
 from surreal.algorithms.environments.spaces import Spaces
@@ -36,15 +39,30 @@ def test_shards_have_every_episode_between_them(tmp_path: Path) -> None:
     assert [len(found.lengths(shard, 3) or ()) for shard in range(3)] == [len(part) for part in parts]
 
 
-def test_arrays_that_lie_in_one_piece_are_mapped_and_equal_to_those_that_are_read(tmp_path: Path) -> None:
-    found = MinariDataset(str(written(tmp_path / "x")))
-    mapped = found[1].observations
-    assert not mapped.flags.writeable
-    assert not mapped.flags.owndata
-    found._opened._mapped = None  # as behind a URL
-    read = found[1].observations
-    assert read.flags.owndata
-    assert np.array_equal(mapped, read)
+def test_mapped_arrays_are_those_that_h5py_reads(tmp_path: Path) -> None:
+    folder = written(tmp_path / "x")
+    mapped = MinariDataset(str(folder))[1]
+    copied = MinariDataset(str(shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile)))
+    assert copied._index is None  # the file was copied, which the index cannot tell from an edit
+    through_pieces = copied[1]
+    copied._opened._mapped = None  # as behind a URL
+    for other in (through_pieces, copied[1]):
+        assert np.array_equal(mapped.observations, other.observations)
+        assert np.array_equal(mapped.actions, other.actions)
+        assert np.array_equal(mapped.rewards, other.rewards)
+        assert (mapped.terminated, mapped.seed) == (other.terminated, other.seed)
+    assert not mapped.observations.flags.owndata
+    assert not mapped.observations.flags.writeable
+
+
+def test_an_index_that_points_out_of_the_file_is_refused(tmp_path: Path) -> None:
+    folder = written(tmp_path / "x")
+    path = folder / "data" / INDEX_FILE
+    with np.load(path) as found:
+        spoiled = {**dict(found), "observations": np.array([10**9] * 4)}
+    np.savez(path, **spoiled)
+    with pytest.raises(DamagedError, match="its observations lie outside of the file. Remove surreal_index.npz"):
+        MinariDataset(str(folder))[0]
 
 
 def test_a_dataset_behind_a_url_is_read(tmp_path: Path) -> None:

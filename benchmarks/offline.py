@@ -1,0 +1,206 @@
+"""Speed and learning of what learns from datasets.
+
+    python benchmarks/offline.py read [--megabytes 400]                          batches of 256 against raw h5py
+    python benchmarks/offline.py updates --python PEER_PYTHON --script td3_bc.py  TD3+BC against CORL's script
+    python benchmarks/offline.py table DATASET... --methods bc,td3bc,td3 --seeds 5 --updates 20000
+
+All run in one process, with OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1. Ratios are medians of rounds in turn. The table's
+scores are mean returns of the last policy over 10 episodes.
+"""
+
+import argparse
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from gymnasium import spaces
+
+from surreal.algorithms.datasets.batches import batches
+from surreal.algorithms.datasets.dataset import Reading
+from surreal.algorithms.datasets.episode import Episode
+from surreal.algorithms.datasets.fragments import Fragments
+from surreal.algorithms.datasets.minari import MAIN, MinariDataset
+from surreal.algorithms.datasets.opening import open_dataset
+from surreal.algorithms.datasets.writing import DatasetWriter
+from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.evaluation import EPISODE_CAP, SEED, episode_return
+from surreal.algorithms.offline.config import BCConfig, CQLConfig, IQLConfig, OfflineConfig, TD3BCConfig
+from surreal.algorithms.offline.method import Method
+from surreal.algorithms.offline.state import State
+from surreal.algorithms.offpolicy.policy import ActingPolicy
+from surreal.algorithms.replay.buffer import ReplayBuffer
+from surreal.protocol.wire.packet import Message
+
+Arrays = dict[str, Any]
+BATCH, STEPS = 256, 1_000
+
+
+def set_of(folder: Path, megabytes: int) -> Path:
+    """Write episodes of 1,000 steps, 17 + 6 numbers as MuJoCo gives them: 0.2 MB each."""
+    rng, box = np.random.default_rng(0), spaces.Box(-np.inf, np.inf, (17,), np.float64)
+    with DatasetWriter(folder, "bench/read-v0", box, spaces.Box(-1, 1, (6,), np.float32)) as writer:
+        for number in range(megabytes * 1_000_000 // 170_000):
+            seen, actions = rng.standard_normal((STEPS + 1, 17)), rng.random((STEPS, 6), dtype=np.float32)
+            writer.add(Episode("x", seen, actions, rng.random(STEPS), False, True, number))
+    return folder
+
+
+def ours(folder: Path) -> tuple[float, float]:
+    """Return (bytes of the file, bytes of the batches) a second, all of the dataset read once in shuffled batches."""
+    began, given = time.perf_counter(), 0
+    with closing(MinariDataset(str(folder))) as found:
+        for batch in batches(found, BATCH, np.random.default_rng(1)):
+            given += sum(array.nbytes for array in batch.values())
+    seconds = time.perf_counter() - began
+    return (folder / "data" / MAIN).stat().st_size / seconds, given / seconds
+
+
+def raw(folder: Path) -> tuple[float, float]:
+    """Return the same of h5py alone: every array read, batches cut from it in the order of the file, unshuffled."""
+    began, given, path = time.perf_counter(), 0, folder / "data" / MAIN
+    with h5py.File(path, "r") as file:
+        for name in file:
+            group = file[name]
+            seen, rest = group["observations"][()], [group[key][()] for key in ("actions", "rewards", "terminations")]
+            for start in range(0, STEPS, BATCH):
+                end = min(start + BATCH, STEPS)
+                parts = [seen[start:end], seen[start + 1 : end + 1], *(each[start:end] for each in rest)]
+                given += sum(np.array(part).nbytes for part in parts)
+    seconds = time.perf_counter() - began
+    return path.stat().st_size / seconds, given / seconds
+
+
+def read(options: argparse.Namespace) -> None:
+    """Print megabytes a second of both, in turn."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = set_of(Path(name, "set"), options.megabytes)
+        found = [(ours(folder), raw(folder)) for _ in range(options.rounds)]
+    for index, what in enumerate(("of the file", "of batches")):
+        mine, theirs = (statistics.median(each[side][index] for each in found) / 1e6 for side in (0, 1))
+        ratio = statistics.median(each[0][index] / each[1][index] for each in found)
+        print(f"MB/s {what}: surreal {mine:,.0f}, raw h5py {theirs:,.0f}, ratio {ratio:.2f}")
+
+
+def updates(options: argparse.Namespace) -> None:
+    """Print updates a second of both, in turn."""
+    peer = Path(__file__).parent / "peers" / "corl_td3bc.py"
+    command = [options.python, str(peer), options.script]
+    state, rng = (
+        State(Method("td3bc", TD3BCConfig(dataset="x"), Spaces.flat(17, 6, False)), 1),
+        np.random.default_rng(0),
+    )
+    buffer = filled(iter([synthetic(rng) for _ in range(100)]), Spaces.flat(17, 6, False), 110_000)
+    ones = np.ones(BATCH, dtype=np.float32)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin and process.stdout
+        process.stdout.readline()  # the size of its dataset
+        found = []
+        for _ in range(options.rounds + 1):
+            began = time.perf_counter()
+            for _ in range(options.updates):
+                state.learn(buffer.batch(BATCH)[1], ones)
+            mine = options.updates / (time.perf_counter() - began)
+            process.stdin.write(f"{options.updates}\n")
+            process.stdin.flush()
+            found.append((mine, options.updates / float(process.stdout.readline())))
+        process.stdin.close()
+    found = found[1:]  # the first warms both
+    mine, theirs = (statistics.median(each[side] for each in found) for side in (0, 1))
+    print(f"updates/s: surreal {mine:.0f}, CORL {theirs:.0f}, ratio {statistics.median(a / b for a, b in found):.2f}")
+
+
+def synthetic(rng: np.random.Generator) -> Episode:
+    """Return a random episode of HalfCheetah's sizes."""
+    actions = np.tanh(rng.standard_normal((STEPS, 6), dtype=np.float32))
+    return Episode("x", rng.standard_normal((STEPS + 1, 17)), actions, rng.standard_normal(STEPS), False, True)
+
+
+def filled(episodes: Iterator[Episode], found: Spaces, capacity: int) -> ReplayBuffer:
+    """Return a replay shard with these episodes."""
+    settings = BCConfig(capacity=capacity).replay(1)
+    buffer, fragments = ReplayBuffer(settings, np.random.default_rng(2)), Fragments(found)
+    for number, episode in enumerate(episodes):
+        for arrays in fragments.of(episode):
+            buffer.insert(Message("x", number, 0, (0, 0), {}, arrays))
+    return buffer
+
+
+METHODS: dict[str, tuple[type[OfflineConfig], Arrays]] = {
+    "bc": (BCConfig, {}),
+    "td3bc": (TD3BCConfig, {}),
+    "td3": (TD3BCConfig, {"alpha": None}),
+    "iql": (IQLConfig, {"device": "cpu"}),
+    "cql": (CQLConfig, {"device": "cpu"}),
+}
+
+
+def table(options: argparse.Namespace) -> None:
+    """Print the mean return of the data, and of each method on it by seed."""
+    for place in options.datasets:
+        with closing(open_dataset(place)) as dataset:
+            env = make_env(str(dataset.about.env_id), evaluating=True)
+            reading = Reading(dataset, (0, 1), np.random.default_rng(0), lambda each: each)
+            held = list(reading.one_pass())
+            buffer = filled(iter(held), env.spaces, sum(map(len, held)) + 2 * len(held))
+        print(
+            f"{place}: data {np.mean([each.rewards.sum() for each in held]):.0f} over {len(held)} episodes", flush=True
+        )
+        for method in options.methods.split(","):
+            scores = [learned(method, env, buffer, seed, options) for seed in range(1, options.seeds + 1)]
+            said = " ".join(f"{score:.0f}" for score in scores)
+            print(f"  {method}: {np.mean(scores):.0f} +- {np.std(scores):.0f} ({said})", flush=True)
+
+
+def learned(name: str, env: Any, buffer: ReplayBuffer, seed: int, options: argparse.Namespace) -> float:
+    """Return the mean return of what a method has learned after its last update."""
+    config, more = METHODS[name]
+    made = config(dataset="x", hidden=[options.hidden] * 2, total_steps=options.updates, **more)
+    state, ones = State(Method(name, made, env.spaces), seed), np.ones(BATCH, dtype=np.float32)
+    while state.wants_moments:
+        state.see(buffer.batch(BATCH)[1]["observations"])
+    while not state.done():
+        state.learn(buffer.batch(BATCH)[1], ones)
+    policy = ActingPolicy(state.method.shape())
+    policy.load(state.engine.policy())
+    scaled, standardize = env.spaces.onto_bounds, state.standardizer
+
+    def act(seen: Any) -> Any:
+        return scaled(policy.best(policy.forward(standardize(seen))))
+
+    cap = env.time_limit or EPISODE_CAP
+    return float(np.mean([episode_return(env, act, SEED + number, cap) or 0.0 for number in range(10)]))
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(required=True)
+    reading, updating, learning = (verbs.add_parser(name) for name in ("read", "updates", "table"))
+    reading.add_argument("--megabytes", type=int, default=400)
+    reading.add_argument("--rounds", type=int, default=5)
+    reading.set_defaults(run=read)
+    updating.add_argument("--python", required=True)
+    updating.add_argument("--script", required=True)
+    updating.add_argument("--updates", type=int, default=200)
+    updating.add_argument("--rounds", type=int, default=7)
+    updating.set_defaults(run=updates)
+    learning.add_argument("datasets", nargs="+")
+    learning.add_argument("--methods", default="bc,td3bc,td3")
+    learning.add_argument("--seeds", type=int, default=5)
+    learning.add_argument("--updates", type=int, default=20_000)
+    learning.add_argument("--hidden", type=int, default=256)
+    learning.set_defaults(run=table)
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()
