@@ -14,10 +14,11 @@ from surreal.orchestrator.operator.loop.election import Election
 from surreal.orchestrator.operator.loop.health import HealthServer
 from surreal.orchestrator.operator.loop.watching import Watcher
 from surreal.orchestrator.operator.loop.work_queue import Key, WorkQueue
+from surreal.orchestrator.operator.sweeps import SweepReconciler
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.kube.client import Api
 
-WATCHED = ("Experiment", "Job", "Pod")
+WATCHED = ("Experiment", "Sweep", "Job", "Pod")
 THREADS = 4
 """Reconciliations at a time."""
 LEASE = "surreal-operator"
@@ -46,7 +47,7 @@ class Operator:
     def __init__(self, api: Api, settings: Settings, say: Callable[[str], None] = print) -> None:
         self._api, self._settings, self._say = api, settings, say
         self._place = Place(api, settings.patience, say)
-        self.reconciler = Reconciler(self._place)
+        self.reconciler, self._sweeps = Reconciler(self._place), SweepReconciler(self._place)
         self._queue = WorkQueue()
         self._watchers = [Watcher(api, kind, self._changed, say) for kind in WATCHED]
         self._election = Election(api, LEASE, settings.identity) if settings.elect else None
@@ -115,7 +116,7 @@ class Operator:
     def _reconcile(self, key: Key) -> float | None:
         begin = time.monotonic()
         try:
-            again = self.reconciler.reconcile(key[1])
+            again = (self._sweeps if key[0] == "Sweep" else self.reconciler).reconcile(key[1])
             self._metrics.done.labels(key[0], "ok").inc()
         except SurrealError as error:
             self._metrics.done.labels(key[0], "error").inc()
@@ -129,7 +130,7 @@ class Operator:
         finally:
             self._metrics.took.observe(time.monotonic() - begin)
             self._metrics.count(self.reconciler.active)
-        return self._next_look(key[1], again)
+        return again if key[0] == "Sweep" else self._next_look(key[1], again)
 
     def _next_look(self, name: str, again: float | None) -> float | None:
         """Return the seconds until the next look: the more runs there are, the rarer is each looked at."""

@@ -56,6 +56,18 @@ def status_document(resource: Object, verdict: Verdict, run: Status | None, now:
     return made
 
 
+def sweep_status_document(resource: Object, verdict: Verdict, counts: Mapping[str, int], total: int) -> Object:
+    """Return the whole status of a Sweep with `total` runs, of which so many are in each state."""
+    return {
+        "observedGeneration": number(resource, "metadata", "generation"),
+        "state": verdict.state,
+        "reason": verdict.reason[:LONGEST_MESSAGE],
+        "runs": total,
+        **{state: counts.get(state, 0) for state in ("pending", "running", "succeeded", "failed")},
+        "conditions": _conditions(resource, verdict, _time(None)),
+    }
+
+
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Object:
     """Return the fields of a status that differ, for a merge patch; empty for none."""
     return {key: value for key, value in new.items() if old.get(key) != value and (value or key in old)}

@@ -1,6 +1,6 @@
 """The operator on a real API server: seconds from apply to pods, memory, CPU, orphans.
 
-    python benchmarks/kube_operator.py --context CONTEXT [--experiments 500] [--samples 20] [--interleavings 200]
+    python benchmarks/cluster_operator.py --context CONTEXT [--experiments 500] [--samples 20] [--interleavings 200]
 
 Needs the definitions (`surreal schema crd | kubectl apply --server-side -f -`) and a control plane; no node. Makes a
 namespace of its own, starts `surreal operator` in it and removes both at the end.
