@@ -201,6 +201,8 @@ class KubeBackend(Drafts):
         """Write the changed experiment and its plan into the root; `resume` makes the objects follow."""
         from surreal.orchestrator.backends.kube.lifecycle.change import change
 
+        if experiments.holds(self.api, name):
+            return experiments.change(self.api, name, changes, check_only)
         return change(self.api, observe.snapshot(self.api, name), changes, self.pools(None, None).pools, check_only)
 
     def autoscale(self, name: str, say: Callable[[str], None], looks: int | None = None) -> None:

@@ -1,16 +1,17 @@
 """Runs that an Experiment of the cluster has: the verbs of the command line go through its spec, as kubectl's do."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
-from surreal.orchestrator.backends.kube.names import ATTEMPT, EXPERIMENT
+from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, EXPERIMENT
 from surreal.orchestrator.backends.kube.status.collect import snapshot
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.run.status import State, Status
-from surreal.protocol.errors import NotFound, SurrealError
+from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import ABSENT, FORBIDDEN, ApiError
@@ -97,6 +98,22 @@ def stop(api: Api, name: str, talk: Talk) -> bool:
     return remove.stop(api, name, talk, BY_SPEC)
 
 
+def change(api: Api, name: str, changes: Iterable[str], check_only: bool) -> None:
+    """Write other numbers of processes into the spec. Raises InvalidInput for any other change: it would not last."""
+    roles: dict[str, Object] = {}
+    for each in changes:
+        found = re.fullmatch(r"spec\.roles\.([-a-z0-9]+)\.replicas=([0-9]+)", each)
+        if not found:
+            raise InvalidInput(
+                f"--set {each}: {name} is an Experiment of the cluster, whose spec does not change but for "
+                "spec.roles.ROLE.replicas. Apply it under another name."
+            )
+        roles[found[1]] = {"replicas": int(found[2])}
+    if not check_only:
+        # replicas of kubectl scale would win over those of the roles
+        api.patch("Experiment", name, {"spec": {"roles": roles, "replicas": 0}})
+
+
 def resume(api: Api, name: str, seen: Snapshot) -> None:
     """Ask the operator for the next attempt, and wait until it has begun. Raises SurrealError where none does."""
     attempt = number(seen.root, "metadata", "annotations", ATTEMPT)
@@ -105,7 +122,8 @@ def resume(api: Api, name: str, seen: Snapshot) -> None:
     waited = 0.0
     while waited < PATIENCE_S:
         root = api.find("ConfigMap", name)
-        if number(root, "metadata", "annotations", ATTEMPT) > attempt:
+        begun = number(root, "metadata", "annotations", ATTEMPT) > attempt
+        if begun and text(root, "metadata", "annotations", CREATED):
             return
         api.pause(LOOK_S)
         waited += LOOK_S
