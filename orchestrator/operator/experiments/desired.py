@@ -61,7 +61,10 @@ def plan_of(api: Api, experiment: Experiment, pools: Sequence[NodePool]) -> Plan
 def rescaled(plan: Plan, experiment: Experiment) -> Plan:
     """Return a recorded plan with the replicas of an experiment."""
     wanted = experiment.spec.roles
-    roles = tuple(role.model_copy(update={"replicas": wanted[role.name].replicas}) for role in plan.roles)
+    roles = tuple(
+        role.model_copy(update={"replicas": wanted[role.name].most, "least": wanted[role.name].least})
+        for role in plan.roles
+    )
     return plan.model_copy(update={"roles": roles})
 
 
@@ -129,7 +132,7 @@ def _differing(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[str]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in {*old, *new}:
             yield from _differing(old.get(key), new.get(key), (*path, str(key)))
-    elif old != new and not (path[:2] == ("spec", "roles") and path[-1] == "replicas"):
+    elif old != new and not (path[:2] == ("spec", "roles") and path[3:4] == ("replicas",)):
         yield ".".join(path)
 
 

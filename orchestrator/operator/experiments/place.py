@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from surreal.orchestrator.autoscaling.decision import Autoscaler
+from surreal.orchestrator.autoscaling.signs import bounds_of, scaled_role
+from surreal.orchestrator.backends.kube.lifecycle import scaling
 from surreal.orchestrator.backends.kube.pools import HIDDEN_NODES
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance, Seen
 from surreal.orchestrator.backends.kube.status.collect import events
@@ -34,6 +37,7 @@ class Place:
         """Know nothing yet."""
         self._lock = threading.Lock()
         self._glances: dict[str, Glance] = {}
+        self._scalers: dict[str, Autoscaler] = {}
         self._pools: tuple[float, tuple[NodePool, ...]] = (float("-inf"), ())
         self._events: tuple[float, tuple[Event, ...]] = (float("-inf"), ())
 
@@ -65,10 +69,27 @@ class Place:
             glance = self._glances.setdefault(seen.name, Glance(self.api))
         return glance.look(seen)
 
+    def autoscale(self, seen: Snapshot) -> str:
+        """Give the role whose number of processes may change as many as it needs; return the decision, "" for none."""
+        role = scaled_role(seen.plan) if seen.plan else None
+        if role is None:
+            return ""
+        with self._lock:
+            scaler = self._scalers.setdefault(seen.name, Autoscaler(bounds_of(role)))
+        try:
+            decision = scaler.look(scaling.signs(self.api, seen.name, role), time.monotonic())
+        except SurrealError:
+            return ""  # a pod that shows nothing now is asked again at the next look
+        if decision is None:
+            return ""
+        scaling.set_processes(self.api, seen.name, role.name, decision.actors)
+        return f"{role.name}: {decision.actors}: {decision.reason}"
+
     def forget(self, name: str) -> None:
         """End the connection to a run that is over or gone."""
         with self._lock:
             glance = self._glances.pop(name, None)
+            self._scalers.pop(name, None)
         if glance:
             glance.close()
 

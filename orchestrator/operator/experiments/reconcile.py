@@ -165,8 +165,10 @@ class Reconciler:
                 f"{', '.join(other[:5])}: does not change in a run, which goes on as it was. Apply it under another "
                 "name, or delete the experiment first."
             )
-        before = {name: role["replicas"] for name, role in theirs["spec"]["roles"].items()}
-        after = {name: role.replicas for name, role in wanted.spec.roles.items()}
+        before, after = (
+            {name: role["replicas"] for name, role in file["spec"]["roles"].items()}
+            for file in (theirs, wanted.to_data())
+        )
         if before == after:
             return False
         self._begin.rescale(resource, seen, wanted)
@@ -187,6 +189,8 @@ class Reconciler:
             run = status_of(seen)
         if ended := end_leftovers(self._api, seen):
             told.append(("EndedLeftovers", f"{', '.join(ended)} outlived the run", True))
+        if run.state == "running" and (decided := self._place.autoscale(seen)):
+            told.append(("Autoscaled", decided, False))
         self._keep(seen, run)
         again = verdict.again if run.state in ("pending", "running") else None
         return Outcome(self._verdict(resource, seen, run), run, again, tuple(told))

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from surreal.orchestrator.autoscaling.decision import LOOKS, Signs
+from surreal.orchestrator.backends.kube.lifecycle import scaling
 from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, FAILED, OUTCOME, RUN, STOPPED
 from surreal.orchestrator.client import Client
 from surreal.orchestrator.experiment.experiment import Experiment
@@ -331,3 +333,23 @@ def test_a_right_that_is_missing_is_named(tmp_path: Path) -> None:
         place.reconcile()
         assert "jobs" in place.status()["reason"]
         assert place.left() == [f"Experiment/{NAME}"]
+
+
+def test_a_role_with_bounds_has_as_many_processes_as_the_run_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def starved(_api: object, _name: str, _role: object) -> Signs:
+        return Signs(2, 0.0, 0.9, 0.0, None)
+
+    monkeypatch.setattr(scaling, "signs", starved)
+    with cluster(tmp_path, runs_jobs=True) as place:
+        place.apply(roles={"actor": {"replicas": {"min": 2, "max": 8}}})
+        operator = place.reconciler()
+        operator.reconcile(NAME)
+        with place.store.changed:
+            assert place.store.changed.wait_for(lambda: len(place.store.names("Pod")) == 4, 30)
+        for _ in range(LOOKS):
+            operator.reconcile(NAME)
+        actors = place.store.get("Job", NAMESPACE, f"{NAME}-actor")["spec"]
+        assert (actors["completions"], actors["parallelism"]) == (8, 4)
+        assert any("Autoscaled: actor: 4: the learner waits 90%" in each for each in place.events())

@@ -36,7 +36,7 @@ def autoscale(api: Api, name: str, say: Callable[[str], None], looks: int | None
     for number in count():
         if number == looks or status_of(seen).over:
             return
-        decision = scaler.look(_signs(api, name, role), time.monotonic())
+        decision = scaler.look(signs(api, name, role), time.monotonic())
         if decision is not None:
             set_processes(api, name, role.name, decision.actors)
             say(f"{role.name}: {decision.actors}: {decision.reason}")
@@ -44,7 +44,7 @@ def autoscale(api: Api, name: str, say: Callable[[str], None], looks: int | None
         seen = observe.snapshot(api, name)
 
 
-def _signs(api: Api, name: str, role: PlannedRole) -> Signs:
+def signs(api: Api, name: str, role: PlannedRole) -> Signs:
     """Return the signs in the run folder, from the pod that has it."""
     seen = observe.snapshot(api, name)
     assert seen.plan is not None
