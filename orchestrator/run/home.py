@@ -163,11 +163,13 @@ def find(name: str) -> Folder:
 
     Looking the name up in a listing keeps `../elsewhere` out.
     """
-    known = names()
-    if name not in known:
+    place = experiments()
+    # a look at every folder for each of many runs would be a look at all, many times
+    if name not in os.listdir(place) or not (place / name).is_dir():
+        known = names()
         listing = f"There are: {', '.join(known)}." if known else "There are none yet: surreal create experiment.yaml"
         raise NotFound(f"no experiment {name!r}{did_you_mean(name, known)}. {listing}")
-    return Folder(experiments() / name)
+    return Folder(place / name)
 
 
 def read_json(path: Path) -> Any:
