@@ -108,7 +108,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         os.environ["SURREAL_HOME"] = place
         live = make(options.runs, options.running, options.points)
-        command = [Path(sys.executable).with_name("surreal"), "open", "--no-browser", "--port", "0"]
+        command = [str(Path(sys.executable).with_name("surreal")), "open", "--no-browser", "--port", "0"]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as served:
             assert served.stderr is not None, "it is a pipe"
             url = served.stderr.readline().split()[0]

@@ -88,8 +88,8 @@ def index_of(file: Any, path: Path) -> dict[str, Array] | None:
         "terminated": np.array([bool(group["terminations"][-1]) for group in groups]),
     }
     for name in ARRAYS:
-        path = f"infos/{name}" if name == BEHAVIOUR else name
-        own = [group.get(path) for group in groups]
+        place = f"infos/{name}" if name == BEHAVIOUR else name
+        own = [group.get(place) for group in groups]
         if name == BEHAVIOUR and None in own:
             found |= {name: np.full(len(own), NONE), f"{name}.dtype": "<f8", f"{name}.shape": np.zeros(0, np.int64)}
             continue
@@ -108,4 +108,4 @@ def write_index(path: Path, file: Any) -> None:
     """Write the index of an open h5py.File at `path` beside it, where it can have one."""
     found = index_of(file, path)
     if found is not None:
-        np.savez(path.parent / INDEX_FILE, **found)
+        np.savez(path.parent / INDEX_FILE, allow_pickle=False, **found)

@@ -1,7 +1,7 @@
 """Runs that an Experiment of the cluster has: the verbs of the command line go through its spec, as kubectl's do."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import cast
@@ -98,8 +98,11 @@ def stop(api: Api, name: str, talk: Talk) -> bool:
     return remove.stop(api, name, talk, BY_SPEC)
 
 
-def change(api: Api, name: str, changes: Iterable[str], check_only: bool) -> None:
-    """Write other numbers of processes into the spec. Raises InvalidInput for any other change: it would not last."""
+def change(api: Api, name: str, changes: Iterable[str], check_only: bool) -> Sequence[str]:
+    """Write other numbers of processes into the spec, and return no warnings: the operator says them.
+
+    Raises InvalidInput for any other change: it would not last.
+    """
     roles: dict[str, Object] = {}
     for each in changes:
         found = re.fullmatch(r"spec\.roles\.([-a-z0-9]+)\.replicas=([0-9]+)", each)
@@ -112,6 +115,7 @@ def change(api: Api, name: str, changes: Iterable[str], check_only: bool) -> Non
     if not check_only:
         # replicas of kubectl scale would win over those of the roles
         api.patch("Experiment", name, {"spec": {"roles": roles, "replicas": 0}})
+    return ()
 
 
 def resume(api: Api, name: str, seen: Snapshot) -> None:
