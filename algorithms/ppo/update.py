@@ -161,7 +161,7 @@ class Updater:
 
 FACTOR = 1.5
 """The step size changes by it, where the KL is off its goal by more than it."""
-RANGE = (0.1, 1.0)
+RANGE = (0.1, 10.0)
 """Smallest and largest multiple of learning_rate."""
 LAST_GOAL = 0.25
 """Share of desired_kl that is left as the goal at the end of an annealed run."""
