@@ -44,6 +44,8 @@ def make(count: int, running: int, points: int) -> list[Folder]:
         home.write_json(folder.provenance, provenance(Path.cwd(), None, "CartPole-v1"))
         with folder.metrics_jsonl.open("w") as file:
             file.writelines(row(step) for step in range(points if number < running else points // 10))
+        progress = {"at": 1.7e9, "steps": 100 * points, "total_steps": 100 * points, "steps_per_second": 3000.0}
+        home.write_json(folder.progress, progress)
         RunRecord("running" if number < running else "succeeded", processes=processes_of(plan)).write(folder)
         if number < running:
             assert os_process.acquire(folder) is not None, "a folder that is new is free"

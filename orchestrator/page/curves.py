@@ -1,6 +1,7 @@
 """Curves of one run: its metrics as columns, kept up to date by reading only what was written since."""
 
 import threading
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +14,7 @@ from surreal.algorithms.recording.rows import Row
 
 ABOUT = ("time", "role", "steps", "attempt")
 """Keys of a row that say where its numbers belong."""
-Series = tuple[list[float], list[float], list[float]]
+Series = tuple["array[float]", "array[float]", "array[float]"]
 """Environment steps, seconds since 1970, and values, in the order of writing."""
 
 
@@ -94,7 +95,7 @@ def decimate(values: "np.ndarray[Any, Any]", points: int) -> "np.ndarray[Any, An
 
 
 def _empty() -> Series:
-    return [], [], []
+    return array("d"), array("d"), array("d")
 
 
 def _is_number(value: Any) -> bool:
