@@ -159,6 +159,11 @@ def test_it_can_be_suspended_and_goes_after_its_time() -> None:
     assert spec["suspend"] and spec["shutdownAfterJobFinishes"] and spec["ttlSecondsAfterFinished"] == 86_400
 
 
+def test_only_a_claim_lets_another_cluster_go_on() -> None:
+    assert job(example())["spec"]["backoffLimit"] == 2
+    assert job(everything())["spec"]["backoffLimit"] == job(queued())["spec"]["backoffLimit"] == 0
+
+
 def test_the_queue_takes_it_once_all_is_there() -> None:
     plan = queued()
     assert job(plan)["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-rl"

@@ -112,7 +112,8 @@ class _Objects:
             "entrypoint": entrypoint(plan),
             # the operator asks for the job's state itself: no pod has to follow a log for as long as the run lasts
             "submissionMode": "HTTPMode",
-            "backoffLimit": TRIES,
+            # without the folder of the last try a cluster could not know that the run has failed
+            "backoffLimit": TRIES if plan.storage.kind == "claim" else 0,
             # without it no RayJob may be suspended
             "shutdownAfterJobFinishes": True,
             "ttlSecondsAfterFinished": plan.ttl_seconds,
