@@ -143,8 +143,8 @@ def _refuse_studies(document: SweepDocument) -> None:
     """Raise InvalidInput for what needs the memory of a study, which no object of the cluster holds."""
     spec = document.spec
     if spec.needs_optuna:
-        what = f"sampler: {spec.method}" if spec.pruner == "none" else f"pruner: {spec.pruner}"
-        raise InvalidInput(f"spec.{what} needs the memory of a study. Run it with surreal sweep FILE --on kube.")
+        key, value = ("sampler", spec.method) if spec.pruner == "none" else ("pruner", spec.pruner)
+        raise InvalidInput(f"spec.{key}: {value!r} needs a study's memory. Run it with surreal sweep FILE --on kube.")
     if spec.budget.cost is not None:
         raise InvalidInput("spec.budget.cost: is counted by surreal sweep FILE --on kube. Give hours or steps here.")
 

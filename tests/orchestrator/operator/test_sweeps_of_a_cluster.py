@@ -86,7 +86,7 @@ def test_what_it_cannot_do_is_refused_with_the_key(tmp_path: Path) -> None:
         assert "names no Experiment toy of the namespace" in reconcile(place)["reason"]
         place.apply(suspend=True)
         for spec, said in (
-            ({"space": space, "trials": 2}, "spec.sampler: tpe needs the memory of a study"),
+            ({"space": space, "trials": 2}, "spec.sampler: 'tpe' needs a study's memory"),
             ({"grid": {"spec.algorithm.config.gama": [1]}}, "gama"),
             ({**GRID, "budget": {"cost": 3}}, "spec.budget.cost"),
             ({**GRID, "trials": 0}, "spec.trials"),
