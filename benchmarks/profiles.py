@@ -2,6 +2,7 @@
 
     python benchmarks/profiles.py cost --runs 3 --seconds 15     each case: unprofiled, profiled, unprofiled in one run
     python benchmarks/profiles.py predict --seconds 15           ten runs that no calibration was made from
+    python benchmarks/profiles.py ship --seconds 20              the calibrations of the examples that come with surreal
     python benchmarks/profiles.py off                            nanoseconds of an operation without a profile
 
 Each prints one JSON line for each figure. It needs a machine with nothing else on it.
@@ -24,7 +25,7 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"
 from surreal.orchestrator.client import Client, Run
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.model import Plan
-from surreal.orchestrator.prediction.calibration import Found
+from surreal.orchestrator.prediction.calibration import SHIPPED, Found
 from surreal.orchestrator.prediction.measure import calibrate, endless, rate_of
 from surreal.orchestrator.prediction.predict import flow_of, predict
 from surreal.orchestrator.profiling.advice import bounding_role
@@ -52,6 +53,10 @@ PREDICTED = [
     ("pendulum-ddpg.yaml", 2),
     ("pendulum-ddpg.yaml", 4),
     ("pendulum-ddpg.yaml", 8),
+]
+SHIPPED_FOR = [
+    *("cartpole-ppo.yaml", "cheetah-ppo.yaml", "hopper-ppo.yaml", "cartpole-impala.yaml", "cartpole-dqn.yaml"),
+    *("pendulum-ddpg.yaml", "cheetah-td3.yaml", "cheetah-sac.yaml", "cheetah-es.yaml", "swimmer-ars.yaml"),
 ]
 WARM_UP_S = 5.0
 
@@ -151,13 +156,16 @@ def off() -> dict[str, float]:
 def main() -> None:
     """Print the figures that were asked for."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["cost", "predict", "off"])
+    parser.add_argument("what", choices=["cost", "predict", "ship", "off"])
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=15.0)
     asked = parser.parse_args()
     if asked.what == "off":
         print(json.dumps(off()), flush=True)
+    elif asked.what == "ship":
+        for file in SHIPPED_FOR:
+            print(calibrate(Client(), EXAMPLES / file, (), asked.seconds, lambda _: None).write(SHIPPED), flush=True)
     elif asked.what == "predict":
         for row in predictions(asked.seconds):
             print(json.dumps(row), flush=True)

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ VERSION = metadata.version("surreal")
 FORMAT = 1
 """Version of the files."""
 FOLDER = "calibrations"
+SHIPPED = Path(__file__).parent / FOLDER
+"""Calibrations of the examples that come with surreal, of the machine that each names."""
 SPEED_ALIKE = (
     "total_steps",
     "stop_at_return",
@@ -168,8 +170,7 @@ def find(key: str, folder: Path | None = None, machine: Machine | None = None) -
 
 def _all(folder: Path, notes: list[str]) -> Iterator[Calibration]:
     yield from _read(sorted(folder.glob("*.json")) if folder.is_dir() else (), notes, shipped=False)
-    with resources.as_file(resources.files("surreal.orchestrator.prediction") / FOLDER) as shipped:
-        yield from _read(sorted(shipped.glob("*.json")), notes, shipped=True)
+    yield from _read(sorted(SHIPPED.glob("*.json")), notes, shipped=True)
 
 
 def _read(paths: Iterable[Path], notes: list[str], shipped: bool) -> Iterator[Calibration]:

@@ -56,7 +56,8 @@ def test_json_and_yaml_are_the_plan(experiment: Path) -> None:
 
 
 def test_without_a_calibration_the_plan_says_so_and_makes_nothing_up(experiment: Path) -> None:
-    asked = json.loads(surreal("plan", experiment, "-o", "json", "--what-if", "actor=3").stdout)["prediction"]
+    other = ("--set", "spec.env.copies=3")
+    asked = json.loads(surreal("plan", experiment, *other, "-o", "json", "--what-if", "actor=3").stdout)["prediction"]
     assert asked["steps_per_second"] is asked["hours"] is asked["bounded_by"] is None
     assert asked["replicas"]["actor"] == 3
     assert (

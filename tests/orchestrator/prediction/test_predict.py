@@ -26,6 +26,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine of 64 cores without a calibration."""
     monkeypatch.setattr(files, "_here", lambda: HERE)
     monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(files, "SHIPPED", tmp_path / "shipped")
 
 
 @pytest.fixture
@@ -76,6 +77,12 @@ def test_a_calibration_of_another_machine_is_said_and_widens_the_range(plan: Pla
     assert found.speed.high > 2 * found.speed.steps and found.speed.low < found.speed.steps / 2
 
 
+def test_what_came_with_surreal_predicts_for_the_machine_that_it_names(plan: Plan, tmp_path: Path) -> None:
+    calibrated(plan, machine=Machine("Lab CPU", 2.0, "3.11"), version="0.0.1").write(tmp_path / "shipped")
+    found = predict(plan)
+    assert found.speed is not None and "another machine (Lab CPU, 2 cores" in found.source
+
+
 def test_a_calibration_of_another_version_is_not_used_and_said(plan: Plan) -> None:
     calibrated(plan, version="0.0.1").write()
     found = predict(plan)
@@ -118,10 +125,12 @@ def test_the_fewest_actors_for_a_target_are_proposed(plan: Plan) -> None:
         propose(plan, 10, Found(None, (), ()))
 
 
-def test_every_built_in_algorithm_says_its_flow() -> None:
+def test_every_built_in_algorithm_that_acts_says_its_flow() -> None:
     from surreal.algorithms.registry import BUILT_IN
 
-    for described in BUILT_IN.values():
+    acting = [each for each in BUILT_IN.values() if {"actor", "worker"} & {role.name for role in each.roles}]
+    assert len(acting) >= 9
+    for described in acting:
         assert described.flow is not None
         flow = described.flow(described.config(), {"id": "X-v0", "copies": 3})
         assert {flow.actor, flow.learner} <= {role.name for role in described.roles}

@@ -38,4 +38,4 @@ def test_nothing_that_was_sent_is_lost_however_busy_the_receiver_is(folder: Path
         found = [experience.recv(20) for _ in range(4)]
         leaving.join(20)
         assert [message.arrays["x"][0] for message in found if message] == [0, 1, 2, 3]
-        assert sender.unacked == 0
+        assert sender.stats.depth == 0
