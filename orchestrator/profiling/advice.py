@@ -23,7 +23,7 @@ class Advice(NamedTuple):
 
 def advise(roles: Mapping[str, Breakdown]) -> list[str]:
     """Return sentences on what to change, the one that gains most first."""
-    found = sorted([*_cores(roles), *_bounds(roles), *_parts(roles)], key=lambda each: -each.weight)
+    found = sorted([*_cores(roles), *_bounds(roles), *_turns(roles), *_parts(roles)], key=lambda each: -each.weight)
     return [each.text for each in found] or ["No role is busy all the time, and no part stands out: nothing to change."]
 
 
@@ -64,6 +64,18 @@ def _bounds(roles: Mapping[str, Breakdown]) -> Iterator[Advice]:
             said + f"Add processes of {bounding}: {waits} can take {1 / max(1 - idle[waits], 0.05):.1f} times as much."
         )
     yield Advice(idle[waits], text)
+
+
+def _turns(roles: Mapping[str, Breakdown]) -> Iterator[Advice]:
+    """Yield the advice for a learner and actors that wait for each other in turns."""
+    learners = [each for each in roles.values() if any(name in LEARNS for name, _ in each.seconds)]
+    actors = [each for each in roles.values() if any(name == "acting" for name, _ in each.seconds)]
+    if not learners or not actors or max(each.busy for each in (*learners, *actors)) >= FULL:
+        return
+    idle = 1 - actors[0].busy, 1 - learners[0].busy
+    if min(idle) > SOME:
+        said = f"{actors[0].name} waits {idle[0]:.0%} and {learners[0].name} {idle[1]:.0%} of the time, in turns"
+        yield Advice(min(idle), f"{said}. Let both go on at once: max_staleness: 1, or more actors.")
 
 
 def _largest(role: Breakdown) -> str:

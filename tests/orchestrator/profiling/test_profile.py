@@ -156,6 +156,15 @@ def test_a_learner_that_waits_gets_more_actors_and_a_full_one_less_work() -> Non
     assert "most of it in backward" in advise(full)[0]
 
 
+def test_roles_that_take_turns_are_told_to_overlap() -> None:
+    turns = {
+        "learner": role("learner", learn=0.4, idle=0.6, cpu=0.4),
+        "actor": role("actor", acting=0.6, idle=0.4, cpu=0.6),
+    }
+    (text,) = advise(turns)
+    assert text.startswith("actor waits 40% and learner 60% of the time, in turns.")
+
+
 def test_too_few_cores_and_much_talk_are_said() -> None:
     busy = {"learner": role("learner", cpu=0.3, learn=1.0), "actor": role("actor", acting=0.7, send=0.3)}
     texts = advise(busy)
