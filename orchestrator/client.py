@@ -43,13 +43,15 @@ class Client:
         context: str | None = None,
         namespace: str | None = None,
         kubeconfig: Path | str | None = None,
+        engine: str | None = None,
     ) -> None:
         """Name a place: `local`, `ray`, `ray:ADDRESS`, or `kube` with a context and namespace of a kubeconfig.
 
-        Asks nothing yet. Raises InvalidInput for an unknown place, and for options that it does not have.
+        With the `engine` `ray` runs in a cluster are RayJobs of KubeRay. Asks nothing yet. Raises InvalidInput for an
+        unknown place, and for options that it does not have.
         """
         config = str(kubeconfig) if kubeconfig else None
-        self.location = Location.of(on, namespace, context, config)
+        self.location = Location.of(on, namespace, context, config, engine)
         self.backend: Backend = backend(self.location)
 
     @classmethod
@@ -60,6 +62,7 @@ class Client:
             context=location.context,
             namespace=location.namespace,
             kubeconfig=location.kubeconfig,
+            engine=location.engine,
         )
 
     def plan(

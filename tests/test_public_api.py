@@ -46,7 +46,7 @@ SIGNATURES = {
     "Experiment": "name, env, algorithm, *, roles=None, seed=1, labels=None, folder=None, **spec",
     "Experiment.from_data": "data, source=None, folder=None",
     "Experiment.to_yaml": "self",
-    "Client": "on='local', *, context=None, namespace=None, kubeconfig=None",
+    "Client": "on='local', *, context=None, namespace=None, kubeconfig=None, engine=None",
     "Client.plan": "self, experiment, *, pools=None, prices=None",
     "Client.create": "self, experiment, plan=None, *, start=None",
     "Client.dry_run": "self, experiment, plan=None, *, server=False",

@@ -9,6 +9,7 @@ import pytest
 from surreal.orchestrator.backends.base import backend
 from surreal.orchestrator.backends.kube.kuberay.backend import KubeRayBackend
 from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, RUN
+from surreal.orchestrator.client import Client, Run
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan
@@ -232,6 +233,15 @@ def test_jobs_and_ray_jobs_do_not_see_each_other(server: Server, kuberay: KubeRa
     kuberay.create(*experiment())
     jobs = backend(Location.of("kube"))
     assert jobs.names() == [] and list(jobs.statuses()) == []
+
+
+def test_all_commands_mean_the_engine_that_they_were_given(server: Server, kuberay: KubeRayBackend) -> None:
+    client = Client.at(Location.of("kube", engine="ray"))
+    assert isinstance(client.backend, KubeRayBackend) and client.location.engine == "ray"
+    kuberay.create(*experiment())
+    # a note is enough, and other places that are named are not those of the note
+    assert isinstance(Run.find(NAME, None).backend, KubeRayBackend)
+    assert isinstance(Run.find(NAME, Location.of("kube")).backend, KubeRayBackend)
 
 
 def test_an_engine_is_refused_where_there_is_no_kubernetes(tmp_path: Path) -> None:
