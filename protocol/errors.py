@@ -12,6 +12,7 @@ SurrealError                a sentence for a person, printed without a traceback
 ├── StoreError              worker.object_store: the object store failed; retrying may help exit 1
 ├── EnvironmentCrashedError algorithms.environments: an environment raised                  exit 1
 ├── NodesHiddenError        provisioner.pools: the nodes of a cluster may not be listed     exit 1
+├── DoesNotFitError         orchestrator.operator: the machines that are there cannot hold the run   exit 1
 ├── ApiError                provisioner.kube: the API server refuses                        exit 1
 │   ├── AbsentError         no such object; also a NotFound                                 exit 5
 │   ├── TakenError          the name is another object's; also an InvalidInput              exit 2

@@ -79,18 +79,19 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: Ins
         channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in _used(experiment)),
         pools=placed.pools,
         cost=None if own_machine else _cost(experiment, placed.pools),
-        notes=(
-            *_wrapped(spec.env),
-            *_stepped(experiment),
-            *size.notes,
-            *(() if own_machine else named_for_gpus(experiment.algorithm.roles, spec)),
-        ),
+        notes=_notes(experiment, size, own_machine),
         warnings=(
             *placed.warnings,
             *(_uncounted(spec.limits) if own_machine else gpus_unused(spec.roles, spec)),
             *size.warnings,
         ),
     )
+
+
+def _notes(experiment: Experiment, size: Sizing, own_machine: bool) -> tuple[str, ...]:
+    spec = experiment.spec
+    of_images = () if own_machine else named_for_gpus(experiment.algorithm.roles, spec)
+    return *_wrapped(spec.env), *_stepped(experiment), *size.notes, *of_images
 
 
 def _cost(experiment: Experiment, pools: Sequence[PlannedPool]) -> PlannedCost:

@@ -43,7 +43,6 @@ EXIT_RESERVE_S = 1.5
 """Time that a stopped process needs after its last upload."""
 EARLY_RETURN_GRACE_S = 3.0
 """Time that a role which returned waits for the word that the run is over, before the return counts as a crash."""
-
 LEAVE_S = 1.2
 """Time that a stopped process has to leave the run. A lookup of a peer's name that is gone blocks libzmq."""
 
@@ -244,9 +243,8 @@ def _import_role(run: str) -> Role:
         role: Role = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         log.error("cannot import the role", exc_info=True)
-        raise Fatal(
-            f"cannot import {run}: {error}. Put the module beside the experiment file, or into the image."
-        ) from error
+        where = "Put the module beside the experiment file, or into the image."
+        raise Fatal(f"cannot import {run}: {error}. {where}") from error
     return role
 
 
