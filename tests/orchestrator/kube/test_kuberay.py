@@ -172,6 +172,13 @@ def test_a_pod_that_finds_no_place_is_the_reason(server: Server, kuberay: KubeRa
     assert kuberay.status(NAME).reason == "learner: Unschedulable: 0/3 nodes fit"
 
 
+def test_files_of_a_run_without_a_head_are_said_not_to_be_at_hand(server: Server, kuberay: KubeRayBackend) -> None:
+    kuberay.create(*experiment())
+    with pytest.raises(SurrealError, match="cart: its files are not at hand, since no head runs now"):
+        list(kuberay.logs(NAME))
+    assert not server.store.names("Pod"), "no pod is started to read a volume that is not written yet"
+
+
 def test_stop_suspends_and_resume_starts_again(server: Server, kuberay: KubeRayBackend) -> None:
     kuberay.create(*experiment())
     told(server, "Running")

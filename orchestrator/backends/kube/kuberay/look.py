@@ -114,6 +114,11 @@ def keep_progress(api: Api, seen: Seen, found: Status) -> None:
 @contextmanager
 def folder_of(api: Api, seen: Seen) -> Iterator[RunFolder]:
     """Open the run folder: on the head, or on the claim, by a pod that reads it. Raises SurrealError without any."""
+    if not seen.head and _outcome(seen)[0] in ("pending", "running"):
+        name = name_of(seen.job)
+        raise SurrealError(
+            f"{name}: its files are not at hand, since no head runs now. Look why: surreal status {name}."
+        )
     if seen.head:
         source: PodFiles | ReaderFiles = PodFiles(api, name_of(seen.head))
     elif seen.claim:
