@@ -66,6 +66,10 @@ class Algorithm:
     variants: Mapping[str, Mapping[str, "Callable[[Algorithm], Algorithm]"]] = field(default_factory=dict)
     """Key of the config -> its value -> function of this algorithm that returns it with the graph for that value."""
 
+    begins_from: tuple[str, ...] = ()
+    """Other algorithms whose checkpoints a run of this one can begin from, with counters of its own: they have the same
+    networks and the same arrays."""
+
     def __post_init__(self) -> None:
         # Authors write lists as readily as tuples; these cannot change.
         object.__setattr__(self, "roles", tuple(self.roles))

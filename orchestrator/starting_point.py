@@ -13,7 +13,7 @@ from surreal.orchestrator.saved_run import SavedRun, saved
 from surreal.protocol.errors import InvalidInput, NotFound
 
 COUNTERS: dict[str, Any] = {"updates": 0, "episodes": 0, "elapsed": 0.0, "returns": []}
-"""State of a checkpoint that a run in another environment begins anew."""
+"""State of a checkpoint that a run in another environment, or by another algorithm, begins anew."""
 MANIFEST = "manifest.json"
 
 
@@ -54,18 +54,21 @@ class StartingPoint:
     def prepare(self, experiment: Experiment) -> Path:
         """Return a new folder with the checkpoint as `experiment` begins from it; the caller removes it.
 
-        In the same environment the steps are counted on; in another one, from zero. Raises InvalidInput for another
-        algorithm, for an environment of other spaces, and for a run that would be over at once.
+        In the same environment the steps are counted on. In another one, and by an algorithm that goes on with actors
+        where another learned from data, they are counted from zero. Raises InvalidInput for other algorithms, for an
+        environment of other spaces, and for a run that would be over at once.
         """
         checkpoint = load(self.folder)
         about, spec = checkpoint.policy, experiment.spec
-        if about.get("algorithm") != spec.algorithm.name:
+        same = about.get("algorithm") == spec.algorithm.name
+        if not same and about.get("algorithm") not in experiment.algorithm.begins_from:
             raise InvalidInput(
                 f"--from {self.name}: it was trained by {about.get('algorithm')!r}, and spec.algorithm.name is "
                 f"{spec.algorithm.name!r}. Take the same algorithm."
             )
         settings = {"options": {}, **spec.env.model_dump(mode="json")}
-        if about["env"]["id"] == spec.env.id and (about["env"].get("options") or {}) == settings["options"]:
+        alike = about["env"]["id"] == spec.env.id and (about["env"].get("options") or {}) == settings["options"]
+        if same and alike:
             self._check_steps(spec.algorithm.config)
         else:
             self._check_spaces(about, settings, experiment)

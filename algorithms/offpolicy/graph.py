@@ -44,6 +44,7 @@ def _problems(config: OffPolicyConfig, fragment: int, shards: int) -> Iterator[t
 
 
 DDPG = Algorithm("ddpg", DDPGConfig, ROLES, CHANNELS, sizing, flow=of_queue)
-TD3 = Algorithm("td3", TD3Config, ROLES, CHANNELS, sizing, flow=of_queue)
-SAC = Algorithm("sac", SACConfig, ROLES, CHANNELS, sizing, flow=of_queue)
-DQN = Algorithm("dqn", DQNConfig, ROLES, CHANNELS, sizing, flow=of_queue)
+# those that learn from datasets leave checkpoints that go on with actors
+TD3 = Algorithm("td3", TD3Config, ROLES, CHANNELS, sizing, flow=of_queue, begins_from=("td3bc",))
+SAC = Algorithm("sac", SACConfig, ROLES, CHANNELS, sizing, flow=of_queue, begins_from=("cql",))
+DQN = Algorithm("dqn", DQNConfig, ROLES, CHANNELS, sizing, flow=of_queue, begins_from=("cql",))
