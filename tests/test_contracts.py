@@ -22,7 +22,7 @@ HOMES = {
     "tensorboard": {"algorithms"},
     "zmq": {"protocol"},
     "msgpack": {"protocol"},
-    "prometheus_client": {"protocol"},
+    "prometheus_client": {"protocol", "orchestrator"},  # a run and the operator each have numbers of their own
     "yaml": {"protocol", "provisioner"},
     "kubernetes": {"orchestrator", "provisioner"},
     "jinja2": {"orchestrator"},
