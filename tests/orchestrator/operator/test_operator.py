@@ -1,0 +1,130 @@
+"""The operator as a whole: watches, two replicas of which one acts, an API that is away, health and metrics."""
+
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from surreal.orchestrator.operator.loop.election import DURATION_S, Election
+from surreal.orchestrator.operator.loop.work_queue import WorkQueue
+from surreal.orchestrator.operator.main import Operator, Settings
+from tests.orchestrator.kube.apiserver import NAMESPACE
+from tests.orchestrator.operator.cluster import NAME, Cluster, cluster
+
+
+@contextmanager
+def operating(place: Cluster, identity: str = "one", elect: bool = False) -> Iterator[Operator]:
+    operator = Operator(place.server.api(), Settings(identity, port=0, elect=elect), place.server.said.append)
+    operator.start()
+    try:
+        yield operator
+    finally:
+        operator.end()
+
+
+def wait_for_state(place: Cluster, state: str, name: str = NAME) -> None:
+    def reached() -> bool:
+        # by a request it would wait for the lock that is held here
+        found = place.store.objects.get(("Experiment", NAMESPACE, name), {})
+        return dict(found.get("status") or {}).get("state") == state
+
+    with place.store.changed:
+        assert place.store.changed.wait_for(reached, 60), place.server.said
+
+
+def asked(operator: Operator, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{operator.port}{path}", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def test_what_is_applied_begins_and_what_is_deleted_goes(tmp_path: Path) -> None:
+    with cluster(tmp_path, runs_jobs=True) as place, operating(place) as operator:
+        place.apply()
+        wait_for_state(place, "running")
+        place.patch(suspend=True)
+        wait_for_state(place, "stopped")
+        assert asked(operator, "/healthz") == "ok\n"
+        assert asked(operator, "/readyz") == "ok\n"
+        assert 'surreal_operator_reconciliations_total{kind="Experiment",result="ok"}' in asked(operator, "/metrics")
+        place.person.delete("Experiment", NAME)
+        with place.store.changed:
+            assert place.store.changed.wait_for(lambda: place.left() == [], 60)
+
+
+def test_one_that_starts_later_finds_what_was_applied_before(tmp_path: Path) -> None:
+    with cluster(tmp_path, runs_jobs=True) as place:
+        place.apply()
+        with operating(place):
+            wait_for_state(place, "running")
+
+
+def test_an_api_server_that_is_away_is_waited_for(tmp_path: Path) -> None:
+    with cluster(tmp_path, runs_jobs=True) as place, operating(place):
+        place.server.fault(503, verb="PATCH", kind="Service", times=3)
+        place.server.fault("lost", verb="PATCH", kind="Job", nth=2)
+        place.server.fault(503, verb="GET", kind="ConfigMap", times=4)
+        place.apply()
+        wait_for_state(place, "running")
+        assert any("retrying" in line for line in place.server.said)
+
+
+def test_of_two_operators_one_acts_and_the_other_takes_over(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        now = 0.0
+        first, second = (Election(place.server.api(), "lease", who, clock=lambda: now) for who in ("first", "second"))
+        first.step()
+        second.step()
+        assert (first.leads, second.leads) == (True, False)
+        now = DURATION_S - 1
+        first.step()
+        second.step()
+        assert (first.leads, second.leads) == (True, False)
+        # the first dies; by its own clock it would step down before the second takes over
+        now += DURATION_S
+        assert not first.leads
+        second.step()
+        now += DURATION_S
+        second.step()
+        assert second.leads
+        first.step()
+        assert not first.leads
+        assert place.store.get("Lease", NAMESPACE, "lease")["spec"]["holderIdentity"] == "second"
+
+
+def test_a_leader_that_ends_leaves_the_lease_at_once(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        now = 0.0
+        first, second = (Election(place.server.api(), "lease", who, clock=lambda: now) for who in ("first", "second"))
+        first.step()
+        first.end()
+        second.step()
+        assert (first.leads, second.leads) == (False, True)
+
+
+def test_a_lease_that_changed_meanwhile_is_not_taken(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        election = Election(place.server.api(), "lease", "one", clock=lambda: 0.0)
+        election.step()
+        held = place.person.get("Lease", "lease")
+        place.person.patch("Lease", "lease", {"spec": {"holderIdentity": "other"}})
+        assert not election._write(held, {"holderIdentity": "one"})
+
+
+def test_a_key_is_worked_on_by_one_thread_at_a_time_and_comes_again() -> None:
+    queue = WorkQueue()
+    key = ("Experiment", "a")
+    queue.add(key)
+    queue.add(key)
+    assert queue.get() == key
+    assert len(queue) == 0
+    queue.add(key)
+    queue.add(("Experiment", "later"), delay=3600)
+    queue.add(("Experiment", "urgent"), urgent=True)
+    assert queue.get() == ("Experiment", "urgent")
+    queue.done(key)
+    assert queue.get() == key
+    ended = threading.Thread(target=queue.close)
+    ended.start()
+    assert queue.get() is None
+    ended.join()
