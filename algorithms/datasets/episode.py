@@ -103,7 +103,7 @@ class About:
     """Facts of a dataset that its files tell."""
 
     format: str
-    """`minari`, `d4rl` or `rlds`."""
+    """`minari` or `d4rl`."""
     episodes: int
     """Number of episodes; 0 where only reading tells."""
     steps: int

@@ -16,8 +16,8 @@ class OfflineConfig(Config):
     """Hyperparameters that all have."""
 
     dataset: Place | Annotated[list[Place], Field(min_length=1, max_length=100)] = ""
-    """Folder of a Minari dataset, `minari:ID`, an .hdf5 of D4RL's shape, a folder of TFRecord files, or a URL of one;
-    several are mixed. A relative path begins at the experiment file's folder."""
+    """Folder of a Minari dataset, `minari:ID`, an .hdf5 of D4RL's shape, or a URL of one; several are mixed. A relative
+    path begins at the experiment file's folder."""
     skip_damaged: bool = False
     """Leave out episodes that make no sense, and say so in the log; by default the run ends at the first."""
     total_steps: Count = 100_000
