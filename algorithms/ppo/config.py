@@ -24,8 +24,9 @@ class PPOConfig(RolloutConfig):
     anneal: bool = True
     """Decrease the learning rate linearly to zero over total_steps, and desired_kl to a quarter."""
     desired_kl: Positive | None = 0.02
-    """Mean KL that an update is meant to move the policy by: the step size follows it from update to update, within a
-    tenth and ten times learning_rate. None keeps learning_rate. Not for `adaptive-kl`, whose penalty adapts instead."""
+    """Mean KL that an update is meant to move the policy by: the step size falls where it is 1.5 times that and grows
+    where it is a quarter, within a tenth and ten times learning_rate. None keeps learning_rate. Not for `adaptive-kl`,
+    whose penalty adapts instead."""
     epochs: Count = 10
     """Passes over each batch."""
     minibatch: Count = 64

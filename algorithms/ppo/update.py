@@ -160,7 +160,9 @@ class Updater:
 
 
 FACTOR = 1.5
-"""The step size changes by it, where the KL is off its goal by more than it."""
+"""The step size changes by it, and falls where the KL is above its goal by more than it."""
+SMALL = 4.0
+"""The step size grows where the KL is below its goal by more than it."""
 RANGE = (0.1, 10.0)
 """Smallest and largest multiple of learning_rate."""
 LAST_GOAL = 0.25
@@ -187,5 +189,5 @@ class StepSize:
         goal = config.desired_kl * (1 - (1 - LAST_GOAL) * progress if config.anneal else 1.0)
         if kl > FACTOR * goal:
             self.multiple = max(self.multiple / FACTOR, RANGE[0])
-        elif kl < goal / FACTOR:
+        elif kl < goal / SMALL:
             self.multiple = min(self.multiple * FACTOR, RANGE[1])

@@ -121,6 +121,14 @@ def test_the_step_size_follows_the_kl_that_an_update_is_meant_to_have() -> None:
     assert rates[1][-1] == pytest.approx(3e-5)
 
 
+def test_the_step_size_grows_only_where_the_kl_is_a_small_part_of_what_is_meant() -> None:
+    size = StepSize(PPOConfig(desired_kl=0.02))
+    size.adapt(0.006, progress=0.0)
+    assert size.multiple == 1
+    size.adapt(0.004, progress=0.0)
+    assert size.multiple == 1.5
+
+
 def test_the_step_size_stays_where_no_kl_is_meant_or_a_penalty_adapts() -> None:
     for still in (updater(desired_kl=None), updater(objective="adaptive-kl", target_kl=0.01)):
         assert [still.update(random_data(seed), 0.0)["learning_rate"] for seed in range(3)] == [3e-4] * 3
@@ -131,6 +139,8 @@ def test_the_kl_that_is_meant_falls_with_the_step_size() -> None:
     size.adapt(0.02, progress=0.0)
     assert size.multiple == 1
     size.adapt(0.02, progress=1.0)
+    assert size.multiple == pytest.approx(1 / 1.5)
+    size.adapt(0.02, progress=0.0)
     assert size.multiple == pytest.approx(1 / 1.5)
     steady = StepSize(PPOConfig(desired_kl=0.02, anneal=False))
     steady.adapt(0.02, progress=1.0)
