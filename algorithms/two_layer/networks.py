@@ -130,7 +130,7 @@ def _products(x: F64) -> F64:
 def _fitted(kind: Kind, directions: F64, x: F64, y: F64) -> TwoLayer:
     """Return the network of given directions whose weights are the least-squares fit."""
     found = np.linalg.lstsq(_with_one(activation(kind, x @ directions.T)), y, rcond=None)[0]
-    return TwoLayer(kind, directions, found[:-1], float(found[-1]))
+    return TwoLayer(kind, directions, np.asarray(found[:-1], np.float64), float(found[-1]))
 
 
 def _rotation(k: int, rng: np.random.Generator) -> F64:

@@ -50,7 +50,7 @@ def test_fitted_q_estimates_the_value_of_another_policy(data: list[Episode]) -> 
 
 def test_importance_sampling_estimates_it_too(data: list[Episode]) -> None:
     def probability(episode: Episode) -> Array:
-        return (by_rule(episode.observations[:-1]) == episode.actions).astype(float)
+        return np.asarray(by_rule(episode.observations[:-1]) == episode.actions, float)
 
     assert abs(importance_sampling(data, probability, GAMMA) - true()) < 0.1
     own = importance_sampling(data, lambda each: np.exp(each.behaviour["log_probabilities"]), GAMMA, weighted=False)

@@ -19,7 +19,7 @@ from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.starting_point import StartingPoint
 from surreal.protocol.errors import InvalidInput
 
-CASES = {
+CASES: dict[str, tuple[str, str, TD3BCConfig | CQLConfig, OffPolicyConfig]] = {
     "td3": ("Pendulum-v1", "td3bc", TD3BCConfig(dataset="x", hidden=[8], device="cpu"), TD3Config(hidden=[8])),
     "sac": ("Pendulum-v1", "cql", CQLConfig(dataset="x", hidden=[8], device="cpu"), SACConfig(hidden=[8])),
     "dqn": ("CartPole-v1", "cql", CQLConfig(dataset="x", hidden=[8], device="cpu"), DQNConfig(hidden=[8])),
