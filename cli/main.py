@@ -19,7 +19,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "create": ("experiment.create:command", "Start an experiment from a file and watch it."),
     "sweep": ("experiment.sweep:command", "Run an experiment with many values and seeds."),
-    "offline": ("experiment.offline:command", "Make the datasets of the offline suite, and score methods on it."),
+    "offline": ("experiment.offline:command", "Make the offline suite's datasets, and score methods on it."),
     "plan": ("experiment.plan:command", "Print the pools, processes and cost of an experiment."),
     "calibrate": ("experiment.plan:calibrate", "Measure an experiment here, for the predictions of plan."),
     "render": ("experiment.objects:render", "Print the objects of an experiment in a cluster."),

@@ -16,7 +16,7 @@ MOST_SECONDS = 600.0
 """Longest profile: 600 s of four processes are some hundred megabytes."""
 MOST_PER_ROLE = 16
 """Processes of one role that a profile is taken of; those with the lowest indices."""
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_NAME = r"[a-z0-9][a-z0-9-]{0,39}"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ProfileRequest:
         seconds, name = data.get("seconds"), str(data["name"])
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             return None
-        if not 0 < seconds <= MOST_SECONDS or not _NAME.fullmatch(name):
+        if not 0 < seconds <= MOST_SECONDS or not re.fullmatch(_NAME, name):
             return None
         return cls(name, float(seconds), data.get("intercept") is True)
 

@@ -19,8 +19,8 @@ MODULES = sorted(path for path in FOLDER.glob("**/*.py") if not {"bench", "docum
 LIBRARIES = {"msgpack", "numpy", "prometheus_client", "zmq"}
 """What the protocol may import beside the standard library."""
 FORBIDDEN = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "yaml", "subprocess", "ctypes"}
-MAY = {"node": {"ctypes"}, "signals": {"ctypes"}}
-"""Module -> its exceptions: malloc's options, and sigaction, both called with constants."""
+MAY = {"node": {"ctypes"}, "signals": {"ctypes"}, "notification": {"subprocess"}}
+"""Module -> its exceptions: malloc's options, sigaction, and the command that the experiment's file names."""
 FORBIDDEN_CALLS = {
     "eval",
     "exec",
@@ -68,15 +68,19 @@ def imports(module: Path) -> Iterator[str]:
             yield node.module or ""
 
 
+def source_of(name: str) -> Path:
+    """The file of a module or of a package."""
+    path = FOLDER.joinpath(*name.split(".")[2:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
 def reachable(name: str) -> set[str]:
     """The modules of surreal that importing `name` can lead to."""
     found: set[str] = set()
     waiting = {name}
     while waiting:
         found.add(each := waiting.pop())
-        path = FOLDER.joinpath(*each.split(".")[2:])
-        source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        waiting |= {other for other in imports(source) if other.startswith("surreal")} - found
+        waiting |= {other for other in imports(source_of(each)) if other.startswith("surreal")} - found
     return found
 
 
@@ -87,7 +91,7 @@ def test_a_process_reaches_nothing_but_the_protocol_and_four_libraries() -> None
         for each in ("wire.codec", "wire.schema", "transport.packet_socket", "transport.authorization")
     } <= names
     assert all(name.startswith("surreal.protocol") for name in names)
-    sources = {FOLDER.joinpath(*name.split(".")[2:]).with_suffix(".py") for name in names if name != "surreal.protocol"}
+    sources = {source_of(name) for name in names if name != "surreal.protocol"}
     assert sources <= set(MODULES)  # which the tests above have looked at
     others = {each.partition(".")[0] for source in sources for each in imports(source)}
     assert others - {"surreal"} - sys.stdlib_module_names == LIBRARIES & others

@@ -27,7 +27,7 @@ data_option = click.option(
 
 @click.group(name="offline")
 def command() -> None:
-    """Make the datasets of the offline suite, and score methods on them.
+    """Make the offline suite's datasets, and score methods on it.
 
     Values are chosen on its tuning tasks and scored on those that are held out.
     """

@@ -167,7 +167,7 @@ def test_a_wait_for_the_first_steps_can_be_cut_short_and_is_said() -> None:
 
 def test_shards_with_arrays_of_different_types_end_the_learner_in_words() -> None:
     wide = [fragment(np.random.default_rng(0), 20, ends=0.0, width=9)]
-    with site([some(1), wide]) as made, pytest.raises(Fatal, match=r"replay/1 .*\[9\].*"):
+    with site([some(1), wide]) as made, pytest.raises(Fatal, match=r"replay/1: .*\[9\].*"):
         for _ in range(50):
             made.sample()
 

@@ -77,7 +77,7 @@ def test_its_hosts_are_those_of_the_wiring() -> None:
 def test_a_role_that_the_run_can_do_without_never_fails_it() -> None:
     """A Job that fails would fail the set, whatever Job it is."""
     plan = queued()
-    hopeless = {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [2, 3]}}
+    hopeless = {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [2, 3, 6]}}
     assert hopeless not in pod_failure_rules(plan, plan.role("evaluator"))
     assert hopeless in pod_failure_rules(plan, plan.role("actor"))
     assert hopeless in pod_failure_rules(plan, plan.role("learner"))

@@ -60,7 +60,7 @@ def test_a_pod_exits_as_its_worker_did_and_leaves_word_of_it(
     ending = pod.ending()
     assert ending.exit == name and reason in ending.reason
     if how == "returns":
-        assert ending.progress == {"steps": 40, "total_steps": 100, "episode_return": 7.5}
+        assert {**ending.progress, "hours": 0} == {"steps": 40, "total_steps": 100, "episode_return": 7.5, "hours": 0}
     if how in ("exits", "dies"):
         assert [f"line {number} of many" in pod.log() for number in (0, 10_000, 19_999)] == [True] * 3
     if how == "dies":
