@@ -12,7 +12,7 @@ from typing import Literal
 from surreal.algorithms.algorithm import Flow
 
 MODEL_ERROR = 0.1
-"""Relative error of the model itself, as measured on runs that it was not made from (docs/profile.md)."""
+"""Relative error of the model itself: an assumption until runs are compared (docs/profile.md says which were)."""
 LEFT = 0.15
 """Share of the wait for the slowest actor that is left where actors are an update ahead: each makes up for a slow
 fragment with the next. Found by simulating the graph (tests/orchestrator/prediction/test_queueing.py)."""
