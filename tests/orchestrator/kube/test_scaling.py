@@ -41,7 +41,7 @@ def test_a_decision_changes_the_parallelism_of_the_job_and_is_said(monkeypatch: 
     monkeypatch.setattr(collect, "snapshot", lambda *_: Seen)
     monkeypatch.setattr(scaling, "status_of", lambda _: type("Status", (), {"over": False}))
     monkeypatch.setattr(scaling, "LOOK_S", 0.0)
-    monkeypatch.setattr(scaling, "_signs", lambda *_: Signs(4, 0.05, 0.6))
+    monkeypatch.setattr(scaling, "signs", lambda *_: Signs(4, 0.05, 0.6))
     scaling.autoscale(cast(Api, jobs), plan.name, said.append, looks=3)
     ((kind, name, change),) = jobs.patched
     assert (kind, name) == ("Job", f"{plan.name}-actor") and 4 < change["spec"]["parallelism"] <= 8
