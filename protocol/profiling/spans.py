@@ -1,6 +1,6 @@
 """Operations of this process: begin and end of each, in a ring of bounded size, while a profile is taken.
 
-Without a profile an operation costs a tenth of a microsecond. `Process.operation` is the public door.
+Without a profile an operation costs a fifth of a microsecond. `Process.operation` is the public door.
 """
 
 from collections import deque
