@@ -9,9 +9,9 @@ import numpy as np
 
 from surreal.algorithms.acting.weights import Weights
 from surreal.algorithms.environments.make import make_env
-from surreal.algorithms.evaluation import Act, evaluate_on_clock
 from surreal.algorithms.offline.method import Method, method_of
 from surreal.algorithms.offline.state import State
+from surreal.algorithms.offpolicy.actor import evaluate_policy
 from surreal.algorithms.offpolicy.policy import ActingPolicy
 from surreal.algorithms.recording.policy_record import describe
 from surreal.algorithms.recording.recorder import RunRecorder
@@ -19,7 +19,7 @@ from surreal.algorithms.replay.batches import ReplayBatch
 from surreal.algorithms.replay.client import ReplayClient
 from surreal.algorithms.training_loop import Trainer, Waiting, train
 from surreal.protocol.errors import ExitCode
-from surreal.protocol.wire.packet import Message, Version
+from surreal.protocol.wire.packet import Version
 from surreal.protocol.worker.process import Process
 
 LOOK_EVERY = 1.0
@@ -102,13 +102,6 @@ def evaluator(process: Process) -> None:
     wiring = process.wiring
     with closing(make_env(wiring.env, wiring.code, evaluating=True)) as env:
         method = method_of(process, env.spaces)
-        policy, scaled = ActingPolicy(method.shape()), env.spaces.onto_bounds
-
-        def load(message: Message) -> Act:
-            weights = Weights.read(message)
-            policy.load(weights.parameters)
-            return lambda features: scaled(policy.best(policy.forward(weights.standardize(features))))
-
         config = method.config
         every, cap = config.evaluate_every_seconds, config.evaluation_episode_cap
-        evaluate_on_clock(process, env, load, every, config.evaluate_episodes, cap)
+        evaluate_policy(process, env, ActingPolicy(method.shape()), every, config.evaluate_episodes, cap)

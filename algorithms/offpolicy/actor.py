@@ -6,6 +6,7 @@ import numpy as np
 
 from surreal.algorithms.acting.actors import environments_of
 from surreal.algorithms.acting.weights import Weights
+from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.evaluation import Act, evaluate_on_clock
@@ -66,13 +67,20 @@ def evaluator(process: Process) -> None:
     """Evaluate every `evaluate_every_seconds`, and at once when the learner says that these are the last weights."""
     wiring, method = process.wiring, method_of(process)
     with closing(make_env(wiring.env, wiring.code, evaluating=True)) as env:
-        policy, scaled = ActingPolicy(method.shape(env.spaces)), env.spaces.onto_bounds
-
-        def load(message: Message) -> Act:
-            weights = Weights.read(message)
-            policy.load(weights.parameters)
-            return lambda features: scaled(policy.best(policy.forward(weights.standardize(features))))
-
         config = method.config
         every, cap = config.evaluate_every_seconds, config.evaluation_episode_cap
-        evaluate_on_clock(process, env, load, every, config.evaluate_episodes, cap)
+        evaluate_policy(process, env, ActingPolicy(method.shape(env.spaces)), every, config.evaluate_episodes, cap)
+
+
+def evaluate_policy(
+    process: Process, env: Environment, policy: ActingPolicy, every: float, episodes: int, cap: int | None
+) -> None:
+    """Evaluate what `policy` does by the newest weights, without exploring; see evaluate_on_clock."""
+    scaled = env.spaces.onto_bounds
+
+    def load(message: Message) -> Act:
+        weights = Weights.read(message)
+        policy.load(weights.parameters)
+        return lambda features: scaled(policy.best(policy.forward(weights.standardize(features))))
+
+    evaluate_on_clock(process, env, load, every, episodes, cap)
