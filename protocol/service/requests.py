@@ -63,7 +63,7 @@ class Request:
 
     @property
     def inline(self) -> Inline | None:
-        """The memory of the arrays, where all lie in one piece and were not looked at."""
+        """The memory of the arrays, where all lie in one piece; None where they came as arrays."""
         return self._packet.inline
 
     @property

@@ -77,7 +77,7 @@ class Place:
         with self._lock:
             scaler = self._scalers.setdefault(seen.name, Autoscaler(bounds_of(role)))
         try:
-            decision = scaler.look(scaling.signs(self.api, seen.name, role), time.monotonic())
+            decision = scaler.look(scaling.signs(self.api, seen, role), time.monotonic())
         except SurrealError:
             return ""  # a pod that shows nothing now is asked again at the next look
         if decision is None:

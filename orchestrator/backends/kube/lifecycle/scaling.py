@@ -13,6 +13,7 @@ from surreal.orchestrator.autoscaling.signs import TAIL_BYTES, bounds_of, newest
 from surreal.orchestrator.backends.kube import names
 from surreal.orchestrator.backends.kube.run_folder.locate import folder_of
 from surreal.orchestrator.backends.kube.status import collect as observe
+from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.backends.kube.status.status import status_of
 from surreal.orchestrator.plan.model import PlannedRole
 from surreal.orchestrator.run.channel_stats import channels_of
@@ -36,7 +37,7 @@ def autoscale(api: Api, name: str, say: Callable[[str], None], looks: int | None
     for number in count():
         if number == looks or status_of(seen).over:
             return
-        decision = scaler.look(signs(api, name, role), time.monotonic())
+        decision = scaler.look(signs(api, seen, role), time.monotonic())
         if decision is not None:
             set_processes(api, name, role.name, decision.actors)
             say(f"{role.name}: {decision.actors}: {decision.reason}")
@@ -44,9 +45,8 @@ def autoscale(api: Api, name: str, say: Callable[[str], None], looks: int | None
         seen = observe.snapshot(api, name)
 
 
-def signs(api: Api, name: str, role: PlannedRole) -> Signs:
+def signs(api: Api, seen: Snapshot, role: PlannedRole) -> Signs:
     """Return the signs in the run folder, from the pod that has it."""
-    seen = observe.snapshot(api, name)
     assert seen.plan is not None
     ending = next(each.name for each in seen.plan.roles if each.ends_run)
     with folder_of(api, seen) as folder:
