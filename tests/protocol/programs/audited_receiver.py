@@ -1,6 +1,6 @@
 """Receives messages and prints what the interpreter's audit hooks see of unpickling, importing and running code.
 
-usage: audited_receiver.py ADDRESS MESSAGES
+usage: audited_receiver.py ADDRESS MESSAGES; it ends with its standard input
 """
 
 import sys
@@ -26,6 +26,7 @@ with Node("learner/0", 1) as node:
     for _ in range(count - 1):
         receiver.recv()
     heard = list(seen)
+    sys.stdin.read()  # a receiver that is gone cannot repeat an acknowledgement that was lost on the way
     receiver.close()
 for event in heard:
     print(event)
