@@ -62,7 +62,7 @@ def test_the_page_shows_the_example_as_it_is() -> None:
     code = "\n\n\n".join(part.partition("```")[0].strip() for part in shown)
     for node in tree.body:
         text = ast.get_source_segment(source, node)
-        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Assign):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Assign | ast.Import | ast.ImportFrom):
             assert text is not None and text in code, f"the page lacks {text!r}"
 
 
