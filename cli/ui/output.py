@@ -54,10 +54,11 @@ def console(stderr: bool = False) -> "Console":
 
 
 def table(*columns: str) -> "Table":
-    """Return an empty table in the style of all commands: no lines, bold capital headers."""
-    from rich.table import Table
+    """Return an empty table in the style of all commands: no lines, bold capital headers, no word cut off."""
+    from rich.table import Column, Table
 
-    return Table(*(column.upper() for column in columns), box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    headers = [Column(column.upper(), overflow="fold") for column in columns]
+    return Table(*headers, box=None, pad_edge=False, padding=(0, 2, 0, 0))
 
 
 __all__ = ["COLOURS", "UNKNOWN", "age", "duration", "facts", "line", "number", "role", "speed", "steps"]

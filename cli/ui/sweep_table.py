@@ -35,8 +35,6 @@ def sweep_table(folder: "SweepFolder") -> "RenderableType":
         (folder.name, "bold"), "  ", (record.state, words.COLOURS[record.state]), f"  {counts(record)}"
     )
     rows = table("trial", "state", "score", "steps", "time", "values")
-    rows.columns[-1].overflow = "fold"
-    rows.padding = (0, 2, 0, 0)
     for trial in sorted(record.trials, key=lambda each: -(each.score if each.score is not None else float("-inf"))):
         rows.add_row(
             str(trial.number),

@@ -37,6 +37,19 @@ def test_a_table_into_a_pipe_has_whole_lines_and_no_colour(
     assert row.split() == ["x" * 300, "[red]running"]
 
 
+def test_a_table_folds_what_a_narrow_terminal_cannot_hold_and_cuts_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    rows = table("name", "remedy")
+    rows.add_row("m6i.12xlarge", "https://example.org/a/long/way/out")
+    emit({}, "table", lambda: rows)
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 30 for line in lines)
+    first, second = ("".join(line[part].strip() for line in lines) for part in (slice(12), slice(12, 30)))
+    assert (first, second) == ("m6i.12xlarge", "https://example.org/a/long/way/out")
+
+
 def test_talk_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     talk("warning: [x]")
     captured = capsys.readouterr()

@@ -74,8 +74,6 @@ def _table(found: "Comparison") -> RenderableType:
     columns = ["", "runs", "final", "best", "mean", "iqm", "better", "steps/s"]
     hits = ["reached", "at step", "after"] if found.threshold is not None else []
     rows = table(*columns, *hits)
-    rows.columns[0].overflow = "fold"
-    rows.padding = (0, 2, 0, 0)
     for each in found.figures:
         rows.add_row(*_cells(each), *(_hits(each) if hits else []))
     said = found.to_data()["returns"]
