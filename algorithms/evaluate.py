@@ -58,10 +58,10 @@ def evaluate(
     `evaluation` counts, and rewards and lives are the environment's own, as in a run's evaluations. Paths in its
     options begin at the folder `code`. Numbers outside a bounded action space are clipped. An episode ends at the
     latest after the environment's own limit, or after 10,000 steps if it has none. Raises Fatal for an environment that
-    cannot be made, and InvalidInput for actions of another shape.
+    cannot be made, and InvalidInput for actions that are not in its space.
     """
-    if episodes < 1:
-        raise InvalidInput(f"episodes: {episodes!r} is too few. Give 1 or more.")
+    if not isinstance(episodes, int) or episodes < 1:
+        raise InvalidInput(f"episodes: {episodes!r} is no number of episodes. Give 1 or more.")
     made = made_for(policy, env, options or {}, code)
     try:
         played = [episode(made, policy, seed + number) for number in range(episodes)]
@@ -72,6 +72,10 @@ def evaluate(
 
 def made_for(policy: Act, env: str | Mapping[str, Any], options: Mapping[str, Any], code: Path | str) -> Environment:
     """Return an environment as `policy` sees it, with further options over those of `env`. Raises Fatal."""
+    if not callable(policy):
+        raise InvalidInput(f"policy: {policy!r} is no function of observations. Give run.policy() or a function.")
+    if not isinstance(env, (str, Mapping)):
+        raise InvalidInput(f"env: {env!r} is no environment. Give an id, or a mapping with one.")
     settings: dict[str, Any] = {"id": env} if isinstance(env, str) else dict(env)
     settings["options"] = {**(settings.get("options") or {}), **options}
     trained: Spaces | None = getattr(policy, "spaces", None)
@@ -115,6 +119,8 @@ def _action(actions: Any, space: Any) -> Any:
     found = np.asarray(actions)
     if space.shape is not None and found.shape != (1, *space.shape):
         raise InvalidInput(f"policy: actions of shape {list(found.shape)} do not fit. Return [1, ...] of {space}.")
-    if isinstance(space, spaces.Box):
+    if isinstance(space, spaces.Box) and found.dtype.kind in "biuf" and np.isfinite(found).all():
         return np.clip(found[0], space.low, space.high).astype(space.dtype)
+    if not space.contains(found[0]):
+        raise InvalidInput(f"policy: action {found[0].tolist()!r} is not one of {space}. Return [1, ...] of it.")
     return found[0]

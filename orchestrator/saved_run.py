@@ -68,12 +68,16 @@ def load(source: Path | str) -> Run | SavedRun:
     object store, or the name of a run on this machine or in a cluster. Raises NotFound for a name or folder that does
     not exist, and InvalidInput for a folder that is no run.
     """
+    if not isinstance(source, str | Path):
+        raise InvalidInput(f"source: {source!r} is no run. Give a folder, a URL or a name.")
     text = str(source)
     if "://" in text:
         return _download(text)
     folder = Path(source).expanduser()
     if folder.is_dir():
         return _checked(folder)
+    if folder.is_file() and folder.suffix != ".npz":
+        raise InvalidInput(f"{folder}: this is no exported policy (.npz). Name that, a run folder, a URL or a run.")
     if folder.is_file():
         return SavedRun(folder, folder.stem)
     if isinstance(source, Path) or "/" in text:

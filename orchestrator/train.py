@@ -114,7 +114,7 @@ def _resized(experiment: Experiment, actors: int) -> Experiment:
 def _new_name(env: str | Mapping[str, Any], algorithm: "Algorithm | Configured | str") -> str:
     """Return a name that no other run has: `ppo-halfcheetah-v5-1128-071502-3f`."""
     described = getattr(algorithm, "algorithm", algorithm)
-    parts = [getattr(described, "name", described), env if isinstance(env, str) else env.get("id", "env")]
+    parts = [getattr(described, "name", described), env.get("id", "env") if isinstance(env, Mapping) else env]
     words = "-".join(str(part).rpartition(":")[2] for part in parts)
     unique = f"{datetime.now():%m%d-%H%M%S}-{token_hex(1)}"
     slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[: MAX_NAME_CHARS - len(unique) - 1].strip("-")

@@ -114,6 +114,8 @@ def export(policy: "Policy", path: Path | str, format: Format | None = None) -> 
     """
     from surreal.algorithms.exporting.translate import computation_of
 
+    if not hasattr(policy, "spaces"):
+        raise InvalidInput(f"policy: {policy!r} cannot be exported. Give one of run.policy() or surreal.load().")
     path = Path(path)
     format = format or _of_ending(path)
     graph = computation_of(policy)

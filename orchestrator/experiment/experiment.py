@@ -48,7 +48,7 @@ class Experiment:
             "kind": "Experiment",
             "metadata": {"name": name, "labels": dict(labels or {})},
             "spec": {
-                "env": {"id": env} if isinstance(env, str) else dict(env),
+                "env": {"id": env} if isinstance(env, str) else dict(env) if isinstance(env, Mapping) else env,
                 "algorithm": reference(algorithm),
                 "roles": {role: _plain(options) for role, options in (roles or {}).items()},
                 "seed": seed,

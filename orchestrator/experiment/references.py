@@ -17,6 +17,8 @@ def reference(algorithm: Algorithm | Configured | str) -> dict[str, Any]:
     """
     if isinstance(algorithm, str):
         return {"name": algorithm}
+    if not isinstance(algorithm, Algorithm | Configured):
+        raise InvalidInput(f"algorithm: {algorithm!r} is no algorithm. Give one such as surreal.PPO(), or its name.")
     if isinstance(algorithm, Configured):
         return {**reference(algorithm.algorithm), "config": dict(algorithm.config)}
     if algorithms().get(algorithm.name) is algorithm:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -134,8 +135,32 @@ def test_a_damaged_checkpoint_and_one_of_a_later_format_are_refused_by_name(trai
 def test_an_evaluation_refuses_actions_that_do_not_fit_and_clips_those_outside() -> None:
     with pytest.raises(InvalidInput, match=r"policy: actions of shape \[2\] do not fit. Return \[1, ...\] of Discrete"):
         surreal.evaluate(lambda observations: np.zeros(2, int), "CartPole-v1")
-    with pytest.raises(InvalidInput, match="episodes: 0 is too few. Give 1 or more"):
+    with pytest.raises(InvalidInput, match="episodes: 0 is no number of episodes. Give 1"):
         surreal.evaluate(lambda observations: np.zeros(1, int), "CartPole-v1", episodes=0)
     far = surreal.evaluate(lambda observations: np.full((1, 1), 99.0), "Pendulum-v1", episodes=1)
     edge = surreal.evaluate(lambda observations: np.full((1, 1), 2.0), "Pendulum-v1", episodes=1)
     assert far.returns == pytest.approx(edge.returns)
+
+
+@pytest.mark.parametrize(
+    ("env", "action"), [("CartPole-v1", 7), ("CartPole-v1", "left"), ("Pendulum-v1", ["x"]), ("Pendulum-v1", [np.nan])]
+)
+def test_an_evaluation_names_an_action_that_is_none_of_the_environment(env: str, action: object) -> None:
+    with pytest.raises(InvalidInput, match=r"policy: action .* is not one of (Discrete|Box)\("):
+        surreal.evaluate(lambda observations: [action], env, episodes=1)
+
+
+def test_the_front_door_names_an_argument_that_is_of_no_use(tmp_path: Path) -> None:
+    nothing: Any = None
+    (tmp_path / "notes.txt").write_text("no run")
+    for wrong, call in {
+        "source: None is no run": lambda: surreal.load(nothing),
+        "this is no exported policy": lambda: surreal.load(tmp_path / "notes.txt"),
+        "policy: None is no function": lambda: surreal.evaluate(nothing, "CartPole-v1"),
+        "env: None is no environment": lambda: surreal.evaluate(len, nothing),
+        "policy: <built-in function len> cannot be exported": lambda: surreal.export(cast(Any, len), "a.onnx"),
+        "algorithm: None is no algorithm": lambda: surreal.train("CartPole-v1", nothing),
+        "spec.env: must be a mapping": lambda: surreal.train(nothing, surreal.PPO()),
+    }.items():
+        with pytest.raises(InvalidInput, match=wrong):
+            call()
