@@ -119,10 +119,14 @@ class Compiled(Analytic):
 
     def _ready(self) -> bool:
         """Return True if there are compiled loops, once that is known."""
+        self._wait_for_compiler()
+        return self._losses is not None
+
+    # Where it takes long, `surreal status` shows this name: the first run of a machine compiles for half a minute.
+    def _wait_for_compiler(self) -> None:
         if self._loading is not None:
             self._loading.join()
             self._loading = None
-        return self._losses is not None
 
     def differentiate(self, minibatch: Minibatch, beta: float, stats: Stats | None) -> Array:
         """See base.Gradient."""
