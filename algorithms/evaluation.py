@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from logging import getLogger
+from math import isfinite
 from time import monotonic
 from typing import Any
 
 import numpy as np
 
 from surreal.algorithms.environments.environment import Environment
-from surreal.algorithms.environments.rows import Rows, mapped
+from surreal.algorithms.environments.rows import Rows, finite, mapped
 from surreal.algorithms.types import Array
 from surreal.protocol.broadcast.subscriber import Subscriber
 from surreal.protocol.profiling.spans import IDLE, NUMERIC, SIMULATOR, operation
@@ -114,7 +115,8 @@ def play(
 ) -> tuple[float, int] | None:
     """Return (return, steps) of one episode from `seed`, of `cap` steps at most; None once `stopping` is true.
 
-    `choose` maps observations [1, ...] to the one action that the environment takes; `rewarded` gets each reward.
+    `choose` maps observations [1, ...] to the one action that the environment takes; `rewarded` gets each reward. The
+    return is NaN, and it is logged, where an observation or a reward was NaN or infinite.
     """
     rows = mapped(lambda array: np.array(array[None]), env.reset(seed))
     total, steps, over = 0.0, 0, False
@@ -122,7 +124,12 @@ def play(
         choose, step = span.pieces("inference", NUMERIC, choose), span.pieces("simulation", SIMULATOR, env.step)
         while not over and steps < cap:
             reward, terminated, truncated = step(choose(rows), rows, 0)
-            total, steps, over = total + reward, steps + 1, bool(terminated or truncated)
+            total, steps, over = total + reward, steps + 1, terminated or truncated
+            if not (isfinite(total) and finite(rows)):
+                log.warning(
+                    "environment %r: NaN or infinity at step %d of an evaluation: it has no return", env.name, steps
+                )
+                return float("nan"), steps
             if rewarded is not None:
                 rewarded(float(reward))
             if stopping() and not over:

@@ -161,7 +161,8 @@ def _is_own(request: Request) -> bool:
 
 
 def _located(request: Request, text: str, cause: BaseException | None) -> str:
-    """Return a sentence about an environment of one's own with the file and line that raised."""
+    """Return a sentence about an environment: of one's own with the file and line that raised."""
+    text = text.removeprefix(f"{'.'.join(ENV[1:])}: ")  # the line of the experiment names the key
     if cause is None or not _is_own(request) or isinstance(cause, SurrealError):
         return text
     return f"{where_raised(cause, Path(request.folder).absolute())}: {text}"

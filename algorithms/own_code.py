@@ -7,7 +7,7 @@ import importlib
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -64,9 +64,7 @@ def load_own(name: str, folder: Path | None, wanted: type | None = None) -> Any:
     """
     module_name, _, attribute = name.partition(":")
     if module_name == "__main__":
-        raise InvalidInput(
-            f"{name!r}: it lives in the program that was started, which workers cannot import. Move it to a module."
-        )
+        raise InvalidInput(in_main(name))
     module = import_own(name, folder)
     found: Any = module
     for part in attribute.split("."):
@@ -78,6 +76,11 @@ def load_own(name: str, folder: Path | None, wanted: type | None = None) -> Any:
         kind = f"{_file(module)}: {attribute} is a {type(found).__name__}"
         raise InvalidInput(f"{name!r} is no {wanted.__name__}: {kind}. Name an object made by {wanted.__name__}(...).")
     return found
+
+
+def in_main(name: str) -> str:
+    """Return the sentence on an object of the program itself, of a notebook for instance."""
+    return f"{name!r}: it lives in the program that was started, which workers cannot import. Move it to a module."
 
 
 def where_raised(error: BaseException, beside: Path | None = None) -> str:
@@ -138,7 +141,9 @@ def _importable(folder: Path | None) -> Iterator[None]:
     sys.path.append(path)
     importlib.invalidate_caches()
     try:
-        yield
+        # What a module prints must not mix with the data that a command prints.
+        with redirect_stdout(sys.stderr):
+            yield
     finally:
         sys.path.remove(path)
         for name in set(sys.modules) - before:

@@ -170,7 +170,10 @@ def load_policy(folder: Path, which: Which = "best", code: Path | None = None) -
     except SurrealError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        text = f"no {error}" if isinstance(error, KeyError) else str(error)
+        misshapen = isinstance(error, TypeError | AttributeError)
+        text = (
+            f"no {error}" if isinstance(error, KeyError) else "its manifest is misshapen" if misshapen else str(error)
+        )
         raise InvalidInput(f"{found}: is damaged: {text}. Load another checkpoint of the run.") from error
 
 

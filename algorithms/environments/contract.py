@@ -27,9 +27,8 @@ def check_step(name: str, space: spaces.Space[Any], returned: Any) -> None:
     observation, reward, terminated, truncated, info = returned
     _check_observation(name, "step", space, observation)
     real(name, reward)
-    for flag, value in (("terminated", terminated), ("truncated", truncated)):
-        if not _is_flag(value):
-            raise _broken(name, "step", f"returned {flag} = {_said(value)}, not a boolean", "Return True or False")
+    flag(name, "terminated", terminated)
+    flag(name, "truncated", truncated)
     if not isinstance(info, Mapping):
         raise _broken(name, "step", f"returned info = {_said(info)}, not a dictionary", "Return {}")
 
@@ -38,11 +37,20 @@ def real(name: str, reward: Any) -> float:
     """Return `reward` as a float. Raises Fatal unless it is a real number or an array of one."""
     try:
         number = np.asarray(reward)
-        if number.size == 1 and number.dtype.kind in "fiub":
+        if number.size == 1 and isinstance(number.item(), int | float):
             return float(number.item())
-    except (TypeError, ValueError, RuntimeError):  # an array of a library that cannot be read here
+    # An array of a library that cannot be read here, and an int beyond all floats.
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         pass
     raise _broken(name, "step", f"returned the reward {_said(reward)}, not a real number", "Return a float")
+
+
+def flag(name: str, which: str, value: Any) -> bool:
+    """Return `value`, which step returned as `which`, as a bool. Raises Fatal unless it is one or an array of one."""
+    array = _array(value)
+    if array is None or array.size != 1 or array.dtype.kind not in "biu":
+        raise _broken(name, "step", f"returned {which} = {_said(value)}, not a boolean", "Return True or False")
+    return bool(array.item())
 
 
 def _check_observation(name: str, method: str, space: spaces.Space[Any], observation: Any) -> None:
@@ -71,11 +79,6 @@ def mismatch(space: spaces.Space[Any], value: Any) -> str:
     return next((f"whose part {where} is {what}" for where, what in found if what), "")
 
 
-def _is_flag(value: Any) -> bool:
-    array = _array(value)
-    return array is not None and array.size == 1 and array.dtype.kind in "biu"
-
-
 def _array(value: Any) -> np.ndarray[Any, Any] | None:
     try:
         return np.asarray(value)
@@ -90,7 +93,7 @@ def _said(value: Any) -> str:
     if isinstance(value, tuple | list):
         return f"{len(value)} values"
     text = repr(value)
-    return text if len(text) <= 60 else f"a {type(value).__name__}"
+    return text if len(text) <= 60 else f"{type(value).__name__} {text[:40]}..."
 
 
 def _broken(name: str, method: str, what: str, advice: str) -> Fatal:

@@ -121,6 +121,9 @@ class Environment:
             rows[index] = observation
         if self.masked:
             self.mask = read_mask(self.name, "step", info, self.spaces.choices)
+        if terminated.__class__ is not bool or truncated.__class__ is not bool:
+            terminated = contract.flag(self.name, "terminated", terminated)
+            truncated = contract.flag(self.name, "truncated", truncated)
         return reward if isinstance(reward, float) else contract.real(self.name, reward), terminated, truncated
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from surreal.algorithms.environments.process_guard import keeping_signals
 from surreal.algorithms.environments.spaces import View
 from surreal.algorithms.environments.suites import ATARI, make_of, suite_of
 from surreal.algorithms.environments.wrappers import for_evaluation, problems, wrap
+from surreal.algorithms.own_code import in_main
 from surreal.protocol.errors import Fatal, SurrealError, did_you_mean
 
 log = getLogger(__name__)
@@ -104,6 +105,8 @@ def _own(module: str, name: str) -> EnvSpec | None:
 
     Raises Fatal that lists what the module has where it is neither.
     """
+    if module == "__main__":
+        raise Fatal(f"env.id: {in_main(f'{module}:{name}')}")
     loaded, registered = importlib.import_module(module), set(gymnasium.registry)
     found = getattr(loaded, name, None) if name.isidentifier() else None
     if callable(found) and name not in registered:

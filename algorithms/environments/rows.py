@@ -22,6 +22,12 @@ def mapped(function: Callable[..., Array], *rows: Rows) -> Rows:
     return function(*rows)
 
 
+def finite(rows: Rows) -> bool:
+    """Return True where no number is NaN or infinite."""
+    arrays = rows.values() if isinstance(rows, dict) else (rows,)
+    return all(array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in arrays)
+
+
 def at(rows: Rows, index: Any) -> Rows:
     """Return `rows` at `index` of the leading dimensions; views wherever numpy gives views."""
     return {name: array[index] for name, array in rows.items()} if isinstance(rows, dict) else rows[index]

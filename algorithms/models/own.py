@@ -110,10 +110,11 @@ def own_shape(name: str, settings: Mapping[str, Any], spaces: Spaces, folder: Pa
     try:
         shape = OwnShape(spaces, make(spaces, **settings))
         _check(shape)
-    # Anything may be raised in a module of one's own.
-    except Exception as error:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        place = _place(make) if isinstance(error, _MisfitError) else where_raised(error, folder)
+    # Anything may be raised in a module of one's own, even the end of the process.
+    except (Exception, SystemExit) as error:
+        misfit = isinstance(error, _MisfitError)
+        text = " ".join((str(error) if misfit else f"{type(error).__name__}: {error}").split())
+        place = _place(make) if misfit else where_raised(error, folder)
         raise Fatal(f"{KEY}: {name!r} does not work: {place}: {text}. Correct it there.") from error
     return shape
 
@@ -123,8 +124,12 @@ class _MisfitError(ValueError):
 
 
 def _check(shape: OwnShape) -> None:
-    """Raise _MisfitError where the outputs of a network do not fit the action space."""
+    """Raise _MisfitError for a network without its methods, or with outputs that do not fit the action space."""
     import torch
+
+    if missing := [name for name in ("initial", "policy", "value") if not hasattr(shape.network, name)]:
+        kind = type(shape.network).__name__
+        raise _MisfitError(f"it returns {kind}, expected an object with initial, policy and value (no {missing[0]})")
 
     parameters = torch.from_numpy(shape._initial.astype(np.float32))
     features = torch.zeros(ROWS, shape.spaces.observation)

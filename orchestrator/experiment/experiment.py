@@ -16,6 +16,7 @@ from surreal.orchestrator.experiment.references import reference, source_folder
 from surreal.protocol.documents import yaml as strictyaml
 from surreal.protocol.documents.locations import KeyPath, Source
 from surreal.protocol.documents.models import API_VERSION
+from surreal.protocol.errors import InvalidInput
 
 if TYPE_CHECKING:
     from surreal.algorithms.algorithm import Algorithm, Configured
@@ -43,6 +44,8 @@ class Experiment:
         `storage` and `code`. `folder` holds your own modules; the default is the algorithm's own folder, or the
         current one. Raises InvalidInput that names every problem.
         """
+        if callable(env):
+            raise InvalidInput(f"env: {env!r} would be unknown to workers. Name it: 'my_module:{env.__name__}'.")
         data = {
             "apiVersion": API_VERSION,
             "kind": "Experiment",

@@ -1,4 +1,7 @@
-"""Inspection of an experiment before anything starts: in one short process, so that no command imports foreign code."""
+"""Inspection of an experiment before anything starts: in one short process, which foreign code may end or hang.
+
+Of foreign code, commands import only an algorithm's own module, which describes the roles.
+"""
 
 import json
 import os
@@ -78,10 +81,10 @@ class Inspection:
 
 
 def _worth_a_look(experiment: Experiment) -> bool:
-    """Return False for what surely works: two tanh networks on the numbers of an environment of gymnasium's own."""
+    """Return False for what surely works: two tanh networks on numbers of an environment of gymnasium as it comes."""
     spec = experiment.spec
     usual = getattr(getattr(experiment.config, "network", None), "plain", True)
-    return not usual or "/" in spec.env.id or bool(spec.env.wrappers) or bool(experiment.own_names)
+    return not usual or "/" in spec.env.id or bool(spec.env.wrappers or spec.env.options or experiment.own_names)
 
 
 class _Inspector:

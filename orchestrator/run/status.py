@@ -30,6 +30,8 @@ TAIL_BYTES = 512 * 1024
 """Bytes of the end of metrics.jsonl that are read for the newest rows, where no progress.json says them."""
 MAX_WORDS = 300
 """Characters of what a process says of its progress."""
+LAST_LINES = "; its last lines:"
+"""Words of a reason before what a process printed last."""
 PLURALS = {"is": "are", "does": "do"}
 Labels = Mapping[str, str]
 Test = Callable[[Labels], bool]
@@ -80,6 +82,11 @@ class Status:
     channels: tuple[ChannelStatus, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     """The labels of the experiment file."""
+
+    @property
+    def headline(self) -> str:
+        """First line of the reason, whole by itself."""
+        return self.reason.partition("\n")[0].removesuffix(LAST_LINES)
 
     @property
     def over(self) -> bool:

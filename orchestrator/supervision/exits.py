@@ -74,15 +74,20 @@ def last_words(code: int, output: bytes) -> str:
     return f"its last line: {_TIME.sub('', lines[-1])}" if lines else ""
 
 
-def last_lines(output: bytes) -> str:
-    """Return the end of what a process printed, to be quoted."""
-    lines = output.decode(errors="replace").splitlines()[-REASON_LINES:]
-    return "\n".join(plain_line(line) for line in lines)
+def last_lines(output: bytes, cause: str) -> str:
+    """Return the end of what a process printed, to be quoted after its `cause`; nothing where that is all there is."""
+    lines = [plain_line(line) for line in output.decode(errors="replace").splitlines()[-REASON_LINES:]]
+    return "" if cause and lines and all(cause in line for line in lines) else "\n".join(lines)
 
 
 def sentence(outcome: Outcome) -> str:
     """Return how a process ended and why: `failed (exit 1): ValueError: ...`."""
-    return f"{describe(outcome.code)}{': ' + outcome.cause if outcome.cause else ''}"
+    return f"{describe(outcome.code)}{because(outcome)}"
+
+
+def because(outcome: Outcome) -> str:
+    """Return `: cause`, without the full stop where another clause follows; nothing for no cause."""
+    return f": {outcome.cause.removesuffix('.')}" if outcome.cause else ""
 
 
 def restarting(process: SupervisedProcess, outcome: Outcome) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from surreal.orchestrator.backends.restart_policy import Outcome, Verdict, decide, describe, feeds_the_run, ordinal
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.status import State, read_progress
+from surreal.orchestrator.run.status import LAST_LINES, State, read_progress
 from surreal.orchestrator.supervision import exits
 from surreal.orchestrator.supervision.log_pump import LogWriter
 from surreal.orchestrator.supervision.process import SupervisedProcess
@@ -133,14 +133,10 @@ class Judgement:
         process.record.state = "failed"
         times = process.backoff.without_progress
         tried = f", {ordinal(times)} time without progress" if times > 1 else ""
-        cause = f": {outcome.cause}" if outcome.cause else ""
-        self.report(f"{process.name} {describe(outcome.code)}{tried}{cause}: the run failed")
-        quoted = exits.last_lines(process.last_output)
-        self.end(
-            "failed",
-            f"{process.name} {describe(outcome.code)}{tried}{cause}; its last lines:\n{quoted}",
-            kill_in=LOCAL_STOP_GRACE_S,
-        )
+        self.report(f"{process.name} {describe(outcome.code)}{tried}{exits.because(outcome)}: the run failed")
+        quoted = exits.last_lines(process.last_output, outcome.cause)
+        reason = f"{process.name} {describe(outcome.code)}{tried}{exits.because(outcome)}"
+        self.end("failed", f"{reason}{LAST_LINES}\n{quoted}" if quoted else reason, kill_in=LOCAL_STOP_GRACE_S)
 
     def end(self, state: State, reason: str, terminate_in: float = 0.0, kill_in: float = 0.0) -> None:
         """Begin to end the run: SIGTERM and SIGKILL after that many seconds."""

@@ -60,6 +60,15 @@ def test_an_episode_that_never_ends_is_cut() -> None:
     assert episode_return(Environment(Odd(length=0), "odd"), lambda _: np.array([0]), 0, 123) == 123.0
 
 
+@pytest.mark.parametrize("how", ["nan", "reward nan"])
+def test_an_episode_with_numbers_that_are_none_has_no_return_and_says_so(
+    how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    total = episode_return(Environment(Odd(how, at=3), "odd"), lambda _: np.array([0]), 0, 123)
+    assert total is not None and np.isnan(total)
+    assert "environment 'odd': NaN or infinity at step 3 of an evaluation" in caplog.text
+
+
 def test_an_episode_stops_when_it_is_told() -> None:
     stopping = threading.Event()
 

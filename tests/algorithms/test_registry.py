@@ -57,6 +57,14 @@ def test_an_algorithm_of_ones_own_comes_from_the_experiments_folder(tmp_path: Pa
     assert "own_algorithm" not in sys.modules and str(tmp_path) not in sys.path
 
 
+def test_what_a_module_of_ones_own_prints_is_no_data_of_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "loud.py").write_text("print('hello')\n" + OWN.format(rate=0.5))
+    algorithm("loud:MINE", tmp_path)
+    assert capsys.readouterr() == ("", "hello\n")
+
+
 def test_two_folders_may_have_different_modules_of_one_name_and_files_may_change(tmp_path: Path) -> None:
     rates = []
     for folder, rate in (("a", 0.1), ("b", 0.2), ("a", 0.3)):

@@ -95,7 +95,7 @@ def brief(process: Process) -> None:
 
 def hopeless(process: Process) -> None:
     """A role that cannot ever work."""
-    raise Fatal("no such environment: Walker9-v5")
+    raise Fatal("no such environment: Walker9-v5.")
 
 
 def leaver(process: Process) -> None:

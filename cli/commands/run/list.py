@@ -46,6 +46,8 @@ def command(selection: Selection, location: Location | None, output: Output) -> 
 
 def _table(found: list[Status], sweeps: list[str], everywhere: bool) -> RenderableType:
     rows = table("name", *(["place"] if everywhere else []), "state", "steps", "steps/s", "return", "age")
+    # A name is copied into the next command.
+    rows.columns[0].no_wrap = True
     for status in found:
         now = status.progress
         state = Text(status.state, words.COLOURS[status.state])
@@ -61,5 +63,5 @@ def _table(found: list[Status], sweeps: list[str], everywhere: bool) -> Renderab
             words.age(status.created),
         )
     notes = [*sweeps]
-    notes += [f"{status.name}: {status.reason.splitlines()[0]}" for status in found if status.reason]
+    notes += [f"{status.name}: {status.headline}" for status in found if status.reason]
     return Group(rows, "", *(Text(note) for note in notes)) if notes else rows

@@ -48,6 +48,7 @@ def test_a_reset_that_returns_other_than_declared_is_fatal_and_says_both(how: st
         ("no reward", "returned the reward None, not a real number"),
         ("reward pair", r"the reward an array of shape \(2,\)"),
         ("reward words", "the reward 'much', not a real number"),
+        ("reward beyond", r"the reward int 1000.*\.\.\., not a real number"),
     ],
 )
 @pytest.mark.parametrize("at", [1, 40])
@@ -58,17 +59,25 @@ def test_a_step_that_returns_other_than_declared_is_fatal_whenever_it_does(how: 
 
 
 @pytest.mark.parametrize(
-    ("how", "said"), [("flag none", "terminated = None, not a bool"), ("flag words", "terminated = 'no', not a bool")]
+    ("how", "said"),
+    [
+        ("flag none", "terminated = None, not a bool"),
+        ("flag words", "terminated = 'no', not a bool"),
+        ("flag pair", r"terminated = an array of shape \(2,\) and type bool, not a bool"),
+    ],
 )
-def test_flags_that_are_no_booleans_are_fatal_in_the_first_step(how: str, said: str) -> None:
+@pytest.mark.parametrize("at", [1, 15])
+def test_flags_that_are_no_booleans_are_fatal_whenever_they_come(how: str, said: str, at: int) -> None:
     with pytest.raises(Fatal, match=rf"environment 'odd:{how}': step\(\) returned {said}"):
-        stepped(adapted(how, at=1))
+        stepped(adapted(how, at=at), at)
 
 
-@pytest.mark.parametrize("how", ["reward array", "reward numpy", "reward int"])
-def test_rewards_of_every_numeric_kind_become_floats(how: str) -> None:
+@pytest.mark.parametrize(
+    ("how", "expected"), [("reward array", 1.0), ("reward numpy", 1.0), ("reward int", 1.0), ("reward vast", 1e30)]
+)
+def test_rewards_of_every_numeric_kind_become_floats(how: str, expected: float) -> None:
     reward, _, _ = stepped(adapted(how))
-    assert reward == 1.0
+    assert reward == expected
     assert isinstance(reward, float)
 
 

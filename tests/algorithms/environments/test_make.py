@@ -72,6 +72,11 @@ def test_a_name_that_the_module_does_not_have_is_fatal_and_says_what_it_has() ->
         make_env("odd:Choice")
 
 
+def test_an_environment_of_the_program_itself_is_fatal() -> None:
+    with pytest.raises(Fatal, match=r"env.id: '__main__:Maze': it lives in the program .* Move it to a module\."):
+        make_env("__main__:Maze")
+
+
 def test_what_is_no_environment_is_fatal(stubborn: None) -> None:
     with pytest.raises(Fatal, match="must inherit from the gymnasium.Env class"):
         make_env("stubborn:Legacy")

@@ -27,6 +27,9 @@ CHOICE = spaces.Discrete(2)
         (spaces.Box(0, 255, (96, 96, 3), np.uint8), r"observes images: Box\(0, 255, \(96, 96, 3\), uint8\)"),
         (spaces.Box(0, 255, (84, 84), np.uint8), "observes images"),
         (spaces.Dict({"eye": spaces.Box(0, 1, (8, 8, 3))}), "observes images"),
+        (None, "declares no observation_space, but None. Set it"),
+        (spaces.Dict({}), r"observes Dict\(\), in which a part has no numbers"),
+        (spaces.Box(-1, 1, (0,)), r"observes Box\(.*\(0,\).*\), in which a part has no numbers"),
     ],
 )
 def test_observations_that_no_policy_takes_are_refused_by_name(space: Any, said: str) -> None:

@@ -39,6 +39,12 @@ def make(spaces, extra=0):
 
 def wide(spaces):
     return Linear(spaces, 1)
+
+def nothing(spaces):
+    pass
+
+def end(spaces):
+    raise SystemExit(0)
 """
 
 
@@ -62,6 +68,8 @@ def write(folder: Path, env: str, algorithm: str, **modules: str) -> Path:
     [
         ("nets:wide", r"nets\.py:19: .*policy returns \[3, 3\] for 3 observations, expected \[3, 2\]"),
         ("{make: nets:make, wide: 2}", r"TypeError: make\(\) got an unexpected keyword argument 'wide'"),
+        ("nets:nothing", r"nets\.py:\d+: it returns NoneType, expected an object with initial, policy and value"),
+        ("nets:end", r"nets\.py:\d+: SystemExit: 0"),
         ("nets:mak", r"has no 'mak' \(did you mean 'make'\?\)"),
         ("net:make", r"there is no module 'net'"),
     ],

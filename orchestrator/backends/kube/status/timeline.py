@@ -59,7 +59,7 @@ def _of_the_run(snapshot: Snapshot) -> Iterator[Happening]:
         yield Happening(done, f"resumed, attempt {attempt}")
     status = status_of(snapshot)
     if status.over:
-        why = f": {status.reason.splitlines()[0]}" if status.reason else ""
+        why = f": {status.headline}" if status.reason else ""
         yield Happening(_over_at(snapshot), f"the run is over: {status.state}{why}")
     else:
         for role, sentence in reasons(snapshot).items():

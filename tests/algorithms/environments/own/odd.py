@@ -30,12 +30,15 @@ REWARDS: dict[str, Any] = {
     "reward nan": float("nan"),
     "reward numpy": np.float32(1.0),
     "reward int": 1,
+    "reward vast": 10**30,
+    "reward beyond": 10**400,
 }
 FLAGS: dict[str, Any] = {
     "flag none": None,
     "flag words": "no",
     "flag numpy": np.bool_(False),
     "flag int": 0,
+    "flag pair": np.zeros(2, dtype=np.bool_),
     "flag array": np.zeros(1, dtype=np.bool_),
 }
 
