@@ -1,6 +1,6 @@
 """Figures of docs/profile.md: what a profile costs, how exact it is, where time goes, how far predictions are off.
 
-    python benchmarks/profiles.py cost --runs 3 --seconds 15     each case: unprofiled, profiled, unprofiled in one run
+    python benchmarks/profiles.py cost --runs 3 --seconds 5      each case: not profiled, profiled, and so on in one run
     python benchmarks/profiles.py predict --seconds 15           ten runs that no calibration was made from
     python benchmarks/profiles.py ship --seconds 20              the calibrations of the examples that come with surreal
     python benchmarks/profiles.py off                            nanoseconds of an operation without a profile
@@ -15,22 +15,27 @@ import secrets
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median, pstdev
 from timeit import repeat
 from typing import Any
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
+from surreal.orchestrator.autoscaling.signs import TAIL_BYTES, newest_row
 from surreal.orchestrator.client import Client, Run
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.prediction.calibration import SHIPPED, Found
-from surreal.orchestrator.prediction.measure import calibrate, endless, rate_of
+from surreal.orchestrator.prediction.measure import calibrate, endless
 from surreal.orchestrator.prediction.predict import flow_of, predict
 from surreal.orchestrator.profiling.advice import bounding_role
 from surreal.orchestrator.profiling.profile import Profile
 from surreal.orchestrator.profiling.take import profile_run
+from surreal.orchestrator.run.home import Folder, tail_lines
 from surreal.protocol.profiling.spans import operation
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -59,6 +64,8 @@ SHIPPED_FOR = [
     *("pendulum-ddpg.yaml", "cheetah-td3.yaml", "cheetah-sac.yaml", "cheetah-es.yaml", "swimmer-ars.yaml"),
 ]
 WARM_UP_S = 5.0
+BEGIN_S = 3.0
+"""Time until all processes of a run have begun with a profile, before a window is measured."""
 
 
 @contextmanager
@@ -79,37 +86,82 @@ def running(file: str, changes: Sequence[str] = ()) -> Iterator[tuple[Run, Plan]
         run.delete()
 
 
-def rate(run: Run, seconds: float) -> float:
-    """Steps per second of a run over so many seconds, by its own clock."""
-    first = run.status().progress
-    time.sleep(seconds)
-    last = run.status().progress
-    return (last.steps - first.steps) / ((last.elapsed or 0.0) - (first.elapsed or 0.0))
+@dataclass(frozen=True)
+class Window:
+    """Some seconds of a run."""
+
+    steps_per_second: float
+    cpu: float
+    """Seconds of CPU of all processes for each step."""
 
 
-def cost(case: str, seconds: float) -> dict[str, Any]:
-    """One run: unprofiled, profiled, unprofiled again; times are of a step, relative to the mean of the unprofiled."""
+class Meter:
+    """Windows of one run, each from one row of metrics of the role that ends it to another."""
+
+    def __init__(self, run: Run) -> None:
+        folder = Folder(Path(run.status().folder))
+        self._metrics, self._roles = folder.metrics_jsonl, ("learner", "master")
+        self._pids = [each.pid for role in run.status().roles.values() for each in role if each.pid]
+
+    def window(self, seconds: float) -> Window:
+        """Measure for so many seconds, up to the row that follows."""
+        first, used = self._row(), self._cpu()
+        time.sleep(seconds)
+        last, after = self._row(), self._cpu()
+        steps = last["steps"] - first["steps"]
+        return Window(steps / (last["elapsed"] - first["elapsed"]), (after - used) / steps)
+
+    def _row(self) -> dict[str, Any]:
+        """Return the next row, as soon as it is there."""
+        before = self._newest()
+        while (row := self._newest()) == before:
+            time.sleep(0.01)
+        return row
+
+    def _newest(self) -> dict[str, Any]:
+        rows = [newest_row(tail_lines(self._metrics, TAIL_BYTES), role) for role in self._roles]
+        return next((row for row in rows if "elapsed" in row), {})
+
+    def _cpu(self) -> float:
+        """Return the seconds of CPU that all processes have used."""
+        tasks = [task for pid in self._pids for task in Path(f"/proc/{pid}/task").iterdir()]
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def cost(case: str, seconds: float, pairs: int = 3) -> dict[str, Any]:
+    """One run, profiled every other window: by how much it is slower then, and how far the corrected time is off."""
     file, changes = CASES[case]
     with running(file, changes) as (run, plan), tempfile.TemporaryDirectory() as folder:
-        before = rate(run, seconds)
-        profile = profile_run(run, seconds, Path(folder), lambda _: None)
-        after = rate(run, seconds)
+        meter = Meter(run)
+        plain, attached, profiles = [meter.window(seconds)], list[Window](), list[Profile]()
+        for _ in range(pairs):
+            with ThreadPoolExecutor() as pool:
+                taken = pool.submit(profile_run, run, seconds + BEGIN_S, Path(folder), lambda _: None)
+                time.sleep(BEGIN_S)
+                attached.append(meter.window(seconds))
+                profiles.append(taken.result())
+            plain.append(meter.window(seconds))
         flow = flow_of(plan)
         assert flow is not None
-        profiled = rate_of(profile, flow)
-        truth = (before + after) / 2
-        bounding = profile.roles[bounding_role(profile.roles) or flow.learner]
-        corrected = profiled / (bounding.corrected / bounding.wall)
+        profile = profiles[-1]
+        bounding = [each.roles[bounding_role(each.roles) or flow.learner] for each in profiles]
+        left = median(each.corrected / each.wall for each in bounding)
         sums = [abs(sum(each.seconds.values()) / each.wall - 1) for each in profile.processes]
+        truth = median(each.steps_per_second for each in plain)
+        slower = truth / median(each.steps_per_second for each in attached)
+        cpu = median(each.cpu for each in attached) / median(each.cpu for each in plain)
         return {
             "case": case,
-            "unprofiled_steps_per_second": round(truth, 1),
-            "drift": round(after / before - 1, 4),
-            "slower_attached": round(truth / profiled - 1, 4),
-            "corrected_off": round(truth / corrected - 1, 4),
+            "steps_per_second": round(truth, 1),
+            "spread": round(pstdev(each.steps_per_second for each in plain) / truth, 4),
+            "slower_attached": round(slower - 1, 4),
+            "more_cpu_attached": round(cpu - 1, 4),
+            "corrected_off": round(slower * left - 1, 4),
+            "corrected_cpu_off": round(cpu * left - 1, 4),
             "sum_off": round(max(sums), 6),
             "simulation_share": round(simulation(profile, flow.actor, flow.learner), 4),
-            "bounded_by": bounding.name,
+            "bounded_by": bounding[-1].name,
+            "spans_per_second": round(sum(len(each.intervals) / each.wall for each in profile.timelines) * 1e9),
         }
 
 
@@ -129,7 +181,7 @@ def predictions(seconds: float) -> Iterator[dict[str, Any]]:
             found = calibrate(Client(), EXAMPLES / file, (), seconds, lambda _: None)
             known[file] = Found(found, (), ())
         with running(file, (f"spec.roles.actor.replicas={actors}",)) as (run, plan):
-            said, measured = predict(plan, found=known[file]), rate(run, 2 * seconds)
+            said, measured = predict(plan, found=known[file]), Meter(run).window(seconds).steps_per_second
         assert said.speed is not None
         yield {
             "file": file,

@@ -12,7 +12,7 @@ from time import perf_counter_ns, time_ns
 from typing import Any
 
 from surreal.protocol.profiling.own import COLLECTORS
-from surreal.protocol.profiling.spans import GPU, MAX_NAME, Mark, Recorder
+from surreal.protocol.profiling.spans import GPU, MAX_NAME, SPAN, Mark, Recorder
 
 FIRST_SECONDS = 5.0
 """Beginning of a profile in which kernels are recorded: a learner launches ten thousand a second."""
@@ -77,7 +77,7 @@ def kernel_marks(trace: dict[str, Any], shift: int, recorder: Recorder) -> list[
     for each in events[:MOST_KERNELS]:
         start = base + round(float(each["ts"]) * 1000) + shift
         key = recorder.key(str(each["name"]).partition("<")[0][:MAX_NAME], GPU)
-        marks.append(Mark(key, 0, 0, start, round(float(each["dur"]) * 1000), 0))
+        marks.append(Mark(key, 0, 0, start, round(float(each["dur"]) * 1000), 0, SPAN))
     return marks
 
 

@@ -149,8 +149,7 @@ def _fitted(pieces: Sequence[Piece], own: int) -> list[tuple[Piece, int]]:
 def _correct(timeline: Timeline, swept: Swept, spent: Counter[Key]) -> None:
     """Move the cost of every event from the operation in which it occurred to the profiler."""
     costs = timeline.costs
-    span, inside = costs.get("span", 0.0), costs.get("inside", 0.0)
-    piece, within = costs.get("piece", 0.0), costs.get("piece_inside", 0.0)
+    span, inside = costs.get("span", 0.0), costs.get("span_inside", 0.0)
     owed: Counter[Key] = Counter()
     floats: dict[Key, float] = {}
 
@@ -164,8 +163,11 @@ def _correct(timeline: Timeline, swept: Swept, spent: Counter[Key]) -> None:
         owe((each.name, each.resource), inside)
         owe(around, span - inside)
         for part in each.pieces:
-            owe((part.name, part.resource), part.times * within)
-            owe((each.name, each.resource), part.times * (piece - within))
+            # What was told is one note, of many pieces.
+            times = 1 if part.kind == "told" else part.times
+            cost, within = costs.get(part.kind, 0.0), costs.get(f"{part.kind}_inside", 0.0)
+            owe((part.name, part.resource), times * within)
+            owe((each.name, each.resource), times * (cost - within))
     for key, calls in timeline.calls.items():
         owe(key, calls.events * costs.get("intercepted", 0.0))
     for key, nanoseconds in floats.items():

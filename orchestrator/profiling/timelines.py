@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from surreal.protocol.profiling.chunks import Chunk
 from surreal.protocol.profiling.keeper import DONE
+from surreal.protocol.profiling.spans import KINDS, SPAN
 
 JUMP_NS = 1_000_000
 """Change of a clock's offset, beyond what its measurement leaves open, from which the clock is said to have jumped."""
@@ -34,6 +35,8 @@ class Piece(NamedTuple):
     resource: str
     nanoseconds: int
     times: int
+    kind: str = "timed"
+    """One of KINDS, which says what each of them cost to record."""
 
 
 class Calls(NamedTuple):
@@ -177,16 +180,16 @@ def _offsets(chunks: Sequence[Chunk]) -> tuple[list[int], int, int]:
 def _add_intervals(found: list[Interval], chunk: Chunk, offset: int, under_way: bool) -> None:
     """Add the spans of a chunk to those before, with those that had not ended if it is the last."""
     main = chunk.main & 0xFFFFFFFF
-    for key, _, thread, start, duration, count in chunk.rows.tolist():
+    for key, _, thread, start, duration, count, kind in chunk.rows.tolist():
         name, resource = chunk.names[key]
-        if not count:
+        if kind == SPAN:
             lane = 0 if thread == main else OTHERS
             found.append(Interval(start + offset, start + offset + duration, name, resource, lane))
         elif found and found[-1].start == start + offset:
             # pieces follow their span
             span = found[-1]
-            found[-1] = span._replace(pieces=(*span.pieces, Piece(name, resource, duration, count)))
-    for key, _, thread, start, duration, _ in chunk.open.tolist() if under_way else ():
+            found[-1] = span._replace(pieces=(*span.pieces, Piece(name, resource, duration, count, KINDS[kind])))
+    for key, _, thread, start, duration, *_ in chunk.open.tolist() if under_way else ():
         name, resource = chunk.names[key]
         lane = 0 if thread == main else OTHERS
         found.append(Interval(start + offset, start + offset + duration, name, resource, lane))

@@ -11,14 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from surreal.protocol.profiling.spans import MAX_KEYS, MAX_NAME, RESOURCES, Mark
+from surreal.protocol.profiling.spans import KINDS, MAX_KEYS, MAX_NAME, RESOURCES, Mark
 
 MOST_MARKS = 1000
 """Spans of one chunk, which travels in a packet of 64 KiB."""
 MOST_OPEN = 64
 """Spans under way that a chunk names."""
 ROW = np.dtype(
-    [("key", "<u2"), ("parent", "<u2"), ("thread", "<u4"), ("start", "<i8"), ("duration", "<i8"), ("count", "<u4")]
+    [
+        *(("key", "<u2"), ("parent", "<u2"), ("thread", "<u4"), ("start", "<i8"), ("duration", "<i8")),
+        *(("count", "<u4"), ("kind", "<u1")),
+    ]
 )
 _INTS = ("number", "begin", "end", "offset", "error", "cpu", "delayed", "lost")
 _LARGEST = 2**62
@@ -99,7 +102,7 @@ class Chunk:
 
 def packed(marks: Sequence[Mark]) -> "np.ndarray[Any, Any]":
     """Return marks as an array of the type ROW; thread numbers are cut to 32 bits, which tells them apart."""
-    cut = [(mark[0], mark[1], mark[2] & 0xFFFFFFFF, mark[3], mark[4], min(mark[5], 2**32 - 1)) for mark in marks]
+    cut = [(*mark[:2], mark[2] & 0xFFFFFFFF, *mark[3:5], min(mark[5], 2**32 - 1), mark[6]) for mark in marks]
     return np.array(cut, dtype=ROW)
 
 
@@ -108,6 +111,7 @@ def _rows(data: Any, most: int, keys: int) -> "np.ndarray[Any, Any]":
         raise ValueError(f"no table of at most {most} spans")
     rows = np.frombuffer(data, dtype=ROW)
     sane = (rows["key"] < keys) & (rows["parent"] < keys) & (rows["duration"] >= 0) & (rows["start"] > 0)
+    sane &= rows["kind"] < len(KINDS)
     if not bool(np.all(sane & (rows["duration"] < _LARGEST))):
         raise ValueError("spans without a name, or that end before they begin")
     return rows

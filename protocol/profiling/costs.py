@@ -6,69 +6,66 @@ from time import perf_counter_ns
 from types import FunctionType
 
 from surreal.protocol.profiling.interception import Interception
-from surreal.protocol.profiling.spans import PYTHON, SIMULATOR, Recorder, Span
+from surreal.protocol.profiling.spans import PYTHON, SHORTEST_NS, SIMULATOR, Recorder, Span
 
-EVENTS, BATCHES = 200, 9
+EVENTS, BATCHES = 100, 9
 """Events of a batch, and batches: of these the fastest counts, since others were interrupted."""
 
 
 def measure() -> dict[str, float]:
     """Return nanoseconds of one event by type.
 
-    `span` is all that an empty operation costs, `inside` the part of it that its own time contains. `piece` is a call
-    that is timed inside a span, `piece_inside` the part of it that its time contains. `aggregate` is a note of pieces,
-    `intercepted` a call that interception saw. All together take some 20 ms.
+    `span` is all that an empty operation costs, `span_inside` the part of it that its own time contains. The same of
+    `folded`, a short operation inside another, and of `timed`, a call of a function of `pieces`. `told` is a note of
+    what was spent, and `intercepted` a call that interception saw. All together take some 20 ms.
     """
-    recorder = Recorder(EVENTS * 4)
-    recorder.top = lambda begins: None
-    work = _Work(recorder, recorder.key("calibration", PYTHON))
-    span = (_fastest(work.spans) - _fastest(_nothing)) / EVENTS
-    marks, _ = recorder.drain(EVENTS * 4)
-    inside = sorted(mark.duration for mark in marks)[len(marks) // 2]
-    whole = (_fastest(work.aggregates) - _fastest(_nothing)) / EVENTS
-    piece = (_fastest(work.pieces) - span - _fastest(work.plain)) / EVENTS
-    recorder.drain(EVENTS * 4)
-    work.pieces()
-    within = recorder.drain(EVENTS * 4)[0][-1].duration / EVENTS
-    return {
-        "span": max(0.0, span),
-        "inside": float(min(inside, span)),
-        "aggregate": max(0.0, whole - span),
-        "piece": max(0.0, piece),
-        "piece_inside": float(min(within, max(0.0, piece))),
-        "intercepted": _intercepted(recorder),
+    nothing, called = _fastest(_nothing), _fastest(_calls_of_nought)
+    whole, short = _Work(Recorder(EVENTS * 4, shortest=0)), _Work(Recorder(EVENTS * 4, shortest=SHORTEST_NS))
+    span, folded = _fastest(whole.spans) - nothing, _fastest(short.spans) - nothing
+    timed, told = _fastest(short.timed) - called, _fastest(short.told) - nothing
+    inside = {
+        "span": whole.inside(whole.spans),
+        "folded": short.inside(short.spans),
+        "timed": short.inside(short.timed),
     }
+    found = {"span": span, "folded": folded, "timed": timed, "told": told, "intercepted": _intercepted(whole.recorder)}
+    costs = {name: max(0.0, spent / EVENTS) for name, spent in found.items()}
+    return costs | {f"{name}_inside": min(each / EVENTS, costs[name]) for name, each in inside.items()}
 
 
 class _Work:
-    """Loops of events that do nothing else."""
+    """Loops of events that do nothing else, inside one span."""
 
-    def __init__(self, recorder: Recorder, key: int) -> None:
-        self._recorder, self._key = recorder, key
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder, self._key = recorder, recorder.key("calibration", PYTHON)
 
     def spans(self) -> None:
         """Make EVENTS empty spans."""
-        for _ in range(EVENTS):
-            with Span(self._recorder, self._key):
-                pass
+        recorder, key = self.recorder, self._key
+        with Span(recorder, key):
+            for _ in range(EVENTS):
+                with Span(recorder, recorder.key("piece", SIMULATOR)):
+                    pass
 
-    def aggregates(self) -> None:
-        """Make EVENTS spans, each with a note of pieces."""
-        for _ in range(EVENTS):
-            with Span(self._recorder, self._key) as span:
-                span.spent("piece", SIMULATOR, 0.0, 1)
-
-    def pieces(self) -> None:
-        """Make EVENTS pieces in one span."""
-        with Span(self._recorder, self._key) as span:
+    def timed(self) -> None:
+        """Call EVENTS pieces."""
+        with Span(self.recorder, self._key) as span:
             piece = span.pieces("piece", SIMULATOR, _nought)
             for _ in range(EVENTS):
                 piece()
 
-    def plain(self) -> None:
-        """Make the calls of `pieces` without a span."""
-        for _ in range(EVENTS):
-            _nought()
+    def told(self) -> None:
+        """Note EVENTS pieces."""
+        with Span(self.recorder, self._key) as span:
+            for _ in range(EVENTS):
+                span.spent("piece", SIMULATOR, 0.0, 1)
+
+    def inside(self, loop: Callable[[], None]) -> int:
+        """Return the nanoseconds of all pieces of a loop together."""
+        self.recorder.drain(EVENTS * 4)
+        loop()
+        marks, _ = self.recorder.drain(EVENTS * 4)
+        return sum(mark.duration for mark in marks if mark.key != self._key)
 
 
 def _fastest(work: Callable[[], None]) -> int:
@@ -89,19 +86,27 @@ def _nothing() -> None:
         pass
 
 
+def _calls_of_nought() -> None:
+    for _ in range(EVENTS):
+        _nought()
+
+
 def _intercepted(recorder: Recorder) -> float:
-    """Return what one event of interception costs in the calling thread."""
+    """Return what the events of interception cost in the calling thread that come with EVENTS calls, halved."""
     watch = Interception(recorder)
     # code of ours is not watched: the loop runs as another module's
     calls = FunctionType(_calls.__code__, {"__name__": "calibration", "len": len, "range": range, "EVENTS": EVENTS})
     plain = _fastest(calls)
     if sys.getprofile() is not None:
         return 0.0
-    with Span(recorder, recorder.key("calibration", PYTHON)):
+
+    def watched() -> None:
         watch.watch()
-        watched = _fastest(calls)
+        calls()
         sys.setprofile(None)
-    return max(0.0, (watched - plain) / (2 * EVENTS))
+
+    with Span(recorder, recorder.key("calibration", PYTHON)):
+        return (_fastest(watched) - plain) / 2
 
 
 def _calls() -> None:

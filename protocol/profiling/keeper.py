@@ -18,7 +18,7 @@ MOST_WAITING = 1024
 """Chunks that wait for the disk."""
 DONE = "done.json"
 """File that says that a profile is over, and what was dropped."""
-LAST_WORDS_S = 1.5
+LAST_WORDS_S = 3.0
 """Seconds after the end in which processes still send what they recorded."""
 
 

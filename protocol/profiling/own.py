@@ -16,9 +16,9 @@ from surreal.protocol.profiling.spans import ACTIVE, Mark, Recorder
 
 log = logging.getLogger("surreal")
 
-DRAIN_S = 0.25
+DRAIN_S = 1.0
 """Seconds between two looks at what has been recorded."""
-MOST_CHUNKS = 3
+MOST_CHUNKS = 12
 """Chunks of one look; what then waits is sent with the next, or dropped when the ring is full."""
 SAMPLES = 32
 """Round trips to the process that serves control that are kept: of these the fastest counts."""
@@ -70,7 +70,8 @@ class _Taken:
         self.request, self.recorder = request, Recorder()
         self.costs = costs.measure()
         self.watch = Interception(self.recorder) if request.intercept else None
-        self.recorder.top = self.watch.top if self.watch else None
+        if self.watch:
+            self.recorder.watch = self.watch.begin
         self.number, self.cpu, self.delayed = 0, _cpu(), _delayed()
         self.begin = perf_counter_ns()
         self.deadline = time.monotonic() + request.seconds + GRACE_S
@@ -112,6 +113,7 @@ class OwnProfile:
             log.warning("the profile %s was never said to be over: ended", taken.request.name)
             self._end(taken)
             return
+        taken.recorder.due = taken.watch is not None
         for _ in range(MOST_CHUNKS):
             chunk = self._chunk(taken)
             yield chunk
@@ -131,7 +133,7 @@ class OwnProfile:
         for _, end in COLLECTORS:
             end(taken.recorder)
         self._rest = [self._chunk(taken)]
-        while len(self._rest[-1].rows) == MOST_MARKS and len(self._rest) < 4 * MOST_CHUNKS:
+        while len(self._rest[-1].rows) == MOST_MARKS and len(self._rest) < 3 * MOST_CHUNKS:
             self._rest.append(self._chunk(taken))
         self._taken = None
         log.info("the profile %s is over", taken.request.name)

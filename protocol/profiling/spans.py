@@ -1,5 +1,6 @@
 """Operations of this process: begin and end of each, in a ring of bounded size, while a profile is taken.
 
+Those shorter than SHORTEST_NS inside another are added up in that one, so thousands a second cost and weigh little.
 Without a profile an operation costs a fifth of a microsecond. `Process.operation` is the public door.
 """
 
@@ -20,6 +21,8 @@ PYTHON, SIMULATOR, NUMERIC, COMMUNICATION, IDLE, GPU = RESOURCES = (
 """Resources that the time of an operation itself, without those inside it, goes to."""
 RING_SPANS = 32_768
 """Spans that wait for their way out; older ones are dropped, and counted."""
+SHORTEST_NS = 1_000_000
+"""Length from which an operation inside another is a span of its own, and not a piece of that other one."""
 MAX_KEYS = 128
 """Pairs of names and resources of one process; further ones count as `others`."""
 MAX_NAME = 60
@@ -29,8 +32,13 @@ MAX_NAME = 60
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+KINDS = ("span", "timed", "folded", "told")
+SPAN, TIMED, FOLDED, TOLD = range(len(KINDS))
+"""Kinds of marks: a span, and the pieces inside one: calls that were timed, short operations, and what was noted."""
+
+
 class Mark(NamedTuple):
-    """One span that ended, or (with a count) `count` pieces of an operation inside the span (`parent`, `start`)."""
+    """One span that ended, or `times` pieces of an operation inside the span (`parent`, `start`)."""
 
     key: int
     parent: int
@@ -38,8 +46,9 @@ class Mark(NamedTuple):
     start: int
     """Nanoseconds on this process's monotonic clock."""
     duration: int
-    """Nanoseconds."""
+    """Nanoseconds, of pieces without those inside them."""
     times: int
+    kind: int
 
 
 _new = tuple.__new__
@@ -68,60 +77,82 @@ class Nothing:
 class _Timed:
     """A function whose calls are counted and timed."""
 
-    __slots__ = ("_function", "count", "nanoseconds")
+    __slots__ = ("_function", "key", "nanoseconds", "times")
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-        self.nanoseconds = self.count = 0
+    def __init__(self, function: Callable[..., Any], key: int) -> None:
+        self._function, self.key = function, key
+        self.nanoseconds = self.times = 0
 
     def __call__(self, *arguments: Any) -> Any:
         began = perf_counter_ns()
         result = self._function(*arguments)
         self.nanoseconds += perf_counter_ns() - began
-        self.count += 1
+        self.times += 1
         return result
 
 
 class Span:
     """An operation that is recorded."""
 
-    __slots__ = ("_inside", "_pieces", "_recorder", "key", "start", "thread")
+    __slots__ = ("_recorder", "_stack", "_timed", "inside", "key", "start")
 
     def __init__(self, recorder: "Recorder", key: int) -> None:
         self._recorder, self.key = recorder, key
-        self.start, self.thread = 0, 0
-        self._inside: list[tuple[int, int, int]] | None = None
-        self._pieces: list[tuple[int, _Timed]] | None = None
+        self._timed: list[_Timed] | None = None
+        self.inside: dict[tuple[int, int], list[int]] | None = None
+        """(key, kind) -> nanoseconds and number of its pieces."""
+        self.start = 0
 
     def __enter__(self) -> "Span":
         recorder = self._recorder
-        self.thread = thread = get_ident()
-        stack = recorder.stack(thread)
-        if recorder.top is not None and not stack:
-            recorder.top(True)
+        if recorder.due:
+            recorder.watch()
+        stack = recorder.stacks.get(get_ident())
+        self._stack = stack = recorder.stack() if stack is None else stack
         stack.append(self)
         self.start = perf_counter_ns()
         return self
 
     def __exit__(self, *error: object) -> None:
-        ended = perf_counter_ns()
-        if self._pieces is not None:
-            told = [(key, timed.nanoseconds, timed.count) for key, timed in self._pieces]
-            self._inside = (self._inside or []) + told
-        self._recorder.closed(self, ended, self._inside)
+        duration, stack = perf_counter_ns() - self.start, self._stack
+        stack.pop() if stack[-1] is self else stack.remove(self)
+        if self._timed is not None:
+            for timed in self._timed:
+                self.add(timed.key, TIMED, timed.nanoseconds, timed.times)
+        if stack and duration < self._recorder.shortest:
+            stack[-1].fold(self.key, duration, self.inside)
+        else:
+            self._recorder.closed(self, duration)
+
+    def fold(self, key: int, duration: int, inside: dict[tuple[int, int], list[int]] | None) -> None:
+        """Add a short operation with the pieces inside it to the pieces of this span."""
+        if inside is not None:
+            for (name, kind), (nanoseconds, times) in inside.items():
+                self.add(name, kind, nanoseconds, times)
+                duration -= nanoseconds
+        self.add(key, FOLDED, max(duration, 0), 1)
+
+    def add(self, key: int, kind: int, nanoseconds: int, times: int) -> None:
+        """Add pieces of an operation to those inside this span."""
+        if self.inside is None:
+            self.inside = {}
+        found = self.inside.get((key, kind))
+        if found is None:
+            self.inside[key, kind] = [nanoseconds, times]
+        else:
+            found[0] += nanoseconds
+            found[1] += times
 
     def spent(self, name: str, resource: str, seconds: float, count: int) -> None:
         """Note that `seconds` of this span went to `count` pieces of an operation too small to be spans."""
-        if self._inside is None:
-            self._inside = []
-        self._inside.append((self._recorder.key(name, resource), round(seconds * 1e9), count))
+        self.add(self._recorder.key(name, resource), TOLD, round(seconds * 1e9), count)
 
     def pieces(self, name: str, resource: str, function: Function) -> Function:
         """Return a function that does the same, whose calls are pieces of an operation too small to be spans."""
-        if self._pieces is None:
-            self._pieces = []
-        timed = _Timed(function)
-        self._pieces.append((self._recorder.key(name, resource), timed))
+        if self._timed is None:
+            self._timed = []
+        timed = _Timed(function, self._recorder.key(name, resource))
+        self._timed.append(timed)
         return timed  # type: ignore[return-value]
 
 
@@ -132,47 +163,47 @@ Operation = Nothing | Span
 class Recorder:
     """Spans of one process while a profile is taken. Any thread may record; one thread drains."""
 
-    def __init__(self, size: int = RING_SPANS) -> None:
-        """Keep at most `size` spans between two drains."""
+    def __init__(self, size: int = RING_SPANS, shortest: int = SHORTEST_NS) -> None:
+        """Keep at most `size` spans between two drains, of those inside others the ones of `shortest` nanoseconds."""
         self._marks: deque[Mark] = deque(maxlen=size)
-        self._keys: dict[tuple[str, str], int] = {}
+        self.keys: dict[tuple[str, str], int] = {}
         self._added = self._drained = 0
-        self._open: dict[int, list[Span]] = {}
-        self.top: Callable[[bool], None] | None = None
-        """Called in the working thread where an outermost span begins (True) and ends (False)."""
+        self.stacks: dict[int, list[Span]] = {}
+        self.shortest = shortest
+        self.due = False
+        """The next span that begins calls `watch`."""
+        self.watch: Callable[[], None] = _nothing
 
     def key(self, name: str, resource: str) -> int:
         """Return the number of a name with a resource."""
-        found = self._keys.get((name, resource))
+        found = self.keys.get((name, resource))
         if found is None:
-            if len(self._keys) >= MAX_KEYS - 1:
+            if len(self.keys) >= MAX_KEYS - 1:
                 name, resource = "others", PYTHON
             elif resource not in RESOURCES:
                 raise ValueError(f"resource: {resource!r} is none. Take one of {', '.join(RESOURCES)}.")
-            found = self._keys.setdefault((name[:MAX_NAME], resource), len(self._keys))
+            found = self.keys.setdefault((name[:MAX_NAME], resource), len(self.keys))
         return found
 
     def names(self) -> list[tuple[str, str]]:
         """Return names and resources in the order of their numbers."""
-        return list(self._keys)
+        return list(self.keys)
 
-    def stack(self, thread: int) -> "list[Span]":
-        """Return the operations of a thread that are under way, the innermost last."""
-        return self._open.setdefault(thread, [])
+    def stack(self) -> list[Span]:
+        """Return the operations of the calling thread that are under way, the innermost last."""
+        thread = get_ident()
+        found = self.stacks.get(thread)
+        return self.stacks.setdefault(thread, []) if found is None else found
 
-    def closed(self, span: "Span", ended: int, inside: list[tuple[int, int, int]] | None) -> None:
-        """Note that a span has ended, with what was inside it."""
-        stack = self._open[span.thread]
-        if stack and stack[-1] is span:
-            stack.pop()
-        self._marks.append(_new(Mark, (span.key, 0, span.thread, span.start, ended - span.start, 0)))
+    def closed(self, span: Span, duration: int) -> None:
+        """Note that a span of the calling thread has ended, with what was inside it."""
+        thread, start = get_ident(), span.start
+        self._marks.append(_new(Mark, (span.key, 0, thread, start, duration, 0, SPAN)))
         self._added += 1
-        if inside is not None:
-            for key, duration, count in inside:
-                self._marks.append(_new(Mark, (key, span.key, span.thread, span.start, duration, count)))
+        if span.inside is not None:
+            for (key, kind), (nanoseconds, times) in span.inside.items():
+                self._marks.append(_new(Mark, (key, span.key, thread, start, nanoseconds, times, kind)))
                 self._added += 1
-        if self.top is not None and not stack:
-            self.top(False)
 
     def add(self, mark: Mark) -> None:
         """Take in a span that was recorded elsewhere."""
@@ -188,16 +219,20 @@ class Recorder:
         self._drained = self._added - len(self._marks)
         return marks, max(0, lost)
 
-    def innermost(self, thread: int) -> int | None:
-        """Return the key of the innermost operation of a thread; None outside all."""
-        stack = self._open.get(thread)
+    def innermost(self) -> int | None:
+        """Return the key of the innermost operation of the calling thread; None outside all."""
+        stack = self.stacks.get(get_ident())
         return stack[-1].key if stack else None
 
     def under_way(self, now: int) -> list[Mark]:
         """Return the spans that have begun and not ended, as if they ended `now`."""
-        stacks = list(self._open.values())
-        spans = [span for stack in stacks for span in list(stack) if span.start]
-        return [Mark(span.key, 0, span.thread, span.start, max(0, now - span.start), 0) for span in spans]
+        stacks = [(thread, list(stack)) for thread, stack in list(self.stacks.items())]
+        spans = [(thread, span) for thread, stack in stacks for span in stack if span.start]
+        return [Mark(span.key, 0, thread, span.start, max(0, now - span.start), 0, SPAN) for thread, span in spans]
+
+
+def _nothing() -> None:
+    return None
 
 
 class _Active:
@@ -220,4 +255,5 @@ def operation(name: str, resource: str = PYTHON) -> Operation:
     recorder = ACTIVE.recorder
     if recorder is None:
         return NOTHING
-    return Span(recorder, recorder.key(name, resource))
+    key = recorder.keys.get((name, resource))
+    return Span(recorder, recorder.key(name, resource) if key is None else key)

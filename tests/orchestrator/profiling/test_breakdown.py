@@ -66,22 +66,36 @@ def test_dropped_spans_leave_a_gap_that_is_said() -> None:
 
 
 def test_the_profilers_cost_is_taken_out_where_it_occurred() -> None:
-    costs = {"span": 100.0, "inside": 30.0, "piece": 10.0, "piece_inside": 4.0, "intercepted": 5.0}
+    costs = {
+        **{
+            "span": 100.0,
+            "span_inside": 30.0,
+            "timed": 10.0,
+            "timed_inside": 4.0,
+            "folded": 20.0,
+            "folded_inside": 5.0,
+        },
+        **{"told": 7.0, "intercepted": 5.0},
+    }
+    notes = Piece("draw", NUMERIC, 100, 2, "folded"), Piece("rest", "python", 50, 1000, "told")
     found = break_down(
         timeline(
             span(0, 5000, "learn"),
-            span(1000, 2000, "forward", NUMERIC, 0, Piece("step", SIMULATOR, 500, 10)),
+            span(1000, 2000, "forward", NUMERIC, 0, Piece("step", SIMULATOR, 500, 10), *notes),
             end=10_000,
             costs=costs,
             calls={("learn", "python"): Calls(400, 100, 20, 40)},
         )
     )
-    # learn: 4000 - its own 30 - 70 of forward - 200 of interception; forward: 500 - 30 - 60; the step: 500 - 40
+    # learn: 4000 - its own 30 - 70 of forward - 200 of interception; the step: 500 - 40; the draws: 100 - 10
     assert round(found.seconds["learn", "python"] * 1e9) == 3700
-    assert round(found.seconds["forward", NUMERIC] * 1e9) == 410
+    # forward: 350 - its own 30 - 60 of steps - 30 of draws - the note
+    assert round(found.seconds["forward", NUMERIC] * 1e9) == 223
     assert round(found.seconds["step", SIMULATOR] * 1e9) == 460
-    assert round(found.seconds[PROFILER] * 1e9) == 430 + 70
-    assert found.corrected == pytest.approx(found.wall - 500e-9)
+    assert round(found.seconds["draw", NUMERIC] * 1e9) == 90
+    assert round(found.seconds["rest", "python"] * 1e9) == 50
+    assert round(found.seconds[PROFILER] * 1e9) == 300 + 127 + 40 + 10 + 70
+    assert found.corrected == pytest.approx(found.wall - 547e-9)
 
 
 TIMES = st.integers(-50, 1100)
@@ -108,7 +122,7 @@ INTERVALS = st.builds(
 def test_categories_always_sum_to_the_wall_time(
     intervals: list[Interval], gaps: list[tuple[int, int]], cost: float, piece: float
 ) -> None:
-    costs = {"span": 2 * cost, "inside": cost, "piece": 2 * piece, "piece_inside": piece}
+    costs = {"span": 2 * cost, "span_inside": cost, "timed": 2 * piece, "timed_inside": piece}
     recorded = timeline(*intervals, gaps=[(min(gap), max(gap)) for gap in gaps if max(gap) <= 1000], costs=costs)
     swept = sweep(recorded)
     assert sum(swept.own) + swept.outside + swept.unrecorded == recorded.wall

@@ -16,6 +16,7 @@ from surreal.orchestrator.profiling.timelines import Interval, Timeline, read_ti
 from surreal.orchestrator.profiling.trace import write_trace
 from surreal.protocol.errors import SurrealError
 from surreal.protocol.profiling.chunks import ROW, Chunk
+from surreal.protocol.profiling.spans import SPAN, TIMED
 
 MS = 1_000_000
 NAMES = [("wait", "idle"), ("acting", "python"), ("<b>learn</b>", "numeric"), ("simulation", "simulator")]
@@ -23,7 +24,7 @@ NAMES = [("wait", "idle"), ("acting", "python"), ("<b>learn</b>", "numeric"), ("
 
 def chunk(number: int, rows: list[tuple[int, int, int]], **changes: Any) -> Chunk:
     """A chunk of 100 ms; rows are (key, start, end) in ms."""
-    table = np.array([(key, 0, 7, s * MS, (e - s) * MS, 0) for key, s, e in rows], dtype=ROW)
+    table = np.array([(key, 0, 7, s * MS, (e - s) * MS, 0, SPAN) for key, s, e in rows], dtype=ROW)
     table = changes.pop("table", table)
     values: dict[str, Any] = {
         **{"profile": "p", "number": number, "begin": (1 + 100 * number) * MS, "end": (101 + 100 * number) * MS},
@@ -50,10 +51,10 @@ def test_files_of_all_processes_become_timelines_on_one_clock(tmp_path: Path) ->
 
 
 def test_pieces_that_travelled_apart_from_their_span_find_it(tmp_path: Path) -> None:
-    piece = np.array([(3, 1, 7, 5 * MS, 60 * MS, 64)], dtype=ROW)
+    piece = np.array([(3, 1, 7, 5 * MS, 60 * MS, 64, TIMED)], dtype=ROW)
     write(tmp_path, "actor-0", chunk(0, [(1, 5, 90)]), chunk(1, [], table=piece))
     (actor,) = read_timelines(tmp_path)
-    assert actor.intervals[0].pieces == (("simulation", "simulator", 60 * MS, 64),)
+    assert actor.intervals[0].pieces == (("simulation", "simulator", 60 * MS, 64, "timed"),)
 
 
 def test_a_process_that_died_is_read_as_far_as_it_came_and_named(tmp_path: Path) -> None:

@@ -1,16 +1,31 @@
 """Spans: nothing without a profile; bounded, nested and complete while one is taken."""
 
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from surreal.protocol.profiling import costs
-from surreal.protocol.profiling.chunks import MOST_MARKS, Chunk, packed
-from surreal.protocol.profiling.interception import Interception
+from surreal.protocol.profiling.chunks import MOST_MARKS, ROW, Chunk, packed
+from surreal.protocol.profiling.interception import MOST_NS, Interception
 from surreal.protocol.profiling.own import UNKNOWN, OffsetEstimate, OwnProfile
 from surreal.protocol.profiling.request import ProfileRequest
-from surreal.protocol.profiling.spans import ACTIVE, IDLE, NOTHING, NUMERIC, PYTHON, SIMULATOR, Recorder, operation
+from surreal.protocol.profiling.spans import (
+    ACTIVE,
+    FOLDED,
+    IDLE,
+    NOTHING,
+    NUMERIC,
+    PYTHON,
+    SHORTEST_NS,
+    SIMULATOR,
+    SPAN,
+    TIMED,
+    TOLD,
+    Recorder,
+    operation,
+)
 
 
 @pytest.fixture
@@ -28,6 +43,7 @@ def test_without_a_profile_an_operation_is_nothing_and_functions_stay_themselves
 
 
 def test_operations_nest_and_hold_the_pieces_inside_them(recorder: Recorder) -> None:
+    recorder.shortest = 0
     with operation("acting") as span:
         step = span.pieces("simulation", SIMULATOR, str)
         assert [step(number) for number in range(5)] == ["0", "1", "2", "3", "4"]
@@ -40,6 +56,20 @@ def test_operations_nest_and_hold_the_pieces_inside_them(recorder: Recorder) -> 
     assert acting.start <= wait.start and wait.start + wait.duration <= acting.start + acting.duration
     assert (names[simulation.key], simulation.times, simulation.start) == (("simulation", SIMULATOR), 5, acting.start)
     assert (names[inference.key], inference.duration) == (("inference", NUMERIC), 250_000_000)
+    assert [mark.kind for mark in (wait, acting, inference, simulation)] == [SPAN, SPAN, TOLD, TIMED]
+
+
+def test_short_operations_become_pieces_of_the_one_around(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((0, 100, 110, 113, 120, 200, 230, SHORTEST_NS))
+    monkeypatch.setattr("surreal.protocol.profiling.spans.perf_counter_ns", lambda: next(clock))
+    with operation("learn"):
+        with operation("update"), operation("forward", NUMERIC):
+            pass
+        with operation("forward", NUMERIC):
+            pass
+    names = recorder.names()
+    marks = {(names[mark.key][0], mark.kind): (mark.duration, mark.times) for mark in recorder.drain(10)[0]}
+    assert marks == {("learn", SPAN): (SHORTEST_NS, 0), ("forward", FOLDED): (33, 2), ("update", FOLDED): (17, 1)}
 
 
 def test_an_unknown_resource_is_refused_in_words(recorder: Recorder) -> None:
@@ -86,36 +116,57 @@ def test_each_thread_has_operations_of_its_own(recorder: Recorder) -> None:
         thread.start()
         thread.join()
     beside, main = recorder.drain(10)[0]
+    assert recorder.names()[beside.key][0] == "beside" and recorder.names()[main.key][0] == "main"
     assert beside.thread != main.thread
 
 
 def test_interception_counts_the_calls_of_c_inside_an_operation(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("surreal.protocol.profiling.interception.FIRST_AFTER_NS", -1)
     monkeypatch.setattr("sys.getprofile", lambda: None)  # a debugger or coverage of the test may use it
-    watch = Interception(recorder, share=1.0)
-    recorder.top = watch.top
+    watch = Interception(recorder)
+    recorder.watch, recorder.due = watch.begin, True
     with operation("work"):
         for _ in range(50):
             len(())
-    recorder.top = None
+    sys.setprofile(None)
     key = recorder.names().index(("work", PYTHON))
     watched, in_c, calls, events = watch.counts[key]
     assert calls >= 50 and events >= 100 and 0 < in_c < watched
+    assert not recorder.due
 
 
-def test_interception_takes_a_small_share_of_the_time(recorder: Recorder) -> None:
-    watch = Interception(recorder, share=0.0)
-    watch._began -= 2_000_000_000
-    watch._watched = 1
-    assert not watch._due(watch._began + 2_000_000_000)
+def test_a_sample_of_interception_ends_by_itself(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10**12, MOST_NS // 10))
+    monkeypatch.setattr("surreal.protocol.profiling.interception.perf_counter_ns", lambda: next(clock))
+    watch = Interception(recorder)
+    with operation("work"):
+        watch.watch()
+        for _ in range(50):
+            len(())
+    sys.setprofile(None)
+    assert watch.counts[recorder.names().index(("work", PYTHON))][3] < 20
+
+
+def test_interception_watches_the_working_thread_alone(recorder: Recorder) -> None:
+    watch = Interception(recorder)
+    recorder.watch, recorder.due = watch.begin, True
+
+    def work() -> None:
+        with operation("beside"):
+            len(())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert recorder.due and not watch.counts
 
 
 def test_costs_of_all_events_are_measured() -> None:
     found = costs.measure()
-    assert found.keys() == {"span", "inside", "aggregate", "piece", "piece_inside", "intercepted"}
-    assert 0 < found["inside"] <= found["span"] < 1e6 and found["piece_inside"] <= found["piece"]
+    timed = {"span", "folded", "timed"}
+    assert found.keys() == {*timed, *(f"{name}_inside" for name in timed), "told", "intercepted"}
+    assert all(0 < found[f"{name}_inside"] <= found[name] < 1e6 for name in timed)
     assert ACTIVE.recorder is None
 
 
@@ -165,7 +216,7 @@ def test_a_chunk_survives_the_wire_and_the_disk() -> None:
     "damage",
     [
         {"rows": b"xyz"},
-        {"rows": bytes(28 * (MOST_MARKS + 1))},
+        {"rows": bytes(ROW.itemsize * (MOST_MARKS + 1))},
         {"names": []},
         {"names": [["learn", "quantum"]]},
         {"number": "1"},
