@@ -31,8 +31,8 @@ class Flow(NamedTuple):
     """The role that steps environments."""
     learner: str
     """The role that learns from the steps."""
-    lockstep: bool
-    """Actors rest while the learner learns; otherwise both go on at once."""
+    ahead: int | None
+    """Updates that actors may be ahead of the learner: 0 in turns; None where only a full queue stops them."""
     fragment: int = 0
     """Steps of one actor that an update waits for, of every actor; 0 where it waits for none in particular."""
     batched: int = 1

@@ -9,10 +9,10 @@ from surreal.algorithms.algorithm import Flow
 def of_batches(config: Any, env: Mapping[str, Any]) -> Flow:
     """Return the flow where each update takes one fragment of every actor: PPO.
 
-    With `max_staleness` 0 actors wait for the update that their fragment went into.
+    A fragment may be collected with weights `max_staleness` updates older than those that it changes.
     """
     copies = int(env["copies"])
-    return Flow("actor", "learner", config.max_staleness == 0, config.fragment_steps * copies, copies)
+    return Flow("actor", "learner", config.max_staleness, config.fragment_steps * copies, copies)
 
 
 def of_queue(config: Any, env: Mapping[str, Any]) -> Flow:
@@ -20,7 +20,7 @@ def of_queue(config: Any, env: Mapping[str, Any]) -> Flow:
 
     Replay holds actors and learner to `updates_per_step`, so that one waits for the other there too.
     """
-    return Flow("actor", "learner", lockstep=False, batched=int(env["copies"]))
+    return Flow("actor", "learner", ahead=None, batched=int(env["copies"]))
 
 
 def of_generations(config: Any, env: Mapping[str, Any]) -> Flow:
@@ -28,4 +28,4 @@ def of_generations(config: Any, env: Mapping[str, Any]) -> Flow:
 
     Only where `deterministic` is set they wait for the master.
     """
-    return Flow("worker", "master", lockstep=bool(config.deterministic))
+    return Flow("worker", "master", ahead=0 if config.deterministic else None)

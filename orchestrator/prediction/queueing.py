@@ -4,18 +4,19 @@ docs/profile.md derives it. Pure functions, without files.
 """
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from statistics import NormalDist
-from typing import Literal
+from typing import Any, Literal
 
 from surreal.algorithms.algorithm import Flow
 
 MODEL_ERROR = 0.1
 """Relative error of the model itself: an assumption until runs are compared (docs/profile.md says which were)."""
-LEFT = 0.15
-"""Share of the wait for the slowest actor that is left where actors are an update ahead: each makes up for a slow
-fragment with the next. Found by simulating the graph (tests/orchestrator/prediction/test_queueing.py)."""
+LEAST_SPREAD = 0.01
+"""Relative deviation below which times are as good as constant."""
+UPDATES, FIRST = 500, 20
+"""Updates over which the recurrence of a graph goes, and of these the first, in which it fills."""
 Bound = Literal["actor", "learner", "cores", "both"]
 
 
@@ -66,20 +67,14 @@ class Speed:
 def speed(flow: Flow, load: Load) -> Speed:
     """Return the speed of a graph under a load of at least one actor."""
     actor, learner = load.actor.seconds, load.learner.seconds / load.learners
-    collect, learn = actor / load.actors, learner
-    slowest = _slowest(load.actors, load.actor.spread if flow.fragment else 0.0)
-    collect *= 1 + slowest * (1.0 if flow.lockstep else LEFT)
     free = max(load.cores - load.steady, 0.1 * load.cores)
-    if flow.lockstep:
-        # In turns: the actors share the cores while they collect, and the learner has one while it learns.
-        collect *= max(1.0, load.actors * _share(load.actor) / free)
-        learn *= max(1.0, 1.0 / max(free, 1e-9)) if free < 1 else 1.0
-        seconds, bound = collect + learn, _longer(collect, learn)
-    else:
-        seconds, bound = _together(flow, load, collect, learn), _longer(collect, learn)
-        demand = load.actor.cpu + load.learner.cpu + load.per_step
-        if demand / free > seconds:
-            seconds, bound = demand / free, "cores"
+    # In turns the actors share the cores while they collect.
+    crowd = max(1.0, load.actors * _share(load.actor) / free) if flow.ahead == 0 else 1.0
+    collect = crowd * actor / load.actors
+    seconds, bound = _step_seconds(flow, load, collect, learner), _longer(collect, learner)
+    demand = load.actor.cpu + load.learner.cpu + load.per_step
+    if flow.ahead != 0 and demand / free > seconds:
+        seconds, bound = demand / free, "cores"
     steps = 1 / seconds
     error = math.hypot(MODEL_ERROR, load.actor.spread / math.sqrt(10), load.learner.spread / math.sqrt(10))
     return Speed(
@@ -97,32 +92,50 @@ def _share(service: Service) -> float:
     return min(1.0, service.cpu / service.seconds) if service.seconds else 1.0
 
 
-def _slowest(number: int, spread: float) -> float:
-    """Return by how much the slowest of `number` actors is slower than the mean one, for normal times (Blom 1958)."""
-    return spread * NormalDist().inv_cdf((number - 0.375) / (number + 0.25)) if number > 1 else 0.0
-
-
 def _longer(collect: float, learn: float) -> Bound:
     if max(collect, learn) < 1.15 * min(collect, learn):
         return "both"
     return "actor" if collect > learn else "learner"
 
 
-def _together(flow: Flow, load: Load, collect: float, learn: float) -> float:
-    """Return seconds for each step where both go on at once: the mean of the larger of two normal times (Clark 1961).
-
-    Without fluctuation, and where a queue evens it out, it is the larger mean.
-    """
-    theta = math.hypot(collect * load.actor.spread, learn * load.learner.spread) if flow.fragment else 0.0
-    if not theta:
+def _step_seconds(flow: Flow, load: Load, collect: float, learn: float) -> float:
+    """Return seconds for each step of the run, of which actors together need `collect` and the learner `learn`."""
+    if flow.ahead is None:
+        # A queue evens out what fluctuates.
         return max(collect, learn)
-    d = (collect - learn) / theta
-    density = math.exp(-d * d / 2) / math.sqrt(2 * math.pi)
-    return collect * _normal(d) + learn * _normal(-d) + theta * density
+    if not flow.fragment:
+        return collect + learn if flow.ahead == 0 else max(collect, learn)
+    # In units of an update, in which every actor collects one fragment.
+    seconds = _update_seconds(collect, learn, load, flow.ahead)
+    return max(seconds, collect, learn, collect + learn if flow.ahead == 0 else 0.0)
 
 
-def _normal(x: float) -> float:
-    return (1 + math.erf(x / math.sqrt(2))) / 2
+def _update_seconds(collect: float, learn: float, load: Load, ahead: int) -> float:
+    """Return the mean time between updates that take a fragment of every actor, which may be `ahead` of them.
+
+    Actor i ends fragment k at A[i, k] = max(A[i, k-1], L[k-1-ahead]) + c, and the learner update k at
+    L[k] = max(L[k-1], max_i A[i, k]) + l (a marked graph: Baccelli et al. 1992). The times c and l are gamma
+    distributed draws, the same in each call.
+    """
+    import numpy as np
+
+    draws = np.random.default_rng(0)
+
+    def times(mean: float, spread: float, number: int) -> Any:
+        if spread < LEAST_SPREAD:
+            return np.full((UPDATES, number), mean)
+        drawn = draws.gamma(spread**-2, size=(UPDATES, number))
+        return drawn * (mean / drawn.mean())
+
+    learning = times(learn, load.learner.spread, 1)[:, 0].tolist()
+    collecting = times(collect, load.actor.spread, load.actors)
+    acted, learned, first = np.zeros(load.actors), deque([0.0] * (ahead + 1), maxlen=ahead + 1), 0.0
+    for update in range(UPDATES):
+        acted = np.maximum(acted, learned[0]) + collecting[update]
+        learned.append(max(learned[-1], float(acted.max())) + learning[update])
+        if update == FIRST - 1:
+            first = learned[-1]
+    return (learned[-1] - first) / (UPDATES - FIRST)
 
 
 def _staleness(flow: Flow, load: Load, seconds: float) -> float:
@@ -130,8 +143,6 @@ def _staleness(flow: Flow, load: Load, seconds: float) -> float:
 
     Little's law: each of the actors has a fragment under way, and one may wait.
     """
-    if flow.lockstep:
-        return 0.0
-    if flow.fragment:
-        return 1.0
+    if flow.ahead is not None:
+        return float(flow.ahead)
     return load.actors * max(1.0, load.actor.seconds / load.actors / seconds) if seconds else 0.0

@@ -10,9 +10,9 @@ from surreal.algorithms.algorithm import Flow
 from surreal.orchestrator.prediction.queueing import Load, Service, speed
 
 LOCKSTEP, TOGETHER, QUEUE = (
-    Flow("actor", "learner", True, 100),
-    Flow("actor", "learner", False, 100),
-    Flow("actor", "learner", False),
+    Flow("actor", "learner", 0, 100),
+    Flow("actor", "learner", 1, 100),
+    Flow("actor", "learner", None),
 )
 
 
@@ -62,7 +62,7 @@ def test_no_role_is_ever_more_than_busy_and_more_cores_never_hurt(
         assert speed(flow, load(actor, learner, actors, cores=2 * cores, spread=spread)).steps >= 0.999 * found.steps
 
 
-def simulated(actor: float, learner: float, actors: int, spread: float, ahead: int, updates: int = 3000) -> float:
+def simulated(actor: float, learner: float, actors: int, spread: float, ahead: int, updates: int = 1500) -> float:
     """Steps per second of actors that may be `ahead` updates, by events; fragments are of 100 steps."""
     draw, free = random.Random(1), [0.0] * actors
     published = [0.0]
@@ -81,11 +81,11 @@ def simulated(actor: float, learner: float, actors: int, spread: float, ahead: i
 @pytest.mark.parametrize("actors", [1, 4, 16])
 @pytest.mark.parametrize("ratio", [0.2, 1.0, 5.0])
 @pytest.mark.parametrize("spread", [0.0, 0.15])
-def test_a_simulation_of_the_graph_agrees_within_seven_percent(actors: int, ratio: float, spread: float) -> None:
+def test_a_simulation_of_the_graph_agrees_within_three_percent(actors: int, ratio: float, spread: float) -> None:
     actor, learner = 0.001 * actors * ratio, 0.001
-    for flow, ahead in ((LOCKSTEP, 0), (TOGETHER, 1)):
+    for flow, ahead in ((LOCKSTEP, 0), (TOGETHER, 1), (TOGETHER._replace(ahead=4), 4)):
         truth = simulated(actor, learner, actors, spread, ahead)
-        assert speed(flow, load(actor, learner, actors, spread=spread)).steps == pytest.approx(truth, rel=0.07)
+        assert speed(flow, load(actor, learner, actors, spread=spread)).steps == pytest.approx(truth, rel=0.03)
 
 
 def test_the_simulation_itself_is_right_where_the_answer_is_plain() -> None:
