@@ -1,7 +1,7 @@
-"""Prediction for a plan: speed with its range, bounding role, staleness, memory, hours and cost; other sizes of it."""
+"""Prediction for a plan: speed with its range, bounding role, staleness, memory, hours and cost."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +9,6 @@ from surreal.algorithms.algorithm import Flow
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.prediction.calibration import Calibration, Found, Machine, find, key_of
 from surreal.orchestrator.prediction.queueing import Load, Speed, speed
-from surreal.protocol.errors import InvalidInput, SurrealError
-
-ELSEWHERE = 2.0
-"""Factor by which the speed of another machine may differ from this one's."""
-MOST_ACTORS = 4096
 
 
 @dataclass(frozen=True)
@@ -21,6 +16,7 @@ class Prediction:
     """The prediction for one plan; None where nothing was measured that it could come from."""
 
     speed: Speed | None
+    """Speed of the run; where `elsewhere`, if its machines are as fast as the one that was measured."""
     source: str
     """Sentence on what it comes from, or why there is none."""
     memory: Mapping[str, int]
@@ -31,6 +27,8 @@ class Prediction:
     cost: float | None = None
     """Dollars until then; None where the price is unknown, or the machines are one's own."""
     notes: tuple[str, ...] = ()
+    elsewhere: bool = False
+    """It was measured on another machine than those of the plan: there is no range."""
 
     @property
     def bounding_role(self) -> str | None:
@@ -43,7 +41,8 @@ class Prediction:
         return {
             "source": self.source,
             "steps_per_second": None if found is None else round(found.steps, 1),
-            "range": None if found is None else [round(found.low, 1), round(found.high, 1)],
+            "range": None if found is None or self.elsewhere else [round(found.low, 1), round(found.high, 1)],
+            "measured_elsewhere": self.elsewhere,
             "bounded_by": self.bounding_role,
             "busy_shares": {} if found is None else {role: round(share, 3) for role, share in found.busy.items()},
             "staleness": None if found is None else round(found.staleness, 2),
@@ -64,12 +63,10 @@ def predict(plan: Plan, gpus: int | None = None, found: Found | None = None) -> 
     if flow is None:
         return Prediction(None, f"no prediction: {plan.algorithm} does not say how its roles wait", {}, replicas)
     found = found or find(key_of(plan.algorithm, plan.env, plan.config))
-    calibration, factor, source = _chosen(found, plan, gpus)
+    calibration, source = _chosen(found, plan, gpus)
     if calibration is None:
         return Prediction(None, source, {}, replicas, notes=found.notes)
     computed = speed(flow, _load(plan, flow, calibration))
-    if factor > 1:
-        computed = Speed(**{**vars(computed), "low": computed.low / factor, "high": computed.high * factor})
     total = plan.config.get("total_steps")
     hours = total / computed.steps / 3600 if isinstance(total, int) else None
     per_hour = plan.cost.per_hour if plan.cost else None
@@ -81,13 +78,15 @@ def predict(plan: Plan, gpus: int | None = None, found: Found | None = None) -> 
         hours,
         None if per_hour is None or hours is None else per_hour * hours,
         found.notes,
+        calibration is not found.own or bool(plan.pools),
     )
 
 
 def beside_truth(plan: Plan, measured: float | None) -> str:
     """Return in words how far the measured steps per second of a run are from the prediction; "" without either."""
-    found = predict(plan).speed
-    if found is None or not measured:
+    predicted = predict(plan)
+    found = predicted.speed
+    if found is None or predicted.elsewhere or not measured:
         return ""
     off = measured / found.steps - 1
     inside = "" if found.low <= measured <= found.high else ", outside its range: surreal profile says why"
@@ -104,17 +103,21 @@ def flow_of(plan: Plan) -> Flow | None:
     return described.flow(described.config.model_validate(plan.config), plan.env)
 
 
-def _chosen(found: Found, plan: Plan, gpus: int | None) -> tuple[Calibration | None, float, str]:
-    """Return the calibration to use, by how much its machine may be off, and a sentence on it."""
+def _chosen(found: Found, plan: Plan, gpus: int | None) -> tuple[Calibration | None, str]:
+    """Return the calibration to use, and a sentence on it."""
     candidates = [each for each in (found.own, *found.others) if each and (not gpus or each.machine.gpu)]
     if not candidates:
         with_gpu = " with a GPU" if gpus else ""
-        return None, 1.0, f"no prediction: nothing was measured{with_gpu}. Run surreal calibrate FILE first."
+        return None, f"no prediction: nothing was measured{with_gpu}. Run surreal calibrate FILE first."
     chosen = candidates[0]
     if chosen is found.own and not plan.pools:
-        return chosen, 1.0, f"from the calibration of this machine of {chosen.at[:10]}"
-    where = "this machine, not of the pools" if chosen is found.own else f"another machine ({chosen.machine.words})"
-    return chosen, ELSEWHERE, f"from a calibration of {where}: the range says so. Calibrate there for a better one."
+        return chosen, f"from the calibration of this machine of {chosen.at[:10]}"
+    where = "this machine" if chosen is found.own else f"another machine, {chosen.machine.words}"
+    wanted = "the pools" if plan.pools else "this machine"
+    return chosen, (
+        f"measured on {where}, and true where {wanted} {'are' if plan.pools else 'is'} as fast. "
+        "Run surreal calibrate FILE there to know."
+    )
 
 
 def _load(plan: Plan, flow: Flow, calibration: Calibration) -> Load:
@@ -128,60 +131,4 @@ def _load(plan: Plan, flow: Flow, calibration: Calibration) -> Load:
         Machine.here().cores if own_machine else math.inf,
         calibration.steady if own_machine else 0.0,
         calibration.per_step if own_machine else 0.0,
-    )
-
-
-def resized(plan: Plan, sizes: Mapping[str, int]) -> Plan:
-    """Return the plan with other numbers of processes. Raises InvalidInput for a role that it does not have."""
-    known = {role.name for role in plan.roles}
-    for role in sizes:
-        if role not in known:
-            raise InvalidInput(
-                f"--what-if: {role!r} is no role of {plan.name}. Take one of {', '.join(sorted(known))}."
-            )
-    roles = [role.model_copy(update={"replicas": sizes.get(role.name, role.replicas)}) for role in plan.roles]
-    return plan.model_copy(update={"roles": tuple(roles)})
-
-
-def parse_what_if(text: str) -> tuple[dict[str, int], int | None]:
-    """Return the sizes of `actor=64,gpu=1`, and the GPUs; None where they were not said. Raises InvalidInput."""
-    sizes: dict[str, int] = {}
-    for part in text.split(","):
-        name, _, number = part.strip().partition("=")
-        if not name or not number.isdecimal() or not number.isascii() or (name != "gpu" and not int(number)):
-            raise InvalidInput(f"--what-if: {part!r} is no size. Write for example actor=64,gpu=1.")
-        sizes[name] = int(number)
-    gpus = sizes.pop("gpu", None)
-    return sizes, gpus
-
-
-def propose(plan: Plan, target: float, found: Found | None = None) -> Prediction:
-    """Return the prediction with the fewest actors that reach `target` steps per second.
-
-    Raises SurrealError where no number of them does, with what bounds it, and where nothing was measured.
-    """
-    return _smallest(plan, lambda found: found.speed is not None and found.speed.steps >= target, target, found)
-
-
-def _smallest(plan: Plan, reached: Callable[[Prediction], bool], target: float, found: Found | None) -> Prediction:
-    flow = flow_of(plan)
-    found = found or find(key_of(plan.algorithm, plan.env, plan.config))
-    best: Prediction | None = None
-    number = 1
-    while flow is not None and number <= MOST_ACTORS:
-        made = predict(resized(plan, {flow.actor: number}), found=found)
-        if made.speed is None:
-            raise SurrealError(f"--target: {made.source}")
-        if reached(made):
-            return made
-        before, best = best, made
-        if before is not None and before.speed is not None and made.speed.steps < 1.001 * before.speed.steps:
-            break
-        number = max(number + 1, math.floor(number * 1.1))
-    if best is None or best.speed is None:
-        raise SurrealError(f"--target: {plan.algorithm} has no prediction. Measure it: surreal calibrate FILE.")
-    actors = best.replicas[flow.actor] if flow else 0
-    raise SurrealError(
-        f"--target: {target:,.0f} steps/s are out of reach: {actors} of {flow.actor if flow else 'actor'} make "
-        f"{best.speed.steps:,.0f}, bounded by {best.speed.bound}. Make that faster first."
     )

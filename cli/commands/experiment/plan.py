@@ -1,5 +1,6 @@
 """`surreal plan` and `surreal calibrate`: the processes of an experiment, their machines, their speed and cost."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -20,10 +21,13 @@ from surreal.orchestrator.inventory import Machines
 from surreal.orchestrator.plan.cost import refuse_above, with_speed
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedCost, PlannedRole
 from surreal.orchestrator.planning import plan_for
-from surreal.orchestrator.prediction.predict import Prediction, parse_what_if, predict, propose, resized
+from surreal.orchestrator.prediction.predict import Prediction, predict
+from surreal.orchestrator.prediction.sizes import Replan, parse_what_if, propose, propose_within, resized
 from surreal.orchestrator.run.describe import UNKNOWN, number
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.documents.quantity import format_memory, format_size
+
+POSITIVE = click.FloatRange(min=0, min_open=True)
 
 
 @click.command(name="plan")
@@ -34,7 +38,8 @@ from surreal.protocol.documents.quantity import format_memory, format_size
 )
 @click.option("--predict", "predicting", is_flag=True, help="Add the prediction to -o json and yaml; a table has it.")
 @click.option("--what-if", metavar="ROLE=N,gpu=N", help="Predict other numbers of processes: actor=64,gpu=1.")
-@click.option("--target", type=click.FloatRange(min=0, min_open=True), metavar="STEPS/S", help="Propose replicas.")
+@click.option("--target", type=POSITIVE, metavar="STEPS/S", help="Propose the fewest actors that reach it.")
+@click.option("--target-cost", type=POSITIVE, metavar="DOLLARS", help="Propose the fastest that costs no more in all.")
 @machine_options
 @max_cost_option
 @output_option
@@ -46,20 +51,32 @@ def command(
     predicting: bool,
     what_if: str | None,
     target: float | None,
+    target_cost: float | None,
     pools: Path | None,
     prices: Path | None,
     max_cost: str | None,
     output: Output,
 ) -> None:
     """Print the plan of FILE: which processes run on which machines, at which cost. Starts nothing."""
+    if sum(each is not None for each in (what_if, target, target_cost)) > 1:
+        raise click.UsageError("--what-if, --target and --target-cost exclude each other")
     experiment = load_experiment(file, overrides)
-    plan = plan_for(experiment, Machines(location, pools, prices))
+    machines = Machines(location, pools, prices)
+    plan = plan_for(experiment, machines)
     if speed is not None:
         plan = with_speed(plan, speed)
     if max_cost:
         refuse_above(plan, max_cost)
-    predicted, title = _predicted(plan, what_if, target)
-    asked = predicting or what_if is not None or target is not None
+
+    def replan(sizes: Mapping[str, int]) -> Plan:
+        same, now = resized(plan, sizes), {role.name: role.replicas for role in plan.roles}
+        if not plan.pools:
+            return same
+        changes = [f"spec.roles.{role}.replicas={count}" for role, count in sizes.items() if count != now[role]]
+        return plan_for(load_experiment(file, (*overrides, *changes)), machines)
+
+    predicted, title = _predicted(plan, replan, what_if, target, target_cost)
+    asked = predicting or any(each is not None for each in (what_if, target, target_cost))
     # Without being asked the data are the plan, which a program reads back.
     data = {**plan.to_data(), **({"prediction": predicted.to_data()} if asked else {})}
     emit(data, output, lambda: Group(_tables(plan), "", title, _prediction(predicted)))
@@ -67,14 +84,19 @@ def command(
         warn(plan.warnings)
 
 
-def _predicted(plan: Plan, what_if: str | None, target: float | None) -> tuple[Prediction, str]:
+def _predicted(
+    plan: Plan, replan: Replan, what_if: str | None, target: float | None, dollars: float | None
+) -> tuple[Prediction, str]:
     """Return the prediction that was asked for, and what it is of."""
     if target is not None:
-        return propose(plan, target), f"prediction for {target:,.0f} steps/s, with the fewest actors"
+        sizes = propose(plan, target).replicas
+        return predict(replan(sizes)), f"prediction for {target:,.0f} steps/s, with the fewest actors"
+    if dollars is not None:
+        return propose_within(plan, dollars, replan), f"prediction for {dollars:g} $ in all, as fast as they go"
     if what_if is None:
         return predict(plan), "prediction"
     sizes, gpus = parse_what_if(what_if)
-    return predict(resized(plan, sizes), gpus), f"prediction for {what_if}"
+    return predict(replan(sizes), gpus), f"prediction for {what_if}"
 
 
 def _tables(plan: Plan) -> RenderableType:
@@ -168,8 +190,9 @@ def _facts(prediction: Prediction) -> list[tuple[str, str]]:
         return []
     busy = ", ".join(f"{role} {share:.0%}" for role, share in found.busy.items())
     sizes = ", ".join(f"{count} {role}" for role, count in prediction.replicas.items())
+    extent = "if as fast as measured" if prediction.elsewhere else f"({found.low:,.0f} to {found.high:,.0f})"
     facts = [
-        ("speed", f"{found.steps:,.0f} steps/s ({found.low:,.0f} to {found.high:,.0f})"),
+        ("speed", f"{found.steps:,.0f} steps/s {extent}"),
         ("bounded by", f"{WORDS.get(found.bound, found.bound)} (busy: {busy})"),
         ("staleness", f"{found.staleness:.1f} updates"),
         ("replicas", sizes),

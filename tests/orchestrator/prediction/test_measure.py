@@ -10,7 +10,8 @@ from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.prediction import calibration as files
 from surreal.orchestrator.prediction.calibration import Found
 from surreal.orchestrator.prediction.measure import calibration_of
-from surreal.orchestrator.prediction.predict import predict, resized
+from surreal.orchestrator.prediction.predict import predict
+from surreal.orchestrator.prediction.sizes import resized
 from surreal.orchestrator.profiling.profile import Profile
 from surreal.orchestrator.profiling.timelines import Interval, Piece, Timeline
 from surreal.protocol.errors import SurrealError

@@ -1,6 +1,7 @@
 """Prediction: of this machine's calibration, of another machine's, of none; sizes and targets."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,12 @@ import pytest
 
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.make import make_plan
-from surreal.orchestrator.plan.model import Plan
+from surreal.orchestrator.plan.model import Plan, PlannedCost
 from surreal.orchestrator.prediction import calibration as files
 from surreal.orchestrator.prediction.calibration import Calibration, Found, Machine, find, key_of
-from surreal.orchestrator.prediction.predict import beside_truth, parse_what_if, predict, propose, resized
+from surreal.orchestrator.prediction.predict import beside_truth, predict
 from surreal.orchestrator.prediction.queueing import Service
+from surreal.orchestrator.prediction.sizes import parse_what_if, propose, propose_within, resized
 from surreal.protocol.errors import InvalidInput, SurrealError
 from surreal.provisioner.pools.model import NodePool
 
@@ -70,17 +72,19 @@ def test_settings_that_cost_nothing_share_a_calibration_and_others_do_not(plan: 
     assert key_of(plan.algorithm, {**plan.env, "id": "Hopper-v5"}, plan.config) != key()
 
 
-def test_a_calibration_of_another_machine_is_said_and_widens_the_range(plan: Plan) -> None:
+def test_a_calibration_of_another_machine_is_said_and_has_no_range(plan: Plan) -> None:
     calibrated(plan, machine=Machine("Other CPU", 8.0, "3.12")).write()
     found = predict(plan)
-    assert found.speed is not None and "another machine (Other CPU, 8 cores, Python 3.12)" in found.source
-    assert found.speed.high > 2 * found.speed.steps and found.speed.low < found.speed.steps / 2
+    assert found.speed is not None and "measured on another machine, Other CPU, 8 cores, Python 3.12" in found.source
+    assert "true where this machine is as fast" in found.source
+    assert found.to_data()["range"] is None and found.to_data()["measured_elsewhere"]
+    assert beside_truth(plan, 1000.0) == ""
 
 
 def test_what_came_with_surreal_predicts_for_the_machine_that_it_names(plan: Plan, tmp_path: Path) -> None:
     calibrated(plan, machine=Machine("Lab CPU", 2.0, "3.11"), version="0.0.1").write(tmp_path / "shipped")
     found = predict(plan)
-    assert found.speed is not None and "another machine (Lab CPU, 2 cores" in found.source
+    assert found.speed is not None and "another machine, Lab CPU, 2 cores" in found.source
 
 
 def test_a_calibration_of_another_version_is_not_used_and_said(plan: Plan) -> None:
@@ -123,6 +127,33 @@ def test_the_fewest_actors_for_a_target_are_proposed(plan: Plan) -> None:
         propose(plan, 50_000, found)
     with pytest.raises(SurrealError, match="--target: no prediction"):
         propose(plan, 10, Found(None, (), ()))
+
+
+def priced(plan: Plan, actors: int) -> Plan:
+    """The plan on machines that cost a dollar an hour for every actor, of which there is room for 50."""
+    if actors > 50:
+        raise InvalidInput("full")
+    cost = PlannedCost(per_hour=float(actors), per_day=24.0 * actors)
+    return resized(plan, {"actor": actors}).model_copy(update={"cost": cost})
+
+
+def test_the_fastest_within_a_cost_is_proposed(plan: Plan) -> None:
+    found = Found(calibrated(plan), (), ())
+    hours_of_one = plan.config["total_steps"] / 10_000 / 3600
+
+    def replan(sizes: Mapping[str, int]) -> Plan:
+        return priced(plan, sizes["actor"])
+
+    # Up to four actors cost the same, more of them wait for the learner.
+    assert propose_within(plan, 1.01 * hours_of_one, replan, found).replicas["actor"] == 4
+    with pytest.raises(SurrealError, match="--target-cost: .* are too few, the cheapest way costs"):
+        propose_within(plan, 0.5 * hours_of_one, replan, found)
+    with pytest.raises(SurrealError, match="--target-cost: the cost is unknown"):
+        propose_within(plan, 5, lambda sizes: resized(plan, sizes), found)
+
+
+def test_a_resized_plan_forgets_the_cost_of_the_other_size(plan: Plan) -> None:
+    assert resized(priced(plan, 3), {"actor": 5}).cost is None
 
 
 def test_every_built_in_algorithm_that_acts_says_its_flow() -> None:
