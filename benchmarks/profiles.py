@@ -103,13 +103,14 @@ class Meter:
         self._metrics, self._roles = folder.metrics_jsonl, ("learner", "master")
         self._pids = [each.pid for role in run.status().roles.values() for each in role if each.pid]
 
-    def window(self, seconds: float) -> Window:
+    def window(self, seconds: float, after: float = 0.0) -> Window:
         """Measure for so many seconds, up to the row that follows."""
+        time.sleep(after)
         first, used = self._row(), self._cpu()
         time.sleep(seconds)
-        last, after = self._row(), self._cpu()
+        last, spent = self._row(), self._cpu()
         steps = last["steps"] - first["steps"]
-        return Window(steps / (last["elapsed"] - first["elapsed"]), (after - used) / steps)
+        return Window(steps / (last["elapsed"] - first["elapsed"]), (spent - used) / steps)
 
     def _row(self) -> dict[str, Any]:
         """Return the next row, as soon as it is there."""
@@ -136,10 +137,9 @@ def cost(case: str, seconds: float, pairs: int = 3) -> dict[str, Any]:
         plain, attached, profiles = [meter.window(seconds)], list[Window](), list[Profile]()
         for _ in range(pairs):
             with ThreadPoolExecutor() as pool:
-                taken = pool.submit(profile_run, run, seconds + BEGIN_S, Path(folder), lambda _: None)
-                time.sleep(BEGIN_S)
-                attached.append(meter.window(seconds))
-                profiles.append(taken.result())
+                measured = pool.submit(meter.window, seconds, BEGIN_S)
+                profiles.append(profile_run(run, seconds + BEGIN_S + 2, Path(folder), lambda _: None))
+                attached.append(measured.result())
             plain.append(meter.window(seconds))
         flow = flow_of(plan)
         assert flow is not None

@@ -71,7 +71,10 @@ def propose_within(plan: Plan, dollars: float, replan: Replan, found: Found | No
         )
     within = [each for each in made if each.cost is not None and each.cost <= dollars]
     if not within:
-        raise SurrealError(f"--target-cost: {dollars:g} $ are too few, the cheapest way costs {min(costs):,.2f} $.")
+        raise SurrealError(
+            f"--target-cost: {dollars:g} $ are too few. The cheapest way costs {min(costs):,.2f} $: "
+            "raise it, or lower total_steps."
+        )
     return max(within, key=_steps)
 
 
