@@ -5,6 +5,7 @@ The parameters of policy p are row p of one matrix; a layer's weights are a stri
 
 from dataclasses import dataclass
 from math import sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +13,11 @@ from surreal.algorithms.computation.graph import Computation
 from surreal.algorithms.distributions import masked
 from surreal.algorithms.environments.actions import chosen
 from surreal.algorithms.environments.spaces import Spaces
-from surreal.algorithms.es.config import AnyConfig, ESConfig
 from surreal.algorithms.networks import orthogonal
 from surreal.algorithms.types import Array, Bool
+
+if TYPE_CHECKING:
+    from surreal.algorithms.es.config import AnyConfig
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,11 @@ class Layout:
     biased: bool
 
     @classmethod
-    def of(cls, config: AnyConfig, spaces: Spaces) -> "Layout":
+    def of(cls, config: "AnyConfig", spaces: Spaces) -> "Layout":
         """Return the layout of the config: ES has tanh layers with biases; ARS a matrix, as in the paper."""
+        # a policy that acts needs no settings of a training
+        from surreal.algorithms.es.config import ESConfig
+
         if isinstance(config, ESConfig):
             return cls(spaces, tuple(config.hidden), True)
         return cls(spaces, (), False)

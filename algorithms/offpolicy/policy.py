@@ -4,8 +4,7 @@ import numpy as np
 
 from surreal.algorithms.computation.graph import Computation
 from surreal.algorithms.offpolicy.mlp import Network
-from surreal.algorithms.offpolicy.shape import Shape, advantages_to_values
-from surreal.algorithms.offpolicy.updates.soft import LOG_STD
+from surreal.algorithms.offpolicy.shape import LOG_STD, Shape, advantages_to_values
 from surreal.algorithms.types import Array
 
 

@@ -13,6 +13,8 @@ from surreal.protocol.errors import Fatal
 
 Kind = Literal["deterministic", "gaussian", "categorical", "values"]
 """Meaning of the acting network's outputs: actions before tanh; means and log stds before tanh; logits; values."""
+LOG_STD = (np.float32(-20.0), np.float32(2.0))
+"""Bounds of the log standard deviations of a Gaussian."""
 HEAD = 0.1
 """Scale of an actor's last layer at the start, so that no action begins near its bounds."""
 

@@ -20,12 +20,14 @@ from surreal.algorithms.models.config import NetworkConfig
 from surreal.algorithms.models.encoders import Encoder
 from surreal.algorithms.models.memory import Memory
 from surreal.algorithms.networks import Layout, Policy
-from surreal.algorithms.r2d2.config import R2D2Config
 from surreal.algorithms.types import F32, Array, Bool
 from surreal.protocol.errors import Fatal, InvalidInput
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    # A policy that acts needs no settings of a training, and reading their models takes longer than its file does.
+    from surreal.algorithms.r2d2.config import R2D2Config
 
 RECURRENT_VALUES = "recurrent-values"
 """Kind of this network in the description of a policy."""
@@ -166,7 +168,7 @@ class ValuePolicy(Policy):
         return np.asarray(np.take_along_axis(outs, actions[..., None], axis=-1)[..., 0])
 
 
-def make_layout(config: R2D2Config, spaces: Spaces) -> RecurrentValues:
+def make_layout(config: "R2D2Config", spaces: Spaces) -> RecurrentValues:
     """Return the layout of the network for an environment.
 
     Raises Fatal where its actions are no single choice, or an encoder does not take its observations.
@@ -178,7 +180,7 @@ def make_layout(config: R2D2Config, spaces: Spaces) -> RecurrentValues:
     return RecurrentValues(spaces, config.network, config.hidden, config.dueling)
 
 
-def epsilons(config: R2D2Config, actor: int, actors: int, copies: int) -> F32:
+def epsilons(config: "R2D2Config", actor: int, actors: int, copies: int) -> F32:
     """Return epsilon [copies] of an actor's copies: epsilon^(1 + ladder i / (N - 1)) for copy i of all N.
 
     Horgan et al. 2018, section 4.1, where each actor has one copy. One alone has the middle of the exponents.

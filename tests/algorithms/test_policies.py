@@ -220,15 +220,15 @@ def test_damaged_files_are_refused_in_one_sentence(tmp_path: Path) -> None:
         assert "is damaged" in str(refusal(folder))
 
 
-def test_loading_and_using_a_policy_imports_no_torch(tmp_path: Path) -> None:
+def test_loading_and_using_a_policy_imports_no_torch_and_no_settings_of_trainings(tmp_path: Path) -> None:
     folder, _, _ = pair(tmp_path, BOX, ACTIONS[2])
     code = f"""
 import sys, numpy
 from pathlib import Path
 from surreal.algorithms.policies import load_policy
 print(load_policy(Path({str(folder)!r}))(numpy.zeros((4, 3))).shape)
-heavy = [name for name in ("torch", "tensorboard", "zmq", "mujoco") if name in sys.modules]
-print(heavy)
+settings = [f"surreal.algorithms.{{name}}.config" for name in ("ppo", "es", "offpolicy", "r2d2")]
+print([name for name in ("torch", "tensorboard", "zmq", "mujoco", *settings) if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "(4, 2)\n[]\n", done.stderr

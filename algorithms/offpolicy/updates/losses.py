@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn.functional import huber_loss, softplus
 
 from surreal.algorithms.offpolicy.mlp import EPSILON, Layout
-from surreal.algorithms.offpolicy.shape import Shape
-from surreal.algorithms.offpolicy.updates.soft import HALF_LOG_2PI, LOG_STD
+from surreal.algorithms.offpolicy.shape import LOG_STD, Shape
+from surreal.algorithms.offpolicy.updates.soft import HALF_LOG_2PI
 
 Transitions = dict[str, Tensor]
 """Fields of base.Batch by name."""

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 
 from surreal.algorithms.offpolicy.mlp import Tape
+from surreal.algorithms.offpolicy.shape import LOG_STD
 from surreal.algorithms.offpolicy.updates.analytic import Adam, Analytic
 from surreal.algorithms.offpolicy.updates.base import Batch, Rates
 from surreal.algorithms.types import Array
 
-LOG_STD = (np.float32(-20.0), np.float32(2.0))
-"""Bounds of the log standard deviations."""
 HALF_LOG_2PI = np.float32(0.5 * log(2 * pi))
 
 
