@@ -1,5 +1,6 @@
 """Reading of rows while they are written: only the lines that are new, and all again where the curve changed."""
 
+import os
 from pathlib import Path
 
 from surreal.algorithms.recording.rows import FILE, RESUMED, Row, parse, read_rows, segments
@@ -16,6 +17,7 @@ class RowFollower:
         self._folder = folder
         self._newest: dict[str, float] = {}
         self._files: list[tuple[str, int]] = []
+        self._listed: tuple[int, ...] = ()
         self._offset = 0
 
     def new(self) -> tuple[bool, list[Row]]:
@@ -23,7 +25,11 @@ class RowFollower:
 
         That is at the first call, after a rotation of the file, and where a resumed attempt took rows back.
         """
-        files = [(path.name, path.stat().st_ino) for path in segments(self._folder) if path.exists()]
+        listed = self._listing()
+        files = self._files
+        if not listed or listed != self._listed:
+            files = [(path.name, path.stat().st_ino) for path in segments(self._folder) if path.exists()]
+        self._listed = listed
         rows = self._appended() if files == self._files else None
         if rows is not None:
             return False, self._fresh(rows)
@@ -56,6 +62,14 @@ class RowFollower:
             self._newest[process] = time
             fresh.append(row)
         return fresh
+
+    def _listing(self) -> tuple[int, ...]:
+        """Return numbers that change with every file that comes or goes; none where there is no folder yet."""
+        live = self._live()
+        try:
+            return os.stat(live.parent).st_mtime_ns, os.stat(live).st_ino
+        except OSError:
+            return ()
 
     def _live(self) -> Path:
         inner = self._folder / "metrics"

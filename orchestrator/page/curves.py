@@ -1,6 +1,7 @@
 """Curves of one run: its metrics as columns, kept up to date by reading only what was written since."""
 
 import threading
+import time
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,9 +12,13 @@ import numpy as np
 
 from surreal.algorithms.recording.follow import RowFollower
 from surreal.algorithms.recording.rows import Row
+from surreal.orchestrator.page.question import Asked
 
 ABOUT = ("time", "role", "steps", "attempt")
 """Keys of a row that say where its numbers belong."""
+READINGS, MOST = 2**20, 2**32
+"""Bounds of the two parts of a mark, which a browser holds exactly: readings of a whole run, and points of a curve."""
+Column = "np.ndarray[Any, Any]"
 Series = tuple["array[float]", "array[float]", "array[float]"]
 """Environment steps, seconds since 1970, and values, in the order of writing."""
 
@@ -25,59 +30,70 @@ class Curves:
         """Take the folder of the metrics, or that of the run; it need not exist yet."""
         self._follower = RowFollower(folder)
         self._series: dict[str, Series] = defaultdict(_empty)
+        # a mark of an earlier server says nothing
+        self._reading = int(time.time()) % READINGS
         self._lock = threading.Lock()
 
-    def names(self) -> dict[str, int]:
-        """Return name -> number of points."""
+    def refresh(self) -> None:
+        """Take up what was written since the last call."""
         with self._lock:
-            self._refresh()
-            return {name: len(series[2]) for name, series in sorted(self._series.items())}
+            anew, rows = self._follower.new()
+            if anew:
+                self._series.clear()
+                self._reading += 1
+            self._add(rows)
 
-    def count(self, name: str) -> int:
-        """Return the number of points of a curve; 0 for a name without points."""
+    def names(self) -> list[str]:
+        """Return the names of all curves, sorted."""
         with self._lock:
-            self._refresh()
-            return len(self._series[name][2]) if name in self._series else 0
+            return sorted(self._series)
 
-    def curve(
-        self, name: str, axis: str, points: int, first: float | None = None, last: float | None = None
-    ) -> dict[str, Any]:
-        """Return `n`, the number of points, and `x` and `y` of about `points` of them between `first` and `last`.
+    def mark(self, name: str) -> int:
+        """Return a number that changes with every point of a curve."""
+        with self._lock:
+            return self._mark(name)
 
-        `axis` is `steps`, `time` (Unix seconds) or `hours` (since the first point). Empty for a name without points.
+    def curve(self, name: str, asked: Asked, mark: int = -1) -> dict[str, Any]:
+        """Return `mark`, and `x` and `y` of about `asked.points` points. Empty for a name without points.
+
+        `mark` is that of an earlier answer, or -1. If `since` is that mark, only later points are in this answer; it
+        is -1 if all are.
         """
         with self._lock:
-            self._refresh()
             steps, times, values = (np.array(column) for column in self._series.get(name, _empty()))
-        x = steps if axis == "steps" else times if axis == "time" else (times - times[:1]) / 3600
-        if (np.diff(x) < 0).any():
-            # evaluations may come in later than they were begun
-            order = np.argsort(x, kind="stable")
-            x, values = x[order], values[order]
-        # one point beyond each end, so that lines leave the window instead of ending in it
-        begin = 0 if first is None else max(0, int(np.searchsorted(x, first)) - 1)
-        end = len(x) if last is None else min(len(x), int(np.searchsorted(x, last, "right")) + 1)
-        kept = decimate(values[begin:end], points)
-        return {"n": len(values), "x": x[begin:end][kept].tolist(), "y": values[begin:end][kept].tolist()}
+            now, reading = self._mark(name), self._reading
+        x = steps if asked.axis == "steps" else times if asked.axis == "time" else (times - times[:1]) / 3600
+        known = mark % MOST if mark // MOST == reading else 0
+        added = known > 0 and len(x) - known <= asked.points and _goes_on(x, known)
+        kept = thinned(x, values, asked, known if added else 0)
+        return {"mark": now, "since": mark if added else -1, "x": x[kept].tolist(), "y": values[kept].tolist()}
 
-    def _refresh(self) -> None:
-        anew, rows = self._follower.new()
-        if anew:
-            self._series.clear()
-        self._add(rows)
+    def _mark(self, name: str) -> int:
+        return self._reading * MOST + (len(self._series[name][2]) if name in self._series else 0)
 
     def _add(self, rows: Iterable[Row]) -> None:
         for row in rows:
-            process, time = str(row.get("role", "")), float(row.get("time", 0.0))
+            process, at = str(row.get("role", "")), float(row.get("time", 0.0))
             for key, value in row.items():
                 if key not in ABOUT and _is_number(value):
                     steps, times, values = self._series[f"{process.partition('/')[0]}.{key}"]
                     steps.append(float(row["steps"]))
-                    times.append(time)
+                    times.append(at)
                     values.append(float(value))
 
 
-def decimate(values: "np.ndarray[Any, Any]", points: int) -> "np.ndarray[Any, Any]":
+def thinned(x: Column, values: Column, asked: Asked, known: int = 0) -> Column:
+    """Return the indices [k] of the points to draw, in the order of the axis, without the first `known`."""
+    # evaluations may come in later than they were begun
+    order = np.arange(len(x)) if _ascends(x) else np.argsort(x, kind="stable")
+    # one point beyond each end, so that lines leave the window instead of ending in it
+    begin = 0 if asked.first is None else max(0, int(np.searchsorted(x[order], asked.first)) - 1)
+    end = len(x) if asked.last is None else min(len(x), int(np.searchsorted(x[order], asked.last, "right")) + 1)
+    order = order[max(begin, known) : end]
+    return order[decimate(values[order], asked.points)]
+
+
+def decimate(values: Column, points: int) -> Column:
     """Return ascending indices [k] of the points to draw, k about `points` at most: ends, minima and maxima.
 
     A curve drawn of them covers the same pixels as the whole one, where a mean would hide spikes.
@@ -90,8 +106,20 @@ def decimate(values: "np.ndarray[Any, Any]", points: int) -> "np.ndarray[Any, An
     # the last value fills the last bucket up: it is kept anyway
     filled = np.append(values, np.full(-count % size, values[-1])).reshape(-1, size)
     starts = size * np.arange(len(filled))
-    extremes = np.concatenate([starts + filled.argmin(axis=1), starts + filled.argmax(axis=1)])
-    return np.unique(np.clip(np.concatenate([[0, count - 1], extremes]), 0, count - 1))
+    drawn = np.zeros(count, bool)
+    for extremes in (filled.argmin(axis=1), filled.argmax(axis=1)):
+        drawn[np.minimum(starts + extremes, count - 1)] = True
+    drawn[[0, -1]] = True
+    return np.flatnonzero(drawn)
+
+
+def _ascends(x: Column) -> bool:
+    return bool((x[1:] >= x[:-1]).all())
+
+
+def _goes_on(x: Column, known: int) -> bool:
+    """Return True if all points from `known` on stand behind the earlier ones."""
+    return bool(known < len(x) and x[known] >= x[:known].max() and _ascends(x[known:]))
 
 
 def _empty() -> Series:

@@ -2,10 +2,11 @@
 
 import hmac
 import ipaddress
-from collections.abc import Awaitable, Callable
 
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "surreal-token"
 POLICY = {
@@ -27,20 +28,26 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-Next = Callable[[Request], Awaitable[Response]]
 
 
 class Guard:
     """Admits requests by the name they ask for and, with a token, by that; adds the headers to every answer."""
 
-    def __init__(self, token: str | None) -> None:
+    def __init__(self, app: ASGIApp, token: str | None) -> None:
         """Take the token of a page that other machines may open; None where only this machine can."""
-        self._token = token
+        self._app, self._token = app, token
 
-    async def __call__(self, request: Request, call_next: Next) -> Response:
-        response = self._refusal(request) or await call_next(request)
-        response.headers.update(HEADERS)
-        return response
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await (self._refusal(Request(scope)) or self._app)(scope, receive, guarded)
 
     def _refusal(self, request: Request) -> Response | None:
         """Return the answer to a request that is not admitted, or that brings its token; None for all others."""

@@ -14,23 +14,32 @@ MAX_RUNS, MAX_CURVES = 200, 50
 
 
 @dataclass(frozen=True)
+class Asked:
+    """Part of a curve that is seen."""
+
+    axis: str = "steps"
+    """`steps`, `time` (Unix seconds) or `hours` (since the first point)."""
+    points: int = 1000
+    """Points, about, at most."""
+    first: float | None = None
+    last: float | None = None
+    """Ends on the axis; None for the end of the curve."""
+
+
+@dataclass(frozen=True)
 class CurveQuestion:
     """One curve, by its name `learner.episode_return`."""
 
     key: str
-    window: tuple[float | None, float | None]
-    """Ends on the axis of what is seen; None for the end of the curve."""
-    have: tuple[int, ...]
-    """Points of each run that the reader has, in the order of `Question.runs`; -1 for one that it does not know."""
+    asked: Asked
+    marks: tuple[int, ...]
+    """Marks of what the reader has of each run, in the order of `Question.runs`; -1 for one that it does not know."""
 
 
 @dataclass(frozen=True)
 class Question:
     """Curves of some runs."""
 
-    axis: str
-    points: int
-    """Points of each curve, about, at most."""
     runs: tuple[str, ...]
     curves: tuple[CurveQuestion, ...]
 
@@ -49,16 +58,16 @@ def parse(text: str) -> Question:
     if type(points) is not int or points < 1:
         raise ValueError(f"points: {points!r} is no number of points. Give a whole number above 0.")
     runs = tuple(str(name) for name in _list(data, "runs", MAX_RUNS))
-    curves = tuple(_curve(each) for each in _list(data, "curves", MAX_CURVES))
-    return Question(axis, min(points, MAX_POINTS), runs, curves)
+    curves = tuple(_curve(each, axis, min(points, MAX_POINTS)) for each in _list(data, "curves", MAX_CURVES))
+    return Question(runs, curves)
 
 
-def _curve(data: Any) -> CurveQuestion:
+def _curve(data: Any, axis: str, points: int) -> CurveQuestion:
     if not isinstance(data, dict) or not isinstance(window := data.get("window", {}), dict):
-        raise ValueError("curves: each must be an object with key, window and have.")
+        raise ValueError("curves: each must be an object with key, window and marks.")
     ends = tuple(_number(window[end], end) if end in window else None for end in ("from", "to"))
-    have = tuple(each for each in _list(data, "have", MAX_RUNS) if type(each) is int)
-    return CurveQuestion(str(data.get("key", "")), (ends[0], ends[1]), have)
+    marks = tuple(each for each in _list(data, "marks", MAX_RUNS) if type(each) is int)
+    return CurveQuestion(str(data.get("key", "")), Asked(axis, points, *ends), marks)
 
 
 def _list(data: dict[str, Any], key: str, longest: int) -> list[Any]:

@@ -1,7 +1,7 @@
 """Server of the page: static files, and the documents of `Views` as JSON."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,11 +10,9 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from surreal.orchestrator.page.guard import Guard
 from surreal.orchestrator.page.question import parse
@@ -24,6 +22,8 @@ from surreal.protocol.errors import NotFound, SurrealError
 Document = Callable[[Views, Request], Any]
 PLOTS = {"uplot.js": "uPlot.iife.js", "uplot.css": "uPlot.min.css"}
 """Names in the page of files in the package uplot-python."""
+
+KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 
 def application(views: Views, token: str | None = None) -> Starlette:
@@ -38,10 +38,15 @@ def application(views: Views, token: str | None = None) -> Starlette:
     }
     routes = [Route(path, _answer(views, document)) for path, document in documents.items()]
     routes.append(Route("/api/runs/{name}/videos/{file}", _video(views)))
-    routes += [Route(f"/vendor/{name}", _file(plots() / file)) for name, file in PLOTS.items()]
-    static = StaticFiles(directory=str(files("surreal.orchestrator.page") / "static"), html=True)
-    guard = Middleware(BaseHTTPMiddleware, dispatch=Guard(token))
-    return Starlette(routes=[*routes, Mount("/", static)], middleware=[guard])
+    routes += [Route(path, _file(file)) for path, file in static_files().items()]
+    return Starlette(routes=routes, middleware=[Middleware(Guard, token=token)])
+
+
+def static_files() -> dict[str, Path]:
+    """Return path -> file of what a browser loads, which no run changes."""
+    own = Path(str(files("surreal.orchestrator.page") / "static"))
+    named = {f"/{file.name}": file for file in own.iterdir()}
+    return {"/": own / "index.html", **named, **{f"/vendor/{name}": plots() / file for name, file in PLOTS.items()}}
 
 
 def plots() -> Path:
@@ -100,8 +105,14 @@ def _answer(views: Views, document: Document) -> Callable[[Request], Response]:
     return endpoint
 
 
-def _file(path: Path) -> Callable[[Request], Response]:
-    return lambda _: FileResponse(path, headers={"Cache-Control": "max-age=86400"})
+def _file(path: Path) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint of a file, which is held in memory: a browser asks for a dozen of them at once."""
+    kind, content = KINDS[path.suffix], path.read_bytes()
+
+    async def endpoint(_: Request) -> Response:
+        return Response(content, headers={"Cache-Control": "no-cache"}, media_type=kind)
+
+    return endpoint
 
 
 def _json(data: Any, status: int = 200) -> Response:

@@ -19,7 +19,7 @@ FRESH_S = 1.0
 """Seconds for which an answer of a place serves every reader."""
 LOG_LINES = 300
 """Last lines of a log that are shown."""
-SHORT = ("steps", "total_steps", "steps_per_second", "episode_return", "eval_return", "eta_seconds", "elapsed")
+SHORT = ("steps", "total_steps", "episode_return")
 """Progress that the list of runs shows."""
 VIDEOS = "videos/"
 """Part of a run folder whose films are shown."""
@@ -56,21 +56,22 @@ class Views:
     def curves(self, asked: Question) -> Any:
         """Return the names of all curves of the runs that are asked for, and those curves that have grown.
 
-        `curves` maps the name of a curve to the runs that have other points of it than the reader: their number `n`, x
-        and y. Runs that are gone are left out.
+        `curves` maps the name of a curve to the runs that have other points of it than the reader: `Curves.curve`. Runs
+        that are gone are left out.
         """
-        there = [name for name in asked.runs if name in self._now()]
-        known = {name: self._curves_of(name) for name in there}
+        now = self._now()
+        known = {name: self._curves_of(name) for name in asked.runs if name in now}
         names: set[str] = set()
-        for name in there:
-            names.update(known[name].names())
+        for curves in known.values():
+            curves.refresh()
+            names.update(curves.names())
         found: dict[str, Any] = {}
         for curve in asked.curves:
-            have = dict(zip(asked.runs, curve.have, strict=False))
+            marks = dict(zip(asked.runs, curve.marks, strict=False))
             found[curve.key] = {
-                name: known[name].curve(curve.key, asked.axis, asked.points, *curve.window)
-                for name in there
-                if known[name].count(curve.key) != have.get(name)
+                name: curves.curve(curve.key, curve.asked, marks.get(name, -1))
+                for name, curves in known.items()
+                if curves.mark(curve.key) != marks.get(name)
             }
         return {"names": sorted(names), "curves": found}
 
@@ -130,9 +131,9 @@ class Views:
 
 
 def _short(status: Status) -> dict[str, Any]:
-    whole = status.document()
-    short = {key: whole[key] for key in ("name", "backend", "state", "reason", "created", "labels")}
-    return {**short, **{key: whole.get(key) for key in SHORT}}
+    about = {key: getattr(status, key) for key in ("name", "backend", "state", "reason", "created")}
+    progress = {key: getattr(status.progress, key) for key in SHORT}
+    return {**about, "labels": dict(status.labels), **progress}
 
 
 def views_of(names: Sequence[str], location: Location | None) -> Views:

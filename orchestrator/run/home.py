@@ -150,7 +150,8 @@ def experiments() -> Path:
 
 def names() -> list[str]:
     """Return the experiments there are, in order of name."""
-    return sorted(entry.name for entry in experiments().iterdir() if entry.is_dir())
+    with os.scandir(experiments()) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir())
 
 
 def new_folder(name: str) -> Folder:

@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from surreal.orchestrator.run.channel_stats import read_channels
 from surreal.orchestrator.run.home import Folder
@@ -15,6 +16,36 @@ from surreal.orchestrator.supervision import os_process
 from surreal.orchestrator.supervision.record import ProcessRecord, RunRecord, read_provenance
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.telemetry.gauges import Progress
+
+Written = tuple[int, int, int]
+"""Time, inode and size of a file."""
+
+
+class Statuses:
+    """Statuses of folders. One whose record says that the run is over is read once, until that record changes."""
+
+    def __init__(self) -> None:
+        self._over: dict[Path, tuple[tuple[Written | None, ...], Status]] = {}
+
+    def of(self, folder: Folder) -> Status:
+        """Return the status of one run."""
+        written = tuple(map(_written, (folder.status, folder.spare_status)))
+        if folder.path in self._over and self._over[folder.path][0] == written:
+            return self._over[folder.path][1]
+        status = status_of(folder)
+        # that of a run whose supervisor died depends on more than its record
+        if RunRecord.read(folder).state in OUTCOMES:
+            self._over[folder.path] = written, status
+        return status
+
+
+def _written(path: Path) -> Written | None:
+    """Return what tells one state of a file from the next; None where there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def status_of(folder: Folder, backend: str = LOCAL, alive: Callable[[], bool] | None = None) -> Status:

@@ -20,7 +20,7 @@ from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.provenance import provenance
 from surreal.orchestrator.run.status import Status
 from surreal.orchestrator.supervision import os_process
-from surreal.orchestrator.supervision.observe import status_of
+from surreal.orchestrator.supervision.observe import Statuses
 from surreal.orchestrator.supervision.record import (
     ProcessRecord,
     RunRecord,
@@ -28,7 +28,7 @@ from surreal.orchestrator.supervision.record import (
     processes_of,
     read_plan,
 )
-from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
+from surreal.protocol.errors import InvalidInput, SurrealError
 
 if TYPE_CHECKING:
     from surreal.orchestrator.doctor import Check
@@ -52,6 +52,7 @@ class LocalBackend(WithoutObjects):
     def __init__(self, location: Location = THIS_MACHINE) -> None:
         """Take no options: there is one place only."""
         self._daemon: Daemon | None = None
+        self._statuses = Statuses()
 
     def pools(self, cluster_file: Path | None, prices: Path | None) -> Inventory:
         """Return this machine as one pool; prices do not matter. Raises InvalidInput for a cluster file."""
@@ -140,19 +141,20 @@ class LocalBackend(WithoutObjects):
 
     def status(self, name: str) -> Status:
         """Return the status of one run, from the supervisor's record, its lock and the newest metrics."""
-        return status_of(home.find(name))
+        return self._statuses.of(home.find(name))
 
     def statuses(self) -> Iterator[Status]:
         """Yield the status of every run; one that is deleted meanwhile is left out."""
+        place = home.experiments()
         for name in self.names():
+            folder = Folder(place / name)
             try:
-                yield self.status(name)
-            except NotFound:
-                continue
+                status = self._statuses.of(folder)
             except (OSError, ValueError) as error:
-                yield Status(
-                    name, "local", str(home.experiments() / name), "stopped", f"its folder cannot be read: {error}"
-                )
+                reason = f"its folder cannot be read: {error}"
+                status = Status(name, "local", str(folder.path), "stopped", reason)
+            if folder.path.is_dir():
+                yield status
 
     def usage(self, name: str) -> "Usage":
         """Return what its processes and their children use, watched for half a second."""

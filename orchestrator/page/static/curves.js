@@ -15,7 +15,8 @@ export class Curves {
     this.runs = [];
     this.plots = new Map();
     this.closed = new Set();
-    this.data = new Map(); // plot key -> run -> { n, x, y }
+    this.data = new Map(); // plot key -> run -> { mark, x, y }
+    this.grown = new Set(); // keys of plots with points that are not drawn yet
     this.names = [];
     this.axis.addEventListener("change", () => this.again());
     this.smooth.addEventListener("input", () => this.draw());
@@ -26,8 +27,8 @@ export class Curves {
 
   async choose(runs) {
     this.runs = runs;
+    for (const key of this.plots.keys()) this.grown.add(key);
     await this.look();
-    this.draw();
   }
 
   /** Take up what is new of the chosen runs. `runs` are all that there are. */
@@ -43,31 +44,37 @@ export class Curves {
   async look(only = null) {
     const asked = this.runs.map((run) => run.name);
     for (let at = 0; at < asked.length; at += AT_ONCE) await this.ask(asked.slice(at, at + AT_ONCE), only);
+    for (const key of this.grown) if (this.plots.has(key)) this.drawOne(this.plots.get(key));
+    this.grown.clear();
   }
 
   async ask(runs, only) {
     const open = only ? [only] : [...this.plots.values()];
-    const plots = open.length ? open : FIRST.map((key) => ({ key, window: {} }));
-    const questions = plots.map((plot) => ({ key: plot.key, window: plot.window, have: this.have(plot.key, runs) }));
+    const plots = open.length ? open : FIRST.map((key) => ({ key, window: {} })); // nothing is drawn yet
     const about = { axis: this.axis.value, points: this.points() };
+    const questions = plots.map((plot) => ({ key: plot.key, window: plot.window, marks: this.marks(plot.key, runs, about.points) }));
     const answer = await ask("/api/curves", { ask: JSON.stringify({ ...about, runs, curves: questions }) });
     if (about.axis !== this.axis.value) return;
+    for (const { key, window } of questions) if ((this.plots.get(key)?.window ?? window) === window) this.take(key, answer.curves[key]);
     this.offer(answer.names);
-    for (const [key, found] of Object.entries(answer.curves)) this.take(key, found);
   }
 
-  /** Return how many points of each run are drawn already, so that only others are sent. */
-  have(key, runs) {
+  /** Return marks of what there is of each run, so that only later points are sent; -1 asks for all, thinned anew. */
+  marks(key, runs, points) {
     const kept = this.data.get(key);
-    return runs.map((run) => kept?.get(run)?.n ?? -1);
+    return runs.map((run) => (kept?.has(run) && kept.get(run).x.length <= 2 * points ? kept.get(run).mark : -1));
   }
 
+  /** Keep what an answer brought: a whole curve, or the points after those of the mark `since`. */
   take(key, found) {
-    if (!Object.keys(found).length) return;
     const kept = this.data.get(key) ?? new Map();
     this.data.set(key, kept);
-    for (const [run, curve] of Object.entries(found)) kept.set(run, curve);
-    if (this.plots.has(key)) this.drawOne(this.plots.get(key));
+    for (const [run, { mark, since, x, y }] of Object.entries(found)) {
+      const before = since === -1 ? { mark: -1, x: [], y: [] } : kept.get(run);
+      if (before?.mark !== since) continue;
+      kept.set(run, { mark, x: before.x.concat(x), y: before.y.concat(y) });
+      this.grown.add(key);
+    }
   }
 
   /** Offer the names of curves, and make the plots that are shown unasked. */
@@ -95,7 +102,6 @@ export class Curves {
     this.plots.set(key, plot);
     this.place.append(plot.box);
     this.offered = null;
-    if (this.data.has(key)) this.drawOne(plot);
     return plot;
   }
 
@@ -110,7 +116,7 @@ export class Curves {
 
   /** Ask for one plot anew, in another window. */
   async anew(plot) {
-    for (const curve of this.data.get(plot.key)?.values() ?? []) curve.n = -1;
+    for (const curve of this.data.get(plot.key)?.values() ?? []) curve.mark = -1;
     await this.look(plot);
   }
 

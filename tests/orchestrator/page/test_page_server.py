@@ -29,16 +29,16 @@ def test_runs_curves_logs_and_films_are_plain_data(tmp_path: Path) -> None:
         whole = served.data("/api/runs/one")
         assert whole["state"] == "running" and "plan" not in whole
         assert served.data("/api/runs/one/plan") == {}
-        found = ask_for_curves(served, "one", "two", have=[-1, -1])
+        found = ask_for_curves(served, "one", "two", marks=[-1, -1])
         assert found["names"] == ["learner.episode_return"]
-        assert found["curves"]["learner.episode_return"]["one"] == {"n": 1, "x": [10.0], "y": [1.5]}
+        assert found["curves"]["learner.episode_return"]["one"]["x"] == [10.0]
         assert served.data("/api/runs/one/logs")[0]["text"] == "hello <b>you</b>"
         assert served.data("/api/runs/one/videos") == ["first.mp4"]
         assert served.ask("/api/runs/one/videos/first.mp4")[2] == b"film"
 
 
-def ask_for_curves(served: Page, *runs: str, have: list[int], **about: object) -> Any:
-    asked = {"axis": "steps", "runs": runs, "curves": [{"key": "learner.episode_return", "have": have, **about}]}
+def ask_for_curves(served: Page, *runs: str, marks: list[int], **about: object) -> Any:
+    asked = {"axis": "steps", "runs": runs, "curves": [{"key": "learner.episode_return", "marks": marks, **about}]}
     return served.data("/api/curves?" + urlencode({"ask": json.dumps(asked)}))
 
 
@@ -47,11 +47,15 @@ def test_only_curves_that_have_grown_are_sent_again_and_runs_that_are_gone_are_l
         row = {"time": 5.0, "role": "learner/0", "steps": 10, "episode_return": 1.5, "attempt": 1}
         for run in served.runs.values():
             (run.folder / "metrics.jsonl").write_text(json.dumps(row) + "\n")
-        found = ask_for_curves(served, "one", "gone", "two", have=[1, -1, 0])
-        assert list(found["curves"]["learner.episode_return"]) == ["two"]
+        first = ask_for_curves(served, "one", "two", marks=[-1, -1])["curves"]["learner.episode_return"]
+        marks = [first["one"]["mark"], -1, first["two"]["mark"]]
+        with (served.runs["two"].folder / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps({**row, "time": 6.0, "steps": 20}) + "\n")
+        found = ask_for_curves(served, "one", "gone", "two", marks=marks)["curves"]["learner.episode_return"]
+        assert list(found) == ["two"] and found["two"]["x"] == [20.0] and found["two"]["since"] == marks[2]
         window = {"from": 10.5, "to": 20.0}
-        seen = ask_for_curves(served, "one", have=[-1], window=window)["curves"]["learner.episode_return"]["one"]
-        assert seen == {"n": 1, "x": [10.0], "y": [1.5]}
+        seen = ask_for_curves(served, "one", marks=[-1], window=window)["curves"]["learner.episode_return"]["one"]
+        assert (seen["x"], seen["y"]) == ([10.0], [1.5])
 
 
 @pytest.mark.parametrize("path", ["/api/runs/none", "/api/runs/none/plan", "/api/runs/one/videos/..%2fmetrics.jsonl"])
