@@ -25,6 +25,8 @@ KEEP = 2
 SPAN = re.compile(r"([-.])x(\d+)\.")
 """Part of a segment's name that says how many rows one of its rows stands for."""
 RESUMED = "resumed_at"
+CHUNK_BYTES = 1 << 16
+"""Bytes of lines, about, that are parsed at once."""
 
 
 def read_rows(folder: Path) -> Iterator[Row]:
@@ -66,7 +68,19 @@ def _parsed(folder: Path, having: bytes = b"") -> Iterator[Row]:
     """Yield the rows whose lines contain `having`: looking costs a tenth of parsing."""
     for path in segments(folder):
         with path.open("rb") as file:
-            yield from filter(_is_row, map(parse, (line for line in file if having in line) if having else file))
+            while lines := file.readlines(CHUNK_BYTES):
+                yield from filter(_is_row, _rows([line for line in lines if having in line] if having else lines))
+
+
+def _rows(lines: list[bytes]) -> list[Row]:
+    """Return the rows in lines, all of them by one call where all are whole: that takes half the time."""
+    try:
+        found = json.loads(b"[" + b",".join(lines) + b"]")
+        if len(found) == len(lines) and all(type(row) is dict for row in found):
+            return found  # type: ignore[no-any-return]
+    except ValueError:
+        pass
+    return [parse(line) for line in lines]
 
 
 def parse(line: bytes) -> Row:

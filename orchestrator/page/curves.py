@@ -12,13 +12,15 @@ import numpy as np
 
 from surreal.algorithms.recording.follow import RowFollower
 from surreal.algorithms.recording.rows import Row
+from surreal.algorithms.types import Array
 from surreal.orchestrator.page.question import Asked
 
-ABOUT = ("time", "role", "steps", "attempt")
+ABOUT = {"time", "role", "steps", "attempt"}
 """Keys of a row that say where its numbers belong."""
+NUMBERS, LARGEST = {int, float}, 1e308
+"""Types and bound of what is drawn."""
 READINGS, MOST = 2**20, 2**32
 """Bounds of the two parts of a mark, which a browser holds exactly: readings of a whole run, and points of a curve."""
-Column = "np.ndarray[Any, Any]"
 Series = tuple["array[float]", "array[float]", "array[float]"]
 """Environment steps, seconds since 1970, and values, in the order of writing."""
 
@@ -29,7 +31,7 @@ class Curves:
     def __init__(self, folder: Path) -> None:
         """Take the folder of the metrics, or that of the run; it need not exist yet."""
         self._follower = RowFollower(folder)
-        self._series: dict[str, Series] = defaultdict(_empty)
+        self._series: dict[tuple[str, str], Series] = defaultdict(_empty)
         # a mark of an earlier server says nothing
         self._reading = int(time.time()) % READINGS
         self._lock = threading.Lock()
@@ -46,7 +48,7 @@ class Curves:
     def names(self) -> list[str]:
         """Return the names of all curves, sorted."""
         with self._lock:
-            return sorted(self._series)
+            return sorted(map(".".join, self._series))
 
     def mark(self, name: str) -> int:
         """Return a number that changes with every point of a curve."""
@@ -60,7 +62,7 @@ class Curves:
         is -1 if all are.
         """
         with self._lock:
-            steps, times, values = (np.array(column) for column in self._series.get(name, _empty()))
+            steps, times, values = (np.array(column) for column in self._of(name))
             now, reading = self._mark(name), self._reading
         x = steps if asked.axis == "steps" else times if asked.axis == "time" else (times - times[:1]) / 3600
         known = mark % MOST if mark // MOST == reading else 0
@@ -69,20 +71,24 @@ class Curves:
         return {"mark": now, "since": mark if added else -1, "x": x[kept].tolist(), "y": values[kept].tolist()}
 
     def _mark(self, name: str) -> int:
-        return self._reading * MOST + (len(self._series[name][2]) if name in self._series else 0)
+        return self._reading * MOST + len(self._of(name)[2])
+
+    def _of(self, name: str) -> Series:
+        role, _, key = name.partition(".")
+        return self._series.get((role, key)) or _empty()
 
     def _add(self, rows: Iterable[Row]) -> None:
         for row in rows:
-            process, at = str(row.get("role", "")), float(row.get("time", 0.0))
+            role, step, at = str(row.get("role", "")).partition("/")[0], row["steps"], row.get("time", 0.0)
             for key, value in row.items():
-                if key not in ABOUT and _is_number(value):
-                    steps, times, values = self._series[f"{process.partition('/')[0]}.{key}"]
-                    steps.append(float(row["steps"]))
+                if type(value) in NUMBERS and -LARGEST < value < LARGEST and key not in ABOUT:
+                    steps, times, values = self._series[role, key]
+                    steps.append(step)
                     times.append(at)
-                    values.append(float(value))
+                    values.append(value)
 
 
-def thinned(x: Column, values: Column, asked: Asked, known: int = 0) -> Column:
+def thinned(x: Array, values: Array, asked: Asked, known: int = 0) -> Array:
     """Return the indices [k] of the points to draw, in the order of the axis, without the first `known`."""
     # evaluations may come in later than they were begun
     order = np.arange(len(x)) if _ascends(x) else np.argsort(x, kind="stable")
@@ -93,7 +99,7 @@ def thinned(x: Column, values: Column, asked: Asked, known: int = 0) -> Column:
     return order[decimate(values[order], asked.points)]
 
 
-def decimate(values: Column, points: int) -> Column:
+def decimate(values: Array, points: int) -> Array:
     """Return ascending indices [k] of the points to draw, k about `points` at most: ends, minima and maxima.
 
     A curve drawn of them covers the same pixels as the whole one, where a mean would hide spikes.
@@ -113,18 +119,14 @@ def decimate(values: Column, points: int) -> Column:
     return np.flatnonzero(drawn)
 
 
-def _ascends(x: Column) -> bool:
+def _ascends(x: Array) -> bool:
     return bool((x[1:] >= x[:-1]).all())
 
 
-def _goes_on(x: Column, known: int) -> bool:
+def _goes_on(x: Array, known: int) -> bool:
     """Return True if all points from `known` on stand behind the earlier ones."""
     return bool(known < len(x) and x[known] >= x[:known].max() and _ascends(x[known:]))
 
 
 def _empty() -> Series:
     return array("d"), array("d"), array("d")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")

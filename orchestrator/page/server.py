@@ -1,6 +1,7 @@
 """Server of the page: static files, and the documents of `Views` as JSON."""
 
 import json
+import threading
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from importlib.util import find_spec
@@ -66,6 +67,8 @@ def serve(views: Views, host: str, port: int, token: str | None, ready: Callable
     """Serve the page until Ctrl-C; call `ready` with the port. Raises OSError if the port is taken."""
     config = uvicorn.Config(application(views, token), host, port, log_level="warning", access_log=False)
     socket = _bound(host, port)
+    # a browser needs longer to start
+    threading.Thread(target=views.warm, daemon=True).start()
     ready(socket.getsockname()[1])
     try:
         uvicorn.Server(config).run(sockets=[socket])

@@ -21,6 +21,8 @@ LOG_LINES = 300
 """Last lines of a log that are shown."""
 SHORT = ("steps", "total_steps", "episode_return")
 """Progress that the list of runs shows."""
+MANY = 8
+"""Runs whose curves a page shows unasked."""
 VIDEOS = "videos/"
 """Part of a run folder whose films are shown."""
 
@@ -44,6 +46,13 @@ class Views:
     def close(self) -> None:
         """Let go of the folders of metrics."""
         self._open.close()
+
+    def warm(self) -> None:
+        """Read ahead the curves that a page shows unasked; what goes wrong is said to the first reader."""
+        with suppress(SurrealError, OSError, ValueError):
+            now = sorted(self._now().values(), key=lambda status: status.state != "running")
+            for status in now[:MANY]:
+                self._curves_of(status.name).refresh()
 
     def runs(self) -> list[dict[str, Any]]:
         """Return one short document for each run."""
