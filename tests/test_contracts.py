@@ -4,7 +4,9 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -40,40 +42,61 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def imports(path: Path) -> Iterator[str]:
-    """The first name of every module that `path` imports, also inside functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield (node.module or "").split(".")[0]
+class Source(NamedTuple):
+    """The facts about a module that these tests look at."""
+
+    lines: int
+    docstring: str | None
+    imports: frozenset[str]
+    """The first name of every module that it imports, also inside functions."""
+    functions: dict[str, int]
+    """A function -> its lines."""
+    classes: dict[str, set[str]]
+    """A class -> its bases."""
+
+
+@cache
+def source(path: Path) -> Source:
+    """Parse a module once for all tests."""
+    text = path.read_text()
+    tree = ast.parse(text)
+    imports: set[str] = set()
+    functions, classes = {}, {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                imports |= {alias.name.split(".")[0] for alias in names}
+            case ast.ImportFrom(module=module):
+                imports.add((module or "").split(".")[0])
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                functions[node.name] = (node.end_lineno or node.lineno) - node.lineno + 1
+            case ast.ClassDef():
+                classes[node.name] = {ast.unparse(base) for base in node.bases}
+    return Source(len(text.splitlines()), ast.get_docstring(tree), frozenset(imports), functions, classes)
 
 
 def test_layers_point_down() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_a_dependency_is_imported_in_its_home_only(path: Path) -> None:
     layer = path.relative_to(ROOT).parts[0]
-    assert {module for module in imports(path) if layer not in HOMES.get(module, {layer})} == set()
-    assert FORBIDDEN & set(imports(path)) == set()
+    assert {module for module in source(path).imports if layer not in HOMES.get(module, {layer})} == set()
+    assert FORBIDDEN & source(path).imports == set()
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_modules_and_functions_stay_short(path: Path) -> None:
-    text = path.read_text()
-    assert len(text.splitlines()) <= MAX_MODULE_LINES
-    functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    lengths = {f.name: (f.end_lineno or f.lineno) - f.lineno + 1 for f in functions}
-    assert {f: length for f, length in lengths.items() if length > MAX_FUNCTION_LINES} == {}
+    assert source(path).lines <= MAX_MODULE_LINES
+    assert {f: length for f, length in source(path).functions.items() if length > MAX_FUNCTION_LINES} == {}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_every_module_says_what_it_is(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text()))
+    assert source(path).docstring
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -87,9 +110,8 @@ def errors_of_ours() -> Iterator[tuple[str, Path]]:
     bases: dict[str, set[str]] = {}
     homes: dict[str, Path] = {}
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ClassDef):
-                bases[node.name], homes[node.name] = {ast.unparse(base) for base in node.bases}, path
+        for each, above in source(path).classes.items():
+            bases[each], homes[each] = above, path
     known = {"Exception", "ValueError", "OSError"}
     while found := {each for each, above in bases.items() if each not in known and above & known}:
         known |= found
@@ -104,5 +126,5 @@ def test_names_of_errors_end_with_error_but_for_the_outcomes_that_users_see() ->
 
 
 def test_the_tree_of_errors_shows_all_of_them() -> None:
-    tree = ast.get_docstring(ast.parse((ROOT / "protocol" / "errors.py").read_text())) or ""
+    tree = source(ROOT / "protocol" / "errors.py").docstring or ""
     assert [each for each, _ in errors_of_ours() if f"{each} " not in tree] == []

@@ -26,7 +26,7 @@ def layer_files() -> set[str]:
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a source archive has no list of tracked files")
 def test_the_wheel_holds_what_is_tracked(tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=100)
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=200)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -49,5 +49,5 @@ def test_the_version_is_said_in_one_place(tmp_path: Path) -> None:
 
     assert "version" in PROJECT["project"]["dynamic"]
     command = [sys.executable, "-P", "-m", "hatchling", "version"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=100)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=200)
     assert done.stdout.strip() == surreal.__version__

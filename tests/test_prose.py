@@ -3,7 +3,9 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -66,6 +68,21 @@ def errors(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, words_of(node.args[0])
 
 
+class Texts(NamedTuple):
+    """The texts of a module."""
+
+    docstrings: list[tuple[str, str]]
+    sentences: list[tuple[str, str]]
+    errors: list[tuple[int, str]]
+
+
+@cache
+def texts(path: Path) -> Texts:
+    """Parse a module once for all tests."""
+    tree = ast.parse(path.read_text())
+    return Texts(list(docstrings(tree)), list(sentences(tree)), list(errors(tree)))
+
+
 def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -76,19 +93,18 @@ def test_the_vocabulary_lists_words_to_avoid() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_docstrings_start_with_a_verb_or_a_noun(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    assert [f"{where}: {text.splitlines()[0]}" for where, text in docstrings(tree) if QUESTION.match(text)] == []
+    found = texts(path).docstrings
+    assert [f"{where}: {text.splitlines()[0]}" for where, text in found if QUESTION.match(text)] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_texts_name_their_subject(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    assert [f"{where}: {text}" for where, text in sentences(tree) if WORDS.search(text)] == []
+    assert [f"{where}: {text}" for where, text in texts(path).sentences if WORDS.search(text)] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_errors_name_the_key_the_problem_and_what_to_do(path: Path) -> None:
-    found = errors(ast.parse(path.read_text()))
+    found = texts(path).errors
     assert [f"line {line}: {text}" for line, text in found if not FORM.match(text) and not QUOTED.fullmatch(text)] == []
 
 

@@ -108,7 +108,7 @@ class Run:
             worker.wait()
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 120.0) -> None:
     """Poll until `condition` holds; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -121,9 +121,9 @@ def test_a_run_in_an_endless_environment_is_evaluated_and_ends(folder: Path) -> 
         # an evaluator that joins after the end has nothing to evaluate
         run.start("evaluator")
         run.start("learner")
-        wait_for(lambda: run.rows("evaluator/0"), 60)
+        wait_for(lambda: run.rows("evaluator/0"))
         run.start("actor")
-        assert run.workers["learner-0"].wait(100) == 0, run.log("learner-0")
+        assert run.workers["learner-0"].wait(120) == 0, run.log("learner-0")
         assert run.rows("evaluator/0")[-1]["eval_return"] == 200.0
 
 

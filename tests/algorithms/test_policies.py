@@ -230,7 +230,7 @@ print(load_policy(Path({str(folder)!r}))(numpy.zeros((4, 3))).shape)
 settings = [f"surreal.algorithms.{{name}}.config" for name in ("ppo", "es", "offpolicy", "r2d2")]
 print([name for name in ("torch", "tensorboard", "zmq", "mujoco", *settings) if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=200)
     assert done.stdout == "(4, 2)\n[]\n", done.stderr
 
 

@@ -60,7 +60,7 @@ def test_a_peer_that_is_cut_has_no_row_and_no_process_left(suite: Suite, tmp_pat
     running = suite.start(*WORDS, "--peers", str(peers))
     suite.until(tmp_path / "pid", "\n")
     running.send_signal(signal.SIGTERM)
-    running.communicate(timeout=60)
+    running.communicate(timeout=120)
     assert running.returncode == 6
     assert list(suite.rows.glob("*")) == []
     assert not alive((tmp_path / "pid").read_text().strip())
@@ -74,6 +74,6 @@ def test_a_suite_whose_parent_ignores_ctrl_c_answers_it_and_writes_the_page(suit
     running = suite.start(*words, under=("sh", "-c", "trap '' INT; exec \"$@\"", "-"))
     suite.until(tmp_path / "pid", "\n")
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=60)
+    _, said = running.communicate(timeout=120)
     assert running.returncode == 6, said
     assert "| CartPole-v1 | ppo | - | 30.0 (30.0 to 30.0) |" in (tmp_path / "page.md").read_text()

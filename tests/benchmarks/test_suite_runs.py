@@ -56,7 +56,7 @@ def test_a_run_that_is_cut_by_ctrl_c_goes_on_from_its_checkpoint(suite: Suite) -
     first = suite.start(*words)
     suite.until(suite.metrics("ppo-cartpole-v1-1"), "episode_return")
     first.send_signal(signal.SIGINT)
-    _, said = first.communicate(timeout=60)
+    _, said = first.communicate(timeout=120)
     assert first.returncode == 6, said
     assert "the same command goes on" in said
     assert not (suite.rows / "ppo-cartpole-v1-1.json").exists()

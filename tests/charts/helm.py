@@ -89,7 +89,7 @@ def by_helm(folder: Path, **changed: Any) -> list[dict[str, Any]]:
     file = folder / "values.json"
     file.write_text(json.dumps(changed))
     command = [str(HELM), "template", RELEASE, str(CHART), "-n", NAMESPACE, "--values", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     if done.returncode:
         raise Refused(done.stderr)
     return objects({"all": done.stdout})

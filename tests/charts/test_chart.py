@@ -219,7 +219,7 @@ def test_helm_itself_renders_the_same(values: dict[str, Any], tmp_path: Path) ->
         return sorted(json.dumps(each, sort_keys=True) for each in found)
 
     assert ordered(helm.by_helm(tmp_path, **values)) == ordered(helm.render(**values))
-    subprocess.run([str(helm.HELM), "lint", "--strict", helm.CHART], check=True, capture_output=True, timeout=60)
+    subprocess.run([str(helm.HELM), "lint", "--strict", helm.CHART], check=True, capture_output=True, timeout=200)
 
 
 @pytest.mark.skipif(not helm.HELM, reason="helm is not on PATH")
@@ -241,13 +241,13 @@ def test_checkov_finds_nothing(tmp_path: Path) -> None:
 def test_the_wheel_carries_the_chart(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     build = [sys.executable, "-P", "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=root, capture_output=True, check=True, timeout=100)
+    subprocess.run(build, cwd=root, capture_output=True, check=True, timeout=200)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     ask = "from surreal.provisioner.helm import chart_folder; print(chart_folder())"
     command = [sys.executable, "-P", "-S", "-c", f"import sys; sys.path[:0] = {[str(tmp_path / 'site')]}; {ask}"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=True)
     installed, here = Path(done.stdout.strip()), helm.CHART
     assert installed.is_relative_to(tmp_path)
     names = sorted(path.relative_to(here) for path in here.rglob("*") if path.is_file())

@@ -60,7 +60,7 @@ def start(folder: Path, name: str, spec: str) -> int:
 def scraped(port: int) -> set[str]:
     """The names served now; none while nobody answers."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=120) as answer:
             text = answer.read().decode()
     except (urllib.error.URLError, ConnectionError):
         return set()
@@ -81,7 +81,7 @@ def ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]
 @pytest.mark.slow
 def test_real_runs_serve_every_metric_of_the_dashboard(ports: list[int]) -> None:
     missing = asked()
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 120
     while missing and time.monotonic() < deadline:
         missing -= {name for port in ports for name in scraped(port)}
         time.sleep(0.1)

@@ -27,7 +27,7 @@ spec:
 def surreal(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     """Run the command off a terminal, to its end."""
     command = [*SURREAL, *map(str, arguments)]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200, check=False)
 
 
 def experiment_file(folder: Path) -> Path:
@@ -45,7 +45,7 @@ class Terminal:
         self._descriptor = descriptor
         self._process = process
 
-    def wait_for(self, text: str, seconds: float = 60.0) -> None:
+    def wait_for(self, text: str, seconds: float = 120.0) -> None:
         """Until this text has been shown."""
         deadline = time.monotonic() + seconds
         while text not in self.shown:
@@ -60,7 +60,7 @@ class Terminal:
         """Wait for its end; the exit code."""
         while self._read():
             pass
-        return self._process.wait(30)
+        return self._process.wait(120)
 
     def _read(self) -> bool:
         """Take in what is shown within a second; False at the end."""

@@ -27,7 +27,7 @@ def test_a_command_has_the_variables_the_folder_and_the_code_of_the_process(plac
 def test_its_exit_code_and_its_pipes_are_ours(place: LocalBackend) -> None:
     name = create(place)
     command = [*SURREAL, "exec", name, "learner", "--", "sh", "-c", "cat; echo err >&2; exit 9"]
-    done = subprocess.run(command, input=b"given\xff", capture_output=True, timeout=100, check=False)
+    done = subprocess.run(command, input=b"given\xff", capture_output=True, timeout=200, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (9, b"given\xff", b"err\n")
     assert surreal("exec", name, "learner", "--", "sh", "-c", "kill -9 $$").returncode == 128 + 9
 

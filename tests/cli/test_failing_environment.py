@@ -87,7 +87,7 @@ def test_seconds_until_the_first_sentence_on_a_failing_environment(place: LocalB
     """Print them, from the command and from the start of the actor; two seconds are what is aimed at."""
     began = time.monotonic()
     with terminal("create", file(tmp_path, "raises", 1)) as screen:
-        screen.wait_for("the simulator lost its licence", 100)
+        screen.wait_for("the simulator lost its licence")
         shown = time.monotonic() - began
     lines = [line for line in events(place, "turns").splitlines() if "actor/0" in line]
     started, failed = (datetime.strptime(line.split()[0], "%H:%M:%S.%f") for line in lines[:2])

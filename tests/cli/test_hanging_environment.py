@@ -93,7 +93,7 @@ def test_a_step_that_hangs_is_shown_ended_and_the_run_succeeds(folder: Path, how
     (folder / "hangs.yaml").write_text(FILE.format(how=how, flag=folder / "flag", actors=1, limit=8))
     assert surreal("create", "-d", folder / "hangs.yaml").returncode == 0
     with terminal("status", "-w", "hangs") as watched:
-        watched.wait_for(said, 100)
+        watched.wait_for(said)
     assert surreal("wait", "hangs").returncode == ExitCode.DONE
     supervisor = surreal("logs", "hangs", "supervisor").stdout
     assert said in supervisor and "ended, its stacks are in its log" in supervisor
@@ -113,7 +113,7 @@ def test_a_run_that_a_hanging_actor_stops_says_no_progress_and_where_it_is(
     said = re.compile(
         r"no progress for \d+ s: (waiting for actor/[01]; )?actor/[01] is inside env\.step \(hanging\.py:\d+\)"
     )
-    until(lambda: all(said.search(text) for text in shown()), "the status, the list and the live view say it", 100)
+    until(lambda: all(said.search(text) for text in shown()), "the status, the list and the live view say it")
 
 
 def shown() -> list[str]:

@@ -21,7 +21,7 @@ def surreal(*arguments: str | Path, **variables: str) -> subprocess.CompletedPro
     """Run the real command line with nothing to read and no terminal."""
     command = [*SURREAL, *map(str, arguments)]
     env = {**os.environ, **variables}
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=env)
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200, env=env)
 
 
 def test_help_lists_every_command_with_its_line() -> None:
@@ -35,7 +35,7 @@ def test_help_lists_every_command_with_its_line() -> None:
 
 def test_help_imports_nothing_heavy_and_no_command() -> None:
     command = [sys.executable, "-P", "-X", "importtime", SURREAL[-1], "--help"]
-    log = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stderr
+    log = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True).stderr
     imported = {line.rsplit("|", 1)[-1].strip() for line in log.splitlines()}
     assert "click" in imported, "the import log was read wrongly"
     assert {name for name in imported if name.split(".")[0] in HEAVY} == set()
@@ -92,8 +92,8 @@ def test_ctrl_c_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
             # one that comes between Python's look for signals and the system's read is noticed with the next
             process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
-                process.wait(30)  # a second one would end Python while it is ending
-        out, err = process.communicate(timeout=60)
+                process.wait(120)  # a second one would end Python while it is ending
+        out, err = process.communicate(timeout=120)
         os.close(writer)
     assert process.returncode == 130
     assert (out, err.strip()) == ("", "")
@@ -115,7 +115,7 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert process.stdout and process.stderr
     process.stdout.close()
     assert process.stderr.read() == ""
-    process.wait(timeout=60)
+    process.wait(timeout=120)
     process.stderr.close()
 
 

@@ -32,7 +32,7 @@ class Home:
         self.path = path
 
     def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([SURREAL, *words], env=self.environment, capture_output=True, text=True, timeout=100)
+        return subprocess.run([SURREAL, *words], env=self.environment, capture_output=True, text=True, timeout=200)
 
     def create(self, steps: int, *words: str) -> subprocess.CompletedProcess[str]:
         settings = {**SMALL, "spec.algorithm.config.total_steps": str(steps)}
@@ -42,7 +42,7 @@ class Home:
     def status(self) -> Any:
         return json.loads(self("status", "small", "-o", "json").stdout)
 
-    def until(self, condition: Callable[[Any], bool], seconds: float = 60) -> Any:
+    def until(self, condition: Callable[[Any], bool], seconds: float = 120.0) -> Any:
         deadline = time.monotonic() + seconds
         while not condition(status := self.status()):
             assert time.monotonic() < deadline, status

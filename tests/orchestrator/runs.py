@@ -79,7 +79,7 @@ def finish(place: LocalBackend, name: str) -> None:
     (Path(place.status(name).folder) / "finish").touch()
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+def until(condition: Callable[[], object], what: str, seconds: float = 120.0) -> None:
     """Wait for something that must happen; the seconds only bound a failure."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -148,7 +148,7 @@ def create(site: Site, data: dict[str, Any]) -> str:
     return experiment.metadata.name
 
 
-def when(site: Site, name: str, what: str, holds: Callable[[Status], object], seconds: float = 100.0) -> Status:
+def when(site: Site, name: str, what: str, holds: Callable[[Status], object], seconds: float = 120.0) -> Status:
     """The first status for which `holds`; the seconds only bound a failure."""
     deadline = time.monotonic() + seconds
     while not holds(status := site.backend.status(name)):

@@ -11,6 +11,6 @@ BENCHMARK = Path(__file__).parents[2] / "benchmarks/placement.py"
 
 @pytest.mark.bench
 def test_ten_thousand_nodes_and_a_hundred_roles_take_two_seconds_at_most() -> None:
-    done = subprocess.run([sys.executable, "-P", BENCHMARK], capture_output=True, text=True, timeout=100, check=True)
+    done = subprocess.run([sys.executable, "-P", BENCHMARK], capture_output=True, text=True, timeout=200, check=True)
     seconds = [float(line.split("both ")[1].removesuffix(" s")) for line in done.stdout.splitlines()]
     assert min(seconds) < 2.0, done.stdout

@@ -77,7 +77,7 @@ def end(child: subprocess.Popen[str]) -> None:
             pipe.close()
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+def until(condition: Callable[[], object], what: str, seconds: float = 120.0) -> None:
     """Wait until `condition()` holds; the test fails if it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():

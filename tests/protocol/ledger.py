@@ -101,7 +101,7 @@ class Ledger:
         """SIGKILL, and wait until the process is gone."""
         pid = self.pids.pop(name)
         os.kill(pid, signal.SIGKILL)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while _exists(pid):
             assert time.monotonic() < deadline, f"{name} does not die"
             time.sleep(0.001)

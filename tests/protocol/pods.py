@@ -28,7 +28,7 @@ class Pod:
         """All that it printed."""
         return self.log_path.read_text(errors="replace")
 
-    def wait(self, seconds: float = 60) -> int:
+    def wait(self, seconds: float = 120.0) -> int:
         """Its exit code."""
         return self.process.wait(seconds)
 

@@ -20,7 +20,7 @@ PRINTED = {
 @pytest.mark.parametrize("name", PRINTED)
 def test_the_example_of_a_channel_runs_alone(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", str(ROOT / f"examples/channels/{name}.py")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(done.stdout.splitlines()) == PRINTED[name]
 
@@ -35,7 +35,7 @@ def test_the_channels_are_imported_when_they_are_asked_for() -> None:
         "import sys, surreal.protocol as p; assert 'zmq' not in sys.modules; "
         "assert all(getattr(p, name).__name__ == name for name in p.__all__)"
     )
-    subprocess.run([sys.executable, "-P", "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-P", "-c", program], check=True, timeout=200)
 
 
 def test_what_is_no_channel_is_an_attribute_error() -> None:

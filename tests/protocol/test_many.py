@@ -31,7 +31,7 @@ def test_64_senders_that_wait_take_no_more_memory_than_their_windows_and_then_ea
     assert grown < 1.25 * PROCESSES * EACH * WINDOW * BYTES
     got: dict[str, list[int]] = defaultdict(list)
     for _ in range(PROCESSES * EACH * MESSAGES):
-        message = receiver.recv(timeout=60)
+        message = receiver.recv(timeout=120)
         assert message and (message.arrays["data"] == message.seq).all()
         got[message.sender].append(message.seq)
     assert got == {f"actor/{i}": list(range(MESSAGES)) for i in range(PROCESSES * EACH)}

@@ -106,7 +106,7 @@ def test_receiving_runs_no_code_that_is_data(
         sender.send(
             {"x": np.full(10_000, i), "y": np.ones(())}, {"i": i, "what": [b"\x80\x04.", {"a": None}]}, timeout=30
         )
-    assert sender.flush(30)
+    assert sender.flush(120)
     sender.close()
     output, _ = child.communicate()
     assert (child.returncode, output) == (0, "")

@@ -1,12 +1,15 @@
 """MinAtar through the whole acting path."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
 from surreal.algorithms.environments.make import make_env
 from tests.algorithms.environments.suites import play
 
-pytest.importorskip("minatar", reason="needs pip install 'surreal[minatar]'")
+# not importorskip: its import brings seaborn and pandas into every process that only collects
+pytestmark = pytest.mark.skipif(not find_spec("minatar"), reason="needs pip install 'surreal[minatar]'")
 
 
 @pytest.mark.parametrize(("name", "channels", "choices"), [("Breakout", 4, 3), ("SpaceInvaders", 6, 4)])

@@ -14,7 +14,7 @@ from tests.algorithms.environments.own.odd import Odd
 from tests.algorithms.es.es_run import EvolutionRun
 
 SHORT = {"evaluate_episodes": 1, "population": 8, "hidden": [4], "chunk": 2, "total_steps": 4000}
-PATIENCE = 100.0
+PATIENCE = 120.0
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_a_learner_told_to_stop_saves_and_says_preempted(folder: Path) -> None:
         run.start_all()
         wait_for(lambda: len(run.rows()) >= 1)
         run.workers["learner-0"].terminate()
-        assert run.workers["learner-0"].wait(100) == 4
+        assert run.workers["learner-0"].wait(120) == 4
         saved = Checkpoints(folder / "checkpoints", keep=2).newest()
         assert saved is not None and saved.steps >= run.rows()[-1]["steps"]
 

@@ -52,7 +52,7 @@ class Judge:
     def take(self, count: int) -> None:
         """Judge the next fragments."""
         for _ in range(count):
-            message = self.experience.recv(timeout=60)
+            message = self.experience.recv(timeout=120)
             assert message is not None, "no fragment came for a minute"
             self.judge(message)
         while (message := self._metrics.recv(timeout=0)) is not None:

@@ -46,14 +46,14 @@ def test_a_run_ends_with_success_and_says_how_full_its_batches_were(
 def test_an_actor_waits_for_a_replica_that_died_and_drops_its_unfinished_fragment(folder: Path) -> None:
     with run_of(folder, IMPALA, {**SHORT, "network": MEMORY, "total_steps": 10**7}) as run:
         run.start_all()
-        wait_for(lambda: len(run.rows()) >= 2, 120)
+        wait_for(lambda: len(run.rows()) >= 2)
         run.workers["inference-0"].send_signal(signal.SIGKILL)
         run.workers["inference-0"].wait()
         run.start("inference")
-        wait_for(lambda: "answering" in run.log("inference-0").split("answering", 1)[-1], 120)
+        wait_for(lambda: "answering" in run.log("inference-0").split("answering", 1)[-1])
         steps = run.rows()[-1]["steps"]
-        wait_for(lambda: run.rows()[-1]["steps"] > steps + 1_000, 120)
-        wait_for(lambda: any(row.get("fragments_lost", 0) >= 1 for row in run.rows("actor/0")), 120)
+        wait_for(lambda: run.rows()[-1]["steps"] > steps + 1_000)
+        wait_for(lambda: any(row.get("fragments_lost", 0) >= 1 for row in run.rows("actor/0")))
         assert run.rows()[-1]["dropped_malformed"] == 0
         fills = [row for row in run.rows("inference/0") if "batch_fill" in row]
         assert fills

@@ -75,13 +75,13 @@ def test_a_shard_or_a_learner_that_dies_begins_again_and_learning_goes_on(
         run.start_all()
         for role in ("dataset", "learner"):
             rows = len(run.rows())
-            wait_for(lambda: len(run.rows()) > rows, 120)  # noqa: B023
+            wait_for(lambda: len(run.rows()) > rows)  # noqa: B023
             run.workers[f"{role}-0"].kill()
             run.workers[f"{role}-0"].wait()
             before = run.rows()[-1]["steps"]
             run.start(role)
             rows = len(run.rows())
-            wait_for(lambda: len(run.rows()) > rows and run.rows()[-1]["steps"] > before // 2, 120)  # noqa: B023
+            wait_for(lambda: len(run.rows()) > rows and run.rows()[-1]["steps"] > before // 2)  # noqa: B023
         assert "resumed from step" in run.log("learner-0")
 
 
@@ -90,7 +90,7 @@ def test_a_dataset_of_another_environment_is_said_and_one_that_does_not_fit_ends
 ) -> None:
     config = {**SHORT, "dataset": str(recorded["CartPole-v1"])}
     with Run(folder, config, 0, env="Pendulum-v1", algorithm=BC) as run:
-        assert run.start("dataset").wait(60) == 3
+        assert run.start("dataset").wait(120) == 3
         log = run.log("dataset-0")
         assert "it was recorded in CartPole-v1, and policies are evaluated in Pendulum-v1" in log
         assert "main_data.hdf5: episode" in log

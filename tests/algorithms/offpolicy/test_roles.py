@@ -63,15 +63,15 @@ def test_a_learner_an_actor_and_a_shard_may_die_in_turn_and_learning_goes_on(fol
     with Run(folder, ENDLESS, 2, "Pendulum-v1", algorithm=TD3, replicas={"replay": 2}) as run:
         run.start_all()
         checkpoints = folder / "checkpoints"
-        wait_for(lambda: list(checkpoints.glob("step-*")) if checkpoints.exists() else [], 120)
-        wait_for(lambda: run.rows(), 120)
+        wait_for(lambda: list(checkpoints.glob("step-*")) if checkpoints.exists() else [])
+        wait_for(lambda: run.rows())
         for role, index in (("replay", 1), ("actor", 0), ("learner", 0)):
             before = run.rows()[-1]
             run.workers[f"{role}-{index}"].send_signal(signal.SIGKILL)
             run.workers[f"{role}-{index}"].wait()
             run.start(role, index)
             rows = len(run.rows())
-            wait_for(lambda: len(run.rows()) > rows + 2, 120)  # noqa: B023
+            wait_for(lambda: len(run.rows()) > rows + 2)  # noqa: B023
             after = run.rows()[-1]
             assert after["steps"] >= before["steps"] if role != "learner" else after["steps"] > 0
         assert "resumed from step" in run.log("learner-0")
@@ -82,21 +82,21 @@ def test_a_learner_an_actor_and_a_shard_may_die_in_turn_and_learning_goes_on(fol
 def test_a_learner_that_is_told_to_stop_saves_and_goes_on_from_there(folder: Path) -> None:
     with Run(folder, ENDLESS, 1, "CartPole-v1", algorithm=DQN) as run:
         run.start_all()
-        wait_for(lambda: len(run.rows()) >= 2, 120)
+        wait_for(lambda: len(run.rows()) >= 2)
         run.workers["learner-0"].terminate()
-        assert run.workers["learner-0"].wait(100) == 4
+        assert run.workers["learner-0"].wait(120) == 4
         saved = Checkpoints(folder / "checkpoints", keep=2).newest()
         assert saved is not None
         assert saved.state["gradient_steps"] > 0
         run.start("learner")
         before = saved.state["gradient_steps"]
         # a row of a learner that waits says nothing of gradients
-        wait_for(lambda: run.rows()[-1].get("gradient_steps", 0) > before, 120)
+        wait_for(lambda: run.rows()[-1].get("gradient_steps", 0) > before)
         assert run.rows()[-1]["steps"] >= saved.steps
 
 
 def test_an_algorithm_that_does_not_take_the_actions_fails_at_its_start(folder: Path) -> None:
     with Run(folder, SHORT, env="Pendulum-v1", algorithm=DQN) as run:
-        assert run.start("actor").wait(60) == 3
+        assert run.start("actor").wait(120) == 3
         assert "'dqn' takes Discrete actions" in run.log("actor-0")
         assert "Traceback" not in run.log("actor-0")

@@ -30,7 +30,7 @@ def test_pessimism_keeps_to_the_arm_that_is_known(folder: Path, beta: float, bes
     config = {"dataset": str(recorded(folder / "arms")), "beta": beta, "evaluate_episodes": 10}
     with Run(folder, config, 0, ID, algorithm=PEVI) as run:
         run.start_all()
-        assert run.workers["learner-0"].wait(60) == 0, run.log("learner-0")
+        assert run.workers["learner-0"].wait(120) == 0, run.log("learner-0")
         policy = load_policy(folder)
         assert (int(policy(np.eye(12, dtype=np.float32)[:1])[0]) == 0) is best
         assert run.rows("evaluator/0")[-1]["eval_return"] >= 0
@@ -38,5 +38,5 @@ def test_pessimism_keeps_to_the_arm_that_is_known(folder: Path, beta: float, bes
 
 def test_a_state_of_several_steps_and_an_environment_that_is_not_finite_are_refused(folder: Path) -> None:
     with Run(folder, {"dataset": "x"}, 0, "CartPole-v1", algorithm=PEVI) as run:
-        assert run.start("learner").wait(60) == 3
+        assert run.start("learner").wait(120) == 3
         assert "pevi takes Discrete states and actions" in run.log("learner-0")

@@ -24,7 +24,7 @@ def final(learners: int, **config: Any) -> Checkpoint:
     strict = {**SMALL, "max_staleness": 0, "total_steps": UPDATES * 32 * 4 * 3, **config}
     with tempfile.TemporaryDirectory(prefix="s") as path, Run(Path(path), strict, 3, replicas=of(learners)) as run:
         run.start_all()
-        codes = [run.workers[f"learner-{index}"].wait(100) for index in range(learners)]
+        codes = [run.workers[f"learner-{index}"].wait(120) for index in range(learners)]
         assert codes == [0] * learners, run.log(f"learner-{learners - 1}")
         checkpoint = Checkpoints(Path(path) / "checkpoints", keep=2).newest()
         assert checkpoint is not None
@@ -49,7 +49,7 @@ def test_a_killed_learner_sends_all_back_to_the_last_update_together(folder: Pat
         wait_for(lambda: len(run.rows()) >= 1)
         kill(run, "learner-1")
         run.start("learner", 1)
-        assert run.workers["learner-0"].wait(100) == ExitCode.PREEMPTED, run.log("learner-0")
+        assert run.workers["learner-0"].wait(120) == ExitCode.PREEMPTED, run.log("learner-0")
         saved = Checkpoints(folder / "checkpoints", keep=2).newest()
         assert saved is not None and saved.steps >= run.rows()[-1]["steps"]
         before = len(run.rows())
@@ -79,9 +79,9 @@ def test_a_learner_that_is_asked_to_stop_alone_is_one_to_start_again(folder: Pat
         run.start_all()
         wait_for(lambda: len(run.rows()) >= 1)
         run.workers["learner-1"].terminate()
-        assert run.workers["learner-1"].wait(100) == ExitCode.PREEMPTED
+        assert run.workers["learner-1"].wait(120) == ExitCode.PREEMPTED
         run.workers["learner-0"].terminate()
-        assert run.workers["learner-0"].wait(100) == ExitCode.PREEMPTED
+        assert run.workers["learner-0"].wait(120) == ExitCode.PREEMPTED
 
 
 def test_training_is_led_by_the_process_that_ends_the_run() -> None:

@@ -17,7 +17,7 @@ from tests.algorithms.ppo.samples import random_shape
 
 SHORT = {"fragment_steps": 32, "minibatch": 32, "epochs": 1, "evaluate_episodes": 1, "hidden": [4]}
 ENDLESS = {**SHORT, "total_steps": 10**9}
-PATIENCE = 100.0
+PATIENCE = 120.0
 """Seconds that a process may take where the machine is overloaded."""
 
 

@@ -15,7 +15,7 @@ from tests.algorithms.fabric import Run, wait_for
 
 SHORT = {"fragment_steps": 32, "minibatch": 32, "epochs": 2, "evaluate_episodes": 1, "hidden": [16, 16]}
 STRICT = {**SHORT, "max_staleness": 0}
-PATIENCE = 100.0
+PATIENCE = 120.0
 """Seconds that a process may take where the machine is overloaded."""
 
 

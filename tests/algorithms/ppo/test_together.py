@@ -40,9 +40,9 @@ class Seat:
 
     def gather(self, arrays: Mapping[str, Array], waiting: Waiting = in_silence) -> list[Mapping[str, Array]]:
         self._table.arrays[self.rank] = arrays
-        self._table.laid.wait(60)
+        self._table.laid.wait(120)
         found = list(self._table.arrays)
-        self._table.taken.wait(60)
+        self._table.taken.wait(120)
         return found
 
     def total(self, vector: Array) -> Array:

@@ -39,7 +39,7 @@ def test_states_follow_from_what_was_really_done_and_actors_explore_by_themselve
         run.start("inference")
         run.start("actor")
         while len(fragments) < 3:
-            message = receiver.recv(timeout=60)
+            message = receiver.recv(timeout=120)
             assert message is not None, run.log("actor-0") + run.log("inference-0")
             fragments.append(message.arrays)
     greedy = []

@@ -55,14 +55,14 @@ def test_every_role_may_die_in_turn_and_learning_goes_on(folder: Path) -> None:
     with Run(folder, ENDLESS, 2, algorithm=R2D2, replicas={"replay": 2}) as run:
         run.start_all()
         checkpoints = folder / "checkpoints"
-        wait_for(lambda: list(checkpoints.glob("step-*")) if checkpoints.exists() else [], 120)
-        wait_for(lambda: run.rows(), 120)
+        wait_for(lambda: list(checkpoints.glob("step-*")) if checkpoints.exists() else [])
+        wait_for(lambda: run.rows())
         for role, index in (("replay", 1), ("actor", 0), ("learner", 0)):
             run.workers[f"{role}-{index}"].send_signal(signal.SIGKILL)
             run.workers[f"{role}-{index}"].wait()
             run.start(role, index)
             rows = len(run.rows())
-            wait_for(lambda: len(run.rows()) > rows + 2, 120)  # noqa: B023
+            wait_for(lambda: len(run.rows()) > rows + 2)  # noqa: B023
         assert "resumed from step" in run.log("learner-0")
         assert run.rows()[-1]["gradient_steps"] > 0
 
@@ -70,19 +70,19 @@ def test_every_role_may_die_in_turn_and_learning_goes_on(folder: Path) -> None:
 def test_a_learner_that_is_told_to_stop_saves_and_goes_on_from_there(folder: Path) -> None:
     with Run(folder, ENDLESS, 1, algorithm=R2D2) as run:
         run.start_all()
-        wait_for(lambda: len(run.rows()) >= 2, 120)
+        wait_for(lambda: len(run.rows()) >= 2)
         run.workers["learner-0"].terminate()
-        assert run.workers["learner-0"].wait(100) == 4
+        assert run.workers["learner-0"].wait(120) == 4
         saved = Checkpoints(folder / "checkpoints", keep=2).newest()
         assert saved is not None
         run.start("learner")
         before = saved.state["gradient_steps"]
         # a row of a learner that waits says nothing of gradients
-        wait_for(lambda: run.rows()[-1].get("gradient_steps", 0) > before, 120)
+        wait_for(lambda: run.rows()[-1].get("gradient_steps", 0) > before)
 
 
 def test_an_environment_that_takes_numbers_is_refused_in_one_sentence(folder: Path) -> None:
     with Run(folder, SHORT, env="Pendulum-v1", algorithm=R2D2) as run:
-        assert run.start("actor").wait(60) == 3
+        assert run.start("actor").wait(120) == 3
         assert "'r2d2' takes one choice at a time" in run.log("actor-0")
         assert "Traceback" not in run.log("actor-0")

@@ -32,7 +32,7 @@ class Slow(Trainer[int]):
         self.behind.append(self.sent - self._written())
         if self.state.updates == UPDATES - 1:
             self._evaluate()
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 120
             while self._written() < self.sent and time.monotonic() < deadline:
                 waiting("actor/3", 1.0)
             self.behind.append(self.sent - self._written())

@@ -64,7 +64,7 @@ def processes(folder: Path, *others: str) -> Iterator[list[Process]]:
             session.close()
 
 
-def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], Any], seconds: float = 120.0) -> None:
     deadline = monotonic() + seconds
     while not condition():
         assert monotonic() < deadline, "timed out"

@@ -33,7 +33,7 @@ def insert(made: ReplayBuffer, seqs: range, steps: int = 7) -> None:
 
 def take(snapshots: Snapshots, made: ReplayBuffer, samples: int = 0) -> None:
     snapshots.take(made, {"samples": samples})
-    snapshots.close(60)
+    snapshots.close(120)
     assert not snapshots.disk.errors, snapshots.disk.trouble
 
 
@@ -220,12 +220,12 @@ def test_a_disk_that_cannot_be_written_is_said_once_and_tried_again(
     insert(made, range(3))
     for _ in range(2):
         snapshots.take(made, {})
-        snapshots.close(60)
+        snapshots.close(120)
     assert snapshots.disk.errors == 2
     assert caplog.text.count("cannot write") == 1
     blocked.unlink()
     snapshots.take(made, {})
-    snapshots.close(60)
+    snapshots.close(120)
     restored = buffer()
     Snapshots(blocked, 1.0).restore(restored)
     assert_equal(restored, made)

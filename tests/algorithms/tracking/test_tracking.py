@@ -48,7 +48,7 @@ def track(folder: Path, said: str = "succeeded\n", **variables: str) -> tuple[st
         input=json.dumps(about) + "\n" + said,
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=200,
         env={"PYTHONPATH": str(modules), "SEEN": str(seen), "PATH": "", **variables},
     )
     lines = seen.read_text().splitlines() if seen.exists() else []
@@ -109,7 +109,7 @@ def test_tensorboard_gets_events_in_a_folder_of_many_runs_over_restarts(tmp_path
             input=json.dumps(told) + "\nstopped\n",
             text=True,
             capture_output=True,
-            timeout=60,
+            timeout=200,
         )
         return done.stderr
 

@@ -110,7 +110,7 @@ def test_a_detached_run_outlives_its_program() -> None:
 def test_functions_of_the_program_itself_are_refused_with_file_and_line(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("import surreal\n\ndef actor(process):\n    pass\n\nsurreal.Role('actor', actor)\n")
-    done = subprocess.run([sys.executable, "-P", str(script)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-P", str(script)], capture_output=True, text=True, timeout=200, check=False)
     last = done.stderr.strip().splitlines()[-1]
     assert f"role 'actor': actor ({script}:3) is defined in the program that was started" in last
     assert "Move it to a module" in last

@@ -101,14 +101,14 @@ class Store:
                 return sorted(name for found, _, name in self.objects if found == kind)
             return sorted(f"{kind}/{name}" for kind, _, name in self.objects if kind != "Namespace")
 
-    def await_names(self, wanted: list[str], seconds: float = 30) -> None:
+    def await_names(self, wanted: list[str], seconds: float = 120.0) -> None:
         """Wait until exactly these objects are there: controllers take their time."""
         with self.changed:
             assert self.changed.wait_for(lambda: self.names() == wanted, seconds), self.names()
 
     # verbs
 
-    def await_count(self, kind: str, count: int, seconds: float = 30) -> None:
+    def await_count(self, kind: str, count: int, seconds: float = 120.0) -> None:
         """Wait until there are so many objects of a kind."""
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.names(kind)) == count, seconds), self.names(kind)

@@ -59,7 +59,7 @@ def start(api: Api, scripts: dict[str, str], claim: bool = False, name: str = "t
 
 def when(api: Api, what: str, condition: Callable[[Snapshot], object], name: str = "toy") -> Snapshot:
     """The first snapshot for which the condition holds; the seconds only bound a failure."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 120
     while not condition(found := snapshot(api, name)):
         assert time.monotonic() < deadline, f"never happened: {what}"
         time.sleep(0.2)

@@ -109,7 +109,7 @@ def _most(api: Api, memory: str) -> None:
     eventually(refused)
 
 
-def eventually(check: Callable[[], Any], seconds: float = 30) -> Any:
+def eventually(check: Callable[[], Any], seconds: float = 120.0) -> Any:
     """The first answer that is not empty: controllers of real clusters take their time."""
     end = time.monotonic() + seconds
     while not (found := check()) and time.monotonic() < end:

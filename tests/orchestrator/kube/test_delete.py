@@ -50,7 +50,7 @@ def test_all_pods_are_asked_to_end_in_one_request(tmp_path: Path, monkeypatch: p
         create(server, "other")
         processes = sum(role.replicas for role in plan(NAME).roles)
         with server.store.changed:
-            assert server.store.changed.wait_for(lambda: len(server.store.names("Pod")) == 2 * processes, 10)
+            assert server.store.changed.wait_for(lambda: len(server.store.names("Pod")) == 2 * processes, 120)
         others = [name for name in server.store.names("Pod") if name.startswith("other")]
         server.requests.clear()
         delete(server)
@@ -111,7 +111,7 @@ def test_stop_waits_for_the_pods_and_tells_how_many_there_are(tmp_path: Path) ->
     with api_server(tmp_path, runs_jobs=True) as server:
         create(server)
         with server.store.changed:
-            assert server.store.changed.wait_for(lambda: len(server.store.names("Pod")) == 4, 30)
+            assert server.store.changed.wait_for(lambda: len(server.store.names("Pod")) == 4, 120)
         assert remove.stop(server.api(), NAME, server.said.append)
         assert server.store.names("Pod") == []
         assert all(server.store.get("Job", NAMESPACE, job)["spec"]["suspend"] for job in server.store.names("Job"))

@@ -52,7 +52,7 @@ class Scripted:
         if not self.messages:
             raise ClosedError("the connection was closed")
         if self.messages[0][0] == OUTCOME:
-            assert self.ended.wait(20)
+            assert self.ended.wait(120)
         return self.messages.pop(0)
 
     def end(self, channel: int) -> None:
@@ -206,10 +206,10 @@ def forwarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple
         arguments = (server.api(), seen(pod()), "learner", 0, 8080, told)
         thread = threading.Thread(target=forward, args=arguments)
         thread.start()
-        assert ready.wait(20)
+        assert ready.wait(120)
         yield server, ports[0], thread
         server.api().delete("Pod", "toy-learner-0-abcde")
-        thread.join(20)
+        thread.join(120)
         assert not thread.is_alive()
 
 
@@ -236,7 +236,7 @@ def test_a_port_where_nothing_listens_is_said(forwarded: tuple[Any, int, threadi
 def test_forwarding_ends_with_the_pod(forwarded: tuple[Any, int, threading.Thread]) -> None:
     server, _, thread = forwarded
     server.api().patch("Pod", "toy-learner-0-abcde", {"status": pod(phase="Succeeded")["status"]})
-    thread.join(20)
+    thread.join(120)
     assert not thread.is_alive()
     assert "learner has ended, or is being replaced (pod toy-learner-0-abcde)" in server.said[-1]
 
@@ -278,7 +278,7 @@ def running() -> Iterator[tuple[Api, Snapshot]]:
 def surreal_exec(api: Api, *words: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
     where = ["--on", "kube", "--context", CONTEXT, "-n", api.namespace]
     command = [*SURREAL, "exec", *where, "toy", "learner", "--", *words]
-    return subprocess.run(command, input=given, capture_output=True, timeout=100, check=False)
+    return subprocess.run(command, input=given, capture_output=True, timeout=200, check=False)
 
 
 class TestRealCluster:
@@ -328,13 +328,15 @@ class TestRealCluster:
 
         def answers() -> bool:
             try:
-                return b"Directory listing" in urllib.request.urlopen(f"http://127.0.0.1:{port[0]}/", timeout=20).read()
+                return (
+                    b"Directory listing" in urllib.request.urlopen(f"http://127.0.0.1:{port[0]}/", timeout=120).read()
+                )
             except OSError:
                 return False
 
         until(answers, "the pod answers")
         api.delete("Job", "toy-learner")
-        thread.join(60)
+        thread.join(120)
         assert not thread.is_alive()
 
     def test_logs_and_files_outlive_the_pods_on_a_claim(self) -> None:

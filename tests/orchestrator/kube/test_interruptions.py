@@ -164,7 +164,7 @@ def test_a_process_that_is_killed_while_it_creates_leaves_what_the_next_one_fini
         server.fault("silence", verb="PATCH", kind="NetworkPolicy", nth=2)
         command = [sys.executable, "-c", SCRIPT, str(server.kubeconfig)]
         with subprocess.Popen(command, cwd=ROOT) as process:
-            assert server.silent.wait(60)
+            assert server.silent.wait(120)
             process.send_signal(signal.SIGKILL)
         assert "Job" not in {name.partition("/")[0] for name in server.store.names()}
         apply.create(server.api(), drawer(), server.said.append)

@@ -173,10 +173,10 @@ class Following(threading.Thread):
     def until(self, line: str) -> None:
         """Wait for a line; the seconds only bound a failure."""
         with self._changed:
-            assert self._changed.wait_for(lambda: line in self._read, 60), f"{line!r} is not in {self._read}"
+            assert self._changed.wait_for(lambda: line in self._read, 120), f"{line!r} is not in {self._read}"
 
     def ended(self) -> None:
-        self.join(60)
+        self.join(120)
         assert not self.is_alive(), f"still following after {self._read}"
 
 

@@ -137,14 +137,14 @@ def test_a_run_outlives_the_deaths_of_its_pods_and_ends_for_all_of_them(pods: Po
     for role in pods.plan.roles:
         for index in range(role.replicas):
             pods.start(role.name, index)
-    until(learned(pods), "the first steps", 60)
+    until(learned(pods), "the first steps")
     pods.kill("actor/1")
     pods.start("actor", 1, SURREAL_FAILURES=1)
     until(lambda: "actor/1 joined: incarnation 100001" in pods.log("learner"), "the actor's successor")
     until(learned(pods), "steps with it")
 
     pods.started["learner/0"].send_signal(signal.SIGTERM)
-    assert pods.started["learner/0"].wait(60) == ExitCode.PREEMPTED
+    assert pods.started["learner/0"].wait(120) == ExitCode.PREEMPTED
     stopped = TerminationMessage.parse((tmp_path / "learner.end").read_text())
     saved = Checkpoints(tmp_path / "learner" / "checkpoints", 2).newest()
     assert stopped and saved and stopped.exit == "PREEMPTED" and stopped.progress["steps"] <= saved.steps
@@ -152,7 +152,7 @@ def test_a_run_outlives_the_deaths_of_its_pods_and_ends_for_all_of_them(pods: Po
     (tmp_path / "learner").mkdir()
     pods.change("learner", total_steps=saved.steps + 20_000)
     pods.start("learner", SURREAL_IGNORED=1)
-    codes = {name: process.wait(90) for name, process in pods.started.items()}
+    codes = {name: process.wait(120) for name, process in pods.started.items()}
     assert codes == dict.fromkeys(("learner/0", "actor/0", "actor/1", "evaluator/0"), ExitCode.DONE)
     assert f"resumed from step {saved.steps}" in pods.log("learner")
 

@@ -31,7 +31,7 @@ def test_a_frozen_process_is_ended_and_started_again(place: LocalBackend) -> Non
 
 def test_a_stuck_working_thread_is_ended_and_its_log_says_where_it_was(place: LocalBackend) -> None:
     name = create(place, impatient(plan(evaluator="stuck")))
-    until(lambda: process(place, name, "evaluator").restarts >= 2, "it is ended again and again", 90)
+    until(lambda: process(place, name, "evaluator").restarts >= 2, "it is ended again and again")
     said = events(place, name)
     assert "evaluator/0 is inside stuck (roles.py:" in said and "ended, its stacks are in its log" in said
     log = [line.text for line in place.logs(name, "evaluator")]
@@ -42,7 +42,7 @@ def test_a_stuck_working_thread_is_ended_and_its_log_says_where_it_was(place: Lo
 
 def test_one_that_uses_its_channels_or_computes_does_not_hang(place: LocalBackend) -> None:
     name = create(place, impatient(plan(actor="spinning", evaluator="stuck")))
-    until(lambda: process(place, name, "evaluator").restarts >= 2, "the limit has passed twice", 90)
+    until(lambda: process(place, name, "evaluator").restarts >= 2, "the limit has passed twice")
     assert [each.restarts for each in place.status(name).roles["actor"]] == [0, 0]
 
 
@@ -50,7 +50,7 @@ def test_one_that_uses_its_channels_or_computes_does_not_hang(place: LocalBacken
 def test_never_means_never(place: LocalBackend) -> None:
     name = create(place, impatient(plan(evaluator="stuck"), 0.0))
     record = home.find(name)
-    until(lambda: any(each.since for each in RunRecord.read(record).processes), "it is said to be stuck", 100)
+    until(lambda: any(each.since for each in RunRecord.read(record).processes), "it is said to be stuck")
     assert process(place, name, "evaluator").restarts == 0
     assert "evaluator/0 is inside stuck (roles.py:" in place.status(name).reason
     shown = surreal("list")

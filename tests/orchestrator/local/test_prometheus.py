@@ -28,7 +28,7 @@ def planned(name: str, port: int) -> Plan:
 def scrape(port: int) -> dict[tuple[str, ...], float]:
     """(name, sorted values of labels) -> value; nothing while nobody answers."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=120) as answer:
             text = answer.read().decode()
     except (urllib.error.URLError, ConnectionError):
         return {}

@@ -36,7 +36,7 @@ def test_sockets_that_were_removed_are_made_again_and_processes_meet(place: Loca
     actor = process(place, name, "actor").pid
     assert actor
     os.kill(actor, signal.SIGKILL)
-    until(lambda: received(place, name, "actor/0", 2), "experience of the actor that came later arrives", 90)
+    until(lambda: received(place, name, "actor/0", 2), "experience of the actor that came later arrives")
     assert process(place, name, "learner").restarts >= 1
 
 

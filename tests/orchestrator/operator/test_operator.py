@@ -30,11 +30,11 @@ def wait_for_state(place: Cluster, state: str, name: str = NAME) -> None:
         return dict(found.get("status") or {}).get("state") == state
 
     with place.store.changed:
-        assert place.store.changed.wait_for(reached, 60), place.server.said
+        assert place.store.changed.wait_for(reached, 120), place.server.said
 
 
 def asked(operator: Operator, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{operator.port}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{operator.port}{path}", timeout=120) as answer:
         return str(answer.read().decode())
 
 
@@ -49,7 +49,7 @@ def test_what_is_applied_begins_and_what_is_deleted_goes(tmp_path: Path) -> None
         assert 'surreal_operator_reconciliations_total{kind="Experiment",result="ok"}' in asked(operator, "/metrics")
         place.person.delete("Experiment", NAME)
         with place.store.changed:
-            assert place.store.changed.wait_for(lambda: place.left() == [], 60)
+            assert place.store.changed.wait_for(lambda: place.left() == [], 120)
 
 
 def test_one_that_starts_later_finds_what_was_applied_before(tmp_path: Path) -> None:

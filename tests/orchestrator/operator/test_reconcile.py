@@ -259,7 +259,7 @@ def test_a_finalizer_left_by_hand_keeps_the_experiment_but_not_its_run(tmp_path:
         place.person.delete("Experiment", NAME)
         place.reconcile()
         with place.store.changed:
-            assert place.store.changed.wait_for(lambda: place.left() == [f"Experiment/{NAME}"], 30)
+            assert place.store.changed.wait_for(lambda: place.left() == [f"Experiment/{NAME}"], 120)
         assert "finalizer example.com/mine, which is not surreal's" in place.status()["reason"]
         place.person.patch("Experiment", NAME, {"metadata": {"finalizers": None}})
         assert place.left() == []
@@ -347,7 +347,7 @@ def test_a_role_with_bounds_has_as_many_processes_as_the_run_needs(
         operator = place.reconciler()
         operator.reconcile(NAME)
         with place.store.changed:
-            assert place.store.changed.wait_for(lambda: len(place.store.names("Pod")) == 4, 30)
+            assert place.store.changed.wait_for(lambda: len(place.store.names("Pod")) == 4, 120)
         for _ in range(LOOKS):
             operator.reconcile(NAME)
         actors = place.store.get("Job", NAMESPACE, f"{NAME}-actor")["spec"]

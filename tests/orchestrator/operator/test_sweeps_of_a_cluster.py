@@ -64,7 +64,7 @@ def test_suspending_it_suspends_its_runs_and_deleting_it_removes_them(tmp_path: 
         assert reconcile(place)["state"] == "running"
         place.person.delete("Sweep", "s")
         with place.store.changed:
-            assert place.store.changed.wait_for(lambda: place.left() == [f"Experiment/{NAME}"], 30)
+            assert place.store.changed.wait_for(lambda: place.left() == [f"Experiment/{NAME}"], 120)
 
 
 def test_it_gives_up_when_the_first_runs_fail(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ class Page:
             self.url + path, headers={key.replace("_", "-"): value for key, value in headers.items()}
         )
         try:
-            with opener.open(request, timeout=20) as answer:
+            with opener.open(request, timeout=120) as answer:
                 return answer.status, dict(answer.headers), answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -92,11 +92,11 @@ def page(folder: Path, names: tuple[str, ...] = ("one",), token: str | None = No
         yield Page(f"http://127.0.0.1:{port}", statuses, runs)
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(120)
         views.close()
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> None:
     """Wait until `condition()` holds; fail if it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():

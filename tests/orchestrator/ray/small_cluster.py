@@ -37,7 +37,7 @@ class SmallCluster:
 
     def pid(self, name: str, role: str, index: int = 0) -> int:
         """Return the process id of a role's worker, which its host tells a moment after the start."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not (found := self.backend.status(name).roles[role][index].pid):
             assert time.monotonic() < deadline, f"{role} runs"
             time.sleep(0.1)
@@ -84,7 +84,7 @@ class SmallCluster:
 
     def whole_again(self) -> None:
         """Have as many nodes as at the beginning."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while self.workers() < WORKERS:
             self.add_node()
             while self.workers() < WORKERS and time.monotonic() < deadline:
@@ -118,7 +118,7 @@ def small_cluster(
             children = psutil.Process(process.pid).children(recursive=True)
             process.stdin.close()
             try:
-                process.wait(30)
+                process.wait(120)
             except subprocess.TimeoutExpired:
                 process.kill()
             for each in children:

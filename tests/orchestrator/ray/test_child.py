@@ -72,7 +72,7 @@ def test_a_worker_that_is_told_to_end_saves_and_leaves_a_record(tmp_path: Path) 
     thread, ended = run(child, notes)
     until(lambda: (tmp_path / "run" / "metrics" / "metrics.jsonl").exists(), "it makes steps")
     child.signal(signal.SIGTERM)
-    thread.join(60)
+    thread.join(120)
     assert ended["code"] == 4 and '"PREEMPTED"' in ended["record"] and not ended["hung"]
     assert len(notes.pids) == 1 and not psutil.pid_exists(notes.pids[0])
     assert b"learner/0 ends: preempted" in notes.printed
@@ -82,7 +82,7 @@ def test_a_signal_that_comes_before_the_worker_is_not_lost(tmp_path: Path) -> No
     child = Child(order(tmp_path, "learner"), tmp_path, str(HERE))
     child.signal(signal.SIGKILL)
     thread, ended = run(child, Notes())
-    thread.join(60)
+    thread.join(120)
     assert ended["code"] == -signal.SIGKILL and ended["record"] == ""
 
 
@@ -121,7 +121,7 @@ def test_no_worker_outlives_its_host(tmp_path: Path, number: signal.Signals) -> 
         until((tmp_path / "run" / "metrics" / "metrics.jsonl").exists, "the worker makes steps")
         host.send_signal(number)
         until(lambda: not _lives(pid), "the worker is gone")
-        host.wait(60)
+        host.wait(120)
 
 
 def _lives(pid: int) -> bool:

@@ -66,7 +66,7 @@ def driver(cluster: SmallCluster, *arguments: str) -> "Iterator[subprocess.Popen
 
 
 def created(cluster: SmallCluster, name: str) -> None:
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 120
     while name not in cluster.backend.names():
         assert time.monotonic() < deadline, f"{name} is never created"
         time.sleep(0.2)
@@ -92,7 +92,7 @@ def test_a_driver_begins_a_run_and_another_goes_on_with_it(tmp_path: Path) -> No
                 role: {role} for role in places
             }
             with driver(cluster, "pole", "--stop") as stopping:
-                assert stopping.wait(100) == ExitCode.DONE
+                assert stopping.wait(120) == ExitCode.DONE
             assert cluster.backend.status("pole").state == "stopped"
         # the cluster is about to go; the next one finds the folder, and no supervisor
         supervisor = cluster.backend.cluster().ray.get_actor("pole", namespace="surreal")

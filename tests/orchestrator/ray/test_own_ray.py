@@ -51,6 +51,6 @@ def test_a_ray_of_our_own_lives_as_long_as_its_runs_and_lets_no_stranger_in(tmp_
     finally:
         deleted = surreal(mine, "delete", "pole", "-y")
     assert deleted.returncode == ExitCode.DONE and "it has ended" in deleted.stderr, deleted.stderr
-    _, alive = psutil.wait_procs([head, *below], timeout=20)
+    _, alive = psutil.wait_procs([head, *below], timeout=120)
     assert not alive
     assert "no Ray that surreal started" in surreal(mine, "status", "pole", "--on", "ray").stderr

@@ -74,7 +74,7 @@ def test_a_trial_of_tune_trains_and_a_sweep_uses_the_cluster_of_tune(tmp_path: P
             assert [each["state"] for each in runs] == ["succeeded", "succeeded"]
         finally:
             tune.stdin.close()
-            tune.wait(60)
+            tune.wait(120)
 
 
 def _is_worker(process: psutil.Process, home: str) -> bool:

@@ -82,9 +82,9 @@ def test_a_computing_server_hears_and_answers(start: Start, make_node: MakeNode,
     until(lambda: member._server == "learner/0", "an answer")
     assert learner.poll() is None
     (folder / "end").touch()
-    assert node.stopping.wait(20)
+    assert node.stopping.wait(120)
     assert node.stop_reason == "the run is over"
-    assert learner.wait(20) == 0
+    assert learner.wait(120) == 0
 
 
 def test_contact_that_is_lost_and_restored_is_said_once(
@@ -120,7 +120,7 @@ def test_of_two_members_with_one_name_one_is_turned_away(
     until(lambda: server.alive("actor") == {0}, "the first to join")
     node = make_node("actor/0", incarnations[1])
     second = Member(node, address)
-    assert node.stopping.wait(20)
+    assert node.stopping.wait(120)
     assert reason in second.refused and "pid" in second.refused
     assert first.refused == ""
 

@@ -33,5 +33,5 @@ while any(left.values()):
             print("full", flush=True)
         time.sleep(0.01)
 for stream in left:
-    stream.flush(60)
+    stream.flush(120)
 print("done", flush=True)

@@ -74,7 +74,7 @@ def test_the_counters_of_all_processes_reach_the_run_folder(
             for _ in range(3):
                 assert actor.sender("experience").send({"steps": np.zeros(10)})
         for _ in range(6):
-            assert receiver.recv(20)
+            assert receiver.recv(120)
         counted = {
             ("actor/0", "send", "experience"): 3,
             ("actor/1", "send", "experience"): 3,
@@ -96,7 +96,7 @@ def test_the_counters_of_all_processes_reach_the_run_folder(
 def test_the_last_counts_are_written_at_the_end(folder: Path) -> None:
     with Joined(wiring(folder)) as learner, Joined(wiring(folder, "actor")) as actor:
         actor.sender("experience").send({})
-        assert learner.receiver("experience").recv(20)
+        assert learner.receiver("experience").recv(120)
     assert written(folder)["learner/0", "receive", "experience"]["messages"] == 1
 
 

@@ -37,7 +37,7 @@ def learner(folder: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 def ask(port: int, method: str = "GET", path: str = "/metrics", **headers: str) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of an answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         connection.request(method, path, headers=headers)
         answer = connection.getresponse()
@@ -69,7 +69,7 @@ def test_a_scrape_has_the_counters_of_every_process_who_is_alive_and_the_metrics
     stream = {"channel": "experience", "kind": "stream"}
     with Joined(wiring(folder, "actor", 1, incarnation=3)) as actor:
         actor.sender("experience").send({"steps": np.zeros(10)})
-        assert learner.receiver("experience").recv(20)
+        assert learner.receiver("experience").recv(120)
         learner.session.gauges.set("learner/0", {"episode return": -1.5e-7, "kl": float("nan")})
         received = {"end": "receive", "process": "learner/0", **stream}
         until(lambda: of(scrape(port), "surreal_channel_messages_total", **received), "the message to be counted")

@@ -69,7 +69,7 @@ def test_an_ipv6_address_is_bound_and_reached(make_node: Callable[..., Node]) ->
     receiver = StreamReceiver(make_node("learner/0"), f"tcp://[::1]:{port}", 4)
     sender = StreamSender(make_node("actor/0"), f"tcp://[::1]:{port}", 4)
     sender.send({}, {"step": 1})
-    message = receiver.recv(timeout=20)
+    message = receiver.recv(timeout=120)
     assert message and message.meta == {"step": 1}
     sender.close()
     receiver.close()

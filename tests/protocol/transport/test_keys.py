@@ -246,7 +246,7 @@ def test_a_stream_with_a_key_that_is_not_accepted_says_so(run: Run) -> None:
     sender = StreamSender(run.node("evaluator", run.keys["evaluator"]), place, 4)
     sender.send({})
     with pytest.raises(Refused, match="evaluator/0 cannot send to tcp://.*: authentication failed"):
-        sender.flush(20)
+        sender.flush(120)
     sender.close()
 
 
@@ -266,7 +266,7 @@ def test_keys_work_on_sockets_of_the_machine_too(folder: Path, until: Until) -> 
     ):
         receiver, sender = StreamReceiver(learner, place, 4), StreamSender(actor, place, 4)
         assert sender.send({}, {"n": 1})
-        message = receiver.recv(20)
+        message = receiver.recv(120)
         assert message and message.meta == {"n": 1}
         receiver.close()
         sender.close()
@@ -279,11 +279,11 @@ def test_a_run_over_tcp_works_with_its_key_files(tcp_addresses: Callable[[], str
     with Joined(wired) as learner, Joined(its) as actor:
         receiver, sender = learner.receiver("experience"), actor.sender("experience")
         sender.send({"x": np.arange(3)})
-        message = receiver.recv(20)
+        message = receiver.recv(120)
         assert message and message.sender == "actor/0"
         until(lambda: learner.session.alive("actor") == {0}, "the actor to join")
         learner.session.stop_all()
-        assert actor.stopping.wait(20)
+        assert actor.stopping.wait(120)
 
 
 def test_a_process_with_a_foreign_key_is_turned_away_from_the_run(
@@ -295,6 +295,6 @@ def test_a_process_with_a_foreign_key_is_turned_away_from_the_run(
     theirs = json.loads(make_key_files(["actor"])["actor"])
     paths["actor"].write_text(json.dumps(theirs | {"public": foreign | theirs["public"]}))
     with Joined(wired), Joined(replace(wired, role="actor", serves_control=False, keys=str(paths["actor"]))) as actor:
-        assert actor.stopping.wait(20)
+        assert actor.stopping.wait(120)
         with pytest.raises(Refused, match="actor/0 was turned away: authentication failed"):
             actor.session.check()

@@ -33,9 +33,9 @@ def exchange(receiver: StreamReceiver, node: Node, address: str) -> StreamSender
     sender = StreamSender(node, address, window=MESSAGES)
     for i in range(MESSAGES):
         sender.send({"data": np.full(3000, i)}, {"i": i})
-    seen = [receiver.recv(timeout=20) for _ in range(MESSAGES)]
+    seen = [receiver.recv(timeout=120) for _ in range(MESSAGES)]
     assert [message and message.seq for message in seen] == list(range(MESSAGES))
-    assert receiver.recv(timeout=0.01) is None and sender.flush(20)
+    assert receiver.recv(timeout=0.01) is None and sender.flush(120)
     return sender
 
 
@@ -79,7 +79,7 @@ def test_frames_replayed_in_the_same_connection_are_duplicates(
     proxy.inject(sent[handshake(sent) :])
     assert take_all(receiver, lambda: receiver.stats.duplicates >= MESSAGES, until) == []
     sender.send({}, {"more": True})
-    message = receiver.recv(timeout=20)
+    message = receiver.recv(timeout=120)
     assert message and message.meta == {"more": True}
 
 
@@ -91,7 +91,7 @@ def test_frames_replayed_in_a_later_connection_are_duplicates(
     with replay(bytes(proxy.recorded[0]), tcp_address):
         assert take_all(receiver, lambda: receiver.stats.duplicates >= MESSAGES, until) == []
     sender.send({}, {"more": True})
-    message = receiver.recv(timeout=20)
+    message = receiver.recv(timeout=120)
     assert message and message.meta == {"more": True}
 
 

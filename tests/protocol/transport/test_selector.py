@@ -111,6 +111,6 @@ def test_messages_are_acknowledged_while_their_receiver_waits_for_other_channels
     assert ends.stream.recv(0)
     waiting = threading.Thread(target=lambda: ends.wait(timeout=100))
     waiting.start()
-    assert ends.sender.flush(60)
+    assert ends.sender.flush(120)
     ends.sender.send({})
     waiting.join()

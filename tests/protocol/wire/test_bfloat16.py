@@ -72,7 +72,7 @@ def test_float32_travels_at_half_the_size_over_a_relay_too_and_other_arrays_as_t
     others: dict[str, np.ndarray] = {"double": chance.normal(size=10_000), "count": np.arange(3)}
     publisher.publish({**arrays, **others}, {}, 1)
     for reader in readers:
-        received = reader.wait(timeout=20).arrays
+        received = reader.wait(timeout=120).arrays
         assert list(received) == ["big", "scale", "double", "count"]
         for name, array in arrays.items():
             assert received[name].dtype == np.float32 and not received[name].flags.writeable

@@ -26,7 +26,7 @@ PLAIN = st.recursive(
 ARRAYS = st.dictionaries(
     st.text(max_size=20),
     st.sampled_from(sorted(limits.DTYPES)).flatmap(
-        lambda code: hnp.arrays(limits.DTYPES[code], hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=40))
+        lambda code: hnp.arrays(limits.DTYPES[code], hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=9))
     ),
     max_size=6,
 )

@@ -48,8 +48,8 @@ def test_a_million_random_strings_at_a_port_leave_it_serving(
     for turn in range(1000):
         vandalise(chance, tcp_address)
         if turn % 20 == 0:
-            sender.send({}, timeout=30)
-            assert sender.flush(30)
+            sender.send({}, timeout=120)
+            assert sender.flush(120)
     assert victim.memory_info().rss < before + GROWTH * 2**20
     assert child.poll() is None
     sender.close()

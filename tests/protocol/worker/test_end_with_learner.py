@@ -55,7 +55,7 @@ def end_together(pods: Pods, learner_signal: int, count: int = ACTORS) -> list[f
     """Signal all pods in one moment; return the seconds after which each actor was gone."""
     learner = pods.start("learner")
     actors = [pods.start("actor", index) for index in range(count)]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while any(actor.log().count("line") < 5 for actor in actors):
         assert time.monotonic() < deadline, actors[0].log()
         time.sleep(0.05)

@@ -86,4 +86,4 @@ def test_it_ends_when_nobody_asks_any_more(tmp_path: Path) -> None:
         asked.ask({"list": ""})
         assert asked.process.stdin
         asked.process.stdin.close()
-        assert asked.process.wait(30) == 0
+        assert asked.process.wait(120) == 0

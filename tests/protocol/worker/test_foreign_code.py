@@ -69,7 +69,7 @@ def terminates_children(process):
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
     child.start()
     child.terminate()
-    child.join(20)
+    child.join(120)
     print("child", child.exitcode, process.should_stop, flush=True)
     with multiprocessing.get_context("fork").Pool(1) as pool:
         pool.apply(abs, (-1,))
@@ -105,7 +105,7 @@ class Worker:
 
     def finish(self) -> tuple[int, TerminationMessage | None, str]:
         """Wait for the end; return the exit status, the record and all that was printed."""
-        out, log = self.process.communicate(timeout=60)
+        out, log = self.process.communicate(timeout=120)
         text = self.record.read_text() if self.record.exists() else ""
         return self.process.returncode, TerminationMessage.parse(text) if text else None, out + log
 

@@ -205,9 +205,9 @@ def shipped(lines: list[bytes], take: Callable[[bytes], bool]) -> list[bytes]:
         done.clear()
         os.write(theirs, line)
         if b"\n" in line or len(line) >= shipping.BATCH_BYTES:
-            assert done.wait(60)
+            assert done.wait(120)
     os.close(theirs)
-    thread.join(60)
+    thread.join(120)
     assert not thread.is_alive()
     return delivered
 

@@ -58,7 +58,7 @@ def test_a_role_waits_for_all_its_channels_and_is_told_to_stop(folder: Path) -> 
         experience, metrics = learner.receiver("experience"), learner.receiver("metrics")
         assert learner.wait([experience, metrics], timeout=0) == []
         actor.sender("experience").send({"x": np.zeros(2)})
-        assert learner.wait([experience, metrics], timeout=20) == [experience]
+        assert learner.wait([experience, metrics], timeout=120) == [experience]
         assert not learner.should_stop
         learner.session.stop("SIGTERM")
         with pytest.raises(Stopping, match="SIGTERM"):
@@ -72,7 +72,7 @@ def test_what_a_process_reports_reaches_the_one_that_ends_the_run(folder: Path, 
         assert learner.session.gauges.values()[gauge_name("learner", "loss")] == {"learner/0": 0.5}
         assert learner.session.gauges.values()[gauge_name("learner", "steps")] == {"learner/0": 3.0}
         actor.report({"episode_return": 2.0}, steps=9)
-        message = learner.receiver("metrics").recv(timeout=20)
+        message = learner.receiver("metrics").recv(timeout=120)
         assert message and (message.sender, message.meta) == ("actor/0", {"episode_return": 2.0, "steps": 9})
 
 

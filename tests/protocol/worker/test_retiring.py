@@ -16,7 +16,7 @@ def test_a_process_retires_when_what_it_works_on_is_sent(folder: Path) -> None:
         actor.session.retire()
         assert not actor.should_stop
         actor.session.sent()
-        assert actor.stopping.wait(20) and actor.session.preempted
+        assert actor.stopping.wait(120) and actor.session.preempted
         assert actor.session.stop_reason == "enough processes without it"
 
 
@@ -30,12 +30,12 @@ def test_nothing_that_was_sent_is_lost_however_busy_the_receiver_is(folder: Path
             sender.send({"x": np.full(2, number)})
         actor.session.retire()
         actor.session.sent()
-        assert actor.stopping.wait(20)
+        assert actor.stopping.wait(120)
         leaving = threading.Thread(target=actor.session.close)
         leaving.start()
         # longer than the half second that a process has which was simply stopped
         assert not learner.stopping.wait(1.5)
-        found = [experience.recv(20) for _ in range(4)]
-        leaving.join(20)
+        found = [experience.recv(120) for _ in range(4)]
+        leaving.join(120)
         assert [message.arrays["x"][0] for message in found if message] == [0, 1, 2, 3]
         assert sender.stats.depth == 0

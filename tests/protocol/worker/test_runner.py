@@ -44,9 +44,9 @@ def learner(process):
     weights.publish({"w": np.zeros(100_000)}, {}, 1)
     total = 0
     while total < 50:
-        total += experience.recv(30).arrays["steps"].size
+        total += experience.recv(120).arrays["steps"].size
     while process.session.alive("actor") != {0, 1}:
-        experience.recv(30)
+        experience.recv(120)
 def actor(process):
     process.subscriber("weights").wait()
     while True:

@@ -42,7 +42,7 @@ def test_three_equal_crashes_of_an_actor_before_the_first_step_fail_the_run(make
     learner = pods.start("learner")
     for failures in range(3):
         assert pods.start("actor", failures=failures).wait() == ExitCode.FAILED
-    assert learner.wait(30) == ExitCode.FATAL
+    assert learner.wait(120) == ExitCode.FATAL
     assert learner.ending().reason.startswith("actor/0 cannot go on: 3 equal crashes before the first step, the last: ")
 
 
@@ -51,7 +51,7 @@ def test_three_crashes_that_no_exception_tells_of_fail_the_run_too(make_pods: Ma
     learner = pods.start("learner")
     for failures in range(3):
         assert pods.start("actor", failures=failures, KILLED="1").wait() == 128 + signal.SIGSEGV
-    assert learner.wait(30) == ExitCode.FATAL
+    assert learner.wait(120) == ExitCode.FATAL
     reason = learner.ending().reason
     assert reason.startswith("actor/0 cannot go on: 3 equal crashes before the first step, the last: died of SIGSEGV")
 

@@ -80,7 +80,7 @@ def test_a_limit_of_0_ends_no_worker(make_pods: MakePods, until: Until) -> None:
     pods = pods_of(make_pods, 0.0)
     pods.start("learner")
     actor = pods.start("actor", STUCK="1")
-    until(lambda: "actor/0" in still(pods), "the learner to know", 60)
+    until(lambda: "actor/0" in still(pods), "the learner to know")
     assert actor.process.poll() is None
 
 

@@ -109,7 +109,7 @@ def test_an_interrupted_run_keeps_what_it_made_and_the_next_one_converges(tmp_pa
         # the engine lets the provisioner end before it writes its state
         opener = threading.Thread(target=lambda: gate.open("w").close(), daemon=True)
         opener.start()
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
     assert process.returncode == 1 or process.returncode == -signal.SIGINT
     assert "terraform_data.first" in works.resources()
     assert "terraform_data.later" not in works.resources()
