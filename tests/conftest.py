@@ -16,6 +16,10 @@ settings.load_profile("surreal")
 # xdist sets it for its processes, and a table is as wide as it says
 os.environ.pop("COLUMNS", None)
 
+# As many processes compute at once as there are tests at work: threads of one matrix product would only wait in turn.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
 # `nohup make test &` has SIGINT ignored, which children inherit: those that are sent Ctrl-C would not hear it
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)

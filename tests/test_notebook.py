@@ -16,7 +16,10 @@ nbclient = pytest.importorskip("nbclient", reason="needs nbclient and ipykernel 
 pytest.importorskip("ipykernel")
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "first-run.ipynb"
-ENDLESS = "import surreal\nrun = surreal.train('CartPole-v1', surreal.PPO(total_steps=10**9), actors=1, wait=False)"
+ENDLESS = """
+import surreal
+run = surreal.train('CartPole-v1', surreal.PPO(total_steps=10**9, numba=False), actors=1, wait=False)
+"""
 
 
 @pytest.fixture(autouse=True)

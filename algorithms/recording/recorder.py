@@ -28,7 +28,7 @@ CHECKPOINT_UPDATES = 1000
 """Updates after which a checkpoint is due even if its clock says otherwise."""
 LAST_EVALUATION_SECONDS = 60.0
 """Longest wait at the end of a run for the evaluation of its final weights."""
-START_SECONDS = 15.0
+START_SECONDS = 60.0
 """Age of a run below which its end waits for an evaluator that has not joined it yet."""
 REPORTS_SECONDS = 10.0
 """Time between two rows of a role whose processes report."""

@@ -128,7 +128,7 @@ def test_a_run_in_an_endless_environment_is_evaluated_and_ends(folder: Path) -> 
 
 
 def test_a_slow_evaluation_is_said_once_and_stops_at_once_when_told(folder: Path) -> None:
-    config = {"fragment_steps": 32, "minibatch": 32, "epochs": 1, "total_steps": 10**9, "hidden": [4]}
+    config = {"fragment_steps": 32, "minibatch": 32, "epochs": 1, "total_steps": 10**9, "numba": False, "hidden": [4]}
     config |= {"evaluate_every_seconds": 0.01, "evaluation_episode_cap": 2_000, "evaluate_episodes": 2}
     with Run(folder, config, env="odd:Odd", options={"length": 0}) as run:
         run.start_all()

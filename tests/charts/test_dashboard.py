@@ -19,7 +19,7 @@ from tests.ports import free_port
 PPO = """\
 spec:
   env: {id: CartPole-v1, copies: 2}
-  algorithm: {name: ppo, config: {total_steps: 100_000_000, fragment_steps: 64}}
+  algorithm: {name: ppo, config: {total_steps: 100_000_000, fragment_steps: 64, numba: false}}
   roles:
     actor: {replicas: 1}
 """

@@ -17,7 +17,7 @@ kind: Experiment
 metadata: {name: pole}
 spec:
   env: {id: CartPole-v1, copies: 2}
-  algorithm: {name: ppo, config: {total_steps: 100_000_000, fragment_steps: 64}}
+  algorithm: {name: ppo, config: {total_steps: 100_000_000, fragment_steps: 64, numba: false}}
   roles:
     actor: {replicas: 1, resources: {cpu: 0.5, memory: 512Mi}}
     learner: {resources: {cpu: 0.5, memory: 512Mi}}

@@ -20,6 +20,7 @@ SMALL = {
     "spec.env.copies": "2",
     "spec.algorithm.config.fragment_steps": "64",
     "spec.algorithm.config.evaluate_episodes": "1",
+    "spec.algorithm.config.numba": "false",
     "spec.checkpoints.everySeconds": "0.5",
 }
 

@@ -16,7 +16,7 @@ from tests.algorithms.fabric import Run, wait_for
 
 UPDATES = 20
 SMALL = {"fragment_steps": 32, "minibatch": 48, "epochs": 2, "evaluate_episodes": 1, "hidden": [16, 16]}
-ENDLESS = {**SMALL, "total_steps": 10**7}
+ENDLESS = {**SMALL, "total_steps": 10**7, "numba": False}
 
 
 def final(learners: int, **config: Any) -> Checkpoint:

@@ -16,7 +16,7 @@ from tests.algorithms.fabric import Run, wait_for
 from tests.algorithms.ppo.samples import random_shape
 
 SHORT = {"fragment_steps": 32, "minibatch": 32, "epochs": 1, "evaluate_episodes": 1, "hidden": [4]}
-ENDLESS = {**SHORT, "total_steps": 10**9}
+ENDLESS = {**SHORT, "total_steps": 10**9, "numba": False}
 PATIENCE = 120.0
 """Seconds that a process may take where the machine is overloaded."""
 

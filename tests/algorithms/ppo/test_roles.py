@@ -15,6 +15,8 @@ from tests.algorithms.fabric import Run, wait_for
 
 SHORT = {"fragment_steps": 32, "minibatch": 32, "epochs": 2, "evaluate_episodes": 1, "hidden": [16, 16]}
 STRICT = {**SHORT, "max_staleness": 0}
+ENDLESS = {**SHORT, "total_steps": 10**7, "numba": False}
+"""Without the seconds in which numba loads its loops."""
 PATIENCE = 120.0
 """Seconds that a process may take where the machine is overloaded."""
 
@@ -80,7 +82,7 @@ def test_a_killed_learner_resumes_from_its_checkpoint_and_actors_follow(folder: 
 
 
 def test_a_killed_actor_costs_nothing_but_its_fragment(folder: Path) -> None:
-    with Run(folder, {**SHORT, "total_steps": 10**7}, actors=2) as run:
+    with Run(folder, ENDLESS, actors=2) as run:
         run.start_all()
         wait_for(lambda: len(run.rows()) >= 1)
         run.workers["actor-1"].send_signal(signal.SIGKILL)
@@ -92,7 +94,7 @@ def test_a_killed_actor_costs_nothing_but_its_fragment(folder: Path) -> None:
 
 
 def test_a_learner_told_to_stop_saves_and_says_preempted(folder: Path) -> None:
-    with Run(folder, {**SHORT, "total_steps": 10**7}) as run:
+    with Run(folder, ENDLESS) as run:
         run.start_all()
         wait_for(lambda: len(run.rows()) >= 1)
         run.workers["learner-0"].terminate()
@@ -110,7 +112,7 @@ def test_an_environment_that_cannot_be_made_is_fatal_not_retried(folder: Path) -
 
 
 def test_actor_and_cpu_learner_stay_small_because_they_leave_torch_alone(folder: Path) -> None:
-    with Run(folder, {**SHORT, "total_steps": 10**7}, env="HalfCheetah-v5") as run:
+    with Run(folder, ENDLESS, env="HalfCheetah-v5") as run:
         run.start_all()
         wait_for(lambda: len(run.rows()) >= 1)
         for name in ("actor-0", "learner-0"):

@@ -37,7 +37,7 @@ spec:
   env: {id: CartPole-v1, copies: 4}
   algorithm:
     name: ppo
-    config: {total_steps: 100_000_000, fragment_steps: 32, minibatch: 32, epochs: 2, hidden: [16, 16],
+    config: {total_steps: 100_000_000, numba: false, fragment_steps: 32, minibatch: 32, epochs: 2, hidden: [16, 16],
              evaluate_every_seconds: 1, evaluate_episodes: 1}
   roles:
     actor: {replicas: 2}
