@@ -4,9 +4,11 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
@@ -14,6 +16,8 @@ from rich.console import Console
 from surreal.cli.commands.run.list import command as list_command
 from surreal.cli.ui.watch import view
 from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.run import home
+from surreal.orchestrator.supervision.record import RunRecord
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.telemetry import gauges
 from tests.cli.terminal import surreal, terminal
@@ -90,9 +94,9 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     ],
 )
 def test_a_step_that_hangs_is_shown_ended_and_the_run_succeeds(folder: Path, how: str, said: str) -> None:
-    (folder / "hangs.yaml").write_text(FILE.format(how=how, flag=folder / "flag", actors=1, limit=8))
+    (folder / "hangs.yaml").write_text(FILE.format(how=how, flag=folder / "flag", actors=1, limit=10))
     assert surreal("create", "-d", folder / "hangs.yaml").returncode == 0
-    with terminal("status", "-w", "hangs") as watched:
+    with held_when_it_hangs(), terminal("status", "-w", "hangs") as watched:
         watched.wait_for(said)
     assert surreal("wait", "hangs").returncode == ExitCode.DONE
     supervisor = surreal("logs", "hangs", "supervisor").stdout
@@ -113,7 +117,26 @@ def test_a_run_that_a_hanging_actor_stops_says_no_progress_and_where_it_is(
     said = re.compile(
         r"no progress for \d+ s: (waiting for actor/[01]; )?actor/[01] is inside env\.step \(hanging\.py:\d+\)"
     )
-    until(lambda: all(said.search(text) for text in shown()), "the status, the list and the live view say it")
+    with held_when_it_hangs():
+        until(lambda: all(said.search(text) for text in shown()), "the status, the list and the live view say it")
+
+
+@contextmanager
+def held_when_it_hangs() -> Iterator[None]:
+    """Stop the supervisor, which would soon end the actor, once it has said that it hangs; let it go on at the end."""
+    record = home.find("hangs")
+
+    def hangs() -> bool:
+        found = [each for each in RunRecord.read(record).processes if each.role == "actor" and each.since]
+        return any("is starting" not in each.reason for each in found)
+
+    until(hangs, "an actor is said to hang")
+    supervising = psutil.Process(RunRecord.read(record).supervisor)
+    supervising.suspend()
+    try:
+        yield
+    finally:
+        supervising.resume()
 
 
 def shown() -> list[str]:
