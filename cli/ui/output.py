@@ -54,11 +54,10 @@ def console(stderr: bool = False) -> "Console":
 
 
 def table(*columns: str) -> "Table":
-    """Return an empty table in the style of all commands: no lines, bold capital headers, no word cut off."""
-    from rich.table import Column, Table
+    """Return an empty table in the style of all commands."""
+    from surreal.cli.ui.rows import Rows
 
-    headers = [Column(column.upper(), overflow="fold") for column in columns]
-    return Table(*headers, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    return Rows(columns)
 
 
 __all__ = ["COLOURS", "UNKNOWN", "age", "duration", "facts", "line", "number", "role", "speed", "steps"]

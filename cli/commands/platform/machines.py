@@ -46,13 +46,12 @@ def pools(location: Location | None, file: Path | None, prices: Path | None, out
 
 
 def _table(pools: tuple[NodePool, ...]) -> Table:
-    rows = table("pool", "machine", "spot", "nodes", "min-max", "one node", "cpu", "memory", "gpu", "zones", "$/h each")
+    rows = table("pool", "machine", "spot", "nodes", "min-max", "one node", "free", "zones", "$/h")
     for pool in pools:
         data = pool.to_data()
         bounds = UNKNOWN if pool.max_nodes is None else f"{pool.min_nodes or 0}-{pool.max_nodes}"
-        shares = [_share(data, key) for key in ("cpu", "memory", "gpus")]
         spot = "spot" if pool.spot else ""
-        cells = [pool.name, pool.machine or UNKNOWN, spot, _nodes(pool), bounds, _machine(pool), *shares]
+        cells = [pool.name, pool.machine or UNKNOWN, spot, _nodes(pool), bounds, _machine(pool), _free(data)]
         price = "unknown" if pool.price is None else number(pool.price, 4)
         rows.add_row(*map(str, cells), ", ".join(pool.zones) or pool.region or UNKNOWN, price)
     return rows
@@ -75,14 +74,17 @@ def _machine(pool: NodePool) -> str:
     return " ".join(map(str, parts))
 
 
-def _share(data: dict[str, dict[str, float] | None], key: str) -> str:
-    """Return `12 of 30 free` for all nodes together."""
+def _free(data: dict[str, dict[str, float] | None]) -> str:
+    """Return `12 of 30 CPU, 40 GiB of 118 GiB, 1 of 2 GPU` of all nodes together; what is there, if no more is known."""
     total, free = data["allocatable"], data["free"]
     assert total is not None, "allocatable is always known"
-    if not total[key]:
-        return UNKNOWN
-    shown = format_size if key == "memory" else "{:g}".format
-    return f"{shown(total[key])}" if free is None else f"{shown(free[key])} of {shown(total[key])} free"
+    shares = []
+    for key, unit in (("cpu", " CPU"), ("memory", ""), ("gpus", " GPU")):
+        if total[key]:
+            shown = format_size if key == "memory" else "{:g}".format
+            left = "" if free is None else f"{shown(free[key])} of "
+            shares.append(f"{left}{shown(total[key])}{unit}")
+    return ", ".join(shares) or UNKNOWN
 
 
 @click.command(name="prices")

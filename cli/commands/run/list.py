@@ -46,8 +46,6 @@ def command(selection: Selection, location: Location | None, output: Output) -> 
 
 def _table(found: list[Status], sweeps: list[str], everywhere: bool) -> RenderableType:
     rows = table("name", *(["place"] if everywhere else []), "state", "steps", "steps/s", "return", "age")
-    # A name is copied into the next command.
-    rows.columns[0].no_wrap = True
     for status in found:
         now = status.progress
         state = Text(status.state, words.COLOURS[status.state])
