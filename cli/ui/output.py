@@ -62,6 +62,9 @@ def table(*columns: str) -> "Table":
 
 __all__ = ["COLOURS", "UNKNOWN", "age", "duration", "facts", "line", "number", "role", "speed", "steps"]
 
+NOT_PRICED = "not known"
+SAYING_NOTHING = (UNKNOWN, NOT_PRICED)
+"""Values that a view may leave out."""
 COLOURS = {"pending": "yellow", "running": "cyan", "succeeded": "green", "failed": "red", "stopped": "yellow"}
 """State -> colour on a terminal."""
 
@@ -82,7 +85,7 @@ def _cost(status: Status) -> str:
     now = status.progress
     if now.hours is None:
         return UNKNOWN
-    return "not known" if now.cost is None else f"{now.cost:,.2f} $"
+    return NOT_PRICED if now.cost is None else f"{now.cost:,.2f} $"
 
 
 def facts(status: Status) -> dict[str, str]:

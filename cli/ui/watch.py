@@ -101,6 +101,7 @@ def summary(status: Status) -> str:
 
 def view(status: Status, events: list[str]) -> "RenderableType":
     """Return the live view of a run."""
+    from rich.columns import Columns
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -111,10 +112,8 @@ def view(status: Status, events: list[str]) -> "RenderableType":
     head = Text.assemble((status.name, "bold"), "  ", (status.state, words.COLOURS[status.state]), "  ", roles)
     bar = Table.grid()  # a progress bar alone does not end its line
     bar.add_row(ProgressBar(total=now.total_steps or 1, completed=now.steps, width=60))
-    facts = Table.grid(padding=(0, 3, 0, 0))
-    shown = words.facts(status)
-    facts.add_row(*(Text(label, style="dim") for label in shown))
-    facts.add_row(*shown.values())
+    known = {label: value for label, value in words.facts(status).items() if value not in words.SAYING_NOTHING}
+    facts = Columns((Text.assemble((f"{label} ", "dim"), value) for label, value in known.items()), padding=(0, 3))
     channels = (channel_table(status.channels),) if status.channels else ()
     waits = (Text(line, style="yellow") for line in status.reason.splitlines())
     said = (Text(event, style="dim") for event in events)
