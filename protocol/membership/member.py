@@ -19,6 +19,8 @@ from surreal.protocol.wire.packet import Kind, Packet
 
 QUEUE_PACKETS = 4
 """Beats that wait for a connection; older ones say nothing new."""
+JOIN_S = 3.0
+"""Seconds that a process which failed at once waits for contact, to tell why."""
 WARN_AGAIN_AFTER_S = 60.0
 """Seconds after which a member that still has no contact says so again."""
 
@@ -60,7 +62,12 @@ class Member:
         node.loop.call(self._send)
 
     def close(self, fatal: str = "", crashed: str = "") -> None:
-        """Say goodbye, and why where this process can never succeed or has crashed, and disconnect."""
+        """Say goodbye, and why where this process can never succeed or has crashed, and disconnect.
+
+        Such a process may have failed before it had contact; then it waits for that first.
+        """
+        if (fatal or crashed) and not self.refused:
+            self.joined.wait(JOIN_S)
         self._node.loop.cancel(self._timer)
         self._node.loop.forget(self._socket.zmq_socket)
         self._send(counters=self._report())

@@ -92,7 +92,7 @@ def test_ctrl_c_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
             # one that comes between Python's look for signals and the system's read is noticed with the next
             process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
-                process.wait(120)  # a second one would end Python while it is ending
+                process.wait(60)  # a second one would end Python while it is ending
         out, err = process.communicate(timeout=120)
         os.close(writer)
     assert process.returncode == 130

@@ -15,9 +15,7 @@ from surreal.protocol.worker.pod.identity import failures_before, with_pod_ident
 from surreal.protocol.worker.termination import EQUAL_CRASHES, TerminationMessage
 
 TELL_S = 5
-"""Seconds that telling the run may take."""
-JOIN_S = 3.0
-"""Seconds of them to reach the control port."""
+"""Seconds that telling the run may take, JOIN_S of a member among them."""
 
 
 def fatal(reason: str, begun: bool) -> TerminationMessage | None:
@@ -67,10 +65,7 @@ def _tell_in_child(wiring: Wiring, reason: str) -> None:
 
 
 def _tell(wiring: Wiring, reason: str) -> None:
-    from surreal.protocol.membership.member import Member
     from surreal.protocol.worker.session import Session
 
     with suppress(SurrealError), Session(wiring) as session:
         session.crashed = reason
-        if isinstance(session.control, Member):
-            session.control.joined.wait(JOIN_S)

@@ -44,6 +44,19 @@ def test_stop_reaches_every_process_and_is_confirmed(
     assert late.communicate()[0] == "the run is over\n"
 
 
+def test_a_crash_before_the_first_contact_is_told_all_the_same(
+    make_node: MakeNode, address: str, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(member_module, "JOIN_S", 120.0)
+    told: list[tuple[str, str]] = []
+    member = Member(make_node("actor/0"), address)
+    leaving = threading.Thread(target=member.close, kwargs={"crashed": "no such device"})
+    leaving.start()
+    Server(make_node("learner/0"), address, on_crash=lambda name, why: told.append((name, why)))
+    until(lambda: told == [("actor/0", "no such device")], "the crash to be told")
+    leaving.join()
+
+
 class Clock:
     """The time as control sees it; the loop's timers keep the real one."""
 
