@@ -25,7 +25,7 @@ check: install  ## style, types, layer contracts
 
 test: install  ## the default suite: under 13 minutes on two cores; a third of it waits for processes
 	@# its processes would compile the modules anew each time where PYTHONDONTWRITEBYTECODE is set
-	$(BIN)/python -m compileall -q algorithms charts cli orchestrator protocol provisioner src/surreal/__init__.py
+	$(BIN)/python -m compileall -q algorithms cli orchestrator protocol provisioner src/surreal/__init__.py
 	$(BIN)/pytest -n 3 --dist worksteal
 
 slow: install  ## learning to a bar, long fault tests, extras that are installed

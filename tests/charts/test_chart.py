@@ -234,7 +234,7 @@ def test_checkov_finds_nothing(tmp_path: Path) -> None:
     for number, each in enumerate(helm.render(**helm.EVERYTHING)):
         (tmp_path / f"{number}.json").write_text(json.dumps(each))
     command = ["checkov", "--directory", str(tmp_path), "--framework", "kubernetes", "--compact", "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stdout
 
 

@@ -30,7 +30,7 @@ def failed(plan: Plan, folder: Path) -> set[str]:
     for number, each in enumerate(found):
         (folder / f"{number}.json").write_text(json.dumps(each))
     command = [str(CHECKOV), "-d", str(folder), "--framework", "kubernetes", "--skip-download", "-o", "json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     result = json.loads(done.stdout)
     assert result["summary"]["passed"] > 100 and result["summary"]["parsing_errors"] == 0
     return {each["check_id"] for each in result["results"]["failed_checks"]}
