@@ -48,6 +48,7 @@ def pole(name: str, **config: Any) -> dict[str, Any]:
                     "gae_lambda": 0.8,
                     "normalize_observations": False,
                     "normalize_rewards": False,
+                    "numba": False,
                     **config,
                 },
             },

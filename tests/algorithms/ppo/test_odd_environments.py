@@ -78,6 +78,7 @@ def test_episodes_of_one_step_are_learned_from(folder: Path) -> None:
         assert run.rows()[-1]["episodes"] >= 4096
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("env", "most"), [("odd:Choices", 20.0), ("odd:Dose", 2.0)])
 def test_evaluations_are_of_the_actions_that_actors_take(folder: Path, env: str, most: float) -> None:
     config = {**ENDLESS, "learning_rate": 0.01, "evaluate_every_seconds": 0.2}
