@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,12 +27,16 @@ WORDS = re.compile(r"\b(" + "|".join(sorted(avoided_words())) + r")\b", re.I)
 
 
 def docstrings(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """(name, docstring) of the module, its classes and its functions."""
+    """(name, docstring) of the module, its classes and its functions, and of names that are assigned in them."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         if text := ast.get_docstring(node):
             yield getattr(node, "name", "module"), text
+        for before, after in pairwise(node.body):
+            match before, after:
+                case ast.Assign() | ast.AnnAssign(), ast.Expr(value=ast.Constant(value=str(text))):
+                    yield f"line {after.lineno}", text
 
 
 def sentences(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -121,3 +126,9 @@ def test_errors_name_the_key_the_problem_and_what_to_do(path: Path) -> None:
 )
 def test_the_form_of_errors_tells_good_from_bad(text: str, good: bool) -> None:
     assert bool(FORM.match(text)) is good
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=name)
+def test_pages_name_their_subject(page: Path) -> None:
+    lines = enumerate(page.read_text().partition("## Words to avoid")[0].splitlines(), 1)
+    assert [f"line {number}: {line}" for number, line in lines if WORDS.search(line)] == []

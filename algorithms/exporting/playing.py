@@ -107,9 +107,7 @@ class _Frames:
             frame = self._env.gymnasium.render()
         # A renderer fails in as many ways as there are drivers.
         except Exception as error:
-            raise InvalidInput(
-                f"play: {self._env.name!r} draws no frame: {_said(error).rstrip('.')}. Correct its render()."
-            ) from error
+            raise InvalidInput(f"play: {self._env.name!r} draws no frame: {_said(error)}. {_remedy(error)}.") from error
         if not isinstance(frame, np.ndarray) or frame.ndim != 3:
             raise InvalidInput(
                 f"play: {self._env.name!r} draws no frame. Give it a render() that returns [height, width, 3] uint8."
@@ -128,8 +126,11 @@ class _Frames:
 
 
 def _said(error: Exception) -> str:
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"{text}. Install it: pip install pygame." if "pygame" in text else f"{text[:300]}. {_ways()}"
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(".")
+
+
+def _remedy(error: Exception) -> str:
+    return "Run pip install 'surreal[video]'" if "pygame" in str(error) else _ways()
 
 
 def _whole_blocks(frame: Array) -> Array:

@@ -80,7 +80,7 @@ class Members:
     """The processes that make up a group."""
 
     incarnations: tuple[int, ...]
-    """Of each learner by index. That of index 0 grows with every group."""
+    """Incarnation of each learner, by index. That of index 0 grows with every group."""
 
     @property
     def generation(self) -> int:

@@ -35,7 +35,7 @@ class Mark(NamedTuple):
 
     first_block: int
     blocks: list[Block]
-    """Those from `first_new` on."""
+    """Blocks from `first_block` on."""
     first_new: int
     arrays: dict[str, Array]
     """Number of items in every block, and their priorities."""

@@ -51,7 +51,7 @@ class Fact:
     """Returns of the episodes that ended in it."""
     observations: Moments | None
     rewards: Moments | None
-    """Of the discounted returns by which rewards are scaled."""
+    """Statistics of the discounted returns by which rewards are scaled."""
 
 
 class Facts:

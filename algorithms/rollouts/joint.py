@@ -28,9 +28,9 @@ class Collected(NamedTuple):
     """Data of one update."""
 
     fragments: list[Fragment]
-    """Of own actors."""
+    """Fragments of own actors."""
     stated: Sequence[Mapping[str, Array]]
-    """What each learner, by index, says of its own."""
+    """Statements of each learner, by index, on its own."""
 
     @property
     def staleness(self) -> list[int]:

@@ -25,7 +25,7 @@ class Score:
     last: float
     """Normalised return of the last evaluation."""
     best: float
-    """That of the best evaluation, which only a look at the environment tells."""
+    """Score of the best evaluation, which only a look at the environment tells."""
 
 
 def references(data: Path, source: str) -> tuple[float, float]:

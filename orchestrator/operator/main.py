@@ -36,7 +36,7 @@ class Settings:
     identity: str
     """Name of its pod, in the Lease."""
     port: int = 8080
-    """Of health and metrics; 0 is any."""
+    """Port of health and metrics; 0 is any."""
     elect: bool = True
     patience: Patience = field(default_factory=Patience)
 

@@ -145,9 +145,9 @@ class Found:
     """The calibrations of one experiment."""
 
     own: Calibration | None
-    """Of this machine and this version."""
+    """Measurements of this machine and this version."""
     others: tuple[Calibration, ...]
-    """Of other machines."""
+    """Measurements of other machines."""
     notes: tuple[str, ...]
     """Sentences on files that were not used."""
 

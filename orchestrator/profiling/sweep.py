@@ -15,9 +15,9 @@ class Swept(NamedTuple):
     """Times in nanoseconds; those of `own` and `outside` and `unrecorded` together are the wall time."""
 
     own: list[int]
-    """Of each interval: the time in which it was the innermost of the working thread."""
+    """Time of each interval in which it was the innermost of the working thread."""
     parents: list[int]
-    """Of each interval of the working thread: the index of the one around it at its start; -1 for none."""
+    """Index, for each interval of the working thread, of the one around it at its start; -1 for none."""
     outside: int
     unrecorded: int
     beside: Counter[tuple[int, str]]

@@ -37,7 +37,10 @@ def profile_run(run: Run, seconds: float, keep: Path, say: Callable[[str], None]
         raise InvalidInput(f"--seconds: {seconds:g} is no length of a profile. Take up to {MOST_SECONDS:g}.")
     status = run.status()
     if status.state != "running":
-        raise InvalidInput(f"{run.name}: is {status.state}, and only a run that runs has a profile. Resume it first.")
+        raise InvalidInput(
+            f"{run.name}: is {status.state}, and only a run that runs has a profile. "
+            "Resume it, or profile its file: surreal profile FILE."
+        )
     request = ProfileRequest(datetime.now(UTC).strftime("%Y%m%d-%H%M%S"), seconds, intercept)
     _ask(run.backend, run.name, request)
     say(f"profiling {run.name} for {seconds:g} s; it goes on meanwhile")

@@ -57,7 +57,7 @@ class Chunk:
     costs: dict[str, float] = field(default_factory=dict)
     """Nanoseconds that one event of each type costs here."""
     calls: list[list[int]] = field(default_factory=list)
-    """Of interception, per key: nanoseconds watched, nanoseconds in C, calls of C, events."""
+    """Sums of interception, per key: nanoseconds watched, nanoseconds in C, calls of C, events."""
 
     def to_data(self) -> dict[str, Any]:
         """Return plain data for a packet."""

@@ -42,7 +42,7 @@ class Progress:
     progress_age: float | None = None
     """Seconds since then, or since the process that writes them was started; null once the run is over."""
     waiting_for: str | None = None
-    """What the next update has waited for, for ten seconds or more; null while it does not."""
+    """Subject that the next update has waited for, for ten seconds or more; null while it does not."""
     trouble: str | None = None
     """The reason why files of the run cannot be written; null while they can."""
 
@@ -73,7 +73,7 @@ class Progress:
 
 
 PROGRESS_WORDS = ("waiting_for", "trouble")
-"""What is said of a run in words."""
+"""Words that are said of a run."""
 PROGRESS_KEYS = tuple(
     field.name
     for field in fields(Progress)

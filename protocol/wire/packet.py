@@ -89,7 +89,7 @@ class Packet(NamedTuple):
     signature: Signature = ()
     """Name, dtype and shape of each array: arrays of packets with the same can be stacked."""
     inline: Inline | None = None
-    """Where arrays lie that were not made yet, because the reader wants those of many packets at once."""
+    """Places of arrays that were not made yet, because the reader wants those of many packets at once."""
 
 
 class Encoded(NamedTuple):

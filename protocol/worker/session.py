@@ -54,7 +54,7 @@ class Session:
         self.retiring = False
         """The run goes on with fewer processes of this role: this one ends when its work is handed over."""
         self.pulse: Pulse | None = None
-        """What this process shows its supervisor or PID 1."""
+        """Signs of life that this process shows its supervisor or PID 1."""
         self.failure = ""
         """The process that the run needs and that can never succeed, with its reason; known where control is served."""
         self._channels: dict[tuple[str, str], Any] = {}

@@ -51,7 +51,11 @@ def test_ctrl_c_is_the_commands(place: LocalBackend) -> None:
         (("exec", "nobody", "learner", "--", "ls"), ExitCode.NOT_FOUND, "no experiment 'nobody'"),
         (("exec", "{}", "learner", "--", "no-such-command"), ExitCode.INVALID, "cannot run 'no-such-command': No such"),
         (("exec", "{}", "learner"), ExitCode.INVALID, "Missing argument '-- COMMAND"),
-        (("port-forward", "{}", "learner", "9400"), ExitCode.INVALID, "Its processes serve at 127.0.0.1:9400 already"),
+        (
+            ("port-forward", "{}", "learner", "9400"),
+            ExitCode.INVALID,
+            "where no port is forwarded. Set spec.prometheus",
+        ),
         (("port-forward", "nobody", "learner", "9400"), ExitCode.NOT_FOUND, "no experiment 'nobody'"),
         (
             ("port-forward", "{}", "learner", "0:0"),

@@ -1,5 +1,6 @@
 """`surreal sweep`: one experiment with many values and seeds."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from surreal.cli.ui.options import experiment_options, location_options, output_option
-from surreal.cli.ui.output import Output, emit, talk
+from surreal.cli.ui.output import UNKNOWN, Output, emit, table, talk
 from surreal.cli.ui.sweep_table import how_to_come_back, sweep_data, sweep_table, watch_sweep
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode, InvalidInput
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from surreal.orchestrator.sweeps.load import Sweep
 
 BUDGETS = {"steps": int, "hours": float, "cost": float}
@@ -62,7 +65,7 @@ def command(
     sweep = _sweep(file, overrides, options)
     if dry_run:
         points = _points(sweep)
-        emit(points, output, lambda: "\n".join(map(str, points)))
+        emit(points, output, lambda: _trials(points))
         talk("nothing was made")
         return ExitCode.DONE
     folder = start(sweep, location or Location())
@@ -105,6 +108,20 @@ def _budget(text: str) -> tuple[str, float]:
         return key, BUDGETS[key](number)
     except (KeyError, ValueError):
         raise InvalidInput(f"--budget {text}: must be steps=N, hours=N or cost=N. For example: hours=2.5") from None
+
+
+def _trials(points: list[dict[str, Any]]) -> "Table":
+    """Return the first trials as a table, or the ranges that a sampler draws from."""
+    if "space" in points[0]:
+        rows = table("key", "range")
+        for key, bounds in points[0]["space"].items():
+            rows.add_row(key, json.dumps(bounds))
+        return rows
+    rows = table("trial", "runs", "values")
+    for each in points:
+        values = ", ".join(f"{key}={json.dumps(value)}" for key, value in each["point"].items())
+        rows.add_row(str(each["trial"]), " ".join(each["runs"]), values or UNKNOWN)
+    return rows
 
 
 def _points(sweep: "Sweep") -> list[dict[str, Any]]:

@@ -75,7 +75,7 @@ def _machine(pool: NodePool) -> str:
 
 
 def _free(data: dict[str, dict[str, float] | None]) -> str:
-    """Return `12 of 30 CPU, 40 GiB of 118 GiB, 1 of 2 GPU` of all nodes together; what is there, if no more is known."""
+    """Return `12 of 30 CPU, 40 GiB of 118 GiB, 1 of 2 GPU` of all nodes; what is there, if no more is known."""
     total, free = data["allocatable"], data["free"]
     assert total is not None, "allocatable is always known"
     shares = []

@@ -183,8 +183,12 @@ class LocalBackend(WithoutObjects):
 
     def forward(self, name: str, source: str, local: int, remote: int, ready: Callable[[int], None]) -> None:
         """Raise InvalidInput: there is nothing to forward."""
-        home.find(name)
-        raise InvalidInput(f"{name}: runs on this machine. Its processes serve at 127.0.0.1:{remote} already.")
+        folder = home.find(name)
+        port = read_plan(folder).prometheus_port
+        serves = (
+            f"Its metrics are at 127.0.0.1:{port} while it runs." if port else "Set spec.prometheus for its metrics."
+        )
+        raise InvalidInput(f"{name}: runs on this machine, where no port is forwarded. {serves}")
 
     @contextmanager
     def metrics_folder(self, name: str) -> Iterator[Path]:

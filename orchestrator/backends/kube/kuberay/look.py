@@ -35,7 +35,7 @@ SMALL_FILES = ("status.json", "progress.json", "channels.json", "run.json", "pla
 MOST_BYTES = 4 << 20
 METRICS_SECONDS = 5.0
 ENDED: dict[str, State] = {"Complete": "succeeded", "Failed": "failed", "ValidationFailed": "failed"}
-"""How KubeRay calls the end of a RayJob."""
+"""KubeRay's words for the end of a RayJob."""
 
 
 @dataclass(frozen=True)

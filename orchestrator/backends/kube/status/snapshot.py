@@ -48,7 +48,7 @@ class Snapshot:
     pods: tuple[Object, ...] = ()
     claim: Object | None = None
     events: tuple[Event, ...] = ()
-    """Of all these, the newest last; those of an uneventful start are left out."""
+    """Events of all these, the newest last; those of an uneventful start are left out."""
     leaving: bool = False
     """True if the namespace is being removed."""
 

@@ -27,7 +27,7 @@ class RemoteProcess(SupervisedProcess):
         self.asked_at = 0.0
         """Time when the host was asked for."""
         self.ended: dict[str, Any] = {}
-        """What the host said of the last attempt's end."""
+        """Words of the host on the last attempt's end."""
         self.heard: dict[str, Any] = {}
         """The addresses that it was started with."""
         self.told = False
