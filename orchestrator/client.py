@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surreal.orchestrator.backends.base import Backend, Diff, Inventory, Manifest, backend
+from surreal.orchestrator.plan.change import refuse_fewer_steps
 from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.run.follow_status import follow_status
 from surreal.orchestrator.run.location import LOCAL, Location, forget, locate, remembered
@@ -227,6 +228,7 @@ class Run:
         """
         self.backend.reconcile(self.name)
         if changes:
+            refuse_fewer_steps(self.name, changes, self.status().progress.steps)
             self.backend.change(self.name, changes)
         self.backend.resume(self.name, accept_changes)
 

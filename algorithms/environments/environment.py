@@ -80,6 +80,7 @@ class Environment:
 
         Raises EnvironmentCrashedError where the environment raises, Fatal where it returns other than it declares.
         """
+        moved()  # each copy has the whole time after which a process counts as hung
         try:
             returned = self._reset(seed=seed)
         except KeyboardInterrupt:

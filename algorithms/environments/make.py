@@ -18,6 +18,7 @@ from surreal.algorithms.environments.suites import ATARI, make_of, suite_of
 from surreal.algorithms.environments.wrappers import for_evaluation, problems, wrap
 from surreal.algorithms.own_code import in_main
 from surreal.protocol.errors import Fatal, SurrealError, did_you_mean
+from surreal.protocol.transport.stats import moved
 
 log = getLogger(__name__)
 MAY_PASS = (ConnectionError, TimeoutError)
@@ -45,6 +46,7 @@ def make_env(
     `evaluating`, `env.evaluation` counts, and rewards and lives are the environment's own. Raises Fatal, which names
     what is wrong, where it cannot be made or has spaces that no policy here takes.
     """
+    moved()
     settings: Mapping[str, Any] = {"id": env} if isinstance(env, str) else env
     env_id, wrappers, options = str(settings["id"]), settings.get("wrappers") or [], settings.get("options") or {}
     presets = _of_presets(wrappers)

@@ -14,6 +14,7 @@ from surreal.cli.ui import output as words
 from surreal.cli.ui.channel_table import channel_table
 from surreal.cli.ui.output import Output, console, emit, talk
 from surreal.orchestrator.backends.base import Backend
+from surreal.orchestrator.run.describe import numberless
 from surreal.orchestrator.run.follow_status import follow_status
 from surreal.orchestrator.run.status import OUTCOMES, Status
 from surreal.protocol.errors import ExitCode, Unreachable
@@ -26,6 +27,8 @@ Statuses = Callable[[Callable[[str], None]], Iterator[Status]]
 """From a function that is told of outages to the statuses of a run, until it is over."""
 PLAIN_SECONDS = 5.0
 """Seconds between two plain lines."""
+AGAIN_SECONDS = 30.0
+"""Seconds after which a reason is said again; until then only its numbers have changed."""
 EVENTS = 4
 """Last sentences of the supervisor that the live view shows."""
 MANY_EVENTS = 500
@@ -132,14 +135,15 @@ def _watch_live(place: Backend, name: str, statuses: Statuses) -> Status:
 
 def _watch_plain(place: Backend, name: str, statuses: Statuses) -> Status:
     status, seen, next_line = place.status(name), set(_events(place, name, MANY_EVENTS)), 0.0
-    told = ""
+    told, again = "", float("inf")
     for status in statuses(talk):
         if not status.over and time.monotonic() >= next_line:
             talk(f"{datetime.now():%H:%M:%S}  {words.line(status)}")
             next_line = time.monotonic() + PLAIN_SECONDS
-        if not status.over and status.reason not in ("", told):
-            talk(status.reason)
-        told = status.reason
+        if numberless(status.reason) != numberless(told) or time.monotonic() >= again:
+            told, again = status.reason, time.monotonic() + AGAIN_SECONDS
+            if told and not status.over:
+                talk(told)
         new = [event for event in _events(place, name, MANY_EVENTS) if event not in seen]
         for event in new:
             talk(event)

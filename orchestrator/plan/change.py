@@ -1,6 +1,7 @@
 """Change of a run that exists: its experiment with other values, and the plan of it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.pools.model import NodePool
 
 FILE = "experiment.yaml of the run"
+BUDGET = "spec.algorithm.config.total_steps"
 LASTING: dict[str, KeyPath] = {
     "metadata.name": ("metadata", "name"),
     "spec.env.id": ("spec", "env", "id"),
@@ -47,6 +49,15 @@ def changed(
     experiment = Experiment.from_data(data, source, folder)
     made = make_plan(experiment, pools)
     return experiment, made.model_copy(update={"storage": plan.storage, "code": plan.code})
+
+
+def refuse_fewer_steps(name: str, changes: Sequence[str], steps: int) -> None:
+    """Raise InvalidInput for a budget that a run has used up: it would start only to end."""
+    for change in changes:
+        key, _, value = change.partition("=")
+        with suppress(ValueError):  # what is no number is said by the model
+            if key == BUDGET and float(value) <= steps:
+                raise InvalidInput(f"--set {key}: {value} is not beyond step {steps:,}, where {name} is. Set more.")
 
 
 def new_warnings(plan: Plan, planned: Plan) -> list[str]:

@@ -90,3 +90,8 @@ def one_line(text: str, longest: int) -> str:
     """Return the text in one line of at most so many characters."""
     line = " ".join(plain_line(part) for part in text.split("\n")).strip()
     return line if len(line) <= longest else f"{line[: longest - 3]}..."
+
+
+def numberless(text: str) -> str:
+    """Return a sentence without its numbers, which change from look to look."""
+    return re.sub(r"\d[\d,.]*", "#", text)

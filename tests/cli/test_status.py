@@ -7,7 +7,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from surreal.cli.ui.watch import view
+from surreal.cli.ui.watch import _watch_plain, view
 from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.orchestrator.run.status import Status
 from surreal.protocol.errors import ExitCode
@@ -66,6 +66,17 @@ def test_the_live_view_says_why_roles_wait() -> None:
     Console(file=out, width=80).print(view(status, ["created"]))
     lines = [line.strip() for line in out.getvalue().splitlines()]
     assert lines[-4:] == ["learner: no node", "actor: no quota", "created", "Ctrl-C detaches"]
+
+
+def test_a_reason_of_which_only_a_number_changes_is_one_line(
+    place: LocalBackend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = create(place)
+    reasons = ["", *(f"actor/0 is inside env.step for {seconds} s" for seconds in range(10, 20)), "actor/0 was killed"]
+    statuses = [Status(name, "local", "", "running", reason) for reason in reasons]
+    _watch_plain(place, name, lambda _: iter(statuses))
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("actor/0")]
+    assert said == ["actor/0 is inside env.step for 10 s", "actor/0 was killed"]
 
 
 def test_watching_shows_the_run_live_until_it_is_over(place: LocalBackend) -> None:

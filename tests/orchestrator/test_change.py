@@ -72,6 +72,15 @@ def test_what_a_run_keeps_for_life_and_wrong_values_are_refused_with_nothing_cha
     assert place.status("pole").state == "succeeded"
 
 
+def test_a_budget_that_is_used_up_is_refused_before_anything_starts(place: LocalBackend) -> None:
+    folder = home.find("pole")
+    home.write_json(folder.progress, {"steps": 20})
+    before = folder.plan.read_text()
+    with pytest.raises(InvalidInput, match=r"total_steps: 2e1 is not beyond step 20, where pole is\. Set more\."):
+        Run.find("pole").resume(changes=["spec.algorithm.config.total_steps=2e1"])
+    assert folder.plan.read_text() == before and place.status("pole").state == "succeeded"
+
+
 def test_a_check_alone_changes_nothing(place: LocalBackend) -> None:
     before = home.find("pole").plan.read_text()
     warnings = place.change("pole", ["spec.roles.actor.replicas=300"], check_only=True)

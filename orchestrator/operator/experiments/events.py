@@ -4,9 +4,9 @@ An event's name is made of what it says, so that a repetition counts up and does
 """
 
 import hashlib
-import re
 from datetime import UTC, datetime
 
+from surreal.orchestrator.run.describe import numberless
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import TakenError
@@ -57,8 +57,3 @@ def _write(api: Api, event: Object, now: str) -> None:
         known = api.find("Event", name) or {}
         again = {"count": number(known, "count") + 1, "lastTimestamp": now, "message": event["message"]}
         api.patch("Event", name, again)
-
-
-def numberless(message: str) -> str:
-    """Return a message without its numbers, which change from look to look."""
-    return re.sub(r"\d[\d,.]*", "#", message)

@@ -6,8 +6,8 @@ from typing import Any
 from surreal.orchestrator.backends.kube.names import OUTCOME
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.operator.experiments.desired import unknown_keys
-from surreal.orchestrator.operator.experiments.events import numberless
 from surreal.orchestrator.operator.experiments.report import Verdict
+from surreal.orchestrator.run.describe import numberless
 from surreal.orchestrator.run.status import OUTCOMES, Status
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import number, text

@@ -11,6 +11,7 @@ from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.options import below_code, from_file
 from surreal.algorithms.environments.suites import check_id
 from surreal.protocol.errors import Fatal, InvalidInput
+from surreal.protocol.transport.stats import ACTIVITY
 from tests.algorithms.fabric import OWN
 
 STUBBORN = '''
@@ -70,6 +71,15 @@ def test_a_name_that_the_module_does_not_have_is_fatal_and_says_what_it_has() ->
         Fatal, match=r"odd:Choice names nothing in .*odd.py \(did you mean 'Choices'\?\)\. It has: .*Odd"
     ):
         make_env("odd:Choice")
+
+
+def test_each_environment_that_is_made_or_reset_counts_as_a_move() -> None:
+    before = ACTIVITY.moves
+    env = make_env("CartPole-v1")
+    made = ACTIVITY.moves
+    env.reset(0)
+    env.reset()
+    assert (made - before, ACTIVITY.moves - made) == (1, 2)
 
 
 def test_an_environment_of_the_program_itself_is_fatal() -> None:
