@@ -58,6 +58,7 @@ def _role(role: Breakdown) -> dict[str, Any]:
         "cpu": role.cpu / role.wall,
         "profiler": role.profiler / role.wall,
         "bar": [{"resource": resource, "share": role.share(resource)} for resource in COLUMNS if role.share(resource)],
+        "columns": [name for name in COLUMNS if role.share(name)],
         "rows": [row for row in rows if row["total"] >= SMALLEST],
         "beside": [
             {"name": name, "resource": resource, "share": spent / role.wall}

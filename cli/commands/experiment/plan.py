@@ -23,7 +23,7 @@ from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedCost, P
 from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.prediction.predict import Prediction, predict
 from surreal.orchestrator.prediction.sizes import Replan, parse_what_if, propose, propose_within, resized
-from surreal.orchestrator.run.describe import UNKNOWN, number
+from surreal.orchestrator.run.describe import UNKNOWN, duration, number
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.documents.quantity import format_memory, format_size
 
@@ -202,7 +202,7 @@ def _facts(prediction: Prediction) -> list[tuple[str, str]]:
         facts.append(("memory", f"{memory} each"))
     if prediction.hours is not None:
         cost = "" if prediction.cost is None else f", {number(prediction.cost, 2)} $"
-        facts.append(("to the end", f"{prediction.hours:,.2f} h{cost}"))
+        facts.append(("to the end", f"{duration(3600 * prediction.hours)}{cost}"))
     return facts
 
 

@@ -1,0 +1,101 @@
+"""Keeper: a request in the run folder begins a profile, which stays within its bounds and says what it dropped."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from surreal.protocol.profiling import keeper as module
+from surreal.protocol.profiling.chunks import ROW, Chunk
+from surreal.protocol.profiling.keeper import DONE, Keeper
+from surreal.protocol.profiling.request import FOLDER, REQUEST, ProfileRequest
+
+
+class Clock:
+    """A clock that only the test moves."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        """Return its time."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of the keeper."""
+    clock = Clock()
+    monkeypatch.setattr(module.time, "monotonic", clock.monotonic)
+    return clock
+
+
+def chunk(profile: str = "p") -> Chunk:
+    """A chunk of a hundred spans."""
+    rows = np.array([(0, 0, 7, 10, 5, 0, 0)] * 100, dtype=ROW)
+    numbers = {"number": 0, "begin": 1, "end": 2, "offset": 0, "error": 0, "cpu": 0, "delayed": 0, "lost": 0, "main": 7}
+    return Chunk(profile=profile, names=[("learn", "python")], rows=rows, open=rows[:0], **numbers)
+
+
+def begun(folder: Path) -> Keeper:
+    """A keeper that has found a request for ten seconds."""
+    keeper = Keeper(str(folder))
+    ProfileRequest("p", 10.0).write(folder)
+    keeper.turn()
+    return keeper
+
+
+def test_a_profile_is_written_per_process_and_ends_with_what_it_weighs(tmp_path: Path, clock: Clock) -> None:
+    keeper = begun(tmp_path)
+    assert keeper.request == ProfileRequest("p", 10.0)
+    keeper.take("actor/3", 2, chunk())
+    keeper.turn()
+    clock.now += 10.1
+    assert keeper.request is None
+    keeper.take("actor/3", 2, chunk())  # the last words
+    keeper.turn()
+    clock.now += module.LAST_WORDS_S
+    keeper.turn()
+    path = tmp_path / FOLDER / "p" / "actor-3.2.spans"
+    assert [len(Chunk.from_line(line).rows) for line in path.read_bytes().splitlines()] == [100, 100]
+    said = json.loads(path.with_name(DONE).read_text())
+    assert said == {"seconds": 10.0, "bytes": path.stat().st_size, "dropped_chunks": 0}
+
+
+def test_a_profile_of_many_processes_stays_within_its_bytes_and_counts_the_rest(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 3 * len(chunk().to_line()) + 10
+    monkeypatch.setattr(module, "MOST_BYTES", most)
+    monkeypatch.setattr(module, "MOST_WAITING", 6)
+    keeper = begun(tmp_path)
+    for number in range(8):
+        keeper.take(f"actor/{number}", 1, chunk())
+    keeper.turn()
+    clock.now += 20
+    keeper.turn()
+    files = list((tmp_path / FOLDER / "p").glob("*.spans"))
+    assert len(files) == 3 and sum(path.stat().st_size for path in files) <= most
+    assert json.loads((tmp_path / FOLDER / "p" / DONE).read_text())["dropped_chunks"] == 5
+
+
+def test_chunks_of_another_profile_and_requests_of_before_are_not_kept(tmp_path: Path, clock: Clock) -> None:
+    ProfileRequest("old", 10.0).write(tmp_path)
+    keeper = Keeper(str(tmp_path))
+    keeper.turn()
+    assert keeper.request is None
+    keeper = begun(tmp_path)
+    keeper.take("actor/0", 1, chunk("other"))
+    keeper.turn()
+    assert not list((tmp_path / FOLDER).glob("*/*.spans"))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"name": "../p", "seconds": 3}', '{"name": "p", "seconds": 1e9}'])
+def test_a_file_that_is_no_request_is_said_and_nothing_begins(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeper = Keeper(str(tmp_path))
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / REQUEST).write_text(text)
+    keeper.turn()
+    assert keeper.request is None and "is no request for a profile" in caplog.text
