@@ -1,6 +1,7 @@
 """Figures of docs/profile.md: what a profile costs, how exact it is, where time goes, how far predictions are off.
 
     python benchmarks/profiles.py cost --runs 3 --seconds 5      each case: not profiled, profiled, and so on in one run
+    python benchmarks/profiles.py share --seconds 6              where the time of each case goes, of actors and learner
     python benchmarks/profiles.py predict --seconds 15           ten runs that no calibration was made from
     python benchmarks/profiles.py ship --seconds 20              the calibrations of the examples that come with surreal
     python benchmarks/profiles.py off                            nanoseconds of an operation without a profile
@@ -162,11 +163,26 @@ def cost(case: str, seconds: float, pairs: int = 3) -> dict[str, Any]:
             "corrected_off": round(slower * left - 1, 4),
             "corrected_cpu_off": round(cpu * left - 1, 4),
             "sum_off": round(max(sums), 6),
-            "simulation_share": round(simulation(profile, flow.actor, flow.learner), 4),
             "bounded_by": bounding[-1].name,
             "operations_per_second": round(busiest := max(map(operations, profile.timelines))),
             "off_cost": round(busiest * off()["operation_off_ns"] / 1e9, 6),
         }
+
+
+def share(case: str, seconds: float) -> dict[str, Any]:
+    """Profile one run: shares of all busy time of actors and learner together, as RL-Scope counts them."""
+    file, changes = CASES[case]
+    with running(file, changes) as (run, plan), tempfile.TemporaryDirectory() as folder:
+        profile = profile_run(run, seconds, Path(folder), lambda _: None)
+    flow = flow_of(plan)
+    assert flow is not None
+    roles = [profile.roles[name] for name in (flow.actor, flow.learner)]
+    busy = sum(role.busy * role.corrected * role.processes for role in roles)
+    used = {
+        resource: round(sum(role.share(resource) * role.wall * role.processes for role in roles) / busy, 4)
+        for resource in ("simulator", "numeric", "python", "communication")
+    }
+    return {"case": case, **used}
 
 
 def operations(timeline: Timeline) -> float:
@@ -175,18 +191,10 @@ def operations(timeline: Timeline) -> float:
     return (len(timeline.intervals) + folded) / timeline.wall * 1e9
 
 
-def simulation(profile: Profile, *names: str) -> float:
-    """Share of simulation in all busy time of actors and learner together, as RL-Scope counts it."""
-    roles = [profile.roles[name] for name in names]
-    busy = sum(role.busy * role.corrected * role.processes for role in roles)
-    simulated = sum(role.share("simulator") * role.wall * role.processes for role in roles)
-    return simulated / busy
-
-
-def predictions(seconds: float) -> Iterator[dict[str, Any]]:
+def predictions(seconds: float, files: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Each run of PREDICTED: steps per second as predicted from a calibration with one actor, and as measured."""
     known: dict[str, Found] = {}
-    for file, actors in PREDICTED:
+    for file, actors in [(file, actors) for file, actors in PREDICTED if file in files]:
         if file not in known:
             found = calibrate(Client(), EXAMPLES / file, (), seconds, lambda _: None)
             known[file] = Found(found, (), ())
@@ -218,9 +226,11 @@ def off() -> dict[str, float]:
 def main() -> None:
     """Print the figures that were asked for."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["cost", "predict", "ship", "off"])
+    parser.add_argument("what", choices=["cost", "share", "predict", "ship", "off"])
     parser.add_argument("--cases", nargs="*", default=list(CASES))
+    parser.add_argument("--files", nargs="*", help="Experiments of predict and ship; by default all.")
     parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15.0)
     asked = parser.parse_args()
     # so that a run is deleted where its time was up
@@ -228,15 +238,15 @@ def main() -> None:
     if asked.what == "off":
         print(json.dumps(off()), flush=True)
     elif asked.what == "ship":
-        for file in SHIPPED_FOR:
+        for file in asked.files or SHIPPED_FOR:
             print(calibrate(Client(), EXAMPLES / file, (), asked.seconds, lambda _: None).write(SHIPPED), flush=True)
     elif asked.what == "predict":
-        for row in predictions(asked.seconds):
+        for row in predictions(asked.seconds, asked.files or [file for file, _ in PREDICTED]):
             print(json.dumps(row), flush=True)
     else:
-        for _ in range(asked.runs):
-            for case in asked.cases:
-                print(json.dumps(cost(case, asked.seconds)), flush=True)
+        for case in asked.cases * asked.runs:
+            row = share(case, asked.seconds) if asked.what == "share" else cost(case, asked.seconds, asked.pairs)
+            print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

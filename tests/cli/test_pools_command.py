@@ -2,10 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from surreal.orchestrator.experiment.load import load_experiment
+from surreal.orchestrator.plan.make import make_plan
+from surreal.orchestrator.prediction.calibration import Calibration, Machine, key_of
+from surreal.orchestrator.prediction.queueing import Service
+from surreal.provisioner.pools.local import local_pool
 from tests.cli.terminal import experiment_file
 from tests.cli.test_main import surreal
 
@@ -144,3 +150,30 @@ def test_prices_say_how_old_they_are_and_old_ones_are_warned_of(prices: Path) ->
     assert done.returncode == 0
     assert done.stdout.splitlines()[1].split()[:2] == ["ours", "2020-01-31"]
     assert "warning: ours is " in done.stderr
+
+
+def test_a_predicted_cost_is_that_of_the_size_that_was_asked_for(cluster: Path, tmp_path: Path) -> None:
+    file = experiment_file(tmp_path)
+    plan = make_plan(load_experiment(file), [local_pool()])
+    service = Service(100e-6, 100e-6)
+    Calibration(
+        key_of(plan.algorithm, plan.env, plan.config),
+        str(plan.env["id"]),
+        plan.algorithm,
+        Machine("Lab CPU", 2.0, "3.11"),
+        {"actor": service, "learner": Service(0.1e-6, 0.1e-6)},
+    ).write(tmp_path / "calibrations")
+
+    def predicted(*options: str) -> dict[str, Any]:
+        done = surreal("plan", file, "--pools", cluster, "-o", "json", *options, SURREAL_HOME=str(tmp_path))
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)["prediction"]
+        return found
+
+    # eleven machines for both, which is not what the actors of the file need
+    per_hour = 11 * 0.094 + 0.1942
+    wide, asked = predicted("--what-if", "actor=140"), predicted("--target", "1399000")
+    for found in (wide, asked):
+        assert found["cost_dollars"] == pytest.approx(found["hours"] * per_hour, abs=1e-4)
+        assert found["measured_elsewhere"] and found["range"] is None and "Lab CPU" in found["source"]
+    assert asked["replicas"]["actor"] >= 140
