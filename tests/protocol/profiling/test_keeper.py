@@ -33,8 +33,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def chunk(profile: str = "p") -> Chunk:
     """A chunk of a hundred spans."""
     rows = np.array([(0, 0, 7, 10, 5, 0, 0)] * 100, dtype=ROW)
-    numbers = {"number": 0, "begin": 1, "end": 2, "offset": 0, "error": 0, "cpu": 0, "delayed": 0, "lost": 0, "main": 7}
-    return Chunk(profile=profile, names=[("learn", "python")], rows=rows, open=rows[:0], **numbers)
+    return Chunk(profile, 0, 1, 2, 0, 0, 0, 0, 0, 7, [("learn", "python")], rows, rows[:0])
 
 
 def begun(folder: Path) -> Keeper:
