@@ -31,7 +31,6 @@ MAX_NAME = 60
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-
 KINDS = ("span", "timed", "folded", "told")
 SPAN, TIMED, FOLDED, TOLD = range(len(KINDS))
 """Kinds of marks: a span, and the pieces inside one: calls that were timed, short operations, and what was noted."""
@@ -107,8 +106,7 @@ class Span:
         recorder = self._recorder
         if recorder.due:
             recorder.watch()
-        stack = recorder.stacks.get(get_ident())
-        self._stack = stack = recorder.stack() if stack is None else stack
+        self._stack = stack = recorder.stack()
         stack.append(self)
         self.start = perf_counter_ns()
         return self
@@ -166,9 +164,9 @@ class Recorder:
     def __init__(self, size: int = RING_SPANS, shortest: int = SHORTEST_NS) -> None:
         """Keep at most `size` spans between two drains, of those inside others the ones of `shortest` nanoseconds."""
         self._marks: deque[Mark] = deque(maxlen=size)
-        self.keys: dict[tuple[str, str], int] = {}
+        self._keys: dict[tuple[str, str], int] = {}
         self._added = self._drained = 0
-        self.stacks: dict[int, list[Span]] = {}
+        self._stacks: dict[int, list[Span]] = {}
         self.shortest = shortest
         self.due = False
         """The next span that begins calls `watch`."""
@@ -176,24 +174,24 @@ class Recorder:
 
     def key(self, name: str, resource: str) -> int:
         """Return the number of a name with a resource."""
-        found = self.keys.get((name, resource))
+        found = self._keys.get((name, resource))
         if found is None:
-            if len(self.keys) >= MAX_KEYS - 1:
+            if len(self._keys) >= MAX_KEYS - 1:
                 name, resource = "others", PYTHON
             elif resource not in RESOURCES:
                 raise ValueError(f"resource: {resource!r} is none. Take one of {', '.join(RESOURCES)}.")
-            found = self.keys.setdefault((name[:MAX_NAME], resource), len(self.keys))
+            found = self._keys.setdefault((name[:MAX_NAME], resource), len(self._keys))
         return found
 
     def names(self) -> list[tuple[str, str]]:
         """Return names and resources in the order of their numbers."""
-        return list(self.keys)
+        return list(self._keys)
 
     def stack(self) -> list[Span]:
         """Return the operations of the calling thread that are under way, the innermost last."""
         thread = get_ident()
-        found = self.stacks.get(thread)
-        return self.stacks.setdefault(thread, []) if found is None else found
+        found = self._stacks.get(thread)
+        return self._stacks.setdefault(thread, []) if found is None else found
 
     def closed(self, span: Span, duration: int) -> None:
         """Note that a span of the calling thread has ended, with what was inside it."""
@@ -221,12 +219,12 @@ class Recorder:
 
     def innermost(self) -> int | None:
         """Return the key of the innermost operation of the calling thread; None outside all."""
-        stack = self.stacks.get(get_ident())
+        stack = self._stacks.get(get_ident())
         return stack[-1].key if stack else None
 
     def under_way(self, now: int) -> list[Mark]:
         """Return the spans that have begun and not ended, as if they ended `now`."""
-        stacks = [(thread, list(stack)) for thread, stack in list(self.stacks.items())]
+        stacks = [(thread, list(stack)) for thread, stack in list(self._stacks.items())]
         spans = [(thread, span) for thread, stack in stacks for span in stack if span.start]
         return [Mark(span.key, 0, thread, span.start, max(0, now - span.start), 0, SPAN) for thread, span in spans]
 
@@ -255,5 +253,4 @@ def operation(name: str, resource: str = PYTHON) -> Operation:
     recorder = ACTIVE.recorder
     if recorder is None:
         return NOTHING
-    key = recorder.keys.get((name, resource))
-    return Span(recorder, recorder.key(name, resource) if key is None else key)
+    return Span(recorder, recorder.key(name, resource))
