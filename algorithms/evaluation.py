@@ -12,7 +12,7 @@ from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.rows import Rows, finite, mapped
 from surreal.algorithms.types import Array
 from surreal.protocol.broadcast.subscriber import Subscriber
-from surreal.protocol.profiling.spans import IDLE, NUMERIC, SIMULATOR, operation
+from surreal.protocol.profiling.spans import NUMERIC, SIMULATOR, operation
 from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
 
@@ -156,12 +156,7 @@ def _summary(returns: list[float]) -> dict[str, float]:
 
 def _rest(process: Process, weights: Subscriber, seen: Version, due: float) -> None:
     """Wait until the clock says so, or the final weights came."""
-    while monotonic() < due and not _stopping_after(process, 0.1):
+    while monotonic() < due and not process.stopping.wait(0.1):
         message: Message | None = weights.latest()
         if message is not None and message.meta["final"] and message.version > seen:
             return
-
-
-def _stopping_after(process: Process, seconds: float) -> bool:
-    with operation("wait", IDLE):
-        return process.stopping.wait(seconds)

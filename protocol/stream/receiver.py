@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import zmq
 
-from surreal.protocol.profiling.spans import IDLE, NOTHING, operation
 from surreal.protocol.stream.window import WINDOW_BYTES
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.packet_socket import CONTROL_SLOTS, IO_INTERVAL_S, READ_BATCH, STOP_POLL_S, PacketSocket
@@ -126,10 +125,9 @@ class StreamReceiver:
 
     def _idle(self, seconds: float) -> None:
         """Wait for a packet; acknowledge if none comes at once, so that a fast sender costs few acknowledgements."""
-        with operation("wait", IDLE) if seconds else NOTHING:
-            if not (self._late and self._socket.wait(min(seconds, ACK_DELAY_S))):
-                self._acknowledge()
-                self._socket.wait(seconds)
+        if not (self._late and self._socket.wait(min(seconds, ACK_DELAY_S))):
+            self._acknowledge()
+            self._socket.wait(seconds)
 
     def _tick(self) -> None:
         """Acknowledge in the I/O thread; a thread in `recv` acknowledges by itself."""

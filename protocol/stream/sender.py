@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from surreal.protocol.errors import Refused, Timeout
-from surreal.protocol.profiling.spans import ACTIVE, COMMUNICATION, IDLE, NOTHING, operation
+from surreal.protocol.profiling.spans import ACTIVE, COMMUNICATION, NOTHING, operation
 from surreal.protocol.stream.window import Window
 from surreal.protocol.transport.io_loop import Timer
 from surreal.protocol.transport.node import Node
@@ -166,8 +166,7 @@ class StreamSender:
             left = STOP_POLL_S if timeout is None else timeout - (last - began)
             if left <= 0:
                 raise Timeout(f"{self._socket.address}: no room to send within {timeout} s. Look at its receiver.")
-            with operation("wait", IDLE):
-                self._socket.wait(min(STOP_POLL_S, left))
+            self._socket.wait(min(STOP_POLL_S, left))
             self._serve()
             self._raise_if_refused()
             now = time.monotonic()

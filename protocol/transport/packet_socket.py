@@ -9,6 +9,7 @@ import zmq
 from zmq import backend
 
 from surreal.protocol.errors import Fatal, SurrealError
+from surreal.protocol.profiling.spans import IDLE, NOTHING, operation
 from surreal.protocol.transport.addresses import check_address, listening
 from surreal.protocol.transport.authorization import Access
 from surreal.protocol.transport.connections import MALFORMED_SCORE, MAX_SCORE, REFUSED_SCORE, Connection, Connections
@@ -223,7 +224,8 @@ class PacketSocket:
 
     def wait(self, seconds: float) -> bool:
         """Block until there is something to receive, at most `seconds`; whether there is."""
-        return bool(self._poller.poll(math.ceil(seconds * 1000)))
+        with operation("wait", IDLE) if seconds else NOTHING:
+            return bool(self._poller.poll(math.ceil(seconds * 1000)))
 
     def close(self, linger: float = 0.0) -> None:
         """Close the socket; what it still has to send gets `linger` seconds in the background."""

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from surreal.protocol.profiling.spans import IDLE, operation
+
 log = logging.getLogger("surreal")
 
 Warn = Callable[[str, str], None]
@@ -117,7 +119,8 @@ class StopEvent(threading.Event):
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             left = SLICE if deadline is None else deadline - time.monotonic()
-            found = super().wait(max(0.0, min(SLICE, left)))
+            with operation("wait", IDLE):
+                found = super().wait(max(0.0, min(SLICE, left)))
             if _THREAD.counts:
                 ACTIVITY.moves += 1
             if found or left <= SLICE and deadline is not None:
