@@ -28,6 +28,7 @@ from typing import Any
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
+from surreal.algorithms.algorithm import Flow
 from surreal.orchestrator.autoscaling.signs import TAIL_BYTES, newest_row
 from surreal.orchestrator.client import Client, Run
 from surreal.orchestrator.experiment.load import load_experiment
@@ -164,25 +165,30 @@ def cost(case: str, seconds: float, pairs: int = 3) -> dict[str, Any]:
             "corrected_cpu_off": round(cpu * left - 1, 4),
             "sum_off": round(max(sums), 6),
             "bounded_by": bounding[-1].name,
+            **shares(profile, flow),
             "operations_per_second": round(busiest := max(map(operations, profile.timelines))),
             "off_cost": round(busiest * off()["operation_off_ns"] / 1e9, 6),
         }
 
 
 def share(case: str, seconds: float) -> dict[str, Any]:
-    """Profile one run: shares of all busy time of actors and learner together, as RL-Scope counts them."""
+    """Profile one run for its shares."""
     file, changes = CASES[case]
     with running(file, changes) as (run, plan), tempfile.TemporaryDirectory() as folder:
         profile = profile_run(run, seconds, Path(folder), lambda _: None)
     flow = flow_of(plan)
     assert flow is not None
+    return {"case": case, **shares(profile, flow)}
+
+
+def shares(profile: Profile, flow: Flow) -> dict[str, float]:
+    """Shares of resources in all busy time of actors and learner together, as RL-Scope counts them."""
     roles = [profile.roles[name] for name in (flow.actor, flow.learner)]
     busy = sum(role.busy * role.corrected * role.processes for role in roles)
-    used = {
+    return {
         resource: round(sum(role.share(resource) * role.wall * role.processes for role in roles) / busy, 4)
         for resource in ("simulator", "numeric", "python", "communication")
     }
-    return {"case": case, **used}
 
 
 def operations(timeline: Timeline) -> float:
