@@ -48,7 +48,7 @@ def _of_rollouts(
         config=config,
         roles=(
             learner,
-            Role("actor", run=f"{package}.actor:actor", replicas=2, scalable=True, expendable=True),
+            Role("actor", run=f"{package}.actor:actor", replicas=2, scalable=True, expendable=True, acts=True),
             Role("evaluator", run=f"{package}.actor:evaluator", expendable=True, evaluates=True, cpu=0.5),
         ),
         channels=(
@@ -75,6 +75,7 @@ _EVOLUTION_ROLES = (
         replicas=2,
         scalable=True,
         expendable=True,
+        acts=True,
     ),
     Role("evaluator", run="surreal.algorithms.es.evaluator:evaluator", expendable=True, evaluates=True, cpu=0.5),
 )

@@ -2,10 +2,11 @@
 
     python benchmarks/offline.py read [--megabytes 400]                          batches of 256 against raw h5py
     python benchmarks/offline.py updates --python PEER_PYTHON --script td3_bc.py  TD3+BC against CORL's script
-    python benchmarks/offline.py table DATASET... --methods bc,td3bc,td3 --seeds 5 --updates 20000
+    python benchmarks/offline.py table DATASET... --methods bc,td3bc,td3 --seeds 5 --updates 20000 --references R E
 
 All run in one process, with OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1. Ratios are medians of rounds in turn. The table's
-scores are mean returns of the last policy over 10 episodes.
+scores are of the last policy over 10 episodes: 100 (return - R) / (E - R), R and E the returns of random and of expert
+actions; mean returns where none are given.
 """
 
 import argparse
@@ -28,11 +29,19 @@ from surreal.algorithms.datasets.episode import Episode
 from surreal.algorithms.datasets.fragments import Fragments
 from surreal.algorithms.datasets.minari import MAIN, MinariDataset
 from surreal.algorithms.datasets.opening import open_dataset
-from surreal.algorithms.datasets.writing import DatasetWriter
+from surreal.algorithms.datasets.writing.minari import DatasetWriter
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.evaluation import EPISODE_CAP, SEED, episode_return
-from surreal.algorithms.offline.config import BCConfig, CQLConfig, IQLConfig, OfflineConfig, TD3BCConfig
+from surreal.algorithms.offline.config import (
+    AWACConfig,
+    BCConfig,
+    CQLConfig,
+    CRRConfig,
+    IQLConfig,
+    OfflineConfig,
+    TD3BCConfig,
+)
 from surreal.algorithms.offline.method import Method
 from surreal.algorithms.offline.state import State
 from surreal.algorithms.offpolicy.policy import ActingPolicy
@@ -139,35 +148,43 @@ METHODS: dict[str, tuple[type[OfflineConfig], Arrays]] = {
     "td3": (TD3BCConfig, {"alpha": None}),
     "iql": (IQLConfig, {"device": "cpu"}),
     "cql": (CQLConfig, {"device": "cpu"}),
+    "crr": (CRRConfig, {"device": "cpu"}),
+    "awac": (AWACConfig, {"device": "cpu"}),
 }
 
 
 def table(options: argparse.Namespace) -> None:
-    """Print the mean return of the data, and of each method on it by seed."""
+    """Print the mean score of the data, and of each method on it by seed."""
     for place in options.datasets:
         with closing(open_dataset(place)) as dataset:
             env = make_env(str(dataset.about.env_id), evaluating=True)
             reading = Reading(dataset, (0, 1), np.random.default_rng(0), lambda each: each)
             held = list(reading.one_pass())
             buffer = filled(iter(held), env.spaces, sum(map(len, held)) + 2 * len(held))
-        print(
-            f"{place}: data {np.mean([each.rewards.sum() for each in held]):.0f} over {len(held)} episodes", flush=True
-        )
+        recorded = score(float(np.mean([each.rewards.sum() for each in held])), options)
+        print(f"{place}: data {recorded:.1f} over {len(held)} episodes", flush=True)
         for method in options.methods.split(","):
             scores = [learned(method, env, buffer, seed, options) for seed in range(1, options.seeds + 1)]
-            said = " ".join(f"{score:.0f}" for score in scores)
-            print(f"  {method}: {np.mean(scores):.0f} +- {np.std(scores):.0f} ({said})", flush=True)
+            said = " ".join(f"{each:.1f}" for each in scores)
+            print(f"  {method}: {np.mean(scores):.1f} +- {np.std(scores):.1f} ({said})", flush=True)
+
+
+def score(value: float, options: argparse.Namespace) -> float:
+    """Return a mean return as the score that is printed."""
+    random, expert = options.references or (0.0, 100.0)
+    return 100 * (value - random) / (expert - random)
 
 
 def learned(name: str, env: Any, buffer: ReplayBuffer, seed: int, options: argparse.Namespace) -> float:
-    """Return the mean return of what a method has learned after its last update."""
+    """Return the score of what a method has learned after its last update."""
     config, more = METHODS[name]
-    made = config(dataset="x", hidden=[options.hidden] * 2, total_steps=options.updates, **more)
-    state, ones = State(Method(name, made, env.spaces), seed), np.ones(BATCH, dtype=np.float32)
+    size = options.batch
+    made = config(dataset="x", hidden=[options.hidden] * 2, total_steps=options.updates, batch=size, **more)
+    state, ones = State(Method(name, made, env.spaces), seed), np.ones(size, dtype=np.float32)
     while state.wants_moments:
-        state.see(buffer.batch(BATCH)[1]["observations"])
+        state.see(buffer.batch(size)[1]["observations"])
     while not state.done():
-        state.learn(buffer.batch(BATCH)[1], ones)
+        state.learn(buffer.batch(size)[1], ones)
     policy = ActingPolicy(state.method.shape())
     policy.load(state.engine.policy())
     scaled, standardize = env.spaces.onto_bounds, state.standardizer
@@ -176,7 +193,8 @@ def learned(name: str, env: Any, buffer: ReplayBuffer, seed: int, options: argpa
         return scaled(policy.best(policy.forward(standardize(seen))))
 
     cap = env.time_limit or EPISODE_CAP
-    return float(np.mean([episode_return(env, act, SEED + number, cap) or 0.0 for number in range(10)]))
+    returns = [episode_return(env, act, SEED + number, cap) or 0.0 for number in range(10)]
+    return score(float(np.mean(returns)), options)
 
 
 def main() -> None:
@@ -197,6 +215,8 @@ def main() -> None:
     learning.add_argument("--seeds", type=int, default=5)
     learning.add_argument("--updates", type=int, default=20_000)
     learning.add_argument("--hidden", type=int, default=256)
+    learning.add_argument("--batch", type=int, default=BATCH)
+    learning.add_argument("--references", type=float, nargs=2, metavar=("R", "E"))
     learning.set_defaults(run=table)
     options = parser.parse_args()
     options.run(options)

@@ -1,10 +1,14 @@
-"""Mixtures of a run's policies, named by its checkpoints, for recordings."""
+"""Recordings of a run: mixtures of its policies, named by checkpoints, and the place of what its actors recorded."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.saved_run import SavedRun
+from surreal.algorithms.datasets.writing.actors import FOLDER
+from surreal.orchestrator.client import all_names
+from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.saved_run import SavedRun, saved
+from surreal.orchestrator.supervision.record import read_plan
 from surreal.protocol.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -60,6 +64,23 @@ def _folders(run: SavedRun, which: str, text: str) -> list[Path]:
         known = ", ".join(map(str, sorted(there))) or "none"
         raise NotFound(f"--checkpoint {text}: {run.name} has no such checkpoint. Its steps are: {known}.")
     return found
+
+
+def actors_folder(source: str) -> tuple[Path, str]:
+    """Return the folder of what actors recorded, and a name for it: `source` is that folder, or a run.
+
+    Raises NotFound where the run does not record, and where its folder is not on this machine.
+    """
+    if Path(source).is_dir() and source not in all_names():
+        return Path(source), Path(source).absolute().name
+    run = saved(source)
+    plan = read_plan(Folder(run.folder))
+    if plan.record is None:
+        raise NotFound(f"{source}: does not record. Set spec.record: {{}}, and run it again.")
+    folder = Path(plan.record.folder or run.folder / FOLDER)
+    if not folder.is_dir():
+        raise NotFound(f"{source}: {folder} is not here. Run this where that folder is mounted, and name it.")
+    return folder, run.name
 
 
 def _manifests(run: SavedRun, pattern: str) -> list[Path]:

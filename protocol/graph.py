@@ -86,6 +86,8 @@ class Role:
     """Writes snapshots of its own into its folder, and starts again from the last."""
     evaluates: bool = False
     """Evaluates policies: the end of the run waits for its word on the final one."""
+    acts: bool = False
+    """Steps environments to learn from: `spec.record` records its episodes."""
     fills_memory: bool = False
     """Fills the memory that it asks for, so that a machine which has less of it cannot run it."""
 

@@ -80,6 +80,9 @@ class Wiring:
     """Send what this process prints to the run folder, over the stream `logs`."""
     track: dict[str, Any] = field(default_factory=dict)
     """Other places that get the metrics, `wandb` and `mlflow`, each with its settings; empty for none."""
+    record: dict[str, Any] = field(default_factory=dict)
+    """Recording of the episodes of acting processes: `folder` (empty for one below the run folder), `every`, and the
+    `bytes` of this process; empty for none."""
     limits: dict[str, Any] = field(default_factory=dict)
     """Bounds at which the process that serves control ends the run: `hours`, `dollars`, `stillMinutes`; and
     `dollarsPerHour`, with `bound` where that is an upper bound. Those that are not known are missing."""

@@ -5,6 +5,7 @@ from logging import getLogger
 
 import numpy as np
 
+from surreal.algorithms.datasets.writing.actors import recording_of
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.spaces import View
 from surreal.algorithms.environments.vector import VectorEnvironments
@@ -21,8 +22,9 @@ def environments_of(wiring: Wiring, view: View = "features") -> tuple[VectorEnvi
     env = wiring.env
     # One seed sequence per (actor, start): a restarted actor must not replay the episodes of the dead one.
     env_seed, own_seed = np.random.SeedSequence([wiring.seed, 1, wiring.index, wiring.start]).spawn(2)
+    around = recording_of(wiring)
     envs = VectorEnvironments(
-        lambda: make_env(env, wiring.code, view),
+        lambda: make_env(env, wiring.code, view, around=around),
         int(env["copies"]),
         int(env_seed.generate_state(1)[0]),
         env.get("stepping", "auto"),

@@ -81,7 +81,7 @@ class Numbered(ABC):
 
 
 class Reading(Generic[Seen]):
-    """Reading of one shard: episodes without end, pass after pass; damaged ones are refused or left out."""
+    """Reading of one shard, pass after pass; damaged episodes are refused or left out."""
 
     def __init__(
         self,
@@ -120,8 +120,3 @@ class Reading(Generic[Seen]):
             raise DamagedError(
                 f"{self._dataset.place}: shard {shard} of {shards} has no episode. Lower roles.dataset.replicas."
             )
-
-    def forever(self) -> Iterator[Seen]:
-        """Yield episodes, pass after pass."""
-        while True:
-            yield from self.one_pass()

@@ -103,7 +103,7 @@ class About:
     """Facts of a dataset that its files tell."""
 
     format: str
-    """`minari` or `d4rl`."""
+    """`minari`, `d4rl`, `rlds` or `recorded`."""
     episodes: int
     """Number of episodes; 0 where only reading tells."""
     steps: int

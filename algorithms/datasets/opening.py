@@ -8,12 +8,14 @@ from surreal.algorithms.datasets.dataset import Dataset
 from surreal.algorithms.datasets.hdf5 import Hdf5File
 from surreal.algorithms.datasets.minari import MinariDataset, place_of
 from surreal.algorithms.datasets.mixed import Mixed
+from surreal.algorithms.datasets.recordings import RecordedDataset, journals_in
+from surreal.algorithms.datasets.rlds.dataset import RldsDataset, is_rlds
 from surreal.protocol.errors import Fatal
 
 MINARI = "minari:"
 """Begin of the id of a dataset in minari's own folder."""
 HDF5 = (".hdf5", ".h5")
-FORMATS = "a folder of Minari, or an .hdf5 of D4RL's shape"
+FORMATS = "a folder of Minari, RLDS or spec.record, or an .hdf5 of D4RL's shape"
 
 
 def open_dataset(place: str) -> Dataset:
@@ -31,7 +33,9 @@ def open_dataset(place: str) -> Dataset:
             raise Fatal(f"dataset: {place!r} is not there. Name {FORMATS}.")
         if not path.is_dir():
             raise Fatal(f"dataset: {place!r} is no dataset that can be read. Name {FORMATS}.")
-    return MinariDataset(place)
+        if journals_in(path):
+            return RecordedDataset(path)
+    return RldsDataset(place) if is_rlds(place) else MinariDataset(place)
 
 
 def open_all(places: str | Sequence[str], folder: str = "") -> Dataset:

@@ -38,13 +38,17 @@ def check_wrappers(env_id: str, entries: Sequence[Any]) -> Iterator[tuple[int, s
 
 
 def make_env(
-    env: str | Mapping[str, Any], code: str = "", view: View = "features", evaluating: bool = False
+    env: str | Mapping[str, Any],
+    code: str = "",
+    view: View = "features",
+    evaluating: bool = False,
+    around: Callable[[Any], Any] | None = None,
 ) -> Environment:
     """Return the environment that `env` names: an id, or what `spec.env` of a file says.
 
     Paths in its options begin at the folder `code`; `view` is how the policy's network sees observations. Where it is
-    `evaluating`, `env.evaluation` counts, and rewards and lives are the environment's own. Raises Fatal, which names
-    what is wrong, where it cannot be made or has spaces that no policy here takes.
+    `evaluating`, `env.evaluation` counts, and rewards and lives are the environment's own. `around` is applied over all
+    wrappers. Raises Fatal, which names what is wrong, where it cannot be made or has spaces that no policy takes.
     """
     moved()
     settings: Mapping[str, Any] = {"id": env} if isinstance(env, str) else env
@@ -64,6 +68,7 @@ def make_env(
         options = from_file(options, code)
         with keeping_signals():
             made, stack = wrap(_twice(lambda: _construct(env_id, {**presets, **options})), wrappers)
+            made = made if around is None else around(made)
             return Environment(made, env_id, view, settings.get("action_scaling", "auto"), stack)
     except SurrealError:
         raise

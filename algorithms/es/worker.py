@@ -9,6 +9,7 @@ from time import perf_counter
 
 import numpy as np
 
+from surreal.algorithms.datasets.writing.actors import recording_of
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.es.batched_policy import Layout
 from surreal.algorithms.es.chunks import Task, open_chunks, others_chunks, own_chunks
@@ -40,7 +41,8 @@ class Worker:
         self._channel, self._results = process.subscriber("weights"), process.sender("results")
         self._metrics = process.sender("metrics")
         env = wiring.env
-        envs = [make_env(env, wiring.code) for _ in range(int(env["copies"]))]
+        around = recording_of(wiring)
+        envs = [make_env(env, wiring.code, around=around) for _ in range(int(env["copies"]))]
         layout = Layout.of(self._config, envs[0].spaces)
         self._noise = NoiseTable(wiring.seed, layout.size)
         self._observation = layout.spaces.observation

@@ -11,8 +11,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from surreal.algorithms.datasets.episode import Episode, Nested
-from surreal.algorithms.datasets.writing import DatasetWriter
+from surreal.algorithms.datasets.episode import Episode
+from surreal.algorithms.datasets.writing.building import Building
+from surreal.algorithms.datasets.writing.minari import DatasetWriter
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.evaluation import EPISODE_CAP
 from surreal.algorithms.policies import Policy
@@ -112,28 +113,12 @@ def _provenance(
 def play(env: gymnasium.Env[Any, Any], act: Act, seed: int, rng: np.random.Generator, place: str) -> Episode:
     """Return one episode as the environment gave it, of EPISODE_CAP steps at most."""
     observation, _ = env.reset(seed=seed)
-    seen, actions = [_copied(observation)], []
-    rewards: list[float] = []
-    logs: list[float] = []
-    terminated = truncated = False
-    while not (terminated or truncated) and len(rewards) < EPISODE_CAP:
+    built, terminated, truncated = Building(observation, seed), False, False
+    while not (terminated or truncated) and len(built) < EPISODE_CAP:
         action, log_p = act(observation, rng)
         observation, reward, terminated, truncated, _ = env.step(action)
-        seen.append(_copied(observation))
-        actions.append(action)
-        rewards.append(float(reward))
-        logs.append(log_p)
-    known = not np.isnan(logs).any()
-    return Episode(
-        place,
-        _stacked(seen),
-        np.asarray(actions),
-        np.asarray(rewards, dtype=np.float64),
-        bool(terminated),
-        not terminated,
-        seed,
-        {"log_probabilities": np.asarray(logs)} if known else {},
-    )
+        built.add(action, observation, float(reward), log_p)
+    return built.episode(place, bool(terminated))
 
 
 def acting(behaviour: Behaviour, space: spaces.Space[Any], settings: Recording) -> Act:
@@ -202,20 +187,3 @@ def _random(space: spaces.Space[Any], rng: np.random.Generator) -> Any:
 def _one(observation: Any) -> Any:
     """Return the observation as one of n."""
     return observation[None] if isinstance(observation, np.ndarray) else [observation]
-
-
-def _copied(observation: Any) -> Any:
-    if isinstance(observation, Mapping):
-        return {key: _copied(part) for key, part in observation.items()}
-    if isinstance(observation, tuple):
-        return tuple(map(_copied, observation))
-    return np.array(observation)
-
-
-def _stacked(seen: Sequence[Any]) -> Nested:
-    first = seen[0]
-    if isinstance(first, Mapping):
-        return {key: _stacked([each[key] for each in seen]) for key in first}
-    if isinstance(first, tuple):
-        return tuple(_stacked([each[part] for each in seen]) for part in range(len(first)))
-    return np.stack(seen)

@@ -6,6 +6,7 @@ from time import perf_counter
 
 import numpy as np
 
+from surreal.algorithms.datasets.writing.actors import recording_of
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.spaces import View
 from surreal.algorithms.environments.vector import VectorEnvironments
@@ -30,9 +31,9 @@ def grouped_environments(wiring: Wiring, view: View) -> list[VectorEnvironments]
     env, sizes = wiring.env, group_sizes(int(wiring.env["copies"]))
     # One seed sequence per (actor, start): a restarted actor must not replay the episodes of the dead one.
     seeds = np.random.SeedSequence([wiring.seed, 1, wiring.index, wiring.start]).generate_state(len(sizes))
-    stepping = env.get("stepping", "auto")
+    stepping, around = env.get("stepping", "auto"), recording_of(wiring)
     return [
-        VectorEnvironments(lambda: make_env(env, wiring.code, view), size, int(seed), stepping)
+        VectorEnvironments(lambda: make_env(env, wiring.code, view, around=around), size, int(seed), stepping)
         for size, seed in zip(sizes, seeds, strict=True)
     ]
 

@@ -47,9 +47,10 @@ class Filling(RateLimiter):
         """True once the shard is full."""
         return self._full
 
-    def fill(self) -> None:
-        """Let sampling begin; what was inserted so far is the balance that both sides keep."""
+    def fill(self, whole: bool) -> None:
+        """Let sampling begin. Where not the `whole` shard has room, both sides keep the balance as it is now."""
         self._full, self._min_size = True, self.steps
+        self._rate = None if whole else self._rate
         self._middle = (self._rate or 0.0) * self.steps
 
 
@@ -79,9 +80,12 @@ class Shard:
             self._report()
 
     def _pieces(self) -> Iterator[dict[str, Array]]:
-        """Yield fragments: of the whole shard once, or without end where it streams."""
-        for pieces in self.reading.forever() if self.streams else self.reading.one_pass():
-            yield from pieces
+        """Yield fragments: of the whole shard once where all of it has room, else without end."""
+        while not self.reading.passes or self.limiter.ready:
+            for pieces in self.reading.one_pass():
+                yield from pieces
+            if not self.streams:
+                return
 
     def _seen(self, episode: Episode) -> list[dict[str, Array]]:
         return list(self._fragments.of(episode))
@@ -92,6 +96,7 @@ class Shard:
         while taken < TURN_STEPS and self.limiter.may_insert:
             arrays = next(self._left, None)
             if arrays is None:
+                self.streams = False
                 self._filled()
                 return taken
             # the first episode that pushes out an older one shows that the window is full
@@ -117,7 +122,7 @@ class Shard:
     def _filled(self) -> None:
         if self.limiter.ready:
             return
-        self.limiter.fill()
+        self.limiter.fill(whole=not self.streams)
         rest = f", and streams the rest of {self._dataset.place}" if self.streams else ""
         log.info("holds %s steps%s; %d damaged episodes", f"{self.buffer.steps:,}", rest, self.reading.skipped)
         self._report()

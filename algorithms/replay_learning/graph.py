@@ -22,7 +22,7 @@ def roles_of(package: str) -> tuple[Role, ...]:
     """Return the roles of an algorithm whose modules `learner` and `actor` lie in `package`."""
     return (
         Role("learner", run=f"{package}.learner:learner", ends_run=True, memory="2Gi", accelerated=True),
-        Role("actor", run=f"{package}.actor:actor", replicas=2, scalable=True, expendable=True),
+        Role("actor", run=f"{package}.actor:actor", replicas=2, scalable=True, expendable=True, acts=True),
         REPLAY,
         Role("evaluator", run=f"{package}.actor:evaluator", expendable=True, evaluates=True, cpu=0.5),
     )

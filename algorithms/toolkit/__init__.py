@@ -20,6 +20,7 @@ algorithm is docs/adding-an-algorithm.md. Conventions that the names rely on:
 """
 
 from surreal.algorithms.algorithm import Algorithm, Config, Configured, Count, Positive, Share, Sizing
+from surreal.algorithms.datasets.writing.actors import recording_of
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.make import make_env as _make_env
 from surreal.algorithms.environments.spaces import Spaces
@@ -111,4 +112,4 @@ def make_env(process: Process) -> Environment:
 
     Raises Fatal, which names what is wrong, where it cannot be made or has spaces that no policy takes.
     """
-    return _make_env(process.env, process.wiring.code)
+    return _make_env(process.env, process.wiring.code, around=recording_of(process.wiring))

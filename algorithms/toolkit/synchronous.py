@@ -33,7 +33,7 @@ def actor_learner(name: str, config: type[BaseModel], *, learner: Run, actor: Ru
         config,
         roles=[
             Role("learner", learner, ends_run=True),
-            Role("actor", actor, replicas=2, scalable=True, expendable=True),
+            Role("actor", actor, replicas=2, scalable=True, expendable=True, acts=True),
             Role("evaluator", evaluator, expendable=True, evaluates=True, cpu=0.5),
         ],
         channels=[

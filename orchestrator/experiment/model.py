@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from surreal.orchestrator.experiment.output_model import RecordSpec, TrackSpec
 from surreal.orchestrator.experiment.pod_model import (
     DAY,
     EgressSpec,
@@ -177,53 +178,6 @@ class PrometheusSpec(Spec):
     """Serves /metrics, on this machine to itself only."""
 
 
-Words = Annotated[str, Field(min_length=1, max_length=500)]
-
-
-class WandbSpec(Spec):
-    """A project of Weights & Biases. The key comes from the environment: WANDB_API_KEY."""
-
-    project: Words = "surreal"
-    entity: Words | None = None
-    group: Words | None = None
-    mode: Literal["online", "offline"] = "online"
-    """offline: files in the run folder, which `wandb sync` sends later."""
-
-
-class MLflowSpec(Spec):
-    """An experiment of MLflow."""
-
-    experiment: Words = "surreal"
-    uri: Words | None = None
-    """Address of the server; a database file in the run folder if null."""
-
-
-class TensorBoardSpec(Spec):
-    """A folder for many runs, beside the events that are always in the run folder."""
-
-    folder: Annotated[str, Field(pattern=r"^/", max_length=1000)]
-    """Absolute path; each run writes below a folder of its name. In a cluster it is a volume of the learner."""
-
-
-NO_AIM = "is not supported: aim 3.29 lists no run before `aim storage reindex`. Take wandb, mlflow or tensorboard."
-
-
-class TrackSpec(Spec):
-    """Other places that get the metrics. TensorBoard's files and metrics.jsonl are always written."""
-
-    wandb: WandbSpec | None = None
-    mlflow: MLflowSpec | None = None
-    tensorboard: TensorBoardSpec | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_aim(cls, data: Any) -> Any:
-        """Say why there is no aim, instead of an unknown key."""
-        if isinstance(data, dict) and "aim" in data:
-            raise ValueError(f"aim: {NO_AIM}")
-        return data
-
-
 Argument = Annotated[str, Field(max_length=4000), AfterValidator(_without_zero)]
 
 
@@ -264,6 +218,8 @@ class ExperimentSpec(Spec):
     prometheus: PrometheusSpec | None = None
     """Off if left out; `{}` is on."""
     track: TrackSpec = TrackSpec()
+    record: RecordSpec | None = None
+    """Off if left out; `{}` is on."""
     limits: LimitsSpec = LimitsSpec()
     notify: NotifySpec = NotifySpec()
     code: Annotated[str, Field(min_length=1, max_length=1000)] | None = None

@@ -37,6 +37,7 @@ def Role(
     memory: str = "1Gi",
     accelerated: bool = False,
     evaluates: bool = False,
+    acts: bool = False,
 ) -> graph.Role: ...
 @overload
 def Role(
@@ -50,8 +51,8 @@ def Role(name: str | None = None, run: str | Callable[[Any], Any] | None = None,
     With a name and a function it is a role of an `Algorithm`: each of its `replicas` processes calls `run(process)`.
     `run` is a function at the top of a module, or `module:function`. One role has `ends_run`; `expendable` roles may
     die without failing the run; a `scalable` role may have other replicas in an experiment, by default each that does
-    not end the run. The end of the run waits for the last evaluation of a role that `evaluates`. `cpu` (cores) and
-    `memory` are defaults for each process.
+    not end the run. The end of the run waits for the last evaluation of a role that `evaluates`. `spec.record` records
+    the episodes of a role that `acts`. `cpu` (cores) and `memory` are defaults for each process.
 
     With keywords only it is for `Experiment(roles={"actor": Role(replicas=64)})`: replicas, cpu, memory, gpu, pool,
     spot, env, image and the other keys of `spec.roles` in snake case.

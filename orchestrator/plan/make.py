@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from surreal.algorithms.algorithm import Sizing
-from surreal.algorithms.environments.batched.known import note, reason_against
 from surreal.algorithms.environments.options import below_code
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.inspection import Inspection
 from surreal.orchestrator.experiment.model import (
     ChannelSpec,
-    EnvSpec,
     ExperimentSpec,
     LimitsSpec,
     NotifySpec,
@@ -19,6 +17,7 @@ from surreal.orchestrator.experiment.model import (
 from surreal.orchestrator.experiment.pod_model import PodsSpec, StorageSpec, VolumeSpec
 from surreal.orchestrator.plan.assignment import Fleet, Place, fleet
 from surreal.orchestrator.plan.cost import planned_cost
+from surreal.orchestrator.plan.environment import environment_notes
 from surreal.orchestrator.plan.feasibility import shortages
 from surreal.orchestrator.plan.images import gpus_unused, image_of, named_for_gpus
 from surreal.orchestrator.plan.model import (
@@ -36,6 +35,7 @@ from surreal.orchestrator.plan.model import (
     PlannedVolume,
     Resources,
 )
+from surreal.orchestrator.plan.record import planned_record, record_notes, record_warnings
 from surreal.protocol.documents.locations import Problem
 from surreal.protocol.graph import Channel, Role
 from surreal.provisioner.pools.model import NodePool
@@ -53,6 +53,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: Ins
     spec, algorithm = experiment.spec, experiment.algorithm
     own_machine = all(pool.provider == "local" for pool in pools)
     placed, size = _placed(experiment, pools, own_machine), _sized(experiment, inspection)
+    record = planned_record(experiment, own_machine)
     return Plan(
         name=experiment.metadata.name,
         algorithm=spec.algorithm.name,
@@ -63,6 +64,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: Ins
         checkpoints=Checkpoints(every_seconds=spec.checkpoints.every_seconds, keep=spec.checkpoints.keep),
         prometheus_port=spec.prometheus.port if spec.prometheus else None,
         track=spec.track.model_dump(mode="json", exclude_none=True),
+        record=record,
         limits=PlannedLimits(**spec.limits.model_dump()),
         notify=_planned_notify(spec.notify),
         image_pull_secrets=spec.image_pull_secrets,
@@ -79,11 +81,12 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: Ins
         channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in _used(experiment)),
         pools=placed.pools,
         cost=None if own_machine else _cost(experiment, placed.pools),
-        notes=_notes(experiment, size, own_machine),
+        notes=(*_notes(experiment, size, own_machine), *record_notes(record)),
         warnings=(
             *placed.warnings,
             *(_uncounted(spec.limits) if own_machine else gpus_unused(spec.roles, spec)),
             *size.warnings,
+            *record_warnings(experiment, record, own_machine),
         ),
     )
 
@@ -91,7 +94,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: Ins
 def _notes(experiment: Experiment, size: Sizing, own_machine: bool) -> tuple[str, ...]:
     spec = experiment.spec
     of_images = () if own_machine else named_for_gpus(experiment.algorithm.roles, spec)
-    return *_wrapped(spec.env), *_stepped(experiment), *size.notes, *of_images
+    return *environment_notes(experiment), *size.notes, *of_images
 
 
 def _cost(experiment: Experiment, pools: Sequence[PlannedPool]) -> PlannedCost:
@@ -150,28 +153,6 @@ def _planned_pods(pods: PodsSpec) -> PlannedPods:
         namespace_user=pods.security_context == "namespace",
         kueue_priority_class=pods.kueue_priority_class or "",
     )
-
-
-def _wrapped(env: EnvSpec) -> tuple[str, ...]:
-    """Return the note that names the wrappers of the environment, presets written out."""
-    if not env.wrappers:
-        return ()
-    # gymnasium is slow to import, and most experiments have no wrappers
-    from surreal.algorithms.environments.wrappers import expand, for_evaluation, said
-
-    evaluated = env.evaluation.wrappers if env.evaluation.wrappers is not None else for_evaluation(env.wrappers)
-    inside = f"the environment is wrapped in {said(expand(env.wrappers))}"
-    return (f"{inside}; for an evaluation in {said(expand(evaluated)) or 'nothing'}",)
-
-
-def _stepped(experiment: Experiment) -> tuple[str, ...]:
-    """Return the note on how copies are stepped. Raises InvalidInput where `batched` is asked for and impossible."""
-    env = experiment.spec.env
-    reason = reason_against(env.id, env.wrappers, list(env.options))
-    if env.stepping == "batched" and reason:
-        text = f"'batched' is not possible: {reason}. Remove the key, or set auto."
-        raise experiment.source.invalid([(("spec", "env", "stepping"), text)])
-    return tuple(filter(None, (note(env.stepping, reason),)))
 
 
 def _here(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) -> Fleet:

@@ -214,6 +214,17 @@ class PlannedNotify(PlanModel):
     no_progress_minutes: float
 
 
+class PlannedRecord(PlanModel):
+    """Recording of what acting processes see."""
+
+    folder: str = ""
+    """Folder of the files; empty for `datasets` in the run folder."""
+    every: int
+    gigabytes: float
+    roles: tuple[str, ...]
+    """Roles whose processes record."""
+
+
 class Plan(PlanModel):
     """Everything a backend needs to start an experiment."""
 
@@ -233,6 +244,7 @@ class Plan(PlanModel):
     """Port at which the process that serves control serves /metrics; None for none."""
     track: dict[str, dict[str, Any]] = {}
     """Other places that get the metrics, by name, with their settings."""
+    record: PlannedRecord | None = None
     limits: PlannedLimits = PlannedLimits()
     notify: PlannedNotify | None = None
     image_pull_secrets: tuple[str, ...] = ()

@@ -47,9 +47,19 @@ def wire(
         config=plan.config,
         checkpoints=plan.checkpoints.model_dump(by_alias=True),
         track=plan.track if role.ends_run else {},
+        record=_record(plan, role),
         limits=_limits(plan) if role.ends_run else {},
         notify=_notify(plan) if role.ends_run else {},
     )
+
+
+def _record(plan: Plan, role: PlannedRole) -> dict[str, Any]:
+    """Return how each process of an acting role records, and its share of the bytes; see `Wiring.record`."""
+    record = plan.record
+    if record is None or role.name not in record.roles:
+        return {}
+    processes = sum(plan.role(name).replicas for name in record.roles)
+    return {"folder": record.folder, "every": record.every, "bytes": int(record.gigabytes * 1e9 / processes)}
 
 
 def _limits(plan: Plan) -> dict[str, float | bool]:

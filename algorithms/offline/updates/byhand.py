@@ -72,20 +72,15 @@ class Drawn(Deterministic):
         super().__init__(*arguments)
         self._alpha = alpha
 
-    def actor_rows(self, lane: int, rows: Batch, scale: np.float32) -> tuple[float, float]:
-        """Write the gradient of -lambda mean Q_1 + mean (pi - a)^2, lambda = alpha / mean |Q_1| held fixed."""
-        assert self.actor is not None
-        actor, critic = Tape(), Tape()
-        actions = np.tanh(self.actor.networks[0](rows.observations, actor))
-        first = self.critics.networks[0]
-        values = first(np.concatenate([rows.observations, actions], axis=1), critic)
-        weight = np.float32(self._alpha) / np.maximum(np.abs(values).mean(), np.float32(1e-6))
-        slope = first.backward(critic, np.full_like(values, -scale * weight), None, to_input=True)
+    def value_weight(self, values: Array) -> np.float32:
+        """Return lambda = alpha / mean |Q_1|, held fixed."""
+        return np.float32(np.float32(self._alpha) / np.maximum(np.abs(values).mean(), np.float32(1e-6)))
+
+    def pull(self, actions: Array, rows: Batch) -> tuple[float, Array]:
+        """Return the sum over the rows of mean (pi - a)^2, and its slope."""
         error = actions - rows.actions
-        towards = slope[:, rows.observations.shape[1] :] + (2 * scale / np.float32(error.shape[1])) * error
-        self.actor.networks[0].backward(actor, towards * (1 - actions * actions), self.actor.views[lane][0])
-        clone = float(np.square(error).mean()) * len(values)
-        return -float(weight * values.sum()) + clone, 0.0
+        width = np.float32(error.shape[1])
+        return float(np.square(error).sum() / width), (2 / width) * error
 
 
 class ConservativeValues(Values):

@@ -228,13 +228,22 @@ class Deterministic(Analytic):
         return np.asarray(rows.rewards + rows.discounts * values[:, 0])
 
     def actor_rows(self, lane: int, rows: Batch, scale: np.float32) -> tuple[float, float]:
-        """Write the gradient of -mean Q_1(s, tanh(pi(s))): d tanh = 1 - tanh^2."""
+        """Write the gradient of -w mean Q_1(s, tanh(pi(s))) and of what `pull` adds: d tanh = 1 - tanh^2."""
         assert self.actor is not None
         actor, critic = Tape(), Tape()
         actions = np.tanh(self.actor.networks[0](rows.observations, actor))
         first = self.critics.networks[0]
         values = first(np.concatenate([rows.observations, actions], axis=1), critic)
-        slope = first.backward(critic, np.full_like(values, -scale), None, to_input=True)
-        slope = slope[:, rows.observations.shape[1] :] * (1 - actions * actions)
+        weight, (loss, pull) = self.value_weight(values), self.pull(actions, rows)
+        slope = first.backward(critic, np.full_like(values, -scale * weight), None, to_input=True)
+        slope = (slope[:, rows.observations.shape[1] :] + scale * pull) * (1 - actions * actions)
         self.actor.networks[0].backward(actor, slope, self.actor.views[lane][0])
-        return -float(values.sum()), 0.0
+        return loss - float(weight * values.sum()), 0.0
+
+    def value_weight(self, values: Array) -> np.float32:
+        """Return w, the weight of the values [rows, 1] in the actor's loss."""
+        return np.float32(1)
+
+    def pull(self, actions: Array, rows: Batch) -> tuple[float, Array]:
+        """Return what the actor's loss has besides, summed over the rows, and its slope by `actions` [rows, action]."""
+        return 0.0, np.zeros((), dtype=np.float32)

@@ -96,6 +96,22 @@ def suite(
     emit(found, output, lambda: _scores(found))
 
 
+@command.command()
+@click.argument("source")
+@click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the new dataset.")
+@click.option("--id", "dataset_id", metavar="NAME/NAME-v0", help="Id in minari; made of the run's name if not given.")
+def collect(source: str, folder: Path, dataset_id: str | None) -> None:
+    """Make a Minari dataset of what the actors of a run recorded.
+
+    SOURCE is a run with spec.record, or its folder of journals. The run may still go on.
+    """
+    from surreal.algorithms.datasets.recordings import collect as make
+    from surreal.orchestrator.recorded import actors_folder
+
+    place, name = actors_folder(source)
+    talk(str(make(place, folder, dataset_id or f"{name}/{folder.name}-v0")))
+
+
 def _table(rows: Iterable[dict[str, Any]]) -> "Table":
     found = table("task", "environment", "side", "size")
     for row in rows:

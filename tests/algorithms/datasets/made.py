@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium import spaces
 
 from surreal.algorithms.datasets.episode import Episode
-from surreal.algorithms.datasets.writing import DatasetWriter
+from surreal.algorithms.datasets.writing.minari import DatasetWriter
 
 OBSERVATION, ACTION = spaces.Box(-np.inf, np.inf, (3,), np.float64), spaces.Box(-2, 2, (1,), np.float32)
 

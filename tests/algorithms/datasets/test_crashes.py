@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from surreal.algorithms.datasets.journal import Journal, read_journal
 from surreal.algorithms.datasets.minari import MinariDataset
-from surreal.algorithms.datasets.writing import JOURNAL, DatasetWriter
+from surreal.algorithms.datasets.writing.journal import Journal, read_journal
+from surreal.algorithms.datasets.writing.minari import JOURNAL, DatasetWriter
 from tests.algorithms.datasets.made import ACTION, OBSERVATION, episode
 
 PROGRAM = """
 import sys
 from pathlib import Path
-from surreal.algorithms.datasets.writing import DatasetWriter
+from surreal.algorithms.datasets.writing.minari import DatasetWriter
 from tests.algorithms.datasets.made import ACTION, OBSERVATION, episode
 writer = DatasetWriter(Path(sys.argv[1]), "tests/crash-v0", OBSERVATION, ACTION)
 while True:

@@ -13,7 +13,7 @@ from surreal.algorithms.datasets.episode import DamagedError, Episode
 from surreal.algorithms.datasets.minari import MinariDataset, place_of
 from surreal.algorithms.datasets.minari_spaces import read_space, space_text
 from surreal.algorithms.datasets.opening import open_dataset
-from surreal.algorithms.datasets.writing import DatasetWriter
+from surreal.algorithms.datasets.writing.minari import DatasetWriter
 from surreal.protocol.errors import InvalidInput, NotFound
 from tests.algorithms.datasets.made import ACTION, OBSERVATION, episode, written
 
@@ -120,5 +120,5 @@ def test_an_episode_that_makes_no_sense_is_not_written(tmp_path: Path) -> None:
     writer = DatasetWriter(tmp_path / "x", "tests/x-v0", OBSERVATION, ACTION)
     with pytest.raises(DamagedError, match="it has no steps"):
         writer.add(episode(0, steps=0))
-    with pytest.raises(InvalidInput, match="got none"):
+    with pytest.raises(InvalidInput, match="got no episode"):
         writer.finish()

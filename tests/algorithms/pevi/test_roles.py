@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from surreal.algorithms.datasets.writing import DatasetWriter
+from surreal.algorithms.datasets.writing.minari import DatasetWriter
 from surreal.algorithms.exporting.record import play
 from surreal.algorithms.pevi.config import PEVI
 from surreal.algorithms.pevi.environments import Arms

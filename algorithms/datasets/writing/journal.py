@@ -1,4 +1,4 @@
-"""Journal of a recording: episodes appended one after another, each whole and on the disk once `append` returned.
+"""Journal of a recording: episodes appended one after another, each whole, and on the disk after a `sync`.
 
 A record is its length, the CRC-32 of its bytes, a header in JSON and the arrays. A record that a crash cut short is
 left out when the journal is read, and so is all that follows it.
@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from logging import getLogger
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -33,15 +33,24 @@ class Journal:
         whole = sum(size for _, _, size in _records(path)) if path.exists() else 0
         self._file = path.open("ab")
         self._file.truncate(whole)
+        self._file.seek(whole)
 
     def append(self, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
-        """Write a record; it is on the disk when this returns."""
+        """Write a record. No death of this process loses it once this returns, and nothing once `sync` does."""
         kept = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         header = json.dumps({"meta": dict(meta), "arrays": [_described(name, each) for name, each in kept.items()]})
         payload = b"".join([header.encode(), *(each.tobytes() for each in kept.values())])
         self._file.write(HEAD.pack(len(payload), len(header.encode()), crc32(payload)) + payload)
         self._file.flush()
+
+    def sync(self) -> None:
+        """Wait until all records are on the disk."""
         os.fsync(self._file.fileno())
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._file.tell()
 
     def close(self) -> None:
         """Close the file, which stays."""
@@ -54,20 +63,59 @@ def read_journal(path: Path) -> Iterator[tuple[dict[str, Array], dict[str, Any]]
         yield arrays, meta
 
 
-def _records(path: Path) -> Iterator[tuple[dict[str, Array], dict[str, Any], int]]:
-    """Yield arrays, meta and bytes of every whole record; stop at the first that is not."""
+class Entry(NamedTuple):
+    """One record of a journal."""
+
+    offset: int
+    """Place of its payload."""
+    size: int
+    header: int
+    crc: int
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """Yield every record that is as long as its head says, without reading it."""
     left = path.stat().st_size
     with path.open("rb") as opened:
-        while left:
-            head = opened.read(HEAD.size)
-            size, header, crc = HEAD.unpack(head) if len(head) == HEAD.size else (0, 0, 0)
-            # never more is allocated than the file has
-            payload = opened.read(size) if 0 < header <= size <= min(left, MOST_BYTES) else b""
-            if not payload or len(payload) < size or crc32(payload) != crc:
-                log.warning("%s: %d bytes behind the last whole episode are left out", path, left)
+        while left >= HEAD.size:
+            found = Entry(opened.tell() + HEAD.size, *HEAD.unpack(opened.read(HEAD.size)))
+            left -= HEAD.size + found.size
+            if not 0 < found.header <= found.size <= MOST_BYTES or left < 0:
                 return
-            left -= HEAD.size + size
-            yield *_unpacked(payload, header), HEAD.size + size
+            yield found
+            opened.seek(found.size, os.SEEK_CUR)
+
+
+def said_of(path: Path, entry: Entry) -> dict[str, Any]:
+    """Return the header of a record: `meta`, and `arrays` with name, dtype and shape of each. Raises ValueError."""
+    with path.open("rb") as opened:
+        opened.seek(entry.offset)
+        return dict(json.loads(opened.read(entry.header)))
+
+
+def read_entry(path: Path, entry: Entry) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return arrays and meta of a record. Raises ValueError where its bytes are not those that were written."""
+    with path.open("rb") as opened:
+        opened.seek(entry.offset)
+        payload = opened.read(entry.size)
+    if len(payload) < entry.size or crc32(payload) != entry.crc:
+        raise ValueError(f"the record at byte {entry.offset} is damaged")
+    return _unpacked(payload, entry.header)
+
+
+def _records(path: Path) -> Iterator[tuple[dict[str, Array], dict[str, Any], int]]:
+    """Yield arrays, meta and bytes of every whole record; stop at the first that is not."""
+    read = 0
+    for entry in entries(path):
+        try:
+            arrays, meta = read_entry(path, entry)
+        except ValueError:
+            break
+        read += HEAD.size + entry.size
+        yield arrays, meta, HEAD.size + entry.size
+    rest = path.stat().st_size - read
+    if rest:
+        log.warning("%s: %d bytes behind the last whole episode are left out", path, rest)
 
 
 def _described(name: str, array: Array) -> list[Any]:

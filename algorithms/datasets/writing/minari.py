@@ -7,7 +7,8 @@ the next one that opens the folder finds all episodes that were acknowledged and
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from gymnasium.envs.registration import EnvSpec
 from surreal.algorithms.datasets.episode import Episode, leaves
 from surreal.algorithms.datasets.hdf5 import h5py
 from surreal.algorithms.datasets.index import write_index
-from surreal.algorithms.datasets.journal import Journal, read_journal
 from surreal.algorithms.datasets.minari import MAIN, METADATA, PROVENANCE
 from surreal.algorithms.datasets.minari_spaces import Space, env_text, space_text
+from surreal.algorithms.datasets.writing.journal import Journal, read_journal
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import InvalidInput
 
@@ -45,26 +46,8 @@ class DatasetWriter:
 
         Raises InvalidInput for an id that minari does not take, and for a folder that holds a finished dataset.
         """
-        h5py()
-        if not ID.fullmatch(dataset_id):
-            raise InvalidInput(
-                f"--id: {dataset_id!r} is no id of a dataset. Write NAME/NAME-v0, such as hopper/mix-v0."
-            )
-        self.folder = folder / "data"
-        if (self.folder / METADATA).exists():
-            raise InvalidInput(f"--to: {folder} holds a dataset already. Name a new folder.")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._about = {
-            "dataset_id": dataset_id,
-            "minari_version": VERSION,
-            "data_format": "hdf5",
-            # as they are, since JPEG loses some of it
-            "jpeg_encoding": False,
-            "observation_space": space_text(observation),
-            "action_space": space_text(action),
-            **({} if (text := env_text(spec)) is None else {"env_spec": text}),
-            PROVENANCE: dict(provenance or {}),
-        }
+        self.folder = checked(folder, dataset_id)
+        self._id, self._about = dataset_id, described(observation, action, spec, provenance)
         journal = self.folder / JOURNAL
         kept = [len(arrays["rewards"]) for arrays, _ in read_journal(journal)] if journal.exists() else []
         self.episodes, self.steps = len(kept), sum(kept)
@@ -73,37 +56,16 @@ class DatasetWriter:
 
     def add(self, episode: Episode) -> None:
         """Write an episode; it is on the disk when this returns. Raises DamagedError for one that makes no sense."""
-        episode.check()
-        arrays = {".".join(("observations", *path)): array for path, array in leaves(episode.observations)}
-        arrays |= {f"behaviour.{name}": array for name, array in episode.behaviour.items()}
-        arrays |= {"actions": episode.actions, "rewards": episode.rewards}
-        meta = {
-            "seed": episode.seed,
-            "terminated": episode.terminated,
-            "truncated": episode.truncated,
-        }
-        self._journal.append(arrays, meta)
+        self._journal.append(*record_of(episode))
+        self._journal.sync()
         self.episodes, self.steps = self.episodes + 1, self.steps + len(episode)
 
     def finish(self) -> Path:
         """Make the dataset of the journal, and return its folder. Raises InvalidInput for one without episodes."""
         self._journal.close()
-        if not self.episodes:
-            raise InvalidInput(f"--episodes: {self.folder} got none. Record at least one.")
-        main, part = self.folder / MAIN, self.folder / f".{MAIN}"
-        with h5py().File(part, "w", track_order=True) as file:
-            for number, (arrays, meta) in enumerate(read_journal(self._journal.path)):
-                _write_episode(file, number, arrays, meta)
-        _onto_disk(part, main)
-        with h5py().File(main, "r") as file:
-            write_index(main, file)
-        size = round(main.stat().st_size / 1e6, 1)
-        about = {**self._about, "total_episodes": self.episodes, "total_steps": self.steps, "dataset_size": size}
-        text = self.folder / f".{METADATA}"
-        text.write_text(json.dumps(about, indent=1))
-        _onto_disk(text, self.folder / METADATA)
+        made = of_journals(self.folder.parent, self._id, self._about, [self._journal.path])
         self._journal.path.unlink()
-        return self.folder.parent
+        return made
 
     def __enter__(self) -> "DatasetWriter":
         """Return itself."""
@@ -115,6 +77,73 @@ class DatasetWriter:
             self.finish()
         else:
             self._journal.close()
+
+
+def checked(folder: Path, dataset_id: str) -> Path:
+    """Return the folder of a new dataset's files, made. Raises InvalidInput for an id or a folder that cannot be."""
+    h5py()
+    if not ID.fullmatch(dataset_id):
+        raise InvalidInput(f"--id: {dataset_id!r} is no id of a dataset. Write NAME/NAME-v0, such as hopper/mix-v0.")
+    data = folder / "data"
+    if (data / METADATA).exists():
+        raise InvalidInput(f"--to: {folder} holds a dataset already. Name a new folder.")
+    data.mkdir(parents=True, exist_ok=True)
+    return data
+
+
+def described(
+    observation: Space, action: Space, spec: EnvSpec | None = None, provenance: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return what metadata.json says of the environment and of where the episodes come from."""
+    return {
+        "observation_space": space_text(observation),
+        "action_space": space_text(action),
+        **({} if (text := env_text(spec)) is None else {"env_spec": text}),
+        PROVENANCE: dict(provenance or {}),
+    }
+
+
+def record_of(episode: Episode) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return an episode as a journal has it: arrays and meta. Raises DamagedError for one that makes no sense."""
+    episode.check()
+    arrays = {".".join(("observations", *path)): array for path, array in leaves(episode.observations)}
+    arrays |= {f"behaviour.{name}": array for name, array in episode.behaviour.items()}
+    arrays |= {"actions": episode.actions, "rewards": episode.rewards}
+    return arrays, {"seed": episode.seed, "terminated": episode.terminated, "truncated": episode.truncated}
+
+
+def of_journals(folder: Path, dataset_id: str, about: Mapping[str, Any], journals: Sequence[Path]) -> Path:
+    """Make the dataset in `folder` of all episodes of `journals`; `about` is what `described` returned.
+
+    Returns the folder. One episode at a time is in memory. Raises InvalidInput where there are none.
+    """
+    data = checked(folder, dataset_id)
+    main, part, episodes, steps = data / MAIN, data / f".{MAIN}", 0, 0
+    with h5py().File(part, "w", track_order=True) as file:
+        for arrays, meta in chain.from_iterable(map(read_journal, journals)):
+            _write_episode(file, episodes, arrays, meta)
+            episodes, steps = episodes + 1, steps + len(arrays["rewards"])
+    if not episodes:
+        part.unlink()
+        raise InvalidInput(f"--to: {folder} got no episode. Record at least one.")
+    _onto_disk(part, main)
+    with h5py().File(main, "r") as file:
+        write_index(main, file)
+    said = {
+        "dataset_id": dataset_id,
+        "minari_version": VERSION,
+        "data_format": "hdf5",
+        # as they are, since JPEG loses some of it
+        "jpeg_encoding": False,
+        **about,
+        "total_episodes": episodes,
+        "total_steps": steps,
+        "dataset_size": round(main.stat().st_size / 1e6, 1),
+    }
+    text = data / f".{METADATA}"
+    text.write_text(json.dumps(said, indent=1))
+    _onto_disk(text, data / METADATA)
+    return folder
 
 
 def _write_episode(file: Any, number: int, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""RLDS: folders that TensorFlow Datasets wrote, read without TensorFlow."""

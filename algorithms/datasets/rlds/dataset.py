@@ -1,0 +1,168 @@
+"""Reading a folder that TensorFlow Datasets wrote in RLDS's form: features.json, and TFRecord files of episodes.
+
+Step t holds the observation, the action that followed, and its reward. Of the last step only the observation counts.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from surreal.algorithms.datasets.episode import About, DamagedError, Episode
+from surreal.algorithms.datasets.rlds.example import read_example
+from surreal.algorithms.datasets.rlds.features import Leaf, Tree, arrays, flag, read_features
+from surreal.algorithms.datasets.rlds.tfrecord import Record, payload, records
+from surreal.protocol.errors import Fatal
+
+FEATURES, INFO, RECORDS = "features.json", "dataset_info.json", ".tfrecord"
+NEEDED = ("observation", "action", "reward", "is_last", "is_terminal")
+MOST_JSON = 2**26
+"""Bytes of a JSON file that are read."""
+TRAIN = "-train."
+
+
+class Part(NamedTuple):
+    """One file of records."""
+
+    place: str
+    size: int
+
+
+class RldsDataset:
+    """Episodes of all files of the split `train`, or of all files where there is no such split.
+
+    A file is read from its begin to its end, files in random order: there is no index of episodes.
+    """
+
+    def __init__(self, place: str) -> None:
+        """Read the description. Raises DamagedError where it is no RLDS dataset, Fatal where there is none."""
+        self._place = place.rstrip("/")
+        try:
+            self._features = read_features(_json(self._place, FEATURES))
+        except FileNotFoundError:
+            raise Fatal(f"{place}: there is no {FEATURES} in it. Name the folder of one version of it.") from None
+        except ValueError as error:
+            raise DamagedError(f"{place}/{FEATURES}: {error}. Copy it anew.") from None
+        missing = [name for name in NEEDED if name not in self._features]
+        if missing:
+            has = ", ".join(sorted(self._features))
+            raise DamagedError(f"{place}: its steps have no {missing[0]!r}, which RLDS wants. They have: {has}.")
+        self._action = _one(place, self._features, "action")
+        self._parts = _parts(self._place)
+        self._about = About("rlds", _episodes(self._place), 0)
+
+    @property
+    def place(self) -> str:
+        """Return folder or URL."""
+        return self._place
+
+    @property
+    def about(self) -> About:
+        """Return the number of episodes; the files say neither steps nor environment."""
+        return self._about
+
+    def lengths(self, shard: int, shards: int) -> list[int] | None:
+        """Return None: only reading tells."""
+        return None
+
+    def episodes(self, shard: int, shards: int, rng: np.random.Generator) -> Iterator[Callable[[], Episode]]:
+        """See Dataset. Each has to be read before the next one is asked for."""
+        for number in rng.permutation(len(self._parts)).tolist():
+            part = self._parts[number]
+            with closing(_opened(part.place)) as file:
+                for index, record in enumerate(_records(file, part)):
+                    if (index + number) % shards == shard:
+                        yield partial(self._episode, file, record, f"{part.place}: record {index}")
+
+    def _episode(self, file: BinaryIO, record: Record, place: str) -> Episode:
+        """Return an episode. Raises DamagedError for one that makes no sense."""
+        try:
+            values = read_example(payload(file, record))
+            seen = arrays(self._features["observation"], values)
+            actions, rewards = arrays(self._action, values), arrays(self._features["reward"], values)
+            last, terminal = (flag(self._features, name, values) for name in ("is_last", "is_terminal"))
+        except (ValueError, KeyError, OSError) as error:
+            raise DamagedError(f"{place}: {error}. Copy it anew, or set skip_damaged: true.") from None
+        if len({len(actions), len(rewards), len(last), len(terminal)}) > 1:
+            raise DamagedError(f"{place}: its features have different numbers of steps. Set skip_damaged: true.")
+        for name, flags in (("is_last", last), ("is_terminal", terminal)):
+            if flags[:-1].any():
+                at = int(np.argmax(flags))
+                raise DamagedError(
+                    f"{place}: {name} is true at step {at} of {len(flags)}, and the episode goes on. "
+                    "Record it anew, or set skip_damaged: true."
+                )
+        terminated = bool(len(terminal) and terminal[-1])
+        rows = rewards.reshape(-1)[:-1].astype(np.float64)
+        return Episode(place, seen, actions[:-1], rows, terminated, not terminated).check()
+
+    def close(self) -> None:
+        """See Dataset: files are open only while they are read."""
+
+
+def is_rlds(place: str) -> bool:
+    """Return True where a folder or a URL has RLDS's description."""
+    if "://" not in place:
+        return Path(place, FEATURES).is_file()
+    try:
+        _json(place.rstrip("/"), FEATURES)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _one(place: str, features: Mapping[str, Tree], name: str) -> Leaf:
+    found = features[name]
+    if not isinstance(found, Leaf):
+        raise Fatal(f"{place}: its {name}s are several features: {', '.join(found)}. Datasets have one array of them.")
+    return found
+
+
+def _records(file: BinaryIO, part: Part) -> Iterator[Record]:
+    """Yield the records of a file. Raises DamagedError, which names it, where it is truncated."""
+    try:
+        yield from records(file, part.size)
+    except ValueError as error:
+        raise DamagedError(f"{part.place}: {error}. Copy it anew.") from None
+
+
+def _parts(place: str) -> list[Part]:
+    """Return the files of records. Raises Fatal where there is none."""
+    if "://" in place:
+        from surreal.protocol.worker.object_store import ObjectStore
+
+        found = [Part(f"{place}/{each.name}", each.size) for each in ObjectStore(place).find() if "/" not in each.name]
+    else:
+        found = [Part(str(path), path.stat().st_size) for path in Path(place).iterdir()]
+    found = sorted(part for part in found if RECORDS in part.place.rpartition("/")[2])
+    training = [part for part in found if TRAIN in part.place.rpartition("/")[2]]
+    if not found:
+        raise Fatal(f"{place}: there is no {RECORDS} file beside {FEATURES}. Copy the whole folder.")
+    return training or found
+
+
+def _episodes(place: str) -> int:
+    """Return the episodes that dataset_info.json says; 0 where it says none."""
+    try:
+        splits = json.loads(_json(place, INFO))["splits"]
+        chosen = [each for each in splits if each["name"] == "train"] or splits
+        return sum(int(count) for each in chosen for count in each["shardLengths"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def _json(place: str, name: str) -> bytes:
+    with closing(_opened(f"{place}/{name}")) as file:
+        return bytes(file.read(MOST_JSON))
+
+
+def _opened(place: str) -> Any:
+    if "://" not in place:
+        return open(place, "rb")
+    from surreal.protocol.worker.object_store import open_url
+
+    return open_url(place)
