@@ -13,7 +13,7 @@ from surreal.protocol.errors import InvalidInput
 from tests.orchestrator.documents import minimal
 from tests.orchestrator.plan.test_plan import LAPTOP, SMALL
 
-VOLUME = {"name": "data", "claim": "shared", "mountPath": "/data"}
+VOLUME = {"name": "data", "claim": "shared", "mountPath": "/data", "readOnly": False}
 
 
 class Nowhere:
@@ -55,10 +55,13 @@ def test_a_cluster_needs_a_folder_on_a_volume() -> None:
         make_plan(Experiment.from_data(minimal(record={})), [SMALL])
     record = {"folder": "/data/walks"}
     bare = make_plan(Experiment.from_data(minimal(record=record)), [SMALL])
-    assert any("spec.record.folder: /data/walks is on no volume of actor" in each for each in bare.warnings)
+    assert any("spec.record.folder: /data/walks is on no volume that actor may write" in each for each in bare.warnings)
     roles = {"actor": {"volumes": [VOLUME]}}
     mounted = make_plan(Experiment.from_data(minimal(record=record, roles=roles)), [SMALL])
     assert not any("spec.record" in each for each in mounted.warnings)
+    roles = {"actor": {"volumes": [{**VOLUME, "readOnly": True}]}}
+    fixed = make_plan(Experiment.from_data(minimal(record=record, roles=roles)), [SMALL])
+    assert any("spec.record" in each for each in fixed.warnings)
 
 
 def test_stepping_together_would_see_no_steps() -> None:
