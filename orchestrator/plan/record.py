@@ -42,8 +42,8 @@ def record_warnings(experiment: Experiment, planned: PlannedRecord | None, own_m
     for name in planned.roles if planned is not None and not own_machine else ():
         if planned is not None and not _mounted(experiment.spec.roles[name], planned.folder):
             yield (
-                f"spec.record.folder: {planned.folder} is on no volume that {name} may write: where it is no shared folder of "
-                "the machines, its files go with the pod"
+                f"spec.record.folder: {planned.folder} is on no volume that {name} may write: where it is no shared "
+                "folder of the machines, its files go with the pod"
             )
 
 
