@@ -29,7 +29,7 @@ class Fragments:
         """Yield the fragments of an episode. Raises DamagedError where it does not fit the environment."""
         try:
             features = narrowed(flat(self._spaces.observation_space, episode.observations, len(episode) + 1))
-            actions = self._actions(episode.actions)
+            actions = self.actions(episode.actions)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise DamagedError(
                 f"{episode.place}: it does not fit the environment's {self._spaces.observation_space} and "
@@ -51,7 +51,7 @@ class Fragments:
                 "truncated": np.zeros_like(terminated),
             }
 
-    def _actions(self, actions: Array) -> Array:
+    def actions(self, actions: Array) -> Array:
         """Return actions as a policy gives them: choices from 0, or float32 [steps, action], the bounds as +-1."""
         found, space = self._spaces, self._spaces.action_space
         if found.discrete:

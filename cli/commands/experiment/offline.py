@@ -2,16 +2,21 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from surreal.cli.ui.options import output_option
+from surreal.cli.ui.options import output_option, policy_options
 from surreal.cli.ui.output import Output, emit, number, table, talk
+from surreal.protocol.errors import InvalidInput
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from surreal.orchestrator.run.results import Which
+    from surreal.orchestrator.saved_run import SavedRun
 
 task_option = click.option(
     "--task",
@@ -97,6 +102,45 @@ def suite(
 
 
 @command.command()
+@policy_options
+@click.option("--dataset", required=True, help="Dataset that the value is estimated from, as in spec.algorithm.config.")
+@click.option("--gamma", type=click.FloatRange(0, 1), default=0.99, show_default=True, help="Discount.")
+@click.option("--updates", type=click.IntRange(1, 10**7), default=5_000, show_default=True, help="Updates of fitted Q.")
+@click.option("--seeds", type=click.IntRange(0, 100), default=3, show_default=True, help="Runs of fitted Q.")
+@click.option("--steps", type=click.IntRange(1, 10**8), default=200_000, show_default=True, help="Steps that are used.")
+@click.option("--true", "episodes", type=click.IntRange(0, 10**6), default=50, show_default=True, help="True episodes.")
+@output_option
+def estimate(
+    saved: "SavedRun",
+    which: "Which",
+    code: Path | None,
+    dataset: str,
+    gamma: float,
+    updates: int,
+    seeds: int,
+    steps: int,
+    episodes: int,
+    output: Output,
+) -> None:
+    """Estimate the value of NAME's policy from a dataset alone, beside that of true episodes (0 for none).
+
+    Values are mean discounted returns from the first observations, the likeliest actions taken.
+    """
+    from surreal.algorithms.datasets.opening import open_dataset
+    from surreal.algorithms.exporting.estimate import Estimating, estimates
+    from surreal.algorithms.offline.estimation import Fitting
+    from surreal.algorithms.policies import Policy
+
+    policy = saved.policy(which, code)
+    if not isinstance(policy, Policy):
+        raise InvalidInput(f"{saved.name}: an exported policy does not say its environment. Name its run.")
+    settings = Estimating(Fitting(gamma=gamma, updates=updates), seeds, steps, episodes)
+    with closing(open_dataset(dataset)) as opened:
+        found = estimates(policy, opened, policy.about["env"], settings, code or "")
+    emit(found, output, lambda: _estimates(found))
+
+
+@command.command()
 @click.argument("source")
 @click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the new dataset.")
 @click.option("--id", "dataset_id", metavar="NAME/NAME-v0", help="Id in minari; made of the run's name if not given.")
@@ -110,6 +154,16 @@ def collect(source: str, folder: Path, dataset_id: str | None) -> None:
 
     place, name = actors_folder(source)
     talk(str(make(place, folder, dataset_id or f"{name}/{folder.name}-v0")))
+
+
+def _estimates(found: dict[str, Any]) -> "Table":
+    rows = table("method", "value", "error")
+    for row in found["estimates"]:
+        rows.add_row(row["method"], f"{row['value']:.3f}", "" if row["error"] is None else f"{row['error']:+.3f}")
+    rows.add_row(f"recorded, {found['episodes']:,} episodes", f"{found['recorded']:.3f}", "")
+    if found["true"] is not None:
+        rows.add_row("true", f"{found['true']:.3f}", "")
+    return rows
 
 
 def _table(rows: Iterable[dict[str, Any]]) -> "Table":
