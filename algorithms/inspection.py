@@ -149,10 +149,12 @@ def _any_view(config: Any, make: Make) -> Iterator[tuple[str, str]]:
 
 
 def _unmade(request: Request, error: SurrealError) -> Finding:
-    """Return why there is no environment. What is not its own fault for sure is left to the run."""
-    cause, own = error.__cause__, _is_own(request)
-    foreign = cause is not None and (request.remote or not own)
-    return Finding(ENV, _located(request, str(error), cause), refused=not foreign)
+    """Return why there is no environment. What may be otherwise where and when the run is, is left to it."""
+    from surreal.algorithms.environments.make import MAY_PASS
+
+    cause = error.__cause__
+    elsewhere = cause is not None and (request.remote or isinstance(cause, MAY_PASS))
+    return Finding(ENV, _located(request, str(error), cause), refused=not elsewhere)
 
 
 def _is_own(request: Request) -> bool:
@@ -162,7 +164,7 @@ def _is_own(request: Request) -> bool:
 
 def _located(request: Request, text: str, cause: BaseException | None) -> str:
     """Return a sentence about an environment: of one's own with the file and line that raised."""
-    text = text.removeprefix(f"{'.'.join(ENV[1:])}: ")  # the line of the experiment names the key
+    text = text.removeprefix("env.id: ")  # the line of the experiment names the key
     if cause is None or not _is_own(request) or isinstance(cause, SurrealError):
         return text
     return f"{where_raised(cause, Path(request.folder).absolute())}: {text}"

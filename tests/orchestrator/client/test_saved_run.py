@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -153,7 +154,7 @@ def test_an_evaluation_names_an_action_that_is_none_of_the_environment(env: str,
 def test_the_front_door_names_an_argument_that_is_of_no_use(tmp_path: Path) -> None:
     nothing: Any = None
     (tmp_path / "notes.txt").write_text("no run")
-    for wrong, call in {
+    calls: dict[str, Callable[[], object]] = {
         "source: None is no run": lambda: surreal.load(nothing),
         "this is no exported policy": lambda: surreal.load(tmp_path / "notes.txt"),
         "policy: None is no function": lambda: surreal.evaluate(nothing, "CartPole-v1"),
@@ -161,6 +162,7 @@ def test_the_front_door_names_an_argument_that_is_of_no_use(tmp_path: Path) -> N
         "policy: <built-in function len> cannot be exported": lambda: surreal.export(cast(Any, len), "a.onnx"),
         "algorithm: None is no algorithm": lambda: surreal.train("CartPole-v1", nothing),
         "spec.env: must be a mapping": lambda: surreal.train(nothing, surreal.PPO()),
-    }.items():
+    }
+    for wrong, call in calls.items():
         with pytest.raises(InvalidInput, match=wrong):
             call()
