@@ -3,12 +3,17 @@
 Fields are only ever added. A number that is not known is null.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from surreal.orchestrator.plan.model import Plan, PlannedRole
 from surreal.orchestrator.run.status import Status
+
+if TYPE_CHECKING:
+    # Processes that only measure start by the hundred, and the plan's models take half of their start.
+    from surreal.orchestrator.plan.model import Plan, PlannedRole
 
 
 @dataclass(frozen=True)
