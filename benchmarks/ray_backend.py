@@ -4,11 +4,11 @@
 
 A head without CPUs and two raylets on this machine, made for the measurement; without names of cases, all of
 them. `start`: seconds from `surreal create --on ray:ADDRESS` to the first step, and the memory (PSS) of supervisor and
-hosts. `rate`: environment steps per second of examples/cheetah-ppo.yaml here and on Ray, in turns, and of RLlib's PPO
-on the same cluster where `--rllib` names a folder with the packages that it needs beside Ray (dm-tree, lz4); the first
-tenth of each run is not counted. `recover`: seconds from the kill of an actor's raylet, then of the learner's, until
-that process steps again. `workers`: seconds until `--workers` workers of evolution strategies run, beside those of as
-many actors that do nothing, which is what Ray itself takes.
+hosts. `rate`: environment steps per second, and CPU seconds of a million steps, of examples/cheetah-ppo.yaml here and
+on Ray, in turns, and of RLlib's PPO on the same cluster where `--rllib` names a folder with the packages that it needs
+beside Ray (dm-tree, lz4); the first tenth of each run is not counted. `recover`: seconds from the kill of an actor's
+raylet, then of the learner's, until that process steps again. `workers`: seconds until `--workers` workers of evolution
+strategies run, beside those of as many actors that do nothing, which is what Ray itself takes.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,6 +37,8 @@ SURREAL = str(Path(sys.executable).with_name("surreal"))
 STORE_BYTES = 80_000_000
 CPUS = 64
 PATIENCE = 240.0
+PARTS = ("surreal.protocol.worker", "ray::Host", "ray::Supervisor", "surreal.orchestrator.backends.local")
+"""Parts of the names and command lines of a run's processes."""
 talk = Console(stderr=True).print
 
 
@@ -66,6 +69,10 @@ class Place:
         file = self.home / f"{name}.yaml"
         file.write_text(yaml.safe_dump({**data, "metadata": {"name": name}}))
         subprocess.run([SURREAL, "create", str(file), "--on", on, *more], check=True, capture_output=True)
+        return self.folder(name, on)
+
+    def folder(self, name: str, on: str) -> Path:
+        """Return the folder that a run has."""
         return self.home / ("ray" if on.startswith("ray") else "experiments") / name
 
     def delete(self, name: str) -> None:
@@ -115,6 +122,33 @@ def memory(title: str) -> list[float]:
     return [each.memory_full_info().pss / 1e6 for each in found]
 
 
+class Meter(threading.Thread):
+    """CPU seconds of a run's processes while it runs: its workers, and the hosts and supervisors of Ray."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self._folder, self._used, self._over = folder, dict[int, float](), threading.Event()
+        self.samples: list[tuple[int, float]] = []
+        """Steps so far, and CPU seconds so far."""
+
+    def run(self) -> None:
+        """Take a sample a second."""
+        while not self._over.wait(1.0):
+            for each in psutil.process_iter(["name", "cmdline", "cpu_times"]):
+                words = f"{each.info['name']} {' '.join(each.info['cmdline'] or ())}"
+                if each.info["cpu_times"] and any(part in words for part in PARTS):
+                    self._used[each.pid] = each.info["cpu_times"].user + each.info["cpu_times"].system
+            self.samples.append((steps(self._folder), sum(self._used.values())))
+
+    def per_million(self, total: int) -> float:
+        """End, and return CPU seconds for a million steps, after the first tenth of `total`."""
+        self._over.set()
+        self.join()
+        counted = [sample for sample in self.samples if sample[0] >= total // 10]
+        (first, before), (last, after) = counted[0], counted[-1]
+        return 1e6 * (after - before) / (last - first) if last > first else float("nan")
+
+
 def start(place: Place, args: argparse.Namespace) -> dict[str, float]:
     """Measure starts on the running cluster, the first of which warms its workers."""
     seconds, supervisor, hosts = [], 0.0, 0.0
@@ -131,12 +165,15 @@ def start(place: Place, args: argparse.Namespace) -> dict[str, float]:
 
 def rate(place: Place, args: argparse.Namespace) -> dict[str, list[float]]:
     """Measure rates in turns: here, on Ray, and of RLlib on the same cluster."""
-    rates: dict[str, list[float]] = {"local": [], "ray": [], "rllib": []}
+    rates: dict[str, list[float]] = {"local": [], "ray": [], "local_cpu": [], "ray_cpu": [], "rllib": []}
     for number in range(args.rounds):
         for name, on in (("local", "local"), ("ray", place.on)):
+            meter = Meter(place.folder(f"{name}-{number}", on))
+            meter.start()
             folder = place.create(f"{name}-{number}", example(total_steps=args.steps), on)
+            rates[f"{name}_cpu"].append(meter.per_million(args.steps))
             rates[name].append(from_metrics(folder / "metrics" / "metrics.jsonl", args.steps)["steps_per_second"])
-            talk(f"round {number + 1}: {name}: {rates[name][-1]:.0f} steps/s")
+            talk(f"round {number + 1}: {name}: {rates[name][-1]:.0f} steps/s, {rates[f'{name}_cpu'][-1]:.0f} CPU s/M")
         if args.rllib:
             found = peer(Path(sys.executable), "rllib.py", args.steps // 8, 1, "--address", place.cluster.address)
             rates["rllib"].append(found["steps_per_second"])

@@ -94,6 +94,18 @@ def test_a_run_that_is_done_goes_on_for_more_steps(site: Site) -> None:
     assert when(site, name, "it is done again", lambda now: now.state == "succeeded").progress.steps >= 4_000
 
 
+def test_a_run_stops_at_its_limit_and_goes_on_with_a_larger_one(site: Site) -> None:
+    data = pole("pole", total_steps=ENDLESS)
+    data["spec"]["limits"] = {"hours": 2 / 3600}
+    name = create(site, data)
+    ended = when(site, name, "it is over", lambda now: now.over)
+    assert ended.state == "stopped" and ended.reason.startswith("spec.limits.hours: "), ended.reason
+    assert ended.progress.hours and ended.progress.hours >= 2 / 3600
+    Run(name, site.backend).resume(changes=["spec.limits.hours=1"])
+    on = running(site, name)
+    when(site, name, "it learns on", lambda now: now.progress.steps > max(on.progress.steps, ended.progress.steps))
+
+
 def test_a_run_begins_from_a_checkpoint_of_another(site: Site) -> None:
     name = create(site, pole("pole", total_steps=2_000))
     done = when(site, name, "it is done", lambda now: now.state == "succeeded")
