@@ -122,8 +122,18 @@ def memory(title: str) -> list[float]:
     return [each.memory_full_info().pss / 1e6 for each in found]
 
 
+def cpu_seconds() -> dict[int, float]:
+    """Return process id -> CPU seconds of the processes of runs: workers, and the hosts and supervisors of Ray."""
+    found = {}
+    for each in psutil.process_iter(["name", "cmdline", "cpu_times"]):
+        words = f"{each.info['name']} {' '.join(each.info['cmdline'] or ())}"
+        if each.info["cpu_times"] and any(part in words for part in PARTS):
+            found[each.pid] = each.info["cpu_times"].user + each.info["cpu_times"].system
+    return found
+
+
 class Meter(threading.Thread):
-    """CPU seconds of a run's processes while it runs: its workers, and the hosts and supervisors of Ray."""
+    """CPU seconds of a run's processes while it runs."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(daemon=True)
@@ -134,10 +144,7 @@ class Meter(threading.Thread):
     def run(self) -> None:
         """Take a sample a second."""
         while not self._over.wait(1.0):
-            for each in psutil.process_iter(["name", "cmdline", "cpu_times"]):
-                words = f"{each.info['name']} {' '.join(each.info['cmdline'] or ())}"
-                if each.info["cpu_times"] and any(part in words for part in PARTS):
-                    self._used[each.pid] = each.info["cpu_times"].user + each.info["cpu_times"].system
+            self._used |= cpu_seconds()
             self.samples.append((steps(self._folder), sum(self._used.values())))
 
     def per_million(self, total: int) -> float:
@@ -188,7 +195,7 @@ def recover(place: Place, args: argparse.Namespace) -> dict[str, float]:
     data["spec"]["checkpoints"] = {"everySeconds": 5}
     roles = data["spec"]["roles"]
     roles["learner"]["resources"]["cpu"], roles["actor"]["resources"]["cpu"] = CPUS - 2, CPUS / 2
-    for number, name in enumerate(("actor/0", "learner/0") * args.rounds):
+    for number, name in enumerate(args.killed * args.rounds):
         folder = place.create(f"recover-{number}", data, place.on, "-d")
         until(lambda folder=folder: list(folder.glob("checkpoints/step-*/manifest.json")), "a checkpoint")  # type: ignore[misc]
         before = place.status(folder)[name]
@@ -198,7 +205,7 @@ def recover(place: Place, args: argparse.Namespace) -> dict[str, float]:
         until(lambda: place.status(folder).get(name, before)["incarnation"] > before["incarnation"], f"{name} is back")  # noqa: B023
         known = steps(folder)
         until(lambda: steps(folder) > known, "it learns on")  # noqa: B023
-        found[f"{name} {number // 2 + 1}"] = time.perf_counter() - began
+        found[f"{name} {number // len(args.killed) + 1}"] = time.perf_counter() - began
         talk(f"{name}: steps again after {time.perf_counter() - began:.1f} s")
         place.delete(folder.name)
     return found
@@ -223,9 +230,9 @@ def workers(place: Place, args: argparse.Namespace) -> dict[str, float]:
 
     until(at_work, "all run")
     seconds = time.perf_counter() - began
-    used = sum(memory("Host"))
+    used, cpu = sum(memory("Host")), sum(cpu_seconds().values())
     place.delete(folder.name)
-    return {"workers": args.workers, "seconds": seconds, "hosts_mb": used, "empty": empty}
+    return {"workers": args.workers, "seconds": seconds, "cpu_s": cpu, "hosts_mb": used, "empty": empty}
 
 
 def empty_actors(address: str, count: int) -> float:
@@ -256,6 +263,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=163_840)
     parser.add_argument("--workers", type=int, default=200)
+    parser.add_argument(
+        "--killed", nargs="+", default=["actor/0", "learner/0"], help="Processes whose raylet is killed."
+    )
     parser.add_argument("--rllib", type=Path, help="Folder with the packages that RLlib needs beside Ray.")
     args = parser.parse_args()
     if args.rllib:
