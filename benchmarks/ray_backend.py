@@ -263,9 +263,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=163_840)
     parser.add_argument("--workers", type=int, default=200)
-    parser.add_argument(
-        "--killed", nargs="+", default=["actor/0", "learner/0"], help="Processes whose raylet is killed."
-    )
+    parser.add_argument("--killed", nargs="+", default=["actor/0", "learner/0"], help="Whose raylet is killed.")
     parser.add_argument("--rllib", type=Path, help="Folder with the packages that RLlib needs beside Ray.")
     args = parser.parse_args()
     if args.rllib:
