@@ -60,6 +60,8 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._hung, self._tail, self._waiting = "", b"", b""
         self._asked: signal.Signals | None = None
+        self._stuck = False
+        """True where the supervisor was told that the worker is stuck."""
         self._lock = threading.Lock()
 
     @property
@@ -152,7 +154,10 @@ class Child:
         watch, limit = self._watch, self._order.hang_seconds
         watch.look(self._board.read(0), passed)
         stuck = watch.still >= (min(30.0, limit / 2) if limit and watch.started else 30.0)
-        supervisor.note.remote(self.name, self._incarnation, watch.where if stuck else "", watch.still)
+        if stuck or self._stuck:
+            # words of hundreds that move would only keep the supervisor busy
+            supervisor.note.remote(self.name, self._incarnation, watch.where if stuck else "", watch.still)
+        self._stuck = stuck
         if watch.hangs(limit) and not self._hung:
             self._hung = f"{watch.where} for {watch.still:.0f} s"
             with suppress(AttributeError, OSError):  # the stacks are wanted, not a core file; only Linux can say so
