@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surreal.orchestrator.backends.base import Backend, Diff, Inventory, Manifest, backend
-from surreal.orchestrator.plan.change import refuse_fewer_steps
 from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.run.follow_status import follow_status
 from surreal.orchestrator.run.location import LOCAL, Location, forget, locate, remembered
@@ -228,6 +227,9 @@ class Run:
         """
         self.backend.reconcile(self.name)
         if changes:
+            # Every command imports this module, and the models of all algorithms take half a second.
+            from surreal.orchestrator.plan.change import refuse_fewer_steps
+
             refuse_fewer_steps(self.name, changes, self.status().progress.steps)
             self.backend.change(self.name, changes)
         self.backend.resume(self.name, accept_changes)

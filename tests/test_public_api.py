@@ -109,6 +109,14 @@ def test_no_public_name_of_an_orchestrating_program_loads_what_only_workers_need
     assert set(done.stdout.split()) & WORKERS_ONLY == set()
 
 
+@pytest.mark.parametrize("name", ["Client", "load"])
+def test_looking_at_runs_and_policies_loads_no_settings_of_algorithms(name: str) -> None:
+    code = f"import sys, surreal; surreal.{name}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=200, check=True)
+    loaded = set(done.stdout.split())
+    assert loaded & {"surreal.algorithms.registry", "surreal.orchestrator.experiment.experiment"} == set()
+
+
 def test_the_version_is_that_of_the_command_line() -> None:
     command = [sys.executable, "-P", "-c", "from surreal.cli.main import main; main()", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
