@@ -10,11 +10,10 @@ import pytest
 
 from surreal.orchestrator.page.guard import HEADERS
 from surreal.orchestrator.page.server import PLOTS, plots
-from surreal.orchestrator.page.views import views_of
-from surreal.protocol.errors import NotFound
-from tests.orchestrator.page.pages import Page, page, wait_for
-
-"""SHA-256 of dist/uPlot.iife.min.js of uPlot 1.6.32."""
+from surreal.orchestrator.page.views import Views, views_of
+from surreal.orchestrator.run.status import Status
+from surreal.protocol.errors import NotFound, Unreachable
+from tests.orchestrator.page.pages import FolderRun, Page, page, wait_for
 
 
 def test_runs_curves_logs_and_films_are_plain_data(tmp_path: Path) -> None:
@@ -86,6 +85,24 @@ def test_a_question_that_means_nothing_is_400_with_a_sentence(tmp_path: Path, as
     with page(tmp_path) as served:
         code, _, body = served.ask("/api/curves?" + urlencode({"ask": asked}))
         assert code == 400 and json.loads(body)["error"]
+
+
+def test_curves_that_are_shown_first_are_read_ahead_and_a_place_that_is_away_is_not_said_yet(tmp_path: Path) -> None:
+    names = [f"run-{number}" for number in range(10)]
+    statuses = [Status(name, "local", "", "running" if name == "run-9" else "succeeded") for name in names]
+    opened: list[str] = []
+
+    def find(name: str) -> FolderRun:
+        opened.append(name)
+        return FolderRun(tmp_path)
+
+    Views(lambda: statuses, find).warm()  # type: ignore[arg-type]
+    assert opened == ["run-9", *names[:7]]
+
+    def away() -> list[Status]:
+        raise Unreachable("the cluster: no answer. Try again.")
+
+    Views(away, find).warm()  # type: ignore[arg-type]
 
 
 def test_a_deleted_run_leaves_the_page_and_others_stay(tmp_path: Path) -> None:
