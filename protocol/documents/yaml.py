@@ -73,6 +73,14 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+if yaml.__with_libyaml__:
+
+    class _FastLoader(yaml.CSafeLoader):
+        """Parser and composer of libyaml, with the scalars of `_Loader`."""
+
+        yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
 def _next_event(parser: Any) -> Any:
     """Return the event that comes next, which PyYAML's type stubs leave untyped."""
     return parser.peek_event()
@@ -106,6 +114,21 @@ def load(text: str, source: Source) -> tuple[Any, dict[KeyPath, int]]:
         return _build(_compose(text), (), lines), lines
     except _Problem as error:
         raise source.invalid_line(error.line + 1, str(error)) from None
+
+
+def load_own(text: str) -> Any:
+    """Return the one document in a text that this program wrote; by libyaml, 15 times as fast, where PyYAML has it.
+
+    The rules for documents of others are not checked. Raises InvalidInput for text that is no YAML.
+    """
+    if not yaml.__with_libyaml__:
+        return load(text, Source())[0]
+    try:
+        node = _FastLoader(text).get_single_node()
+        assert node is not None
+        return _build(node, (), {})
+    except (yaml.YAMLError, _Problem) as error:
+        raise InvalidInput(f"a text of surreal's own: {error}. It is a fault of surreal.") from None
 
 
 def dump(data: Any) -> str:

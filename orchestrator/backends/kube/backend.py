@@ -15,7 +15,7 @@ from surreal.orchestrator.backends.base import Inventory, already_done
 from surreal.orchestrator.backends.kube import experiments
 from surreal.orchestrator.backends.kube.drafts import Drafts, say
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
-from surreal.orchestrator.backends.kube.names import ATTEMPT, CHANGED, EXPERIMENT, ZERO_RUN_ID
+from surreal.orchestrator.backends.kube.names import ATTEMPT, CHANGED, EXPERIMENT
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance, Seen, folder_of, glances, read_outcome
 from surreal.orchestrator.backends.kube.status import collect as observe
 from surreal.orchestrator.backends.kube.status.collect import usage
@@ -29,6 +29,7 @@ from surreal.orchestrator.run.status import Status
 from surreal.orchestrator.run.usage import Usage
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 from surreal.protocol.telemetry.gauges import Progress
+from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.kubeconfig import kubeconfig_files
 from surreal.provisioner.kube.objects import name_of, text
 
@@ -76,13 +77,14 @@ class KubeBackend(Drafts):
 
         own = packed(plan.code, experiment.folder, STORE_BYTES if plan.storage.url else CONFIG_MAP_BYTES)
         begin = code.packed_start(plan, start) if start else None
-        draw = self.drawer(plan, own, experiment.to_yaml(), begin)
-        # Render once before the first request: a plan that no cluster can run is refused at once.
-        self.check_room(draw(ZERO_RUN_ID, 1))
-        code.send(plan, own)
-        if start:
-            code.send_start(plan, start)
-        create.create(self.api, draw, say)
+
+        def prepare(objects: Sequence[Object]) -> None:
+            self.check_room(objects)
+            code.send(plan, own)
+            if start:
+                code.send_start(plan, start)
+
+        create.create(self.api, self.drawer(plan, own, experiment.to_yaml(), begin), say, check=prepare)
         if plan.storage.note:
             say(f"run folder: {plan.storage.note}")
         files = kubeconfig_files(self._location.kubeconfig)

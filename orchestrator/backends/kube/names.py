@@ -1,6 +1,7 @@
 """Names in a cluster: objects, labels, annotations, folders and ports, each in this place only."""
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 
 from surreal.protocol.errors import InvalidInput
@@ -73,12 +74,17 @@ def labels(name: str, run: str, role: str | None = None) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": "surreal",
         INSTANCE: name,
-        "app.kubernetes.io/version": version("surreal"),
+        "app.kubernetes.io/version": _version(),
         **own,
         "app.kubernetes.io/part-of": "surreal",
         MANAGED_BY: OWNER,
         RUN: run,
     }
+
+
+@cache
+def _version() -> str:
+    return version("surreal")
 
 
 def selector(name: str, role: str | None = None) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from surreal.orchestrator.backends.kube.experiments import BY_SPEC
-from surreal.orchestrator.backends.kube.lifecycle import code, create, preflight
+from surreal.orchestrator.backends.kube.lifecycle import code, create
 from surreal.orchestrator.backends.kube.lifecycle.create import Draw
 from surreal.orchestrator.backends.kube.lifecycle.delete import remove_run, suspend
 from surreal.orchestrator.backends.kube.manifests.render import plan_digest, render
@@ -44,13 +44,22 @@ class DoesNotFitError(SurrealError):
 
 
 @dataclass(frozen=True)
+class Begun:
+    """A run that was made just now."""
+
+    run: str
+    objects: int
+    """Number of them."""
+
+
+@dataclass(frozen=True)
 class Beginner:
     """Makes and changes runs in one place."""
 
     place: Place
 
-    def begin(self, resource: Object) -> int:
-        """Make all objects of a run, or those that an interrupted reconciliation left out; return how many.
+    def begin(self, resource: Object) -> Begun:
+        """Make all objects of a run, or those that an interrupted reconciliation left out.
 
         Raises InvalidInput for a spec that cannot run here, and SurrealError where the cluster refuses it; nothing is
         made in both cases.
@@ -61,12 +70,16 @@ class Beginner:
         except InvalidInput as error:
             # Other machines may come.
             raise DoesNotFitError(str(error)) from None
+        count = 0
+
+        def check(objects: Sequence[Object]) -> None:
+            nonlocal count
+            count = len(objects)
+            for warning in self.place.check(objects):
+                self.place.say(f"{name_of(resource)}: {warning}")
+
         draw = self._draw(resource, plan, experiment.to_yaml(), None)
-        objects = draw(ZERO_RUN_ID, 1)
-        for warning in preflight.check(self.place.api, objects):
-            self.place.say(f"{name_of(resource)}: {warning}")
-        create.create(self.place.api, draw, self.place.say, resource)
-        return len(objects)
+        return Begun(create.create(self.place.api, draw, self.place.say, resource, check), count)
 
     def begin_again(self, resource: Object, seen: Snapshot) -> None:
         """Go on with a creation or a resumption that was interrupted."""

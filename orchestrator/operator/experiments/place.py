@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from surreal.orchestrator.autoscaling.decision import Autoscaler
 from surreal.orchestrator.autoscaling.signs import bounds_of, scaled_role
-from surreal.orchestrator.backends.kube.lifecycle import scaling
+from surreal.orchestrator.backends.kube.lifecycle import preflight, scaling
+from surreal.orchestrator.backends.kube.lifecycle.rbac import Right
 from surreal.orchestrator.backends.kube.pools import HIDDEN_NODES
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance, Seen
 from surreal.orchestrator.backends.kube.status.collect import events
@@ -15,12 +16,13 @@ from surreal.orchestrator.backends.kube.status.snapshot import Event, Snapshot
 from surreal.orchestrator.operator.experiments.judge import Patience
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.kube.client import Api
+from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.machine_types import machine_table
 from surreal.provisioner.pools.from_nodes import inventory
 from surreal.provisioner.pools.model import NodePool
 
-POOLS_S = 30.0
-"""Seconds for which a list of nodes serves."""
+POOLS_S, RIGHTS_S = 30.0, 60.0
+"""Seconds for which a list of nodes serves, and the answer that all needed rights are there."""
 EVENTS_S, EVENTS_SHARE = 2.0, 20.0
 """Seconds for which a list of events serves: this, and so many times what it took."""
 
@@ -40,6 +42,7 @@ class Place:
         self._scalers: dict[str, Autoscaler] = {}
         self._pools: tuple[float, tuple[NodePool, ...]] = (float("-inf"), ())
         self._events: tuple[float, tuple[Event, ...]] = (float("-inf"), ())
+        self._rights: dict[bool, tuple[float, list[Right]]] = {}
 
     def pools(self) -> tuple[NodePool, ...]:
         """Return the machines to plan for; where nodes are hidden, a pool that holds everything."""
@@ -51,6 +54,15 @@ class Place:
                 found = HIDDEN_NODES
             self._pools = (time.monotonic() + POOLS_S, found)
         return found
+
+    def check(self, objects: Sequence[Object]) -> list[str]:
+        """Check as `surreal create` does and return its warnings; rights that were there serve for a while."""
+        queued = any(each["kind"] == "JobSet" for each in objects)
+        until, missed = self._rights.get(queued, (float("-inf"), []))
+        if time.monotonic() >= until:
+            missed = preflight.check_rights(self.api, queued)
+            self._rights[queued] = (time.monotonic() + RIGHTS_S, missed)
+        return preflight.check_room(self.api, objects, missed)
 
     def events(self) -> tuple[Event, ...]:
         """Return the events of the namespace, seconds old at most."""

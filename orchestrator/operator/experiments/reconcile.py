@@ -36,8 +36,9 @@ from surreal.provisioner.kube.errors import AbsentError, ApiError, TakenError
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import dig, name_of, number, text
 
-RETRY_S, REFUSED_S = 5.0, 60.0
-"""Seconds until the next try after trouble that may pass at once, and after a refusal that something else may lift."""
+SOON_S, RETRY_S, REFUSED_S = 1.0, 5.0, 60.0
+"""Seconds until the next look at what was begun just now, after trouble that may pass at once, and after a refusal that
+something else may lift."""
 MAY_DIFFER = ("spec.ttlSecondsAfterFinished",)
 """Keys that may change without a change of the run."""
 
@@ -106,9 +107,10 @@ class Reconciler:
             return Outcome(Verdict("stopped", "it was suspended before it began: spec.suspend", code="Suspended"))
         if seen and seen.claim:
             self._refuse_foreign_claim(resource, seen)
-        made = self._begin.begin(resource)
-        found = self._look(resource, self._again_by_name(name_of(resource)))
-        return replace(found, told=(("Created", f"made {made} objects of run {found.verdict.run}", False), *found.told))
+        begun = self._begin.begin(resource)
+        told = ("Created", f"made {begun.objects} objects of run {begun.run}", False)
+        verdict = Verdict("pending", run=begun.run, attempt=1, selector=_selector(resource))
+        return Outcome(verdict, again=SOON_S, told=(told,))
 
     def _refuse_foreign_claim(self, resource: Object, seen: Snapshot) -> None:
         name = name_of(resource)
@@ -196,7 +198,7 @@ class Reconciler:
         return Outcome(self._verdict(resource, seen, run), run, again, tuple(told))
 
     def _verdict(self, resource: Object, seen: Snapshot, run: Status) -> Verdict:
-        role = desired.acting_role(resource.get("spec") or {})
+        role = _acting_role(resource)
         there = [pod for pods in seen.pods_of(role).values() for pod in pods if runs(pod)]
         return Verdict(
             run.state,
@@ -204,7 +206,7 @@ class Reconciler:
             run=text(seen.root, "metadata", "labels", RUN),
             attempt=number(seen.root, "metadata", "annotations", ATTEMPT),
             replicas=len(there),
-            selector=query(selector(seen.name, role)) if role else "",
+            selector=_selector(resource),
         )
 
     def _keep(self, seen: Snapshot, run: Status) -> None:
@@ -267,16 +269,20 @@ class Reconciler:
         self._place.forget(name)
 
     def _snapshot(self, name: str) -> Snapshot | None:
-        try:
-            return collect.snapshot(self._api, name, self._place.events)
-        except NotFound:
-            return None
+        return collect.find_snapshot(self._api, name, self._place.events)
 
     def _again(self, seen: Snapshot) -> Snapshot:
-        return self._again_by_name(seen.name)
+        return collect.snapshot(self._api, seen.name, self._place.events)
 
-    def _again_by_name(self, name: str) -> Snapshot:
-        return collect.snapshot(self._api, name, self._place.events)
+
+def _acting_role(resource: Object) -> str:
+    return desired.acting_role(resource.get("spec") or {})
+
+
+def _selector(resource: Object) -> str:
+    """Return the labels of the pods that `spec.replicas` counts, for an HPA."""
+    role = _acting_role(resource)
+    return query(selector(name_of(resource), role)) if role else ""
 
 
 def _works(seen: Snapshot) -> bool:

@@ -56,6 +56,8 @@ def news(old: Object, new: Object, verdict: Verdict) -> list[Told]:
     """Return the events that a change of the status is worth."""
     if verdict.accepted is False:
         return [(verdict.code, verdict.reason, True)] if old.get("reason") != new["reason"] else []
+    if not old.get("state") and new["state"] == "pending" and not verdict.reason:
+        return []  # what was made is told already
     if old.get("state") != new["state"]:
         said = verdict.reason or f"the run is {new['state']}"
         return [(str(new["state"]).capitalize(), said, new["state"] == "failed")]

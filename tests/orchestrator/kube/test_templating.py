@@ -69,6 +69,7 @@ def test_text_stays_text_in_every_place_of_a_template(text: str) -> None:
     if text == "c":
         return
     assert strictyaml.load(rendered, Source())[0] == wanted
+    assert strictyaml.load_own(rendered) == wanted
     assert yaml.safe_load(rendered) == wanted
 
 

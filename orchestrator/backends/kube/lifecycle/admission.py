@@ -15,6 +15,7 @@ from surreal.provisioner.kube.errors import FORBIDDEN, UNPROCESSABLE, ApiError
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import clip, rows
 from surreal.provisioner.kube.resources import quantity
+from surreal.provisioner.kube.together import together
 
 ANY_ACCOUNT = "default"
 """ServiceAccount that every namespace has: the run's own is not there yet."""
@@ -35,17 +36,22 @@ class Verdict:
 def judge(api: Api, objects: Sequence[Object]) -> Verdict:
     """Return what admission makes of the pods of these objects. Needs the right to create pods."""
     refused, changed = [], []
-    for role, pod in _pods(objects):
-        try:
-            taken = api.post("Pod", pod, dry_run=True)
-        except ApiError as error:
-            if error.status not in (FORBIDDEN, UNPROCESSABLE) or FULL in _words(error):
-                continue  # a server that cannot answer this now is no reason against the run
-            refused.append(f"{role}: {refusal(_words(error), role)}")
-            continue
-        if said := "; ".join(_changes(pod["spec"], taken.get("spec") or {})):
+    pods = list(_pods(objects))
+    for (role, pod), taken in zip(pods, together(lambda each: _tried(api, each[1]), pods), strict=True):
+        if isinstance(taken, ApiError):
+            refused.append(f"{role}: {refusal(_words(taken), role)}")
+        elif said := "; ".join(_changes(pod["spec"], taken.get("spec") or {})):
             changed.append(f"the cluster's admission changes the pods of {role}: {clip(said)}")
     return Verdict(tuple(refused), tuple(changed))
+
+
+def _tried(api: Api, pod: Object) -> Object | ApiError:
+    """Return the pod as the cluster would take it, or its refusal; as it is where the server cannot answer that now."""
+    try:
+        return api.post("Pod", pod, dry_run=True)
+    except ApiError as error:
+        final = error.status in (FORBIDDEN, UNPROCESSABLE) and FULL not in _words(error)
+        return error if final else pod
 
 
 def templates(objects: Sequence[Object]) -> Iterator[tuple[str, Object]]:

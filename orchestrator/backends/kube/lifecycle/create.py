@@ -28,10 +28,12 @@ from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import CONFLICT, UNPROCESSABLE, AbsentError, ApiError, TakenError
 from surreal.provisioner.kube.kinds import INSTANCE, MANAGED_BY, OWNER, Object
 from surreal.provisioner.kube.objects import name_of, reference, text
+from surreal.provisioner.kube.together import together
 
 Draw = Callable[[str, int], Sequence[Object]]
 """(run, attempt) -> all objects in the order in which they are made, the root first and the Jobs last."""
 Talk = Callable[[str], None]
+Check = Callable[[Sequence[Object]], None]
 Key = tuple[str, str]
 """Kind and name."""
 
@@ -41,20 +43,22 @@ RENEWED = ("Service", "NetworkPolicy")
 """Kinds that a resumed run gets as its plan is now, which may have changed."""
 
 
-def create(api: Api, draw: Draw, talk: Talk, holder: Object | None = None) -> str:
+def create(api: Api, draw: Draw, talk: Talk, holder: Object | None = None, check: Check | None = None) -> str:
     """Make all objects and return the run, or finish what an interrupted `create` of the same plan began.
 
     `holder` is the Experiment that has the run. It owns the Job that ends the run, and with it all else, and the claim.
+    `check` gets the objects before the first request, and raises where they cannot be.
 
     Raises TakenError, with nothing made, when the name is another's. When the cluster refuses an object, those that
     were made are removed before the error is raised; when it answers no more, the error says what is there.
     """
     run = secrets.token_hex(4)
     objects = draw(run, 1)
+    if check:
+        check(objects)
     root = _held_by(objects[0], holder)
-    found = api.find("ConfigMap", name_of(root))
-    if not found:
-        found = _check_room(api, objects, run) or _claim_name(api, root)
+    live = _live(api, objects)
+    found = live.get(_key(root)) or _check_names(api, objects, live, run) or _claim_name(api, root)
     if _label(found, RUN) != run:
         return _finish(api, found, root, draw, talk, holder)
     try:
@@ -92,7 +96,7 @@ def _remove_old_wiring(api: Api, name: str, objects: Sequence[Object]) -> None:
 
 def dry_run(api: Api, objects: Sequence[Object]) -> None:
     """Have the server check every object and make none. Raises one SurrealError with all that it refuses."""
-    _there(api, objects, "")
+    _ours(api, _live(api, objects), "")
     refused = []
     for each in objects:
         try:
@@ -108,13 +112,13 @@ def dry_run(api: Api, objects: Sequence[Object]) -> None:
         raise SurrealError(f"the cluster would refuse {len(refused)} of {len(objects)} objects:\n" + "\n".join(refused))
 
 
-def _check_room(api: Api, objects: Sequence[Object], run: str) -> Object | None:
+def _check_names(api: Api, objects: Sequence[Object], live: Mapping[Key, Object], run: str) -> Object | None:
     """Return the root of another command that began meanwhile, or None if all names are free.
 
     Raises TakenError for an object without a root: the remains of another run, or not surreal's.
     """
     try:
-        _there(api, objects[1:], run)
+        _ours(api, live, run)
     except TakenError:
         # its objects may be those of a root that was made after we looked
         if found := api.find("ConfigMap", name_of(objects[0])):
@@ -171,7 +175,7 @@ def _go_on(
     renewed: Collection[str] = (),
 ) -> None:
     """Make what is not there yet, and write objects of the kinds `renewed` anew."""
-    there = _there(api, objects[1:], _label(root, RUN))
+    there = _ours(api, _live(api, objects[1:]), _label(root, RUN))
     attempts = {key: _attempt(each) for key, each in there.items()}
     wanted = {_key(each): _attempt(each) for each in objects}
     old = [key for key in there if key[0] in JOBS and attempts[key] != wanted[key]]
@@ -186,40 +190,51 @@ def _go_on(
         raise error.plus("all objects made so far stay: the same command again goes on with them") from None
 
 
-def _there(api: Api, objects: Sequence[Object], run: str) -> dict[Key, Object]:
-    """Return the objects of these names that are there already. Raises TakenError for one that is not of this run.
+def _live(api: Api, objects: Sequence[Object]) -> dict[Key, Object]:
+    """Return the objects of these names that are there already.
 
     Secrets are not looked at: their names are of one run only, and who creates experiments need not read them.
     """
-    found = {}
-    for each in objects:
-        live = None if each["kind"] == "Secret" else api.find(*_key(each))
-        if live and _label(live, RUN) != run:
-            what = f"{each['kind']} {name_of(each)}"
-            if _label(live, INSTANCE) and _label(live, MANAGED_BY) == OWNER:
-                old = _label(live, INSTANCE)
-                left = f"{what} is there from experiment {_label(live, RUN)} named {old!r}"
-                raise TakenError(f"{left}: surreal delete {old} removes it with its results, or {OTHER_NAME}")
-            raise TakenError(f"there is a {what} in namespace {api.namespace} that is not surreal's: {OTHER_NAME}")
-        if live:
-            found[_key(each)] = live
-    return found
+    keys = [_key(each) for each in objects if each["kind"] != "Secret"]
+    found = together(lambda key: api.find(*key), keys)
+    return {key: each for key, each in zip(keys, found, strict=True) if each}
+
+
+def _ours(api: Api, live: Mapping[Key, Object], run: str) -> dict[Key, Object]:
+    """Return the objects, all of which are of this run. Raises TakenError for one that is not."""
+    for each in live.values():
+        if _label(each, RUN) == run:
+            continue
+        what = f"{each['kind']} {name_of(each)}"
+        if _label(each, INSTANCE) and _label(each, MANAGED_BY) == OWNER:
+            old = _label(each, INSTANCE)
+            left = f"{what} is there from experiment {_label(each, RUN)} named {old!r}"
+            raise TakenError(f"{left}: surreal delete {old} removes it with its results, or {OTHER_NAME}")
+        raise TakenError(f"there is a {what} in namespace {api.namespace} that is not surreal's: {OTHER_NAME}")
+    return dict(live)
 
 
 def _complete(
     api: Api, root: Object, objects: Sequence[Object], there: Mapping[Key, Object], holder: Object | None
 ) -> None:
-    """Make the objects that are not there, then seal the root. Raises DeletedError if a user removes it meanwhile."""
-    made, ender = dict(there), next(_key(each) for each in objects if each["kind"] in JOBS)
+    """Make the objects that are not there, then seal the root. Raises DeletedError if a user removes it meanwhile.
+
+    Jobs come last: their pods find all that they need.
+    """
+    made, ender = {_key(root): root, **there}, next(_key(each) for each in objects if each["kind"] in JOBS)
+
+    def make(each: Object) -> None:
+        owner = holder if holder and _key(each) == ender else root
+        owned = {**each, "metadata": {**each["metadata"], "ownerReferences": [_reference(owner)]}}
+        made[_key(each)] = _make(api, owned)
+        api.retries.doing = f"{len(made)} of {len(objects)} objects created"
+
+    missing = [each for each in objects if _key(each) not in made]
     try:
-        for done, each in enumerate(objects[1:], start=1):
-            api.retries.doing = f"{done} of {len(objects)} objects created"
-            if _key(each) not in made:
-                owner = holder if holder and _key(each) == ender else root
-                owned = {**each, "metadata": {**each["metadata"], "ownerReferences": [_reference(owner)]}}
-                made[_key(each)] = _make(api, owned)
-        api.retries.doing = f"{len(objects)} of {len(objects)} objects created"
-        _seal(api, root, made, holder)
+        api.retries.doing = f"{len(made)} of {len(objects)} objects created"
+        together(make, [each for each in missing if each["kind"] not in JOBS])
+        together(make, [each for each in missing if each["kind"] in JOBS])
+        _seal(api, root, made, ender, holder)
     except KeyboardInterrupt:
         how = f"the same command again goes on with it, surreal delete {name_of(root)} removes it"
         raise SurrealError(f"interrupted with {api.retries.doing}: {how}") from None
@@ -236,17 +251,16 @@ def _make(api: Api, owned: Object) -> Object:
         return owned  # no other run has that name: ours, from before an interruption or a lost answer
 
 
-def _seal(api: Api, root: Object, made: Mapping[Key, Object], holder: Object | None) -> None:
-    """Say that all is there, and whose end ends it all: the first Job is that of the role that ends the run."""
+def _seal(api: Api, root: Object, made: Mapping[Key, Object], ender: Key, holder: Object | None) -> None:
+    """Say that all is there, and that the Job `ender`, whose end is the run's, ends it all."""
     about, name = root["metadata"], name_of(root)
-    ender = next(each for key, each in made.items() if key[0] in JOBS)
     marks = {CREATED: datetime.now(UTC).isoformat(timespec="seconds")}
     try:
         if (CLAIM, name) in made:
             owners = [_reference(holder)] if holder else None
             api.patch(CLAIM, name, {"metadata": {"ownerReferences": owners}})
         # the uid keeps this patch off a root that another user made after ours was deleted
-        sealed = {"uid": about["uid"], "annotations": marks, "ownerReferences": [reference(ender)]}
+        sealed = {"uid": about["uid"], "annotations": marks, "ownerReferences": [reference(made[ender])]}
         api.patch("ConfigMap", name, {"metadata": sealed})
     except ApiError as error:
         # unprocessable: a patch cannot change the uid, so the root of that name is another one by now

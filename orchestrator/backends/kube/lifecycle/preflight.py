@@ -20,14 +20,24 @@ def check(api: Api, objects: Sequence[Object]) -> list[str]:
     whose pods would be refused.
     """
     _check_namespace(api)
-    table = {**rights.NEEDED, **(rights.QUEUED if any(each["kind"] == "JobSet" for each in objects) else {})}
-    needed, handy = rights.rights(table), rights.rights(rights.HANDY)
-    missed = rights.missing(api, [*needed, *handy])
+    queued = any(each["kind"] == "JobSet" for each in objects)
+    return check_room(api, objects, check_rights(api, queued))
+
+
+def check_rights(api: Api, queued: bool) -> list[rights.Right]:
+    """Return the rights that the user lacks and that a run can do without. Raises SurrealError for all others."""
+    needed = rights.rights({**rights.NEEDED, **(rights.QUEUED if queued else {})})
+    missed = rights.missing(api, [*needed, *rights.rights(rights.HANDY)])
     if lacking := [right for right in missed if right in needed]:
         raise SurrealError(
             f"namespace {api.namespace}: missing rights: {rights.listed(lacking)}; nothing was made. "
             "Ask for them there, for example by a RoleBinding to the ClusterRole `edit`."
         )
+    return missed
+
+
+def check_room(api: Api, objects: Sequence[Object], missed: Sequence[rights.Right]) -> list[str]:
+    """Ask quotas and admission, as `check` does, with the rights that `check_rights` did not find."""
     warnings = [f"without the rights {rights.listed(missed)} surreal cannot show all of the run"] if missed else []
     warnings += _check_quotas(api, objects)
     return warnings if TRY_PODS in missed else warnings + _check_admission(api, objects)

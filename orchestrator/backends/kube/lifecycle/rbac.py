@@ -1,11 +1,11 @@
 """Rights that surreal needs in a namespace, and a check for the missing ones."""
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import ApiError
+from surreal.provisioner.kube.together import together
 
 
 class Right(NamedTuple):
@@ -49,8 +49,6 @@ HANDY: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("", "pods/portforward"): ("get", "create"),
 }
 """Rights to see why a role waits, read logs and metrics, and look into pods: experiments run without them."""
-AT_ONCE = 8
-"""Questions to the server at a time."""
 
 
 def rights(table: Mapping[tuple[str, str], Iterable[str]]) -> list[Right]:
@@ -65,8 +63,7 @@ def missing(api: Api, wanted: Iterable[Right]) -> list[Right]:
     """
     rules = _rules(api)
     unsure = [right for right in wanted if not any(_grants(rule, right) for rule in rules)]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        allowed = list(pool.map(lambda right: _asked(api, right), unsure))
+    allowed = together(lambda right: _asked(api, right), unsure)
     return [right for right, yes in zip(unsure, allowed, strict=True) if not yes]
 
 

@@ -21,7 +21,6 @@ from surreal.orchestrator.plan.model import Plan, PlannedRole
 from surreal.orchestrator.run.code_archive import CONFIG_MAP_BYTES, Code
 from surreal.orchestrator.run.wiring import ending_role
 from surreal.protocol.documents import yaml as strictyaml
-from surreal.protocol.documents.locations import Source
 from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.kube.kinds import Object
 
@@ -224,8 +223,7 @@ class _Renderer:
     def _draw(self, template: str, name: str, **values: Any) -> Drawn:
         metadata = {"labels": self._labels(), "annotations": {}, "namespace": self.namespace}
         text = templating.render(template, name=name, **{**metadata, **values})
-        data, _lines = strictyaml.load(text, Source())
-        return Drawn(text, data)
+        return Drawn(text, strictyaml.load_own(text))
 
 
 def fits_a_config_map(code: Code) -> bool:

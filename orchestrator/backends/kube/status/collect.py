@@ -18,6 +18,7 @@ from surreal.provisioner.kube.errors import AbsentError, ApiError
 from surreal.provisioner.kube.kinds import INSTANCE, MANAGED_BY, OWNER, Object
 from surreal.provisioner.kube.objects import dig, moment, name_of, number, rows, text
 from surreal.provisioner.kube.resources import quantity
+from surreal.provisioner.kube.together import together
 
 UNEVENTFUL = ("Scheduled", "Pulled", "Created", "Started", "SuccessfulCreate", "SuccessfulDelete")
 """Reasons of events that every pod has and that explain nothing: thousands of them in a large run."""
@@ -38,18 +39,25 @@ def snapshot(api: Api, name: str, told: Callable[[], Iterable[Event]] | None = N
 
     `told` returns the events of the namespace, for a caller that looks at many runs; they are read here otherwise.
     """
-    ours = selector(name)
-    root = api.find("ConfigMap", name)
-    if text(root, "metadata", "labels", INSTANCE) != name:
-        # a ConfigMap of another owner, which may have this name
-        root = None
-    pods = api.list("Pod", query(ours))
-    jobs = api.list("Job", query(ours))
-    claim = api.find("PersistentVolumeClaim", name)
-    if text(claim, "metadata", "labels", INSTANCE) != name:
-        claim = None
-    if not (root or pods or jobs or claim):
+    found = find_snapshot(api, name, told)
+    if found is None:
         raise _not_found(api, name)
+    return found
+
+
+def find_snapshot(api: Api, name: str, told: Callable[[], Iterable[Event]] | None = None) -> Snapshot | None:
+    """Read all objects of one experiment as `snapshot` does; None if there are none."""
+    ours = query(selector(name))
+    asks: tuple[Callable[[], list[Object]], ...] = (
+        lambda: _own(api.find("ConfigMap", name), name),
+        lambda: _own(api.find("PersistentVolumeClaim", name), name),
+        lambda: api.list("Pod", ours),
+        lambda: api.list("Job", ours),
+    )
+    roots, claims, pods, jobs = together(lambda ask: ask(), asks)
+    if not (roots or claims or pods or jobs):
+        return None
+    root, claim = next(iter(roots), None), next(iter(claims), None)
     plan = _plan(root)
     jobset = api.find("JobSet", name) if plan and plan.queue else None
     workload = _workload(api, jobset) if jobset else None
@@ -70,6 +78,11 @@ def snapshot(api: Api, name: str, told: Callable[[], Iterable[Event]] | None = N
         () if _calm(plan, pods) else events(api, about) if told is None else _events_of(told(), about),
         _is_leaving(api, [each for each in (root, *jobs, *pods) if each]),
     )
+
+
+def _own(found: Object | None, name: str) -> list[Object]:
+    """Return the object unless it is another owner's, which may have this name."""
+    return [found] if found and text(found, "metadata", "labels", INSTANCE) == name else []
 
 
 def snapshots(api: Api) -> list[Snapshot]:
