@@ -62,9 +62,9 @@ class SweepReconciler:
             verdict = self._act(resource, sweep, wishes, runs)
             again = LOOK_S if verdict.state in ("pending", "running") else None
         except InvalidInput as error:
-            verdict = Verdict("failed", str(error), accepted=False, code="Invalid")
+            verdict = Verdict("failed", accepted=False, refusal=str(error), code="Invalid")
         except SurrealError as error:
-            verdict, again = Verdict("pending", str(error), accepted=False, code="Refused"), RETRY_S
+            verdict, again = Verdict("pending", accepted=False, refusal=str(error), code="Refused"), RETRY_S
         self._report(resource, verdict, runs, len(wishes))
         return again
 
@@ -133,7 +133,7 @@ class SweepReconciler:
         old = resource.get("status") or {}
         new = sweep_status_document(resource, verdict, _counts(runs), max(total, len(runs)))
         if old.get("state") != new["state"] or (old.get("reason") or "") != new["reason"]:
-            said = verdict.reason or f"the sweep is {verdict.state}"
+            said = verdict.said or f"the sweep is {verdict.state}"
             tell(self._api, resource, verdict.state.capitalize(), said, verdict.state == "failed")
         if change := changes(old, new):
             self._api.patch_status("Sweep", name_of(resource), change)

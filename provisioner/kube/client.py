@@ -18,6 +18,11 @@ PAGE = 500
 """Objects of one answer."""
 RELIST, BREATH = 60.0, 0.2
 """Seconds after which a watch lists again, so that a silent one is never trusted for longer, and at least waits."""
+SILENCE = 90.0
+"""Seconds without a word, after which a watch with bookmarks is dead: a server sends one every minute.
+
+Where a definition changes, it can leave a watch open that never hears of anything.
+"""
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 METADATA_LIST = METADATA.replace("PartialObjectMetadata;", "PartialObjectMetadataList;")
@@ -167,7 +172,7 @@ class Api:
         yield from (("THERE", each) for each in items)
         yield "LISTED", {}
         query = _selectors(labels, "") | {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
-        for event in self._events(kind, query, seconds, METADATA):
+        for event in self._events(kind, query, seconds, METADATA, SILENCE):
             if event["type"] == "ERROR":
                 return
             if event["type"] != "BOOKMARK":
@@ -222,12 +227,14 @@ class Api:
                 return items, about.get("resourceVersion", "")
             query["continue"] = about["continue"]
 
-    def _events(self, kind: str, query: dict[str, str], seconds: float, accept: str = "") -> Iterator[Object]:
-        """Yield the events of a watch within so many seconds."""
+    def _events(
+        self, kind: str, query: dict[str, str], seconds: float, accept: str = "", silence: float = float("inf")
+    ) -> Iterator[Object]:
+        """Yield the events of a watch within so many seconds; it ends early after so many of silence."""
         from urllib3.exceptions import HTTPError
 
         query = {**query, "timeoutSeconds": str(max(1, round(seconds)))}
-        answer = self._open(self._path(kind), query, read=seconds + CONNECT, accept=accept)
+        answer = self._open(self._path(kind), query, read=min(silence, seconds + CONNECT), accept=accept)
         rest = b""
         try:
             for part in answer.stream(None):

@@ -30,6 +30,7 @@ ACTING = ("actor", "worker")
 NO_FOLDER = Path("/nonexistent")
 """Folder of a person's own modules: an operator has none."""
 DIGEST_DIGITS = 16
+_NO_FILE = "Experiment"
 
 
 def experiment_of(resource: Object) -> Experiment:
@@ -50,7 +51,11 @@ def experiment_of(resource: Object) -> Experiment:
         "metadata": {"name": name_of(resource), "labels": labels},
         "spec": spec,
     }
-    return Experiment.from_data(data, Source("Experiment"), NO_FOLDER)
+    try:
+        return Experiment.from_data(data, Source(_NO_FILE), NO_FOLDER)
+    except InvalidInput as error:
+        # No file has lines here.
+        raise InvalidInput(str(error).replace(f"{_NO_FILE}:1: ", "")) from None
 
 
 def plan_of(api: Api, experiment: Experiment, pools: Sequence[NodePool]) -> Plan:

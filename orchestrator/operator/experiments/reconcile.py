@@ -93,9 +93,14 @@ class Reconciler:
         if not is_sealed(seen):
             self._begin.begin_again(resource, seen)
             return self._look(resource, self._again(seen))
-        if self._change(resource, seen):
-            return self._look(resource, self._again(seen))
-        return self._look(resource, seen)
+        try:
+            changed = self._change(resource, seen)
+        except InvalidInput as error:
+            # The run goes on as it was, and its end is to be seen.
+            found = self._look(resource, seen)
+            refusal = replace(found.verdict, accepted=False, refusal=str(error), code="Invalid")
+            return replace(found, verdict=refusal)
+        return self._look(resource, self._again(seen) if changed else seen)
 
     def _without_root(self, resource: Object, seen: Snapshot | None) -> Outcome:
         """Begin a run; one that was there once is over, and is not made again."""

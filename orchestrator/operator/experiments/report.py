@@ -23,12 +23,19 @@ class Verdict:
     reason: str = ""
     accepted: bool | None = True
     """None while that is not known."""
+    refusal: str = ""
+    """Why the spec is not followed; a run that is there goes on as it was."""
     code: str = "Created"
     """One word on why it is accepted or not."""
     run: str = ""
     attempt: int = 0
     replicas: int = 0
     selector: str = ""
+
+    @property
+    def said(self) -> str:
+        """All that there is to say."""
+        return "\n".join(filter(None, (self.refusal, self.reason)))
 
 
 def status_document(resource: Object, verdict: Verdict, run: Status | None, now: datetime | None = None) -> Object:
@@ -38,7 +45,7 @@ def status_document(resource: Object, verdict: Verdict, run: Status | None, now:
     made: dict[str, Any] = {
         "observedGeneration": number(resource, "metadata", "generation"),
         "state": verdict.state,
-        "reason": verdict.reason[:LONGEST_MESSAGE],
+        "reason": verdict.said[:LONGEST_MESSAGE],
         "run": verdict.run or text(old, "run"),
         "attempt": verdict.attempt or number(old, "attempt"),
         "replicas": verdict.replicas,
@@ -61,7 +68,7 @@ def sweep_status_document(resource: Object, verdict: Verdict, counts: Mapping[st
     return {
         "observedGeneration": number(resource, "metadata", "generation"),
         "state": verdict.state,
-        "reason": verdict.reason[:LONGEST_MESSAGE],
+        "reason": verdict.said[:LONGEST_MESSAGE],
         "runs": total,
         **{state: counts.get(state, 0) for state in ("pending", "running", "succeeded", "failed")},
         "conditions": _conditions(resource, verdict, _time(None)),
@@ -96,11 +103,12 @@ def _conditions(resource: Object, verdict: Verdict, at: str) -> list[Object]:
     for kind in CONDITIONS:
         if kind == "Accepted":
             status, code = accepted, verdict.code
-            message = verdict.reason if verdict.accepted is not True else CONDITIONS[kind]
+            message = verdict.refusal if verdict.accepted is not True else CONDITIONS[kind]
         else:
             status = "True" if kind == now_true else "False"
             code = verdict.state.capitalize()
-            message = verdict.reason if kind == now_true else ""
+            waits = kind == "Running" and verdict.state == "pending"
+            message = verdict.reason if kind == now_true or waits else ""
         found.append(_condition(resource, kind, status, code, message[:LONGEST_MESSAGE], at))
     return found
 

@@ -33,12 +33,13 @@ def refused(resource: Object, code: str, reason: str, again: float | None) -> Ou
     old = resource.get("status") or {}
     kept = text(old, "state") if text(old, "run") else "failed" if code in HOPELESS else "pending"
     accepted = None if code == "NoAnswer" else False
-    return Outcome(Verdict(kept or "pending", reason, accepted=accepted, code=code), again=again)
+    return Outcome(Verdict(kept or "pending", accepted=accepted, refusal=reason, code=code), again=again)
 
 
 def changing(resource: Object, reason: str) -> Verdict:
     """Return the verdict on an Experiment whose objects change while they are looked at."""
-    return Verdict(text(resource, "status", "state") or "pending", reason, accepted=None, code="Changing")
+    state = text(resource, "status", "state") or "pending"
+    return Verdict(state, accepted=None, refusal=reason, code="Changing")
 
 
 def over(resource: Object, seen: Snapshot | None) -> Outcome:
@@ -54,8 +55,13 @@ def over(resource: Object, seen: Snapshot | None) -> Outcome:
 
 def news(old: Object, new: Object, verdict: Verdict) -> list[Told]:
     """Return the events that a change of the status is worth."""
-    if verdict.accepted is False:
-        return [(verdict.code, verdict.reason, True)] if old.get("reason") != new["reason"] else []
+    said = str(old.get("reason") or "")
+    told = [(verdict.code, verdict.refusal, True)] if verdict.refusal and not said.startswith(verdict.refusal) else []
+    return told if verdict.refusal and not verdict.run else [*told, *_of_the_run(old, new, verdict)]
+
+
+def _of_the_run(old: Object, new: Object, verdict: Verdict) -> list[Told]:
+    """Return the events on what is new of a run that is there."""
     if not old.get("state") and new["state"] == "pending" and not verdict.reason:
         return []  # what was made is told already
     if old.get("state") != new["state"]:

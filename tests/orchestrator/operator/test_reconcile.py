@@ -203,6 +203,21 @@ def test_a_run_whose_end_no_operator_saw_is_not_begun_again(tmp_path: Path) -> N
         assert "its end was not seen" in status["reason"]
 
 
+def test_the_end_of_a_run_is_seen_though_its_spec_asks_for_what_cannot_be(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply()
+        place.reconcile()
+        place.patch(roles={"actor": {"resources": {"cpu": "3"}}})
+        place.reconcile()
+        assert place.condition("Accepted")["reason"] == "Invalid"
+        place.end_job("learner", "Failed")
+        assert place.reconcile()["state"] == "failed"
+        assert place.condition("Failed")["status"] == "True"
+        refusal = place.condition("Accepted")
+        assert refusal["message"].startswith("spec.roles.actor.resources.cpu: does not change in a run")
+        assert len([each for each in place.events() if each.startswith("Invalid: ")]) == 1
+
+
 def test_a_claim_outlives_the_run_and_tells_its_outcome(tmp_path: Path) -> None:
     with cluster(tmp_path) as place:
         place.apply(storage={"kind": "claim", "className": "fast"})
@@ -229,6 +244,10 @@ def test_an_image_that_does_not_exist_ends_the_run_after_a_while(tmp_path: Path)
         long_ago = {"creationTimestamp": "2026-01-01T00:00:00Z"}
         place.person.patch("Pod", pod, {"status": status, "metadata": long_ago, "spec": {"nodeName": "n1"}})
         assert place.reconcile(patience=Patience(start=1e12))["state"] == "pending"
+        waits = place.condition("Running")
+        assert (waits["status"], waits["reason"]) == ("False", "Pending")
+        assert "surreal:9" in waits["message"]
+        assert any(each.startswith("Waiting: learner: ") for each in place.events())
         status = place.reconcile()
         assert status["state"] == "failed"
         assert "learner did not start" in status["reason"] and "surreal:9" in status["reason"]

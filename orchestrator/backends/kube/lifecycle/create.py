@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from surreal.orchestrator.backends.kube.lifecycle.delete import end_jobs, remove_run
+from surreal.orchestrator.backends.kube.lifecycle.present import OTHER_NAME, Key, key_of, label, live, ours
 from surreal.orchestrator.backends.kube.names import (
     ATTEMPT,
     CHANGED,
@@ -34,8 +35,6 @@ Draw = Callable[[str, int], Sequence[Object]]
 """(run, attempt) -> all objects in the order in which they are made, the root first and the Jobs last."""
 Talk = Callable[[str], None]
 Check = Callable[[Sequence[Object]], None]
-Key = tuple[str, str]
-"""Kind and name."""
 
 CLAIM = "PersistentVolumeClaim"
 JOBS = ("Job", "JobSet")
@@ -57,9 +56,9 @@ def create(api: Api, draw: Draw, talk: Talk, holder: Object | None = None, check
     if check:
         check(objects)
     root = _held_by(objects[0], holder)
-    live = _live(api, objects)
-    found = live.get(_key(root)) or _check_names(api, objects, live, run) or _claim_name(api, root)
-    if _label(found, RUN) != run:
+    there = live(api, objects)
+    found = there.get(key_of(root)) or _check_names(api, objects, there, run) or _claim_name(api, root)
+    if label(found, RUN) != run:
         return _finish(api, found, root, draw, talk, holder)
     try:
         _complete(api, found, objects, {}, holder)
@@ -81,7 +80,7 @@ def resume(api: Api, name: str, draw: Draw, talk: Talk, holder: Object | None = 
         # it must not belong to a Job that is about to be removed
         owners = [_reference(holder)] if holder else None
         root = api.patch("ConfigMap", name, {"metadata": {"annotations": marks, "ownerReferences": owners}})
-    objects = draw(_label(root, RUN), attempt)
+    objects = draw(label(root, RUN), attempt)
     _go_on(api, root, objects, talk, holder, renewed=RENEWED)
     _remove_old_wiring(api, name, objects)
 
@@ -96,7 +95,7 @@ def _remove_old_wiring(api: Api, name: str, objects: Sequence[Object]) -> None:
 
 def dry_run(api: Api, objects: Sequence[Object]) -> None:
     """Have the server check every object and make none. Raises one SurrealError with all that it refuses."""
-    _ours(api, _live(api, objects), "")
+    ours(api, live(api, objects), "")
     refused = []
     for each in objects:
         try:
@@ -112,13 +111,13 @@ def dry_run(api: Api, objects: Sequence[Object]) -> None:
         raise SurrealError(f"the cluster would refuse {len(refused)} of {len(objects)} objects:\n" + "\n".join(refused))
 
 
-def _check_names(api: Api, objects: Sequence[Object], live: Mapping[Key, Object], run: str) -> Object | None:
+def _check_names(api: Api, objects: Sequence[Object], there: Mapping[Key, Object], run: str) -> Object | None:
     """Return the root of another command that began meanwhile, or None if all names are free.
 
     Raises TakenError for an object without a root: the remains of another run, or not surreal's.
     """
     try:
-        _ours(api, live, run)
+        ours(api, there, run)
     except TakenError:
         # its objects may be those of a root that was made after we looked
         if found := api.find("ConfigMap", name_of(objects[0])):
@@ -147,8 +146,8 @@ def _reference(holder: Object) -> Object:
 
 def _finish(api: Api, found: Object, root: Object, draw: Draw, talk: Talk, holder: Object | None) -> str:
     """Go on with a run that another command began with the same plan. Raises TakenError for any other."""
-    name, run = name_of(root), _label(found, RUN)
-    if _label(found, MANAGED_BY) != OWNER or _label(found, INSTANCE) != name:
+    name, run = name_of(root), label(found, RUN)
+    if label(found, MANAGED_BY) != OWNER or label(found, INSTANCE) != name:
         text = f"there is a ConfigMap {name!r} in namespace {api.namespace} that is not surreal's"
         raise TakenError(f"{text}: {OTHER_NAME}")
     if found["metadata"].get("deletionTimestamp"):
@@ -163,9 +162,6 @@ def _finish(api: Api, found: Object, root: Object, draw: Draw, talk: Talk, holde
     return run
 
 
-OTHER_NAME = "choose another name (--set metadata.name=...)"
-
-
 def _go_on(
     api: Api,
     root: Object,
@@ -175,9 +171,9 @@ def _go_on(
     renewed: Collection[str] = (),
 ) -> None:
     """Make what is not there yet, and write objects of the kinds `renewed` anew."""
-    there = _ours(api, _live(api, objects[1:]), _label(root, RUN))
+    there = ours(api, live(api, objects[1:]), label(root, RUN))
     attempts = {key: _attempt(each) for key, each in there.items()}
-    wanted = {_key(each): _attempt(each) for each in objects}
+    wanted = {key_of(each): _attempt(each) for each in objects}
     old = [key for key in there if key[0] in JOBS and attempts[key] != wanted[key]]
     end_jobs(api, name_of(root), old, talk)
     there = {key: each for key, each in there.items() if key not in old}
@@ -190,30 +186,6 @@ def _go_on(
         raise error.plus("all objects made so far stay: the same command again goes on with them") from None
 
 
-def _live(api: Api, objects: Sequence[Object]) -> dict[Key, Object]:
-    """Return the objects of these names that are there already.
-
-    Secrets are not looked at: their names are of one run only, and who creates experiments need not read them.
-    """
-    keys = [_key(each) for each in objects if each["kind"] != "Secret"]
-    found = together(lambda key: api.find(*key), keys)
-    return {key: each for key, each in zip(keys, found, strict=True) if each}
-
-
-def _ours(api: Api, live: Mapping[Key, Object], run: str) -> dict[Key, Object]:
-    """Return the objects, all of which are of this run. Raises TakenError for one that is not."""
-    for each in live.values():
-        if _label(each, RUN) == run:
-            continue
-        what = f"{each['kind']} {name_of(each)}"
-        if _label(each, INSTANCE) and _label(each, MANAGED_BY) == OWNER:
-            old = _label(each, INSTANCE)
-            left = f"{what} is there from experiment {_label(each, RUN)} named {old!r}"
-            raise TakenError(f"{left}: surreal delete {old} removes it with its results, or {OTHER_NAME}")
-        raise TakenError(f"there is a {what} in namespace {api.namespace} that is not surreal's: {OTHER_NAME}")
-    return dict(live)
-
-
 def _complete(
     api: Api, root: Object, objects: Sequence[Object], there: Mapping[Key, Object], holder: Object | None
 ) -> None:
@@ -221,15 +193,15 @@ def _complete(
 
     Jobs come last: their pods find all that they need.
     """
-    made, ender = {_key(root): root, **there}, next(_key(each) for each in objects if each["kind"] in JOBS)
+    made, ender = {key_of(root): root, **there}, next(key_of(each) for each in objects if each["kind"] in JOBS)
 
     def make(each: Object) -> None:
-        owner = holder if holder and _key(each) == ender else root
+        owner = holder if holder and key_of(each) == ender else root
         owned = {**each, "metadata": {**each["metadata"], "ownerReferences": [_reference(owner)]}}
-        made[_key(each)] = _make(api, owned)
+        made[key_of(each)] = _make(api, owned)
         api.retries.doing = f"{len(made)} of {len(objects)} objects created"
 
-    missing = [each for each in objects if _key(each) not in made]
+    missing = [each for each in objects if key_of(each) not in made]
     try:
         api.retries.doing = f"{len(made)} of {len(objects)} objects created"
         together(make, [each for each in missing if each["kind"] not in JOBS])
@@ -266,7 +238,7 @@ def _seal(api: Api, root: Object, made: Mapping[Key, Object], ender: Key, holder
         # unprocessable: a patch cannot change the uid, so the root of that name is another one by now
         if not isinstance(error, AbsentError) and error.status not in (CONFLICT, UNPROCESSABLE):
             raise
-        remove_run(api, name, _label(root, RUN))
+        remove_run(api, name, label(root, RUN))
         raise DeletedError(f"{name} was deleted while it was being created; 0 objects left behind") from None
 
 
@@ -280,7 +252,7 @@ def _undone(api: Api, objects: Sequence[Object], error: ApiError) -> ApiError:
     if not error.lasting:
         return error.plus(f"surreal create again goes on with it, surreal delete {name} removes it")
     try:
-        remove_run(api, name, _label(objects[0], RUN))
+        remove_run(api, name, label(objects[0], RUN))
     except SurrealError as second:
         return error.plus(f"some objects are left behind ({second}): surreal delete {name}")
     return error.plus("0 objects left behind")
@@ -293,14 +265,6 @@ def _attempt(job: Object) -> str:
         spec = inner["template"]["spec"]
     marks = (spec.get("template") or {}).get("metadata", {}).get("annotations") or {}
     return str(marks.get(ATTEMPT, ""))
-
-
-def _key(each: Object) -> Key:
-    return each["kind"], name_of(each)
-
-
-def _label(each: Object, key: str) -> str:
-    return text(each, "metadata", "labels", key)
 
 
 def _mark(each: Object, key: str) -> str:

@@ -21,7 +21,9 @@ def check(api: Api, objects: Sequence[Object]) -> list[str]:
     """
     _check_namespace(api)
     queued = any(each["kind"] == "JobSet" for each in objects)
-    return check_room(api, objects, check_rights(api, queued))
+    missed = check_rights(api, queued)
+    warnings = [f"without the rights {rights.listed(missed)} surreal cannot show all of the run"] if missed else []
+    return warnings + check_room(api, objects, missed)
 
 
 def check_rights(api: Api, queued: bool) -> list[rights.Right]:
@@ -38,8 +40,7 @@ def check_rights(api: Api, queued: bool) -> list[rights.Right]:
 
 def check_room(api: Api, objects: Sequence[Object], missed: Sequence[rights.Right]) -> list[str]:
     """Ask quotas and admission, as `check` does, with the rights that `check_rights` did not find."""
-    warnings = [f"without the rights {rights.listed(missed)} surreal cannot show all of the run"] if missed else []
-    warnings += _check_quotas(api, objects)
+    warnings = _check_quotas(api, objects)
     return warnings if TRY_PODS in missed else warnings + _check_admission(api, objects)
 
 
