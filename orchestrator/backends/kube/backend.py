@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.backends.base import Inventory, already_done
+from surreal.orchestrator.backends.base import already_done
 from surreal.orchestrator.backends.kube import experiments
-from surreal.orchestrator.backends.kube.drafts import Drafts, say
+from surreal.orchestrator.backends.kube.connection import say
+from surreal.orchestrator.backends.kube.drafts import Drafts
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
 from surreal.orchestrator.backends.kube.names import ATTEMPT, CHANGED, EXPERIMENT
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance, Seen, folder_of, glances, read_outcome
@@ -54,12 +55,6 @@ class KubeBackend(Drafts):
         """End the connections to pods that repeated looks keep open."""
         for glance in self._glances.values():
             glance.close()
-
-    def pools(self, cluster_file: Path | None, prices: Path | None) -> Inventory:
-        """Return the live pools, with those, the bounds and the prices of a cluster file."""
-        from surreal.orchestrator.backends.kube.pools import pools
-
-        return pools(self._location, lambda: self.api.context, cluster_file, prices)
 
     def resolve(self, plan: Plan) -> Plan:
         """Return the plan with the place of the run folder, by the storage that the cluster has."""

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import secrets
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from surreal.orchestrator.backends.base import Diff, Difference, Manifest
+from surreal.orchestrator.backends.kube.connection import Connected, say
 from surreal.orchestrator.backends.kube.names import ZERO_RUN_ID
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.code_archive import Code, packed
-from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.wiring import key_files
-from surreal.protocol.errors import SurrealError
-from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.kubeconfig import DEFAULT_NAMESPACE
 
@@ -25,18 +20,8 @@ if TYPE_CHECKING:
     from surreal.orchestrator.experiment.experiment import Experiment
 
 
-class Drafts:
+class Drafts(Connected):
     """The part of the backend that draws objects; one namespace of one cluster."""
-
-    def __init__(self, location: Location) -> None:
-        """Remember the cluster; send no request yet."""
-        self._location = location
-
-    @cached_property
-    def api(self) -> Api:
-        """The cluster that the options mean."""
-        location = self._location
-        return Api.connect(location.kubeconfig, location.context, location.namespace, say)
 
     def dry_run(self, experiment: Experiment, plan: Plan, *, server: bool) -> list[str]:
         """Return the objects; with `server` the cluster checks rights, quotas and each object."""
@@ -92,16 +77,3 @@ class Drafts:
         return lambda run, attempt: render(
             plan, run, namespace, keys=keys, code=code, experiment=experiment, attempt=attempt, user=user, start=start
         )
-
-    @cached_property
-    def _user(self) -> str:
-        """The cluster's name for the user; empty where the cluster does not say."""
-        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-        with suppress(SurrealError, KeyError):
-            return str(self.api.post("SelfSubjectReview", review)["status"]["userInfo"]["username"])
-        return ""
-
-
-def say(text: str) -> None:
-    """Print a message for the person who waits for the cluster."""
-    print(text, file=sys.stderr)

@@ -45,7 +45,8 @@ def test_the_role_that_ends_the_run_has_the_first_job(tmp_path: Path) -> None:
     with api_server(tmp_path) as server:
         create(server)
         made = [path.rpartition("/")[2] for verb, path in server.requests if verb == "PATCH" and "/jobs/" in path]
-        assert made == ["toy-learner", "toy-actor", "toy-evaluator"]
+        assert made[0] == "toy-learner"
+        assert sorted(made[1:]) == ["toy-actor", "toy-evaluator"]
 
 
 def test_when_the_job_that_ends_the_run_is_removed_all_goes_but_the_results(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -169,7 +170,8 @@ def test_a_process_that_is_killed_while_it_creates_leaves_what_the_next_one_fini
         assert "Job" not in {name.partition("/")[0] for name in server.store.names()}
         apply.create(server.api(), drawer(), server.said.append)
         check_whole(server)
-        assert "found 6 of 13 objects; making the other 7" in server.said
+        # The policies are made at the same time: how many of them were there is chance.
+        assert any(re.fullmatch(r"found \d+ of 13 objects; making the other \d+", line) for line in server.said)
 
 
 @pytest.mark.parametrize("times", [10, pytest.param(200, marks=pytest.mark.slow)])

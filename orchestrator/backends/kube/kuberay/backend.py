@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import secrets
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.backends.base import Diff, Difference, Inventory, Manifest, Unchangeable, refuse_start
+from surreal.orchestrator.backends.base import Diff, Difference, Manifest, Unchangeable, refuse_start
+from surreal.orchestrator.backends.kube.connection import Connected, say
 from surreal.orchestrator.backends.kube.kuberay import lifecycle, look
 from surreal.orchestrator.backends.kube.kuberay.render import Moment, render
 from surreal.orchestrator.backends.kube.names import ATTEMPT, RUN, USER, ZERO_RUN_ID
@@ -25,7 +24,6 @@ from surreal.orchestrator.run.status import OUTCOMES, Status
 from surreal.orchestrator.run.usage import Usage
 from surreal.orchestrator.run.wiring import ending_role
 from surreal.protocol.errors import InvalidInput, SurrealError
-from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kubeconfig import DEFAULT_NAMESPACE, kubeconfig_files
 from surreal.provisioner.kube.objects import dig, name_of, number, text
 
@@ -39,27 +37,11 @@ BESIDE = (
 )
 
 
-class KubeRayBackend(Unchangeable):
+class KubeRayBackend(Connected, Unchangeable):
     """See `orchestrator.backend.Backend`; the RayJobs of one namespace of one cluster."""
 
     poll_interval = 2.0
     remote = True
-
-    def __init__(self, location: Location) -> None:
-        """Remember the cluster; send no request yet."""
-        self._location = location
-
-    @cached_property
-    def api(self) -> Api:
-        """The cluster that the options mean."""
-        location = self._location
-        return Api.connect(location.kubeconfig, location.context, location.namespace, _say)
-
-    def pools(self, cluster_file: Path | None, prices: Path | None) -> Inventory:
-        """Return the live pools, with those, the bounds and the prices of a cluster file."""
-        from surreal.orchestrator.backends.kube.pools import pools
-
-        return pools(self._location, lambda: self.api.context, cluster_file, prices)
 
     def resolve(self, plan: Plan) -> Plan:
         """Return the plan with the place of the run folder, and what Ray takes beside the roles."""
@@ -79,7 +61,7 @@ class KubeRayBackend(Unchangeable):
         lifecycle.check(self.api, draw(ZERO_RUN_ID))
         lifecycle.create(self.api, plan, draw)
         if plan.storage.note:
-            _say(f"run folder: {plan.storage.note}")
+            say(f"run folder: {plan.storage.note}")
         remember(plan.name, self._where())
 
     def dry_run(self, experiment: Experiment, plan: Plan, *, server: bool) -> list[str]:
@@ -223,7 +205,7 @@ class KubeRayBackend(Unchangeable):
             return False
         look.keep_progress(self.api, seen, found)
         if seen.head:
-            _say("its processes save and end")
+            say("its processes save and end")
             ask_to_stop(self.api, name_of(seen.head), name)
         lifecycle.stop(self.api, seen.job)
         return True
@@ -268,19 +250,7 @@ class KubeRayBackend(Unchangeable):
         moment = Moment(attempt, suspended=True, queued=False)
         return lambda run: render(plan, run, namespace, code, experiment, moment, user)
 
-    @cached_property
-    def _user(self) -> str:
-        """The cluster's name for the user; empty where the cluster does not say."""
-        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-        with suppress(SurrealError, KeyError):
-            return str(self.api.post("SelfSubjectReview", review)["status"]["userInfo"]["username"])
-        return ""
 
 
 def _code(experiment: Experiment, plan: Plan) -> Code | None:
     return packed(plan.code, experiment.folder, CONFIG_MAP_BYTES)
-
-
-def _say(text: str) -> None:
-    """Print a message for the person who waits for the cluster."""
-    print(text, file=sys.stderr)

@@ -191,7 +191,8 @@ def _complete(
 ) -> None:
     """Make the objects that are not there, then seal the root. Raises DeletedError if a user removes it meanwhile.
 
-    Jobs come last: their pods find all that they need.
+    Jobs come last, so that their pods find all that they need, and first of them the one that ends the run: where room
+    is scarce, its pod has it.
     """
     made, ender = {key_of(root): root, **there}, next(key_of(each) for each in objects if each["kind"] in JOBS)
 
@@ -205,7 +206,8 @@ def _complete(
     try:
         api.retries.doing = f"{len(made)} of {len(objects)} objects created"
         together(make, [each for each in missing if each["kind"] not in JOBS])
-        together(make, [each for each in missing if each["kind"] in JOBS])
+        together(make, [each for each in missing if key_of(each) == ender])
+        together(make, [each for each in missing if each["kind"] in JOBS and key_of(each) != ender])
         _seal(api, root, made, ender, holder)
     except KeyboardInterrupt:
         how = f"the same command again goes on with it, surreal delete {name_of(root)} removes it"
