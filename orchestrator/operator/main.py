@@ -82,7 +82,10 @@ class Operator:
         self._ended.wait()
 
     def end(self) -> None:
-        """End after the reconciliations that are under way, and leave the lease to others."""
+        """End after the reconciliations that are under way, and leave the lease to others.
+
+        Where the namespace is being removed, the Jobs of all runs go first.
+        """
         self._ended.set()
         self._queue.close()
         for watcher in self._watchers:
@@ -90,6 +93,7 @@ class Operator:
         for thread in self._threads:
             if thread.name.endswith(tuple(str(n) for n in range(len(WATCHED), len(WATCHED) + THREADS))):
                 thread.join(AGAIN_S)
+        self._place.end_with_namespace()
         if self._election:
             self._election.end()
         self._place.close()

@@ -16,7 +16,9 @@ from surreal.orchestrator.backends.kube.status.snapshot import Event, Snapshot
 from surreal.orchestrator.operator.experiments.judge import Patience
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.kube.client import Api
-from surreal.provisioner.kube.kinds import Object
+from surreal.provisioner.kube.kinds import MANAGED_BY, OWNER, Object
+from surreal.provisioner.kube.objects import name_of, text
+from surreal.provisioner.kube.together import together
 from surreal.provisioner.machine_types import machine_table
 from surreal.provisioner.pools.from_nodes import inventory
 from surreal.provisioner.pools.model import NodePool
@@ -96,6 +98,19 @@ class Place:
             return ""
         scaling.set_processes(self.api, seen.name, role.name, decision.actors)
         return f"{role.name}: {decision.actors}: {decision.reason}"
+
+    def end_with_namespace(self) -> None:
+        """Remove the Jobs of all runs if the namespace is being removed; it could not go otherwise.
+
+        Kubernetes removes pods before Jobs, and a Job keeps a failed pod until its next try, which cannot be made.
+        """
+        try:
+            namespace = self.api.find("Namespace", self.api.namespace)
+            if text(namespace, "status", "phase") == "Terminating":
+                jobs = self.api.list("Job", f"{MANAGED_BY}={OWNER}")
+                together(lambda job: self.api.delete("Job", name_of(job)), jobs)
+        except SurrealError as error:
+            self.say(f"namespace {self.api.namespace}: {error}")
 
     def forget(self, name: str) -> None:
         """End the connection to a run that is over or gone."""

@@ -69,6 +69,17 @@ def test_an_api_server_that_is_away_is_waited_for(tmp_path: Path) -> None:
         assert any("retrying" in line for line in place.server.said)
 
 
+def test_an_operator_that_ends_takes_the_jobs_along_only_if_its_namespace_goes(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        with operating(place):
+            place.apply()
+            wait_for_state(place, "pending")
+        place.check_whole()
+        with operating(place):
+            place.person.patch("Namespace", NAMESPACE, {"status": {"phase": "Terminating"}})
+        assert place.store.names("Job") == []
+
+
 def test_of_two_operators_one_acts_and_the_other_takes_over(tmp_path: Path) -> None:
     with cluster(tmp_path) as place:
         now = 0.0

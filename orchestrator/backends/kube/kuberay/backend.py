@@ -251,6 +251,5 @@ class KubeRayBackend(Connected, Unchangeable):
         return lambda run: render(plan, run, namespace, code, experiment, moment, user)
 
 
-
 def _code(experiment: Experiment, plan: Plan) -> Code | None:
     return packed(plan.code, experiment.folder, CONFIG_MAP_BYTES)
