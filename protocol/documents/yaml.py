@@ -128,7 +128,7 @@ def load_own(text: str) -> Any:
         assert node is not None
         return _build(node, (), {})
     except (yaml.YAMLError, _Problem) as error:
-        raise InvalidInput(f"a text of surreal's own: {error}. It is a fault of surreal.") from None
+        raise InvalidInput(f"text of surreal's own: {text[:40]!r} is no YAML: {error}. Report it.") from None
 
 
 def dump(data: Any) -> str:

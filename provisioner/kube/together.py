@@ -1,7 +1,7 @@
 """Requests that do not wait for each other: a dozen of them take as long as two, however far the server is."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -22,17 +22,12 @@ def together(ask: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answe
         return [ask(item) for _index, item in todo]
     answers: dict[int, Answer] = {}
     errors: list[BaseException] = []
-    lock = threading.Lock()
-    waiting = iter(todo)
+    handed_out = _HandedOut(todo, errors)
 
     def work() -> None:
-        while True:
-            with lock:
-                index, item = next(waiting, (-1, None)) if not errors else (-1, None)
-            if index < 0:
-                return
+        for index, item in handed_out:
             try:
-                answers[index] = ask(item)  # type: ignore[arg-type]
+                answers[index] = ask(item)
             except BaseException as error:
                 # It is raised below, in the thread that waits.
                 errors.append(error)
@@ -44,4 +39,18 @@ def together(ask: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answe
         thread.join()
     if errors:
         raise errors[0]
-    return [answers[index] for index in range(len(todo))]
+    return [answers[index] for index, _item in todo]
+
+
+class _HandedOut(Iterator[Item]):
+    """Items for several threads, each to one of them; no more of them after an error."""
+
+    def __init__(self, items: Iterable[Item], errors: list[BaseException]) -> None:
+        self._items, self._errors = iter(items), errors
+        self._lock = threading.Lock()
+
+    def __next__(self) -> Item:
+        with self._lock:
+            if self._errors:
+                raise StopIteration
+            return next(self._items)

@@ -24,7 +24,7 @@ class Verdict:
     accepted: bool | None = True
     """None while that is not known."""
     refusal: str = ""
-    """Why the spec is not followed; a run that is there goes on as it was."""
+    """Reason for which the spec is not followed; a run that is there goes on as it was."""
     code: str = "Created"
     """One word on why it is accepted or not."""
     run: str = ""

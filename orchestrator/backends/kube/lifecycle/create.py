@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from surreal.orchestrator.backends.kube.lifecycle.delete import end_jobs, remove_run
-from surreal.orchestrator.backends.kube.lifecycle.present import OTHER_NAME, Key, key_of, label, live, ours
+from surreal.orchestrator.backends.kube.lifecycle.present import OTHER_NAME, Key, attempt_of, key_of, label, live, ours
 from surreal.orchestrator.backends.kube.names import (
     ATTEMPT,
     CHANGED,
@@ -172,8 +172,8 @@ def _go_on(
 ) -> None:
     """Make what is not there yet, and write objects of the kinds `renewed` anew."""
     there = ours(api, live(api, objects[1:]), label(root, RUN))
-    attempts = {key: _attempt(each) for key, each in there.items()}
-    wanted = {key_of(each): _attempt(each) for each in objects}
+    attempts = {key: attempt_of(each) for key, each in there.items()}
+    wanted = {key_of(each): attempt_of(each) for each in objects}
     old = [key for key in there if key[0] in JOBS and attempts[key] != wanted[key]]
     end_jobs(api, name_of(root), old, talk)
     there = {key: each for key, each in there.items() if key not in old}
@@ -258,15 +258,6 @@ def _undone(api: Api, objects: Sequence[Object], error: ApiError) -> ApiError:
     except SurrealError as second:
         return error.plus(f"some objects are left behind ({second}): surreal delete {name}")
     return error.plus("0 objects left behind")
-
-
-def _attempt(job: Object) -> str:
-    """Return the attempt that the pods of a Job or JobSet belong to; empty for other objects."""
-    spec = job.get("spec") or {}
-    for inner in spec.get("replicatedJobs") or ():
-        spec = inner["template"]["spec"]
-    marks = (spec.get("template") or {}).get("metadata", {}).get("annotations") or {}
-    return str(marks.get(ATTEMPT, ""))
 
 
 def _mark(each: Object, key: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from surreal.orchestrator.backends.kube.names import RUN
+from surreal.orchestrator.backends.kube.names import ATTEMPT, RUN
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import TakenError
 from surreal.provisioner.kube.kinds import INSTANCE, MANAGED_BY, OWNER, Object
@@ -46,3 +46,12 @@ def key_of(each: Object) -> Key:
 def label(each: Object, key: str) -> str:
     """Return a label of an object; empty for none."""
     return text(each, "metadata", "labels", key)
+
+
+def attempt_of(job: Object) -> str:
+    """Return the attempt that the pods of a Job or JobSet belong to; empty for other objects."""
+    spec = job.get("spec") or {}
+    for inner in spec.get("replicatedJobs") or ():
+        spec = inner["template"]["spec"]
+    marks = (spec.get("template") or {}).get("metadata", {}).get("annotations") or {}
+    return str(marks.get(ATTEMPT, ""))
