@@ -32,7 +32,7 @@ CHANNELS = (
     Stream("metrics", frm=("dataset", "evaluator"), to="learner", lossy=True),
 )
 MOST_METADATA = 2**26
-"""Bytes of metadata.json that are looked at before a run."""
+"""Bytes of a description that are looked at before a run."""
 
 
 def sizing(config: OfflineConfig, replicas: Mapping[str, int], env: Mapping[str, Any]) -> Sizing:
@@ -55,8 +55,9 @@ def _warnings(config: OfflineConfig, env_id: str) -> Iterator[str]:
 
 
 def _recorded_in(folder: Path) -> str | None:
-    """Return the environment that a Minari dataset in `folder` names; None where there is none to be seen."""
-    for path in (folder / "data" / "metadata.json", folder / "metadata.json"):
+    """Return the environment that a dataset of Minari or of actors in `folder` names; None where none is to be seen."""
+    of_actors = [journal.with_suffix(".json") for journal in sorted(folder.glob("*.journal"))[:1]]
+    for path in (folder / "data" / "metadata.json", folder / "metadata.json", *of_actors):
         try:
             if path.stat().st_size <= MOST_METADATA:
                 return str(json.loads(json.loads(path.read_text())["env_spec"])["id"])

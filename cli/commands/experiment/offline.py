@@ -149,11 +149,13 @@ def collect(source: str, folder: Path, dataset_id: str | None) -> None:
 
     SOURCE is a run with spec.record, or its folder of journals. The run may still go on.
     """
+    from surreal.algorithms.datasets.opening import open_dataset
     from surreal.algorithms.datasets.recordings import collect as make
     from surreal.orchestrator.recorded import actors_folder
 
     place, name = actors_folder(source)
-    talk(str(make(place, folder, dataset_id or f"{name}/{folder.name}-v0")))
+    with closing(open_dataset(str(make(place, folder, dataset_id or f"{name}/{folder.name}-v0")))) as made:
+        talk(f"{folder}: {made.about.episodes:,} episodes, {made.about.steps:,} steps of {made.about.env_id}")
 
 
 def _estimates(found: dict[str, Any]) -> "Table":

@@ -21,6 +21,8 @@ from surreal.algorithms.datasets.opening import open_dataset
 from surreal.algorithms.datasets.recordings import RecordedDataset, collect
 from surreal.algorithms.datasets.writing import actors
 from surreal.algorithms.datasets.writing.actors import ActorRecording, recording_of
+from surreal.algorithms.offline.config import BCConfig
+from surreal.algorithms.offline.graph import sizing
 from surreal.protocol.errors import Fatal, InvalidInput, NotFound
 from surreal.protocol.wiring import Wiring
 
@@ -178,6 +180,14 @@ def test_offline_algorithms_read_the_folder_as_it_is(tmp_path: Path) -> None:
     dataset = open_dataset(str(tmp_path))
     assert (dataset.about.episodes, dataset.about.steps, dataset.lengths(1, 2)) == (4, 16, [4, 4])
     assert len(list(Reading(dataset, (0, 2), np.random.default_rng(0), len).one_pass())) == 2
+
+
+def test_a_plan_says_that_actors_recorded_in_another_environment(tmp_path: Path) -> None:
+    played(ActorRecording(wired(tmp_path)), gymnasium.make("CartPole-v1"), 1)
+    config = BCConfig(dataset=str(tmp_path))
+    said = sizing(config, {"dataset": 1}, {"id": "Pendulum-v1"}).warnings
+    assert said == (f"dataset: {tmp_path} was recorded in CartPole-v1, and policies are evaluated in Pendulum-v1.",)
+    assert sizing(config, {"dataset": 1}, {"id": "CartPole-v1"}).warnings == ()
 
 
 def test_a_damaged_episode_is_named_and_the_others_are_read(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from surreal.algorithms.algorithm import Algorithm
 from surreal.algorithms.exporting.record import Behaviour, Recording, record
 from surreal.algorithms.offline.graph import AWAC, BC, CQL, CRR, IQL, TD3BC
 from surreal.algorithms.policies import load_policy
+from tests.algorithms.datasets import tfds
 from tests.algorithms.fabric import Run, wait_for
 
 SHORT: dict[str, Any] = {
@@ -64,6 +65,27 @@ def test_the_other_algorithms_run_to_their_end(folder: Path, recorded: dict[str,
         run.start_all()
         assert run.workers["learner-0"].wait(120) == 0, run.log("learner-0")
         assert load_policy(folder).about["algorithm"] == algorithm.name
+
+
+@pytest.mark.slow
+def test_a_run_learns_from_files_whose_lengths_only_reading_tells(folder: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    last = np.arange(60) == 59
+    flags = {"is_first": np.arange(60) == 0, "is_last": last, "is_terminal": last & False, "discount": np.ones(60)}
+    episodes = [{f"steps/{name}": value for name, value in (flags | _random_steps(rng, 60)).items()} for _ in range(6)]
+    place = tfds.written(tmp_path / "x", episodes, observation=tfds.tensor("float32", 3))
+    config = {**SHORT, "dataset": str(place)}
+    with Run(folder, config, 0, env="Pendulum-v1", algorithm=BC, replicas={"dataset": 2}) as run:
+        run.start_all()
+        assert run.workers["learner-0"].wait(120) == 0, run.log("learner-0") + run.log("dataset-0")
+        log = run.log("dataset-0") + run.log("dataset-1")
+    # all of it has room, so that nothing streams and no step waits for another one
+    assert log.count("holds 177 steps; 0 damaged episodes") == 2
+
+
+def _random_steps(rng: np.random.Generator, rows: int) -> dict[str, Any]:
+    seen, actions = rng.standard_normal((rows, 3)), rng.uniform(-2, 2, (rows, 1))
+    return {"observation": seen, "action": actions, "reward": rng.standard_normal(rows)}
 
 
 @pytest.mark.slow
