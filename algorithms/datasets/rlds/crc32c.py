@@ -1,11 +1,11 @@
-"""CRC-32C (Castagnoli), the checksum of TFRecord files: the standard library has another. Importing it loads numba."""
+"""CRC-32C (Castagnoli), and how TFRecord files write it: the standard library has another. Importing it loads numba."""
 
 import numpy as np
 
 from surreal.algorithms.devices import exact
 from surreal.algorithms.types import Array
 
-POLYNOMIAL = 0x82F63B78
+POLYNOMIAL, DELTA = 0x82F63B78, 0xA282EAD8
 SLICES = 8
 """Bytes that a turn of the loop takes."""
 
@@ -43,3 +43,9 @@ TABLES = _tables()
 def crc32c(data: bytes) -> int:
     """Return the checksum of `data`."""
     return int(_checksum(np.frombuffer(data, dtype=np.uint8), TABLES))
+
+
+def masked(data: bytes) -> int:
+    """Return the checksum as the files have it: rotated right by 15 bits, and a constant added."""
+    found = crc32c(data)
+    return ((found >> 15 | found << 17) + DELTA) & 0xFFFFFFFF

@@ -7,12 +7,11 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from surreal.algorithms.datasets.rlds.crc32c import crc32c
+from surreal.algorithms.datasets.rlds.crc32c import masked
 
 HEAD, TAIL = struct.Struct("<QI"), struct.Struct("<I")
 MOST_BYTES = 2**32
 """Bytes of a record beyond which its length is taken for damaged."""
-DELTA = 0xA282EAD8
 
 
 class Record(NamedTuple):
@@ -21,12 +20,6 @@ class Record(NamedTuple):
     offset: int
     """Place of its first byte, behind length and checksum."""
     length: int
-
-
-def masked(data: bytes) -> int:
-    """Return the checksum as the files have it: rotated right by 15 bits, and a constant added."""
-    found = crc32c(data)
-    return ((found >> 15 | found << 17) + DELTA) & 0xFFFFFFFF
 
 
 def records(file: BinaryIO, size: int) -> Iterator[Record]:
