@@ -161,8 +161,14 @@ def _json(place: str, name: str) -> bytes:
 
 
 def _opened(place: str) -> Any:
+    """Open a file for reading. Raises FileNotFoundError, and Fatal where it is there and cannot be read."""
     if "://" not in place:
-        return open(place, "rb")
+        try:
+            return open(place, "rb")
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise Fatal(f"{place}: cannot be read: {error.strerror}. Let this process read it.") from None
     from surreal.protocol.worker.object_store import open_url
 
     return open_url(place)

@@ -170,6 +170,13 @@ def test_folders_without_records_or_with_a_damaged_description_are_named(tmp_pat
         open_dataset(str(folder))
 
 
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    folder = written(tmp_path / "x", [steps(0)], files=1)
+    (folder / "walks-train.tfrecord-00001-of-00002").mkdir()
+    with pytest.raises(Fatal, match="tfrecord-00001-of-00002: cannot be read: Is a directory"):
+        read(folder)
+
+
 def test_numbers_of_any_size_and_sign_are_read() -> None:
     values = np.array([0, 1, -1, 127, 128, 2**31, -(2**31), 2**63 - 1, -(2**63)])
     found = read_example(example({"n": values, "text": [b"a", b""], "none": np.zeros(0)}))
