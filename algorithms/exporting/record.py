@@ -117,7 +117,7 @@ def play(env: gymnasium.Env[Any, Any], act: Act, seed: int, rng: np.random.Gener
     while not (terminated or truncated) and len(built) < EPISODE_CAP:
         action, log_p = act(observation, rng)
         observation, reward, terminated, truncated, _ = env.step(action)
-        built.add(action, observation, float(reward), log_p)
+        built.add(action, observation, reward, log_p)
     return built.episode(place, bool(terminated))
 
 

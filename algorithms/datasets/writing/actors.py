@@ -37,8 +37,7 @@ class ActorRecording:
         """Record as `wiring.record` says."""
         settings = wiring.record
         self._folder = Path(settings["folder"] or Path(wiring.run_folder, FOLDER))
-        self._own = f"{wiring.role}-{wiring.index}-"
-        self._path = self._folder / f"{self._own}{wiring.incarnation}.journal"
+        self._own, self._path = f"{wiring.experiment}-{wiring.role}-{wiring.index}-", self._folder
         self._every, self._left = int(settings["every"]), int(settings["bytes"])
         self._about = {
             "run": wiring.experiment,
@@ -86,9 +85,11 @@ class ActorRecording:
             log.warning("%s: recording ends with %d episodes: %s", self._path, self.episodes, error)
 
     def _begun(self, env: Env) -> Journal:
-        """Open the journal; beside it is what it is of."""
+        """Open a journal that is not there yet; beside it is what it is of."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._left -= sum(path.stat().st_size for path in self._folder.glob(f"{self._own}*.journal"))
+        earlier = list(self._folder.glob(f"{self._own}*.journal"))
+        self._left -= sum(path.stat().st_size for path in earlier)
+        self._path = self._folder / f"{self._own}{len(earlier) + 1}.journal"
         said = {**self._about, "versions": versions(type(env.unwrapped).__module__)}
         about = described(env.observation_space, env.action_space, env.spec, said)
         text, part = self._path.with_suffix(".json"), self._path.with_suffix(".part")
@@ -128,7 +129,7 @@ class Recorded(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Step, and note it."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         if self._built is not None:
-            self._built.add(action, observation, float(reward))
+            self._built.add(action, observation, reward)
         if terminated or truncated:
             self._end(bool(terminated))
         elif self._built is not None and len(self._built) >= MOST_STEPS:

@@ -20,11 +20,11 @@ class Building:
         """Return the number of steps."""
         return len(self._rewards)
 
-    def add(self, action: Any, observation: Any, reward: float, log_p: float = float("nan")) -> None:
-        """Take a step: its action, of log-probability `log_p`, what it led to, and its reward."""
+    def add(self, action: Any, observation: Any, reward: Any, log_p: float = float("nan")) -> None:
+        """Take a step: its action, of log-probability `log_p`, what it led to, and its reward, a number of any kind."""
         self._seen.append(_copied(observation))
         self._actions.append(_copied(action))
-        self._rewards.append(float(reward))
+        self._rewards.append(float(np.ravel(reward)[0]))
         self._logs.append(log_p)
 
     def episode(self, place: str, terminated: bool) -> Episode:

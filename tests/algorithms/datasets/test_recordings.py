@@ -151,6 +151,14 @@ def test_the_bytes_of_a_process_count_over_its_starts(tmp_path: Path, caplog: py
     assert "spec.record.gigabytes is reached" in caplog.text
 
 
+def test_runs_that_share_a_folder_never_write_into_a_file_of_another(tmp_path: Path) -> None:
+    for name in ("walks", "runs", "walks"):
+        played(ActorRecording(replace(wired(tmp_path), experiment=name)), Counting(), 1)
+    names = {path.name for path in tmp_path.glob("*.journal")}
+    assert names == {"walks-actor-0-1.journal", "walks-actor-0-2.journal", "runs-actor-0-1.journal"}
+    assert len(all_of(tmp_path)) == 3
+
+
 def test_a_folder_that_cannot_be_written_ends_the_recording_and_nothing_else(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -199,14 +207,14 @@ def test_a_damaged_episode_is_named_and_the_others_are_read(tmp_path: Path) -> N
     found = RecordedDataset(tmp_path)
     assert len(found) == 2  # the last one was cut short
     assert len(found[0]) == 4
-    with pytest.raises(DamagedError, match=r"actor-0-1.journal: episode 1: cannot be read: .* is damaged"):
+    with pytest.raises(DamagedError, match=r"walks-actor-0-1.journal: episode 1: cannot be read: .* is damaged"):
         found[1]
 
 
 def test_recordings_of_two_environments_are_no_dataset(tmp_path: Path) -> None:
     played(ActorRecording(wired(tmp_path)), Counting(), 1)
     played(ActorRecording(replace(wired(tmp_path), incarnation=2)), gymnasium.make("CartPole-v1"), 1)
-    with pytest.raises(InvalidInput, match="is of another environment than actor-0-1.journal"):
+    with pytest.raises(InvalidInput, match="is of another environment than walks-actor-0-1.journal"):
         collect(tmp_path, tmp_path / "made", "walks/all-v0")
 
 
@@ -219,5 +227,5 @@ def test_a_folder_without_recordings_or_descriptions_is_said(tmp_path: Path) -> 
     (path,) = tmp_path.glob("*.json")
     assert json.loads(path.read_text())["surreal"]["run"] == "walks"
     path.unlink()
-    with pytest.raises(DamagedError, match=r"actor-0-1.json: cannot be read"):
+    with pytest.raises(DamagedError, match=r"walks-actor-0-1.json: cannot be read"):
         open_dataset(str(tmp_path))

@@ -23,13 +23,15 @@ def test_a_killed_actor_loses_no_episode_that_was_written(place: LocalBackend, t
     config = {"total_steps": 6_000, "fragment_steps": 32}
     document = minimal(algorithm={"name": "ppo", "config": config}, roles={"actor": {"replicas": 1}}, record={})
     name = create(place, make_plan(Experiment.from_data(document), [LAPTOP]))
-    journal = Path(place.status(name).folder, "datasets", "actor-0-1.journal")
+    journal = Path(place.status(name).folder, "datasets", "cart-actor-0-1.journal")
     until(lambda: journal.exists() and journal.stat().st_size > 20_000, "episodes are written")
     os.kill(pid(place, name, "actor"), signal.SIGKILL)
     written = len(RecordedDataset(journal.parent))
     assert written >= 1
     assert ended(place, name).state == "succeeded"
-    assert {path.name for path in journal.parent.glob("*.journal")} == {"actor-0-1.journal", "actor-0-2.journal"}
+    assert {path.name for path in journal.parent.glob("*.journal")} == {
+        f"cart-actor-0-{start}.journal" for start in (1, 2)
+    }
     whole = RecordedDataset(journal.parent)
     assert len(whole) > written
     done = CliRunner().invoke(collect, [str(journal.parent), "--to", str(tmp_path / "made"), "--id", "cart/all-v0"])
