@@ -182,13 +182,14 @@ def share(case: str, seconds: float) -> dict[str, Any]:
 
 
 def shares(profile: Profile, flow: Flow) -> dict[str, float]:
-    """Shares of resources in all busy time of actors and learner together, as RL-Scope counts them."""
+    """Shares of resources in the time that actors and learner together are busy, without their communication."""
     roles = [profile.roles[name] for name in (flow.actor, flow.learner)]
-    busy = sum(role.busy * role.corrected * role.processes for role in roles)
-    return {
-        resource: round(sum(role.share(resource) * role.wall * role.processes for role in roles) / busy, 4)
-        for resource in ("simulator", "numeric", "python", "communication")
-    }
+
+    def seconds(resource: str) -> float:
+        return sum(role.share(resource) * role.wall * role.processes for role in roles)
+
+    busy = sum(role.busy * role.corrected * role.processes for role in roles) - seconds("communication")
+    return {resource: round(seconds(resource) / busy, 4) for resource in ("simulator", "numeric", "python")}
 
 
 def operations(timeline: Timeline) -> float:
