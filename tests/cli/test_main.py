@@ -10,8 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from surreal.cli.main import COMMANDS
+from surreal.cli.main import COMMANDS, cli
 
 SURREAL = [sys.executable, "-P", str(Path(sys.executable).with_name("surreal"))]
 HEAVY = {"torch", "ray", "kubernetes", "zmq", "pydantic", "numpy", "rich", "yaml", "gymnasium", "mujoco"}
@@ -49,8 +50,8 @@ def test_help_imports_nothing_heavy_and_no_command() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_helps(name: str) -> None:
-    done = surreal(name, "--help")
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(cli, [name, "--help"], prog_name="surreal")
+    assert done.exit_code == 0, done.output
     assert done.stdout.startswith(f"Usage: surreal {name}")
 
 
