@@ -13,7 +13,7 @@ def test_a_run_that_goes_on_is_profiled_without_a_restart(place: LocalBackend, t
     name = create(place)
     before = pid(place, name, "learner")
     begun(place, name, "actor")
-    done = surreal("profile", name, "--seconds", "1", "--out", str(tmp_path / "out"), "-o", "json")
+    done = surreal("profile", name, "--seconds", "3", "--out", str(tmp_path / "out"), "-o", "json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert {each["name"] for each in document["processes"]} >= {"learner/0", "actor/0", "actor/1"}

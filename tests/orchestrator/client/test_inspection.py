@@ -63,6 +63,12 @@ def write(folder: Path, env: str, algorithm: str, **modules: str) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first reset is waited for however busy the machine is."""
+    monkeypatch.setattr(inspection, "RESET_S", 120.0)
+
+
 @pytest.mark.parametrize(
     ("network", "said"),
     [

@@ -47,7 +47,7 @@ CHANNELS = (
     ChannelWiring("weights", "broadcast", ("learner",), ("actor",)),
 )
 ACTORS = 5
-LIMIT_S = 20.0
+LIMIT_S = 50.0
 """Seconds in which an actor has to be gone: two, and more where the machine is busy. One that cannot leave takes 60."""
 
 
