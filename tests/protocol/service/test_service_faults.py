@@ -56,7 +56,7 @@ def test_a_stopped_replica_is_left_and_found_again_when_it_goes_on(
     client = ServiceClient(make_node("actor/0"), addresses, window=16)
     both_answer(client, until)
     os.kill(replicas[0].pid, signal.SIGSTOP)
-    assert call_many(client, 0, 400, timeout=8) == {"server/1"}
+    assert call_many(client, 0, 400, timeout=16) == {"server/1"}
     assert client.stats.resent > 0 and client.stats.dropped == 0
     os.kill(replicas[0].pid, signal.SIGCONT)
     both_answer(client, until)

@@ -77,7 +77,7 @@ def test_a_server_that_does_not_wait_finds_every_request_behind_the_clients_prob
     server = ServiceServer(make_node("replay/0"), place, window=4)
     server.node.loop.cancel(server._timer)  # the I/O thread would read ahead now and then
     clients = [ServiceClient(make_node(f"actor/{index}"), [place], window=4) for index in range(6)]
-    pending = [client.submit({"index": np.array(index)}, timeout=20) for index, client in enumerate(clients)]
+    pending = [client.submit({"index": np.array(index)}, timeout=400) for index, client in enumerate(clients)]
     until(lambda: waiting_packets(server._socket) == 2 * len(clients), "a probe and a request of each")
     found = []
     while (request := server.recv(timeout=0)) is not None:

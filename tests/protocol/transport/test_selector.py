@@ -57,7 +57,7 @@ def test_the_channel_that_has_something_is_returned_and_stays_so_until_it_is_rea
     ends.sender.send({"x": np.zeros(3)})
     assert ends.wait() == ends.wait() == [ends.stream]
     assert ends.stream.recv(timeout=0) is not None
-    pending = ends.client.submit({}, timeout=20)
+    pending = ends.client.submit({}, timeout=400)
     assert ends.wait() == ends.wait() == [ends.service]
     request = ends.service.recv(timeout=0)
     assert request

@@ -53,8 +53,12 @@ def still(pods: Pods) -> dict[str, Any]:
 def test_a_deadlocked_worker_is_said_ended_and_leaves_where_it_was(make_pods: MakePods, until: Until) -> None:
     pods = pods_of(make_pods)
     learner, actor = pods.start("learner"), pods.start("actor", STUCK="1")
+    until(lambda: "acts" in actor.log(), "the actor to run")
+    # its first process would end it before a slow learner has said it
+    actor.process.send_signal(signal.SIGSTOP)
     until(lambda: "actor/0" in still(pods), "the learner to know")
     assert still(pods)["actor/0"][1].startswith("is inside stuck (roles.py:")
+    actor.process.send_signal(signal.SIGCONT)
     assert actor.wait() == ExitCode.FAILED
     ending = actor.ending()
     assert ending.exit == "FAILED" and ending.reason.startswith("it hung: it is inside stuck (roles.py:")
@@ -68,9 +72,11 @@ def test_a_frozen_worker_is_said_by_others_and_ended(make_pods: MakePods, until:
     learner, actor = pods.start("learner"), pods.start("actor")
     # one that is frozen before it joined is missed by nobody
     until(lambda: "acts" in actor.log() and "actor/0 joined" in learner.log(), "the actor to run")
+    actor.process.send_signal(signal.SIGSTOP)
     os.kill(children(actor.process.pid)[0], signal.SIGSTOP)
     until(lambda: "actor/0" in still(pods), "the learner to miss it")
     assert still(pods)["actor/0"][1].startswith("does not answer")
+    actor.process.send_signal(signal.SIGCONT)
     assert actor.wait() == ExitCode.FAILED
     assert actor.ending().reason.startswith("it hung: it does not answer (frozen")
 
