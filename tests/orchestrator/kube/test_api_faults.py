@@ -126,7 +126,7 @@ def test_a_watch_that_falls_silent_or_behind_lists_again(tmp_path: Path, monkeyp
     with api_server(tmp_path) as server:
         api, other = server.api(), server.api()
         server.fault("silence", verb="GET", nth=2)
-        lists = api.watch("ConfigMap", labels="of=us", seconds=60)
+        lists = api.watch("ConfigMap", labels="of=us", seconds=200)
         assert next(lists) == []
         other.apply("ConfigMap", config_map("new", of="us"))
         other.apply("ConfigMap", config_map("foreign"))
