@@ -91,6 +91,7 @@ def test_who_is_killed_is_replaced_alone_and_the_run_goes_on(site: Site) -> None
     assert restarts == {"learner": [1], "actor": [1, 0], "evaluator": [1]}
 
 
+@pytest.mark.slow
 def test_learners_that_share_a_run_go_on_together_when_one_is_killed(site: Site) -> None:
     shared = pole("pole", total_steps=ENDLESS)
     shared["spec"]["roles"]["learner"]["replicas"] = 2
