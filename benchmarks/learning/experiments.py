@@ -12,6 +12,7 @@ from typing import Any
 from learning.rows import Curve, Row, conventions, thinned
 from learning.scheduler import Clock, environment, outlast
 from learning.table import Cell
+from surreal.algorithms.evaluation import SEED
 
 SURREAL = str(Path(sys.executable).with_name("surreal"))
 ROOT = Path(__file__).parents[2]
@@ -99,6 +100,8 @@ class Experiments:
         folder = Path(status["folder"])
         rows = read_metrics(folder / "metrics" / "metrics.jsonl")
         steps, figures, curve = outcome(rows)
+        if status["state"] == "succeeded" and figures["last"] is None:
+            figures |= self._evaluated(cell, figures["best"])
         return Row(
             *(cell.contestant.name, cell.task, cell.seed, status["state"], status["reason"], steps),
             seconds=curve[-1][1] if curve else 0.0,
@@ -109,6 +112,15 @@ class Experiments:
             versions=versions(),
             machine=f"{os.cpu_count()} cores, {platform.platform()}",
         )
+
+    def _evaluated(self, cell: Cell, best: float | None) -> dict[str, float | None]:
+        """Return the figures of the last weights, in a run's own episodes: a busy evaluator comes late."""
+        words = ("--policy", "last", "--episodes", str(cell.budget.evaluate_episodes), "--seed", str(SEED))
+        done = self._surreal("eval", cell.name, *words, "-o", "json")
+        if done.returncode:
+            return {}
+        last = float(json.loads(done.stdout)["mean"])
+        return {"last": last, "best": last if best is None else max(best, last)}
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

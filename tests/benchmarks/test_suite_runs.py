@@ -119,3 +119,17 @@ def test_a_row_tells_the_three_figures_apart_and_how_it_was_made(suite: Suite) -
     assert steps == sorted(steps) and steps[-1] == row["steps"] >= 12000
     file = json.loads((suite.home / "surreal" / "files" / "fast-cartpole-v1-4.yaml").read_text())
     assert set(file["spec"]["algorithm"]["config"]) == {"total_steps", "evaluate_episodes", "evaluate_every_seconds"}
+
+
+def test_last_weights_that_no_evaluator_came_to_are_evaluated_from_their_checkpoint(suite: Suite) -> None:
+    words = (*SMALL, "--steps", "2000", "--seeds", "1")
+    assert suite(*words).returncode == 0
+    expected = suite.row("ppo-cartpole-v1-1")["figures"]["last"]
+    metrics = suite.metrics("ppo-cartpole-v1-1")
+    rows = metrics.read_text().splitlines(keepends=True)
+    metrics.write_text("".join(row for row in rows if "eval_return" not in row))
+    (suite.rows / "ppo-cartpole-v1-1.json").unlink()
+    done = suite(*words)
+    assert done.returncode == 0, done.stderr
+    figures = suite.row("ppo-cartpole-v1-1")["figures"]
+    assert (figures["last"], figures["best"]) == (pytest.approx(expected), figures["last"])
