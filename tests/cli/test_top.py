@@ -12,6 +12,7 @@ def test_top_shows_what_each_role_uses_until_the_run_is_over(place: LocalBackend
     name = create(place)
     pid(place, name, "learner")
     begun(place, name, "actor")
+    begun(place, name, "evaluator")
     document = json.loads(surreal("top", name, "-o", "json").stdout)
     assert document.keys() == {"name", "state", "note", "roles", "channels"}
     assert [(role["name"], role["running"]) for role in document["roles"]] == [

@@ -53,6 +53,7 @@ def test_a_local_run_says_what_each_process_uses(place: LocalBackend) -> None:
     name = create(place)
     pid(place, name, "learner")
     begun(place, name, "actor")
+    begun(place, name, "evaluator")
     found = place.usage(name)
     assert found.status.state == "running" and not found.note
     assert [(role.name, role.replicas, len(role.processes)) for role in found.roles] == [
