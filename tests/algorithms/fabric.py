@@ -88,12 +88,13 @@ class Run:
         """As `wire` has it: metrics go to the first replica alone."""
         return 1 if channel.name == METRICS else self.replicas[channel.binds]
 
-    def rows(self, role: str = "learner/0") -> list[dict[str, Any]]:
-        """The metrics rows of `role` so far."""
+    def rows(self, role: str = "learner/0", waiting: bool = False) -> list[dict[str, Any]]:
+        """The metrics rows of `role` so far; without those of a process that waits, which say little else."""
         path = self.folder / "metrics" / "metrics.jsonl"
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         # one without an end is being written
-        return [row for row in (json.loads(line) for line in lines if line.endswith("\n")) if row["role"] == role]
+        found = [row for row in (json.loads(line) for line in lines if line.endswith("\n")) if row["role"] == role]
+        return [row for row in found if waiting or "waiting_for" not in row]
 
     def log(self, name: str) -> str:
         """What the worker `name` (learner-0) wrote."""

@@ -108,7 +108,7 @@ def test_a_learner_that_waits_writes_down_for_whom(folder: Path) -> None:
     with Run(folder, ENDLESS, env="odd:Odd", options={"how": "hang", "at": 300}) as run:
         run.start("learner")
         run.start("actor")
-        wait_for(lambda: any(row.get("waiting_for") == "actor/0" for row in run.rows()), PATIENCE)
+        wait_for(lambda: any(row.get("waiting_for") == "actor/0" for row in run.rows(waiting=True)), PATIENCE)
         wait_for(lambda: "waiting for actor/0" in run.log("learner-0"), PATIENCE)
 
 
