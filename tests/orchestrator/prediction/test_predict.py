@@ -146,7 +146,7 @@ def test_the_fastest_within_a_cost_is_proposed(plan: Plan) -> None:
 
     # Up to four actors cost the same, more of them wait for the learner.
     assert propose_within(plan, 1.01 * hours_of_one, replan, found).replicas["actor"] == 4
-    with pytest.raises(SurrealError, match="--target-cost: .* are too few, the cheapest way costs"):
+    with pytest.raises(SurrealError, match=r"--target-cost: .* are too few\. The cheapest way costs"):
         propose_within(plan, 0.5 * hours_of_one, replan, found)
     with pytest.raises(SurrealError, match="--target-cost: the cost is unknown"):
         propose_within(plan, 5, lambda sizes: resized(plan, sizes), found)
