@@ -34,7 +34,7 @@ def expected() -> Any:
         return outcome(run)
 
 
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("workers", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_deterministic_run_is_the_same_bit_for_bit_with_any_number_of_workers(
     folder: Path, expected: Any, workers: int
 ) -> None:
