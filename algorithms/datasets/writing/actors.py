@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable
 from logging import getLogger
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import gymnasium
@@ -25,7 +24,6 @@ log = getLogger(__name__)
 Env = gymnasium.Env[Any, Any]
 FOLDER = "datasets"
 """Folder below the run folder, where `spec.record` names none."""
-SYNC_SECONDS = 1.0
 MOST_STEPS = 10_000
 """Steps after which an episode is cut in the recording alone, so that one without an end takes no more memory."""
 
@@ -50,7 +48,7 @@ class ActorRecording:
         self._journal: Journal | None = None
         self._open = self._ended = self.episodes = 0
         """Environments that are open, episodes that ended, and those of them that were written."""
-        self._size, self._synced = 0, monotonic()
+        self._size = 0
 
     def around(self, env: Env) -> Env:
         """Return `env`, recorded. The files are closed once all that were returned are."""
@@ -61,7 +59,6 @@ class ActorRecording:
         """Take note that an environment was closed."""
         self._open -= 1
         if not self._open and self._journal is not None:
-            self._journal.sync()
             self._journal.close()
             self._left, self._journal = 0, None
 
@@ -77,7 +74,9 @@ class ActorRecording:
             self.episodes += 1
             self._left -= journal.size - self._size
             self._size = journal.size
-            self._look(journal)
+            if self._left <= 0:
+                text = "%s: recording ends with %d episodes: spec.record.gigabytes is reached"
+                log.warning(text, self._path, self.episodes)
         except DamagedError as error:
             log.warning("not recorded: %s", error)
         except OSError as error:
@@ -98,16 +97,6 @@ class ActorRecording:
         self._journal = Journal(self._path)
         self._size = self._journal.size
         return self._journal
-
-    def _look(self, journal: Journal) -> None:
-        """Have it on the disk now and then, and say so when there is no more room."""
-        if monotonic() - self._synced > SYNC_SECONDS or self._left <= 0:
-            journal.sync()
-            self._synced = monotonic()
-        if self._left <= 0:
-            log.warning(
-                "%s: recording ends with %d episodes: spec.record.gigabytes is reached", self._path, self.episodes
-            )
 
 
 class Recorded(gymnasium.Wrapper[Any, Any, Any, Any]):

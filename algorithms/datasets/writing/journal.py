@@ -1,4 +1,4 @@
-"""Journal of a recording: episodes appended one after another, each whole, and on the disk after a `sync`.
+"""Journal of a recording: episodes appended one after another, each whole, and on the disk within a second.
 
 A record is its length, the CRC-32 of its bytes, a header in JSON and the arrays. A record that a crash cut short is
 left out when the journal is read, and so is all that follows it.
@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from logging import getLogger
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -18,6 +19,8 @@ import numpy as np
 from surreal.algorithms.types import Array
 
 log = getLogger(__name__)
+SYNC_SECONDS = 1.0
+"""Time between two waits for the disk."""
 HEAD = struct.Struct("<QII")
 """Bytes of arrays and header together, bytes of the header, CRC-32 of both."""
 MOST_BYTES = 2**34
@@ -34,18 +37,22 @@ class Journal:
         self._file = path.open("ab")
         self._file.truncate(whole)
         self._file.seek(whole)
+        self._synced = monotonic()
 
     def append(self, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
-        """Write a record. No death of this process loses it once this returns, and nothing once `sync` does."""
+        """Write a record. No death of this process loses it once this returns; the machine's may lose a second."""
         kept = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         header = json.dumps({"meta": dict(meta), "arrays": [_described(name, each) for name, each in kept.items()]})
         payload = b"".join([header.encode(), *(each.tobytes() for each in kept.values())])
         self._file.write(HEAD.pack(len(payload), len(header.encode()), crc32(payload)) + payload)
         self._file.flush()
+        if monotonic() - self._synced > SYNC_SECONDS:
+            self._sync()
 
-    def sync(self) -> None:
+    def _sync(self) -> None:
         """Wait until all records are on the disk."""
         os.fsync(self._file.fileno())
+        self._synced = monotonic()
 
     @property
     def size(self) -> int:
@@ -53,7 +60,9 @@ class Journal:
         return self._file.tell()
 
     def close(self) -> None:
-        """Close the file, which stays."""
+        """Close the file, which stays, with all records on the disk."""
+        if not self._file.closed:
+            self._sync()
         self._file.close()
 
 

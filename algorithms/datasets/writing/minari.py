@@ -51,13 +51,12 @@ class DatasetWriter:
         journal = self.folder / JOURNAL
         kept = [len(arrays["rewards"]) for arrays, _ in read_journal(journal)] if journal.exists() else []
         self.episodes, self.steps = len(kept), sum(kept)
-        """Episodes and steps that are on the disk."""
+        """Episodes and steps that were written."""
         self._journal = Journal(journal)
 
     def add(self, episode: Episode) -> None:
-        """Write an episode; it is on the disk when this returns. Raises DamagedError for one that makes no sense."""
+        """Write an episode, see Journal.append. Raises DamagedError for one that makes no sense."""
         self._journal.append(*record_of(episode))
-        self._journal.sync()
         self.episodes, self.steps = self.episodes + 1, self.steps + len(episode)
 
     def finish(self) -> Path:

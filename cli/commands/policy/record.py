@@ -47,7 +47,7 @@ def command(
 ) -> None:
     """Record a dataset of episodes of NAME's policies in its environment, in Minari's format.
 
-    Each episode is on the disk before the next one begins: the same command, given again after a crash, goes on behind
+    Each episode is in a file before the next one begins: the same command, given again after a crash, goes on behind
     the last one.
     """
     from surreal.algorithms.exporting.record import Recording, record
