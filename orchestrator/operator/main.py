@@ -26,6 +26,8 @@ AGAIN_S = 5.0
 """Seconds until the next try after an error."""
 WORKS_S, WAITS_S = (5.0, 0.5), (30.0, 2.0)
 """Seconds between two looks at a run that works, and at one that waits: at least, and for each that there is."""
+GATHER_S = 0.5
+"""Seconds from a change to a look, unless a person waits for it: pods change together."""
 POLL_S = 0.2
 
 
@@ -104,7 +106,7 @@ class Operator:
         return all(watcher.listed.is_set() for watcher in self._watchers)
 
     def _changed(self, kind: str, name: str, urgent: bool) -> None:
-        self._queue.add((kind, name), urgent=urgent)
+        self._queue.add((kind, name), GATHER_S, urgent)
 
     def _work(self) -> None:
         while (key := self._queue.get()) is not None:

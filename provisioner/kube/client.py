@@ -108,6 +108,14 @@ class Api:
         items, _version = self._list(kind, labels, fields, everywhere)
         return items
 
+    def pages(self, kind: str, fields: str = "") -> Iterator[Objects]:
+        """Yield all objects of a kind in the namespace, page by page: thousands of them are no memory.
+
+        Begins anew where the server has forgotten the list meanwhile, so that an object can come twice.
+        """
+        query = _selectors("", fields) | {"limit": str(PAGE)}
+        return (items for items, _about in self._pages(kind, query, self._path(kind), ""))
+
     def post(self, kind: str, made: Object, dry_run: bool = False, strict: bool = False) -> Object:
         """Make an object that is not there yet, or ask a review; `strict` refuses unknown keys."""
         query = {**_dry(dry_run), "fieldManager": FIELD_MANAGER, **({"fieldValidation": "Strict"} if strict else {})}
@@ -169,7 +177,9 @@ class Api:
         version, as after a compaction: call it again.
         """
         items, version = self._list(kind, labels, "", False, METADATA_LIST)
-        yield from (("THERE", each) for each in items)
+        while items:
+            # Not kept while it watches, which is long.
+            yield "THERE", items.pop()
         yield "LISTED", {}
         query = _selectors(labels, "") | {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
         for event in self._events(kind, query, seconds, METADATA, SILENCE):
@@ -207,24 +217,35 @@ class Api:
 
     def _list(self, kind: str, labels: str, fields: str, everywhere: bool, accept: str = "") -> tuple[Objects, str]:
         """Return all objects, and the version of the list to watch from."""
-        first = _selectors(labels, fields) | {"limit": str(PAGE)}
+        query = _selectors(labels, fields) | {"limit": str(PAGE)}
         items: Objects = []
+        version = ""
+        for page, about in self._pages(kind, query, self._path(kind, everywhere=everywhere), accept):
+            items = page if about.get("first") else items + page
+            version = about.get("resourceVersion", "")
+        return items, version
+
+    def _pages(
+        self, kind: str, first: dict[str, str], path: str, accept: str
+    ) -> Iterator[tuple[Objects, dict[str, Any]]]:
+        """Yield the objects of each page and what the server says of it; `first` is true where the list begins anew."""
+        # Objects of a list do not say what they are.
+        own = {"apiVersion": KINDS[kind].version, "kind": kind}
         query = dict(first)
         while True:
             try:
-                page = self._json("GET", self._path(kind, everywhere=everywhere), query, accept=accept)
+                page = self._json("GET", path, query, accept=accept)
             except ApiError as error:
                 if error.status != GONE or "continue" not in query:
                     raise
-                # the server has forgotten the list that we read page by page: from the start
-                items, query = [], dict(first)
+                # The server has forgotten the list that was read page by page: from the start.
+                query = dict(first)
                 continue
-            # objects of a list do not say what they are
-            own = {"apiVersion": KINDS[kind].version, "kind": kind}
-            items += [{**each, **own} if accept else {**own, **each} for each in page.get("items") or ()]
             about = page.get("metadata") or {}
+            found = [{**each, **own} if accept else {**own, **each} for each in page.get("items") or ()]
+            yield found, {**about, "first": "continue" not in query}
             if not about.get("continue"):
-                return items, about.get("resourceVersion", "")
+                return
             query["continue"] = about["continue"]
 
     def _events(

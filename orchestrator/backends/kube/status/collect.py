@@ -209,12 +209,12 @@ def _position(api: Api, plan: Plan | None, workload: Object | None) -> int | Non
 def events(api: Api, wanted: Set[tuple[str, str]] | None) -> tuple[Event, ...]:
     """Return the events about objects, given by kind and name; about all if None."""
     try:
-        told = api.list("Event", fields=",".join(f"reason!={reason}" for reason in UNEVENTFUL))
+        told = api.pages("Event", ",".join(f"reason!={reason}" for reason in UNEVENTFUL))
+        return read_events(each for page in told for each in page if wanted is None or _about(each) in wanted)
     except ApiError as error:
         if error.status != FORBIDDEN:
             raise
         return ()  # conditions of the objects say most of it too
-    return read_events(each for each in told if wanted is None or _about(each) in wanted)
 
 
 def read_events(told: Iterable[Object]) -> tuple[Event, ...]:
