@@ -176,10 +176,12 @@ class Api:
         Objects have their metadata alone: thousands of them are no weight. Ends early where the server forgets the
         version, as after a compaction: call it again.
         """
-        items, version = self._list(kind, labels, "", False, METADATA_LIST)
-        while items:
-            # Not kept while it watches, which is long.
-            yield "THERE", items.pop()
+        version, first = "", _selectors(labels, "") | {"limit": str(PAGE)}
+        for page, about in self._pages(kind, first, self._path(kind), METADATA_LIST):
+            version = about.get("resourceVersion", "")
+            while page:
+                # Not kept while it watches, which is long.
+                yield "THERE", page.pop()
         yield "LISTED", {}
         query = _selectors(labels, "") | {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
         for event in self._events(kind, query, seconds, METADATA, SILENCE):

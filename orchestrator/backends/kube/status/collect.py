@@ -22,6 +22,10 @@ from surreal.provisioner.kube.together import together
 
 UNEVENTFUL = ("Scheduled", "Pulled", "Created", "Started", "SuccessfulCreate", "SuccessfulDelete")
 """Reasons of events that every pod has and that explain nothing: thousands of them in a large run."""
+EVENTFUL = ",".join(
+    ["involvedObject.kind!=Experiment", "involvedObject.kind!=Sweep", *(f"reason!={each}" for each in UNEVENTFUL)]
+)
+"""Field selector of events that explain something; those of an operator say what was read here before."""
 FORBIDDEN = 403
 VISIBILITY = "/apis/visibility.kueue.x-k8s.io/v1beta1/namespaces/{}/localqueues/{}/pendingworkloads"
 
@@ -209,7 +213,7 @@ def _position(api: Api, plan: Plan | None, workload: Object | None) -> int | Non
 def events(api: Api, wanted: Set[tuple[str, str]] | None) -> tuple[Event, ...]:
     """Return the events about objects, given by kind and name; about all if None."""
     try:
-        told = api.pages("Event", ",".join(f"reason!={reason}" for reason in UNEVENTFUL))
+        told = api.pages("Event", EVENTFUL)
         return read_events(each for page in told for each in page if wanted is None or _about(each) in wanted)
     except ApiError as error:
         if error.status != FORBIDDEN:
