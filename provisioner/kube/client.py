@@ -14,8 +14,8 @@ from surreal.provisioner.kube.kubeconfig import access
 from surreal.provisioner.kube.retries import Retries
 from surreal.provisioner.kube.transport import CONNECT, Transport
 
-PAGE = 500
-"""Objects of one answer."""
+PAGE, SMALL_PAGE = 500, 100
+"""Objects of one answer, and of one whose objects are not kept."""
 RELIST, BREATH = 60.0, 0.2
 """Seconds after which a watch lists again, so that a silent one is never trusted for longer, and at least waits."""
 SILENCE = 90.0
@@ -113,7 +113,7 @@ class Api:
 
         Begins anew where the server has forgotten the list meanwhile, so that an object can come twice.
         """
-        query = _selectors("", fields) | {"limit": str(PAGE)}
+        query = _selectors("", fields) | {"limit": str(SMALL_PAGE)}
         return (items for items, _about in self._pages(kind, query, self._path(kind), ""))
 
     def post(self, kind: str, made: Object, dry_run: bool = False, strict: bool = False) -> Object:
@@ -176,7 +176,7 @@ class Api:
         Objects have their metadata alone: thousands of them are no weight. Ends early where the server forgets the
         version, as after a compaction: call it again.
         """
-        version, first = "", _selectors(labels, "") | {"limit": str(PAGE)}
+        version, first = "", _selectors(labels, "") | {"limit": str(SMALL_PAGE)}
         for page, about in self._pages(kind, first, self._path(kind), METADATA_LIST):
             version = about.get("resourceVersion", "")
             while page:
