@@ -31,7 +31,7 @@ class PPOConfig(RolloutConfig):
     """Passes over each batch."""
     minibatch: Count = 64
     """Transitions per gradient step."""
-    gae_lambda: Share = 0.95
+    gae_lambda: Share = 0.9
     """Lambda of generalized advantage estimation (Schulman et al. 2016)."""
     recompute_advantages: bool = False
     """Estimate advantages and returns again before every epoch."""

@@ -23,7 +23,7 @@ def test_ppos_defaults_are_these() -> None:
         "epochs": 10,
         "minibatch": 64,
         "gamma": 0.99,
-        "gae_lambda": 0.95,
+        "gae_lambda": 0.9,
         "recompute_advantages": False,
         "recompute_returns": True,
         "normalize_advantages": True,
