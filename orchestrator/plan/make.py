@@ -82,13 +82,14 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: Ins
         pools=placed.pools,
         cost=None if own_machine else _cost(experiment, placed.pools),
         notes=(*_notes(experiment, size, own_machine), *record_notes(record)),
-        warnings=(
-            *placed.warnings,
-            *(_uncounted(spec.limits) if own_machine else gpus_unused(spec.roles, spec)),
-            *size.warnings,
-            *record_warnings(experiment, record, own_machine),
-        ),
+        warnings=(*_warnings(experiment, own_machine, placed, size), *record_warnings(experiment, record, own_machine)),
     )
+
+
+def _warnings(experiment: Experiment, own_machine: bool, placed: Fleet, size: Sizing) -> tuple[str, ...]:
+    spec = experiment.spec
+    of_place = _uncounted(spec.limits) if own_machine else gpus_unused(spec.roles, spec)
+    return *placed.warnings, *of_place, *size.warnings
 
 
 def _notes(experiment: Experiment, size: Sizing, own_machine: bool) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from surreal.protocol.wire.packet import Message
 def process(*messages: Message | None, published: list[Any] | None = None) -> tk.Process:
     """Return the part of a Process that a learner of two actors uses; `messages` come from them."""
     waiting = iter(messages)
-    wiring = SimpleNamespace(code="", replicas={"actor": 2}, incarnation=3)
+    wiring = SimpleNamespace(code="", replicas={"actor": 2}, incarnation=3, record=None)
     receiver = SimpleNamespace(recv=lambda timeout: next(waiting))
     publisher = SimpleNamespace(publish=lambda *sent: (published if published is not None else []).append(sent))
     return cast(

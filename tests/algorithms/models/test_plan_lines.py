@@ -91,5 +91,6 @@ def test_the_schema_for_editors_takes_the_short_forms_and_errors_still_name_the_
         notes(tmp_path, "network: {memory: {sise: 3}}")
 
 
-def test_a_suite_that_this_machine_cannot_make_is_left_to_its_actors(tmp_path: Path) -> None:
-    assert "parameters" not in notes(tmp_path, "network: {activation: relu}", env="robosuite/NoSuchTask")
+def test_a_suite_that_this_machine_cannot_make_is_refused_for_a_run_on_it(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"experiment\.yaml:3: spec\.env\.id: .*robosuite"):
+        notes(tmp_path, "network: {activation: relu}", env="robosuite/NoSuchTask")

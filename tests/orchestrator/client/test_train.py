@@ -12,6 +12,7 @@ import pytest
 import surreal
 from surreal.orchestrator.train import _resized
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
+from tests.algorithms.fabric import OWN
 from tests.orchestrator.client.programs import TOY
 from tests.orchestrator.runs import is_dead, until
 
@@ -51,9 +52,9 @@ def test_a_name_that_is_taken_is_refused_and_the_other_run_goes_on() -> None:
 
 
 def test_a_run_that_fails_raises_its_reason() -> None:
-    env = {"id": "CartPole-v1", "options": {"wheels": 3}}
-    with pytest.raises(SurrealError, match="toy: failed: .*wheels"):
-        surreal.train(env, surreal.PPO(total_steps=1000), name="toy", actors=1)
+    env = {"id": "odd:Odd", "options": {"how": "four"}}
+    with pytest.raises(SurrealError, match="toy: failed: .*Split done into terminated and truncated"):
+        surreal.train(env, surreal.PPO(total_steps=1000), name="toy", actors=1, folder=OWN)
 
 
 PROGRAM = """

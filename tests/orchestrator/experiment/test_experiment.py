@@ -59,6 +59,7 @@ def test_what_the_file_leaves_out_has_these_defaults() -> None:
             "hangSeconds": 300.0,
             "prometheus": None,
             "track": {"wandb": None, "mlflow": None, "tensorboard": None},
+            "record": None,
             "limits": {"hours": None, "cost": None, "noProgressMinutes": None},
             "notify": {"command": [], "url": None, "noProgressMinutes": 10.0},
             "code": None,

@@ -1,6 +1,7 @@
 """Requests that are sent at the same time: answers keep their order, and an error begins nothing more."""
 
 import threading
+import time
 
 import pytest
 
@@ -25,12 +26,15 @@ def test_the_first_error_is_raised_after_what_is_under_way_and_begins_nothing_mo
     def ask(number: int) -> int:
         if number < AT_ONCE:
             met.wait(60)
+        else:
+            # Time for the thread that failed to say so.
+            time.sleep(0.01)
         if number == 0:
             raise KeyError(number)
         ended.append(number)
         return number
 
     with pytest.raises(KeyError):
-        together(ask, range(10_000))
+        together(ask, range(2_000))
     assert set(range(1, AT_ONCE)) <= set(ended)
-    assert len(ended) < 9_999
+    assert len(ended) < 1_999
