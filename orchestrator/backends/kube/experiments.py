@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import cast
 
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
-from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, EXPERIMENT
+from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, EXPERIMENT, SUSPENDED_BY
 from surreal.orchestrator.backends.kube.status.collect import snapshot
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.run.status import State, Status
@@ -18,7 +18,7 @@ from surreal.provisioner.kube.errors import ABSENT, FORBIDDEN, ApiError
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import condition, moment, name_of, number, text
 
-BY_SPEC = {"surreal.dev/suspended-by": "spec.suspend"}
+BY_SPEC = {SUSPENDED_BY: "spec.suspend"}
 """Annotation of the root of a run that spec.suspend has stopped; only such a one goes on by itself."""
 WANTED_ATTEMPT = ATTEMPT
 """Annotation of an Experiment: the attempt that `surreal resume` asks for."""

@@ -97,8 +97,6 @@ class Beginner:
         """Start the next attempt from the last checkpoint."""
         plan, recorded = recorded_of(seen)
         sent = code.sent(self.place.api, plan)
-        cleared = dict.fromkeys((*BY_SPEC, FAILED))
-        self.place.api.patch("ConfigMap", seen.name, {"metadata": {"annotations": cleared}})
         create.resume(
             self.place.api, seen.name, self._draw(resource, plan, recorded, sent), self.place.say, holder=resource
         )

@@ -150,7 +150,8 @@ class Reconciler:
         if state == "succeeded":
             return False
         if suspended:
-            return not stopped and state != "failed" and self._begin.suspend(seen, BY_SPEC)
+            # An operator that died may have stopped some of its Jobs.
+            return state != "failed" and not (stopped and seen.paused) and self._begin.suspend(seen, BY_SPEC)
         if marks.get(SPEC_DIGEST) != desired.digest(resource) and self._rescale(resource, seen):
             self._begin.resume(resource, self._again(seen))
             return True

@@ -48,7 +48,7 @@ PREPARED: dict[str, Act] = {
     "scale": _to_scale,
 }
 EVERY = range(1, 200)
-SOME = {"begin": (3, 16, 25, 34), "stop": (7,), "resume": (11, 18), "scale": (12, 19)}
+SOME = {"begin": (3, 16, 25, 34), "stop": (7, 9), "resume": (7, 11, 18), "scale": (12, 19, 20)}
 """Requests at which the suite lets an operator die; the slow test takes every one."""
 
 

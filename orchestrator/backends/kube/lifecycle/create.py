@@ -20,6 +20,7 @@ from surreal.orchestrator.backends.kube.names import (
     PLAN_DIGEST,
     RUN,
     STOPPED,
+    SUSPENDED_BY,
     USER,
     query,
     selector,
@@ -76,7 +77,8 @@ def resume(api: Api, name: str, draw: Draw, talk: Talk, holder: Object | None = 
     attempt = int(_mark(root, ATTEMPT) or 1)
     if _mark(root, CREATED):
         attempt += 1
-        marks = {CREATED: None, STOPPED: None, FAILED: None, CHANGED: None, ATTEMPT: str(attempt)}
+        cleared = dict.fromkeys((CREATED, STOPPED, FAILED, CHANGED, SUSPENDED_BY))
+        marks = {**cleared, ATTEMPT: str(attempt)}
         # it must not belong to a Job that is about to be removed
         owners = [_reference(holder)] if holder else None
         root = api.patch("ConfigMap", name, {"metadata": {"annotations": marks, "ownerReferences": owners}})
