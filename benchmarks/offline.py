@@ -33,19 +33,13 @@ from surreal.algorithms.datasets.writing.minari import DatasetWriter
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.evaluation import EPISODE_CAP, SEED, episode_return
-from surreal.algorithms.offline.config import (
-    AWACConfig,
-    BCConfig,
-    CQLConfig,
-    CRRConfig,
-    IQLConfig,
-    OfflineConfig,
-    TD3BCConfig,
-)
+from surreal.algorithms.offline.config import BCConfig, OfflineConfig, TD3BCConfig
 from surreal.algorithms.offline.method import Method
 from surreal.algorithms.offline.state import State
 from surreal.algorithms.offpolicy.policy import ActingPolicy
+from surreal.algorithms.registry import algorithm
 from surreal.algorithms.replay.buffer import ReplayBuffer
+from surreal.orchestrator.offline.scores import normalised
 from surreal.protocol.wire.packet import Message
 
 Arrays = dict[str, Any]
@@ -142,15 +136,13 @@ def filled(episodes: Iterator[Episode], found: Spaces, capacity: int) -> ReplayB
     return buffer
 
 
-METHODS: dict[str, tuple[type[OfflineConfig], Arrays]] = {
-    "bc": (BCConfig, {}),
-    "td3bc": (TD3BCConfig, {}),
-    "td3": (TD3BCConfig, {"alpha": None}),
-    "iql": (IQLConfig, {"device": "cpu"}),
-    "cql": (CQLConfig, {"device": "cpu"}),
-    "crr": (CRRConfig, {"device": "cpu"}),
-    "awac": (AWACConfig, {"device": "cpu"}),
+METHODS: dict[str, tuple[str, Arrays]] = {
+    "bc": ("bc", {}),
+    "td3bc": ("td3bc", {}),
+    "td3": ("td3bc", {"alpha": None}),
+    **{name: (name, {"device": "cpu"}) for name in ("iql", "cql", "crr", "awac")},
 }
+"""Method -> algorithm, and its settings."""
 
 
 def table(options: argparse.Namespace) -> None:
@@ -171,15 +163,16 @@ def table(options: argparse.Namespace) -> None:
 
 def score(value: float, options: argparse.Namespace) -> float:
     """Return a mean return as the score that is printed."""
-    random, expert = options.references or (0.0, 100.0)
-    return 100 * (value - random) / (expert - random)
+    return normalised(value, options.references or (0.0, 100.0))
 
 
 def learned(name: str, env: Any, buffer: ReplayBuffer, seed: int, options: argparse.Namespace) -> float:
     """Return the score of what a method has learned after its last update."""
-    config, more = METHODS[name]
+    method, more = METHODS[name]
     size = options.batch
-    made = config(dataset="x", hidden=[options.hidden] * 2, total_steps=options.updates, batch=size, **more)
+    hidden = [options.hidden] * 2
+    made = algorithm(method).config(dataset="x", hidden=hidden, total_steps=options.updates, batch=size, **more)
+    assert isinstance(made, OfflineConfig)
     state, ones = State(Method(name, made, env.spaces), seed), np.ones(size, dtype=np.float32)
     while state.wants_moments:
         state.see(buffer.batch(size)[1]["observations"])
