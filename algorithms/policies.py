@@ -170,10 +170,11 @@ def load_policy(folder: Path, which: Which = "best", code: Path | None = None) -
     except SurrealError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        misshapen = isinstance(error, TypeError | AttributeError)
-        text = (
-            f"no {error}" if isinstance(error, KeyError) else "its manifest is misshapen" if misshapen else str(error)
-        )
+        text = str(error)
+        if isinstance(error, KeyError):
+            text = f"no {error}"
+        elif isinstance(error, TypeError | AttributeError):
+            text = "its manifest is misshapen"
         raise InvalidInput(f"{found}: is damaged: {text}. Load another checkpoint of the run.") from error
 
 

@@ -35,8 +35,8 @@ class Dataset(Protocol):
         """Close the files."""
 
 
-class Numbered(ABC):
-    """Dataset whose episodes can be read in any order."""
+class Described:
+    """The part of a dataset that says what was opened."""
 
     def __init__(self, place: str, about: About) -> None:
         """Describe what was opened at `place`."""
@@ -51,6 +51,10 @@ class Numbered(ABC):
     def about(self) -> About:
         """Return facts that the files tell."""
         return self._about
+
+
+class Numbered(Described, ABC):
+    """Dataset whose episodes can be read in any order."""
 
     @abstractmethod
     def __len__(self) -> int:

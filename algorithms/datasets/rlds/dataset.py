@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from surreal.algorithms.datasets.dataset import Described
 from surreal.algorithms.datasets.episode import About, DamagedError, Episode
 from surreal.algorithms.datasets.rlds.example import read_example
 from surreal.algorithms.datasets.rlds.features import Leaf, Tree, arrays, flag, read_features
@@ -32,17 +33,20 @@ class Part(NamedTuple):
     size: int
 
 
-class RldsDataset:
+class RldsDataset(Described):
     """Episodes of all files of the split `train`, or of all files where there is no such split.
 
     A file is read from its begin to its end, files in random order: there is no index of episodes.
     """
 
     def __init__(self, place: str) -> None:
-        """Read the description. Raises DamagedError where it is no RLDS dataset, Fatal where there is none."""
-        self._place = place.rstrip("/")
+        """Read the description, which says neither steps nor environment.
+
+        Raises DamagedError where it is no RLDS dataset, Fatal where there is none.
+        """
+        folder = place.rstrip("/")
         try:
-            self._features = read_features(_json(self._place, FEATURES))
+            self._features = read_features(_json(folder, FEATURES))
         except FileNotFoundError:
             raise Fatal(f"{place}: there is no {FEATURES} in it. Name the folder of one version of it.") from None
         except ValueError as error:
@@ -52,18 +56,8 @@ class RldsDataset:
             has = ", ".join(sorted(self._features))
             raise DamagedError(f"{place}: its steps have no {missing[0]!r}, which RLDS wants. They have: {has}.")
         self._action = _one(place, self._features, "action")
-        self._parts = _parts(self._place)
-        self._about = About("rlds", _episodes(self._place), 0)
-
-    @property
-    def place(self) -> str:
-        """Return folder or URL."""
-        return self._place
-
-    @property
-    def about(self) -> About:
-        """Return the number of episodes; the files say neither steps nor environment."""
-        return self._about
+        self._parts = _parts(folder)
+        super().__init__(folder, About("rlds", _episodes(folder), 0))
 
     def lengths(self, shard: int, shards: int) -> list[int] | None:
         """Return None: only reading tells."""
