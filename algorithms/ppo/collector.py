@@ -96,25 +96,31 @@ class Collector(Intake):
         the names of those that are missing and the seconds so far. Raises Stopping.
         """
         self._patience.begin()
-        said = 0.0
-        while missing := self._missing(version):
+        said = looked = 0.0
+        missing = self._missing(version)
+        while missing:
             message = self._channel.recv(timeout=LOOK_EVERY)
             if message is not None:
-                self._accept(message, version)
-            if (waited := self._patience.waited) > said + CALL_EVERY:
+                self._accept(message, version, missing)
+            waited = self._patience.waited
+            # A look goes through all actors, so there is none for each of a thousand messages.
+            if not missing or waited > looked + LOOK_EVERY:
+                looked, missing = waited, self._missing(version)
+            if missing and waited > said + CALL_EVERY:
                 said = waited
-                waiting(", ".join(missing[:MOST_NAMES]) + (", ..." if missing[MOST_NAMES:] else ""), waited)
+                waiting(_names(missing), waited)
         self._patience.complete()
         return [self._waiting[index].popleft() for index in sorted(self._waiting) if self._waiting[index]]
 
-    def _accept(self, message: Message, version: int) -> None:
+    def _accept(self, message: Message, version: int, missing: set[int]) -> None:
         index = self.sender(message, version)
         if index is not None:
+            missing.discard(index)
             self._late.discard(index)
             self._waiting.setdefault(index, deque()).append(message)
 
-    def _missing(self, version: int) -> list[str]:
-        """Return the names of the actors that the batch waits for; gives up those that took too long."""
+    def _missing(self, version: int) -> set[int]:
+        """Return the actors that the batch waits for; gives up those that took too long."""
         for queue in self._waiting.values():
             while queue and version - queue[0].version[1] > self._max_staleness:
                 queue.popleft()
@@ -129,9 +135,15 @@ class Collector(Intake):
             missing = set()
         if not missing and not have:  # a batch of nothing is none, however late all are
             missing = self._expected() or self._actors
-        return [f"actor/{index}" for index in sorted(missing)]
+        return set(missing)
 
     def _expected(self) -> set[int]:
         if monotonic() - self._since < STARTUP:
             return self._first | (self._alive() & self._actors)
         return self._alive() & self._actors
+
+
+def _names(missing: set[int]) -> str:
+    """Return the names of the first of some actors."""
+    first = sorted(missing)
+    return ", ".join(f"actor/{index}" for index in first[:MOST_NAMES]) + (", ..." if first[MOST_NAMES:] else "")

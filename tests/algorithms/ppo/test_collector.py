@@ -43,6 +43,16 @@ def test_what_came_early_is_kept_for_the_next_batch() -> None:
     assert senders(ours.collect(1)) == ["actor/0", "actor/1"]
 
 
+def test_a_batch_of_many_actors_is_not_looked_through_for_each_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "monotonic", lambda: 100.0)
+    looks = []
+    everyone = set(range(300))
+    receiver = scripted(*(fragment(index, 0) for index in reversed(range(300))))
+    ours = Collector(receiver, 300, 1, 1, lambda: looks.append(1) or everyone)  # type: ignore[func-returns-value]
+    assert len(ours.collect(0)) == 300
+    assert len(looks) == 2
+
+
 def test_a_fragment_too_stale_is_dropped_and_counted() -> None:
     ours = collector(fragment(0, 0), fragment(0, 2), actors=1)
     assert ours.collect(2)[0].version == (1, 2)
