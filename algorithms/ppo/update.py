@@ -95,15 +95,19 @@ class Updater:
 
     def _epoch(self, batch: Batch, rate: float, watch: bool) -> Stats:
         stats = Stats()
-        for minibatch in batch.shuffled(self.rng, self.config.minibatch):
-            self.gradient.step(minibatch, rate, self.beta, stats if watch else None)
+        with operation("epoch") as span:
+            for minibatch in batch.shuffled(self.rng, self.config.minibatch):
+                self.gradient.step(minibatch, rate, self.beta, stats if watch else None)
+            self.gradient.tell(span)
         self.skipped += self.gradient.skipped()
         return stats
 
     def _epoch_of_all(self, batch: TogetherBatch, rate: float, watch: bool) -> Stats:
         stats, config = Stats(), self.config
-        for own in batch.minibatches(self.rng, config.minibatch, config.normalize_advantages):
-            step(self.gradient, self.learners, own, rate, self.beta, stats if watch else None)
+        with operation("epoch") as span:
+            for own in batch.minibatches(self.rng, config.minibatch, config.normalize_advantages):
+                step(self.gradient, self.learners, own, rate, self.beta, stats if watch else None)
+            self.gradient.tell(span)
         self.skipped += self.gradient.skipped()
         return summed(self.learners, stats) if watch else stats
 

@@ -5,6 +5,8 @@ and Adam steps the one flat vector: what is left of a minibatch of 64 is mostly 
 line is beside it; tests compare it with autograd on `loss.py`.
 """
 
+from time import perf_counter_ns
+
 import numpy as np
 
 from surreal.algorithms.distributions import log_softmax_parts, masked
@@ -14,10 +16,10 @@ from surreal.algorithms.models.pair import Pair
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.ppo.batch import Batch, Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.gradients.base import KL_HINGE, Stats
+from surreal.algorithms.ppo.gradients.base import KL_HINGE, Phases, Stats
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
-from surreal.protocol.profiling.spans import NUMERIC, operation
+from surreal.protocol.profiling.spans import Operation
 
 
 class Analytic:
@@ -27,7 +29,7 @@ class Analytic:
         self._config, self._pair, self._choices = config, Pair(shape, vector), shape.spaces.choices
         self._vector, self._grad = self._pair.vector, self._pair.gradient
         self._adam = Adam(self._vector, config.max_grad_norm)
-        self._skipped = 0
+        self._skipped, self._phases = 0, Phases()
         self.clip, self.entropy_coef = config.clip, config.entropy_coef
 
     def place(self, array: Array) -> Array:
@@ -53,20 +55,28 @@ class Analytic:
 
     def differentiate(self, minibatch: Minibatch, beta: float, stats: Stats | None) -> Array:
         """See base.Gradient."""
-        with operation("forward", NUMERIC):
-            activations = self._pair.forward(minibatch.observations)
-            out, values = self._pair.heads(activations[-1])
+        began = perf_counter_ns()
+        activations = self._pair.forward(minibatch.observations)
+        out, values = self._pair.heads(activations[-1])
+        self._phases.forward += perf_counter_ns() - began
         out = masked(out, minibatch.masks)
         d_out = self._policy_gradient(minibatch, out, beta, stats)
         d_values = self._value_gradient(minibatch, values, stats)
-        with operation("backward", NUMERIC):
-            self._pair.backward(activations, d_out, d_values[:, None])
+        began = perf_counter_ns()
+        self._pair.backward(activations, d_out, d_values[:, None])
+        self._phases.backward += perf_counter_ns() - began
         return self._grad
 
     def apply(self, learning_rate: float) -> None:
         """See base.Gradient."""
-        with operation("optimizer", NUMERIC):
-            self._skipped += not self._adam.step(self._grad, learning_rate)
+        began = perf_counter_ns()
+        self._skipped += not self._adam.step(self._grad, learning_rate)
+        self._phases.optimizer += perf_counter_ns() - began
+        self._phases.steps += 1
+
+    def tell(self, span: Operation) -> None:
+        """See base.Gradient."""
+        self._phases.tell(span)
 
     def skipped(self) -> int:
         """See base.Gradient."""

@@ -18,7 +18,7 @@ from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.base import Stats
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
-from surreal.protocol.profiling.spans import NUMERIC, operation
+from surreal.protocol.profiling.spans import NUMERIC, Operation, operation
 
 
 class Autograd:
@@ -119,6 +119,9 @@ class Autograd:
         with operation("optimizer", NUMERIC):
             self._adam.step()
         self._skipped += broken
+
+    def tell(self, span: Operation) -> None:
+        """See base.Gradient: they are operations of their own."""
 
     def skipped(self) -> int:
         """See base.Gradient."""

@@ -11,6 +11,7 @@ from surreal.algorithms.models.memory import Memories
 from surreal.algorithms.ppo.batch import Batch, Minibatch
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
+from surreal.protocol.profiling.spans import NUMERIC, Operation
 
 KL_HINGE = 250.0
 """Weight of the squared hinge on the KL beyond twice its target, as the original SURREAL had it."""
@@ -42,6 +43,21 @@ class Stats:
         """Name -> mean over the minibatches counted."""
         names = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction")
         return {name: getattr(self, name) / max(self.count, 1) for name in names}
+
+
+class Phases:
+    """Time of the steps since the last `tell`, by what it went to: with spans of their own they would be slower."""
+
+    def __init__(self) -> None:
+        self.forward = self.backward = self.optimizer = self.steps = 0
+        """Nanoseconds, and steps."""
+
+    def tell(self, span: Operation) -> None:
+        """Note them as pieces of a span, and begin anew."""
+        for name in ("forward", "backward", "optimizer"):
+            span.spent(name, NUMERIC, getattr(self, name) / 1e9, self.steps)
+            setattr(self, name, 0)
+        self.steps = 0
 
 
 class Gradient(Protocol):
@@ -78,6 +94,9 @@ class Gradient(Protocol):
 
     def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> None:
         """Take one Adam step on one minibatch, adding to `stats` where given: `differentiate`, then `apply`."""
+
+    def tell(self, span: Operation) -> None:
+        """Note in a span what the steps inside it were spent on, unless they are operations of their own."""
 
     def skipped(self) -> int:
         """Return the number of steps that were not taken since the last call."""

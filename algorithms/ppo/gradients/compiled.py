@@ -5,7 +5,7 @@ numba is imported, and the loops are compiled or loaded from the disk, in a thre
 
 from logging import getLogger
 from threading import Thread
-from time import perf_counter
+from time import perf_counter, perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.analytic import Analytic
 from surreal.algorithms.ppo.gradients.base import Stats
 from surreal.algorithms.types import F32, Array, Int
-from surreal.protocol.profiling.spans import NUMERIC, operation
 
 log = getLogger(__name__)
 LEAST_ROWS = 128
@@ -135,16 +134,17 @@ class Compiled(Analytic):
         rows = len(minibatch.observations)
         if rows > self._room.rows:
             self._room = Room(self._shape, rows)
-        room, vector = self._room, self._vector
-        with operation("forward", NUMERIC):
-            room.put(minibatch.observations)
-            self._passes.forward(room.nets, vector, room.work, rows, room.panel)
+        room, vector, began = self._room, self._vector, perf_counter_ns()
+        room.put(minibatch.observations)
+        self._passes.forward(room.nets, vector, room.work, rows, room.panel)
+        self._phases.forward += perf_counter_ns() - began
         if self._config.objective == "adaptive-kl" or minibatch.masks is not None:
             self._loss_by_numpy(room.heads(rows), minibatch, beta, stats)
         else:
             self._compiled_loss(room.heads(rows), minibatch, stats)
-        with operation("backward", NUMERIC):
-            self._passes.backward(room.nets, vector, self._grad, room.work, room.gradients, rows, room.panel)
+        began = perf_counter_ns()
+        self._passes.backward(room.nets, vector, self._grad, room.work, room.gradients, rows, room.panel)
+        self._phases.backward += perf_counter_ns() - began
         return self._grad
 
     def _compiled_loss(self, heads: tuple[F32, F32, F32, F32], minibatch: Minibatch, stats: Stats | None) -> None:
@@ -199,5 +199,7 @@ class Compiled(Analytic):
         if not self._ready():
             super().apply(learning_rate)
             return
-        with operation("optimizer", NUMERIC):
-            self._skipped += not self._adam.step_by(self._losses.adam, self._grad, learning_rate)
+        began = perf_counter_ns()
+        self._skipped += not self._adam.step_by(self._losses.adam, self._grad, learning_rate)
+        self._phases.optimizer += perf_counter_ns() - began
+        self._phases.steps += 1

@@ -12,6 +12,7 @@ from surreal.algorithms.ppo.batch import Batch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.update import BETA_RANGE, StepSize, Updater
 from surreal.algorithms.rollouts.trajectories import Trajectories, trajectories
+from surreal.protocol.profiling.spans import ACTIVE, Recorder
 from tests.algorithms.ppo.samples import as_fragment, random_fragment, random_shape
 
 
@@ -76,6 +77,18 @@ def test_returns_follow_the_values_from_epoch_to_epoch_and_advantages_do_not(
     assert epochs("advantages") == [True, True] and epochs("returns") == [False, False]
     assert epochs("returns", recompute_returns=False) == [True, True]
     assert epochs("advantages", recompute_advantages=True) == [False, False]
+
+
+@pytest.mark.parametrize("numba", [False, True])
+def test_a_profile_has_what_the_steps_of_all_epochs_were_spent_on(numba: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ACTIVE, "recorder", recorder := Recorder(shortest=0))
+    updater(numba=numba, epochs=3).update(random_data(0), progress=0.0)
+    names, minibatches = recorder.names(), 3 * 16 * 4 // 16
+    marks = [(names[mark.key][0], mark) for mark in recorder.drain(1000)[0]]
+    epochs = sum(mark.duration for name, mark in marks if name == "epoch")
+    spent = {name: [mark for each, mark in marks if each == name] for name in ("forward", "backward", "optimizer")}
+    assert [sum(mark.times for mark in each) for each in spent.values()] == [minibatches] * 3
+    assert 0 < sum(mark.duration for each in spent.values() for mark in each) < epochs
 
 
 def test_epochs_stop_once_the_policy_has_moved_too_far() -> None:
