@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+import zmq
 
 from surreal.algorithms.replay.client import ReplayClient
 from surreal.algorithms.replay.config import EXPERIENCE, PRIORITIES, REPLAY, SAMPLE, ReplaySettings
@@ -135,6 +136,7 @@ def site(shards: int = 1, prioritized: bool = False, capacity: int = 1_000_000) 
 def send(folder: Path, shards: int, first: int, count: int, steps: int, most: int) -> None:
     """Keep the windows of `count` actors full; stop after `most` steps, 0 for never."""
     node, streams, arrays, sent = Node(f"actor/{first}", 1), [], fragment(steps), 0
+    node.context.set(zmq.MAX_SOCKETS, 4 * count * shards + 100)
     for index in range(first, first + count):
         each = copy.copy(node)  # another name in the same process
         each.name = f"actor/{index}"
