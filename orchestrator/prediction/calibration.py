@@ -14,9 +14,11 @@ from surreal.orchestrator.prediction.queueing import Service
 from surreal.orchestrator.run.home import home, write_json
 
 VERSION = metadata.version("surreal")
-FORMAT = 1
+FORMAT = 2
 """Version of the files."""
 FOLDER = "calibrations"
+MANY = 4
+"""Actors of the larger of the two runs of a calibration."""
 SHIPPED = Path(__file__).parent / FOLDER
 """Calibrations of the examples that come with surreal, of the machine that each names."""
 SPEED_ALIKE = (
@@ -88,7 +90,9 @@ class Calibration:
     algorithm: str
     machine: Machine
     services: Mapping[str, Service]
-    """Role -> times of one of its processes."""
+    """Role -> times of one of its processes, in a run of one actor."""
+    more: Mapping[str, Service] = field(default_factory=dict)
+    """The same in a run of MANY actors; empty where that was not measured."""
     steady: float = 0.0
     """Cores that roles beside actors and learner use all the time."""
     per_step: float = 0.0
@@ -116,20 +120,46 @@ class Calibration:
         """Return plain data that `parse` reads."""
         return {name: value for name, value in asdict(self).items() if name != "shipped"}
 
+    def service(self, role: str, actors: int) -> Service:
+        """Return the times of one process of a role in a run of so many actors: on the line through both runs.
+
+        It is a line of 1/actors: what costs the same for each update, or each look at a channel, is shared by the steps
+        that all actors bring.
+        """
+        one, many = self.services[role], self.more.get(role)
+        if many is None:
+            return one
+        share = (1 - 1 / actors) / (1 - 1 / MANY)
+        return Service(
+            _along(one.seconds, many.seconds, share),
+            _along(one.cpu, many.cpu, share),
+            one.spread if actors == 1 else many.spread,
+            max(one.memory, many.memory),
+        )
+
     @classmethod
     def parse(cls, data: Any) -> "Calibration":
         """Return what `write` wrote. Raises ValueError for anything else, and for another format."""
         try:
             if data["format"] != FORMAT:
                 raise ValueError(f"format {data['format']}, and this version reads {FORMAT}")
-            services = {str(role): Service(**times) for role, times in data["services"].items()}
-            found = cls(**{**data, "machine": Machine(**data["machine"]), "services": services})
+            read = {
+                name: {str(role): Service(**times) for role, times in data[name].items()}
+                for name in ("services", "more")
+            }
+            found = cls(**{**data, "machine": Machine(**data["machine"]), **read})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no calibration: {error}") from None
-        numbers = [each for times in services.values() for each in (times.seconds, times.cpu, times.spread)]
+        services = [times for each in read.values() for times in each.values()]
+        numbers = [each for times in services for each in (times.seconds, times.cpu, times.spread)]
         if not all(isinstance(each, int | float) and 0 <= each < 1e6 for each in numbers):
             raise ValueError("no calibration: times that are none")
         return found
+
+
+def _along(one: float, many: float, share: float) -> float:
+    """Return the value on the line from `one` to `many`; beyond both it changes no further than by half."""
+    return max(one + share * (many - one), many / 2)
 
 
 def key_of(algorithm: str, env: Mapping[str, Any], config: Mapping[str, Any]) -> str:

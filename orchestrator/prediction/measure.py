@@ -1,8 +1,8 @@
-"""Measuring a calibration: a short run of the experiment at its smallest, profiled."""
+"""Measuring a calibration: two short runs of the experiment, of one and of several actors, profiled."""
 
 import secrets
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from surreal.algorithms.algorithm import Flow
 from surreal.orchestrator.client import Client
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.model import Plan
-from surreal.orchestrator.prediction.calibration import Calibration, Machine, key_of
+from surreal.orchestrator.prediction.calibration import MANY, Calibration, Machine, key_of
 from surreal.orchestrator.prediction.predict import flow_of
 from surreal.orchestrator.prediction.queueing import Service
 from surreal.orchestrator.profiling.profile import Profile
@@ -101,9 +101,10 @@ def _spread(timelines: Sequence[Timeline], role: str, spans: Sequence[str]) -> f
 def calibrate(
     client: Client, file: Path, overrides: Sequence[str], seconds: float, say: Callable[[str], None]
 ) -> Calibration:
-    """Return the calibration of an experiment file on this machine, from a run of one actor that is then deleted.
+    """Return the calibration of an experiment file on this machine, from runs of one and of MANY actors.
 
-    Raises InvalidInput for another place, and for an algorithm whose speed is not predicted.
+    Each takes `seconds` and is then deleted. Raises InvalidInput for another place, and for an algorithm whose speed
+    is not predicted.
     """
     if client.backend.remote:
         raise InvalidInput("--on: only this machine can be measured. Run surreal calibrate in a pod of the pool.")
@@ -111,13 +112,22 @@ def calibrate(
     flow = flow_of(asked)
     if flow is None:
         raise InvalidInput(f"spec.algorithm.name: {asked.algorithm!r} says no flow, which predictions need. Add it.")
-    name = f"metadata.name={asked.name[:40].rstrip('-')}-calibrate-{secrets.token_hex(2)}"
-    roles = smallest({role.name: role.replicas for role in asked.roles}, flow)
-    experiment = load_experiment(file, (*overrides, *roles, name, *endless(asked.config)))
-    plan = client.plan(experiment)
-    with tempfile.TemporaryDirectory(prefix="surreal-") as folder:
-        profile, usage = begin_and_measure(lambda: client.create(experiment, plan), seconds, Path(folder), say)
-    return calibration_of(plan, profile, usage)
+
+    def measured(actors: int) -> Calibration:
+        name = f"metadata.name={asked.name[:40].rstrip('-')}-calibrate-{secrets.token_hex(2)}"
+        roles = sized({role.name for role in asked.roles}, flow, actors)
+        experiment = load_experiment(file, (*overrides, *roles, name, *endless(asked.config)))
+        plan = client.plan(experiment)
+        with tempfile.TemporaryDirectory(prefix="surreal-") as folder:
+            begun = begin_and_measure(lambda: client.create(experiment, plan), seconds, Path(folder), say)
+        return calibration_of(plan, *begun)
+
+    one = measured(1)
+    try:
+        return replace(one, more=measured(MANY).services)
+    except InvalidInput as error:
+        say(f"measured with one actor alone: this machine has no room for {MANY}: {error}")
+        return one
 
 
 def endless(config: Mapping[str, object]) -> list[str]:
@@ -130,6 +140,7 @@ def endless(config: Mapping[str, object]) -> list[str]:
     return found
 
 
-def smallest(roles: Mapping[str, int], flow: Flow) -> list[str]:
-    """Return the changes that make a run of one actor and one learner of an experiment."""
-    return [f"spec.roles.{role}.replicas=1" for role in roles if role in (flow.actor, flow.learner)]
+def sized(roles: Collection[str], flow: Flow, actors: int) -> list[str]:
+    """Return the changes that make a run of so many actors and one learner of an experiment."""
+    sizes = {flow.actor: actors, flow.learner: 1}
+    return [f"spec.roles.{role}.replicas={number}" for role, number in sizes.items() if role in roles]

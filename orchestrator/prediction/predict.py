@@ -124,8 +124,8 @@ def _load(plan: Plan, flow: Flow, calibration: Calibration) -> Load:
     actor, learner = plan.role(flow.actor), plan.role(flow.learner)
     own_machine = not plan.pools
     return Load(
-        calibration.services[flow.actor],
-        calibration.services[flow.learner],
+        calibration.service(flow.actor, actor.replicas),
+        calibration.service(flow.learner, actor.replicas),
         actor.replicas,
         learner.replicas,
         Machine.here().cores if own_machine else math.inf,

@@ -208,24 +208,27 @@ def _facts(prediction: Prediction) -> list[tuple[str, str]]:
 
 @click.command(name="calibrate")
 @experiment_options
-@click.option("--seconds", type=click.FloatRange(5, 600), default=20.0, show_default=True, help="Its length.")
+@click.option("--seconds", type=click.FloatRange(5, 600), default=20.0, show_default=True, help="Of each run.")
 @location_options
 @output_option
 def calibrate(
     file: Path | None, overrides: tuple[str, ...], seconds: float, location: Location | None, output: Output
 ) -> None:
-    """Measure what a step of FILE costs, by a short run of one actor and one learner, and keep it.
+    """Measure what a step of FILE costs, by a short run of one actor and one of four, and keep it.
 
     `surreal plan` then predicts the speed of FILE with any number of processes. Calibrate where the run will be.
     """
     from surreal.orchestrator.client import Client
     from surreal.orchestrator.prediction import measure
+    from surreal.orchestrator.prediction.calibration import MANY
 
     path = named(file)
     found = measure.calibrate(Client.at(location or Location()), path, overrides, seconds, talk)
     where = found.write()
-    rows = table("role", "microseconds a step", "of a core", "spread")
-    for role, times in found.services.items():
-        rows.add_row(role, f"{times.seconds * 1e6:,.1f}", f"{times.cpu * 1e6:,.1f}", f"{times.spread:.0%}")
+    rows = table("role", "actors", "microseconds a step", "of a core", "spread")
+    for actors, services in ((1, found.services), (MANY, found.more)):
+        for role, times in services.items():
+            figures = (f"{times.seconds * 1e6:,.1f}", f"{times.cpu * 1e6:,.1f}", f"{times.spread:.0%}")
+            rows.add_row(role, f"{actors}", *figures)
     emit({**found.to_data(), "file": str(where)}, output, lambda: rows)
     talk(f"kept in {where}: surreal plan {path} predicts from it")

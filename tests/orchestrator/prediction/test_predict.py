@@ -11,7 +11,7 @@ from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan, PlannedCost
 from surreal.orchestrator.prediction import calibration as files
-from surreal.orchestrator.prediction.calibration import Calibration, Found, Machine, find, key_of
+from surreal.orchestrator.prediction.calibration import MANY, Calibration, Found, Machine, find, key_of
 from surreal.orchestrator.prediction.predict import beside_truth, predict
 from surreal.orchestrator.prediction.queueing import Service
 from surreal.orchestrator.prediction.sizes import parse_what_if, propose, propose_within, resized
@@ -63,6 +63,23 @@ def test_a_calibration_that_was_kept_predicts_speed_bound_hours_and_memory(plan:
     assert beside_truth(resized(plan, {"actor": 2}), 10_000.0).startswith("20,000 steps/s, measured -50%, outside")
 
 
+def test_what_an_update_costs_once_is_shared_by_the_steps_of_all_actors(plan: Plan) -> None:
+    # 20 us of each step, and 40 us of an update that has so many steps as actors
+    fast, learner = Service(1e-6, 1e-6), {number: Service(20e-6 + 40e-6 / number, 20e-6) for number in (1, MANY)}
+    made = calibrated(
+        plan, services={"actor": fast, "learner": learner[1]}, more={"actor": fast, "learner": learner[MANY]}
+    )
+    for actors in (1, 2, MANY, 8, 40):
+        found = predict(resized(plan, {"actor": actors}), found=Found(made, (), ())).speed
+        assert found is not None and found.steps == pytest.approx(1 / (20e-6 + 40e-6 / actors), rel=1e-6)
+
+
+def test_the_line_through_two_runs_ends_where_half_of_the_faster_one_is_left(plan: Plan) -> None:
+    made = calibrated(plan, more={"learner": Service(5e-6, 5e-6), "actor": SERVICES["actor"]})
+    assert made.service("learner", 1000).seconds == 2.5e-6
+    assert made.service("actor", 1000) == SERVICES["actor"]
+
+
 def test_settings_that_cost_nothing_share_a_calibration_and_others_do_not(plan: Plan) -> None:
     def key(**changes: object) -> str:
         return key_of(plan.algorithm, plan.env, {**plan.config, **changes})
@@ -99,12 +116,13 @@ def test_damaged_files_are_left_out_in_words(plan: Plan, tmp_path: Path) -> None
     for name, damage in {
         "format.json": {**data, "format": 99},
         "negative.json": {**data, "services": {"actor": {"seconds": -1.0, "cpu": 1.0}}},
+        "more.json": {**data, "more": {"learner": {"seconds": float("nan"), "cpu": 1.0}}},
         "text.json": "cut off",
     }.items():
         good.with_name(name).write_text(json.dumps(damage))
     good.with_name("cut.json").write_text("{")
     found = find(key_of(plan.algorithm, plan.env, plan.config))
-    assert found.own is not None and len(found.notes) == 4
+    assert found.own is not None and len(found.notes) == 5
     assert any("format 99" in note for note in found.notes)
 
 
