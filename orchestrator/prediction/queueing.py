@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from surreal.algorithms.algorithm import Flow
+from surreal.orchestrator.prediction.shared_cores import Work, update_seconds
 
 MODEL_ERROR = 0.1
 """Relative error of the model itself: an assumption until runs are compared (docs/profile.md says which were)."""
@@ -17,6 +18,10 @@ LEAST_SPREAD = 0.01
 """Relative deviation below which times are as good as constant."""
 UPDATES, FIRST = 500, 20
 """Updates over which the recurrence of a graph goes, and of these the first, in which it fills."""
+ITERATIONS = 4
+"""Rounds in which the demand of others for cores settles."""
+CROWDED = 1.05
+"""Factor by which a run is slower on shared cores from where these are said to bound it."""
 Bound = Literal["actor", "learner", "cores", "both"]
 
 
@@ -67,14 +72,12 @@ class Speed:
 def speed(flow: Flow, load: Load) -> Speed:
     """Return the speed of a graph under a load of at least one actor."""
     actor, learner = load.actor.seconds, load.learner.seconds / load.learners
-    free = max(load.cores - load.steady, 0.1 * load.cores)
-    # In turns the actors share the cores while they collect.
-    crowd = max(1.0, load.actors * _share(load.actor) / free) if flow.ahead == 0 else 1.0
-    collect = crowd * actor / load.actors
+    collect = actor / load.actors
     seconds, bound = _step_seconds(flow, load, collect, learner), _longer(collect, learner)
-    demand = load.actor.cpu + load.learner.cpu + load.per_step
-    if flow.ahead != 0 and demand / free > seconds:
-        seconds, bound = demand / free, "cores"
+    if not math.isinf(load.cores):
+        alone, seconds = seconds, max(seconds, _on_shared_cores(flow, load, seconds))
+        if flow.ahead != 0 and seconds > CROWDED * alone:
+            bound = "cores"
     steps = 1 / seconds
     error = math.hypot(MODEL_ERROR, load.actor.spread / math.sqrt(10), load.learner.spread / math.sqrt(10))
     return Speed(
@@ -83,13 +86,24 @@ def speed(flow: Flow, load: Load) -> Speed:
         steps * (1 + error),
         bound,
         _staleness(flow, load, seconds),
-        {"actor": min(1.0, actor / load.actors / seconds), "learner": min(1.0, learner / seconds)},
+        {"actor": min(1.0, collect / seconds), "learner": min(1.0, learner / seconds)},
     )
 
 
-def _share(service: Service) -> float:
-    """Return the share of its time for which a process needs a core: an environment may sleep."""
-    return min(1.0, service.cpu / service.seconds) if service.seconds else 1.0
+def _on_shared_cores(flow: Flow, load: Load, seconds: float) -> float:
+    """Return the seconds of a step where all processes share the cores of one machine.
+
+    `seconds` is without that. What others, such as replay, use for each step is found by iteration.
+    """
+    acting, learning = (
+        Work(each.cpu / number, max(0.0, each.seconds - each.cpu) / number, each.spread)
+        for each, number in ((load.actor, load.actors), (load.learner, load.learners))
+    )
+    least = 0.1 * load.cores
+    for _ in range(ITERATIONS if load.per_step else 1):
+        free = max(load.cores - load.steady - load.per_step / seconds, least)
+        seconds = update_seconds(acting, learning, load.actors, flow.ahead, free)
+    return seconds
 
 
 def _longer(collect: float, learn: float) -> Bound:
