@@ -1,12 +1,9 @@
-"""Speed and learning of what learns from datasets.
+"""Speed of what learns from datasets.
 
     python benchmarks/offline.py read [--megabytes 400]                          batches of 256 against raw h5py
     python benchmarks/offline.py updates --python PEER_PYTHON --script td3_bc.py  TD3+BC against CORL's script
-    python benchmarks/offline.py table DATASET... --methods bc,td3bc,td3 --seeds 5 --updates 20000 --references R E
 
-All run in one process, with OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1. Ratios are medians of rounds in turn. The table's
-scores are of the last policy over 10 episodes: 100 (return - R) / (E - R), R and E the returns of random and of expert
-actions; mean returns where none are given.
+Both run in one process, with OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1. Ratios are medians of rounds in turn.
 """
 
 import argparse
@@ -14,7 +11,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,22 +21,15 @@ import numpy as np
 from gymnasium import spaces
 
 from surreal.algorithms.datasets.batches import batches
-from surreal.algorithms.datasets.dataset import Reading
 from surreal.algorithms.datasets.episode import Episode
 from surreal.algorithms.datasets.fragments import Fragments
 from surreal.algorithms.datasets.minari import MAIN, MinariDataset
-from surreal.algorithms.datasets.opening import open_dataset
 from surreal.algorithms.datasets.writing.minari import DatasetWriter
-from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.spaces import Spaces
-from surreal.algorithms.evaluation import EPISODE_CAP, SEED, episode_return
-from surreal.algorithms.offline.config import BCConfig, OfflineConfig, TD3BCConfig
+from surreal.algorithms.offline.config import BCConfig, TD3BCConfig
 from surreal.algorithms.offline.method import Method
 from surreal.algorithms.offline.state import State
-from surreal.algorithms.offpolicy.policy import ActingPolicy
-from surreal.algorithms.registry import algorithm
 from surreal.algorithms.replay.buffer import ReplayBuffer
-from surreal.orchestrator.offline.scores import normalised
 from surreal.protocol.wire.packet import Message
 
 Arrays = dict[str, Any]
@@ -96,11 +86,9 @@ def updates(options: argparse.Namespace) -> None:
     """Print updates a second of both, in turn."""
     peer = Path(__file__).parent / "peers" / "corl_td3bc.py"
     command = [options.python, str(peer), options.script]
-    state, rng = (
-        State(Method("td3bc", TD3BCConfig(dataset="x"), Spaces.flat(17, 6, False)), 1),
-        np.random.default_rng(0),
-    )
-    buffer = filled(iter([synthetic(rng) for _ in range(100)]), Spaces.flat(17, 6, False), 110_000)
+    state = State(Method("td3bc", TD3BCConfig(dataset="x", device="cpu"), Spaces.flat(17, 6, False)), 1)
+    rng = np.random.default_rng(0)
+    buffer = filled([synthetic(rng) for _ in range(100)], Spaces.flat(17, 6, False), 110_000)
     ones = np.ones(BATCH, dtype=np.float32)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin and process.stdout
@@ -126,75 +114,21 @@ def synthetic(rng: np.random.Generator) -> Episode:
     return Episode("x", rng.standard_normal((STEPS + 1, 17)), actions, rng.standard_normal(STEPS), False, True)
 
 
-def filled(episodes: Iterator[Episode], found: Spaces, capacity: int) -> ReplayBuffer:
-    """Return a replay shard with these episodes."""
+def filled(episodes: Iterable[Episode], found: Spaces, capacity: int, seed: int = 2) -> ReplayBuffer:
+    """Return a replay shard with these episodes; `seed` is that of its batches."""
     settings = BCConfig(capacity=capacity).replay(1)
-    buffer, fragments = ReplayBuffer(settings, np.random.default_rng(2)), Fragments(found)
+    buffer, fragments = ReplayBuffer(settings, np.random.default_rng(seed)), Fragments(found)
     for number, episode in enumerate(episodes):
         for arrays in fragments.of(episode):
             buffer.insert(Message("x", number, 0, (0, 0), {}, arrays))
     return buffer
 
 
-METHODS: dict[str, tuple[str, Arrays]] = {
-    "bc": ("bc", {}),
-    "td3bc": ("td3bc", {}),
-    "td3": ("td3bc", {"alpha": None}),
-    **{name: (name, {"device": "cpu"}) for name in ("iql", "cql", "crr", "awac")},
-}
-"""Method -> algorithm, and its settings."""
-
-
-def table(options: argparse.Namespace) -> None:
-    """Print the mean score of the data, and of each method on it by seed."""
-    for place in options.datasets:
-        with closing(open_dataset(place)) as dataset:
-            env = make_env(str(dataset.about.env_id), evaluating=True)
-            reading = Reading(dataset, (0, 1), np.random.default_rng(0), lambda each: each)
-            held = list(reading.one_pass())
-            buffer = filled(iter(held), env.spaces, sum(map(len, held)) + 2 * len(held))
-        recorded = score(float(np.mean([each.rewards.sum() for each in held])), options)
-        print(f"{place}: data {recorded:.1f} over {len(held)} episodes", flush=True)
-        for method in options.methods.split(","):
-            scores = [learned(method, env, buffer, seed, options) for seed in range(1, options.seeds + 1)]
-            said = " ".join(f"{each:.1f}" for each in scores)
-            print(f"  {method}: {np.mean(scores):.1f} +- {np.std(scores):.1f} ({said})", flush=True)
-
-
-def score(value: float, options: argparse.Namespace) -> float:
-    """Return a mean return as the score that is printed."""
-    return normalised(value, options.references or (0.0, 100.0))
-
-
-def learned(name: str, env: Any, buffer: ReplayBuffer, seed: int, options: argparse.Namespace) -> float:
-    """Return the score of what a method has learned after its last update."""
-    method, more = METHODS[name]
-    size = options.batch
-    hidden = [options.hidden] * 2
-    made = algorithm(method).config(dataset="x", hidden=hidden, total_steps=options.updates, batch=size, **more)
-    assert isinstance(made, OfflineConfig)
-    state, ones = State(Method(name, made, env.spaces), seed), np.ones(size, dtype=np.float32)
-    while state.wants_moments:
-        state.see(buffer.batch(size)[1]["observations"])
-    while not state.done():
-        state.learn(buffer.batch(size)[1], ones)
-    policy = ActingPolicy(state.method.shape())
-    policy.load(state.engine.policy())
-    scaled, standardize = env.spaces.onto_bounds, state.standardizer
-
-    def act(seen: Any) -> Any:
-        return scaled(policy.best(policy.forward(standardize(seen))))
-
-    cap = env.time_limit or EPISODE_CAP
-    returns = [episode_return(env, act, SEED + number, cap) or 0.0 for number in range(10)]
-    return score(float(np.mean(returns)), options)
-
-
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(required=True)
-    reading, updating, learning = (verbs.add_parser(name) for name in ("read", "updates", "table"))
+    reading, updating = (verbs.add_parser(name) for name in ("read", "updates"))
     reading.add_argument("--megabytes", type=int, default=400)
     reading.add_argument("--rounds", type=int, default=5)
     reading.set_defaults(run=read)
@@ -203,14 +137,6 @@ def main() -> None:
     updating.add_argument("--updates", type=int, default=200)
     updating.add_argument("--rounds", type=int, default=7)
     updating.set_defaults(run=updates)
-    learning.add_argument("datasets", nargs="+")
-    learning.add_argument("--methods", default="bc,td3bc,td3")
-    learning.add_argument("--seeds", type=int, default=5)
-    learning.add_argument("--updates", type=int, default=20_000)
-    learning.add_argument("--hidden", type=int, default=256)
-    learning.add_argument("--batch", type=int, default=BATCH)
-    learning.add_argument("--references", type=float, nargs=2, metavar=("R", "E"))
-    learning.set_defaults(run=table)
     options = parser.parse_args()
     options.run(options)
 

@@ -108,6 +108,8 @@ class WeightedConfig(ValuedConfig):
     """Standard deviation of the policy, in halves of an action's range; it acts by its mean."""
     largest_weight: Positive = 100.0
     """Bound of the weights."""
+    reward_scale: Positive = 1.0
+    """Factor of the rewards, and so of advantages. IQL's own figures have 1,000 / (largest - smallest return)."""
 
 
 class IQLConfig(WeightedConfig):

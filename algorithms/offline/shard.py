@@ -68,6 +68,7 @@ class Shard:
         self._questions = Questions(self._server, Answers(self.buffer, self.limiter, index, wiring.incarnation))
         self._fragments = fragments
         self.reading = Reading(dataset, (index, shards), process.rng, self._seen, config.skip_damaged)
+        self._returns: list[float] = []
         self._left = self._pieces()
         self._name, self._number = wiring.name, 0
         self._reported = monotonic()
@@ -88,7 +89,10 @@ class Shard:
                 return
 
     def _seen(self, episode: Episode) -> list[dict[str, Array]]:
-        return list(self._fragments.of(episode))
+        found = list(self._fragments.of(episode))
+        if not self.limiter.ready:
+            self._returns.append(float(episode.rewards.sum()))
+        return found
 
     def _read(self) -> int:
         """Take in some episodes; return their steps."""
@@ -124,7 +128,9 @@ class Shard:
             return
         self.limiter.fill(whole=not self.streams)
         rest = f", and streams the rest of {self._dataset.place}" if self.streams else ""
-        log.info("holds %s steps%s; %d damaged episodes", f"{self.buffer.steps:,}", rest, self.reading.skipped)
+        low, high, mean = min(self._returns), max(self._returns), sum(self._returns) / len(self._returns)
+        said = f"{self.buffer.steps:,} steps, returns {low:,.4g} to {high:,.4g}, mean {mean:,.4g}{rest}"
+        log.info("holds %s; %d damaged episodes", said, self.reading.skipped)
         self._report()
 
     def _report(self) -> None:

@@ -28,6 +28,7 @@ class State:
         self._target_every = getattr(config, "target_every", self._actor_every)
         actor = getattr(config, "actor_learning_rate", config.learning_rate)
         self._rates = Rates(actor, config.learning_rate, config.learning_rate)
+        self._reward_scale = np.float32(getattr(config, "reward_scale", 1.0))
         self.moments = RunningMoments(method.spaces.observation)
         self.standardizer = Standardizer.identity(method.spaces.observation)
         self.steps = self.updates = 0
@@ -53,7 +54,7 @@ class State:
             {
                 "observations": self.standardizer(arrays["observations"]),
                 "actions": arrays["actions"],
-                "rewards": arrays["rewards"],
+                "rewards": arrays["rewards"] * self._reward_scale,
                 "discounts": arrays["discounts"],
                 "next_observations": self.standardizer(arrays["next_observations"]),
                 "weights": weights,

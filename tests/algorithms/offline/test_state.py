@@ -1,0 +1,24 @@
+"""State of a run on a dataset: what it makes of a batch before the engine has it."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from surreal.algorithms.offline.config import IQLConfig
+from surreal.algorithms.offline.state import State
+from tests.algorithms.offline.cases import batch, method
+
+
+def test_scaled_rewards_are_learned_from_as_larger_ones_are() -> None:
+    plain, config = method("iql"), method("iql").config
+    assert isinstance(config, IQLConfig)
+    scaled = replace(plain, config=config.model_copy(update={"reward_scale": 8.0}))
+    b = batch("iql")
+    arrays = {name: getattr(b, name) for name in ("observations", "actions", "discounts", "next_observations")}
+    found = []
+    for made, rewards in ((scaled, b.rewards), (plain, b.rewards * 8), (plain, b.rewards)):
+        state = State(made, 1)
+        state.learn({**arrays, "rewards": rewards}, b.weights)
+        found.append(state.engine.arrays()["critics"])
+    assert np.array_equal(found[0], found[1])
+    assert not np.array_equal(found[0], found[2])
