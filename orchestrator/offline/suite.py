@@ -7,11 +7,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from surreal.orchestrator.client import Client, Run, all_names
+from surreal.orchestrator.client import Client
+from surreal.orchestrator.comparison.curves import flat
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.offline.scores import Score, best_point, normalised, references, report
 from surreal.orchestrator.offline.tasks import Task, check_tuning, run_name
+from surreal.orchestrator.run.home import find, names
+from surreal.protocol.documents import yaml
 from surreal.protocol.errors import InvalidInput, SurrealError
 
 Say = Callable[[str], None]
@@ -29,8 +32,8 @@ def run_suite(
     """Run the method of `file` on every task with `seeds` seeds, one run after another, and return the report.
 
     With a `grid` (key of the file -> values) every point is run, and the report says the best as `chosen`: the values
-    are then tuned on these tasks, so held-out ones are refused. Runs that have ended before are not run again. Raises
-    InvalidInput before anything starts.
+    are then tuned on these tasks, so held-out ones are refused. Runs that have ended before are not run again, and go
+    on where they were stopped. Raises InvalidInput before anything starts, also for a run of other values.
     """
     if grid:
         check_tuning(tasks)
@@ -41,6 +44,8 @@ def run_suite(
     points = _points(grid or {})
     runs = [(task, seed, point) for task in tasks for point in points for seed in range(1, seeds + 1)]
     made = [_experiment(file, data, *each) for each in runs]
+    for experiment in made:
+        _check_alike(experiment)
     scores = []
     for (task, seed, point), experiment in zip(runs, made, strict=True):
         found = _score(experiment, task, references(data, task.source.name), seed, point)
@@ -73,12 +78,30 @@ def _experiment(file: Path, data: Path, task: Task, seed: int, point: Mapping[st
     return load_experiment(file, overrides)
 
 
+def _check_alike(experiment: Experiment) -> None:
+    """Raise InvalidInput where the run of this name was made with other values: its score would be theirs."""
+    name = experiment.name
+    if name not in names():
+        return
+    before, now = (
+        dict(flat(yaml.load_own(text))) for text in (find(name).experiment.read_text(), experiment.to_yaml())
+    )
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            raise InvalidInput(
+                f"{key}: the run {name} was made with {before.get(key)}, and this one would be with {now.get(key)}. "
+                f"Delete the old one (surreal delete {name}), or give the file another name."
+            )
+
+
 def _score(
     experiment: Experiment, task: Task, reference: tuple[float, float], seed: int, point: Mapping[str, Any]
 ) -> Score:
     """Return the score of a run, having run it where it has not ended yet. Raises SurrealError where it failed."""
     name = experiment.name
-    run = Run.find(name) if name in all_names() else Client().create(experiment)
+    run = Client().get(name) if name in names() else Client().create(experiment)
+    if run.status().state == "stopped":
+        run.resume()
     status = run.wait()
     if status.state != "succeeded":
         raise SurrealError(f"{name}: {status.state}: {status.reason}. Read why: surreal logs {name}")

@@ -9,11 +9,21 @@ from click.testing import CliRunner
 
 from surreal.algorithms.datasets.minari import MinariDataset
 from surreal.cli.commands.experiment.offline import command
+from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.offline import tasks
 from surreal.orchestrator.offline.generate import generate
-from surreal.orchestrator.offline.scores import SCORES, Score, best_point, normalised, references, report
+from surreal.orchestrator.offline.scores import (
+    SCORES,
+    Score,
+    best_point,
+    normalised,
+    note_reference,
+    references,
+    report,
+)
 from surreal.orchestrator.offline.suite import run_suite
 from surreal.orchestrator.offline.tasks import SOURCES, check_tuning, chosen
+from surreal.orchestrator.run.home import new_folder
 from surreal.protocol.errors import InvalidInput
 
 METHOD = Path(__file__).parents[3] / "examples" / "pendulum-bc.yaml"
@@ -39,6 +49,26 @@ def test_a_held_out_task_that_values_are_to_be_chosen_on_is_refused(tmp_path: Pa
 def test_data_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="has no reference of 'catch'. Run surreal offline generate"):
         run_suite(METHOD, tmp_path, chosen(["catch"]), 1)
+
+
+def test_a_run_that_was_made_with_other_values_is_no_score_of_these(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "home"))
+    (task,) = chosen(["catch/noise-0.1"])
+    (tmp_path / task.name / "data").mkdir(parents=True)
+    (tmp_path / task.name / "data" / "metadata.json").write_text("{}")
+    note_reference(tmp_path, "catch", {"random": 0.0, "expert": 1.0})
+    before = load_experiment(
+        METHOD, [f"spec.env.id={task.source.env}", f"spec.algorithm.config.dataset={tmp_path / task.name}"]
+    )
+    folder = new_folder("pendulum-bc-catch-noise-0-1-s1")
+    folder.make()
+    folder.experiment.write_text(
+        before.to_yaml().replace("name: pendulum-bc", f"name: {folder.name}").replace("20000", "700")
+    )
+    with pytest.raises(InvalidInput, match=r"total_steps: the run .*-s1 was made with 700, .* would be with 20000"):
+        run_suite(METHOD, tmp_path, [task], 1)
 
 
 def test_the_data_of_a_seed_is_the_same_and_noise_lowers_its_returns(
