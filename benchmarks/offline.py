@@ -1,7 +1,7 @@
 """Speed of what learns from datasets.
 
     python benchmarks/offline.py read [--megabytes 400]                          batches of 256 against raw h5py
-    python benchmarks/offline.py updates --python PEER_PYTHON --script td3_bc.py  TD3+BC against CORL's script
+    python benchmarks/offline.py updates --python PEER_PYTHON --script td3_bc.py  TD3+BC against CORL's script [--threads 2]
 
 Both run in one process, with OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1. Ratios are medians of rounds in turn.
 """
@@ -85,8 +85,9 @@ def read(options: argparse.Namespace) -> None:
 def updates(options: argparse.Namespace) -> None:
     """Print updates a second of both, in turn."""
     peer = Path(__file__).parent / "peers" / "corl_td3bc.py"
-    command = [options.python, str(peer), options.script]
-    state = State(Method("td3bc", TD3BCConfig(dataset="x", device="cpu"), Spaces.flat(17, 6, False)), 1)
+    command = [options.python, str(peer), options.script, str(options.threads)]
+    config = TD3BCConfig(dataset="x", device="cpu", threads=options.threads)
+    state = State(Method("td3bc", config, Spaces.flat(17, 6, False)), 1)
     rng = np.random.default_rng(0)
     buffer = filled([synthetic(rng) for _ in range(100)], Spaces.flat(17, 6, False), 110_000)
     ones = np.ones(BATCH, dtype=np.float32)
@@ -134,6 +135,7 @@ def main() -> None:
     reading.set_defaults(run=read)
     updating.add_argument("--python", required=True)
     updating.add_argument("--script", required=True)
+    updating.add_argument("--threads", type=int, default=1, help="of each of both")
     updating.add_argument("--updates", type=int, default=200)
     updating.add_argument("--rounds", type=int, default=7)
     updating.set_defaults(run=updates)

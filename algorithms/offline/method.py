@@ -72,7 +72,7 @@ class Method:
         vectors = shape.initial(rng)
         loops = compiled() if config.total_steps >= COMPILE_STEPS else NUMPY
         if isinstance(config, BCConfig):
-            return Cloning(shape, vectors[0], config.max_grad_norm, loops)
+            return Cloning(shape, vectors[0], config.max_grad_norm, Lanes(config.threads), loops)
         if isinstance(config, TD3BCConfig):
             return _drawn(shape, config, vectors, loops)
         if isinstance(config, CQLConfig):
@@ -113,14 +113,16 @@ def _drawn(shape: Shape, config: TD3BCConfig, vectors: tuple[Array, Array], loop
             return Autograd(shape, settings, vectors, config.device)
         return DrawnTorch(shape, settings, vectors, config.device, config.alpha)
     if config.alpha is None:
-        return Deterministic(shape, settings, vectors, Lanes(1), loops)
-    return Drawn(shape, settings, vectors, Lanes(1), loops, alpha=config.alpha)
+        return Deterministic(shape, settings, vectors, Lanes(config.threads), loops)
+    return Drawn(shape, settings, vectors, Lanes(config.threads), loops, alpha=config.alpha)
 
 
 def _conservative(shape: Shape, config: CQLConfig, vectors: tuple[Array, Array], loops: Loops) -> Engine:
     if shape.kind == "values":
         settings = Settings(huber=True, max_grad_norm=config.max_grad_norm)
-        return ConservativeValues(shape, settings, vectors, Lanes(1), loops, conservatism=config.conservatism)
+        return ConservativeValues(
+            shape, settings, vectors, Lanes(config.threads), loops, conservatism=config.conservatism
+        )
     from surreal.algorithms.offline.updates.conservative import Conservative
 
     settings = Settings(target_entropy=-float(shape.spaces.action), max_grad_norm=config.max_grad_norm)

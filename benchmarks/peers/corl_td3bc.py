@@ -1,4 +1,4 @@
-"""TD3+BC of CORL's own script, timed: `python corl_td3bc.py td3_bc.py` under a Python that has torch and numpy.
+"""TD3+BC of CORL's own script, timed: `python corl_td3bc.py td3_bc.py THREADS` under a Python with torch and numpy.
 
 Each line "N" on the standard input makes N updates, of batches of 256 that its own replay buffer samples, and prints
 the seconds. What the script imports beside torch and numpy is left out: it steps no environment and logs nothing.
@@ -24,7 +24,7 @@ sys.modules["td3_bc"] = script
 found.loader.exec_module(script)
 
 STATE, ACTION, ROWS = 17, 6, 100_000
-torch.set_num_threads(1)
+torch.set_num_threads(int(sys.argv[2]))
 torch.manual_seed(0)
 rng = np.random.default_rng(0)
 buffer = script.ReplayBuffer(STATE, ACTION, ROWS)

@@ -6,6 +6,7 @@ hold all of it to autograd.
 
 from abc import abstractmethod
 from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
 
@@ -208,6 +209,16 @@ class Analytic(Engine):
             self.actor.load("actor", arrays)
 
 
+class Judged(NamedTuple):
+    """Actions of a policy at some observations, their values, and both passes, which the gradient goes back through."""
+
+    actions: Array
+    values: Array
+    """Values [rows, 1] by the first critic."""
+    actor: Tape
+    critic: Tape
+
+
 class Deterministic(Analytic):
     """Engine of DDPG (Lillicrap et al. 2016) and TD3 (Fujimoto et al. 2018): the actor follows the critic's slope.
 
@@ -228,21 +239,27 @@ class Deterministic(Analytic):
         return np.asarray(rows.rewards + rows.discounts * values[:, 0])
 
     def actor_rows(self, lane: int, rows: Batch, scale: np.float32) -> tuple[float, float]:
-        """Write the gradient of -w mean Q_1(s, tanh(pi(s))) and of what `pull` adds: d tanh = 1 - tanh^2."""
+        """Write the gradient of -mean Q_1(s, tanh(pi(s)))."""
+        return self.followed(lane, rows, self.judged(rows), scale, np.float32(1)), 0.0
+
+    def judged(self, rows: Batch) -> Judged:
+        """Return the policy's actions at the observations, and what the first critic holds of them."""
         assert self.actor is not None
         actor, critic = Tape(), Tape()
         actions = np.tanh(self.actor.networks[0](rows.observations, actor))
-        first = self.critics.networks[0]
-        values = first(np.concatenate([rows.observations, actions], axis=1), critic)
-        weight, (loss, pull) = self.value_weight(values), self.pull(actions, rows)
-        slope = first.backward(critic, np.full_like(values, -scale * weight), None, to_input=True)
-        slope = (slope[:, rows.observations.shape[1] :] + scale * pull) * (1 - actions * actions)
-        self.actor.networks[0].backward(actor, slope, self.actor.views[lane][0])
-        return loss - float(weight * values.sum()), 0.0
+        values = self.critics.networks[0](np.concatenate([rows.observations, actions], axis=1), critic)
+        return Judged(actions, values, actor, critic)
 
-    def value_weight(self, values: Array) -> np.float32:
-        """Return w, the weight of the values [rows, 1] in the actor's loss."""
-        return np.float32(1)
+    def followed(self, lane: int, rows: Batch, judged: Judged, scale: np.float32, weight: np.float32) -> float:
+        """Write the gradient of -w mean Q_1 and of what `pull` adds: d tanh = 1 - tanh^2. Returns the rows' loss."""
+        assert self.actor is not None
+        actions, values = judged.actions, judged.values
+        loss, pull = self.pull(actions, rows)
+        first, narrow = self.critics.networks[0], rows.observations.shape[1]
+        slope = first.backward(judged.critic, np.full_like(values, -scale * weight), None, to_input=True)
+        slope = (slope[:, narrow:] + scale * pull) * (1 - actions * actions)
+        self.actor.networks[0].backward(judged.actor, slope, self.actor.views[lane][0])
+        return loss - float(weight * values.sum())
 
     def pull(self, actions: Array, rows: Batch) -> tuple[float, Array]:
         """Return what the actor's loss has besides, summed over the rows, and its slope by `actions` [rows, action]."""

@@ -1,6 +1,7 @@
 """Losses and gradients of every algorithm against slow transcriptions of the papers' equations."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -167,6 +168,21 @@ def test_what_a_checkpoint_holds_is_enough_to_go_on(case: str) -> None:
     updates(other, 3)
     # torch's Adam keeps other moments than a checkpoint, which differ by a rounding
     assert np.abs(one.policy() - other.policy()).max() < (1e-6 if CASES[case][0] in TORCH else 1e-12)
+
+
+@pytest.mark.parametrize("case", ["bc", "bc-choices", "td3bc", "cql-choices"])
+def test_threads_that_share_a_batch_make_the_updates_of_one(case: str) -> None:
+    plain = method(case)
+    shared = replace(plain, config=plain.config.model_copy(update={"threads": 3}))
+    found = [made.engine(np.random.default_rng(0)) for made in (plain, shared)]
+    for number in range(3):
+        for one in found:
+            one.critic_step(batch(case, seed=number), 1e-3)
+            if plain.shape().actor is not None:
+                one.actor_step(batch(case, seed=number), Rates(1e-3, 0.0))
+            one.move_targets(0.1)
+    for name, array in found[0].arrays().items():
+        assert np.allclose(found[1].arrays()[name], array, rtol=1e-4, atol=2e-6), name
 
 
 def _same_direction(made: Any, b: Any, loss: Callable[[Any], float], before: Any) -> None:
