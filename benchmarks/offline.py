@@ -1,9 +1,10 @@
 """Speed of what learns from datasets.
 
-    python benchmarks/offline.py read [--megabytes 400]                          batches of 256 against raw h5py
-    python benchmarks/offline.py updates --python PEER_PYTHON --script td3_bc.py  TD3+BC against CORL's script [--threads 2]
+    python benchmarks/offline.py read [--megabytes 400]       batches of 256 against raw h5py
+    python benchmarks/offline.py updates --python PEER_PYTHON --script td3_bc.py [--threads 2]   TD3+BC against CORL's
 
-Both run in one process, with OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1. Ratios are medians of rounds in turn.
+Set OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1; `--threads` are those of each of both. Ratios are medians of rounds in
+turn.
 """
 
 import argparse
