@@ -1,6 +1,6 @@
 """Speed of what learns from datasets.
 
-    python benchmarks/offline.py read [--megabytes 400]       batches of 256 against raw h5py
+    python benchmarks/offline.py read [--megabytes 400] [--foreign]   batches of 256 against raw h5py
     python benchmarks/offline.py updates --python PEER_PYTHON --script td3_bc.py [--threads 2]   TD3+BC against CORL's
 
 Set OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1; `--threads` are those of each of both. Ratios are medians of rounds in
@@ -24,6 +24,7 @@ from gymnasium import spaces
 from surreal.algorithms.datasets.batches import batches
 from surreal.algorithms.datasets.episode import Episode
 from surreal.algorithms.datasets.fragments import Fragments
+from surreal.algorithms.datasets.index import INDEX_FILE
 from surreal.algorithms.datasets.minari import MAIN, MinariDataset
 from surreal.algorithms.datasets.writing.minari import DatasetWriter
 from surreal.algorithms.environments.spaces import Spaces
@@ -76,6 +77,8 @@ def read(options: argparse.Namespace) -> None:
     """Print megabytes a second of both, in turn."""
     with tempfile.TemporaryDirectory() as name:
         folder = set_of(Path(name, "set"), options.megabytes)
+        if options.foreign:  # a set that Minari wrote has no index of ours
+            (folder / "data" / INDEX_FILE).unlink()
         found = [(ours(folder), raw(folder)) for _ in range(options.rounds)]
     for index, what in enumerate(("of the file", "of batches")):
         mine, theirs = (statistics.median(each[side][index] for each in found) / 1e6 for side in (0, 1))
@@ -133,6 +136,7 @@ def main() -> None:
     reading, updating = (verbs.add_parser(name) for name in ("read", "updates"))
     reading.add_argument("--megabytes", type=int, default=400)
     reading.add_argument("--rounds", type=int, default=5)
+    reading.add_argument("--foreign", action="store_true", help="without the index that sets of ours have")
     reading.set_defaults(run=read)
     updating.add_argument("--python", required=True)
     updating.add_argument("--script", required=True)
