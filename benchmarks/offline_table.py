@@ -23,7 +23,7 @@ import numpy as np
 from offline import filled
 from surreal.algorithms.datasets.dataset import Reading
 from surreal.algorithms.datasets.episode import Episode
-from surreal.algorithms.datasets.opening import open_dataset
+from surreal.algorithms.datasets.opening import open_all
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.evaluation import EPISODE_CAP, SEED, episode_return
@@ -63,8 +63,8 @@ class Data(NamedTuple):
 
 @lru_cache(maxsize=1)
 def opened(place: str) -> Data:
-    """Return all episodes of a dataset."""
-    with closing(open_dataset(place)) as dataset:
+    """Return all episodes of a dataset, or of several: `mix/medium+mix/expert`."""
+    with closing(open_all(place.split("+"))) as dataset:
         env = make_env({"id": str(dataset.about.env_id)}, evaluating=True)
         held = list(Reading(dataset, (0, 1), np.random.default_rng(0), lambda each: each).one_pass())
     return Data(env, held, np.array([each.rewards.sum() for each in held]))
