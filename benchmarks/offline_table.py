@@ -1,13 +1,13 @@
 """Scores of methods on datasets over seeds, each run in one process: no wall clock decides anything.
 
     python benchmarks/offline_table.py run DATASET... --to rows.jsonl --methods bc,td3bc,iql,cql,crr,awac,td3 \\
-        --seeds 5 --updates 50000 --references R E
-    python benchmarks/offline_table.py show rows.jsonl
+        --seeds 5 --updates 50000
+    python benchmarks/offline_table.py show rows.jsonl --references R E
 
 `run` goes through all datasets and methods with seed 1, then with seed 2: what is there when it is stopped is a table
-of fewer seeds. Runs that the file has are not run again. Each is scored after a fifth of its updates and so on, over
-10 episodes: 100 (return - R) / (E - R), R and E the returns of random and of expert actions. Set
-OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1.
+of fewer seeds. Runs that the file has are not run again. Each is evaluated after a fifth of its updates and so on, over
+10 episodes. Scores are 100 (return - R) / (E - R), R and E the returns of random and of expert actions, or returns
+where none are given. Set OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import json
 import time
 from contextlib import closing
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,20 +83,20 @@ def state_of(name: str, data: Data, seed: int, options: argparse.Namespace) -> S
 
 
 def learned(name: str, data: Data, seed: int, options: argparse.Namespace) -> list[float]:
-    """Return the scores of a run, the last of them after its last update."""
+    """Return the returns of a run, the last of them after its last update."""
     state, buffer = state_of(name, data, seed, options), data.buffer(seed)
-    ones, scores = np.ones(options.batch, dtype=np.float32), list[float]()
+    ones, returns = np.ones(options.batch, dtype=np.float32), list[float]()
     while state.wants_moments:
         state.see(buffer.batch(options.batch)[1]["observations"])
     while not state.done():
         state.learn(buffer.batch(options.batch)[1], ones)
-        if len(scores) < state.steps * POINTS // options.updates:
-            scores.append(evaluated(state, data.env, options))
-    return scores
+        if len(returns) < state.steps * POINTS // options.updates:
+            returns.append(evaluated(state, data.env))
+    return returns
 
 
-def evaluated(state: State, env: Environment, options: argparse.Namespace) -> float:
-    """Return the score of the present policy."""
+def evaluated(state: State, env: Environment) -> float:
+    """Return the mean return of the present policy."""
     policy = ActingPolicy(state.method.shape())
     policy.load(state.engine.policy())
     scaled, standardize = env.spaces.onto_bounds, state.standardizer
@@ -105,7 +106,7 @@ def evaluated(state: State, env: Environment, options: argparse.Namespace) -> fl
 
     cap = env.time_limit or EPISODE_CAP
     returns = [episode_return(env, act, SEED + number, cap) or 0.0 for number in range(EPISODES)]
-    return normalised(float(np.mean(returns)), options.references)
+    return float(np.mean(returns))
 
 
 def run(options: argparse.Namespace) -> None:
@@ -121,26 +122,29 @@ def run(options: argparse.Namespace) -> None:
                 if key in done:
                     continue
                 data, began = opened(place), time.process_time()
-                scores = learned(name, data, seed, options)
-                row = {**dict(zip(keys, key, strict=True)), "scores": [round(each, 2) for each in scores]}
-                row["data"] = round(normalised(float(data.returns.mean()), options.references), 2)
+                returns = learned(name, data, seed, options)
+                row = {**dict(zip(keys, key, strict=True)), "returns": [round(each, 2) for each in returns]}
+                row["data"] = round(float(data.returns.mean()), 2)
                 row["cpu_seconds"] = round(time.process_time() - began, 1)
                 with path.open("a") as file:
                     file.write(json.dumps(row) + "\n")
 
 
+def _kind(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[key] for key in ("dataset", "updates", "hidden", "batch", "config"))
+
+
 def show(options: argparse.Namespace) -> None:
     """Print a table: means over seeds of last scores, their deviations, and the mean of the best scores."""
     rows = [json.loads(line) for path in options.files for line in path.read_text().splitlines()]
-    groups = {(row["dataset"], row["updates"], row["hidden"], row["batch"], row["config"]): row["data"] for row in rows}
-    for (place, updates, hidden, batch, config), data in groups.items():
-        print(f"{place} ({data:.1f}), {updates:,} updates, {hidden} units, batches of {batch} {config}")
-        wanted = (place, updates, hidden, batch, config)
-        own = [
-            row for row in rows if tuple(row[k] for k in ("dataset", "updates", "hidden", "batch", "config")) == wanted
-        ]
-        for name in sorted({row["method"] for row in own}, key=list(METHODS).index):
-            scores = [row["scores"] for row in own if row["method"] == name]
+    for run_of, own in groupby(sorted(rows, key=_kind), key=_kind):
+        together = list(own)
+        place, updates, hidden, batch, config = run_of
+        data = normalised(together[0]["data"], options.references)
+        print(f"{place} ({data:.1f}): {updates:,} updates of {batch}, {hidden} units {config}")
+        for name in sorted({row["method"] for row in together}, key=list(METHODS).index):
+            found = [row["returns"] for row in together if row["method"] == name]
+            scores = [[normalised(each, options.references) for each in run] for run in found]
             last, best = [each[-1] for each in scores], [max(each) for each in scores]
             said = " ".join(f"{each:.1f}" for each in last)
             print(f"  {name:6} {np.mean(last):6.1f} +- {np.std(last):4.1f}  best {np.mean(best):6.1f}  ({said})")
@@ -159,9 +163,9 @@ def main() -> None:
     learning.add_argument("--hidden", type=int, default=256)
     learning.add_argument("--batch", type=int, default=256)
     learning.add_argument("--config", default="{}", help="more settings of the methods, as JSON")
-    learning.add_argument("--references", type=float, nargs=2, metavar=("R", "E"), default=(0.0, 100.0))
     learning.set_defaults(run=run)
     showing.add_argument("files", type=Path, nargs="+")
+    showing.add_argument("--references", type=float, nargs=2, metavar=("R", "E"), default=(0.0, 100.0))
     showing.set_defaults(run=show)
     options = parser.parse_args()
     options.run(options)
