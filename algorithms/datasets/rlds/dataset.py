@@ -4,6 +4,7 @@ Step t holds the observation, the action that followed, and its reward. Of the l
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
@@ -24,6 +25,8 @@ NEEDED = ("observation", "action", "reward", "is_last", "is_terminal")
 MOST_JSON = 2**26
 """Bytes of a JSON file that are read."""
 TRAIN = "-train."
+NUMBERED = re.compile(r"-([0-9]{5})-of-([0-9]{5})$")
+"""End of a file's name: its number, and that of all."""
 
 
 class Part(NamedTuple):
@@ -31,6 +34,8 @@ class Part(NamedTuple):
 
     place: str
     size: int
+    episodes: int | None = None
+    """Episodes that dataset_info.json says, where it does."""
 
 
 class RldsDataset(Described):
@@ -56,8 +61,8 @@ class RldsDataset(Described):
             has = ", ".join(sorted(self._features))
             raise DamagedError(f"{place}: its steps have no {missing[0]!r}, which RLDS wants. They have: {has}.")
         self._action = _one(place, self._features, "action")
-        self._parts = _parts(folder)
-        super().__init__(folder, About("rlds", _episodes(folder), 0))
+        self._parts = _complete(folder, _parts(folder))
+        super().__init__(folder, About("rlds", sum(part.episodes or 0 for part in self._parts), 0))
 
     def lengths(self, shard: int, shards: int) -> list[int] | None:
         """Return None: only reading tells."""
@@ -118,10 +123,15 @@ def _one(place: str, features: Mapping[str, Tree], name: str) -> Leaf:
 
 def _records(file: BinaryIO, part: Part) -> Iterator[Record]:
     """Yield the records of a file. Raises DamagedError, which names it, where it is truncated."""
+    count = 0
     try:
-        yield from records(file, part.size)
+        for record in records(file, part.size):
+            count += 1
+            yield record
     except ValueError as error:
         raise DamagedError(f"{part.place}: {error}. Copy it anew.") from None
+    if part.episodes not in (None, count):
+        raise DamagedError(f"{part.place}: it has {count} episodes, and {INFO} says {part.episodes}. Copy it anew.")
 
 
 def _parts(place: str) -> list[Part]:
@@ -139,14 +149,28 @@ def _parts(place: str) -> list[Part]:
     return training or found
 
 
-def _episodes(place: str) -> int:
-    """Return the episodes that dataset_info.json says; 0 where it says none."""
+def _complete(place: str, parts: list[Part]) -> list[Part]:
+    """Return the parts with their episodes. Raises DamagedError where one of `-00000-of-00002` and so on is missing."""
+    numbered = [(part, NUMBERED.search(part.place)) for part in parts]
+    for total in {found[2] for _, found in numbered if found}:
+        there = {int(found[1]) for _, found in numbered if found and found[2] == total}
+        if missing := set(range(int(total))) - there:
+            name = f"-{min(missing):05}-of-{total}"
+            raise DamagedError(f"{place}: its file {name} is missing. Copy the whole folder.")
+    lengths = _lengths(place)
+    if len(lengths) != len(parts) or not all(found for _, found in numbered):
+        return parts
+    return [part._replace(episodes=lengths[int(found[1])]) for part, found in numbered if found]
+
+
+def _lengths(place: str) -> list[int]:
+    """Return the episodes of each file that dataset_info.json says; none where it says none."""
     try:
         splits = json.loads(_json(place, INFO))["splits"]
         chosen = [each for each in splits if each["name"] == "train"] or splits
-        return sum(int(count) for each in chosen for count in each["shardLengths"])
+        return [int(count) for each in chosen for count in each["shardLengths"]]
     except (OSError, ValueError, KeyError, TypeError):
-        return 0
+        return []
 
 
 def _json(place: str, name: str) -> bytes:

@@ -55,6 +55,17 @@ def test_other_splits_are_left_alone(tmp_path: Path) -> None:
     assert len(read(folder)) == 1
 
 
+def test_a_file_that_is_missing_or_lost_whole_episodes_is_named(tmp_path: Path) -> None:
+    folder = written(tmp_path / "x", [steps(number) for number in range(4)])
+    path = folder / "walks-train.tfrecord-00001-of-00002"
+    path.write_bytes(framed(example(steps(1))))
+    with pytest.raises(DamagedError, match=r"00001-of-00002: it has 1 episodes, and dataset_info.json says 2"):
+        read(folder)
+    path.unlink()
+    with pytest.raises(DamagedError, match=r"x: its file -00001-of-00002 is missing. Copy the whole folder"):
+        read(folder)
+
+
 @pytest.mark.parametrize("bytes_left", [1, 11, 12, 40, -1, -4])
 def test_a_truncated_file_is_named_with_the_byte(tmp_path: Path, bytes_left: int) -> None:
     folder = written(tmp_path / "x", [steps(0), steps(1)], files=1)
@@ -171,8 +182,10 @@ def test_folders_without_records_or_with_a_damaged_description_are_named(tmp_pat
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
-    folder = written(tmp_path / "x", [steps(0)], files=1)
-    (folder / "walks-train.tfrecord-00001-of-00002").mkdir()
+    folder = written(tmp_path / "x", [steps(0), steps(1)])
+    path = folder / "walks-train.tfrecord-00001-of-00002"
+    path.unlink()
+    path.mkdir()
     with pytest.raises(Fatal, match="tfrecord-00001-of-00002: cannot be read: Is a directory"):
         read(folder)
 
