@@ -4,7 +4,7 @@ They change only between updates and travel with the weights of the same version
 thus see the same number for the same observation; for an older fragment the learner's statistics are the newer ones.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -133,20 +133,29 @@ class RewardScaler:
 
     def update(self, source: str, rewards: Array, done: Array) -> None:
         """Take in one fragment's rewards and episode ends [steps, copies] of the actor `source`."""
-        self.moments.update(self.discounted(source, rewards, done))
+        self.moments.update(*self.discounted([source], [rewards], [done]))
 
-    def discounted(self, source: str, rewards: Array, done: Array) -> Array:
-        """Return the discounted return after each step [steps * copies, 1] of one fragment of the actor `source`."""
-        running = self._running.get(source)
-        if running is None or len(running) != rewards.shape[1]:
-            running = np.zeros(rewards.shape[1])
-        returns = np.empty(rewards.shape)
-        for t in range(len(rewards)):
-            running = running * self.gamma + rewards[t]
+    def discounted(self, sources: Sequence[str], rewards: Sequence[Array], done: Sequence[Array]) -> list[Array]:
+        """Return the discounted return after each step [steps * copies, 1] of one fragment of each actor of `sources`.
+
+        `rewards` and `done` [steps, copies] are of as many steps in all fragments.
+        """
+        copies = [each.shape[1] for each in rewards]
+        running = np.concatenate([self._before(*each) for each in zip(sources, copies, strict=True)])
+        together, ends = np.concatenate(rewards, axis=1), ~np.concatenate(done, axis=1)
+        returns = np.empty(together.shape)
+        for t in range(len(together)):
+            running = running * self.gamma + together[t]
             returns[t] = running
-            running = running * ~done[t]
-        self._running[source] = running
-        return returns.reshape(-1, 1)
+            running = running * ends[t]
+        cuts = np.cumsum(copies)[:-1]
+        self._running |= zip(sources, np.split(running, cuts), strict=True)
+        return [each.reshape(-1, 1) for each in np.split(returns, cuts, axis=1)]
+
+    def _before(self, source: str, copies: int) -> Array:
+        """Return the discounted returns [copies] before a fragment."""
+        running = self._running.get(source)
+        return np.zeros(copies) if running is None or len(running) != copies else running
 
     def forget(self, source: str) -> None:
         """Forget `source`, which was restarted: its environments begin anew."""

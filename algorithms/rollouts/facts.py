@@ -75,15 +75,17 @@ class Facts:
             seen = [numbers_of(at(each.observations, slice(-1)), self._spaces) for each in fragments]
             stated |= _stated("observations", [Moments.of(rows) for rows in seen])
         if self._scaler is not None:
-            stated |= _stated("rewards", [Moments.of(self._discounted(self._scaler, each)) for each in messages])
+            stated |= _stated("rewards", [Moments.of(each) for each in self._discounted(self._scaler, messages)])
         return stated
 
-    def _discounted(self, scaler: RewardScaler, message: Message) -> Array:
-        if self._incarnations.get(message.sender) != message.incarnation:
-            self._incarnations[message.sender] = message.incarnation
-            scaler.forget(message.sender)
-        arrays = message.arrays
-        return scaler.discounted(message.sender, arrays["rewards"], arrays["terminated"] | arrays["truncated"])
+    def _discounted(self, scaler: RewardScaler, messages: Sequence[Message]) -> list[Array]:
+        for message in messages:
+            if self._incarnations.get(message.sender) != message.incarnation:
+                self._incarnations[message.sender] = message.incarnation
+                scaler.forget(message.sender)
+        arrays = [message.arrays for message in messages]
+        done = [each["terminated"] | each["truncated"] for each in arrays]
+        return scaler.discounted([message.sender for message in messages], [each["rewards"] for each in arrays], done)
 
 
 def facts(stated: Sequence[Mapping[str, Array]]) -> list[Fact]:

@@ -64,6 +64,17 @@ def test_rewards_are_divided_by_the_deviation_of_the_discounted_return() -> None
     assert scaler(np.array([2.0]))[0] == pytest.approx(2.0 / np.std(seen), rel=1e-5)
 
 
+def test_fragments_of_all_actors_are_discounted_together_as_one_after_the_other() -> None:
+    rng, together, alone = np.random.default_rng(0), RewardScaler(0.9), RewardScaler(0.9)
+    names, widths = ["actor/0", "actor/1", "actor/2"], [2, 1, 5]
+    for _ in range(3):
+        rewards = [rng.normal(size=(6, width)).astype(np.float32) for width in widths]
+        done = [rng.random((6, width)) < 0.3 for width in widths]
+        found = together.discounted(names, rewards, done)
+        for name, each, *one in zip(names, found, rewards, done, strict=True):
+            np.testing.assert_array_equal(each, alone.discounted([name], [one[0]], [one[1]])[0])
+
+
 def test_a_restarted_actor_starts_its_discounted_returns_anew() -> None:
     ones, never = np.ones((1, 1)), np.zeros((1, 1), dtype=bool)
     scaler = RewardScaler(1.0)
