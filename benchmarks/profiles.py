@@ -194,7 +194,7 @@ def operations(timeline: Timeline) -> float:
     return (len(timeline.intervals) + folded) / timeline.wall * 1e9
 
 
-def predictions(seconds: float, files: Sequence[str]) -> Iterator[dict[str, Any]]:
+def predictions(seconds: float, files: Sequence[str], keep: bool = False) -> Iterator[dict[str, Any]]:
     """Each run of PREDICTED: steps per second as predicted from its experiment's calibration, and as measured.
 
     A virtual machine is faster at one minute than at another. `off_paced` takes out by how much, as far as work
@@ -207,6 +207,8 @@ def predictions(seconds: float, files: Sequence[str]) -> Iterator[dict[str, Any]
             made = calibrate(Client(), EXAMPLES / file, (), seconds, lambda _: None)
             known[file] = Found(made, (), ()), (before + (after := pace())) / 2
             before = after
+            if keep:
+                made.write(SHIPPED)
         found, calibrated_at = known[file]
         with running(file, (f"spec.roles.actor.replicas={actors}",)) as (run, plan):
             said, window = predict(plan, found=found), Meter(run).window(seconds)
@@ -263,6 +265,7 @@ def main() -> None:
     parser.add_argument("what", choices=["cost", "share", "predict", "ship", "off"])
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     parser.add_argument("--files", nargs="*", help="Experiments of predict and ship; by default all.")
+    parser.add_argument("--keep", action="store_true", help="Have the calibrations of predict come with surreal.")
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15.0)
@@ -275,7 +278,7 @@ def main() -> None:
         for file in asked.files or SHIPPED_FOR:
             print(calibrate(Client(), EXAMPLES / file, (), asked.seconds, lambda _: None).write(SHIPPED), flush=True)
     elif asked.what == "predict":
-        for row in predictions(asked.seconds, asked.files or [file for file, _ in PREDICTED]):
+        for row in predictions(asked.seconds, asked.files or [file for file, _ in PREDICTED], asked.keep):
             print(json.dumps(row), flush=True)
     else:
         for case in asked.cases * asked.runs:
