@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -19,6 +20,19 @@ from surreal.orchestrator.run.results import Which
 from surreal.orchestrator.run.status import State
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Number(click.FloatRange):
+    """A finite number within bounds: click lets nan through every bound, and inf through where there is none."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number. Raises click.BadParameter for anything else."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number. Give one such as 30.", param, ctx)
+        return number
 
 
 def output_option(function: Command) -> Command:

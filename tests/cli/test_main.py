@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from surreal.cli.main import COMMANDS, cli
+from surreal.cli.ui.options import Number
 
 SURREAL = [sys.executable, "-P", str(Path(sys.executable).with_name("surreal"))]
 HEAVY = {"torch", "ray", "kubernetes", "zmq", "pydantic", "numpy", "rich", "yaml", "gymnasium", "mujoco"}
@@ -147,3 +150,23 @@ def test_trouble_with_a_file_is_one_sentence_and_no_traceback(tmp_path: Path) ->
     )
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1 and "Check the disk, or set SURREAL_HOME" in done.stderr
+
+
+def every_option(command: click.Command, context: click.Context) -> Iterator[click.Parameter]:
+    """All options of a command and of those below it."""
+    yield from command.params
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from every_option(below, context)
+
+
+def test_no_option_of_a_number_takes_one_that_is_not_finite() -> None:
+    kinds = ("float", "float range", "number")
+    numbers = [each for each in every_option(cli, click.Context(cli)) if each.type.name in kinds]
+    assert len(numbers) >= 8
+    assert {type(option.type) for option in numbers} == {Number}
+    for text in ("nan", "inf", "-inf", "1e999"):
+        with pytest.raises(click.BadParameter, match="finite|range"):
+            Number(0).convert(text, None, None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from surreal.cli.ui.options import output_option, policy_options
+from surreal.cli.ui.options import Number, output_option, policy_options
 from surreal.cli.ui.output import Output, emit, number, table, talk
 from surreal.protocol.errors import InvalidInput
 
@@ -104,7 +104,7 @@ def suite(
 @command.command()
 @policy_options
 @click.option("--dataset", required=True, help="Dataset that the value is estimated from, as in spec.algorithm.config.")
-@click.option("--gamma", type=click.FloatRange(0, 1), default=0.99, show_default=True, help="Discount.")
+@click.option("--gamma", type=Number(0, 1), default=0.99, show_default=True, help="Discount.")
 @click.option("--updates", type=click.IntRange(1, 10**7), default=5_000, show_default=True, help="Updates of fitted Q.")
 @click.option("--seeds", type=click.IntRange(0, 100), default=3, show_default=True, help="Runs of fitted Q.")
 @click.option("--steps", type=click.IntRange(1, 10**8), default=200_000, show_default=True, help="Steps that are used.")

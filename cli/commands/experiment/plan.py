@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from surreal.cli.ui.options import (
+    Number,
     experiment_options,
     location_options,
     machine_options,
@@ -27,14 +28,14 @@ from surreal.orchestrator.run.describe import UNKNOWN, duration, number
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.documents.quantity import format_memory, format_size
 
-POSITIVE = click.FloatRange(min=0, min_open=True)
+POSITIVE = Number(min=0, min_open=True)
 
 
 @click.command(name="plan")
 @experiment_options
 @location_options
 @click.option(
-    "--speed", type=float, metavar="STEPS/S", help="Measured environment steps a second, for the cost of them."
+    "--speed", type=Number(), metavar="STEPS/S", help="Measured environment steps a second, for the cost of them."
 )
 @click.option("--predict", "predicting", is_flag=True, help="Add the prediction to -o json and yaml; a table has it.")
 @click.option("--what-if", metavar="ROLE=N,gpu=N", help="Predict other numbers of processes: actor=64,gpu=1.")
@@ -208,7 +209,7 @@ def _facts(prediction: Prediction) -> list[tuple[str, str]]:
 
 @click.command(name="calibrate")
 @experiment_options
-@click.option("--seconds", type=click.FloatRange(5, 600), default=20.0, show_default=True, help="Of each run.")
+@click.option("--seconds", type=Number(5, 600), default=20.0, show_default=True, help="Of each run.")
 @location_options
 @output_option
 def calibrate(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from surreal.cli.ui.options import output_option
+from surreal.cli.ui.options import Number, output_option
 from surreal.cli.ui.output import Output, console, emit, table
 from surreal.protocol.errors import InvalidInput
 
@@ -22,7 +22,7 @@ def command() -> None:
 @command.command()
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Measurements of each side.")
-@click.option("--seconds", type=click.FloatRange(0.05), default=1.0, show_default=True, help="Of one measurement.")
+@click.option("--seconds", type=Number(0.05), default=1.0, show_default=True, help="Of one measurement.")
 @output_option
 def protocol(words: tuple[str, ...], rounds: int, seconds: float, output: Output) -> None:
     """Measure streams, broadcasts and services beside raw pyzmq: cases whose names contain a WORD, or all.

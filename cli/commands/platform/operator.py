@@ -8,6 +8,7 @@ import time
 
 import click
 
+from surreal.cli.ui.options import Number
 from surreal.protocol.errors import ExitCode
 
 
@@ -19,12 +20,14 @@ from surreal.protocol.errors import ExitCode
 @click.option("--elect/--no-elect", default=True, help="Elect a leader by a Lease: several operators may run.")
 @click.option(
     "--start-seconds",
+    type=Number(0),
     default=300.0,
     show_default=True,
     help="End a run without a step whose pods cannot start for so long; 0 for never.",
 )
 @click.option(
     "--first-step-seconds",
+    type=Number(0),
     default=3600.0,
     show_default=True,
     help="End a run whose processes make no first step in so long; 0 for never.",

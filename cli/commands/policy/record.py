@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from surreal.cli.ui.options import output_option, policy_options
+from surreal.cli.ui.options import Number, output_option, policy_options
 from surreal.cli.ui.output import Output, emit, talk
 from surreal.orchestrator.run.results import Which
 from surreal.protocol.errors import InvalidInput
@@ -30,7 +30,7 @@ SAY_EVERY = 50
     help="best, last, random, a step, replay (all steps) or replay@STEP. May be repeated: a mixture. That of --policy "
     "if not given.",
 )
-@click.option("--noise", type=click.FloatRange(0, 1), default=0.0, help="Share of random choices; deviation for Box.")
+@click.option("--noise", type=Number(0, 1), default=0.0, help="Share of random choices; deviation for Box.")
 @click.option("--sample", is_flag=True, help="Draw actions of stochastic policies.")
 @click.option("--seed", type=click.IntRange(0, 2**31), default=1, show_default=True, help="Episode i has SEED + i.")
 @click.option("--id", "dataset_id", metavar="NAME/NAME-v0", help="Id in minari; made of NAME if not given.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Group, RenderableType
 
-from surreal.cli.ui.options import location_options, names_argument, output_option
+from surreal.cli.ui.options import Number, location_options, names_argument, output_option
 from surreal.cli.ui.output import UNKNOWN, Output, duration, emit, number, table, talk, warn
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import InvalidInput
@@ -23,7 +23,7 @@ MANY = 6
 
 @click.command(name="compare")
 @names_argument
-@click.option("--threshold", type=float, metavar="RETURN", help="Say when this return was reached.")
+@click.option("--threshold", type=Number(), metavar="RETURN", help="Say when this return was reached.")
 @click.option("--metric", metavar="NAME", help="eval_return or episode_return; the former if all have it.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the curves with intervals: .png, .svg or .pdf.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write all points to a CSV file.")

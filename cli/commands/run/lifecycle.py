@@ -7,6 +7,7 @@ from functools import partial
 import click
 
 from surreal.cli.ui.options import (
+    Number,
     location_options,
     name_argument,
     output_option,
@@ -185,7 +186,7 @@ def _confirmed(said: str, question: str) -> bool:
 
 @click.command(name="wait")
 @selection_options
-@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="Give up after so long (exit code 7).")
+@click.option("--timeout", metavar="SECONDS", type=Number(min=0), help="Give up after so long (exit code 7).")
 @location_options
 def wait(names: tuple[str, ...], selection: Selection, timeout: float | None, location: Location | None) -> ExitCode:
     """Wait until the experiments and sweeps NAME... are over.

@@ -6,7 +6,7 @@ import click
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from surreal.cli.ui.options import location_options, output_option, run_of, set_option
+from surreal.cli.ui.options import Number, location_options, output_option, run_of, set_option
 from surreal.cli.ui.output import Output, emit, table, talk
 from surreal.orchestrator.client import Client, Run
 from surreal.orchestrator.profiling.breakdown import Breakdown
@@ -19,9 +19,7 @@ MOST_ROWS = 8
 
 @click.command(name="profile")
 @click.argument("target", metavar="NAME|FILE")
-@click.option(
-    "--seconds", type=click.FloatRange(1, 600), default=30.0, show_default=True, help="Length of the profile."
-)
+@click.option("--seconds", type=Number(1, 600), default=30.0, show_default=True, help="Length of the profile.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
