@@ -101,8 +101,14 @@ class Chunk:
 
 
 def packed(marks: Sequence[Mark]) -> "np.ndarray[Any, Any]":
-    """Return marks as an array of the type ROW; thread numbers are cut to 32 bits, which tells them apart."""
-    cut = [(*mark[:2], mark[2] & 0xFFFFFFFF, *mark[3:5], min(mark[5], 2**32 - 1), mark[6]) for mark in marks]
+    """Return marks as an array of the type ROW; thread numbers are cut to 32 bits, which tells them apart.
+
+    Durations and counts end at the largest that travel.
+    """
+    cut = [
+        (*mark[:2], mark[2] & 0xFFFFFFFF, mark[3], min(mark[4], _LARGEST - 1), min(mark[5], 2**32 - 1), mark[6])
+        for mark in marks
+    ]
     return np.array(cut, dtype=ROW)
 
 
@@ -119,7 +125,7 @@ def _rows(data: Any, most: int, keys: int) -> "np.ndarray[Any, Any]":
 
 def _name(entry: Any) -> tuple[str, str]:
     name, resource = _list(entry, 2)
-    if not isinstance(name, str) or len(name) > MAX_NAME or resource not in RESOURCES:
+    if not isinstance(name, str) or len(name) > MAX_NAME or not name.isprintable() or resource not in RESOURCES:
         raise ValueError(f"{str(entry)[:80]} is no name with a resource")
     return name, resource
 

@@ -1,14 +1,16 @@
 """Operations of this process: begin and end of each, in a ring of bounded size, while a profile is taken.
 
 Those shorter than SHORTEST_NS inside another are added up in that one, so thousands a second cost and weigh little.
-Without a profile an operation costs a fifth of a microsecond. `Process.operation` is the public door.
+Without a profile an operation costs a quarter of a microsecond. `Process.operation` is the public door.
 """
 
 from collections import deque
 from collections.abc import Callable
-from threading import get_ident
+from threading import Lock, get_ident
 from time import perf_counter_ns
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
+
+from surreal.protocol.profiling.timed import Function, Timed
 
 PYTHON, SIMULATOR, NUMERIC, COMMUNICATION, IDLE, GPU = RESOURCES = (
     "python",
@@ -19,6 +21,7 @@ PYTHON, SIMULATOR, NUMERIC, COMMUNICATION, IDLE, GPU = RESOURCES = (
     "gpu",
 )
 """Resources that the time of an operation itself, without those inside it, goes to."""
+_KNOWN = frozenset(RESOURCES)
 RING_SPANS = 32_768
 """Spans that wait for their way out; older ones are dropped, and counted."""
 SHORTEST_NS = 1_000_000
@@ -27,9 +30,9 @@ MAX_KEYS = 128
 """Pairs of names and resources of one process; further ones count as `others`."""
 MAX_NAME = 60
 """Characters of a name."""
+MOST_SPENT_S = 1e6
+"""Seconds from which what was noted of a span is no time."""
 
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 KINDS = ("span", "timed", "folded", "told")
 SPAN, TIMED, FOLDED, TOLD = range(len(KINDS))
@@ -67,27 +70,16 @@ class Nothing:
 
     def spent(self, name: str, resource: str, seconds: float, count: int) -> None:
         """Note nothing."""
+        _check(name, resource)
 
     def pieces(self, name: str, resource: str, function: Function) -> Function:
         """Return the function itself."""
+        _check(name, resource)
         return function
 
 
-class _Timed:
-    """A function whose calls are counted and timed."""
-
-    __slots__ = ("_function", "key", "nanoseconds", "times")
-
-    def __init__(self, function: Callable[..., Any], key: int) -> None:
-        self._function, self.key = function, key
-        self.nanoseconds = self.times = 0
-
-    def __call__(self, *arguments: Any) -> Any:
-        began = perf_counter_ns()
-        result = self._function(*arguments)
-        self.nanoseconds += perf_counter_ns() - began
-        self.times += 1
-        return result
+_NO_STACK: list["Span"] = []
+"""Stack of a span that has not begun."""
 
 
 class Span:
@@ -97,9 +89,10 @@ class Span:
 
     def __init__(self, recorder: "Recorder", key: int) -> None:
         self._recorder, self.key = recorder, key
-        self._timed: list[_Timed] | None = None
+        self._timed: list[Timed] | None = None
         self.inside: dict[tuple[int, int], list[int]] | None = None
         """(key, kind) -> nanoseconds and number of its pieces."""
+        self._stack = _NO_STACK
         self.start = 0
 
     def __enter__(self) -> "Span":
@@ -113,14 +106,22 @@ class Span:
 
     def __exit__(self, *error: object) -> None:
         duration, stack = perf_counter_ns() - self.start, self._stack
-        stack.pop() if stack[-1] is self else stack.remove(self)
+        if stack and stack[-1] is self:
+            stack.pop()
+        elif self in stack:
+            stack.remove(self)
+        else:
+            # It has ended, or never began: as without a profile, that is no error.
+            return
         if self._timed is not None:
             for timed in self._timed:
-                self.add(timed.key, TIMED, timed.nanoseconds, timed.times)
+                self.add(timed.key, TIMED, *timed.taken())
         if stack and duration < self._recorder.shortest:
             stack[-1].fold(self.key, duration, self.inside)
         else:
             self._recorder.closed(self, duration)
+        # One that is entered again begins anew.
+        self.inside = None
 
     def fold(self, key: int, duration: int, inside: dict[tuple[int, int], list[int]] | None) -> None:
         """Add a short operation with the pieces inside it to the pieces of this span."""
@@ -142,14 +143,18 @@ class Span:
             found[1] += times
 
     def spent(self, name: str, resource: str, seconds: float, count: int) -> None:
-        """Note that `seconds` of this span went to `count` pieces of an operation too small to be spans."""
-        self.add(self._recorder.key(name, resource), TOLD, round(seconds * 1e9), count)
+        """Note that `seconds` of this span went to `count` pieces of an operation too small to be spans.
+
+        Seconds that are negative or no number, such as a clock that was set leaves, count as none.
+        """
+        sane = seconds if 0 <= seconds < MOST_SPENT_S else 0.0
+        self.add(self._recorder.key(name, resource), TOLD, round(sane * 1e9), count if count > 0 else 0)
 
     def pieces(self, name: str, resource: str, function: Function) -> Function:
         """Return a function that does the same, whose calls are pieces of an operation too small to be spans."""
         if self._timed is None:
             self._timed = []
-        timed = _Timed(function, self._recorder.key(name, resource))
+        timed = Timed(function, self._recorder.key(name, resource))
         self._timed.append(timed)
         return timed  # type: ignore[return-value]
 
@@ -165,6 +170,7 @@ class Recorder:
         """Keep at most `size` spans between two drains, of those inside others the ones of `shortest` nanoseconds."""
         self._marks: deque[Mark] = deque(maxlen=size)
         self._keys: dict[tuple[str, str], int] = {}
+        self._lock = Lock()
         self._added = self._drained = 0
         self._stacks: dict[int, list[Span]] = {}
         self.shortest = shortest
@@ -176,12 +182,15 @@ class Recorder:
         """Return the number of a name with a resource."""
         found = self._keys.get((name, resource))
         if found is None:
-            if len(self._keys) >= MAX_KEYS - 1:
-                name, resource = "others", PYTHON
-            elif resource not in RESOURCES:
-                raise ValueError(f"resource: {resource!r} is none. Take one of {', '.join(RESOURCES)}.")
-            found = self._keys.setdefault((name[:MAX_NAME], resource), len(self._keys))
+            _check(name, resource)
+            with self._lock:
+                found = self._numbered(printable(name), resource)
         return found
+
+    def _numbered(self, name: str, resource: str) -> int:
+        if (name, resource) not in self._keys and len(self._keys) >= MAX_KEYS - 1:
+            name, resource = "others", PYTHON
+        return self._keys.setdefault((name, resource), len(self._keys))
 
     def names(self) -> list[tuple[str, str]]:
         """Return names and resources in the order of their numbers."""
@@ -229,6 +238,20 @@ class Recorder:
         return [Mark(span.key, 0, thread, span.start, max(0, now - span.start), 0, SPAN) for thread, span in spans]
 
 
+def printable(name: str) -> str:
+    """Return a name that can be sent, and shown on a terminal: other characters are `?`, and it ends at MAX_NAME."""
+    cut = name[:MAX_NAME]
+    return cut if cut.isprintable() else "".join(each if each.isprintable() else "?" for each in cut)
+
+
+def _check(name: str, resource: str) -> None:
+    """Raise ValueError for what is no name, or no resource; with a profile and without alike."""
+    if resource not in RESOURCES:
+        raise ValueError(f"resource: {resource!r} is none. Take one of {', '.join(RESOURCES)}.")
+    if not isinstance(name, str):
+        raise ValueError(f"operation: {name!r} is no name. Give a str.")
+
+
 def _nothing() -> None:
     return None
 
@@ -248,9 +271,13 @@ ACTIVE = _Active()
 def operation(name: str, resource: str = PYTHON) -> Operation:
     """Return a context manager: the time inside is of the operation `name`, and uses `resource`.
 
-    Operations nest: time inside an inner one is that one's alone. Raises ValueError for an unknown resource.
+    Operations nest: time inside an inner one is that one's alone. Raises ValueError for an unknown resource, whether a
+    profile is taken or not: an attached profile ends no process.
     """
     recorder = ACTIVE.recorder
     if recorder is None:
+        # A call more would cost as much as all the rest.
+        if resource not in _KNOWN or name.__class__ is not str:
+            _check(name, resource)
         return NOTHING
     return Span(recorder, recorder.key(name, resource))

@@ -145,7 +145,7 @@ class Process:
         """Return a context manager: `surreal profile` shows the time inside it as the operation `name`.
 
         `resource` is what the time uses, one of profiling.spans.RESOURCES. Operations nest. While no profile is taken
-        it costs a fifth of a microsecond: give it a fragment or an update, not a step. Raises ValueError for another
+        it costs a quarter of a microsecond: give it a fragment or an update, not a step. Raises ValueError for another
         resource.
         """
         return operation(name, resource)

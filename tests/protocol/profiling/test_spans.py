@@ -77,6 +77,70 @@ def test_an_unknown_resource_is_refused_in_words(recorder: Recorder) -> None:
         operation("learn", "quantum")
 
 
+@pytest.mark.parametrize("profiled", [False, True])
+def test_a_mistake_is_refused_with_a_profile_and_without_alike(profiled: bool) -> None:
+    ACTIVE.recorder = Recorder() if profiled else None
+    with pytest.raises(ValueError, match="resource: 'cpu' is none"):
+        operation("plan", "cpu")
+    with pytest.raises(ValueError, match="operation: 5 is no name"):
+        operation(5)  # type: ignore[arg-type]
+    with operation("act") as span:
+        with pytest.raises(ValueError, match="resource: 'cpu' is none"):
+            span.pieces("simulation", "cpu", len)
+        with pytest.raises(ValueError, match="resource: 'cpu' is none"):
+            span.spent("simulation", "cpu", 1.0, 1)
+    ACTIVE.recorder = None
+
+
+@pytest.mark.parametrize("profiled", [False, True])
+def test_an_attached_profile_ends_no_process(profiled: bool) -> None:
+    def step(*, action: int) -> int:
+        if action < 0:
+            raise LookupError("no such action")
+        return action
+
+    ACTIVE.recorder = Recorder() if profiled else None
+    span = operation("act")
+    span.__exit__(None, None, None)
+    with span:
+        act = span.pieces("simulation", SIMULATOR, step)
+        assert act(action=3) == 3
+        with pytest.raises(LookupError):
+            act(action=-1)
+        for seconds, count in ((float("nan"), 1), (-1.0, -1), (1e300, 2**40), (0.5, 2)):
+            span.spent("inference", NUMERIC, seconds, count)
+        with span:
+            pass
+    span.__exit__(None, None, None)
+    ACTIVE.recorder = None
+
+
+def test_what_cannot_be_shown_is_replaced_in_names_and_numbers_end_at_what_travels(recorder: Recorder) -> None:
+    for name in ("bad \udcff", "red \x1b[31m\n", "\u202e left", "x" * 999):
+        with operation(name, NUMERIC) as span:
+            for _ in range(3000):
+                span.spent("rest", PYTHON, 9e5, 2**31)
+    assert recorder.names() == [
+        ("bad ?", NUMERIC),
+        ("rest", PYTHON),
+        ("red ?[31m?", NUMERIC),
+        ("? left", NUMERIC),
+        ("x" * 60, NUMERIC),
+    ]
+    marks, _ = recorder.drain(100)
+    rows = packed([mark._replace(duration=2**70) for mark in marks])
+    assert rows["count"].max() == 2**32 - 1 and rows["duration"].max() == 2**62 - 1
+
+
+def test_a_span_that_is_entered_again_tells_its_pieces_once(recorder: Recorder) -> None:
+    span = operation("act")
+    step = span.pieces("simulation", SIMULATOR, str)
+    for number in range(3):
+        with span:
+            step(number)
+    assert [mark.times for mark in recorder.drain(100)[0] if mark.kind == TIMED] == [1, 1, 1]
+
+
 def test_a_ring_that_is_full_drops_the_oldest_and_counts_them() -> None:
     ACTIVE.recorder = recorder = Recorder(size=10)
     try:
