@@ -35,12 +35,12 @@ def bounding_role(roles: Mapping[str, Breakdown]) -> str | None:
 
 def _cores(roles: Mapping[str, Breakdown]) -> Iterator[Advice]:
     for name, role in roles.items():
+        # One that sleeps in an operation lacks no core: only what could have run and did not.
         busy = role.busy * role.corrected
-        gpu = any(resource == "gpu" for _, resource in role.beside)
-        if role.cpu and busy > SOME * role.wall and role.cpu < WITHOUT_CORE * busy and not gpu:
-            missing = 1 - role.cpu / busy
+        missing = min(1.0, role.delayed / busy) if busy > SOME * role.wall else 0.0
+        if missing > 1 - WITHOUT_CORE:
             text = (
-                f"{name}: has a core for {role.cpu / busy:.0%} of its busy time only. The machine has too few cores: "
+                f"{name}: waits for a core for {missing:.0%} of its busy time. The machine has too few cores: "
                 "run fewer processes, or add cores."
             )
             yield Advice(missing * role.busy * role.processes, text)

@@ -12,6 +12,8 @@ PROFILER = ("profiler", "python")
 """The profiler's own time."""
 Key = tuple[str, str]
 """Operation and resource."""
+LEAST_WATCHED = 0.1
+"""Share of the time watched that is left without the cost of watching, below which a sample tells nothing."""
 
 
 @dataclass(frozen=True)
@@ -179,14 +181,17 @@ def _correct(timeline: Timeline, swept: Swept, spent: Counter[Key]) -> None:
 def _crossings(timeline: Timeline) -> dict[Key, Crossings]:
     cost, found = timeline.costs.get("intercepted", 0.0), {}
     for key, calls in timeline.calls.items():
-        real = max(calls.watched - calls.events * cost, 1.0)
+        real = calls.watched - calls.events * cost
+        if real < LEAST_WATCHED * calls.watched or not calls.watched:
+            # Next to all of it is the watching itself: what is left would be noise.
+            continue
         in_c = min(max(calls.in_c, 0.0), real)
         found[key] = Crossings(real / 1e9, calls.calls, in_c / real)
     return found
 
 
 def by_role(breakdowns: Sequence[Breakdown]) -> dict[str, Breakdown]:
-    """Return the mean process of each role, roles in order of name."""
+    """Return the mean process of each role, roles in order of name; several starts of a process are one of it."""
     groups: dict[str, list[Breakdown]] = {}
     for each in breakdowns:
         groups.setdefault(each.name.partition("/")[0], []).append(each)
@@ -194,7 +199,7 @@ def by_role(breakdowns: Sequence[Breakdown]) -> dict[str, Breakdown]:
 
 
 def _mean(role: str, group: Sequence[Breakdown]) -> Breakdown:
-    number = len(group)
+    number = len({each.name for each in group})
     crossings: dict[Key, Crossings] = {}
     for each in group:
         for key, crossed in each.crossings.items():
@@ -205,19 +210,19 @@ def _mean(role: str, group: Sequence[Breakdown]) -> Breakdown:
     return Breakdown(
         role,
         sum(each.wall for each in group) / number,
-        _means([each.seconds for each in group]),
+        _means([each.seconds for each in group], number),
         sum(each.cpu for each in group) / number,
         sum(each.delayed for each in group) / number,
-        {key: round(mean) for key, mean in _means([each.counts for each in group]).items()},
+        {key: round(mean) for key, mean in _means([each.counts for each in group], number).items()},
         crossings,
-        _means([each.beside for each in group]),
+        _means([each.beside for each in group], number),
         number,
     )
 
 
-def _means(tables: Sequence[Mapping[Key, float]]) -> dict[Key, float]:
+def _means(tables: Sequence[Mapping[Key, float]], number: int) -> dict[Key, float]:
     total: dict[Key, float] = {}
     for table in tables:
         for key, value in table.items():
             total[key] = total.get(key, 0.0) + value
-    return {key: value / len(tables) for key, value in total.items()}
+    return {key: value / number for key, value in total.items()}

@@ -1,7 +1,7 @@
 """Profile of a run: the breakdowns of its processes and roles, the critical path, and what to change first."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,11 @@ from surreal.orchestrator.profiling.critical_path import Path as CriticalPath
 from surreal.orchestrator.profiling.critical_path import critical_path
 from surreal.orchestrator.profiling.timelines import Timeline, dropped_chunks, read_timelines
 from surreal.protocol.errors import SurrealError
+
+SHORT_S = 2.5
+"""Seconds by which a profile may be shorter than asked: the run begins it within two."""
+LEAST_NS = 1_000_000
+"""Length from which a record tells something."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,20 @@ class Profile:
     """Sentences on what is missing, and how exact the rest is."""
 
     @classmethod
-    def read(cls, run: str, folder: Path) -> "Profile":
-        """Return the profile in a folder. Raises SurrealError where no process recorded anything."""
-        timelines = read_timelines(folder)
+    def read(cls, run: str, folder: Path, seconds: float = 0.0) -> "Profile":
+        """Return the profile in a folder, and say if it is shorter than the `seconds` that were asked for.
+
+        Raises SurrealError where no process recorded anything.
+        """
+        timelines = [each for each in read_timelines(folder) if each.wall > LEAST_NS]
         if not timelines:
             raise SurrealError(f"{run}: no process recorded anything. See whether it runs: surreal status {run}")
-        return cls.of(run, timelines, dropped_chunks(folder))
+        found = cls.of(run, timelines, dropped_chunks(folder))
+        recorded = max(each.wall for each in timelines) / 1e9
+        if recorded > seconds - SHORT_S:
+            return found
+        short = f"{recorded:.1f} of {seconds:g} s were recorded: the run ended, or was stopped, meanwhile"
+        return replace(found, notes=[short, *found.notes])
 
     @classmethod
     def of(cls, run: str, timelines: Sequence[Timeline], dropped: int = 0) -> "Profile":
@@ -68,7 +81,7 @@ class Profile:
 
 def _exactness(timelines: Sequence[Timeline]) -> list[str]:
     errors = [each.clock_error for each in timelines if each.clock_error >= 0]
-    unmeasured = [each.process for each in timelines if each.clock_error < 0]
+    unmeasured = dict.fromkeys(each.process for each in timelines if each.clock_error < 0)
     notes = [f"clocks agree within {max(errors) / 1e6:.2f} ms"] if errors else []
     if unmeasured:
         notes.append(f"the clocks of {', '.join(unmeasured)} were not measured: their spans may be shifted")

@@ -15,8 +15,7 @@ from surreal.orchestrator.client import Run
 from surreal.orchestrator.profiling.profile import Profile
 from surreal.orchestrator.run.usage import Usage
 from surreal.protocol.errors import InvalidInput, SurrealError, Timeout
-from surreal.protocol.profiling.keeper import DONE
-from surreal.protocol.profiling.request import FOLDER, MOST_SECONDS, ProfileRequest
+from surreal.protocol.profiling.request import BUSY, DONE, FOLDER, MOST_SECONDS, ProfileRequest
 
 ANSWER_SECONDS = 30.0
 """Time beyond a profile's own that a run has to find the request and to write the last of it."""
@@ -33,8 +32,7 @@ def profile_run(run: Run, seconds: float, keep: Path, say: Callable[[str], None]
 
     Raises InvalidInput for a run that does not run, and Timeout where it does not answer.
     """
-    if not 0 < seconds <= MOST_SECONDS:
-        raise InvalidInput(f"--seconds: {seconds:g} is no length of a profile. Take up to {MOST_SECONDS:g}.")
+    check(seconds, keep)
     status = run.status()
     if status.state != "running":
         raise InvalidInput(
@@ -45,13 +43,29 @@ def profile_run(run: Run, seconds: float, keep: Path, say: Callable[[str], None]
     _ask(run.backend, run.name, request)
     say(f"profiling {run.name} for {seconds:g} s; it goes on meanwhile")
     _await(run, request, seconds + ANSWER_SECONDS)
-    return Profile.read(run.name, _fetched(run, request, keep))
+    return Profile.read(run.name, _fetched(run, request, keep), seconds)
+
+
+def check(seconds: float, keep: Path) -> None:
+    """Raise InvalidInput for what is no length of a profile, and for a folder that cannot take one.
+
+    Call it before a run is begun: what a profile took minutes for would be lost.
+    """
+    if not 0 < seconds <= MOST_SECONDS:
+        raise InvalidInput(f"--seconds: {seconds:g} is no length of a profile. Take up to {MOST_SECONDS:g}.")
+    try:
+        keep.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=keep) as file:
+            file.write(b"0")
+    except OSError as error:
+        raise InvalidInput(f"--out: {keep} takes no files: {error.strerror}. Name another folder.") from None
 
 
 def begin_and_profile(
     begin: Callable[[], Run], seconds: float, keep: Path, say: Callable[[str], None], intercept: bool = True
 ) -> Profile:
     """Begin a run for its profile, take that once it makes steps, and delete it."""
+    check(seconds, keep)
     with _begun(begin, say) as run:
         return profile_run(run, seconds, keep, say, intercept)
 
@@ -60,6 +74,7 @@ def begin_and_measure(
     begin: Callable[[], Run], seconds: float, keep: Path, say: Callable[[str], None]
 ) -> tuple[Profile, Usage]:
     """Begin a run to measure it alone: return its profile without interception, and what it used in the end."""
+    check(seconds, keep)
     with _begun(begin, say) as run:
         profile = profile_run(run, seconds, keep, say, intercept=False)
         return profile, run.usage()
@@ -82,7 +97,10 @@ def _ask(place: Backend, name: str, request: ProfileRequest) -> None:
     command = [program, "-P", "-m", MODULE, json.dumps(request.to_data()), ".", RUN_FOLDER]
     roles = sorted(place.status(name).roles, key=lambda role: role not in ENDING)
     for role in roles:
-        if place.execute(name, role, command, False) == 0:
+        code = place.execute(name, role, command, False)
+        if code == BUSY:
+            raise InvalidInput(f"{name}: another profile of it is being taken. Wait for its end.")
+        if code == 0:
             return
     raise SurrealError(f"{name}: no process of it has the run's folder. See surreal status {name}.")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from surreal.protocol.profiling.chunks import Chunk
-from surreal.protocol.profiling.keeper import DONE
+from surreal.protocol.profiling.request import DONE
 from surreal.protocol.profiling.spans import KINDS, SPAN
 
 JUMP_NS = 1_000_000
@@ -134,6 +134,9 @@ def assemble(process: str, incarnation: int, chunks: Sequence[Chunk], notes: Ite
     gaps: list[tuple[int, int]] = []
     before = chunks[0].begin + offsets[0]
     for chunk, offset in zip(chunks, offsets, strict=True):
+        if chunk.begin + offset > before:
+            # A chunk begins where the one before it ended: some between did not arrive.
+            gaps.append((before, chunk.begin + offset))
         _add_intervals(intervals, chunk, offset, under_way=chunk is chunks[-1])
         if chunk.lost:
             until = int(chunk.rows["start"].min()) + offset if len(chunk.rows) else chunk.end + offset

@@ -2,13 +2,13 @@
 
 import json
 import logging
-import threading
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 from surreal.protocol.profiling.chunks import Chunk
-from surreal.protocol.profiling.request import FOLDER, REQUEST, ProfileRequest
+from surreal.protocol.profiling.request import DONE, FOLDER, REQUEST, ProfileRequest
 
 log = logging.getLogger("surreal")
 
@@ -16,8 +16,6 @@ MOST_BYTES = 256 << 20
 """Bytes of one profile's files; spans beyond are dropped, and said."""
 MOST_WAITING = 1024
 """Chunks that wait for the disk."""
-DONE = "done.json"
-"""File that says that a profile is over, and what was dropped."""
 LAST_WORDS_S = 3.0
 """Seconds after the end in which processes still send what they recorded."""
 
@@ -26,14 +24,16 @@ class Keeper:
     """Profiles of one run. `turn` is for one thread with time for a disk, the rest for the I/O thread."""
 
     def __init__(self, run_folder: str) -> None:
-        """Look for requests in `run_folder`."""
+        """Look for requests in `run_folder`; go on with the one of a process that died while it kept it."""
         self._folder = Path(run_folder, FOLDER)
         self._request: ProfileRequest | None = None
         self._until = 0.0
         self._last = self._newest()
         self._waiting: deque[tuple[str, int, Chunk]] = deque()
         self._written = self._dropped = 0
-        self._lock = threading.Lock()
+        found = ProfileRequest.under_way(Path(run_folder))
+        if found and (self._folder / found[0].name).is_dir():
+            self._request, self._until = found[0], time.monotonic() + found[1]
 
     @property
     def request(self) -> ProfileRequest | None:
@@ -62,6 +62,13 @@ class Keeper:
         except OSError as error:
             log.warning("cannot keep the profile: %s", error)
             self._request = None
+
+    def close(self) -> None:
+        """End a profile that is being taken, for no process keeps it from now on. Call it when no `turn` comes."""
+        if self._request is not None:
+            with suppress(OSError):
+                self._write(self._request)
+                self._finish(self._request)
 
     def _newest(self) -> float:
         """Return the time at which the newest request was written; 0 without one."""

@@ -12,6 +12,10 @@ from typing import Any
 FOLDER = "profile"
 """Folder of profiles in the run folder."""
 REQUEST = "request.json"
+DONE = "done.json"
+"""File that says that a profile is over, and what was dropped."""
+BUSY = 3
+"""Exit code where another profile is being taken."""
 MOST_SECONDS = 600.0
 """Longest profile: 600 s of four processes are some hundred megabytes."""
 MOST_PER_ROLE = 16
@@ -50,6 +54,22 @@ class ProfileRequest:
             return None
         return cls(name, float(seconds), data.get("intercept") is True)
 
+    @classmethod
+    def under_way(cls, run_folder: Path) -> "tuple[ProfileRequest, float] | None":
+        """Return the request that is not done with the seconds that it has left; None where there is none.
+
+        `asked` is a time of day: one that was set back makes it no longer than it was asked to be.
+        """
+        try:
+            data = json.loads((run_folder / FOLDER / REQUEST).read_text())
+            request, asked = cls.parse(data), float(data["asked"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        if request is None or (run_folder / FOLDER / request.name / DONE).exists():
+            return None
+        left = min(request.seconds, asked + request.seconds - time.time())
+        return (request, left) if left > 0 else None
+
     def write(self, run_folder: Path) -> None:
         """Ask for it: the process that serves control finds the file within two seconds."""
         folder = run_folder / FOLDER
@@ -62,13 +82,16 @@ class ProfileRequest:
 def main() -> None:
     """Write a request beside the worker: `python -m surreal.protocol.profiling.request JSON FOLDER...`.
 
-    The run folder is the first of the folders with metrics in it; where there is none the exit code is 1.
+    The run folder is the first of the folders with metrics in it; where there is none the exit code is 1, and BUSY
+    while another profile is taken: one at a time.
     """
     said, *folders = sys.argv[1:]
     request = ProfileRequest.parse(json.loads(said))
     found = [folder for folder in map(Path, folders) if (folder / "metrics").is_dir()]
     if request is None or not found:
         sys.exit(1)
+    if ProfileRequest.under_way(found[0]):
+        sys.exit(BUSY)
     request.write(found[0])
 
 

@@ -8,9 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from threading import Lock, get_ident
 from time import perf_counter_ns
-from typing import NamedTuple
-
-from surreal.protocol.profiling.timed import Function, Timed
+from typing import Any, NamedTuple, TypeVar
 
 PYTHON, SIMULATOR, NUMERIC, COMMUNICATION, IDLE, GPU = RESOURCES = (
     "python",
@@ -33,7 +31,7 @@ MAX_NAME = 60
 MOST_SPENT_S = 1e6
 """Seconds from which what was noted of a span is no time."""
 
-
+Function = TypeVar("Function", bound=Callable[..., Any])
 KINDS = ("span", "timed", "folded", "told")
 SPAN, TIMED, FOLDED, TOLD = range(len(KINDS))
 """Kinds of marks: a span, and the pieces inside one: calls that were timed, short operations, and what was noted."""
@@ -78,6 +76,24 @@ class Nothing:
         return function
 
 
+class _Timed:
+    """A function whose calls are counted and timed."""
+
+    __slots__ = ("_function", "key", "nanoseconds", "times")
+
+    def __init__(self, function: Callable[..., Any], key: int) -> None:
+        self._function, self.key = function, key
+        self.nanoseconds = self.times = 0
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        began = perf_counter_ns()
+        try:
+            return self._function(*arguments, **named)
+        finally:
+            self.nanoseconds += perf_counter_ns() - began
+            self.times += 1
+
+
 _NO_STACK: list["Span"] = []
 """Stack of a span that has not begun."""
 
@@ -89,7 +105,7 @@ class Span:
 
     def __init__(self, recorder: "Recorder", key: int) -> None:
         self._recorder, self.key = recorder, key
-        self._timed: list[Timed] | None = None
+        self._timed: list[_Timed] | None = None
         self.inside: dict[tuple[int, int], list[int]] | None = None
         """(key, kind) -> nanoseconds and number of its pieces."""
         self._stack = _NO_STACK
@@ -115,12 +131,12 @@ class Span:
             return
         if self._timed is not None:
             for timed in self._timed:
-                self.add(timed.key, TIMED, *timed.taken())
+                self.add(timed.key, TIMED, timed.nanoseconds, timed.times)
+                timed.nanoseconds = timed.times = 0
         if stack and duration < self._recorder.shortest:
             stack[-1].fold(self.key, duration, self.inside)
         else:
             self._recorder.closed(self, duration)
-        # One that is entered again begins anew.
         self.inside = None
 
     def fold(self, key: int, duration: int, inside: dict[tuple[int, int], list[int]] | None) -> None:
@@ -154,7 +170,7 @@ class Span:
         """Return a function that does the same, whose calls are pieces of an operation too small to be spans."""
         if self._timed is None:
             self._timed = []
-        timed = Timed(function, self._recorder.key(name, resource))
+        timed = _Timed(function, self._recorder.key(name, resource))
         self._timed.append(timed)
         return timed  # type: ignore[return-value]
 
@@ -183,14 +199,12 @@ class Recorder:
         found = self._keys.get((name, resource))
         if found is None:
             _check(name, resource)
+            key = printable(name), resource
             with self._lock:
-                found = self._numbered(printable(name), resource)
+                if key not in self._keys and len(self._keys) >= MAX_KEYS - 1:
+                    key = "others", PYTHON
+                found = self._keys.setdefault(key, len(self._keys))
         return found
-
-    def _numbered(self, name: str, resource: str) -> int:
-        if (name, resource) not in self._keys and len(self._keys) >= MAX_KEYS - 1:
-            name, resource = "others", PYTHON
-        return self._keys.setdefault((name, resource), len(self._keys))
 
     def names(self) -> list[tuple[str, str]]:
         """Return names and resources in the order of their numbers."""

@@ -25,6 +25,11 @@ class Profiling:
         if self.keeper:
             self.keeper.turn()
 
+    def close(self) -> None:
+        """End a profile that is kept here."""
+        if self.keeper:
+            self.keeper.close()
+
     def drain(self) -> Iterator[dict[str, Any]]:
         """Yield the words that go to the run; the process that keeps the profiles keeps its own at once."""
         if self.keeper:

@@ -209,6 +209,7 @@ class Session:
                     channel.close()
             if self._reporter:
                 self._reporter.close()
+                self.profiling.close()
             if isinstance(self.control, Member):
                 self.control.close(self.fatal, self.crashed)
             else:

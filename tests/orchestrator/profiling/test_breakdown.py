@@ -1,6 +1,7 @@
 """Breakdown: known times are found again, and whatever was recorded adds up to the wall time."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -138,7 +139,8 @@ def test_an_operation_never_has_more_than_its_own_length(intervals: list[Interva
 
 
 def test_a_role_is_the_mean_of_its_processes() -> None:
-    one, other = break_down(timeline(span(0, 500, "a"))), break_down(timeline(span(0, 1000, "a")))
+    one = break_down(timeline(span(0, 500, "a")))
+    other = replace(break_down(timeline(span(0, 1000, "a"))), name="actor/1")
     role = by_role([one, other])["actor"]
     assert role.processes == 2 and role.seconds["a", "python"] == pytest.approx(750e-9)
     assert sum(role.seconds.values()) == pytest.approx(role.wall)
@@ -223,3 +225,9 @@ def test_known_sleeps_and_spins_are_found_within_five_percent() -> None:
     assert {name: names[name] for name in truth} == pytest.approx(truth, rel=0.05)
     assert sum(found.seconds.values()) == pytest.approx(found.wall, rel=0.01)
     assert found.cpu == pytest.approx(4 * 0.06, rel=0.3)
+
+
+def test_a_sample_that_was_all_watching_tells_no_calls() -> None:
+    watched = {("learn", "python"): Calls(401, 100, 20, 40), ("rest", "python"): Calls(800, 100, 20, 40)}
+    found = break_down(timeline(span(0, 1000, "learn"), costs={"intercepted": 10.0}, calls=watched))
+    assert list(found.crossings) == [("rest", "python")]

@@ -1,20 +1,24 @@
 """Profile: files of a run in; timelines on one clock, a report, a trace and advice out; damage is said."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from surreal.orchestrator.client import Run
 from surreal.orchestrator.profiling.advice import advise
 from surreal.orchestrator.profiling.breakdown import Breakdown
 from surreal.orchestrator.profiling.critical_path import critical_path
 from surreal.orchestrator.profiling.profile import Profile
 from surreal.orchestrator.profiling.report import write_report
+from surreal.orchestrator.profiling.sweep import UNRECORDED
+from surreal.orchestrator.profiling.take import begin_and_profile
 from surreal.orchestrator.profiling.timelines import Interval, Timeline, read_timelines
 from surreal.orchestrator.profiling.trace import write_trace
-from surreal.protocol.errors import SurrealError
+from surreal.protocol.errors import InvalidInput, SurrealError
 from surreal.protocol.profiling.chunks import ROW, Chunk
 from surreal.protocol.profiling.spans import SPAN, TIMED
 
@@ -167,7 +171,57 @@ def test_roles_that_take_turns_are_told_to_overlap() -> None:
 
 
 def test_too_few_cores_and_much_talk_are_said() -> None:
-    busy = {"learner": role("learner", cpu=0.3, learn=1.0), "actor": role("actor", acting=0.7, send=0.3)}
-    texts = advise(busy)
-    assert any(text.startswith("learner: has a core for 30%") for text in texts)
+    learner = replace(role("learner", cpu=0.3, learn=1.0), delayed=0.7)
+    texts = advise({"learner": learner, "actor": role("actor", acting=0.7, send=0.3)})
+    assert any(text.startswith("learner: waits for a core for 70%") for text in texts)
     assert any(text.startswith("actor: spends 30% of its time on communication") for text in texts)
+
+
+def test_a_process_that_sleeps_in_its_environment_lacks_no_core() -> None:
+    sleeping = {"learner": role("learner", idle=1.0), "actor": role("actor", cpu=0.02, acting=1.0)}
+    assert not any("core" in text for text in advise(sleeping))
+
+
+def test_pieces_that_never_arrived_are_unrecorded_and_not_outside(tmp_path: Path) -> None:
+    write(tmp_path, "actor-0", chunk(0, [(1, 1, 101)]), chunk(3, [(1, 301, 401)]))
+    (found,) = Profile.read("cheetah", tmp_path).processes
+    assert found.seconds == {("acting", "python"): 0.2, UNRECORDED: 0.2}
+
+
+def test_two_starts_of_a_process_are_one_of_its_role(tmp_path: Path) -> None:
+    path = write(tmp_path, "actor-0", chunk(0, [(1, 1, 101)]))
+    path.rename(tmp_path / "actor-0.2.spans")
+    write(tmp_path, "actor-0", chunk(2, [(0, 201, 301)]))
+    profile = Profile.read("cheetah", tmp_path)
+    actor = profile.roles["actor"]
+    assert (actor.processes, actor.wall, actor.busy) == (1, 0.2, 0.5)
+
+
+def test_a_profile_that_is_shorter_than_asked_says_so(tmp_path: Path) -> None:
+    write(tmp_path, "learner-0", *(chunk(number, []) for number in range(40)))
+    notes = Profile.read("cheetah", tmp_path, 20.0).notes
+    assert notes[0] == "4.0 of 20 s were recorded: the run ended, or was stopped, meanwhile"
+    assert not any("were recorded" in note for note in Profile.read("cheetah", tmp_path, 5.0).notes)
+
+
+def test_a_record_of_no_length_is_none(tmp_path: Path) -> None:
+    write(tmp_path, "learner-0", chunk(0, [], end=1 * MS + 1))
+    with pytest.raises(SurrealError, match="no process recorded anything"):
+        Profile.read("cheetah", tmp_path)
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), 0.0, 601.0])
+def test_a_length_that_is_none_is_refused_before_a_run_begins(tmp_path: Path, seconds: float) -> None:
+    with pytest.raises(InvalidInput, match="--seconds: .* is no length of a profile"):
+        begin_and_profile(begin, seconds, tmp_path, print)
+
+
+def test_a_folder_that_takes_no_files_is_refused_before_a_run_begins(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidInput, match="--out: .*file/out takes no files"):
+        begin_and_profile(begin, 5.0, tmp_path / "file" / "out", print)
+
+
+def begin() -> Run:
+    """Fail: nothing may begin."""
+    raise AssertionError("a run was begun")

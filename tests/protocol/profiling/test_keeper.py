@@ -8,8 +8,8 @@ import pytest
 
 from surreal.protocol.profiling import keeper as module
 from surreal.protocol.profiling.chunks import ROW, Chunk
-from surreal.protocol.profiling.keeper import DONE, Keeper
-from surreal.protocol.profiling.request import FOLDER, REQUEST, ProfileRequest
+from surreal.protocol.profiling.keeper import Keeper
+from surreal.protocol.profiling.request import BUSY, DONE, FOLDER, REQUEST, ProfileRequest, main
 
 
 class Clock:
@@ -98,3 +98,48 @@ def test_a_file_that_is_no_request_is_said_and_nothing_begins(
     (tmp_path / FOLDER / REQUEST).write_text(text)
     keeper.turn()
     assert keeper.request is None and "is no request for a profile" in caplog.text
+
+
+def test_the_next_start_of_the_process_goes_on_with_the_profile_of_one_that_died(tmp_path: Path, clock: Clock) -> None:
+    begun(tmp_path).take("actor/0", 1, chunk())
+    after = Keeper(str(tmp_path))
+    assert after.request == ProfileRequest("p", 10.0)
+    after.take("actor/0", 1, chunk())
+    clock.now += 10.1 + module.LAST_WORDS_S
+    after.turn()
+    assert {path.name for path in (tmp_path / FOLDER / "p").iterdir()} == {"actor-0.1.spans", DONE}
+
+
+def test_a_process_that_ends_in_order_ends_its_profile(tmp_path: Path, clock: Clock) -> None:
+    keeper = begun(tmp_path)
+    keeper.take("actor/0", 1, chunk())
+    keeper.close()
+    assert {path.name for path in (tmp_path / FOLDER / "p").iterdir()} == {"actor-0.1.spans", DONE}
+    assert Keeper(str(tmp_path)).request is None
+
+
+def test_a_second_profile_at_once_is_refused_until_the_first_is_over(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "metrics").mkdir()
+    keeper = begun(tmp_path)
+    other = json.dumps(ProfileRequest("q", 5.0).to_data())
+    monkeypatch.setattr("sys.argv", ["request", other, str(tmp_path)])
+    with pytest.raises(SystemExit) as refused:
+        main()
+    assert refused.value.code == BUSY
+    clock.now += 10.1 + module.LAST_WORDS_S
+    keeper.turn()
+    main()
+    keeper.turn()
+    assert keeper.request == ProfileRequest("q", 5.0)
+
+
+def test_a_request_of_long_ago_or_of_a_clock_that_was_set_back_holds_up_no_other(tmp_path: Path) -> None:
+    ProfileRequest("p", 10.0).write(tmp_path)
+    path = tmp_path / FOLDER / REQUEST
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({**data, "asked": data["asked"] - 11}))
+    assert ProfileRequest.under_way(tmp_path) is None
+    path.write_text(json.dumps({**data, "asked": data["asked"] + 1e6}))
+    assert ProfileRequest.under_way(tmp_path) == (ProfileRequest("p", 10.0), 10.0)
