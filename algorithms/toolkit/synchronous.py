@@ -112,20 +112,31 @@ class SynchronousTrainer(Trainer[dict[str, Array]]):
         self.arrays, self.total_steps, self.policy = arrays, total_steps, policy or {}
         self.state = ArrayState(arrays, total_steps)
         self._experience, self._weights = process.receiver("experience"), process.publisher("weights")
-        self._actors, self._incarnation = process.wiring.replicas["actor"], process.wiring.incarnation
+        wiring, self._session = process.wiring, process.session
+        self._actors, self._least = wiring.replicas["actor"], wiring.least.get("actor")
+        self._incarnation = wiring.incarnation
 
     def collect(self, waiting: Waiting) -> dict[str, Array]:
-        """Wait for every actor; return its arrays by name, joined over all actors in the order of their names."""
+        """Wait for every actor; return its arrays by name, joined over all actors in the order of their names.
+
+        Where their number changes it waits for those that are heard from, and for the least number at any rate.
+        """
         found: dict[str, Message] = {}
         began = monotonic()
-        while len(found) < self._actors:
+        while missing := self._missing(found):
             message = self._experience.recv(timeout=CALL_SECONDS)
             if message is None:
-                waiting(f"{self._actors - len(found)} of {self._actors} actors", monotonic() - began)
+                waiting(f"{missing} of {missing + len(found)} actors", monotonic() - began)
             elif message.version == (self._incarnation, self.state.updates):
                 found[message.sender] = message
         messages = [found[sender] for sender in sorted(found)]
         return {name: np.concatenate([each.arrays[name] for each in messages]) for name in messages[0].arrays}
+
+    def _missing(self, found: Mapping[str, Message]) -> int:
+        if self._least is None:
+            return self._actors - len(found)
+        heard = {f"actor/{index}" for index in self._session.alive("actor")}
+        return max(self._least - len(found), len(heard - found.keys()))
 
     def learned(self, steps: int) -> None:
         """Count one update that was made of `steps` environment steps."""

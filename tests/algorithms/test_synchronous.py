@@ -4,15 +4,23 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+import pytest
 
 from surreal.algorithms import toolkit as tk
 from surreal.protocol.wire.packet import Message
 
 
-def process(*messages: Message | None, published: list[Any] | None = None) -> tk.Process:
+def process(
+    *messages: Message | None,
+    published: list[Any] | None = None,
+    actors: int = 2,
+    least: int | None = None,
+    alive: tuple[int, ...] = (),
+) -> tk.Process:
     """Return the part of a Process that a learner of two actors uses; `messages` come from them."""
     waiting = iter(messages)
-    wiring = SimpleNamespace(code="", replicas={"actor": 2}, incarnation=3, record=None)
+    bounds = {} if least is None else {"actor": least}
+    wiring = SimpleNamespace(code="", replicas={"actor": actors}, least=bounds, incarnation=3, record=None)
     receiver = SimpleNamespace(recv=lambda timeout: next(waiting))
     publisher = SimpleNamespace(publish=lambda *sent: (published if published is not None else []).append(sent))
     return cast(
@@ -20,6 +28,7 @@ def process(*messages: Message | None, published: list[Any] | None = None) -> tk
         SimpleNamespace(
             env={"id": "CartPole-v1", "copies": 1, "options": {}},
             wiring=wiring,
+            session=SimpleNamespace(alive=lambda role: set(alive)),
             receiver=lambda name: receiver,
             publisher=lambda name: publisher,
         ),
@@ -53,6 +62,17 @@ def test_a_learner_waits_for_the_newest_episodes_of_every_actor_and_publishes_it
     trainer.publish((3, 1))
     ((arrays, meta, update),) = published
     assert (arrays["total"].tolist(), meta, update) == ([10.0], {"steps": 4, "final": True}, 1)
+
+
+@pytest.mark.parametrize(("alive", "waits_for"), [((), 2), ((0, 1), 2), ((0, 1, 4), 3)])
+def test_a_learner_of_a_changing_number_waits_for_those_that_are_heard_from(
+    alive: tuple[int, ...], waits_for: int
+) -> None:
+    sent = [message(index, [float(index)], 0) for index in (1, 0, 4, 5)]
+    trainer = Summing(
+        process(*sent, actors=64, least=2, alive=alive), {"total": np.zeros(1, np.float32)}, total_steps=4
+    )
+    assert len(trainer.collect(lambda names, seconds: None)["x"]) == waits_for
 
 
 def test_what_it_learned_is_in_its_checkpoint() -> None:
