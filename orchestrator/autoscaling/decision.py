@@ -35,7 +35,7 @@ class Signs:
     """The state of a run in one look."""
 
     actors: int
-    """Actors that run."""
+    """Actors that the run has, be they up yet or not."""
     blocked: float | None
     """Mean share of the actors' time that they wait for room, or for weights; None is unknown."""
     starved: float | None
@@ -44,6 +44,8 @@ class Signs:
     """Updates that the newest batch was behind."""
     stalest: float | None = None
     """Staleness that the algorithm bears; None for any."""
+    heard: int | None = None
+    """Actors of these that are heard from; None for all. The others still start, or find no room."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,9 @@ class Autoscaler:
             return self._unless_same(actors, fewer, why)
         bar = 2 * STARVED if now - self._removed_at < RELENT_S else STARVED
         if signs.starved >= bar and signs.blocked <= CLEAR * signs.starved:
+            if signs.heard is not None and signs.heard < actors:
+                # More would come no sooner than those that are on their way.
+                return None
             # The learner would be fed by as many more as it waits now for each that it has.
             needed = actors / max(1 - signs.starved + signs.blocked, 1 / MOST_FACTOR)
             more = min(bounds.most, max(actors + 1, math.floor(min(needed, MOST_FACTOR * actors))))

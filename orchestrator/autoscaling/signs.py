@@ -26,8 +26,10 @@ def bounds_of(role: PlannedRole) -> Range:
     return Range(role.least or role.replicas, role.replicas)
 
 
-def signs_of(plan: Plan, role: PlannedRole, channels: Iterable[ChannelStatus], row: Mapping[str, Any]) -> Signs:
-    """Return the signs of a run; `row` is the newest row of metrics of the role that ends it."""
+def signs_of(
+    plan: Plan, role: PlannedRole, channels: Iterable[ChannelStatus], row: Mapping[str, Any], actors: int
+) -> Signs:
+    """Return the signs of a run that has so many `actors`; `row` is the newest row of the role that ends it."""
     blocked: dict[str, float] = {}
     for channel in channels:
         for end in channel.ends:
@@ -35,19 +37,20 @@ def signs_of(plan: Plan, role: PlannedRole, channels: Iterable[ChannelStatus], r
                 blocked[end.process] = min(1.0, blocked.get(end.process, 0.0) + end.blocked_share)
     staleness, starved = row.get("staleness"), row.get(STARVED)
     return Signs(
-        len(blocked),
+        actors,
         sum(blocked.values()) / len(blocked) if blocked else None,
         float(starved) if isinstance(starved, int | float) else None,
         float(staleness) if isinstance(staleness, int | float) else None,
         plan.config.get("max_staleness") or None,
+        len(blocked),
     )
 
 
-def signs_in(folder: Folder, plan: Plan, role: PlannedRole) -> Signs:
-    """Return the signs in the folder of a run."""
+def signs_in(folder: Folder, plan: Plan, role: PlannedRole, actors: int) -> Signs:
+    """Return the signs in the folder of a run that has so many `actors`."""
     ending = next(each.name for each in plan.roles if each.ends_run)
     row = newest_row(tail_lines(folder.metrics_jsonl, TAIL_BYTES), ending)
-    return signs_of(plan, role, read_channels(folder.channels, over=False), row)
+    return signs_of(plan, role, read_channels(folder.channels, over=False), row, actors)
 
 
 def newest_row(lines: Sequence[bytes], role: str) -> dict[str, Any]:

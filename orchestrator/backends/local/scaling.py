@@ -37,12 +37,13 @@ class LocalScaling:
         if self._autoscaler is None or self._role is None:
             return
         self.next_look = time.monotonic() + LOOK_S
-        decision = self._autoscaler.look(signs_in(self._folder, self._plan, self._role), time.monotonic())
-        if decision is not None:
-            self._follow(decision)
-
-    def _follow(self, decision: Decision) -> None:
         working = [each for each in self._processes if not each.parked]
+        signs = signs_in(self._folder, self._plan, self._role, len(working))
+        decision = self._autoscaler.look(signs, time.monotonic())
+        if decision is not None:
+            self._follow(decision, working)
+
+    def _follow(self, decision: Decision, working: Sequence[ManagedProcess]) -> None:
         self._report(f"{self._role.name if self._role else ''}: {len(working)} -> {decision.actors}: {decision.reason}")
         for process in [each for each in self._processes if each.parked][: max(0, decision.actors - len(working))]:
             process.unpark()

@@ -43,6 +43,13 @@ def test_stale_experience_removes_one_actor() -> None:
     assert last == Decision(7, "experience is 6.0 updates old, more than 4")
 
 
+def test_no_more_are_added_while_some_have_not_come() -> None:
+    assert looks(Autoscaler(BOUNDS), Signs(8, 0.0, 0.9, heard=7), 20) == [None] * 20
+    assert looks(Autoscaler(BOUNDS), Signs(8, 0.0, 0.9, heard=8))[-1] is not None
+    # None has come of those that are the least: that is no reason to say that these are too few.
+    assert looks(Autoscaler(BOUNDS), Signs(2, None, None, heard=0), 20) == [None] * 20
+
+
 def test_in_turns_both_wait_and_nothing_changes() -> None:
     assert looks(Autoscaler(BOUNDS), Signs(8, 0.45, 0.5), 20) == [None] * 20
 
@@ -150,6 +157,6 @@ def test_signs_come_from_channels_and_the_newest_row_of_the_learner(plan: Plan, 
         '{"role": "lea',
     ]
     folder.metrics_jsonl.write_text("\n".join(lines))
-    found = signs_of(plan, role, channels, newest_row(folder.metrics_jsonl.read_bytes().splitlines(), "learner"))
-    assert (found.actors, found.starved, found.staleness) == (2, 0.7, 1.0)
+    found = signs_of(plan, role, channels, newest_row(folder.metrics_jsonl.read_bytes().splitlines(), "learner"), 5)
+    assert (found.actors, found.heard, found.starved, found.staleness) == (5, 2, 0.7, 1.0)
     assert found.blocked == pytest.approx((0.4 + 0.6) / 2)

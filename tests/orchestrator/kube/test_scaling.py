@@ -1,5 +1,6 @@
 """Autoscaling in a cluster: what a Job is drawn with, and what a decision changes in it."""
 
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from surreal.orchestrator.autoscaling.decision import Signs
 from surreal.orchestrator.backends.kube.lifecycle import scaling
 from surreal.orchestrator.backends.kube.status import collect
+from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.plan.model import Plan
 from surreal.provisioner.kube.client import Api
 from tests.orchestrator.kube import recordings
@@ -46,3 +48,11 @@ def test_a_decision_changes_the_parallelism_of_the_job_and_is_said(monkeypatch: 
     ((kind, name, change),) = jobs.patched
     assert (kind, name) == ("Job", f"{plan.name}-actor") and 4 < change["spec"]["parallelism"] <= 8
     assert said == [f"actor: {change['spec']['parallelism']}: the learner waits 60% of its time, actors 5% of theirs"]
+
+
+def test_pods_that_have_not_come_are_counted_as_asked_for() -> None:
+    role = ranged(recordings.plan()).role("actor")
+    job = {"metadata": {"name": "x-actor"}, "spec": {"parallelism": 5}}
+    seen = Snapshot("x", "default", datetime.now(UTC), jobs=(job,))
+    assert scaling._asked_for(seen, role) == 5
+    assert scaling._asked_for(Snapshot("x", "default", datetime.now(UTC)), role) == 2

@@ -40,8 +40,9 @@ def test_processes_are_parked_started_and_retired_as_decided(tmp_path: Path, mon
     assert [each.start_at is None for each in processes] == [False, True, True]
     processes[0].alive = True
 
+    asked: list[int] = []
     decisions = iter([Decision(3, "the learner waits"), None, Decision(2, "actors wait")])
-    monkeypatch.setattr(scaling, "signs_in", lambda *_: None)
+    monkeypatch.setattr(scaling, "signs_in", lambda *given: asked.append(given[-1]))
     monkeypatch.setattr(local._autoscaler, "look", lambda *_: next(decisions))
     local.look()
     assert [each.parked for each in processes] == [False] * 3 and all(each.start_at for each in processes[1:])
@@ -50,6 +51,8 @@ def test_processes_are_parked_started_and_retired_as_decided(tmp_path: Path, mon
     local.look()
     local.look()
     assert [each.told for each in processes] == [0, 0, 1]
+    # Those that were started count, though none has been heard from.
+    assert asked == [1, 3, 3]
     assert said == ["actor: 1 -> 3: the learner waits", "actor: 3 -> 2: actors wait"]
     processes[2].alive = False
     processes[2].after_retiring()

@@ -53,7 +53,14 @@ def signs(api: Api, seen: Snapshot, role: PlannedRole) -> Signs:
         found = folder.tails({"channels.json": TAIL_BYTES * 16, "metrics/metrics.jsonl": TAIL_BYTES})
     channels = channels_of(found["channels.json"] or b"", over=False)
     rows = (found["metrics/metrics.jsonl"] or b"").splitlines()
-    return signs_of(seen.plan, role, channels, newest_row(rows, ending))
+    return signs_of(seen.plan, role, channels, newest_row(rows, ending), _asked_for(seen, role))
+
+
+def _asked_for(seen: Snapshot, role: PlannedRole) -> int:
+    """Return the pods that the Job of a role runs at once, be they up yet or not."""
+    job = next((each for each in seen.jobs if each["metadata"]["name"] == names.job(seen.name, role.name)), {})
+    parallelism = job.get("spec", {}).get("parallelism")
+    return parallelism if isinstance(parallelism, int) else role.least or role.replicas
 
 
 def set_processes(api: Api, name: str, role: str, number: int) -> None:
