@@ -27,7 +27,7 @@ from surreal.provisioner.kube.errors import TakenError
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import dig, moment, name_of, number, reference, text
 
-RETRY_S, LOOK_S = 60.0, 15.0
+RETRY_S, LOOK_S = 10.0, 15.0
 FAILURES = 3
 """Runs that fail before any succeeds, after which a sweep gives up."""
 
@@ -184,5 +184,5 @@ def _used_up(sweep: Sweep, runs: dict[str, Object]) -> str:
 
 def _seconds(run: Object) -> float:
     """Return for how long a run has trained, from its first step to its end."""
-    began, ended = moment(run, "status", "started"), moment(run, "status", "finished")
+    began, ended = moment(run, "status", "startTime"), moment(run, "status", "completionTime")
     return ((ended or datetime.now(UTC)) - began).total_seconds() if began else 0.0

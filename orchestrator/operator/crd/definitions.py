@@ -95,6 +95,7 @@ def _version(
         "storage": True,
         "schema": {"openAPIV3Schema": schema},
         "subresources": {"status": {}},
+        "selectableFields": [{"jsonPath": ".status.state"}],
         "additionalPrinterColumns": columns,
     }
 

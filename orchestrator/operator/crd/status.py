@@ -20,7 +20,6 @@ def experiment_status() -> dict[str, Any]:
         {
             "run": _text("Id of the run: the label surreal.dev/run of its objects."),
             "attempt": _count("1, and one more for each resume."),
-            "spec": _text("The file with all defaults that the run was made from.", LONGEST_MESSAGE),
             "steps": _count("Environment steps."),
             "totalSteps": _count("Steps that the run is to make."),
             "stepsPerSecond": _count("Environment steps in a second, rounded."),
@@ -28,8 +27,8 @@ def experiment_status() -> dict[str, Any]:
             "evaluationReturn": _text("Return of the newest evaluation."),
             "replicas": _count("Processes of the role that acts, which are there now."),
             "selector": _text("Selector of their pods, for autoscalers."),
-            "started": _time("Time of the first step that was seen."),
-            "finished": _time("Time of the end that was seen."),
+            "startTime": _time("Time of the first step that was seen."),
+            "completionTime": _time("Time of the end that was seen."),
         }
     )
 

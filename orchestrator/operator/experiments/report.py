@@ -13,6 +13,8 @@ from surreal.provisioner.kube.objects import number, rows, text
 
 OF_THE_STATE = {"running": "Running", "stopped": "Suspended", "succeeded": "Succeeded", "failed": "Failed"}
 """State of a run -> the condition that is true in it."""
+OUTCOME_CONDITIONS = ("Succeeded", "Failed")
+"""Conditions that are unknown until the run is over."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,13 @@ def status_document(resource: Object, verdict: Verdict, run: Status | None, now:
         **_figures(old, run),
         "conditions": _conditions(resource, verdict, at),
     }
-    if made.get("steps") and not text(old, "started"):
-        made["started"] = at
-    if verdict.state in ("succeeded", "failed") and not text(old, "finished"):
-        made["finished"] = at
-    elif verdict.state in ("pending", "running") and text(old, "finished"):
+    if made.get("steps") and not text(old, "startTime"):
+        made["startTime"] = at
+    if verdict.state in ("succeeded", "failed") and not text(old, "completionTime"):
+        made["completionTime"] = at
+    elif verdict.state in ("pending", "running") and text(old, "completionTime"):
         # A merge patch removes what is null.
-        made["finished"] = None
+        made["completionTime"] = None
     return made
 
 
@@ -105,12 +107,18 @@ def _conditions(resource: Object, verdict: Verdict, at: str) -> list[Object]:
             status, code = accepted, verdict.code
             message = verdict.refusal if verdict.accepted is not True else CONDITIONS[kind]
         else:
-            status = "True" if kind == now_true else "False"
-            code = verdict.state.capitalize()
+            status, code = _truth(kind, now_true), verdict.state.capitalize()
             waits = kind == "Running" and verdict.state == "pending"
             message = verdict.reason if kind == now_true or waits else ""
         found.append(_condition(resource, kind, status, code, message[:LONGEST_MESSAGE], at))
     return found
+
+
+def _truth(kind: str, now_true: str) -> str:
+    """Return the status of a condition; the outcome of a run is unknown until it is over."""
+    if kind == now_true:
+        return "True"
+    return "Unknown" if kind in OUTCOME_CONDITIONS and now_true not in OUTCOME_CONDITIONS else "False"
 
 
 def _condition(resource: Object, kind: str, status: str, code: str, message: str, at: str) -> Object:

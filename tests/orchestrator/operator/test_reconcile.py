@@ -184,7 +184,7 @@ def test_the_end_of_a_run_is_noted_and_survives_its_objects(tmp_path: Path) -> N
         place.end_job("learner", "Complete")
         assert place.reconcile()["state"] == "succeeded"
         assert place.condition("Succeeded")["status"] == "True"
-        assert place.status()["finished"]
+        assert place.status()["completionTime"]
         # what Kubernetes does after the TTL
         place.person.delete("Job", f"{NAME}-learner")
         place.store.await_names([*(e for e in place.store.names() if e.startswith("Event/")), f"Experiment/{NAME}"])
