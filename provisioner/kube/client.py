@@ -18,11 +18,6 @@ PAGE, SMALL_PAGE = 500, 100
 """Objects of one answer, and of one whose objects are not kept."""
 RELIST, BREATH = 60.0, 0.2
 """Seconds after which a watch lists again, so that a silent one is never trusted for longer, and at least waits."""
-SILENCE = 90.0
-"""Seconds without a word, after which a watch with bookmarks is dead: a server sends one every minute.
-
-Where a definition changes, it can leave a watch open that never hears of anything.
-"""
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 METADATA_LIST = METADATA.replace("PartialObjectMetadata;", "PartialObjectMetadataList;")
@@ -170,11 +165,14 @@ class Api:
                 yield list(there.values())
             self.pause(BREATH)
 
-    def changes(self, kind: str, labels: str = "", seconds: float = RELIST) -> Iterator[tuple[str, Object]]:
+    def changes(
+        self, kind: str, labels: str = "", seconds: float = RELIST, renewal: float = RELIST
+    ) -> Iterator[tuple[str, Object]]:
         """Yield ("THERE", object) for all there are, ("LISTED", {}), then each change as it comes, for so many seconds.
 
         Objects have their metadata alone: thousands of them are no weight. Ends early where the server forgets the
-        version, as after a compaction: call it again.
+        version, as after a compaction: call it again. Watches anew every `renewal` seconds, from the last version:
+        where a definition changes, a server can leave a watch open that never hears of anything.
         """
         version, first = "", _selectors(labels, "") | {"limit": str(SMALL_PAGE)}
         for page, about in self._pages(kind, first, self._path(kind), METADATA_LIST):
@@ -183,12 +181,17 @@ class Api:
                 # Not kept while it watches, which is long.
                 yield "THERE", page.pop()
         yield "LISTED", {}
-        query = _selectors(labels, "") | {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
-        for event in self._events(kind, query, seconds, METADATA, SILENCE):
-            if event["type"] == "ERROR":
-                return
-            if event["type"] != "BOOKMARK":
-                yield event["type"], event["object"]
+        end = time.monotonic() + seconds
+        query = _selectors(labels, "") | {"watch": "true", "allowWatchBookmarks": "true"}
+        while (left := end - time.monotonic()) > 0:
+            query["resourceVersion"] = version
+            for event in self._events(kind, query, min(left, renewal), METADATA):
+                if event["type"] == "ERROR":
+                    return
+                version = event["object"]["metadata"]["resourceVersion"]
+                if event["type"] != "BOOKMARK":
+                    yield event["type"], event["object"]
+            self.pause(BREATH)
 
     def log(
         self,
@@ -250,14 +253,12 @@ class Api:
                 return
             query["continue"] = about["continue"]
 
-    def _events(
-        self, kind: str, query: dict[str, str], seconds: float, accept: str = "", silence: float = float("inf")
-    ) -> Iterator[Object]:
-        """Yield the events of a watch within so many seconds; it ends early after so many of silence."""
+    def _events(self, kind: str, query: dict[str, str], seconds: float, accept: str = "") -> Iterator[Object]:
+        """Yield the events of a watch within so many seconds."""
         from urllib3.exceptions import HTTPError
 
         query = {**query, "timeoutSeconds": str(max(1, round(seconds)))}
-        answer = self._open(self._path(kind), query, read=min(silence, seconds + CONNECT), accept=accept)
+        answer = self._open(self._path(kind), query, read=seconds + CONNECT, accept=accept)
         rest = b""
         try:
             for part in answer.stream(None):

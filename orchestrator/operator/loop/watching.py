@@ -11,6 +11,8 @@ from surreal.provisioner.kube.objects import dig, name_of, text
 
 WATCH_S = 240.0
 """Seconds after which a watch lists anew, so that a silent one is not trusted for longer."""
+RENEWAL_S = {True: 5.0, False: 60.0}
+"""Seconds after which a watch begins anew where it was: of a kind that a definition makes, and of any other."""
 AGAIN_S = 2.0
 """Seconds between two tries to watch."""
 
@@ -44,7 +46,7 @@ class Watcher:
         labels = "" if self._own else f"{MANAGED_BY}={OWNER}"
         while not self._ended.is_set():
             try:
-                for what, each in self._api.changes(self._kind, labels, WATCH_S):
+                for what, each in self._api.changes(self._kind, labels, WATCH_S, RENEWAL_S[self._own]):
                     if self._ended.is_set():
                         return
                     self._take(what, each)

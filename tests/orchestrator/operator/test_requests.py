@@ -1,11 +1,12 @@
 """The number of requests of a reconciliation: an operator of hundreds of experiments shares a server with others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from surreal.provisioner.kube import client
+from surreal.provisioner.kube.objects import name_of
 from tests.orchestrator.kube.apiserver import NAMESPACE
 from tests.orchestrator.operator.cluster import NAME, RUN_OBJECTS, Cluster, cluster
 
@@ -55,11 +56,31 @@ def test_beginning_one_of_many_reads_none_of_the_others(tmp_path: Path) -> None:
         assert not [each for each in asked if each[0] == "GET" and each[1] in lists]
 
 
-def test_a_watch_that_is_silent_for_longer_than_bookmarks_come_ends(
+def test_a_watch_that_hears_nothing_begins_anew_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "SILENCE", 0.2)
+    with cluster(tmp_path) as place:
+        real, asked = place.store.events, []
+
+        def deaf_at_first(kind: str, namespace: str | None, version: int, seconds: float) -> Iterator[Any]:
+            asked.append(seconds)
+            if len(asked) > 1:
+                yield from real(kind, namespace, version, seconds)
+            else:
+                place.apply("second")
+
+        monkeypatch.setattr(place.store, "events", deaf_at_first)
+        place.apply("first")
+        heard = ((what, name_of(each)) for what, each in place.person.changes("Experiment", "", 600.0, 5.0) if each)
+        assert [next(heard), next(heard)] == [("THERE", "first"), ("ADDED", "second")]
+        # the server ends each by itself
+        assert asked == [5, 5]
+
+
+def test_a_watch_whose_version_is_forgotten_ends(tmp_path: Path) -> None:
     with cluster(tmp_path) as place:
         place.apply()
-        # The server would keep it open for 600 s.
-        assert [what for what, _each in place.person.changes("Experiment", seconds=600.0)] == ["THERE", "LISTED"]
+        changes = place.person.changes("Experiment", "", 600.0, 5.0)
+        assert [next(changes)[0], next(changes)[0]] == ["THERE", "LISTED"]
+        place.store.forget()
+        assert list(changes) == []
