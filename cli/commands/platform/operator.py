@@ -1,5 +1,6 @@
 """`surreal operator`: the program that the operator's pod runs."""
 
+import secrets
 import signal
 import socket
 import sys
@@ -50,7 +51,9 @@ def command(
     from surreal.provisioner.kube.client import Api
 
     api = Api.connect(kubeconfig, context, namespace, _say)
-    settings = Settings(socket.gethostname(), port, elect, Patience(start_seconds, first_step_seconds))
+    # Two on one machine are two candidates.
+    identity = f"{socket.gethostname()}-{secrets.token_hex(3)}"
+    settings = Settings(identity, port, elect, Patience(start_seconds, first_step_seconds))
     operator = Operator(api, settings, _say)
     told = threading.Event()
     for each in (signal.SIGTERM, signal.SIGINT):

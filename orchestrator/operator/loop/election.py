@@ -48,10 +48,8 @@ class Election:
 
     def step(self) -> None:
         """Take, renew or only look at the lease."""
-        at = self._clock()
         try:
-            if self._take(at):
-                self._renewed = at
+            self._take()
         except SurrealError:
             return  # no answer: a leader that cannot renew steps down by its clock
 
@@ -68,21 +66,31 @@ class Election:
         except SurrealError:
             return  # it runs out by itself
 
-    def _take(self, at: float) -> bool:
-        """Return whether the lease is this process's now."""
+    def _take(self) -> None:
+        """Write this process into the lease where that is free or its own."""
         held = self._api.find("Lease", self._name)
+        # The time before the write: an answer to the read may have taken long.
+        at = self._clock()
         if held is None:
-            return self._make()
+            taken = self._make()
+        else:
+            wanted = self._wanted(held, at)
+            taken = bool(wanted) and self._write(held, wanted)
+        if taken:
+            self._renewed = at
+
+    def _wanted(self, held: Object, at: float) -> Object:
+        """Return what this process may write into a lease that is there; empty for nothing."""
         holder = text(held, "spec", "holderIdentity")
         if holder == self._identity:
-            return self._write(held, {"renewTime": _now()})
+            return {"renewTime": _now()}
         version = text(held, "metadata", "resourceVersion")
         if version != self._seen[0]:
             self._seen = (version, at)
         if holder and at - self._seen[1] < max(DURATION_S, number(held, "spec", "leaseDurationSeconds")):
-            return False
+            return {}
         changes = number(held, "spec", "leaseTransitions") + 1
-        return self._write(held, {**self._own(), "leaseTransitions": changes})
+        return {**self._own(), "leaseTransitions": changes}
 
     def _make(self) -> bool:
         lease = {
