@@ -10,7 +10,8 @@
 
 `server.requests` has all requests as (method, path). `server.paths["/version"]` may be changed; `server.logs[POD]` is a
 function from the query to the parts of a pod's log. Faults: a status, "reset" (before it is done), "lost" (after),
-"silence" (no answer until the server ends). `server.mix(...)` makes a share of all requests fail.
+"silence" (no answer until the server ends). `server.mix(...)` makes a share of all requests fail, and
+`with server.away():` is an outage.
 """
 
 import json
@@ -87,6 +88,10 @@ class Server:
         """What the Apis of this server waited between their tries."""
         self.said: list[str] = []
         """What they told the person."""
+        self.connections: set[socket.socket] = set()
+        """Those that are open now."""
+        self.gone = threading.Event()
+        """Set while the server is away."""
         self._faults: list[Fault] = []
         self._share = 0.0
         self._mixed: tuple[int | str, ...] = ()
@@ -106,6 +111,18 @@ class Server:
     def fault(self, what: int | str, **when: Any) -> None:
         """Have a request fail; see Fault for when."""
         self._faults.append(Fault(what, **when))
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """No server for as long as the block lasts: open connections end, and new ones are refused."""
+        self.gone.set()
+        for each in list(self.connections):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        try:
+            yield
+        finally:
+            self.gone.clear()
 
     def mix(self, share: float, *what: int | str, seed: int) -> None:
         """Have so large a share of all requests fail from now on, in one of these ways."""
@@ -173,6 +190,20 @@ class _Http(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 200
     double: Server
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, unless the server is away."""
+        self.double.connections.add(request)
+        if self.double.gone.is_set():
+            reset(request)
+            self.double.connections.discard(request)
+        else:
+            super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection."""
+        self.double.connections.discard(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no error of ours."""
@@ -350,10 +381,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _reset(self) -> None:
-        """End the connection by RST, as a proxy that dies does."""
         self.close_connection = True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
+        reset(self.connection)
+
+
+def reset(connection: socket.socket) -> None:
+    """End a connection by RST, as a proxy that dies does."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
 
 
 def _parse(path: str) -> tuple[str, str, str, str]:

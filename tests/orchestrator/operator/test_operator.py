@@ -1,14 +1,21 @@
 """The operator as a whole: watches, two replicas of which one acts, an API that is away, health and metrics."""
 
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from surreal.orchestrator.operator.loop.election import DURATION_S, Election
+import pytest
+
+from surreal.orchestrator.operator import main
+from surreal.orchestrator.operator.loop import watching
+from surreal.orchestrator.operator.loop.election import DEADLINE_S, DURATION_S, Election
 from surreal.orchestrator.operator.loop.work_queue import WorkQueue
 from surreal.orchestrator.operator.main import Operator, Settings
+from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.apiserver import NAMESPACE
 from tests.orchestrator.operator.cluster import NAME, Cluster, cluster
 
@@ -69,6 +76,44 @@ def test_an_api_server_that_is_away_is_waited_for(tmp_path: Path) -> None:
         assert any("retrying" in line for line in place.server.said)
 
 
+def wait_until_said(place: Cluster, words: str) -> None:
+    """Wait for a line of an operator's log."""
+    end = time.monotonic() + 120
+    while not any(words in line for line in list(place.server.said)):
+        assert time.monotonic() < end, place.server.said
+        time.sleep(0.01)
+
+
+def test_what_changes_while_the_api_server_is_away_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main, "AGAIN_S", 0.05)
+    monkeypatch.setattr(watching, "AGAIN_S", 0.05)
+    with cluster(tmp_path, runs_jobs=True) as place, operating(place) as operator:
+        place.apply()
+        wait_for_state(place, "running")
+        with place.server.away():
+            for kind in main.WATCHED:
+                wait_until_said(place, f"watch of {kind}: ")
+            assert asked(operator, "/healthz") == "ok\n"
+            place.store.patch("Experiment", NAMESPACE, NAME, {"spec": {"suspend": True}}, "person", False)
+        wait_for_state(place, "stopped")
+
+
+def test_one_that_starts_while_the_api_server_is_away_begins_when_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "AGAIN_S", 0.05)
+    with cluster(tmp_path, runs_jobs=True) as place:
+        place.apply()
+        with place.server.away():
+            operator = Operator(place.server.api(), Settings("one", port=0, elect=False), place.server.said.append)
+            operator.start()
+            wait_until_said(place, "watch of Experiment: no API server answers")
+        try:
+            wait_for_state(place, "running")
+        finally:
+            operator.end()
+
+
 def test_an_operator_that_ends_takes_the_jobs_along_only_if_its_namespace_goes(tmp_path: Path) -> None:
     with cluster(tmp_path) as place:
         with operating(place):
@@ -101,6 +146,39 @@ def test_of_two_operators_one_acts_and_the_other_takes_over(tmp_path: Path) -> N
         first.step()
         assert not first.leads
         assert place.store.get("Lease", NAMESPACE, "lease")["spec"]["holderIdentity"] == "second"
+
+
+def test_a_leader_whose_server_is_away_steps_down_and_leads_again(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        now = 0.0
+        election = Election(place.server.api(), "lease", "one", clock=lambda: now)
+        election.step()
+        with place.server.away():
+            now = DEADLINE_S - 1
+            election.step()
+            assert election.leads
+            now = DEADLINE_S + 1
+            election.step()
+            assert not election.leads
+        election.step()
+        assert election.leads
+
+
+def test_a_lease_counts_from_its_write_however_long_the_read_took(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        now, api = 0.0, place.server.api()
+        find = api.find
+
+        def slow(*arguments: Any) -> Object | None:
+            nonlocal now
+            now += 2 * DEADLINE_S
+            return find(*arguments)
+
+        api.find = slow  # type: ignore[method-assign]
+        election = Election(api, "lease", "one", clock=lambda: now)
+        for _ in range(2):
+            election.step()
+            assert election.leads
 
 
 def test_a_leader_that_ends_leaves_the_lease_at_once(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from surreal.orchestrator.backends.kube.names import ATTEMPT, RUN
 from surreal.protocol.errors import SurrealError
+from surreal.provisioner.kube.together import together
 from tests.orchestrator.kube.apiserver import NAMESPACE
 from tests.orchestrator.kube.test_interruptions import Killed, dies_after
 from tests.orchestrator.operator.cluster import NAME, Cluster, cluster
@@ -98,6 +99,21 @@ def test_the_next_operator_finishes_what_one_that_died_began(tmp_path: Path, act
 def test_it_does_so_after_a_death_at_every_request(tmp_path: Path, act: str) -> None:
     requests = next(number for number in EVERY if not let_die(tmp_path, act, number))
     assert requests > 8
+
+
+def both(place: Cluster) -> None:
+    """Two operators look at once, neither of which knows of the other."""
+    together(lambda operator: operator.reconcile(NAME), [place.reconciler(), place.reconciler()])
+
+
+@pytest.mark.parametrize("act", PREPARED)
+def test_two_operators_at_once_make_what_one_would(tmp_path: Path, act: str) -> None:
+    with cluster(tmp_path, runs_jobs=True) as place:
+        PREPARED[act](place)
+        both(place)
+        check(place, act)
+        place.person.delete("Experiment", NAME)
+        place.store.await_names([each for each in place.store.names() if each.startswith("Event/")])
 
 
 def test_deleted_while_an_operator_makes_it_nothing_stays(tmp_path: Path) -> None:
