@@ -65,13 +65,17 @@ def values(**changed: Any) -> dict[str, Any]:
     return _merged(_yaml(CHART / "values.yaml"), changed)
 
 
-def render(apis: Iterable[str] = (), **changed: Any) -> list[dict[str, Any]]:
+def render(
+    apis: Iterable[str] = (), there: Mapping[str, dict[str, Any]] | None = None, **changed: Any
+) -> list[dict[str, Any]]:
     """The objects that the chart makes of these values where the cluster has `apis` besides Kubernetes' own.
+
+    `there` are the objects that are in the cluster by their names.
 
     Raises Refused as Helm does.
     """
     names = sorted(path.name for path in (CHART / "templates").glob("*.yaml"))
-    return objects(_rendered(names, changed, apis))
+    return objects(_rendered(names, changed, apis, there))
 
 
 def objects(sources: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -79,9 +83,9 @@ def objects(sources: Mapping[str, str]) -> list[dict[str, Any]]:
     return [each for text in sources.values() for each in yaml.safe_load_all(text) if each]
 
 
-def notes(**changed: Any) -> str:
+def notes(there: Mapping[str, dict[str, Any]] | None = None, **changed: Any) -> str:
     """What `helm install` says at its end."""
-    return _rendered(["NOTES.txt"], changed)["NOTES.txt"]
+    return _rendered(["NOTES.txt"], changed, (), there)["NOTES.txt"]
 
 
 def by_helm(folder: Path, **changed: Any) -> list[dict[str, Any]]:
@@ -95,14 +99,20 @@ def by_helm(folder: Path, **changed: Any) -> list[dict[str, Any]]:
     return objects({"all": done.stdout})
 
 
-def _rendered(names: Iterable[str], changed: Mapping[str, Any], apis: Iterable[str] = ()) -> dict[str, str]:
+def _rendered(
+    names: Iterable[str],
+    changed: Mapping[str, Any],
+    apis: Iterable[str] = (),
+    there: Mapping[str, dict[str, Any]] | None = None,
+) -> dict[str, str]:
     given = values(**changed)
     try:
         jsonschema.validate(given, json.loads((CHART / "values.schema.json").read_text()))
     except jsonschema.ValidationError as error:
         raise Refused(f"{'.'.join(map(str, error.absolute_path))}: {error.message}") from None
     files = ["_helpers.tpl", *names]
-    engine = HelmTemplateEngine.from_sources({name: (CHART / "templates" / name).read_text() for name in files})
+    sources = {name: (CHART / "templates" / name).read_text() for name in files}
+    engine = HelmTemplateEngine.from_sources(sources, lookup=lambda *asked: (there or {}).get(asked[-1], {}))
     chart = {key[0].upper() + key[1:]: value for key, value in _yaml(CHART / "Chart.yaml").items()}
     release = {"Name": RELEASE, "Namespace": NAMESPACE, "Service": "Helm"}
     capabilities = {"APIVersions": _Apis(apis)}

@@ -127,6 +127,24 @@ def test_the_operator_is_not_installed_unasked_and_its_definitions_stay() -> Non
     assert all(each["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep" for each in made)
 
 
+@pytest.mark.parametrize(
+    ("marks", "kinds"),
+    [
+        ({"meta.helm.sh/release-name": helm.RELEASE, "meta.helm.sh/release-namespace": helm.NAMESPACE}, 2),
+        ({"meta.helm.sh/release-name": helm.RELEASE, "meta.helm.sh/release-namespace": "other"}, 0),
+        ({}, 0),
+    ],
+    ids=["its own", "another namespace's", "kubectl's"],
+)
+def test_definitions_of_another_release_are_left_alone(marks: dict[str, str], kinds: int) -> None:
+    there = {"experiments.surreal.dev": {"metadata": {"annotations": marks}}}
+    wanted = {"operator": {"enabled": True, "crds": {"create": True}}}
+    made = helm.render(there=there, **wanted)
+    assert len([each for each in made if each["kind"] == "CustomResourceDefinition"]) == kinds
+    assert any(each["kind"] == "Deployment" for each in made)
+    assert ("surreal schema crd" in helm.notes(there=there, **wanted)) == (kinds == 0)
+
+
 def rights_of(role: dict[str, Any]) -> set[Right]:
     """Every right of a Role."""
     return {

@@ -40,6 +40,16 @@ labels:
 {{- end -}}
 {{- end }}
 
+{{- /* "true" unless another release, or kubectl, has put the definitions there: a cluster has them once */ -}}
+{{- define "surreal.hasDefinitions" -}}
+{{- $there := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "experiments.surreal.dev" -}}
+{{- $release := dig "metadata" "annotations" "meta.helm.sh/release-name" "" (default dict $there) -}}
+{{- $namespace := dig "metadata" "annotations" "meta.helm.sh/release-namespace" "" (default dict $there) -}}
+{{- if or (not $there) (and (eq $release .Release.Name) (eq $namespace .Release.Namespace)) -}}
+true
+{{- end -}}
+{{- end }}
+
 {{- define "surreal.kueue" -}}
 {{- if .Capabilities.APIVersions.Has "kueue.x-k8s.io/v1beta2" -}}
 kueue.x-k8s.io/v1beta2
