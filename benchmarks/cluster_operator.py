@@ -2,6 +2,8 @@
 
     python benchmarks/cluster_operator.py --context CONTEXT [--experiments 500] [--samples 20] [--interleavings 200]
 
+Jobs are the operator's work; pods are made by the Job controller of Kubernetes, which sends 20 requests a second.
+
 Needs the definitions (`surreal schema crd | kubectl apply --server-side -f -`) and a control plane; no node. Makes a
 namespace of its own, starts `surreal operator` in it and removes both at the end.
 """
@@ -15,7 +17,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -46,12 +48,20 @@ def until(condition: Callable[[], Any], seconds: float, pause: float = 0.05) -> 
     return time.monotonic() - begin
 
 
-def to_pods(api: Api, name: str) -> float:
-    """Return the seconds from applying an experiment until all its Jobs have pods."""
+def to_pods(api: Api, name: str) -> tuple[float, float]:
+    """Return the seconds from applying an experiment until its three Jobs are there, and until all have pods."""
     begin = time.monotonic()
     api.post("Experiment", experiment(name))
+    until(lambda: len(api.list("Job", LABEL.format(name))) >= 3, 120)
+    jobs = time.monotonic() - begin
     until(lambda: len(api.list("Pod", LABEL.format(name))) >= 3, 120)
-    return time.monotonic() - begin
+    return jobs, time.monotonic() - begin
+
+
+def summary(samples: Sequence[tuple[float, float]]) -> dict[str, list[float]]:
+    """Return median and worst of each stage."""
+    stages = zip(("Jobs", "pods"), zip(*samples, strict=True), strict=True)
+    return {stage: [round(statistics.median(each), 2), round(max(each), 2)] for stage, each in stages}
 
 
 class Operator:
@@ -74,10 +84,10 @@ class Operator:
         settings = {**os.environ, "MALLOC_ARENA_MAX": "2"}
         self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=settings)
 
-    def memory(self) -> float:
-        """Return the resident memory in MB, and at most so far."""
+    def memory(self, which: str = "VmHWM") -> float:
+        """Return the resident memory in MB: the most so far, or with VmRSS now."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+        return int(next(line for line in lines if line.startswith(which)).split()[1]) / 1024
 
     def cpu(self) -> float:
         """Return the seconds of CPU so far."""
@@ -133,7 +143,7 @@ def measure(api: Api, options: argparse.Namespace, start: Callable[[], Operator]
     operator = start()
     to_pods(api, "warm")
     alone = [to_pods(api, f"alone-{number}") for number in range(options.samples)]
-    found["apply to pods, alone: median s, worst s"] = [round(statistics.median(alone), 2), round(max(alone), 2)]
+    found["from apply, alone: median s, worst s"] = summary(alone)
     for number in range(options.experiments):
         with suppress(SurrealError):
             api.post("Experiment", experiment(f"idle-{number}"))
@@ -141,16 +151,17 @@ def measure(api: Api, options: argparse.Namespace, start: Callable[[], Operator]
     # the controllers of Kubernetes send 20 requests a second
     until(lambda: len(api.list("Pod")) >= 3 * options.experiments, 1800, 5.0)
     found["experiments"] = options.experiments
-    crowded = [to_pods(api, f"crowd-{number}") for number in range(min(10, options.samples))]
-    found["apply to pods, in the crowd: median s, worst s"] = [
-        round(statistics.median(crowded), 2),
-        round(max(crowded), 2),
-    ]
+    busy = [to_pods(api, f"busy-{number}") for number in range(min(10, options.samples))]
+    found["from apply, while pods of the others are made"] = summary(busy)
     time.sleep(options.settle)
-    before, begin = operator.cpu(), time.monotonic()
+    crowded = [to_pods(api, f"crowd-{number}") for number in range(options.samples)]
+    found["from apply, beside the others"] = summary(crowded)
+    time.sleep(options.settle)
+    before, begin, memory = operator.cpu(), time.monotonic(), operator.memory("VmRSS")
     time.sleep(options.idle)
     spent = operator.cpu() - before
     found["idle: % of a core"] = round(100 * spent / (time.monotonic() - begin), 2)
+    found["idle: memory before and after, MB"] = [round(memory, 1), round(operator.memory("VmRSS"), 1)]
     found["memory at most, MB"] = round(operator.memory(), 1)
     operator.kill()
     for each in api.list("Experiment"):
