@@ -17,7 +17,13 @@ from surreal.protocol.errors import ExitCode
 @click.option("-n", "--namespace", metavar="NAME", help="The namespace to work in; by default that of its pod.")
 @click.option("--context", metavar="NAME", help="Context of the kubeconfig, outside of a cluster.")
 @click.option("--kubeconfig", metavar="FILE", help="The kubeconfig, outside of a cluster.")
-@click.option("--port", default=8080, show_default=True, help="Port of /healthz, /readyz and /metrics.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="Port of /healthz, /readyz and /metrics; 0 is any.",
+)
 @click.option("--elect/--no-elect", default=True, help="Elect a leader by a Lease: several operators may run.")
 @click.option(
     "--start-seconds",

@@ -6,11 +6,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from surreal.protocol.errors import InvalidInput
+
 PATHS = ("/healthz", "/readyz", "/metrics")
 
 
 class HealthServer:
-    """Server of a port; 0 is any, and `port` says which."""
+    """Server of a port; 0 is any, and `port` says which. Raises InvalidInput where the port cannot be had."""
 
     def __init__(
         self, port: int, alive: Callable[[], bool], ready: Callable[[], bool], registry: CollectorRegistry
@@ -20,7 +22,12 @@ class HealthServer:
             "/readyz": lambda: _said(ready()),
             "/metrics": lambda: (200, generate_latest(registry)),
         }
-        self._server = ThreadingHTTPServer(("", port), _handler(answers))
+        try:
+            self._server = ThreadingHTTPServer(("", port), _handler(answers))
+        except OSError as error:
+            raise InvalidInput(
+                f"--port: {port} cannot be had: {error.strerror}. Choose another one; 0 is any."
+            ) from None
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)

@@ -1,8 +1,8 @@
 """Watches of the objects that experiments and their runs consist of: who changed, and no more."""
 
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.kube.client import Api
@@ -13,21 +13,15 @@ WATCH_S = 240.0
 """Seconds after which a watch lists anew, so that a silent one is not trusted for longer."""
 RENEWAL_S = {True: 5.0, False: 60.0}
 """Seconds after which a watch begins anew where it was: of a kind that a definition makes, and of any other."""
-AGAIN_S = 2.0
-"""Seconds between two tries to watch."""
+AGAIN_S, SAY_AGAIN_S = 2.0, 60.0
+"""Seconds between two tries to watch, and between two words on a trouble that lasts."""
 
 Changed = Callable[[str, str, bool], None]
 """(kind of resource, its name, whether a person waits for it)."""
 
 
-@dataclass(frozen=True)
-class _Mark:
-    """Part of a resource that only a person changes."""
-
-    uid: str
-    generation: int
-    annotations: str
-    leaving: bool
+Mark = tuple[object, ...]
+"""Part of a thing whose change is worth a look."""
 
 
 class Watcher:
@@ -36,7 +30,11 @@ class Watcher:
     def __init__(self, api: Api, kind: str, changed: Changed, tell: Callable[[str], None]) -> None:
         self._api, self._kind, self._changed, self._tell = api, kind, changed, tell
         self._own = kind in ("Experiment", "Sweep")
-        self._marks: dict[str, _Mark] = {}
+        self._marks: dict[str, Mark] = {}
+        self._there: set[str] = set()
+        """Names in the list that is being read."""
+        self._trouble = ("", float("-inf"))
+        """Sentence that was told last, and when."""
         self._ended = threading.Event()
         self.listed = threading.Event()
         """Set once all that is there was told."""
@@ -51,40 +49,62 @@ class Watcher:
                         return
                     self._take(what, each)
             except SurrealError as error:
-                self._tell(f"watch of {self._kind}: {error}")
+                self._say(str(error))
             self._ended.wait(AGAIN_S)
 
     def end(self) -> None:
         """Have it stop with the next change."""
         self._ended.set()
 
+    def _say(self, trouble: str) -> None:
+        """Tell a trouble, and once more only where it lasts."""
+        said, at = self._trouble
+        now = time.monotonic()
+        if trouble != said or now - at >= SAY_AGAIN_S:
+            self._trouble = (trouble, now)
+            self._tell(f"watch of {self._kind}: {trouble}")
+
     def _take(self, what: str, each: Object) -> None:
         if what == "LISTED":
-            self.listed.set()
-        elif self._own:
-            self._take_own(what, each)
+            self._end_list()
+            return
+        if what == "THERE":
+            self._there.add(name_of(each))
+        if what == "DELETED":
+            self._marks.pop(name_of(each), None)
+            self._pass_on(each, False)
+            return
+        mark = self._mark(each)
+        if self._marks.get(name_of(each)) != mark:
+            self._marks[name_of(each)] = mark
+            self._pass_on(each, self._own and self.listed.is_set() and what != "THERE")
+        elif self._kind == "Experiment" and what != "THERE":
+            self._tell_owner(each)
+
+    def _end_list(self) -> None:
+        """Pass on what went away unseen."""
+        for name in self._marks.keys() - self._there:
+            del self._marks[name]
+            if self._own:
+                self._changed(self._kind, name, False)
+        self._there = set()
+        self.listed.set()
+
+    def _mark(self, each: Object) -> Mark:
+        """Return what matters of a thing; of the operator's own kinds that is what a person changes."""
+        about = each["metadata"]
+        if not self._own:
+            return (about.get("resourceVersion"),)
+        annotations = hash(repr(sorted((about.get("annotations") or {}).items())))
+        return (about.get("uid"), about.get("generation"), annotations, bool(about.get("deletionTimestamp")))
+
+    def _pass_on(self, each: Object, urgent: bool) -> None:
+        """Tell the resource that this is or belongs to."""
+        if self._own:
+            self._changed(self._kind, name_of(each), urgent)
+            self._tell_owner(each)
         elif name := text(each, "metadata", "labels", INSTANCE):
             self._changed("Experiment", name, False)
-
-    def _take_own(self, what: str, each: Object) -> None:
-        """Pass on a resource unless only its status has changed, which is the operator's own doing."""
-        name = name_of(each)
-        if what == "DELETED":
-            self._marks.pop(name, None)
-            self._changed(self._kind, name, False)
-            self._tell_owner(each)
-            return
-        mark = _Mark(
-            text(each, "metadata", "uid"),
-            dig(each, "metadata", "generation") or 0,
-            repr(sorted((dig(each, "metadata", "annotations") or {}).items())),
-            bool(dig(each, "metadata", "deletionTimestamp")),
-        )
-        if self._marks.get(name) != mark:
-            self._marks[name] = mark
-            self._changed(self._kind, name, self.listed.is_set() and what != "THERE")
-        if self._kind == "Experiment":
-            self._tell_owner(each)
 
     def _tell_owner(self, each: Object) -> None:
         """Pass on the sweep that a run belongs to."""

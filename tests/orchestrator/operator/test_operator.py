@@ -15,6 +15,7 @@ from surreal.orchestrator.operator.loop import watching
 from surreal.orchestrator.operator.loop.election import DEADLINE_S, DURATION_S, Election
 from surreal.orchestrator.operator.loop.work_queue import WorkQueue
 from surreal.orchestrator.operator.main import Operator, Settings
+from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.kube.kinds import Object
 from tests.orchestrator.kube.apiserver import NAMESPACE
 from tests.orchestrator.operator.cluster import NAME, Cluster, cluster
@@ -198,6 +199,13 @@ def test_a_lease_that_changed_meanwhile_is_not_taken(tmp_path: Path) -> None:
         held = place.person.get("Lease", "lease")
         place.person.patch("Lease", "lease", {"spec": {"holderIdentity": "other"}})
         assert not election._write(held, {"holderIdentity": "one"})
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place, operating(place) as operator:
+        other = Operator(place.server.api(), Settings("two", operator.port, elect=False))
+        with pytest.raises(InvalidInput, match=f"--port: {operator.port} cannot be had: Address already in use"):
+            other.start()
 
 
 def test_a_key_is_worked_on_by_one_thread_at_a_time_and_comes_again() -> None:

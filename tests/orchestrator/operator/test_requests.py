@@ -56,9 +56,7 @@ def test_beginning_one_of_many_reads_none_of_the_others(tmp_path: Path) -> None:
         assert not [each for each in asked if each[0] == "GET" and each[1] in lists]
 
 
-def test_a_watch_that_hears_nothing_begins_anew_where_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_watch_that_hears_nothing_begins_anew_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with cluster(tmp_path) as place:
         real, asked = place.store.events, []
 
