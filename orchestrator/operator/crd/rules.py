@@ -7,7 +7,7 @@ node without a schema (config, options, wrappers) is out of their reach: the ope
 from typing import Any
 
 Rule = dict[str, Any]
-FREE = ("suspend", "replicas", "roles", "ttlSecondsAfterFinished", "limits")
+FREE = ("suspend", "replicas", "roles", "ttlSecondsAfterFinished")
 """Keys of an Experiment's spec that may change while it runs; the operator judges those of roles."""
 ANOTHER = "apply it under another name, or delete the experiment first"
 

@@ -112,13 +112,24 @@ class Beginner:
         # A plan that no cluster can run is refused before anything is stopped.
         self._draw(resource, wanted, experiment.to_yaml(), None)(ZERO_RUN_ID, 1)
         suspend(self.place.api, seen.name, BY_SPEC)
-        marks = {
-            SPEC_DIGEST: digest(resource),
-            PLAN_DIGEST: plan_digest(wanted, code.sent(self.place.api, plan)),
-            **BY_SPEC,
-        }
-        data = {PLAN_KEY: wanted.to_json(), EXPERIMENT_KEY: experiment.to_yaml()}
-        self.place.api.patch("ConfigMap", seen.name, {"metadata": {"annotations": marks}, "data": data})
+        self._write_down(resource, seen, wanted, experiment, BY_SPEC)
+
+    def retime(self, resource: Object, seen: Snapshot, experiment: Experiment) -> None:
+        """Give the run another TTL, which Kubernetes reads when the run is over."""
+        plan, _ = recorded_of(seen)
+        kind, name = ("JobSet", seen.name) if seen.jobset else ("Job", job(seen.name, ending_role(plan).name))
+        wanted = rescaled(plan, experiment)
+        self.place.api.patch(kind, name, {"spec": {"ttlSecondsAfterFinished": wanted.ttl_seconds}})
+        self._write_down(resource, seen, wanted, experiment, {})
+
+    def _write_down(
+        self, resource: Object, seen: Snapshot, plan: Plan, experiment: Experiment, marks: Mapping[str, str]
+    ) -> None:
+        """Record another plan and file in the root of a run."""
+        digests = {SPEC_DIGEST: digest(resource), PLAN_DIGEST: plan_digest(plan, code.sent(self.place.api, plan))}
+        data = {PLAN_KEY: plan.to_json(), EXPERIMENT_KEY: experiment.to_yaml()}
+        about = {"annotations": {**digests, **marks}}
+        self.place.api.patch("ConfigMap", seen.name, {"metadata": about, "data": data})
 
     def adopt(self, resource: Object, seen: Snapshot) -> None:
         """Take over a run of the same experiment that the command line has made."""

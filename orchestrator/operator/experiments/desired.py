@@ -64,13 +64,13 @@ def plan_of(api: Api, experiment: Experiment, pools: Sequence[NodePool]) -> Plan
 
 
 def rescaled(plan: Plan, experiment: Experiment) -> Plan:
-    """Return a recorded plan with the replicas of an experiment."""
+    """Return a recorded plan with the replicas and the TTL of an experiment."""
     wanted = experiment.spec.roles
     roles = tuple(
         role.model_copy(update={"replicas": wanted[role.name].most, "least": wanted[role.name].least})
         for role in plan.roles
     )
-    return plan.model_copy(update={"roles": roles})
+    return plan.model_copy(update={"roles": roles, "ttl_seconds": experiment.spec.ttl_seconds_after_finished})
 
 
 def differences(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

@@ -23,6 +23,7 @@ from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
 from surreal.orchestrator.backends.kube.status.status import status_of
 from surreal.orchestrator.operator.experiments import desired
 from surreal.orchestrator.operator.experiments.begin import Beginner, DoesNotFitError, is_sealed, recorded_of
+from surreal.orchestrator.operator.experiments.edits import edit_of
 from surreal.orchestrator.operator.experiments.events import tell
 from surreal.orchestrator.operator.experiments.judge import judge
 from surreal.orchestrator.operator.experiments.place import Place
@@ -39,8 +40,6 @@ from surreal.provisioner.kube.objects import dig, name_of, number, text
 SOON_S, RETRY_S, REFUSED_S = 1.0, 5.0, 60.0
 """Seconds until the next look at what was begun just now, after trouble that may pass at once, and after a refusal that
 something else may lift."""
-MAY_DIFFER = ("spec.ttlSecondsAfterFinished",)
-"""Keys that may change without a change of the run."""
 
 
 class Reconciler:
@@ -147,14 +146,13 @@ class Reconciler:
         marks = dig(seen.root, "metadata", "annotations") or {}
         stopped, suspended = bool(marks.get(STOPPED)), dig(resource, "spec", "suspend") is True
         state = status_of(seen).state
-        if state == "succeeded":
-            return False
-        if suspended:
+        if suspended and state != "succeeded":
             # An operator that died may have stopped some of its Jobs.
             return state != "failed" and not (stopped and seen.paused) and self._begin.suspend(seen, BY_SPEC)
-        if marks.get(SPEC_DIGEST) != desired.digest(resource) and self._rescale(resource, seen):
-            self._begin.resume(resource, self._again(seen))
+        if marks.get(SPEC_DIGEST) != desired.digest(resource) and self._edit(resource, seen, state == "succeeded"):
             return True
+        if state == "succeeded":
+            return False
         wanted = number(resource, "metadata", "annotations", WANTED_ATTEMPT)
         asked = wanted > number(seen.root, "metadata", "annotations", ATTEMPT) and (stopped or state == "failed")
         if asked or (stopped and all(marks.get(key) == value for key, value in BY_SPEC.items())):
@@ -162,27 +160,17 @@ class Reconciler:
             return True
         return False
 
-    def _rescale(self, resource: Object, seen: Snapshot) -> bool:
-        """Give roles other numbers of processes; return False if the spec changed nothing. Raises InvalidInput."""
-        wanted = desired.experiment_of(resource)
-        _, recorded = recorded_of(seen)
-        theirs, _ = strictyaml.load(recorded, Source(seen.name))
-        other = [key for key in desired.differences(theirs, wanted.to_data()) if key not in MAY_DIFFER]
-        if other:
-            raise InvalidInput(
-                f"{', '.join(other[:5])}: does not change in a run, which goes on as it was. Apply it under another "
-                "name, or delete the experiment first."
-            )
-        before, after = (
-            {name: role["replicas"] for name, role in file["spec"]["roles"].items()}
-            for file in (theirs, wanted.to_data())
-        )
-        if before == after:
-            return False
-        self._begin.rescale(resource, seen, wanted)
-        changed = [f"{name} {before[name]} -> {count}" for name, count in after.items() if before.get(name) != count]
-        tell(self._api, resource, "Scaled", f"{', '.join(changed)}, from a checkpoint made now")
-        return True
+    def _edit(self, resource: Object, seen: Snapshot, over: bool) -> bool:
+        """Follow an edit of the spec; return whether the run goes on with other replicas. Raises InvalidInput."""
+        edit = edit_of(resource, seen)
+        if edit.replicas and not over:
+            self._begin.rescale(resource, seen, edit.wanted)
+            tell(self._api, resource, "Scaled", edit.said)
+            self._begin.resume(resource, self._again(seen))
+            return True
+        if edit.ttl:
+            self._begin.retime(resource, seen, edit.wanted)
+        return False
 
     def _look(self, resource: Object, seen: Snapshot) -> Outcome:
         """Return the state of a run that is there, after ending what outlives it and a run that will never work."""

@@ -87,7 +87,7 @@ def test_each_key_that_cannot_change_has_a_rule_with_the_reason() -> None:
     rules = schema(EXPERIMENT, "spec")["x-kubernetes-validations"]
     locked = {rule["fieldPath"][1:] for rule in rules if "oldSelf" in rule["rule"]}
     free = schema(EXPERIMENT, "spec")["properties"].keys() - locked
-    assert free == {"suspend", "replicas", "roles", "ttlSecondsAfterFinished"} | ({"limits"} & free)
+    assert free == {"suspend", "replicas", "roles", "ttlSecondsAfterFinished"}
     assert all("of a run does not change" in rule["message"] for rule in rules if "oldSelf" in rule["rule"])
 
 

@@ -95,6 +95,25 @@ def test_other_replicas_make_the_run_go_on_with_so_many_actors(tmp_path: Path, s
         assert place.server.writes()[before:] == []
 
 
+def test_another_ttl_is_given_to_a_run_that_goes_on_and_to_one_that_is_over(tmp_path: Path) -> None:
+    def ttl() -> Any:
+        return place.store.get("Job", NAMESPACE, f"{NAME}-learner")["spec"]["ttlSecondsAfterFinished"]
+
+    with cluster(tmp_path) as place:
+        place.apply()
+        place.reconcile()
+        place.patch(ttlSecondsAfterFinished=60)
+        place.reconcile()
+        assert (ttl(), place.root()["annotations"][ATTEMPT]) == (60, "1")
+        place.end_job("learner", "Complete")
+        place.patch(ttlSecondsAfterFinished=3600)
+        assert place.reconcile()["state"] == "succeeded"
+        assert ttl() == 3600
+        before = len(place.server.writes())
+        place.reconcile()
+        assert place.server.writes()[before:] == []
+
+
 def test_an_edit_of_what_cannot_change_is_refused_and_the_run_goes_on(tmp_path: Path) -> None:
     with cluster(tmp_path) as place:
         place.apply()
