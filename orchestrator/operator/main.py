@@ -54,7 +54,7 @@ class Operator:
         self._watchers = [Watcher(api, kind, self._changed, say) for kind in WATCHED]
         self._election = Election(api, LEASE, settings.identity) if settings.elect else None
         self._ended = threading.Event()
-        self._metrics = _Metrics(self._queue)
+        self._metrics = _Metrics(self._queue, lambda: self.leads)
         self._health: HealthServer | None = None
         self._threads: list[threading.Thread] = []
 
@@ -71,7 +71,7 @@ class Operator:
     def start(self) -> None:
         """Begin all threads."""
         registry = self._metrics.registry
-        self._health = HealthServer(self._settings.port, lambda: not self._ended.is_set(), self._ready, registry)
+        self._health = HealthServer(self._settings.port, self._alive, self._ready, registry)
         works = [watcher.run for watcher in self._watchers] + [self._work] * THREADS
         works += [self._election.run] if self._election else []
         for number, work in enumerate(works):
@@ -101,6 +101,10 @@ class Operator:
         self._place.close()
         if self._health:
             self._health.close()
+
+    def _alive(self) -> bool:
+        """Return False once any thread is dead: a deaf operator is to be started anew."""
+        return not self._ended.is_set() and all(thread.is_alive() for thread in self._threads)
 
     def _ready(self) -> bool:
         return all(watcher.listed.is_set() for watcher in self._watchers)
@@ -152,7 +156,7 @@ class Operator:
 class _Metrics:
     """Numbers of one operator, for Prometheus."""
 
-    def __init__(self, queue: WorkQueue) -> None:
+    def __init__(self, queue: WorkQueue, leads: Callable[[], bool]) -> None:
         self.registry = CollectorRegistry()
         prefix, held = "surreal_operator", self.registry
         self.done = Counter(f"{prefix}_reconciliations", "Reconciliations.", ["kind", "result"], registry=held)
@@ -160,6 +164,8 @@ class _Metrics:
         self._experiments = Gauge(f"{prefix}_experiments", "Experiments under way.", ["state"], registry=held)
         waiting = Gauge(f"{prefix}_queue_length", "Resources that are due.", registry=held)
         waiting.set_function(lambda: queue.waiting)
+        leader = Gauge(f"{prefix}_leader", "1 while this replica acts.", registry=held)
+        leader.set_function(lambda: float(leads()))
 
     def count(self, active: dict[str, str]) -> None:
         """Take over the number of runs in each state."""

@@ -145,6 +145,17 @@ def test_definitions_of_another_release_are_left_alone(marks: dict[str, str], ki
     assert ("surreal schema crd" in helm.notes(there=there, **wanted)) == (kinds == 0)
 
 
+def test_prometheus_reads_the_operator_where_it_is_installed() -> None:
+    assert len(of_kind("PodMonitor", podMonitor={"enabled": True})) == 1
+    monitors = of_kind("PodMonitor", podMonitor={"enabled": True}, operator={"enabled": True})
+    (deployment,) = of_kind("Deployment", operator={"enabled": True})
+    (of_operator,) = [each for each in monitors if each["metadata"]["name"] == deployment["metadata"]["name"]]
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert of_operator["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    ports = [port["name"] for port in deployment["spec"]["template"]["spec"]["containers"][0]["ports"]]
+    assert of_operator["spec"]["podMetricsEndpoints"][0]["port"] in ports
+
+
 def rights_of(role: dict[str, Any]) -> set[Right]:
     """Every right of a Role."""
     return {

@@ -50,6 +50,9 @@ class Watcher:
                     self._take(what, each)
             except SurrealError as error:
                 self._say(str(error))
+            except Exception as error:
+                # A fault with one object must not make it deaf to all others.
+                self._say(f"fault of the operator: {error!r}")
             self._ended.wait(AGAIN_S)
 
     def end(self) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,7 +55,9 @@ def test_what_is_applied_begins_and_what_is_deleted_goes(tmp_path: Path) -> None
         wait_for_state(place, "stopped")
         assert asked(operator, "/healthz") == "ok\n"
         assert asked(operator, "/readyz") == "ok\n"
-        assert 'surreal_operator_reconciliations_total{kind="Experiment",result="ok"}' in asked(operator, "/metrics")
+        metrics = asked(operator, "/metrics")
+        assert 'surreal_operator_reconciliations_total{kind="Experiment",result="ok"}' in metrics
+        assert "surreal_operator_leader 1.0" in metrics
         place.person.delete("Experiment", NAME)
         with place.store.changed:
             assert place.store.changed.wait_for(lambda: place.left() == [], 120)
@@ -199,6 +202,17 @@ def test_a_lease_that_changed_meanwhile_is_not_taken(tmp_path: Path) -> None:
         held = place.person.get("Lease", "lease")
         place.person.patch("Lease", "lease", {"spec": {"holderIdentity": "other"}})
         assert not election._write(held, {"holderIdentity": "one"})
+
+
+def test_an_operator_with_a_dead_thread_is_not_healthy(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place, operating(place) as operator:
+        assert asked(operator, "/healthz") == "ok\n"
+        dead = threading.Thread(target=lambda: None)
+        dead.start()
+        dead.join()
+        operator._threads.append(dead)
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            asked(operator, "/healthz")
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:

@@ -67,6 +67,12 @@ def test_a_trouble_that_lasts_is_told_once(tmp_path: Path) -> None:
     def fail() -> None:
         raise SurrealError("no answer")
 
+    def fault() -> None:
+        raise KeyError("metadata")
+
     with cluster(tmp_path) as place:
-        told_of(place, "Pod", fail, fail, fail)
-        assert place.server.said == ["watch of Pod: no answer"]
+        told_of(place, "Pod", fail, fail, fail, fault)
+        assert place.server.said == [
+            "watch of Pod: no answer",
+            "watch of Pod: fault of the operator: KeyError('metadata')",
+        ]
