@@ -52,7 +52,7 @@ class Operator:
         self.reconciler, self._sweeps = Reconciler(self._place), SweepReconciler(self._place)
         self._queue = WorkQueue()
         self._watchers = [Watcher(api, kind, self._changed, say) for kind in WATCHED]
-        self._election = Election(api, LEASE, settings.identity) if settings.elect else None
+        self._election = Election(api, LEASE, settings.identity, say) if settings.elect else None
         self._ended = threading.Event()
         self._metrics = _Metrics(self._queue, lambda: self.leads)
         self._health: HealthServer | None = None

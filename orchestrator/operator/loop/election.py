@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from surreal.orchestrator.operator.loop.trouble import Trouble
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import CONFLICT, ApiError, TakenError
@@ -26,10 +27,17 @@ class Election:
     """One candidate."""
 
     def __init__(
-        self, api: Api, name: str, identity: str, clock: Callable[[], float] = time.monotonic, retry: float = RETRY_S
+        self,
+        api: Api,
+        name: str,
+        identity: str,
+        tell: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api, self._name, self._identity = api, name, identity
-        self._clock, self._retry = clock, retry
+        self._tell, self._clock = tell, clock
+        self._trouble = Trouble(tell)
+        self._led = False
         self._renewed = float("-inf")
         self._seen: tuple[str, float] = ("", float("-inf"))
         """Version of another's lease, and when this process saw it first."""
@@ -44,14 +52,18 @@ class Election:
         """Stand for election until `end`."""
         while not self._ended.is_set():
             self.step()
-            self._ended.wait(self._retry)
+            self._ended.wait(RETRY_S)
 
     def step(self) -> None:
         """Take, renew or only look at the lease."""
         try:
             self._take()
-        except SurrealError:
-            return  # no answer: a leader that cannot renew steps down by its clock
+        except SurrealError as error:
+            # A leader that cannot renew steps down by its clock.
+            self._trouble.say(f"lease {self._name}: {error}")
+        if self.leads != self._led:
+            self._led = self.leads
+            self._tell(f"{self._identity} acts" if self._led else f"{self._identity} does not act: its lease ran out")
 
     def end(self) -> None:
         """Stop standing, and leave the lease to the others at once."""

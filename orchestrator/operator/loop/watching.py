@@ -1,9 +1,9 @@
 """Watches of the objects that experiments and their runs consist of: who changed, and no more."""
 
 import threading
-import time
 from collections.abc import Callable
 
+from surreal.orchestrator.operator.loop.trouble import Trouble
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import INSTANCE, MANAGED_BY, OWNER, Object
@@ -13,8 +13,8 @@ WATCH_S = 240.0
 """Seconds after which a watch lists anew, so that a silent one is not trusted for longer."""
 RENEWAL_S = {True: 5.0, False: 60.0}
 """Seconds after which a watch begins anew where it was: of a kind that a definition makes, and of any other."""
-AGAIN_S, SAY_AGAIN_S = 2.0, 60.0
-"""Seconds between two tries to watch, and between two words on a trouble that lasts."""
+AGAIN_S = 2.0
+"""Seconds between two tries to watch."""
 
 Changed = Callable[[str, str, bool], None]
 """(kind of resource, its name, whether a person waits for it)."""
@@ -28,13 +28,12 @@ class Watcher:
     """One thread for each kind; it tells the names of resources whose state may have changed."""
 
     def __init__(self, api: Api, kind: str, changed: Changed, tell: Callable[[str], None]) -> None:
-        self._api, self._kind, self._changed, self._tell = api, kind, changed, tell
+        self._api, self._kind, self._changed = api, kind, changed
         self._own = kind in ("Experiment", "Sweep")
         self._marks: dict[str, Mark] = {}
         self._there: set[str] = set()
         """Names in the list that is being read."""
-        self._trouble = ("", float("-inf"))
-        """Sentence that was told last, and when."""
+        self._trouble = Trouble(tell)
         self._ended = threading.Event()
         self.listed = threading.Event()
         """Set once all that is there was told."""
@@ -49,23 +48,15 @@ class Watcher:
                         return
                     self._take(what, each)
             except SurrealError as error:
-                self._say(str(error))
+                self._trouble.say(f"watch of {self._kind}: {error}")
             except Exception as error:
                 # A fault with one object must not make it deaf to all others.
-                self._say(f"fault of the operator: {error!r}")
+                self._trouble.say(f"watch of {self._kind}: fault of the operator: {error!r}")
             self._ended.wait(AGAIN_S)
 
     def end(self) -> None:
         """Have it stop with the next change."""
         self._ended.set()
-
-    def _say(self, trouble: str) -> None:
-        """Tell a trouble, and once more only where it lasts."""
-        said, at = self._trouble
-        now = time.monotonic()
-        if trouble != said or now - at >= SAY_AGAIN_S:
-            self._trouble = (trouble, now)
-            self._tell(f"watch of {self._kind}: {trouble}")
 
     def _take(self, what: str, each: Object) -> None:
         if what == "LISTED":

@@ -132,7 +132,10 @@ def test_an_operator_that_ends_takes_the_jobs_along_only_if_its_namespace_goes(t
 def test_of_two_operators_one_acts_and_the_other_takes_over(tmp_path: Path) -> None:
     with cluster(tmp_path) as place:
         now = 0.0
-        first, second = (Election(place.server.api(), "lease", who, clock=lambda: now) for who in ("first", "second"))
+        first, second = (
+            Election(place.server.api(), "lease", who, place.server.said.append, lambda: now)
+            for who in ("first", "second")
+        )
         first.step()
         second.step()
         assert (first.leads, second.leads) == (True, False)
@@ -155,7 +158,7 @@ def test_of_two_operators_one_acts_and_the_other_takes_over(tmp_path: Path) -> N
 def test_a_leader_whose_server_is_away_steps_down_and_leads_again(tmp_path: Path) -> None:
     with cluster(tmp_path) as place:
         now = 0.0
-        election = Election(place.server.api(), "lease", "one", clock=lambda: now)
+        election = Election(place.server.api(), "lease", "one", place.server.said.append, lambda: now)
         election.step()
         with place.server.away():
             now = DEADLINE_S - 1
@@ -166,6 +169,17 @@ def test_a_leader_whose_server_is_away_steps_down_and_leads_again(tmp_path: Path
             assert not election.leads
         election.step()
         assert election.leads
+        assert place.server.said[-2:] == ["one does not act: its lease ran out", "one acts"]
+
+
+def test_a_right_that_is_missing_for_the_lease_is_told(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.store.rules.allowed = {("get", "leases")}
+        election = Election(place.server.api(), "lease", "one", place.server.said.append, lambda: 0.0)
+        election.step()
+        assert not election.leads
+        (said,) = place.server.said
+        assert said.startswith("lease lease: ") and "create" in said and "leases" in said
 
 
 def test_a_lease_counts_from_its_write_however_long_the_read_took(tmp_path: Path) -> None:
@@ -179,7 +193,7 @@ def test_a_lease_counts_from_its_write_however_long_the_read_took(tmp_path: Path
             return find(*arguments)
 
         api.find = slow  # type: ignore[method-assign]
-        election = Election(api, "lease", "one", clock=lambda: now)
+        election = Election(api, "lease", "one", place.server.said.append, lambda: now)
         for _ in range(2):
             election.step()
             assert election.leads
@@ -188,7 +202,10 @@ def test_a_lease_counts_from_its_write_however_long_the_read_took(tmp_path: Path
 def test_a_leader_that_ends_leaves_the_lease_at_once(tmp_path: Path) -> None:
     with cluster(tmp_path) as place:
         now = 0.0
-        first, second = (Election(place.server.api(), "lease", who, clock=lambda: now) for who in ("first", "second"))
+        first, second = (
+            Election(place.server.api(), "lease", who, place.server.said.append, lambda: now)
+            for who in ("first", "second")
+        )
         first.step()
         first.end()
         second.step()
@@ -197,7 +214,7 @@ def test_a_leader_that_ends_leaves_the_lease_at_once(tmp_path: Path) -> None:
 
 def test_a_lease_that_changed_meanwhile_is_not_taken(tmp_path: Path) -> None:
     with cluster(tmp_path) as place:
-        election = Election(place.server.api(), "lease", "one", clock=lambda: 0.0)
+        election = Election(place.server.api(), "lease", "one", place.server.said.append, lambda: 0.0)
         election.step()
         held = place.person.get("Lease", "lease")
         place.person.patch("Lease", "lease", {"spec": {"holderIdentity": "other"}})
