@@ -4,12 +4,14 @@ All that is known lies in the cluster: the spec, the root of the run with its ma
 that is interrupted anywhere is repeated, by this process or by another.
 """
 
+import math
 from dataclasses import replace
 
 from surreal.orchestrator.backends.kube.experiments import BY_SPEC, WANTED_ATTEMPT
 from surreal.orchestrator.backends.kube.lifecycle.delete import end_leftovers
 from surreal.orchestrator.backends.kube.names import (
     ATTEMPT,
+    CREATED,
     EXPERIMENT,
     RUN,
     SPEC_DIGEST,
@@ -35,7 +37,7 @@ from surreal.protocol.documents.locations import Source
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
 from surreal.provisioner.kube.errors import AbsentError, ApiError, TakenError
 from surreal.provisioner.kube.kinds import Object
-from surreal.provisioner.kube.objects import dig, name_of, number, text
+from surreal.provisioner.kube.objects import dig, moment, name_of, number, text
 
 SOON_S, RETRY_S, REFUSED_S = 1.0, 5.0, 60.0
 """Seconds until the next look at what was begun just now, after trouble that may pass at once, and after a refusal that
@@ -189,6 +191,8 @@ class Reconciler:
             told.append(("Autoscaled", decided, False))
         self._keep(seen, run)
         again = verdict.again if run.state in ("pending", "running") else None
+        if run.state == "pending":
+            again = min(_waited(seen), again if again is not None else math.inf)
         return Outcome(self._verdict(resource, seen, run), run, again, tuple(told))
 
     def _verdict(self, resource: Object, seen: Snapshot, run: Status) -> Verdict:
@@ -277,6 +281,15 @@ def _selector(resource: Object) -> str:
     """Return the labels of the pods that `spec.replicas` counts, for an HPA."""
     role = _acting_role(resource)
     return query(selector(name_of(resource), role)) if role else ""
+
+
+def _waited(seen: Snapshot) -> float:
+    """Return for how many seconds a run has waited since it was begun.
+
+    After so many more it is looked at again: a quota or a queue refuses it early, and tells no watch of it.
+    """
+    begun = moment(seen.root, "metadata", "annotations", CREATED)
+    return max(SOON_S, (seen.taken - begun).total_seconds()) if begun else SOON_S
 
 
 def _works(seen: Snapshot) -> bool:

@@ -1,5 +1,6 @@
 """An Experiment and its run: made, stopped, resumed, scaled, ended, adopted, refused."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, FAILED, O
 from surreal.orchestrator.client import Client
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.operator.experiments.judge import Patience
+from surreal.orchestrator.operator.experiments.reconcile import SOON_S
 from tests.orchestrator.kube.apiserver import CONTEXT, NAMESPACE
 from tests.orchestrator.operator.cluster import NAME, RUN_OBJECTS, cluster, node, resource
 
@@ -336,6 +338,33 @@ def test_a_null_that_kubectl_left_out_means_what_the_file_says(tmp_path: Path) -
         place.person.post("Experiment", made)
         place.reconcile()
         assert "desired_kl: null" in place.store.get("ConfigMap", NAMESPACE, NAME)["data"]["experiment.yaml"]
+
+
+def test_a_run_that_waits_is_looked_at_soon_and_then_rarely(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply()
+        operator = place.reconciler()
+        assert operator.reconcile(NAME) == SOON_S
+        for waited in (100, 1000):
+            begun = (datetime.now(UTC) - timedelta(seconds=waited)).isoformat(timespec="seconds")
+            place.person.patch("ConfigMap", NAME, {"metadata": {"annotations": {CREATED: begun}}})
+            again = operator.reconcile(NAME)
+            assert again is not None and waited <= again < 2 * waited
+
+
+@pytest.mark.parametrize("act", ["suspend", "delete"])
+def test_a_run_with_a_queue_goes_with_its_experiment_also_while_it_is_stopped(tmp_path: Path, act: str) -> None:
+    with cluster(tmp_path) as place:
+        place.server.unknown.clear()
+        place.apply(queue="q")
+        place.reconcile()
+        assert place.store.names("JobSet") == [NAME]
+        if act == "suspend":
+            place.patch(suspend=True)
+            assert place.reconcile()["state"] == "stopped"
+            assert place.store.names("JobSet") == []
+        place.person.delete("Experiment", NAME)
+        place.store.await_names([each for each in place.store.names() if each.startswith("Event/")])
 
 
 def test_a_namespace_that_is_removed_ends_everything(tmp_path: Path) -> None:

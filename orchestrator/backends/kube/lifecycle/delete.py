@@ -11,7 +11,7 @@ from surreal.protocol.errors import NotFound, SurrealError
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import ABSENT, FORBIDDEN, ApiError
 from surreal.provisioner.kube.kinds import Object
-from surreal.provisioner.kube.objects import condition
+from surreal.provisioner.kube.objects import condition, rows
 
 Talk = Callable[[str], None]
 
@@ -55,13 +55,18 @@ def suspend(api: Api, name: str, given: Mapping[str, str] | None = None) -> bool
         return False
     marks = {STOPPED: datetime.now(UTC).isoformat(timespec="seconds"), **(given or {})}
     # a root that belongs to a JobSet would go with it
-    change: Object = {"annotations": marks, **({"ownerReferences": None} if jobset else {})}
+    change: Object = {"annotations": marks, **({"ownerReferences": _holders(jobset)} if jobset else {})}
     api.patch("ConfigMap", root["metadata"]["name"], {"metadata": change})
     if jobset:
         api.delete("JobSet", name)
     for job in active:
         api.patch("Job", job["metadata"]["name"], {"spec": {"suspend": True}})
     return True
+
+
+def _holders(jobset: Object) -> list[Object] | None:
+    """Return the Experiment that owns the JobSet of a run; None for a run of the command line."""
+    return [each for each in rows(jobset, "metadata", "ownerReferences") if each["kind"] == "Experiment"] or None
 
 
 def delete(api: Api, name: str, talk: Talk) -> int:
