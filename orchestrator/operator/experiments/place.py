@@ -25,7 +25,7 @@ from surreal.provisioner.pools.model import NodePool
 
 POOLS_S, RIGHTS_S = 30.0, 60.0
 """Seconds for which a list of nodes serves, and the answer that all needed rights are there."""
-EVENTS_S, EVENTS_SHARE = 2.0, 20.0
+EVENTS_S, EVENTS_SHARE = 1.0, 20.0
 """Seconds for which a list of events serves: this, and so many times what it took."""
 
 

@@ -360,6 +360,18 @@ def test_an_image_that_takes_its_time_is_said_after_half_a_minute() -> None:
     assert reasons(replace(waiting, taken=seen.taken - timedelta(seconds=40))) == {}
 
 
+def test_a_failed_pull_is_said_before_the_kubelet_writes_it_into_the_pod() -> None:
+    seen = snapshot("image-not-found")
+    pod = seen.pods[0]
+    (worker,) = pod["status"]["containerStatuses"]
+    early = {**worker, "state": {"waiting": {"reason": "ContainerCreating"}}}
+    told = replace(seen, pods=({**pod, "status": {**pod["status"], "containerStatuses": [early]}},))
+    assert reasons(told) == {"learner": f"cannot pull {worker['image']}: not found; {IMAGE}"} == reasons(seen)
+    # another pull has begun, and nothing is known of it
+    again = Event("Pod", pod["metadata"]["name"], "Pulling", "Pulling image", seen.taken, 2, False)
+    assert "cannot pull" not in reasons(replace(told, events=(*seen.events, again))).get("learner", "")
+
+
 def test_a_pod_that_does_not_end_and_a_node_that_does_not_answer_are_named() -> None:
     seen = snapshot("never-ends")
     late = reasons(replace(seen, taken=seen.taken + timedelta(minutes=5)))["actor"]

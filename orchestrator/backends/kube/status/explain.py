@@ -7,7 +7,7 @@ from surreal.orchestrator.backends.kube.names import FAILURES, IGNORED
 from surreal.orchestrator.backends.kube.status.causes import images, volumes
 from surreal.orchestrator.backends.kube.status.causes.pod_creation import admission_reason, refusal, waits_for_admission
 from surreal.orchestrator.backends.kube.status.causes.scheduling import autoscaler, unschedulable
-from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
+from surreal.orchestrator.backends.kube.status.snapshot import Event, Snapshot
 from surreal.orchestrator.backends.kube.status.termination import (
     disruption,
     ended_container,
@@ -27,6 +27,8 @@ BACKOFF_S, MAX_BACKOFF_S = 10.0, 600.0
 """Seconds that the Job controller waits before it replaces the first pod of an index, and at most."""
 WORTH_SAYING_S = 80.0
 """Seconds of such a wait from which on it is said."""
+BEGINNING = ("ContainerCreating", "PodInitializing")
+"""Reasons of a container that the kubelet has not begun, or of which it has not told the pod yet what went wrong."""
 ENOUGH = 2
 """Different sentences of one role; what more there is, these hide."""
 
@@ -105,11 +107,11 @@ def _starting(snapshot: Snapshot, pod: Object, name: str) -> str:
     node = text(pod, "spec", "nodeName")
     events = snapshot.events_of("Pod", name_of(pod))
     statuses = (*rows(pod, "status", "initContainerStatuses"), *rows(pod, "status", "containerStatuses"))
+    told, lasts = _failed_pull(events)
     for status in statuses:
         reason, message = text(status, "state", "waiting", "reason"), text(status, "state", "waiting", "message")
-        if reason in (*images.PULLING, images.INVALID):
-            told = [event.text for event in events if event.reason == "Failed" and "pull" in event.text]
-            words = message if '": ' in message or not told else told[0]
+        if reason in (*images.PULLING, images.INVALID) or (lasts and reason in BEGINNING):
+            words = message if '": ' in message or not told else told
             return images.cannot_pull(text(status, "image"), reason, words, node, name)
         if reason.endswith("Error"):
             return volumes.missing_in(message) or f"its container cannot be made ({reason}): {clip(message)}"
@@ -121,6 +123,16 @@ def _starting(snapshot: Snapshot, pod: Object, name: str) -> str:
     pulling = next((event for event in events if event.reason == "Pulling"), None)
     doing = "pulling its image" if pulling else "mounting volumes and making its container"
     return f"node {node} has been {doing} for {_about(waited)}"
+
+
+def _failed_pull(events: Sequence[Event]) -> tuple[str, bool]:
+    """Return the kubelet's words on the last pull that failed, and whether no other has begun since.
+
+    Its event comes seconds before the status of the pod.
+    """
+    failed = next((event for event in events if event.reason == "Failed" and "pull" in event.text), None)
+    begun = max((event.at for event in events if event.reason == "Pulling"), default=None)
+    return (failed.text, begun is None or failed.at >= begun) if failed else ("", False)
 
 
 def _crashed(pods: Sequence[Object], role: PlannedRole | None, name: str, given_up: bool) -> str:
