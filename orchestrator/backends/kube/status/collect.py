@@ -27,6 +27,8 @@ EVENTFUL = ",".join(
 )
 """Field selector of events that explain something; those of an operator say what was read here before."""
 FORBIDDEN = 403
+JOB_UID = "kueue.x-k8s.io/job-uid"
+"""Label of a Workload: thousands of others may wait in the namespace."""
 VISIBILITY = "/apis/visibility.kueue.x-k8s.io/v1beta1/namespaces/{}/localqueues/{}/pendingworkloads"
 
 
@@ -187,11 +189,11 @@ def _plan(root: Object | None) -> Plan | None:
 
 def _workload(api: Api, jobset: Object) -> Object | None:
     """Kueue's object for the JobSet; none where Kueue is not installed, or does not let us look."""
+    wanted = text(jobset, "metadata", "uid")
     try:
-        found = api.list("Workload")
+        found = api.list("Workload", f"{JOB_UID}={wanted}")
     except ApiError:
         return None
-    wanted = dig(jobset, "metadata", "uid")
     return next((each for each in found if any(o.get("uid") == wanted for o in _owners(each))), None)
 
 
