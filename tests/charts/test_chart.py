@@ -15,6 +15,7 @@ import pytest
 from surreal.orchestrator.backends.kube.lifecycle import rbac as rights
 from surreal.orchestrator.backends.kube.lifecycle.rbac import Right
 from tests.charts import helm
+from tests.orchestrator.kube import rendered
 
 CLUSTER_SCOPED = {"Namespace", "ClusterQueue", "ResourceFlavor"} | {
     "CustomResourceDefinition",
@@ -210,6 +211,17 @@ def test_a_queue_covers_the_resources_of_its_flavors() -> None:
     (group,) = queue["spec"]["resourceGroups"]
     for flavor in group["flavors"]:
         assert sorted(resource["name"] for resource in flavor["resources"]) == group["coveredResources"]
+
+
+def test_a_queue_covers_all_that_the_pods_of_a_run_ask_for() -> None:
+    asked = {
+        resource
+        for pod in rendered.pods(rendered.objects(rendered.queued())).values()
+        for container in pod["containers"]
+        for resource in container["resources"]["requests"]
+    }
+    (queue,) = of_kind("ClusterQueue", **helm.EVERYTHING)
+    assert asked == set(queue["spec"]["resourceGroups"][0]["coveredResources"])
 
 
 @pytest.mark.parametrize(
