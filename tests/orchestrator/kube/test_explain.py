@@ -414,6 +414,13 @@ def test_a_queue_says_what_it_waits_for() -> None:
     assert queued(workload(full), 3) == f"waits in queue research behind 3 others: {full['message']}"
     absent = {**full, "reason": "Inadmissible", "message": "LocalQueue research doesn't exist"}
     assert queued(workload(absent)) == "waits in queue research: LocalQueue research doesn't exist"
+    uncovered = {
+        **full,
+        "message": "couldn't assign flavors to pod set actor: resource ephemeral-storage unavailable in ClusterQueue",
+    }
+    assert queued(workload(uncovered)).endswith(
+        "; have its ClusterQueue cover ephemeral-storage, which the pods ask for"
+    )
     reserved = {"type": "QuotaReserved", "status": "True", "message": "Quota reserved"}
     assert queued(workload(reserved)) == "waits in queue research: quota is reserved, its admission checks are not done"
     back = {"type": "Evicted", "status": "True", "message": "Preempted to accommodate a workload"}

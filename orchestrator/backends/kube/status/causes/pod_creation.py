@@ -10,6 +10,7 @@ _MUST = re.compile(r"failed quota: ([^:]+): must specify (.+)", re.DOTALL)
 _SECURITY = re.compile(r'violates PodSecurity "([^"]*)": (.*)', re.DOTALL)
 _WEBHOOK = re.compile(r'admission webhook "([^"]*)" denied the request:? *(.*)', re.DOTALL)
 _PRIORITY = re.compile(r"no PriorityClass with name (\S+) was found")
+_UNCOVERED = re.compile(r"resource (\S+) unavailable in ClusterQueue")
 _FORBIDDEN = re.compile(r'^(?:Error creating: )?(?:pods? "[^"]*" is forbidden: )?')
 
 
@@ -75,4 +76,6 @@ def admission_reason(snapshot: Snapshot) -> str:
     said = clip(text(held, "message"))
     if not said and condition(snapshot.workload, "QuotaReserved"):
         return f"{where}: quota is reserved, its admission checks are not done"
-    return f"{where}: {said}" if said else where
+    uncovered = _UNCOVERED.search(text(held, "message"))
+    way_out = f"; have its ClusterQueue cover {uncovered[1]}, which the pods ask for" if uncovered else ""
+    return f"{where}: {said}{way_out}" if said else where
