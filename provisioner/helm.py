@@ -65,4 +65,9 @@ def install(wanted: Install) -> str:
     except SurrealError as error:
         if absent := re.search(r'namespaces "([^"]+)" not found', str(error)):
             raise SurrealError(f"helm: {error}.\nMake the namespace first: kubectl create ns {absent[1]}") from None
+        if owner := re.search(r'conflict with \\?"([^"\\]+)', str(error)):
+            forced = shlex.join([*wanted.command(), "--force-conflicts"])
+            raise SurrealError(
+                f"helm: {error}.\n{owner[1]} has written these fields. This takes them over: {forced}"
+            ) from None
         raise

@@ -94,6 +94,21 @@ class Retries:
         return f"{self.doing}, " if self.doing else ""
 
 
+class Complaint:
+    """Trouble of one thread that lasts: told when it begins, and once a minute from then on."""
+
+    def __init__(self, talk: Callable[[str], None]) -> None:
+        self._talk = talk
+        self._told, self._at = "", float("-inf")
+
+    def say(self, text: str) -> None:
+        """Tell a sentence, unless it was told just now."""
+        now = time.monotonic()
+        if text != self._told or now - self._at >= SAY_AGAIN_S:
+            self._told, self._at = text, now
+            self._talk(text)
+
+
 class _Trouble:
     """One status that a request was answered with, again and again."""
 

@@ -32,10 +32,20 @@ def test_without_helm_the_command_is_printed_to_be_run_elsewhere(tmp_path: Path)
 
 def test_a_namespace_that_is_not_there_comes_with_the_command_that_makes_it(tmp_path: Path) -> None:
     stubs = Stubs(tmp_path / "bin", "helm")
-    (stubs.folder / "helm-fails").touch()
+    (stubs.folder / "helm-fails").write_text('Error: create: failed to create: namespaces "rl" not found')
     done = surreal("cluster", "install", "-n", "rl", PATH=str(stubs.folder))
     assert done.returncode == 1
     assert "kubectl create ns rl" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_fields_that_kubectl_wrote_come_with_the_command_that_takes_them_over(tmp_path: Path) -> None:
+    stubs = Stubs(tmp_path / "bin", "helm")
+    words = 'Apply failed with 1 conflict: conflict with "kubectl": .spec.versions'
+    (stubs.folder / "helm-fails").write_text(f"Error: UPGRADE FAILED: {words}")
+    done = surreal("cluster", "install", "-n", "rl", PATH=str(stubs.folder))
+    assert done.returncode == 1
+    assert "kubectl has written these fields" in done.stderr
+    assert done.stderr.strip().endswith("--namespace rl --force-conflicts")
 
 
 def test_a_file_of_values_that_is_not_there_is_said_before_helm_runs(tmp_path: Path) -> None:

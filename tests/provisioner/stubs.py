@@ -87,7 +87,7 @@ match arguments:
 
 HELM = """\
 if (home / "helm-fails").exists():
-    sys.exit('Error: create: failed to create: namespaces "rl" not found')
+    sys.exit((home / "helm-fails").read_text())
 print('Release "surreal" has been upgraded. Happy Helming!')
 """
 

@@ -51,4 +51,5 @@ def edit_of(resource: Object, seen: Snapshot) -> Edit:
 
 
 def _replicas(file: Mapping[str, Any]) -> dict[str, object]:
+    """Return role -> replicas of a complete file: a number, or bounds."""
     return {name: role["replicas"] for name, role in file["spec"]["roles"].items()}

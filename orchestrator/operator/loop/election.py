@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from surreal.orchestrator.operator.loop.trouble import Trouble
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import CONFLICT, ApiError, TakenError
 from surreal.provisioner.kube.kinds import Object
 from surreal.provisioner.kube.objects import number, text
+from surreal.provisioner.kube.retries import Complaint
 
 DURATION_S = 15.0
 """Seconds without a renewal after which another may lead."""
@@ -36,7 +36,7 @@ class Election:
     ) -> None:
         self._api, self._name, self._identity = api, name, identity
         self._tell, self._clock = tell, clock
-        self._trouble = Trouble(tell)
+        self._complaint = Complaint(tell)
         self._led = False
         self._renewed = float("-inf")
         self._seen: tuple[str, float] = ("", float("-inf"))
@@ -60,7 +60,7 @@ class Election:
             self._take()
         except SurrealError as error:
             # A leader that cannot renew steps down by its clock.
-            self._trouble.say(f"lease {self._name}: {error}")
+            self._complaint.say(f"lease {self._name}: {error}")
         if self.leads != self._led:
             self._led = self.leads
             self._tell(f"{self._identity} acts" if self._led else f"{self._identity} does not act: its lease ran out")

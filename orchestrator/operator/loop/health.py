@@ -23,12 +23,11 @@ class HealthServer:
             "/metrics": lambda: (200, generate_latest(registry)),
         }
         try:
-            self._server = ThreadingHTTPServer(("", port), _handler(answers))
+            self._server = _Server(("", port), _handler(answers))
         except OSError as error:
             raise InvalidInput(
                 f"--port: {port} cannot be had: {error.strerror}. Choose another one; 0 is any."
             ) from None
-        self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
         self._thread.start()
@@ -38,6 +37,15 @@ class HealthServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    """Server that says nothing of a probe that did not wait for its answer."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Write nothing."""
 
 
 def _said(good: bool) -> tuple[int, bytes]:

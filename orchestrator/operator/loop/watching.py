@@ -3,11 +3,11 @@
 import threading
 from collections.abc import Callable
 
-from surreal.orchestrator.operator.loop.trouble import Trouble
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.kinds import INSTANCE, MANAGED_BY, OWNER, Object
 from surreal.provisioner.kube.objects import dig, name_of, text
+from surreal.provisioner.kube.retries import Complaint
 
 WATCH_S = 240.0
 """Seconds after which a watch lists anew, so that a silent one is not trusted for longer."""
@@ -33,7 +33,7 @@ class Watcher:
         self._marks: dict[str, Mark] = {}
         self._there: set[str] = set()
         """Names in the list that is being read."""
-        self._trouble = Trouble(tell)
+        self._complaint = Complaint(tell)
         self._ended = threading.Event()
         self.listed = threading.Event()
         """Set once all that is there was told."""
@@ -48,10 +48,10 @@ class Watcher:
                         return
                     self._take(what, each)
             except SurrealError as error:
-                self._trouble.say(f"watch of {self._kind}: {error}")
+                self._complaint.say(f"watch of {self._kind}: {error}")
             except Exception as error:
                 # A fault with one object must not make it deaf to all others.
-                self._trouble.say(f"watch of {self._kind}: fault of the operator: {error!r}")
+                self._complaint.say(f"watch of {self._kind}: fault of the operator: {error!r}")
             self._ended.wait(AGAIN_S)
 
     def end(self) -> None:
