@@ -192,7 +192,7 @@ def test_a_lease_counts_from_its_write_however_long_the_read_took(tmp_path: Path
             now += 2 * DEADLINE_S
             return find(*arguments)
 
-        api.find = slow  # type: ignore[method-assign]
+        api.find = slow  # type: ignore[method-assign,assignment]
         election = Election(api, "lease", "one", place.server.said.append, lambda: now)
         for _ in range(2):
             election.step()
