@@ -39,7 +39,7 @@ class Hdf5File:
             if "://" in place:
                 from surreal.protocol.worker.object_store import open_url
 
-                self._remote = open_url(place)
+                self._remote = open_url(place, scattered=True)
                 self.file = h5py().File(self._remote, "r")
             else:
                 self.file = h5py().File(place, "r")

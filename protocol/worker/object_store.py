@@ -24,6 +24,8 @@ KEPT = (CHECKPOINTS, "metrics", "logs")
 MAX_FILES = 50_000
 MAX_BYTES = 100 * 1024**3
 """The most that is fetched."""
+BLOCK_BYTES = 2**22
+"""Bytes that are fetched at once where reads are scattered; 32 such blocks stay. s3fs would fetch 50 MiB for each."""
 CONNECT_TIMEOUT_S = 60.0
 """Seconds for which a start tries to reach the store."""
 RETRY_AFTER_S = 3.0
@@ -119,11 +121,12 @@ class ObjectStore:
             never = isinstance(error.__cause__, _NEVER)
             raise (Fatal(f"{name}: {error}. Look there what is left.") if never else error) from None
 
-    def open(self, name: str) -> BinaryIO:
-        """Open a file for reading at any place; only what is read is fetched. Raises StoreError; Fatal where it
-        is not for us; FileNotFoundError where it is not there."""
+    def open(self, name: str, scattered: bool = False) -> BinaryIO:
+        """Open a file for reading at any place; only what is read is fetched, in blocks that stay where reads are
+        `scattered`. Raises StoreError; Fatal where it is not for us; FileNotFoundError where it is not there."""
+        more = {"cache_type": "blockcache", "block_size": BLOCK_BYTES} if scattered else {}
         try:
-            opened: BinaryIO = self._try("read", lambda: self._fs.open(self._place(name), "rb"))
+            opened: BinaryIO = self._try("read", lambda: self._fs.open(self._place(name), "rb", **more))
         except StoreError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 raise FileNotFoundError(f"{self.url}/{name}") from None
@@ -216,10 +219,10 @@ def read_url(url: str, limit: int) -> bytes:
     return ObjectStore(folder).read(name, limit)
 
 
-def open_url(url: str) -> BinaryIO:
-    """Open a file at a URL for reading at any place. Raises FileNotFoundError, StoreError and Fatal."""
+def open_url(url: str, scattered: bool = False) -> BinaryIO:
+    """Open a file at a URL for reading at any place; see ObjectStore.open. Raises as it does."""
     folder, _, name = url.rpartition("/")
-    return ObjectStore(folder).open(name)
+    return ObjectStore(folder).open(name, scattered)
 
 
 def fetch(store: ObjectStore, folder: Path) -> set[str]:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import fsspec
 import numpy as np
 import pytest
+from fsspec.spec import AbstractBufferedFile
 
 from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints, load
 from surreal.protocol.errors import Fatal
@@ -273,3 +274,35 @@ def test_a_run_whose_results_are_not_stored_is_not_done(before: str, after: str)
     assert (ending.reason == "the run is done, but not everything of the run is stored at s3://bucket") == (
         before == "DONE"
     )
+
+
+class Far(fsspec.AbstractFileSystem):
+    """A store with one file of zeros, which counts the bytes that are fetched of it."""
+
+    protocol = "far"
+    size = 40 * 2**20
+    fetched = 0
+
+    def info(self, path: str, **more: object) -> dict[str, object]:
+        return {"name": path, "size": self.size, "type": "file"}
+
+    def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **more: object) -> "FarFile":
+        return FarFile(self, path, mode, block_size or 50 * 2**20, **more)
+
+
+class FarFile(AbstractBufferedFile):  # type: ignore[misc]
+    """Its only file."""
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        Far.fetched += end - start
+        return bytes(end - start)
+
+
+def test_scattered_reads_fetch_a_block_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.register_implementation("far", Far, clobber=True)
+    monkeypatch.setattr(Far, "fetched", 0)
+    with stores.open_url("far://sets/walks.hdf5", scattered=True) as opened:
+        for place in (1, 30, 2, 31, 1, 30, 2, 31):
+            opened.seek(place * 2**20)
+            assert len(opened.read(1_000)) == 1_000
+    assert Far.fetched <= 4 * stores.BLOCK_BYTES
