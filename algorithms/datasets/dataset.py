@@ -121,6 +121,7 @@ class Reading(Generic[Seen]):
         self.passes += 1
         if not found:
             shard, shards = self._part
-            raise DamagedError(
-                f"{self._dataset.place}: shard {shard} of {shards} has no episode. Lower roles.dataset.replicas."
-            )
+            lacking = "has no episode. Lower roles.dataset.replicas."
+            if self.skipped:
+                lacking = f"has damaged episodes alone, {self.skipped} of them. Record it anew."
+            raise DamagedError(f"{self._dataset.place}: shard {shard} of {shards} {lacking}")

@@ -111,3 +111,10 @@ def test_a_shard_without_an_episode_says_so(tmp_path: Path) -> None:
     found = open_dataset(str(written(tmp_path / "x", count=2)))
     with pytest.raises(DamagedError, match="shard 2 of 3 has no episode"):
         list(Reading(found, (2, 3), np.random.default_rng(0), lambda each: each).one_pass())
+
+
+def test_a_shard_of_damaged_episodes_alone_says_so_when_they_are_skipped(tmp_path: Path) -> None:
+    found = open_dataset(str(_damage(tmp_path / "x", "NaN", 1)))
+    reading = Reading(found, (1, 4), np.random.default_rng(0), lambda each: each, skip_damaged=True)
+    with pytest.raises(DamagedError, match="shard 1 of 4 has damaged episodes alone, 1 of them. Record it anew"):
+        list(reading.one_pass())
