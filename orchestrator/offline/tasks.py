@@ -1,10 +1,12 @@
 """Tasks of the offline suite: an environment, how its data is made, and the side of the wall that it stands on."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from surreal.protocol.documents.models import MAX_NAME_CHARS
 from surreal.protocol.errors import InvalidInput, did_you_mean
 
 Split = Literal["tuning", "held-out"]
@@ -101,5 +103,9 @@ def check_tuning(tasks: Sequence[Task]) -> None:
 
 
 def run_name(text: str) -> str:
-    """Return `text` as the name of a run may be: lower-case letters, digits and `-`."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    """Return `text` as the name of a run may be: lower-case letters, digits and `-`; a long one ends in its hash."""
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if len(name) <= MAX_NAME_CHARS:
+        return name
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{name[: MAX_NAME_CHARS - 9].rstrip('-')}-{digest}"

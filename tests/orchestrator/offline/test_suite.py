@@ -1,6 +1,7 @@
 """The offline suite: a wall between tuning and held-out tasks, scores that are normalised, data from stored seeds."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,17 @@ def test_a_run_that_was_made_with_other_values_is_no_score_of_these(
     )
     with pytest.raises(InvalidInput, match=r"total_steps: the run .*-s1 was made with 700, .* would be with 20000"):
         run_suite(METHOD, tmp_path, [task], 1)
+
+
+def test_every_run_has_a_name_of_its_own_that_a_run_may_have() -> None:
+    grid = [f"learning_rate-{value}" for value in (1e-3, 1e-4)]
+    texts = [
+        f"pendulum-td3bc-{task.name}-{values}-s{seed}" for task in tasks.TASKS for values in grid for seed in (1, 2)
+    ]
+    names = [tasks.run_name(text) for text in texts]
+    assert len(set(names)) == len(texts)
+    assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", name) for name in names)
+    assert tasks.run_name("bc-catch/noise-0.1-s1") == "bc-catch-noise-0-1-s1"
 
 
 def test_the_data_of_a_seed_is_the_same_and_noise_lowers_its_returns(
