@@ -112,8 +112,9 @@ def decide(role: PlannedRole, code: int, feeds: bool, backoff: Backoff, index: i
 
 
 def feeds_the_run(plan: Plan, role: str) -> bool:
-    """Return True if the run needs what this role sends. It can do without telemetry, such as an evaluator's."""
-    return any(role in channel.frm and not channel.lossy for channel in plan.channels)
+    """Return True if the run needs what this role sends or answers. It can do without telemetry, as an evaluator's."""
+    sends = any(role in channel.frm and not channel.lossy for channel in plan.channels)
+    return sends or any(channel.kind == "service" and role in channel.to for channel in plan.channels)
 
 
 def describe(code: int) -> str:

@@ -12,6 +12,8 @@ from surreal.orchestrator.backends.restart_policy import (
     ordinal,
 )
 from surreal.protocol.errors import ExitCode
+from tests.orchestrator.documents import minimal
+from tests.orchestrator.kube.rendered import planned
 from tests.orchestrator.runs import plan
 
 LEARNER, ACTOR = plan().role("learner"), plan().role("actor")
@@ -42,6 +44,17 @@ def test_a_fatal_process_that_the_run_can_do_without_is_retired() -> None:
 def test_who_sends_only_telemetry_does_not_feed_the_run() -> None:
     assert feeds_the_run(plan(), "actor")
     assert not feeds_the_run(plan(), "evaluator")
+
+
+@pytest.mark.parametrize(("algorithm", "role"), [("bc", "dataset"), ("dqn", "replay")])
+def test_who_answers_the_learner_feeds_the_run(algorithm: str, role: str) -> None:
+    config = {"dataset": "/data"} if algorithm == "bc" else {}
+    env = {"id": "CartPole-v1"}
+    made = planned(minimal(env=env, algorithm={"name": algorithm, "config": config}, roles={}))
+    assert feeds_the_run(made, role)
+    assert not feeds_the_run(made, "evaluator")
+    verdict = decide(made.role(role), ExitCode.FATAL, feeds_the_run(made, role), Backoff())
+    assert verdict is Verdict.FAIL
 
 
 def test_eleven_failures_without_progress_fail_the_run_if_it_needs_the_process() -> None:
