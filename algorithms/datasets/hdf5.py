@@ -47,7 +47,9 @@ class Hdf5File:
         except FileNotFoundError:
             raise Fatal(f"{place}: there is no such file. Correct dataset.") from None
         except OSError as error:
-            raise DamagedError(f"{place}: it is damaged, truncated or no HDF5 file: {_first(error)}") from None
+            raise DamagedError(
+                f"{place}: it is damaged, truncated or no HDF5 file: {_first(error)}. Copy it anew."
+            ) from None
 
     def _map(self, path: Path) -> None:
         with path.open("rb") as opened:

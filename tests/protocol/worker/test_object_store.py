@@ -276,7 +276,7 @@ def test_a_run_whose_results_are_not_stored_is_not_done(before: str, after: str)
     )
 
 
-class Far(fsspec.AbstractFileSystem):
+class Far(fsspec.AbstractFileSystem):  # type: ignore[misc]
     """A store with one file of zeros, which counts the bytes that are fetched of it."""
 
     protocol = "far"
