@@ -10,7 +10,7 @@ FULL = 0.85
 SOME = 0.15
 """Share from which a part is worth a sentence."""
 WITHOUT_CORE = 0.75
-"""Share of its busy time that a process has a core, below which cores are too few."""
+"""Share of the time in which it could run that a process has a core, below which cores are too few."""
 LEARNS = ("learn", "update", "publish")
 
 
@@ -35,15 +35,14 @@ def bounding_role(roles: Mapping[str, Breakdown]) -> str | None:
 
 def _cores(roles: Mapping[str, Breakdown]) -> Iterator[Advice]:
     for name, role in roles.items():
-        # One that sleeps in an operation lacks no core: only what could have run and did not.
-        busy = role.busy * role.corrected
-        missing = min(1.0, role.delayed / busy) if busy > SOME * role.wall else 0.0
-        if missing > 1 - WITHOUT_CORE:
+        # One that sleeps in an operation lacks no core: only what could run and did not.
+        runnable = role.cpu + role.delayed
+        if runnable > SOME * role.wall and role.delayed > (1 - WITHOUT_CORE) * runnable:
             text = (
-                f"{name}: waits for a core for {missing:.0%} of its busy time. The machine has too few cores: "
-                "run fewer processes, or add cores."
+                f"{name}: waits for a core for {role.delayed / runnable:.0%} of the time in which it could run. "
+                "The machine has too few cores: run fewer processes, or add cores."
             )
-            yield Advice(missing * role.busy * role.processes, text)
+            yield Advice(role.delayed / role.wall * role.processes, text)
 
 
 def _bounds(roles: Mapping[str, Breakdown]) -> Iterator[Advice]:

@@ -173,13 +173,15 @@ def test_roles_that_take_turns_are_told_to_overlap() -> None:
 def test_too_few_cores_and_much_talk_are_said() -> None:
     learner = replace(role("learner", cpu=0.3, learn=1.0), delayed=0.7)
     texts = advise({"learner": learner, "actor": role("actor", acting=0.7, send=0.3)})
-    assert any(text.startswith("learner: waits for a core for 70%") for text in texts)
+    assert any(text.startswith("learner: waits for a core for 70% of the time") for text in texts)
     assert any(text.startswith("actor: spends 30% of its time on communication") for text in texts)
 
 
 def test_a_process_that_sleeps_in_its_environment_lacks_no_core() -> None:
     sleeping = {"learner": role("learner", idle=1.0), "actor": role("actor", cpu=0.02, acting=1.0)}
     assert not any("core" in text for text in advise(sleeping))
+    woken = {**sleeping, "actor": replace(sleeping["actor"], delayed=0.05)}
+    assert not any("core" in text for text in advise(woken))
 
 
 def test_pieces_that_never_arrived_are_unrecorded_and_not_outside(tmp_path: Path) -> None:
