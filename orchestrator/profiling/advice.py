@@ -12,6 +12,8 @@ SOME = 0.15
 WITHOUT_CORE = 0.75
 """Share of the time in which it could run that a process has a core, below which cores are too few."""
 LEARNS = ("learn", "update", "publish")
+ENDING = ("learner", "master")
+"""Roles that learn."""
 
 
 class Advice(NamedTuple):
@@ -49,7 +51,8 @@ def _bounds(roles: Mapping[str, Breakdown]) -> Iterator[Advice]:
     bounding = bounding_role(roles)
     if bounding is None or roles[bounding].busy < FULL:
         return
-    role, learns = roles[bounding], any(name in LEARNS for name, _ in roles[bounding].seconds)
+    # The update of a learner may be longer than the profile, and is not seen then.
+    role, learns = roles[bounding], bounding in ENDING or any(name in LEARNS for name, _ in roles[bounding].seconds)
     idle = {name: 1 - other.busy for name, other in roles.items() if name not in (bounding, "evaluator")}
     waits = max(idle, key=lambda name: idle[name], default="")
     if not waits or idle[waits] < SOME:

@@ -161,6 +161,11 @@ def test_a_learner_that_waits_gets_more_actors_and_a_full_one_less_work() -> Non
     assert "most of it in backward" in advise(full)[0]
 
 
+def test_a_learner_whose_update_outlasts_the_profile_is_not_told_to_have_more_processes() -> None:
+    (text,) = advise({"learner": role("learner", outside=1.0), "actor": role("actor", idle=1.0)})
+    assert "Learning bounds the run" in text and "Add processes" not in text
+
+
 def test_roles_that_take_turns_are_told_to_overlap() -> None:
     turns = {
         "learner": role("learner", learn=0.4, idle=0.6, cpu=0.4),
