@@ -2,14 +2,16 @@
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from surreal.protocol.profiling import costs
 from surreal.protocol.profiling.chunks import MOST_MARKS, ROW, Chunk, packed
 from surreal.protocol.profiling.interception import MOST_NS, Interception
-from surreal.protocol.profiling.own import UNKNOWN, OffsetEstimate, OwnProfile
+from surreal.protocol.profiling.own import UNKNOWN, Offset, OffsetEstimate, OwnProfile
 from surreal.protocol.profiling.request import ProfileRequest
 from surreal.protocol.profiling.spans import (
     ACTIVE,
@@ -26,6 +28,7 @@ from surreal.protocol.profiling.spans import (
     Recorder,
     operation,
 )
+from surreal.protocol.profiling.taking import Profiling
 
 
 @pytest.fixture
@@ -340,3 +343,18 @@ def test_only_the_first_processes_of_a_large_role_take_part() -> None:
 @pytest.mark.parametrize("said", [None, 3, {"name": "../x", "seconds": 1.0}, {"name": "p", "seconds": 1e9}], ids=str)
 def test_a_request_that_is_none_is_ignored(said: object) -> None:
     assert ProfileRequest.parse(said) is None
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_processes_of_one_machine_have_one_clock_however_late_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    keeps, member = Profiling("learner/0", 1, str(tmp_path)), Profiling("actor/0", 1)
+    assert keeps.keeper is not None
+    keeps.keeper._request, keeps.keeper._until = ProfileRequest("p", 10.0), time.monotonic() + 10
+    monkeypatch.setattr("surreal.protocol.profiling.taking.perf_counter_ns", lambda: 900)
+    said = keeps.say({"asked": 100})
+    assert said["profile"] and said["clock"]
+    del said["profile"]
+    member.heard(said if same else {**said, "clock": "of another machine"})
+    assert member.own.clock.best == (Offset(0, 0) if same else Offset(400, 400))
