@@ -117,22 +117,23 @@ class Subscriber:
 
         Raises Stopping, Refused, and Timeout after `timeout` seconds (None: never).
         """
-        began = time.monotonic()
-        deadline = None if timeout is None else began + timeout
+        last = time.monotonic()
+        deadline = None if timeout is None else last + timeout
         with self._changed:
-            try:
-                while self._newest is None or (newer_than is not None and self._newest.version <= newer_than):
-                    self._node.check()
-                    self._client.check()
-                    left = STOP_POLL_S if deadline is None else deadline - time.monotonic()
-                    if left <= 0:
-                        address = self._client.socket.address
-                        raise Timeout(f"{address}: nothing newer than {newer_than} in {timeout} s. Look at its writer.")
-                    with operation("wait", IDLE):
-                        self._changed.wait(min(left, STOP_POLL_S))
-                return self._return(self._newest)
-            finally:
-                self._client.socket.stats.blocked_seconds += time.monotonic() - began
+            while self._newest is None or (newer_than is not None and self._newest.version <= newer_than):
+                self._node.check()
+                self._client.check()
+                left = STOP_POLL_S if deadline is None else deadline - last
+                if left <= 0:
+                    address = self._client.socket.address
+                    raise Timeout(f"{address}: nothing newer than {newer_than} in {timeout} s. Look at its writer.")
+                with operation("wait", IDLE):
+                    self._changed.wait(min(left, STOP_POLL_S))
+                now = time.monotonic()
+                # Counted in each round, so that a long wait shows while it lasts.
+                self._client.socket.stats.blocked_seconds += now - last
+                last = now
+            return self._return(self._newest)
 
     select_lock: ClassVar[AbstractContextManager[None]] = nullcontext()
     select_socket: ClassVar[None] = None

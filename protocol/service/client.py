@@ -124,18 +124,19 @@ class ServiceClient:
                 self._serve()
 
     def _wait_for_room(self, deadline: float, timeout: float) -> None:
-        began = time.monotonic()
+        last = time.monotonic()
         self._serve()
-        try:
-            while len(self._open) >= self._window * len(self._replicas):
-                self._node.check()
-                self._raise_if_refused()
-                if time.monotonic() >= deadline:
-                    raise Timeout(f"{self._addresses()}: no room for a request within {timeout} s. Look at its server.")
-                self._wait()
-                self._serve()
-        finally:
-            self._stats.blocked_seconds += time.monotonic() - began
+        while len(self._open) >= self._window * len(self._replicas):
+            self._node.check()
+            self._raise_if_refused()
+            if last >= deadline:
+                raise Timeout(f"{self._addresses()}: no room for a request within {timeout} s. Look at its server.")
+            self._wait()
+            self._serve()
+            now = time.monotonic()
+            # Counted in each round, so that a long wait shows while it lasts.
+            self._stats.blocked_seconds += now - last
+            last = now
 
     def _wait(self) -> None:
         """Wait for an answer, for a connection where a request has none, or for the next look."""

@@ -1,6 +1,7 @@
 """Broadcast: the newest value at once, never back, whatever the publisher's working thread does."""
 
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,17 @@ def test_a_reader_that_is_behind_skips_what_it_missed(make_node: MakeNode, addre
     assert seen == sorted(seen)
     until(lambda: subscriber.stats.messages == publisher.stats.messages, "the counters to agree")
     assert subscriber.stats.messages <= 300
+
+
+def test_a_wait_is_counted_while_it_lasts(make_node: MakeNode, address: str, until: Until) -> None:
+    subscriber = Subscriber(make_node("actor/0"), address)
+    waiting = threading.Thread(target=lambda: subscriber.wait(timeout=120))
+    waiting.start()
+    until(lambda: subscriber.stats.blocked_seconds > 0, "the wait to be counted")
+    assert waiting.is_alive()
+    Publisher(make_node("learner/0"), address).publish({}, {}, 1)
+    waiting.join(120)
+    assert not waiting.is_alive()
 
 
 def test_a_version_must_grow(make_node: MakeNode, address: str) -> None:

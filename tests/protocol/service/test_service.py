@@ -238,6 +238,20 @@ def test_a_client_waits_at_its_window(server: ServiceServer, client: ServiceClie
     client.submit(ask(0), timeout=20)
 
 
+def test_a_wait_at_the_window_is_counted_while_it_lasts(
+    server: ServiceServer, client: ServiceClient, until: Until
+) -> None:
+    for _ in range(4):
+        client.submit(ask(0))
+    waiting = threading.Thread(target=lambda: client.submit(ask(0), timeout=120))
+    waiting.start()
+    until(lambda: client.stats.blocked_seconds > 0, "the wait to be counted")
+    assert waiting.is_alive()
+    take(server).reply({})
+    waiting.join(120)
+    assert not waiting.is_alive()
+
+
 def test_a_server_refuses_more_than_the_window_and_the_client_asks_again(
     server: ServiceServer, make_node: MakeNode, address: str, until: Until
 ) -> None:
