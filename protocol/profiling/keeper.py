@@ -12,8 +12,8 @@ from surreal.protocol.profiling.request import DONE, FOLDER, REQUEST, ProfileReq
 
 log = logging.getLogger("surreal")
 
-MOST_BYTES = 256 << 20
-"""Bytes of one profile's files; spans beyond are dropped, and said."""
+MOST_BYTES = 64 << 20
+"""Bytes of one profile's files: 1.8 million spans, for which a reader takes 1 GiB. More is dropped, and said."""
 MOST_WAITING = 1024
 """Chunks that wait for the disk."""
 LAST_WORDS_S = 3.0

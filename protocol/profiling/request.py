@@ -17,7 +17,7 @@ DONE = "done.json"
 BUSY = 3
 """Exit code where another profile is being taken."""
 MOST_SECONDS = 600.0
-"""Longest profile: 600 s of four processes are some hundred megabytes."""
+"""Longest profile: 600 s of four processes are some tens of megabytes."""
 MOST_PER_ROLE = 16
 """Processes of one role that a profile is taken of; those with the lowest indices."""
 _NAME = r"[a-z0-9][a-z0-9-]{0,39}"
