@@ -15,6 +15,7 @@ from surreal.algorithms.datasets.hdf5 import Hdf5File
 from surreal.algorithms.types import Array, Int
 
 NEEDED = ("observations", "actions", "rewards", "terminals")
+OPTIONAL = ("timeouts", "next_observations")
 ID = "env_id"
 BLOCK = 65_536
 """Steps that are looked at together."""
@@ -24,19 +25,24 @@ class D4rlDataset(Numbered):
     """One HDF5 file in D4RL's layout."""
 
     def __init__(self, opened: Hdf5File) -> None:
-        """Take over the file. Raises DamagedError where keys are missing or arrays differ in length."""
+        """Take over the file. Raises DamagedError where keys are missing, and where arrays do not belong together."""
         self._opened, place, file = opened, opened.place, opened.file
-        for name in NEEDED:
-            if name not in file:
-                raise DamagedError(f"{place}: there is no array {name!r}. It has: {', '.join(sorted(file))}.")
-        lengths = {name: len(file[name]) for name in (*NEEDED, "timeouts", "next_observations") if name in file}
+        found = {name: opened.dataset(file, name, place) for name in (*NEEDED, *OPTIONAL) if name in (*NEEDED, *file)}
+        lengths = {name: len(each) for name, each in found.items()}
         if len(set(lengths.values())) > 1:
             raise DamagedError(f"{place}: its arrays differ in length: {lengths}. Copy it anew.")
-        self._observations, self._actions = opened.lazy(file["observations"]), opened.lazy(file["actions"])
-        self._following = opened.lazy(file["next_observations"]) if "next_observations" in file else None
-        self._rewards = opened.array(file, "rewards", place).reshape(-1)
-        self._terminal = _flags(opened.array(file, "terminals", place))
-        self._cut = _flags(opened.array(file, "timeouts", place)) if "timeouts" in file else None
+        if not lengths["rewards"]:
+            raise DamagedError(f"{place}: it has no steps. Copy it anew.")
+        seen, after = found["observations"], found.get("next_observations")
+        if after is not None and after.shape != seen.shape:
+            raise DamagedError(
+                f"{place}: next_observations are {after.shape}, and observations {seen.shape}. Copy it anew."
+            )
+        self._observations, self._actions = opened.lazy(seen), opened.lazy(found["actions"])
+        self._following = None if after is None else opened.lazy(after)
+        self._rewards = opened.column(file, "rewards", place)
+        self._terminal = opened.flags(file, "terminals", place)
+        self._cut = opened.flags(file, "timeouts", place) if "timeouts" in found else None
         self._spans = self._find_spans()
         env = file.attrs.get(ID)
         super().__init__(place, About("d4rl", len(self._spans), len(self._rewards), None if env is None else str(env)))
@@ -91,7 +97,3 @@ class D4rlDataset(Numbered):
     def close(self) -> None:
         """See Numbered."""
         self._opened.close()
-
-
-def _flags(array: Array) -> Array:
-    return np.array(array, dtype=np.bool_).reshape(-1)

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from surreal.algorithms.datasets.episode import DamagedError
-from surreal.algorithms.types import Array
+from surreal.algorithms.types import Array, Bool
 from surreal.protocol.errors import Fatal, InvalidInput
 
+NUMBERS = "biuf"
+"""Kinds of numpy types that count as numbers."""
 MOST_BYTES = 2**36
 """Bytes that one array of a file may have."""
 
@@ -61,13 +63,39 @@ class Hdf5File:
         if self._remote is not None:
             self._remote.close()
 
-    def array(self, node: Any, name: str, episode: str) -> Array:
-        """Return the array `name` of the group `node`; `episode` is for errors. Raises DamagedError where none is."""
+    def dataset(self, node: Any, name: str, episode: str) -> Any:
+        """Return the h5py.Dataset `name` of the group `node`; `episode` is for errors.
+
+        Raises DamagedError where there is none, and for what is no array [n, ...] of numbers.
+        """
         with self.damage(episode):
             found = node.get(name)
             if not isinstance(found, h5py().Dataset):
                 raise DamagedError(f"{episode}: there is no array {name!r}. It has: {', '.join(map(str, node))}.")
+            if not found.shape or found.dtype.kind not in NUMBERS:
+                what = f"of type {found.dtype} and shape {found.shape}"
+                raise DamagedError(f"{episode}: {name} is {what}, no array of numbers. Record it anew.")
+            return found
+
+    def array(self, node: Any, name: str, episode: str) -> Array:
+        """Return the numbers of the array `name`. Raises as `dataset` does."""
+        found = self.dataset(node, name, episode)
+        with self.damage(episode):
             return self.read(found)
+
+    def column(self, node: Any, name: str, episode: str) -> Array:
+        """Return the array `name` [n], one number for each step. Raises DamagedError for any other."""
+        found = self.array(node, name, episode)
+        if found.size != len(found):
+            raise DamagedError(f"{episode}: {name} has the shape {found.shape}, not one number a step. Record it anew.")
+        return found.reshape(-1)
+
+    def flags(self, node: Any, name: str, episode: str) -> Bool:
+        """Return the array `name` [n] as flags. Raises DamagedError for other values than 0 and 1."""
+        found = self.column(node, name, episode)
+        if not ((found == 0) | (found == 1)).all():
+            raise DamagedError(f"{episode}: {name} has other values than 0 and 1. Record it anew.")
+        return found.astype(np.bool_)
 
     def read(self, found: Any) -> Array:
         """Return the numbers of an h5py.Dataset: a view on the mapped file where they lie in one piece."""

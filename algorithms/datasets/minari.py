@@ -53,7 +53,7 @@ class MinariDataset(Numbered):
         about = About(
             "minari",
             self._count,
-            int(metadata.get("total_steps", 0)),
+            steps if isinstance(steps := metadata.get("total_steps"), int) else 0,
             env_id(metadata.get("env_spec")),
             read_space(metadata.get("observation_space"), place),
             read_space(metadata.get("action_space"), place),
@@ -99,9 +99,8 @@ class MinariDataset(Numbered):
             if not isinstance(group, h5py().Group):
                 raise DamagedError(f"{place}: there is none of that number. Episodes are numbered from 0.")
             seed = group.attrs.get("seed")
-        rewards, terminations, truncations = (
-            self._opened.array(group, name, place) for name in ("rewards", "terminations", "truncations")
-        )
+        rewards = self._opened.column(group, "rewards", place)
+        terminations, truncations = (self._opened.flags(group, name, place) for name in ("terminations", "truncations"))
         if not len(rewards) == len(terminations) == len(truncations):
             raise DamagedError(f"{place}: rewards, terminations and truncations differ in length. Record it anew.")
         actions = self._opened.array(group, "actions", place)
@@ -110,7 +109,7 @@ class MinariDataset(Numbered):
             self._nested(group, "observations", place),
             actions,
             np.asarray(rewards, dtype=np.float64),
-            *ends(place, np.asarray(terminations, bool), np.asarray(truncations, bool)),
+            *ends(place, terminations, truncations),
             None if seed is None else int(seed),
             self._behaviour(group, place),
         ).check()

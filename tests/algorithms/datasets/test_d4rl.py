@@ -42,6 +42,26 @@ def test_missing_keys_and_unequal_lengths_are_named(tmp_path: Path) -> None:
         open_dataset(str(d4rl(tmp_path / "y.hdf5", rewards=np.zeros(4))))
 
 
+SPOILED: dict[str, tuple[dict[str, Any], str]] = {
+    "one number": ({"rewards": np.float32(3)}, r"rewards is of type float32 and shape \(\), no array of numbers"),
+    "text": ({"actions": np.array([b"left"] * 9)}, r"actions is of type \|S4 and shape \(9,\), no array of numbers"),
+    "pairs": ({"rewards": np.zeros((9, 2))}, r"rewards has the shape \(9, 2\), not one number a step"),
+    "flags": ({"terminals": np.full(9, np.nan)}, "terminals has other values than 0 and 1"),
+    "width": ({"next_observations": np.zeros((9, 3))}, r"next_observations are \(9, 3\), and observations \(9, 2\)"),
+    "nothing": (
+        {name: np.zeros((0, 2))[:, :1] for name in ("observations", "actions", "rewards", "terminals", "timeouts")},
+        "it has no steps",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_arrays_that_cannot_be_steps_are_named(tmp_path: Path, name: str) -> None:
+    arrays, said = SPOILED[name]
+    with pytest.raises(DamagedError, match=f"x.hdf5: {said}"):
+        open_dataset(str(d4rl(tmp_path / "x.hdf5", **arrays)))
+
+
 def test_lengths_are_those_of_the_episodes(tmp_path: Path) -> None:
     found = open_dataset(str(d4rl(tmp_path / "x.hdf5")))
     assert found.lengths(0, 1) == [2, 4, 1]

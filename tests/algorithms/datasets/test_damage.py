@@ -26,6 +26,12 @@ def _damage(folder: Path, name: str, number: int = 2) -> Path:
             del group["rewards"]
         elif name == "NaN":
             group["rewards"][3] = np.nan
+        elif name == "one number":
+            del group["rewards"]
+            group["rewards"] = 3.0
+        elif name == "other flags":
+            del group["truncations"]
+            group["truncations"] = np.full(7, 2)
         elif name == "early end":
             group["terminations"][1] = True
         elif name == "empty":
@@ -49,6 +55,8 @@ def _damage(folder: Path, name: str, number: int = 2) -> Path:
 SENTENCES = {
     "no rewards": "episode 2: there is no array 'rewards'. It has: ",
     "NaN": "episode 2: the reward of step 3 is nan",
+    "one number": "episode 2: rewards is of type float64 and shape (), no array of numbers",
+    "other flags": "episode 2: truncations has other values than 0 and 1",
     "early end": "episode 2: terminations is true at step 1 of 7, and the episode goes on",
     "empty": "episode 2: it has no steps",
     "lengths": "episode 2: 7 observations for 7 rewards. Expected 8",
