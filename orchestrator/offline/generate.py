@@ -35,7 +35,7 @@ def generate(tasks: Sequence[Task], data: Path, run: str | None = None, say: Say
     made = []
     for source in sources.values():
         own = [each for each in tasks if each.source == source]
-        policies = None if source.episodes else saved(run or _trained(source, say))
+        policies = None if source.episodes else _policies(run or _trained(source, say), source)
         for task in own:
             folder = data / task.name
             if not (folder / "data" / "metadata.json").exists():
@@ -45,6 +45,23 @@ def generate(tasks: Sequence[Task], data: Path, run: str | None = None, say: Say
         say(f"{source.name}: references")
         note_reference(data, source.name, _references(source, data, policies))
     return made
+
+
+def _policies(run: str, source: Source) -> SavedRun:
+    """Return a run that has what mixtures of its policies take. Raises InvalidInput for one that has not."""
+    from surreal.algorithms.policies import Policy
+
+    found = saved(run)
+    policy = found.policy("last")
+    if not isinstance(policy, Policy):
+        raise InvalidInput(f"--run: {run} is an exported policy, and mixtures are of checkpoints. Name its run.")
+    if (trained := policy.about["env"]["id"]) != source.env:
+        raise InvalidInput(
+            f"--run: {run} was trained in {trained}, and {source.name} is {source.env}. Name another run."
+        )
+    if not any(row.get("eval_return") is not None for row in found.metrics().rows):
+        raise InvalidInput(f"--run: {run} was never evaluated, so none of its policies is medium. Let it go on.")
+    return found
 
 
 def _record(task: Task, folder: Path, policies: SavedRun | None) -> None:

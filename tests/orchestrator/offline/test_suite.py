@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -26,6 +27,7 @@ from surreal.orchestrator.offline.suite import run_suite
 from surreal.orchestrator.offline.tasks import SOURCES, check_tuning, chosen
 from surreal.orchestrator.run.home import new_folder
 from surreal.protocol.errors import InvalidInput
+from tests.algorithms.saved import save_ppo
 
 METHOD = Path(__file__).parents[3] / "examples" / "pendulum-bc.yaml"
 
@@ -100,6 +102,16 @@ def test_the_data_of_a_seed_is_the_same_and_noise_lowers_its_returns(
     random, expert = references(tmp_path / "one", "catch")
     assert random < 0.2 < expert == 1.0
     assert json.loads((tmp_path / "one" / SCORES).read_text()).keys() == {"catch"}
+
+
+def test_a_run_whose_policies_a_task_cannot_have_is_refused(tmp_path: Path) -> None:
+    run = save_ppo(tmp_path / "run", gymnasium.make("Pendulum-v1"), "Pendulum-v1")
+    (run / "metrics").mkdir()
+    (run / "metrics" / "metrics.jsonl").write_text("")
+    with pytest.raises(InvalidInput, match=r"run was trained in Pendulum-v1, and hopper is Hopper-v5"):
+        generate(chosen(["hopper"]), tmp_path / "data", str(run))
+    with pytest.raises(InvalidInput, match=r"run was never evaluated, so none of its policies is medium"):
+        generate(chosen(["pendulum"]), tmp_path / "data", str(run))
 
 
 def test_scores_are_normalised_and_last_and_best_stay_apart() -> None:
