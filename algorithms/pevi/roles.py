@@ -44,8 +44,12 @@ class Counted:
 
     def see(self, episode: Episode) -> tuple[Int, Int, F64]:
         """Return states [steps + 1], actions and rewards [steps]. Raises DamagedError for ones that do not fit."""
-        states = np.asarray(episode.observations).reshape(-1).astype(np.int64) - self._first[0]
-        actions = np.asarray(episode.actions).reshape(-1).astype(np.int64) - self._first[1]
+        seen, chosen = np.asarray(episode.observations), np.asarray(episode.actions)
+        for name, found, size in (("states", seen, len(episode) + 1), ("actions", chosen, len(episode))):
+            if found.dtype.kind not in "iu" or found.size != size:
+                raise DamagedError(f"{episode.place}: its {name} are no whole numbers. Name its own environment.")
+        states = seen.reshape(-1).astype(np.int64) - self._first[0]
+        actions = chosen.reshape(-1).astype(np.int64) - self._first[1]
         for name, found, count in (("states", states, self.states), ("actions", actions, self.actions)):
             if found.min() < 0 or found.max() >= count:
                 raise DamagedError(f"{episode.place}: its {name} are not below {count}. Name its own environment.")

@@ -5,11 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from surreal.algorithms.datasets.episode import DamagedError, Episode
 from surreal.algorithms.datasets.writing.minari import DatasetWriter
+from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.exporting.record import play
 from surreal.algorithms.pevi.config import PEVI
 from surreal.algorithms.pevi.environments import Arms
+from surreal.algorithms.pevi.roles import Counted
 from surreal.algorithms.policies import load_policy
+from surreal.algorithms.types import Array
 from tests.algorithms.fabric import Run
 
 ID = "surreal.algorithms.pevi.environments:Arms"
@@ -40,3 +44,14 @@ def test_a_state_of_several_steps_and_an_environment_that_is_not_finite_are_refu
     with Run(folder, {"dataset": "x"}, 0, "CartPole-v1", algorithm=PEVI) as run:
         assert run.start("learner").wait(120) == 3
         assert "pevi takes Discrete states and actions" in run.log("learner-0")
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [(np.zeros((2, 4)), "states are no whole numbers"), (np.array([0, 99]), "states are not below 12")],
+)
+def test_a_dataset_of_other_states_is_named(seen: Array, said: str) -> None:
+    counted = Counted(Environment(Arms(), ID))
+    episode = Episode("walks.hdf5: episode 3", seen, np.zeros(1, np.int64), np.ones(1), True, False)
+    with pytest.raises(DamagedError, match=f"walks.hdf5: episode 3: its {said}"):
+        counted.see(episode)
