@@ -56,7 +56,7 @@ class Method:
         """Return the networks. Raises Fatal where the algorithm does not take the environment's actions."""
         config, spaces = self.config, self.spaces
         either = isinstance(config, BCConfig | CQLConfig)
-        check_actions(self.name, spaces, None if either else False)
+        check_actions(self.name, spaces, None if either else False, "bc or cql")
         kind: Kind = "deterministic"
         if isinstance(config, CQLConfig):
             kind = "values" if spaces.discrete else "gaussian"

@@ -77,19 +77,22 @@ class Shape:
         return cls(data["outputs"], spaces, tuple(data["hidden"]), 1, data["layer_norm"], data["dueling"])
 
 
-def check_actions(algorithm: str, spaces: Spaces, discrete: bool | None) -> None:
-    """Raise Fatal where `algorithm` does not take the environment's actions; `discrete` None takes both kinds."""
+def check_actions(algorithm: str, spaces: Spaces, discrete: bool | None, instead: str = "") -> None:
+    """Raise Fatal where `algorithm` does not take the environment's actions; `discrete` None takes both kinds.
+
+    `instead` names algorithms of its kind that take the others.
+    """
     if len(spaces.choices) < 2 and discrete in (None, spaces.discrete):
         return
     if len(spaces.choices) > 1:
         raise Fatal(
             f"algorithm.name: {algorithm!r} takes one choice at a time, the environment has {spaces.action_space}. "
-            "Choose ppo."
+            f"{'Wrap it to take one.' if instead else 'Choose ppo.'}"
         )
     wanted, others = ("Discrete", "ddpg, td3 or sac") if discrete else ("Box", "dqn or sac")
     raise Fatal(
         f"algorithm.name: {algorithm!r} takes {wanted} actions, the environment has {spaces.action_space}. "
-        f"Choose {others}."
+        f"Choose {instead or others}."
     )
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -110,15 +109,3 @@ def _score(
         raise SurrealError(f"{name}: it was never evaluated. Lower evaluate_episodes, or see surreal logs {name}.")
     last, best = normalised(found[-1], reference), normalised(max(found), reference)
     return Score(task.name, seed, json.dumps(dict(point)), last, best)
-
-
-def merged(paths: Sequence[Path]) -> dict[str, Any]:
-    """Return one report of several report files of the same method. Raises InvalidInput for what is none."""
-    scores = []
-    for path in paths:
-        try:
-            scores += [Score(**row) for row in json.loads(path.read_text())["runs"]]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InvalidInput(f"{path}: is no report of the suite: {error}. Name files of --report.") from None
-    unique = {json.dumps(asdict(each), sort_keys=True): each for each in scores}
-    return report(list(unique.values()))

@@ -95,6 +95,8 @@ def suite(
     from surreal.orchestrator.offline.tasks import chosen
     from surreal.orchestrator.sweeps.load import grid_option
 
+    if report is not None and (report.is_dir() or not report.parent.is_dir()):
+        raise InvalidInput(f"--report: {str(report)!r} is no file in a folder that is there. Make its folder first.")
     found = run_suite(file, data, chosen(patterns), seeds, dict(grid_option(each) for each in grid), talk)
     if report is not None:
         report.write_text(json.dumps(found, indent=1))

@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from surreal.algorithms.offline.config import IQLConfig
 from surreal.algorithms.offline.state import State
+from surreal.protocol.errors import Fatal
 from tests.algorithms.offline.cases import batch, method
 
 
@@ -22,3 +24,8 @@ def test_scaled_rewards_are_learned_from_as_larger_ones_are() -> None:
         found.append(state.engine.arrays()["critics"])
     assert np.array_equal(found[0], found[1])
     assert not np.array_equal(found[0], found[2])
+
+
+def test_an_algorithm_of_other_actions_names_those_that_learn_from_data() -> None:
+    with pytest.raises(Fatal, match=r"'iql' takes Box actions, .* Choose bc or cql."):
+        replace(method("iql"), spaces=method("bc-choices").spaces).shape()

@@ -49,6 +49,14 @@ def test_a_held_out_task_that_values_are_to_be_chosen_on_is_refused(tmp_path: Pa
     assert "'cartpole/noise-0.3' is held out" in str(found.exception)
 
 
+def test_a_report_that_could_not_be_written_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    arguments = ["suite", str(METHOD), "--task", "catch", "--data", str(tmp_path), "--report"]
+    for place in (tmp_path, tmp_path / "none" / "bc.json"):
+        found = CliRunner().invoke(command, [*arguments, str(place)])
+        assert isinstance(found.exception, InvalidInput)
+        assert f"--report: '{place}' is no file in a folder that is there" in str(found.exception)
+
+
 def test_data_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="has no reference of 'catch'. Run surreal offline generate"):
         run_suite(METHOD, tmp_path, chosen(["catch"]), 1)
