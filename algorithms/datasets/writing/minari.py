@@ -26,7 +26,7 @@ from surreal.protocol.errors import InvalidInput
 
 VERSION = "0.5.0"
 """Version of minari whose layout this is; later ones read it, too."""
-JOURNAL = "recording.journal"
+JOURNAL, SETTINGS = "recording.journal", "recording.json"
 ID = re.compile(r"([-_\w][-_\w/]*[-_\w]+/)?[-_\w]+-v\d+")
 
 
@@ -44,11 +44,14 @@ class DatasetWriter:
     ) -> None:
         """Begin a recording in `folder`, or go on with one that a crash interrupted.
 
-        Raises InvalidInput for an id that minari does not take, and for a folder that holds a finished dataset.
+        Raises InvalidInput for an id that minari does not take, and for a folder that holds a finished dataset, or an
+        unfinished one of other settings.
         """
         self.folder = checked(folder, dataset_id)
         self._id, self._about = dataset_id, described(observation, action, spec, provenance)
         journal = self.folder / JOURNAL
+        self._settings = self.folder / SETTINGS
+        _check_alike(self._settings, {"id": dataset_id, **self._about}, folder, journal.exists())
         kept = [len(arrays["rewards"]) for arrays, _ in read_journal(journal)] if journal.exists() else []
         self.episodes, self.steps = len(kept), sum(kept)
         """Episodes and steps that were written."""
@@ -64,6 +67,7 @@ class DatasetWriter:
         self._journal.close()
         made = of_journals(self.folder.parent, self._id, self._about, [self._journal.path])
         self._journal.path.unlink()
+        self._settings.unlink(missing_ok=True)
         return made
 
     def __enter__(self) -> "DatasetWriter":
@@ -76,6 +80,18 @@ class DatasetWriter:
             self.finish()
         else:
             self._journal.close()
+
+
+def _check_alike(path: Path, settings: Mapping[str, Any], folder: Path, begun: bool) -> None:
+    """Keep the settings of a recording at `path`. Raises InvalidInput where one with others has begun.
+
+    Versions of packages may differ.
+    """
+    about = {**settings, PROVENANCE: {**settings[PROVENANCE], "versions": None}}
+    text = json.dumps(about, sort_keys=True)
+    if begun and path.exists() and path.read_text() != text:
+        raise InvalidInput(f"--to: {folder} has an unfinished recording of other settings. Remove it, or name another folder.")
+    path.write_text(text)
 
 
 def checked(folder: Path, dataset_id: str) -> Path:

@@ -10,6 +10,7 @@ import pytest
 from surreal.algorithms.datasets.minari import MinariDataset
 from surreal.algorithms.datasets.writing.journal import Journal, read_journal
 from surreal.algorithms.datasets.writing.minari import JOURNAL, DatasetWriter
+from surreal.protocol.errors import InvalidInput
 from tests.algorithms.datasets.made import ACTION, OBSERVATION, episode
 
 PROGRAM = """
@@ -38,6 +39,22 @@ def test_every_acknowledged_episode_survives_a_kill(tmp_path: Path) -> None:
     found = MinariDataset(str(tmp_path / "x"))
     assert [int(found[number].observations[0, 0]) for number in range(len(found))] == list(range(writer.episodes))
     assert not (tmp_path / "x" / "data" / JOURNAL).exists()
+
+
+def test_a_recording_goes_on_with_its_own_settings_alone(tmp_path: Path) -> None:
+    def begun(**more: object) -> DatasetWriter:
+        return DatasetWriter(tmp_path / "x", "tests/crash-v0", OBSERVATION, ACTION, None, {"noise": 0.1, **more})
+
+    with pytest.raises(KeyboardInterrupt), begun(versions={"numpy": "2.0"}) as writer:
+        writer.add(episode(0))
+        raise KeyboardInterrupt
+    with pytest.raises(InvalidInput, match="x has an unfinished recording of other settings. Remove it"):
+        begun(noise=0.2)
+    with begun(versions={"numpy": "2.1"}) as writer:
+        assert writer.episodes == 1
+        writer.add(episode(1))
+    assert len(MinariDataset(str(tmp_path / "x"))) == 2
+    assert not list((tmp_path / "x" / "data").glob("recording.*"))
 
 
 @pytest.mark.parametrize("cut", [1, 5, 17, 200])
