@@ -52,7 +52,8 @@ class Algorithm:
     channels: Sequence[Channel]
     sizing: Callable[[Any, Mapping[str, int], Mapping[str, Any]], Sizing] | None = None
     """Function of (config, an instance of `config`; role -> replicas, relays included; the environment's `id`, `copies`
-    and `options`, and the note that `check` gave about the `network`). It is quick, and makes no environment."""
+    and `options`, the note that `check` gave about the `network`, and the experiment's `folder`). It is quick, and
+    makes no environment."""
     check: str = ""
     """`module:function` of (config, function that makes the environment as policies see it: `features`, `parts` or
     `auto`), which yields pairs (key of the config, sentence) for what does not fit its spaces; the sentence of an empty

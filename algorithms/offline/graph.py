@@ -43,13 +43,14 @@ def sizing(config: OfflineConfig, replicas: Mapping[str, int], env: Mapping[str,
         "the environment is stepped for evaluations alone",
     )
     problems = () if config.dataset else (("dataset", "none is named. Give a folder, a file or a URL."),)
-    return Sizing(notes, tuple(_warnings(config, str(env.get("id")))), problems)
+    return Sizing(notes, tuple(_warnings(config, env)), problems)
 
 
-def _warnings(config: OfflineConfig, env_id: str) -> Iterator[str]:
+def _warnings(config: OfflineConfig, env: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence for each dataset that was recorded in another environment, as far as a look here tells."""
+    env_id, folder = env.get("id"), env.get("folder", "")
     for place in [config.dataset] if isinstance(config.dataset, str) else config.dataset:
-        recorded = _recorded_in(Path(place)) if place and "://" not in place else None
+        recorded = _recorded_in(Path(folder, place)) if place and "://" not in place else None
         if recorded not in (None, env_id):
             yield f"dataset: {place} was recorded in {recorded}, and policies are evaluated in {env_id}."
 

@@ -135,7 +135,8 @@ def _sized(experiment: Experiment, inspection: Inspection | None) -> Sizing:
         return Sizing()
     replicas = {name: role.most for name, role in spec.roles.items()}
     note = inspection.note if inspection else ""
-    size = sizing(experiment.config, replicas, {**spec.env.model_dump(mode="json"), "network": note})
+    more = {"network": note, "folder": str(experiment.folder)}
+    size = sizing(experiment.config, replicas, {**spec.env.model_dump(mode="json"), **more})
     if size.problems:
         raise experiment.source.invalid((_path(key), text) for key, text in size.problems)
     return size

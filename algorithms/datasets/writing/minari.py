@@ -90,7 +90,9 @@ def _check_alike(path: Path, settings: Mapping[str, Any], folder: Path, begun: b
     about = {**settings, PROVENANCE: {**settings[PROVENANCE], "versions": None}}
     text = json.dumps(about, sort_keys=True)
     if begun and path.exists() and path.read_text() != text:
-        raise InvalidInput(f"--to: {folder} has an unfinished recording of other settings. Remove it, or name another folder.")
+        raise InvalidInput(
+            f"--to: {folder} has an unfinished recording of other settings. Remove it, or name another folder."
+        )
     path.write_text(text)
 
 

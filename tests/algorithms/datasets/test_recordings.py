@@ -196,6 +196,9 @@ def test_a_plan_says_that_actors_recorded_in_another_environment(tmp_path: Path)
     said = sizing(config, {"dataset": 1}, {"id": "Pendulum-v1"}).warnings
     assert said == (f"dataset: {tmp_path} was recorded in CartPole-v1, and policies are evaluated in Pendulum-v1.",)
     assert sizing(config, {"dataset": 1}, {"id": "CartPole-v1"}).warnings == ()
+    # a relative path begins at the experiment's folder, wherever the command is given
+    relative = BCConfig(dataset=tmp_path.name)
+    assert sizing(relative, {"dataset": 1}, {"id": "Pendulum-v1", "folder": str(tmp_path.parent)}).warnings
 
 
 def test_a_damaged_episode_is_named_and_the_others_are_read(tmp_path: Path) -> None:
