@@ -150,11 +150,25 @@ class Calibration:
             found = cls(**{**data, "machine": Machine(**data["machine"]), **read})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no calibration: {error}") from None
-        services = [times for each in read.values() for times in each.values()]
-        numbers = [each for times in services for each in (times.seconds, times.cpu, times.spread)]
-        if not all(isinstance(each, int | float) and 0 <= each < 1e6 for each in numbers):
-            raise ValueError("no calibration: times that are none")
+        _check(found)
         return found
+
+
+def _check(found: Calibration) -> None:
+    """Raise ValueError for values that are none, which a damaged file may have."""
+    services = [times for each in (found.services, found.more) for times in each.values()]
+    times = [each for service in services for each in (service.seconds, service.cpu, service.spread)]
+    if not found.services or not all(_number(each, 1e6) for each in times) or not all(s.seconds for s in services):
+        raise ValueError("no calibration: times that are none")
+    rest = found.steady, found.per_step, found.measured, found.machine.cores, *(each.memory for each in services)
+    machine = found.machine.processor, found.machine.python, found.machine.gpu
+    words = found.key, found.env, found.algorithm, found.version, found.at, *machine
+    if not all(_number(each, 1e15) for each in rest) or not all(isinstance(each, str) for each in words):
+        raise ValueError("no calibration: values of other kinds")
+
+
+def _number(value: object, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < most
 
 
 def _along(one: float, many: float, share: float) -> float:
@@ -207,5 +221,5 @@ def _read(paths: Iterable[Path], notes: list[str], shipped: bool) -> Iterator[Ca
     for path in paths:
         try:
             yield replace(Calibration.parse(json.loads(path.read_text())), shipped=shipped)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             notes.append(f"{path.name} is left out: {error}")

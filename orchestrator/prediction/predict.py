@@ -1,7 +1,7 @@
 """Prediction for a plan: speed with its range, bounding role, staleness, memory, hours and cost."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ def predict(plan: Plan, gpus: int | None = None, found: Found | None = None) -> 
     if flow is None:
         return Prediction(None, f"no prediction: {plan.algorithm} does not say how its roles wait", {}, replicas)
     found = found or find(key_of(plan.algorithm, plan.env, plan.config))
-    calibration, source = _chosen(found, plan, gpus)
+    calibration, source = _chosen(found, plan, gpus, {flow.actor, flow.learner})
     if calibration is None:
         return Prediction(None, source, {}, replicas, notes=found.notes)
     computed = speed(flow, _load(plan, flow, calibration))
@@ -103,9 +103,13 @@ def flow_of(plan: Plan) -> Flow | None:
     return described.flow(described.config.model_validate(plan.config), plan.env)
 
 
-def _chosen(found: Found, plan: Plan, gpus: int | None) -> tuple[Calibration | None, str]:
-    """Return the calibration to use, and a sentence on it."""
-    candidates = [each for each in (found.own, *found.others) if each and (not gpus or each.machine.gpu)]
+def _chosen(found: Found, plan: Plan, gpus: int | None, roles: Set[str]) -> tuple[Calibration | None, str]:
+    """Return the calibration to use, which has times of these roles, and a sentence on it."""
+    candidates = [
+        each
+        for each in (found.own, *found.others)
+        if each and (not gpus or each.machine.gpu) and roles <= each.services.keys()
+    ]
     if not candidates:
         with_gpu = " with a GPU" if gpus else ""
         return None, f"no prediction: nothing was measured{with_gpu}. Run surreal calibrate FILE first."

@@ -9,6 +9,8 @@ from surreal.orchestrator.prediction.predict import Prediction, flow_of, predict
 from surreal.protocol.errors import InvalidInput, SurrealError
 
 MOST_ACTORS = 4096
+MOST_PROCESSES = 10_000
+"""Processes of a role that a file may ask for."""
 Replan = Callable[[Mapping[str, int]], Plan]
 """Function of role -> replicas, which returns the plan on its machines and with its cost."""
 
@@ -30,8 +32,12 @@ def parse_what_if(text: str) -> tuple[dict[str, int], int | None]:
     sizes: dict[str, int] = {}
     for part in text.split(","):
         name, _, number = part.strip().partition("=")
-        if not name or not number.isdecimal() or not number.isascii() or (name != "gpu" and not int(number)):
+        if not name or not number.isdecimal() or not number.isascii() or (name != "gpu" and not number.strip("0")):
             raise InvalidInput(f"--what-if: {part!r} is no size. Write for example actor=64,gpu=1.")
+        if len(number) > len(str(MOST_PROCESSES)) or int(number) > MOST_PROCESSES:
+            raise InvalidInput(f"--what-if: {part[:40]!r} is too large. Take up to {MOST_PROCESSES:,}.")
+        if name in sizes:
+            raise InvalidInput(f"--what-if: {name!r} is said twice. Say it once.")
         sizes[name] = int(number)
     gpus = sizes.pop("gpu", None)
     return sizes, gpus
@@ -44,7 +50,7 @@ def propose(plan: Plan, target: float, found: Found | None = None) -> Prediction
     """
     best: Prediction | None = None
     for made in _growing(plan, lambda sizes: resized(plan, sizes), "--target", found):
-        best = made
+        best = made if best is None or _steps(made) >= _steps(best) else best
         if _steps(made) >= target:
             return made
     if best is None or best.speed is None:

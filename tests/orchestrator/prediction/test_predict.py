@@ -126,6 +126,38 @@ def test_damaged_files_are_left_out_in_words(plan: Plan, tmp_path: Path) -> None
     assert any("format 99" in note for note in found.notes)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"services": {}},
+        {"services": {"actor": {"seconds": 0.0, "cpu": 0.0}}},
+        {"services": {"actor": {"seconds": 1.0, "cpu": 1.0, "memory": "x"}}},
+        {"services": {"actor": {"seconds": 1.0, "cpu": 1.0, "memory": -5}}},
+        {"steady": "a"},
+        {"steady": float("nan")},
+        {"per_step": None},
+        {"per_step": -1.0},
+        {"at": None},
+        {"version": None},
+        {"machine": {"processor": "Test CPU", "cores": "2", "python": "3.11"}},
+    ],
+)
+def test_a_calibration_with_a_value_that_is_none_is_left_out(plan: Plan, damage: dict[str, object]) -> None:
+    path = calibrated(plan).write()
+    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
+    found = predict(plan)
+    assert found.speed is None and f"{path.name} is left out: no calibration" in found.notes[0]
+
+
+def test_a_calibration_nested_beyond_reading_or_without_a_role_is_not_used(plan: Plan) -> None:
+    path = calibrated(plan).write()
+    one = {"actor": {"seconds": 1.0, "cpu": 1.0}}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "services": one}))
+    path.with_name("deep.json").write_text("[" * 100_000)
+    found = predict(plan)
+    assert found.speed is None and found.notes[0].startswith("deep.json is left out: maximum recursion")
+
+
 def test_what_if_takes_sizes_and_refuses_what_nothing_was_measured_for(plan: Plan) -> None:
     assert parse_what_if("actor=64,gpu=1") == ({"actor": 64}, 1)
     calibrated(plan).write()
@@ -134,6 +166,11 @@ def test_what_if_takes_sizes_and_refuses_what_nothing_was_measured_for(plan: Pla
     for wrong in ("actor", "actor=0", "actor=x", "=3", "actor=²"):
         with pytest.raises(InvalidInput, match="--what-if: .* is no size"):
             parse_what_if(wrong)
+    for huge in ("actor=10001", "actor=" + "9" * 5000):
+        with pytest.raises(InvalidInput, match="is too large. Take up to 10,000"):
+            parse_what_if(huge)
+    with pytest.raises(InvalidInput, match="'actor' is said twice"):
+        parse_what_if("actor=1,actor=2")
     with pytest.raises(InvalidInput, match="--what-if: 'aktor' is no role"):
         resized(plan, {"aktor": 3})
 
@@ -145,6 +182,13 @@ def test_the_fewest_actors_for_a_target_are_proposed(plan: Plan) -> None:
         propose(plan, 50_000, found)
     with pytest.raises(SurrealError, match="--target: no prediction"):
         propose(plan, 10, Found(None, (), ()))
+
+
+def test_a_target_out_of_reach_is_told_the_fastest_size_and_not_the_last(plan: Plan) -> None:
+    fast, slow = Service(1e-6, 1e-6), Service(20e-6, 20e-6)
+    made = calibrated(plan, services={"actor": fast, "learner": fast}, more={"actor": fast, "learner": slow})
+    with pytest.raises(SurrealError, match="out of reach: 1 of actor make"):
+        propose(plan, 1e9, Found(made, (), ()))
 
 
 def priced(plan: Plan, actors: int) -> Plan:
