@@ -1,10 +1,14 @@
 """What hosts ask of Ray, by the plan's roles, and the pools that a cluster offers."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from surreal.orchestrator.backends.ray import placement
+from surreal.orchestrator.backends.ray.actors.host import machine
 from surreal.orchestrator.backends.ray.actors.network import CONTROL, Network, Place, listening
 from surreal.orchestrator.backends.ray.backend import RayBackend
 from surreal.orchestrator.backends.ray.connection.pools import pools
@@ -88,6 +92,34 @@ def test_addresses_come_from_where_the_processes_landed() -> None:
     network.places["learner", 0] = Place("fd00::2", "n2", ports)
     assert network.control() == "tcp://[fd00::2]:13"
     assert network.heard_by(plan.role("actor")) != before
+
+
+def test_processes_that_share_a_machine_talk_through_its_files_until_one_lands_elsewhere() -> None:
+    plan = toy()
+    ports = {"experience": 11, "metrics": 12, CONTROL: 13}
+    learner = Place("10.0.0.1", "n1", ports, machine="a", sockets="/tmp/x")
+    network = Network(plan, local=True)
+    network.land("learner", 0, learner)
+    network.land("actor", 0, Place("10.0.0.1", "n2", machine="a"))
+    assert network.control() == "ipc:///tmp/x/.control"
+    assert network.wiring(plan.role("actor"), 0, 1, "/").channels["experience"].addresses == (
+        "ipc:///tmp/x/experience",
+    )
+    before = network.heard_by(plan.role("learner"))
+    network.land("actor", 1, Place("10.0.0.1", "n3", machine="b"))
+    assert network.control() == "tcp://10.0.0.1:13" and network.heard_by(plan.role("learner")) != before
+    network.land("actor", 1, Place("10.0.0.1", "n3", machine="a"))
+    assert network.control() == "tcp://10.0.0.1:13", "it would cost all another restart"
+    for known in (Network(plan), Network(plan, local=True)):
+        known.land("learner", 0, Place("10.0.0.1", "n1", ports, machine="a" if not known.local else ""))
+        assert known.control() == "tcp://10.0.0.1:13"
+
+
+def test_a_machine_is_the_same_for_all_processes_that_see_its_files() -> None:
+    words = "from surreal.orchestrator.backends.ray.actors.host import machine; print(machine())"
+    other = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout.strip()
+    assert other == machine()
+    assert bool(other) == Path("/proc/self/ns/mnt").exists()
 
 
 def test_nodes_of_a_group_are_a_pool_that_may_grow() -> None:

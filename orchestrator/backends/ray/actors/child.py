@@ -34,7 +34,7 @@ class Order:
 
     wiring: dict[str, Any]
     keys: str
-    """Content of the role's key file."""
+    """Content of the role's key file; empty where sockets of the file system need none."""
     environment: dict[str, str]
     """Variables of the role."""
     hang_seconds: float
@@ -105,7 +105,8 @@ class Child:
         self._termination.unlink(missing_ok=True)
         keys.touch(mode=0o600)
         keys.write_text(self._order.keys)
-        local = replace(wiring, keys=str(keys), termination=str(self._termination), code=code or wiring.code)
+        keyed = str(keys) if self._order.keys else ""
+        local = replace(wiring, keys=keyed, termination=str(self._termination), code=code or wiring.code)
         local.write(path)
         if wiring.serves_control:
             for part in ("", "metrics", "checkpoints"):

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ from surreal.orchestrator.supervision.usage import measure
 from surreal.protocol.worker.code_archive import unpack
 
 PREFIX = "surreal-ray-"
+LONGEST_SOCKET = 100
+"""Bytes of a socket's path that every system allows."""
 RAYLET_SECONDS = 0.5
 """Seconds between two looks whether the raylet lives."""
 
@@ -58,12 +59,14 @@ class Host:
         if code:
             unpack(code[1], self._folder / "code", code[0])
             self._code = str(self._folder / "code")
+        longest = max((len(f"{self._folder}/{name}".encode()) for name in ports), default=0)
         return {
             "ip": ip,
             "node": ray.get_runtime_context().get_node_id(),
             "ports": {name: taken.getsockname()[1] for name, taken in self._ports.items()},
-            "version": version("surreal"),
             "shared": _holds(Path(folder, "run.json"), token),
+            "machine": machine() if longest <= LONGEST_SOCKET else "",
+            "sockets": str(self._folder),
         }
 
     def run(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -128,6 +131,15 @@ def _bound(ip: str) -> socket.socket:
     taken = socket.socket(family)
     taken.bind((ip, 0))
     return taken
+
+
+def machine() -> str:
+    """Return what is equal for processes of one user that see the same files; empty where the system does not say."""
+    try:
+        boot, files = Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.stat("/proc/self/ns/mnt").st_ino
+    except OSError:
+        return ""
+    return f"{boot} {files} {os.getuid()}"
 
 
 def _holds(path: Path, token: str) -> bool:

@@ -52,7 +52,7 @@ class Hosts:
         role, record = process.role, process.record
         return {
             "wiring": asdict(network.wiring(role, record.index, record.incarnation, folder)),
-            "keys": self.materials.keys[role.name],
+            "keys": "" if network.local else self.materials.keys[role.name],
             "environment": {**thread_variables(role), **role.env},
             "hang_seconds": self._plan.hang_seconds,
         }

@@ -1,4 +1,8 @@
-"""Addresses of a run on Ray: they follow from where the processes that listen have landed."""
+"""Addresses of a run on Ray: they follow from where the processes that listen have landed.
+
+Processes that all share one machine talk through sockets of its file system, as a run without Ray does: without the
+costs of TCP and of keys.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -24,9 +28,15 @@ class Place:
     """Channel, or CONTROL -> port."""
     shared: bool = False
     """True where the supervisor's files are seen too."""
+    machine: str = ""
+    """Equal for processes of one user that see the same files; empty where that is not known."""
+    sockets: str = ""
+    """Folder of the host, which no other user can enter."""
 
-    def address(self, port: str) -> str:
-        """Return the address of one of its ports."""
+    def address(self, port: str, *, local: bool) -> str:
+        """Return the address of one of its ports; `local` for those who see the folder."""
+        if local:
+            return f"ipc://{self.sockets}/{port}"
         ip = f"[{self.ip}]" if ":" in self.ip else self.ip
         return f"tcp://{ip}:{self.ports[port]}"
 
@@ -40,12 +50,20 @@ def listening(plan: Plan, role: str) -> tuple[str, ...]:
 class Network:
     """Places by (role, index). Addresses can be asked for once `complete`."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, local: bool = False) -> None:
+        """Take a plan; `local` where all places of the cluster are expected to be on one machine."""
         self.plan = plan
         self.places: dict[tuple[str, int], Place] = {}
+        self.local = local
+        """True until a process lands where it does not see the files of the others."""
         self._listeners = [
             (role.name, index) for role in plan.roles if listening(plan, role.name) for index in range(role.replicas)
         ]
+
+    def land(self, role: str, index: int, place: Place) -> None:
+        """Note where a process has landed."""
+        self.places[role, index] = place
+        self.local = self.local and bool(place.machine) and len({each.machine for each in self.places.values()}) == 1
 
     @property
     def complete(self) -> bool:
@@ -54,15 +72,15 @@ class Network:
 
     def control(self) -> str:
         """Return the address of the control port."""
-        return self.places[ending_role(self.plan).name, 0].address(CONTROL)
+        return self.places[ending_role(self.plan).name, 0].address(CONTROL, local=self.local)
 
     def channel(self, channel: PlannedChannel, index: int) -> str:
         """Return the address at which replica `index` of the role that binds a channel listens."""
-        return self.places[channel.binds, index].address(channel.name)
+        return self.places[channel.binds, index].address(channel.name, local=self.local)
 
     def relay(self, channel: PlannedChannel, index: int) -> str:
         """Return the address of relay `index` of a broadcast."""
-        return self.places[channel.name + RELAY, index].address(channel.name)
+        return self.places[channel.name + RELAY, index].address(channel.name, local=self.local)
 
     def wiring(self, role: PlannedRole, index: int, incarnation: int, folder: str) -> Wiring:
         """Return what a process is told; paths that differ from node to node are its host's to fill in."""

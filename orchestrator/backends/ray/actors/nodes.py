@@ -28,6 +28,11 @@ class Nodes:
         """Nodes that are gone, and that Ray believes alive and would place actors on."""
         return sorted(node for node in self._lost if self._known.get(node, {}).get("Alive"))
 
+    @property
+    def one_machine(self) -> bool:
+        """True where all nodes that live have one address."""
+        return len({node["NodeManagerAddress"] for node in self._known.values() if node["Alive"]}) == 1
+
     def look(self) -> None:
         """Ask Ray for the nodes."""
         self._known = {node["NodeID"]: node for node in self._ray.nodes()}

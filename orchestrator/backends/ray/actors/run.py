@@ -26,6 +26,7 @@ from surreal.orchestrator.run.describe import UNKNOWN, one_line
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.supervision import exits
 from surreal.orchestrator.supervision.judgement import NO_DEADLINE, Judgement
+from surreal.orchestrator.supervision.process import EVALUATOR_DELAY_S
 from surreal.orchestrator.supervision.record import ProcessRecord, RunRecord
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.wiring import LOCAL_STOP_GRACE_S
@@ -51,8 +52,9 @@ class RayRun(Judgement):
         processes = [RemoteProcess(plan.role(record.role), record) for record in run.processes]
         super().__init__(folder, plan, processes, run)
         self.ray = ray
-        self.processes = sorted(processes, key=lambda process: not process.role.ends_run)
-        self.network, self.nodes = Network(plan), Nodes(ray)
+        self.processes = sorted(processes, key=lambda each: (each.role.evaluates, not each.role.ends_run))
+        self.nodes = Nodes(ray)
+        self.network = Network(plan, local=self.nodes.one_machine)
         self.hosts = Hosts(ray, myself, plan, materials, self.nodes)
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.mirror: Mirror | None = None
@@ -101,7 +103,7 @@ class RayRun(Judgement):
     def start(self, due: Sequence[RemoteProcess]) -> None:
         """Ask for hosts, and start the workers of those that have landed once all addresses are known."""
         for process in due:
-            if process.host is None:
+            if process.host is None and not self.postponed(process):
                 self.ask(process)
         ready = [process for process in due if process.place] if self.network.complete else []
         if any(process.role.ends_run for process in ready):
@@ -116,6 +118,16 @@ class RayRun(Judgement):
             self.launch(process)
         if ready:
             self.report(f"started {', '.join(f'{each.name} (on {each.record.node})' for each in ready)}")
+
+    def postponed(self, process: RemoteProcess) -> bool:
+        """Put off the start of an evaluator while others have just asked for a place, so that they get the cores."""
+        now = time.monotonic()
+        others = [each for each in self.processes if not each.role.evaluates]
+        asking = [each.asked_at for each in others if each.host is not None and not each.place]
+        if not process.role.evaluates or not asking or now - max(asking) > WAIT_SECONDS:
+            return False
+        process.start_at = now + EVALUATOR_DELAY_S
+        return True
 
     def ask(self, process: RemoteProcess) -> None:
         """Have Ray place a host for a process."""
@@ -143,13 +155,14 @@ class RayRun(Judgement):
             self.on_lost(process, error)
             return
         found = future.result()
-        place = Place(found["ip"], found["node"], found["ports"], found["shared"])
+        place = Place(**found)
         process.place, process.record.node = place, f"{place.ip} ({place.node[:6]})"
         process.record.reason, process.record.since = "", None
         if process.role.ends_run and process.record.index == 0:
             self.renew_mirror(host, place)
-        self.network.places[process.record.role, process.record.index] = place
-        if place.ports and self.network.complete:
+        was_local = self.network.local
+        self.network.land(process.record.role, process.record.index, place)
+        if (place.ports or was_local != self.network.local) and self.network.complete:
             self.rewire(process)
 
     def renew_mirror(self, host: Any, place: Place) -> None:
