@@ -1,19 +1,23 @@
 """A real Ray cluster of several raylets on this machine, as a process of its own: `python -P raylets.py WORKERS`.
 
-Prints its address as JSON, then obeys lines: `add` starts one more raylet, `gcs` kills the head's GCS and starts one.
-Ends with its standard input. Instead of their number, the workers' groups can be named (`learner,actor`): each raylet
-then is of one, as KubeRay says it. `PORT` as a second argument is that of the GCS.
+Prints its address as JSON, then obeys lines: `add` starts one more raylet, `elsewhere` one whose processes cannot have
+sockets in the file system, as on another machine, `gcs` kills the head's GCS and starts one. Ends with its standard
+input. Instead of their number, the workers' groups can be named (`learner,actor`): each raylet then is of one, as
+KubeRay says it. `PORT` as a second argument is that of the GCS.
 """
 
 import json
 import os
 import sys
+import tempfile
 from typing import Any
 
 from ray.cluster_utils import Cluster
 
 STORE = 80_000_000
 CPUS = 4
+LONG = 90
+"""Letters in the name of a folder that is too long for sockets."""
 
 
 def main(workers: list[str], port: int | None) -> None:
@@ -27,15 +31,18 @@ def main(workers: list[str], port: int | None) -> None:
     for group in workers:
         add(group)
     print(json.dumps({"address": cluster.address}), flush=True)
-    for line in sys.stdin:
-        if line.strip() == "add":
-            add(workers[-1])
-        else:
-            head_node: Any = cluster.head_node
-            head_node.kill_gcs_server()
-            head_node.start_gcs_server()
-        print(json.dumps({"done": True}), flush=True)
-    cluster.shutdown()  # type: ignore[no-untyped-call]
+    with tempfile.TemporaryDirectory(prefix="x" * LONG) as far:
+        for line in sys.stdin:
+            if line.strip() == "elsewhere":
+                os.environ |= {"TMPDIR": far, "RAY_TMPDIR": tempfile.gettempdir()}
+            if line.strip() == "gcs":
+                head_node: Any = cluster.head_node
+                head_node.kill_gcs_server()
+                head_node.start_gcs_server()
+            else:
+                add(workers[-1])
+            print(json.dumps({"done": True}), flush=True)
+        cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

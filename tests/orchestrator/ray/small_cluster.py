@@ -67,6 +67,10 @@ class SmallCluster:
         """Start one more raylet, of the group of the last one."""
         self.obey("add")
 
+    def add_machine(self) -> None:
+        """Start one more raylet, whose processes do not see the sockets of the others."""
+        self.obey("elsewhere")
+
     def renew_gcs(self) -> None:
         """Kill the head's GCS, and start another one in its place."""
         self.obey("gcs")

@@ -1,5 +1,6 @@
 """Clusters that grow under a run, lose their GCS, go away and come back."""
 
+import json
 import os
 import shutil
 import socket
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from surreal.orchestrator.backends.ray.backend import RayBackend
@@ -50,6 +52,27 @@ def test_learners_that_find_no_room_now_start_together_once_the_cluster_has_grow
         assert [each.state for each in waits.roles["learner"]] == ["pending"] * 2, "all of them, or none"
         cluster.add_node()
         assert [each.restarts for each in running(cluster, name).roles["learner"]] == [0, 0]
+        cluster.backend.delete(name)
+
+
+def control(cluster: SmallCluster, name: str) -> str:
+    """The address of the learner's control port."""
+    wiring: str = json.loads(Path(psutil.Process(cluster.pid(name, "learner")).cmdline()[-1]).read_text())["control"]
+    return wiring
+
+
+def test_a_process_that_lands_on_another_machine_has_the_run_go_over_to_tcp() -> None:
+    data = pole("pole", total_steps=ENDLESS)
+    data["spec"]["roles"]["learner"]["resources"]["cpu"] = 3
+    data["spec"]["roles"]["actor"] |= {"replicas": 1, "resources": {"cpu": 2, "memory": "64Mi"}}
+    with small_cluster(1) as cluster:
+        name = create(cluster, data)
+        assert control(cluster, name).startswith("ipc://"), "all nodes are one machine"
+        cluster.add_machine()
+        running(cluster, name)
+        assert control(cluster, name).startswith("tcp://")
+        said = "\n".join(line.text for line in cluster.backend.logs(name, "supervisor"))
+        assert "dial it restart, uncounted" in said
         cluster.backend.delete(name)
 
 
