@@ -10,7 +10,7 @@ import pytest
 from surreal.orchestrator.backends.ray.actors.hosts import Hosts, Materials
 from surreal.orchestrator.backends.ray.actors.network import CONTROL
 from surreal.orchestrator.backends.ray.actors.process import RemoteProcess
-from surreal.orchestrator.backends.ray.actors.run import RayRun
+from surreal.orchestrator.backends.ray.actors.run import BEGIN_SECONDS, RayRun
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.supervision.record import RunRecord, processes_of
@@ -78,20 +78,21 @@ def run(tmp_path: Path) -> Conducted:
     return Conducted(folder, planned)
 
 
-def test_evaluators_ask_for_a_place_when_the_others_have_theirs(run: Conducted) -> None:
+def test_evaluators_ask_for_a_place_when_the_others_make_steps(run: Conducted) -> None:
     run.step()
     assert set(run.fakes) == {"learner/0", "actor/0", "actor/1"}
     for name in list(run.fakes):
         run.land(name)
     evaluator = next(each for each in run.processes if each.role.evaluates)
-    assert evaluator.start_at, "put off, not given up"
+    assert evaluator.start_at and "evaluator/0" not in run.fakes, "put off, not given up"
+    (run.folder.path / "progress.json").write_text('{"steps": 1}')
     evaluator.start_at = DUE
     run.step()
     assert "evaluator/0" in run.fakes
 
 
-def test_evaluators_do_not_wait_for_what_finds_no_place(run: Conducted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surreal.orchestrator.backends.ray.actors.run.WAIT_SECONDS", -1.0)
+def test_evaluators_do_not_wait_for_ever(run: Conducted) -> None:
+    run.began -= BEGIN_SECONDS
     run.step()
     assert "evaluator/0" in run.fakes
 

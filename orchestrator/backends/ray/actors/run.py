@@ -38,6 +38,8 @@ WAIT_SECONDS = 5.0
 """Seconds without a place after which a process is said to wait."""
 STORE_SECONDS = 10.0
 """Further seconds of a stop where results go to a store."""
+BEGIN_SECONDS = 15.0
+"""Seconds for which evaluators wait for the first step of the others."""
 WORKS_AGAIN_S = 10.0
 """Seconds after which a process that was started again is no longer said to have failed."""
 KILLED = -int(signal.SIGKILL)
@@ -61,6 +63,7 @@ class RayRun(Judgement):
         """Copy of the folder of a learner whose node does not see ours."""
         self.stop_asked = self.abort_asked = False
         self.next_look = 0.0
+        self.began, self.first_step = time.monotonic(), self.steps()
         self.save()
 
     def wait(self) -> None:
@@ -120,11 +123,9 @@ class RayRun(Judgement):
             self.report(f"started {', '.join(f'{each.name} (on {each.record.node})' for each in ready)}")
 
     def postponed(self, process: RemoteProcess) -> bool:
-        """Put off the start of an evaluator while others have just asked for a place, so that they get the cores."""
+        """Put off the start of an evaluator until the run makes steps: the others get the cores until then."""
         now = time.monotonic()
-        others = [each for each in self.processes if not each.role.evaluates]
-        asking = [each.asked_at for each in others if each.host is not None and not each.place]
-        if not process.role.evaluates or not asking or now - max(asking) > WAIT_SECONDS:
+        if not process.role.evaluates or self.steps() > self.first_step or now - self.began > BEGIN_SECONDS:
             return False
         process.start_at = now + EVALUATOR_DELAY_S
         return True
