@@ -37,7 +37,7 @@ TAIL_BYTES = 64 * 1024
 class RayBackend(Unchangeable, WithoutObjects):
     """See `orchestrator.backend.Backend`; one Ray cluster."""
 
-    poll_interval = 1.0
+    poll_interval = 2.0
     remote = True
 
     def __init__(self, location: Location) -> None:
@@ -154,7 +154,8 @@ class RayBackend(Unchangeable, WithoutObjects):
     ) -> Iterator[LogLine]:
         """Yield the log lines, merged by time, from a copy that is brought up to date; see `run.log_files`."""
         folder, copy = self._runs.copy(name)
-        sources = log_files.choose_sources(name, self._runs.plan(name).processes(), source)
+        processes = () if source == log_files.SUPERVISOR else self._runs.plan(name).processes()
+        sources = log_files.choose_sources(name, processes, source)
         size = TAIL_BYTES * min(32, tail) if tail is not None and not follow else None
 
         def over() -> bool:

@@ -1,23 +1,23 @@
 """A real Ray cluster of several raylets on this machine, as a process of its own: `python -P raylets.py WORKERS`.
 
-Prints its address as JSON, then obeys lines: `add` starts one more raylet, `elsewhere` one whose processes cannot have
-sockets in the file system, as on another machine, `gcs` kills the head's GCS and starts one. Ends with its standard
-input. Instead of their number, the workers' groups can be named (`learner,actor`): each raylet then is of one, as
-KubeRay says it. `PORT` as a second argument is that of the GCS.
+Prints its address as JSON, then obeys lines: `add` starts one more raylet, `elsewhere` one that has file systems of its
+own, as on another machine (as root, on Linux), `gcs` kills the head's GCS and starts one. Ends with its standard input.
+Instead of their number, the workers' groups can be named (`learner,actor`): each raylet then is of one, as KubeRay says
+it. `PORT` as a second argument is that of the GCS.
 """
 
+import ctypes
 import json
 import os
 import sys
-import tempfile
 from typing import Any
 
 from ray.cluster_utils import Cluster
 
 STORE = 80_000_000
 CPUS = 4
-LONG = 90
-"""Letters in the name of a folder that is too long for sockets."""
+CLONE_NEWNS = 0x20000
+"""Flag of Linux for file systems of one's own."""
 
 
 def main(workers: list[str], port: int | None) -> None:
@@ -31,18 +31,17 @@ def main(workers: list[str], port: int | None) -> None:
     for group in workers:
         add(group)
     print(json.dumps({"address": cluster.address}), flush=True)
-    with tempfile.TemporaryDirectory(prefix="x" * LONG) as far:
-        for line in sys.stdin:
-            if line.strip() == "elsewhere":
-                os.environ |= {"TMPDIR": far, "RAY_TMPDIR": tempfile.gettempdir()}
-            if line.strip() == "gcs":
-                head_node: Any = cluster.head_node
-                head_node.kill_gcs_server()
-                head_node.start_gcs_server()
-            else:
-                add(workers[-1])
-            print(json.dumps({"done": True}), flush=True)
-        cluster.shutdown()  # type: ignore[no-untyped-call]
+    for line in sys.stdin:
+        if line.strip() == "elsewhere":
+            assert ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0
+        if line.strip() == "gcs":
+            head_node: Any = cluster.head_node
+            head_node.kill_gcs_server()
+            head_node.start_gcs_server()
+        else:
+            add(workers[-1])
+        print(json.dumps({"done": True}), flush=True)
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

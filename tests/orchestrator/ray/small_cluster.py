@@ -68,7 +68,7 @@ class SmallCluster:
         self.obey("add")
 
     def add_machine(self) -> None:
-        """Start one more raylet, whose processes do not see the sockets of the others."""
+        """Start one more raylet, which has file systems of its own as on another machine; only root can."""
         self.obey("elsewhere")
 
     def renew_gcs(self) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,6 +62,9 @@ def control(cluster: SmallCluster, name: str) -> str:
     return wiring
 
 
+@pytest.mark.skipif(
+    not (sys.platform == "linux" and os.geteuid() == 0), reason="only root can have file systems of its own"
+)
 def test_a_process_that_lands_on_another_machine_has_the_run_go_over_to_tcp() -> None:
     data = pole("pole", total_steps=ENDLESS)
     data["spec"]["roles"]["learner"]["resources"]["cpu"] = 3

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,44 @@ def test_where_nothing_listens_is_said_within_a_second() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(Unreachable, match=f"no Ray answers there .*127.0.0.1:{port}|ray:127.0.0.1:{port}: no Ray"):
             Address("127.0.0.1", port).try_to_connect()
+
+
+def answering(answer: bytes) -> "tuple[socket.socket, threading.Thread]":
+    """A server that says something to the first who comes, and then nothing."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection, suppress(ConnectionError):  # the other end may go before it has read all
+            connection.sendall(answer)
+            while connection.recv(1024):
+                pass
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return server, thread
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b""])
+def test_what_listens_and_is_no_ray_is_said_before_ray_tries(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "ANSWER_SECONDS", 0.2)
+    server, thread = answering(answer)
+    with server:
+        with pytest.raises(Unreachable, match="what listens there is no Ray .its dashboard has a port of its own"):
+            Address("127.0.0.1", server.getsockname()[1]).try_to_connect()
+        thread.join()
+
+
+def test_what_begins_as_grpc_does_is_tried_by_ray_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, thread = answering(bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))
+    with server:
+        Address("127.0.0.1", server.getsockname()[1]).try_to_connect()
+        thread.join()
+    monkeypatch.setenv("RAY_USE_TLS", "1")
+    server, thread = answering(b"\x15\x03")
+    with server:
+        Address("127.0.0.1", server.getsockname()[1]).try_to_connect()
+        thread.join()
 
 
 def test_a_token_that_is_there_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,12 +15,18 @@ TOKEN_FILE = Path(".ray", "auth_token")
 """Ray's own place for it, below the home directory."""
 TRY_SECONDS = 1.0
 """Seconds for the first connection; Ray itself would try for 20."""
+ANSWER_SECONDS = 5.0
+"""Seconds for the first bytes of a Ray, whose machine may be busy; Ray itself would wait for a minute and more."""
+TLS_VARIABLE = "RAY_USE_TLS"
 OWN = "own"
 """Address of the Ray that surreal starts on this machine, whatever RAY_ADDRESS says."""
 GCS_PORT, CLIENT_PORT = 6379, 10001
 CLIENT = "ray://"
 MOST = 65_535
 
+_SETTINGS = 4
+_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0))
+"""Beginning of an HTTP/2 connection, as every gRPC server expects it: the preface and an empty SETTINGS frame."""
 _ADDRESS = re.compile(r"(ray://)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)(?::(\d{1,5}))?")
 
 
@@ -50,15 +56,37 @@ class Address:
         return cls(found[2], port or (CLIENT_PORT if client else GCS_PORT), client)
 
     def try_to_connect(self) -> None:
-        """Raise Unreachable, within a second, where nothing listens."""
+        """Raise Unreachable, within a second, where nothing listens, and soon where something else than Ray does."""
         try:
-            socket.create_connection((self.host.strip("[]"), self.port), TRY_SECONDS).close()
+            found = socket.create_connection((self.host.strip("[]"), self.port), TRY_SECONDS)
         except OSError as error:
             why = "no answer within a second" if isinstance(error, TimeoutError) else error.strerror or str(error)
-            hint = "the port of `ray start --head`'s client server" if self.client else "the address it printed"
             raise Unreachable(
-                f"--on ray:{self}: no Ray answers there ({why}). Is its head running? Give {hint}"
+                f"--on ray:{self}: no Ray answers there ({why}). Is its head running? Give {self._hint}"
             ) from None
+        with found:
+            if os.environ.get(TLS_VARIABLE, "0") in ("", "0") and not _speaks_grpc(found):
+                raise Unreachable(
+                    f"--on ray:{self}: what listens there is no Ray (its dashboard has a port of its own). "
+                    f"Give {self._hint}"
+                )
+
+    @property
+    def _hint(self) -> str:
+        return "the port of `ray start --head`'s client server" if self.client else "the address it printed"
+
+
+def _speaks_grpc(connection: socket.socket) -> bool:
+    """Return True where the other end begins as a gRPC server does, with a SETTINGS frame."""
+    connection.settimeout(ANSWER_SECONDS)
+    begun = b""
+    try:
+        connection.sendall(_HELLO)
+        while len(begun) < 4 and (more := connection.recv(64)):
+            begun += more
+    except OSError:
+        return False
+    return begun[3:4] == bytes((_SETTINGS,))
 
 
 def named_address(given: str | None) -> Address | None:
