@@ -69,7 +69,7 @@ def test_a_process_that_lands_on_another_machine_has_the_run_go_over_to_tcp() ->
     data = pole("pole", total_steps=ENDLESS)
     data["spec"]["roles"]["learner"]["resources"]["cpu"] = 3
     data["spec"]["roles"]["actor"] |= {"replicas": 1, "resources": {"cpu": 2, "memory": "64Mi"}}
-    with small_cluster(1) as cluster:
+    with small_cluster("grows") as cluster:
         name = create(cluster, data)
         assert control(cluster, name).startswith("ipc://"), "all nodes are one machine"
         cluster.add_machine()
