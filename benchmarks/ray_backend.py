@@ -3,12 +3,13 @@
     python benchmarks/ray_backend.py [start] [rate] [recover] [workers] [--rounds 3] [--steps 163840] [--rllib FOLDER]
 
 A head without CPUs and two raylets on this machine, made for the measurement; without names of cases, all of
-them. `start`: seconds from `surreal create --on ray:ADDRESS` to the first step, and the memory (PSS) of supervisor and
-hosts. `rate`: environment steps per second, and CPU seconds of a million steps, of examples/cheetah-ppo.yaml here and
-on Ray, in turns, and of RLlib's PPO on the same cluster where `--rllib` names a folder with the packages that it needs
-beside Ray (dm-tree, lz4); the first tenth of each run is not counted. `recover`: seconds from the kill of an actor's
-raylet, then of the learner's, until that process steps again. `workers`: seconds until `--workers` workers of evolution
-strategies run, beside those of as many actors that do nothing, which is what Ray itself takes.
+them. `start`: seconds from `surreal create --on ray:ADDRESS` to the first step, those of a start without Ray, and the
+memory (PSS) of supervisor and hosts. `rate`: environment steps per second, and CPU seconds of a million steps, of
+examples/cheetah-ppo.yaml here and on Ray, in turns, and of RLlib's PPO on the same cluster where `--rllib` names a
+folder with the packages that it needs beside Ray (dm-tree, lz4); the first tenth of each run is not counted. `recover`:
+seconds from the kill of an actor's raylet, then of the learner's, until that process steps again. `workers`: seconds
+until `--workers` workers of evolution strategies run, beside those of as many actors that do nothing, which is what Ray
+itself takes.
 """
 
 import argparse
@@ -32,7 +33,8 @@ from rich.console import Console
 
 from ppo_peers import EXAMPLE, from_metrics, peer
 
-os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+# workers of Ray are nice, to the level of 15, and what they start is too: here all have the same right to the cores
+os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
 SURREAL = str(Path(sys.executable).with_name("surreal"))
 STORE_BYTES = 80_000_000
 CPUS = 64
@@ -75,9 +77,9 @@ class Place:
         """Return the folder that a run has."""
         return self.home / ("ray" if on.startswith("ray") else "experiments") / name
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, on: str) -> None:
         """Delete a run."""
-        subprocess.run([SURREAL, "delete", name, "-y", "--on", self.on], check=True, capture_output=True)
+        subprocess.run([SURREAL, "delete", name, "-y", "--on", on], check=True, capture_output=True)
 
     def status(self, folder: Path) -> dict[str, Any]:
         """Return the processes of a run, as its supervisor wrote them last: name -> record."""
@@ -158,16 +160,23 @@ class Meter(threading.Thread):
 
 def start(place: Place, args: argparse.Namespace) -> dict[str, float]:
     """Measure starts on the running cluster, the first of which warms its workers."""
-    seconds, supervisor, hosts = [], 0.0, 0.0
+    seconds, local, supervisor, hosts = [], [], 0.0, 0.0
     for number in range(args.rounds + 1):
-        began = time.perf_counter()
-        folder = place.create(f"start-{number}", example(total_steps=50_000_000), place.on, "-d")
-        until(lambda folder=folder: steps(folder), "the first step")  # type: ignore[misc]
-        seconds.append(time.perf_counter() - began)
+        seconds.append(first_step(place, f"start-{number}", place.on))
         supervisor, hosts = max(memory("Supervisor")), statistics.mean(memory("Host"))
-        place.delete(folder.name)
-    median = statistics.median(seconds[1:])
-    return {"first": seconds[0], "seconds": median, "supervisor_mb": supervisor, "host_mb": hosts}
+        place.delete(f"start-{number}", place.on)
+        local.append(first_step(place, f"here-{number}", "local"))
+        place.delete(f"here-{number}", "local")
+    found = {"first": seconds[0], "seconds": statistics.median(seconds[1:]), "local": statistics.median(local[1:])}
+    return {**found, "supervisor_mb": supervisor, "host_mb": hosts}
+
+
+def first_step(place: Place, name: str, on: str) -> float:
+    """Create a run; return the seconds until its first step."""
+    began = time.perf_counter()
+    folder = place.create(name, example(total_steps=50_000_000), on, "-d")
+    until(lambda: steps(folder), "the first step")
+    return time.perf_counter() - began
 
 
 def rate(place: Place, args: argparse.Namespace) -> dict[str, list[float]]:
@@ -207,7 +216,7 @@ def recover(place: Place, args: argparse.Namespace) -> dict[str, float]:
         until(lambda: steps(folder) > known, "it learns on")  # noqa: B023
         found[f"{name} {number // len(args.killed) + 1}"] = time.perf_counter() - began
         talk(f"{name}: steps again after {time.perf_counter() - began:.1f} s")
-        place.delete(folder.name)
+        place.delete(folder.name, place.on)
     return found
 
 
@@ -231,7 +240,7 @@ def workers(place: Place, args: argparse.Namespace) -> dict[str, float]:
     until(at_work, "all run")
     seconds = time.perf_counter() - began
     used, cpu = sum(memory("Host")), sum(cpu_seconds().values())
-    place.delete(folder.name)
+    place.delete(folder.name, place.on)
     return {"workers": args.workers, "seconds": seconds, "cpu_s": cpu, "hosts_mb": used, "empty": empty}
 
 

@@ -117,6 +117,8 @@ def _command(port: int) -> list[str]:
 def _environment() -> dict[str, str]:
     names = (TOKEN_VARIABLE, "RAY_ADDRESS")
     ours = {MODE_VARIABLE: "token", TOKEN_FILE_VARIABLE: str(_token()), "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"}
+    # else whatever runs beside a run has 28 times its right to the cores
+    ours |= {"RAY_worker_niceness": "0"}
     return {**{key: value for key, value in os.environ.items() if key not in names}, **ours}
 
 
