@@ -70,7 +70,9 @@ class Place:
         """Create an experiment; its folder."""
         file = self.home / f"{name}.yaml"
         file.write_text(yaml.safe_dump({**data, "metadata": {"name": name}}))
-        subprocess.run([SURREAL, "create", str(file), "--on", on, *more], check=True, capture_output=True)
+        done = subprocess.run([SURREAL, "create", str(file), "--on", on, *more], capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{name}: {done.stderr[-2000:]}")
         return self.folder(name, on)
 
     def folder(self, name: str, on: str) -> Path:

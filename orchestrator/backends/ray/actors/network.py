@@ -1,7 +1,7 @@
 """Addresses of a run on Ray: they follow from where the processes that listen have landed.
 
-Processes that all share one machine talk through sockets of its file system, as a run without Ray does: without the
-costs of TCP and of keys.
+Processes that all share one machine talk through sockets of its file system, as without Ray. These cost neither TCP
+nor keys.
 """
 
 from collections.abc import Mapping
