@@ -2,7 +2,7 @@
 
 import secrets
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,8 @@ from surreal.protocol.errors import InvalidInput, SurrealError
 
 UPDATES = ("learn",)
 FRAGMENTS = ("acting",)
+SLOWER = 1.5
+"""Factor from which the time that a role worked is doubted beside the time that it had a core."""
 
 
 def calibration_of(plan: Plan, profile: Profile, usage: Usage | None = None) -> Calibration:
@@ -120,7 +122,10 @@ def calibrate(
         plan = client.plan(experiment)
         with tempfile.TemporaryDirectory(prefix="surreal-") as folder:
             begun = begin_and_measure(lambda: client.create(experiment, plan), seconds, Path(folder), say)
-        return calibration_of(plan, *begun)
+        made = calibration_of(plan, *begun)
+        for doubt in doubts(made):
+            say(doubt)
+        return made
 
     one = measured(1)
     try:
@@ -128,6 +133,17 @@ def calibrate(
     except InvalidInput as error:
         say(f"measured with one actor alone: this machine has no room for {MANY}: {error}")
         return one
+
+
+def doubts(made: Calibration) -> Iterator[str]:
+    """Yield a sentence for each role whose times may be those of a busy machine."""
+    for role, times in made.services.items():
+        if times.seconds > SLOWER * times.cpu:
+            yield (
+                f"warning: {role} worked {times.seconds * 1e6:,.0f} us for a step and had a core for "
+                f"{times.cpu * 1e6:,.0f} us of them: other work disturbed it, or it waits for a device. "
+                "Where it does not, measure again while nothing else runs"
+            )
 
 
 def endless(config: Mapping[str, object]) -> list[str]:

@@ -1,17 +1,26 @@
 """`surreal status` and `surreal list`."""
 
 import json
+from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
 import pytest
 import yaml
 from rich.console import Console
 
+from surreal.cli.commands.run.status import _document
 from surreal.cli.ui.watch import _watch_plain, view
 from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.experiment.load import load_experiment
+from surreal.orchestrator.plan.make import make_plan
+from surreal.orchestrator.prediction.calibration import Calibration, Machine, key_of
+from surreal.orchestrator.prediction.queueing import Service
 from surreal.orchestrator.run.status import Status
 from surreal.protocol.errors import ExitCode
-from tests.cli.terminal import surreal, terminal
+from surreal.protocol.telemetry.gauges import Progress
+from surreal.provisioner.pools.local import local_pool
+from tests.cli.terminal import experiment_file, surreal, terminal
 from tests.orchestrator.runs import begun, create, finish, pid, plan, until
 
 
@@ -28,6 +37,20 @@ def test_status_prints_the_stable_document_or_a_table(place: LocalBackend) -> No
     listed = json.loads(surreal("list", "-o", "json").stdout)
     assert [each["name"] for each in listed] == ["toy"] and listed[0].keys() == document.keys()
     assert "toy" in surreal("list").stdout
+
+
+def test_a_run_that_goes_on_says_its_prediction_as_data_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "home"))
+    plan = make_plan(load_experiment(experiment_file(tmp_path)), [local_pool()])
+    (tmp_path / "plan.json").write_text(plan.to_json())
+    status = Status(plan.name, "local", str(tmp_path), "running", progress=Progress(steps_per_second=900.0))
+    assert _document(status).keys() == status.document().keys()
+    key, times = key_of(plan.algorithm, plan.env, plan.config), Service(100e-6, 100e-6)
+    services = {"actor": times, "learner": times}
+    Calibration(key, str(plan.env["id"]), plan.algorithm, Machine.here(), services).write()
+    assert _document(status)["prediction"]["steps_per_second"] > 0
+    over = replace(status, state="succeeded")
+    assert _document(over) == over.document()
 
 
 def test_status_says_what_the_channels_carry(place: LocalBackend) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Group, RenderableType
@@ -21,6 +22,9 @@ from surreal.orchestrator.groups import Selection, chosen
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.status import Status
 from surreal.orchestrator.sweeps.folder import SweepFolder, split_names
+
+if TYPE_CHECKING:
+    from surreal.orchestrator.plan.model import Plan
 
 
 @click.command(name="status")
@@ -55,7 +59,7 @@ def _show(sweeps: Sequence[str], runs: Sequence[Run], output: Output, several: b
     """Print sweeps and runs; as a list where there may be several."""
     folders = [SweepFolder.find(name) for name in sweeps]
     found = [run.status() for run in runs]
-    data = [*(sweep_data(folder) for folder in folders), *(status.document() for status in found)]
+    data = [*(sweep_data(folder) for folder in folders), *(_document(status) for status in found)]
 
     def tables() -> RenderableType:
         shown: list[RenderableType] = [sweep_table(folder) for folder in folders]
@@ -65,15 +69,35 @@ def _show(sweeps: Sequence[str], runs: Sequence[Run], output: Output, several: b
     emit(data if several else data[0], output, tables)
 
 
+def _document(status: Status) -> dict[str, Any]:
+    """Return a status as plain data, with the prediction where there is one."""
+    plan = _predictable(status)
+    if plan is None:
+        return status.document()
+    from surreal.orchestrator.prediction.predict import predict
+
+    found = predict(plan)
+    return status.document() | ({"prediction": found.to_data()} if found.speed else {})
+
+
 def _predicted(status: Status) -> str:
-    """Return the speed that was predicted, beside the measured one; "" where the plan is not here, or nothing known."""
-    path = Path(status.folder, "plan.json")
-    if status.over or not status.progress.steps_per_second or not path.is_file():
+    """Return the speed that was predicted, beside the measured one; "" where nothing is known."""
+    plan = _predictable(status)
+    if plan is None:
         return ""
-    from surreal.orchestrator.plan.model import Plan
     from surreal.orchestrator.prediction.predict import beside_truth
 
-    return beside_truth(Plan.from_json(path.read_text()), status.progress.steps_per_second)
+    return beside_truth(plan, status.progress.steps_per_second)
+
+
+def _predictable(status: Status) -> "Plan | None":
+    """Return the plan of a run that goes on and makes steps; None where it is not here."""
+    path = Path(status.folder, "plan.json")
+    if status.over or not status.progress.steps_per_second or not path.is_file():
+        return None
+    from surreal.orchestrator.plan.model import Plan
+
+    return Plan.from_json(path.read_text())
 
 
 def _table(status: Status) -> RenderableType:

@@ -178,11 +178,17 @@ def test_two_operators_at_once_orphan_nothing_whatever_a_person_does_meanwhile(t
             with suppress(SurrealError):
                 place.reconciler().reconcile(NAME)
 
+        def act(step: Callable[[], None]) -> None:
+            step()
+
+        def remove() -> None:
+            place.person.delete("Experiment", NAME)
+
         for _ in range(50):
             place.apply()
             for _ in range(dice.randrange(1, 4)):
-                together(lambda act: act(), [look, look, lambda: edit(place, dice)])
-            together(lambda act: act(), [look, look, lambda: place.person.delete("Experiment", NAME)])
+                together(act, [look, look, lambda: edit(place, dice)])
+            together(act, [look, look, remove])
             look()
             place.store.await_names([each for each in place.store.names() if each.startswith("Event/")])
 

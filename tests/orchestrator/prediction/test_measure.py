@@ -1,5 +1,6 @@
 """Measuring a calibration: rates from whole fragments, and times without what a process only waited for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.prediction import calibration as files
 from surreal.orchestrator.prediction.calibration import Found
-from surreal.orchestrator.prediction.measure import calibration_of
+from surreal.orchestrator.prediction.measure import calibration_of, doubts
 from surreal.orchestrator.prediction.predict import predict
+from surreal.orchestrator.prediction.queueing import Service
 from surreal.orchestrator.prediction.sizes import resized
 from surreal.orchestrator.profiling.profile import Profile
 from surreal.orchestrator.profiling.timelines import Interval, Piece, Timeline
@@ -72,6 +74,14 @@ def test_a_calibration_has_each_roles_own_time_for_a_step(plan: Plan) -> None:
 
 def test_time_without_a_core_is_not_a_roles_own(plan: Plan) -> None:
     assert calibration_of(plan, turns(delayed=300)).services["actor"].seconds == pytest.approx(300e-6)
+
+
+def test_times_of_a_busy_machine_are_doubted(plan: Plan) -> None:
+    found = calibration_of(plan, turns())
+    assert not list(doubts(found))
+    slow = replace(found, services={**found.services, "learner": Service(302e-6, 31e-6)})
+    (said,) = doubts(slow)
+    assert said.startswith("warning: learner worked 302 us for a step and had a core for 31 us of them: other work")
 
 
 def test_a_profile_without_fragments_makes_no_calibration(plan: Plan) -> None:
