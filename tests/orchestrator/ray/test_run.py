@@ -18,7 +18,9 @@ from tests.orchestrator.runs import plan
 
 DUE = 1.0
 """Monotonic seconds that are long over."""
-NODES = [{"NodeID": name, "Alive": True, "Resources": {}, "NodeManagerAddress": "10.0.0.1"} for name in ("n1", "n2")]
+NODES: list[dict[str, Any]] = [
+    {"NodeID": name, "Alive": True, "Resources": {}, "NodeManagerAddress": "10.0.0.1"} for name in ("n1", "n2")
+]
 
 
 class FakeHost:
