@@ -4,7 +4,9 @@
 
 One actor of 16 copies acts with weights that are exactly `max_staleness` updates old. It costs less CPU time than an
 experiment, and ends with the same figures every time. Prints one JSON line: the training return of the last 100
-episodes, and three evaluations over the run, the last of the final weights, each of 10 deterministic episodes.
+episodes, and three evaluations over the run, the last of the final weights, each of 10 deterministic episodes. The
+curve has twenty rows of steps, that return, entropy, KL and step size. With `--until STEPS` a run that anneals over
+`--steps` ends earlier.
 """
 
 import argparse
@@ -31,7 +33,7 @@ from surreal.algorithms.rollouts.state import State
 from surreal.algorithms.types import Array
 from surreal.protocol.wire.packet import Message
 
-COPIES, EPISODES, EVALUATIONS = 16, 10, 3
+COPIES, EPISODES, EVALUATIONS, POINTS = 16, 10, 3, 20
 
 
 class Run:
@@ -47,14 +49,16 @@ class Run:
         self._rollout = Rollout(envs, self.policy, COPIES, config.fragment_steps, np.random.default_rng(second))
         self._weights = deque([self._newest()] * (config.max_staleness + 1), config.max_staleness + 1)
 
-    def turn(self) -> None:
-        """Collect a fragment with the oldest weights that may be used, and learn from it."""
+    def turn(self) -> dict[str, float]:
+        """Collect a fragment with the oldest weights that may be used, and learn from it. Return the metrics."""
         parameters, standardizer = self._weights[0]
         self.policy.load(parameters)
         fragment = self._rollout.collect(over_leaves(standardizer, self.spaces), lambda: False)
         assert fragment is not None
-        self.state.learn([Message("actor/0", 0, self.state.updates, (0, self.state.updates), {}, fragment)])
+        message = Message("actor/0", 0, self.state.updates, (0, self.state.updates), {}, fragment)
+        metrics = self.state.learn([message])
         self._weights.append(self._newest())
+        return metrics
 
     def evaluate(self) -> float:
         """Return the mean return of EPISODES deterministic episodes of the newest weights."""
@@ -86,20 +90,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", required=True)
     parser.add_argument("--steps", type=int, default=300_000)
+    parser.add_argument("--until", type=int, metavar="STEPS", help="stop there, of a schedule of --steps")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", dest="settings")
     args = parser.parse_args()
     settings = {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in args.settings)}
-    began = time.process_time()
-    evaluations: list[float] = []
+    began, until = time.process_time(), min(args.until or args.steps, args.steps)
     run = Run(args.env, PPOConfig(total_steps=args.steps, **settings), args.seed)
-    while not run.state.done():
-        run.turn()
-        if run.state.steps * EVALUATIONS >= args.steps * (len(evaluations) + 1):
-            evaluations.append(run.evaluate())
-    said = {"env": args.env, "seed": args.seed, "steps": run.state.steps, "settings": settings}
+    curve, evaluations = trained(run, until)
+    said = {"env": args.env, "seed": args.seed, "steps": run.state.steps, "settings": settings, "curve": curve}
     figures = {"training": run.state.mean_return(), "evaluations": evaluations, "cpu": time.process_time() - began}
     print(json.dumps({**said, **figures}))
+
+
+def trained(run: Run, until: int) -> tuple[list[list[float | None]], list[float]]:
+    """Train for `until` steps. Return rows of the curve, and evaluations."""
+    curve: list[list[float | None]] = []
+    evaluations: list[float] = []
+    while run.state.steps < until and not run.state.done():
+        metrics = run.turn()
+        if run.state.steps * POINTS >= until * (len(curve) + 1):
+            figures = [round(metrics[name], 7) for name in ("entropy", "kl", "learning_rate")]
+            curve.append([run.state.steps, run.state.mean_return(), *figures])
+        if run.state.steps * EVALUATIONS >= until * (len(evaluations) + 1):
+            evaluations.append(run.evaluate())
+    return curve, evaluations
 
 
 if __name__ == "__main__":
