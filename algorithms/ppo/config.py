@@ -22,11 +22,12 @@ class PPOConfig(RolloutConfig):
     learning_rate: Positive = 3e-4
     """Adam's step size at the start."""
     anneal: bool = True
-    """Decrease the learning rate linearly to zero over total_steps, and desired_kl to a quarter."""
+    """Decrease the learning rate linearly to zero over total_steps."""
     desired_kl: Positive | None = 0.02
-    """Mean KL that an update is meant to move the policy by: the step size falls where it is 1.5 times that and grows
-    where it is a quarter, within a tenth and ten times learning_rate. None keeps learning_rate. Not for `adaptive-kl`,
-    whose penalty adapts instead."""
+    """Mean KL that an update is meant to move the policy by: the step size falls where it is 1.5 times that, comes back
+    to learning_rate where it is two thirds, and goes beyond where it is a quarter (times the square of what annealing
+    leaves), within a tenth and ten times learning_rate. None keeps learning_rate. Not for `adaptive-kl`, whose penalty
+    adapts instead."""
     epochs: Count = 10
     """Passes over each batch."""
     minibatch: Count = 64

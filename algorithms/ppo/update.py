@@ -166,11 +166,9 @@ class Updater:
 FACTOR = 1.5
 """The step size changes by it, and falls where the KL is above its goal by more than it."""
 SMALL = 4.0
-"""The step size grows where the KL is below its goal by more than it."""
+"""The step size grows beyond learning_rate where the KL is below its goal by more than it."""
 RANGE = (0.1, 10.0)
 """Smallest and largest multiple of learning_rate."""
-LAST_GOAL = 0.25
-"""Share of desired_kl that is left as the goal at the end of an annealed run."""
 
 
 class StepSize:
@@ -186,12 +184,18 @@ class StepSize:
         return self._config.learning_rate * self.multiple * left
 
     def adapt(self, kl: float, progress: float) -> None:
-        """Take in the mean KL that an update ended with: raise the multiple where it is small, lower it where large."""
-        config = self._config
-        if config.desired_kl is None or config.objective != "clip":
+        """Take in the mean KL that an update ended with.
+
+        A KL above the goal lowers the multiple, and one below lets it come back to 1. It goes beyond 1 where the KL is
+        small for what annealing leaves: a KL falls with the square of the step size, so annealing alone raises nothing.
+        """
+        config, goal = self._config, self._config.desired_kl
+        if goal is None or config.objective != "clip":
             return
-        goal = config.desired_kl * (1 - (1 - LAST_GOAL) * progress if config.anneal else 1.0)
+        left = 1 - progress if config.anneal else 1.0
         if kl > FACTOR * goal:
             self.multiple = max(self.multiple / FACTOR, RANGE[0])
-        elif kl < goal / SMALL:
+        elif self.multiple < 1 and kl < goal / FACTOR:
+            self.multiple = min(self.multiple * FACTOR, 1.0)
+        elif kl < goal * left**2 / SMALL:
             self.multiple = min(self.multiple * FACTOR, RANGE[1])

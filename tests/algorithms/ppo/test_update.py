@@ -147,17 +147,25 @@ def test_the_step_size_stays_where_no_kl_is_meant_or_a_penalty_adapts() -> None:
         assert [still.update(random_data(seed), 0.0)["learning_rate"] for seed in range(3)] == [3e-4] * 3
 
 
-def test_the_kl_that_is_meant_falls_with_the_step_size() -> None:
+def test_a_step_size_that_one_update_lowered_comes_back_and_no_further() -> None:
     size = StepSize(PPOConfig(desired_kl=0.02))
-    size.adapt(0.02, progress=0.0)
+    size.adapt(0.04, progress=0.0)
+    assert size.multiple == pytest.approx(1 / 1.5)
+    size.adapt(0.015, progress=0.0)
+    assert size.multiple == pytest.approx(1 / 1.5)
+    for _ in range(3):
+        size.adapt(0.012, progress=0.0)
     assert size.multiple == 1
-    size.adapt(0.02, progress=1.0)
-    assert size.multiple == pytest.approx(1 / 1.5)
-    size.adapt(0.02, progress=0.0)
-    assert size.multiple == pytest.approx(1 / 1.5)
-    steady = StepSize(PPOConfig(desired_kl=0.02, anneal=False))
-    steady.adapt(0.02, progress=1.0)
-    assert steady.multiple == 1 and steady.at(1.0) == 3e-4
+
+
+def test_a_kl_that_is_small_since_the_step_size_falls_does_not_raise_it() -> None:
+    size, steady = StepSize(PPOConfig(desired_kl=0.02)), StepSize(PPOConfig(desired_kl=0.02, anneal=False))
+    for each in (size, steady):
+        each.adapt(0.006 * 0.1**2, progress=0.9)
+    assert (size.multiple, steady.multiple) == (1, 1.5)
+    assert steady.at(0.9) == pytest.approx(4.5e-4) and size.at(0.9) == pytest.approx(3e-5)
+    size.adapt(0.004 * 0.1**2, progress=0.9)
+    assert size.multiple == 1.5
 
 
 def test_the_weight_of_the_kl_penalty_moves_both_ways_within_its_range() -> None:
