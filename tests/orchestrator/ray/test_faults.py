@@ -44,7 +44,9 @@ def cluster(ray_cluster: SmallCluster, tmp_path: Path, monkeypatch: pytest.Monke
 def apart(data: dict[str, Any], ends: str, others: str) -> dict[str, Any]:
     """The experiment with so large processes that no node holds those of both roles."""
     roles = data["spec"]["roles"]
-    roles[ends]["resources"]["cpu"], roles[others]["resources"]["cpu"] = 3, 2
+    for role, cpu in ((ends, 3), (others, 2)):
+        # roles of one experiment may share the mapping
+        roles[role] = {**roles[role], "resources": {**roles[role]["resources"], "cpu": cpu}}
     return data
 
 
