@@ -184,8 +184,8 @@ class RayRun(Judgement):
             each.told = True
             each.send(signal.SIGTERM)
         if told:
-            place, count = landed.record.node, f"{len(told)} process{'es' if len(told) > 1 else ''}"
-            self.report(f"{landed.name} is on {place} now: {count} that dial it restart, uncounted")
+            place, number = landed.record.node, len(told)
+            self.report(f"{landed.name} is on {place} now: processes that dial it restart, uncounted: {number}")
 
     def on_ended(self, process: RemoteProcess, host: Any, future: "Future[Any]") -> None:
         """Judge the exit of a worker, or the loss of its host."""
