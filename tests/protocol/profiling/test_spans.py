@@ -191,6 +191,7 @@ def test_interception_counts_the_calls_of_c_inside_an_operation(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.getprofile", lambda: None)  # a debugger or coverage of the test may use it
+    monkeypatch.setattr("surreal.protocol.profiling.interception.MOST_NS", 10**12)
     watch = Interception(recorder)
     recorder.watch, recorder.due = watch.begin, True
     with operation("work"):
