@@ -7,15 +7,13 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from surreal.algorithms.algorithm import Flow
-from surreal.orchestrator.prediction.shared_cores import Work, update_seconds
+from surreal.orchestrator.prediction.shared_cores import Work, fluctuations, update_seconds
 
 MODEL_ERROR = 0.1
 """Relative error of the model itself: an assumption until runs are compared (docs/profile.md says which were)."""
-LEAST_SPREAD = 0.01
-"""Relative deviation below which times are as good as constant."""
 UPDATES, FIRST = 500, 20
 """Updates over which the recurrence of a graph goes, and of these the first, in which it fills."""
 ITERATIONS = 4
@@ -134,15 +132,8 @@ def _update_seconds(collect: float, learn: float, load: Load, ahead: int) -> flo
     import numpy as np
 
     draws = np.random.default_rng(0)
-
-    def times(mean: float, spread: float, number: int) -> Any:
-        if spread < LEAST_SPREAD:
-            return np.full((UPDATES, number), mean)
-        drawn = draws.gamma(spread**-2, size=(UPDATES, number))
-        return drawn * (mean / drawn.mean())
-
-    learning = times(learn, load.learner.spread, 1)[:, 0].tolist()
-    collecting = times(collect, load.actor.spread, load.actors)
+    learning = (learn * fluctuations(load.learner.spread, (UPDATES,), draws)).tolist()
+    collecting = collect * fluctuations(load.actor.spread, (UPDATES, load.actors), draws)
     acted, learned, first = np.zeros(load.actors), deque([0.0] * (ahead + 1), maxlen=ahead + 1), 0.0
     for update in range(UPDATES):
         acted = np.maximum(acted, learned[0]) + collecting[update]

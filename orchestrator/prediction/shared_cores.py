@@ -1,12 +1,15 @@
 """Processes of a run that share the cores of one machine: the time of a step, by a simulation of its events."""
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, cycle
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    from numpy.random import Generator
 
 UPDATES, FIRST = 150, 20
 """Updates that are simulated, and of these the first, in which the graph fills."""
@@ -14,8 +17,20 @@ MOST = 48
 """Actors that are simulated; more of them count as that many that need as much of the cores together."""
 IN_QUEUE = 2
 """Fragments of an actor that wait to be learned from where only a full queue stops it."""
+LEAST_SPREAD = 0.01
+"""Relative deviation below which times are as good as constant."""
 LEARNER = -1
 """Index of the learner among the processes."""
+
+
+def fluctuations(spread: float, shape: tuple[int, ...], random: "Generator") -> Any:
+    """Return factors of `shape`: gamma distributed, with mean 1 and deviation `spread`; ones without any."""
+    import numpy as np
+
+    if spread < LEAST_SPREAD:
+        return np.ones(shape)
+    factors = random.gamma(spread**-2, size=shape)
+    return factors / factors.mean()
 
 
 @dataclass(frozen=True)
@@ -33,10 +48,9 @@ class Work:
 
         Of the first piece there is a share only.
         """
-        factors = np.ones(1)
-        if self.spread > 0.01:
-            factors = np.random.default_rng(seed).gamma(self.spread**-2, size=997)
-            factors /= factors.mean()
+        import numpy as np
+
+        factors = fluctuations(self.spread, (997,), np.random.default_rng(seed))
         shares = chain([first * factors[0]], cycle(factors.tolist()))
         return ((self.idle * share, self.cpu * share) for share in shares)
 
@@ -89,7 +103,7 @@ class _Graph:
         """Go on to the next end of some work, and begin what it lets begin; return the process."""
         while True:
             rate = min(1.0, self.cores / len(self.working)) if self.working else 1.0
-            end = self.now + (self.working[0][0] - self.served) / rate if self.working else np.inf
+            end = self.now + (self.working[0][0] - self.served) / rate if self.working else math.inf
             wakes = bool(self.asleep) and self.asleep[0][0] <= end
             until = self.asleep[0][0] if wakes else end
             self.served += (until - self.now) * rate
