@@ -13,7 +13,7 @@ WITHOUT_CORE = 0.75
 """Share of the time in which it could run that a process has a core, below which cores are too few."""
 LEARNS = ("learn", "update", "publish")
 ENDING = ("learner", "master")
-"""Roles that learn."""
+"""Roles that learn. They end a run and have its folder."""
 
 
 class Advice(NamedTuple):

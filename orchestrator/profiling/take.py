@@ -12,6 +12,7 @@ from pathlib import Path
 from surreal.orchestrator.backends.base import Backend
 from surreal.orchestrator.backends.kube.names import RUN_FOLDER
 from surreal.orchestrator.client import Run
+from surreal.orchestrator.profiling.advice import ENDING
 from surreal.orchestrator.profiling.profile import Profile
 from surreal.orchestrator.run.usage import Usage
 from surreal.protocol.errors import InvalidInput, SurrealError, Timeout
@@ -22,8 +23,6 @@ ANSWER_SECONDS = 30.0
 LOOK_SECONDS = 1.0
 START_SECONDS = 600.0
 """Time that a run which is begun for its profile has until its first steps."""
-ENDING = ("learner", "master")
-"""Roles that are asked first for the run's folder, which the role that ends a run has."""
 MODULE = "surreal.protocol.profiling.request"
 
 

@@ -148,12 +148,17 @@ def test_an_operator_that_goes_on_after_the_deletion_orphans_nothing(tmp_path: P
         place.store.await_names([each for each in place.store.names() if each.startswith("Event/")])
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_two_hundred_random_interleavings_orphan_nothing(tmp_path: Path) -> None:
+@pytest.fixture
+def dice() -> random.Random:
+    """Dice of a seed that a failure shows."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")
-    dice = random.Random(seed)
+    return random.Random(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_hundred_random_interleavings_orphan_nothing(tmp_path: Path, dice: random.Random) -> None:
     with cluster(tmp_path, runs_jobs=True) as place:
         for _ in range(200):
             place.apply()
@@ -167,10 +172,9 @@ def test_two_hundred_random_interleavings_orphan_nothing(tmp_path: Path) -> None
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_two_operators_at_once_orphan_nothing_whatever_a_person_does_meanwhile(tmp_path: Path) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    dice = random.Random(seed)
+def test_two_operators_at_once_orphan_nothing_whatever_a_person_does_meanwhile(
+    tmp_path: Path, dice: random.Random
+) -> None:
     with cluster(tmp_path, runs_jobs=True) as place:
 
         def look() -> None:
