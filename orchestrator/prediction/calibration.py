@@ -14,7 +14,7 @@ from surreal.orchestrator.prediction.queueing import Service
 from surreal.orchestrator.run.home import home, write_json
 
 VERSION = metadata.version("surreal")
-FORMAT = 2
+FORMAT = 3
 """Version of the files."""
 FOLDER = "calibrations"
 MANY = 4
@@ -98,7 +98,11 @@ class Calibration:
     per_step: float = 0.0
     """Core seconds of such roles for each environment step."""
     measured: float = 0.0
-    """Steps per second of the run that was measured."""
+    """Steps per second of the run of one actor."""
+    measured_many: float = 0.0
+    """The same of the run of MANY actors."""
+    ahead: int | None = None
+    """Updates that actors were let ahead of the learner in them; None without a bound."""
     replicas: Mapping[str, int] = field(default_factory=dict)
     """Its processes."""
     version: str = VERSION
@@ -129,7 +133,7 @@ class Calibration:
         one, many = self.services[role], self.more.get(role)
         if many is None:
             return one
-        share = (1 - 1 / actors) / (1 - 1 / MANY)
+        share = share_of_many(actors)
         return Service(
             _along(one.seconds, many.seconds, share),
             _along(one.cpu, many.cpu, share),
@@ -160,15 +164,23 @@ def _check(found: Calibration) -> None:
     times = [each for service in services for each in (service.seconds, service.cpu, service.spread)]
     if not found.services or not all(_number(each, 1e6) for each in times) or not all(s.seconds for s in services):
         raise ValueError("no calibration: times that are none")
-    rest = found.steady, found.per_step, found.measured, found.machine.cores, *(each.memory for each in services)
+    rest = [found.steady, found.per_step, found.measured, found.measured_many, found.machine.cores]
+    rest += [each.memory for each in services]
     machine = found.machine.processor, found.machine.python, found.machine.gpu
     words = found.key, found.env, found.algorithm, found.version, found.at, *machine
+    if found.ahead is not None:
+        rest.append(found.ahead)
     if not all(_number(each, 1e15) for each in rest) or not all(isinstance(each, str) for each in words):
         raise ValueError("no calibration: values of other kinds")
 
 
 def _number(value: object, most: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < most
+
+
+def share_of_many(actors: int) -> float:
+    """Return how far so many actors are from one (0) to MANY (1), on a line of 1/actors."""
+    return (1 - 1 / actors) / (1 - 1 / MANY)
 
 
 def _along(one: float, many: float, share: float) -> float:

@@ -36,7 +36,7 @@ def calibration_of(plan: Plan, profile: Profile, usage: Usage | None = None) -> 
     if not rate:
         raise SurrealError(f"{plan.name}: no two fragments were seen. Profile it for longer: --seconds.")
     memory = {role.name: role.largest.used.memory or 0 for role in usage.roles if role.largest} if usage else {}
-    actors = sum(each.name.partition("/")[0] == flow.actor for each in profile.processes)
+    actors = len({each.name for each in profile.processes if each.name.partition("/")[0] == flow.actor})
     services = {
         flow.actor: _service(profile, flow.actor, rate / max(actors, 1), FRAGMENTS),
         flow.learner: _service(profile, flow.learner, rate, UPDATES),
@@ -51,7 +51,8 @@ def calibration_of(plan: Plan, profile: Profile, usage: Usage | None = None) -> 
         services={role: replace(each, memory=memory.get(role, 0)) for role, each in services.items()},
         steady=sum(each.cpu / each.wall for each in evaluators),
         per_step=sum(each.cpu / each.wall for each in others if each not in evaluators) / rate,
-        measured=rate,
+        measured=rate * _slowed(profile, services),
+        ahead=flow.ahead,
         replicas={role.name: role.replicas for role in plan.roles},
         at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -74,6 +75,11 @@ def rate_of(profile: Profile, flow: Flow) -> float:
             steps = sum(times for _, times in ended[1:]) * flow.batched
             rate += steps / ((ended[-1][0] - ended[0][0]) / 1e9)
     return rate
+
+
+def _slowed(profile: Profile, roles: Collection[str]) -> float:
+    """Return how much faster a run would be without its profile: of the role whose time it takes most of."""
+    return max(each.wall / each.corrected for name, each in profile.roles.items() if name in roles)
 
 
 def _service(profile: Profile, role: str, rate: float, spans: Sequence[str]) -> Service:
@@ -129,7 +135,8 @@ def calibrate(
 
     one = measured(1)
     try:
-        return replace(one, more=measured(MANY).services)
+        many = measured(MANY)
+        return replace(one, more=many.services, measured_many=many.measured)
     except InvalidInput as error:
         say(f"measured with one actor alone: this machine has no room for {MANY}: {error}")
         return one

@@ -7,8 +7,21 @@ from typing import Any
 
 from surreal.algorithms.algorithm import Flow
 from surreal.orchestrator.plan.model import Plan
-from surreal.orchestrator.prediction.calibration import Calibration, Found, Machine, find, key_of
+from surreal.orchestrator.prediction.calibration import (
+    MANY,
+    Calibration,
+    Found,
+    Machine,
+    find,
+    key_of,
+    share_of_many,
+)
 from surreal.orchestrator.prediction.queueing import Load, Speed, speed
+
+BEYOND = 0.1
+"""Furthest that the measured share of larger runs is beyond that of the runs of a calibration."""
+
+EXCHANGE = "several learners exchange gradients, which a calibration does not measure: the speed is the most they reach"
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,10 @@ def predict(plan: Plan, gpus: int | None = None, found: Found | None = None) -> 
     calibration, source = _chosen(found, plan, gpus, {flow.actor, flow.learner})
     if calibration is None:
         return Prediction(None, source, {}, replicas, notes=found.notes)
-    computed = speed(flow, _load(plan, flow, calibration))
+    actors, learners = replicas[flow.actor], replicas[flow.learner]
+    computed = speed(flow, _load(flow, calibration, actors, learners, math.inf if plan.pools else Machine.here().cores))
+    if not plan.pools:
+        computed = computed.times(_measured_share(flow, calibration, actors))
     total = plan.config.get("total_steps")
     hours = total / computed.steps / 3600 if isinstance(total, int) else None
     per_hour = plan.cost.per_hour if plan.cost else None
@@ -77,7 +93,7 @@ def predict(plan: Plan, gpus: int | None = None, found: Found | None = None) -> 
         replicas,
         hours,
         None if per_hour is None or hours is None else per_hour * hours,
-        found.notes,
+        (*found.notes, *([EXCHANGE] if learners > 1 else ())),
         calibration is not found.own or bool(plan.pools),
     )
 
@@ -124,15 +140,33 @@ def _chosen(found: Found, plan: Plan, gpus: int | None, roles: Set[str]) -> tupl
     )
 
 
-def _load(plan: Plan, flow: Flow, calibration: Calibration) -> Load:
-    actor, learner = plan.role(flow.actor), plan.role(flow.learner)
-    own_machine = not plan.pools
+def _measured_share(flow: Flow, calibration: Calibration, actors: int) -> float:
+    """Return what share of the computed speed such a run reaches, by the runs of the calibration.
+
+    The model leaves out what sharing cores costs beside their time, such as a learner that replay keeps from its core.
+    """
+
+    began = flow._replace(ahead=calibration.ahead)
+
+    def share(size: int, measured: float) -> float:
+        load = _load(flow, calibration, size, 1, calibration.machine.cores)
+        return measured / speed(began, load).steps if measured else 1.0
+
+    one = share(1, calibration.measured)
+    many = share(MANY, calibration.measured_many) if calibration.more else one
+    least, most = sorted((one, many))
+    along = one + share_of_many(actors) * (many - one)
+    return min(max(along, least - BEYOND), most + BEYOND)
+
+
+def _load(flow: Flow, calibration: Calibration, actors: int, learners: int, cores: float) -> Load:
+    shared = not math.isinf(cores)
     return Load(
-        calibration.service(flow.actor, actor.replicas),
-        calibration.service(flow.learner, actor.replicas),
-        actor.replicas,
-        learner.replicas,
-        Machine.here().cores if own_machine else math.inf,
-        calibration.steady if own_machine else 0.0,
-        calibration.per_step if own_machine else 0.0,
+        calibration.service(flow.actor, actors),
+        calibration.service(flow.learner, actors),
+        actors,
+        learners,
+        cores,
+        calibration.steady if shared else 0.0,
+        calibration.per_step if shared else 0.0,
     )

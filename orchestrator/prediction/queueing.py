@@ -6,7 +6,7 @@ docs/profile.md derives it. Pure functions, without files.
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from surreal.algorithms.algorithm import Flow
@@ -65,6 +65,12 @@ class Speed:
     """Updates that the weights of a fragment are behind when it is learned from."""
     busy: Mapping[str, float] = field(default_factory=dict)
     """Share of its time that a process of each of the two roles works: `actor`, `learner`."""
+
+    def times(self, share: float) -> "Speed":
+        """Return the same at a share of the speed."""
+        busy = {role: min(1.0, each * share) for role, each in self.busy.items()}
+        steps, low, high = (each * share for each in (self.steps, self.low, self.high))
+        return replace(self, steps=steps, low=low, high=high, busy=busy)
 
 
 def speed(flow: Flow, load: Load) -> Speed:

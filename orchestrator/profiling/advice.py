@@ -59,8 +59,8 @@ def _bounds(roles: Mapping[str, Breakdown]) -> Iterator[Advice]:
         return
     said = f"{bounding}: is busy {role.busy:.0%} of the time while {waits} waits {idle[waits]:.0%} of it. "
     if learns:
-        largest = _largest(role)
-        text = said + f"Learning bounds the run, most of it in {largest}: fewer epochs, larger batches, or a GPU."
+        largest, resource = _largest(role)
+        text = said + f"Learning bounds the run, most of it in {largest}: {_remedy(largest, resource)}."
     else:
         text = (
             said + f"Add processes of {bounding}: {waits} can take {1 / max(1 - idle[waits], 0.05):.1f} times as much."
@@ -80,12 +80,23 @@ def _turns(roles: Mapping[str, Breakdown]) -> Iterator[Advice]:
         yield Advice(min(idle), f"{said}. Let both go on at once: max_staleness: 1, or more actors.")
 
 
-def _largest(role: Breakdown) -> str:
+def _largest(role: Breakdown) -> tuple[str, str]:
+    """Return the operation that takes most of a role's busy time, and the resource that it uses most."""
     names: dict[str, float] = {}
     for (name, resource), spent in role.seconds.items():
         if resource != "idle":
             names[name] = names.get(name, 0.0) + spent
-    return max(names, key=lambda name: names[name], default="nothing")
+    largest = max(names, key=lambda name: names[name], default="nothing")
+    resources = {resource: spent for (name, resource), spent in role.seconds.items() if name == largest}
+    return largest, max(resources, key=lambda resource: resources[resource], default="")
+
+
+def _remedy(operation: str, resource: str) -> str:
+    if operation == "sample":
+        return "more shards of replay, or larger batches and fewer of them"
+    if resource == "communication":
+        return "longer fragments, or larger batches"
+    return "fewer epochs, larger batches, or a GPU"
 
 
 def _parts(roles: Mapping[str, Breakdown]) -> Iterator[Advice]:

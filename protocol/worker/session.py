@@ -30,6 +30,8 @@ STILL_S = 30.0
 """Seconds without a move from which a process is said to stand still, or half of the limit where that is less."""
 STOPPED_FLUSH_S = 0.5
 """Time that all senders together have to flush after a signal, which often ends their peers in the same moment."""
+STOPS_S = 1.0
+"""Most seconds that a process waits for its I/O thread to stop it."""
 RETIRE_S = 30.0
 """Time that a process which the run no longer needs has to send its work, and as much to have it acknowledged."""
 T = TypeVar("T")
@@ -114,9 +116,11 @@ class Session:
         self.node.loop.start(Timer(RETIRE_S, lambda: self.stop("enough processes without it")))
 
     def sent(self) -> None:
-        """Say that a piece of work is sent: a process that retires stops then."""
+        """Say that a piece of work is sent: a process that retires stops then. Call it from the working thread."""
         if self.retiring and not self.stopping.is_set():
             self.stop("enough processes without it")
+            # What it began meanwhile would be lost.
+            self.stopping.wait(STOPS_S)
 
     def beat(self, pulse: Pulse) -> None:
         """Have the I/O thread show the pulse of this process each second."""

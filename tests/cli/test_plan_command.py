@@ -56,14 +56,14 @@ def test_json_and_yaml_are_the_plan(experiment: Path) -> None:
 
 
 def test_without_a_calibration_the_plan_says_so_and_makes_nothing_up(experiment: Path) -> None:
+    # one of the default sizes comes with surreal
     other = ("--set", "spec.env.copies=3")
     asked = json.loads(surreal("plan", experiment, *other, "-o", "json", "--what-if", "actor=3").stdout)["prediction"]
     assert asked["steps_per_second"] is asked["hours"] is asked["bounded_by"] is None
     assert asked["replicas"]["actor"] == 3
-    assert (
-        "no prediction: nothing was measured. Run surreal calibrate FILE first." in surreal("plan", experiment).stdout
-    )
-    refused = surreal("plan", experiment, "--target", "100")
+    said = surreal("plan", experiment, *other).stdout
+    assert "no prediction: nothing was measured. Run surreal calibrate FILE first." in said
+    refused = surreal("plan", experiment, *other, "--target", "100")
     assert refused.returncode == 1 and "--target: no prediction" in refused.stderr
 
 

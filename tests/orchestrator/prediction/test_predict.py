@@ -63,6 +63,13 @@ def test_a_calibration_that_was_kept_predicts_speed_bound_hours_and_memory(plan:
     assert beside_truth(resized(plan, {"actor": 2}), 10_000.0).startswith("20,000 steps/s, measured -50%, outside")
 
 
+def test_several_learners_are_said_to_exchange_what_was_not_measured(plan: Plan) -> None:
+    found = Found(calibrated(plan), (), ())
+    assert not predict(resized(plan, {"actor": 40}), found=found).notes
+    two = predict(resized(plan, {"actor": 40, "learner": 2}), found=found)
+    assert two.speed is not None and "the speed is the most they reach" in two.notes[-1]
+
+
 def test_what_an_update_costs_once_is_shared_by_the_steps_of_all_actors(plan: Plan) -> None:
     # 20 us of each step, and 40 us of an update that has so many steps as actors
     fast, learner = Service(1e-6, 1e-6), {number: Service(20e-6 + 40e-6 / number, 20e-6) for number in (1, MANY)}
@@ -78,6 +85,22 @@ def test_the_line_through_two_runs_ends_where_half_of_the_faster_one_is_left(pla
     made = calibrated(plan, more={"learner": Service(5e-6, 5e-6), "actor": SERVICES["actor"]})
     assert made.service("learner", 1000).seconds == 2.5e-6
     assert made.service("actor", 1000) == SERVICES["actor"]
+
+
+def test_a_prediction_reaches_the_share_of_the_model_that_the_measured_runs_reached(plan: Plan) -> None:
+    made = calibrated(plan, more=SERVICES, measured=9_000.0, measured_many=32_000.0, ahead=1)  # of 10,000 and 40,000
+
+    def steps(actors: int, **changes: object) -> float:
+        settled = resized(plan.model_copy(update={"config": {**plan.config, **changes}}), {"actor": actors})
+        found = predict(settled, found=Found(made, (), ())).speed
+        assert found is not None and found.low < found.steps < found.high
+        return found.steps
+
+    assert [round(steps(actors)) for actors in (1, MANY)] == [9_000, 32_000]
+    assert steps(2) == pytest.approx(20_000 * (0.9 - 0.1 * 2 / 3))
+    assert steps(1000) == pytest.approx(40_000 * 0.8, rel=0.05)
+    # in turns, where the model of the runs that were measured is another
+    assert steps(1, max_staleness=0) == pytest.approx(0.9 / 125e-6)
 
 
 def test_settings_that_cost_nothing_share_a_calibration_and_others_do_not(plan: Plan) -> None:

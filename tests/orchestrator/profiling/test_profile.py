@@ -158,7 +158,12 @@ def test_a_learner_that_waits_gets_more_actors_and_a_full_one_less_work() -> Non
     starving = {"learner": role("learner", learn=0.3, idle=0.7), "actor": role("actor", acting=1.0)}
     assert advise(starving)[0].startswith("actor: is busy 100% of the time while learner waits 70%")
     full = {"learner": role("learner", learn=0.2, backward=0.8), "actor": role("actor", acting=0.4, idle=0.6, cpu=0.4)}
-    assert "most of it in backward" in advise(full)[0]
+    assert "most of it in backward: fewer epochs" in advise(full)[0] and "GPU" in advise(full)[0]
+    # no faster network shortens the wait for samples
+    sampling = role("learner", learn=0.2, backward=0.3)
+    sampling = replace(sampling, seconds={**sampling.seconds, ("sample", "communication"): 0.5})
+    text = advise({**full, "learner": sampling})[0]
+    assert "most of it in sample: more shards" in text and "GPU" not in text
 
 
 def test_a_learner_whose_update_outlasts_the_profile_is_not_told_to_have_more_processes() -> None:
