@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -20,14 +21,16 @@ from surreal.provisioner.kube.client import Api
 
 WATCHED = ("Experiment", "Sweep", "Job", "Pod")
 THREADS = 4
-"""Reconciliations at a time."""
+"""Reconciliations at a time, beside one for what a person waits for: looks that take long hold no apply up."""
 LEASE = "surreal-operator"
 AGAIN_S = 5.0
 """Seconds until the next try after an error."""
+RETRIES_S = 10.0
+"""Seconds of retries of one request: what needs longer comes again, and has no thread meanwhile."""
 WORKS_S, WAITS_S = (5.0, 0.5), (30.0, 2.0)
 """Seconds between two looks at a run that works, and at one that waits: at least, and for each that there is."""
-GATHER_S = 0.5
-"""Seconds from a change to a look, unless a person waits for it: pods change together."""
+GATHER_S = {"Experiment": 0.5, "Sweep": 2.0}
+"""Seconds from a change to a look, unless a person waits for it: pods change together, runs of a sweep all the time."""
 POLL_S = 0.2
 
 
@@ -48,6 +51,7 @@ class Operator:
 
     def __init__(self, api: Api, settings: Settings, say: Callable[[str], None] = print) -> None:
         self._api, self._settings, self._say = api, settings, say
+        api.retries.longest = RETRIES_S
         self._place = Place(api, settings.patience, say)
         self.reconciler, self._sweeps = Reconciler(self._place), SweepReconciler(self._place)
         self._queue = WorkQueue()
@@ -57,6 +61,7 @@ class Operator:
         self._metrics = _Metrics(self._queue, lambda: self.leads)
         self._health: HealthServer | None = None
         self._threads: list[threading.Thread] = []
+        self._workers: list[threading.Thread] = []
 
     @property
     def port(self) -> int:
@@ -72,12 +77,12 @@ class Operator:
         """Begin all threads."""
         registry = self._metrics.registry
         self._health = HealthServer(self._settings.port, self._alive, self._ready, registry)
-        works = [watcher.run for watcher in self._watchers] + [self._work] * THREADS
-        works += [self._election.run] if self._election else []
-        for number, work in enumerate(works):
-            thread = threading.Thread(target=work, name=f"operator-{number}", daemon=True)
+        self._workers = [_thread(self._work) for _ in range(THREADS)]
+        self._workers.append(_thread(partial(self._work, urgent=True)))
+        others = [watcher.run for watcher in self._watchers] + ([self._election.run] if self._election else [])
+        self._threads = [*self._workers, *map(_thread, others)]
+        for thread in self._threads:
             thread.start()
-            self._threads.append(thread)
 
     def wait(self) -> None:
         """Return once the operator is told to end."""
@@ -92,9 +97,8 @@ class Operator:
         self._queue.close()
         for watcher in self._watchers:
             watcher.end()
-        for thread in self._threads:
-            if thread.name.endswith(tuple(str(n) for n in range(len(WATCHED), len(WATCHED) + THREADS))):
-                thread.join(AGAIN_S)
+        for thread in self._workers:
+            thread.join(AGAIN_S)
         self._place.end_with_namespace()
         if self._election:
             self._election.end()
@@ -110,10 +114,10 @@ class Operator:
         return all(watcher.listed.is_set() for watcher in self._watchers)
 
     def _changed(self, kind: str, name: str, urgent: bool) -> None:
-        self._queue.add((kind, name), GATHER_S, urgent)
+        self._queue.add((kind, name), GATHER_S[kind], urgent)
 
-    def _work(self) -> None:
-        while (key := self._queue.get()) is not None:
+    def _work(self, urgent: bool = False) -> None:
+        while (key := self._queue.get(urgent)) is not None:
             while not self.leads and not self._ended.wait(POLL_S):
                 pass
             if self._ended.is_set():
@@ -151,6 +155,10 @@ class Operator:
         alike = sum(other == state for other in list(self.reconciler.active.values()))
         usual = max(least, each * alike)
         return usual if again is None else min(usual, again)
+
+
+def _thread(work: Callable[[], None]) -> threading.Thread:
+    return threading.Thread(target=work, name="operator", daemon=True)
 
 
 class _Metrics:

@@ -127,7 +127,9 @@ class SweepReconciler:
         for name, each in runs.items():
             over = text(each, "status", "state") in ("succeeded", "failed")
             if not over and (dig(each, "spec", "suspend") is True) != suspended:
-                runs[name] = self._api.patch("Experiment", name, {"spec": {"suspend": suspended}})
+                # The uid keeps this off an Experiment that a person made of the same name meanwhile.
+                about = {"uid": text(each, "metadata", "uid")}
+                runs[name] = self._api.patch("Experiment", name, {"metadata": about, "spec": {"suspend": suspended}})
 
     def _report(self, resource: Object, verdict: Verdict, runs: dict[str, Object], total: int) -> None:
         old = resource.get("status") or {}
@@ -136,7 +138,7 @@ class SweepReconciler:
             said = verdict.said or f"the sweep is {verdict.state}"
             tell(self._api, resource, verdict.state.capitalize(), said, verdict.state == "failed")
         if change := changes(old, new):
-            self._api.patch_status("Sweep", name_of(resource), change)
+            self._api.patch_status("Sweep", name_of(resource), change, text(resource, "metadata", "resourceVersion"))
 
 
 def _refuse_studies(document: SweepDocument) -> None:

@@ -129,10 +129,13 @@ class Api:
         query = {"fieldManager": FIELD_MANAGER}
         return self._json("PATCH", self._path(kind, name), query, change, MERGE)
 
-    def patch_status(self, kind: str, name: str, status: Object) -> Object:
-        """Change fields of an object's status, which has a path of its own."""
-        query = {"fieldManager": FIELD_MANAGER}
-        return self._json("PATCH", self._path(kind, name) + "/status", query, {"status": status}, MERGE)
+    def patch_status(self, kind: str, name: str, status: Object, version: str = "") -> Object:
+        """Change fields of an object's status, which has a path of its own.
+
+        Raises ApiError (409) where the object has changed since this `version`: the status may be another one's.
+        """
+        query, about = {"fieldManager": FIELD_MANAGER}, {"metadata": {"resourceVersion": version}} if version else {}
+        return self._json("PATCH", self._path(kind, name) + "/status", query, {**about, "status": status}, MERGE)
 
     def delete(self, kind: str, name: str, propagation: str = "Background") -> bool:
         """Have an object removed; False if there was none."""
@@ -278,7 +281,10 @@ class Api:
         form: str = "",
         accept: str = "",
     ) -> Object:
-        return self.retries.call(lambda: self._transport.document(method, path, query or {}, body, form, accept))
+        versioned = bool(((body or {}).get("metadata") or {}).get("resourceVersion"))
+        return self.retries.call(
+            lambda: self._transport.document(method, path, query or {}, body, form, accept), versioned
+        )
 
     def _open(self, path: str, query: dict[str, str], read: float, accept: str = "") -> Any:
         return self.retries.call(lambda: self._transport.open("GET", path, query, read=read, accept=accept))

@@ -45,11 +45,16 @@ class Retries:
         """Status -> when it was said last, monotonic; all threads of a client share one outage."""
         self._recovered_at = time.monotonic()
         self._lock = threading.Lock()
+        self.longest = BUSY_SECONDS
+        """Seconds of retries at most; a caller that comes again by itself has fewer."""
         self.doing = ""
         """The work under way, for the user who waits: `7 of 12 objects created`."""
 
-    def call(self, send: Callable[[], Answer]) -> Answer:
-        """Return the answer of `send`. Raises the last ApiError when more tries are of no use."""
+    def call(self, send: Callable[[], Answer], versioned: bool = False) -> Answer:
+        """Return the answer of `send`. Raises the last ApiError when more tries are of no use.
+
+        A request that is `versioned` asks for one version of an object: a conflict is its answer.
+        """
         troubles: dict[int, _Trouble] = {}
         while True:
             began = time.monotonic()
@@ -58,12 +63,10 @@ class Retries:
                 self._recovered()
                 return answer
             except ApiError as error:
-                trouble = troubles.setdefault(error.status, _Trouble(error.status))
+                trouble = troubles.setdefault(error.status, _Trouble(error.status, self.longest))
                 wait = trouble.again(error)
-                if not _transient(error):
+                if trouble.hopeless or not _transient(error) or (versioned and error.status == CONFLICT):
                     raise
-                if trouble.hopeless:
-                    raise error.plus(self.doing) if self.doing else error from None
                 self._tell(error, began)
                 self._pause(wait)
 
@@ -80,7 +83,7 @@ class Retries:
                 return
             self._told[error.status] = now
         what = "the API server asks to slow down" if error.status == TOO_MANY else str(error)
-        limit = BUSY_SECONDS if error.status == TOO_MANY else DOWN_SECONDS
+        limit = min(self.longest, _longest(error.status))
         self._talk(f"{what}; {self._progress()}retrying for up to {limit:.0f} s")
 
     def _recovered(self) -> None:
@@ -112,8 +115,9 @@ class Complaint:
 class _Trouble:
     """One status that a request was answered with, again and again."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, longest: float) -> None:
         self.tries = 0
+        self._limit = min(longest, _longest(status))
         self.allowed = TRIES.get(status, OTHER_TRIES)
         self._status, self._since, self._waited = status, time.monotonic(), 0.0
 
@@ -129,8 +133,12 @@ class _Trouble:
     @property
     def hopeless(self) -> bool:
         """True after enough tries or enough time."""
-        limit = BUSY_SECONDS if self._status == TOO_MANY else DOWN_SECONDS
-        return self.tries >= self.allowed or max(self._waited, time.monotonic() - self._since) > limit
+        waited = max(self._waited, time.monotonic() - self._since)
+        return self.tries >= self.allowed or waited > self._limit
+
+
+def _longest(status: int) -> float:
+    return BUSY_SECONDS if status == TOO_MANY else DOWN_SECONDS
 
 
 def _transient(error: ApiError) -> bool:

@@ -80,8 +80,10 @@ class PodSocket:
         self._socket.shutdown()
 
 
-def connect(api: Api, pod: str, action: str, query: Sequence[tuple[str, str]]) -> PodSocket:
-    """Open `exec` or `portforward` of a pod. Raises SurrealError with the API server's words."""
+def connect(
+    api: Api, pod: str, action: str, query: Sequence[tuple[str, str]], seconds: float = OPEN_SECONDS
+) -> PodSocket:
+    """Open `exec` or `portforward` of a pod within so many seconds. Raises SurrealError with the API server's words."""
     from websocket import WebSocket, WebSocketBadStatusException, WebSocketException
 
     settings = api.client.configuration
@@ -91,7 +93,7 @@ def connect(api: Api, pod: str, action: str, query: Sequence[tuple[str, str]]) -
     socket: Any = WebSocket(sslopt=_tls(settings), skip_utf8_validation=True)
     protocols = [PROTOCOLS[1]] if action == "portforward" else list(PROTOCOLS)
     try:
-        socket.connect(url, header=auth, subprotocols=protocols, timeout=OPEN_SECONDS, **_proxy(settings))
+        socket.connect(url, header=auth, subprotocols=protocols, timeout=seconds, **_proxy(settings))
     except WebSocketBadStatusException as error:
         raise SurrealError(_refusal(api, pod, action, error.status_code, error.resp_body)) from None
     except (WebSocketException, OSError) as error:

@@ -94,12 +94,14 @@ class Beginner:
             self.begin(resource)
 
     def resume(self, resource: Object, seen: Snapshot) -> None:
-        """Start the next attempt from the last checkpoint."""
+        """Start the next attempt from the last checkpoint.
+
+        Raises StillEndingError while processes of the attempt before save and end: others want this thread.
+        """
         plan, recorded = recorded_of(seen)
         sent = code.sent(self.place.api, plan)
-        create.resume(
-            self.place.api, seen.name, self._draw(resource, plan, recorded, sent), self.place.say, holder=resource
-        )
+        draw = self._draw(resource, plan, recorded, sent)
+        create.resume(self.place.api, seen.name, draw, self.place.say, holder=resource, patience=0.0)
 
     def suspend(self, seen: Snapshot, marks: Mapping[str, str]) -> bool:
         """Have all processes save and end; do not wait for it. Return False if none was to run."""

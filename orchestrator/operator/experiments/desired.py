@@ -12,6 +12,7 @@ from typing import Any
 
 from surreal.algorithms.registry import algorithms
 from surreal.orchestrator.backends.kube.lifecycle.storage import resolve_storage
+from surreal.orchestrator.backends.kube.names import query, selector
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.operator.crd.definitions import RUN_KEYS
 from surreal.orchestrator.plan.make import make_plan
@@ -89,6 +90,12 @@ def acting_role(spec: Mapping[str, Any]) -> str:
     found = algorithms().get(str(dig(spec, "algorithm", "name")))
     roles = [role.name for role in found.arranged(dig(spec, "algorithm", "config")).roles] if found else []
     return next((name for name in ACTING if name in roles), "")
+
+
+def pods_query(resource: Object) -> str:
+    """Return the labels of the pods that `spec.replicas` counts, for an HPA; "" where there is no such role."""
+    role = acting_role(resource.get("spec") or {})
+    return query(selector(name_of(resource), role)) if role else ""
 
 
 def unknown_keys(resource: Object) -> list[str]:

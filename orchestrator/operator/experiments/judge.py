@@ -6,6 +6,7 @@ room is no fault: a quota or an autoscaler may give it.
 
 from dataclasses import dataclass
 
+from surreal.orchestrator.backends.kube.names import CREATED
 from surreal.orchestrator.backends.kube.status.causes.images import INVALID, PULLING
 from surreal.orchestrator.backends.kube.status.explain import reasons
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot
@@ -23,6 +24,8 @@ FAULTS = (
     "RunContainerError",
 )
 """Reasons of a waiting container that do not pass by themselves."""
+SOON_S = 1.0
+"""Seconds until the next look at what was begun just now."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,18 @@ def judge(seen: Snapshot, progress: Progress, patience: Patience) -> Judgement:
         return found
     left = patience.first_step - progress.progress_age
     if left <= 0:
-        waited = duration(progress.progress_age)
-        return Judgement(f"no step in {waited} though {seen.ends_run} runs: surreal logs {seen.name} says what it does")
+        worked = duration(progress.progress_age)
+        return Judgement(f"no step in {worked} though {seen.ends_run} runs: surreal logs {seen.name} says what it does")
     return Judgement(again=min(left, found.again if found.again is not None else left))
+
+
+def waited(seen: Snapshot) -> float:
+    """Return for how many seconds a run has waited since it was begun.
+
+    After so many more it is looked at again: a quota or a queue refuses it early, and tells no watch of it.
+    """
+    begun = moment(seen.root, "metadata", "annotations", CREATED)
+    return max(SOON_S, (seen.taken - begun).total_seconds()) if begun else SOON_S
 
 
 def _cannot_start(seen: Snapshot, patience: Patience) -> Judgement:
@@ -71,8 +83,8 @@ def _cannot_start(seen: Snapshot, patience: Patience) -> Judgement:
                 continue
             left = patience.start - (seen.taken - born).total_seconds()
             if left <= 0:
-                waited = duration(patience.start)
-                return Judgement(f"{role.name} did not start in {waited}: {why.get(role.name) or 'see its pods'}")
+                tried = duration(patience.start)
+                return Judgement(f"{role.name} did not start in {tried}: {why.get(role.name) or 'see its pods'}")
             again = left if again is None else min(again, left)
     return Judgement(again=again)
 

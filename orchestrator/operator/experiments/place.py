@@ -25,6 +25,8 @@ from surreal.provisioner.pools.model import NodePool
 
 POOLS_S, RIGHTS_S = 30.0, 60.0
 """Seconds for which a list of nodes serves, and the answer that all needed rights are there."""
+KEPT = 64
+"""Connections to pods that stay open. More runs are looked at so rarely that each look may open its own."""
 EVENTS_S, EVENTS_SHARE = 1.0, 20.0
 """Seconds for which a list of events serves: this, and so many times what it took."""
 
@@ -39,7 +41,7 @@ class Place:
 
     def __post_init__(self) -> None:
         """Know nothing yet."""
-        self._lock = threading.Lock()
+        self._lock, self._events_lock = threading.Lock(), threading.Lock()
         self._glances: dict[str, Glance] = {}
         self._scalers: dict[str, Autoscaler] = {}
         self._pools: tuple[float, tuple[NodePool, ...]] = (float("-inf"), ())
@@ -68,7 +70,7 @@ class Place:
 
     def events(self) -> tuple[Event, ...]:
         """Return the events of the namespace, seconds old at most."""
-        with self._lock:
+        with self._events_lock:
             until, found = self._events
             if time.monotonic() >= until:
                 begin = time.monotonic()
@@ -78,10 +80,13 @@ class Place:
             return found
 
     def look(self, seen: Snapshot) -> Seen:
-        """Return what the pod of a run shows; the connection stays open for the next look."""
+        """Return what the pod of a run shows; the connection stays open for the next look, unless there are many."""
         with self._lock:
             glance = self._glances.setdefault(seen.name, Glance(self.api))
-        return glance.look(seen)
+        shown = glance.look(seen)
+        if len(self._glances) > KEPT:
+            glance.close()
+        return shown
 
     def autoscale(self, seen: Snapshot) -> str:
         """Give the role whose number of processes may change as many as it needs; return the decision, "" for none."""

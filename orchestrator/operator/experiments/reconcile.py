@@ -5,19 +5,17 @@ that is interrupted anywhere is repeated, by this process or by another.
 """
 
 import math
+from collections import Counter
 from dataclasses import replace
 
 from surreal.orchestrator.backends.kube.experiments import BY_SPEC, WANTED_ATTEMPT
-from surreal.orchestrator.backends.kube.lifecycle.delete import end_leftovers
+from surreal.orchestrator.backends.kube.lifecycle.delete import StillEndingError, end_leftovers
 from surreal.orchestrator.backends.kube.names import (
     ATTEMPT,
-    CREATED,
     EXPERIMENT,
     RUN,
     SPEC_DIGEST,
     STOPPED,
-    query,
-    selector,
 )
 from surreal.orchestrator.backends.kube.run_folder.locate import Seen, runs
 from surreal.orchestrator.backends.kube.status import collect
@@ -27,7 +25,8 @@ from surreal.orchestrator.operator.experiments import desired
 from surreal.orchestrator.operator.experiments.begin import Beginner, DoesNotFitError, is_sealed, recorded_of
 from surreal.orchestrator.operator.experiments.edits import edit_of
 from surreal.orchestrator.operator.experiments.events import tell
-from surreal.orchestrator.operator.experiments.judge import judge
+from surreal.orchestrator.operator.experiments.judge import SOON_S, judge, waited
+from surreal.orchestrator.operator.experiments.leaving import end_held, end_rest, held_by, tidy_foreign
 from surreal.orchestrator.operator.experiments.place import Place
 from surreal.orchestrator.operator.experiments.report import Verdict, changes, status_document
 from surreal.orchestrator.operator.experiments.verdicts import Outcome, changing, news, over, pruned, refused
@@ -35,13 +34,12 @@ from surreal.orchestrator.run.status import Status
 from surreal.protocol.documents import yaml as strictyaml
 from surreal.protocol.documents.locations import Source
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
-from surreal.provisioner.kube.errors import AbsentError, ApiError, TakenError
+from surreal.provisioner.kube.errors import CONFLICT, AbsentError, ApiError, TakenError
 from surreal.provisioner.kube.kinds import Object
-from surreal.provisioner.kube.objects import dig, moment, name_of, number, text
+from surreal.provisioner.kube.objects import dig, name_of, number, text
 
-SOON_S, RETRY_S, REFUSED_S = 1.0, 5.0, 60.0
-"""Seconds until the next look at what was begun just now, after trouble that may pass at once, and after a refusal that
-something else may lift."""
+RETRY_S, REFUSED_S = 5.0, 60.0
+"""Seconds until the next look after trouble that may pass at once, and after a refusal that something else may lift."""
 
 
 class Reconciler:
@@ -53,19 +51,27 @@ class Reconciler:
         self._begin = Beginner(place)
         self.active: dict[str, str] = {}
         """Experiment -> state, of those that are looked at again and again."""
+        self._failed: Counter[str] = Counter()
+        """Experiment -> looks in a row to which the API server gave no answer."""
 
     def reconcile(self, name: str) -> float | None:
         """Bring an Experiment and its run together; return the seconds until the next look, None for none."""
         resource = self._api.find("Experiment", name)
         if resource is None:
             self._gone(name)
-            return self._tidy_foreign(name)
+            tidy_foreign(self._api, self._snapshot(name))
+            return None
         if dig(resource, "metadata", "deletionTimestamp"):
-            return self._leaving(resource)
-        found = self._outcome(resource)
-        self._report(resource, found)
+            self._leaving(resource)
+            return None
+        try:
+            found = self._outcome(resource)
+        except Exception as error:
+            # A person who asks kubectl is to hear of it, and not the log alone.
+            self._report(resource, refused(resource, "Fault", f"fault of the operator: {error!r}", None))
+            raise
         self._count(name, found)
-        return found.again
+        return found.again if self._report(resource, found) else 0.0
 
     def _outcome(self, resource: Object) -> Outcome:
         try:
@@ -73,11 +79,14 @@ class Reconciler:
         except (AbsentError, NotFound) as error:
             # Something went away meanwhile: what is there now is another thing.
             return Outcome(changing(resource, str(error)), again=RETRY_S)
+        except StillEndingError as error:
+            # Their end is told by the watch of pods.
+            return Outcome(Verdict("pending", str(error)), again=RETRY_S)
         except TakenError as error:
             return refused(resource, "NameTaken", str(error), REFUSED_S)
         except ApiError as error:
-            again = REFUSED_S if error.lasting else RETRY_S
-            return refused(resource, "Refused" if error.lasting else "NoAnswer", str(error), again)
+            code, again = ("Refused", REFUSED_S) if error.lasting else ("NoAnswer", self._later(name_of(resource)))
+            return refused(resource, code, str(error), again)
         except InvalidInput as error:
             return refused(resource, "Invalid", str(error), None)
         except DoesNotFitError as error:
@@ -107,15 +116,18 @@ class Reconciler:
         """Begin a run; one that was there once is over, and is not made again."""
         run = text(resource, "status", "run")
         if run:
-            return over(resource, seen)
+            ended = end_rest(self._api, seen, run) if seen else []
+            told = [("EndedLeftovers", f"{', '.join(ended)} lost the ConfigMap of the run", True)] if ended else []
+            return replace(over(resource, seen), told=tuple(told))
         if dig(resource, "spec", "suspend") is True:
             desired.experiment_of(resource)
-            return Outcome(Verdict("stopped", "it was suspended before it began: spec.suspend", code="Suspended"))
+            why = "it was suspended before it began: spec.suspend"
+            return Outcome(Verdict("stopped", why, code="Suspended", replicas=0))
         if seen and seen.claim:
             self._refuse_foreign_claim(resource, seen)
         begun = self._begin.begin(resource)
         told = ("Created", f"made {begun.objects} objects of run {begun.run}", False)
-        verdict = Verdict("pending", run=begun.run, attempt=1, selector=_selector(resource))
+        verdict = Verdict("pending", run=begun.run, attempt=1, selector=desired.pods_query(resource))
         return Outcome(verdict, again=SOON_S, told=(told,))
 
     def _refuse_foreign_claim(self, resource: Object, seen: Snapshot) -> None:
@@ -176,7 +188,7 @@ class Reconciler:
 
     def _look(self, resource: Object, seen: Snapshot) -> Outcome:
         """Return the state of a run that is there, after ending what outlives it and a run that will never work."""
-        shown = self._place.look(seen) if _works(seen) else Seen()
+        shown = self._place.look(seen) if any(map(runs, seen.pods)) else Seen()
         run = status_of(seen, shown.progress if shown.progress.steps else None, shown.channels, shown.still)
         told: list[tuple[str, str, bool]] = []
         verdict = judge(seen, shown.progress if run.progress.steps == 0 else run.progress, self._place.patience)
@@ -187,16 +199,17 @@ class Reconciler:
             run = status_of(seen)
         if ended := end_leftovers(self._api, seen):
             told.append(("EndedLeftovers", f"{', '.join(ended)} outlived the run", True))
-        if run.state == "running" and (decided := self._place.autoscale(seen)):
+        # A pod that shows nothing now would be waited for once more.
+        if run.state == "running" and shown != Seen() and (decided := self._place.autoscale(seen)):
             told.append(("Autoscaled", decided, False))
         self._keep(seen, run)
         again = verdict.again if run.state in ("pending", "running") else None
         if run.state == "pending":
-            again = min(_waited(seen), again if again is not None else math.inf)
+            again = min(waited(seen), again if again is not None else math.inf)
         return Outcome(self._verdict(resource, seen, run), run, again, tuple(told))
 
     def _verdict(self, resource: Object, seen: Snapshot, run: Status) -> Verdict:
-        role = _acting_role(resource)
+        role = desired.acting_role(resource.get("spec") or {})
         there = [pod for pods in seen.pods_of(role).values() for pod in pods if runs(pod)]
         return Verdict(
             run.state,
@@ -204,7 +217,7 @@ class Reconciler:
             run=text(seen.root, "metadata", "labels", RUN),
             attempt=number(seen.root, "metadata", "annotations", ATTEMPT),
             replicas=len(there),
-            selector=_selector(resource),
+            selector=desired.pods_query(resource),
         )
 
     def _keep(self, seen: Snapshot, run: Status) -> None:
@@ -214,56 +227,55 @@ class Reconciler:
             collect.keep_progress(self._api, seen, run.progress)
             self._place.forget(seen.name)
 
-    def _report(self, resource: Object, found: Outcome) -> None:
-        """Write the status if it has changed, and events on what is new in it."""
+    def _report(self, resource: Object, found: Outcome) -> bool:
+        """Write the status if it has changed, and events on what is new in it; False if the resource changed too."""
         old = resource.get("status") or {}
         run = found.run
         new = status_document(resource, found.verdict, run)
         for reason, message, warning in (*found.told, *news(old, new, found.verdict), *pruned(resource, old)):
             tell(self._api, resource, reason, message, warning)
-        if change := changes(old, new):
-            self._api.patch_status("Experiment", name_of(resource), change)
+        return self._write(resource, new)
+
+    def _write(self, resource: Object, status: Object) -> bool:
+        """Write what is new in a status; False for a resource that has changed since, or is another of that name."""
+        change = changes(resource.get("status") or {}, status)
+        try:
+            if change:
+                version = text(resource, "metadata", "resourceVersion")
+                self._api.patch_status("Experiment", name_of(resource), change, version)
+        except ApiError as error:
+            if error.status != CONFLICT:
+                raise
+            return False
+        return True
+
+    def _later(self, name: str) -> float:
+        """Return the seconds until the next try, twice as many each time: one that fails is not to hold up others."""
+        self._failed[name] += 1
+        return min(REFUSED_S, RETRY_S * 2.0 ** (self._failed[name] - 1))
 
     def _count(self, name: str, found: Outcome) -> None:
+        if found.verdict.code != "NoAnswer":
+            self._failed.pop(name, None)
         if found.verdict.state in ("pending", "running") and found.verdict.run:
             self.active[name] = found.verdict.state
         else:
             self.active.pop(name, None)
 
-    def _leaving(self, resource: Object) -> float | None:
+    def _leaving(self, resource: Object) -> None:
         """End the run of an Experiment that is being removed and that a finalizer of others holds."""
-        name, uid = name_of(resource), text(resource, "metadata", "uid")
+        name = name_of(resource)
         seen = self._snapshot(name)
         self._gone(name)
-        if seen and seen.root and text(seen.root, "metadata", "annotations", EXPERIMENT) == uid:
-            for kind in ("Job", "JobSet"):
-                self._api.delete(kind, name) if kind == "JobSet" and seen.jobset else None
-            for each in seen.jobs:
-                self._api.delete("Job", name_of(each))
-            self._api.delete("ConfigMap", name)
-            if seen.claim:
-                self._api.delete("PersistentVolumeClaim", name)
+        if seen and text(seen.root, "metadata", "annotations", EXPERIMENT) == text(resource, "metadata", "uid"):
+            end_held(self._api, seen)
             tell(self._api, resource, "Deleting", "its run is removed")
-        held = [each for each in dig(resource, "metadata", "finalizers") or () if each != "foregroundDeletion"]
-        if held:
-            why = f"it is being removed, and finalizer {', '.join(held)}, which is not surreal's, holds it"
-            change = changes(resource.get("status") or {}, {"state": "stopped", "reason": why})
-            if change:
-                self._api.patch_status("Experiment", name, change)
-        return None
-
-    def _tidy_foreign(self, name: str) -> float | None:
-        """End what outlives a run of the command line, and note its outcome."""
-        seen = self._snapshot(name)
-        if not seen or not seen.root or text(seen.root, "metadata", "annotations", EXPERIMENT):
-            return None
-        end_leftovers(self._api, seen)
-        run = status_of(seen)
-        collect.keep_outcome(self._api, seen, run)
-        return None
+        if why := held_by(resource):
+            self._write(resource, {"state": "stopped", "reason": why})
 
     def _gone(self, name: str) -> None:
         self.active.pop(name, None)
+        self._failed.pop(name, None)
         self._place.forget(name)
 
     def _snapshot(self, name: str) -> Snapshot | None:
@@ -271,26 +283,3 @@ class Reconciler:
 
     def _again(self, seen: Snapshot) -> Snapshot:
         return collect.snapshot(self._api, seen.name, self._place.events)
-
-
-def _acting_role(resource: Object) -> str:
-    return desired.acting_role(resource.get("spec") or {})
-
-
-def _selector(resource: Object) -> str:
-    """Return the labels of the pods that `spec.replicas` counts, for an HPA."""
-    role = _acting_role(resource)
-    return query(selector(name_of(resource), role)) if role else ""
-
-
-def _waited(seen: Snapshot) -> float:
-    """Return for how many seconds a run has waited since it was begun.
-
-    After so many more it is looked at again: a quota or a queue refuses it early, and tells no watch of it.
-    """
-    begun = moment(seen.root, "metadata", "annotations", CREATED)
-    return max(SOON_S, (seen.taken - begun).total_seconds()) if begun else SOON_S
-
-
-def _works(seen: Snapshot) -> bool:
-    return any(runs(pod) for pod in seen.pods)

@@ -31,7 +31,8 @@ class Verdict:
     """One word on why it is accepted or not."""
     run: str = ""
     attempt: int = 0
-    replicas: int = 0
+    replicas: int | None = None
+    """Processes that act; None while that is not known, and the number before stays."""
     selector: str = ""
 
     @property
@@ -50,9 +51,9 @@ def status_document(resource: Object, verdict: Verdict, run: Status | None, now:
         "reason": verdict.said[:LONGEST_MESSAGE],
         "run": verdict.run or text(old, "run"),
         "attempt": verdict.attempt or number(old, "attempt"),
-        "replicas": verdict.replicas,
+        "replicas": number(old, "replicas") if verdict.replicas is None else verdict.replicas,
         "selector": verdict.selector or text(old, "selector"),
-        **_figures(old, run),
+        **_figures(old, run, verdict.state),
         "conditions": _conditions(resource, verdict, at),
     }
     if made.get("steps") and not text(old, "startTime"):
@@ -82,10 +83,11 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Object:
     return {key: value for key, value in new.items() if old.get(key) != value and (value or key in old)}
 
 
-def _figures(old: Mapping[str, Any], run: Status | None) -> Object:
-    """Return the numbers of the run; those that are not known any more stay, but for the speed."""
+def _figures(old: Mapping[str, Any], run: Status | None, state: str) -> Object:
+    """Return the numbers of the run; those that are not known any more stay, but for the speed of one that is over."""
     progress = run.progress if run else None
-    found: dict[str, Any] = {"stepsPerSecond": _whole(progress.steps_per_second if progress else None) or 0}
+    speed = progress.steps_per_second if progress else number(old, "stepsPerSecond") if state == "running" else 0
+    found: dict[str, Any] = {"stepsPerSecond": _whole(speed) or 0}
     if progress:
         known = {
             "steps": progress.steps or None,

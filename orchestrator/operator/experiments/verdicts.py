@@ -16,6 +16,8 @@ Told = tuple[str, str, bool]
 """An event: its reason in one word, its message, whether it is a warning."""
 HOPELESS = ("Invalid",)
 """Refusals that only another spec lifts."""
+UNKNOWN = ("NoAnswer", "Fault")
+"""Troubles that say nothing of the spec."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def refused(resource: Object, code: str, reason: str, again: float | None) -> Ou
     """Return the outcome of a spec that cannot be followed; a run that is there keeps its state."""
     old = resource.get("status") or {}
     kept = text(old, "state") if text(old, "run") else "failed" if code in HOPELESS else "pending"
-    accepted = None if code == "NoAnswer" else False
+    accepted = None if code in UNKNOWN else False
     return Outcome(Verdict(kept or "pending", accepted=accepted, refusal=reason, code=code), again=again)
 
 
@@ -50,7 +52,7 @@ def over(resource: Object, seen: Snapshot | None) -> Outcome:
     reason = text(resource, "status", "reason")
     if state == "stopped" and old not in OUTCOMES:
         reason = "its objects were removed and its end was not seen; delete the experiment and apply it to run it anew"
-    return Outcome(Verdict(state, reason, code="Removed"))
+    return Outcome(Verdict(state, reason, code="Removed", replicas=0))
 
 
 def news(old: Object, new: Object, verdict: Verdict) -> list[Told]:

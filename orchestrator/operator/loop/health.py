@@ -1,5 +1,7 @@
 """Health and metrics of an operator over HTTP: /healthz, /readyz and /metrics."""
 
+import socket
+import socketserver
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,9 +42,16 @@ class HealthServer:
 
 
 class _Server(ThreadingHTTPServer):
-    """Server that says nothing of a probe that did not wait for its answer."""
+    """Server of both families of addresses, which says nothing of a probe that did not wait for its answer."""
 
     daemon_threads = True
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+
+    def server_bind(self) -> None:
+        """Bind the port for IPv4 and IPv6, and ask no name server for a name that nothing shows."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        socketserver.TCPServer.server_bind(self)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Write nothing."""

@@ -42,6 +42,8 @@ class Watcher:
         """Watch until `end`."""
         labels = "" if self._own else f"{MANAGED_BY}={OWNER}"
         while not self._ended.is_set():
+            # A list that broke off is not read to its end: what it had may be gone by now.
+            self._there = set()
             try:
                 for what, each in self._api.changes(self._kind, labels, WATCH_S, RENEWAL_S[self._own]):
                     if self._ended.is_set():

@@ -9,6 +9,8 @@ Key = tuple[str, str]
 """Kind and name of a resource."""
 URGENT = -1.0
 """Due time of what a person waits for: it comes before all else that is due."""
+SLACK = 4
+"""Entries of the heap for each key, after which those of other times than the key's are dropped."""
 
 
 class WorkQueue:
@@ -30,22 +32,20 @@ class WorkQueue:
             if key in self._busy:
                 self._again[key] = min(due, self._again.get(key, due))
             elif due < self._due.get(key, float("inf")):
-                self._due[key] = due
-                heapq.heappush(self._heap, (due, next(self._order), key))
-                self._changed.notify()
+                self._push(key, due)
 
-    def get(self) -> Key | None:
-        """Return the next key that is due, and wait for it; None once the queue is closed. Call `done` afterwards."""
+    def get(self, urgent: bool = False) -> Key | None:
+        """Return the next key that is due, and wait for it; None once the queue is closed. Call `done` afterwards.
+
+        With `urgent` it is one that a person waits for: a thread for these alone is never held up by the others.
+        """
         with self._changed:
             while not self._closed:
                 self._forget_old()
-                wait = self._heap[0][0] - time.monotonic() if self._heap else None
-                if wait is not None and wait <= 0:
-                    _due, _order, key = heapq.heappop(self._heap)
-                    del self._due[key]
-                    self._busy.add(key)
-                    return key
-                self._changed.wait(wait)
+                first = self._heap[0][0] if self._heap else float("inf")
+                if first <= (URGENT if urgent else time.monotonic()):
+                    return self._take()
+                self._changed.wait(None if urgent or first == float("inf") else first - time.monotonic())
         return None
 
     def done(self, key: Key) -> None:
@@ -54,9 +54,7 @@ class WorkQueue:
             self._busy.discard(key)
             again = self._again.pop(key, None)
             if again is not None:
-                self._due[key] = again
-                heapq.heappush(self._heap, (again, next(self._order), key))
-                self._changed.notify()
+                self._push(key, again)
 
     def close(self) -> None:
         """End every `get`."""
@@ -75,6 +73,20 @@ class WorkQueue:
         now = time.monotonic()
         with self._changed:
             return sum(due <= now for due in self._due.values())
+
+    def _push(self, key: Key, due: float) -> None:
+        self._due[key] = due
+        heapq.heappush(self._heap, (due, next(self._order), key))
+        if len(self._heap) > SLACK * (len(self._due) + 1):
+            self._heap = [each for each in self._heap if self._due.get(each[2]) == each[0]]
+            heapq.heapify(self._heap)
+        self._changed.notify_all()
+
+    def _take(self) -> Key:
+        _due, _order, key = heapq.heappop(self._heap)
+        del self._due[key]
+        self._busy.add(key)
+        return key
 
     def _forget_old(self) -> None:
         """Drop entries of the heap whose key has another time by now."""

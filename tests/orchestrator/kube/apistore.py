@@ -387,7 +387,10 @@ def _pod(job: Object, name: str, index: int, phase: str) -> Object:
         "name": f"{name}-{uuid.uuid4().hex[:5]}",
         "namespace": about["namespace"],
         "labels": labels,
-        "annotations": {"batch.kubernetes.io/job-completion-index": str(index)},
+        "annotations": {
+            **template.get("metadata", {}).get("annotations", {}),
+            "batch.kubernetes.io/job-completion-index": str(index),
+        },
         "ownerReferences": [owner],
     }
     return {"metadata": metadata, "spec": {}, "status": {"phase": phase}}

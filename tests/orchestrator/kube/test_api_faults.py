@@ -94,6 +94,16 @@ def test_a_server_that_stays_unwell_is_given_up_with_its_words(tmp_path: Path) -
         assert len(server.requests) == 6
 
 
+def test_a_caller_that_comes_again_by_itself_has_fewer_retries(tmp_path: Path) -> None:
+    with api_server(tmp_path) as server:
+        api = server.api()
+        api.retries.longest = 2.0
+        server.fault(503, times=100)
+        with pytest.raises(ApiError):
+            api.get("Pod", "toy")
+        assert 0.0 < sum(server.pauses) <= 2.0
+
+
 def test_a_conflict_is_tried_five_times_within_a_moment(tmp_path: Path) -> None:
     with api_server(tmp_path) as server:
         server.fault(409, times=4, message="Operation cannot be fulfilled on resourcequotas q")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -346,11 +347,38 @@ def test_a_glance_that_fails_is_no_error_and_is_not_tried_again_at_once(
     for _ in range(3):
         assert glance.look(seen(pod())) == Seen()
     assert len(asked) == 1
+    for _ in range(9):
+        glance._not_before = 0.0
+        glance.look(seen(pod()))
+    assert glance._not_before > time.monotonic() + folder_module.RARELY_SECONDS / 2
     monkeypatch.setattr(pod_files, "connect", works)
     monkeypatch.setattr(folder_module, "AGAIN_SECONDS", 0.0)
     fresh = Glance(api)
     assert fresh.look(seen(pod())).progress.steps == 5
     fresh.close()
+
+
+def test_an_answer_that_comes_byte_by_byte_is_not_waited_for(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow:
+        """A pod that says something every second, and never all."""
+
+        def send(self, *_: Any) -> None:
+            """Take the question."""
+
+        def receive(self, _seconds: float) -> tuple[int, bytes]:
+            nonlocal now
+            now += 1.0
+            return 1, b"x"
+
+        def close(self) -> None:
+            """End."""
+
+    now = 0.0
+    monkeypatch.setattr(pod_files, "connect", lambda *_where: Slow())
+    monkeypatch.setattr(pod_files, "time", SimpleNamespace(monotonic=lambda: now))
+    with pytest.raises(SurrealError, match="its answer is not there after 20 s"):
+        PodFiles(api, "toy-learner-0-abcde", 5.0).parts([("progress.json", 0, 10)])
+    assert now == pytest.approx(21.0)
 
 
 def test_curves_are_copied_while_the_run_goes_on_and_over_a_new_pod(

@@ -50,9 +50,17 @@ class Cluster:
         return Reconciler(Place(api or self.server.api(), patience or Patience(), self.server.said.append))
 
     def reconcile(self, name: str = NAME, **options: Any) -> Object:
-        """Look once, as a new operator; the status afterwards."""
-        self.reconciler(**options).reconcile(name)
+        """Look as a new operator; the status afterwards."""
+        self.settle(self.reconciler(**options), name)
         return self.status(name)
+
+    def settle(self, operator: Reconciler, name: str = NAME) -> None:
+        """Look once, and again as long as processes of an earlier attempt have to end first."""
+        operator.reconcile(name)
+        while "to save and end" in str(self.status(name).get("reason")):
+            with self.store.changed:
+                self.store.changed.wait(0.01)
+            operator.reconcile(name)
 
     def status(self, name: str = NAME) -> Object:
         found = self.person.find("Experiment", name) or {}

@@ -1,5 +1,6 @@
 """The operator as a whole: watches, two replicas of which one acts, an API that is away, health and metrics."""
 
+import socket
 import threading
 import time
 import urllib.error
@@ -237,6 +238,60 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         other = Operator(place.server.api(), Settings("two", operator.port, elect=False))
         with pytest.raises(InvalidInput, match=f"--port: {operator.port} cannot be had: Address already in use"):
             other.start()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+def test_health_is_told_by_ipv6_too(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place, operating(place) as operator:
+        answer = urllib.request.urlopen(f"http://[::1]:{operator.port}/healthz", timeout=120)
+        assert answer.read() == b"ok\n"
+        answer.close()
+
+
+def test_looks_that_take_long_hold_no_apply_up(tmp_path: Path) -> None:
+    inside, released = threading.Semaphore(0), threading.Event()
+    with cluster(tmp_path) as place:
+        slow = [f"slow-{number}" for number in range(main.THREADS + 1)]
+        for name in slow:
+            place.apply(name)
+        operator = Operator(place.server.api(), Settings("one", port=0, elect=False), place.server.said.append)
+        look = operator.reconciler.reconcile
+
+        def held(name: str) -> float | None:
+            if name in slow:
+                inside.release()
+                assert released.wait(120)
+            return look(name)
+
+        operator.reconciler.reconcile = held  # type: ignore[method-assign]
+        operator.start()
+        try:
+            for _ in range(main.THREADS):
+                assert inside.acquire(timeout=120)
+            place.apply()
+            wait_for_state(place, "pending")
+        finally:
+            released.set()
+            operator.end()
+
+
+def test_a_thread_for_what_a_person_waits_for_takes_nothing_else() -> None:
+    queue, taken = WorkQueue(), []
+    thread = threading.Thread(target=lambda: taken.append(queue.get(urgent=True)))
+    thread.start()
+    queue.add(("Experiment", "look"))
+    queue.add(("Experiment", "apply"), urgent=True)
+    thread.join()
+    assert (taken, queue.get()) == ([("Experiment", "apply")], ("Experiment", "look"))
+
+
+def test_times_that_a_key_has_no_more_are_forgotten() -> None:
+    queue = WorkQueue()
+    for number in range(1000):
+        queue.add(("Experiment", "a"), delay=3600.0 - number)
+    assert len(queue._heap) < 10
+    queue.add(("Experiment", "a"))
+    assert queue.get() == ("Experiment", "a")
 
 
 def test_a_key_is_worked_on_by_one_thread_at_a_time_and_comes_again() -> None:

@@ -57,7 +57,7 @@ SOME = {"begin": (3, 16, 25, 34), "stop": (7, 9), "resume": (7, 11, 18), "scale"
 def dies(place: Cluster, request: int) -> bool:
     """Let an operator die after so many requests; False if it needed fewer."""
     try:
-        place.reconciler(dies_after(place.server, request)).reconcile(NAME)
+        place.settle(place.reconciler(dies_after(place.server, request)))
     except Killed:
         return True
     return False

@@ -9,10 +9,12 @@ import pytest
 from surreal.orchestrator.autoscaling.decision import LOOKS, Signs
 from surreal.orchestrator.backends.kube.lifecycle import scaling
 from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, FAILED, OUTCOME, RUN, STOPPED
+from surreal.orchestrator.backends.kube.run_folder.locate import Seen
 from surreal.orchestrator.client import Client
 from surreal.orchestrator.experiment.experiment import Experiment
-from surreal.orchestrator.operator.experiments.judge import Patience
-from surreal.orchestrator.operator.experiments.reconcile import SOON_S
+from surreal.orchestrator.operator.experiments.judge import SOON_S, Patience
+from surreal.orchestrator.operator.experiments.place import Place
+from surreal.protocol.telemetry.gauges import Progress
 from tests.orchestrator.kube.apiserver import CONTEXT, NAMESPACE
 from tests.orchestrator.operator.cluster import NAME, RUN_OBJECTS, cluster, node, resource
 
@@ -409,6 +411,7 @@ def test_a_role_with_bounds_has_as_many_processes_as_the_run_needs(
         return Signs(2, 0.0, 0.9, 0.0, None)
 
     monkeypatch.setattr(scaling, "signs", starved)
+    monkeypatch.setattr(Place, "look", lambda *_: Seen(Progress(steps=1)))
     with cluster(tmp_path, runs_jobs=True) as place:
         place.apply(roles={"actor": {"replicas": {"min": 2, "max": 8}}})
         operator = place.reconciler()

@@ -1,6 +1,7 @@
 """Watches of an operator: what it is told of, and what it is not told twice."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,23 @@ class OneList:
         yield from self._place.person.changes(kind, labels, 0.0)
 
 
-def told_of(place: Cluster, kind: str, *acts: Callable[[], object]) -> Told:
+class BrokenList(OneList):
+    """A client whose second list breaks off after its first object."""
+
+    lists = 0
+
+    def changes(self, kind: str, labels: str, *seconds: float) -> Iterator[tuple[str, Object]]:
+        self.lists += 1
+        for each in super().changes(kind, labels, *seconds):
+            yield each
+            if self.lists == 2:
+                raise SurrealError("no answer")
+
+
+def told_of(place: Cluster, kind: str, *acts: Callable[[], object], client: type[OneList] = OneList) -> Told:
     """What a watcher of a kind tells while these acts happen, each before a list."""
     told: Told = []
-    api: Any = OneList(place, list(acts))
+    api: Any = client(place, list(acts))
     api.watcher = Watcher(api, kind, lambda kind, name, _urgent: told.append((kind, name)), place.server.said.append)
     api.watcher.run()
     return told
@@ -60,6 +74,17 @@ def test_what_went_away_unseen_is_told(tmp_path: Path) -> None:
     with cluster(tmp_path) as place:
         place.apply()
         told = told_of(place, "Experiment", lambda: None, lambda: place.person.delete("Experiment", NAME), lambda: None)
+        assert told == [("Experiment", NAME)] * 2
+
+
+def test_what_goes_away_after_a_list_that_broke_off_is_told(tmp_path: Path) -> None:
+    def nothing() -> None:
+        """Only list."""
+
+    with cluster(tmp_path) as place:
+        place.apply()
+        remove = partial(place.person.delete, "Experiment", NAME)
+        told = told_of(place, "Experiment", nothing, nothing, remove, client=BrokenList)
         assert told == [("Experiment", NAME)] * 2
 
 

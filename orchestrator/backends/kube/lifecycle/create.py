@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
-from surreal.orchestrator.backends.kube.lifecycle.delete import end_jobs, remove_run
+from surreal.orchestrator.backends.kube.lifecycle.delete import PATIENCE, end_jobs, remove_run
 from surreal.orchestrator.backends.kube.lifecycle.present import OTHER_NAME, Key, attempt_of, key_of, label, live, ours
 from surreal.orchestrator.backends.kube.names import (
     ATTEMPT,
@@ -68,10 +68,13 @@ def create(api: Api, draw: Draw, talk: Talk, holder: Object | None = None, check
     return run
 
 
-def resume(api: Api, name: str, draw: Draw, talk: Talk, holder: Object | None = None) -> None:
+def resume(
+    api: Api, name: str, draw: Draw, talk: Talk, holder: Object | None = None, patience: float = PATIENCE
+) -> None:
     """Start the Jobs of a run that was stopped or has failed once more, as its next attempt.
 
     What goes wrong leaves all there is in place: resume again, or create with the same file, goes on from there.
+    So does StillEndingError, which is raised where `patience` is 0 and processes of the attempt before still run.
     """
     root = api.get("ConfigMap", name)
     attempt = int(_mark(root, ATTEMPT) or 1)
@@ -83,7 +86,7 @@ def resume(api: Api, name: str, draw: Draw, talk: Talk, holder: Object | None = 
         owners = [_reference(holder)] if holder else None
         root = api.patch("ConfigMap", name, {"metadata": {"annotations": marks, "ownerReferences": owners}})
     objects = draw(label(root, RUN), attempt)
-    _go_on(api, root, objects, talk, holder, renewed=RENEWED)
+    _go_on(api, root, objects, talk, holder, RENEWED, patience)
     _remove_old_wiring(api, name, objects)
 
 
@@ -171,13 +174,16 @@ def _go_on(
     talk: Talk,
     holder: Object | None,
     renewed: Collection[str] = (),
+    patience: float = PATIENCE,
 ) -> None:
     """Make what is not there yet, and write objects of the kinds `renewed` anew."""
     there = ours(api, live(api, objects[1:]), label(root, RUN))
     attempts = {key: attempt_of(each) for key, each in there.items()}
     wanted = {key_of(each): attempt_of(each) for each in objects}
     old = [key for key in there if key[0] in JOBS and attempts[key] != wanted[key]]
-    end_jobs(api, name_of(root), old, talk)
+    attempt = _mark(root, ATTEMPT) or "1"
+    if old or attempt != "1":
+        end_jobs(api, name_of(root), old, attempt, talk, patience)
     there = {key: each for key, each in there.items() if key not in old}
     talk(f"found {len(there) + 1} of {len(objects)} objects; making the other {len(objects) - len(there) - 1}")
     there = {key: each for key, each in there.items() if key[0] not in renewed}
@@ -202,18 +208,24 @@ def _complete(
         owner = holder if holder and key_of(each) == ender else root
         owned = {**each, "metadata": {**each["metadata"], "ownerReferences": [_reference(owner)]}}
         made[key_of(each)] = _make(api, owned)
-        api.retries.doing = f"{len(made)} of {len(objects)} objects created"
+        api.retries.doing = so_far()
+
+    def so_far() -> str:
+        return f"{len(made)} of {len(objects)} objects created"
 
     missing = [each for each in objects if key_of(each) not in made]
     try:
-        api.retries.doing = f"{len(made)} of {len(objects)} objects created"
+        api.retries.doing = so_far()
         together(make, [each for each in missing if each["kind"] not in JOBS])
         together(make, [each for each in missing if key_of(each) == ender])
         together(make, [each for each in missing if each["kind"] in JOBS and key_of(each) != ender])
         _seal(api, root, made, ender, holder)
+    except ApiError as error:
+        # Not from the client, which other threads share.
+        raise (error if error.lasting else error.plus(so_far())) from None
     except KeyboardInterrupt:
         how = f"the same command again goes on with it, surreal delete {name_of(root)} removes it"
-        raise SurrealError(f"interrupted with {api.retries.doing}: {how}") from None
+        raise SurrealError(f"interrupted with {so_far()}: {how}") from None
     finally:
         api.retries.doing = ""
 

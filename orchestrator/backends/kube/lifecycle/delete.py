@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sized
 from datetime import UTC, datetime, timedelta
 
-from surreal.orchestrator.backends.kube.names import RUN, STOPPED, keys_secret, query, selector
+from surreal.orchestrator.backends.kube.names import ATTEMPT, RUN, STOPPED, keys_secret, query, selector
 from surreal.orchestrator.backends.kube.status.snapshot import Snapshot, role_of
 from surreal.orchestrator.backends.kube.status.status import needed
 from surreal.protocol.errors import NotFound, SurrealError
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import ABSENT, FORBIDDEN, ApiError
 from surreal.provisioner.kube.kinds import Object
-from surreal.provisioner.kube.objects import condition, rows
+from surreal.provisioner.kube.objects import condition, rows, text
 
 Talk = Callable[[str], None]
 
@@ -29,6 +29,10 @@ LEFTOVER = timedelta(seconds=60)
 """Processes that still run so long after the one that ends the run never heard of its end."""
 LOOK, LONGEST_LOOK = 0.2, 2.0
 """Seconds between the first two looks at what is still there, and between later ones."""
+
+
+class StillEndingError(SurrealError):
+    """Processes of an earlier attempt have not ended yet, and the caller waits for nothing."""
 
 
 def stop(api: Api, name: str, talk: Talk, marks: Mapping[str, str] | None = None) -> bool:
@@ -93,11 +97,17 @@ def remove_run(api: Api, name: str, run: str) -> None:
     _remove(api, name, found, run)
 
 
-def end_jobs(api: Api, name: str, jobs: Iterable[tuple[str, str]], talk: Talk) -> None:
-    """Remove Jobs, each given by kind and name, and wait until the last of the run's pods is gone."""
-    gone = [api.delete(*job) for job in jobs]
-    if gone:
-        _await_pods(api, name, talk)
+def end_jobs(
+    api: Api, name: str, jobs: Iterable[tuple[str, str]], attempt: str, talk: Talk, patience: float = PATIENCE
+) -> None:
+    """Remove Jobs, each given by kind and name, and wait until only pods of this attempt run.
+
+    Pods of Jobs that an interrupted call removed are waited for as well. Raises StillEndingError at once where
+    `patience` is 0, and SurrealError after so many seconds.
+    """
+    for job in jobs:
+        api.delete(*job)
+    _await_pods(api, name, talk, attempt, patience)
 
 
 def end_leftovers(api: Api, snapshot: Snapshot) -> list[str]:
@@ -204,14 +214,19 @@ def _delete(api: Api, each: Object) -> None:
         api.delete(each["kind"], each["metadata"]["name"])
 
 
-def _await_pods(api: Api, name: str, talk: Talk) -> None:
-    """Wait until no pod of a Job of the experiment runs or waits to."""
+def _await_pods(api: Api, name: str, talk: Talk, attempt: str | None = None, patience: float = PATIENCE) -> None:
+    """Wait until no pod of a Job of the experiment runs or waits to, but for those of one attempt."""
     left: list[Object] = []
-    told = -1
-    for pods in api.watch("Pod", labels=f"{query(selector(name))},{OF_A_JOB}", seconds=PATIENCE):
-        left = [pod for pod in pods if pod["status"].get("phase") not in ("Succeeded", "Failed")]
+    told, labels = -1, f"{query(selector(name))},{OF_A_JOB}"
+    for pods in api.watch("Pod", labels, seconds=patience) if patience else [api.list("Pod", labels)]:
+        busy = [pod for pod in pods if text(pod, "status", "phase") not in ("Succeeded", "Failed")]
+        left = [pod for pod in busy if attempt is None or text(pod, "metadata", "annotations", ATTEMPT) != attempt]
         if not left:
             return
+        if not patience:
+            raise StillEndingError(
+                f"waiting for {plural(len(left), 'pod')} of the attempt before to save and end; {WHY}"
+            )
         if len(left) != told:
             told = len(left)
             talk(f"waiting for {plural(told, 'pod')} to save and end")

@@ -35,8 +35,8 @@ GLANCE_SECONDS = 5.0
 """A status waits no longer for what only the pod knows."""
 LIST_SECONDS, AT_ONCE = 1.0, 16
 """Seconds that a list of many runs waits for their pods, and how many it asks at a time."""
-AGAIN_SECONDS = 10.0
-"""Seconds between two tries to look into a pod that has shown nothing."""
+AGAIN_SECONDS, RARELY_SECONDS = 10.0, 160.0
+"""Seconds between two tries to look into a pod that has shown nothing: at first, and after many, since each waits."""
 
 
 def folder_of(api: Api, snapshot: Snapshot) -> RunFolder:
@@ -107,7 +107,7 @@ class Glance:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._files: PodFiles | None = None
-        self._not_before = 0.0
+        self._not_before, self._again = 0.0, AGAIN_SECONDS
 
     def look(self, snapshot: Snapshot) -> Seen:
         """Return what the writing pod of a run shows."""
@@ -122,8 +122,10 @@ class Glance:
             progress = _progress_in(newest) or self._from_metrics(self._files)
         except SurrealError:
             self.close()
-            self._not_before = time.monotonic() + AGAIN_SECONDS
+            self._not_before = time.monotonic() + self._again
+            self._again = min(RARELY_SECONDS, 2 * self._again)
             return Seen()
+        self._again = AGAIN_SECONDS
         now, written, since = self._files.time, channels or b"", running_since(pod)
         still = still_of(written, now, f"{snapshot.ends_run}/0")
         known = progress.seen_at(now, since.timestamp() if since else None)

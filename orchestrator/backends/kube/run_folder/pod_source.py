@@ -1,6 +1,7 @@
 """The run folder in a pod that runs: a small process beside the worker answers for its files (`protocol.reading`)."""
 
 import json
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -9,10 +10,21 @@ from surreal.orchestrator.backends.kube.names import RUN_FOLDER, WORKER
 from surreal.orchestrator.backends.kube.run_folder.folder import File
 from surreal.protocol.errors import SurrealError
 from surreal.provisioner.kube.client import Api
-from surreal.provisioner.kube.websocket import OUTCOME, STDERR, STDIN, STDOUT, ClosedError, PodSocket, connect
+from surreal.provisioner.kube.websocket import (
+    OPEN_SECONDS,
+    OUTCOME,
+    STDERR,
+    STDIN,
+    STDOUT,
+    ClosedError,
+    PodSocket,
+    connect,
+)
 
 COMMAND = ("python3", "-P", "-m", "surreal.protocol.worker.file_server", RUN_FOLDER)
 ANSWER_SECONDS = 30.0
+OPENING, WHOLE = 2.0, 4.0
+"""Times that wait until a connection is open, and until the whole answer is there: none may come byte by byte."""
 MOST_BYTES = 64 << 20
 """Most bytes of one answer. The pod's side keeps to 5 MB, but a false answer must not fill the memory here."""
 
@@ -25,7 +37,7 @@ class PodFiles:
         self.time = 0.0
         """The time of its last answer, on the pod's own clock."""
         self._api = api
-        self._seconds = seconds
+        self._seconds, self._end = seconds, 0.0
         self._socket: PodSocket | None = None
         self._rest = b""
         self._errors = b""
@@ -68,7 +80,9 @@ class PodFiles:
 
     def _asked(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         if not self._socket:
-            self._socket = connect(self._api, self.pod, "exec", _query())
+            opening = min(OPEN_SECONDS, OPENING * self._seconds)
+            self._socket = connect(self._api, self.pod, "exec", _query(), opening)
+        self._end = time.monotonic() + WHOLE * self._seconds
         try:
             with suppress(ClosedError):  # its last words are still to be read
                 self._socket.send(STDIN, json.dumps(request).encode() + b"\n")
@@ -95,6 +109,8 @@ class PodFiles:
         return body
 
     def _receive(self, socket: PodSocket) -> None:
+        if time.monotonic() > self._end:
+            raise TimeoutError(f"its answer is not there after {WHOLE * self._seconds:g} s")
         channel, data = socket.receive(self._seconds)
         if channel == STDOUT:
             self._rest += data
