@@ -11,13 +11,16 @@ from surreal.provisioner.kube.objects import dig, name_of, rows, text
 
 
 def held_by(resource: Object) -> str:
-    """Return why an Experiment that is being removed is still there; "" where nothing of others holds it."""
+    """Return why an Experiment that is being removed is still there; "" where nothing of others holds it.
+
+    Kubernetes' own finalizer of a deletion in the foreground goes by itself.
+    """
     held = [each for each in dig(resource, "metadata", "finalizers") or () if each != "foregroundDeletion"]
     return f"it is being removed, and finalizer {', '.join(held)}, which is not surreal's, holds it" if held else ""
 
 
 def end_held(api: Api, seen: Snapshot) -> None:
-    """End the run of an Experiment that something else keeps."""
+    """End the run of an Experiment that something else keeps: Jobs first, so that no pod is made anew."""
     if seen.jobset:
         api.delete("JobSet", seen.name)
     for each in seen.jobs:

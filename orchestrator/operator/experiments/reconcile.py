@@ -117,8 +117,8 @@ class Reconciler:
         run = text(resource, "status", "run")
         if run:
             ended = end_rest(self._api, seen, run) if seen else []
-            told = [("EndedLeftovers", f"{', '.join(ended)} lost the ConfigMap of the run", True)] if ended else []
-            return replace(over(resource, seen), told=tuple(told))
+            event = ("EndedLeftovers", f"{', '.join(ended)} lost the ConfigMap of the run", True)
+            return replace(over(resource, seen), told=(event,) if ended else ())
         if dig(resource, "spec", "suspend") is True:
             desired.experiment_of(resource)
             why = "it was suspended before it began: spec.suspend"

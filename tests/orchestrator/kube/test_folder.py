@@ -359,6 +359,8 @@ def test_a_glance_that_fails_is_no_error_and_is_not_tried_again_at_once(
 
 
 def test_an_answer_that_comes_byte_by_byte_is_not_waited_for(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
     class Slow:
         """A pod that says something every second, and never all."""
 
@@ -373,7 +375,6 @@ def test_an_answer_that_comes_byte_by_byte_is_not_waited_for(api: Api, monkeypat
         def close(self) -> None:
             """End."""
 
-    now = 0.0
     monkeypatch.setattr(pod_files, "connect", lambda *_where: Slow())
     monkeypatch.setattr(pod_files, "time", SimpleNamespace(monotonic=lambda: now))
     with pytest.raises(SurrealError, match="its answer is not there after 20 s"):

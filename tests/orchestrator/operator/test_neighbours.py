@@ -63,7 +63,7 @@ def test_a_status_is_not_written_on_another_experiment_of_that_name(tmp_path: Pa
             place.apply()
             return write(*arguments)
 
-        api.patch_status = late  # type: ignore[method-assign]
+        api.patch_status = late  # type: ignore[method-assign,assignment]
         operator = place.reconciler(api)
         assert operator.reconcile(NAME) == 0.0
         assert place.status() == {}
@@ -131,6 +131,7 @@ def test_a_run_whose_root_was_removed_by_hand_is_ended_and_said_to_be(tmp_path: 
     with cluster(tmp_path) as place:
         place.apply()
         place.reconcile()
+        place.person.patch_status("Experiment", NAME, {"state": "running", "replicas": 2})
         place.person.delete("ConfigMap", NAME)
         await_left(place, f"Experiment/{NAME}", f"Job/{NAME}-learner")
         status = place.reconcile()

@@ -12,6 +12,7 @@ from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, FAILED, O
 from surreal.orchestrator.backends.kube.run_folder.locate import Seen
 from surreal.orchestrator.client import Client
 from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.operator.experiments import reconcile
 from surreal.orchestrator.operator.experiments.judge import SOON_S, Patience
 from surreal.orchestrator.operator.experiments.place import Place
 from surreal.protocol.telemetry.gauges import Progress
@@ -412,6 +413,7 @@ def test_a_role_with_bounds_has_as_many_processes_as_the_run_needs(
 
     monkeypatch.setattr(scaling, "signs", starved)
     monkeypatch.setattr(Place, "look", lambda *_: Seen(Progress(steps=1)))
+    monkeypatch.setattr(reconcile, "runs", lambda _pod: True)
     with cluster(tmp_path, runs_jobs=True) as place:
         place.apply(roles={"actor": {"replicas": {"min": 2, "max": 8}}})
         operator = place.reconciler()
