@@ -5,6 +5,7 @@ JSON into models, which takes ten times as long.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -16,6 +17,8 @@ from surreal.provisioner.kube.retries import BusyError
 
 CONNECT, READ = 5.0, 30.0
 """Seconds to connect, and to wait for an answer or the next part of it."""
+OLD_VERSION = re.compile(r"^this version is deprecated|/v\d\w* \w+ is deprecated", re.IGNORECASE)
+"""Warnings of a version of an API, which surreal chooses so that older clusters serve it: no person can change it."""
 LONGEST_ASKED = 60.0
 """Seconds of a Retry-After that we honour."""
 
@@ -141,7 +144,7 @@ class Transport:
     def _say_once(self, header: str) -> None:
         """Pass on a new warning of the server, such as a violation of Pod Security: `299 - "text"`."""
         text = header.partition('"')[2].rpartition('"')[0].replace('\\"', '"')
-        if text and text not in self._warned:
+        if text and text not in self._warned and not OLD_VERSION.search(text):
             self._warned.add(text)
             self._warn(f"warning: {text}")
 

@@ -83,7 +83,12 @@ def own_status(resource: Object) -> Status:
 
 
 def with_refusal(status: Status, resource: Object | None) -> Status:
-    """Return the status of a run with what its Experiment asks in vain."""
+    """Return the status of a run with what its Experiment asks in vain.
+
+    A run that its queue has put back has no pod that tells how far it is: then the operator has seen it last.
+    """
+    if not status.progress.steps and (seen := number(resource, "status", "steps")):
+        status = replace(status, progress=replace(status.progress, steps=seen))
     refused = condition(resource, "Accepted", "False")
     if not refused or status.over:
         return status

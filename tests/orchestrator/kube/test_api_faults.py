@@ -364,3 +364,16 @@ def test_what_the_server_warns_of_is_said_once(tmp_path: Path) -> None:
         api.list("Pod")
         api.list("Pod")
         assert server.said == ['warning: would violate PodSecurity "restricted:latest"']
+
+
+def test_an_old_version_that_surreal_asks_for_is_no_concern_of_a_person(tmp_path: Path) -> None:
+    with api_server(tmp_path) as server:
+        for text in (
+            "This version is deprecated. Use v1beta2 instead.",
+            "kueue.x-k8s.io/v1beta1 Workload is deprecated",
+        ):
+            server.warning = text
+            server.api().list("Pod")
+        server.warning = "spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14"
+        server.api().list("Pod")
+        assert server.said == [f"warning: {server.warning}"]

@@ -44,7 +44,12 @@ def test_no_thread_waits_for_the_attempt_before_and_the_next_begins_after_it(tmp
             assert each.reconcile(NAME) == RETRY_S
             assert "waiting for 1 pod of the attempt before" in place.status()["reason"]
             assert (place.status()["state"], place.store.names("Job")) == ("pending", [])
-        place.person.delete("Pod", old["metadata"]["name"])
+        assert "lost node" not in place.status()["reason"]
+        long_ago = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["example.com/kubelet"]}}
+        place.person.patch("Pod", old["metadata"]["name"], long_ago)
+        assert operator.reconcile(NAME) == RETRY_S
+        assert "a pod on a lost node is removed once the node is back" in place.status()["reason"]
+        place.person.patch("Pod", old["metadata"]["name"], {"metadata": {"finalizers": None}})
         operator.reconcile(NAME)
         place.check_whole()
         actors = place.store.get("Job", NAMESPACE, f"{NAME}-actor")["spec"]

@@ -63,6 +63,14 @@ def test_list_and_status_show_both_kinds_of_runs_and_those_that_were_refused(tmp
             client(place).get("none")
 
 
+def test_status_knows_how_far_a_run_is_that_no_pod_tells_of(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply()
+        place.reconcile()
+        place.person.patch_status("Experiment", NAME, {"steps": 5000})
+        assert client(place).get(NAME).status().progress.steps == 5000
+
+
 def test_stop_sets_the_spec_and_stops_without_an_operator_too(tmp_path: Path) -> None:
     with cluster(tmp_path, runs_jobs=True) as place:
         place.apply()

@@ -11,7 +11,7 @@ from surreal.protocol.errors import NotFound, SurrealError
 from surreal.provisioner.kube.client import Api
 from surreal.provisioner.kube.errors import ABSENT, FORBIDDEN, ApiError
 from surreal.provisioner.kube.kinds import Object
-from surreal.provisioner.kube.objects import condition, rows, text
+from surreal.provisioner.kube.objects import condition, moment, rows, text
 
 Talk = Callable[[str], None]
 
@@ -224,13 +224,20 @@ def _await_pods(api: Api, name: str, talk: Talk, attempt: str | None = None, pat
         if not left:
             return
         if not patience:
-            raise StillEndingError(
-                f"waiting for {plural(len(left), 'pod')} of the attempt before to save and end; {WHY}"
-            )
+            raise StillEndingError(_still_to_end(left))
         if len(left) != told:
             told = len(left)
             talk(f"waiting for {plural(told, 'pod')} to save and end")
     raise SurrealError(f"{name}: {_stay(left, 'pod')} end: {_listed(left)}. Wait, or free the node: {WHY}")
+
+
+def _still_to_end(left: list[Object]) -> str:
+    """Return what is waited for, and the way out once a pod is long past the time that it was given."""
+    given = [moment(pod, "metadata", "deletionTimestamp") for pod in left]
+    late = any(at and datetime.now(UTC) - at > LEFTOVER for at in given)
+    return f"waiting for {plural(len(left), 'pod')} of the attempt before to save and end" + (
+        f"; {WHY}" if late else ""
+    )
 
 
 def plural(count: int, noun: str) -> str:

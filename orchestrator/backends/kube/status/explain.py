@@ -36,7 +36,7 @@ ENOUGH = 2
 def reasons(snapshot: Snapshot) -> dict[str, str]:
     """Role -> why some of its processes do not run, or crashed just now; roles without such are not in it."""
     if waits_for_admission(snapshot):
-        return dict.fromkeys(snapshot.roles, admission_reason(snapshot))
+        return {role: admission_reason(snapshot, role) for role in snapshot.roles}
     if snapshot.paused:
         return {}
     found = {role: _of_role(snapshot, role) for role in snapshot.roles}

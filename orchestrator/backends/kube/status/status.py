@@ -60,7 +60,7 @@ def status_of(
     stuck = stuck_processes(snapshot, still or {}) if state == "running" else {}
     if state in ("pending", "running") and not reason:
         why = {**_without_jobs(snapshot), **why}
-        said = [running_reason(progress, stuck.items()), *(f"{role}: {sentence}" for role, sentence in why.items())]
+        said = [running_reason(progress, stuck.items()), *_sentences(why)]
         reason = "\n".join(filter(None, said))
     roles = {role: _processes(snapshot, role, why.get(role, ""), state, stuck) for role in snapshot.roles}
     created = moment(snapshot.root or snapshot.claim, "metadata", "creationTimestamp")
@@ -76,6 +76,14 @@ def status_of(
         tuple(channels),
         snapshot.plan.labels if snapshot.plan else _own_labels(snapshot.claim),
     )
+
+
+def _sentences(why: Mapping[str, str]) -> list[str]:
+    """Return the sentences with their roles, each once: `learner, actor: waits in queue research`."""
+    roles: dict[str, list[str]] = {}
+    for role, sentence in why.items():
+        roles.setdefault(sentence, []).append(role)
+    return [f"{', '.join(names)}: {sentence}" for sentence, names in roles.items()]
 
 
 def _own_labels(claim: Object | None) -> dict[str, str]:

@@ -10,6 +10,7 @@ _MUST = re.compile(r"failed quota: ([^:]+): must specify (.+)", re.DOTALL)
 _SECURITY = re.compile(r'violates PodSecurity "([^"]*)": (.*)', re.DOTALL)
 _WEBHOOK = re.compile(r'admission webhook "([^"]*)" denied the request:? *(.*)', re.DOTALL)
 _PRIORITY = re.compile(r"no PriorityClass with name (\S+) was found")
+_POD_SET = re.compile(r"couldn't assign flavors to pod set (\S+): (.+?)\.?(?=; couldn't assign|$)", re.DOTALL)
 _UNCOVERED = re.compile(r"resource (\S+) unavailable in ClusterQueue")
 _FORBIDDEN = re.compile(r'^(?:Error creating: )?(?:pods? "[^"]*" is forbidden: )?')
 
@@ -61,8 +62,8 @@ def stopped_in_queue(snapshot: Snapshot) -> bool:
     return dig(snapshot.workload, "spec", "active") is False
 
 
-def admission_reason(snapshot: Snapshot) -> str:
-    """Return one sentence on a run that `waits_for_admission`."""
+def admission_reason(snapshot: Snapshot, role: str) -> str:
+    """Return one sentence on a role of a run that `waits_for_admission`."""
     queue = snapshot.plan.queue if snapshot.plan else ""
     where = f"waits in queue {queue}"
     if snapshot.workload is None:
@@ -73,9 +74,15 @@ def admission_reason(snapshot: Snapshot) -> str:
     evicted = condition(snapshot.workload, "Evicted")
     if evicted and not held:
         return f"{where}: put back, {clip(text(evicted, 'message')) or text(evicted, 'reason')}"
-    said = clip(text(held, "message"))
+    said = clip(_of_role(text(held, "message"), role))
     if not said and condition(snapshot.workload, "QuotaReserved"):
         return f"{where}: quota is reserved, its admission checks are not done"
     uncovered = _UNCOVERED.search(text(held, "message"))
     way_out = f"; have its ClusterQueue cover {uncovered[1]}, which the pods ask for" if uncovered else ""
     return f"{where}: {said}{way_out}" if said else where
+
+
+def _of_role(message: str, role: str) -> str:
+    """Return what Kueue says of one role; all of it where it does not tell roles apart."""
+    said = dict(_POD_SET.findall(message))
+    return said.get(role, f"no room for {', '.join(said)}") if said else message
