@@ -43,8 +43,7 @@ class OfflineConfig(Config):
     """Standardise observations by the mean and deviation of the first 65,536 that are drawn."""
 
     threads: Annotated[int, Field(ge=1, le=16)] = 1
-    """Threads that share each batch where gradients are by hand: bc, td3bc, cql of choices, on a CPU. Give the learner
-    as many cores, and BLAS one thread."""
+    """Threads that share each batch, on a CPU. Give the learner as many cores, and BLAS one thread."""
     weights_every: Annotated[int, Field(ge=1, le=10_000)] = 50
     """Updates between two versions of the weights, of which the evaluator takes the newest."""
     evaluate_every_seconds: Positive = 10.0

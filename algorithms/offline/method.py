@@ -1,6 +1,6 @@
 """Meaning of a config for an environment: the networks, the engine of the updates, the random numbers that it needs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from surreal.algorithms.offline.config import (
     read_config,
 )
 from surreal.algorithms.offline.updates.byhand import Cloning, ConservativeValues, Drawn
+from surreal.algorithms.offline.updates.conservative_byhand import ConservativeByHand, DrawnBatch
+from surreal.algorithms.offline.updates.weighted_byhand import ImplicitByHand, WeightedByHand, value_layout
 from surreal.algorithms.offpolicy.loops import NUMPY, Loops, compiled
 from surreal.algorithms.offpolicy.shape import Kind, Shape, check_actions
 from surreal.algorithms.offpolicy.updates.analytic import Deterministic
@@ -29,14 +31,6 @@ from surreal.protocol.worker.process import Process
 
 COMPILE_STEPS = 10_000
 """Updates of a run from which numba compiles: it spares an update 2 ms and costs a second, 3 the first time."""
-
-
-@dataclass(frozen=True)
-class DrawnBatch(Batch):
-    """Transitions, and the actions that CQL pushes down."""
-
-    draws: Array = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
-    """Numbers [batch, 3, actions, action]: uniform in +-1, then standard normal."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +72,7 @@ class Method:
         if isinstance(config, CQLConfig):
             return _conservative(shape, config, vectors, loops)
         assert isinstance(config, WeightedConfig)
-        from surreal.algorithms.offline.updates.weighted import Implicit, Weighted, value_layout
-
-        if isinstance(config, IQLConfig):
-            return Implicit(shape, config, vectors, value_layout(shape).initial(rng))
-        return Weighted(shape, config, vectors)
+        return _weighted(shape, config, vectors, loops, rng)
 
     def batch(self, arrays: dict[str, Array], rng: np.random.Generator) -> Batch:
         """Return `arrays`, standardised, with the random numbers that an update needs."""
@@ -117,16 +107,33 @@ def _drawn(shape: Shape, config: TD3BCConfig, vectors: tuple[Array, Array], loop
     return Drawn(shape, settings, vectors, Lanes(config.threads), loops, alpha=config.alpha)
 
 
+def _weighted(
+    shape: Shape, config: WeightedConfig, vectors: tuple[Array, Array], loops: Loops, rng: np.random.Generator
+) -> Engine:
+    values = value_layout(shape).initial(rng) if isinstance(config, IQLConfig) else None
+    if wants_gpu(config.device):
+        from surreal.algorithms.offline.updates.weighted import Implicit, Weighted
+
+        if isinstance(config, IQLConfig) and values is not None:
+            return Implicit(shape, config, vectors, values)
+        return Weighted(shape, config, vectors)
+    lanes = Lanes(config.threads)
+    if isinstance(config, IQLConfig) and values is not None:
+        return ImplicitByHand(shape, config, vectors, values, lanes, loops)
+    return WeightedByHand(shape, config, vectors, lanes, loops)
+
+
 def _conservative(shape: Shape, config: CQLConfig, vectors: tuple[Array, Array], loops: Loops) -> Engine:
+    own = (Lanes(config.threads), loops)
     if shape.kind == "values":
         settings = Settings(huber=True, max_grad_norm=config.max_grad_norm)
-        return ConservativeValues(
-            shape, settings, vectors, Lanes(config.threads), loops, conservatism=config.conservatism
-        )
-    from surreal.algorithms.offline.updates.conservative import Conservative
-
+        return ConservativeValues(shape, settings, vectors, *own, conservatism=config.conservatism)
     settings = Settings(target_entropy=-float(shape.spaces.action), max_grad_norm=config.max_grad_norm)
-    return Conservative(shape, settings, vectors, config.device, config.conservatism)
+    if wants_gpu(config.device):
+        from surreal.algorithms.offline.updates.conservative import Conservative
+
+        return Conservative(shape, settings, vectors, config.device, config.conservatism)
+    return ConservativeByHand(shape, settings, vectors, *own, conservatism=config.conservatism)
 
 
 NAMES = {"BCConfig": "bc", "TD3BCConfig": "td3bc", "CQLConfig": "cql", "IQLConfig": "iql"}

@@ -1,4 +1,4 @@
-"""Engine of IQL, AWAC and CRR in torch: critics, and an actor that clones recorded actions by their advantage."""
+"""Engines of IQL, AWAC and CRR in torch, for a GPU: critics, and an actor that clones by the advantage of actions."""
 
 from dataclasses import fields
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from surreal.algorithms.devices import pick_device
 from surreal.algorithms.offline.config import AWACConfig, CRRConfig, IQLConfig, WeightedConfig
 from surreal.algorithms.offline.updates.objectives import Critics, bellman, drawn, expectile, weighted_cloning
-from surreal.algorithms.offpolicy.mlp import Layout
+from surreal.algorithms.offline.updates.weighted_byhand import value_layout
 from surreal.algorithms.offpolicy.shape import Shape
 from surreal.algorithms.offpolicy.updates.autograd import Trained
 from surreal.algorithms.offpolicy.updates.base import Batch, Engine, Rates
@@ -143,8 +143,3 @@ class Implicit(Weighted):
         """See base.Engine."""
         super().load(arrays)
         self._values.load("values", arrays)
-
-
-def value_layout(shape: Shape) -> Layout:
-    """Return the layout of a network of values, of observations alone."""
-    return Layout((shape.spaces.observation, *shape.hidden, 1))

@@ -5,6 +5,7 @@ hold all of it to autograd.
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from math import sqrt
 from typing import NamedTuple
 
@@ -232,10 +233,7 @@ class Deterministic(Analytic):
         if rows.next_noise.size:
             actions += rows.next_noise
             np.minimum(np.maximum(actions, -1.0, out=actions), 1.0, out=actions)
-        inputs = np.concatenate([rows.next_observations, actions], axis=1)
-        values = self.critics.targets[0](inputs)
-        for network in self.critics.targets[1:]:
-            np.minimum(values, network(inputs), out=values)
+        values = smallest(self.critics.targets, np.concatenate([rows.next_observations, actions], axis=1))
         return np.asarray(rows.rewards + rows.discounts * values[:, 0])
 
     def actor_rows(self, lane: int, rows: Batch, scale: np.float32) -> tuple[float, float]:
@@ -264,3 +262,11 @@ class Deterministic(Analytic):
     def pull(self, actions: Array, rows: Batch) -> tuple[float, Array]:
         """Return what the actor's loss has besides, summed over the rows, and its slope by `actions` [rows, action]."""
         return 0.0, np.zeros((), dtype=np.float32)
+
+
+def smallest(networks: Sequence[Network], inputs: Array) -> Array:
+    """Return the smallest outputs [rows, out] that any of the networks has for `inputs`."""
+    values = networks[0](inputs)
+    for network in networks[1:]:
+        np.minimum(values, network(inputs), out=values)
+    return values

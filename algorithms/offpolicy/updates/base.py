@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
+from typing import Self
 
 import numpy as np
 
@@ -28,9 +29,9 @@ class Batch:
     next_noise: Array = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
     """Draws [batch, action] for the actions at `next_observations`: normal, or the target's smoothing noise."""
 
-    def part(self, rows: slice) -> "Batch":
+    def part(self, rows: slice) -> Self:
         """Return views of some of the rows."""
-        return Batch(*(getattr(self, column.name)[rows] for column in fields(self)))
+        return type(self)(*(getattr(self, column.name)[rows] for column in fields(self)))
 
 
 @dataclass(frozen=True)

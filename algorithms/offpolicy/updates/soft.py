@@ -7,7 +7,7 @@ import numpy as np
 
 from surreal.algorithms.offpolicy.mlp import Tape
 from surreal.algorithms.offpolicy.shape import LOG_STD
-from surreal.algorithms.offpolicy.updates.analytic import Adam, Analytic
+from surreal.algorithms.offpolicy.updates.analytic import Adam, Analytic, smallest
 from surreal.algorithms.offpolicy.updates.base import Batch, Rates
 from surreal.algorithms.types import Array
 
@@ -45,7 +45,7 @@ class Temperature:
 
 
 class Soft(Analytic):
-    """Parts of both kinds: the temperature, and the smaller value of the critics."""
+    """Parts of both kinds: the temperature."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -55,13 +55,6 @@ class Soft(Analytic):
         """Step the temperature. Returns it, and the entropy."""
         self.temperature.step(entropy, rates.temperature)
         return {"entropy": entropy, "temperature": float(self.temperature.value)}
-
-    def smallest(self, inputs: Array) -> Array:
-        """Return the smallest value that any target critic has for `inputs`."""
-        values = self.critics.targets[0](inputs)
-        for network in self.critics.targets[1:]:
-            np.minimum(values, network(inputs), out=values)
-        return values
 
     def arrays(self) -> dict[str, Array]:
         """See base.Engine."""
@@ -93,7 +86,7 @@ class SoftGaussian(Soft):
         """Return y = r + d (min_i Q'_i(s', a') - alpha log p(a')), a' of the present policy."""
         assert self.actor is not None
         actions, log_p, _ = self._sample(self.actor.networks[0](rows.next_observations), rows.next_noise)
-        values = self.smallest(np.concatenate([rows.next_observations, actions], axis=1))[:, 0]
+        values = smallest(self.critics.targets, np.concatenate([rows.next_observations, actions], axis=1))[:, 0]
         return np.asarray(rows.rewards + rows.discounts * (values - self.temperature.value * log_p))
 
     def actor_rows(self, lane: int, rows: Batch, scale: np.float32) -> tuple[float, float]:
@@ -115,9 +108,9 @@ class SoftGaussian(Soft):
         """Return min_i Q_i [rows], and -scale times its slope by the inputs: each row's smaller critic's."""
         tapes = [Tape() for _ in self.critics.networks]
         values = np.stack([net(inputs, tape)[:, 0] for net, tape in zip(self.critics.networks, tapes, strict=True)])
-        smallest, slope = values.argmin(axis=0), np.empty_like(inputs)
+        critic, slope = values.argmin(axis=0), np.empty_like(inputs)
         for number, (network, tape) in enumerate(zip(self.critics.networks, tapes, strict=True)):
-            rows = np.flatnonzero(smallest == number)
+            rows = np.flatnonzero(critic == number)
             d = np.full((len(rows), 1), -scale, dtype=np.float32)
             slope[rows] = network.backward(tape.rows(rows), d, None, to_input=True)
         return values.min(axis=0), slope
@@ -144,7 +137,7 @@ class SoftCategorical(Soft):
         """Return y = r + d sum_a p(a|s') (min_i Q'_i(s', a) - alpha log p(a|s'))."""
         assert self.actor is not None
         log_p = log_softmax(self.actor.networks[0](rows.next_observations))
-        values = self.smallest(rows.next_observations) - self.temperature.value * log_p
+        values = smallest(self.critics.targets, rows.next_observations) - self.temperature.value * log_p
         return np.asarray(rows.rewards + rows.discounts * np.einsum("ij,ij->i", np.exp(log_p), values))
 
     def actor_rows(self, lane: int, rows: Batch, scale: np.float32) -> tuple[float, float]:
