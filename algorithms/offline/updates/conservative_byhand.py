@@ -54,7 +54,8 @@ class ConservativeByHand(SoftGaussian):
         assert self.actor is not None
         number, width = batch.draws.shape[2:]
         uniform = batch.draws[:, 0]
-        actions, densities = [uniform], [np.full(uniform.shape[:2], -width * log(2.0), dtype=np.float32)]
+        actions: list[Array] = [uniform]
+        densities: list[Array] = [np.full(uniform.shape[:2], -width * log(2.0), dtype=np.float32)]
         for kind, seen in enumerate((batch.observations, batch.next_observations), start=1):
             outputs = np.repeat(self.actor.networks[0](seen), number, axis=0)
             own, log_p, _ = self._sample(outputs, batch.draws[:, kind].reshape(-1, width))
