@@ -2,6 +2,7 @@
 
     python benchmarks/offline.py read [--megabytes 400] [--foreign]   batches of 256 against raw h5py
     python benchmarks/offline.py updates --python PEER_PYTHON --script td3_bc.py [--threads 2]   TD3+BC against CORL's
+    python benchmarks/offline.py engines   updates by hand against those by torch's autograd
 
 Set OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1; `--threads` are those of each of both. Ratios are medians of rounds in
 turn.
@@ -28,9 +29,10 @@ from surreal.algorithms.datasets.index import INDEX_FILE
 from surreal.algorithms.datasets.minari import MAIN, MinariDataset
 from surreal.algorithms.datasets.writing.minari import DatasetWriter
 from surreal.algorithms.environments.spaces import Spaces
-from surreal.algorithms.offline.config import BCConfig, TD3BCConfig
+from surreal.algorithms.offline.config import AWACConfig, BCConfig, CQLConfig, CRRConfig, IQLConfig, TD3BCConfig
 from surreal.algorithms.offline.method import Method
 from surreal.algorithms.offline.state import State
+from surreal.algorithms.offpolicy.updates.base import Engine, Settings
 from surreal.algorithms.replay.buffer import ReplayBuffer
 from surreal.protocol.wire.packet import Message
 
@@ -113,6 +115,43 @@ def updates(options: argparse.Namespace) -> None:
     print(f"updates/s: surreal {mine:.0f}, CORL {theirs:.0f}, ratio {statistics.median(a / b for a, b in found):.2f}")
 
 
+def engines(options: argparse.Namespace) -> None:
+    """Print updates a second by hand and by torch on this CPU, in turn; random networks, the same batches."""
+    spaces, rng = Spaces.flat(17, 6, False), np.random.default_rng(0)
+    buffer = filled([synthetic(rng) for _ in range(20)], spaces, 22_000)
+    ones = np.ones(BATCH, dtype=np.float32)
+    for name, config in (("iql", IQLConfig()), ("awac", AWACConfig()), ("crr", CRRConfig()), ("cql", CQLConfig())):
+        both = [State(Method(name, config.model_copy(update={"device": "cpu"}), spaces), 1) for _ in range(2)]
+        both[1].engine = by_torch(both[1])
+        found = []
+        for _ in range(options.rounds + 1):
+            seconds = []
+            for state in both:
+                began = time.perf_counter()
+                for _ in range(options.updates):
+                    state.learn(buffer.batch(BATCH)[1], ones)
+                seconds.append(time.perf_counter() - began)
+            found.append(seconds)
+        hand, torched = (options.updates / statistics.median(each[side] for each in found[1:]) for side in (0, 1))
+        ratio = statistics.median(each[1] / each[0] for each in found[1:])
+        print(f"{name}: updates/s by hand {hand:.0f}, by torch {torched:.0f}, ratio {ratio:.2f}")
+
+
+def by_torch(state: State) -> Engine:
+    """Return the engine that a learner on a GPU has, here on the CPU, with the parameters of the present one."""
+    from surreal.algorithms.offline.updates.conservative import Conservative
+    from surreal.algorithms.offline.updates.weighted import Implicit, Weighted
+
+    config, arrays, shape = state.method.config, state.engine.arrays(), state.method.shape()
+    vectors = arrays["actor"], arrays["critics"]
+    if isinstance(config, CQLConfig):
+        return Conservative(shape, Settings(target_entropy=-6.0), vectors, "cpu", config.conservatism)
+    if isinstance(config, IQLConfig):
+        return Implicit(shape, config, vectors, arrays["values"])
+    assert isinstance(config, AWACConfig | CRRConfig)
+    return Weighted(shape, config, vectors)
+
+
 def synthetic(rng: np.random.Generator) -> Episode:
     """Return a random episode of HalfCheetah's sizes."""
     actions = np.tanh(rng.standard_normal((STEPS, 6), dtype=np.float32))
@@ -133,7 +172,7 @@ def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(required=True)
-    reading, updating = (verbs.add_parser(name) for name in ("read", "updates"))
+    reading, updating, both = (verbs.add_parser(name) for name in ("read", "updates", "engines"))
     reading.add_argument("--megabytes", type=int, default=400)
     reading.add_argument("--rounds", type=int, default=5)
     reading.add_argument("--foreign", action="store_true", help="without the index that sets of ours have")
@@ -144,6 +183,9 @@ def main() -> None:
     updating.add_argument("--updates", type=int, default=200)
     updating.add_argument("--rounds", type=int, default=7)
     updating.set_defaults(run=updates)
+    both.add_argument("--updates", type=int, default=20)
+    both.add_argument("--rounds", type=int, default=5)
+    both.set_defaults(run=engines)
     options = parser.parse_args()
     options.run(options)
 
