@@ -46,7 +46,11 @@ def test_a_run_ends_with_success_and_leaves_a_policy(
 ) -> None:
     config = {**SHORT, "dataset": str(recorded[env]), **more}
     with Run(folder, config, 0, env=env, algorithm=algorithm, replicas={"dataset": 2}) as run:
-        run.start_all()
+        for shard in (0, 1):
+            run.start("dataset", shard)
+        wait_for(lambda: all("holds" in run.log(f"dataset-{shard}") for shard in (0, 1)))
+        for role in ("learner", "evaluator"):
+            run.start(role)
         assert run.workers["learner-0"].wait(120) == 0, run.log("learner-0") + run.log("dataset-0")
         last = run.rows()[-1]
         assert last["steps"] == last["gradient_steps"] == 150
@@ -76,7 +80,11 @@ def test_a_run_learns_from_files_whose_lengths_only_reading_tells(folder: Path, 
     place = tfds.written(tmp_path / "x", episodes, observation=tfds.tensor("float32", 3))
     config = {**SHORT, "dataset": str(place)}
     with Run(folder, config, 0, env="Pendulum-v1", algorithm=BC, replicas={"dataset": 2}) as run:
-        run.start_all()
+        for shard in (0, 1):
+            run.start("dataset", shard)
+        wait_for(lambda: all("holds" in run.log(f"dataset-{shard}") for shard in (0, 1)))
+        for role in ("learner", "evaluator"):
+            run.start(role)
         assert run.workers["learner-0"].wait(120) == 0, run.log("learner-0") + run.log("dataset-0")
         log = run.log("dataset-0") + run.log("dataset-1")
     # all of it has room, so that nothing streams and no step waits for another one
