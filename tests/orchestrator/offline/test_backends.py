@@ -24,7 +24,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.slow
 def test_a_dataset_is_learned_from_to_the_end(site: Site, tmp_path: Path) -> None:
     dataset = record(
-        [Behaviour("random", None)], {"id": "CartPole-v1"}, Recording(tmp_path / "x", "tests/x", episodes=8)
+        [Behaviour("random", None)], {"id": "CartPole-v1"}, Recording(tmp_path / "x", "tests/x-v0", episodes=8)
     )
     config = {"dataset": str(dataset), "total_steps": 300, "batch": 32, "hidden": [16], "evaluate_episodes": 1}
     name = create(
