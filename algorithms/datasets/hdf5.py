@@ -71,7 +71,8 @@ class Hdf5File:
         with self.damage(episode):
             found = node.get(name)
             if not isinstance(found, h5py().Dataset):
-                raise DamagedError(f"{episode}: there is no array {name!r}. It has: {', '.join(map(str, node))}.")
+                there = ", ".join(map(str, node))
+                raise DamagedError(f"{episode}: there is no array {name!r}. It has: {there}. Record it anew.")
             if not found.shape or found.dtype.kind not in NUMBERS:
                 what = f"of type {found.dtype} and shape {found.shape}"
                 raise DamagedError(f"{episode}: {name} is {what}, no array of numbers. Record it anew.")
