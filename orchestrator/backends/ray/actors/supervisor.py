@@ -13,12 +13,10 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from surreal.orchestrator.backends.base import already_done
 from surreal.orchestrator.backends.ray.actors.files import Files
-from surreal.orchestrator.backends.ray.actors.hosts import Materials
-from surreal.orchestrator.backends.ray.actors.run import RayRun
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder, home, write_json
 from surreal.orchestrator.run.log_files import choose_sources
@@ -30,6 +28,9 @@ from surreal.orchestrator.supervision.record import ProcessRecord, RunRecord, no
 from surreal.protocol.errors import InvalidInput, NotFound
 from surreal.protocol.transport.curve_keys import write_key_files
 from surreal.protocol.worker.code_archive import unpack
+
+if TYPE_CHECKING:
+    from surreal.orchestrator.backends.ray.actors.run import RayRun
 
 USAGE_SECONDS = 5.0
 STOP_SECONDS = 60.0
@@ -220,6 +221,10 @@ class Supervisor:
 
     def _begin(self, again: bool = False) -> None:
         """Start the thread that conducts the run."""
+        # commands know this class as the supervisor's handle, and need none of these
+        from surreal.orchestrator.backends.ray.actors.hosts import Materials
+        from surreal.orchestrator.backends.ray.actors.run import RayRun
+
         folder = self.folder
         if again and RunRecord.read(folder).state in OUTCOMES:
             return
@@ -238,7 +243,7 @@ class Supervisor:
         self._thread = threading.Thread(target=self._conduct, args=(self._run, plan), name="surreal-run", daemon=True)
         self._thread.start()
 
-    def _conduct(self, run: RayRun, plan: Plan) -> None:
+    def _conduct(self, run: "RayRun", plan: Plan) -> None:
         run.run()
         with self._lock:
             for writer in self._writers.values():
@@ -246,7 +251,7 @@ class Supervisor:
             self._writers.clear()
         threading.Thread(target=self._leave_later, args=(run, plan.ttl_seconds), daemon=True).start()
 
-    def _leave_later(self, run: RayRun, seconds: float) -> None:
+    def _leave_later(self, run: "RayRun", seconds: float) -> None:
         """End this actor when the run has been over for so long and was not resumed."""
         time.sleep(seconds)
         if self._run is run and not self._runs:
