@@ -15,6 +15,8 @@ from surreal.protocol.graph import Channel, ProcessName
 
 LIFELINE_VARIABLE = "SURREAL_LIFELINE"
 """Environment variable with the number of an inherited pipe's read end, which closes when the supervisor dies."""
+LONGEST_SOCKET = 100
+"""Bytes of the path of an ipc address that every system allows (macOS: 103)."""
 LOCAL_STOP_GRACE_S = 10.0
 """Time that a supervisor gives its workers between SIGTERM and SIGKILL."""
 POD_STOP_GRACE_S = 12.0

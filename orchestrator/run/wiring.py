@@ -8,6 +8,9 @@ from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
 from surreal.protocol.graph import LOGS, METRICS, Channel
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
+CONTROL = ".control"
+"""Name of the control port where channels are named too: none of them can have it."""
+
 
 class Addresses(Protocol):
     """Addresses of the ports of a run."""

@@ -17,17 +17,13 @@ from pathlib import Path
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.log_files import choose_sources
-from surreal.orchestrator.run.wiring import thread_variables, wire
+from surreal.orchestrator.run.wiring import CONTROL, thread_variables, wire
 from surreal.orchestrator.supervision.record import code_folder, read_plan
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.graph import RELAY, role_of
-from surreal.protocol.wiring import LIFELINE_VARIABLE, Wiring
+from surreal.protocol.wiring import LIFELINE_VARIABLE, LONGEST_SOCKET, Wiring
 from surreal.protocol.worker import pulse
 
-CONTROL = ".control"
-"""Name of the control port's socket, which no channel can have."""
-LONGEST_SOCKET = 100
-"""Bytes of a path that every system's sockets allow (macOS: 103)."""
 PLACES = ("/tmp", "/var/tmp")
 """Folders that outlive a session on every system, by the file system hierarchy; the first that works."""
 

@@ -15,8 +15,8 @@ import pytest
 
 from surreal.orchestrator.backends.ray.actors.child import Child, Order
 from surreal.orchestrator.backends.ray.actors.command import Commands
-from surreal.orchestrator.backends.ray.actors.network import CONTROL, Network, Place
-from surreal.orchestrator.run.wiring import key_files
+from surreal.orchestrator.backends.ray.actors.network import Network, Place
+from surreal.orchestrator.run.wiring import CONTROL, key_files
 from surreal.protocol.errors import InvalidInput
 from tests.orchestrator.runs import HERE, plan, until
 from tests.ports import free_port

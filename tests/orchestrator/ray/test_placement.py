@@ -9,7 +9,7 @@ import pytest
 
 from surreal.orchestrator.backends.ray import placement
 from surreal.orchestrator.backends.ray.actors.host import machine
-from surreal.orchestrator.backends.ray.actors.network import CONTROL, Network, Place, listening
+from surreal.orchestrator.backends.ray.actors.network import Network, Place, listening
 from surreal.orchestrator.backends.ray.backend import RayBackend
 from surreal.orchestrator.backends.ray.connection.pools import pools
 from surreal.orchestrator.backends.ray.storage import resolved
@@ -17,6 +17,7 @@ from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan, PlannedRole, Resources
 from surreal.orchestrator.run.location import Location
+from surreal.orchestrator.run.wiring import CONTROL
 from surreal.protocol.errors import InvalidInput
 from tests.orchestrator.documents import minimal
 from tests.orchestrator.runs import plan as toy

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from surreal.orchestrator.backends.ray.actors.hosts import Hosts, Materials
-from surreal.orchestrator.backends.ray.actors.network import CONTROL
 from surreal.orchestrator.backends.ray.actors.process import RemoteProcess
 from surreal.orchestrator.backends.ray.actors.run import BEGIN_SECONDS, RayRun
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.run.wiring import CONTROL
 from surreal.orchestrator.supervision.record import RunRecord, processes_of
 from tests.orchestrator.runs import plan
 

@@ -21,11 +21,10 @@ from surreal.orchestrator.backends.ray.actors.command import Commands
 from surreal.orchestrator.backends.ray.actors.files import Files
 from surreal.orchestrator.supervision import os_process
 from surreal.orchestrator.supervision.usage import measure
+from surreal.protocol.wiring import LONGEST_SOCKET
 from surreal.protocol.worker.code_archive import unpack
 
 PREFIX = "surreal-ray-"
-LONGEST_SOCKET = 100
-"""Bytes of a socket's path that every system allows."""
 RAYLET_SECONDS = 0.5
 """Seconds between two looks whether the raylet lives."""
 

@@ -9,12 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from surreal.orchestrator.plan.model import Plan, PlannedChannel, PlannedRole
-from surreal.orchestrator.run.wiring import ending_role, wire
+from surreal.orchestrator.run.wiring import CONTROL, ending_role, wire
 from surreal.protocol.graph import RELAY
 from surreal.protocol.wiring import Wiring
-
-CONTROL = ".control"
-"""Name of the control port, which no channel can have."""
 
 
 @dataclass(frozen=True)
