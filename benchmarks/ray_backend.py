@@ -228,7 +228,8 @@ def workers(place: Place, args: argparse.Namespace) -> dict[str, float]:
     spec = {
         "env": {"id": "CartPole-v1"},
         "algorithm": {"name": "es", "config": {"total_steps": 2_000_000_000}},
-        "roles": {"master": {"resources": small}, "worker": {"replicas": args.workers, "resources": small}},
+        # the same object twice would be written as an anchor, which experiment files may not have
+        "roles": {"master": {"resources": {**small}}, "worker": {"replicas": args.workers, "resources": {**small}}},
     }
     data = {"apiVersion": "surreal.dev/v1alpha1", "kind": "Experiment", "spec": spec}
     empty = empty_actors(place.cluster.address, args.workers)
