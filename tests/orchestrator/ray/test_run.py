@@ -1,5 +1,6 @@
 """A run as its supervisor conducts it, with a Ray that only takes notes: nothing is started."""
 
+import time
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import pytest
 
 from surreal.orchestrator.backends.ray.actors.hosts import Hosts, Materials
 from surreal.orchestrator.backends.ray.actors.process import RemoteProcess
-from surreal.orchestrator.backends.ray.actors.run import BEGIN_SECONDS, RayRun
+from surreal.orchestrator.backends.ray.actors.run import BEGIN_SECONDS, LOOK_SECONDS, MANY, RayRun
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.wiring import CONTROL
@@ -71,10 +72,21 @@ class Conducted(RayRun):
 @pytest.fixture
 def run(tmp_path: Path) -> Conducted:
     """A run of a learner, two actors and an evaluator, all of which are due."""
+    return conducted(tmp_path, {"evaluator": {"evaluates": True}})
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Conducted:
+    """The same with more actors than start before all hosts have landed."""
+    return conducted(tmp_path, {"evaluator": {"evaluates": True}, "actor": {"replicas": MANY + 1}})
+
+
+def conducted(path: Path, changes: dict[str, dict[str, Any]]) -> Conducted:
+    """The toy run with these changes of its roles."""
     planned = plan()
-    roles = tuple(role.model_copy(update={"evaluates": role.name == "evaluator"}) for role in planned.roles)
+    roles = tuple(role.model_copy(update=changes.get(role.name, {})) for role in planned.roles)
     planned = planned.model_copy(update={"roles": roles})
-    folder = Folder(tmp_path / "toy")
+    folder = Folder(path / "toy")
     folder.make()
     RunRecord(processes=processes_of(planned)).write(folder)
     return Conducted(folder, planned)
@@ -117,3 +129,34 @@ def test_a_process_that_lands_on_another_machine_has_all_others_change_to_tcp_wi
     run.step()
     (order,) = learner.asked[-1][1]
     assert order["keys"] == "key of learner" and order["wiring"]["control"] == "tcp://10.0.0.1:3"
+
+
+def test_no_process_of_a_large_role_starts_while_hosts_land(many: Conducted) -> None:
+    many.step()
+    for name in ("learner/0", *(f"actor/{index}" for index in range(MANY))):
+        many.land(name)
+    assert started(many) == {"learner/0"}, "those at work would take the cores from the hosts that start"
+    many.land(f"actor/{MANY}")
+    assert len(started(many)) == 1 + many.plan.role("actor").replicas
+
+
+def test_a_large_role_does_not_wait_for_hosts_that_find_no_place(many: Conducted) -> None:
+    many.step()
+    many.land("learner/0")
+    many.land("actor/0")
+    many.landed -= BEGIN_SECONDS
+    many.step()
+    assert started(many) == {"learner/0", "actor/0"}
+
+
+def test_what_waits_for_an_answer_does_not_keep_the_supervisor_busy(many: Conducted) -> None:
+    many.step()
+    many.land("actor/0")
+    began = time.monotonic()
+    many.wait()
+    assert time.monotonic() - began > LOOK_SECONDS / 2
+
+
+def started(run: Conducted) -> set[str]:
+    """The processes whose hosts were told to start them."""
+    return {name for name, fake in run.fakes.items() if "run" in fake.answers}

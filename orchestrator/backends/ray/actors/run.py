@@ -36,10 +36,12 @@ LOOK_SECONDS = 1.0
 """Seconds between two looks at the nodes and at what waits."""
 WAIT_SECONDS = 5.0
 """Seconds without a place after which a process is said to wait."""
+MANY = 8
+"""Processes of a role beyond which none of them starts while hosts land."""
 STORE_SECONDS = 10.0
 """Further seconds of a stop where results go to a store."""
 BEGIN_SECONDS = 15.0
-"""Seconds for which evaluators wait for the first step of the others."""
+"""Seconds for which evaluators wait for the first step of the others, and large roles for the next host that lands."""
 WORKS_AGAIN_S = 10.0
 """Seconds after which a process that was started again is no longer said to have failed."""
 KILLED = -int(signal.SIGKILL)
@@ -63,14 +65,17 @@ class RayRun(Judgement):
         """Copy of the folder of a learner whose node does not see ours."""
         self.stop_asked = self.abort_asked = False
         self.next_look = 0.0
-        self.began, self.first_step = time.monotonic(), self.steps()
+        self.began = self.stepped = self.landed = time.monotonic()
+        """Times of the begin, of the last `step`, and of the last host that landed."""
+        self.first_step = self.steps()
         self.save()
 
     def wait(self) -> None:
         """Sleep until an answer comes or something is due, and handle all answers that are there."""
         moments = [
             self.next_look,
-            *(each.start_at for each in self.processes if each.start_at is not None and each.place),
+            # what was due and did not start then waits for an answer
+            *(at for at in (each.start_at for each in self.processes) if at is not None and at > self.stepped),
         ]
         if self.ending:
             moments += [self.ending.terminate_at, self.ending.kill_at]
@@ -94,7 +99,7 @@ class RayRun(Judgement):
         elif self.stop_asked and not self.ending:
             self.report("asked to stop: every process saves what it has and ends")
             self.end("stopped", "", kill_in=LOCAL_STOP_GRACE_S + (STORE_SECONDS if self.plan.storage.url else 0.0))
-        now = time.monotonic()
+        now = self.stepped = time.monotonic()
         if now >= self.next_look:
             self.next_look = now + LOOK_SECONDS
             self.look()
@@ -108,7 +113,8 @@ class RayRun(Judgement):
         for process in due:
             if process.host is None and not self.postponed(process):
                 self.ask(process)
-        ready = [process for process in due if process.place] if self.network.complete else []
+        held = MANY if self.are_landing() else len(self.processes)
+        ready = [each for each in due if each.place and each.role.replicas <= held] if self.network.complete else []
         if any(process.role.ends_run for process in ready):
             # those that were told of an end that did not come are needed again
             for process in self.processes:
@@ -129,6 +135,11 @@ class RayRun(Judgement):
             return False
         process.start_at = now + EVALUATOR_DELAY_S
         return True
+
+    def are_landing(self) -> bool:
+        """Return True while hosts land one after another: hundreds of workers would take the cores from the rest."""
+        waiting = any(each.host is not None and not each.place for each in self.processes)
+        return waiting and time.monotonic() - self.landed < BEGIN_SECONDS
 
     def ask(self, process: RemoteProcess) -> None:
         """Have Ray place a host for a process."""
@@ -155,8 +166,8 @@ class RayRun(Judgement):
         if error := future.exception():
             self.on_lost(process, error)
             return
-        found = future.result()
-        place = Place(**found)
+        self.landed = time.monotonic()
+        place = Place(**future.result())
         process.place, process.record.node = place, f"{place.ip} ({place.node[:6]})"
         process.record.reason, process.record.since = "", None
         if process.role.ends_run and process.record.index == 0:
