@@ -242,6 +242,7 @@ def workers(place: Place, args: argparse.Namespace) -> dict[str, float]:
 
     until(at_work, "all run")
     seconds = time.perf_counter() - began
+    talk(f"{args.workers} workers after {seconds:.0f} s, as many empty actors after {empty:.0f} s")
     used, cpu = sum(memory("Host")), sum(cpu_seconds().values())
     place.delete(folder.name, place.on)
     return {"workers": args.workers, "seconds": seconds, "cpu_s": cpu, "hosts_mb": used, "empty": empty}
