@@ -26,6 +26,8 @@ FAULTS = (
 """Reasons of a waiting container that do not pass by themselves."""
 SOON_S = 1.0
 """Seconds until the next look at what was begun just now."""
+EARLY_S = 30.0
+"""Seconds in which what refuses a run tells so."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,14 @@ def judge(seen: Snapshot, progress: Progress, patience: Patience) -> Judgement:
     return Judgement(again=min(left, found.again if found.again is not None else left))
 
 
-def waited(seen: Snapshot) -> float:
-    """Return for how many seconds a run has waited since it was begun.
+def look_after(seen: Snapshot) -> float:
+    """Return the seconds until the next look at a run that waits: as many as it has waited, and later thrice as many.
 
-    After so many more it is looked at again: a quota or a queue refuses it early, and tells no watch of it.
+    A quota or a queue refuses it early, and tells no watch of it. Hundreds that wait for long cost little so.
     """
     begun = moment(seen.root, "metadata", "annotations", CREATED)
-    return max(SOON_S, (seen.taken - begun).total_seconds()) if begun else SOON_S
+    waited = max(SOON_S, (seen.taken - begun).total_seconds()) if begun else SOON_S
+    return waited if waited < EARLY_S else 3 * waited
 
 
 def _cannot_start(seen: Snapshot, patience: Patience) -> Judgement:

@@ -25,7 +25,7 @@ from surreal.orchestrator.operator.experiments import desired
 from surreal.orchestrator.operator.experiments.begin import Beginner, DoesNotFitError, is_sealed, recorded_of
 from surreal.orchestrator.operator.experiments.edits import edit_of
 from surreal.orchestrator.operator.experiments.events import tell
-from surreal.orchestrator.operator.experiments.judge import SOON_S, judge, waited
+from surreal.orchestrator.operator.experiments.judge import SOON_S, judge, look_after
 from surreal.orchestrator.operator.experiments.leaving import end_held, end_rest, held_by, tidy_foreign
 from surreal.orchestrator.operator.experiments.place import Place
 from surreal.orchestrator.operator.experiments.report import Verdict, changes, status_document
@@ -205,7 +205,7 @@ class Reconciler:
         self._keep(seen, run)
         again = verdict.again if run.state in ("pending", "running") else None
         if run.state == "pending":
-            again = min(waited(seen), again if again is not None else math.inf)
+            again = min(look_after(seen), again if again is not None else math.inf)
         return Outcome(self._verdict(resource, seen, run), run, again, tuple(told))
 
     def _verdict(self, resource: Object, seen: Snapshot, run: Status) -> Verdict:
