@@ -369,6 +369,14 @@ def test_an_unknown_name_is_not_found_with_the_nearest(server: Server) -> None:
     )
 
 
+def test_a_role_behind_the_name_is_not_found_with_the_nearest(server: Server) -> None:
+    made(server)
+    asked = len(server.requests)
+    with pytest.raises(NotFound, match=r"no experiment 'toy/actor' .* There are: toy"):
+        snapshot(server.api(), "toy/actor")
+    assert not any("toy/actor" in path or "toy%2Factor" in path for path in map(str, server.requests[asked:]))
+
+
 def test_a_config_map_of_somebody_else_is_no_experiment(server: Server) -> None:
     theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "toy"}, "data": {"plan.json": "{}"}}
     server.api().post("ConfigMap", theirs)

@@ -1,6 +1,7 @@
 """Asking a cluster what there is of an experiment: one request for each kind of object, however many pods there are."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import asdict
@@ -40,6 +41,10 @@ def names(api: Api) -> list[str]:
     return sorted({text(each, "metadata", "labels", INSTANCE) for each in (*roots, *claims)} - {""})
 
 
+LABEL = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+"""Names that the objects of a run can have as a label."""
+
+
 def snapshot(api: Api, name: str, told: Callable[[], Iterable[Event]] | None = None) -> Snapshot:
     """Read all objects of one experiment. Raises NotFound with the nearest name if there are none.
 
@@ -53,6 +58,9 @@ def snapshot(api: Api, name: str, told: Callable[[], Iterable[Event]] | None = N
 
 def find_snapshot(api: Api, name: str, told: Callable[[], Iterable[Event]] | None = None) -> Snapshot | None:
     """Read all objects of one experiment as `snapshot` does; None if there are none."""
+    if not LABEL.fullmatch(name):
+        # such as NAME/ROLE, of which the API server says that it cannot parse the selector
+        return None
     ours = query(selector(name))
     asks: tuple[Callable[[], list[Object]], ...] = (
         lambda: _own(api.find("ConfigMap", name), name),
