@@ -19,6 +19,7 @@ SurrealError                a sentence for a person, printed without a traceback
 │   ├── NoNamespaceError    no such namespace; also an InvalidInput                         exit 2
 │   └── BusyError           the same request may succeed later; also an Unreachable         exit 8
 ├── ClosedError             provisioner.kube: a connection into a pod ended                 exit 1
+├── StillEndingError        backends.kube: pods of the attempt before have not ended yet    exit 1
 └── DeletedError            backends.kube: a run was deleted while it was being created     exit 1
     Fatal
     └── DamagedError        algorithms.datasets: a dataset or one of its episodes makes no sense    exit 3
