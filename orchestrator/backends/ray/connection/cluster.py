@@ -166,9 +166,11 @@ def translated(error: Exception, address: Address) -> SurrealError:
             f"{place}: this machine is no node of that cluster. Give ray://{address.host}:10001, or run it on a node."
         )
     if isinstance(error, ConnectionError | TimeoutError | RuntimeError):
-        token = "" if token_source() else ", or wants a token and there is none here (~/.ray/auth_token)"
+        # Ray says of a wrong token, depending on when it noticed, that it got no answer.
+        has = token_source()
+        token = f"the token of {has} is not its own" if has else "it wants a token and ~/.ray/auth_token is not there"
         return Unreachable(
-            f"{place}: what listens there is no Ray that answers{token}: {first_line(error)}. Check the address."
+            f"{place}: what listens there is no Ray that answers, or {token}: {first_line(error)}. Check both."
         )
     return SurrealError(f"{place}: {type(error).__name__}: {first_line(error)}")
 
