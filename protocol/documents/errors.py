@@ -36,8 +36,11 @@ def key_path(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
 
 
 def _problem(schema: dict[str, Any], details: ErrorDetails) -> Problem:
-    path, kind, bad = key_path(details["loc"]), details["type"], details["input"]
+    place, kind, bad = details["loc"], details["type"], details["input"]
+    path = key_path(place)
     if kind == "extra_forbidden":
+        # its last part is a key of the document whatever it looks like
+        path = (*key_path(place[:-1]), place[-1])
         allowed = _keys(schema, path[:-1])
         return path, f"unknown key {path[-1]!r}{did_you_mean(str(path[-1]), allowed)}; allowed: {', '.join(allowed)}"
     if kind == "missing":

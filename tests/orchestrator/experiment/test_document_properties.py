@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from surreal.orchestrator.experiment.experiment import Experiment
@@ -164,6 +164,7 @@ def test_no_value_of_another_type_breaks_the_checks(data: st.DataObject) -> None
 
 
 @patient
+@example("[", "0")
 @given(texts, texts)
 def test_no_override_breaks_the_reader(tmp_path_factory: pytest.TempPathFactory, path: str, value: str) -> None:
     for override in (path, f"{path}={value}", f"spec.{path}={value}", f"spec.seed={value}"):
