@@ -7,6 +7,7 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Literal
 
 from surreal.algorithms.algorithm import Flow
@@ -73,8 +74,12 @@ class Speed:
         return replace(self, steps=steps, low=low, high=high, busy=busy)
 
 
+@lru_cache(maxsize=64)
 def speed(flow: Flow, load: Load) -> Speed:
-    """Return the speed of a graph under a load of at least one actor."""
+    """Return the speed of a graph under a load of at least one actor.
+
+    A search for a size asks for those of the calibration again and again, and each is a simulation.
+    """
     actor, learner = load.actor.seconds, load.learner.seconds / load.learners
     collect = actor / load.actors
     seconds, bound = _step_seconds(flow, load, collect, learner), _longer(collect, learner)
