@@ -122,7 +122,7 @@ def engines(options: argparse.Namespace) -> None:
     ones = np.ones(BATCH, dtype=np.float32)
     for name, config in (("iql", IQLConfig()), ("awac", AWACConfig()), ("crr", CRRConfig()), ("cql", CQLConfig())):
         both = [State(Method(name, config.model_copy(update={"device": "cpu"}), spaces), 1) for _ in range(2)]
-        both[1].engine = by_torch(both[1])
+        both[1].engine = by_torch(both[1].method, both[1].engine)
         found = []
         for _ in range(options.rounds + 1):
             seconds = []
@@ -137,15 +137,17 @@ def engines(options: argparse.Namespace) -> None:
         print(f"{name}: updates/s by hand {hand:.0f}, by torch {torched:.0f}, ratio {ratio:.2f}")
 
 
-def by_torch(state: State) -> Engine:
-    """Return the engine that a learner on a GPU has, here on the CPU, with the parameters of the present one."""
+def by_torch(method: Method, byhand: Engine) -> Engine:
+    """Return the engine that a learner on a GPU has, here on the CPU, with the parameters of the one by hand."""
     from surreal.algorithms.offline.updates.conservative import Conservative
     from surreal.algorithms.offline.updates.weighted import Implicit, Weighted
 
-    config, arrays, shape = state.method.config, state.engine.arrays(), state.method.shape()
+    config, arrays, shape = method.config, byhand.arrays(), method.shape()
     vectors = arrays["actor"], arrays["critics"]
     if isinstance(config, CQLConfig):
-        return Conservative(shape, Settings(target_entropy=-6.0), vectors, "cpu", config.conservatism)
+        return Conservative(
+            shape, Settings(target_entropy=-float(shape.spaces.action)), vectors, "cpu", config.conservatism
+        )
     if isinstance(config, IQLConfig):
         return Implicit(shape, config, vectors, arrays["values"])
     assert isinstance(config, AWACConfig | CRRConfig)

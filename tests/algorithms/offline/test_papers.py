@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from surreal.algorithms.offline.config import AWACConfig, CQLConfig, CRRConfig, IQLConfig, TD3BCConfig
+from offline import by_torch
+from surreal.algorithms.offline.config import AWACConfig, CRRConfig, IQLConfig, TD3BCConfig
 from surreal.algorithms.offline.updates.byhand import Drawn
-from surreal.algorithms.offline.updates.conservative import Conservative, DrawnTorch
+from surreal.algorithms.offline.updates.conservative import DrawnTorch
 from surreal.algorithms.offline.updates.conservative_byhand import ConservativeByHand
 from surreal.algorithms.offline.updates.objectives import Critics, conservative_push
-from surreal.algorithms.offline.updates.weighted import Implicit, Weighted
 from surreal.algorithms.offline.updates.weighted_byhand import ImplicitByHand, WeightedByHand, value_layout
-from surreal.algorithms.offpolicy.updates.base import Engine, Rates, Settings
+from surreal.algorithms.offpolicy.updates.base import Rates, Settings
 from surreal.algorithms.offpolicy.updates.losses import network
 from tests.algorithms.offline import papers
 from tests.algorithms.offline.cases import CASES, batch, engine, method
@@ -24,18 +24,6 @@ BOTH = ("cql", "iql", "awac", "crr", "crr-binary")
 """Cases whose gradients are by hand on a CPU, and by torch on a GPU."""
 STILL = Rates(0.0, 0.0)
 """A step of size 0 returns the loss and changes nothing."""
-
-
-def by_torch(case: str, byhand: Engine) -> Engine:
-    """Return the engine in torch of a case, with the parameters of the one by hand."""
-    config, shape, arrays = CASES[case][1], method(case).shape(), byhand.arrays()
-    vectors = byhand.policy(), arrays["critics"]
-    if isinstance(config, CQLConfig):
-        return Conservative(shape, Settings(target_entropy=-3.0), vectors, "cpu", config.conservatism)
-    if isinstance(config, IQLConfig):
-        return Implicit(shape, config, vectors, arrays["values"])
-    assert isinstance(config, AWACConfig | CRRConfig)
-    return Weighted(shape, config, vectors)
 
 
 def slope(loss: Callable[[Any], float], at: Any, index: int, by: float = 1e-5) -> float:
@@ -120,7 +108,7 @@ def test_a_push_lowers_values_of_actions_that_were_not_recorded() -> None:
 def test_iql_learns_the_expectile_and_weighs_by_it() -> None:
     config, byhand, b = CASES["iql"][1], engine("iql"), batch("iql")
     assert isinstance(byhand, ImplicitByHand) and isinstance(config, IQLConfig)
-    made = by_torch("iql", byhand)
+    made = by_torch(method("iql"), byhand)
     shape = method("iql").shape()
     assert shape.actor is not None
     arrays, layout = made.arrays(), value_layout(shape)
@@ -163,7 +151,7 @@ def test_awac_and_crr_weigh_by_the_advantage_over_the_policys_own_actions(case: 
             weight = float(advantage > 0) if config.binary else np.exp(advantage / config.beta)
         weights.append(min(config.largest_weight, float(weight)))
     expected = papers.weighted_cloning(shape.actor, arrays["actor"], b, weights, config.deviation)
-    for one in (made, by_torch(case, made)):
+    for one in (made, by_torch(method(case), made)):
         metrics = one.actor_step(b, STILL)
         assert metrics["actor_loss"] == pytest.approx(expected, rel=1e-4)
         assert metrics["weight"] == pytest.approx(np.mean(weights), rel=1e-4)
@@ -173,7 +161,7 @@ def test_awac_and_crr_weigh_by_the_advantage_over_the_policys_own_actions(case: 
 def test_gradients_by_hand_make_the_updates_that_autograd_makes(case: str) -> None:
     byhand = engine(case)
     assert isinstance(byhand, ConservativeByHand | WeightedByHand)
-    torched = by_torch(case, byhand)
+    torched = by_torch(method(case), byhand)
     before = {name: np.array(array) for name, array in byhand.arrays().items()}
     for number in range(4):
         b = batch(case, seed=number)
