@@ -1,10 +1,12 @@
-"""PPO on HalfCheetah beside the libraries people use, interleaved on one machine: environment steps per second.
+"""PPO beside the libraries people use, interleaved on one machine: environment steps per second.
 
-    python benchmarks/ppo_peers.py --peers DIR [--rounds 3] [--steps 61440]
+    python benchmarks/ppo_peers.py --peers DIR [--rounds 3] [--steps 61440] [--env Walker2d-v5] [--only sb3 staleness-1]
 
-DIR holds one virtual environment per peer: DIR/sb3, DIR/sf (Sample Factory), DIR/rllib; missing ones are left
-out. Same settings for all but "own settings": 8 environments, 256 steps each, 10 epochs of minibatches of 64, networks
-of 64x64 tanh, one torch thread. The first tenth of every run is not counted. Ratios within a round are the result.
+DIR holds one virtual environment per peer: DIR/sb3, DIR/sbx, DIR/sf (Sample Factory), DIR/rllib; missing ones are
+left out, and so are Sample Factory and RLlib on other tasks than HalfCheetah. Same settings for all but "own settings":
+8 environments, 256 steps each, 10 epochs of minibatches of 64, networks of 64x64 tanh, one torch thread. The first
+tenth of every run is not counted. Runs of surreal are five times as long, or they would last four seconds. Ratios within a round are the result. `--before CHECKOUT` adds the example as an
+older checkout with a virtual environment of its own trains it, and those settings trained by this one.
 """
 
 import argparse
@@ -22,20 +24,30 @@ from rich.table import Table
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parent / "examples" / "cheetah-ppo.yaml"
+PROGRAM = Path(sys.executable).with_name("surreal")
 SAME = (
     *("spec.env.copies=4", "spec.algorithm.config.fragment_steps=256", "spec.algorithm.config.minibatch=64"),
     *("spec.algorithm.config.recompute_returns=false", "spec.algorithm.config.gamma=0.99"),
     *("spec.algorithm.config.gae_lambda=0.95", "spec.algorithm.config.log_std_init=0.0"),
     "spec.algorithm.config.desired_kl=null",
 )
+BEFORE = tuple(
+    f"spec.algorithm.config.{word}"
+    for word in (
+        *("fragment_steps=256", "minibatch=128", "log_std_init=-1", "gamma=0.98", "gae_lambda=0.92"),
+        *("desired_kl=null", "recompute_advantages=true", "clip_from=behaviour"),
+    )
+)
+"""The example of the older checkout in today's words."""
+LONGER = 5
 Result = dict[str, float]
 
 
-def surreal(steps: int, seed: int, *settings: str, example: Path = EXAMPLE) -> Result:
+def surreal(steps: int, seed: int, *settings: str, example: Path = EXAMPLE, program: Path = PROGRAM) -> Result:
     """Train an example with `settings` in a home of its own; rate from its metrics."""
     with tempfile.TemporaryDirectory() as home:
         words = [f"spec.algorithm.config.total_steps={steps}", f"spec.seed={seed}", *settings]
-        command = [str(Path(sys.executable).with_name("surreal")), "create", str(example)]
+        command = [str(program), "create", str(example)]
         for word in words:
             command += ["--set", word]
         subprocess.run(command, env={**os.environ, "SURREAL_HOME": home}, check=True, capture_output=True)
@@ -69,22 +81,34 @@ def peer(python: Path, script: str, steps: int, seed: int, *words: str) -> Resul
     return result
 
 
-def contestants(peers: Path, steps: int) -> dict[str, Callable[[int], Result]]:
+def contestants(args: argparse.Namespace) -> dict[str, Callable[[int], Result]]:
     """Name -> a function that trains once with a seed."""
     runs: dict[str, Callable[[int], Result]] = {}
-    for name, folder, script in (
-        ("stable-baselines3 PPO", "sb3", "sb3.py"),
-        ("Sample Factory APPO, own settings", "sf", "sf.py"),
-        ("RLlib PPO", "rllib", "rllib.py"),
+    task = ("--env", args.env)
+    for name, folder, script, words in (
+        ("sb3", "sb3", "sb3.py", task),
+        ("sbx", "sbx", "sb3.py", ("--library", "sbx", *task)),
+        ("sample-factory, own settings", "sf", "sf.py", ()),
+        ("rllib", "rllib", "rllib.py", ()),
     ):
-        python = peers / folder / "bin" / "python"
-        if python.exists():
-            runs[name] = lambda seed, python=python, script=script: peer(python, script, steps, seed)  # type: ignore[misc]
+        python = args.peers / folder / "bin" / "python"
+        if python.exists() and (words or args.env == "HalfCheetah-v5"):
+            runs[name] = lambda seed, python=python, script=script, words=words: peer(  # type: ignore[misc]
+                python, script, args.steps, seed, *words
+            )
+    env, long = f"spec.env.id={args.env}", LONGER * args.steps
     for staleness in (0, 1):
-        words = (*SAME, f"spec.algorithm.config.max_staleness={staleness}")
-        runs[f"surreal, max_staleness {staleness}"] = lambda seed, words=words: surreal(steps, seed, *words)  # type: ignore[misc]
-    runs["surreal, examples/cheetah-ppo.yaml"] = lambda seed: surreal(max(steps, 163_840), seed)
-    return runs
+        settings = (env, *SAME, f"spec.algorithm.config.max_staleness={staleness}")
+        runs[f"surreal, staleness-{staleness}"] = lambda seed, words=settings: surreal(long, seed, *words)  # type: ignore[misc]
+    runs["surreal, example"] = lambda seed: surreal(long, seed, env)
+    if args.before:
+        before = {
+            "example": args.before / "examples" / EXAMPLE.name,
+            "program": args.before / ".venv" / "bin" / "surreal",
+        }
+        runs["surreal before, example"] = lambda seed: surreal(long, seed, env, **before)
+        runs["surreal, settings of before"] = lambda seed: surreal(long, seed, env, *BEFORE)
+    return {name: run for name, run in runs.items() if not args.only or any(word in name for word in args.only)}
 
 
 def main() -> None:
@@ -92,22 +116,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=1, help="seed of the first round")
     parser.add_argument("--steps", type=int, default=61_440)
+    parser.add_argument("--env", default="HalfCheetah-v5")
+    parser.add_argument("--only", nargs="*", metavar="PART", help="parts of the names of those that run")
+    parser.add_argument("--before", type=Path, metavar="CHECKOUT")
     args = parser.parse_args()
-    talk, runs = Console(stderr=True), contestants(args.peers, args.steps)
+    talk, runs = Console(stderr=True), contestants(args)
     results: dict[str, list[Result]] = {name: [] for name in runs}
-    for number in range(args.rounds):
+    for number in range(args.first, args.first + args.rounds):
         for name, run in runs.items():
-            results[name].append(run(number + 1))
-            talk.print(f"round {number + 1}: {name}: {results[name][-1]['steps_per_second']:.0f} steps/s")
-    talk.print(table(results))
+            results[name].append(run(number))
+            talk.print(f"round {number}: {name}: {results[name][-1]['steps_per_second']:.0f} steps/s")
+    talk.print(table(args.env, results))
     print(json.dumps(results))
 
 
-def table(results: dict[str, list[Result]]) -> Table:
+def table(env: str, results: dict[str, list[Result]]) -> Table:
     """Medians over rounds, and the median of each round's ratio to the first contestant."""
     base = next(iter(results.values()))
-    rows = Table("PPO on HalfCheetah", "steps/s", f"ratio to {next(iter(results))}", "rounds")
+    rows = Table(f"PPO on {env}", "steps/s", f"ratio to {next(iter(results))}", "rounds")
     for name, figures in results.items():
         rates = [figure["steps_per_second"] for figure in figures]
         ratios = [rate / first["steps_per_second"] for rate, first in zip(rates, base, strict=True)]

@@ -1,14 +1,14 @@
-"""stable-baselines3's PPO on HalfCheetah with the settings of the comparison; run by its own interpreter.
+"""PPO of stable-baselines3, or of its JAX twin sbx, with the settings of the comparison; run by its own interpreter.
 
 Prints one JSON line: steps per second after the first tenth, and the training return at the end.
 """
 
 import argparse
+import importlib
 import json
 import time
 
 import torch
-from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecNormalize
@@ -32,6 +32,7 @@ class Clock(BaseCallback):
 def main() -> None:
     """Train once."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--library", choices=("stable_baselines3", "sbx"), default="stable_baselines3")
     parser.add_argument("--env", default="HalfCheetah-v5")
     parser.add_argument("--steps", type=int, default=61_440)
     parser.add_argument("--seed", type=int, default=1)
@@ -39,7 +40,7 @@ def main() -> None:
     torch.set_num_threads(1)
     env = VecNormalize(make_vec_env(args.env, n_envs=8, seed=args.seed))
     settings = {"n_steps": 256, "batch_size": 64, "n_epochs": 10, "learning_rate": 3e-4, "device": "cpu"}
-    model = PPO("MlpPolicy", env, seed=args.seed, **settings)
+    model = importlib.import_module(args.library).PPO("MlpPolicy", env, seed=args.seed, **settings)
     clock, start = Clock(args.steps // 10), time.perf_counter()
     model.learn(args.steps, callback=clock)
     seconds = time.perf_counter() - clock.began
