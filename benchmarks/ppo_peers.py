@@ -5,8 +5,9 @@
 DIR holds one virtual environment per peer: DIR/sb3, DIR/sbx, DIR/sf (Sample Factory), DIR/rllib; missing ones are
 left out, and so are Sample Factory and RLlib on other tasks than HalfCheetah. Same settings for all but "own settings":
 8 environments, 256 steps each, 10 epochs of minibatches of 64, networks of 64x64 tanh, one torch thread. The first
-tenth of every run is not counted. Runs of surreal are five times as long, or they would last four seconds. Ratios within a round are the result. `--before CHECKOUT` adds the example as an
-older checkout with a virtual environment of its own trains it, and those settings trained by this one.
+tenth of every run is not counted. Runs of surreal are five times as long, or they would last four seconds. Ratios
+within a round are the result. `--before CHECKOUT` adds the example as an older checkout with a virtual environment of
+its own trains it, and those settings trained by this one.
 """
 
 import argparse
