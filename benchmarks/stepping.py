@@ -29,7 +29,7 @@ Run = Callable[[], float]
 """One pass over all controls; its CPU seconds."""
 Start = tuple[np.ndarray, np.ndarray]
 """Positions and velocities at which an episode begins."""
-mj_step: Any = vars(mujoco)["mj_step"]
+mj_step, mj_forward, mj_reset = (vars(mujoco)[name] for name in ("mj_step", "mj_forward", "mj_resetData"))
 
 
 def timed(run: Callable[[], None]) -> Run:
@@ -88,9 +88,9 @@ def bare(task: str, controls: np.ndarray) -> Callable[[], None]:
         for row, anew in zip(controls, began, strict=False):
             for copy, (positions, velocities) in anew.items():
                 model, data = pairs[copy]
-                mujoco.mj_resetData(model, data)
+                mj_reset(model, data)
                 data.qpos[:], data.qvel[:] = positions, velocities
-                mujoco.mj_forward(model, data)
+                mj_forward(model, data)
             for control, (model, data) in zip(row, pairs, strict=True):
                 data.ctrl[:] = control
                 mj_step(model, data, nstep=frames)
