@@ -75,6 +75,15 @@ class Adam(Optimizer):
         self._steps += taken
         return bool(taken)
 
+    def steps_by(self, loop: Callable[[Array, Array, float, int], int]) -> int:
+        """Take the steps of a compiled loop of (moments, limit of the norm, steps before), which returns those after.
+
+        Return how many it took.
+        """
+        limit, before = np.inf if self._max_norm is None else self._max_norm, self._steps
+        self._steps = int(loop(self._moment1, self._moment2, limit, before))
+        return self._steps - before
+
     def arrays(self) -> dict[str, Array]:
         """See Optimizer."""
         return {"moment1": self._moment1, "moment2": self._moment2, "adam_steps": np.array([self._steps])}

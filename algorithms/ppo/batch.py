@@ -80,6 +80,10 @@ class Batch:
         """Set the outputs of the policy before the update [size, ...], for the KL penalty."""
         self._columns["reference"] = self._place(reference)
 
+    def column(self, name: str) -> Any:
+        """Return a column [size, ...] of the minibatches by its name, where the engine computes."""
+        return self._columns[name]
+
     def shuffled(self, rng: np.random.Generator, minibatch: int) -> Iterator[Minibatch]:
         """Yield one epoch: every transition once, in a new order, in parts of `minibatch` (the last may be smaller).
 

@@ -96,8 +96,7 @@ class Updater:
     def _epoch(self, batch: Batch, rate: float, watch: bool) -> Stats:
         stats = Stats()
         with operation("epoch") as span:
-            for minibatch in batch.shuffled(self.rng, self.config.minibatch):
-                self.gradient.step(minibatch, rate, self.beta, stats if watch else None)
+            self.gradient.epoch(batch, self.rng, rate, self.beta, stats if watch else None)
             self.gradient.tell(span)
         self.skipped += self.gradient.skipped()
         return stats

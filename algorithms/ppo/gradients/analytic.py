@@ -8,6 +8,7 @@ line is beside it; tests compare it with autograd on `loss.py`.
 from time import perf_counter_ns
 
 import numpy as np
+from numpy.random import Generator
 
 from surreal.algorithms.distributions import log_softmax_parts, masked
 from surreal.algorithms.models.memory import Memories
@@ -73,6 +74,11 @@ class Analytic:
         self._skipped += not self._adam.step(self._grad, learning_rate)
         self._phases.optimizer += perf_counter_ns() - began
         self._phases.steps += 1
+
+    def epoch(self, batch: Batch, rng: Generator, rate: float, beta: float, stats: Stats | None) -> None:
+        """See base.Gradient."""
+        for minibatch in batch.shuffled(rng, self._config.minibatch):
+            self.step(minibatch, rate, beta, stats)
 
     def tell(self, span: Operation) -> None:
         """See base.Gradient."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from torch import Tensor
 
 from surreal.algorithms.devices import pick_device
@@ -119,6 +120,11 @@ class Autograd:
         with operation("optimizer", NUMERIC):
             self._adam.step()
         self._skipped += broken
+
+    def epoch(self, batch: Batch, rng: Generator, rate: float, beta: float, stats: Stats | None) -> None:
+        """See base.Gradient."""
+        for minibatch in batch.shuffled(rng, self._config.minibatch):
+            self.step(minibatch, rate, beta, stats)
 
     def tell(self, span: Operation) -> None:
         """See base.Gradient: they are operations of their own."""

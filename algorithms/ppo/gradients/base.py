@@ -4,8 +4,11 @@
 per-operation overhead; `autograd` (torch) works on any device. A test holds them to the same gradient.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from numpy.random import Generator
 
 from surreal.algorithms.models.memory import Memories
 from surreal.algorithms.ppo.batch import Batch, Minibatch
@@ -52,6 +55,14 @@ class Phases:
         self.forward = self.backward = self.optimizer = self.steps = 0
         """Nanoseconds, and steps."""
 
+    def share(self, nanoseconds: int, ticks: Sequence[int], steps: int) -> None:
+        """Add the time of some steps: to forward, backward and optimizer as their ticks of another clock say."""
+        each = nanoseconds / max(1, sum(ticks))
+        self.forward += round(ticks[0] * each)
+        self.backward += round(ticks[1] * each)
+        self.optimizer += round(ticks[2] * each)
+        self.steps += steps
+
     def tell(self, span: Operation) -> None:
         """Note them as pieces of a span, and begin anew."""
         for name in ("forward", "backward", "optimizer"):
@@ -94,6 +105,9 @@ class Gradient(Protocol):
 
     def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> None:
         """Take one Adam step on one minibatch, adding to `stats` where given: `differentiate`, then `apply`."""
+
+    def epoch(self, batch: Batch, rng: Generator, rate: float, beta: float, stats: Stats | None) -> None:
+        """Take one step on each minibatch of a batch, in an order drawn from `rng`."""
 
     def tell(self, span: Operation) -> None:
         """Note in a span what the steps inside it were spent on, unless they are operations of their own."""

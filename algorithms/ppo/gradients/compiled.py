@@ -1,4 +1,4 @@
-"""PPO's gradient by loops that numba compiled: what `analytic` computes, in two calls for each minibatch.
+"""PPO's gradient by loops that numba compiled: what `analytic` computes, in one call for each epoch.
 
 numba is imported, and the loops are compiled or loaded from the disk, in a thread while the first fragments are made.
 """
@@ -9,11 +9,12 @@ from time import perf_counter, perf_counter_ns
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
 from surreal.algorithms.distributions import masked
 from surreal.algorithms.models.memory import Memories
 from surreal.algorithms.networks import Shape
-from surreal.algorithms.ppo.batch import Minibatch
+from surreal.algorithms.ppo.batch import Batch, Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.analytic import Analytic
 from surreal.algorithms.ppo.gradients.base import Stats
@@ -50,7 +51,9 @@ class Room:
             nets.append(layers)
             ends.append((x, layers[-1][-1], at))
             at += rows * widest
-        self.rows, self._ends, self._wide = rows, ends, padded(widths[0])
+        self.rows, self.wide = rows, padded(widths[0])
+        self.ends: Int = np.array([(place, width, gradient) for place, width, gradient in ends])
+        """[2, 3]: see epochs.Networks."""
         self.nets: Int = np.array(nets)
         """[2, layers, 8]: see passes.forward."""
         self.gradients: Int = np.array([ends[0][2], ends[1][2], at])
@@ -62,14 +65,14 @@ class Room:
     def put(self, observations: Array) -> None:
         """Copy observations [rows, observation] to where both networks begin."""
         rows, wide = observations.shape
-        self.work[: rows * self._wide].reshape(rows, self._wide)[:, :wide] = observations
+        self.work[: rows * self.wide].reshape(rows, self.wide)[:, :wide] = observations
 
     def heads(self, rows: int) -> tuple[F32, F32, F32, F32]:
         """Return the outputs [rows, padded] of the policy, the place of their gradient, and the same of the value."""
         if rows not in self._heads:
             if len(self._heads) > MOST_HEADS:
                 self._heads.clear()
-            cuts = [(at, width) for place, width, gradient in self._ends for at in (place, gradient)]
+            cuts = [(at, width) for place, width, gradient in self.ends.tolist() for at in (place, gradient)]
             views = [self.work[at : at + rows * width].reshape(rows, width) for at, width in cuts]
             self._heads[rows] = (views[0], views[1], views[2], views[3])
         return self._heads[rows]
@@ -90,8 +93,11 @@ class Compiled(Analytic):
         super().__init__(shape, config, vector)
         self._shape, self._room = shape, Room(shape, max(LEAST_ROWS, config.minibatch))
         self._parts, self._sums = np.array(self._choices, dtype=np.int64), np.zeros(5)
+        at = shape.views(np.arange(shape.size)).get("log_std")
+        self._about = self._parts if at is None else np.array([at[0], at[-1] + 1])
         self._passes: Any = None
         self._losses: Any = None
+        self._epochs: Any = None
         self._loading: Thread | None = Thread(target=self._load, name="compile", daemon=True)
         self._loading.start()
 
@@ -99,16 +105,18 @@ class Compiled(Analytic):
         """Have everything compiled, or loaded from the disk, by a step on made-up rows that changes nothing."""
         began = perf_counter()
         try:
-            from surreal.algorithms.ppo.gradients import losses, passes
+            from surreal.algorithms.ppo.gradients import epochs, losses, passes
 
-            self._passes, self._losses = passes, losses
+            self._passes, self._losses, self._epochs = passes, losses, epochs
             room, rows, wide = Room(self._shape, 2), 2, self._shape.spaces.action
             passes.forward(room.nets[:1], self._vector, room.work, rows, room.panel)
             numbers = [np.zeros(rows, dtype=np.float32)] * 4
+            observations = np.zeros((rows, self._shape.spaces.observation), dtype=np.float32)
             actions = np.zeros((rows, len(self._choices) or wide), np.int64 if self._choices else np.float32)
             self._loss(room.heads(rows), losses.Rows(actions, *numbers))
             passes.backward(room.nets, self._vector, self._grad, room.work, room.gradients, rows, room.panel)
             losses.adam(*(np.zeros_like(self._grad) for _ in range(4)), np.inf, 0.0, 1)
+            self._epoch(room, losses.Rows(actions, *numbers), observations, np.arange(0), 0.0, None)
         except Exception as error:  # numba raises its own for each of its troubles, and ImportError for a new numpy
             self._passes = self._losses = None
             log.warning("numba does not compile here, so numpy computes the gradients: %s", str(error).split("\n")[0])
@@ -147,6 +155,39 @@ class Compiled(Analytic):
         self._phases.backward += perf_counter_ns() - began
         return self._grad
 
+    def epoch(self, batch: Batch, rng: Generator, rate: float, beta: float, stats: Stats | None) -> None:
+        """See base.Gradient: one call where nothing of a step is left to numpy."""
+        if self._config.objective == "adaptive-kl" or batch.masks is not None or not self._ready():
+            super().epoch(batch, rng, rate, beta, stats)
+            return
+        columns = [batch.column(name) for name in ("actions", "log_probs", "advantages", "returns", "values")]
+        rows = self._losses.Rows(columns[0].reshape(batch.size, -1), *columns[1:])
+        self._epoch(self._room, rows, batch.rows, rng.permutation(batch.size), rate, stats)
+
+    def _epoch(
+        self, room: Room, rows: Any, observations: Array, order: Array, rate: float, stats: Stats | None
+    ) -> None:
+        """Take the steps of an epoch; `order` says which rows and in which order."""
+        epochs, minibatch, began = self._epochs, self._config.minibatch, perf_counter_ns()
+        networks = epochs.Networks(
+            room.nets, self._vector, self._grad, room.work, room.panel, room.ends, room.gradients, room.wide
+        )
+        told = epochs.Told(np.zeros(len(self._sums)), np.zeros(3, dtype=np.int64))
+        run = epochs.choices if self._choices else epochs.gaussian
+        about, settings = (networks, observations, rows, order, minibatch, self._about), self._settings()
+
+        def steps(first: Array, second: Array, limit: float, before: int) -> int:
+            moments = epochs.Moments(first, second, limit)
+            return int(run(*about, settings, moments, rate, before, told))
+
+        count, taken = -(-len(order) // minibatch), self._adam.steps_by(steps)
+        self._skipped += count - taken
+        self._phases.share(perf_counter_ns() - began, told.times.tolist(), count)
+        if stats and count:
+            stats.weight = count
+            stats.add(*(told.means / count).tolist())
+            stats.weight = 1.0
+
     def _compiled_loss(self, heads: tuple[F32, F32, F32, F32], minibatch: Minibatch, stats: Stats | None) -> None:
         rows, actions = len(minibatch.observations), minibatch.actions
         columns = (minibatch.log_probs, minibatch.advantages, minibatch.returns, minibatch.values)
@@ -157,16 +198,19 @@ class Compiled(Analytic):
 
     def _loss(self, heads: tuple[F32, F32, F32, F32], rows: Any) -> None:
         """Write the gradients of the outputs, and the sums that tell of the loss."""
-        config, losses, sums = self._config, self._losses, self._sums
-        clip = self.clip if config.objective == "clip" else np.inf
-        reach = np.inf if config.value_clip is None else config.value_clip
-        settings = losses.Settings(clip, self.entropy_coef, config.value_coef, reach, config.normalize_advantages)
+        losses, sums, settings = self._losses, self._sums, self._settings()
         sums[:] = 0.0
         if self._choices:
             losses.choices(losses.Heads(*heads), self._parts, rows, settings, sums)
         else:
             pair = self._pair
             losses.gaussian(losses.Heads(*heads), pair.log_std, pair.log_std_gradient, rows, settings, sums)
+
+    def _settings(self) -> Any:
+        config = self._config
+        clip = self.clip if config.objective == "clip" else np.inf
+        reach = np.inf if config.value_clip is None else config.value_clip
+        return self._losses.Settings(clip, self.entropy_coef, config.value_coef, reach, config.normalize_advantages)
 
     def _loss_by_numpy(
         self, heads: tuple[F32, F32, F32, F32], minibatch: Minibatch, beta: float, stats: Stats | None

@@ -10,11 +10,20 @@ from gymnasium import spaces
 
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.networks import Shape
+from surreal.algorithms.normalizers import RunningMoments, Standardizer
 from surreal.algorithms.ppo.gradients import make_gradient, passes
 from surreal.algorithms.ppo.gradients.analytic import Analytic
 from surreal.algorithms.ppo.gradients.base import Stats
 from surreal.algorithms.ppo.gradients.compiled import LEAST_ROWS, Compiled
-from tests.algorithms.ppo.samples import ppo, random_minibatch, random_shape, random_vector
+from surreal.algorithms.rollouts.trajectories import trajectories
+from tests.algorithms.ppo.samples import (
+    as_fragment,
+    ppo,
+    random_fragment,
+    random_minibatch,
+    random_shape,
+    random_vector,
+)
 
 
 def both(shape: Shape, **settings: Any) -> tuple[Analytic, Compiled]:
@@ -108,3 +117,35 @@ def test_where_numba_fails_numpy_computes_and_one_line_says_so(
 def test_auto_compiles_where_the_run_is_long_enough(settings: dict[str, Any], kind: type) -> None:
     shape = random_shape(False)
     assert type(make_gradient(shape, ppo(**settings), random_vector(shape))) is kind
+
+
+@pytest.mark.parametrize("discrete", [False, True])
+@pytest.mark.parametrize("minibatch", [16, 25])
+def test_an_epoch_in_one_call_takes_the_steps_of_its_minibatches_bit_for_bit(discrete: bool, minibatch: int) -> None:
+    shape, config = random_shape(discrete), ppo(minibatch=minibatch, entropy_coef=0.01, value_clip=0.3)
+    data = trajectories([as_fragment(random_fragment(1, discrete=discrete))], Standardizer.of(RunningMoments(5)), None)
+    found = []
+    for whole in (True, False):
+        engine, stats, rng = Compiled(shape, config, random_vector(shape)), Stats(), np.random.default_rng(4)
+        batch = engine.batch(data)
+        batch.estimate(data.rewards, 0.5 * data.rewards)
+        for _ in range(2):
+            (Compiled if whole else Analytic).epoch(engine, batch, rng, 1e-3, 1.0, stats)
+        found.append((engine.arrays(), stats.means(), stats.count, rng.random()))
+    (arrays, means, *rest), (expected, expected_means, *expected_rest) = found
+    assert all((arrays[name] == expected[name]).all() for name in expected)
+    assert means == pytest.approx(expected_means, rel=1e-6, abs=1e-9)
+    assert rest == expected_rest
+
+
+def test_steps_of_an_epoch_that_are_not_finite_are_left_out_and_counted() -> None:
+    shape = random_shape(True)
+    data = trajectories([as_fragment(random_fragment(1, discrete=True))], Standardizer.of(RunningMoments(5)), None)
+    engine = Compiled(shape, ppo(minibatch=16), random_vector(shape))
+    batch = engine.batch(data)
+    batch.estimate(data.rewards, data.rewards)
+    batch.rows[3] = np.nan
+    engine.epoch(batch, np.random.default_rng(0), 1e-3, 1.0, None)
+    assert engine.skipped() == 1
+    assert engine.arrays()["adam_steps"] == 3
+    assert np.isfinite(engine.parameters()).all()

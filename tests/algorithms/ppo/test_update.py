@@ -63,14 +63,14 @@ def test_returns_follow_the_values_from_epoch_to_epoch_and_advantages_do_not(
     def epochs(name: str, **changes: Any) -> list[bool]:
         """Say of each epoch after the first whether the column is that of the epoch before."""
         learner, seen = updater(gradients=gradients, epochs=3, learning_rate=1e-2, **changes), []
-        shuffled = Batch.shuffled
+        epoch = learner.gradient.epoch
 
-        def noted(batch: Batch, rng: np.random.Generator, size: int) -> Any:
+        def noted(batch: Batch, *others: Any) -> None:
             seen.append(np.array(getattr(batch, name)))
-            return shuffled(batch, rng, size)
+            epoch(batch, *others)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Batch, "shuffled", noted)
+            patch.setattr(learner.gradient, "epoch", noted)
             learner.update(random_data(0), progress=0.0)
         return [bool((one == other).all()) for one, other in pairwise(seen)]
 
