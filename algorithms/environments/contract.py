@@ -36,6 +36,9 @@ def check_step(name: str, space: spaces.Space[Any], returned: Any) -> None:
 def real(name: str, reward: Any) -> float:
     """Return `reward` as a float. Raises Fatal unless it is a real number or an array of one."""
     try:
+        # What games count in is not made an array for each step.
+        if isinstance(reward, int | np.integer):
+            return float(reward)
         number = np.asarray(reward)
         if number.size == 1 and isinstance(number.item(), int | float):
             return float(number.item())

@@ -84,14 +84,14 @@ class Dense:
         gain: float = 1.0,
     ) -> None:
         """Name the layers `name`.0, `name`.1, ...; `gain` is the last one's where `out` is given."""
-        self._activation, self._norm = activation, norm
+        self.activation, self.norm = activation, norm
         self._features = widths[-1] if widths else inputs
         self.width = out or self._features
         self.parts: dict[str, Part] = {}
-        self._names = [f"{name}.{layer}" for layer in range(len(widths) + bool(out))]
-        self._depth = len(widths)
+        self.names = [f"{name}.{layer}" for layer in range(len(widths) + bool(out))]
+        self.depth = len(widths)
         sizes = (inputs, *widths, *([out] if out else []))
-        for layer, (one, into, to) in enumerate(zip(self._names, sizes, sizes[1:], strict=False)):
+        for layer, (one, into, to) in enumerate(zip(self.names, sizes, sizes[1:], strict=False)):
             self.parts[f"{one}.weight"] = Part((to, into), gain if layer == len(widths) else sqrt(2), into)
             self.parts[f"{one}.bias"] = Part((to,), inputs=into)
             if norm and layer < len(widths):
@@ -110,7 +110,7 @@ class Dense:
 
     def acting_last(self, views: Mapping[str, Array]) -> Forward:
         """Return the function of the plain layer, that of features; the identity where there is none."""
-        layers = [(views[f"{one}.weight"].T, views[f"{one}.bias"]) for one in self._names[self._depth :]]
+        layers = [(views[f"{one}.weight"].T, views[f"{one}.bias"]) for one in self.names[self.depth :]]
 
         def forward(x: Array) -> Array:
             for weight, bias in layers:
@@ -122,16 +122,16 @@ class Dense:
 
     def acting_inside(self, views: Mapping[str, Array]) -> Forward:
         """Return the function of the layers with an activation, whose outputs are the features."""
-        layers = [(views[f"{one}.weight"].T, views[f"{one}.bias"]) for one in self._names[: self._depth]]
-        normed = self._names[: self._depth] if self._norm else []
+        layers = [(views[f"{one}.weight"].T, views[f"{one}.bias"]) for one in self.names[: self.depth]]
+        normed = self.names[: self.depth] if self.norm else []
         norms = [(views[f"{one}.norm.weight"], views[f"{one}.norm.bias"]) for one in normed]
-        function = ACTIVATIONS[self._activation]
+        function = ACTIVATIONS[self.activation]
 
         def forward(x: Array) -> Array:
             for layer, (weight, bias) in enumerate(layers):
                 x = x @ weight
                 x += bias
-                x = function(_normed(x, *norms[layer]) if self._norm else x)
+                x = function(_normed(x, *norms[layer]) if self.norm else x)
             return x
 
         return forward
@@ -144,7 +144,7 @@ class Dense:
         """Return the outputs of the plain layer; `x` itself where there is none."""
         from torch.nn import functional
 
-        for one in self._names[self._depth :]:
+        for one in self.names[self.depth :]:
             x = functional.linear(x, tensors[f"{one}.weight"], tensors[f"{one}.bias"])
         found: Tensor = x
         return found
@@ -153,23 +153,23 @@ class Dense:
         """Return the features [n, features] of rows."""
         from torch.nn import functional
 
-        for one in self._names[: self._depth]:
+        for one in self.names[: self.depth]:
             x = functional.linear(x, tensors[f"{one}.weight"], tensors[f"{one}.bias"])
-            if self._norm:
+            if self.norm:
                 scale, shift = tensors[f"{one}.norm.weight"], tensors[f"{one}.norm.bias"]
                 x = functional.layer_norm(x, (x.shape[-1],), scale, shift, NORM_EPSILON)
-            x = getattr(functional, self._activation)(x)
+            x = getattr(functional, self.activation)(x)
         found: Tensor = x
         return found
 
     def symbolic(self, graph: Computation, views: Mapping[str, Array], x: str) -> str:
         """See Block."""
-        for layer, one in enumerate(self._names):
+        for layer, one in enumerate(self.names):
             x = graph.dense(x, views[f"{one}.weight"].T, views[f"{one}.bias"])
-            if layer < self._depth:
-                if self._norm:
+            if layer < self.depth:
+                if self.norm:
                     x = graph.normed(x, views[f"{one}.norm.weight"], views[f"{one}.norm.bias"], NORM_EPSILON)
-                x = _activated(graph, self._activation, x)
+                x = _activated(graph, self.activation, x)
         return x
 
 

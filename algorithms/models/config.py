@@ -13,7 +13,13 @@ IMAGE_ENCODERS = ("nature-cnn", "small-cnn", "impala-resnet")
 Widths = Annotated[list[Count], Field(max_length=8)]
 TANH = "tanh networks"
 """Words for the default networks in sentences about them."""
+CONVOLVED = "a small convolutional network"
+"""Words for a network of images whose gradient is also written by hand."""
 View = Literal["auto", "features", "parts"]
+Engine = Literal["auto", "analytic", "autograd"]
+"""Value of the key `gradients` of a config: by hand, or by torch."""
+SMALL = 256
+"""Widest layer of two tanh networks that `device: auto` leaves on the CPU."""
 
 
 class MemoryConfig(Config):
@@ -96,6 +102,12 @@ class NetworkConfig(Config):
         usual = ("make", "encoder", "encoders", "trunk", "memory", "activation", "layer_norm", "init", "std", "squash")
         same = all(getattr(self, name) == fields[name].get_default(call_default_factory=True) for name in usual)
         return same and not self.shared and self.policy == self.value and self.policy != []
+
+    @property
+    def convolved(self) -> bool:
+        """True where the gradient is written by hand if the only part of an observation is a small image."""
+        usual = self.make is None and self.memory is None and not self.layer_norm and self.std == "parameter"
+        return usual and self.encoder in ("auto", "small-cnn") and self.activation != "silu"
 
     @property
     def view(self) -> View:

@@ -54,15 +54,15 @@ class Encoder:
             known = ", ".join(map(repr, leaves))
             near = did_you_mean(unknown[0], leaves)
             raise Fatal(f"{KEY}.encoders: {unknown[0]!r} is no part of the observation{near}. Its parts are: {known}.")
-        self._blocks = {
+        self.blocks = {
             leaf: make_encoder(".".join(filter(None, (name, leaf))), leaf, leaves[leaf], network) for leaf in leaves
         }
-        self.parts = {key: part for block in self._blocks.values() for key, part in block.parts.items()}
-        self.width = sum(block.width for block in self._blocks.values())
+        self.parts = {key: part for block in self.blocks.values() for key, part in block.parts.items()}
+        self.width = sum(block.width for block in self.blocks.values())
 
     def acting(self, views: Mapping[str, Array]) -> Forward:
         """See Block."""
-        functions = {name: block.acting(views) for name, block in self._blocks.items()}
+        functions = {name: block.acting(views) for name, block in self.blocks.items()}
         if len(functions) == 1:
             name, only = next(iter(functions.items()))
             return lambda rows: only(rows[name] if isinstance(rows, Mapping) else rows)
@@ -73,15 +73,15 @@ class Encoder:
         import torch
 
         if not isinstance(x, Mapping):
-            x = dict.fromkeys(self._blocks, x)
-        found = [block.torch(tensors, x[name]) for name, block in self._blocks.items()]
+            x = dict.fromkeys(self.blocks, x)
+        found = [block.torch(tensors, x[name]) for name, block in self.blocks.items()]
         return found[0] if len(found) == 1 else torch.cat(found, dim=1)
 
     def symbolic(self, graph: Computation, views: Mapping[str, Array], x: Any) -> str:
         """See Block; `x` is one name, or names by part."""
         if not isinstance(x, Mapping):
-            x = dict.fromkeys(self._blocks, x)
-        return graph.joined([block.symbolic(graph, views, x[name]) for name, block in self._blocks.items()])
+            x = dict.fromkeys(self.blocks, x)
+        return graph.joined([block.symbolic(graph, views, x[name]) for name, block in self.blocks.items()])
 
 
 def make_encoder(name: str, leaf: str, found: Leaf, network: NetworkConfig) -> Block:

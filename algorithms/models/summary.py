@@ -7,7 +7,8 @@ from typing import Any
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.spaces import View
 from surreal.algorithms.models.actor_critic import ActorCritic, make_model
-from surreal.algorithms.models.config import TANH
+from surreal.algorithms.models.byhand.convolved import convolved
+from surreal.algorithms.models.config import CONVOLVED, TANH
 from surreal.algorithms.networks import Layout, Shape
 from surreal.protocol.errors import Fatal, SurrealError
 
@@ -31,7 +32,8 @@ def _kind(layout: Layout) -> str:
     for name, shape in layout.parts.items():
         head = name.partition(".")[0]
         groups[head] = groups.get(head, 0) + prod(shape)
-    return ", ".join(f"{name} {number:,}" for name, number in groups.items())
+    parts = ", ".join(f"{name} {number:,}" for name, number in groups.items())
+    return f"{CONVOLVED} of {parts}" if convolved(layout) else parts
 
 
 def check(config: Any, make: Callable[[View], Environment]) -> Iterator[tuple[str, str]]:

@@ -40,19 +40,16 @@ class Updater:
     def update(self, data: Trajectories, progress: float) -> dict[str, float]:
         """Learn from one batch. `progress` in [0, 1] anneals the step size. Returns metrics."""
         config, batch = self.config, self.gradient.batch(data)
-        if config.objective == "clip" and config.clip_from == "newest" and config.max_staleness:
-            batch.clip_from(self._log_probs(batch, data))
+        found = self._before(batch, data)
         together = None if data.share is None else TogetherBatch(batch, data, self.learners)
         self.gradient.clip = config.clip * (1 - progress if config.anneal_clip else 1.0)
         final = config.entropy_coef if config.entropy_coef_final is None else config.entropy_coef_final
         self.gradient.entropy_coef = config.entropy_coef + progress * (final - config.entropy_coef)
         rate = self.step_size.at(progress)
-        self._estimate(batch, data, together)
+        self._estimate(batch, data, together, found)
         before = explained_variance(batch.values, batch.returns)
         if together is not None:
             before = explained_variance(together.values, together.values + together.advantages)
-        if config.objective == "adaptive-kl":
-            batch.refer_to(masked(self._reference(batch), batch.masks))
         stats, epochs = Stats(), 0
         for epoch in range(config.epochs):
             if epoch:
@@ -67,27 +64,43 @@ class Updater:
         self.step_size.adapt(stats.means()["kl"], progress)
         return {**stats.means(), "explained_variance": before, "learning_rate": rate, "epochs": float(epochs)}
 
-    def _log_probs(self, batch: Batch, data: Trajectories) -> Array:
-        """Return the log-probabilities [size] of the actions taken under the present policy."""
-        out = masked(self.gradient.policy(batch.rows, batch.memories)[: batch.size], batch.masks)
-        self._policy.load(self.gradient.parameters())
-        return self._policy.log_prob(out, data.actions.reshape(batch.size, *data.actions.shape[2:]))
+    def _before(self, batch: Batch, data: Trajectories) -> Array:
+        """Return the values of all rows before the update, and note the policy where the loss is measured from it."""
+        config = self.config
+        newest = config.objective == "clip" and config.clip_from == "newest" and config.max_staleness > 0
+        with operation("estimate", NUMERIC):
+            if not newest and config.objective == "clip":
+                return self.gradient.values(batch.rows, batch.memories)
+            out, values = self.gradient.estimates(batch.rows, batch.memories)
+        out = out[: batch.size]
+        if newest:
+            batch.clip_from(self._log_probs(masked(out, batch.masks), data))
+        else:
+            batch.refer_to(masked(self._reference(out), batch.masks))
+        return values
 
-    def _estimate(self, batch: Batch, data: Trajectories, together: TogetherBatch | None) -> None:
-        (together or batch).estimate(*self._estimates(batch, data))
+    def _log_probs(self, out: Array, data: Trajectories) -> Array:
+        """Return the log-probabilities [size] of the actions taken under the present policy, which gave `out`."""
+        self._policy.load(self.gradient.parameters())
+        return self._policy.log_prob(out, data.actions.reshape(len(out), *data.actions.shape[2:]))
+
+    def _estimate(self, batch: Batch, data: Trajectories, together: TogetherBatch | None, found: Array) -> None:
+        (together or batch).estimate(*self._advantages(data, found))
 
     def _estimate_again(self, batch: Batch, data: Trajectories, together: TogetherBatch | None) -> None:
         """Estimate what is to follow the values as they have become: advantages and returns, or returns alone."""
-        if self.config.recompute_advantages:
-            self._estimate(batch, data, together)
-        elif self.config.recompute_returns:
-            batch.aim(np.add(*self._estimates(batch, data)))
-
-    def _estimates(self, batch: Batch, data: Trajectories) -> tuple[Array, Array]:
-        """Return the advantages and the values [steps, copies] by the present network."""
-        steps, copies = data.rewards.shape
+        if not self.config.recompute_advantages and not self.config.recompute_returns:
+            return
         with operation("estimate", NUMERIC):
             found = self.gradient.values(batch.rows, batch.memories)
+        if self.config.recompute_advantages:
+            self._estimate(batch, data, together, found)
+        else:
+            batch.aim(np.add(*self._advantages(data, found)))
+
+    def _advantages(self, data: Trajectories, found: Array) -> tuple[Array, Array]:
+        """Return the advantages and the values [steps, copies] by the values `found` of all rows."""
+        steps, copies = data.rewards.shape
         values, final = found[: (steps + 1) * copies].reshape(steps + 1, copies), found[(steps + 1) * copies :]
         following = next_values(values, data.terminated, data.truncated, final)
         done = data.terminated | data.truncated
@@ -110,9 +123,8 @@ class Updater:
         self.skipped += self.gradient.skipped()
         return summed(self.learners, stats) if watch else stats
 
-    def _reference(self, batch: Batch) -> Array:
-        """Return the policy before the update: logits, or means and log stds side by side."""
-        out = self.gradient.policy(batch.rows, batch.memories)[: batch.size]
+    def _reference(self, out: Array) -> Array:
+        """Return the policy before the update, whose outputs are `out`: logits, or means and log stds side by side."""
         log_std = self._layout.views(self.gradient.parameters()).get("log_std")
         if self._layout.spaces.discrete:
             return out

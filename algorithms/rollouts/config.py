@@ -1,16 +1,13 @@
 """Settings that every algorithm of rollouts has, their defaults and bounds, and what a plan says of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Config, Count, Positive, Share
-from surreal.algorithms.devices import wants_gpu
-from surreal.algorithms.models.config import TANH, Network, NetworkConfig
-
-SMALL = 256
-"""Widest layer of two tanh networks that `device: auto` leaves on the CPU."""
+from surreal.algorithms.devices import Device
+from surreal.algorithms.models.config import CONVOLVED, SMALL, TANH, Engine, Network, NetworkConfig
 
 
 class ActingConfig(Config):
@@ -59,11 +56,12 @@ class RolloutConfig(ActingConfig):
     normalize_rewards: bool = True
     """Divide rewards by the running standard deviation of the discounted return."""
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """Device on which the learner computes; auto takes a GPU where there is one, and the CPU for two tanh networks of
     at most 256 units a layer, which are faster there by hand."""
-    gradients: Literal["auto", "analytic", "autograd"] = "auto"
-    """Engine of the learner's gradients: by hand in numpy (fast for small networks on a CPU) or by torch's autograd."""
+    gradients: Engine = "auto"
+    """Engine of the learner's gradients: by hand (two tanh networks, or small-cnn with dense layers of relu or tanh, on
+    a CPU) or by torch's autograd."""
 
     precision: Literal["float32", "bfloat16"] = "float32"
     """Numbers of autograd's forward pass: bfloat16 is torch's autocast; parameters and losses stay float32."""
@@ -85,7 +83,7 @@ class RolloutConfig(ActingConfig):
 
     @model_validator(mode="after")
     def _gradients_fit_the_network(self) -> Self:
-        if self.gradients == "analytic" and not self.network.plain:
+        if self.gradients == "analytic" and not (self.network.plain or self.network.convolved):
             raise ValueError("network needs gradients by autograd. Set gradients: auto or autograd.")
         return self
 
@@ -95,15 +93,15 @@ class RolloutConfig(ActingConfig):
         return False
 
     @property
+    def engine(self) -> Engine:
+        """Engine asked for: what only torch does needs autograd, but for two tanh networks, which go without it."""
+        only_torch = (self.precision != "float32" or self.compile) and not self.network.plain
+        return "autograd" if only_torch and self.gradients == "auto" else self.gradients
+
+    @property
     def sequence(self) -> int:
         """Steps between two states of a network with memory that a fragment has."""
         return self.fragment_steps
-
-    def by_hand(self, hidden: Sequence[int]) -> bool:
-        """Return True if two tanh networks of widths `hidden` are differentiated by hand, and not on a GPU."""
-        if self.gradients != "auto":
-            return self.gradients == "analytic"
-        return not wants_gpu("cpu" if max(hidden) <= SMALL and self.device != "cuda" else self.device)
 
 
 ACTIONS = {
@@ -117,20 +115,26 @@ def network_notes(config: RolloutConfig, env: Mapping[str, Any]) -> Iterator[str
     """Yield what the networks are and how they are differentiated; `env` is that of `Algorithm.sizing`."""
     network, note = config.network, str(env.get("network", ""))
     plain = network.plain and (not note or TANH in note)
+    small = CONVOLVED in note if note else network.convolved and network.encoder == "small-cnn"
     if network.make is not None:
         yield f"the networks of policy and value are made by {network.make}, gradients by autograd"
     elif plain:
         widths = "-".join(map(str, network.policy or config.hidden))
-        yield f"policy and value are {TANH} of {widths} units, gradients {_engine(config, plain)}"
+        yield f"policy and value are {TANH} of {widths} units, gradients {_engine(config, plain, small)}"
     else:
-        yield f"gradients {_engine(config, plain)}"
+        yield f"gradients {_engine(config, plain, small)}"
     if note:
         yield note
 
 
-def _engine(config: RolloutConfig, plain: bool) -> str:
-    small = plain and max(config.network.policy or config.hidden) <= SMALL and config.device != "cuda"
-    if plain and config.gradients != "autograd" and (small or config.device == "cpu"):
-        return "by hand on the CPU, compiled by numba" if config.compiles else "by hand on the CPU"
+def _engine(config: RolloutConfig, plain: bool, convolved: bool) -> str:
+    """Return how gradients are computed, which `models.byhand.chosen` decides where they are."""
+    narrow = plain and max(config.network.policy or config.hidden) <= SMALL and config.device != "cuda"
+    known = (plain or convolved) and config.engine != "autograd"
+    by_hand = "by hand on the CPU, compiled by numba" if config.compiles else "by hand on the CPU"
+    if known and (narrow or config.device == "cpu" or config.gradients == "analytic"):
+        return by_hand
     places = {"auto": "a GPU where there is one, else on the CPU", "cuda": "the GPU", "cpu": "the CPU"}
+    if known and config.device == "auto":
+        return f"by autograd on a GPU where there is one, else {by_hand}"
     return f"by autograd on {places[config.device]}"

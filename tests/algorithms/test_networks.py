@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from surreal.algorithms.distributions import categorical_log_prob, gaussian_log_prob
-from surreal.algorithms.models.pair import CHUNK
+from surreal.algorithms.models.byhand.pair import CHUNK
 from surreal.algorithms.networks import Policy, Shape, orthogonal
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.analytic import Analytic
@@ -21,8 +21,8 @@ def test_the_acting_policy_and_both_engines_compute_the_same_outputs(discrete: b
     policy = Policy(shape)
     policy.load(vector)
     analytic, autograd = Analytic(shape, config, vector), Autograd(shape, config, vector)
-    np.testing.assert_allclose(policy.forward(observations), autograd.policy(observations), atol=1e-5)
-    np.testing.assert_allclose(analytic.policy(observations), autograd.policy(observations), atol=1e-5)
+    np.testing.assert_allclose(policy.forward(observations), autograd.estimates(observations)[0], atol=1e-5)
+    np.testing.assert_allclose(analytic.estimates(observations)[0], autograd.estimates(observations)[0], atol=1e-5)
     np.testing.assert_allclose(analytic.values(observations), autograd.values(observations), atol=1e-5)
 
 

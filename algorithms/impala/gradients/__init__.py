@@ -1,15 +1,16 @@
-"""Engines of IMPALA's gradient: by hand in numpy for small tanh networks, by torch's autograd for the rest."""
+"""Engines of IMPALA's gradient: by hand in numpy for small networks, by torch's autograd for the rest."""
 
 from surreal.algorithms.impala.config import IMPALAConfig
 from surreal.algorithms.impala.gradients.base import Gradient
-from surreal.algorithms.networks import Layout, Shape
+from surreal.algorithms.models.byhand import chosen
+from surreal.algorithms.networks import Layout
 from surreal.algorithms.types import Array
 
 
 def make_gradient(layout: Layout, config: IMPALAConfig, vector: Array) -> Gradient:
     """Return the engine that the config asks for, with the initial parameters `vector` [size]."""
     # Each engine is imported only where it is used: torch takes seconds and 200 MB.
-    if isinstance(layout, Shape) and config.by_hand(layout.hidden):
+    if chosen(layout, config.engine, config.device):
         from surreal.algorithms.impala.gradients.analytic import Analytic
 
         return Analytic(layout, config, vector)

@@ -1,20 +1,21 @@
-"""PPO's gradient by hand, in numpy, for tanh networks on a CPU.
+"""PPO's gradient by hand, in numpy, for networks on a CPU whose backward pass is written (models.byhand).
 
-Policy and value networks advance in one batched product per layer (networks.Shape), the backward pass writes in place
-and Adam steps the one flat vector: what is left of a minibatch of 64 is mostly BLAS and tanh. The derivation of each
-line is beside it; tests compare it with autograd on `loss.py`.
+That pass writes in place and Adam steps the one flat vector: what is left of a minibatch is mostly BLAS. The derivation
+of each line is beside it; tests compare it with autograd on `loss.py`.
 """
 
+from functools import partial
 from time import perf_counter_ns
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 
 from surreal.algorithms.distributions import log_softmax_parts, masked
+from surreal.algorithms.models.byhand import make_network
 from surreal.algorithms.models.memory import Memories
 from surreal.algorithms.models.optimizers import Adam
-from surreal.algorithms.models.pair import Pair
-from surreal.algorithms.networks import Shape
+from surreal.algorithms.networks import Layout
 from surreal.algorithms.ppo.batch import Batch, Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.base import KL_HINGE, Phases, Stats
@@ -26,9 +27,10 @@ from surreal.protocol.profiling.spans import Operation
 class Analytic:
     """See base.Gradient."""
 
-    def __init__(self, shape: Shape, config: PPOConfig, vector: Array) -> None:
-        self._config, self._pair, self._choices = config, Pair(shape, vector), shape.spaces.choices
-        self._vector, self._grad = self._pair.vector, self._pair.gradient
+    def __init__(self, layout: Layout, config: PPOConfig, vector: Array) -> None:
+        self._network = make_network(layout, vector, config.compiles)
+        self._config, self._choices = config, layout.spaces.choices
+        self._vector, self._grad = self._network.vector, self._network.gradient
         self._adam = Adam(self._vector, config.max_grad_norm)
         self._skipped, self._phases = 0, Phases()
         self.clip, self.entropy_coef = config.clip, config.entropy_coef
@@ -41,13 +43,13 @@ class Analytic:
         """See base.Gradient."""
         return Batch(data)
 
-    def values(self, rows: Array, memories: Memories | None = None) -> Array:
+    def values(self, rows: Any, memories: Memories | None = None) -> Array:
         """See base.Gradient."""
-        return self._pair.values(rows)
+        return self._network.values(rows)
 
-    def policy(self, rows: Array, memories: Memories | None = None) -> Array:
+    def estimates(self, rows: Any, memories: Memories | None = None) -> tuple[Array, Array]:
         """See base.Gradient."""
-        return self._pair.policy(rows)
+        return self._network.estimates(rows)
 
     def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> None:
         """See base.Gradient."""
@@ -57,21 +59,21 @@ class Analytic:
     def differentiate(self, minibatch: Minibatch, beta: float, stats: Stats | None) -> Array:
         """See base.Gradient."""
         began = perf_counter_ns()
-        activations = self._pair.forward(minibatch.observations)
-        out, values = self._pair.heads(activations[-1])
+        out, values = self._network.outputs(minibatch.observations)
         self._phases.forward += perf_counter_ns() - began
         out = masked(out, minibatch.masks)
         d_out = self._policy_gradient(minibatch, out, beta, stats)
         d_values = self._value_gradient(minibatch, values, stats)
         began = perf_counter_ns()
-        self._pair.backward(activations, d_out, d_values[:, None])
+        self._network.backward(d_out, d_values)
         self._phases.backward += perf_counter_ns() - began
         return self._grad
 
     def apply(self, learning_rate: float) -> None:
         """See base.Gradient."""
-        began = perf_counter_ns()
-        self._skipped += not self._adam.step(self._grad, learning_rate)
+        began, loop = perf_counter_ns(), self._network.adam
+        step = self._adam.step if loop is None else partial(self._adam.step_by, loop)
+        self._skipped += not step(self._grad, learning_rate)
         self._phases.optimizer += perf_counter_ns() - began
         self._phases.steps += 1
 
@@ -96,7 +98,7 @@ class Analytic:
         if config.normalize_advantages:
             advantages = advantages - advantages.mean()
             advantages /= np.sqrt(np.dot(advantages, advantages) * n) + np.float32(1e-8)
-        log_probs = self._pair.log_prob(out, batch.actions)
+        log_probs = self._network.log_prob(out, batch.actions)
         log_ratio = log_probs - batch.log_probs
         ratio = np.exp(log_ratio)
         surrogate = ratio * advantages
@@ -105,7 +107,7 @@ class Analytic:
             clipped = np.minimum(np.maximum(ratio, 1 - self.clip), 1 + self.clip) * advantages
             slope *= surrogate <= clipped  # where the clipped term is the smaller, it is flat
             surrogate = np.minimum(surrogate, clipped) if stats else surrogate
-        d_out, entropy = self._pair.through_distribution(out, batch.actions, slope, self.entropy_coef)
+        d_out, entropy = self._network.through_distribution(out, batch.actions, slope, self.entropy_coef)
         loss = -float(surrogate.mean()) if stats else 0.0
         if config.objective == "adaptive-kl":
             loss += self._kl_gradient(batch, out, d_out, beta)
@@ -125,7 +127,7 @@ class Analytic:
             d_kl, d_log_std = np.exp(log_p) - p0, None  # d KL / d logits = p - p0
         else:
             reference, log_std0 = batch.reference[:, : out.shape[1]], batch.reference[:, out.shape[1] :]
-            log_std = self._pair.log_std
+            log_std = self._network.log_std
             precision = np.exp(-2 * log_std)
             gap = out - reference
             squares = (np.exp(2 * log_std0) + gap * gap) * precision
@@ -135,7 +137,7 @@ class Analytic:
         weight = np.float32(beta + 2 * KL_HINGE * over)
         d_out += weight * n * d_kl
         if d_log_std is not None:
-            gradient = self._pair.log_std_gradient
+            gradient = self._network.log_std_gradient
             gradient += weight * d_log_std
         return beta * kl + KL_HINGE * over**2
 

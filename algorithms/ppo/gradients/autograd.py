@@ -44,11 +44,12 @@ class Autograd:
 
     def values(self, rows: Any, memories: Memories | None = None) -> Array:
         """See base.Gradient."""
-        return np.asarray(self._network.estimates(self._placed(rows), memories)[1].cpu().numpy())
+        return self.estimates(rows, memories)[1]
 
-    def policy(self, rows: Any, memories: Memories | None = None) -> Array:
+    def estimates(self, rows: Any, memories: Memories | None = None) -> tuple[Array, Array]:
         """See base.Gradient."""
-        return np.asarray(self._network.estimates(self._placed(rows), memories)[0].cpu().numpy())
+        out, values = self._network.estimates(self._placed(rows), memories)
+        return np.asarray(out.cpu().numpy()), np.asarray(values.cpu().numpy())
 
     def _placed(self, rows: Any) -> Any:
         return self.place(rows) if isinstance(rows, np.ndarray) else rows

@@ -88,8 +88,8 @@ class Gradient(Protocol):
     def values(self, rows: Any, memories: Memories | None = None) -> Array:
         """Return value estimates [n] of observations [n, ...]."""
 
-    def policy(self, rows: Any, memories: Memories | None = None) -> Array:
-        """Return outputs of the policy [n, outputs] for observations [n, ...]."""
+    def estimates(self, rows: Any, memories: Memories | None = None) -> tuple[Array, Array]:
+        """Return outputs of the policy [n, outputs] and value estimates [n] of observations [n, ...], in one pass."""
 
     def differentiate(self, minibatch: Minibatch, beta: float, stats: Stats | None) -> Any:
         """Return the gradient [size] of the loss of one minibatch, adding to `stats` where given.

@@ -3,15 +3,14 @@
 numba is imported, and the loops are compiled or loaded from the disk, in a thread while the first fragments are made.
 """
 
-from logging import getLogger
-from threading import Thread
-from time import perf_counter, perf_counter_ns
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 
 from surreal.algorithms.distributions import masked
+from surreal.algorithms.models.byhand.compiling import Compiler
 from surreal.algorithms.models.memory import Memories
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.ppo.batch import Batch, Minibatch
@@ -20,11 +19,8 @@ from surreal.algorithms.ppo.gradients.analytic import Analytic
 from surreal.algorithms.ppo.gradients.base import Stats
 from surreal.algorithms.types import F32, Array, Int
 
-log = getLogger(__name__)
 LEAST_ROWS = 128
 """Rows that there is room for, at the least, and rows of a forward pass alone: what stays in a core's cache."""
-LONG_SECONDS = 5.0
-"""Time to compile that is worth a line."""
 TILE_ROWS, TILE_WIDTH = 4, 16
 """Rows and columns of a tile of passes.py, which is not imported for them."""
 MOST_HEADS = 8
@@ -98,16 +94,16 @@ class Compiled(Analytic):
         self._passes: Any = None
         self._losses: Any = None
         self._epochs: Any = None
-        self._loading: Thread | None = Thread(target=self._load, name="compile", daemon=True)
-        self._loading.start()
+        self._loops: Any = None
+        self._compiler: Compiler[Any] | None = Compiler(self._load)
 
-    def _load(self) -> None:
+    def _load(self) -> bool:
         """Have everything compiled, or loaded from the disk, by a step on made-up rows that changes nothing."""
-        began = perf_counter()
         try:
+            from surreal.algorithms.models.byhand import loops
             from surreal.algorithms.ppo.gradients import epochs, losses, passes
 
-            self._passes, self._losses, self._epochs = passes, losses, epochs
+            self._passes, self._losses, self._loops, self._epochs = passes, losses, loops, epochs
             room, rows, wide = Room(self._shape, 2), 2, self._shape.spaces.action
             passes.forward(room.nets[:1], self._vector, room.work, rows, room.panel)
             numbers = [np.zeros(rows, dtype=np.float32)] * 4
@@ -115,25 +111,19 @@ class Compiled(Analytic):
             actions = np.zeros((rows, len(self._choices) or wide), np.int64 if self._choices else np.float32)
             self._loss(room.heads(rows), losses.Rows(actions, *numbers))
             passes.backward(room.nets, self._vector, self._grad, room.work, room.gradients, rows, room.panel)
-            losses.adam(*(np.zeros_like(self._grad) for _ in range(4)), np.inf, 0.0, 1)
+            loops.adam(*(np.zeros_like(self._grad) for _ in range(4)), np.inf, 0.0, 1)
             self._epoch(room, losses.Rows(actions, *numbers), observations, np.arange(0), 0.0, None)
-        except Exception as error:  # numba raises its own for each of its troubles, and ImportError for a new numpy
-            self._passes = self._losses = None
-            log.warning("numba does not compile here, so numpy computes the gradients: %s", str(error).split("\n")[0])
-            return
-        if (seconds := perf_counter() - began) > LONG_SECONDS:
-            log.info("compiled the learner's loops in %.0f s; they are kept on disk for other runs", seconds)
+        except Exception:
+            self._passes = self._losses = self._loops = self._epochs = None
+            raise
+        return True
 
     def _ready(self) -> bool:
         """Return True if there are compiled loops, once that is known."""
-        self._wait_for_compiler()
+        if self._compiler is not None:
+            self._compiler.loaded()
+            self._compiler = None
         return self._losses is not None
-
-    # Where it takes long, `surreal status` shows this name: the first run of a machine compiles for half a minute.
-    def _wait_for_compiler(self) -> None:
-        if self._loading is not None:
-            self._loading.join()
-            self._loading = None
 
     def differentiate(self, minibatch: Minibatch, beta: float, stats: Stats | None) -> Array:
         """See base.Gradient."""
@@ -203,7 +193,7 @@ class Compiled(Analytic):
         if self._choices:
             losses.choices(losses.Heads(*heads), self._parts, rows, settings, sums)
         else:
-            pair = self._pair
+            pair = self._network
             losses.gaussian(losses.Heads(*heads), pair.log_std, pair.log_std_gradient, rows, settings, sums)
 
     def _settings(self) -> Any:
@@ -225,9 +215,11 @@ class Compiled(Analytic):
         """See base.Gradient."""
         return self._outputs(rows, net=1, wide=1)[:, 0] if self._ready() else super().values(rows)
 
-    def policy(self, rows: Array, memories: Memories | None = None) -> Array:
+    def estimates(self, rows: Array, memories: Memories | None = None) -> tuple[Array, Array]:
         """See base.Gradient."""
-        return self._outputs(rows, net=0, wide=self._shape.spaces.action) if self._ready() else super().policy(rows)
+        if not self._ready():
+            return super().estimates(rows)
+        return self._outputs(rows, net=0, wide=self._shape.spaces.action), self.values(rows)
 
     def _outputs(self, observations: Array, net: int, wide: int) -> Array:
         room, out = self._room, np.empty((len(observations), wide), dtype=np.float32)
@@ -244,6 +236,6 @@ class Compiled(Analytic):
             super().apply(learning_rate)
             return
         began = perf_counter_ns()
-        self._skipped += not self._adam.step_by(self._losses.adam, self._grad, learning_rate)
+        self._skipped += not self._adam.step_by(self._loops.adam, self._grad, learning_rate)
         self._phases.optimizer += perf_counter_ns() - began
         self._phases.steps += 1

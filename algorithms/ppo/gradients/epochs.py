@@ -9,8 +9,10 @@ import numpy as np
 from numba import types
 
 from surreal.algorithms.devices import kept
+from surreal.algorithms.models.byhand import loops
+from surreal.algorithms.models.byhand.loops import adam
 from surreal.algorithms.ppo.gradients import losses, passes
-from surreal.algorithms.ppo.gradients.losses import ENTROPY, Heads, Rows, Settings, adam
+from surreal.algorithms.ppo.gradients.losses import ENTROPY, Heads, Rows, Settings
 from surreal.algorithms.ppo.gradients.passes import backward, forward
 from surreal.algorithms.types import F32, F64, Int
 
@@ -54,7 +56,7 @@ class Told(NamedTuple):
 
 def _digest() -> int:
     """Return a number that the files of the inner loops have: numba keeps a loop until its own file changes."""
-    files = [Path(str(module.__file__)).read_bytes() for module in (passes, losses)]
+    files = [Path(str(module.__file__)).read_bytes() for module in (passes, losses, loops)]
     return int.from_bytes(sha256(b"".join(files)).digest()[:6])
 
 

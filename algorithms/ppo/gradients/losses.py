@@ -1,15 +1,14 @@
-"""PPO's clipped loss and its gradient, and Adam, by loops that numba compiles.
+"""PPO's clipped loss and its gradient, by loops that numba compiles.
 
 A row's numbers are float64, arrays are float32. Outputs of networks and their gradients are [rows, padded width].
 """
 
-from math import exp, isfinite, log, sqrt
+from math import exp, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
 
 from surreal.algorithms.devices import kept
-from surreal.algorithms.models.optimizers import BETA1, BETA2, EPSILON
 from surreal.algorithms.types import F32, F64, Array, Int
 
 
@@ -157,33 +156,3 @@ def choices(heads: Heads, parts: Int, rows: Rows, settings: Settings, sums: F64)
             first += parts[part]
     sums[ENTROPY] /= count
     squared_error(heads, rows, settings, sums)
-
-
-def _length(grad: F32) -> float:
-    """Return the norm of `grad`; vectors add it up, so that the order differs from that of the numbers."""
-    total = np.float32(0)
-    for n in range(len(grad)):
-        total += grad[n] * grad[n]
-    return sqrt(total)
-
-
-_length = kept(_length, ("reassoc",))
-
-
-@kept
-def adam(vector: F32, grad: F32, moment1: F32, moment2: F32, limit: float, rate: float, steps: int) -> bool:
-    """Take step number `steps` of Adam (Kingma & Ba 2015) on the gradient, clipped to the norm `limit`. Return False,
-    and change nothing, where that is not finite."""
-    norm = _length(grad)
-    if not isfinite(norm):
-        return False
-    scale = 1.0 if norm <= limit else limit / (norm + 1e-6)
-    correction = sqrt(1 - BETA2**steps)
-    keep1, keep2, tiny = np.float32(BETA1), np.float32(BETA2), np.float32(EPSILON * correction)
-    new1, new2 = np.float32((1 - BETA1) * scale), np.float32((1 - BETA2) * scale * scale)
-    size = np.float32(rate * correction / (1 - BETA1**steps))
-    for n in range(len(vector)):
-        moment1[n] = keep1 * moment1[n] + new1 * grad[n]
-        moment2[n] = keep2 * moment2[n] + new2 * (grad[n] * grad[n])
-        vector[n] -= size * (moment1[n] / (np.sqrt(moment2[n]) + tiny))
-    return True

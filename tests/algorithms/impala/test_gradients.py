@@ -38,7 +38,7 @@ def test_the_gradient_by_hand_is_autograds(discrete: bool, changes: dict[str, An
         gradient = automatic._network.vector.grad
         assert gradient is not None
         largest = max(1.0, float(gradient.abs().max()))
-        np.testing.assert_allclose(by_hand._pair.gradient, gradient.numpy(), rtol=2e-3, atol=2e-5 * largest)
+        np.testing.assert_allclose(by_hand._network.gradient, gradient.numpy(), rtol=2e-3, atol=2e-5 * largest)
         assert mine == pytest.approx(theirs, rel=1e-3, abs=1e-4)
 
 

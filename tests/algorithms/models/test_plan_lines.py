@@ -53,13 +53,30 @@ def test_images_of_an_environment_in_the_files_folder_get_convolutions_by_defaul
     # 3 x 3 kernels of 3 planes into 16, then 8 x 8 x 16 places into 128 units
     assert f"encoder {16 * (27 + 1) + 128 * (8 * 8 * 16 + 1):,}, policy {4 * 129}, value 129" in found
     assert "tanh networks" not in found
+    assert "gradients by autograd on a GPU where there is one, else by hand on the CPU" in found
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (("device: cpu",), "gradients by hand on the CPU, compiled by numba"),
+        (("device: cpu", "total_steps: 1000"), "gradients by hand on the CPU\n"),
+        (("network: {memory: {}}",), "gradients by autograd on a GPU where there is one, else on the CPU"),
+        (("device: cpu", "precision: bfloat16"), "gradients by autograd on the CPU"),
+    ],
+)
+def test_the_plan_says_which_engine_small_images_get(tmp_path: Path, settings: Any, words: str) -> None:
+    assert words in notes(tmp_path, *settings, env="pictures:Pictures")
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ((), "policy and value are tanh networks of 64-64 units, gradients by hand on the CPU"),
-        (("hidden: [512]",), "of 512 units, gradients by autograd on a GPU where there is one, else on the CPU"),
+        (
+            ("hidden: [512]",),
+            "of 512 units, gradients by autograd on a GPU where there is one, else by hand on the CPU",
+        ),
         (("hidden: [512]", "device: cpu"), "of 512 units, gradients by hand on the CPU"),
         (("device: cuda",), "of 64-64 units, gradients by autograd on the GPU"),
     ],

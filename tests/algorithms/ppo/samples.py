@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from surreal.algorithms.environments.spaces import Spaces
-from surreal.algorithms.networks import Shape
+from surreal.algorithms.networks import Layout, Shape
 from surreal.algorithms.ppo.batch import Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.rollouts.trajectories import Fragment
@@ -45,7 +45,7 @@ def random_fragment(seed: int, steps: int = 16, copies: int = 4, discrete: bool 
     }
 
 
-def random_minibatch(shape: Shape, n: int = 13, seed: int = 0, reference: bool = False) -> Minibatch:
+def random_minibatch(shape: Layout, n: int = 13, seed: int = 0, reference: bool = False) -> Minibatch:
     """Transitions whose ratios lie on both sides of the clip range."""
     rng = np.random.default_rng(seed)
 
