@@ -152,9 +152,16 @@ def _unmade(request: Request, error: SurrealError) -> Finding:
     """Return why there is no environment. What may be otherwise where and when the run is, is left to it."""
     from surreal.algorithms.environments.make import MAY_PASS
 
-    cause = error.__cause__
+    cause, text = error.__cause__, str(error)
     elsewhere = cause is not None and (request.remote or isinstance(cause, MAY_PASS))
-    return Finding(ENV, _located(request, str(error), cause), refused=not elsewhere)
+    if not text.startswith("env.wrappers: "):
+        return Finding(ENV, _located(request, text, cause), refused=not elsewhere)
+    text = text.removeprefix("env.wrappers: ")
+    folder = Path(request.folder).absolute()
+    place = "" if cause is None else where_raised(cause, folder)
+    # A wrapper of one's own is there to be mended; a line of gymnasium's tells nothing.
+    own = Path(place).is_relative_to(folder)
+    return Finding((*ENV[:-1], "wrappers"), f"{place}: {text}" if own else text, refused=not elsewhere)
 
 
 def _is_own(request: Request) -> bool:

@@ -77,10 +77,14 @@ def make_env(
     except BaseException as error:
         if not isinstance(error, EXPLAIN_THEMSELVES):
             log.error("environment %r cannot be made", env_id, exc_info=error)
-        raise Fatal(
-            f"environment {env_id!r}: cannot be made: {_said(error).rstrip('.')}. "
-            "Correct spec.env, or install what it needs."
-        ) from error
+        raise _unmade(env_id, error, presets) from error
+
+
+def _unmade(env_id: str, error: BaseException, presets: Mapping[str, Any]) -> Fatal:
+    text = _said(error).rstrip(".")
+    if presets:
+        text = f"{text} (a preset, which is for Atari games, gives it {', '.join(presets)})"
+    return Fatal(f"environment {env_id!r}: cannot be made: {text}. Correct spec.env, or install what it needs.")
 
 
 def _of_presets(wrappers: Sequence[Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.spaces import View
 from surreal.algorithms.models.actor_critic import ActorCritic, make_model
+from surreal.algorithms.models.byhand import by_hand
 from surreal.algorithms.models.byhand.convolved import convolved
 from surreal.algorithms.models.config import CONVOLVED, TANH
 from surreal.algorithms.networks import Layout, Shape
@@ -47,6 +48,9 @@ def check(config: Any, make: Callable[[View], Environment]) -> Iterator[tuple[st
         yield "network", str(error)
         return
     try:
-        yield "", summary(make_model(config.network, env.spaces, config.hidden))
+        layout = make_model(config.network, env.spaces, config.hidden)
+        yield "", summary(layout)
+        if getattr(config, "gradients", "auto") == "analytic" and not by_hand(layout):
+            yield "gradients", "'analytic' has no gradient of this network. Set auto or autograd."
     except SurrealError as error:
         yield "network", str(error).removeprefix("spec.algorithm.config.network").lstrip(".: ")

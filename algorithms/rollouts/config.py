@@ -93,12 +93,6 @@ class RolloutConfig(ActingConfig):
         return False
 
     @property
-    def engine(self) -> Engine:
-        """Engine asked for: what only torch does needs autograd, but for two tanh networks, which go without it."""
-        only_torch = (self.precision != "float32" or self.compile) and not self.network.plain
-        return "autograd" if only_torch and self.gradients == "auto" else self.gradients
-
-    @property
     def sequence(self) -> int:
         """Steps between two states of a network with memory that a fragment has."""
         return self.fragment_steps
@@ -130,7 +124,8 @@ def network_notes(config: RolloutConfig, env: Mapping[str, Any]) -> Iterator[str
 def _engine(config: RolloutConfig, plain: bool, convolved: bool) -> str:
     """Return how gradients are computed, which `models.byhand.chosen` decides where they are."""
     narrow = plain and max(config.network.policy or config.hidden) <= SMALL and config.device != "cuda"
-    known = (plain or convolved) and config.engine != "autograd"
+    only_torch = not plain and (config.precision != "float32" or config.compile)
+    known = (plain or convolved) and config.gradients != "autograd" and not (only_torch and config.gradients == "auto")
     by_hand = "by hand on the CPU, compiled by numba" if config.compiles else "by hand on the CPU"
     if known and (narrow or config.device == "cpu" or config.gradients == "analytic"):
         return by_hand

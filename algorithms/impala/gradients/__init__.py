@@ -10,7 +10,7 @@ from surreal.algorithms.types import Array
 def make_gradient(layout: Layout, config: IMPALAConfig, vector: Array) -> Gradient:
     """Return the engine that the config asks for, with the initial parameters `vector` [size]."""
     # Each engine is imported only where it is used: torch takes seconds and 200 MB.
-    if chosen(layout, config.engine, config.device):
+    if chosen(layout, config):
         from surreal.algorithms.impala.gradients.analytic import Analytic
 
         return Analytic(layout, config, vector)

@@ -1,5 +1,7 @@
 """Networks whose gradients are written by hand, for a CPU: two tanh networks, and a small convolutional one."""
 
+from typing import Protocol
+
 from surreal.algorithms.devices import Device, wants_gpu
 from surreal.algorithms.models.actor_critic import ActorCritic
 from surreal.algorithms.models.byhand.convolved import Convolved, convolved
@@ -11,20 +13,36 @@ from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
 
 
-def chosen(layout: Layout, engine: Engine, device: Device) -> bool:
-    """Return True if `layout` is to be differentiated by hand, for the settings `gradients` and `device` of a config.
+def by_hand(layout: Layout) -> bool:
+    """Return True if a gradient of `layout` is written by hand."""
+    return isinstance(layout, Shape) or convolved(layout) is not None
 
-    `auto` is by hand where there is no GPU, and for two tanh networks of at most SMALL units though there is one.
-    Raises Fatal where a network is asked for by hand that none is written for.
+
+class Settings(Protocol):
+    """Settings of a learner that say what differentiates its network; see `RolloutConfig`."""
+
+    gradients: Engine
+    device: Device
+    precision: str
+    compile: bool
+
+
+def chosen(layout: Layout, settings: Settings) -> bool:
+    """Return True if `layout` is to be differentiated by hand.
+
+    `auto` is by hand where there is no GPU, and for two tanh networks of at most SMALL units though there is one; but
+    not for images where the settings name what only torch does. Raises Fatal where a network is asked for by hand that
+    none is written for.
     """
-    known = isinstance(layout, Shape) or convolved(layout) is not None
-    if engine == "analytic" and not known:
-        text = "no gradient is written by hand for this network"
-        raise Fatal(f"spec.algorithm.config.gradients: 'analytic' {text}. Set auto or autograd.")
-    if engine != "auto" or not known:
-        return engine == "analytic"
-    small = isinstance(layout, Shape) and max(layout.hidden) <= SMALL and device != "cuda"
-    return not wants_gpu("cpu" if small else device)
+    known, pair = by_hand(layout), isinstance(layout, Shape)
+    if settings.gradients == "analytic" and not known:
+        text = "'analytic' has no gradient of this network. Set auto or autograd."
+        raise Fatal(f"spec.algorithm.config.gradients: {text}")
+    only_torch = not pair and (settings.precision != "float32" or settings.compile)
+    if settings.gradients != "auto" or not known or only_torch:
+        return settings.gradients == "analytic"
+    small = isinstance(layout, Shape) and max(layout.hidden) <= SMALL and settings.device != "cuda"
+    return not wants_gpu("cpu" if small else settings.device)
 
 
 def make_network(layout: Layout, vector: Array, compiled: bool = False) -> Network:

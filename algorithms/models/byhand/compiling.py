@@ -15,7 +15,8 @@ LONG_SECONDS = 5.0
 class Compiler(Generic[Loaded]):
     """Thread that has loops compiled. Where numba cannot, one line in the log says so, and numpy computes.
 
-    A run waits for it before its first update, so that it never changes its arithmetic midway.
+    Importing numba takes half a second, loading what lies on the disk another, compiling anew some seconds more. A run
+    waits for it before its first update, so that it never changes its arithmetic midway.
     """
 
     def __init__(self, load: Callable[[], Loaded]) -> None:
@@ -37,6 +38,7 @@ class Compiler(Generic[Loaded]):
             self._thread = None
 
     def _compile(self) -> None:
+        """Note what was loaded; the thread ends with it, whatever goes wrong."""
         began = perf_counter()
         try:
             self._loaded = self._load()

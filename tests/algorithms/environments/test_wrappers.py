@@ -141,6 +141,13 @@ def test_a_wrapper_that_does_not_fit_the_environment_is_named() -> None:
         make_env({"id": "CartPole-v1", "wrappers": ["episodic_life"]})
 
 
+def test_what_a_preset_gives_an_environment_of_ones_own_is_said(colours: str) -> None:
+    with pytest.raises(
+        Fatal, match=r"cannot be made: .* \(a preset, which is for Atari games, gives it frameskip, repeat_"
+    ):
+        make_env({"id": colours, "wrappers": ["atari"]})
+
+
 def test_a_wrapper_that_its_module_lacks_is_named(colours: str) -> None:
     with pytest.raises(Fatal, match="env.wrappers: 'paint:Brigther' names nothing in .*did you mean 'Brighter'"):
         make_env({"id": colours, "wrappers": ["paint:Brigther"]})

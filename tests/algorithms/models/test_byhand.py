@@ -141,9 +141,9 @@ def transitions(layout: Layout, n: int, seed: int, reference: bool = False) -> A
 )
 def test_other_networks_are_left_to_autograd(space: Any, network: dict[str, Any]) -> None:
     layout = model(space, **network)
-    assert convolved(layout) is None and not chosen(layout, "auto", "cpu")
-    with pytest.raises(Fatal, match="gradients: 'analytic' no gradient is written by hand"):
-        chosen(layout, "analytic", "cpu")
+    assert convolved(layout) is None and not chosen(layout, PPOConfig(device="cpu"))
+    with pytest.raises(Fatal, match="gradients: 'analytic' has no gradient of this network"):
+        chosen(layout, PPOConfig().model_copy(update={"gradients": "analytic"}))
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,19 @@ def test_a_network_that_does_not_fit_is_refused_at_its_line_and_nothing_starts(
     assert place.names() == []
 
 
+def test_a_wrapper_that_does_not_fit_is_refused_at_its_own_line_without_a_line_of_gymnasiums(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(f"{HEAD}  env:\n    id: CartPole-v1\n    wrappers: [grey]\n  algorithm: {{name: ppo}}\n")
+    with pytest.raises(InvalidInput, match=r"own\.yaml:7: spec\.env\.wrappers: 'grey' does not fit what it wraps"):
+        plan_for(load_experiment(file))
+
+
+def test_gradients_by_hand_of_a_network_without_any_are_refused_at_their_line(tmp_path: Path) -> None:
+    file = write(tmp_path, "CartPole-v1", "{name: ppo, config: {gradients: analytic, network: {activation: relu}}}")
+    with pytest.raises(InvalidInput, match=r"own\.yaml:6: spec\.algorithm\.config\.gradients: 'analytic' has no"):
+        plan_for(load_experiment(file))
+
+
 def test_a_network_that_fits_passes_and_no_module_of_it_stays_here(place: LocalBackend, tmp_path: Path) -> None:
     file = write(tmp_path, "CartPole-v1", "{name: ppo, config: {network: {make: nets:make}}}", nets=NETWORK)
     assert inspected(load_experiment(file), remote=False) == []
