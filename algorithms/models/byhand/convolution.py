@@ -67,16 +67,19 @@ class Loops:
         out, rows, columns = conv.shape
         self._room: F32 = np.zeros((rows, columns, out), np.float32)
         self._ordered: F32 = np.zeros(_ordered(self._weight).shape, np.float32)
+        self._places: F32 = np.zeros(out * rows * columns, np.float32)
 
     def forward(self, x: Array, y: Array) -> None:
         """See Convolution."""
         np.multiply(_ordered(self._weight), self._scale, out=self._ordered)
-        self._convolve(x, self._ordered, self._bias, self._room, y)
+        self._places.reshape(-1, len(self._bias))[:] = self._bias
+        self._convolve(x, self._ordered, self._places, self._room, y)
 
     def backward(self, x: Array, y: Array, d: Array) -> None:
         """See Convolution."""
-        self._ordered[:] = self._d_bias[:] = 0
-        self._weigh(x, y, d, self._room, self._ordered, self._d_bias)
+        self._ordered[:] = self._places[:] = 0
+        self._weigh(x, y, d, self._room, self._ordered, self._places)
+        self._places.reshape(len(self._bias), -1).sum(axis=1, out=self._d_bias)
         np.multiply(self._ordered, self._scale, out=_ordered(self._d_weight))
 
 

@@ -29,9 +29,7 @@ def _add_code(context: Any, builder: Any, _: Any, given: Any) -> Any:
     multiply_add = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{LANES}f32"
     )
-    first = builder.insert_element(ir.Constant(vector, ir.Undefined), factor, ir.Constant(ir.IntType(32), 0))
-    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-    factors = builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), everywhere)
+    factors = _spread(builder, factor)
     with cgutils.for_range(builder, vectors) as loop:
         at = builder.mul(loop.index, ir.Constant(integer, 4 * LANES))
         place, other = (builder.inttoptr(builder.add(base, at), vector.as_pointer()) for base in (target, source))
@@ -40,67 +38,128 @@ def _add_code(context: Any, builder: Any, _: Any, given: Any) -> Any:
     return context.get_dummy_value()
 
 
+def _spread(builder: Any, number: Any) -> Any:
+    """Return a vector of nothing but `number`."""
+    from llvmlite import ir
+
+    nothing = ir.Constant(ir.VectorType(ir.FloatType(), LANES), ir.Undefined)
+    first = builder.insert_element(nothing, number, ir.Constant(ir.IntType(32), 0))
+    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(first, nothing, everywhere)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _turn(context: Any, source: Any, row: Any, target: Any, column: Any, least: Any) -> Any:
+    """Copy LANES x LANES numbers at an address to another, rows to columns; `row` and `column` are bytes between.
+
+    Those below `least` become `least`.
+    """
+    return types.void(*[types.int64] * 4, types.float32), _turn_code
+
+
+def _turn_code(context: Any, builder: Any, _: Any, given: Any) -> Any:
+    """Write the code of `_turn`: three rounds, of which each exchanges halves of blocks half as large."""
+    from llvmlite import ir
+
+    source, row, target, column, least = given
+    vector, integer = ir.VectorType(ir.FloatType(), LANES), ir.IntType(64)
+    bound = _spread(builder, least)
+
+    def place(base: Any, step: Any, times: int) -> Any:
+        address = builder.add(base, builder.mul(step, ir.Constant(integer, times)))
+        return builder.inttoptr(address, vector.as_pointer())
+
+    found = [builder.load(place(source, row, n), align=4) for n in range(LANES)]
+    block = LANES // 2
+    while block:
+        halves = []
+        for second in (0, block):
+            own = [lane // (2 * block) * 2 * block + second + lane % block for lane in range(LANES)]
+            mixed = [one + (LANES if lane & block else 0) for lane, one in enumerate(own)]
+            halves.append(ir.Constant(ir.VectorType(ir.IntType(32), LANES), mixed))
+        for n in range(LANES):
+            if not n & block:
+                pair = found[n], found[n + block]
+                found[n], found[n + block] = (builder.shuffle_vector(*pair, half) for half in halves)
+        block //= 2
+    for n, one in enumerate(found):
+        # A comparison leaves NaN as it is, where a maximum would hide it.
+        kept_above = builder.select(builder.fcmp_ordered("<", one, bound), bound, one)
+        builder.store(kept_above, place(target, column, n), align=4)
+    return context.get_dummy_value()
+
+
+@kept
+def _turned(source: F32, rows: int, columns: int, target: F32, least: float) -> None:
+    """Write numbers [rows, columns], `least` at the least, as [columns, rows]; both arrays are flat."""
+    whole, wide = rows // LANES * LANES, columns // LANES * LANES
+    start, end = source.ctypes.data, target.ctypes.data
+    for row in range(0, whole, LANES):
+        for column in range(0, wide, LANES):
+            _turn(start + 4 * (row * columns + column), 4 * columns, end + 4 * (column * rows + row), 4 * rows, least)
+    for row in range(rows):
+        for column in range(wide if row < whole else 0, columns):
+            value = source[row * columns + column]
+            target[column * rows + row] = least if value < least else value
+
+
+@kept
+def _meet(image: Array, rows: int, columns: int, out: int, size: int, places: int, weights: int, back: bool) -> None:
+    """Add each pixel of an image [H, W, C] that is not 0, times its weights, to what lies at its `places`.
+
+    Both are addresses; `back` adds what lies at its places to its weights instead.
+    """
+    _, width, channels = image.shape
+    flat = image.reshape(image.size)
+    for n in range(len(flat)):
+        if flat[n] == 0:
+            continue
+        value, channel = np.float32(flat[n]), n % channels
+        top, left = n // channels // width, n // channels % width
+        first = max(0, left - size + 1)
+        vectors = (min(left, columns - 1) - first + 1) * out // LANES
+        for down in range(max(0, top - rows + 1), min(size, top + 1)):
+            place = places + 4 * out * ((top - down) * columns + first)
+            weight = weights + 4 * out * ((down * channels + channel) * size + size - 1 - left + first)
+            if back:
+                _add(weight, place, value, vectors)
+            else:
+                _add(place, weight, value, vectors)
+
+
 @kept
 def convolve(x: Array, weight: F32, bias: F32, room: F32, y: F32) -> None:
     """Write y [n, out x places], the relu of a convolution of images x [n, H, W, C] with steps of one pixel.
 
-    `weight` is [down, channel, across, out], `across` backwards; `room` [rows, columns, out] is for one image.
+    `weight` is [down, channel, across, out], `across` backwards; `bias` [places x out] is that of each place; `room`
+    [rows, columns, out] is for one image.
     """
-    _, height, width, channels = x.shape
     rows, columns, out = room.shape
-    size, places, number = len(weight), rows * columns, 4 * out
-    start, kernel = room.ctypes.data, weight.ctypes.data
+    flat = room.reshape(rows * columns * out)
     for index in range(len(x)):
-        for row in range(rows):
-            for column in range(columns):
-                room[row, column] = bias
-        for top in range(height):
-            for left in range(width):
-                first = max(0, left - size + 1)
-                vectors = (min(left, columns - 1) - first + 1) * out // LANES
-                for channel in range(channels):
-                    value = np.float32(x[index, top, left, channel])
-                    if value == 0:
-                        continue
-                    for down in range(max(0, top - rows + 1), min(size, top + 1)):
-                        place = start + number * ((top - down) * columns + first)
-                        across = (down * channels + channel) * size + size - 1 - left + first
-                        _add(place, kernel + number * across, value, vectors)
-        line, flat = y[index], room.reshape(places, out)
-        for n in range(out):
-            for place in range(places):
-                value = flat[place, n]
-                # A comparison leaves NaN as it is, where max would hide it.
-                line[n * places + place] = np.float32(0) if value < 0 else value
+        flat[:] = bias
+        _meet(x[index], rows, columns, out, len(weight), room.ctypes.data, weight.ctypes.data, False)
+        _turned(flat, rows * columns, out, y[index], np.float32(0))
 
 
 @kept
 def weigh(x: Array, y: F32, d: F32, room: F32, d_weight: F32, d_bias: F32) -> None:
-    """Add to the gradients of weight and bias, from d [n, out x places] of the outputs y; see `convolve`."""
-    _, height, width, channels = x.shape
+    """Add to the gradients of weight and bias, from d [n, out x places] of the outputs y; see `convolve`.
+
+    `d_bias` [out x places] is that of each place. `d` becomes that before the relu.
+    """
     rows, columns, out = room.shape
-    size, places, number = len(d_weight), rows * columns, 4 * out
-    start, kernel, one = room.ctypes.data, d_weight.ctypes.data, np.float32(1)
+    flat, zero = room.reshape(rows * columns * out), np.float32(0)
     for index in range(len(x)):
-        line, slopes, flat = y[index], d[index], room.reshape(places, out)
-        for n in range(out):
-            for place in range(places):
-                # d relu = 1[y > 0]
-                flat[place, n] = slopes[n * places + place] if line[n * places + place] > 0 else np.float32(0)
-        for place in range(places):
-            _add(d_bias.ctypes.data, start + number * place, one, out // LANES)
-        for top in range(height):
-            for left in range(width):
-                first = max(0, left - size + 1)
-                vectors = (min(left, columns - 1) - first + 1) * out // LANES
-                for channel in range(channels):
-                    value = np.float32(x[index, top, left, channel])
-                    if value == 0:
-                        continue
-                    for down in range(max(0, top - rows + 1), min(size, top + 1)):
-                        place = start + number * ((top - down) * columns + first)
-                        across = (down * channels + channel) * size + size - 1 - left + first
-                        _add(kernel + number * across, place, value, vectors)
+        slopes, line = d[index], y[index]
+        for n in range(len(slopes)):
+            slope = slopes[n]
+            # d relu = 1[y > 0]
+            slope = slope if line[n] > zero else zero
+            slopes[n] = slope
+            d_bias[n] += slope
+        _turned(slopes, out, rows * columns, flat, np.float32(-np.inf))
+        _meet(x[index], rows, columns, out, len(d_weight), room.ctypes.data, d_weight.ctypes.data, True)
 
 
 def _length(grad: F32) -> float:

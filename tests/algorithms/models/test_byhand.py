@@ -154,7 +154,6 @@ def test_other_networks_are_left_to_autograd(space: Any, network: dict[str, Any]
         (True, {"device": "cpu"}, Analytic),
         (False, {"gradients": "autograd"}, Autograd),
         (False, {"precision": "bfloat16"}, Autograd),
-        (False, {"compile": True}, Autograd),
         (True, {"gradients": "analytic"}, Analytic),
     ],
 )
