@@ -122,7 +122,7 @@ class Images:
             x = x.permute(0, 1, 4, 2, 3)
         elif not self.channels_first:
             x = x.permute(0, 3, 1, 2)
-        return x.reshape(len(x), *self.shape).float() * self.scale
+        return _laid(x.reshape(len(x), *self.shape)).float() * self.scale
 
     def symbolic(self, graph: Computation, x: str) -> str:
         """Return the name of images [n, ...] as `tensor` has them."""
@@ -132,6 +132,13 @@ class Images:
             x = graph.add("Transpose", x, axes=[0, 3, 1, 2])
         x = graph.cast(graph.reshaped(x, self.shape), np.float32)
         return x if self.scale == 1.0 else graph.add("Mul", x, np.array([self.scale], np.float32))
+
+
+def _laid(x: Any) -> Any:
+    """Return images [n, C, H, W] with channels last in memory on a CPU, where convolutions take two thirds then."""
+    import torch
+
+    return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
 
 
 class ConvNet:

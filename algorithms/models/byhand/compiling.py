@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 log = getLogger(__name__)
 Loaded = TypeVar("Loaded")
+"""Modules of loops, or whatever else says that they are ready."""
 LONG_SECONDS = 5.0
 """Time to compile that is worth a line."""
 

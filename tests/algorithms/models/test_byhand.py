@@ -169,6 +169,7 @@ def test_where_numba_fails_numpy_computes_and_one_line_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "surreal.algorithms.models.byhand.loops", None)
+    monkeypatch.delattr("surreal.algorithms.models.byhand.loops", raising=False)
     layout = model(PLANES)
     with caplog.at_level(WARNING):
         found = [make_network(layout, vector(layout), how).outputs(observed(layout, 5))[0] for how in (True, False)]
