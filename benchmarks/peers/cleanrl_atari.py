@@ -29,7 +29,9 @@ def main() -> None:
     args = parser.parse_args()
     words = [f"--env-id={args.game}NoFrameskip-v4", f"--total-timesteps={args.steps}", f"--seed={args.seed}"]
     variables = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
-    command = [sys.executable, "-u", str(args.script.resolve()), *words, "--no-cuda"]
+    # The script leaves it to gymnasium to find ale-py, which gymnasium 0.29 does not.
+    code = "import runpy, sys, ale_py; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [sys.executable, "-u", "-c", code, str(args.script.resolve()), *words, "--no-cuda"]
     returns, times, began = deque[float](maxlen=100), [], time.perf_counter()
     curve: list[tuple[int, float]] = []
     with (

@@ -21,10 +21,21 @@ def by_hand(layout: Layout) -> bool:
 class Settings(Protocol):
     """Settings of a learner that say what differentiates its network; see `RolloutConfig`."""
 
-    gradients: Engine
-    device: Device
-    precision: str
-    compile: bool
+    @property
+    def gradients(self) -> Engine:
+        """Return the engine that is asked for."""
+
+    @property
+    def device(self) -> Device:
+        """Return the device that is asked for."""
+
+    @property
+    def precision(self) -> str:
+        """Return the type of numbers of the forward pass."""
+
+    @property
+    def compile(self) -> bool:
+        """Return True if torch is to translate the network."""
 
 
 def chosen(layout: Layout, settings: Settings) -> bool:

@@ -86,7 +86,7 @@ def test_outputs_and_gradients_are_autograds(compiled: bool, space: Any, network
 def test_ppo_takes_autograds_steps(numba: bool, changes: dict[str, Any]) -> None:
     layout, stats = model(PLANES), (Stats(), Stats())
     config = PPOConfig(device="cpu", numba=numba, **changes)
-    engines = Analytic(layout, config, vector(layout)), Autograd(layout, config, vector(layout))
+    engines: list[Any] = [kind(layout, config, vector(layout)) for kind in (Analytic, Autograd)]
     for seed in range(5):
         minibatch = transitions(layout, 31, seed, changes.get("objective") == "adaptive-kl")
         for engine, batch, said in zip(engines, (minibatch, as_tensors(minibatch)), stats, strict=True):
