@@ -74,10 +74,8 @@ class Convolved(Network):
         if self._compiler is not None:
             loops, self._compiler = self._compiler.loaded(), None
             if loops is not None:
-                self._convolution, self.adam = (
-                    Loops(loops, self._conv, self._images.scale, self._w, self._g),
-                    loops.adam,
-                )
+                self._convolution = Loops(loops, self._conv, self._images.scale, self._w, self._g)
+                self.adam = loops.adam
         if rows > self._room.shape[1]:
             self._room = self._made(2, rows)
 
@@ -115,8 +113,7 @@ class Convolved(Network):
 
     def _seen(self, rows: Any) -> Array:
         """Return images [n, H, W, C] as bytes or float32."""
-        (image,) = rows.values() if isinstance(rows, dict) else (rows,)
-        image = np.ascontiguousarray(self._images.arranged(image))
+        image = np.ascontiguousarray(self._images.arranged(rows))
         if image.dtype == np.bool_:
             return image.view(np.uint8)
         return image if image.dtype == np.uint8 else image.astype(np.float32, copy=False)
