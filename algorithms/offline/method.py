@@ -20,7 +20,7 @@ from surreal.algorithms.offline.config import (
 from surreal.algorithms.offline.updates.byhand import Cloning, ConservativeValues, Drawn
 from surreal.algorithms.offline.updates.conservative_byhand import ConservativeByHand, DrawnBatch
 from surreal.algorithms.offline.updates.weighted_byhand import ImplicitByHand, WeightedByHand, value_layout
-from surreal.algorithms.offpolicy.loops import NUMPY, Loops, compiled
+from surreal.algorithms.offpolicy.loops import Loops, loops_for
 from surreal.algorithms.offpolicy.shape import Kind, Shape, check_actions
 from surreal.algorithms.offpolicy.updates.analytic import Deterministic
 from surreal.algorithms.offpolicy.updates.base import Batch, Engine, Settings
@@ -28,9 +28,6 @@ from surreal.algorithms.offpolicy.updates.lanes import Lanes
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
 from surreal.protocol.worker.process import Process
-
-COMPILE_STEPS = 10_000
-"""Updates of a run from which numba compiles: it spares an update 2 ms and costs a second, 3 the first time."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class Method:
         """Return the engine with random networks. Each is imported only where it is used: torch takes seconds."""
         config, shape = self.config, self.shape()
         vectors = shape.initial(rng)
-        loops = compiled() if config.total_steps >= COMPILE_STEPS else NUMPY
+        loops = loops_for(config.total_steps)
         if isinstance(config, BCConfig):
             return Cloning(shape, vectors[0], config.max_grad_norm, Lanes(config.threads), loops)
         if isinstance(config, TD3BCConfig):

@@ -31,6 +31,20 @@ def through_relu(d: F32, y: F32, sums: F32) -> None:
 
 
 @exact
+def spread_through_relu(slope: F32, weight: F32, y: F32, d: F32, sums: F32) -> None:
+    """See Loops."""
+    if len(sums):
+        sums[:] = np.float32(0)
+    for row in range(len(d)):
+        line, above, factor = d[row], y[row], slope[row]
+        for n in range(len(line)):
+            line[n] = factor * weight[n] if above[n] > 0 else np.float32(0)
+        if len(sums):
+            for n in range(len(line)):
+                sums[n] += line[n]
+
+
+@exact
 def adam(
     vector: F32, gradient: F32, sum1: F32, sum2: F32, beta1: float, beta2: float, tiny: float, size: float
 ) -> None:
@@ -53,5 +67,6 @@ def compile_all() -> None:
     table, line, number = np.zeros((1, 1), np.float32), np.zeros(1, np.float32), np.float32(1.0)
     biased_relu(table, line)
     through_relu(table, table.copy(), line)
+    spread_through_relu(line, line.copy(), table, table.copy(), line.copy())
     adam(line, line.copy(), line.copy(), line.copy(), number, number, number, number)
     follow(line, line.copy(), number)

@@ -15,6 +15,8 @@ from surreal.algorithms.types import F32
 log = getLogger(__name__)
 CHUNK = 16_384
 """Numbers of a vector that numpy goes over at once: they stay in a core's cache."""
+COMPILE_UPDATES = 2_000
+"""Updates of a run from which numba compiles: it spares each 1 to 2 ms and costs a second, 3 the first time."""
 Number = np.float32
 
 
@@ -25,6 +27,8 @@ class Loops(NamedTuple):
     """(x [rows, width], bias [width]): x becomes max(x + bias, 0)."""
     through_relu: Callable[[F32, F32, F32], None]
     """(d, y [rows, width], sums [width] or empty): d becomes 0 where y is not above 0; its column sums go to `sums`."""
+    spread_through_relu: Callable[[F32, F32, F32, F32, F32], None]
+    """(slope [rows], weight [width], y, d [rows, width], sums): the same for d = slope x weight, which it writes."""
     adam: Callable[[F32, F32, F32, F32, Number, Number, Number, Number], None]
     """(vector, gradient, sum1, sum2, beta1, beta2, tiny, size): take gradient and square into the sums, then step."""
     follow: Callable[[F32, F32, Number], None]
@@ -40,6 +44,11 @@ def _through_relu(d: F32, y: F32, sums: F32) -> None:
     d *= y > 0
     if len(sums):
         np.sum(d, axis=0, out=sums)
+
+
+def _spread_through_relu(slope: F32, weight: F32, y: F32, d: F32, sums: F32) -> None:
+    np.multiply(slope[:, None], weight, out=d)
+    _through_relu(d, y, sums)
 
 
 def _adam(
@@ -65,7 +74,12 @@ def _follow(target: F32, vector: F32, share: Number) -> None:
         part += share * (vector[start : start + CHUNK] - part)
 
 
-NUMPY = Loops(_biased_relu, _through_relu, _adam, _follow)
+NUMPY = Loops(_biased_relu, _through_relu, _spread_through_relu, _adam, _follow)
+
+
+def loops_for(updates: float) -> Loops:
+    """Return the loops that are the quicker ones for a run of so many updates."""
+    return compiled() if updates >= COMPILE_UPDATES else NUMPY
 
 
 def compiled() -> Loops:
@@ -77,4 +91,4 @@ def compiled() -> Loops:
     except Exception as error:  # numba raises its own for each of its troubles, and ImportError for a new numpy
         log.warning("numba does not compile here, so numpy computes all of it: %s", str(error).split("\n")[0])
         return NUMPY
-    return Loops(found.biased_relu, found.through_relu, found.adam, found.follow)
+    return Loops(found.biased_relu, found.through_relu, found.spread_through_relu, found.adam, found.follow)

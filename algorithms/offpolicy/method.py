@@ -15,14 +15,12 @@ from surreal.algorithms.offpolicy.config import (
     TD3Config,
     read_config,
 )
-from surreal.algorithms.offpolicy.loops import NUMPY, compiled
+from surreal.algorithms.offpolicy.loops import loops_for
 from surreal.algorithms.offpolicy.shape import Kind, Shape, check_actions
 from surreal.algorithms.offpolicy.updates.base import Engine, Rates, Settings
 from surreal.algorithms.types import Array
 from surreal.protocol.worker.process import Process
 
-COMPILE_STEPS = 10_000
-"""Steps of a run from which numba compiles: it spares an update 2 ms and costs a second, 3 the first time."""
 ENTROPY_SHARE = 0.5
 """Share of the largest entropy that a policy over choices keeps by default."""
 
@@ -79,7 +77,7 @@ class Method:
         if config.gradients == "analytic" or (config.gradients == "auto" and not wants_gpu(config.device)):
             from surreal.algorithms.offpolicy.updates.values import make_engine
 
-            loops = compiled() if config.total_steps >= COMPILE_STEPS else NUMPY
+            loops = loops_for(config.total_steps * config.updates_per_step)
             return make_engine(shape, settings, vectors, config.threads, loops)
         from surreal.algorithms.offpolicy.updates.autograd import Autograd
 

@@ -128,22 +128,30 @@ class Network:
 
         Returns d loss / d input [rows, in] with `to_input`, else an empty array. `d` and the tape are used up.
         """
-        for layer in range(self.layout.depth, -1, -1):
+        depth, normed, spread = self.layout.depth, self.layout.normed, False
+        for layer in range(depth, -1, -1):
             sums = NONE if grads is None else grads[f"bias{layer}"]
-            if layer < self.layout.depth and not self.layout.normed:
+            if layer < depth and normed:
+                d = self._through_norm(tape, layer, d, grads)
+            elif layer < depth and not spread:
                 self._loops.through_relu(d, tape.inputs[layer + 1], sums)
-            else:
-                if layer < self.layout.depth:
-                    d = self._through_norm(tape, layer, d, grads)
-                if grads is not None:
-                    np.sum(d, axis=0, out=sums)
             if grads is not None:
+                if layer == depth or normed:
+                    np.sum(d, axis=0, out=sums)
                 np.matmul(tape.inputs[layer].T, d, out=grads[f"weight{layer}"])
-            if layer or to_input:
-                weight = self._w[f"weight{layer}"].T
-                # BLAS is slow at an outer product, which it is where there is one output.
+            weight = self._w[f"weight{layer}"].T
+            # BLAS is slow at an outer product, which it is where there is one output.
+            if spread := len(weight) == 1 and layer > 0 and not normed:
+                d = self._spread(d, weight, tape.inputs[layer], NONE if grads is None else grads[f"bias{layer - 1}"])
+            elif layer or to_input:
                 d = d * weight if len(weight) == 1 else d @ weight
         return d if to_input else np.empty(0, dtype=np.float32)
+
+    def _spread(self, d: Array, weight: Array, y: Array, sums: Array) -> Array:
+        """Return the gradient [rows, width] before the ReLU whose outputs are `y`, from that of the one output."""
+        below = np.empty(y.shape, dtype=np.float32)
+        self._loops.spread_through_relu(np.ascontiguousarray(d[:, 0]), weight[0], y, below, sums)
+        return below
 
     def _through_norm(self, tape: Tape, layer: int, d: Array, grads: dict[str, Array] | None) -> Array:
         """Return the gradient before a layer norm, from the one behind its ReLU."""

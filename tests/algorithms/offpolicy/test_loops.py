@@ -43,6 +43,14 @@ def test_the_way_back_through_a_relu_has_numpys_bits() -> None:
     equal(finite, (33, 21), (33, 21), 21)
 
 
+def test_a_slope_spread_over_a_layer_has_numpys_bits() -> None:
+    def finite(loops: Loops, arrays: Any) -> None:
+        slope, weight = (np.nan_to_num(array, posinf=1.0) for array in arrays[:2])
+        loops.spread_through_relu(slope, weight, *arrays[2:])
+
+    equal(finite, 33, 21, (33, 21), (33, 21), 21)
+
+
 def test_adam_and_followers_have_numpys_bits() -> None:
     factors = [np.float32(x) for x in (0.9, 0.999, 1e-6, 3e-4)]
     size = CHUNK + 7
