@@ -11,6 +11,7 @@ from surreal.algorithms.offpolicy.updates.base import Batch
 from surreal.algorithms.recording.checkpoint import Checkpoint
 from surreal.algorithms.replay_learning.state import ReplayState
 from surreal.algorithms.types import Array
+from surreal.protocol.errors import Fatal
 
 MOMENTS_EVERY = 10
 """Updates of which one tells the observation statistics: neighbours draw from nearly the same replay."""
@@ -55,6 +56,11 @@ class State(ReplayState):
     def _batch(self, arrays: Mapping[str, Array], weights: Array) -> Batch:
         """Return what engines take: standardised observations, and the random numbers of the update."""
         observations, size, width = arrays["observations"], len(weights), self._spaces.action
+        if observations.shape[1:] != (self._spaces.observation,):
+            raise Fatal(
+                f"replay: its observations have {observations.shape[1]} numbers, those of the environment have "
+                f"{self._spaces.observation}. Remove the shards' snapshots, or give the experiment another name."
+            )
         if self._config.normalize_observations and self.gradient_steps % MOMENTS_EVERY == 0:
             self.moments.update(observations)
             self._standardizer = Standardizer.of(self.moments)

@@ -112,7 +112,7 @@ class Shard:
         if not replay.snapshot_seconds or not (replay.snapshot_folder or wiring.state_folder):
             log.info("no snapshots: a restart of this shard begins empty")
             return None
-        snapshots = Snapshots(folder / "replay", replay.snapshot_seconds)
+        snapshots = Snapshots(folder / "replay", replay.snapshot_seconds, wiring.env.get("id", ""))
         counters = snapshots.restore(self.buffer)
         self.limiter.steps, self.limiter.samples = self.buffer.steps, counters.get("samples", 0)
         return snapshots

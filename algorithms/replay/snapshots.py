@@ -45,9 +45,9 @@ class Mark(NamedTuple):
 class Snapshots:
     """Folder of one shard's snapshots."""
 
-    def __init__(self, folder: Path, seconds: float) -> None:
-        """Write into `folder` every so many `seconds`."""
-        self.folder, self._seconds = folder, seconds
+    def __init__(self, folder: Path, seconds: float, env: str = "") -> None:
+        """Write into `folder` every so many `seconds` what came from the environment of the id `env`."""
+        self.folder, self._seconds, self._env = folder, seconds, env
         self._saved = self._number = 0
         """Number of the first block that is in no part, and of the last index."""
         self._needed = 0
@@ -86,14 +86,14 @@ class Snapshots:
     def restore(self, buffer: ReplayBuffer) -> dict[str, Any]:
         """Fill an empty `buffer` from the newest snapshot; return its counters, none where there is no snapshot.
 
-        One of another version or of other settings is put aside, which is logged.
+        One of another version, environment or settings is put aside, which is logged.
         """
         for leftover in self.folder.glob(".unfinished-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         index = self._newest_index()
         if index is None and not self._parts():
             return {}
-        if problem := _unfit(index.state, buffer) if index else "has no index that can be read":
+        if problem := _unfit(index.state, buffer, self._env) if index else "has no index that can be read":
             aside = self.folder.with_name(f"{self.folder.name}.refused")
             shutil.rmtree(aside, ignore_errors=True)
             self.folder.rename(aside)
@@ -166,6 +166,7 @@ class Snapshots:
         assert buffer.schema is not None
         state = {
             "version": VERSION,
+            "env": self._env,
             "schema": buffer.schema.plain(),
             "settings": _settings(buffer),
             "first_block": ring.first_block,
@@ -261,10 +262,12 @@ def _settings(buffer: ReplayBuffer) -> dict[str, Any]:
     }
 
 
-def _unfit(state: Mapping[str, Any], buffer: ReplayBuffer) -> str:
-    """Return in words why a snapshot is not for this buffer; empty where it is."""
+def _unfit(state: Mapping[str, Any], buffer: ReplayBuffer, env: str) -> str:
+    """Return in words why a snapshot is not for this buffer and environment; empty where it is."""
     if state.get("version") != VERSION:
         return f"is of version {state.get('version')}, this surreal reads {VERSION}"
+    if (other := state.get("env", env)) != env:
+        return f"is of the environment {other!r}, now it is {env!r}"
     for name, value in _settings(buffer).items():
         if state["settings"].get(name) != value:
             return f"was made with {name}: {state['settings'].get(name)}, now it is {value}"

@@ -8,6 +8,7 @@ import pytest
 from surreal.algorithms.offpolicy.config import DDPGConfig, DQNConfig, OffPolicyConfig, SACConfig, TD3Config
 from surreal.algorithms.offpolicy.method import Method
 from surreal.algorithms.offpolicy.state import State
+from surreal.protocol.errors import Fatal
 from tests.algorithms.offpolicy.cases import BOX, CASES, CHOICES, batch, engine
 from tests.algorithms.offpolicy.papers import TARGETS
 
@@ -106,3 +107,10 @@ def test_the_loss_of_dqn_is_hubers_or_the_square_as_the_config_says() -> None:
         slopes[loss] = np.abs(state.engine.critics._grads[0]).max()  # type: ignore[attr-defined]
         assert metrics["critic_loss"] > 100
     assert slopes["squared"] > 20 * slopes["huber"]
+
+
+def test_items_of_another_environment_end_the_learner_in_words() -> None:
+    state = State(Method("td3", TD3Config(hidden=[8])), BOX, seed=1)
+    arrays = vars(batch("td3")) | {"observations": np.zeros((32, 9), np.float32)}
+    with pytest.raises(Fatal, match=r"observations have 9 numbers, those of the environment have 5\. Remove"):
+        state.learn(arrays, np.ones(32, np.float32))

@@ -127,17 +127,18 @@ def changed_index(folder: Path, change: dict[str, Any]) -> None:
     [
         ({"version": 99}, "is of version 99, this surreal reads 1"),
         ({"settings": {"n_step": 5}}, "was made with n_step: 5, now it is 2"),
+        ({"env": "Hopper-v5"}, "is of the environment 'Hopper-v5', now it is 'Walker2d-v5'"),
     ],
 )
 def test_a_snapshot_of_another_kind_is_put_aside_and_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, change: dict[str, Any], said: str
 ) -> None:
     folder = tmp_path / "replay"
-    made, snapshots = buffer(), Snapshots(folder, 1.0)
+    made, snapshots = buffer(), Snapshots(folder, 1.0, "Walker2d-v5")
     insert(made, range(3))
     take(snapshots, made)
     changed_index(folder, change)
-    fresh, again = buffer(), Snapshots(folder, 1.0)
+    fresh, again = buffer(), Snapshots(folder, 1.0, "Walker2d-v5")
     assert again.restore(fresh) == {}
     assert (fresh.items, again.lost) == (0, 1)
     assert said in caplog.text
