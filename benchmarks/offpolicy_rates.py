@@ -1,8 +1,9 @@
-"""Updates per second of TD3, DDPG and SAC while two actors collect, beside stable-baselines3, interleaved.
+"""Updates per second of TD3, DDPG and SAC while two actors collect, beside stable-baselines3 and sbx, interleaved.
 
-    python benchmarks/offpolicy_rates.py --peer DIR/bin/python [--rounds 3] [--algorithms td3 sac ddpg] [--threads 2]
+    python benchmarks/offpolicy_rates.py --peer DIR/bin/python [--sbx DIR/bin/python] [--rounds 3]
+        [--algorithms td3 sac ddpg] [--threads 2]
 
-HalfCheetah-v5, 256x256, batches of 256, one environment step for each update, on both sides. Each round trains one
+HalfCheetah-v5, 256x256, batches of 256, one environment step for each update, on all sides. Each round trains one
 after the other for about the same time; ratios within a round are the result. surreal's rate is that of whole runs
 (learner, two actors, one shard, no evaluator to speak of) between the second row of metrics and the last one.
 """
@@ -54,10 +55,10 @@ def surreal(algorithm: str, steps: int, seed: int, threads: int) -> Rates:
     }
 
 
-def peer(python: Path, algorithm: str, updates: int, seed: int) -> Rates:
-    """Train with stable-baselines3, in its own interpreter."""
-    script = HERE / "peers" / "sb3_offpolicy.py"
-    command = [str(python), str(script), "--algorithm", algorithm, "--updates", str(updates), "--seed", str(seed)]
+def peer(python: Path, library: str, algorithm: str, updates: int, seed: int) -> Rates:
+    """Train with another library, in its own interpreter."""
+    command = [str(python), str(HERE / "peers" / "sb3_offpolicy.py"), "--library", library]
+    command += ["--algorithm", algorithm, "--updates", str(updates), "--seed", str(seed)]
     done = subprocess.run(command, env=QUIET, check=True, capture_output=True, text=True)
     rates: Rates = json.loads(done.stdout.strip().splitlines()[-1])
     return rates
@@ -66,29 +67,34 @@ def peer(python: Path, algorithm: str, updates: int, seed: int) -> Rates:
 def main() -> None:
     """Run the rounds and show the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer", type=Path, required=True)
+    parser.add_argument("--peer", type=Path, help="interpreter that has stable-baselines3")
+    parser.add_argument("--sbx", type=Path, help="interpreter that has sbx-rl")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--updates", type=int, default=1500)
     parser.add_argument("--algorithms", nargs="+", default=["td3", "ddpg", "sac"])
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    table = Table("algorithm", "surreal", "stable-baselines3", "ratios of the rounds", "median", "waiting for samples")
+    peers = {name: python for name, python in (("stable_baselines3", args.peer), ("sbx", args.sbx)) if python}
+    table = Table("algorithm", "library", "updates/s of the rounds", "median", "surreal's is", "waits for samples")
     for algorithm in args.algorithms:
-        ours, theirs = [], []
+        ours: list[Rates] = []
+        theirs: dict[str, list[Rates]] = {name: [] for name in peers}
         for seed in range(1, args.rounds + 1):
             ours.append(surreal(algorithm, args.updates, seed, args.threads))
-            theirs.append(peer(args.peer, algorithm, args.updates // 2, seed)["updates_per_second"])
-        rates = [rates["updates_per_second"] for rates in ours]
-        ratios = [our / their for our, their in zip(rates, theirs, strict=True)]
-        table.add_row(
-            algorithm,
-            f"{statistics.median(rates):.0f}/s",
-            f"{statistics.median(theirs):.0f}/s",
-            " ".join(f"{ratio:.2f}" for ratio in ratios),
-            f"{statistics.median(ratios):.2f}",
-            f"{statistics.median(rates['waiting'] for rates in ours):.1%}",
-        )
+            for name, python in peers.items():
+                theirs[name].append(peer(python, name, algorithm, args.updates // 2, seed))
+        for name, found in {"surreal": ours, **theirs}.items():
+            table.add_row(algorithm, *row(name, found, ours))
     Console().print(table)
+
+
+def row(name: str, found: list[Rates], ours: list[Rates]) -> list[str]:
+    """Return the cells of one library, with surreal's rate over its own in each round."""
+    rates = [each["updates_per_second"] for each in found]
+    ratios = [our["updates_per_second"] / rate for our, rate in zip(ours, rates, strict=True)]
+    waits = [f"{each['waiting']:.1%}" for each in found if "waiting" in each]
+    times = "" if found is ours else f"{statistics.median(ratios):.2f} ({' '.join(f'{each:.2f}' for each in ratios)})"
+    return [name, " ".join(f"{rate:.0f}" for rate in rates), f"{statistics.median(rates):.0f}", times, " ".join(waits)]
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ action of 4, a reward and a discount. A shard is sent each observation once, whi
 import argparse
 import copy
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -108,6 +109,11 @@ class Site:
         """CPU seconds that the busiest shard has used."""
         return max(sum(each.cpu_times()[:2]) for each in self.workers)
 
+    def signal(self, number: int) -> None:
+        """Send a signal to the sending processes."""
+        for process in self.senders:
+            process.send_signal(number)
+
     def close(self) -> None:
         """End all processes."""
         for process in self.senders:
@@ -150,6 +156,14 @@ def send(folder: Path, shards: int, first: int, count: int, steps: int, most: in
         stream.flush(600)
 
 
+def turns(options: argparse.Namespace) -> Iterator[int]:
+    """Yield the number of each round; with --turns when a line comes in, so that another library may be between."""
+    print("ready", file=sys.stderr, flush=True)
+    for number in range(options.rounds):
+        if not options.turns or sys.stdin.readline():
+            yield number
+
+
 def filled(made: Site, steps: int) -> None:
     """Wait until the shards have so many steps."""
     while made.inserted()[0] < steps:
@@ -161,14 +175,20 @@ def insert(options: argparse.Namespace) -> None:
     with site() as made:
         made.send(options.senders, options.senders, options.steps)
         filled(made, 1)
-        for _ in range(options.rounds):
+        made.signal(signal.SIGSTOP)
+        for _ in turns(options):
+            made.signal(signal.SIGCONT)
             (steps, began), cpu = made.inserted(), made.busy()
             time.sleep(options.seconds)
             later, now = made.inserted()
+            made.signal(signal.SIGSTOP)
             rate = (later - steps) / (now - began)
             used = (made.busy() - cpu) / (now - began)
-            print(f"insert: {rate:,.0f} transitions of 1,016 bytes a second, {rate * 520 / 1e6:,.0f} MB/s; "
-                  f"{options.senders} senders, {options.steps} steps a fragment, shard's cores {used:.2f}")  # fmt: skip
+            print(
+                f"insert: {rate:,.0f} transitions of 1,016 bytes a second, {rate * 520 / 1e6:,.0f} MB/s; "
+                f"{options.senders} senders, {options.steps} steps a fragment, shard's cores {used:.2f}",
+                flush=True,
+            )
 
 
 def sample(options: argparse.Namespace) -> None:
@@ -178,7 +198,7 @@ def sample(options: argparse.Namespace) -> None:
     with site(prioritized=options.prioritized) as made:
         made.send(1, 1, 250, options.items)
         filled(made, options.items * 999 // 1000)
-        for _ in range(options.rounds):
+        for _ in turns(options):
             made.client.metrics()
             began, cpu, count = time.perf_counter(), made.busy(), 0
             while (now := time.perf_counter()) < began + options.seconds:
@@ -191,7 +211,7 @@ def sample(options: argparse.Namespace) -> None:
             way = "in messages" if options.messages else "through shared memory"
             print(f"sample: {count / (now - began):,.0f} batches of {BATCH} a second {way}, prioritized: "
                   f"{options.prioritized}, {held:,.0f} items, shard's cores "
-                  f"{(made.busy() - cpu) / (now - began):.2f}")  # fmt: skip
+                  f"{(made.busy() - cpu) / (now - began):.2f}", flush=True)  # fmt: skip
 
 
 def priorities(options: argparse.Namespace) -> None:
@@ -251,6 +271,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--turns", action="store_true", help="wait for a line of input before each round")
     options = parser.parse_args()
     globals()[options.what](options)
 

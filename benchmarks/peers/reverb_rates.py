@@ -2,16 +2,18 @@
 
     PEERS/reverb/bin/python benchmarks/peers/reverb_rates.py insert|sample [--items 1000000] [--prioritized]
 
-pip install "dm-reverb[tensorflow]==0.14.0". Transitions of 124 float32 twice, an action of 4, a reward and a discount:
-each observation is sent once and an item spans two steps, as there.
+pip install "dm-reverb[tensorflow]==0.14.0" psutil. Transitions of 124 float32 twice, an action of 4, a reward and a
+discount: each observation is sent once and an item spans two steps, as there.
 """
 
 import argparse
-import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import psutil
 import reverb
 import tensorflow as tf
 
@@ -68,28 +70,53 @@ def write(client: reverb.Client, most: int, until: float) -> int:
     return count
 
 
-def sample(port: int, seconds: float) -> float:
-    """Batches a second out of the table."""
+def sampled(port: int) -> Iterator[Any]:
+    """Batches out of the table, several asked for ahead."""
     data = reverb.TrajectoryDataset.from_table_signature(
         f"localhost:{port}", "replay", max_in_flight_samples_per_worker=2 * BATCH
     )
     batches = iter(data.batch(BATCH).prefetch(4))
     for _ in range(20):
         next(batches)
-    began, count = time.perf_counter(), 0
-    while time.perf_counter() < began + seconds:
+    return batches
+
+
+def take(batches: Iterator[Any], until: float) -> int:
+    """Take batches until a moment; return their number."""
+    count = 0
+    while time.perf_counter() < until:
         next(batches)
         count += 1
-    return count / (time.perf_counter() - began)
+    return count
+
+
+def measure(options: argparse.Namespace, server: "psutil.Process") -> None:
+    """Print one rate for each round."""
+    client = reverb.Client(f"localhost:{options.port}")
+    write(client, options.items if options.what == "sample" else 1024, time.perf_counter() + 3600)
+    batches = sampled(options.port) if options.what == "sample" else iter(())
+    print("ready", file=sys.stderr, flush=True)
+    for _ in range(options.rounds):
+        if options.turns and not sys.stdin.readline():
+            return
+        began, cpu = time.perf_counter(), sum(server.cpu_times()[:2])
+        until = began + options.seconds
+        count = write(client, 10**9, until) if options.what == "insert" else take(batches, until)
+        span = time.perf_counter() - began
+        what = "transitions" if options.what == "insert" else f"batches of {BATCH}"
+        used = (sum(server.cpu_times()[:2]) - cpu) / span
+        print(f"{options.what}: {count / span:,.0f} {what} a second, server's cores {used:.2f}", flush=True)
 
 
 def main() -> None:
-    """Print one rate."""
+    """Measure a table in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["insert", "sample", "serve"])
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--prioritized", action="store_true")
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--turns", action="store_true", help="wait for a line of input before each round")
     parser.add_argument("--port", type=int, default=18_765)
     options = parser.parse_args()
     if options.what == "serve":
@@ -97,17 +124,9 @@ def main() -> None:
         return
     words = ["serve", "--items", str(options.items), "--port", str(options.port)]
     words += ["--prioritized"] if options.prioritized else []
-    server = subprocess.Popen([sys.executable, __file__, *words])
+    server = psutil.Popen([sys.executable, __file__, *words])
     try:
-        client = reverb.Client(f"localhost:{options.port}")
-        write(client, 1024, time.perf_counter() + 600)
-        if options.what == "insert":
-            began = time.perf_counter()
-            count = write(client, 10**9, began + options.seconds)
-            print(f"insert: {count / (time.perf_counter() - began):,.0f} transitions a second")
-        else:
-            write(client, options.items, time.perf_counter() + 600)
-            print(f"sample: {sample(options.port, options.seconds):,.0f} batches of {BATCH} a second")
+        measure(options, server)
     finally:
         server.kill()
         server.wait()
