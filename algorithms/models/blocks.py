@@ -32,6 +32,8 @@ class Part(NamedTuple):
     """Inputs of a unit, which torch's own initialisation depends on."""
     ones: bool = False
     """True for the scale of a normalisation."""
+    raised: tuple[int, int, float] = (0, 0, 0.0)
+    """Entries of a bias that begin higher than the rest: the first, the one after the last, and by how much."""
 
 
 class Block(Protocol):
@@ -66,6 +68,8 @@ def initial(parts: Mapping[str, Part], rng: np.random.Generator, how: str) -> di
             array = part.gain * orthogonal(rng, part.shape[0], prod(part.shape[1:])).reshape(part.shape)
         else:
             array = np.zeros(part.shape)
+        begin, end, by = part.raised
+        array[begin:end] += by
         arrays[name] = array.astype(np.float32)
     return arrays
 

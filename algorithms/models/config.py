@@ -29,6 +29,9 @@ class MemoryConfig(Config):
     """Cell: Hochreiter & Schmidhuber 1997, or Cho et al. 2014."""
     size: Count = 128
     """Units of the cell."""
+    forget_bias: float = 0.0
+    """Bias at the start of an LSTM's forget gate, or of a GRU's update gate. 1 to 3 keep what was seen for longer
+    (Gers et al. 2000; Jozefowicz et al. 2015): at 0 half of it is lost in a step."""
 
 
 class NetworkConfig(Config):

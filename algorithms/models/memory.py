@@ -34,6 +34,9 @@ class Memory:
         self.parts = {
             name: Part(shape, gain, config.size) for name, shape, gain in zip(self._names, shapes, gains, strict=True)
         }
+        # The second block of both cells' gates is the one that keeps: an LSTM's forget gate, a GRU's update gate.
+        bias, kept = self._names[2], (config.size, 2 * config.size, config.forget_bias)
+        self.parts[bias] = self.parts[bias]._replace(raised=kept)
 
     def acting(self, views: Mapping[str, Array]) -> Step:
         """Return one step in numpy (Gers et al. 2000; Cho et al. 2014 as torch has it)."""

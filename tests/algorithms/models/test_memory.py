@@ -74,3 +74,21 @@ def test_gradients_reach_back_to_the_reset_and_no_further() -> None:
     reached = x.grad[:, 2].abs().sum(-1) > 0
     assert reached.tolist() == [4 <= t <= 8 for t in range(STEPS)]
     assert not x.grad[:, [0, 1, 3, 4]].any()
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_a_forget_bias_keeps_a_cue_over_forty_steps_that_is_lost_without(kind: str) -> None:
+    kept = {bias: difference_after_forty_steps(kind, bias) for bias in (0.0, 3.0)}
+    assert kept[0.0] < 1e-6
+    assert kept[3.0] > 1e-3
+
+
+def difference_after_forty_steps(kind: str, bias: float) -> float:
+    config = MemoryConfig.model_validate({"kind": kind, "size": 32, "forget_bias": bias})
+    memory = Memory("memory", INPUTS, config)
+    step = memory.acting(initial(memory.parts, np.random.default_rng(0), "orthogonal"))
+    x, state = np.eye(2, INPUTS, dtype=np.float32), np.zeros((2, memory.state_size), np.float32)
+    for _ in range(40):
+        out, state = step(x, state)
+        x = np.zeros_like(x)
+    return float(np.abs(out[0] - out[1]).max())
