@@ -1,10 +1,12 @@
-"""IMPALA on MinAtar's Breakout beside PPO and Sample Factory, interleaved on one machine: environment steps per second.
+"""IMPALA on MinAtar's Breakout beside Sample Factory, MonoBeast and PPO, in turns on one machine: steps per second.
 
-    python benchmarks/impala_peers.py --peers DIR [--rounds 3] [--steps 200000]
+    python benchmarks/impala_peers.py --peers DIR [--seeds 1 2 3] [--steps 40000] [--contestants impala sf monobeast]
 
-DIR/sf is a virtual environment with Sample Factory and MinAtar; without it only surreal runs. Two actors of 16
-environments, small-cnn, fragments of 20 steps, batches of 640, one pass, one torch thread. The first tenth of every run
-is not counted. Ratios within a round are the result.
+DIR/sf is a virtual environment with Sample Factory and MinAtar, DIR/torchbeast a checkout of TorchBeast, which runs by
+the interpreter of DIR/sf: it needs torch, numpy and MinAtar. Everyone has the layers of small-cnn, fragments of 20
+steps, updates on 640 steps, one pass, one torch thread. surreal and Sample Factory have two actors of 16 environments;
+an actor of MonoBeast has one environment. The first tenth of a run is not counted. Ratios within a round count. The
+faster ones take more steps, so that each run is some ten seconds long.
 """
 
 import argparse
@@ -13,33 +15,50 @@ from pathlib import Path
 
 from ppo_peers import peer, surreal
 
-HERE = Path(__file__).parent
-EXAMPLES = HERE.parent / "examples"
-CONTESTANTS = {
-    "surreal impala": (EXAMPLES / "minatar-impala.yaml", ()),
-    "surreal ppo": (EXAMPLES / "environments" / "minatar-ppo.yaml", ("spec.env.copies=16",)),
+EXAMPLES = Path(__file__).parent.parent / "examples"
+CONFIG = "spec.algorithm.config."
+QUIET = (f"{CONFIG}evaluate_every_seconds=1000",)
+SAME = (f"{CONFIG}fragment_steps=20", f"{CONFIG}batch_fragments=2", f"{CONFIG}replay_ratio=0", *QUIET)
+OURS = {
+    "impala": (EXAMPLES / "minatar-impala.yaml", SAME),
+    "ppo": (EXAMPLES / "environments" / "minatar-ppo.yaml", ("spec.env.copies=16", *QUIET)),
 }
+"""Contestant -> example, settings."""
+SHARES = {"impala": 4.0, "ppo": 2.0, "sf": 1.0, "monobeast": 0.5}
+"""Contestant -> its steps over `--steps`."""
+
+
+def rate(name: str, peers: Path, steps: int, seed: int, actors: int) -> float:
+    """Return the steps per second of one run of a contestant."""
+    steps = int(steps * SHARES[name])
+    if name in OURS:
+        example, settings = OURS[name]
+        return surreal(steps, seed, *settings, example=example)["steps_per_second"]
+    python, words = peers / "sf" / "bin" / "python", ()
+    if name == "sf":
+        return peer(python, "sf_minatar.py", steps, seed)["steps_per_second"]
+    words = ("--checkout", str(peers / "torchbeast"), "--actors", str(actors))
+    return peer(python, "monobeast_minatar.py", steps, seed, *words)["steps_per_second"]
 
 
 def main() -> None:
-    """Run all contestants in turns and print one line for each run, then the medians."""
-    parser = argparse.ArgumentParser()
+    """Run all contestants in turns and print a line for each round, then the medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=Path, default=Path("peers"))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=200_000)
-    args = parser.parse_args()
-    rates: dict[str, list[float]] = {}
-    python = args.peers / "sf" / "bin" / "python"
-    for seed in range(1, args.rounds + 1):
-        for name, (example, settings) in CONTESTANTS.items():
-            found = surreal(args.steps, seed, *settings, example=example)
-            rates.setdefault(name, []).append(found["steps_per_second"])
-        if python.exists():
-            found = peer(python, "sf_minatar.py", args.steps, seed)
-            rates.setdefault("sample factory", []).append(found["steps_per_second"])
-        print(seed, {name: round(each[-1]) for name, each in rates.items()}, flush=True)
-    for name, each in rates.items():
-        print(f"{name}: median {statistics.median(each):,.0f} steps/s", flush=True)
+    parser.add_argument("--contestants", nargs="+", default=["impala", "sf", "monobeast"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--steps", type=int, default=40_000, help="of Sample Factory")
+    parser.add_argument("--actors", type=int, default=8, help="of MonoBeast, one environment each")
+    asked = parser.parse_args()
+    rates: dict[str, list[float]] = {name: [] for name in asked.contestants}
+    for seed in asked.seeds:
+        for name, found in rates.items():
+            found.append(rate(name, asked.peers, asked.steps, seed, asked.actors))
+        print(seed, {name: round(found[-1]) for name, found in rates.items()}, flush=True)
+    first = rates[asked.contestants[0]]
+    for name, found in rates.items():
+        ratio = statistics.median(one / other for one, other in zip(first, found, strict=True))
+        print(f"{name}: median {statistics.median(found):,.0f} steps/s; {asked.contestants[0]} is {ratio:.2f} of it")
 
 
 if __name__ == "__main__":
