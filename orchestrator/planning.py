@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -21,23 +22,26 @@ def plan_for(experiment: Experiment, machines: Machines | None = None) -> Plan:
     from surreal.orchestrator.experiment.inspection import Inspection
     from surreal.orchestrator.inventory import Machines
     from surreal.orchestrator.plan.make import make_plan
-    from surreal.orchestrator.run import code_archive
 
     machines = machines or Machines()
     place = None if machines.offline else backend(machines.location or THIS_MACHINE)
     remote = place is None or place.remote
-    with Inspection(experiment, remote) as inspection:
+    with ExitStack() as stack:
+        inspection = None if experiment.is_ordinary else stack.enter_context(Inspection(experiment, remote))
         found = place.pools(machines.cluster_file, machines.prices) if place else machines.inventory()
         plan = make_plan(experiment, found.pools, inspection)
-        about_code = inspection.warnings
+        about_code = inspection.warnings if inspection else []
     if place:
         plan = place.resolve(plan)
     if remote and not plan.code and experiment.own_modules():
         # The processes cannot see the folder, so it travels with the run.
         plan = plan.model_copy(update={"code": "."})
-    if not remote:
+    if plan.track and not remote:
         _check_trackers(experiment, plan)
-    about_code += code_archive.warnings(plan.code, experiment.folder, experiment.own_names, remote=remote)
+    if plan.code or experiment.own_names:
+        from surreal.orchestrator.run import code_archive
+
+        about_code += code_archive.warnings(plan.code, experiment.folder, experiment.own_names, remote=remote)
     return plan.model_copy(update={"warnings": (*found.warnings, *plan.warnings, *about_code)})
 
 

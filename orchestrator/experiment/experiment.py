@@ -97,6 +97,13 @@ class Experiment:
         env = self.spec.env.model_dump(include={"id", "wrappers", "evaluation"})
         return own_names(self.spec.algorithm.name, self.spec.algorithm.config, env)
 
+    @property
+    def is_ordinary(self) -> bool:
+        """True for what surely works: two tanh networks on numbers of an environment of gymnasium as it comes."""
+        env = self.spec.env
+        usual = getattr(getattr(self.config, "network", None), "plain", True)
+        return usual and "/" not in env.id and not (env.wrappers or env.options or self.own_names)
+
     def own_modules(self) -> list[str]:
         """Return the modules that it names and that its folder holds: of algorithm, config and environment."""
         roots = [name.partition(":")[0].partition(".")[0] for name in self.own_names.values()]

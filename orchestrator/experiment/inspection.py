@@ -28,7 +28,7 @@ QUOTED_LINES = 5
 
 
 class Inspection:
-    """A look at one experiment that begins at once, if there is something to look at, and goes on beside its caller.
+    """A look at one experiment that begins at once and goes on beside its caller.
 
     A context manager, which leaves no process.
     """
@@ -36,7 +36,7 @@ class Inspection:
     def __init__(self, experiment: Experiment, remote: bool) -> None:
         """Begin. `remote` says that the run is elsewhere: what is missing here may be there."""
         self._source = experiment.source
-        self._process = _Inspector(experiment, remote) if _worth_a_look(experiment) else None
+        self._process = _Inspector(experiment, remote)
 
     @property
     def note(self) -> str:
@@ -57,8 +57,6 @@ class Inspection:
 
     @cached_property
     def _report(self) -> Report:
-        if self._process is None:
-            return Report()
         first = self._process.report(TIMEOUT_S)
         if first is None:
             why = f"importing its code and making its environment took more than {TIMEOUT_S:g} s"
@@ -76,15 +74,7 @@ class Inspection:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process:
-            self._process.end()
-
-
-def _worth_a_look(experiment: Experiment) -> bool:
-    """Return False for what surely works: two tanh networks on numbers of an environment of gymnasium as it comes."""
-    spec = experiment.spec
-    usual = getattr(getattr(experiment.config, "network", None), "plain", True)
-    return not usual or "/" in spec.env.id or bool(spec.env.wrappers or spec.env.options or experiment.own_names)
+        self._process.end()
 
 
 class _Inspector:

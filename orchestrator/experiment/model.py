@@ -17,6 +17,7 @@ from surreal.orchestrator.experiment.pod_model import (
     Spread,
     StorageSpec,
     Volumes,
+    default_image,
 )
 from surreal.protocol.documents.models import API_VERSION, DnsLabel, Label, Spec
 from surreal.protocol.documents.quantity import Cpu, Memory
@@ -48,6 +49,7 @@ class Metadata(Spec):
 
 
 Wrapper = str | dict[str, Any]
+NVIDIA = "nvidia.com/"
 
 
 class EvaluationEnvSpec(Spec):
@@ -101,6 +103,11 @@ class ResourcesSpec(Spec):
         str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[A-Za-z0-9][-A-Za-z0-9_.]{0,62}$")
     ] = GPU
     """The name that the cluster gives them: `nvidia.com/mig-1g.5gb`, `amd.com/gpu`."""
+
+    @property
+    def cuda(self) -> bool:
+        """True where GPUs of NVIDIA are asked for."""
+        return bool(self.gpu) and self.gpu_resource.startswith(NVIDIA)
 
 
 Replicas = Annotated[int, Field(ge=1, le=10_000)]
@@ -237,6 +244,10 @@ class ExperimentSpec(Spec):
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=10 * 365 * DAY)] = DAY
     """Time after which a finished run leaves the cluster. Its claim stays until `surreal delete`."""
     egress: tuple[EgressSpec, ...] = Field(default=(), max_length=50, strict=False)
+
+    def image_of(self, role: RoleSpec) -> str:
+        """Return a role's image: the default one has CUDA where the role asks for GPUs of NVIDIA."""
+        return role.image or self.image or default_image(cuda=role.resources.cuda)
 
 
 class ExperimentDocument(Spec):

@@ -1,4 +1,4 @@
-"""The pools of a cluster on which a role may run, the best first, or why there is none.
+"""The pools of a cluster on which a role may run, the best first, or why there is none; and all roles on one machine.
 
 A pool must hold one process. Machines with accelerators are for roles that ask for them. Pools with taints of the
 user's own, and machines that run the cluster itself, are for roles that name the pool. Windows machines are for none.
@@ -7,7 +7,7 @@ per process is first.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from surreal.orchestrator.experiment.model import ResourcesSpec, RoleSpec
@@ -28,6 +28,54 @@ class Candidates:
     """In order of preference; empty when there are problems."""
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+def on_one_machine(
+    roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool
+) -> tuple[list[Problem], list[str]]:
+    """Return the problems and the warnings of all roles on one machine; names of other pools are warnings only."""
+    asked = [(specs[role.name].most, specs[role.name].resources) for role in roles]
+    elsewhere = [
+        f"{name} runs on pool {pool.name!r}: this machine has no pool {spec.pool!r}"
+        for name, spec in specs.items()
+        if spec.pool not in (None, pool.name)
+    ]
+    problems: list[Problem] = [
+        (("spec", "roles", role.name, "resources", key), text)
+        for role in roles
+        for key, text in shortages(specs[role.name], pool)
+    ]
+    return [*problems, *_overfilled(roles, specs, pool)], [*elsewhere, *_oversubscribed(asked, pool)]
+
+
+def _overfilled(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) -> Iterator[Problem]:
+    """Yield a problem for each role whose processes fill more memory than this machine has, with those before it."""
+    filled = 0
+    for role in roles:
+        spec = specs[role.name]
+        filled += spec.most * spec.resources.memory * role.fills_memory
+        # one process alone that is too large has its own sentence
+        if role.fills_memory and spec.resources.memory <= pool.memory < filled:
+            total, there = filled / 2**30, pool.memory / 2**30
+            text = (
+                f"is filled by each of {spec.most} processes: {total:.1f}Gi, and this machine has {there:.1f}Gi. "
+                "Ask for less, or for fewer replicas."
+            )
+            yield ("spec", "roles", role.name, "resources", "memory"), text
+
+
+def _oversubscribed(asked: Sequence[tuple[int, ResourcesSpec]], pool: NodePool) -> Iterator[str]:
+    """Yield a warning for each resource that all processes together exceed."""
+    cpu = sum(replicas * resources.cpu for replicas, resources in asked)
+    memory = sum(replicas * resources.memory for replicas, resources in asked) / 2**30
+    gpus = sum(replicas * resources.gpu for replicas, resources in asked)
+    asks = f"together the processes on pool {pool.name!r} ask for"
+    if cpu > pool.cpu:
+        yield f"{asks} {cpu:g} CPUs, it has {pool.cpu:g}: they share cores"
+    if memory > pool.memory / 2**30:
+        yield f"{asks} {memory:.1f}Gi memory, it has {pool.memory / 2**30:.1f}Gi: they may run out of it"
+    if gpus > pool.gpus:
+        yield f"{asks} {gpus} GPUs, it has {pool.gpus}: they share"
 
 
 def candidates(role: Role, spec: RoleSpec, pools: Sequence[NodePool]) -> Candidates:

@@ -15,7 +15,6 @@ from surreal.protocol.graph import Role
 from surreal.provisioner.pools.model import NodePool
 
 USUAL = "amd64"
-NVIDIA = "nvidia.com/"
 
 Found = dict[str, Candidates]
 """Role -> the pools that it may run on."""
@@ -82,19 +81,13 @@ def _mixed(role: str, found: Candidates, image: str) -> Problem:
     return ("spec", "roles", role, "pool"), text
 
 
-def image_of(spec: RoleSpec, whole: ExperimentSpec) -> str:
-    """Return a role's image: the default one has CUDA where the role asks for GPUs of NVIDIA."""
-    asked = spec.resources
-    return spec.image or whole.image or default_image(cuda=bool(asked.gpu) and asked.gpu_resource.startswith(NVIDIA))
-
-
-def gpus_unused(specs: Mapping[str, RoleSpec], whole: ExperimentSpec) -> tuple[str, ...]:
+def gpus_unused(whole: ExperimentSpec) -> tuple[str, ...]:
     """Return warnings of roles that ask for GPUs which the default image has no torch for."""
     return tuple(
         f"{name} asks for {spec.resources.gpu_resource} and computes on the CPU: {default_image()} has no torch for "
         f"it. Name an image that has with spec.roles.{name}.image."
-        for name, spec in specs.items()
-        if spec.resources.gpu and image_of(spec, whole) == default_image()
+        for name, spec in whole.roles.items()
+        if spec.resources.gpu and whole.image_of(spec) == default_image()
     )
 
 
@@ -102,7 +95,7 @@ def named_for_gpus(roles: Iterable[Role], whole: ExperimentSpec) -> Iterator[str
     """Yield what images that the file names must hold for roles with GPUs; whether they do is not known here."""
     for role in roles:
         asked = whole.roles[role.name]
-        image = image_of(asked, whole)
+        image = whole.image_of(asked)
         if asked.resources.gpu and role.accelerated and image not in (default_image(), default_image(cuda=True)):
             yield (
                 f"{role.name} asks for a GPU: image {image} needs torch's build for it (surreal image build --torch "

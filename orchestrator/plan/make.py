@@ -1,25 +1,25 @@
 """Experiment + pools -> Plan: which pool each role runs on, and whether a machine of it can hold one process."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from surreal.algorithms.algorithm import Sizing
+from surreal.algorithms.environments.batched.known import note, reason_against
 from surreal.algorithms.environments.options import below_code
 from surreal.orchestrator.experiment.experiment import Experiment
-from surreal.orchestrator.experiment.inspection import Inspection
 from surreal.orchestrator.experiment.model import (
     ChannelSpec,
+    EnvSpec,
     ExperimentSpec,
     LimitsSpec,
     NotifySpec,
-    ResourcesSpec,
     RoleSpec,
 )
 from surreal.orchestrator.experiment.pod_model import PodsSpec, StorageSpec, VolumeSpec
 from surreal.orchestrator.plan.assignment import Fleet, Place, fleet
 from surreal.orchestrator.plan.cost import planned_cost
-from surreal.orchestrator.plan.environment import environment_notes
-from surreal.orchestrator.plan.feasibility import shortages
-from surreal.orchestrator.plan.images import gpus_unused, image_of, named_for_gpus
+from surreal.orchestrator.plan.feasibility import on_one_machine
+from surreal.orchestrator.plan.images import gpus_unused, named_for_gpus
 from surreal.orchestrator.plan.model import (
     Checkpoints,
     Plan,
@@ -35,13 +35,15 @@ from surreal.orchestrator.plan.model import (
     PlannedVolume,
     Resources,
 )
-from surreal.orchestrator.plan.record import planned_record, record_notes, record_warnings
-from surreal.protocol.documents.locations import Problem
+from surreal.orchestrator.plan.record import Recording, recording
 from surreal.protocol.graph import Channel, Role
 from surreal.provisioner.pools.model import NodePool
 
+if TYPE_CHECKING:
+    from surreal.orchestrator.experiment.inspection import Inspection
 
-def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: Inspection | None = None) -> Plan:
+
+def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: "Inspection | None" = None) -> Plan:
     """Place every role on one of `pools` (at least one). Equal arguments give an equal Plan.
 
     `inspection` is asked for its note last, since it may still go on.
@@ -53,7 +55,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: Ins
     spec, algorithm = experiment.spec, experiment.algorithm
     own_machine = all(pool.provider == "local" for pool in pools)
     placed, size = _placed(experiment, pools, own_machine), _sized(experiment, inspection)
-    record = planned_record(experiment, own_machine)
+    record = recording(experiment, spec.record, own_machine) if spec.record else Recording()
     return Plan(
         name=experiment.metadata.name,
         algorithm=spec.algorithm.name,
@@ -64,7 +66,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: Ins
         checkpoints=Checkpoints(every_seconds=spec.checkpoints.every_seconds, keep=spec.checkpoints.keep),
         prometheus_port=spec.prometheus.port if spec.prometheus else None,
         track=spec.track.model_dump(mode="json", exclude_none=True),
-        record=record,
+        record=record.planned,
         limits=PlannedLimits(**spec.limits.model_dump()),
         notify=_planned_notify(spec.notify),
         image_pull_secrets=spec.image_pull_secrets,
@@ -81,21 +83,44 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: Ins
         channels=tuple(_planned_channel(channel, spec.channels.get(channel.name)) for channel in _used(experiment)),
         pools=placed.pools,
         cost=None if own_machine else _cost(experiment, placed.pools),
-        notes=(*_notes(experiment, size, own_machine), *record_notes(record)),
-        warnings=(*_warnings(experiment, own_machine, placed, size), *record_warnings(experiment, record, own_machine)),
+        warnings=(*_warnings(experiment, own_machine, placed, size), *record.warnings),
+        notes=(*_notes(experiment, size, own_machine), *record.notes),
     )
 
 
 def _warnings(experiment: Experiment, own_machine: bool, placed: Fleet, size: Sizing) -> tuple[str, ...]:
     spec = experiment.spec
-    of_place = _uncounted(spec.limits) if own_machine else gpus_unused(spec.roles, spec)
+    of_place = _uncounted(spec.limits) if own_machine else gpus_unused(spec)
     return *placed.warnings, *of_place, *size.warnings
 
 
 def _notes(experiment: Experiment, size: Sizing, own_machine: bool) -> tuple[str, ...]:
     spec = experiment.spec
     of_images = () if own_machine else named_for_gpus(experiment.algorithm.roles, spec)
-    return *environment_notes(experiment), *size.notes, *of_images
+    return *_wrapped(spec.env), *_stepped(experiment), *size.notes, *of_images
+
+
+def _wrapped(env: EnvSpec) -> Iterator[str]:
+    """Yield the note that names the wrappers of the environment, presets written out."""
+    if env.wrappers:
+        # gymnasium is slow to import, and most experiments have no wrappers
+        from surreal.algorithms.environments.wrappers import expand, for_evaluation, said
+
+        evaluated = env.evaluation.wrappers if env.evaluation.wrappers is not None else for_evaluation(env.wrappers)
+        inside = f"the environment is wrapped in {said(expand(env.wrappers))}"
+        yield f"{inside}; for an evaluation in {said(expand(evaluated)) or 'nothing'}"
+
+
+def _stepped(experiment: Experiment) -> Iterator[str]:
+    """Yield the note on how copies are stepped. Raises InvalidInput where `batched` is asked for and impossible."""
+    env = experiment.spec.env
+    reason = reason_against(env.id, env.wrappers, list(env.options))
+    if experiment.spec.record is not None:
+        reason = reason or "spec.record sees the steps of gymnasium alone"
+    if env.stepping == "batched" and reason:
+        text = f"'batched' is not possible: {reason}. Remove the key, or set auto."
+        raise experiment.source.invalid([(("spec", "env", "stepping"), text)])
+    yield from filter(None, (note(env.stepping, reason),))
 
 
 def _cost(experiment: Experiment, pools: Sequence[PlannedPool]) -> PlannedCost:
@@ -121,14 +146,18 @@ def _uncounted(limits: LimitsSpec) -> tuple[str, ...]:
 def _placed(experiment: Experiment, pools: Sequence[NodePool], own_machine: bool) -> Fleet:
     """Return the places of all roles. Raises InvalidInput at the lines of those that have none."""
     spec, roles = experiment.spec, experiment.algorithm.roles
-    images = {name: image_of(role, spec) for name, role in spec.roles.items()}
-    placed = _here(roles, spec.roles, pools[0]) if own_machine else fleet(roles, spec.roles, pools, images)
+    if own_machine:
+        problems, warnings = on_one_machine(roles, spec.roles, pools[0])
+        placed = Fleet({role.name: Place(pools[0].name) for role in roles}, (), tuple(problems), tuple(warnings))
+    else:
+        images = {name: spec.image_of(role) for name, role in spec.roles.items()}
+        placed = fleet(roles, spec.roles, pools, images)
     if placed.problems:
         raise experiment.source.invalid(placed.problems)
     return placed
 
 
-def _sized(experiment: Experiment, inspection: Inspection | None) -> Sizing:
+def _sized(experiment: Experiment, inspection: "Inspection | None") -> Sizing:
     """Return what the algorithm says of its size. Raises InvalidInput at the keys that mean nothing together."""
     spec, sizing = experiment.spec, experiment.algorithm.sizing
     if sizing is None:
@@ -157,40 +186,6 @@ def _planned_pods(pods: PodsSpec) -> PlannedPods:
     )
 
 
-def _here(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) -> Fleet:
-    """Place all roles on this machine, which is one pool: names of other pools are warnings only."""
-    problems: list[Problem] = [
-        (("spec", "roles", role.name, "resources", key), text)
-        for role in roles
-        for key, text in shortages(specs[role.name], pool)
-    ]
-    problems += _overfilled(roles, specs, pool)
-    elsewhere = [
-        f"{name} runs on pool {pool.name!r}: this machine has no pool {spec.pool!r}"
-        for name, spec in specs.items()
-        if spec.pool not in (None, pool.name)
-    ]
-    places = {} if problems else {role.name: Place(pool.name) for role in roles}
-    asked = [(specs[role.name].most, specs[role.name].resources) for role in roles]
-    return Fleet(places, problems=tuple(problems), warnings=(*elsewhere, *_oversubscribed(asked, pool)))
-
-
-def _overfilled(roles: Sequence[Role], specs: Mapping[str, RoleSpec], pool: NodePool) -> Iterator[Problem]:
-    """Yield a problem for each role whose processes fill more memory than this machine has, with those before it."""
-    filled = 0
-    for role in roles:
-        spec = specs[role.name]
-        filled += spec.most * spec.resources.memory * role.fills_memory
-        # one process alone that is too large has its own sentence
-        if role.fills_memory and spec.resources.memory <= pool.memory < filled:
-            total, there = filled / 2**30, pool.memory / 2**30
-            text = (
-                f"is filled by each of {spec.most} processes: {total:.1f}Gi, and this machine has {there:.1f}Gi. "
-                "Ask for less, or for fewer replicas."
-            )
-            yield ("spec", "roles", role.name, "resources", "memory"), text
-
-
 def _used(experiment: Experiment) -> Iterator[Channel]:
     """Yield the channels of the algorithm but those from a role of one process to itself."""
     for channel in experiment.algorithm.channels:
@@ -201,20 +196,6 @@ def _used(experiment: Experiment) -> Iterator[Channel]:
 
 def _planned_channel(channel: Channel, spec: ChannelSpec | None) -> PlannedChannel:
     return PlannedChannel(**vars(channel), relays=spec.relays if spec else 0, dtype=spec.dtype if spec else None)
-
-
-def _oversubscribed(asked: Sequence[tuple[int, ResourcesSpec]], pool: NodePool) -> Iterator[str]:
-    """Yield a warning for each resource that all processes together exceed."""
-    cpu = sum(replicas * resources.cpu for replicas, resources in asked)
-    memory = sum(replicas * resources.memory for replicas, resources in asked) / 2**30
-    gpus = sum(replicas * resources.gpu for replicas, resources in asked)
-    asks = f"together the processes on pool {pool.name!r} ask for"
-    if cpu > pool.cpu:
-        yield f"{asks} {cpu:g} CPUs, it has {pool.cpu:g}: they share cores"
-    if memory > pool.memory / 2**30:
-        yield f"{asks} {memory:.1f}Gi memory, it has {pool.memory / 2**30:.1f}Gi: they may run out of it"
-    if gpus > pool.gpus:
-        yield f"{asks} {gpus} GPUs, it has {pool.gpus}: they share"
 
 
 def planned_role(role: Role, spec: RoleSpec, whole: ExperimentSpec, place: Place) -> PlannedRole:
@@ -242,7 +223,7 @@ def planned_role(role: Role, spec: RoleSpec, whole: ExperimentSpec, place: Place
         keeps_snapshots=role.keeps_snapshots,
         evaluates=role.evaluates,
         env=spec.env,
-        image=image_of(spec, whole),
+        image=whole.image_of(spec),
         image_pull_policy=spec.image_pull_policy or whole.image_pull_policy,
         priority_class=spec.priority_class_name or "",
         spread=spec.spread,

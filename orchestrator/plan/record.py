@@ -1,22 +1,29 @@
 """Plan of what a run records: which roles do, and where that cannot work."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.model import RoleSpec
+from surreal.orchestrator.experiment.output_model import RecordSpec
 from surreal.orchestrator.plan.model import PlannedRecord
 
 KEY = ("spec", "record")
 
 
-def planned_record(experiment: Experiment, own_machine: bool) -> PlannedRecord | None:
-    """Return how acting roles record, None where nothing is asked for.
+class Recording(NamedTuple):
+    """Recording of a run in its plan; without values it records nothing."""
+
+    planned: PlannedRecord | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def recording(experiment: Experiment, spec: RecordSpec, own_machine: bool) -> Recording:
+    """Return how acting roles record.
 
     Raises InvalidInput where no role acts, and in a cluster without a folder that outlives a pod.
     """
-    spec = experiment.spec.record
-    if spec is None:
-        return None
     roles = tuple(role.name for role in experiment.algorithm.roles if role.acts)
     if not roles:
         text = f"{experiment.spec.algorithm.name} has no role that acts: nothing can be recorded. Remove the key."
@@ -26,21 +33,22 @@ def planned_record(experiment: Experiment, own_machine: bool) -> PlannedRecord |
             f"is needed in a cluster. Name a folder of a volume of roles.{roles[0]}, such as /data/{experiment.name}."
         )
         raise experiment.source.invalid([((*KEY, "folder"), text)])
-    return PlannedRecord(folder=spec.folder or "", every=spec.every, gigabytes=spec.gigabytes, roles=roles)
+    planned = PlannedRecord(folder=spec.folder or "", every=spec.every, gigabytes=spec.gigabytes, roles=roles)
+    warnings = () if own_machine else tuple(_unmounted(experiment, planned))
+    return Recording(planned, (_note(planned),), warnings)
 
 
-def record_notes(planned: PlannedRecord | None) -> Iterator[str]:
-    """Yield what a run that records does."""
-    if planned is not None:
-        share = "all episodes" if planned.every == 1 else f"one of {planned.every} episodes"
-        where = planned.folder or "datasets/ of the run folder"
-        yield f"{share} of {', '.join(planned.roles)} are recorded in {where}, {planned.gigabytes:g} GB at most"
+def _note(planned: PlannedRecord) -> str:
+    """Return the sentence on what a run that records does."""
+    share = "all episodes" if planned.every == 1 else f"one of {planned.every} episodes"
+    where = planned.folder or "datasets/ of the run folder"
+    return f"{share} of {', '.join(planned.roles)} are recorded in {where}, {planned.gigabytes:g} GB at most"
 
 
-def record_warnings(experiment: Experiment, planned: PlannedRecord | None, own_machine: bool) -> Iterator[str]:
+def _unmounted(experiment: Experiment, planned: PlannedRecord) -> Iterator[str]:
     """Yield a warning for each role in a cluster whose volumes do not hold the folder."""
-    for name in planned.roles if planned is not None and not own_machine else ():
-        if planned is not None and not _mounted(experiment.spec.roles[name], planned.folder):
+    for name in planned.roles:
+        if not _mounted(experiment.spec.roles[name], planned.folder):
             yield (
                 f"spec.record.folder: {planned.folder} is on no volume that {name} may write: where it is no shared "
                 "folder of the machines, its files go with the pod"
