@@ -133,7 +133,7 @@ class Algorithm:
     def with_relays(self, relays: Mapping[str, int]) -> "Algorithm":
         """Return this algorithm with one more role for each broadcast that has a number above 0 in `relays`."""
         added = tuple(relay_role(name, relays[name]) for name in self.broadcasts() if relays.get(name))
-        return replace(self, roles=(*self.roles, *added))
+        return replace(self, roles=(*self.roles, *added)) if added else self
 
 
 @dataclass(frozen=True)

@@ -57,13 +57,9 @@ class Client:
     @classmethod
     def at(cls, location: Location) -> Client:
         """Return the client of a location."""
-        return cls(
-            location.on,
-            context=location.context,
-            namespace=location.namespace,
-            kubeconfig=location.kubeconfig,
-            engine=location.engine,
-        )
+        client = cls.__new__(cls)
+        client.location, client.backend = location, backend(location)
+        return client
 
     def plan(
         self, experiment: Experiment | Path | str, *, pools: Path | str | None = None, prices: Path | str | None = None

@@ -34,12 +34,11 @@ def complete(model: type[Document], data: Any, source: Source, folder: Path) -> 
     _refuse_other_files(data, source)
     found, problems = _algorithm(data, folder)
     config = None
+    problems += [*_wrong_wrappers(data), *_unknown_environment(data)]
     if found:
         problems += [*_wrong_channels(data, found), *_wrong_roles(data, found)]
         data, config, wrong = _with_config(_with_roles(_with_channels(data, found), found), found)
         problems += wrong
-    problems += _unknown_environment(data)
-    problems += _wrong_wrappers(data)
     document, wrong = validated(model, data)
     # The roles depend on the algorithm, so their errors say nothing when the algorithm is unknown.
     problems += [p for p in wrong if found or p[0][:2] not in (_ROLES, _CHANNELS) and p[0] != _CONFIG]
@@ -61,12 +60,11 @@ def _algorithm(data: Any, folder: Path) -> tuple[Algorithm | None, list[Problem]
 
     The models refuse a name that is missing.
     """
-    name = _get(data, _ALGORITHM)
+    name, relays = _get(data, _ALGORITHM), _relays(_get(data, _CHANNELS))
     if not isinstance(name, str):
         return None, []
     try:
-        found = algorithm(name, folder).arranged(_get(data, _CONFIG))
-        return found.with_relays(_relays(data, found)), []
+        return algorithm(name, folder).arranged(_get(data, _CONFIG)).with_relays(relays), []
     except InvalidInput as error:
         return None, [(_ALGORITHM, str(error))]
 
@@ -89,9 +87,9 @@ def _with_channels(data: Any, algorithm: Algorithm) -> Any:
     return _set(data, _CHANNELS, {name: _merge(defaults, given.get(name, {})) for name in algorithm.broadcasts()})
 
 
-def _relays(data: Any, algorithm: Algorithm) -> dict[str, int]:
-    """Return the number of relays of each broadcast; the models refuse what is no number."""
-    asked = {name: _get(data, (*_CHANNELS, name, "relays")) for name in algorithm.broadcasts()}
+def _relays(channels: Any) -> dict[str, int]:
+    """Return the number of relays of each channel; the models refuse what is no number."""
+    asked = {name: _get(channels, (name, "relays")) for name in channels} if isinstance(channels, dict) else {}
     return {name: number for name, number in asked.items() if type(number) is int and number > 0}
 
 

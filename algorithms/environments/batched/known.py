@@ -1,9 +1,6 @@
-"""Names of gymnasium's environments, and of the tasks that can be stepped together, for those who do not import it."""
+"""Names of gymnasium's tasks that can be stepped together, for those who do not import it."""
 
 from collections.abc import Sequence
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 
 NAMES = (
     "Ant",
@@ -28,19 +25,6 @@ def reason_against(env_id: str, wrappers: Sequence[object], options: Sequence[st
     if wrappers:
         return "wrappers lie in between"
     return "it renders" if "render_mode" in options else ""
-
-
-def is_listed(env_id: str) -> bool:
-    """Return True for an id that gymnasium registers itself; ids that packages or modules add are not looked for."""
-    return f'id="{env_id}"' in _registrations()
-
-
-@cache
-def _registrations() -> str:
-    """Return the source of gymnasium's list: to read it takes a hundredth of the time of its import."""
-    found = find_spec("gymnasium")
-    path = Path(found.origin).parent / "envs" / "__init__.py" if found and found.origin else None
-    return path.read_text() if path and path.is_file() else ""
 
 
 def note(stepping: str, reason: str) -> str:

@@ -76,7 +76,8 @@ def command(
         plan = plan_for(experiment, Machines(client.location, pools, prices))
         if max_cost:
             refuse_above(plan, max_cost)
-        warn(plan.warnings)
+        if plan.warnings:
+            warn(plan.warnings)
         if dry_run:
             made = client.dry_run(experiment, plan, server=dry_run == "server")
             emit(made, output, lambda: "\n".join(made))
