@@ -104,6 +104,7 @@ def sizing(config: PPOConfig, replicas: Mapping[str, int], env: Mapping[str, Any
     actors, copies = replicas["actor"], int(env["copies"])
     batch = config.fragment_steps * copies * actors
     size = f"{config.fragment_steps} fragment_steps x {copies} copies x {actors} actors = {batch:,}"
+    problems = (*_unshared(config, replicas), *_problems(config, batch, size))
     notes = (
         f"a batch has {size} transitions, an update {config.epochs} x {-(-batch // config.minibatch):,} "
         f"minibatches of {min(config.minibatch, batch):,}",
@@ -113,7 +114,6 @@ def sizing(config: PPOConfig, replicas: Mapping[str, int], env: Mapping[str, Any
         ACTIONS[env.get("action_scaling", "auto")],
         *inference.notes(config, replicas, env),
     )
-    problems = (*_unshared(config, replicas), *_problems(config, batch, size))
     return Sizing(notes, tuple(inference.warnings(config, replicas, env)), problems)
 
 
