@@ -46,7 +46,8 @@ class Judgement:
         self.ending: RunEnd | None = None
         self.limited = False
         """The run ends because it used up what its limits allow."""
-        self.best_steps = self.steps()
+        self.best_steps = self.steps() if any(process.record.incarnation for process in processes) else 0
+        """Steps of the run at the last exit of a process; an attempt that is not the first begins with some."""
         self.log = LogWriter(folder.supervisor_segment)
         self.saved: dict[str, Any] = {}
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from time import perf_counter_ns
@@ -79,16 +80,16 @@ class _Taken:
         self.deadline = time.monotonic() + request.seconds + GRACE_S
 
 
+@dataclass(eq=False)
 class OwnProfile:
     """The profile of one process. Call all methods from its I/O thread."""
 
-    def __init__(self, process: str) -> None:
-        """Take part in profiles as `process`."""
-        self._process = process
-        self._taken: _Taken | None = None
-        self._rest: list[Chunk] = []
-        self.clock = OffsetEstimate()
-        """Offset to the clock of the process that serves control."""
+    process: str
+    """The name under which it takes part."""
+    clock: OffsetEstimate = field(default_factory=OffsetEstimate)
+    """Offset to the clock of the process that serves control."""
+    _taken: _Taken | None = field(default=None, init=False)
+    _rest: list[Chunk] = field(default_factory=list, init=False)
 
     @property
     def active(self) -> bool:
@@ -101,7 +102,7 @@ class OwnProfile:
         taken = self._taken
         if taken and (request is None or request.name != taken.request.name):
             self._end(taken)
-        elif taken is None and request is not None and request.wants(self._process):
+        elif taken is None and request is not None and request.wants(self.process):
             self._begin(request)
 
     def chunks(self) -> Iterator[Chunk]:

@@ -14,15 +14,17 @@ class Profiling:
 
     def __init__(self, process: str, incarnation: int, keeps_in: str = "") -> None:
         """Take part as `process`; with `keeps_in`, a run folder, also keep the profiles of all."""
-        self._process, self._incarnation = process, incarnation
+        self._process, self._incarnation, self._keeps_in = process, incarnation, keeps_in
         self.own = OwnProfile(process)
-        self.keeper = Keeper(keeps_in) if keeps_in else None
-        if self.keeper:
+        self.keeper: Keeper | None = None
+        """Made by the first `turn` where profiles are kept: it reads the disk."""
+        if keeps_in:
             self.own.own_clock()
 
     def turn(self) -> None:
         """Look for a request, and write what has come, where the profiles are kept."""
-        if self.keeper:
+        if self._keeps_in:
+            self.keeper = self.keeper or Keeper(self._keeps_in)
             self.keeper.turn()
 
     def close(self) -> None:

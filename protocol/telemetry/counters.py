@@ -83,22 +83,25 @@ class Reading:
     """Between those two."""
 
 
+@dataclass(eq=False)
 class CounterTable:
     """The newest counters of every process of the run. Any thread may read."""
 
-    def __init__(self, wiring: Wiring) -> None:
-        """Accept processes and channels of this run only, which bounds the table."""
-        self._wiring = wiring
-        self._kinds: dict[str, str] = {name: wired.kind for name, wired in wiring.channels.items()}
-        self._kinds.setdefault(CONTROL, CONTROL)
-        self._readings: dict[str, Reading] = {}
+    wiring: Wiring
+    """The run whose processes and channels are accepted, which bounds the table."""
+    _readings: dict[str, Reading] = field(default_factory=dict, init=False)
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Channel -> its kind, with the control port."""
+        return {CONTROL: CONTROL, **{name: wired.kind for name, wired in self.wiring.channels.items()}}
 
     def take(self, process: str, incarnation: int, data: Any) -> None:
         """Keep a report of `process` if it is newer than the one there is. Raises ValueError for garbage."""
-        if not self._wiring.has(process):
+        if not self.wiring.has(process):
             raise ValueError(f"this run has no process {process[:40]!r}")
         at, ends = parse(data)
-        if unknown := {name for _, name in ends} - self._kinds.keys():
+        if unknown := {name for _, name in ends} - self.kinds.keys():
             raise ValueError(f"this run has no channel {sorted(unknown)[0][:40]!r}")
         last = self._readings.get(process)
         if last is None or incarnation > last.incarnation:
@@ -111,11 +114,11 @@ class CounterTable:
 
         Rates are null before the second report and for a process that is silent.
         """
-        now = time.monotonic()
+        now, kinds = time.monotonic(), self.kinds
         return [
             {
                 "channel": channel,
-                "kind": self._kinds[channel],
+                "kind": kinds[channel],
                 "process": process,
                 "incarnation": reading.incarnation,
                 "end": verb,

@@ -3,14 +3,14 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from surreal.protocol.graph import role_of
 from surreal.protocol.wiring import Wiring
 
 MAX_GAUGES = 1000
-"""SessionTable of metrics that are kept; processes report them, and each name costs memory."""
+"""Names of metrics that are kept; processes report them, and each name costs memory."""
 STALE_AFTER_S = 60.0
 """Age of the newest figures from which a run is said to make no progress, and its speed to be unknown."""
 
@@ -75,9 +75,7 @@ class Progress:
 PROGRESS_WORDS = ("waiting_for", "trouble")
 """Words that are said of a run."""
 PROGRESS_KEYS = tuple(
-    field.name
-    for field in fields(Progress)
-    if not field.name.startswith("progress_") and field.name not in PROGRESS_WORDS
+    each.name for each in fields(Progress) if not each.name.startswith("progress_") and each.name not in PROGRESS_WORDS
 )
 """Metrics that algorithms report; the rest says how old those are, and why."""
 
@@ -87,20 +85,20 @@ def gauge_name(role: str, key: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_]", "_", f"{role}_{key}")
 
 
+@dataclass(eq=False)
 class Gauges:
     """Name -> process -> newest value. Any thread may set and read."""
 
-    def __init__(self, wiring: Wiring) -> None:
-        """Accept processes of this run only."""
-        self._wiring = wiring
-        self._values: dict[str, dict[str, float]] = {}
+    wiring: Wiring
+    """The run whose processes are accepted."""
+    _values: dict[str, dict[str, float]] = field(default_factory=dict, init=False)
 
     def set(self, process: str, row: Mapping[str, Any]) -> None:
         """Keep the finite numbers in `row`, metrics of `process` (`actor/3`), and forget those that are none any more.
 
         `gauge_name` says what a gauge is called.
         """
-        if not self._wiring.has(process):
+        if not self.wiring.has(process):
             return
         role = role_of(process)
         for key, value in row.items():

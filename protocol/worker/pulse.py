@@ -91,33 +91,36 @@ def look_interval(limit: float) -> float:
     return min(LOOK_S, limit / 10) if limit else LOOK_S
 
 
+@dataclass
 class Watch:
     """The judgement of one process by its pulse, over the readings since it was started.
 
     Time is added up look by look, at most twice the interval each: a machine that slept proves nothing.
     """
 
-    def __init__(self) -> None:
-        self._beat = -1
-        self._silent = 0.0
-        self._reading = Reading(0, 0.0, "")
+    beat: int = -1
+    """The newest; -1 before the first."""
+    silent: float = 0.0
+    """Seconds since it came."""
+    reading: Reading = Reading(0, 0.0, "")
+    """What it said."""
 
     def look(self, reading: Reading | None, passed: float) -> None:
         """Take in a reading, `passed` seconds after the one before."""
-        if reading and reading.beat != self._beat:
-            self._beat, self._silent, self._reading = reading.beat, 0.0, reading
+        if reading and reading.beat != self.beat:
+            self.beat, self.silent, self.reading = reading.beat, 0.0, reading
         else:
-            self._silent += passed
+            self.silent += passed
 
     @property
     def still(self) -> float:
         """Seconds without a sign of life: of the whole process, or of its working thread."""
-        return max(self._reading.still, self._silent)
+        return max(self.reading.still, self.silent)
 
     @property
     def started(self) -> bool:
         """True once the process has shown its first sign of life."""
-        return self._beat >= 0
+        return self.beat >= 0
 
     def hangs(self, limit: float, start: float = START_S) -> bool:
         """Return True once it has not moved for `limit` seconds; never for a limit of 0.
@@ -129,9 +132,9 @@ class Watch:
     @property
     def where(self) -> str:
         """Its state where it does not move: `is inside env.step (my_env.py:12)`."""
-        if self._silent >= self._reading.still:
+        if self.silent >= self.reading.still:
             return FROZEN if self.started else "is starting"
-        return place(self._reading.inside)
+        return place(self.reading.inside)
 
 
 def place(inside: str) -> str:

@@ -57,7 +57,8 @@ def run_role(wiring: Wiring, tee: Tee | None, exit_now: ExitNow) -> TerminationM
     ends the process, for one that cannot leave in time. Raises SurrealError if the process cannot join.
     """
     begin_sync = _fetch(wiring) if wiring.store and wiring.serves_control else None
-    begin_at_checkpoint(wiring)
+    if wiring.start_archive and wiring.serves_control:
+        begin_at_checkpoint(wiring)
     with Session(wiring) as session:
         _watch_lifeline(session)
         if pulse := Pulse.inherited():

@@ -5,6 +5,7 @@ The judgement is that of `protocol.worker.pulse`, by which the first process of 
 
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from surreal.orchestrator.backends.local.launcher import Launcher
 from surreal.orchestrator.backends.local.process import ManagedProcess
@@ -14,38 +15,39 @@ REPORT_AFTER_S = 30.0
 """Seconds without a move after which a process is said to be stuck, or half of the limit where that is less."""
 
 
+@dataclass
 class HangWatch:
     """Reads the pulse of every process at its interval."""
 
-    def __init__(self, launcher: Launcher, limit: float) -> None:
-        """Take a process without a move for `limit` seconds as hung; 0 for never."""
-        self._launcher, self._limit = launcher, limit
-        self.interval = look_interval(limit)
-        self._report_after = min(REPORT_AFTER_S, limit / 2) if limit else REPORT_AFTER_S
-        self._looked = time.monotonic()
+    launcher: Launcher
+    limit: float
+    """Seconds without a move after which a process is taken as hung; 0 for never."""
+    looked: float = field(default_factory=time.monotonic)
+    """The time of the last look, on the monotonic clock."""
 
     @property
     def next_look(self) -> float:
         """The time of the next look, on the monotonic clock."""
-        return self._looked + self.interval
+        return self.looked + look_interval(self.limit)
 
     def look(self, processes: Iterable[ManagedProcess]) -> Iterator[tuple[ManagedProcess, str]]:
         """Look at all that run; yield those that hang and how: `is inside env.step (my_env.py:12) for 300 s`."""
         now = time.monotonic()
         # a machine that slept, or a supervisor that was stopped, has seen nothing meanwhile
-        passed, self._looked = min(now - self._looked, 2 * self.interval), now
+        passed, self.looked = min(now - self.looked, 2 * look_interval(self.limit)), now
         for process in processes:
             if process.is_running and not process.hung:
-                slot = self._launcher.slot(process.role, process.record.index)
-                process.watch.look(self._launcher.board.read(slot), passed)
+                slot = self.launcher.slot(process.role, process.record.index)
+                process.watch.look(self.launcher.board.read(slot), passed)
                 self._note(process)
-                if process.watch.hangs(self._limit):
+                if process.watch.hangs(self.limit):
                     yield process, f"{process.watch.where} for {process.watch.still:.0f} s"
 
     def _note(self, process: ManagedProcess) -> None:
         """Keep in the record where it is stuck and since when, in words that stay equal while it is."""
         record, watch = process.record, process.watch
-        if watch.still >= (self._report_after if watch.started else REPORT_AFTER_S):
+        soon = min(REPORT_AFTER_S, self.limit / 2) if self.limit and watch.started else REPORT_AFTER_S
+        if watch.still >= soon:
             if record.since is None:
                 record.reason, record.since = watch.where, round(time.time() - watch.still)
         elif record.since is not None:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import time
 
+from surreal.orchestrator.autoscaling.signs import scaled_role
 from surreal.orchestrator.backends.local.hang_watch import HangWatch
 from surreal.orchestrator.backends.local.launcher import Launcher, make_again_if_gone, make_socket_folder
 from surreal.orchestrator.backends.local.process import ManagedProcess
@@ -47,7 +48,8 @@ class Supervisor(Judgement):
         lifeline, self.lifeline_end = os.pipe()
         self.launcher = Launcher(plan, folder, sockets, code, lifeline, Board(len(processes)))
         self.hangs = HangWatch(self.launcher, plan.hang_seconds)
-        self.scaling = LocalScaling(folder, plan, processes, self.report)
+        scaled = scaled_role(plan)
+        self.scaling = LocalScaling(folder, plan, scaled, processes, self.report) if scaled else None
         self.record.reserve(folder)
         self.save()
 
@@ -67,7 +69,7 @@ class Supervisor(Judgement):
             moments += [self.ending.terminate_at, self.ending.kill_at]
         else:
             moments += [process.start_at for process in self.processes if process.start_at is not None]
-            moments.append(self.scaling.next_look)
+            moments += [self.scaling.next_look] if self.scaling else []
         return min(moments)
 
     def step(self) -> None:
@@ -93,7 +95,7 @@ class Supervisor(Judgement):
         if self.ending:
             self.push_ending(self.ending)
         else:
-            if now >= self.scaling.next_look:
+            if self.scaling and now >= self.scaling.next_look:
                 self.scaling.look()
             self.start([process for process in self.processes if (process.start_at or NO_DEADLINE) <= now])
 

@@ -41,7 +41,6 @@ class LimitWatch:
         self._at = self._written = time.monotonic()
         self.reached: TerminationMessage | None = None
         """The end of the run, once a limit is reached."""
-        self._show()
         session.every(EVERY_S, self._look)
 
     def judge(self, message: TerminationMessage) -> TerminationMessage:

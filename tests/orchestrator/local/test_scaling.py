@@ -1,16 +1,19 @@
 """Autoscaling of a local run: which processes are parked, started and retired, and the line that says why."""
 
+import os
+import shutil
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from surreal.orchestrator.autoscaling.decision import Decision
-from surreal.orchestrator.backends.local import scaling
+from surreal.orchestrator.backends.local import scaling, supervisor
 from surreal.orchestrator.backends.local.process import ManagedProcess
 from surreal.orchestrator.backends.local.scaling import LocalScaling
-from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.supervision.record import ProcessRecord
+from surreal.orchestrator.run.home import Folder, write_json
+from surreal.orchestrator.supervision.judgement import Judgement
+from surreal.orchestrator.supervision.record import ProcessRecord, RunRecord
 from tests.orchestrator.runs import plan
 
 
@@ -35,7 +38,7 @@ def test_processes_are_parked_started_and_retired_as_decided(tmp_path: Path, mon
     processes = [Running(actors, ProcessRecord("actor", index)) for index in range(3)]
     said: list[str] = []
     managed = cast(list[ManagedProcess], processes)
-    local = LocalScaling(Folder(tmp_path), toy, managed, said.append)
+    local = LocalScaling(Folder(tmp_path), toy, actors, managed, said.append)
     assert [each.parked for each in processes] == [False, True, True]
     assert [each.start_at is None for each in processes] == [False, True, True]
     processes[0].alive = True
@@ -59,6 +62,29 @@ def test_processes_are_parked_started_and_retired_as_decided(tmp_path: Path, mon
     assert processes[2].start_at is None and processes[2].record.state == "pending"
 
 
-def test_a_run_of_fixed_sizes_is_never_looked_at(tmp_path: Path) -> None:
-    local = LocalScaling(Folder(tmp_path), plan(), [], print)
-    assert local.next_look == float("inf")
+@pytest.mark.parametrize("least", [None, 1])
+def test_only_a_run_with_a_range_of_sizes_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, least: int | None
+) -> None:
+    monkeypatch.setattr(supervisor, "Wakeup", lambda: None)
+    toy = plan()
+    toy = toy.model_copy(update={"roles": (toy.role("actor").model_copy(update={"least": least}), *toy.roles[1:])})
+    folder = Folder(tmp_path / "toy")
+    folder.make()
+    write_json(folder.provenance, {"code": str(tmp_path)})
+    made = supervisor.Supervisor(folder, toy)
+    try:
+        assert (made.scaling is not None) == (least is not None)
+        assert made.best_steps == 0
+    finally:
+        for descriptor in (made.lifeline_end, made.launcher.lifeline, made.launcher.board.descriptor):
+            os.close(descriptor)
+        shutil.rmtree(made.record.sockets)
+
+
+def test_the_steps_of_earlier_attempts_are_those_that_a_resumed_run_begins_with(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "toy")
+    folder.make()
+    write_json(folder.progress, {"steps": 70})
+    process = Running(plan().role("actor"), ProcessRecord("actor", 0, incarnation=1))
+    assert Judgement(folder, plan(), [process], RunRecord()).best_steps == 70
