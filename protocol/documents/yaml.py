@@ -11,7 +11,6 @@ from typing import Any
 
 import yaml
 
-from surreal.protocol.documents import yaml as strictyaml
 from surreal.protocol.documents.locations import KeyPath, Source
 from surreal.protocol.errors import InvalidInput
 
@@ -216,20 +215,20 @@ def load_file(path: Path) -> tuple[Any, Source]:
     Raises InvalidInput if the file cannot be read, is larger than a document may be, or is no document.
     """
     name = str(path)
-    data, lines = strictyaml.load(_read(path), Source(name))
+    data, lines = load(_read(path), Source(name))
     return data, Source(name, lines)
 
 
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            content = file.read(strictyaml.MAX_BYTES + 1)
+            content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise InvalidInput(f"{path}: no such file. Start from one of those in examples/.") from None
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read: {error.strerror}. Name a file that you may read.") from None
-    if len(content) > strictyaml.MAX_BYTES:
-        raise InvalidInput(f"{path}: larger than {strictyaml.MAX_BYTES >> 20} MiB. Name a document, a page of text.")
+    if len(content) > MAX_BYTES:
+        raise InvalidInput(f"{path}: larger than {MAX_BYTES >> 20} MiB. Name a document, a page of text.")
     try:
         return content.decode()
     except UnicodeDecodeError as error:
