@@ -16,7 +16,8 @@ _UNUSABLE = {
     "eks": {r"(trn|inf)[0-9]": "has Neuron accelerators", r"dl[0-9]": "has Gaudi accelerators"},
 }
 """Provider -> beginning of a name -> accelerators that PyTorch in surreal's image cannot use."""
-_CUSTOM = re.compile(r"(?:(e2|n1|n2|n2d|n4|n4d|c4a|g2)-)?custom-([0-9]{1,3})-([0-9]{3,7})(?:-ext)?")
+_CUSTOM = {"gke": r"(?:(e2|n1|n2|n2d|n4|n4d|c4a|g2)-)?custom-([0-9]{1,3})-([0-9]{3,7})(?:-ext)?"}
+"""Provider -> the names of its machines of a custom size: family, cores, MiB."""
 MIB = 1 << 20
 
 
@@ -50,7 +51,7 @@ def unusable(provider: str, name: str) -> str | None:
 
 def custom_size(provider: str, name: str) -> CustomSize | None:
     """Return the size that a custom machine type of Compute Engine says; None for another name."""
-    match = _CUSTOM.fullmatch(name) if provider == "gke" else None
+    match = re.fullmatch(_CUSTOM[provider], name) if provider in _CUSTOM else None
     return CustomSize(match[1] or "n1", int(match[2]), int(match[3]) * MIB) if match else None
 
 

@@ -62,6 +62,47 @@ def test_few_modules_are_too_short_to_be_worth_a_file() -> None:
     assert len(short) <= MAX_SHORT_SHARE * len(lengths), short
 
 
+KINDS = {"local", "kube", "ray", "gke", "eks", "existing"}
+"""Names of backends and providers."""
+KIND_NAMES = {"LOCAL", "CLUSTER", "RAY"}
+HOMES = ("orchestrator/backends/", "provisioner/providers/", "orchestrator/run/location.py")
+"""Folders of what has such a name, and the module that reads it from an option."""
+
+
+def conditions_on_a_kind(tree: ast.AST) -> list[int]:
+    """The lines that compare something with the name of a backend or provider, or match it."""
+    compared = [
+        (node.lineno, part)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Compare)
+        for side in (node.left, *node.comparators)
+        for part in (side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else [side])
+    ]
+    compared += [(node.value.lineno, node.value) for node in ast.walk(tree) if isinstance(node, ast.MatchValue)]
+    return [
+        line
+        for line, part in compared
+        if (isinstance(part, ast.Constant) and part.value in KINDS)
+        or (isinstance(part, ast.Name) and part.id in KIND_NAMES)
+    ]
+
+
+def test_no_module_asks_which_backend_or_provider_it_has() -> None:
+    found = {
+        str(path.relative_to(ROOT)): lines
+        for path in MODULES.values()
+        if not str(path.relative_to(ROOT)).startswith(HOMES)
+        and (lines := conditions_on_a_kind(ast.parse(path.read_text())))
+    }
+    assert found == {}
+
+
+def test_the_search_for_conditions_on_a_kind_finds_each_form() -> None:
+    forms = ["x == 'kube'", "'gke' == x", "x in ('local', y)", "x.backend != LOCAL", "match x:\n case 'ray': pass"]
+    assert [len(conditions_on_a_kind(ast.parse(form))) for form in forms] == [1] * len(forms)
+    assert conditions_on_a_kind(ast.parse("x == 'kubernetes'; y = 'kube'")) == []
+
+
 def test_every_layer_with_packages_has_an_import_contract_of_its_own() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     named = [

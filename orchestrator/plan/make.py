@@ -53,7 +53,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: "In
     asking for more than it has is only a warning: it can be oversubscribed.
     """
     spec, algorithm = experiment.spec, experiment.algorithm
-    own_machine = all(pool.provider == "local" for pool in pools)
+    own_machine = all(pool.is_own_machine for pool in pools)
     placed, size = _placed(experiment, pools, own_machine), _sized(experiment, inspection)
     record = recording(experiment, spec.record, own_machine) if spec.record else Recording()
     return Plan(

@@ -11,7 +11,6 @@ import time
 import traceback
 
 from surreal.orchestrator.client import Client
-from surreal.orchestrator.run.location import LOCAL
 from surreal.orchestrator.run.status import Status
 from surreal.orchestrator.sweeps.folder import Record, SweepFolder, Trial
 from surreal.orchestrator.sweeps.load import run_name
@@ -42,7 +41,7 @@ class Driver:
 
     def run(self) -> None:
         """Start and watch until every trial is over, or the sweep gives up."""
-        interval = LOCAL_SECONDS if self.client.location.backend == LOCAL else REMOTE_SECONDS
+        interval = REMOTE_SECONDS if self.client.backend.remote else LOCAL_SECONDS
         while self.record.state == "running":
             self.step()
             if self.record.state == "running":
@@ -136,7 +135,7 @@ class Driver:
     def _has_room(self, seen: dict[str, Status]) -> bool:
         """Return whether one more run may start."""
         most = self.sweep.document.spec.parallel
-        if most is None and self.client.location.backend == LOCAL:
+        if most is None and not self.client.backend.remote:
             asked = sum(role.most * role.resources.cpu for role in self.sweep.experiment.spec.roles.values())
             most = max(1, int((os.cpu_count() or 1) // asked))
         if most is not None:

@@ -119,6 +119,8 @@ class Platform:
     """Keys of labels above that the platform puts on by itself."""
     own_taints: frozenset[str] = frozenset()
     """Keys of taints that the platform puts on by itself; the others are ours to write."""
+    cloud: bool = True
+    """Its machines come from a cloud, which may add another one like them."""
     made_to_measure: bool = False
     """Machines are made for pending pods: the pool exists only by what its pods select and tolerate, so it has its
     label as a taint too, which keeps all others away."""
@@ -185,9 +187,14 @@ PLATFORMS: dict[str, Platform] = {
         own_taints=frozenset({_AKS_PRIORITY}),
     ),
     "minikube": Platform(
-        provider="minikube", pool=POOL, spot=(SPOT, "true"), spot_taint=OUR_SPOT, mark="minikube.k8s.io/name"
+        provider="minikube",
+        pool=POOL,
+        spot=(SPOT, "true"),
+        spot_taint=OUR_SPOT,
+        mark="minikube.k8s.io/name",
+        cloud=False,
     ),
-    "existing": Platform(provider="existing", pool=POOL, spot=(SPOT, "true"), spot_taint=OUR_SPOT),
+    "existing": Platform(provider="existing", pool=POOL, spot=(SPOT, "true"), spot_taint=OUR_SPOT, cloud=False),
 }
 """Platform -> its marks, in the order in which a node's platform is looked for."""
 

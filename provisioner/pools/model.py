@@ -8,6 +8,9 @@ from surreal.provisioner.kube.resources import GPU
 from surreal.provisioner.pools.labels import Taint
 from surreal.provisioner.pools.reserved import MAX_PODS
 
+OWN = "local"
+"""Owner of the machine that surreal itself runs on."""
+
 
 @dataclass(frozen=True)
 class Room:
@@ -50,8 +53,8 @@ class NodePool:
     """The processor's architecture, `amd64` or `arm64`; None is unknown."""
     control_plane: bool = False
     """Machines that run the cluster itself: for roles that name the pool."""
-    provider: str = "local"
-    """Owner of the machines: a row of `labels.PLATFORMS`, or `local` for the one surreal itself runs on."""
+    provider: str = OWN
+    """Owner of the machines: a row of `labels.PLATFORMS`, or OWN."""
     machine: str | None = None
     """The machine type."""
     min_nodes: int | None = None
@@ -84,6 +87,11 @@ class NodePool:
     def count(self, resource: str) -> int:
         """Return how many accelerators of that name one machine has."""
         return self.gpus if resource == GPU else self.accelerators.get(resource, 0)
+
+    @property
+    def is_own_machine(self) -> bool:
+        """Return True for the machine that this program runs on, which may be oversubscribed."""
+        return self.provider == OWN
 
     @property
     def has_accelerators(self) -> bool:

@@ -98,7 +98,7 @@ def read_node(item: Json) -> Node | None:
     passing = [taint for taint in taints if _state(taint)]
     lasting = tuple(sorted(taint for taint in taints if taint not in passing))
     has = amount(offers, int(quantity(offers.get("pods", 0))))
-    on_cloud = platform not in ("existing", "minikube") or str(spec.get("providerID", "")).startswith(_CLOUDS)
+    on_cloud = row.cloud or str(spec.get("providerID", "")).startswith(_CLOUDS)
     return Node(
         name=metadata["name"],
         platform=platform,
