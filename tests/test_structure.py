@@ -1,6 +1,7 @@
 """The rooms of the house, held by tests: folder sizes, short modules, and import cycles of every kind."""
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,3 +113,17 @@ def test_every_layer_with_packages_has_an_import_contract_of_its_own() -> None:
         layer for text in named for layer in LAYERS if f"surreal.{layer}." in text or f"['surreal.{layer}'" in text
     }
     assert inside >= {layer for layer in LAYERS if any((ROOT / layer).glob("*/__init__.py"))}
+
+
+@pytest.mark.parametrize("layer", sorted(set(LAYERS) - {"charts"}))
+def test_every_package_and_module_of_a_layer_has_a_place_in_its_contract(layer: str) -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    words = {
+        word.removeprefix(f"surreal.{layer}.").partition(".")[0]
+        for contract in settings
+        for words in contract.get("layers", ())
+        for word in re.split(r"[ |()]+", words)
+        if contract.get("containers") == [f"surreal.{layer}"] or word.startswith(f"surreal.{layer}.")
+    }
+    parts = {name.split(".")[2] for name in MODULES if name.startswith(f"surreal.{layer}.")}
+    assert parts - words == set()

@@ -1,1 +1,1 @@
-"""The places where an experiment can run, one module each; `orchestrator.backend` finds them by name."""
+"""The places where an experiment can run, one folder each; `backends.base` finds them by name."""

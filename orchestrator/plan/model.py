@@ -80,7 +80,7 @@ class PlannedStorage(PlanModel):
     """Place of the run folder."""
 
     kind: Literal["folder", "auto", "claim", "emptyDir", "url"] = "folder"
-    """folder: on this machine. auto: not known before a cluster is asked, see `orchestrator.kube.backend`."""
+    """folder: on this machine. auto: not known before a cluster is asked, see `Backend.resolve`."""
     size: Memory | None = None
     """Bytes; a folder has no bound."""
     class_name: str = ""

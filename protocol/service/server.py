@@ -1,6 +1,6 @@
 """The answering end of a service: gathers requests of many clients, so that they can be computed at once.
 
-docs/wire.md has the rules; `service_client.py` is the other end.
+docs/wire.md has the rules; `client.py` is the other end.
 """
 
 import logging

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class KubeBackend(Drafts):
-    """See `orchestrator.backend.Backend`; one namespace of one cluster."""
+    """Backend of one namespace of one cluster; `backends.base.Backend` describes the methods."""
 
     poll_interval, remote = 2.0, True
 

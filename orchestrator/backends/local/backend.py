@@ -44,7 +44,10 @@ ABORT_SECONDS = 5.0
 
 
 class LocalBackend(WithoutObjects):
-    """See `orchestrator.backend.Backend`; the state of a run is its folder and nothing else."""
+    """Backend of this machine: the state of a run is its folder and nothing else.
+
+    `backends.base.Backend` describes the methods.
+    """
 
     poll_interval = 0.5
     remote = False

@@ -35,7 +35,7 @@ TAIL_BYTES = 64 * 1024
 
 
 class RayBackend(Unchangeable, WithoutObjects):
-    """See `orchestrator.backend.Backend`; one Ray cluster."""
+    """Backend of one Ray cluster; `backends.base.Backend` describes the methods."""
 
     poll_interval = 2.0
     remote = True
@@ -226,7 +226,7 @@ class RayBackend(Unchangeable, WithoutObjects):
         remember(name, cluster.location)
 
     def change(self, name: str, changes: Sequence[str], check_only: bool = False) -> Sequence[str]:
-        """Replace values of a run that does not run; see `orchestrator.backend.Backend`."""
+        """Replace values of a run that does not run; see `backends.base.Backend`."""
         from surreal.orchestrator.plan.change import changed, new_warnings
 
         with self._runs.documents(name) as (text, plan, code):

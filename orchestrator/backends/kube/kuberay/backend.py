@@ -38,7 +38,7 @@ BESIDE = (
 
 
 class KubeRayBackend(Connected, Unchangeable):
-    """See `orchestrator.backend.Backend`; the RayJobs of one namespace of one cluster."""
+    """Backend of the RayJobs of one namespace; `backends.base.Backend` describes the methods."""
 
     poll_interval = 2.0
     remote = True

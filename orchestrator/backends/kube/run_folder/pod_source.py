@@ -1,4 +1,4 @@
-"""The run folder in a pod that runs: a small process beside the worker answers for its files (`protocol.reading`)."""
+"""The run folder in a pod that runs: a process beside the worker answers for its files (`worker/file_server.py`)."""
 
 import json
 import time
