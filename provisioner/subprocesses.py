@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 
-from surreal.protocol.errors import InvalidInput, SurrealError
+from surreal.protocol.errors import SurrealError
 
 LAST_LINES = 20
 
@@ -24,12 +24,6 @@ INSTALL = {
 def lacking(programs: Sequence[str]) -> list[str]:
     """Return a sentence for each program that is not on PATH."""
     return [f"{name} is not on your PATH: {INSTALL[name]}" for name in programs if not shutil.which(name)]
-
-
-def need(programs: Sequence[str]) -> None:
-    """Raise InvalidInput that names every program that is not on PATH, and how to get it."""
-    if sentences := lacking(programs):
-        raise InvalidInput("\n".join(sentences))
 
 
 def run(command: Sequence[str], say: Callable[[str], None] | None = None) -> str:

@@ -10,6 +10,7 @@ import select
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,17 +33,21 @@ def stamp() -> bytes:
     return datetime.now(UTC).isoformat(timespec="milliseconds")[:-6].encode() + b"Z "
 
 
+@dataclass(eq=False)
 class LogWriter:
     """One log: stamped lines in segments. A disk that takes nothing costs the lines, which are counted."""
 
-    def __init__(self, path: SegmentPath, segment_bytes: int = SEGMENT_BYTES) -> None:
-        self.trouble = ""
-        """The reason why the newest lines could not be written; empty while they can."""
-        self.tail = b""
-        self._path, self._segment_bytes = path, segment_bytes
-        self._segment, self._size, self._lost = 1, 0, 0
-        self._at_start = True
-        self._descriptor: int | None = None
+    path: SegmentPath
+    segment_bytes: int = SEGMENT_BYTES
+    trouble: str = field(default="", init=False)
+    """The reason why the newest lines could not be written; empty while they can."""
+    tail: bytes = field(default=b"", init=False)
+    """The last output, to say why a process died when no file could be written."""
+    _segment: int = field(default=1, init=False)
+    _size: int = field(default=0, init=False)
+    _lost: int = field(default=0, init=False)
+    _at_start: bool = field(default=True, init=False)
+    _descriptor: int | None = field(default=None, init=False)
 
     def write(self, data: bytes) -> None:
         """Append output, which may begin and end within a line."""
@@ -66,7 +71,7 @@ class LogWriter:
             self._descriptor = None
 
     def _append(self, text: bytes) -> None:
-        if self._descriptor is None or self._size >= self._segment_bytes:
+        if self._descriptor is None or self._size >= self.segment_bytes:
             self._open()
         if self._lost:
             self._put(b"\n%s(%d lines are missing here: %s)\n" % (stamp(), self._lost, self.trouble.encode()))
@@ -84,12 +89,12 @@ class LogWriter:
         """Open the first or the next segment, and remove one that is no longer kept."""
         begun = self._descriptor is not None
         number = self._segment + begun
-        descriptor = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = os.open(self.path(number), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.close()
         self._descriptor, self._segment = descriptor, number
         self._size = os.fstat(descriptor).st_size
         if number > KEEP_SEGMENTS:
-            self._path(number - KEEP_SEGMENTS + 1).unlink(missing_ok=True)
+            self.path(number - KEEP_SEGMENTS + 1).unlink(missing_ok=True)
 
 
 class LogPump:

@@ -125,7 +125,7 @@ class Session:
     def beat(self, pulse: Pulse) -> None:
         """Have the I/O thread show the pulse of this process each second."""
         self.pulse = pulse
-        pulse.beat()
+        self.node.loop.call(pulse.beat)
         self.every(EVERY_S, pulse.beat)
 
     def check_membership(self) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.supervision import os_process
-from surreal.orchestrator.supervision.record import RunRecord, read_plan
+from surreal.orchestrator.supervision.record import RunRecord
 from surreal.protocol.errors import SurrealError
 
 LIVES = b"lives"
@@ -103,7 +103,7 @@ def _supervise(folder: Folder, told: int) -> None:
 
     try:
         _leave_terminal()
-        supervisor = Supervisor(folder, read_plan(folder))
+        supervisor = Supervisor(folder)
     except (SurrealError, OSError) as error:
         os.write(told, str(error).encode())
         return

@@ -16,13 +16,12 @@ from surreal.orchestrator.backends.local.hang_watch import HangWatch
 from surreal.orchestrator.backends.local.launcher import Launcher, make_again_if_gone, make_socket_folder
 from surreal.orchestrator.backends.local.process import ManagedProcess
 from surreal.orchestrator.backends.local.scaling import LocalScaling
-from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.supervision import exits, os_process
 from surreal.orchestrator.supervision.judgement import NO_DEADLINE, Judgement
 from surreal.orchestrator.supervision.log_pump import LogPump
 from surreal.orchestrator.supervision.os_process import Wakeup
-from surreal.orchestrator.supervision.record import RunRecord, code_folder
+from surreal.orchestrator.supervision.record import RunRecord, code_folder, read_plan
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.wiring import LOCAL_STOP_GRACE_S
 from surreal.protocol.worker.pulse import Board
@@ -34,23 +33,25 @@ WORKS_AGAIN_S = 10.0
 class Supervisor(Judgement):
     """One run: its processes, their output, and when to look at them."""
 
-    def __init__(self, folder: Folder, plan: Plan) -> None:
+    def __init__(self, folder: Folder) -> None:
         """Prepare everything and start nothing. Raises OSError, ValueError or InvalidInput where that is impossible."""
+        plan = read_plan(folder)
         run, code = RunRecord.next_attempt(folder, plan, platform.node()), code_folder(folder, plan)
+        run.reserve(folder)
         self.pump, self.wakeup = LogPump(), Wakeup()
+        run.supervisor, run.born = os.getpid(), os_process.born(os.getpid())
         sockets = make_socket_folder(plan)
-        run.supervisor, run.born, run.sockets = os.getpid(), os_process.born(os.getpid()), str(sockets)
+        run.sockets = str(sockets)
         processes = [ManagedProcess(plan.role(record.role), record) for record in run.processes]
-        super().__init__(folder, plan, processes, run)
         # the one that takes longest to import first
         self.processes = sorted(processes, key=lambda process: not process.role.ends_run)
         # nothing is ever written: the workers see the end of the pipe when this process is gone
         lifeline, self.lifeline_end = os.pipe()
         self.launcher = Launcher(plan, folder, sockets, code, lifeline, Board(len(processes)))
         self.hangs = HangWatch(self.launcher, plan.hang_seconds)
+        super().__init__(folder, plan, processes, run)
         scaled = scaled_role(plan)
         self.scaling = LocalScaling(folder, plan, scaled, processes, self.report) if scaled else None
-        self.record.reserve(folder)
         self.save()
 
     @property

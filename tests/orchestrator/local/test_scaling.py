@@ -72,7 +72,8 @@ def test_only_a_run_with_a_range_of_sizes_is_looked_at(
     folder = Folder(tmp_path / "toy")
     folder.make()
     write_json(folder.provenance, {"code": str(tmp_path)})
-    made = supervisor.Supervisor(folder, toy)
+    folder.plan.write_text(toy.to_json())
+    made = supervisor.Supervisor(folder)
     try:
         assert (made.scaling is not None) == (least is not None)
         assert made.best_steps == 0
