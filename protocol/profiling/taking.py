@@ -1,6 +1,7 @@
 """Profiles as one process takes part in them: the words at the control port, at either end."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any
 
@@ -9,22 +10,21 @@ from surreal.protocol.profiling.keeper import Keeper
 from surreal.protocol.profiling.own import OwnProfile, clock_name
 
 
+@dataclass(eq=False)
 class Profiling:
     """One process's part. Call `turn` from a thread with time for a disk, all else from the I/O thread."""
 
-    def __init__(self, process: str, incarnation: int, keeps_in: str = "") -> None:
-        """Take part as `process`; with `keeps_in`, a run folder, also keep the profiles of all."""
-        self._process, self._incarnation, self._keeps_in = process, incarnation, keeps_in
-        self.own = OwnProfile(process)
-        self.keeper: Keeper | None = None
-        """Made by the first `turn` where profiles are kept: it reads the disk."""
-        if keeps_in:
-            self.own.own_clock()
+    own: OwnProfile
+    incarnation: int
+    keeps_in: str = ""
+    """The run folder, where the profiles of all are kept by this process."""
+    keeper: Keeper | None = field(default=None, init=False)
+    """Made by the first `turn` where profiles are kept: it reads the disk."""
 
     def turn(self) -> None:
         """Look for a request, and write what has come, where the profiles are kept."""
-        if self._keeps_in:
-            self.keeper = self.keeper or Keeper(self._keeps_in)
+        if self.keeps_in:
+            self.keeper = self.keeper or Keeper(self.keeps_in)
             self.keeper.turn()
 
     def close(self) -> None:
@@ -36,10 +36,12 @@ class Profiling:
         """Yield the words that go to the run; the process that keeps the profiles keeps its own at once."""
         if self.keeper:
             request = self.keeper.request
+            if request:
+                self.own.own_clock()
             self.own.obey(request.to_data() if request else None)
         for chunk in self.own.chunks():
             if self.keeper:
-                self.keeper.take(self._process, self._incarnation, chunk)
+                self.keeper.take(self.own.process, self.incarnation, chunk)
             else:
                 yield {"asked": perf_counter_ns(), "chunk": chunk.to_data()}
 

@@ -31,7 +31,7 @@ from surreal.protocol.worker.pulse import Pulse
 from surreal.protocol.worker.session import Session
 from surreal.protocol.worker.signals import CHECK_INTERVAL_S, RETIRE_SIGNAL, SignalWatch, reset_in_children
 from surreal.protocol.worker.store_sync import StoreSync
-from surreal.protocol.worker.termination import OUTCOME_FILE, TerminationMessage
+from surreal.protocol.worker.termination import TerminationMessage, leave_outcome
 
 log = logging.getLogger("surreal")
 
@@ -78,7 +78,7 @@ def run_role(wiring: Wiring, tee: Tee | None, exit_now: ExitNow) -> TerminationM
         if session.stopping.is_set() and not wiring.serves_control and not session.retiring:
             _limit_leaving(lambda: exit_now(message))
         if tee and wiring.serves_control:
-            _leave_outcome(session, message)
+            leave_outcome(Path(wiring.run_folder), message)
         _tell_run(session, message, in_pod=tee is not None)
         if shipper:
             shipper.close()
@@ -87,18 +87,6 @@ def run_role(wiring: Wiring, tee: Tee | None, exit_now: ExitNow) -> TerminationM
         if tee and wiring.serves_control:
             tell_of_end(session, message)
     return message
-
-
-def _leave_outcome(session: Session, message: TerminationMessage) -> None:
-    """Write the outcome of a run that is over into its folder, which outlives the objects of a cluster."""
-    path = Path(session.wiring.run_folder, OUTCOME_FILE)
-    try:
-        if message.code in (ExitCode.DONE, ExitCode.FATAL, ExitCode.INVALID, ExitCode.STOPPED):
-            message.write(path)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        log.warning("cannot write %s: %s", path, error)
 
 
 def _limit_leaving(exit_now: Callable[[], object]) -> None:

@@ -10,7 +10,7 @@ from surreal.protocol.errors import Fatal, Refused, did_you_mean
 from surreal.protocol.graph import ChannelKind, ProcessName, role_of
 from surreal.protocol.membership.member import Member
 from surreal.protocol.membership.server import Aside, Server, Still
-from surreal.protocol.profiling.own import DRAIN_S
+from surreal.protocol.profiling.own import DRAIN_S, OwnProfile
 from surreal.protocol.profiling.taking import Profiling
 from surreal.protocol.stream.sender import FLUSH_ON_CLOSE_S, StreamSender
 from surreal.protocol.stream.sharded import ShardedSender
@@ -63,7 +63,8 @@ class Session:
         self.on_close: list[Callable[[], None]] = []
         """Called at the end of this process, before its channels close."""
         self._reporter: Reporter | None = None
-        self.profiling = Profiling(wiring.name, wiring.incarnation, wiring.run_folder if wiring.serves_control else "")
+        keeps_in = wiring.run_folder if wiring.serves_control else ""
+        self.profiling = Profiling(OwnProfile(wiring.name), wiring.incarnation, keeps_in)
         """Profiles that this process takes part in."""
         try:
             self.control = self._join()

@@ -1,11 +1,14 @@
 """Termination message: how a process ended, in one line of JSON that outlives its pod."""
 
 import json
+import logging
 import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from surreal.protocol.errors import ExitCode
+
+log = logging.getLogger("surreal")
 
 MAX_BYTES = 4096
 """Kubernetes keeps no more of a pod's last words."""
@@ -53,6 +56,18 @@ class TerminationMessage:
             return cls(str(data["exit"]), str(data["reason"]), progress)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             return None
+
+
+def leave_outcome(run_folder: Path, message: TerminationMessage) -> None:
+    """Write the outcome of a run that is over into its folder, which outlives the objects of a cluster."""
+    path = run_folder / OUTCOME_FILE
+    try:
+        if message.code in (ExitCode.DONE, ExitCode.FATAL, ExitCode.INVALID, ExitCode.STOPPED):
+            message.write(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("cannot write %s: %s", path, error)
 
 
 EQUAL_CRASHES = 3

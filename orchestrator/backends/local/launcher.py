@@ -47,9 +47,9 @@ class Launcher:
 
         Raises OSError when the system has no room for it.
         """
-        path = self._write_wiring(role, index, incarnation)
         slot = self.slot(role, index)
         self.board.clear(slot)
+        path = self._write_wiring(role, index, incarnation)
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "surreal.protocol.worker", str(path)],
             stdin=subprocess.DEVNULL,

@@ -75,7 +75,7 @@ class Supervisor(Judgement):
 
     def step(self) -> None:
         """Handle every exit, signal and deadline that is due now."""
-        for process in self.processes:
+        for process in [each for each in self.processes if each.is_running]:
             code = process.reap(self.pump)
             if code is not None and process.parked and not self.ending:
                 process.after_retiring()

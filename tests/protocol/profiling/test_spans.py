@@ -350,7 +350,8 @@ def test_a_request_that_is_none_is_ignored(said: object) -> None:
 def test_processes_of_one_machine_have_one_clock_however_late_the_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
 ) -> None:
-    keeps, member = Profiling("learner/0", 1, str(tmp_path)), Profiling("actor/0", 1)
+    keeps, member = Profiling(OwnProfile("learner/0"), 1, str(tmp_path)), Profiling(OwnProfile("actor/0"), 1)
+    keeps.turn()
     assert keeps.keeper is not None
     keeps.keeper._request, keeps.keeper._until = ProfileRequest("p", 10.0), time.monotonic() + 10
     monkeypatch.setattr("surreal.protocol.profiling.taking.perf_counter_ns", lambda: 900)
