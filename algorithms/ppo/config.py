@@ -108,9 +108,9 @@ def sizing(config: PPOConfig, replicas: Mapping[str, int], env: Mapping[str, Any
     notes = (
         f"a batch has {size} transitions, an update {config.epochs} x {-(-batch // config.minibatch):,} "
         f"minibatches of {min(config.minibatch, batch):,}",
-        *network_notes(config, env),
         *_sequences(config),
         *_shared(config, replicas),
+        *network_notes(config, env),
         ACTIONS[env.get("action_scaling", "auto")],
         *inference.notes(config, replicas, env),
     )

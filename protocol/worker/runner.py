@@ -27,7 +27,6 @@ from surreal.protocol.worker.pod import crash
 from surreal.protocol.worker.pod.beginning import begin_at_checkpoint
 from surreal.protocol.worker.pod.pid1 import Tee
 from surreal.protocol.worker.process import Process
-from surreal.protocol.worker.pulse import Pulse
 from surreal.protocol.worker.session import Session
 from surreal.protocol.worker.signals import CHECK_INTERVAL_S, RETIRE_SIGNAL, SignalWatch, reset_in_children
 from surreal.protocol.worker.store_sync import StoreSync
@@ -61,8 +60,6 @@ def run_role(wiring: Wiring, tee: Tee | None, exit_now: ExitNow) -> TerminationM
         begin_at_checkpoint(wiring)
     with Session(wiring) as session:
         _watch_lifeline(session)
-        if pulse := Pulse.inherited():
-            session.beat(pulse)
         sync = begin_sync(session) if begin_sync else None
         shipper = _ship(Process(session), tee) if tee else None
         watch = LimitWatch(session, exit_now) if wiring.serves_control else None

@@ -55,8 +55,8 @@ class Session:
         self._crashes = Crashes()
         self.retiring = False
         """The run goes on with fewer processes of this role: this one ends when its work is handed over."""
-        self.pulse: Pulse | None = None
-        """Signs of life that this process shows its supervisor or PID 1."""
+        self.pulse = Pulse.inherited()
+        """Signs of life that this process shows its supervisor or PID 1; None where neither watches it."""
         self.failure = ""
         """The process that the run needs and that can never succeed, with its reason; known where control is served."""
         self._channels: dict[tuple[str, str], Any] = {}
@@ -75,6 +75,9 @@ class Session:
             each = self.profiling.turn
             self._reporter = Reporter(wiring, self.counters, self.gauges, self._count_own, self.alive, self.still, each)
         self.every(DRAIN_S, self._drain_profile)
+        if self.pulse:
+            self.node.loop.call(self.pulse.beat)
+            self.every(EVERY_S, self.pulse.beat)
 
     @property
     def stopping(self) -> threading.Event:
@@ -122,12 +125,6 @@ class Session:
             self.stop("enough processes without it")
             # What it began meanwhile would be lost.
             self.stopping.wait(STOPS_S)
-
-    def beat(self, pulse: Pulse) -> None:
-        """Have the I/O thread show the pulse of this process each second."""
-        self.pulse = pulse
-        self.node.loop.call(pulse.beat)
-        self.every(EVERY_S, pulse.beat)
 
     def check_membership(self) -> None:
         """Raise Refused if the run refuses this process."""
