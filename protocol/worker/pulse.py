@@ -103,7 +103,7 @@ class Watch:
     silent: float = 0.0
     """Seconds since it came."""
     reading: Reading = Reading(0, 0.0, "")
-    """What it said."""
+    """The newest one."""
 
     def look(self, reading: Reading | None, passed: float) -> None:
         """Take in a reading, `passed` seconds after the one before."""
