@@ -4,6 +4,7 @@ A graph is data. The orchestrator turns it into processes and addresses, `protoc
 of a role knows only the names of its channels.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -105,22 +106,24 @@ class Role:
 def import_name(function: Callable[..., Any], key: str) -> str:
     """Return `package.module:function`, by which another process imports a function. Nothing is pickled.
 
-    Raises InvalidInput, which begins with `key`, for functions of `__main__`, lambdas, local functions, methods and
-    objects that are no functions.
+    Raises InvalidInput, which begins with `key` and names file and line, for functions of `__main__`, lambdas, local
+    functions, methods and objects that are no functions.
     """
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
-    if not module or not name:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if not module or not name or code is None:
         raise InvalidInput(f"{key}: {function!r} is no function. Pass a function of a module, or its name.")
+    shown = f"{name!r} ({code.co_filename}:{code.co_firstlineno})"
+    if "<" in name.rpartition(".")[2]:
+        raise InvalidInput(f"{key}: {shown} has no name by which a worker could import it. Use `def`.")
     if "." in name:
         raise InvalidInput(
-            f"{key}: {name!r} is defined inside another function or class, where a worker cannot import it. "
+            f"{key}: {shown} is defined inside another function or class, where a worker cannot import it. "
             "Define it at the top of a module."
         )
-    if "<" in name:
-        raise InvalidInput(f"{key}: {name!r} has no name by which a worker could import it. Use `def`.")
     if module == "__main__":
         raise InvalidInput(
-            f"{key}: {name!r} is a function of __main__, which workers cannot import: nothing is pickled. "
+            f"{key}: {shown} is a function of __main__, which workers cannot import: nothing is pickled. "
             "Move it into a module of its own beside the experiment."
         )
     return f"{module}:{name}"

@@ -1,6 +1,5 @@
 """Role: a role of an algorithm's graph, or the size and place of a role in one experiment."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, overload
@@ -64,27 +63,4 @@ def Role(name: str | None = None, run: str | Callable[[Any], Any] | None = None,
     scalable = options.pop("scalable", None)
     if scalable is None:
         scalable = not options.get("ends_run", False)
-    return graph.Role(name, run if isinstance(run, str) else function_name(name, run), scalable=scalable, **options)
-
-
-def function_name(role: str, function: Callable[..., Any]) -> str:
-    """Return `module:function`, by which a worker imports it.
-
-    Raises InvalidInput, with file and line, for a function that no other process can import.
-    """
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
-    if module == "__main__":
-        why = "is defined in the program that was started, which workers cannot import (nothing is ever pickled)"
-    elif not inspect.isfunction(function) or not module or "<" in name or "." in name:
-        why = "is no function at the top of a module, so workers cannot import it"
-    else:
-        return f"{module}:{name}"
-    raise InvalidInput(
-        f"role {role!r}: {name or repr(function)} ({_place(function)}) {why}. Move it to a module beside."
-    )
-
-
-def _place(function: Callable[..., Any]) -> str:
-    """Return `file:line` of a function, as far as it is known."""
-    code = getattr(function, "__code__", None)
-    return f"{code.co_filename}:{code.co_firstlineno}" if code else "no Python source"
+    return graph.Role(name, run, scalable=scalable, **options)

@@ -29,12 +29,16 @@ def test_a_function_that_a_worker_cannot_import_is_refused_with_the_reason_and_t
     main = functools.wraps(act)(lambda process: None)
     main.__module__, main.__qualname__ = "__main__", "act"
     for function, words in (
-        (local, r"role actor: run: '.*local' is defined inside another function or class.*top of a module"),
-        (Holder().act, "'Holder.act' is defined inside another function or class"),
-        (Holder.act, "'Holder.act' is defined inside another function or class"),
-        (eval("lambda process: None", {"__name__": "m"}), "'<lambda>' has no name.*Use `def`"),
+        (
+            local,
+            r"role actor: run: '.*local' \(.*test_graph.py:27\) is defined inside another .*top of a module",
+        ),
+        (Holder().act, r"'Holder.act' \(.*\) is defined inside another function or class"),
+        (Holder.act, r"'Holder.act' \(.*\) is defined inside another function or class"),
+        (eval("lambda process: None", {"__name__": "m"}), r"'<lambda>' \(.*\) has no name.*Use `def`"),
         (functools.partial(act), "is no function. Pass a function of a module"),
-        (main, "role actor: run: 'act' is a function of __main__.*nothing is pickled. Move it into a module"),
+        (len, "is no function. Pass a function of a module"),
+        (main, r"role actor: run: 'act' \(.*\) is a function of __main__.*nothing is pickled. Move it into a module"),
     ):
         with pytest.raises(InvalidInput, match=words):
             Role("actor", function)

@@ -113,13 +113,13 @@ def test_functions_of_the_program_itself_are_refused_with_file_and_line(tmp_path
     script.write_text("import surreal\n\ndef actor(process):\n    pass\n\nsurreal.Role('actor', actor)\n")
     done = subprocess.run([sys.executable, "-P", str(script)], capture_output=True, text=True, timeout=200, check=False)
     last = done.stderr.strip().splitlines()[-1]
-    assert f"role 'actor': actor ({script}:3) is defined in the program that was started" in last
-    assert "Move it to a module" in last
+    assert f"role actor: run: 'actor' ({script}:3) is a function of __main__" in last
+    assert "Move it into a module" in last
 
 
 @pytest.mark.parametrize("function", [lambda process: None, len, "".join], ids=["lambda", "builtin", "method"])
 def test_what_no_worker_can_import_is_no_role(function: object) -> None:
-    with pytest.raises(InvalidInput, match="no function at the top of a module"):
+    with pytest.raises(InvalidInput, match="role actor: run: .* (has no name|is no function)"):
         surreal.Role("actor", function)  # type: ignore[call-overload]
 
 
