@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -269,7 +269,8 @@ def _has(place: Location, name: str) -> bool:
     except (SurrealError, OSError):
         return True
     if not there:
-        forget(name, place)
+        with suppress(OSError):  # the note is a convenience, and a look needs no home that can be written
+            forget(name, place)
     return there
 
 

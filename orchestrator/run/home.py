@@ -134,8 +134,13 @@ def home() -> Path:
 
 
 def experiments() -> Path:
+    """Return the folder of all experiments, which is made with the first of them."""
+    return home() / "experiments"
+
+
+def make_experiments() -> Path:
     """Return the folder of all experiments, created private (0700) when missing. Raises InvalidInput if that fails."""
-    folder = home() / "experiments"
+    folder = experiments()
     try:
         home().mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -149,14 +154,21 @@ def experiments() -> Path:
 
 
 def names() -> list[str]:
-    """Return the experiments there are, in order of name."""
-    with os.scandir(experiments()) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir())
+    """Return the experiments there are, in order of name. Raises InvalidInput for a home that cannot be read."""
+    try:
+        with os.scandir(experiments()) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InvalidInput(
+            f"SURREAL_HOME: cannot read {experiments()}: {error.strerror}. Set it to a folder of yours."
+        ) from error
 
 
 def new_folder(name: str) -> Folder:
-    """Return the folder that experiment `name` will have; it is not created yet."""
-    return Folder(experiments() / name)
+    """Return the folder that experiment `name` will have; it is not created yet, those above it are."""
+    return Folder(make_experiments() / name)
 
 
 def find(name: str) -> Folder:
@@ -166,7 +178,7 @@ def find(name: str) -> Folder:
     """
     place = experiments()
     # a look at every folder for each of many runs would be a look at all, many times
-    if name not in os.listdir(place) or not (place / name).is_dir():
+    if not place.is_dir() or name not in os.listdir(place) or not (place / name).is_dir():
         known = names()
         listing = f"There are: {', '.join(known)}." if known else "There are none yet: surreal create experiment.yaml"
         raise NotFound(f"no experiment {name!r}{did_you_mean(name, known)}. {listing}")

@@ -85,7 +85,7 @@ class Location:
 
 def remember(name: str, location: Location) -> None:
     """Note where the experiment `name` is, beside other places that have one of that name; the newest comes last."""
-    home.experiments()  # makes SURREAL_HOME, private to its owner
+    home.make_experiments()  # makes SURREAL_HOME, private to its owner
     _notes().mkdir(mode=0o700, exist_ok=True)
     _write(name, [*(each for each in remembered().get(name, ()) if each != location), location])
 

@@ -73,6 +73,7 @@ class SweepFolder:
         """Make the folder of a new sweep. Raises InvalidInput where the name is taken, or the home not writable."""
         if sweep.name in home.names():
             raise InvalidInput(f"metadata.name: there is an experiment {sweep.name!r}. Take another name: --name.")
+        home.make_experiments()  # makes SURREAL_HOME, private to its owner
         folder = cls(_sweeps() / sweep.name)
         try:
             folder.path.mkdir(mode=0o700, parents=True)
@@ -135,7 +136,7 @@ class SweepFolder:
 
 
 def _sweeps() -> Path:
-    return home.experiments().parent / "sweeps"
+    return home.home() / "sweeps"
 
 
 def names() -> list[str]:

@@ -124,10 +124,12 @@ class LocalBackend(WithoutObjects):
                 "--dry-run: server asks a cluster, and this runs here. Give --dry-run=client, or --on kube."
             )
         packed(plan.code, experiment.folder)
-        folder = home.new_folder(plan.name)
         if plan.name in home.names():
             raise InvalidInput(self._taken(plan.name))
-        return [f"folder {folder.path}", *(f"processes {role.name} x {role.replicas}" for role in plan.roles)]
+        return [
+            f"folder {home.experiments() / plan.name}",
+            *(f"processes {role.name} x {role.replicas}" for role in plan.roles),
+        ]
 
     def check(self) -> "list[Check]":
         """Check cores, memory, packages and programs of this machine."""

@@ -40,8 +40,17 @@ def test_a_home_that_cannot_be_made_is_said_with_the_way_out(monkeypatch: pytest
 
 
 def test_an_experiments_folder_that_others_could_read_is_closed() -> None:
-    home.experiments().chmod(0o755)
-    assert home.experiments().stat().st_mode & 0o777 == 0o700
+    home.make_experiments().chmod(0o755)
+    assert home.make_experiments().stat().st_mode & 0o777 == 0o700
+
+
+def test_a_look_makes_no_home_and_changes_none() -> None:
+    assert home.names() == []
+    with pytest.raises(NotFound, match="There are none yet"):
+        home.find("cheetah")
+    assert not home.home().exists()
+    home.make_experiments().chmod(0o750)
+    assert home.names() == [] and home.experiments().stat().st_mode & 0o777 == 0o750
 
 
 def test_json_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:

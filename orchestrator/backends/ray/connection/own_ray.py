@@ -77,7 +77,7 @@ def end() -> None:
 
 def start() -> OwnRay:
     """Start one and return it once it answers. Raises InvalidInput for a home that cannot be written."""
-    home.experiments()  # says it where SURREAL_HOME cannot be written
+    home.make_experiments()  # says it where SURREAL_HOME cannot be written
     try:
         _folder().mkdir(mode=0o700, exist_ok=True)
         with os.fdopen(os.open(_token(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
