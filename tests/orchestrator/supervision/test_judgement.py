@@ -13,6 +13,7 @@ from surreal.orchestrator.supervision.judgement import Judgement
 from surreal.orchestrator.supervision.process import SupervisedProcess
 from surreal.orchestrator.supervision.record import RunRecord, processes_of
 from surreal.protocol.errors import ExitCode
+from surreal.protocol.worker.guard.notification import Notice
 from surreal.protocol.worker.termination import TerminationMessage
 from tests.orchestrator.runs import plan
 
@@ -127,9 +128,12 @@ def test_a_limit_stops_the_run_and_a_person_is_told_though_it_was_stopped(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr(
-        "surreal.orchestrator.supervision.judgement.tell", lambda _, notice: told.append(notice.text) or []
-    )
+
+    def tell(_: object, notice: Notice) -> list[str]:
+        told.append(notice.text)
+        return []
+
+    monkeypatch.setattr("surreal.orchestrator.supervision.judgement.tell", tell)
     run = Run(folder, notify=PlannedNotify(url="https://example.org", no_progress_minutes=1.0))
     run.exits("learner/0", *recorded(ExitCode.STOPPED, "spec.limits.hours: 2 are used up."))
     run.close()
