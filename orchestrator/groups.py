@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from surreal.orchestrator.backends.base import THIS_MACHINE, backend
 from surreal.orchestrator.client import Run, all_names
 from surreal.orchestrator.run import home
+from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.location import Location, remembered
 from surreal.orchestrator.run.status import State, Status, label_test
 from surreal.protocol.errors import InvalidInput, NotFound, Unreachable
@@ -25,7 +26,7 @@ def members(group: str, location: Location | None = None) -> list[str]:
 def local_labels(name: str) -> dict[str, str]:
     """Return the labels of a run on this machine; none where its plan cannot be read."""
     try:
-        return dict(json.loads(home.new_folder(name).plan.read_bytes()).get("labels") or {})
+        return dict(json.loads(Folder(home.experiments() / name).plan.read_bytes()).get("labels") or {})
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
 

@@ -53,5 +53,5 @@ def complete_backends(_ctx: click.Context, _param: click.Parameter, incomplete: 
 
 
 def _roles(name: str) -> list[dict[str, Any]]:
-    plan: dict[str, list[dict[str, Any]]] = json.loads(home.new_folder(name).plan.read_text())
+    plan: dict[str, list[dict[str, Any]]] = json.loads(home.find(name).plan.read_text())
     return plan["roles"]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from surreal.orchestrator.client import Client, Run
+from surreal.orchestrator.groups import members
 from surreal.orchestrator.run import home
 from surreal.orchestrator.supervision.record import RunRecord, processes_of
 from tests.orchestrator.runs import plan
@@ -39,5 +40,5 @@ def test_looking_at_runs_changes_no_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert run.usage()
     assert [each.name for each in Client().list()] == ["toy"]
     assert [each.name for each in Client().backend.statuses()] == ["toy"]
-    assert run.loss_at_stop() == ""
+    assert run.loss_at_stop() == "" and members("no-group") == []
     assert everything(tmp_path) == before
