@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from surreal.orchestrator.backends.restart_policy import Outcome, Verdict, decide, describe, feeds_the_run, ordinal
 from surreal.orchestrator.plan.model import Plan
@@ -24,6 +24,7 @@ from surreal.protocol.worker.guard.notification import Notice, tell
 EXIT_GRACE = 5.0
 """Seconds that processes have to end by themselves after the run is done; the learner tells them over the wire."""
 NO_DEADLINE = float("inf")
+Supervised = TypeVar("Supervised", bound=SupervisedProcess)
 
 
 @dataclass
@@ -36,13 +37,14 @@ class RunEnd:
     kill_at: float
 
 
-class Judgement:
+class Judgement(Generic[Supervised]):
     """One run: the verdicts on its processes, its record on disk, and how it ends."""
 
-    def __init__(self, folder: Folder, plan: Plan, processes: Sequence[SupervisedProcess], record: RunRecord) -> None:
-        """Take the processes of a run whose folder is there. The one that takes longest to import comes first."""
+    def __init__(self, folder: Folder, plan: Plan, processes: Sequence[Supervised], record: RunRecord) -> None:
+        """Take the processes of a run whose folder is there."""
         self.folder, self.plan, self.record = folder, plan, record
-        self.supervised = sorted(processes, key=lambda process: not process.role.ends_run)
+        # the one that takes longest to import first, and last those for which there is nothing to do yet
+        self.processes = sorted(processes, key=lambda each: (each.role.evaluates, not each.role.ends_run))
         self.ending: RunEnd | None = None
         self.limited = False
         """The run ends because it used up what its limits allow."""
@@ -55,7 +57,7 @@ class Judgement:
         """Conduct the run until it is over and every process is gone."""
         try:
             self.step()
-            while not self.ending or any(process.is_running for process in self.supervised):
+            while not self.ending or any(process.is_running for process in self.processes):
                 self.save()
                 self.wait()
                 self.step()
@@ -156,14 +158,14 @@ class Judgement:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to all that run."""
-        for process in self.supervised:
+        for process in self.processes:
             process.send(number)
 
     def close(self) -> None:
         """Leave the outcome on disk, once every process is gone."""
         if self.ending:
             self.record.state, self.record.reason = self.ending.state, self.ending.reason
-            for process in self.supervised if self.ending.state == "succeeded" else ():
+            for process in self.processes if self.ending.state == "succeeded" else ():
                 process.record.reason, process.record.since = "", None
         self.record.supervisor = self.record.born = None
         self.record.sockets = ""

@@ -30,7 +30,7 @@ WORKS_AGAIN_S = 10.0
 """Seconds after which a process that was started again is no longer said to have failed."""
 
 
-class Supervisor(Judgement):
+class Supervisor(Judgement[ManagedProcess]):
     """One run: its processes, their output, and when to look at them."""
 
     def __init__(self, folder: Folder) -> None:
@@ -43,8 +43,6 @@ class Supervisor(Judgement):
         sockets = make_socket_folder(plan)
         run.sockets = str(sockets)
         processes = [ManagedProcess(plan.role(record.role), record) for record in run.processes]
-        # the one that takes longest to import first
-        self.processes = sorted(processes, key=lambda process: not process.role.ends_run)
         # nothing is ever written: the workers see the end of the pipe when this process is gone
         lifeline, self.lifeline_end = os.pipe()
         self.launcher = Launcher(plan, folder, sockets, code, lifeline, Board(len(processes)))

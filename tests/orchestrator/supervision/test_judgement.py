@@ -36,15 +36,15 @@ class Told(SupervisedProcess):
         self.signals.append(number)
 
 
-class Run(Judgement):
+class Run(Judgement[Told]):
     """A run whose processes exit as the test says."""
 
     def __init__(self, folder: Folder, **update: Any) -> None:
         toy = plan().model_copy(update=update)
         record = RunRecord("running", processes=processes_of(toy))
         super().__init__(folder, toy, [Told(toy.role(each.role), each) for each in record.processes], record)
-        self.named = {process.name: process for process in self.supervised}
-        for process in self.supervised:
+        self.named = {process.name: process for process in self.processes}
+        for process in self.processes:
             process.before_start()
             process.record.state = "running"
 
@@ -85,11 +85,11 @@ def test_the_end_of_the_learner_ends_the_run_and_others_are_signalled_only_after
     run.exits("learner/0", *recorded(ExitCode.DONE))
     assert run.ending and run.ending.state == "succeeded"
     run.push_ending(run.ending)
-    assert all(process.signals == [] for process in run.supervised if isinstance(process, Told))
+    assert all(process.signals == [] for process in run.processes)
     run.ending.terminate_at = run.ending.kill_at = 0.0
     run.push_ending(run.ending)
     run.push_ending(run.ending)
-    assert [each.signals for each in run.supervised if isinstance(each, Told)] == [[signal.SIGTERM, signal.SIGKILL]] * 4
+    assert [each.signals for each in run.processes] == [[signal.SIGTERM, signal.SIGKILL]] * 4
 
 
 @pytest.mark.parametrize(("code", "state"), [(ExitCode.PREEMPTED, "done"), (ExitCode.FATAL, "stopped")])
@@ -191,8 +191,8 @@ def test_a_supervisor_that_fails_itself_fails_the_run_with_its_stack_in_the_log(
         def step(self) -> None:
             if not self.ending:
                 raise RuntimeError("a fault of ours")
-            for process in self.supervised:
-                process.alive = False  # type: ignore[attr-defined]
+            for process in self.processes:
+                process.alive = False
 
         def wait(self) -> None:
             pass

@@ -47,7 +47,7 @@ WORKS_AGAIN_S = 10.0
 KILLED = -int(signal.SIGKILL)
 
 
-class RayRun(Judgement):
+class RayRun(Judgement[RemoteProcess]):
     """One attempt of a run."""
 
     def __init__(self, ray: Any, myself: Any, folder: Folder, plan: Plan, materials: Materials) -> None:
@@ -56,7 +56,6 @@ class RayRun(Judgement):
         processes = [RemoteProcess(plan.role(record.role), record) for record in run.processes]
         super().__init__(folder, plan, processes, run)
         self.ray = ray
-        self.processes = sorted(processes, key=lambda each: (each.role.evaluates, not each.role.ends_run))
         self.nodes = Nodes(ray)
         self.network = Network(plan, local=self.nodes.one_machine)
         self.hosts = Hosts(ray, myself, plan, materials, self.nodes)
