@@ -60,6 +60,48 @@ def _digest() -> int:
     return int.from_bytes(sha256(b"".join(files)).digest()[:6])
 
 
+@kept
+def gather(networks: Networks, observations: F32, columns: Rows, chosen: Int, some: Rows) -> None:
+    """Copy the chosen rows: observations to where both networks begin, columns to those of a minibatch."""
+    wide = networks.wide
+    for row in range(len(chosen)):
+        source, line = observations[chosen[row]], networks.work[row * wide : (row + 1) * wide]
+        for n in range(len(source)):
+            line[n] = source[n]
+        some.actions[row] = columns.actions[chosen[row]]
+        some.before[row] = columns.before[chosen[row]]
+        some.advantages[row] = columns.advantages[chosen[row]]
+        some.returns[row] = columns.returns[chosen[row]]
+        some.values[row] = columns.values[chosen[row]]
+
+
+@kept
+def heads_of(work: F32, ends: Int, rows: int) -> Heads:
+    """Return the outputs of both networks for some rows, and the places of their gradients."""
+    return Heads(
+        work[ends[0, 0] : ends[0, 0] + rows * ends[0, 1]].reshape(rows, ends[0, 1]),
+        work[ends[0, 2] : ends[0, 2] + rows * ends[0, 1]].reshape(rows, ends[0, 1]),
+        work[ends[1, 0] : ends[1, 0] + rows * ends[1, 1]].reshape(rows, ends[1, 1]),
+        work[ends[1, 2] : ends[1, 2] + rows * ends[1, 1]].reshape(rows, ends[1, 1]),
+    )
+
+
+@kept
+def first_of(some: Rows, rows: int) -> Rows:
+    """Return the first rows of a minibatch; all but the last of an epoch are full."""
+    return Rows(
+        some.actions[:rows], some.before[:rows], some.advantages[:rows], some.returns[:rows], some.values[:rows]
+    )
+
+
+@kept
+def room(columns: Rows, minibatch: int) -> Rows:
+    """Return room for the columns of a minibatch."""
+    numbers = np.empty((4, minibatch), np.float32)
+    actions = np.empty((minibatch, columns.actions.shape[1]), columns.actions.dtype)
+    return Rows(actions, numbers[0], numbers[1], numbers[2], numbers[3])
+
+
 def _epoch_of(stamp: int, loss: Callable[..., None], by_parts: bool) -> Any:
     """Return the loop for one kind of action. What numba keeps is told apart by `stamp`, which is part of the loop."""
 
@@ -76,51 +118,22 @@ def _epoch_of(stamp: int, loss: Callable[..., None], by_parts: bool) -> Any:
         steps: int,
         told: Told,
     ) -> int:
-        nets, vector, gradient, work, panel, ends, gradients, wide = networks
-        some = Rows(
-            np.empty((minibatch, columns.actions.shape[1]), columns.actions.dtype),
-            np.empty(minibatch, np.float32),
-            np.empty(minibatch, np.float32),
-            np.empty(minibatch, np.float32),
-            np.empty(minibatch, np.float32),
-        )
-        sums, taken = np.zeros(len(told.means)), steps if stamp else 0
+        nets, vector, gradient, work, panel, ends, gradients, _ = networks
+        some, sums, taken = room(columns, minibatch), np.zeros(len(told.means)), steps if stamp else 0
         for start in range(0, len(order), minibatch):
-            chosen = order[start : start + minibatch]
-            rows, began = len(chosen), clock()
-            for row in range(rows):
-                source, line = observations[chosen[row]], work[row * wide : (row + 1) * wide]
-                for n in range(len(source)):
-                    line[n] = source[n]
-                some.actions[row] = columns.actions[chosen[row]]
-                some.before[row] = columns.before[chosen[row]]
-                some.advantages[row] = columns.advantages[chosen[row]]
-                some.returns[row] = columns.returns[chosen[row]]
-                some.values[row] = columns.values[chosen[row]]
-            forward(nets, vector, work, rows, panel)
-            passed = clock()
-            heads = Heads(
-                work[ends[0, 0] : ends[0, 0] + rows * ends[0, 1]].reshape(rows, ends[0, 1]),
-                work[ends[0, 2] : ends[0, 2] + rows * ends[0, 1]].reshape(rows, ends[0, 1]),
-                work[ends[1, 0] : ends[1, 0] + rows * ends[1, 1]].reshape(rows, ends[1, 1]),
-                work[ends[1, 2] : ends[1, 2] + rows * ends[1, 1]].reshape(rows, ends[1, 1]),
-            )
-            part = Rows(
-                some.actions[:rows],
-                some.before[:rows],
-                some.advantages[:rows],
-                some.returns[:rows],
-                some.values[:rows],
-            )
+            began, chosen = clock(), order[start : start + minibatch]
+            gather(networks, observations, columns, chosen, some)
+            forward(nets, vector, work, len(chosen), panel)
+            passed, heads, part = clock(), heads_of(work, ends, len(chosen)), first_of(some, len(chosen))
             sums[:] = 0.0
             if by_parts:
                 loss(heads, about, part, settings, sums)
             else:
                 loss(heads, vector[about[0] : about[1]], gradient[about[0] : about[1]], part, settings, sums)
-            backward(nets, vector, gradient, work, gradients, rows, panel)
+            backward(nets, vector, gradient, work, gradients, len(chosen), panel)
             turned = clock()
             for n in range(len(sums)):
-                told.means[n] += sums[n] if n == ENTROPY else sums[n] / rows
+                told.means[n] += sums[n] if n == ENTROPY else sums[n] / len(chosen)
             taken += adam(vector, gradient, moments.first, moments.second, moments.limit, rate, taken + 1)
             told.times[FORWARD] += passed - began
             told.times[BACKWARD] += turned - passed
