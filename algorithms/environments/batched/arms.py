@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from surreal.algorithms.environments.batched.task import Task, lengths
+from surreal.algorithms.environments.batched.task import Task, bounded, lengths
 from surreal.algorithms.types import Array, Bool
 
 
@@ -35,8 +35,8 @@ class InvertedDoublePendulum(Task):
         out[:, :1] = qpos[:, :1]
         out[:, 1 : 1 + links] = np.sin(qpos[:, 1:])
         out[:, 1 + links : 1 + 2 * links] = np.cos(qpos[:, 1:])
-        out[:, 1 + 2 * links : -1] = np.clip(qvel, -10, 10)
-        out[:, -1:] = np.clip(force, -10, 10)
+        out[:, 1 + 2 * links : -1] = bounded(qvel, 10)
+        out[:, -1:] = bounded(force, 10)
 
     def ended(self) -> Bool | None:
         self._fallen: Bool = self.after[3][:, 2] <= 1

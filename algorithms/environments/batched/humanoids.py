@@ -14,6 +14,7 @@ class Human(Healthy):
 
     skipped = 2
     velocity_limit = np.inf
+    forces = True
 
     def fields(self, data: Any) -> list[Array]:
         return [data.qpos, data.qvel, data.cinert, data.cvel, data.qfrc_actuator, data.cfrc_ext, data.ctrl, data.xipos]

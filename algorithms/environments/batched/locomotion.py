@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from surreal.algorithms.environments.batched.task import Task, between
+from surreal.algorithms.environments.batched.task import Task, bounded
 from surreal.algorithms.types import Array, Bool
 
 
@@ -30,7 +30,7 @@ class Runner(Task):
         if self.velocity_limit == np.inf:
             out[:, positions : positions + qvel.shape[1]] = qvel
         else:
-            out[:, positions:] = np.clip(qvel, -self.velocity_limit, self.velocity_limit)
+            out[:, positions:] = bounded(qvel, self.velocity_limit)
 
     def speed(self) -> Array:
         """Return the speed along x [copies]."""
@@ -78,18 +78,30 @@ class Healthy(Runner):
 class Walker2d(Healthy):
     """Healthy while its torso is high and upright enough."""
 
+    def __init__(self, envs: Sequence[Any]) -> None:
+        super().__init__(envs)
+        limits = np.array(self.limits(), dtype=np.float64)
+        self.low, self.high = limits.T
+        self.checked = self.state[:, 1 : 1 + len(limits)]
+
+    def limits(self) -> list[tuple[float, float]]:
+        """Return the range of each number of the state that is looked at, from the height on."""
+        return [self.env._healthy_z_range, self.env._healthy_angle_range]
+
     def healthy(self) -> Bool:
-        z, angle = self.state[:, 1], self.state[:, 2]
-        return between(z, self.env._healthy_z_range) & between(angle, self.env._healthy_angle_range)
+        inside = self.low < self.checked
+        inside &= self.checked < self.high
+        healthy: Bool = inside.all(axis=1)
+        return healthy
 
 
 class Hopper(Walker2d):
     """Healthy while, besides, no part of its state is extreme."""
 
-    def healthy(self) -> Bool:
-        state = self.state[:, 2:]
-        healthy: Bool = between(state, self.env._healthy_state_range).all(axis=1) & super().healthy()
-        return healthy
+    def limits(self) -> list[tuple[float, float]]:
+        (low, high), (least, most) = self.env._healthy_angle_range, self.env._healthy_state_range
+        others = self.state.shape[1] - 3
+        return [self.env._healthy_z_range, (max(low, least), min(high, most)), *others * [(least, most)]]
 
 
 class Ant(Healthy):
@@ -97,6 +109,7 @@ class Ant(Healthy):
 
     skipped = 2
     velocity_limit = np.inf
+    forces = True
 
     def fields(self, data: Any) -> list[Array]:
         return [data.qpos, data.qvel, data.cfrc_ext, data.body(self.env._main_body).xpos[:2]]

@@ -67,7 +67,8 @@ def _step(
 ) -> None:
     """Read the first fields of the chosen copies, set their controls, step each `frames` times, read the rest.
 
-    `handles` [copies, 3] holds the addresses of model, data and controls.
+    `handles` [copies, 3] holds the addresses of model, data and controls; `functions` those of mj_step and of what is
+    called after a step, 0 for nothing.
     """
     for row in rows:
         model, data, at = handles[row, 0], handles[row, 1], handles[row, 2]
@@ -77,7 +78,8 @@ def _step(
             control[index] = actions[row, index]
         for _ in range(frames):
             _call(functions[0], model, data)
-        _call(functions[1], model, data)
+        if functions[1]:
+            _call(functions[1], model, data)
         _copy(addresses[row], sizes, before, sizes.size, values[row], column)
 
 
@@ -114,9 +116,11 @@ class Physics:
     """
 
     def __init__(
-        self, envs: Sequence[Any], before: Sequence[Sequence[Array]], after: Sequence[Sequence[Array]]
+        self, envs: Sequence[Any], before: Sequence[Sequence[Array]], after: Sequence[Sequence[Array]], forces: bool
     ) -> None:
-        """`envs` are unwrapped. `before[copy]`, `after[copy]` are C-contiguous float64 views of its simulation."""
+        """Step `envs`, which are unwrapped. `before[copy]`, `after[copy]` are C-contiguous float64 views of its
+        simulation; with `forces` that has the forces of contacts computed after each step.
+        """
         fields = [[*first, *rest] for first, rest in zip(before, after, strict=True)]
         for each in (array for copy in fields for array in copy):
             assert each.dtype == np.float64 and each.flags.c_contiguous
@@ -132,7 +136,7 @@ class Physics:
         self.before, self.after = views[: self._before], views[self._before :]
         self.state = self._values[:, int(self._sizes[: self._before].sum()) :]
         """All fields that are read after a step, side by side."""
-        self._step, self._functions = _compiled(), _functions()
+        self._step, self._functions = _compiled(), _functions() * (True, forces)
 
     def step(self, actions: Array, rows: Int) -> None:
         """Step the copies `rows` by their rows of `actions` [copies, controls]."""
