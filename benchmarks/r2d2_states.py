@@ -19,8 +19,9 @@ from pathlib import Path
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "memory" / "corridor-r2d2.yaml"
 COMMON = {
-    "network.memory.forget_bias": 2, "adam_epsilon": 1e-5, "updates_per_step": 0.05, "fragment_steps": 200, "burn_in": 5, "batch": 64, "learning_rate": 0.002,
-    "replay.sequence_length": 40, "replay.sequence_overlap": 20, "evaluate_every_seconds": 1000,
+    "network.memory.forget_bias": 2, "adam_epsilon": 1e-5, "learning_rate": 0.002, "batch": 64, "burn_in": 5,
+    "updates_per_step": 0.05, "fragment_steps": 200, "replay.sequence_length": 40, "replay.sequence_overlap": 20,
+    "evaluate_every_seconds": 1000,
 }  # fmt: skip
 WAYS: dict[str, dict[str, object]] = {
     "stored": {},

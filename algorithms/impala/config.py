@@ -12,6 +12,8 @@ from surreal.algorithms.rollouts.config import ACTIONS, RolloutConfig, network_n
 Bar = Positive | None
 QUEUE = 4096
 """Fragments that a learner holds at most."""
+COMPILE_STEPS = 1_000_000
+"""Steps of a run from which numba compiles the convolution of small images: it costs up to 7 s at the start."""
 
 
 class IMPALAConfig(RolloutConfig):
@@ -52,6 +54,11 @@ class IMPALAConfig(RolloutConfig):
     """Fragments that are kept for replay."""
     artificial_lag: Annotated[int, Field(ge=0)] = 0
     """Test aid: fragments wait in the learner for so many updates, so that their weights are that old."""
+
+    @property
+    def compiles(self) -> bool:
+        """See RolloutConfig: small images in a run that is long enough. Two tanh networks stay in numpy."""
+        return self.network.encoder == "small-cnn" and self.network.convolved and self.total_steps >= COMPILE_STEPS
 
     @model_validator(mode="after")
     def _the_trace_is_cut_first(self) -> Self:

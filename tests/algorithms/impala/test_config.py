@@ -53,5 +53,16 @@ def test_settings_that_are_for_tests_or_do_harm_are_warned_of() -> None:
     assert len(warnings) == 2 and "a test aid" in warnings[0] and "Set vtrace" in warnings[1]
 
 
+def test_the_convolution_of_small_images_is_compiled_in_long_runs_alone() -> None:
+    images = {"network": {"encoder": "small-cnn"}, "total_steps": 1_000_000}
+    assert any("by hand on the CPU, compiled by numba" in note for note in sized(**images).notes)
+    assert not sized_compiles(**{**images, "total_steps": 999_999})
+    assert not sized_compiles(**{**images, "network": {}})
+
+
+def sized_compiles(**config: Any) -> bool:
+    return any("numba" in note for note in sized(**config).notes)
+
+
 def test_impala_is_known_by_its_name() -> None:
     assert algorithm("impala") is IMPALA
