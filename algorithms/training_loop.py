@@ -164,7 +164,8 @@ class TrainingLoop(Generic[Data]):
             expected = state.checkpoint()
             try:
                 state.restore(checkpoint)
-            except ValueError as error:
+            # numpy raises the one for an array of another size, torch the other.
+            except (ValueError, RuntimeError) as error:
                 raise _misfit(checkpoint, expected, error) from error
             log.info("resumed from step %d (update %d)", state.steps, state.updates)
         self._began = perf_counter() - state.elapsed
@@ -241,7 +242,7 @@ def train(process: Process, trainer: Trainer[Any]) -> ExitCode:
     return TrainingLoop(process, trainer).run()
 
 
-def _misfit(found: Checkpoint, expected: Checkpoint, error: ValueError) -> Fatal:
+def _misfit(found: Checkpoint, expected: Checkpoint, error: Exception) -> Fatal:
     """Return the error that names both sizes of what is of other networks than this run has."""
     for name, array in found.arrays.items():
         mine = expected.arrays.get(name)

@@ -7,8 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.policies import load_policy
+from surreal.algorithms.r2d2.config import R2D2Config
 from surreal.algorithms.r2d2.graph import R2D2
+from surreal.algorithms.r2d2.learner import State
+from surreal.algorithms.r2d2.network import make_layout
 from surreal.algorithms.recording.checkpoint import Checkpoints
 from tests.algorithms.fabric import Run, wait_for
 
@@ -79,6 +83,20 @@ def test_a_learner_that_is_told_to_stop_saves_and_goes_on_from_there(folder: Pat
         before = saved.state["gradient_steps"]
         # a row of a learner that waits says nothing of gradients
         wait_for(lambda: run.rows()[-1].get("gradient_steps", 0) > before)
+
+
+def test_a_checkpoint_of_another_memory_ends_the_learner_with_both_sizes(folder: Path) -> None:
+    config = R2D2Config(**{**SHORT, "network": {"memory": {"size": 12}}})
+    layout = make_layout(config, Spaces.flat(4, 2, True))
+    other = State(layout, config, 1)
+    other.steps = 400
+    Checkpoints(folder / "checkpoints", keep=2).clear_unfinished()
+    Checkpoints(folder / "checkpoints", keep=2).save(other.checkpoint())
+    with Run(folder, SHORT, algorithm=R2D2) as run:
+        assert run.start("learner").wait(120) == 3
+        said = run.log("learner-0")
+        assert f"parameters has the shape [{layout.size}], and the networks of this run have [715]" in said
+        assert "Traceback" not in said
 
 
 def test_an_environment_that_takes_numbers_is_refused_in_one_sentence(folder: Path) -> None:
