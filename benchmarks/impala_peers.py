@@ -34,7 +34,7 @@ def rate(name: str, peers: Path, steps: int, seed: int, actors: int) -> float:
     if name in OURS:
         example, settings = OURS[name]
         return surreal(steps, seed, *settings, example=example)["steps_per_second"]
-    python, words = peers / "sf" / "bin" / "python", ()
+    python = peers / "sf" / "bin" / "python"
     if name == "sf":
         return peer(python, "sf_minatar.py", steps, seed)["steps_per_second"]
     words = ("--checkout", str(peers / "torchbeast"), "--actors", str(actors))
