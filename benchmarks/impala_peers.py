@@ -1,6 +1,6 @@
 """IMPALA on MinAtar's Breakout beside Sample Factory, MonoBeast and PPO, in turns on one machine: steps per second.
 
-    python benchmarks/impala_peers.py --peers DIR [--seeds 1 2 3] [--steps 40000] [--contestants impala sf monobeast]
+    python benchmarks/impala_peers.py --peers DIR [--seeds 1 2 3] [--steps 25000] [--contestants impala sf monobeast]
 
 DIR/sf is a virtual environment with Sample Factory and MinAtar, DIR/torchbeast a checkout of TorchBeast, which runs by
 the interpreter of DIR/sf: it needs torch, numpy and MinAtar. Everyone has the layers of small-cnn, fragments of 20
@@ -24,7 +24,7 @@ OURS = {
     "ppo": (EXAMPLES / "environments" / "minatar-ppo.yaml", ("spec.env.copies=16", *QUIET)),
 }
 """Contestant -> example, settings."""
-SHARES = {"impala": 4.0, "ppo": 2.0, "sf": 1.0, "monobeast": 0.5}
+SHARES = {"impala": 8.0, "ppo": 2.0, "sf": 1.0, "monobeast": 0.5}
 """Contestant -> its steps over `--steps`."""
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, default=Path("peers"))
     parser.add_argument("--contestants", nargs="+", default=["impala", "sf", "monobeast"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--steps", type=int, default=40_000, help="of Sample Factory")
+    parser.add_argument("--steps", type=int, default=25_000, help="of Sample Factory")
     parser.add_argument("--actors", type=int, default=8, help="of MonoBeast, one environment each")
     asked = parser.parse_args()
     rates: dict[str, list[float]] = {name: [] for name in asked.contestants}

@@ -12,8 +12,8 @@ from surreal.algorithms.rollouts.config import ACTIONS, RolloutConfig, network_n
 Bar = Positive | None
 QUEUE = 4096
 """Fragments that a learner holds at most."""
-COMPILE_STEPS = 1_000_000
-"""Steps of a run from which numba compiles the convolution of small images: it costs up to 7 s at the start."""
+COMPILE_STEPS = 200_000
+"""Steps of a run from which numba compiles the convolution of small images: it costs a second, the first time some."""
 
 
 class IMPALAConfig(RolloutConfig):
