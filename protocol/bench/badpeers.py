@@ -16,7 +16,7 @@ from contextlib import suppress
 import numpy as np
 
 from surreal.protocol.bench.harness import Case
-from surreal.protocol.bench.pair import QUEUE, child, count, node, pair, raw_pull, raw_push
+from surreal.protocol.bench.pair import WINDOW, child, count, node, pair, raw_pull, raw_push
 from surreal.protocol.stream.receiver import StreamReceiver
 from surreal.protocol.stream.sender import StreamSender
 
@@ -66,11 +66,11 @@ def _raw(nbytes: int) -> Callable[[float], float]:
 
 
 def _receive(address: str, key_file: str, seconds: str) -> None:
-    count(StreamReceiver(node("learner/0", address, key_file), address, QUEUE).recv, float(seconds))
+    count(StreamReceiver(node("learner/0", address, key_file), address, WINDOW).recv, float(seconds))
 
 
 def _send(address: str, key_file: str, nbytes: str) -> None:
-    stream = StreamSender(node("actor/0", address, key_file), address, QUEUE)
+    stream = StreamSender(node("actor/0", address, key_file), address, WINDOW)
     arrays = {"data": np.zeros(int(nbytes), np.uint8)}
     while True:
         stream.send(arrays)

@@ -18,6 +18,8 @@ from surreal.protocol.transport.node import Node
 
 QUEUE = 64
 """Messages on each side of a raw socket."""
+WINDOW = 2 * QUEUE
+"""Messages of a stream that are not acknowledged, which are on both sides."""
 WARM = 0.2
 """Share of the time that is not counted."""
 

@@ -42,7 +42,7 @@ def cases() -> list[Case]:
             lambda seconds: _run("serve", "ask", seconds)[0],
             lambda seconds: _run("echo", "ask-raw", seconds)[0],
             "requests/s",
-            0.7,
+            0.85,
         ),
         Case(
             f"service, {CLIENTS} clients, 99th percentile",

@@ -87,6 +87,8 @@ def _inline(arrays: Sequence[np.ndarray], rows: int) -> np.ndarray:
     """Return the inline parts of the messages with one row each (rows, bytes): the arrays' memory, each padded to 8."""
     flat = [array.reshape(rows, -1).view(np.uint8) if array.size else np.empty((rows, 0), np.uint8) for array in arrays]
     widths = [part.shape[1] + -part.shape[1] % 8 for part in flat]
+    if len(flat) == 1 and flat[0].shape[1] == widths[0]:
+        return flat[0]
     block = np.zeros((rows, sum(widths)), np.uint8)
     start = 0
     for part, width in zip(flat, widths, strict=True):

@@ -26,8 +26,8 @@ from surreal.protocol.wire.schema import Signature
 
 log = logging.getLogger("surreal")
 
-_PROBE = int(Kind.PROBE)
-_KINDS = frozenset({_PROBE, int(Kind.REQUEST)})
+# Looking up a member of an enum takes longer than comparing ints.
+_PROBE, _REQUEST, _REPLY = int(Kind.PROBE), int(Kind.REQUEST), int(Kind.REPLY)
 
 
 class ServiceServer:
@@ -69,16 +69,14 @@ class ServiceServer:
         with self._lock:
             while True:
                 self.node.check()
-                self._drain(max_size)
+                left = STOP_POLL_S if deadline is None else deadline - time.monotonic()
+                self._drain(max_size, 0.0 if self._queued else min(left, STOP_POLL_S))
                 if self._queued:
                     self._wait_for_more(max_size, time.monotonic() + max_wait)
                     if requests := self._pop(max_size):
                         return Batch(self._responder, requests, ordered=True)
-                left = STOP_POLL_S if deadline is None else deadline - time.monotonic()
-                if left <= 0:
+                elif left <= 0:
                     return Batch(self._responder, [])
-                if not self._queued:
-                    self._socket.wait(min(left, STOP_POLL_S))
 
     def serve(
         self, handler: Callable[[Arrays], Mapping[str, np.ndarray]], max_size: int, max_wait: float = 0.0
@@ -139,19 +137,22 @@ class ServiceServer:
             finally:
                 self._lock.release()
 
-    def _drain(self, limit: int) -> None:
-        """Read what has arrived, up to `limit` requests and READ_BATCH packets: probes are not counted as requests."""
+    def _drain(self, limit: int, seconds: float = 0.0) -> None:
+        """Read what has arrived, up to `limit` requests and READ_BATCH packets: probes are not counted as requests.
+
+        Waits up to `seconds` for the first packet.
+        """
         receive, take, enough = self._socket.receive, self._take, self._queued + limit
         for _ in range(READ_BATCH):
-            if self._queued >= enough or (received := receive()) is None:
+            if self._queued >= enough or (received := receive(seconds)) is None:
                 return
             take(*received)
+            seconds = 0.0
 
     def _wait_for_more(self, max_size: int, until: float) -> None:
         """Read until the next batch is full, or until then."""
         while len(self._groups[self._next()]) < max_size and (left := until - time.monotonic()) > 0:
-            if self._socket.wait(min(left, STOP_POLL_S)):
-                self._drain(max_size)
+            self._drain(max_size, min(left, STOP_POLL_S))
             self.node.check()
 
     def _next(self) -> Signature:
@@ -180,25 +181,39 @@ class ServiceServer:
         return requests
 
     def _take(self, route: bytes, packet: Packet) -> None:
-        """Admit the sender, then queue its request or answer its probe."""
-        if packet.kind not in _KINDS:
-            self._socket.refuse(route, "kind", f"{packet.sender} sent kind {packet.kind} to a service", packet.session)
-            return
+        """Queue a request, or answer a probe, of a client that is admitted."""
         now = time.monotonic()
-        admitted = self._names.admit(route, packet, packet.meta.get("who") if packet.kind == _PROBE else "", now)
-        if isinstance(admitted, str):
-            self._socket.refuse(route, packet.sender, admitted, packet.session)
+        client = self._clients.get(packet.sender)
+        if (
+            packet.kind == _REQUEST
+            and client
+            and client.holder.session == packet.session
+            and client.holder.incarnation == packet.incarnation
+        ):
+            # Nearly all packets: a request of a client that is known.
+            client.holder.route, client.holder.heard = route, now
+        elif (client := self._admit(route, packet, now)) is None:
             return
-        holder, new = admitted
-        if new:
-            self._clients[packet.sender] = Client(holder)
-        client = self._clients[packet.sender]
         if packet.kind == _PROBE:
             self._socket.send(encode_prefix(Kind.ACK, 0, packet.session, packet.seq, 0) + self._said, route=route)
         elif packet.seq in client.open:
             self._socket.stats.duplicates += 1
         else:
             self._queue(client, packet, now)
+
+    def _admit(self, route: bytes, packet: Packet, now: float) -> Client | None:
+        """Return the client that sent a packet, which may be new; None if it is refused."""
+        if packet.kind not in (_PROBE, _REQUEST):
+            self._socket.refuse(route, "kind", f"{packet.sender} sent kind {packet.kind} to a service", packet.session)
+            return None
+        admitted = self._names.admit(route, packet, packet.meta.get("who") if packet.kind == _PROBE else "", now)
+        if isinstance(admitted, str):
+            self._socket.refuse(route, packet.sender, admitted, packet.session)
+            return None
+        holder, new = admitted
+        if new:
+            self._clients[packet.sender] = Client(holder)
+        return self._clients[packet.sender]
 
     def _queue(self, client: Client, packet: Packet, now: float) -> None:
         """Put a request to those like it, unless its client has as many as it may."""
@@ -221,10 +236,11 @@ class ServiceServer:
 
     def _answer(self, requests: list[Request], bodies: list[Encoded], outcome: int) -> None:
         """Send each request its answer, unless it has one. What gets lost on the way is asked again."""
+        send = self._socket.send
         with self._lock:
             for request, item in zip(requests, bodies, strict=True):
-                client = request.client
-                if client.open.get(request.seq) is request:
-                    del client.open[request.seq]
-                    prefix = encode_prefix(Kind.REPLY, outcome, client.holder.session, request.seq, 0)
-                    self._socket.send(prefix + item.body, item.frames, client.holder.route)
+                client, seq = request.client, request.seq
+                if client.open.get(seq) is request:
+                    del client.open[seq]
+                    prefix = encode_prefix(_REPLY, outcome, client.holder.session, seq, 0)
+                    send(prefix + item.body, item.frames, client.holder.route)

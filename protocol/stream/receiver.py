@@ -5,6 +5,7 @@ docs/wire.md has the rules; `sender.py` is the other end.
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -19,12 +20,13 @@ from surreal.protocol.wire.codec import encode_body, encode_prefix
 from surreal.protocol.wire.limits import NotFiniteError, check_finite
 from surreal.protocol.wire.packet import Kind, Message, Packet
 
-_DATA, _PROBE = int(Kind.DATA), int(Kind.PROBE)  # looking up a member of an enum takes longer than comparing ints
+# Looking up a member of an enum takes longer than comparing ints.
+_DATA, _PROBE, _BATCH = int(Kind.DATA), int(Kind.PROBE), int(Kind.BATCH)
 ACK_DELAY_S = 0.001
 """Seconds that an idle receiver waits for another message before it acknowledges."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Progress:
     """The progress of one session of a sender."""
 
@@ -49,6 +51,10 @@ class StreamReceiver:
         self._body = encode_body(node.name, node.incarnation).body
         self._names = SessionTable()
         self._progress: dict[str, _Progress] = {}
+        self._batch: deque[Message] = deque()
+        """Messages that came together and are still to be handed over."""
+        self._current: tuple[Holder, _Progress] | None = None
+        """Their sender."""
         self._late: set[str] = set()
         """Senders that are to be acknowledged when there is nothing else to do."""
         self._lock = threading.Lock()
@@ -63,12 +69,14 @@ class StreamReceiver:
         with self._lock:
             while True:
                 self._node.check()
-                if message := self._read():
-                    return message
+                while self._batch:
+                    if message := self._hand_over():
+                        return message
                 left = STOP_POLL_S if deadline is None else deadline - time.monotonic()
-                self._idle(max(0.0, min(left, STOP_POLL_S)))
                 if left <= 0:
-                    return None
+                    return self._read()
+                if message := self._wait(min(left, STOP_POLL_S)):
+                    return message
 
     @property
     def select_lock(self) -> threading.Lock:
@@ -83,10 +91,12 @@ class StreamReceiver:
     def has_message(self) -> bool:
         """Return True if a message has arrived; rarely it is one that was received before. For Selector."""
         for _ in range(READ_BATCH):
+            if self._batch:
+                return True
             received = self._socket.receive()
             if received is None:
                 break
-            if received[1].kind == _DATA:
+            if received[1].kind in (_DATA, _BATCH):
                 self._socket.put_back(*received)
                 return True
             self._take(*received)
@@ -116,18 +126,27 @@ class StreamReceiver:
         Stops after READ_BATCH packets without a message: senders that only probe must not hold up the caller.
         """
         for _ in range(READ_BATCH):
-            received = self._socket.receive()
-            if received is None:
-                return None
-            if message := self._take(*received):
+            if self._batch:
+                message = self._hand_over()
+            elif (received := self._socket.receive()) is not None:
+                message = self._take(*received)
+            else:
+                break
+            if message:
                 return message
+        self._acknowledge()
         return None
 
-    def _idle(self, seconds: float) -> None:
-        """Wait for a packet; acknowledge if none comes at once, so that a fast sender costs few acknowledgements."""
-        if not (self._late and self._socket.wait(min(seconds, ACK_DELAY_S))):
+    def _wait(self, seconds: float) -> Message | None:
+        """Wait for a packet and return the message in it.
+
+        Acknowledge if none comes at once, so that a fast sender costs few acknowledgements.
+        """
+        received = self._socket.receive(min(seconds, ACK_DELAY_S)) if self._late else None
+        if received is None:
             self._acknowledge()
-            self._socket.wait(seconds)
+            received = self._socket.receive(seconds)
+        return self._take(*received) if received else None
 
     def _tick(self) -> None:
         """Acknowledge in the I/O thread; a thread in `recv` acknowledges by itself."""
@@ -138,20 +157,20 @@ class StreamReceiver:
                 self._lock.release()
 
     def _take(self, route: bytes, packet: Packet) -> Message | None:
-        """Return the message in `packet` if it is the next one in its sender's order, else None."""
+        """Return the first message in `packet` that is the next one in its sender's order, else None."""
         kind, round, session, seq, base, sender, incarnation = packet[:7]
         holder = self._names.holders.get(sender)
-        if kind == _DATA and holder and holder.session == session and holder.incarnation == incarnation:
+        if kind in (_DATA, _BATCH) and holder and holder.session == session and holder.incarnation == incarnation:
             progress = self._progress[sender]
             if base <= progress.expected == seq:
-                # Nearly all messages: the next one of a sender that is known. What follows says the same at length.
-                holder.route, holder.heard, progress.round = route, time.monotonic(), round
+                # Nearly all packets: the next one of a sender that is known. What follows says the same at length.
+                holder.route, progress.round = route, round
                 return self._accept(holder, progress, packet)
         return self._take_other(route, packet)
 
     def _take_other(self, route: bytes, packet: Packet) -> Message | None:
-        """Return the message in `packet`, whose sender may be new or in disorder, if it is the next one."""
-        if packet.kind not in (_DATA, _PROBE):
+        """Return the first message in `packet`, whose sender may be new or in disorder, if it is the next one."""
+        if packet.kind not in (_DATA, _BATCH, _PROBE):
             self._socket.refuse(route, "kind", f"{packet.sender} sent kind {packet.kind} to a stream", packet.session)
             return None
         who = packet.meta.get("who") if packet.kind == _PROBE else ""
@@ -165,35 +184,55 @@ class StreamReceiver:
         progress = self._progress[packet.sender]
         progress.round = packet.round
         progress.expected = max(progress.expected, packet.base)  # what an earlier receiver acknowledged won't come
-        if packet.kind == _DATA and packet.seq == progress.expected:
-            return self._accept(holder, progress, packet)
-        self._socket.stats.duplicates += packet.kind == _DATA and packet.seq < progress.expected
-        self._answer(Kind.LOST if packet.seq > progress.expected else Kind.ACK, holder, progress)
+        repeated = progress.expected - packet.seq
+        count = 0 if packet.kind == _PROBE else len(packet.batch) or 1
+        if 0 <= repeated < count:
+            self._socket.stats.duplicates += repeated
+            return self._accept(holder, progress, packet, repeated)
+        self._socket.stats.duplicates += count if repeated > 0 else 0
+        self._answer(Kind.LOST if repeated < 0 else Kind.ACK, holder, progress)
         return None
 
-    def _accept(self, holder: Holder, progress: _Progress, packet: Packet) -> Message | None:
-        """Take the message and acknowledge it, now or soon."""
-        _, _, _, seq, _, sender, incarnation, version, meta, arrays, size, _, _ = packet
-        progress.expected += 1
+    def _accept(self, holder: Holder, progress: _Progress, packet: Packet, repeated: int = 0) -> Message | None:
+        """Take the messages of a packet but for the first ones, which are here, and hand over the next one."""
+        self._current = holder, progress
+        if packet.kind == _BATCH:
+            self._batch.extend(packet.batch[repeated:] if repeated else packet.batch)
+        else:
+            _, _, _, seq, _, sender, incarnation, version, meta, arrays, *_ = packet
+            self._batch.append(tuple.__new__(Message, (sender, incarnation, seq, version, meta, arrays)))
+        size = packet.size if not repeated else sum([message.nbytes for message in self._batch])
         progress.owed += size
+        self._socket.stats.bytes += size
+        return self._hand_over()
+
+    def _hand_over(self) -> Message | None:
+        """Return the next message of the current sender and acknowledge it, now or soon; None if it is refused."""
+        assert self._current
+        holder, progress = self._current
+        message = self._batch.popleft()
+        progress.expected += 1
+        if not self._batch:
+            # However long the program took over the messages before: the sender was not silent.
+            holder.heard = time.monotonic()
         if progress.expected - progress.acked >= self._ack_every or progress.owed >= WINDOW_BYTES // 16:
             self._answer(Kind.ACK, holder, progress)
         else:
-            self._late.add(sender)
-        if self._finite and not self._is_finite(packet):
+            self._late.add(holder.name)
+        if self._finite and not self._is_finite(message):
             return None
-        stats = self._socket.stats
-        stats.messages += 1
-        stats.bytes += size
-        return tuple.__new__(Message, (sender, incarnation, seq, version, meta, arrays))
+        self._socket.stats.messages += 1
+        return message
 
-    def _is_finite(self, packet: Packet) -> bool:
+    def _is_finite(self, message: Message) -> bool:
         """Count and log a message that no honest sender of this stream sends."""
         try:
-            check_finite(packet.arrays)
+            check_finite(message.arrays)
         except NotFiniteError as error:
             self._socket.stats.refused += 1
-            self._node.warn(f"{packet.sender} finite", f"refused message {packet.seq} of {packet.sender}: {error}")
+            self._socket.stats.bytes -= message.nbytes
+            sender = message.sender
+            self._node.warn(f"{sender} finite", f"refused message {message.seq} of {sender}: {error}")
             return False
         return True
 

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from surreal.protocol.errors import Refused, Timeout
-from surreal.protocol.profiling.spans import ACTIVE, COMMUNICATION, NOTHING, operation
+from surreal.protocol.profiling.spans import ACTIVE, COMMUNICATION, operation
 from surreal.protocol.stream.window import Window
 from surreal.protocol.transport.io_loop import Timer
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.packet_socket import CONTROL_SLOTS, IO_INTERVAL_S, STOP_POLL_S, PacketSocket
 from surreal.protocol.transport.stats import Stats
-from surreal.protocol.wire.batches import encode_batch
+from surreal.protocol.wire.batches import LENGTH, encode_batch
 from surreal.protocol.wire.codec import encode_body, encode_prefix
 from surreal.protocol.wire.limits import check_finite
 from surreal.protocol.wire.packet import Encoded, Kind, Packet, Version
@@ -36,9 +36,9 @@ FLUSH_ON_CLOSE_S = 1.0
 LONG_AGO = float("-inf")
 BATCH_DELAY_S = 0.001
 """Seconds within which small messages wait for each other."""
-SMALL_BYTES = 4 * 1024
+SMALL_BYTES = 24 * 1024
 """Bytes of a message that may wait."""
-BATCH_BYTES = 32 * 1024
+BATCH_BYTES = 60 * 1024
 """Bytes of small messages that make up a packet."""
 
 
@@ -81,17 +81,20 @@ class StreamSender:
         """
         if self._finite:
             check_finite(arrays)
+        node = self._node
         # Asked first: an operation costs as much as a tenth of a small message.
-        with operation("serialise", COMMUNICATION) if ACTIVE.recorder else NOTHING:
-            item = encode_body(self._node.name, self._node.incarnation, version, meta, arrays)
+        if ACTIVE.recorder:
+            with operation("serialise", COMMUNICATION):
+                item = encode_body(node.name, node.incarnation, version, meta, arrays)
+        else:
+            item = encode_body(node.name, node.incarnation, version, meta, arrays)
         body, frames, size = item
         window, stats = self._window, self._socket.stats
         with self._lock:
             if (window.full or self._refused) and not self._make_room(timeout):
                 return False
             window.append(item, len(body) + size)
-            self._batched_bytes += len(body)
-            if frames or len(body) > SMALL_BYTES or self._is_due(window):
+            if frames or len(body) > SMALL_BYTES or self._is_due(len(body)):
                 self._transmit()
             elif self._batch_timer is None:
                 self._batch_timer = Timer(BATCH_DELAY_S, self._transmit_batch)
@@ -155,7 +158,8 @@ class StreamSender:
 
     def _make_room(self, timeout: float | None) -> bool:
         """Wait, with the lock, until the window has room; False where a lossy stream drops instead."""
-        self._serve()
+        if self._lossy:
+            self._serve()
         self._raise_if_refused()
         if self._window.full and self._lossy:
             self._socket.stats.dropped += 1
@@ -164,12 +168,14 @@ class StreamSender:
         while self._window.full:
             self._node.check()
             left = STOP_POLL_S if timeout is None else timeout - (last - began)
-            if left <= 0:
+            if received := self._socket.receive(min(STOP_POLL_S, left)):
+                self._take(received[1])
+            elif left <= 0:
                 raise Timeout(f"{self._socket.address}: no room to send within {timeout} s. Look at its receiver.")
-            self._socket.wait(min(STOP_POLL_S, left))
-            self._serve()
+            self._transmit()
             self._raise_if_refused()
             now = time.monotonic()
+            self._probe_if_silent(now)
             # counted in each round, so that a long wait shows while it lasts
             self._socket.stats.blocked_seconds += now - last
             last = now
@@ -188,7 +194,10 @@ class StreamSender:
         while received := self._socket.receive():
             self._take(received[1])
         self._transmit()
-        if time.monotonic() - self._probed >= PROBE_AFTER_S and not self._refused:
+        self._probe_if_silent(time.monotonic())
+
+    def _probe_if_silent(self, now: float) -> None:
+        if now - self._probed >= PROBE_AFTER_S and not self._refused:
             self._send_probe()
 
     def _send_probe(self) -> bool:
@@ -212,29 +221,32 @@ class StreamSender:
             if not (self._window.lost(packet.seq, packet.round) if lost else self._window.acknowledge(packet.seq)):
                 self._socket.refuse(b"", "ack", f"{packet.sender} acknowledged {packet.seq}, which was never sent")
 
-    def _is_due(self, window: Window[Encoded]) -> bool:
+    def _is_due(self, nbytes: int) -> bool:
         """Return True if small messages are to be transmitted now, rather than together with those that follow.
 
-        A packet costs about as much as 4 KiB of payload, so small messages wait for others: only after a transmission a
-        moment ago (a lone message is never late), and only until a batch or the window is full. The I/O thread sends
-        the rest a millisecond later.
+        A packet costs about as much as 16 KiB of payload, so small messages wait for others: only after a transmission
+        a moment ago (a lone message is never late), and only until the window is full or a batch is, for which the last
+        message with its `nbytes` is the measure. The I/O thread sends the rest a millisecond later.
         """
-        waiting = window.next - window.cursor
+        window = self._window
+        self._batched_bytes += nbytes + LENGTH.size
         return (
-            self._batched_bytes >= BATCH_BYTES
-            or waiting >= self._batch_size
+            self._batched_bytes + nbytes > BATCH_BYTES
+            or window.next - window.cursor >= self._batch_size
             or time.monotonic() - self._transmitted > BATCH_DELAY_S
             or window.full
         )
 
     def _transmit_batch(self) -> None:
-        """Transmit the batch in the I/O thread, each millisecond while small messages come.
+        """Transmit in the I/O thread what has waited for a millisecond. Called each millisecond while messages wait.
 
-        A thread that waits with the lock transmits anyway; other threads hold the lock for a short time.
+        A thread that has the lock transmits by itself, or is done before the next call.
         """
-        if not self._lock.acquire(timeout=BATCH_DELAY_S):
+        if not self._lock.acquire(blocking=False):
             return
         try:
+            if self._batched_bytes and time.monotonic() - self._transmitted < BATCH_DELAY_S:
+                return
             # what the socket does not take now is left to the slower _tick
             idle = not self._batched_bytes or not self._transmit()
             if idle and self._batch_timer:
@@ -268,7 +280,7 @@ class StreamSender:
         batch: list[Encoded] = []
         size = 0
         for item in self._window.due():
-            size += len(item.body)
+            size += len(item.body) + LENGTH.size
             if batch and (item.frames or size > BATCH_BYTES or len(batch) >= self._batch_size):
                 break
             batch.append(item)

@@ -19,7 +19,6 @@ from surreal.protocol.transport.io_loop import IOLoop
 from surreal.protocol.transport.monitor import Monitor
 from surreal.protocol.transport.node import trim_memory
 from surreal.protocol.transport.stats import Warn
-from surreal.protocol.wire.repeated import Usual
 
 POLL_INTERVAL_S = 0.2
 """Seconds between two looks at what the connections hold."""
@@ -57,7 +56,7 @@ _COUNTS = struct.Struct("<120xQQ")
 class Connection:
     """One connection. The receiving thread writes `handed` and `largest`, all else happens under the lock."""
 
-    __slots__ = ("fd", "handed", "largest", "identified", "prefix", "score", "slack", "usual")
+    __slots__ = ("fd", "handed", "largest", "identified", "prefix", "score", "slack")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -73,8 +72,6 @@ class Connection:
         self.slack = 0
         """Bytes by which `handed` was seen to be too much."""
         self.score = 0
-        self.usual: Usual | None = None
-        """A header that its next packet may repeat. Only the receiving thread uses it."""
 
     def count(self, size: int) -> None:
         """Note that the port was handed a packet of `size` bytes."""

@@ -9,7 +9,7 @@ import zmq
 from zmq import backend
 
 from surreal.protocol.errors import Fatal, SurrealError
-from surreal.protocol.profiling.spans import IDLE, NOTHING, operation
+from surreal.protocol.profiling.spans import ACTIVE, IDLE, NOTHING, operation
 from surreal.protocol.transport.addresses import check_address, listening
 from surreal.protocol.transport.authorization import Access
 from surreal.protocol.transport.connections import MALFORMED_SCORE, MAX_SCORE, REFUSED_SCORE, Connection, Connections
@@ -21,15 +21,14 @@ from surreal.protocol.transport.stats import Stats
 from surreal.protocol.wire.batches import decode_batch, is_batch
 from surreal.protocol.wire.codec import decode, encode_body, encode_prefix
 from surreal.protocol.wire.limits import (
-    INLINE_ARRAY_BYTES,
     MAX_FRAME_BYTES,
     MAX_FRAMES,
+    MAX_HEADER_BYTES,
     MAX_PACKET_BYTES,
     MalformedError,
     ProtocolVersionError,
 )
 from surreal.protocol.wire.packet import Kind, Packet
-from surreal.protocol.wire.repeated import decode_usual, usual_of
 
 IO_INTERVAL_S = 0.2
 """Seconds between two looks of the I/O thread at a stream whose thread is elsewhere."""
@@ -42,6 +41,7 @@ READ_BATCH = 1000
 NOBLOCK, SNDMORE = int(zmq.NOBLOCK), int(zmq.SNDMORE)  # enum arithmetic costs 3 us a message
 _NOBLOCK_MORE = NOBLOCK | SNDMORE
 _send = backend.Socket.send  # what zmq.Socket.send ends in, without 0.8 us of options that are not used here
+_receive = backend.Socket.recv
 
 
 def _access_of(node: Node, address: str) -> Access:
@@ -88,9 +88,11 @@ class PacketSocket:
         access = _access_of(node, address) if node.keys else None
         self.node, self.address, self.stats = node, address, Stats()
         self._binds = binds
-        self._unpacked: deque[tuple[bytes, Packet]] = deque()
-        """The rest of a batch."""
+        self._returned: deque[tuple[bytes, Packet]] = deque()
+        """Packets that were put back."""
         self._later = later
+        self._patience = -1
+        """Milliseconds that libzmq waits for a packet; -1 for ever."""
         self._peer = Connection(-1)
         """The connection of a socket that has but one."""
         self.zmq_socket = node.context.socket(zmq.ROUTER if binds else zmq.DEALER)
@@ -142,43 +144,46 @@ class PacketSocket:
         Frames, arrays or zmq.Frame, are not copied.
         """
         try:
-            if route:
-                _send(self.zmq_socket, route, _NOBLOCK_MORE)
-            _send(self.zmq_socket, header, _NOBLOCK_MORE if frames else NOBLOCK)
-            for left, frame in enumerate(frames, 1 - len(frames)):
-                _send(self.zmq_socket, frame, SNDMORE if left else 0, False)
+            try:
+                self._send_parts(header, frames, route)
+            except zmq.Again:
+                # A queue that was full stays so for a send that does not wait, until libzmq looks at it: here.
+                self.zmq_socket.getsockopt(zmq.EVENTS)
+                self._send_parts(header, frames, route)
         except zmq.ZMQError as error:
             if error.errno in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 return False
             raise
         return True
 
-    def receive(self) -> tuple[bytes, Packet] | None:
-        """Return the next packet and the route to answer it (empty if connected), or None if there is none now.
+    def _send_parts(self, header: bytes, frames: Sequence[Any], route: bytes) -> None:
+        if route:
+            _send(self.zmq_socket, route, _NOBLOCK_MORE)
+        _send(self.zmq_socket, header, _NOBLOCK_MORE if frames else NOBLOCK)
+        for left, frame in enumerate(frames, 1 - len(frames)):
+            _send(self.zmq_socket, frame, SNDMORE if left else 0, False)
+
+    def receive(self, seconds: float = 0.0) -> tuple[bytes, Packet] | None:
+        """Return the next packet and the route to answer it (empty if connected); None if none comes within `seconds`.
 
         Count, log and skip malformed packets. On a connecting socket a packet of another protocol version comes back as
         REFUSED.
         """
-        if self._unpacked:
-            return self._unpacked.popleft()
-        while (received := self._receive_parts()) is not None:
+        if self._returned:
+            return self._returned.popleft()
+        flags = self._wait_by(seconds) if seconds > 0 else NOBLOCK
+        while (received := self._receive_parts(flags)) is not None:
             route, first, frames = received
+            flags = NOBLOCK
             connection = self._connection_of(route, first)
             if connection.score >= MAX_SCORE:  # cut; this was under way
                 self.stats.refused += 1
                 continue
-            usual = connection.usual
-            if usual and len(frames) == 1 and (repeated := decode_usual(frames[0], usual, self._later)):
-                connection.count(repeated.size + len(frames[0]))
-                return route, repeated
             try:
-                batch = is_batch(frames[0])
-                packet = self._unpack(route, frames) if batch else decode(frames)
-                connection.count(packet.size + len(frames[0]))
+                packet = decode_batch(frames) if is_batch(frames[0]) else decode(frames, self._later)
+                connection.count(len(frames[0]) + (packet.size if len(frames) > 1 else 0))
                 if packet.sender.startswith(connection.prefix):
-                    connection.usual = None if batch else usual_of(frames, packet)
                     return route, packet
-                self._unpacked.clear()
                 self._refuse_impostor(route, connection, packet)
             except ProtocolVersionError as error:
                 text = f"{error}: install the same version of surreal in both"
@@ -195,9 +200,24 @@ class PacketSocket:
         denied = self._handshakes and self._handshakes.denied()
         return (b"", _refused(denied)) if denied else None
 
+    def _wait_by(self, seconds: float) -> int:
+        """Return the flags of a receive that waits up to `seconds`.
+
+        libzmq itself waits, which costs a third of a poll and a second look. A profile has to see the wait.
+        """
+        if ACTIVE.recorder:
+            if not int(self.zmq_socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+                self.wait(seconds)
+            return NOBLOCK
+        patience = math.ceil(seconds * 1000)
+        if patience != self._patience:
+            self.zmq_socket.setsockopt(zmq.RCVTIMEO, patience)
+            self._patience = patience
+        return 0
+
     def put_back(self, route: bytes, packet: Packet) -> None:
         """Have the next `receive` return this packet, which the last one returned."""
-        self._unpacked.appendleft((route, packet))
+        self._returned.appendleft((route, packet))
 
     def refuse(self, route: bytes, thing: str, reason: str, session: int = 0) -> None:
         """Count and log a refusal, and where the port is bound tell the peer why."""
@@ -241,12 +261,6 @@ class PacketSocket:
             return self._peer
         return self._connections.routes.get(route) or self._connections.identify(route, frame)
 
-    def _unpack(self, route: bytes, frames: Sequence[bytes | memoryview]) -> Packet:
-        """Return the first packet of a batch and keep the others."""
-        packet, *others = decode_batch(frames)
-        self._unpacked.extend([(route, other) for other in others])
-        return packet
-
     def _refuse_impostor(self, route: bytes, connection: Connection, packet: Packet) -> None:
         reason = f"the key of {connection.prefix[:-1]} was used to send as {packet.sender}"
         self.refuse(route, f"key of {connection.prefix}", reason, packet.session)
@@ -256,22 +270,21 @@ class PacketSocket:
         self.stats.refused += 1
         self.node.warn(f"{self.address} {thing}", f"{self.address}: {text}")
 
-    def _receive_parts(self) -> tuple[bytes, zmq.Frame, list[bytes | memoryview]] | None:
+    def _receive_parts(self, flags: int) -> tuple[bytes, zmq.Frame, list[bytes | memoryview]] | None:
         """Return the route, the first frame and the memory of all frames of one message; None if there is none.
 
         Keep at most one frame more than a packet may have.
         """
-        receive = self.zmq_socket.recv
         try:
-            route = receive(NOBLOCK) if self._binds else b""
-            first = receive(NOBLOCK, copy=False)
+            route = _receive(self.zmq_socket, flags) if self._binds else b""
+            first = _receive(self.zmq_socket, flags, False)
         except zmq.Again:
             return None
-        # the copy of a small header costs less than a view
-        frames: list[bytes | memoryview] = [first.bytes if len(first) <= INLINE_ARRAY_BYTES else first.buffer]
+        # The copy of a header costs less than a view, and aligns its arrays.
+        frames: list[bytes | memoryview] = [first.bytes if len(first) <= MAX_HEADER_BYTES else first.buffer]
         more = first.more
         while more:
-            frame = receive(copy=False)
+            frame = _receive(self.zmq_socket, 0, False)
             more = frame.more
             if len(frames) <= MAX_FRAMES:
                 frames.append(frame.buffer)

@@ -5,14 +5,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from surreal.protocol.wire.codec import BATCH, BODY, PREFIX, decode_body, decode_prefix, encode_prefix, unpack_meta
-from surreal.protocol.wire.limits import MAX_COUNT, MalformedError
-from surreal.protocol.wire.packet import Kind, Packet
-from surreal.protocol.wire.schema import Schema, parse
+from surreal.protocol.wire.codec import (
+    BATCH,
+    BODY,
+    MAGIC,
+    PREFIX,
+    check_frames,
+    check_version,
+    encode_prefix,
+    unpack_meta,
+)
+from surreal.protocol.wire.limits import MAX_COUNT, PROTOCOL, MalformedError
+from surreal.protocol.wire.packet import Kind, Message, Packet
+from surreal.protocol.wire.schema import Field, Schema, parse
 
 LENGTH = struct.Struct("<Q")
 """Bytes of a message in a batch. It and every message are a multiple of 8, which keeps arrays aligned."""
-_DATA = int(Kind.DATA)
+_BEGINNING = struct.Struct(LENGTH.format + BODY.format[1:])
+"""Length, epoch, version, bytes of the schema, bytes of the meta."""
 
 
 def encode_batch(round: int, session: int, seq: int, base: int, bodies: Sequence[bytes]) -> bytes:
@@ -28,81 +38,98 @@ def is_batch(header: bytes | memoryview) -> bool:
     return len(header) > 3 and header[3] == BATCH
 
 
-def decode_batch(frames: Sequence[bytes | memoryview]) -> list[Packet]:
-    """Return the packets of kind DATA that `encode_batch` put into one frame. Raises MalformedError only."""
-    if len(frames) != 1:
-        raise MalformedError(f"a batch of {len(frames)} frames")
-    header, _, round, session, seq, base = decode_prefix(frames[0])
-    if alike := _decode_alike(header, round, session, seq, base):
-        return alike
-    packets: list[Packet] = []
-    start = PREFIX.size
-    while start < len(header):
-        if start + LENGTH.size + BODY.size > len(header):
-            raise MalformedError(f"a batch ends in the middle of a message, at byte {len(header)}")
-        (length,) = LENGTH.unpack_from(header, start)
-        start += LENGTH.size
-        if length > len(header) - start:
-            raise MalformedError(f"a message of {length} bytes in a batch that has {len(header) - start} more")
-        body = decode_body(header, start, start + length, (header,))
-        packets.append(Packet(Kind.DATA, round, session, seq + len(packets), base, *body))
-        start += length
-    if len({packet[5:7] for packet in packets}) > 1:
-        raise MalformedError("a batch of several senders")
-    return packets
+def decode_batch(frames: Sequence[bytes | memoryview]) -> Packet:
+    """Return a packet of kind BATCH with the messages that `encode_batch` put into one frame, in their order.
 
-
-def _decode_alike(header: bytes | memoryview, round: int, session: int, seq: int, base: int) -> list[Packet] | None:
-    """Return the packets of a batch whose messages have one schema and one length; None for another, or a wrong one.
-
-    Arrays of one name are then made by one view over the whole batch.
+    Raises MalformedError only.
     """
-    at = PREFIX.size + LENGTH.size
-    if at + BODY.size > len(header):
+    header = check_frames(frames)
+    magic, protocol, kind, round, session, seq, base = PREFIX.unpack_from(header)
+    if magic != MAGIC or protocol != PROTOCOL:
+        check_version(header)
+    if len(frames) != 1 or kind != BATCH or seq > MAX_COUNT - len(header) or base > MAX_COUNT:
+        raise MalformedError(f"a batch of {len(frames)} frames, kind {kind}, seq {seq}, base {base}")
+    size, messages = _decode_alike(header, seq) or _decode_each(header, seq)
+    who = messages[0][:2]
+    return Packet(BATCH, round, session, seq, base, *who, (0, 0), {}, {}, size, batch=messages)
+
+
+def _decode_each(header: bytes, seq: int) -> tuple[int, list[Message]]:
+    """Return the messages of a batch and the bytes of all their arrays."""
+    messages: list[Message] = []
+    start, schema, names, total = PREFIX.size, None, b"", 0
+    while start < len(header):
+        if start + _BEGINNING.size > len(header):
+            raise MalformedError(f"a batch ends in the middle of a message, at byte {len(header)}")
+        length, epoch, version, named, plain = _BEGINNING.unpack_from(header, start)
+        place = start + _BEGINNING.size
+        # Messages of one batch mostly have one schema.
+        if schema is None or named != len(names) or not header.startswith(names, place):
+            schema, names = _schema(header[place : place + named], schema)
+        sender, incarnation, fields, _, inline, _, size = schema
+        place += named + plain
+        begin = place + -place % 8
+        start += LENGTH.size + length
+        if begin + inline != start or start > len(header) or epoch > MAX_COUNT or version > MAX_COUNT:
+            raise MalformedError(f"a message of version ({epoch}, {version}) in a batch ends at byte {start}")
+        meta = unpack_meta(header[place - plain : place]) if plain else {}
+        arrays = {}
+        for name, dtype, shape, _, at in fields:
+            arrays[name] = np.ndarray(shape, dtype, header, begin + at)
+        said = (sender, incarnation, seq + len(messages), (epoch, version), meta, arrays)
+        messages.append(tuple.__new__(Message, said))
+        total += size
+    if not messages:
+        raise MalformedError("a batch without messages")
+    return total, messages
+
+
+def _schema(data: bytes, before: Schema | None) -> tuple[Schema, bytes]:
+    """Return the schema of a message and its bytes, if it is of the sender of the message before."""
+    schema = parse(data)
+    if schema.frames:
+        raise MalformedError("a message in a batch has frames of its own")
+    if before and (schema.sender, schema.incarnation) != (before.sender, before.incarnation):
+        raise MalformedError("a batch of several senders")
+    return schema, data
+
+
+def _decode_alike(header: bytes, seq: int) -> tuple[int, list[Message]] | None:
+    """Return what `_decode_each` does, if the messages differ in nothing but their arrays' data, and have no meta.
+
+    What precedes the arrays is then compared with that of the first message, and each field's arrays are made at once.
+    """
+    start = PREFIX.size + _BEGINNING.size
+    if start > len(header):
         return None
-    (length,), (_, _, names, plain) = LENGTH.unpack_from(header, PREFIX.size), BODY.unpack_from(header, at)
+    length, epoch, version, named, plain = _BEGINNING.unpack_from(header, PREFIX.size)
     step = LENGTH.size + length
     count, rest = divmod(len(header) - PREFIX.size, step)
-    if rest or count < 2 or not BODY.size + names + plain <= length:
+    before = _BEGINNING.size + named + -named % 8
+    if plain or rest or count < 2 or before > step or epoch > MAX_COUNT or version > MAX_COUNT:
         return None
-    table = np.frombuffer(header, np.uint8, offset=PREFIX.size).reshape(count, step)
-    # Alike are the lengths of message, schema and meta, and the schema; versions, meta and arrays are not.
-    begin, end = LENGTH.size + 16, LENGTH.size + BODY.size + names
-    if not ((table[1:, begin:end] == table[0, begin:end]).all() and (table[1:, :8] == table[0, :8]).all()):
+    block = np.frombuffer(header, np.uint8, offset=PREFIX.size).reshape(count, step)
+    if not (block[1:, :before] == block[0, :before]).all():
         return None
-    schema = parse(bytes(header[at + BODY.size : at + BODY.size + names]))
-    start = BODY.size + names + plain
-    start += -start % 8
-    versions = np.ndarray((count, 2), "<u8", header, at, (step, 8)).tolist()
-    if start + schema.inline != length or schema.frames or max(map(max, versions)) > MAX_COUNT:
+    schema, _ = _schema(header[start : start + named], None)
+    if before + schema.inline != step or not all(field.nbytes for field in schema.fields):
         return None
-    columns = _columns(schema, header, at + start, count, step)
-    if columns is None:
-        return None
-    said, known = [PREFIX.size + n * step + end for n in range(count)], [field.name for field in schema.fields]
-    metas = [unpack_meta(header[place : place + plain]) if plain else {} for place in said]
-    arrays = [dict(zip(known, row, strict=True)) for row in zip(*columns, strict=True)] if known else [{} for _ in said]
-    who, rest_of = (schema.sender, schema.incarnation), (schema.size, schema.signature)
-    return [
-        tuple.__new__(Packet, (_DATA, round, session, seq + n, base, *who, tuple(version), meta, named, *rest_of, None))
-        for n, (version, meta, named) in enumerate(zip(versions, metas, arrays, strict=True))
+    columns = [_column(field, header, PREFIX.size + before, count, step) for field in schema.fields]
+    names = [field.name for field in schema.fields]
+    made = zip(*columns, strict=True) if columns else [()] * count
+    rows = [dict(zip(names, row, strict=True)) for row in made]
+    sender, incarnation, numbers = schema.sender, schema.incarnation, (epoch, version)
+    return schema.size * count, [
+        tuple.__new__(Message, (sender, incarnation, number, numbers, {}, arrays))
+        for number, arrays in enumerate(rows, seq)
     ]
 
 
-def _columns(
-    schema: Schema, header: bytes | memoryview, start: int, count: int, step: int
-) -> list[list[np.ndarray]] | None:
-    """Return the arrays of each field in `count` messages `step` bytes apart; None where one has no elements."""
-    columns = []
-    for field in schema.fields:
-        if not field.nbytes:
-            return None
-        steps, inner = [], field.nbytes
-        for extent in field.shape:
-            inner //= extent
-            steps.append(inner)
-        block = np.ndarray((count, *field.shape), field.dtype, header, start + field.offset, (step, *steps))
-        if block.flags.writeable:
-            block.setflags(write=False)
-        columns.append(list(block) if field.shape else [block[n, ...] for n in range(count)])
-    return columns
+def _column(field: Field, header: bytes, start: int, count: int, step: int) -> list[np.ndarray]:
+    """Return the arrays of a field in `count` messages `step` bytes apart."""
+    steps, inner = [], field.nbytes
+    for extent in field.shape:
+        inner //= extent
+        steps.append(inner)
+    block = np.ndarray((count, *field.shape), field.dtype, header, start + field.offset, (step, *steps))
+    return list(block) if field.shape else [block[n, ...] for n in range(count)]

@@ -1,5 +1,6 @@
 """Packets, and the messages that a channel hands to its reader."""
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -22,6 +23,11 @@ class Message(NamedTuple):
     version: Version
     meta: dict[str, Any]
     arrays: dict[str, np.ndarray]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
 
 
 class Kind(IntEnum):
@@ -90,6 +96,8 @@ class Packet(NamedTuple):
     """Name, dtype and shape of each array: arrays of packets with the same can be stacked."""
     inline: Inline | None = None
     """Places of arrays that were not made yet, because the reader wants those of many packets at once."""
+    batch: Sequence[Message] = ()
+    """Messages of a packet of kind BATCH."""
 
 
 class Encoded(NamedTuple):

@@ -66,10 +66,10 @@ class Layout(NamedTuple):
     """The layout of arrays of one signature, as a sender packs them."""
 
     schema: bytes
-    filler: bytes
-    """Padding between the schema and the arrays of a message without meta."""
+    padded: bytes
+    """The same, filled up to a multiple of 8: what precedes the arrays of a message without meta."""
     paddings: tuple[bytes | None, ...]
-    """The padding after each array in the inline part; None for a frame of its own."""
+    """The padding after each array in the inline part; None for a frame of its own. Empty if there is neither."""
     size: int
     """Bytes of all arrays."""
 
@@ -81,7 +81,7 @@ def layout(sender: str, incarnation: int, signature: Signature) -> Layout:
     table: list[tuple[str, str, Shape, bool]] = []
     paddings: list[bytes | None] = []
     frames: list[int] = []
-    inline = 0
+    inline = total = 0
     for name, dtype, shape in signature:
         code = CODES.get(dtype)
         if code is None or len(shape) > MAX_DIMENSIONS or type(name) is not str or len(name) > MAX_NAME_CHARS:
@@ -91,6 +91,7 @@ def layout(sender: str, incarnation: int, signature: Signature) -> Layout:
             )
         size = _size(name, dtype, shape)
         inlined = size <= INLINE_ARRAY_BYTES and inline + size <= INLINE_TOTAL_BYTES
+        total += size
         table.append((name, code, shape, inlined))
         paddings.append(bytes(-size % 8) if inlined else None)
         if inlined:
@@ -103,7 +104,8 @@ def layout(sender: str, incarnation: int, signature: Signature) -> Layout:
         raise MalformedError(f"the name of an array or sender cannot be sent: {error}") from None
     check_sizes(len(schema), frames, len(table))
     # The schema lies behind 24 bytes, a multiple of 8.
-    return Layout(schema, bytes(-len(schema) % 8), tuple(paddings), sum(_size(*entry) for entry in signature))
+    padded = schema + bytes(-len(schema) % 8)
+    return Layout(schema, padded, tuple(paddings) if any(paddings) or None in paddings else (), total)
 
 
 def parse(data: bytes) -> Schema:

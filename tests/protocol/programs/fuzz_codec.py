@@ -101,14 +101,22 @@ def decode_all(seed: int, count: int) -> tuple[int, int, float, int]:
     return good, bad, longest, peak() - before
 
 
+def decoded(packet: list[bytes]) -> list[dict[str, np.ndarray]]:
+    """The arrays of each message in these frames, made at once or later."""
+    if is_batch(packet[0]):
+        return [message.arrays for message in decode_batch(packet).batch]
+    later = decode(packet, later=True)
+    return [decode(packet).arrays, later.inline.arrays() if later.inline else later.arrays]
+
+
 def attempt(packet: list[bytes]) -> bool:
     """Decode as a port does. Any error but MalformedError ends the test."""
     try:
-        packets = decode_batch(packet) if is_batch(packet[0]) else [decode(packet)]
+        arrays = decoded(packet)
     except MalformedError:
         return False
-    for each in packets:
-        for array in each.arrays.values():
+    for each in arrays:
+        for array in each.values():
             array.tobytes()  # the view lies within its frame
             assert not array.flags.writeable
     return True

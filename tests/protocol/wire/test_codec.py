@@ -3,6 +3,7 @@
 import random
 import struct
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -16,7 +17,7 @@ from surreal.protocol.wire import limits
 from surreal.protocol.wire.batches import decode_batch, encode_batch
 from surreal.protocol.wire.codec import decode, encode_body, encode_prefix
 from surreal.protocol.wire.limits import MalformedError, ProtocolVersionError
-from surreal.protocol.wire.packet import Kind, Packet
+from surreal.protocol.wire.packet import Kind, Message, Packet
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),
@@ -80,11 +81,17 @@ def test_a_batch_gives_back_its_messages_in_order(messages: list[tuple[dict[str,
         with pytest.raises(MalformedError):
             decode_batch([frame])
         return
-    expected = [decode([encode_prefix(Kind.DATA, 4, 5, 6 + i, 3) + body]) for i, body in enumerate(bodies)]
-    for packet, single in zip(decode_batch([frame]), expected, strict=True):
-        assert packet[:8] == single[:8]
-        assert repr((packet.meta, packet.arrays)) == repr((single.meta, single.arrays))
-        assert all(array.flags.aligned for array in packet.arrays.values())
+    packet, expected = decode_batch([frame]), [alone(body, 6 + i) for i, body in enumerate(bodies)]
+    assert packet[:7] == (Kind.BATCH, 4, 5, 6, 3, "actor/3", 7)
+    assert repr(packet.batch) == repr(expected)
+    assert packet.size == sum(message.nbytes for message in expected)
+    assert all(array.flags.aligned for message in packet.batch for array in message.arrays.values())
+
+
+def alone(body: bytes, seq: int) -> Message:
+    """A message as it comes outside a batch."""
+    packet = decode([encode_prefix(Kind.DATA, 4, 5, seq, 3) + body])
+    return Message(packet.sender, packet.incarnation, seq, packet.version, packet.meta, packet.arrays)
 
 
 def alike(number: int) -> bytes:
@@ -97,33 +104,42 @@ def alike(number: int) -> bytes:
     return encode_body("actor/3", 7, (1, number), {"i": number}, arrays).body
 
 
-def test_a_batch_of_messages_alike_is_viewed_at_once_and_is_the_same() -> None:
-    bodies = [alike(number) for number in range(7)]
-    packets = decode_batch([encode_batch(4, 5, 6, 3, bodies)])
-    for number, (packet, body) in enumerate(zip(packets, bodies, strict=True)):
-        single = decode([encode_prefix(Kind.DATA, 4, 5, 6 + number, 3) + body])
-        assert packet[:9] == single[:9]
-        assert packet[10:] == single[10:]
-        assert repr(packet.arrays) == repr(single.arrays)
-        assert not any(array.flags.writeable for array in packet.arrays.values())
-    assert len({id(packet.arrays["x"].base) for packet in packets}) == 1
+def same(number: int) -> bytes:
+    """One of several messages that differ in the data of their arrays only."""
+    arrays: dict[str, Any] = {
+        "x": np.full((3, 4), number, np.float32),
+        "n": np.array(number),
+        "b": np.arange(5) > number,
+    }
+    return encode_body("actor/3", 7, (1, 2), None, arrays).body
 
 
-@pytest.mark.parametrize("place", range(8, 88, 3))
-def test_a_batch_of_messages_alike_of_which_one_is_broken_is_malformed_or_as_one_by_one(place: int) -> None:
-    bodies = [bytearray(alike(number)) for number in range(3)]
+def test_messages_that_differ_in_data_alone_are_viewed_at_once_and_are_the_same() -> None:
+    found = decode_batch([encode_batch(4, 5, 6, 3, [same(number) for number in range(7)])]).batch
+    assert repr(found) == repr([alone(same(number), 6 + number) for number in range(7)])
+    assert not any(array.flags.writeable for message in found for array in message.arrays.values())
+    assert len({id(message.arrays["x"].base) for message in found}) == 1
+    assert len({id(message.meta) for message in found}) == 7
+
+
+@pytest.mark.parametrize("make", [alike, same], ids=["meta and version differ", "data alone differs"])
+@pytest.mark.parametrize("place", range(0, 88, 3))
+def test_a_batch_of_which_one_message_is_broken_is_malformed_or_as_one_by_one(
+    place: int, make: Callable[[int], bytes]
+) -> None:
+    bodies = [bytearray(make(number)) for number in range(3)]
     bodies[1][place] ^= 0x80
     frame = encode_batch(4, 5, 6, 3, [bytes(body) for body in bodies])
     try:
-        expected = [
-            decode([encode_prefix(Kind.DATA, 4, 5, 6 + number, 3) + body]) for number, body in enumerate(bodies)
-        ]
-        assert len({packet[5:7] for packet in expected}) == 1
+        expected = [alone(bytes(body), 6 + number) for number, body in enumerate(bodies)]
+        assert len({message[:2] for message in expected}) == 1
     except (MalformedError, AssertionError):
         with pytest.raises(MalformedError):
             decode_batch([frame])
     else:
-        assert repr(decode_batch([frame])) == repr(expected)
+        found = decode_batch([frame]).batch
+        assert repr(found) == repr(expected)
+        assert not any(array.flags.writeable for message in found for array in message.arrays.values())
 
 
 def batch(*messages: tuple[str, bytes]) -> bytes:
@@ -142,6 +158,10 @@ def batch(*messages: tuple[str, bytes]) -> bytes:
         [batch(("a", b"")) + b"\xff" * 32],
         [batch(("a", b"")), b""],
         [batch(*[("a", b"")] * 2000)],
+        [encode_batch(0, 5, 2**63 - 1, 0, [encode_body("a", 1).body])],
+        [encode_batch(0, 5, 0, 2**63, [encode_body("a", 1).body])],
+        [encode_batch(0, 5, 0, 0, [encode_body("a", 1, arrays={"x": np.zeros(9000)}).body])],
+        [encode_batch(0, 5, 0, 0, [bytes(24)])],
     ],
 )
 def test_what_is_no_batch_is_malformed(frames: list[bytes]) -> None:
