@@ -360,3 +360,20 @@ def test_processes_of_one_machine_have_one_clock_however_late_the_answer(
     del said["profile"]
     member.heard(said if same else {**said, "clock": "of another machine"})
     assert member.own.clock.best == (Offset(0, 0) if same else Offset(400, 400))
+
+
+def test_the_process_that_keeps_profiles_looks_for_them_at_its_first_turn_and_has_the_clock_of_the_run(
+    tmp_path: Path,
+) -> None:
+    ProfileRequest("p", 60.0, intercept=False).write(tmp_path)
+    (tmp_path / "profile" / "p").mkdir()
+    keeps = Profiling(OwnProfile("learner/0"), 1, str(tmp_path))
+    assert keeps.say({}) == {} and list(keeps.drain()) == []
+    keeps.turn()
+    assert keeps.say({})["profile"]["name"] == "p"
+    assert list(keeps.drain()) == [], "its own chunks go to its own files"
+    assert keeps.own.active and keeps.own.clock.best == Offset(0, 0)
+    keeps.close()
+    assert (tmp_path / "profile" / "p" / "done.json").exists()
+    list(keeps.drain())
+    assert list(keeps.drain()) == [] and not keeps.own.active
