@@ -181,7 +181,8 @@ def test_a_memory_is_a_memory(tmp_path: Path) -> None:
     file = tmp_path / "ppo_lstm.yml"
     file.write_text('CartPole-v1: {n_steps: 64, policy_kwargs: "dict(lstm_hidden_size=32, enable_critic_lstm=True)"}\n')
     found = translate(file, "CartPole-v1")
-    assert loaded(found, tmp_path).algorithm.config["network"]["memory"] == {"kind": "lstm", "size": 32}
+    memory = loaded(found, tmp_path).algorithm.config["network"]["memory"]
+    assert (memory["kind"], memory["size"]) == ("lstm", 32)
     assert [each.key for each in found.untranslated] == ["policy_kwargs.enable_critic_lstm"]
 
 
