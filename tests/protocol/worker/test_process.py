@@ -9,6 +9,7 @@ import pytest
 
 from surreal.protocol.errors import Fatal, Stopping
 from surreal.protocol.graph import Broadcast, Channel, Stream
+from surreal.protocol.profiling.request import ProfileRequest
 from surreal.protocol.telemetry.gauges import gauge_name
 from surreal.protocol.wiring import ChannelWiring, Wiring
 from tests.protocol.joined import Joined
@@ -81,3 +82,10 @@ def test_a_process_without_a_stream_for_reports_is_told(folder: Path) -> None:
     wired = replace(wired, channels={"experience": wired.channels["experience"]})
     with Joined(wired) as actor, pytest.raises(Fatal, match="actor: has no stream 'metrics' to send on.*experience"):
         actor.report({"x": 1.0})
+
+
+def test_a_profile_that_an_earlier_attempt_kept_goes_on_from_the_first_answer(folder: Path) -> None:
+    ProfileRequest("p", 60.0, intercept=False).write(folder)
+    (folder / "profile" / "p").mkdir()
+    with Joined(wiring(folder, incarnation=2)) as process:
+        assert process.session.profiling.say({})["profile"]["name"] == "p"
