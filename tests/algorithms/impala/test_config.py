@@ -54,7 +54,7 @@ def test_settings_that_are_for_tests_or_do_harm_are_warned_of() -> None:
 
 
 def test_the_convolution_of_small_images_is_compiled_in_long_runs_alone() -> None:
-    images = {"network": {"encoder": "small-cnn"}, "total_steps": 200_000}
+    images: dict[str, Any] = {"network": {"encoder": "small-cnn"}, "total_steps": 200_000}
     assert any("by hand on the CPU, compiled by numba" in note for note in sized(**images).notes)
     assert not sized_compiles(**{**images, "total_steps": 199_999})
     assert not sized_compiles(**{**images, "network": {}})
