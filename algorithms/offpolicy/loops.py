@@ -5,12 +5,14 @@ product; compiled, they are one.
 """
 
 from collections.abc import Callable
+from functools import partial
 from logging import getLogger
 from typing import NamedTuple
 
 import numpy as np
 
-from surreal.algorithms.types import F32
+from surreal.algorithms.offpolicy.blas import sgemm_address
+from surreal.algorithms.types import F32, Int
 
 log = getLogger(__name__)
 CHUNK = 16_384
@@ -18,6 +20,16 @@ CHUNK = 16_384
 COMPILE_UPDATES = 2_000
 """Updates of a run from which numba compiles: it spares each 1 to 2 ms and costs a second, 3 the first time."""
 Number = np.float32
+
+
+class Passes(NamedTuple):
+    """Passes through all hidden layers of a network at once. `widths`: of its inputs and hidden layers."""
+
+    hidden: Callable[[F32, Int, F32, F32], None]
+    """(vector, widths, x [rows, in], kept): write the outputs of the hidden layers to `kept`, one after another."""
+    hidden_back: Callable[[F32, Int, F32, F32, F32, F32, F32], None]
+    """(vector, widths, x, kept, d, grads, to_input): write the gradients from `d` [rows, width], that before the last
+    ReLU, to `grads` [size] and `to_input` [rows, in], each empty where it is not wanted. The last bias has its own."""
 
 
 class Loops(NamedTuple):
@@ -33,6 +45,8 @@ class Loops(NamedTuple):
     """(vector, gradient, sum1, sum2, beta1, beta2, tiny, size): take gradient and square into the sums, then step."""
     follow: Callable[[F32, F32, Number], None]
     """(target, vector, share): move `target` by `share` of the way to `vector`."""
+    passes: Passes | None = None
+    """None where BLAS is not to be had for compiled code."""
 
 
 def _biased_relu(x: F32, bias: F32) -> None:
@@ -88,7 +102,11 @@ def compiled() -> Loops:
         from surreal.algorithms.offpolicy import compiled_loops as found
 
         found.compile_all()
+        sgemm = sgemm_address()
+        able = sgemm != 0 and found.compile_passes(sgemm)
     except Exception as error:  # numba raises its own for each of its troubles, and ImportError for a new numpy
         log.warning("numba does not compile here, so numpy computes all of it: %s", str(error).split("\n")[0])
         return NUMPY
-    return Loops(found.biased_relu, found.through_relu, found.spread_through_relu, found.adam, found.follow)
+    passes = Passes(partial(found.hidden, sgemm), partial(found.hidden_back, sgemm)) if able else None
+    loops = (found.biased_relu, found.through_relu, found.spread_through_relu, found.adam, found.follow)
+    return Loops(*loops, passes)

@@ -3,16 +3,17 @@
 The autograd engine differentiates the same layouts with torch; tests hold the two to each other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
 
 from surreal.algorithms.computation.graph import Computation
 from surreal.algorithms.networks import FlatLayout
-from surreal.algorithms.offpolicy.loops import NUMPY, Loops
+from surreal.algorithms.offpolicy.loops import NUMPY, Loops, Passes
 from surreal.algorithms.types import Array
 
 NONE = np.zeros(0, dtype=np.float32)
@@ -58,20 +59,33 @@ class Layout(FlatLayout):
         return vector
 
 
+class Gradients(NamedTuple):
+    """Place of the gradients of one network: a vector [size], and its views by name."""
+
+    vector: Array
+    parts: dict[str, Array]
+
+
 class Tape:
     """Values of one forward pass that its backward pass needs."""
 
     def __init__(self) -> None:
         self.inputs: list[Array] = []
         """Input of every layer [rows, width]."""
+        self.kept = NONE
+        """Memory of those of the layers above the first, where they lie one after another."""
         self.normed: list[tuple[Array, Array]] = []
         """Standardised products and inverse deviations of the layer norms."""
 
     def rows(self, index: Array) -> "Tape":
         """Return the values of some rows only."""
-        part = Tape()
-        # take copies row by row, in half the time of an index
-        part.inputs = [x.take(index, axis=0) for x in self.inputs]
+        part, count = Tape(), len(index)
+        above = self.inputs[1:]
+        part.kept = np.empty(count * sum(x.shape[1] for x in above), dtype=np.float32)
+        part.inputs = [self.inputs[0].take(index, axis=0), *layers(part.kept, count, [x.shape[1] for x in above])]
+        for x, own in zip(above, part.inputs[1:], strict=True):
+            # take copies row by row, in half the time of an index
+            x.take(index, axis=0, out=own, mode="clip")
         part.normed = [(x.take(index, axis=0), inverse[index]) for x, inverse in self.normed]
         return part
 
@@ -84,13 +98,17 @@ class Network:
         self.layout, self._loops = layout, loops
         self.vector = vector
         self._w = layout.views(vector)
+        self._passes = None if layout.normed else loops.passes
+        self._widths = np.array(layout.widths[:-1])
 
     def __call__(self, x: Array, tape: Tape | None = None) -> Array:
         """Return the outputs [rows, out] of the inputs [rows, in]; `tape` keeps what `backward` needs."""
         w, depth = self._w, self.layout.depth
-        for layer in range(depth + 1):
-            if tape is not None:
-                tape.inputs.append(x)
+        tape = tape or Tape()
+        if self._passes:
+            x = self._hidden(self._passes, x, tape)
+        for layer in range(len(tape.inputs), depth + 1):
+            tape.inputs.append(x)
             x = x @ w[f"weight{layer}"]
             if layer < depth and not self.layout.normed:
                 self._loops.biased_relu(x, w[f"bias{layer}"])
@@ -100,6 +118,15 @@ class Network:
                 x = self._norm(x, layer, tape)
                 np.maximum(x, np.float32(0.0), out=x)
         return x
+
+    def _hidden(self, passes: Passes, x: Array, tape: Tape) -> Array:
+        """Return the outputs of the last hidden layer; the tape keeps those of the others."""
+        rows, widths = len(x), self.layout.widths[1:-1]
+        x, tape.kept = np.ascontiguousarray(x), np.empty(rows * sum(widths), dtype=np.float32)
+        passes.hidden(self.vector, self._widths, x, tape.kept)
+        *below, last = layers(tape.kept, rows, widths)
+        tape.inputs += [x, *below]
+        return last
 
     def symbolic(self, graph: Computation, x: str) -> str:
         """Add the network to a graph. Return the name of its outputs."""
@@ -112,47 +139,57 @@ class Network:
                 x = graph.add("Relu", x)
         return x
 
-    def _norm(self, x: Array, layer: int, tape: Tape | None) -> Array:
+    def _norm(self, x: Array, layer: int, tape: Tape) -> Array:
         """Return layer norm: x_hat = (x - mean) / sqrt(variance + eps), times gain, plus shift."""
         n = np.float32(1.0 / x.shape[1])
         x -= x.sum(axis=1, keepdims=True) * n
         inverse = 1 / np.sqrt(np.einsum("ij,ij->i", x, x)[:, None] * n + EPSILON)
         x *= inverse
-        if tape is not None:
-            tape.normed.append((x, inverse))
+        tape.normed.append((x, inverse))
         y = x * self._w[f"gain{layer}"]
         y += self._w[f"shift{layer}"]
         return np.asarray(y)
 
-    def backward(self, tape: Tape, d: Array, grads: dict[str, Array] | None, to_input: bool = False) -> Array:
+    def backward(self, tape: Tape, d: Array, grads: Gradients | None, to_input: bool = False) -> Array:
         """Write the gradients of all parts to `grads` (None: of none) from d loss / d output, `d` [rows, out].
 
         Returns d loss / d input [rows, in] with `to_input`, else an empty array. `d` and the tape are used up.
         """
-        depth, normed, spread = self.layout.depth, self.layout.normed, False
+        depth, normed, parts = self.layout.depth, self.layout.normed, grads.parts if grads else None
         for layer in range(depth, -1, -1):
-            sums = NONE if grads is None else grads[f"bias{layer}"]
+            if layer < depth and self._passes:
+                return self._hidden_back(self._passes, tape, d, grads, to_input)
             if layer < depth and normed:
-                d = self._through_norm(tape, layer, d, grads)
-            elif layer < depth and not spread:
-                self._loops.through_relu(d, tape.inputs[layer + 1], sums)
-            if grads is not None:
+                d = self._through_norm(tape, layer, d, parts)
+            if parts is not None:
                 if layer == depth or normed:
-                    np.sum(d, axis=0, out=sums)
-                np.matmul(tape.inputs[layer].T, d, out=grads[f"weight{layer}"])
-            weight = self._w[f"weight{layer}"].T
-            # BLAS is slow at an outer product, which it is where there is one output.
-            if spread := len(weight) == 1 and layer > 0 and not normed:
-                d = self._spread(d, weight, tape.inputs[layer], NONE if grads is None else grads[f"bias{layer - 1}"])
-            elif layer or to_input:
-                d = d * weight if len(weight) == 1 else d @ weight
-        return d if to_input else np.empty(0, dtype=np.float32)
+                    np.sum(d, axis=0, out=parts[f"bias{layer}"])
+                np.matmul(tape.inputs[layer].T, d, out=parts[f"weight{layer}"])
+            if layer or to_input:
+                d = self._below(layer, tape, d, parts)
+        return d if to_input else NONE
 
-    def _spread(self, d: Array, weight: Array, y: Array, sums: Array) -> Array:
-        """Return the gradient [rows, width] before the ReLU whose outputs are `y`, from that of the one output."""
-        below = np.empty(y.shape, dtype=np.float32)
-        self._loops.spread_through_relu(np.ascontiguousarray(d[:, 0]), weight[0], y, below, sums)
-        return below
+    def _below(self, layer: int, tape: Tape, d: Array, parts: dict[str, Array] | None) -> Array:
+        """Return the gradient below a layer and, where there is no layer norm, below the ReLU of its inputs."""
+        weight, y = self._w[f"weight{layer}"].T, tape.inputs[layer]
+        through = layer > 0 and not self.layout.normed
+        sums = parts[f"bias{layer - 1}"] if through and parts is not None else NONE
+        # BLAS is slow at an outer product, which it is where there is one output.
+        if through and len(weight) == 1:
+            below = np.empty(y.shape, dtype=np.float32)
+            self._loops.spread_through_relu(np.ascontiguousarray(d[:, 0]), weight[0], y, below, sums)
+            return below
+        d = d * weight if len(weight) == 1 else d @ weight
+        if through:
+            self._loops.through_relu(d, y, sums)
+        return d
+
+    def _hidden_back(self, passes: Passes, tape: Tape, d: Array, grads: Gradients | None, to_input: bool) -> Array:
+        """Do what is left of `backward` from the gradient `d` before the last ReLU."""
+        out = np.empty(tape.inputs[0].shape if to_input else (0, 0), dtype=np.float32)
+        vector = grads.vector if grads else NONE
+        passes.hidden_back(self.vector, self._widths, tape.inputs[0], tape.kept, d, vector, out)
+        return out
 
     def _through_norm(self, tape: Tape, layer: int, d: Array, grads: dict[str, Array] | None) -> Array:
         """Return the gradient before a layer norm, from the one behind its ReLU."""
@@ -169,6 +206,12 @@ class Network:
         d -= x * slope
         d *= inverse
         return d
+
+
+def layers(kept: Array, rows: int, widths: Sequence[int]) -> list[Array]:
+    """Return the views [rows, width] of arrays that lie one after another in `kept`."""
+    edges = np.cumsum([0, *widths]) * rows
+    return [kept[begin:end].reshape(rows, width) for begin, end, width in zip(edges, edges[1:], widths, strict=False)]
 
 
 def split(layout: Layout, vector: Array) -> Iterator[Array]:

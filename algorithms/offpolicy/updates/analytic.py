@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from surreal.algorithms.offpolicy.loops import NUMPY, Loops
-from surreal.algorithms.offpolicy.mlp import Layout, Network, Tape, split
+from surreal.algorithms.offpolicy.mlp import Gradients, Layout, Network, Tape, split
 from surreal.algorithms.offpolicy.shape import Shape
 from surreal.algorithms.offpolicy.updates.base import Batch, Engine, Rates, Settings
 from surreal.algorithms.offpolicy.updates.lanes import Lanes
@@ -21,6 +21,10 @@ from surreal.protocol.profiling.spans import NUMERIC, operation
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """Decays of Adam's moments, and the constant below its quotient."""
+SHARED_FROM = 300_000
+"""Parameters from which the lanes share the steps of the optimizer."""
+ALONE = Lanes(1)
+"""The calling thread."""
 
 
 class Adam:
@@ -59,10 +63,12 @@ class Learned:
         self.target = self.vector.copy() if followed else np.zeros(0, dtype=np.float32)
         self.networks = [Network(layout, part, loops) for part in split(layout, self.vector)]
         self.targets = [Network(layout, part, loops) for part in split(layout, self.target)]
-        self._lanes, self._parts = lanes, lanes.parts(len(vector))
+        # to wake a thread takes as long as a step of 100,000 numbers
+        self._lanes = lanes if len(vector) > SHARED_FROM else ALONE
+        self._parts = self._lanes.parts(len(vector))
         self._grads = np.zeros((lanes.count, len(vector)), dtype=np.float32)
-        self.views = [[layout.views(part) for part in split(layout, grad)] for grad in self._grads]
-        """Views of the gradients: [lane][network]."""
+        self.views = [[Gradients(part, layout.views(part)) for part in split(layout, grad)] for grad in self._grads]
+        """Places of the gradients: [lane][network]."""
         self._adam, self._loops = Adam(len(vector), loops), loops
 
     def step(self, rate: float, limit: float | None) -> bool:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from surreal.algorithms.offpolicy import blas
 from surreal.algorithms.offpolicy.loops import CHUNK, NUMPY, Loops, compiled
+from surreal.algorithms.offpolicy.updates import analytic
 from surreal.algorithms.offpolicy.updates.base import Rates
 from tests.algorithms.offpolicy.cases import CASES, batch, engine
 
@@ -63,19 +65,47 @@ def test_adam_and_followers_have_numpys_bits() -> None:
     equal(lambda loops, arrays: loops.follow(*arrays, np.float32(0.005)), size, size)
 
 
+def updated(case: str, lanes: int, loops: Loops) -> dict[str, Any]:
+    """Everything of an engine after five updates."""
+    made = engine(case, lanes, loops=loops)
+    for update in range(5):
+        made.critic_step(batch(case, seed=update), 2e-3)
+        if made.actor is not None:
+            made.actor_step(batch(case, seed=update), Rates(1e-3, 2e-3, 1e-2))
+        made.move_targets(0.05)
+    return made.arrays()
+
+
 @pytest.mark.parametrize("lanes", [1, 2])
 @pytest.mark.parametrize("case", CASES)
 def test_updates_of_every_algorithm_have_numpys_bits(case: str, lanes: int) -> None:
-    engines = [engine(case, lanes, loops=loops) for loops in (NUMPY, COMPILED)]
-    for update in range(5):
-        for each in engines:
-            each.critic_step(batch(case, seed=update), 2e-3)
-            if each.actor is not None:
-                each.actor_step(batch(case, seed=update), Rates(1e-3, 2e-3, 1e-2))
-            each.move_targets(0.05)
-    by_numpy, by_numba = (each.arrays() for each in engines)
-    for name, array in by_numpy.items():
+    by_numba = updated(case, lanes, COMPILED._replace(passes=None))
+    for name, array in updated(case, lanes, NUMPY).items():
         np.testing.assert_array_equal(by_numba[name], array)
+
+
+@pytest.mark.skipif(COMPILED.passes is None, reason="numpy has another BLAS here")
+@pytest.mark.parametrize("lanes", [1, 2, 40])
+@pytest.mark.parametrize("case", CASES)
+def test_passes_that_call_blas_round_as_numpy_does_but_for_single_rows(case: str, lanes: int) -> None:
+    by_passes = updated(case, lanes, COMPILED)
+    for name, array in updated(case, lanes, NUMPY).items():
+        np.testing.assert_allclose(by_passes[name], array, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", ["td3", "sac"])
+def test_lanes_that_share_the_optimizer_step_as_one_thread_does(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = updated(case, 3, NUMPY)
+    monkeypatch.setattr(analytic, "SHARED_FROM", 0)
+    for name, array in updated(case, 3, NUMPY).items():
+        np.testing.assert_array_equal(array, alone[name])
+
+
+def test_where_blas_has_another_name_numpy_computes_the_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blas, "NAMES", ("sgemm_of_another_library",))
+    loops = compiled()
+    assert loops.passes is None
+    assert loops.adam is COMPILED.adam
 
 
 def test_where_numba_fails_numpy_computes_and_one_line_says_so(
