@@ -6,7 +6,7 @@ The passes through all hidden layers call BLAS themselves, so that a thread need
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core.cgutils import unpack_tuple
 from numba.extending import intrinsic
@@ -74,7 +74,7 @@ def follow(target: F32, vector: F32, share: float) -> None:
         target[n] += share * (vector[n] - target[n])
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def call_sgemm(typing: Any, address: Any, words: Any, numbers: Any) -> Any:
     """Call the cblas_sgemm at an address, with (order, flips of a and b) and (m, n, k, a, lda, b, ldb, c, ldc)."""
 
