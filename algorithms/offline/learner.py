@@ -84,6 +84,7 @@ class OfflineLearner(Trainer[ReplayBatch]):
             "skipped_steps": self.state.engine.skipped,
             "epochs": steps * self.state.method.config.batch / max(1.0, found["replay_items"]),
             "waiting_for_samples": found["waiting_for_samples"],
+            "taking_samples": found["taking_samples"],
             "shards_away": found["shards_away"],
         }
 

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from logging import getLogger
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from surreal.protocol.service.rows import CallError
 from surreal.protocol.stream.sharded import ShardedSender
 from surreal.protocol.worker.process import Process
 
+T = TypeVar("T")
 log = getLogger(__name__)
 SAY_SECONDS = 5.0
 """Time between two words about shards that are waited for."""
@@ -41,7 +42,8 @@ class ReplayClient:
         self._open: deque[Open] = deque()
         self._free: list[int] = []
         self._used: int | None = None
-        self._waited, self._metrics_at, self._age = 0.0, perf_counter(), 0.0
+        self._waited = self._taken = self._age = 0.0
+        self._metrics_at = perf_counter()
         self.priorities_dropped = 0
         """Errors of which no priority can be made: NaN, infinite or negative."""
 
@@ -71,7 +73,7 @@ class ReplayClient:
             if waiting and now - said > SAY_SECONDS:
                 waiting(", ".join(shard.name for shard in self._shards if not shard.weight) or "replay", now - began)
                 said = now
-        self._waited += perf_counter() - began
+        self._taken += perf_counter() - began
         if not first:
             return None
         self._open.popleft()
@@ -108,11 +110,13 @@ class ReplayClient:
     def metrics(self) -> dict[str, float]:
         """Return values for a row of metrics; shares are of the time since the last call."""
         now, held = perf_counter(), [shard.items for shard in self._shards]
-        share = self._waited / max(now - self._metrics_at, 1e-9)
-        self._waited, self._metrics_at = 0.0, now
+        span = max(now - self._metrics_at, 1e-9)
+        waited, taken = min(1.0, self._waited / span), min(1.0, self._taken / span)
+        self._waited, self._taken, self._metrics_at = 0.0, 0.0, now
         samples = sum(shard.samples for shard in self._shards)
         return {
-            "waiting_for_samples": min(1.0, share),
+            "waiting_for_samples": waited,
+            "taking_samples": max(0.0, taken - waited),
             "replay_items": float(sum(held)),
             "replay_ratio": samples / self._settings.batch / max(1, self.steps),
             "sample_age": self._age,
@@ -133,14 +137,14 @@ class ReplayClient:
             shard.look()
         self._ask_ahead()
         if not self._open:
-            self._process.stopping.wait(PAUSE_SECONDS)
+            self._idle(lambda: self._process.stopping.wait(PAUSE_SECONDS))
             return None
         first = self._open[0]
         parts, first.asked = first.asked, []
         for part, pending in parts:
             shard = self._shards[part.shard]
             try:
-                answer = pending.result()
+                answer = pending.result() if pending.done() else self._idle(pending.result)
             except Timeout:
                 shard.missed()
                 self._abandon()
@@ -158,6 +162,14 @@ class ReplayClient:
                 self._abandon()
                 return None
         return None if first.asked else first
+
+    def _idle(self, wait: Callable[[], T]) -> T:
+        """Return what `wait` returns, and count its time as waiting: what had arrived before needs none."""
+        began = perf_counter()
+        try:
+            return wait()
+        finally:
+            self._waited += perf_counter() - began
 
     def _ask_ahead(self) -> None:
         """Ask for batches until every slot is used."""

@@ -22,6 +22,7 @@ from surreal.algorithms.replay.role import Shard
 from surreal.algorithms.replay.shared_memory import SharedMemory
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal, Stopping
+from tests.algorithms.fabric import wait_for
 from tests.algorithms.replay.fragments import fragment, message
 from tests.algorithms.replay.shards import ReplayRun
 from tests.protocol.joined import Joined
@@ -165,6 +166,17 @@ def test_a_wait_for_the_first_steps_can_be_cut_short_and_is_said(monkeypatch: py
         assert made.client.sample(timeout=2.0, waiting=lambda names, seconds: said.append(names)) is None
         assert set(said) == {"replay/0"}
         assert made.client.metrics()["waiting_for_samples"] > 0.9
+
+
+def test_a_batch_that_has_arrived_is_not_waited_for() -> None:
+    with site([some(3)]) as made:
+        made.sample()
+        wait_for(lambda: all(pending.done() for each in made.client._open for _, pending in each.asked))
+        made.client.metrics()
+        made.sample()
+        row = made.client.metrics()
+        assert row["waiting_for_samples"] == 0
+        assert row["taking_samples"] > 0
 
 
 def test_shards_with_arrays_of_different_types_end_the_learner_in_words() -> None:
