@@ -1,6 +1,6 @@
 """Loops of loops.py that numba compiles. They round as numpy does: nothing is contracted or reordered.
 
-The passes through all hidden layers call BLAS themselves, so that a thread needs the interpreter once for a network.
+The passes through a whole network call BLAS themselves, so that a thread needs the interpreter once for each.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from numba import types
 from numba.core.cgutils import unpack_tuple
 from numba.extending import intrinsic
 
-from surreal.algorithms.devices import exact
+from surreal.algorithms.devices import exact, kept
 from surreal.algorithms.types import F32, Int
 
 ROW_MAJOR, AS_IS, FLIPPED = 101, 111, 112
@@ -54,6 +54,16 @@ def spread_through_relu(slope: F32, weight: F32, y: F32, d: F32, sums: F32) -> N
         if len(sums):
             for n in range(len(line)):
                 sums[n] += line[n]
+
+
+@exact
+def column_sums(d: F32, sums: F32) -> None:
+    """Write the sums over the rows of `d` [rows, width] to `sums` [width]."""
+    sums[:] = np.float32(0)
+    for row in range(len(d)):
+        line = d[row]
+        for n in range(len(line)):
+            sums[n] += line[n]
 
 
 @exact
@@ -103,40 +113,74 @@ def product(sgemm: int, a: F32, b: F32, out: F32, size: tuple[int, int, int], fl
     call_sgemm(sgemm, (order, flip_a, flip_b), (m, n, k, a.ctypes.data, lda, b.ctypes.data, ldb, out.ctypes.data, n))
 
 
+def _single_output(x: F32, weight: F32, bias: float, out: F32) -> None:
+    """Write x @ weight + bias to `out` [rows]."""
+    for row in range(len(x)):
+        total, line = np.float32(0), x[row]
+        for n in range(len(line)):
+            total += line[n] * weight[n]
+        out[row] = total + bias
+
+
+single_output = kept(_single_output, ("reassoc", "contract"))
+
+
 @exact
-def hidden(sgemm: int, vector: F32, widths: Int, x: F32, kept: F32) -> None:
-    """See Passes.hidden."""
-    rows, at, begin, below = len(x), 0, 0, x.reshape(-1)
-    for layer in range(len(widths) - 1):
+def single_back(x: F32, d: F32, grads: F32) -> None:
+    """Write the gradients of the weights and the bias of a single output from `d` [rows], all in `grads`."""
+    grads[:] = np.float32(0)
+    for row in range(len(x)):
+        line, slope = x[row], d[row]
+        for n in range(len(line)):
+            grads[n] += line[n] * slope
+        grads[len(line)] += slope
+
+
+@exact
+def forward(sgemm: int, vector: F32, widths: Int, x: F32, hidden: F32, outputs: F32) -> None:
+    """See Passes.forward."""
+    rows, at, begin, below, last = len(x), 0, 0, x.reshape(-1), len(widths) - 2
+    for layer in range(last + 1):
         into, out = widths[layer], widths[layer + 1]
-        bias = at + into * out
-        above = kept[begin : begin + rows * out]
-        product(sgemm, below, vector[at:bias], above, (rows, out, into), (False, False))
-        biased_relu(above.reshape(rows, out), vector[bias : bias + out])
-        at, begin, below = bias + out, begin + rows * out, above
+        weight, bias = vector[at : at + into * out], vector[at + into * out : at + (into + 1) * out]
+        if layer < last:
+            above = hidden[begin : begin + rows * out]
+            product(sgemm, below, weight, above, (rows, out, into), (False, False))
+            biased_relu(above.reshape(rows, out), bias)
+            at, begin, below = at + (into + 1) * out, begin + rows * out, above
+        elif out == 1:
+            single_output(below.reshape(rows, into), weight, bias[0], outputs.reshape(-1))
+        else:
+            product(sgemm, below, weight, outputs.reshape(-1), (rows, out, into), (False, False))
+            outputs += bias
 
 
 @exact
-def hidden_back(sgemm: int, vector: F32, widths: Int, x: F32, kept: F32, d: F32, grads: F32, to_input: F32) -> None:
-    """See Passes.hidden_back."""
-    rows, last = len(x), len(widths) - 2
-    at, begin = 0, 0
-    for layer in range(last):
-        at += (widths[layer] + 1) * widths[layer + 1]
-        begin += rows * widths[layer + 1]
-    slope = d.reshape(-1)
+def backward(sgemm: int, vector: F32, widths: Int, x: F32, hidden: F32, d: F32, grads: F32, to_input: F32) -> None:
+    """See Passes.backward."""
+    rows, last, slope = len(x), len(widths) - 2, d.reshape(-1)
+    at, begin = len(vector), len(hidden)
     for layer in range(last, -1, -1):
         into, out = widths[layer], widths[layer + 1]
-        weight = vector[at : at + into * out]
-        below = kept[begin - rows * into : begin] if layer else x.reshape(-1)
+        at -= (into + 1) * out
+        weight, end = vector[at : at + into * out], at + into * out
+        below = hidden[begin - rows * into : begin] if layer else x.reshape(-1)
         if len(grads):
-            product(sgemm, below, slope, grads[at : at + into * out], (into, out, rows), (True, False))
+            if layer == last and out == 1:
+                single_back(below.reshape(rows, into), slope, grads[at : end + 1])
+            else:
+                product(sgemm, below, slope, grads[at:end], (into, out, rows), (True, False))
+                if layer == last:
+                    column_sums(slope.reshape(rows, out), grads[end : end + out])
         if layer:
-            lower = np.empty(rows * into, np.float32)
-            product(sgemm, slope, weight, lower, (rows, into, out), (False, True))
+            y, lower = below.reshape(rows, into), np.empty(rows * into, np.float32)
             sums = grads[at - into : at] if len(grads) else grads
-            through_relu(lower.reshape(rows, into), below.reshape(rows, into), sums)
-            slope, at, begin = lower, at - (widths[layer - 1] + 1) * into, begin - rows * into
+            if layer == last and out == 1:
+                spread_through_relu(slope, weight, y, lower.reshape(rows, into), sums)
+            else:
+                product(sgemm, slope, weight, lower, (rows, into, out), (False, True))
+                through_relu(lower.reshape(rows, into), y, sums)
+            slope, begin = lower, begin - rows * into
         elif len(to_input):
             product(sgemm, slope, weight, to_input.reshape(-1), (rows, into, out), (False, True))
 
@@ -153,11 +197,10 @@ def compile_all() -> None:
 
 def compile_passes(sgemm: int) -> bool:
     """Have the passes compiled. Returns True where the product at the address is what it should be."""
-    rng = np.random.default_rng(0)
-    x, vector = rng.standard_normal((3, 2), dtype=np.float32), rng.standard_normal(39, dtype=np.float32)
-    kept, grads, to_input = (np.zeros(size, np.float32) for size in (27, 39, 6))
-    widths = np.array([2, 5, 4])
-    hidden(sgemm, vector, widths, x, kept)
-    hidden_back(sgemm, vector, widths, x, kept, kept[15:].reshape(3, 4), grads, to_input.reshape(3, 2))
+    rng, widths = np.random.default_rng(0), np.array([2, 5, 4, 3])
+    x, vector = rng.standard_normal((3, 2), dtype=np.float32), rng.standard_normal(54, dtype=np.float32)
+    kept, outputs, grads, to_input = (np.zeros(size, np.float32) for size in (27, (3, 3), 54, (3, 2)))
+    forward(sgemm, vector, widths, x, kept, outputs)
+    backward(sgemm, vector, widths, x, kept, outputs, grads, to_input)
     expected = np.maximum(x @ vector[:10].reshape(2, 5) + vector[10:15], 0)
     return bool(np.allclose(kept[:15].reshape(3, 5), expected, atol=1e-5))

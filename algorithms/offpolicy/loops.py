@@ -23,13 +23,16 @@ Number = np.float32
 
 
 class Passes(NamedTuple):
-    """Passes through all hidden layers of a network at once. `widths`: of its inputs and hidden layers."""
+    """Passes through a whole network without layer norms, of all its `widths`. Sums of products round in another order
+    than numpy's where there is a single output.
+    """
 
-    hidden: Callable[[F32, Int, F32, F32], None]
-    """(vector, widths, x [rows, in], kept): write the outputs of the hidden layers to `kept`, one after another."""
-    hidden_back: Callable[[F32, Int, F32, F32, F32, F32, F32], None]
-    """(vector, widths, x, kept, d, grads, to_input): write the gradients from `d` [rows, width], that before the last
-    ReLU, to `grads` [size] and `to_input` [rows, in], each empty where it is not wanted. The last bias has its own."""
+    forward: Callable[[F32, Int, F32, F32, F32], None]
+    """(vector, widths, x [rows, in], hidden, outputs [rows, out]): write the outputs, and those of the hidden layers,
+    one after another, to `hidden`."""
+    backward: Callable[[F32, Int, F32, F32, F32, F32, F32], None]
+    """(vector, widths, x, hidden, d, grads, to_input): write the gradients from `d` [rows, out] to `grads` [size] and
+    `to_input` [rows, in], each empty where it is not wanted."""
 
 
 class Loops(NamedTuple):
@@ -107,6 +110,6 @@ def compiled() -> Loops:
     except Exception as error:  # numba raises its own for each of its troubles, and ImportError for a new numpy
         log.warning("numba does not compile here, so numpy computes all of it: %s", str(error).split("\n")[0])
         return NUMPY
-    passes = Passes(partial(found.hidden, sgemm), partial(found.hidden_back, sgemm)) if able else None
+    passes = Passes(partial(found.forward, sgemm), partial(found.backward, sgemm)) if able else None
     loops = (found.biased_relu, found.through_relu, found.spread_through_relu, found.adam, found.follow)
     return Loops(*loops, passes)

@@ -71,22 +71,22 @@ class Tape:
 
     def __init__(self) -> None:
         self.inputs: list[Array] = []
-        """Input of every layer [rows, width]."""
-        self.kept = NONE
-        """Memory of those of the layers above the first, where they lie one after another."""
+        """Input of every layer [rows, width]; of a compiled pass that of the first alone."""
+        self.hidden, self.widths = NONE, tuple[int, ...]()
+        """Outputs of the hidden layers of a compiled pass, one after another, and their widths."""
         self.normed: list[tuple[Array, Array]] = []
         """Standardised products and inverse deviations of the layer norms."""
 
     def rows(self, index: Array) -> "Tape":
         """Return the values of some rows only."""
+        # take copies row by row, in half the time of an index
         part, count = Tape(), len(index)
-        above = self.inputs[1:]
-        part.kept = np.empty(count * sum(x.shape[1] for x in above), dtype=np.float32)
-        part.inputs = [self.inputs[0].take(index, axis=0), *layers(part.kept, count, [x.shape[1] for x in above])]
-        for x, own in zip(above, part.inputs[1:], strict=True):
-            # take copies row by row, in half the time of an index
-            x.take(index, axis=0, out=own, mode="clip")
+        part.inputs = [x.take(index, axis=0) for x in self.inputs]
         part.normed = [(x.take(index, axis=0), inverse[index]) for x, inverse in self.normed]
+        part.hidden, part.widths = np.empty(count * sum(self.widths), dtype=np.float32), self.widths
+        own = layers(part.hidden, count, self.widths)
+        for x, rows in zip(layers(self.hidden, len(self.inputs[0]), self.widths), own, strict=True):
+            x.take(index, axis=0, out=rows, mode="clip")
         return part
 
 
@@ -99,15 +99,15 @@ class Network:
         self.vector = vector
         self._w = layout.views(vector)
         self._passes = None if layout.normed else loops.passes
-        self._widths = np.array(layout.widths[:-1])
+        self._widths, self._hidden = np.array(layout.widths), sum(layout.widths[1:-1])
 
     def __call__(self, x: Array, tape: Tape | None = None) -> Array:
         """Return the outputs [rows, out] of the inputs [rows, in]; `tape` keeps what `backward` needs."""
         w, depth = self._w, self.layout.depth
         tape = tape or Tape()
         if self._passes:
-            x = self._hidden(self._passes, x, tape)
-        for layer in range(len(tape.inputs), depth + 1):
+            return self._forward(self._passes, np.ascontiguousarray(x), tape)
+        for layer in range(depth + 1):
             tape.inputs.append(x)
             x = x @ w[f"weight{layer}"]
             if layer < depth and not self.layout.normed:
@@ -119,14 +119,13 @@ class Network:
                 np.maximum(x, np.float32(0.0), out=x)
         return x
 
-    def _hidden(self, passes: Passes, x: Array, tape: Tape) -> Array:
-        """Return the outputs of the last hidden layer; the tape keeps those of the others."""
-        rows, widths = len(x), self.layout.widths[1:-1]
-        x, tape.kept = np.ascontiguousarray(x), np.empty(rows * sum(widths), dtype=np.float32)
-        passes.hidden(self.vector, self._widths, x, tape.kept)
-        *below, last = layers(tape.kept, rows, widths)
-        tape.inputs += [x, *below]
-        return last
+    def _forward(self, passes: Passes, x: Array, tape: Tape) -> Array:
+        """Return the outputs by one compiled pass, which the tape keeps the hidden layers of."""
+        rows, widths = len(x), self.layout.widths
+        tape.inputs, tape.widths = [x], widths[1:-1]
+        tape.hidden, out = np.empty(rows * self._hidden, np.float32), np.empty((rows, widths[-1]), np.float32)
+        passes.forward(self.vector, self._widths, x, tape.hidden, out)
+        return out
 
     def symbolic(self, graph: Computation, x: str) -> str:
         """Add the network to a graph. Return the name of its outputs."""
@@ -156,9 +155,9 @@ class Network:
         Returns d loss / d input [rows, in] with `to_input`, else an empty array. `d` and the tape are used up.
         """
         depth, normed, parts = self.layout.depth, self.layout.normed, grads.parts if grads else None
+        if self._passes:
+            return self._backward(self._passes, tape, d, grads, to_input)
         for layer in range(depth, -1, -1):
-            if layer < depth and self._passes:
-                return self._hidden_back(self._passes, tape, d, grads, to_input)
             if layer < depth and normed:
                 d = self._through_norm(tape, layer, d, parts)
             if parts is not None:
@@ -184,11 +183,11 @@ class Network:
             self._loops.through_relu(d, y, sums)
         return d
 
-    def _hidden_back(self, passes: Passes, tape: Tape, d: Array, grads: Gradients | None, to_input: bool) -> Array:
-        """Do what is left of `backward` from the gradient `d` before the last ReLU."""
+    def _backward(self, passes: Passes, tape: Tape, d: Array, grads: Gradients | None, to_input: bool) -> Array:
+        """Do the work of `backward` in one compiled pass."""
         out = np.empty(tape.inputs[0].shape if to_input else (0, 0), dtype=np.float32)
-        vector = grads.vector if grads else NONE
-        passes.hidden_back(self.vector, self._widths, tape.inputs[0], tape.kept, d, vector, out)
+        vector, d = grads.vector if grads else NONE, np.ascontiguousarray(d)
+        passes.backward(self.vector, self._widths, tape.inputs[0], tape.hidden, d, vector, out)
         return out
 
     def _through_norm(self, tape: Tape, layer: int, d: Array, grads: dict[str, Array] | None) -> Array:
@@ -208,10 +207,10 @@ class Network:
         return d
 
 
-def layers(kept: Array, rows: int, widths: Sequence[int]) -> list[Array]:
-    """Return the views [rows, width] of arrays that lie one after another in `kept`."""
-    edges = np.cumsum([0, *widths]) * rows
-    return [kept[begin:end].reshape(rows, width) for begin, end, width in zip(edges, edges[1:], widths, strict=False)]
+def layers(hidden: Array, rows: int, widths: Sequence[int]) -> list[Array]:
+    """Return the views [rows, width] of layers whose outputs lie one after another in `hidden`."""
+    edges = [rows * sum(widths[:layer]) for layer in range(len(widths) + 1)]
+    return [hidden[edges[n] : edges[n + 1]].reshape(rows, width) for n, width in enumerate(widths)]
 
 
 def split(layout: Layout, vector: Array) -> Iterator[Array]:
