@@ -4,8 +4,8 @@
         [--algorithms td3 sac ddpg] [--threads 2]
 
 HalfCheetah-v5, 256x256, batches of 256, one environment step for each update, on all sides. Each round trains one
-after the other for about the same time; ratios within a round are the result. surreal's rate is that of whole runs
-(learner, two actors, one shard, no evaluator to speak of) between the second row of metrics and the last one.
+after the other for about the same time; ratios within a round are the result. surreal's rate is that of a run
+of the example's length (learner, two actors, one shard, no evaluator to speak of) from its second row of metrics on.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -25,13 +26,13 @@ QUIET = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 Rates = dict[str, float]
 
 
-def surreal(algorithm: str, steps: int, seed: int, threads: int) -> Rates:
-    """Train in a home of its own; return the learner's rates between its second row of metrics and its last."""
+def surreal(algorithm: str, updates: int, seed: int, threads: int) -> Rates:
+    """Train in a home of its own until so many updates; return the learner's rates from its second row to its last."""
     example = HERE.parent / "examples" / f"cheetah-{'sac' if algorithm == 'sac' else 'td3'}.yaml"
     config = "spec.algorithm.config."
     words = (
+        "metadata.name=rates",
         f"spec.algorithm.name={algorithm}",
-        f"{config}total_steps={steps + 1000}",
         f"{config}threads={threads}",
         f"{config}replay.min_size=500",
         f"{config}evaluate_every_seconds=600",
@@ -40,19 +41,27 @@ def surreal(algorithm: str, steps: int, seed: int, threads: int) -> Rates:
         f"spec.seed={seed}",
     )
     with tempfile.TemporaryDirectory() as home:
-        command = [str(Path(sys.executable).with_name("surreal")), "create", str(example)]
-        for word in words:
-            command += ["--set", word]
-        subprocess.run(command, env={**os.environ, "SURREAL_HOME": home}, check=True, capture_output=True)
-        (path,) = Path(home).glob("experiments/*/metrics/metrics.jsonl")
-        found = [row for row in map(json.loads, path.read_text().splitlines()) if row["role"] == "learner/0"]
-    rows = [row for row in found if "gradient_steps" in row][1:]
+        program, environment = str(Path(sys.executable).with_name("surreal")), {**os.environ, "SURREAL_HOME": home}
+        command = [program, "create", str(example), *(word for each in words for word in ("--set", each))]
+        run = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        rows: list[Rates] = []
+        while run.poll() is None and (not rows or rows[-1]["gradient_steps"] < updates):
+            time.sleep(0.5)
+            rows = learner_rows(Path(home))[1:]
+        subprocess.run([program, "stop", "rates"], env=environment, check=True, capture_output=True)
+        run.wait(60)
     seconds = rows[-1]["elapsed"] - rows[0]["elapsed"]
     return {
         "updates_per_second": (rows[-1]["gradient_steps"] - rows[0]["gradient_steps"]) / seconds,
         "waiting": statistics.mean(row["waiting_for_samples"] for row in rows[1:]),
-        "steps_per_second": (rows[-1]["steps"] - rows[0]["steps"]) / seconds,
     }
+
+
+def learner_rows(home: Path) -> list[Rates]:
+    """Return the rows of metrics so far that know of updates; the last line may be under way."""
+    lines = [line for path in home.glob("experiments/*/metrics/metrics.jsonl") for line in path.open()]
+    found = [json.loads(line) for line in lines if line.endswith("\n")]
+    return [row for row in found if row["role"] == "learner/0" and "gradient_steps" in row]
 
 
 def peer(python: Path, library: str, algorithm: str, updates: int, seed: int) -> Rates:

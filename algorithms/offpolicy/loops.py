@@ -19,6 +19,8 @@ CHUNK = 16_384
 """Numbers of a vector that numpy goes over at once: they stay in a core's cache."""
 COMPILE_UPDATES = 2_000
 """Updates of a run from which numba compiles: it spares each 1 to 2 ms and costs a second, 3 the first time."""
+LANES_UPDATES = 50_000
+"""Updates of a run from which it compiles a lane's work as a whole: 12 seconds, the first time on a machine."""
 Number = np.float32
 
 
@@ -33,6 +35,25 @@ class Passes(NamedTuple):
     backward: Callable[[F32, Int, F32, F32, F32, F32, F32], None]
     """(vector, widths, x, hidden, d, grads, to_input): write the gradients from `d` [rows, out] to `grads` [size] and
     `to_input` [rows, in], each empty where it is not wanted."""
+
+
+class LaneLoops(NamedTuple):
+    """All work of a lane on its rows in one call. Critics and targets are [critics, size], others flat vectors."""
+
+    smoothed_next: Callable[..., None]
+    """(actor, widths, next observations, noise or [rows, 0], inputs): write what target critics see: next observations
+    and clip(tanh(actor) + noise)."""
+    squashed_next: Callable[..., None]
+    """(actor, widths, next observations, noise, inputs, alpha, bonus [rows]): the same for drawn actions, and -alpha
+    log p to `bonus`."""
+    critics_back: Callable[..., None]
+    """(critics, targets, widths, inputs, following, given [4, rows], found [2, rows], grads [critics, size]): write the
+    gradients of the squared errors; given: rewards, discounts, weights x scale, bonus; found: errors, values."""
+    deterministic_actor: Callable[..., float]
+    """(actor, widths, critic, its widths, observations, scale, grads): write the gradient of -Q; return its sum."""
+    gaussian_actor: Callable[..., tuple[float, float]]
+    """(actor, widths, critics, their widths, observations, noise, alpha, scale, grads): write the gradient of alpha log
+    p - min Q; return the sums of this and of the entropy."""
 
 
 class Loops(NamedTuple):
@@ -50,6 +71,8 @@ class Loops(NamedTuple):
     """(target, vector, share): move `target` by `share` of the way to `vector`."""
     passes: Passes | None = None
     """None where BLAS is not to be had for compiled code."""
+    lanes: LaneLoops | None = None
+    """None, too, in a run too short to compile them."""
 
 
 def _biased_relu(x: F32, bias: F32) -> None:
@@ -96,20 +119,31 @@ NUMPY = Loops(_biased_relu, _through_relu, _spread_through_relu, _adam, _follow)
 
 def loops_for(updates: float) -> Loops:
     """Return the loops that are the quicker ones for a run of so many updates."""
-    return compiled() if updates >= COMPILE_UPDATES else NUMPY
+    return compiled(updates >= LANES_UPDATES) if updates >= COMPILE_UPDATES else NUMPY
 
 
-def compiled() -> Loops:
+def compiled(lanes: bool = False) -> Loops:
     """Return the loops compiled by numba, or by numpy, with a line in the log, where numba fails."""
     try:
         from surreal.algorithms.offpolicy import compiled_loops as found
+        from surreal.algorithms.offpolicy import compiled_steps as steps
 
         found.compile_all()
+        steps.compile_all()
         sgemm = sgemm_address()
-        able = sgemm != 0 and found.compile_passes(sgemm)
+        passes, whole = None, None
+        if sgemm and found.compile_passes(sgemm):
+            passes = Passes(partial(found.forward, sgemm), partial(found.backward, sgemm))
+            whole = _lanes(sgemm) if lanes else None
     except Exception as error:  # numba raises its own for each of its troubles, and ImportError for a new numpy
         log.warning("numba does not compile here, so numpy computes all of it: %s", str(error).split("\n")[0])
         return NUMPY
-    passes = Passes(partial(found.forward, sgemm), partial(found.backward, sgemm)) if able else None
-    loops = (found.biased_relu, found.through_relu, found.spread_through_relu, found.adam, found.follow)
-    return Loops(*loops, passes)
+    loops = (found.biased_relu, found.through_relu, found.spread_through_relu, steps.adam, steps.follow)
+    return Loops(*loops, passes, whole)
+
+
+def _lanes(sgemm: int) -> LaneLoops:
+    from surreal.algorithms.offpolicy.updates import compiled_lanes as found
+
+    found.compile_all(sgemm)
+    return LaneLoops(*(partial(getattr(found, name), sgemm) for name in LaneLoops._fields))

@@ -92,8 +92,10 @@ class Open:
     def finish(self, items: int, beta: float) -> ReplayBatch:
         """Return the batch, with importance weights (items x probability)^-beta over the largest of them.
 
-        Schaul et al. 2016, section 3.4.
+        Schaul et al. 2016, section 3.4. All are 1 where `beta` is 0.
         """
-        weights = (max(1, items) * self._probabilities) ** -beta
-        weights = (weights / weights.max()).astype(np.float32)
+        weights = np.ones(len(self._ids), dtype=np.float32)
+        if beta:
+            powers = (max(1, items) * self._probabilities) ** -beta
+            weights[:] = powers / powers.max()
         return ReplayBatch(self.arrays, weights, self._ids, float(self._ages.mean()))

@@ -1,7 +1,7 @@
 """The learner's side of replay: batches from all shards, asked for ahead, and priorities back to them."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from logging import getLogger
 from time import perf_counter
 from typing import Any, TypeVar
@@ -79,7 +79,9 @@ class ReplayClient:
         self._open.popleft()
         self._used = first.slot
         items = sum(shard.items for shard in self._shards if shard.weight)
-        batch = first.finish(items, self._settings.replay.importance_exponent if beta is None else beta)
+        beta = self._settings.replay.importance_exponent if beta is None else beta
+        # without priorities all items are as likely, but for what shards took in meanwhile
+        batch = first.finish(items, beta if self._settings.prioritized else 0.0)
         self._age = batch.age
         return batch
 
@@ -173,23 +175,30 @@ class ReplayClient:
 
     def _ask_ahead(self) -> None:
         """Ask for batches until every slot is used."""
-        weights = np.array([shard.weight for shard in self._shards])
+        weights = [shard.weight for shard in self._shards]
+        total = sum(weights)
         # the first batches too are of all shards that there are
-        if not weights.any() or not all(shard.known for shard in self._shards):
+        if not total or not all(shard.known for shard in self._shards):
             return
         if not (self._slots or self._make_slots()):
             return
         assert self._slots is not None
-        shares = weights / weights.sum()
+        shares = [weight / total for weight in weights]
         while self._free:
             slot = self._free.pop()
             batch = Open(slot, self._slots.arrays(slot), self._settings.batch)
             begin = 0
-            for index, count in enumerate(self._rng.multinomial(self._settings.batch, shares)):
+            for index, count in enumerate(self._counts(shares)):
                 if count:
-                    self._ask(batch, Part(index, begin, int(count), float(shares[index])))
+                    self._ask(batch, Part(index, begin, int(count), shares[index]))
                     begin += int(count)
             self._open.append(batch)
+
+    def _counts(self, shares: list[float]) -> Sequence[int]:
+        """Return how many items of a batch each shard gives."""
+        if len(shares) == 1:
+            return (self._settings.batch,)
+        return [int(count) for count in self._rng.multinomial(self._settings.batch, shares)]
 
     def _ask(self, batch: Open, part: Part) -> None:
         assert self._slots is not None

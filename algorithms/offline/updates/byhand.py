@@ -7,9 +7,10 @@ import numpy as np
 from surreal.algorithms.offpolicy.loops import NUMPY, Loops
 from surreal.algorithms.offpolicy.mlp import Tape
 from surreal.algorithms.offpolicy.shape import Shape
-from surreal.algorithms.offpolicy.updates.analytic import Deterministic, Judged, Learned
+from surreal.algorithms.offpolicy.updates.analytic import Deterministic, Judged
 from surreal.algorithms.offpolicy.updates.base import Batch, Engine, Rates
 from surreal.algorithms.offpolicy.updates.lanes import Lanes
+from surreal.algorithms.offpolicy.updates.learned import Learned
 from surreal.algorithms.offpolicy.updates.soft import log_softmax
 from surreal.algorithms.offpolicy.updates.values import Values
 from surreal.algorithms.types import Array

@@ -9,9 +9,10 @@ from surreal.algorithms.offline.config import AWACConfig, CRRConfig, IQLConfig, 
 from surreal.algorithms.offpolicy.loops import NUMPY, Loops
 from surreal.algorithms.offpolicy.mlp import Layout, Tape
 from surreal.algorithms.offpolicy.shape import Shape
-from surreal.algorithms.offpolicy.updates.analytic import Deterministic, Learned, smallest
+from surreal.algorithms.offpolicy.updates.analytic import Deterministic, smallest
 from surreal.algorithms.offpolicy.updates.base import Batch, Rates, Settings
 from surreal.algorithms.offpolicy.updates.lanes import Lanes
+from surreal.algorithms.offpolicy.updates.learned import Learned
 from surreal.algorithms.types import Array
 
 

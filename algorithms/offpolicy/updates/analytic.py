@@ -6,105 +6,21 @@ hold all of it to autograd.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from math import sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from surreal.algorithms.offpolicy.loops import NUMPY, Loops
-from surreal.algorithms.offpolicy.mlp import Gradients, Layout, Network, Tape, split
+from surreal.algorithms.offpolicy.loops import NUMPY, LaneLoops, Loops
+from surreal.algorithms.offpolicy.mlp import Network, Tape
 from surreal.algorithms.offpolicy.shape import Shape
 from surreal.algorithms.offpolicy.updates.base import Batch, Engine, Rates, Settings
 from surreal.algorithms.offpolicy.updates.lanes import Lanes
+from surreal.algorithms.offpolicy.updates.learned import Learned
 from surreal.algorithms.types import Array
 from surreal.protocol.profiling.spans import NUMERIC, operation
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-"""Decays of Adam's moments, and the constant below its quotient."""
-SHARED_FROM = 300_000
-"""Parameters from which the lanes share the steps of the optimizer."""
-ALONE = Lanes(1)
-"""The calling thread."""
-
-
-class Adam:
-    """Adam (Kingma & Ba 2015, algorithm 1, with the efficient form of section 2)."""
-
-    def __init__(self, size: int, loops: Loops = NUMPY) -> None:
-        self._sum1, self._sum2 = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=np.float32)
-        self.steps, self._loops = 0, loops
-
-    def step(self, vector: Array, grad: Array, rate: float, part: slice) -> None:
-        """Step `part` of `vector` [size] by the gradient `grad` [size]. Count the step in `steps` before its parts.
-
-        The sums' common factors, 1 - beta, are left to the step size.
-        """
-        correction = sqrt((1 - BETA2**self.steps) / (1 - BETA2))
-        size = rate * correction * (1 - BETA1) / (1 - BETA1**self.steps)
-        given = (vector[part], grad[part], self._sum1[part], self._sum2[part])
-        factors = map(np.float32, (BETA1, BETA2, EPSILON * correction, size))
-        self._loops.adam(*given, *factors)
-
-    def arrays(self) -> dict[str, Array]:
-        """Return everything `load` needs: the sums, which are the paper's moments over 1 - beta."""
-        return {"sum1": self._sum1, "sum2": self._sum2, "steps": np.array([self.steps])}
-
-    def load(self, arrays: dict[str, Array]) -> None:
-        """Take over what `arrays` returned."""
-        self._sum1[:], self._sum2[:] = arrays["sum1"], arrays["sum2"]
-        self.steps = int(arrays["steps"][0])
-
-
-class Learned:
-    """Networks of one layout that are trained together: parameters, followers, gradients of each lane, optimizer."""
-
-    def __init__(self, layout: Layout, vector: Array, lanes: Lanes, followed: bool, loops: Loops) -> None:
-        self.vector = np.array(vector, dtype=np.float32)
-        self.target = self.vector.copy() if followed else np.zeros(0, dtype=np.float32)
-        self.networks = [Network(layout, part, loops) for part in split(layout, self.vector)]
-        self.targets = [Network(layout, part, loops) for part in split(layout, self.target)]
-        # to wake a thread takes as long as a step of 100,000 numbers
-        self._lanes = lanes if len(vector) > SHARED_FROM else ALONE
-        self._parts = self._lanes.parts(len(vector))
-        self._grads = np.zeros((lanes.count, len(vector)), dtype=np.float32)
-        self.views = [[Gradients(part, layout.views(part)) for part in split(layout, grad)] for grad in self._grads]
-        """Places of the gradients: [lane][network]."""
-        self._adam, self._loops = Adam(len(vector), loops), loops
-
-    def step(self, rate: float, limit: float | None) -> bool:
-        """Step by the sum of the lanes' gradients, at most of norm `limit`. Returns False where it is not finite."""
-        grad = self._grads[0]
-        for other in self._grads[1:]:
-            grad += other
-        norm = float(np.sqrt(np.dot(grad, grad)))
-        if not np.isfinite(norm):
-            return False
-        if limit is not None and norm > limit:
-            grad *= np.float32(limit / norm)
-        self._adam.steps += 1
-        with operation("optimizer", NUMERIC):
-            self._lanes.run(lambda lane: self._adam.step(self.vector, grad, rate, self._parts[lane]))
-        return True
-
-    def follow(self, share: float) -> None:
-        """Move the followers by `share` of the way."""
-        if share >= 1.0:
-            self.target[:] = self.vector[: len(self.target)]
-        elif len(self.target):
-            target, vector, parts = self.target, self.vector, self._parts
-            self._lanes.run(lambda n: self._loops.follow(target[parts[n]], vector[parts[n]], np.float32(share)))
-
-    def arrays(self, name: str) -> dict[str, Array]:
-        """Return everything a checkpoint needs, under keys that begin with `name`."""
-        kept = {name: self.vector, **{f"{name}.{key}": array for key, array in self._adam.arrays().items()}}
-        return {**kept, f"{name}.target": self.target} if len(self.target) else kept
-
-    def load(self, name: str, arrays: dict[str, Array]) -> None:
-        """Take over what `arrays` returned."""
-        self.vector[:] = arrays[name]
-        if len(self.target):
-            self.target[:] = arrays[f"{name}.target"]
-        self._adam.load({key: arrays[f"{name}.{key}"] for key in self._adam.arrays()})
+NO_NOISE = np.zeros((0, 0), dtype=np.float32)
+"""No noise on the target's actions."""
 
 
 class Analytic(Engine):
@@ -120,6 +36,8 @@ class Analytic(Engine):
     ) -> None:
         """Begin with the parameters of actor and critics in `vectors`, as Shape.initial returns them."""
         self.shape, self.settings, self.lanes = shape, settings, lanes
+        self.whole: LaneLoops | None = None
+        """Compiled work of a whole lane, where the engine is one that there is such for."""
         self.critics = Learned(shape.critic, vectors[1], lanes, True, loops)
         self.actor = Learned(shape.actor, vectors[0], lanes, settings.target_actor, loops) if shape.actor else None
 
@@ -152,6 +70,10 @@ class Analytic(Engine):
     def _critic_rows(self, lane: int, part: slice, batch: Batch, errors: Array, values: Array) -> None:
         """Write the gradients of the critics on some rows, and the rows' errors and values."""
         rows, scale = batch.part(part), np.float32(1.0 / len(batch.rewards))
+        if self.whole:
+            with operation("critic gradients", NUMERIC):
+                errors[part], values[part] = self._critics_whole(self.whole, lane, rows, scale)
+            return
         with operation("forward", NUMERIC):
             targets, inputs = self.targets(rows), self.inputs(rows)
         for critic, network in enumerate(self.critics.networks):
@@ -166,6 +88,22 @@ class Analytic(Engine):
             slope = slope * rows.weights * scale
             with operation("backward", NUMERIC):
                 network.backward(tape, self.spread(outputs, slope, rows), self.critics.views[lane][critic])
+
+    def _critics_whole(self, whole: LaneLoops, lane: int, rows: Batch, scale: np.float32) -> Array:
+        """Do what `_critic_rows` does in compiled code. Returns errors and values [2, rows]."""
+        inputs, critics = self.inputs(rows), self.critics
+        following = np.empty_like(inputs)
+        given = np.empty((4, len(inputs)), dtype=np.float32)
+        given[0], given[1], given[3] = rows.rewards, rows.discounts, self.next_inputs(whole, rows, following)
+        np.multiply(rows.weights, scale, out=given[2])
+        found = np.zeros((2, len(inputs)), dtype=np.float32)
+        vectors = critics.each(critics.vector), critics.each(critics.target)
+        whole.critics_back(*vectors, critics.widths, inputs, following, given, found, critics.gradients(lane))
+        return found
+
+    def next_inputs(self, whole: LaneLoops, rows: Batch, inputs: Array) -> Any:
+        """Write what the target critics see to `inputs`. Return what their values are added to, [rows] or 0."""
+        raise NotImplementedError
 
     def actor_step(self, batch: Batch, rates: Rates) -> dict[str, float]:
         """See base.Engine."""
@@ -242,8 +180,23 @@ class Deterministic(Analytic):
         values = smallest(self.critics.targets, np.concatenate([rows.next_observations, actions], axis=1))
         return np.asarray(rows.rewards + rows.discounts * values[:, 0])
 
+    def next_inputs(self, whole: LaneLoops, rows: Batch, inputs: Array) -> Any:
+        """See Analytic."""
+        assert self.actor is not None
+        actor, noise = self.actor, rows.next_noise if rows.next_noise.size else NO_NOISE
+        acting = actor.target if len(actor.target) else actor.vector
+        whole.smoothed_next(acting, actor.widths, rows.next_observations, noise, inputs)
+        return np.float32(0)
+
     def actor_rows(self, lane: int, rows: Batch, scale: np.float32) -> tuple[float, float]:
         """Write the gradient of -mean Q_1(s, tanh(pi(s)))."""
+        assert self.actor is not None
+        if self.whole:
+            actor, critics = self.actor, self.critics
+            judge = (critics.networks[0].vector, critics.widths)
+            grads = actor.gradients(lane)[0]
+            loss = self.whole.deterministic_actor(actor.vector, actor.widths, *judge, rows.observations, scale, grads)
+            return float(loss), 0.0
         return self.followed(lane, rows, self.judged(rows), scale, np.float32(1)), 0.0
 
     def judged(self, rows: Batch) -> Judged:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from surreal.algorithms.devices import pick_device
 from surreal.algorithms.offpolicy.shape import Shape
-from surreal.algorithms.offpolicy.updates.analytic import BETA1, BETA2, EPSILON
 from surreal.algorithms.offpolicy.updates.base import Batch, Engine, Rates, Settings
+from surreal.algorithms.offpolicy.updates.learned import BETA1, BETA2, EPSILON
 from surreal.algorithms.offpolicy.updates.losses import Losses, Transitions
 from surreal.algorithms.types import Array
 from surreal.protocol.profiling.spans import NUMERIC, operation

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from surreal.algorithms.offpolicy.loops import LaneLoops
 from surreal.algorithms.offpolicy.mlp import Tape
 from surreal.algorithms.offpolicy.shape import LOG_STD
-from surreal.algorithms.offpolicy.updates.analytic import Adam, Analytic, smallest
+from surreal.algorithms.offpolicy.updates.analytic import Analytic, smallest
 from surreal.algorithms.offpolicy.updates.base import Batch, Rates
+from surreal.algorithms.offpolicy.updates.learned import Adam
 from surreal.algorithms.types import Array
 
 HALF_LOG_2PI = np.float32(0.5 * log(2 * pi))
@@ -89,9 +91,28 @@ class SoftGaussian(Soft):
         values = smallest(self.critics.targets, np.concatenate([rows.next_observations, actions], axis=1))[:, 0]
         return np.asarray(rows.rewards + rows.discounts * (values - self.temperature.value * log_p))
 
+    def next_inputs(self, whole: LaneLoops, rows: Batch, inputs: Array) -> Any:
+        """See Analytic."""
+        assert self.actor is not None
+        actor, bonus = self.actor, np.empty(len(inputs), dtype=np.float32)
+        seen, alpha = (rows.next_observations, rows.next_noise), self.temperature.value
+        whole.squashed_next(actor.vector, actor.widths, *seen, inputs, alpha, bonus)
+        return bonus
+
+    def _actor_whole(self, whole: LaneLoops, lane: int, rows: Batch, scale: np.float32) -> tuple[float, float]:
+        """Do what `actor_rows` does in compiled code."""
+        assert self.actor is not None
+        actor, critics = (self.actor.vector, self.actor.widths), self.critics
+        judges = (critics.each(critics.vector), critics.widths)
+        drawn = (rows.observations, rows.noise, self.temperature.value, scale)
+        loss, entropy = whole.gaussian_actor(*actor, *judges, *drawn, self.actor.gradients(lane)[0])
+        return float(loss), float(entropy)
+
     def actor_rows(self, lane: int, rows: Batch, scale: np.float32) -> tuple[float, float]:
         """Write the gradient of mean(alpha log p(a) - min_i Q_i(s, a)), a = tanh(mean + std noise)."""
         assert self.actor is not None
+        if self.whole:
+            return self._actor_whole(self.whole, lane, rows, scale)
         tape, alpha, width = Tape(), self.temperature.value, rows.noise.shape[1]
         outputs = self.actor.networks[0](rows.observations, tape)
         actions, log_p, std = self._sample(outputs, rows.noise)

@@ -59,4 +59,7 @@ def make_engine(
     shape: Shape, settings: Settings, vectors: tuple[Array, Array], threads: int, loops: Loops = NUMPY
 ) -> Analytic:
     """Return the engine by hand of a shape's kind, which shares each batch among `threads` threads."""
-    return ENGINES[shape.kind](shape, settings, vectors, Lanes(threads), loops)
+    made = ENGINES[shape.kind](shape, settings, vectors, Lanes(threads), loops)
+    if shape.kind in ("deterministic", "gaussian") and not shape.layer_norm:
+        made.whole = loops.lanes
+    return made

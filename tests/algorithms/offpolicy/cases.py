@@ -9,9 +9,8 @@ from surreal.algorithms.offpolicy.loops import NUMPY, Loops
 from surreal.algorithms.offpolicy.shape import Shape
 from surreal.algorithms.offpolicy.updates.analytic import Analytic, Deterministic
 from surreal.algorithms.offpolicy.updates.base import Batch, Settings
-from surreal.algorithms.offpolicy.updates.lanes import Lanes
 from surreal.algorithms.offpolicy.updates.soft import SoftCategorical, SoftGaussian
-from surreal.algorithms.offpolicy.updates.values import Values
+from surreal.algorithms.offpolicy.updates.values import Values, make_engine
 
 BOX, CHOICES = Spaces.flat(5, 3, discrete=False), Spaces.flat(5, 4, discrete=True)
 HIDDEN = (16, 12)
@@ -38,8 +37,8 @@ CASES: dict[str, tuple[type[Analytic], Shape, Settings]] = {
 
 def engine(case: str, lanes: int = 1, seed: int = 0, loops: Loops = NUMPY) -> Analytic:
     """Return the engine of a case with random parameters, its followers apart from them."""
-    kind, shape, settings = CASES[case]
-    made = kind(shape, settings, shape.initial(np.random.default_rng(seed)), Lanes(lanes), loops)
+    _, shape, settings = CASES[case]
+    made = make_engine(shape, settings, shape.initial(np.random.default_rng(seed)), lanes, loops)
     rng = np.random.default_rng(seed + 1)
     for learned in (made.critics, made.actor):
         if learned is not None:

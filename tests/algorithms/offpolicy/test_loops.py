@@ -1,15 +1,19 @@
 """The compiled loops beside numpy's: the same bits, and numpy alone where numba fails."""
 
+import hashlib
 import sys
+from functools import partial
 from logging import WARNING
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from surreal.algorithms.offpolicy import blas
-from surreal.algorithms.offpolicy.loops import CHUNK, NUMPY, Loops, compiled
-from surreal.algorithms.offpolicy.updates import analytic
+from surreal.algorithms.offpolicy import blas, compiled_loops
+from surreal.algorithms.offpolicy.loops import CHUNK, NUMPY, LaneLoops, Loops, compiled
+from surreal.algorithms.offpolicy.mlp import Gradients, Layout, Network, Tape, layers
+from surreal.algorithms.offpolicy.updates import compiled_lanes, learned
 from surreal.algorithms.offpolicy.updates.base import Rates
 from tests.algorithms.offpolicy.cases import CASES, batch, engine
 
@@ -96,9 +100,61 @@ def test_passes_that_call_blas_round_as_numpy_does_but_for_single_rows(case: str
 @pytest.mark.parametrize("case", ["td3", "sac"])
 def test_lanes_that_share_the_optimizer_step_as_one_thread_does(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = updated(case, 3, NUMPY)
-    monkeypatch.setattr(analytic, "SHARED_FROM", 0)
+    monkeypatch.setattr(learned, "SHARED_FROM", 0)
     for name, array in updated(case, 3, NUMPY).items():
         np.testing.assert_array_equal(array, alone[name])
+
+
+LANES = ["ddpg", "td3", "sac"]
+
+
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> Loops:
+    """The work of a lane as Python runs it, with passes by numpy, so that nothing is compiled."""
+
+    def forward(sgemm: int, vector: Any, widths: Any, x: Any, hidden: Any, outputs: Any) -> None:
+        tape = Tape()
+        outputs[:] = Network(Layout(tuple(widths.tolist())), vector)(x, tape)
+        hidden[:] = np.concatenate([each.reshape(-1) for each in tape.inputs[1:]])
+
+    def backward(sgemm: int, vector: Any, widths: Any, x: Any, hidden: Any, d: Any, grads: Any, to_input: Any) -> None:
+        layout, tape = Layout(tuple(widths.tolist())), Tape()
+        tape.inputs = [x, *layers(hidden.copy(), len(x), layout.widths[1:-1])]
+        places = Gradients(grads, layout.views(grads)) if len(grads) else None
+        found = Network(layout, vector).backward(tape, d.copy(), places, to_input=bool(to_input.size))
+        to_input[:] = found if to_input.size else to_input
+
+    for name, loop in vars(compiled_lanes).copy().items():
+        if hasattr(loop, "py_func"):
+            monkeypatch.setattr(
+                compiled_lanes, name, {"forward": forward, "backward": backward}.get(name, loop.py_func)
+            )
+    return NUMPY._replace(lanes=LaneLoops(*(partial(getattr(compiled_lanes, name), 0) for name in LaneLoops._fields)))
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+@pytest.mark.parametrize("case", LANES)
+def test_the_work_of_a_lane_as_a_whole_is_that_of_its_parts(
+    case: str, lanes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = updated(case, lanes, interpreted(monkeypatch))
+    for name, array in updated(case, lanes, NUMPY).items():
+        np.testing.assert_allclose(whole[name], array, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(COMPILED.passes is None, reason="numpy has another BLAS here")
+@pytest.mark.parametrize("lanes", [1, 2, 40])
+@pytest.mark.parametrize("case", LANES)
+def test_the_work_of_a_lane_compiles_to_what_python_makes_of_it(case: str, lanes: int) -> None:
+    whole = updated(case, lanes, compiled(lanes=True))
+    for name, array in updated(case, lanes, NUMPY).items():
+        np.testing.assert_allclose(whole[name], array, rtol=1e-4, atol=1e-6)
+
+
+def test_the_file_of_a_lanes_work_changes_with_that_of_the_passes() -> None:
+    content = Path(compiled_loops.__file__).read_bytes()
+    assert hashlib.sha256(content).hexdigest().startswith(compiled_lanes.LOOPS_DIGEST)
+    assert len(compiled_lanes.LOOPS_DIGEST) == 12
 
 
 def test_where_blas_has_another_name_numpy_computes_the_products(monkeypatch: pytest.MonkeyPatch) -> None:
