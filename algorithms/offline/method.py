@@ -20,7 +20,8 @@ from surreal.algorithms.offline.config import (
 from surreal.algorithms.offline.updates.byhand import Cloning, ConservativeValues, Drawn
 from surreal.algorithms.offline.updates.conservative_byhand import ConservativeByHand, DrawnBatch
 from surreal.algorithms.offline.updates.weighted_byhand import ImplicitByHand, WeightedByHand, value_layout
-from surreal.algorithms.offpolicy.loops import Loops, loops_for
+from surreal.algorithms.offpolicy.compiling import loops_for
+from surreal.algorithms.offpolicy.loops import Loops
 from surreal.algorithms.offpolicy.shape import Kind, Shape, check_actions
 from surreal.algorithms.offpolicy.updates.analytic import Deterministic
 from surreal.algorithms.offpolicy.updates.base import Batch, Engine, Settings

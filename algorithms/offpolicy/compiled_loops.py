@@ -66,6 +66,24 @@ def column_sums(d: F32, sums: F32) -> None:
             sums[n] += line[n]
 
 
+@exact
+def adam(
+    vector: F32, gradient: F32, sum1: F32, sum2: F32, beta1: float, beta2: float, tiny: float, size: float
+) -> None:
+    """See Loops."""
+    for n in range(len(vector)):
+        sum1[n] = sum1[n] * beta1 + gradient[n]
+        sum2[n] = sum2[n] * beta2 + gradient[n] * gradient[n]
+        vector[n] -= sum1[n] / (np.sqrt(sum2[n]) + tiny) * size
+
+
+@exact
+def follow(target: F32, vector: F32, share: float) -> None:
+    """See Loops."""
+    for n in range(len(target)):
+        target[n] += share * (vector[n] - target[n])
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def call_sgemm(typing: Any, address: Any, words: Any, numbers: Any) -> Any:
     """Call the cblas_sgemm at an address, with (order, flips of a and b) and (m, n, k, a, lda, b, ldb, c, ldc)."""
@@ -169,10 +187,12 @@ def backward(sgemm: int, vector: F32, widths: Int, x: F32, hidden: F32, d: F32, 
 
 def compile_all() -> None:
     """Have all loops compiled, or loaded from the disk, by calls that mean nothing."""
-    table, line = np.zeros((1, 1), np.float32), np.zeros(1, np.float32)
+    table, line, number = np.zeros((1, 1), np.float32), np.zeros(1, np.float32), np.float32(1.0)
     biased_relu(table, line)
     through_relu(table, table.copy(), line)
     spread_through_relu(line, line.copy(), table, table.copy(), line.copy())
+    adam(line, line.copy(), line.copy(), line.copy(), number, number, number, number)
+    follow(line, line.copy(), number)
 
 
 def compile_passes(sgemm: int) -> bool:

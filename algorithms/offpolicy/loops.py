@@ -5,22 +5,14 @@ product; compiled, they are one.
 """
 
 from collections.abc import Callable
-from functools import partial
-from logging import getLogger
 from typing import NamedTuple
 
 import numpy as np
 
-from surreal.algorithms.offpolicy.blas import sgemm_address
 from surreal.algorithms.types import F32, Int
 
-log = getLogger(__name__)
 CHUNK = 16_384
 """Numbers of a vector that numpy goes over at once: they stay in a core's cache."""
-COMPILE_UPDATES = 2_000
-"""Updates of a run from which numba compiles: it spares each 1 to 2 ms and costs a second, 3 the first time."""
-LANES_UPDATES = 50_000
-"""Updates of a run from which it compiles a lane's work as a whole: 12 seconds, the first time on a machine."""
 Number = np.float32
 
 
@@ -115,35 +107,3 @@ def _follow(target: F32, vector: F32, share: Number) -> None:
 
 
 NUMPY = Loops(_biased_relu, _through_relu, _spread_through_relu, _adam, _follow)
-
-
-def loops_for(updates: float) -> Loops:
-    """Return the loops that are the quicker ones for a run of so many updates."""
-    return compiled(updates >= LANES_UPDATES) if updates >= COMPILE_UPDATES else NUMPY
-
-
-def compiled(lanes: bool = False) -> Loops:
-    """Return the loops compiled by numba, or by numpy, with a line in the log, where numba fails."""
-    try:
-        from surreal.algorithms.offpolicy import compiled_loops as found
-        from surreal.algorithms.offpolicy import compiled_steps as steps
-
-        found.compile_all()
-        steps.compile_all()
-        sgemm = sgemm_address()
-        passes, whole = None, None
-        if sgemm and found.compile_passes(sgemm):
-            passes = Passes(partial(found.forward, sgemm), partial(found.backward, sgemm))
-            whole = _lanes(sgemm) if lanes else None
-    except Exception as error:  # numba raises its own for each of its troubles, and ImportError for a new numpy
-        log.warning("numba does not compile here, so numpy computes all of it: %s", str(error).split("\n")[0])
-        return NUMPY
-    loops = (found.biased_relu, found.through_relu, found.spread_through_relu, steps.adam, steps.follow)
-    return Loops(*loops, passes, whole)
-
-
-def _lanes(sgemm: int) -> LaneLoops:
-    from surreal.algorithms.offpolicy.updates import compiled_lanes as found
-
-    found.compile_all(sgemm)
-    return LaneLoops(*(partial(getattr(found, name), sgemm) for name in LaneLoops._fields))

@@ -7,6 +7,7 @@ import numpy as np
 
 from surreal.algorithms.devices import wants_gpu
 from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.offpolicy.compiling import loops_for
 from surreal.algorithms.offpolicy.config import (
     DDPGConfig,
     DQNConfig,
@@ -15,7 +16,6 @@ from surreal.algorithms.offpolicy.config import (
     TD3Config,
     read_config,
 )
-from surreal.algorithms.offpolicy.loops import loops_for
 from surreal.algorithms.offpolicy.shape import Kind, Shape, check_actions
 from surreal.algorithms.offpolicy.updates.base import Engine, Rates, Settings
 from surreal.algorithms.types import Array
@@ -75,9 +75,9 @@ class Method:
         vectors = shape.initial(rng)
         # Each engine is imported only where it is used: torch takes seconds and 200 MB.
         if config.gradients == "analytic" or (config.gradients == "auto" and not wants_gpu(config.device)):
-            from surreal.algorithms.offpolicy.updates.values import make_engine
+            from surreal.algorithms.offpolicy.updates.values import has_lanes, make_engine
 
-            loops = loops_for(config.total_steps * config.updates_per_step)
+            loops = loops_for(config.total_steps * config.updates_per_step, has_lanes(shape))
             return make_engine(shape, settings, vectors, config.threads, loops)
         from surreal.algorithms.offpolicy.updates.autograd import Autograd
 

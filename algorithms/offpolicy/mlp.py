@@ -184,7 +184,7 @@ class Network:
         return d
 
     def _backward(self, passes: Passes, tape: Tape, d: Array, grads: Gradients | None, to_input: bool) -> Array:
-        """Do the work of `backward` in one compiled pass."""
+        """Write the gradients as `backward` does, in one compiled pass."""
         out = np.empty(tape.inputs[0].shape if to_input else (0, 0), dtype=np.float32)
         vector, d = grads.vector if grads else NONE, np.ascontiguousarray(d)
         passes.backward(self.vector, self._widths, tape.inputs[0], tape.hidden, d, vector, out)

@@ -90,7 +90,7 @@ class Analytic(Engine):
                 network.backward(tape, self.spread(outputs, slope, rows), self.critics.views[lane][critic])
 
     def _critics_whole(self, whole: LaneLoops, lane: int, rows: Batch, scale: np.float32) -> Array:
-        """Do what `_critic_rows` does in compiled code. Returns errors and values [2, rows]."""
+        """Write the gradients in compiled code. Returns errors and values [2, rows]."""
         inputs, critics = self.inputs(rows), self.critics
         following = np.empty_like(inputs)
         given = np.empty((4, len(inputs)), dtype=np.float32)

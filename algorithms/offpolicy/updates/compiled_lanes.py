@@ -12,7 +12,7 @@ from surreal.algorithms.offpolicy.compiled_loops import backward, forward
 from surreal.algorithms.offpolicy.shape import LOG_STD
 from surreal.algorithms.types import F32, Int
 
-LOOPS_DIGEST = "e3f0d967d39a"
+LOOPS_DIGEST = "130cdef89059"
 """Begin of the sha256 of compiled_loops.py: numba compiles anew where this file changes, and looks at no other."""
 LOWEST, HIGHEST = LOG_STD
 LOG_2, HALF_LOG_2PI = np.float32(log(2)), np.float32(0.5 * log(2 * pi))

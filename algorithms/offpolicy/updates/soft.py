@@ -100,7 +100,7 @@ class SoftGaussian(Soft):
         return bonus
 
     def _actor_whole(self, whole: LaneLoops, lane: int, rows: Batch, scale: np.float32) -> tuple[float, float]:
-        """Do what `actor_rows` does in compiled code."""
+        """Write the gradient in compiled code. Returns what `actor_rows` does."""
         assert self.actor is not None
         actor, critics = (self.actor.vector, self.actor.widths), self.critics
         judges = (critics.each(critics.vector), critics.widths)

@@ -60,6 +60,10 @@ def make_engine(
 ) -> Analytic:
     """Return the engine by hand of a shape's kind, which shares each batch among `threads` threads."""
     made = ENGINES[shape.kind](shape, settings, vectors, Lanes(threads), loops)
-    if shape.kind in ("deterministic", "gaussian") and not shape.layer_norm:
-        made.whole = loops.lanes
+    made.whole = loops.lanes if has_lanes(shape) else None
     return made
+
+
+def has_lanes(shape: Shape) -> bool:
+    """Return True where the work of a whole lane can be compiled."""
+    return shape.kind in ("deterministic", "gaussian") and not shape.layer_norm

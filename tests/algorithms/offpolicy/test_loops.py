@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from surreal.algorithms.offpolicy import blas, compiled_loops
-from surreal.algorithms.offpolicy.loops import CHUNK, NUMPY, LaneLoops, Loops, compiled
+from surreal.algorithms.offpolicy import compiled_loops, compiling
+from surreal.algorithms.offpolicy.compiling import compiled
+from surreal.algorithms.offpolicy.loops import CHUNK, NUMPY, LaneLoops, Loops
 from surreal.algorithms.offpolicy.mlp import Gradients, Layout, Network, Tape, layers
 from surreal.algorithms.offpolicy.updates import compiled_lanes, learned
 from surreal.algorithms.offpolicy.updates.base import Rates
@@ -158,7 +159,7 @@ def test_the_file_of_a_lanes_work_changes_with_that_of_the_passes() -> None:
 
 
 def test_where_blas_has_another_name_numpy_computes_the_products(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blas, "NAMES", ("sgemm_of_another_library",))
+    monkeypatch.setattr(compiling, "NAMES", ("sgemm_of_another_library",))
     loops = compiled()
     assert loops.passes is None
     assert loops.adam is COMPILED.adam
