@@ -45,7 +45,7 @@ def surreal(algorithm: str, updates: int, seed: int, threads: int) -> Rates:
         command = [program, "create", str(example), *(word for each in words for word in ("--set", each))]
         run = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         rows: list[Rates] = []
-        while run.poll() is None and (not rows or rows[-1]["gradient_steps"] < updates):
+        while run.poll() is None and (len(rows) < 3 or rows[-1]["gradient_steps"] < updates):
             time.sleep(0.5)
             rows = learner_rows(Path(home))[1:]
         subprocess.run([program, "stop", "rates"], env=environment, check=True, capture_output=True)
