@@ -16,11 +16,13 @@ def sizing(config: OffPolicyConfig, replicas: Mapping[str, int], env: Mapping[st
     updates = round((config.total_steps - config.replay.min_size) * config.updates_per_step)
     each = config.batch * config.updates_per_step
     fragment = config.fragment_steps * int(env["copies"])
-    notes = (
+    notes: tuple[str, ...] = (
         f"about {max(0, updates):,} updates of {config.batch} transitions: each step is learned from {each:,.0f} times",
         f"replay keeps {config.replay.capacity:,} steps in {_counted(replicas['replay'], 'shard')}; "
         f"{_counted(replicas['actor'], 'actor')} fill it, {fragment:,} steps at a time",
     )
+    if config.threads > 1 and config.gradients != "autograd":
+        notes += (f"a learner on a CPU shares each batch among {config.threads} threads, of as many cores",)
     return Sizing(notes, tuple(_warnings(config)), tuple(_problems(config, fragment, replicas["replay"])))
 
 

@@ -1,5 +1,6 @@
 """Meaning of a config for an environment: the networks, the settings of the updates, the engine of the gradients."""
 
+import os
 from dataclasses import dataclass
 from math import log
 
@@ -78,7 +79,7 @@ class Method:
             from surreal.algorithms.offpolicy.updates.values import has_lanes, make_engine
 
             loops = loops_for(config.total_steps * config.updates_per_step, has_lanes(shape))
-            return make_engine(shape, settings, vectors, config.threads, loops)
+            return make_engine(shape, settings, vectors, min(config.threads, usable_cores()), loops)
         from surreal.algorithms.offpolicy.updates.autograd import Autograd
 
         return Autograd(shape, settings, vectors, config.device)
@@ -90,6 +91,13 @@ class Method:
             return np.zeros((count, 0), dtype=np.float32)
         noise = rng.standard_normal((count, width), dtype=np.float32) * np.float32(config.target_noise)
         return np.asarray(np.clip(noise, -config.target_clip, config.target_clip))
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may run on; more threads than these only wait for each other."""
+    # macOS has no affinity
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 NAMES: dict[type[OffPolicyConfig], str] = {DDPGConfig: "ddpg", TD3Config: "td3", SACConfig: "sac", DQNConfig: "dqn"}

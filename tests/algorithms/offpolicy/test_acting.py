@@ -120,6 +120,8 @@ def test_the_plan_says_how_often_a_step_is_learned_from() -> None:
     found = sizing(SACConfig(updates_per_step=0.5), {"actor": 2, "replay": 3}, {"copies": 4})
     assert "each step is learned from 128 times" in found.notes[0]
     assert found.notes[1] == "replay keeps 1,000,000 steps in 3 shards; 2 actors fill it, 64 steps at a time"
+    shared = sizing(SACConfig(threads=2), {"actor": 1, "replay": 1}, {"copies": 1})
+    assert shared.notes[-1] == "a learner on a CPU shares each batch among 2 threads, of as many cores"
     unstable = sizing(SACConfig(updates_per_step=20, layer_norm=False), {"actor": 2, "replay": 1}, {"copies": 1})
     assert "layer_norm" in unstable.warnings[0]
 

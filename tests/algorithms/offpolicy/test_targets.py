@@ -1,5 +1,6 @@
 """Targets of the critics against transcriptions of the papers, and what ends and cuts of episodes mean for them."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from surreal.algorithms.offpolicy.config import DDPGConfig, DQNConfig, OffPolicyConfig, SACConfig, TD3Config
 from surreal.algorithms.offpolicy.method import Method
 from surreal.algorithms.offpolicy.state import State
+from surreal.algorithms.offpolicy.updates.analytic import Analytic
 from surreal.protocol.errors import Fatal
 from tests.algorithms.offpolicy.cases import BOX, CASES, CHOICES, batch, engine
 from tests.algorithms.offpolicy.papers import TARGETS
@@ -114,3 +116,13 @@ def test_items_of_another_environment_end_the_learner_in_words() -> None:
     arrays = vars(batch("td3")) | {"observations": np.zeros((32, 9), np.float32)}
     with pytest.raises(Fatal, match=r"observations have 9 numbers, those of the environment have 5\. Remove"):
         state.learn(arrays, np.ones(32, np.float32))
+
+
+def test_a_process_of_one_core_computes_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+    for cores in ({0}, {0, 1, 2}):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid, cores=cores: cores, raising=False)
+        engine = Method("td3", TD3Config(hidden=[8], threads=2)).engine(BOX, np.random.default_rng(0))
+        assert isinstance(engine, Analytic)
+        threads.append(engine.lanes.count)
+    assert threads == [1, 2]
