@@ -25,6 +25,7 @@ from torch import nn
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.models.acting import make_policy
 from surreal.algorithms.models.actor_critic import make_model
+from surreal.algorithms.models.byhand import by_hand, make_network
 from surreal.algorithms.models.config import MemoryConfig, NetworkConfig
 from surreal.algorithms.models.learning import Bound
 from surreal.algorithms.models.memory import Memories, Segments
@@ -46,6 +47,14 @@ class Scaled(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return x / 255."""
         return x.float() / 255
+
+
+class Planes(nn.Module):
+    """Flags with channels last to numbers with channels first."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return [n, C, H, W]."""
+        return x.permute(0, 3, 1, 2).float()
 
 
 class Cell(nn.Module):
@@ -81,6 +90,12 @@ def nature() -> nn.Module:
     return nn.Sequential(Scaled(), *layers, nn.Flatten(), nn.Linear(3136, 512), nn.ReLU(), nn.Linear(512, CHOICES))
 
 
+def small() -> nn.Module:
+    """The network of Young & Tian 2019 in torch's own layers."""
+    layers = (nn.Conv2d(4, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(1024, 128), nn.ReLU(), nn.Linear(128, CHOICES))
+    return nn.Sequential(Planes(), *layers)
+
+
 def micros(call: Callable[[], Any]) -> float:
     """Return the best CPU time of a call, in microseconds."""
     call()
@@ -101,8 +116,10 @@ def made(space: Any, **network: Any) -> Layout:
 
 
 def random_rows(space: Any, n: int) -> Any:
-    """Return n observations of `space`."""
+    """Return n observations of `space`; of ten flags one is set, as on MinAtar's boards."""
     shape = (n, *space.shape)
+    if space.dtype == np.bool_:
+        return np.random.default_rng(0).random(shape) < 0.1
     if space.dtype.kind == "f":
         return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     return np.random.default_rng(0).integers(0, int(space.high.max()) + 1, shape).astype(space.dtype)
@@ -124,6 +141,18 @@ def learn(layout: Layout, space: Any, vector: Any) -> tuple[float, float]:
     return micros(lambda: bound.estimates(rows, memories)), micros(both)
 
 
+def by_hands(layout: Layout, space: Any, vector: Any) -> tuple[float, float]:
+    """Return the same of a network whose gradient is written by hand, its convolution compiled by numba."""
+    network, rows = make_network(layout, vector, compiled=True), random_rows(space, ROWS)
+    d_out, d_values = np.zeros((ROWS, layout.outputs), np.float32), np.zeros(ROWS, np.float32)
+
+    def both() -> None:
+        network.outputs(rows)
+        network.backward(d_out, d_values)
+
+    return micros(lambda: network.estimates(rows)), micros(both)
+
+
 def plain(module: nn.Module, rows: torch.Tensor) -> tuple[float, float]:
     """Return the same of a module of torch's own layers."""
 
@@ -142,7 +171,7 @@ def table(words: list[str]) -> None:
     cases: tuple[tuple[str, Any, dict[str, Any], nn.Module | None], ...] = (
         ("tanh pair 64-64", NUMBERS, {}, None),
         ("mlp relu 256-256", NUMBERS, {"activation": "relu", "policy": [256, 256]}, None),
-        ("small-cnn", PLANES, {}, None),
+        ("small-cnn", PLANES, {}, small()),
         ("nature-cnn", PIXELS, {"encoder": "nature-cnn"}, nature()),
         ("impala-resnet", PIXELS, {"encoder": "impala-resnet"}, None),
         ("lstm 128", NUMBERS, {"memory": {"kind": "lstm", "size": 128}}, Sequence(64, 128)),
@@ -150,7 +179,7 @@ def table(words: list[str]) -> None:
         ("nature-cnn, lstm 128", PIXELS, {"memory": {"kind": "lstm", "size": 128}}, None),
     )
     heads = ("parameters", "act of 8", "forward", "+ backward")
-    print(f"{'network':22} {heads[0]:>11} {heads[1]:>9} {heads[2]:>9} {heads[3]:>11}   torch.nn: forward, + backward")
+    print(f"{'network':22} {heads[0]:>11} {heads[1]:>9} {heads[2]:>9} {heads[3]:>11}   others: forward, + backward")
     for name, space, network, module in cases:
         if words and not any(word in name for word in words):
             continue
@@ -164,7 +193,9 @@ def table(words: list[str]) -> None:
         if module is not None:
             seen = torch.from_numpy(random_rows(space, ROWS))
             seen = seen.view(STEPS, -1, 64) if isinstance(module, Sequence) else seen
-            line += "   {:,.0f}, {:,.0f}".format(*plain(module, seen))
+            line += "   torch.nn {:,.0f}, {:,.0f}".format(*plain(module, seen))
+        if by_hand(layout):
+            line += "   by hand {:,.0f}, {:,.0f}".format(*by_hands(layout, space, vector))
         print(line, flush=True)
 
 
