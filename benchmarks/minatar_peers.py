@@ -1,6 +1,6 @@
 """PPO on a MinAtar game beside stable-baselines3, interleaved on one machine: environment steps per second.
 
-    python benchmarks/minatar_peers.py --peers DIR [--game Breakout] [--rounds 3] [--steps 40_000]
+    python benchmarks/minatar_peers.py --peers DIR [--game Breakout] [--rounds 3] [--steps 80_000]
     python benchmarks/minatar_peers.py --peers DIR --only surreal --seed 2 --steps 1_000_000
 
 DIR/sb3 is a virtual environment with stable-baselines3 and minatar. Both have 16 environments, fragments of 128 steps,
@@ -66,13 +66,14 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, required=True)
     parser.add_argument("--game", default="Breakout")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=40_000)
+    parser.add_argument("--steps", type=int, default=80_000)
+    parser.add_argument("--peer-steps", type=int, help="fewer of the other's, which needs longer; by default as many")
     parser.add_argument("--seed", type=int, default=1, help="the first round's")
     parser.add_argument("--only", choices=("surreal", "stable-baselines3"), help="one contestant, one seed")
     args = parser.parse_args()
     runs: dict[str, Callable[[int], Result]] = {
         "surreal": lambda seed: ours(args.game, args.steps, seed),
-        "stable-baselines3": lambda seed: theirs(args.peers, args.game, args.steps, seed),
+        "stable-baselines3": lambda seed: theirs(args.peers, args.game, args.peer_steps or args.steps, seed),
     }
     runs = {name: run for name, run in runs.items() if args.only in (None, name)}
     last = args.seed + (1 if args.only else args.rounds)
