@@ -9,6 +9,7 @@ from gymnasium import spaces
 from torch import nn
 
 from surreal.algorithms.models.acting import make_policy
+from surreal.algorithms.models.convolutions import Images
 from surreal.algorithms.models.learning import Bound, tensors_of
 from surreal.protocol.errors import Fatal
 from tests.algorithms.models.samples import NUMBERS, PIXELS, PLANES, ROBOT, model, observed, tensors, vector
@@ -56,6 +57,15 @@ def test_acting_in_numpy_is_what_torch_learns_with(space: Any, network: dict[str
     np.testing.assert_allclose(out, learned.numpy(), rtol=1e-4, atol=1e-5)
     assert out.shape == (6, 3) and value.shape == (6,)
     assert (policy.forward(rows[:2] if isinstance(rows, np.ndarray) else rows).shape[1]) == 3
+
+
+@pytest.mark.parametrize("space", [PIXELS, STACK, COLOURS, GREY])
+def test_torch_gets_images_with_channels_last_in_memory(space: Any) -> None:
+    layout = model(space, encoder="impala-resnet")
+    rows = torch.from_numpy(observed(layout, 2))
+    seen = Images(space.shape, space.dtype).tensor(rows)
+    assert seen.dtype == torch.float32 and seen.is_contiguous(memory_format=torch.channels_last)
+    assert float(seen.max()) <= 1.0
 
 
 def test_nature_cnn_is_the_published_network_in_torchs_layers() -> None:
