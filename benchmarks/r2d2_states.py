@@ -1,10 +1,10 @@
 """R2D2 with the state that actors stored and burn-in, and from zero states: recall of a cue forty steps later.
 
-    python benchmarks/r2d2_states.py [--seeds 1 2 3 4 5] [--ways stored zero] [--delay 40] [--steps 60000]
+    python benchmarks/r2d2_states.py [--seeds 1 2 3 4 5] [--ways stored zero] [--delay 40] [--steps 50000]
 
 Each run is an experiment of the product, `examples/memory/corridor-r2d2.yaml` with the settings below, in a home of
-its own. A sequence of 40 steps is one step too short for an episode of 41: the cue and the answer are never in one.
-What an answer needs is thus in the state that the sequence begins with, or nowhere. A third of the answers is right by
+its own. An episode has 41 steps and a sequence 50, so four of five answers lie in a sequence that begins after their
+cue: what they need is in the state that the sequence begins with, or nowhere. A third of the answers is right by
 chance. A run ends at 95 % of the last 400 training answers, or after `--steps`. Ways take turns, seed by seed.
 """
 
@@ -19,8 +19,8 @@ from pathlib import Path
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "memory" / "corridor-r2d2.yaml"
 COMMON = {
-    "network.memory.forget_bias": 2, "adam_epsilon": 1e-5, "learning_rate": 0.002, "batch": 64, "burn_in": 5,
-    "updates_per_step": 0.05, "fragment_steps": 200, "replay.sequence_length": 40, "replay.sequence_overlap": 20,
+    "network.memory.forget_bias": 2, "adam_epsilon": 1e-5, "burn_in": 5,
+    "updates_per_step": 0.05, "fragment_steps": 200, "replay.sequence_length": 50, "replay.sequence_overlap": 25,
     "evaluate_every_seconds": 1000,
 }  # fmt: skip
 WAYS: dict[str, dict[str, object]] = {
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=["stored", "zero"])
     parser.add_argument("--delay", type=int, default=40)
-    parser.add_argument("--steps", type=int, default=60_000)
+    parser.add_argument("--steps", type=int, default=50_000)
     asked = parser.parse_args()
     found: dict[str, list[dict[str, float]]] = {way: [] for way in asked.ways}
     for seed in asked.seeds:
