@@ -1,7 +1,8 @@
 """CleanRL's own ppo_atari.py on a game, as it stands in its repository, with its default hyperparameters on the CPU.
 
-Run by its own interpreter, which needs gymnasium 0.29, ale-py, stable-baselines3, tyro and tensorboard; `--script` is
-the file. Prints one JSON line: steps per second after the first tenth, and the training return at the end.
+Run by its own interpreter, which needs gymnasium 0.29, ale-py, tyro and tensorboard; `--script` is the file, beside
+which its repository's cleanrl_utils lies. Prints one JSON line: steps per second after the first tenth, and the
+training return at the end.
 """
 
 import argparse
@@ -28,7 +29,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     words = [f"--env-id={args.game}NoFrameskip-v4", f"--total-timesteps={args.steps}", f"--seed={args.seed}"]
-    variables = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
+    beside = str(args.script.resolve().parent)
+    variables = {**os.environ, "OMP_NUM_THREADS": str(args.threads), "PYTHONPATH": beside}
     # The script leaves it to gymnasium to find ale-py, which gymnasium 0.29 does not.
     code = "import runpy, sys, ale_py; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     command = [sys.executable, "-u", "-c", code, str(args.script.resolve()), *words, "--no-cuda"]
