@@ -67,7 +67,8 @@ def from_metrics(path: Path, steps: int) -> Result:
         "steps_per_second": (last["steps"] - first["steps"]) / (last["elapsed"] - first["elapsed"]),
         "seconds": last["elapsed"],
         "steps": last["steps"],
-        "episode_return": last["episode_return"],
+        # no episode has ended yet where a run is short and games are long
+        "episode_return": float("nan") if last.get("episode_return") is None else last["episode_return"],
         "eval_return": evaluations[-1] if evaluations else float("nan"),
     }
 
