@@ -160,7 +160,7 @@ def _unmade(request: Request, error: SurrealError) -> Finding:
     folder = Path(request.folder).absolute()
     place = "" if cause is None else where_raised(cause, folder)
     # A wrapper of one's own is there to be mended; a line of gymnasium's tells nothing.
-    own = Path(place).is_relative_to(folder)
+    own = Path(place).is_relative_to(folder) and "site-packages" not in Path(place).parts
     return Finding((*ENV[:-1], "wrappers"), f"{place}: {text}" if own else text, refused=not elsewhere)
 
 

@@ -164,8 +164,10 @@ class TrainingLoop(Generic[Data]):
             expected = state.checkpoint()
             try:
                 state.restore(checkpoint)
-            # numpy raises the one for an array of another size, torch the other.
+            # numpy raises the one for an array of another size, torch the other, which may be a full GPU too.
             except (ValueError, RuntimeError) as error:
+                if isinstance(error, RuntimeError) and _same_shapes(checkpoint, expected):
+                    raise
                 raise _misfit(checkpoint, expected, error) from error
             log.info("resumed from step %d (update %d)", state.steps, state.updates)
         self._began = perf_counter() - state.elapsed
@@ -240,6 +242,12 @@ def train(process: Process, trainer: Trainer[Any]) -> ExitCode:
         name = process.wiring.name
         raise Fatal(f"{name}: calls train(), but index 0 of the role that ends the run decides. Call it there alone.")
     return TrainingLoop(process, trainer).run()
+
+
+def _same_shapes(checkpoint: Checkpoint, expected: Checkpoint) -> bool:
+    """Return True if the arrays that both have are of the same shapes."""
+    pairs = [(array, expected.arrays[name]) for name, array in checkpoint.arrays.items() if name in expected.arrays]
+    return all(one.shape == other.shape for one, other in pairs)
 
 
 def _misfit(found: Checkpoint, expected: Checkpoint, error: Exception) -> Fatal:

@@ -81,8 +81,10 @@ class Adam(Optimizer):
         Return how many it took.
         """
         limit, before = np.inf if self._max_norm is None else self._max_norm, self._steps
-        self._steps = int(loop(self._moment1, self._moment2, limit, before))
-        return self._steps - before
+        taken = int(loop(self._moment1, self._moment2, limit, before)) - before
+        if taken:  # while numba compiles by steps over no rows, another thread may load a checkpoint
+            self._steps += taken
+        return taken
 
     def arrays(self) -> dict[str, Array]:
         """See Optimizer."""

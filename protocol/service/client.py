@@ -1,6 +1,6 @@
 """The asking end of a service: each call has a deadline, and asks another replica where one does not answer.
 
-docs/wire.md has the rules; `service_server.py` is the other end.
+docs/wire.md has the rules; `server.py` is the other end.
 """
 
 import math

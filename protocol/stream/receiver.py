@@ -55,6 +55,8 @@ class StreamReceiver:
         """Messages that came together and are still to be handed over."""
         self._current: tuple[Holder, _Progress] | None = None
         """Their sender."""
+        self._bytes = 0
+        """Bytes of the arrays of a packet that are handed over; counted with the last message of it."""
         self._late: set[str] = set()
         """Senders that are to be acknowledged when there is nothing else to do."""
         self._lock = threading.Lock()
@@ -201,9 +203,8 @@ class StreamReceiver:
         else:
             _, _, _, seq, _, sender, incarnation, version, meta, arrays, *_ = packet
             self._batch.append(tuple.__new__(Message, (sender, incarnation, seq, version, meta, arrays)))
-        size = packet.size if not repeated else sum([message.nbytes for message in self._batch])
-        progress.owed += size
-        self._socket.stats.bytes += size
+        self._bytes = packet.size if not repeated else sum([message.nbytes for message in self._batch])
+        progress.owed += self._bytes
         return self._hand_over()
 
     def _hand_over(self) -> Message | None:
@@ -212,17 +213,17 @@ class StreamReceiver:
         holder, progress = self._current
         message = self._batch.popleft()
         progress.expected += 1
+        finite = not self._finite or self._is_finite(message)
         if not self._batch:
             # However long the program took over the messages before: the sender was not silent.
             holder.heard = time.monotonic()
+            self._socket.stats.bytes += self._bytes
         if progress.expected - progress.acked >= self._ack_every or progress.owed >= WINDOW_BYTES // 16:
             self._answer(Kind.ACK, holder, progress)
         else:
             self._late.add(holder.name)
-        if self._finite and not self._is_finite(message):
-            return None
-        self._socket.stats.messages += 1
-        return message
+        self._socket.stats.messages += finite
+        return message if finite else None
 
     def _is_finite(self, message: Message) -> bool:
         """Count and log a message that no honest sender of this stream sends."""
@@ -230,7 +231,7 @@ class StreamReceiver:
             check_finite(message.arrays)
         except NotFiniteError as error:
             self._socket.stats.refused += 1
-            self._socket.stats.bytes -= message.nbytes
+            self._bytes -= message.nbytes
             sender = message.sender
             self._node.warn(f"{sender} finite", f"refused message {message.seq} of {sender}: {error}")
             return False

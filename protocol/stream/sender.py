@@ -93,7 +93,7 @@ class StreamSender:
         with self._lock:
             if (window.full or self._refused) and not self._make_room(timeout):
                 return False
-            window.append(item, len(body) + size)
+            window.append(item, len(body) + sum([frame.nbytes for frame in frames]))
             if frames or len(body) > SMALL_BYTES or self._is_due(len(body)):
                 self._transmit()
             elif self._batch_timer is None:

@@ -1,6 +1,7 @@
 """A ZeroMQ socket that sends and receives packets: options, addresses, and refusal of what is malformed."""
 
 import math
+import signal
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -42,6 +43,8 @@ NOBLOCK, SNDMORE = int(zmq.NOBLOCK), int(zmq.SNDMORE)  # enum arithmetic costs 3
 _NOBLOCK_MORE = NOBLOCK | SNDMORE
 _send = backend.Socket.send  # what zmq.Socket.send ends in, without 0.8 us of options that are not used here
 _receive = backend.Socket.recv
+TIMERS = (signal.ITIMER_REAL, signal.ITIMER_PROF)
+"""Timers of this process whose signals may come often."""
 
 
 def _access_of(node: Node, address: str) -> Access:
@@ -63,7 +66,8 @@ def _refused(reason: str) -> Packet:
 class PacketSocket:
     """One socket. The single peer binds (ROUTER); the many peers connect (DEALER with automatic identity).
 
-    Not thread-safe: its owner uses it under a lock, or in the I/O thread only. No method blocks, except `wait`.
+    Not thread-safe: its owner uses it under a lock, or in the I/O thread only. No method blocks, except `wait`,
+    and `receive` where it gets seconds.
     """
 
     def __init__(
@@ -203,9 +207,10 @@ class PacketSocket:
     def _wait_by(self, seconds: float) -> int:
         """Return the flags of a receive that waits up to `seconds`.
 
-        libzmq itself waits, which costs a third of a poll and a second look. A profile has to see the wait.
+        libzmq itself waits, which costs a third of a poll and a second look. A profile has to see the wait; and pyzmq
+        begins it anew after each signal, so that a timer that fires often would make it endless.
         """
-        if ACTIVE.recorder:
+        if ACTIVE.recorder or any(signal.getitimer(timer)[0] for timer in TIMERS):
             if not int(self.zmq_socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
                 self.wait(seconds)
             return NOBLOCK

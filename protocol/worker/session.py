@@ -11,7 +11,6 @@ from surreal.protocol.graph import ChannelKind, ProcessName, role_of
 from surreal.protocol.membership.member import Member
 from surreal.protocol.membership.server import Aside, Server, Still
 from surreal.protocol.profiling.own import DRAIN_S, OwnProfile
-from surreal.protocol.profiling.request import FOLDER
 from surreal.protocol.profiling.taking import Profiling
 from surreal.protocol.stream.sender import FLUSH_ON_CLOSE_S, StreamSender
 from surreal.protocol.stream.sharded import ShardedSender
@@ -67,8 +66,8 @@ class Session:
         keeps_in = wiring.run_folder if wiring.serves_control else ""
         self.profiling = Profiling(OwnProfile(wiring.name), wiring.incarnation, keeps_in)
         """Profiles that this process takes part in."""
-        if keeps_in and Path(keeps_in, FOLDER).is_dir():
-            # an earlier attempt may have kept one, and those that record it must not hear that it is over
+        if keeps_in:
+            # What is asked from now on is new, and of one that an earlier attempt kept none must hear that it is over.
             self.profiling.turn()
         try:
             self.control = self._join()

@@ -112,7 +112,8 @@ class Compiled(Analytic):
             self._loss(room.heads(rows), losses.Rows(actions, *numbers))
             passes.backward(room.nets, self._vector, self._grad, room.work, room.gradients, rows, room.panel)
             loops.adam(*(np.zeros_like(self._grad) for _ in range(4)), np.inf, 0.0, 1)
-            self._epoch(room, losses.Rows(actions, *numbers), observations, np.arange(0), 0.0, None)
+            if self._config.objective == "clip":
+                self._epoch(room, losses.Rows(actions, *numbers), observations, np.arange(0), 0.0, None)
         except Exception:
             self._passes = self._losses = self._loops = self._epochs = None
             raise

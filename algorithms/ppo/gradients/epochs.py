@@ -1,6 +1,5 @@
 """An epoch of PPO's steps as one loop that numba compiles: what `compiled` does for each minibatch, without Python."""
 
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,8 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
+from surreal.algorithms import devices
 from surreal.algorithms.devices import kept
-from surreal.algorithms.models.byhand import loops
+from surreal.algorithms.models import optimizers
+from surreal.algorithms.models.byhand import convolution, loops
 from surreal.algorithms.models.byhand.loops import adam
 from surreal.algorithms.ppo.gradients import losses, passes
 from surreal.algorithms.ppo.gradients.losses import ENTROPY, Heads, Rows, Settings
@@ -56,7 +57,9 @@ class Told(NamedTuple):
 
 def _digest() -> int:
     """Return a number that the files of the inner loops have: numba keeps a loop until its own file changes."""
-    files = [Path(str(module.__file__)).read_bytes() for module in (passes, losses, loops)]
+    files = [
+        Path(str(module.__file__)).read_bytes() for module in (passes, losses, loops, optimizers, convolution, devices)
+    ]
     return int.from_bytes(sha256(b"".join(files)).digest()[:6])
 
 
@@ -102,8 +105,11 @@ def room(columns: Rows, minibatch: int) -> Rows:
     return Rows(actions, numbers[0], numbers[1], numbers[2], numbers[3])
 
 
-def _epoch_of(stamp: int, loss: Callable[..., None], by_parts: bool) -> Any:
-    """Return the loop for one kind of action. What numba keeps is told apart by `stamp`, which is part of the loop."""
+def _epoch_of(stamp: int, by_parts: bool) -> Any:
+    """Return the loop for one kind of action. What numba keeps is told apart by `stamp`, which is part of the loop.
+
+    No loop may be: numba tells a function apart from that of another process, and would compile in each.
+    """
 
     def epoch(
         networks: Networks,
@@ -127,9 +133,10 @@ def _epoch_of(stamp: int, loss: Callable[..., None], by_parts: bool) -> Any:
             passed, heads, part = clock(), heads_of(work, ends, len(chosen)), first_of(some, len(chosen))
             sums[:] = 0.0
             if by_parts:
-                loss(heads, about, part, settings, sums)
+                losses.choices(heads, about, part, settings, sums)
             else:
-                loss(heads, vector[about[0] : about[1]], gradient[about[0] : about[1]], part, settings, sums)
+                own = slice(about[0], about[1])
+                losses.gaussian(heads, vector[own], gradient[own], part, settings, sums)
             backward(nets, vector, gradient, work, gradients, len(chosen), panel)
             turned = clock()
             for n in range(len(sums)):
@@ -143,7 +150,7 @@ def _epoch_of(stamp: int, loss: Callable[..., None], by_parts: bool) -> Any:
     return kept(epoch)
 
 
-gaussian = _epoch_of(_digest(), losses.gaussian, False)
+gaussian = _epoch_of(_digest(), False)
 """Epoch for actions that are numbers; `about` [2] are the first and the end of log_std in the parameters."""
-choices = _epoch_of(_digest(), losses.choices, True)
+choices = _epoch_of(_digest(), True)
 """Epoch for choices; `about` are the choices of each part."""

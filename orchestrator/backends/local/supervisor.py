@@ -37,7 +37,6 @@ class Supervisor(Judgement[ManagedProcess]):
         """Prepare everything and start nothing. Raises OSError, ValueError or InvalidInput where that is impossible."""
         plan = read_plan(folder)
         run, code = RunRecord.next_attempt(folder, plan, platform.node()), code_folder(folder, plan)
-        run.reserve(folder)
         self.pump, self.wakeup = LogPump(), Wakeup()
         run.supervisor, run.born = os.getpid(), os_process.born(os.getpid())
         sockets = make_socket_folder(plan)
@@ -50,6 +49,8 @@ class Supervisor(Judgement[ManagedProcess]):
         super().__init__(folder, plan, processes, run)
         scaled = scaled_role(plan)
         self.scaling = LocalScaling(folder, plan, scaled, processes, self.report) if scaled else None
+        # Only now: a spare record may hold how the attempt before ended.
+        self.record.reserve(folder)
         self.save()
 
     @property

@@ -1,5 +1,6 @@
 """The compiled engine beside the numpy one: sizes, parts, what is not finite, and machines where numba fails."""
 
+import subprocess
 import sys
 from logging import WARNING
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from gymnasium import spaces
 
 from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.models.optimizers import Adam
 from surreal.algorithms.networks import Shape
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
 from surreal.algorithms.ppo.gradients import make_gradient, passes
@@ -149,3 +151,29 @@ def test_steps_of_an_epoch_that_are_not_finite_are_left_out_and_counted() -> Non
     assert engine.skipped() == 1
     assert engine.arrays()["adam_steps"] == 3
     assert np.isfinite(engine.parameters()).all()
+
+
+def test_a_checkpoint_that_comes_while_the_loops_compile_keeps_its_steps() -> None:
+    adam = Adam(np.zeros(3, dtype=np.float32), None)
+
+    def compiling(*_: Any) -> int:
+        adam.load({"moment1": np.ones(3), "moment2": np.ones(3), "adam_steps": np.array([1000])})
+        return 0
+
+    assert adam.steps_by(compiling) == 0
+    assert adam.arrays()["adam_steps"] == 1000
+
+
+@pytest.mark.slow  # two processes that import numba, of which the first may compile
+def test_another_process_takes_the_epoch_that_one_has_compiled() -> None:
+    program = (
+        "import numpy as np\n"
+        "from surreal.algorithms.ppo.gradients import epochs\n"
+        "from surreal.algorithms.ppo.gradients.compiled import Compiled\n"
+        "from tests.algorithms.ppo.samples import ppo, random_shape, random_vector\n"
+        "shape = random_shape(False)\n"
+        "assert Compiled(shape, ppo(), random_vector(shape))._ready()\n"
+        "print(sum(epochs.gaussian.stats.cache_hits.values()))\n"
+    )
+    found = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True) for _ in range(2)]
+    assert found[1].stdout.strip() == "1", found[1].stderr

@@ -1,5 +1,6 @@
 """Batches at a receiver: each message is handed over, counted and acknowledged as if it had come alone."""
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
@@ -101,3 +102,15 @@ def test_its_sender_counts_as_heard_until_the_last_message_was_handed_over(
     holder.heard = began = holder.heard - 100  # the program takes its time
     read(receiver, 1)
     assert holder.heard > began + 50
+
+
+def test_a_counter_of_bytes_never_falls_and_leaves_out_what_was_refused(
+    receiver: StreamReceiver, sender: PacketSocket
+) -> None:
+    assert sender.send(batch(0, 0, 1, math.nan, 3))
+    counted = []
+    for _ in range(3):
+        assert receiver.recv(timeout=60)
+        counted.append(receiver.stats.bytes)
+    assert counted == sorted(counted) and counted[-1] == 3 * 8
+    assert receiver.stats.messages == 3 and receiver.stats.refused == 1

@@ -1,5 +1,6 @@
 """Packet sockets: a queue takes a packet as soon as there is room, and a wait ends with what it waits for."""
 
+import signal
 import time
 from collections.abc import Callable
 
@@ -39,5 +40,25 @@ def test_a_wait_returns_the_packet_or_none_at_its_time(make_node: Callable[..., 
     for seconds in 0.05, 0.02, 0.0, -1.0:
         assert bound.receive(seconds) is None
     assert time.monotonic() - began >= 0.07
+    bound.close()
+    connected.close()
+
+
+def test_a_timer_that_fires_often_does_not_make_a_wait_endless(make_node: Callable[..., Node], address: str) -> None:
+    bound, connected = ends(make_node, address)
+    fired: list[int] = []
+
+    def fire(*_: object) -> None:
+        fired.append(1)
+        if len(fired) == 500:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    before = signal.signal(signal.SIGALRM, fire)
+    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+    assert bound.receive(0.1) is None
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+    # A wait that begins anew with each signal ends with the timer alone.
+    assert 0 < len(fired) < 500
     bound.close()
     connected.close()
