@@ -94,9 +94,8 @@ class PacketSocket:
         self._binds = binds
         self._returned: deque[tuple[bytes, Packet]] = deque()
         """Packets that were put back."""
-        self._later = later
-        self._patience = -1
-        """Milliseconds that libzmq waits for a packet; -1 for ever."""
+        self._later, self._patience = later, -1
+        """Small arrays stay inline; milliseconds that libzmq waits for a packet, -1 for ever."""
         self._peer = Connection(-1)
         """The connection of a socket that has but one."""
         self.zmq_socket = node.context.socket(zmq.ROUTER if binds else zmq.DEALER)
@@ -106,17 +105,16 @@ class PacketSocket:
         self.zmq_socket.setsockopt(zmq.MAXMSGSIZE, min(largest, MAX_FRAME_BYTES))
         if node.keys and access:
             self._set_keys(node.keys, access)
-        self._connections: Connections | None = None
-        self._handshakes: HandshakeMonitor | None = None
-        if binds:
-            self._connections = Connections(
-                self.zmq_socket, node.loop, self._on_rejected, keyed=bool(node.keys), packet=largest, queue=queue
-            )
-        elif node.keys or heartbeats:
-            self._handshakes = HandshakeMonitor(self.zmq_socket, node.loop, self._on_rejected)
-        self._open()
         self._poller = zmq.Poller()
         self._poller.register(self.zmq_socket, zmq.POLLIN)
+        self._connections: Connections | None = None
+        self._handshakes: HandshakeMonitor | None = None
+        watch = (self.zmq_socket, node.loop, self._on_rejected)
+        if binds:
+            self._connections = Connections(*watch, keyed=bool(node.keys), packet=largest, queue=queue)
+        elif node.keys or heartbeats:
+            self._handshakes = HandshakeMonitor(*watch)
+        self._open()
 
     def _open(self) -> None:
         """Listen or connect. Raises SurrealError when the system does not let us."""

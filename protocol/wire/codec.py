@@ -79,14 +79,8 @@ def encode_body(
         parts.append(_PADDING[-(len(schema) + len(plain)) % 8])
     else:
         parts = [BODY.pack(epoch, number, len(schema), 0), padded]
-    frames: list[np.ndarray] = []
-    if paddings:
-        for array, padding in zip(given, paddings, strict=True):
-            if padding is None:
-                frames += _split(array)
-            else:
-                parts += (array, padding)
-    else:
+    frames = _place(given, paddings, parts) if paddings else []
+    if not paddings:
         parts += given
     # The memory of an array without dimensions or elements is joined as well.
     body = b"".join(parts)
@@ -96,6 +90,17 @@ def encode_body(
             f"the header has {size} bytes, the limit is {MAX_HEADER_BYTES}. Send large data as arrays."
         )
     return tuple.__new__(Encoded, (body, frames, size))
+
+
+def _place(arrays: Sequence[np.ndarray], paddings: Sequence[bytes | None], parts: list[Any]) -> list[np.ndarray]:
+    """Add the inline arrays with their paddings to `parts`. Return the frames of the others."""
+    frames: list[np.ndarray] = []
+    for array, padding in zip(arrays, paddings, strict=True):
+        if padding is None:
+            frames += _split(array)
+        else:
+            parts += (array, padding)
+    return frames
 
 
 def _pack_meta(meta: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 import surreal
 from surreal.orchestrator.backends.base import THIS_MACHINE
-from surreal.orchestrator.run.location import Location
+from surreal.orchestrator.run.location import LOCAL, Location
 from surreal.orchestrator.run.status import Status
 from surreal.orchestrator.sweeps import driver as module
 from surreal.orchestrator.sweeps.driver import Driver
@@ -32,6 +32,7 @@ class Place:
         self.stopped: list[str] = []
         self.resumed: list[str] = []
         self.first = "running"
+        self.remote = False
         self.refuse: Callable[[str], Exception | None] = lambda _: None
 
     def names(self) -> list[str]:
@@ -62,6 +63,7 @@ class Place:
 class FakeClient:
     def __init__(self, place: Place, location: Location) -> None:
         self.backend, self.location = place, location
+        place.remote = location.backend != LOCAL
 
     def plan(self, experiment: Any) -> Any:
         return SimpleNamespace(cost=SimpleNamespace(per_hour=2.0))
