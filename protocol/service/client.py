@@ -86,7 +86,9 @@ class ServiceClient:
             self._next += 1
             self._stats.messages += 1
             self._stats.bytes += item.size
-            self._transmit(pending)
+            # Behind those that no connection has taken yet.
+            self._unsent[pending.seq], pending.due = pending, deadline
+            self._send_unsent()
         return pending
 
     @property
@@ -167,10 +169,13 @@ class ServiceClient:
         for replica in self._replicas:
             while received := replica.socket.receive():
                 self._take(replica, received[1])
-        while self._unsent and self._transmit(next(iter(self._unsent.values()))):
-            pass
+        self._send_unsent()
         if time.monotonic() >= self._poll_at:
             self._poll()
+
+    def _send_unsent(self) -> None:
+        while self._unsent and self._transmit(next(iter(self._unsent.values()))):
+            pass
 
     def _poll(self) -> None:
         """Repeat unanswered requests, end those whose time is over, and check the connections."""

@@ -95,7 +95,7 @@ def test_a_checkpoint_of_another_memory_ends_the_learner_with_both_sizes(folder:
     with Run(folder, SHORT, algorithm=R2D2) as run:
         assert run.start("learner").wait(120) == 3
         said = run.log("learner-0")
-        assert f"parameters has the shape [{layout.size}], and the networks of this run have [715]" in said
+        assert f" has the shape [{layout.size}], and the networks of this run have [715]" in said
         assert "Traceback" not in said
 
 
