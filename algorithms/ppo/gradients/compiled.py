@@ -124,6 +124,7 @@ class Compiled(Analytic):
         if self._compiler is not None:
             self._compiler.loaded()
             self._compiler = None
+            self._network.adam = self._loops and self._loops.adam
         return self._losses is not None
 
     def differentiate(self, minibatch: Minibatch, beta: float, stats: Stats | None) -> Array:
@@ -230,13 +231,3 @@ class Compiled(Analytic):
             self._passes.forward(room.nets[net : net + 1], self._vector, room.work, len(some), room.panel)
             out[start : start + LEAST_ROWS] = room.heads(len(some))[2 * net][:, :wide]
         return out
-
-    def apply(self, learning_rate: float) -> None:
-        """See base.Gradient."""
-        if not self._ready():
-            super().apply(learning_rate)
-            return
-        began = perf_counter_ns()
-        self._skipped += not self._adam.step_by(self._loops.adam, self._grad, learning_rate)
-        self._phases.optimizer += perf_counter_ns() - began
-        self._phases.steps += 1
