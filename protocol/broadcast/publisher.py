@@ -7,7 +7,7 @@ nothing, a late one is served at once, and versions never go back.
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,7 +92,7 @@ class BroadcastServer:
     @property
     def stats(self) -> Stats:
         """A copy of the counters; `depth` is the number of readers that wait for the next version."""
-        return replace(self._socket.stats, depth=len(self._waiting))
+        return self._socket.stats.copy(depth=len(self._waiting))
 
     def offer(self, value: Value) -> None:
         """Make this the newest value and send it to all waiting readers."""

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from typing import ClassVar
 
 from surreal.protocol.broadcast.publisher import QUEUE_PACKETS
@@ -42,7 +41,7 @@ class BroadcastClient:
     @property
     def stats(self) -> Stats:
         """A copy of the counters."""
-        return replace(self.socket.stats)
+        return self.socket.stats.copy()
 
     def check(self) -> None:
         """Raise Refused when the other side will not talk to us."""

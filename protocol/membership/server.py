@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -136,7 +136,7 @@ class Server:
     @property
     def stats(self) -> Stats:
         """A copy of the counters: `messages` are beats, `depth` is the number of members."""
-        return replace(self._socket.stats, depth=len(self._names.holders))
+        return self._socket.stats.copy(depth=len(self._names.holders))
 
     def close(self) -> None:
         """Stop listening."""

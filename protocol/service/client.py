@@ -9,7 +9,6 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,7 +94,7 @@ class ServiceClient:
     def stats(self) -> Stats:
         """A copy of the counters."""
         refused = self._stats.refused + sum(replica.socket.stats.refused for replica in self._replicas)
-        return replace(self._stats, refused=refused, depth=len(self._open))
+        return self._stats.copy(refused=refused, depth=len(self._open))
 
     def close(self) -> None:
         """Disconnect. A call that still waits gets an error."""

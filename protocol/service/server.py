@@ -8,7 +8,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import numpy as np
 import zmq
@@ -117,7 +116,7 @@ class ServiceServer:
     @property
     def stats(self) -> Stats:
         """A copy of the counters; `depth` is the number of requests that wait to be gathered."""
-        return replace(self._socket.stats, depth=self._queued)
+        return self._socket.stats.copy(depth=self._queued)
 
     def close(self) -> None:
         """Stop listening; answers that are under way get a moment."""
@@ -171,13 +170,13 @@ class ServiceServer:
             self._queued -= 1
             if request.deadline > now:
                 requests.append(request)
+                self._socket.stats.messages += 1
                 self._socket.stats.bytes += request.size
             else:
                 self._socket.stats.dropped += 1
                 request.client.open.pop(request.seq, None)
         if not group:
             del self._groups[key]
-        self._socket.stats.messages += len(requests)
         return requests
 
     def _take(self, route: bytes, packet: Packet) -> None:

@@ -10,7 +10,6 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -139,7 +138,7 @@ class StreamSender:
     @property
     def stats(self) -> Stats:
         """A copy of the counters; `depth` is the number of unacknowledged messages."""
-        return replace(self._socket.stats, depth=self._window.unacked)
+        return self._socket.stats.copy(depth=self._window.unacked)
 
     def close(self, timeout: float = FLUSH_ON_CLOSE_S) -> None:
         """Flush for up to `timeout` seconds, say what stays unacknowledged, and disconnect."""

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from surreal.protocol.profiling.spans import IDLE, operation
 
@@ -39,6 +40,10 @@ class Stats:
     """Time the sender waited at the window."""
     depth: int = 0
     """Sender: unacknowledged messages now. Publisher: readers waiting for the next version."""
+
+    def copy(self, **changes: Any) -> "Stats":
+        """Return the counters of one instant, but for `changes`: no other thread counts within an operation in C."""
+        return Stats(**(vars(self) | changes))
 
 
 class RateLimitedLog:
