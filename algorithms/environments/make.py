@@ -12,7 +12,7 @@ from gymnasium.envs.registration import EnvSpec
 from surreal.algorithms.environments.atari import MADE_BY, PRESETS
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.options import from_file
-from surreal.algorithms.environments.process_guard import keeping_signals
+from surreal.algorithms.environments.process_guard import hear_mujoco, keeping_signals
 from surreal.algorithms.environments.spaces import View
 from surreal.algorithms.environments.suites import ATARI, make_of, suite_of
 from surreal.algorithms.environments.wrappers import for_evaluation, problems, wrap
@@ -68,6 +68,7 @@ def make_env(
         options = from_file(options, code)
         with keeping_signals():
             made, stack = wrap(_twice(lambda: _construct(env_id, {**presets, **options})), wrappers)
+            hear_mujoco()  # which a suite may have loaded by itself
             made = made if around is None else around(made)
             return Environment(made, env_id, view, settings.get("action_scaling", "auto"), stack)
     except SurrealError:
@@ -102,9 +103,13 @@ def _twice(construct: Callable[[], gymnasium.Env[Any, Any]]) -> gymnasium.Env[An
 
 
 def _construct(env_id: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    module, colon, name = env_id.partition(":")
+    spec = gymnasium.registry.get(env_id)
+    if spec and "mujoco" in str(spec.entry_point):
+        importlib.import_module("mujoco")
+    hear_mujoco()
     if suite := suite_of(env_id):
         return make_of(suite, env_id, options)
-    module, colon, name = env_id.partition(":")
     what: str | EnvSpec = env_id
     if colon:
         what = _own(module, name) or env_id

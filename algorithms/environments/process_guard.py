@@ -1,14 +1,40 @@
-"""Guards of this process against what an environment's code does to it: signal handlers, calls that never return."""
+"""Guards of this process against an environment's code: signal handlers, endless calls, a simulator's own log."""
 
+import logging
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from surreal.protocol.transport.stats import RateLimitedLog
+
 KEPT = (signal.SIGTERM, signal.SIGINT)
 """Signals that ask a process to stop; some simulators install handlers of their own."""
+
+log = logging.getLogger(__name__)
+_limited = RateLimitedLog()
+
+
+def hear_mujoco() -> None:
+    """Log what MuJoCo warns of, if it is loaded: by itself it prints, and writes a file in the working directory.
+
+    Each thing is a warning at most once a minute: an unstable simulation says so at every step. That a model is written
+    in an old way is for its author, and so information.
+    """
+    mujoco = sys.modules.get("mujoco")
+    if mujoco is not None and mujoco.get_mju_user_warning() is None:
+        mujoco.set_mju_user_warning(_told_by_mujoco)
+
+
+def _told_by_mujoco(text: str) -> None:
+    thing = text.partition(" Time = ")[0]
+    if "deprecated" in thing:
+        log.info("mujoco: %s", text)
+    else:
+        _limited(thing, f"mujoco: {text}")
 
 
 @contextmanager

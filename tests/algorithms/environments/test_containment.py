@@ -11,12 +11,13 @@ import pytest
 from gymnasium import spaces
 
 from surreal.algorithms.environments import environment as module
-from surreal.algorithms.environments import vector
+from surreal.algorithms.environments import process_guard, vector
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.process_guard import at_most
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.evaluation import episode_return
+from surreal.protocol.transport.stats import RateLimitedLog
 from tests.algorithms.environments.own.odd import Odd
 
 Array = np.ndarray[Any, Any]
@@ -155,3 +156,29 @@ def test_an_environment_that_moves_elsewhere_is_still_made(monkeypatch: pytest.M
         make_env({"id": "odd:Odd", "options": {"how": "moves"}}).reset(0)
     finally:
         os.chdir(here)
+
+
+def test_what_mujoco_warns_of_is_logged_once_and_writes_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(process_guard, "_limited", RateLimitedLog())
+    env = make_env("InvertedPendulum-v5")
+    env.reset(1)
+    physics: Any = env._env.unwrapped
+    for _ in range(3):
+        physics.data.qpos[:] = 1e12
+        physics.do_simulation([0.0], 1)
+    env.close()
+    assert [each.message.partition(".")[0] for each in caplog.records if each.levelname == "WARNING"] == [
+        "mujoco: Nan, Inf or huge value in QPOS at DOF 0"
+    ]
+    assert not list(tmp_path.iterdir()) and capfd.readouterr() == ("", "")
+
+
+def test_a_model_that_is_written_in_an_old_way_is_information(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    process_guard._told_by_mujoco("compiler attribute 'a' is deprecated and will be removed")
+    assert [(each.levelname, each.message[:30]) for each in caplog.records] == [
+        ("INFO", "mujoco: compiler attribute 'a'")
+    ]
