@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from types import FrameType
 from typing import Any
 
@@ -32,9 +33,15 @@ def hear_mujoco() -> None:
 def _told_by_mujoco(text: str) -> None:
     thing = text.partition(" Time = ")[0]
     if "deprecated" in thing:
-        log.info("mujoco: %s", text)
+        _inform(thing)
     else:
         _limited(thing, f"mujoco: {text}")
+
+
+@lru_cache(100)
+def _inform(text: str) -> None:
+    """Log `text` once: each copy of an environment says it again."""
+    log.info("mujoco: %s", text)
 
 
 @contextmanager

@@ -176,9 +176,10 @@ def test_what_mujoco_warns_of_is_logged_once_and_writes_no_file(
     assert not list(tmp_path.iterdir()) and capfd.readouterr() == ("", "")
 
 
-def test_a_model_that_is_written_in_an_old_way_is_information(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_model_that_is_written_in_an_old_way_is_information_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    process_guard._told_by_mujoco("compiler attribute 'a' is deprecated and will be removed")
+    for _ in range(8):
+        process_guard._told_by_mujoco("compiler attribute 'a' is deprecated and will be removed")
     assert [(each.levelname, each.message[:30]) for each in caplog.records] == [
         ("INFO", "mujoco: compiler attribute 'a'")
     ]
