@@ -7,6 +7,7 @@ can: what they ask is encoded before, ours only put a number on it and look for 
 
 import json
 import statistics
+import struct
 import subprocess
 import sys
 import time
@@ -31,7 +32,8 @@ GATHERED = 64
 WARM = 0.5
 """Seconds until all are connected and asked once."""
 REQUEST, REPLY = int(Kind.REQUEST), int(Kind.REPLY)
-PREFIX = len(encode_prefix(REQUEST, 0, 0, 0, 0))
+SEQ, SEQ_AT = struct.Struct("<Q"), 16
+"""Number of a request, and its place in a header (docs/wire.md)."""
 
 
 def cases() -> list[Case]:
@@ -120,15 +122,21 @@ class _Load:
 
 def _ask(address: str, seconds: float) -> tuple[float, float]:
     arrays = {"observation": np.zeros(BYTES // 4, np.float32)}
-    bodies = [encode_body(f"actor/{client}", 1, arrays=arrays).body for client in range(CLIENTS)]
+    questions, answers = [], []
+    for client in range(CLIENTS):
+        body = encode_body(f"actor/{client}", 1, arrays=arrays).body
+        questions.append(bytearray(encode_prefix(REQUEST, 10_000, client, 0, 0) + body))
+        answers.append(bytearray(encode_prefix(REPLY, Outcome.ANSWERED, client, 0, 0)))
     sockets, numbers = _dealers(address), [0] * CLIENTS
 
     def ask(client: int) -> None:
-        numbers[client] += 1
-        sockets[client].send(encode_prefix(REQUEST, 10_000, client, numbers[client], 0) + bodies[client])
+        numbers[client] = number = numbers[client] + 1
+        SEQ.pack_into(questions[client], SEQ_AT, number)
+        SEQ.pack_into(answers[client], SEQ_AT, number)
+        sockets[client].send(questions[client])
 
     def take(client: int) -> None:
-        if sockets[client].recv()[:PREFIX] != encode_prefix(REPLY, Outcome.ANSWERED, client, numbers[client], 0):
+        if not sockets[client].recv().startswith(answers[client]):
             raise RuntimeError(f"actor/{client} got something else than its answer")
 
     return _Load(sockets, ask, take).run(seconds)

@@ -165,16 +165,19 @@ class ServiceServer:
         key = self._next()
         group, now = self._groups[key], time.monotonic()
         requests: list[Request] = []
+        stats, waited = self._socket.stats, len(group)
         while group and len(requests) < max_size:
             request = group.popleft()
-            self._queued -= 1
             if request.deadline > now:
                 requests.append(request)
-                self._socket.stats.messages += 1
-                self._socket.stats.bytes += request.size
             else:
-                self._socket.stats.dropped += 1
+                stats.dropped += 1
                 request.client.open.pop(request.seq, None)
+        self._queued -= waited - len(group)
+        if requests:
+            # All of one signature are of one size.
+            stats.messages += len(requests)
+            stats.bytes += len(requests) * requests[0].size
         if not group:
             del self._groups[key]
         return requests

@@ -161,7 +161,10 @@ class PacketSocket:
     def _send_parts(self, header: bytes, frames: Sequence[Any], route: bytes) -> None:
         if route:
             _send(self.zmq_socket, route, _NOBLOCK_MORE)
-        _send(self.zmq_socket, header, _NOBLOCK_MORE if frames else NOBLOCK)
+        if not frames:
+            _send(self.zmq_socket, header, NOBLOCK)
+            return
+        _send(self.zmq_socket, header, _NOBLOCK_MORE)
         for left, frame in enumerate(frames, 1 - len(frames)):
             _send(self.zmq_socket, frame, SNDMORE if left else 0, False)
 

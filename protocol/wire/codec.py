@@ -141,8 +141,9 @@ def decode(frames: Sequence[bytes | memoryview], later: bool = False) -> Packet:
         # A comprehension costs as much as an array.
         for name, dtype, shape, _, at in fields:
             arrays[name] = np.ndarray(shape, dtype, header, start + at)
-    who = (sender, incarnation, (epoch, version), meta, arrays, size, signature, block, ())
-    return tuple.__new__(Packet, (kind, round, session, seq, base, *who))
+    number = epoch, version
+    parts = kind, round, session, seq, base, sender, incarnation, number, meta, arrays, size, signature, block, ()
+    return tuple.__new__(Packet, parts)
 
 
 def check_frames(frames: Sequence[bytes | memoryview]) -> bytes:
