@@ -17,11 +17,11 @@ from ppo_peers import peer, surreal
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CONFIG = "spec.algorithm.config."
-QUIET = (f"{CONFIG}evaluate_every_seconds=1000",)
+QUIET = ("spec.env.copies=16", f"{CONFIG}evaluate_every_seconds=1000")
 SAME = (f"{CONFIG}fragment_steps=20", f"{CONFIG}batch_fragments=2", f"{CONFIG}replay_ratio=0", *QUIET)
 OURS = {
     "impala": (EXAMPLES / "minatar-impala.yaml", SAME),
-    "ppo": (EXAMPLES / "environments" / "minatar-ppo.yaml", ("spec.env.copies=16", *QUIET)),
+    "ppo": (EXAMPLES / "environments" / "minatar-ppo.yaml", QUIET),
 }
 """Contestant -> example, settings."""
 SHARES = {"impala": 8.0, "ppo": 2.0, "sf": 1.0, "monobeast": 0.5}
