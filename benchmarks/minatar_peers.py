@@ -6,7 +6,8 @@
 DIR/sb3 is a virtual environment with stable-baselines3 and minatar. Both have 16 environments, fragments of 128 steps,
 4 epochs of minibatches of 512, Adam at 0.001, lambda 0.95, rewards as they are, and one network for policy and value: a
 convolution of 16 3x3 filters and a dense layer of 128. Ours has an actor beside the learner, whose loops are compiled
-as in a run of a million steps. The first tenth of a run is not counted. Ratios within a round are the result.
+as in a run of a million steps. The first tenth of a run is not counted. Ratios within a round are the result. Returns
+are means of the last 1,000 training episodes, also those of `curve`, after each tenth of the steps.
 """
 
 import argparse
@@ -24,13 +25,13 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "environments" / "minatar-
 SETTINGS = {
     "minibatch": 512, "epochs": 4, "learning_rate": 0.001, "entropy_coef": 0.01, "recompute_returns": "false",
     "desired_kl": "null", "fragment_steps": 128, "anneal": "false", "gae_lambda": 0.95, "normalize_rewards": "false",
-    "evaluate_every_seconds": 1000, "numba": "true",
+    "evaluate_every_seconds": 1000, "numba": "true", "return_window": 1000,
 }  # fmt: skip
 
 
-def ours(game: str, steps: int, seed: int) -> Result:
-    """Train the example once."""
-    words = [f"spec.algorithm.config.{key}={value}" for key, value in SETTINGS.items()]
+def ours(game: str, steps: int, seed: int, others: list[str]) -> Result:
+    """Train the example once; `others` are settings KEY=VALUE over those of the comparison."""
+    words = [f"spec.algorithm.config.{word}" for word in (*(f"{k}={v}" for k, v in SETTINGS.items()), *others)]
     words += [f"spec.env.id=MinAtar/{game}-v1", "spec.env.copies=16", "spec.roles.actor.replicas=1"]
     return surreal(steps, seed, *words, example=EXAMPLE)
 
@@ -69,10 +70,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=80_000)
     parser.add_argument("--peer-steps", type=int, help="fewer of the other's, which needs longer; by default as many")
     parser.add_argument("--seed", type=int, default=1, help="the first round's")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", dest="settings", help="surreal's alone")
     parser.add_argument("--only", choices=("surreal", "stable-baselines3"), help="one contestant, one seed")
     args = parser.parse_args()
     runs: dict[str, Callable[[int], Result]] = {
-        "surreal": lambda seed: ours(args.game, args.steps, seed),
+        "surreal": lambda seed: ours(args.game, args.steps, seed, args.settings),
         "stable-baselines3": lambda seed: theirs(args.peers, args.game, args.peer_steps or args.steps, seed),
     }
     runs = {name: run for name, run in runs.items() if args.only in (None, name)}

@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -41,7 +42,7 @@ BEFORE = tuple(
 )
 """The example of the older checkout in today's words."""
 LONGER = 5
-Result = dict[str, float]
+Result = dict[str, Any]
 
 
 def surreal(steps: int, seed: int, *settings: str, example: Path = EXAMPLE, program: Path = PROGRAM) -> Result:
@@ -70,7 +71,14 @@ def from_metrics(path: Path, steps: int) -> Result:
         # no episode has ended yet where a run is short and games are long
         "episode_return": float("nan") if last.get("episode_return") is None else last["episode_return"],
         "eval_return": evaluations[-1] if evaluations else float("nan"),
+        "curve": curve(learner, steps),
     }
+
+
+def curve(learner: list[dict[str, Any]], steps: int) -> list[tuple[int, float | None]]:
+    """Return steps and training return of the first row after each tenth of the steps."""
+    tenths = [[row for row in learner if row["steps"] >= steps * tenth // 10] for tenth in range(1, 11)]
+    return [(rows[0]["steps"], rows[0].get("episode_return")) for rows in tenths if rows]
 
 
 def peer(python: Path, script: str, steps: int, seed: int, *words: str) -> Result:

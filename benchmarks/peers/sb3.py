@@ -7,6 +7,7 @@ import argparse
 import importlib
 import json
 import time
+from typing import Any
 
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
@@ -15,11 +16,12 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 
 class Clock(BaseCallback):
-    """Notes when the first tenth was over."""
+    """Notes when the first tenth was over, and the training return after each tenth."""
 
     def __init__(self, warm: int) -> None:
         super().__init__()
         self.warm, self.began, self.first = warm, 0.0, 0
+        self.curve: list[tuple[int, float]] = []
 
     def _on_step(self) -> bool:
         return True
@@ -27,6 +29,14 @@ class Clock(BaseCallback):
     def _on_rollout_start(self) -> None:
         if not self.began and self.num_timesteps >= self.warm:
             self.began, self.first = time.perf_counter(), self.num_timesteps
+        if self.num_timesteps >= self.warm * (len(self.curve) + 1):
+            self.curve.append((self.num_timesteps, training_return(self.model)))
+
+
+def training_return(model: Any) -> float:
+    """Return the mean of the last `stats_window_size` episodes, NaN before the first."""
+    returns = [episode["r"] for episode in model.ep_info_buffer]
+    return float(sum(returns) / len(returns)) if returns else float("nan")
 
 
 def main() -> None:
@@ -44,12 +54,11 @@ def main() -> None:
     clock, start = Clock(args.steps // 10), time.perf_counter()
     model.learn(args.steps, callback=clock)
     seconds = time.perf_counter() - clock.began
-    returns = [episode["r"] for episode in model.ep_info_buffer]
     result = {
         "steps_per_second": (model.num_timesteps - clock.first) / seconds,
         "seconds": time.perf_counter() - start,
         "steps": model.num_timesteps,
-        "episode_return": sum(returns) / max(len(returns), 1),
+        "episode_return": training_return(model),
     }
     print(json.dumps(result))
 

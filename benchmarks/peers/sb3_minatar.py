@@ -1,7 +1,7 @@
 """stable-baselines3's PPO on a MinAtar game with the network and settings of benchmarks/minatar_peers.py.
 
-Run by its own interpreter, which needs minatar. Prints one JSON line: steps per second after the first tenth, and the
-training return at the end.
+Run by its own interpreter, which needs minatar. Prints one JSON line: steps per second after the first tenth, the
+training return of 1,000 episodes at the end, and after each tenth of the steps.
 """
 
 import argparse
@@ -11,8 +11,7 @@ import time
 import gymnasium
 import numpy as np
 import torch
-from minatar.gym import register_envs  # type: ignore[import-not-found]
-from sb3 import Clock
+from sb3 import Clock, training_return
 from stable_baselines3 import PPO
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
@@ -56,6 +55,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
 
+    from minatar.gym import register_envs  # type: ignore[import-not-found]
+
     register_envs()
 
     def make() -> gymnasium.Env:
@@ -63,16 +64,17 @@ def main() -> None:
 
     env = VecMonitor(DummyVecEnv([make] * 16))
     settings = {"n_steps": 128, "batch_size": 512, "n_epochs": 4, "learning_rate": 1e-3, "ent_coef": 0.01}
+    settings["stats_window_size"] = 1000
     kwargs = {"features_extractor_class": Small, "net_arch": [], "normalize_images": False}
     model = PPO("CnnPolicy", env, seed=args.seed, device="cpu", policy_kwargs=kwargs, **settings)
     clock, start = Clock(args.steps // 10), time.perf_counter()
     model.learn(args.steps, callback=clock)
-    returns = [episode["r"] for episode in model.ep_info_buffer]
     result = {
         "steps_per_second": (model.num_timesteps - clock.first) / (time.perf_counter() - clock.began),
         "seconds": time.perf_counter() - start,
         "steps": model.num_timesteps,
-        "episode_return": float(sum(returns) / max(len(returns), 1)),
+        "episode_return": training_return(model),
+        "curve": clock.curve,
     }
     print(json.dumps(result))
 
