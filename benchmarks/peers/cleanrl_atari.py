@@ -25,6 +25,8 @@ def main() -> None:
     parser.add_argument("--script", type=Path, required=True)
     parser.add_argument("--game", default="Pong")
     parser.add_argument("--steps", type=int, default=20_480)
+    parser.add_argument("--until", type=int, metavar="STEPS", help="end there, of a schedule of --steps")
+    parser.add_argument("--window", type=int, default=100, help="games over which the training return is averaged")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
@@ -34,7 +36,8 @@ def main() -> None:
     # The script leaves it to gymnasium to find ale-py, which gymnasium 0.29 does not.
     code = "import runpy, sys, ale_py; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     command = [sys.executable, "-u", "-c", code, str(args.script.resolve()), *words, "--no-cuda"]
-    returns, times, began = deque[float](maxlen=100), [], time.perf_counter()
+    returns, times, began = deque[float](maxlen=args.window), [], time.perf_counter()
+    until = min(args.until or args.steps, args.steps)
     curve: list[tuple[int, float]] = []
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -48,7 +51,10 @@ def main() -> None:
                 times.append(time.perf_counter())
                 if len(times) % 20 == 0 and returns:
                     curve.append((len(times) * BATCH, sum(returns) / len(returns)))
-    if running.returncode or len(times) < 3:
+                if len(times) * BATCH >= until and until < args.steps:
+                    running.kill()
+                    break
+    if len(times) < 3 or (running.returncode and len(times) * BATCH < until):
         raise SystemExit(f"{args.script} failed")
     first = max(1, len(times) // 10)
     result = {
