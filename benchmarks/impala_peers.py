@@ -33,12 +33,12 @@ def rate(name: str, peers: Path, steps: int, seed: int, actors: int) -> float:
     steps = int(steps * SHARES[name])
     if name in OURS:
         example, settings = OURS[name]
-        return surreal(steps, seed, *settings, example=example)["steps_per_second"]
+        return float(surreal(steps, seed, *settings, example=example)["steps_per_second"])
     python = peers / "sf" / "bin" / "python"
     if name == "sf":
-        return peer(python, "sf_minatar.py", steps, seed)["steps_per_second"]
+        return float(peer(python, "sf_minatar.py", steps, seed)["steps_per_second"])
     words = ("--checkout", str(peers / "torchbeast"), "--actors", str(actors))
-    return peer(python, "monobeast_minatar.py", steps, seed, *words)["steps_per_second"]
+    return float(peer(python, "monobeast_minatar.py", steps, seed, *words)["steps_per_second"])
 
 
 def main() -> None:
