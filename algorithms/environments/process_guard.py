@@ -1,9 +1,12 @@
 """Guards of this process against an environment's code: signal handlers, endless calls, a simulator's own log."""
 
+import atexit
 import logging
 import signal
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -15,7 +18,9 @@ from surreal.protocol.transport.stats import RateLimitedLog
 KEPT = (signal.SIGTERM, signal.SIGINT)
 """Signals that ask a process to stop; some simulators install handlers of their own."""
 
+TELL_SECONDS = 1.0
 log = logging.getLogger(__name__)
+_heard: deque[str] = deque(maxlen=256)
 _limited = RateLimitedLog()
 
 
@@ -27,15 +32,27 @@ def hear_mujoco() -> None:
     """
     mujoco = sys.modules.get("mujoco")
     if mujoco is not None and mujoco.get_mju_user_warning() is None:
-        mujoco.set_mju_user_warning(_told_by_mujoco)
+        # A method in C: an exception that Python raises in there, such as Ctrl-C's, would abort the process.
+        mujoco.set_mju_user_warning(_heard.append)
+        atexit.register(tell_heard)
+        threading.Thread(target=_tell, name="surreal-mujoco", daemon=True).start()
 
 
-def _told_by_mujoco(text: str) -> None:
-    thing = text.partition(" Time = ")[0]
-    if "deprecated" in thing:
-        _inform(thing)
-    else:
-        _limited(thing, f"mujoco: {text}")
+def tell_heard() -> None:
+    """Log what MuJoCo said since the last time."""
+    while _heard:
+        text = _heard.popleft()
+        thing = text.partition(" Time = ")[0]
+        if "deprecated" in thing:
+            _inform(thing)
+        else:
+            _limited(thing, f"mujoco: {text}")
+
+
+def _tell() -> None:
+    while True:
+        time.sleep(TELL_SECONDS)
+        tell_heard()
 
 
 @lru_cache(100)

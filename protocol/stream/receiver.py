@@ -224,7 +224,8 @@ class StreamReceiver:
         if not finite:
             return None
         # An equal share of the batch: a look at its own arrays costs as much as its reading. The last gets the rest.
-        share, stats = self._bytes // (len(self._batch) + 1), self._socket.stats
+        # Where all arrays were looked at anyway it is its own bytes, since those of a refused message do not count.
+        share, stats = message.nbytes if self._finite else self._bytes // (len(self._batch) + 1), self._socket.stats
         self._bytes -= share
         stats.messages += 1
         stats.bytes += share
@@ -236,7 +237,6 @@ class StreamReceiver:
             check_finite(message.arrays)
         except NotFiniteError as error:
             self._socket.stats.refused += 1
-            self._bytes -= message.nbytes
             sender = message.sender
             self._node.warn(f"{sender} finite", f"refused message {message.seq} of {sender}: {error}")
             return False

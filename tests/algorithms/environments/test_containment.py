@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,7 @@ def test_what_mujoco_warns_of_is_logged_once_and_writes_no_file(
         physics.data.qpos[:] = 1e12
         physics.do_simulation([0.0], 1)
     env.close()
+    process_guard.tell_heard()
     assert [each.message.partition(".")[0] for each in caplog.records if each.levelname == "WARNING"] == [
         "mujoco: Nan, Inf or huge value in QPOS at DOF 0"
     ]
@@ -178,8 +180,13 @@ def test_what_mujoco_warns_of_is_logged_once_and_writes_no_file(
 
 def test_a_model_that_is_written_in_an_old_way_is_information_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    for _ in range(8):
-        process_guard._told_by_mujoco("compiler attribute 'a' is deprecated and will be removed")
+    process_guard._heard.extend(["compiler attribute 'a' is deprecated and will be removed"] * 8)
+    process_guard.tell_heard()
     assert [(each.levelname, each.message[:30]) for each in caplog.records] == [
         ("INFO", "mujoco: compiler attribute 'a'")
     ]
+
+
+def test_a_handler_of_mujoco_runs_no_python_in_which_a_signal_could_raise() -> None:
+    make_env("InvertedPendulum-v5").close()
+    assert type(sys.modules["mujoco"].get_mju_user_warning()).__name__ == "builtin_function_or_method"

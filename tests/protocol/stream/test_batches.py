@@ -82,6 +82,17 @@ def test_bytes_are_counted_with_the_messages_that_the_program_was_handed(
         assert (receiver.stats.messages, receiver.stats.bytes) == (count, 8 * count)
 
 
+def test_bytes_of_a_large_message_that_is_refused_are_never_counted(
+    receiver: StreamReceiver, sender: PacketSocket
+) -> None:
+    arrays = np.zeros(10), np.full(1000, math.nan), np.zeros(1)
+    assert sender.send(encode_batch(0, 7, 0, 0, [encode_body("actor/0", 1, arrays={"x": x}).body for x in arrays]))
+    for expected in 80, 88:
+        while receiver.recv(timeout=60) is None:
+            pass
+        assert receiver.stats.bytes == expected
+
+
 def test_what_the_program_was_not_handed_is_not_acknowledged(receiver: StreamReceiver, sender: PacketSocket) -> None:
     assert sender.send(batch(0, *range(10)))
     assert read(receiver, 3) == [(i, i) for i in range(3)]
