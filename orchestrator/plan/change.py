@@ -23,8 +23,12 @@ LASTING: dict[str, KeyPath] = {
     "spec.seed": ("spec", "seed"),
     "spec.storage": ("spec", "storage"),
     "spec.code": ("spec", "code"),
+    "spec.algorithm.config.hidden": ("spec", "algorithm", "config", "hidden"),
+    "spec.algorithm.config.network": ("spec", "algorithm", "config", "network"),
 }
 """Keys that a run keeps for life: its checkpoints and its folder depend on them."""
+NETWORKS = (LASTING["spec.algorithm.config.hidden"], LASTING["spec.algorithm.config.network"])
+"""Those of its networks: no other ones take the weights of its checkpoints."""
 
 
 def changed(
@@ -42,9 +46,11 @@ def changed(
         data = apply_override(data, change, source.lines)
     for key, path in LASTING.items():
         if _at(data, path) != before[key]:
+            shown = "a network" if isinstance(before[key], dict) else repr(before[key])
+            start = "" if path in NETWORKS else f" --from {plan.name}, which takes over its weights"
             raise InvalidInput(
-                f"--set {key}: {before[key]!r} cannot change in a run that exists. "
-                f"Begin another one from its checkpoint: surreal create FILE --from {plan.name}"
+                f"--set {key}: {shown} cannot change in a run that exists. "
+                f"Begin another one: surreal create FILE{start}"
             )
     experiment = Experiment.from_data(data, source, folder)
     made = make_plan(experiment, pools)
