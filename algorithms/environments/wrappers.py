@@ -11,10 +11,13 @@ from typing import Annotated, Any
 
 import gymnasium
 import numpy as np
+from gymnasium import spaces
 from gymnasium import wrappers as theirs
 from pydantic import Field, TypeAdapter, ValidationError
 
 from surreal.algorithms.environments.atari import PRESETS, EpisodicLife, FireReset, one_thread, screen
+from surreal.algorithms.environments.contract import mismatch
+from surreal.algorithms.environments.spaces import parts
 from surreal.algorithms.own_code import is_own
 from surreal.protocol.errors import Fatal, InvalidInput, did_you_mean
 
@@ -36,7 +39,38 @@ def _resize(env: Env, height: Pixels, width: Pixels) -> Env:
 
 
 def _stack(env: Env, frames: Frames = 4) -> Env:
-    return theirs.FrameStackObservation(env, frames)
+    return theirs.FrameStackObservation(_chosen_one_hot(env), frames)
+
+
+def _chosen_one_hot(env: Env) -> Env:
+    """Return `env` with its choices as flags: gymnasium would stack the numbers of a Discrete to a single row."""
+    space = env.observation_space
+    if not any(isinstance(part, CHOICES) for _, part in parts(space)):
+        return env
+
+    def one_hot(observation: Any) -> Any:
+        if found := mismatch(space, observation):
+            raise Fatal(f"env.wrappers: stack gets an observation {found}. Return one of {space}.")
+        return _one_hot(space, observation)
+
+    return theirs.TransformObservation(env, one_hot, _flags(space))
+
+
+def _flags(space: spaces.Space[Any]) -> spaces.Space[Any]:
+    if isinstance(space, spaces.Dict):
+        return spaces.Dict([(key, _flags(part)) for key, part in space.spaces.items()])
+    if isinstance(space, spaces.Tuple):
+        return spaces.Tuple([_flags(part) for part in space.spaces])
+    # Two dimensions of bytes are an image, and of booleans are not.
+    return spaces.Box(0, 1, (int(spaces.flatdim(space)),), np.bool_) if isinstance(space, CHOICES) else space
+
+
+def _one_hot(space: spaces.Space[Any], value: Any) -> Any:
+    if isinstance(space, spaces.Dict):
+        return {key: _one_hot(part, value[key]) for key, part in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(_one_hot(part, value[index]) for index, part in enumerate(space.spaces))
+    return np.asarray(spaces.flatten(space, value), np.bool_) if isinstance(space, CHOICES) else value
 
 
 def _skip(env: Env, steps: Frames = 4, max: bool = False) -> Env:
@@ -102,6 +136,8 @@ WRAPPERS: dict[str, Callable[..., Env]] = {
 }
 TRAINING_ONLY = ("clip_reward", "episodic_life")
 """Wrappers that change what a return means: an evaluation goes without them."""
+CHOICES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+"""Spaces whose values become one-hot flags."""
 KEEP_OBSERVATIONS = ("sticky", "clip_reward", "time_limit")
 """Wrappers above a stack of frames that leave it one."""
 
