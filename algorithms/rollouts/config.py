@@ -99,10 +99,10 @@ class RolloutConfig(ActingConfig):
 
 
 ACTIONS = {
-    "auto": "an action of numbers: the policy's -1 to 1 is spread over the bounds (env.actionScaling: auto)",
-    "none": "an action of numbers is taken as the policy gives it, within the bounds (env.actionScaling: none)",
+    "auto": "if actions are numbers, the policy's -1 to 1 is spread over their bounds (env.actionScaling: auto)",
+    "none": "if actions are numbers, they are taken as the policy gives them, within bounds (env.actionScaling: none)",
 }
-"""Note of a plan for each choice of `env.actionScaling`."""
+"""Note of a plan for each choice of `env.actionScaling`; a plan does not know whether actions are numbers."""
 
 
 def network_notes(config: RolloutConfig, env: Mapping[str, Any]) -> Iterator[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from surreal.algorithms.ppo.config import PPOConfig, sizing
-from surreal.algorithms.registry import PPO
+from surreal.algorithms.registry import PPO, algorithm
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.protocol.errors import InvalidInput
@@ -98,3 +98,14 @@ def test_the_plan_refuses_them_at_their_line_and_says_the_size_otherwise() -> No
     notes = make_plan(experiment(), [local_pool()]).notes
     assert any("x 8 copies x 2 actors = 2,048 transitions" in note for note in notes)
     assert PPO.sizing is sizing
+
+
+@pytest.mark.parametrize("name", ["ppo", "impala"])
+@pytest.mark.parametrize("scaling", ["auto", "none"])
+def test_a_plan_that_does_not_know_the_actions_says_what_holds_if_they_are_numbers(name: str, scaling: str) -> None:
+    found = algorithm(name)
+    assert found.sizing
+    env = {"id": "CartPole-v1", "copies": 8, "action_scaling": scaling}
+    notes = found.sizing(found.config(), {"learner": 1, "actor": 2}, env).notes
+    (note,) = (note for note in notes if "env.actionScaling" in note)
+    assert note.startswith("if actions are numbers, ") and f"actionScaling: {scaling}" in note
