@@ -54,7 +54,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: "In
     """
     spec, algorithm = experiment.spec, experiment.algorithm
     own_machine = all(pool.is_own_machine for pool in pools)
-    placed, size = _placed(experiment, pools, own_machine), _sized(experiment, inspection)
+    placed, size = _placed(experiment, pools, own_machine), sized(experiment, inspection)
     record = recording(experiment, spec.record, own_machine) if spec.record else Recording()
     return Plan(
         name=experiment.metadata.name,
@@ -157,7 +157,7 @@ def _placed(experiment: Experiment, pools: Sequence[NodePool], own_machine: bool
     return placed
 
 
-def _sized(experiment: Experiment, inspection: "Inspection | None") -> Sizing:
+def sized(experiment: Experiment, inspection: "Inspection | None" = None) -> Sizing:
     """Return what the algorithm says of its size. Raises InvalidInput at the keys that mean nothing together."""
     spec, sizing = experiment.spec, experiment.algorithm.sizing
     if sizing is None:

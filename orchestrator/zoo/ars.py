@@ -42,6 +42,7 @@ def _normalization(draft: Draft) -> None:
 
 def _policy(draft: Draft) -> None:
     policy, kwargs = str(draft.take("policy", "LinearPolicy")), draft.take("policy_kwargs", None, mapping)
+    draft.refuse_images(policy)
     if policy != "LinearPolicy":
         draft.cannot("policy", f"{policy} {kwargs.pop('net_arch', '')}".strip(), "policies of ars are linear")
     for key, value in kwargs.items():

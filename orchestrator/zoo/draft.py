@@ -49,6 +49,13 @@ class Draft:
             value = self.take(key, default)
             self.config[ours] = float(value) if isinstance(value, str) else value
 
+    def refuse_images(self, policy: str) -> None:
+        """Raise InvalidInput for a `policy` of images: the algorithm takes vectors, and so could not run."""
+        if policy.startswith("Cnn"):
+            name = self.algorithm.name
+            text = f"{policy!r} sees images, and {name} of surreal takes observations that are one vector of numbers"
+            raise InvalidInput(f"policy: {text}. Name ppo.yml or a2c.yml, or another --env.")
+
     def has(self, key: str) -> bool:
         """Return True where the algorithm's config has this key."""
         return key in self.algorithm.config.model_fields

@@ -95,8 +95,9 @@ def _updates_per_step(draft: Draft, train_freq: int) -> float:
 
 def _network(draft: Draft, widths: list[int]) -> None:
     policy, kwargs = str(draft.take("policy", "MlpPolicy")), draft.take("policy_kwargs", None, mapping)
+    draft.refuse_images(policy)
     if not policy.startswith("Mlp"):
-        draft.cannot("policy", policy, "networks are of dense layers, which take no images")
+        draft.cannot("policy", policy, "all parts of an observation are one vector, and none is an image")
     arch = kwargs.pop("net_arch", widths)
     if isinstance(arch, dict):
         if arch.get("pi") != arch.get("qf"):

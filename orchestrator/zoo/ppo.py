@@ -19,9 +19,13 @@ SAME: dict[str, tuple[str, Any]] = {
 
 def ppo(draft: Draft) -> None:
     """Translate an entry of ppo.yml."""
+    steps, minibatch = draft.take("n_steps", 2048, whole), draft.take("batch_size", 64, whole)
+    batch = steps * draft.env["copies"]
+    if minibatch > batch:
+        draft.cannot("batch_size", minibatch, f"a batch has {batch} transitions, which are its one minibatch")
     draft.config |= {
-        "fragment_steps": draft.take("n_steps", 2048, whole),
-        "minibatch": draft.take("batch_size", 64, whole),
+        "fragment_steps": steps,
+        "minibatch": min(minibatch, batch),
         "epochs": draft.take("n_epochs", 10, whole),
         "value_clip": draft.take("clip_range_vf"),
         "target_kl": draft.take("target_kl"),
@@ -52,8 +56,10 @@ def ppo_lstm(draft: Draft) -> None:
     draft.left["policy_kwargs"] = kwargs
     ppo(draft)
     draft.config["network"] = {**draft.config.get("network", {}), "memory": {"kind": "lstm", "size": size}}
-    steps = draft.config["fragment_steps"]
-    draft.config["minibatch"] = max(draft.config["minibatch"], steps)
+    steps, minibatch = draft.config["fragment_steps"], draft.config["minibatch"]
+    if minibatch < steps:
+        draft.cannot("batch_size", minibatch, f"a minibatch has one sequence of {steps} steps at least")
+    draft.config["minibatch"] = max(minibatch, steps)
 
 
 def _actor_critic(draft: Draft, same: dict[str, tuple[str, Any]], learning_rate: float) -> None:

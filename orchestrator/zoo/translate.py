@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from surreal.algorithms.registry import algorithms
 from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.plan.make import sized
 from surreal.orchestrator.zoo.ars import ars
 from surreal.orchestrator.zoo.draft import Draft, Untranslated
 from surreal.orchestrator.zoo.environment import environment
@@ -78,7 +79,7 @@ def translate(file: Path, env_id: str, algorithm: str | None = None) -> Translat
         raise InvalidInput(f"{file}: {key}: {error}") from None
     draft.finish()
     data = _data(name, ours, draft)
-    Experiment.from_data(data, Source(f"{file}: {key}"))
+    sized(Experiment.from_data(data, Source(f"{file}: {key}")))  # which refuses what a plan would
     return Translated(data, key, tuple(draft.untranslated))
 
 

