@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 Make = Callable[["View"], "Environment"]
 Check = Callable[[Any, Make], Iterable[tuple[str, str]]]
+WRAPPERS = "env.wrappers: "
+"""Beginning of an error of a wrapper."""
 RESETS = 3
 """Equal failures of a reset that refuse an environment: as many as end a run that has not begun."""
 
@@ -154,9 +156,9 @@ def _unmade(request: Request, error: SurrealError) -> Finding:
 
     cause, text = error.__cause__, str(error)
     elsewhere = cause is not None and (request.remote or isinstance(cause, MAY_PASS))
-    if not text.startswith("env.wrappers: "):
+    if not text.startswith(WRAPPERS):
         return Finding(ENV, _located(request, text, cause), refused=not elsewhere)
-    text = text.removeprefix("env.wrappers: ")
+    text = text.removeprefix(WRAPPERS)
     folder = Path(request.folder).absolute()
     place = "" if cause is None else where_raised(cause, folder)
     # A wrapper of one's own is there to be mended; a line of gymnasium's tells nothing.
@@ -185,7 +187,8 @@ def _resets(request: Request, env: "Environment") -> Iterator[Finding]:
             env.reset(seed)
             return
         except Fatal as error:
-            yield Finding(ENV, str(error))
+            wrapped = str(error).startswith(WRAPPERS)
+            yield Finding((*ENV[:-1], "wrappers") if wrapped else ENV, str(error).removeprefix(WRAPPERS))
             return
         except SurrealError as error:
             said.append(_located(request, str(error), error.__cause__))

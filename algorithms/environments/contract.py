@@ -1,4 +1,7 @@
-"""Comparison of what an environment returned with what it declares: Fatal with one sentence where they differ."""
+"""Comparison of what an environment returned with what it declares: Fatal with one sentence where they differ.
+
+Each `name` is what the environment is called there: its id in quotes, and the wrappers of one's own that it is in.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -100,4 +103,4 @@ def _said(value: Any) -> str:
 
 
 def _broken(name: str, method: str, what: str, advice: str) -> Fatal:
-    return Fatal(f"environment {name!r}: {method}() {what}. {advice}.")
+    return Fatal(f"environment {name}: {method}() {what}. {advice}.")

@@ -1,6 +1,6 @@
 """The adapter: one environment as every role of every algorithm steps it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from logging import getLogger
 from typing import Any
@@ -45,15 +45,18 @@ class Environment:
         view: View = "features",
         scaling: Scaling = "auto",
         stack: int = 1,
+        wrappers: Sequence[str] = (),
     ) -> None:
         """Take over `env`, called `name` in errors. Raises Fatal where no policy here takes its spaces.
 
-        `stack` is the number of frames of which each observation is a stack, newest last.
+        `stack` is the number of frames of which each observation is a stack, newest last. `wrappers` are the names of
+        those that are one's own: what is wrong may be wrong there, and errors name them.
         """
         self.name = name
+        self._called = f"{name!r} wrapped in {', '.join(wrappers)}" if wrappers else repr(name)
         seen = Spaces(env.observation_space, env.action_space, scaling=scaling).seen_as(view)
         self.spaces = replace(seen, stack=stack) if seen.view == "parts" else seen
-        check_spaces(name, self.spaces)
+        check_spaces(self._called, self.spaces)
         self.actions = action_map(env.action_space)
         """Policy outputs [n, ...] -> actions [n, ...] whose rows `step` takes."""
         self.module = type(env.unwrapped).__module__
@@ -87,11 +90,11 @@ class Environment:
             raise
         except BaseException as error:
             raise self._crashed("reset", error) from error
-        contract.check_reset(self.name, self.spaces.observation_space, returned)
+        contract.check_reset(self._called, self.spaces.observation_space, returned)
         if self.masked is None:
             self.masked = gives_masks(returned[1], self.spaces.choices)
         if self.masked:
-            self.mask = read_mask(self.name, "reset", returned[1], self.spaces.choices)
+            self.mask = read_mask(self._called, "reset", returned[1], self.spaces.choices)
         return self._row(returned[0])
 
     def step(self, action: Any, rows: Rows, index: int) -> tuple[float, bool, bool]:
@@ -121,11 +124,11 @@ class Environment:
         else:
             rows[index] = observation
         if self.masked:
-            self.mask = read_mask(self.name, "step", info, self.spaces.choices)
+            self.mask = read_mask(self._called, "step", info, self.spaces.choices)
         if terminated.__class__ is not bool or truncated.__class__ is not bool:
-            terminated = contract.flag(self.name, "terminated", terminated)
-            truncated = contract.flag(self.name, "truncated", truncated)
-        return reward if isinstance(reward, float) else contract.real(self.name, reward), terminated, truncated
+            terminated = contract.flag(self._called, "terminated", terminated)
+            truncated = contract.flag(self._called, "truncated", truncated)
+        return reward if isinstance(reward, float) else contract.real(self._called, reward), terminated, truncated
 
     def close(self) -> None:
         """Close the environment, which may take 3 s; what goes wrong is logged."""
@@ -178,13 +181,13 @@ class Environment:
     def _first_step(self, action: Any) -> Any:
         with keeping_signals():
             returned = self._env.step(action)
-        contract.check_step(self.name, self.spaces.observation_space, returned)
+        contract.check_step(self._called, self.spaces.observation_space, returned)
         self._step = self._env.step
         return returned
 
     def _odd(self, returned: Any) -> tuple[Any, Any, bool, bool, Any]:
         """Return the values of a step whose observation is no array. Raises Fatal where it breaks the contract."""
-        contract.check_step(self.name, self.spaces.observation_space, returned)
+        contract.check_step(self._called, self.spaces.observation_space, returned)
         observation, reward, terminated, truncated, info = returned
         read = np.asarray(observation) if self._read is None else self._read(observation)
         return read, reward, bool(terminated), bool(truncated), info
@@ -195,9 +198,9 @@ class Environment:
         log.error("environment %r failed in %s", self.name, method, exc_info=error)
         if isinstance(error, SystemExit):
             return EnvironmentCrashedError(
-                f"environment {self.name!r} ended the process in {method}: exit({error.code!r})"
+                f"environment {self._called} ended the process in {method}: exit({error.code!r})"
             )
-        return EnvironmentCrashedError(f"environment {self.name!r} raised {type(error).__name__} in {method}: {error}")
+        return EnvironmentCrashedError(f"environment {self._called} raised {type(error).__name__} in {method}: {error}")
 
 
 def _typed(value: Any, leaf: Leaf) -> Array:

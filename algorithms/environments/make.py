@@ -15,7 +15,14 @@ from surreal.algorithms.environments.options import from_file
 from surreal.algorithms.environments.process_guard import hear_mujoco, keeping_signals
 from surreal.algorithms.environments.spaces import View
 from surreal.algorithms.environments.suites import ATARI, make_of, suite_of
-from surreal.algorithms.environments.wrappers import for_evaluation, problems, wrap
+from surreal.algorithms.environments.wrappers import (
+    EXPLAIN_THEMSELVES,
+    for_evaluation,
+    in_words,
+    own_wrappers,
+    problems,
+    wrap,
+)
 from surreal.algorithms.own_code import in_main
 from surreal.protocol.errors import Fatal, SurrealError, did_you_mean
 from surreal.protocol.transport.stats import moved
@@ -23,8 +30,6 @@ from surreal.protocol.transport.stats import moved
 log = getLogger(__name__)
 MAY_PASS = (ConnectionError, TimeoutError)
 """Errors of a constructor after which one more try is worth it: a simulator or licence server may be starting."""
-EXPLAIN_THEMSELVES = (gymnasium.error.Error, ImportError, TypeError, ValueError)
-"""Errors of a constructor that most often are of the id or the options, so that a traceback says no more."""
 
 
 def check_wrappers(env_id: str, entries: Sequence[Any]) -> Iterator[tuple[int, str]]:
@@ -70,7 +75,8 @@ def make_env(
             made, stack = wrap(_twice(lambda: _construct(env_id, {**presets, **options})), wrappers)
             hear_mujoco()  # which a suite may have loaded by itself
             made = made if around is None else around(made)
-            return Environment(made, env_id, view, settings.get("action_scaling", "auto"), stack)
+            scaling = settings.get("action_scaling", "auto")
+            return Environment(made, env_id, view, scaling, stack, own_wrappers(wrappers))
     except SurrealError:
         raise
     except KeyboardInterrupt:
@@ -82,7 +88,7 @@ def make_env(
 
 
 def _unmade(env_id: str, error: BaseException, presets: Mapping[str, Any]) -> Fatal:
-    text = _said(error).rstrip(".")
+    text = in_words(error).rstrip(".")
     if presets:
         text = f"{text} (a preset, which is for Atari games, gives it {', '.join(presets)})"
     return Fatal(f"environment {env_id!r}: cannot be made: {text}. Correct spec.env, or install what it needs.")
@@ -98,7 +104,7 @@ def _twice(construct: Callable[[], gymnasium.Env[Any, Any]]) -> gymnasium.Env[An
     try:
         return construct()
     except MAY_PASS as error:
-        log.warning("%s; trying once more", _said(error))
+        log.warning("%s; trying once more", in_words(error))
         return construct()
 
 
@@ -138,10 +144,3 @@ def _own(module: str, name: str) -> EnvSpec | None:
 
 def _is_environment(value: Any) -> bool:
     return inspect.isclass(value) and issubclass(value, gymnasium.Env) and value is not gymnasium.Env
-
-
-def _said(error: BaseException) -> str:
-    if isinstance(error, SystemExit):
-        return f"its constructor ended the process: exit({error.code!r})"
-    text = " ".join(str(error).split())
-    return text if text and isinstance(error, EXPLAIN_THEMSELVES) else f"{type(error).__name__}: {text}".rstrip(": ")

@@ -20,7 +20,7 @@ def read_mask(name: str, method: str, info: Mapping[str, Any], choices: Sequence
     """Return the allowed choices [sum of choices] of all parts of an action, one after another.
 
     The mask is one array of all choices, or one for each part, as gymnasium's `sample` takes them. Raises Fatal for one
-    that is missing, of another length, or that allows no choice of a part.
+    that is missing, of another length, or that allows no choice of a part. `name` is as in `contract`.
     """
     given = info.get(KEY)
     if given is None:
@@ -54,4 +54,4 @@ def _said(choices: Sequence[int]) -> str:
 
 
 def _broken(name: str, method: str, what: str, advice: str) -> Fatal:
-    return Fatal(f"environment {name!r}: the {KEY} of {method}() {what}. {advice}.")
+    return Fatal(f"environment {name}: the {KEY} of {method}() {what}. {advice}.")

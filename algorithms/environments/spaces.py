@@ -120,30 +120,29 @@ class Spaces:
 
 
 def check_spaces(name: str, found: Spaces) -> None:
-    """Raise Fatal where no policy here takes the spaces of the environment `name`."""
+    """Raise Fatal where no policy here takes the spaces of the environment that is called `name`, quotes included."""
     for path, part in parts(found.observation_space):
         if not isinstance(part, spaces.Space):
             what = f"declares no observation_space, but {part!r}"
-            raise Fatal(f"environment {name!r}: {what}. Set it to a space of gymnasium in its constructor.")
+            raise Fatal(f"environment {name}: {what}. Set it to a space of gymnasium in its constructor.")
         if isinstance(part, NO_FIXED_LENGTH) or not part.is_np_flattenable:
             what = f"has the observation space {part}, which has no fixed length"
-            raise Fatal(f"environment {name!r}: {what}. Wrap it to return a Box of features.")
+            raise Fatal(f"environment {name}: {what}. Wrap it to return a Box of features.")
         if any("." in str(key) for key in path):
-            raise Fatal(f"environment {name!r}: names a part of its observations {path[-1]!r}. Use a name without '.'.")
+            raise Fatal(f"environment {name}: names a part of its observations {path[-1]!r}. Use a name without '.'.")
         if found.view == "features" and _is_image(part):
             what = f"observes images: {part}. This policy takes a vector of features"
             raise Fatal(
-                f"environment {name!r}: {what}. "
-                "Choose a network for images, or wrap the environment to return features."
+                f"environment {name}: {what}. Choose a network for images, or wrap the environment to return features."
             )
     sizes = [spaces.flatdim(part) for _, part in parts(found.observation_space)]
     if not sizes or 0 in sizes:
         what = f"observes {found.observation_space}, in which a part has no numbers"
-        raise Fatal(f"environment {name!r}: {what}. Wrap it to return one number at least.")
+        raise Fatal(f"environment {name}: {what}. Wrap it to return one number at least.")
     action = found.action_space
     if not isinstance(action, ACTIONS) or (isinstance(action, spaces.Box) and not action.shape):
         raise Fatal(
-            f"environment {name!r}: has the action space {action}. "
+            f"environment {name}: has the action space {action}. "
             "Wrap it to take a Discrete, MultiDiscrete, MultiBinary, or a Box with at least one dimension."
         )
 

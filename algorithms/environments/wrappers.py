@@ -7,6 +7,7 @@ one's own, `module:Wrapper`. They are applied in order, the first one next to th
 import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from logging import getLogger
 from typing import Annotated, Any
 
 import gymnasium
@@ -21,6 +22,7 @@ from surreal.algorithms.environments.spaces import parts
 from surreal.algorithms.own_code import is_own
 from surreal.protocol.errors import Fatal, InvalidInput, did_you_mean
 
+log = getLogger(__name__)
 Env = gymnasium.Env[Any, Any]
 Entry = str | Mapping[str, Any]
 Steps = Annotated[int, Field(ge=1, le=10**9)]
@@ -134,6 +136,8 @@ WRAPPERS: dict[str, Callable[..., Env]] = {
     "time_feature": _time_feature,
     "atari_screen": screen,
 }
+EXPLAIN_THEMSELVES = (gymnasium.error.Error, ImportError, TypeError, ValueError)
+"""Errors of a constructor that most often are of the id or the options, so that a traceback says no more."""
 TRAINING_ONLY = ("clip_reward", "episodic_life")
 """Wrappers that change what a return means: an evaluation goes without them."""
 CHOICES = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
@@ -225,19 +229,35 @@ def wrap(env: Env, entries: Sequence[Entry]) -> tuple[Env, int]:
         below = env.observation_space
         try:
             env = (_own(name) if is_own(name) else WRAPPERS[name])(env, *positional, **named)
-        except (Fatal, SystemExit):
+        except (Fatal, KeyboardInterrupt):
             raise
-        except Exception as error:
-            text = " ".join(f"{error}".split()).rstrip(".") or type(error).__name__
+        except BaseException as error:
+            if is_own(name) and not isinstance(error, EXPLAIN_THEMSELVES):
+                log.error("wrapper %r cannot be made", name, exc_info=error)
+            text = in_words(error, (*EXPLAIN_THEMSELVES, AssertionError)).rstrip(".")
+            remedy = "Correct it, " if is_own(name) else "Remove it, "
             raise Fatal(
                 f"env.wrappers: {entry!r} does not fit what it wraps, which observes {below}: {text}. "
-                "Remove it, or put before it what makes it fit."
+                f"{remedy}or put before it what makes it fit."
             ) from error
         if name == "stack":
             stack = env.observation_space.shape[0] if env.observation_space.shape else _frames(positional, named)
         elif name not in KEEP_OBSERVATIONS:
             stack = 1
     return env, stack
+
+
+def in_words(error: BaseException, plain: tuple[type[Exception], ...] = EXPLAIN_THEMSELVES) -> str:
+    """Return what a constructor raised: its kind too, unless it is one of `plain` and has a text."""
+    if isinstance(error, SystemExit):
+        return f"its constructor ended the process: exit({error.code!r})"
+    text = " ".join(str(error).split())
+    return text if text and isinstance(error, plain) else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+def own_wrappers(entries: Sequence[Entry]) -> list[str]:
+    """Return the names of the wrappers that are one's own."""
+    return [name for name, _, _ in map(parse, entries) if is_own(name)]
 
 
 def _frames(positional: tuple[Any, ...], named: dict[str, Any]) -> int:

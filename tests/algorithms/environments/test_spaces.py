@@ -34,7 +34,7 @@ CHOICE = spaces.Discrete(2)
 )
 def test_observations_that_no_policy_takes_are_refused_by_name(space: Any, said: str) -> None:
     with pytest.raises(Fatal, match=f"environment 'mine': .*{said}"):
-        check_spaces("mine", Spaces(space, CHOICE))
+        check_spaces("'mine'", Spaces(space, CHOICE))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_observations_that_no_policy_takes_are_refused_by_name(space: Any, said:
 )
 def test_actions_that_no_policy_takes_are_refused_by_name(space: Any) -> None:
     with pytest.raises(Fatal, match="environment 'mine': has the action space .*Wrap it to take"):
-        check_spaces("mine", Spaces(VECTOR, space))
+        check_spaces("'mine'", Spaces(VECTOR, space))
 
 
 def test_an_environment_wrapped_to_return_features_is_taken_whatever_is_inside() -> None:

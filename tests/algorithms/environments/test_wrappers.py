@@ -1,5 +1,6 @@
 """Wrappers of the experiment file: what each does, which are refused, what an evaluation goes without."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from surreal.algorithms.environments.make import check_wrappers, make_env
 from surreal.algorithms.environments.wrappers import for_evaluation, problems
-from surreal.protocol.errors import Fatal, InvalidInput
+from surreal.protocol.errors import Fatal, InvalidInput, SurrealError
 
 FILM = "tests.algorithms.environments.own.parts:Film"
 COLOURS = """
@@ -35,6 +36,28 @@ class Brighter(gymnasium.ObservationWrapper):
 
     def observation(self, observation):
         return observation + np.uint8(self.by)
+
+class Lacking(gymnasium.Wrapper):
+    def __init__(self, env, how):
+        super().__init__(env)
+        if how == "exit":
+            raise SystemExit(3)
+        raise {"key": KeyError("x"), "value": ValueError("no x"), "empty": RuntimeError()}[how]
+
+class Upper(gymnasium.ObservationWrapper):
+    def observation(self, observation):
+        return observation[:2]
+
+class Late(gymnasium.Wrapper):
+    def step(self, action):
+        raise KeyError("y")
+
+class Rewarded(gymnasium.RewardWrapper):
+    def reward(self, reward):
+        return "much"
+
+class Deep(gymnasium.ObservationWrapper):
+    observation_space = gymnasium.spaces.Text(3)
 """
 
 
@@ -151,6 +174,45 @@ def test_what_a_preset_gives_an_environment_of_ones_own_is_said(colours: str) ->
 def test_a_wrapper_that_its_module_lacks_is_named(colours: str) -> None:
     with pytest.raises(Fatal, match="env.wrappers: 'paint:Brigther' names nothing in .*did you mean 'Brighter'"):
         make_env({"id": colours, "wrappers": ["paint:Brigther"]})
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("key", "KeyError: 'x'"),
+        ("value", "no x"),
+        ("empty", "RuntimeError"),
+        ("exit", "its constructor ended the process: exit(3)"),
+    ],
+)
+def test_what_a_wrapper_of_ones_own_raises_is_said_with_its_kind_unless_its_text_is_enough(
+    colours: str, how: str, said: str
+) -> None:
+    entry = {"paint:Lacking": {"how": how}}
+    with pytest.raises(Fatal) as error:
+        make_env({"id": colours, "wrappers": [entry]}, view="parts")
+    assert str(error.value).startswith(f"env.wrappers: {entry!r} does not fit what it wraps, which observes Box(")
+    assert str(error.value).endswith(f"): {said}. Correct it, or put before it what makes it fit.")
+
+
+def test_what_is_wrong_with_an_environment_in_wrappers_of_ones_own_is_said_with_their_names(colours: str) -> None:
+    def made(*wrappers: Any) -> Any:
+        return make_env({"id": colours, "wrappers": ["clip_reward", "paint:Brighter", *wrappers]}, view="parts")
+
+    with pytest.raises(
+        Fatal, match=r"^environment 'paint:Colours' wrapped in paint:Brighter, paint:Upper: reset\(\) returned an obs"
+    ):
+        made("paint:Upper").reset(0)
+    for wrapper, said in [
+        ("paint:Late", "paint:Late raised KeyError in step: 'y'"),
+        ("paint:Rewarded", "paint:Rewarded: step() returned the reward 'much'"),
+    ]:
+        env = made(wrapper)
+        rows = env.reset(0)[None].copy()
+        with pytest.raises(SurrealError, match=re.escape(f"'paint:Colours' wrapped in paint:Brighter, {said}")):
+            env.step(0, rows, 0)
+    with pytest.raises(Fatal, match=r"wrapped in paint:Brighter, paint:Deep: has the observation space Text"):
+        made("paint:Deep")
 
 
 def test_presets_are_written_out_for_an_evaluation() -> None:

@@ -47,6 +47,26 @@ def end(spaces):
     raise SystemExit(0)
 """
 
+WRAPPED = """
+import gymnasium
+
+class Lacking(gymnasium.Wrapper):
+    def __init__(self, env):
+        super().__init__(env)
+        raise KeyError("x")
+
+class Cut(gymnasium.ObservationWrapper):
+    def observation(self, observation):
+        return observation[:2]
+
+class Choice(gymnasium.Env):
+    observation_space = gymnasium.spaces.Discrete(4)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        return 5, {}
+"""
+
 
 def inspected(experiment: Experiment, remote: bool = False) -> list[str]:
     """The warnings of the inspection of an experiment."""
@@ -93,6 +113,30 @@ def test_a_wrapper_that_does_not_fit_is_refused_at_its_own_line_without_a_line_o
     file = tmp_path / "own.yaml"
     file.write_text(f"{HEAD}  env:\n    id: CartPole-v1\n    wrappers: [grey]\n  algorithm: {{name: ppo}}\n")
     with pytest.raises(InvalidInput, match=r"own\.yaml:7: spec\.env\.wrappers: 'grey' does not fit what it wraps"):
+        plan_for(load_experiment(file))
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        (
+            "id: CartPole-v1\n    wrappers: ['own:Lacking']",
+            r":7: spec\.env\.wrappers: .*own\.py:7: .*: KeyError: 'x'\.",
+        ),
+        (
+            "id: CartPole-v1\n    wrappers: ['own:Cut']",
+            r":6: spec\.env\.id: .*'CartPole-v1' wrapped in own:Cut: reset\(",
+        ),
+        ("id: own:Choice\n    wrappers: [{stack: 4}]", r":7: spec\.env\.wrappers: stack gets an observation of 5\."),
+    ],
+)
+def test_what_a_wrapper_of_ones_own_or_a_stack_meets_is_refused_with_its_name(
+    tmp_path: Path, env: str, said: str
+) -> None:
+    (tmp_path / "own.py").write_text(WRAPPED)
+    file = tmp_path / "own.yaml"
+    file.write_text(f"{HEAD}  env:\n    {env}\n  algorithm: {{name: ppo}}\n")
+    with pytest.raises(InvalidInput, match=rf"own\.yaml{said}"):
         plan_for(load_experiment(file))
 
 
