@@ -10,7 +10,7 @@ from gymnasium import spaces
 
 from surreal.algorithms.environments.frames import observations, unpack
 from surreal.algorithms.environments.make import make_env
-from surreal.algorithms.environments.rows import mapped
+from surreal.algorithms.environments.rows import at, count, mapped
 from surreal.algorithms.environments.spaces import View
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.protocol.errors import Fatal
@@ -24,7 +24,7 @@ KINDS: dict[str, spaces.Space[Any]] = {
     "whole": spaces.Box(0, 9, (2,), np.int32),
     "discrete": spaces.Discrete(4, start=2),
     "multi-discrete": spaces.MultiDiscrete([3, 2], start=[5, 0]),
-    "rows of multi-discrete": spaces.MultiDiscrete([[3, 2], [2, 2]]),
+    "rows of multi-discrete": spaces.MultiDiscrete(np.array([[3, 2], [2, 2]])),
     "multi-binary": spaces.MultiBinary(3),
     "rows of multi-binary": spaces.MultiBinary([2, 3]),
     "dict": spaces.Dict({"v": VECTOR, "k": spaces.Discrete(4), "b": spaces.MultiBinary(2)}),
@@ -84,12 +84,12 @@ def test_the_newest_frame_of_a_stack_is_the_observation_without_one(kind: str, v
     alone, _, _ = fragment(made(kind, view, []))
     saw, rows, final = fragment(made(kind, view, [{"stack": STACK}]))
     for t in range(len(saw)):
-        np.testing.assert_equal(mapped(lambda array, t=t: array[t], rows), saw[t])
+        np.testing.assert_equal(at(rows, t), saw[t])
     if view == "parts":
         newest = [mapped(lambda array: array[:, -1], row) for row in saw]
         np.testing.assert_equal(newest, alone)
         assert not any(leaf.image for leaf in made(kind, view, [{"stack": STACK}]).spaces.leaves.values())
-    assert mapped(len, final) == mapped(lambda array: 2, final)
+    assert count(final) == 2
 
 
 @pytest.mark.parametrize("kind", ["discrete", "multi-discrete", "multi-binary"])
