@@ -28,7 +28,7 @@ LASTING: dict[str, KeyPath] = {
 }
 """Keys that a run keeps for life: its checkpoints and its folder depend on them."""
 NETWORKS = (LASTING["spec.algorithm.config.hidden"], LASTING["spec.algorithm.config.network"])
-"""Those of its networks: no other ones take the weights of its checkpoints."""
+"""Keys of networks: no other networks take the weights of its checkpoints."""
 
 
 def changed(
