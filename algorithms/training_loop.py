@@ -90,6 +90,11 @@ class Trainer(ABC, Generic[Data]):
     exact: bool = False
     """The run was promised to be the same bit for bit: it is not resumed under other versions of what it steps."""
 
+    @property
+    def updates(self) -> int:
+        """Updates that a row of metrics counts; those of the state, unless a version of the weights has several."""
+        return self.state.updates
+
     def begin(self) -> None:
         """Prepare a run that starts from nothing; a resumed one is restored instead."""
 
@@ -169,7 +174,7 @@ class TrainingLoop(Generic[Data]):
                 if isinstance(error, RuntimeError) and _same_shapes(checkpoint, expected):
                     raise
                 raise _misfit(checkpoint, expected, error) from error
-            log.info("resumed from step %d (update %d)", state.steps, state.updates)
+            log.info("resumed from step %d (update %d)", state.steps, self._trainer.updates)
         self._began = perf_counter() - state.elapsed
         self._reported_at, self._reported_steps = perf_counter(), state.steps
 
@@ -222,7 +227,7 @@ class TrainingLoop(Generic[Data]):
         self._reported_at, self._reported_steps = now, state.steps
         row = {
             "total_steps": self._trainer.total_steps,
-            "updates": state.updates,
+            "updates": self._trainer.updates,
             "elapsed": state.elapsed,
             "steps_per_second": rate,
             **{name: float(np.mean([row[name] for row in self._rows])) for name in self._rows[0]},

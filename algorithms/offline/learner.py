@@ -39,6 +39,11 @@ class OfflineLearner(Trainer[ReplayBatch]):
         self._batches = ReplayClient(process, method.config.replay(process.wiring.replicas["dataset"]))
         self._since, self._reported = perf_counter(), 0
 
+    @property
+    def updates(self) -> int:
+        """See Trainer: gradient steps, of which a version of the weights has up to `weights_every`."""
+        return self.state.steps
+
     def begin(self) -> None:
         """See Trainer."""
         self._reported = self.state.steps

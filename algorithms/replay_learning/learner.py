@@ -59,6 +59,11 @@ class ReplayLearner(Trainer[ReplayBatch]):
         self._since, self._reported_updates = perf_counter(), 0
         self._metrics: dict[str, float] = {}
 
+    @property
+    def updates(self) -> int:
+        """See Trainer: gradient steps, of which a version of the weights has up to `weights_every`."""
+        return self.state.gradient_steps
+
     def collect(self, waiting: Waiting) -> ReplayBatch:
         """Wait for the first batch of a turn."""
         began, said = perf_counter(), 0.0

@@ -23,7 +23,7 @@ class Progress:
     """Environment steps of all actors together."""
     total_steps: int | None = None
     updates: int = 0
-    """Policy updates."""
+    """Updates made: gradient steps where the algorithm learns from replay or a dataset."""
     steps_per_second: float | None = None
     episode_return: float | None = None
     """Mean return of the last training episodes."""

@@ -53,7 +53,7 @@ def test_a_run_ends_with_success_and_leaves_a_policy(
             run.start(role)
         assert run.workers["learner-0"].wait(120) == 0, run.log("learner-0") + run.log("dataset-0")
         last = run.rows()[-1]
-        assert last["steps"] == last["gradient_steps"] == 150
+        assert last["steps"] == last["updates"] == last["gradient_steps"] == 150
         # one that is late on a busy machine counts as away, so what they gave tells that both were there
         assert all("items for learner/0 travel" in run.log(f"dataset-{shard}") for shard in (0, 1))
         assert np.isfinite(run.rows("evaluator/0")[-1]["eval_return"])

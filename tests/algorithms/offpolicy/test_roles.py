@@ -53,6 +53,7 @@ def test_a_run_ends_with_success_and_leaves_a_policy(
         # The shards let either side be ahead by a few fragments: of the short run with many updates that is nearly all.
         least = 0.25 * due if config["updates_per_step"] <= 1 else 10
         assert least <= last["gradient_steps"] <= 1.6 * due
+        assert last["updates"] == last["gradient_steps"]
         assert 0 < last["replay_ratio"] <= 1.3 * config["updates_per_step"]
         # one that is late on a busy machine counts as away, so what they gave tells that both were there
         assert all("items for learner/0 travel" in run.log(f"replay-{shard}") for shard in (0, 1))
