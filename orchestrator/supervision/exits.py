@@ -90,21 +90,31 @@ def because(outcome: Outcome) -> str:
     return f": {outcome.cause.removesuffix('.')}" if outcome.cause else ""
 
 
-def restarting(process: SupervisedProcess, outcome: Outcome) -> str:
-    """Return the sentence for a process that will be started again: when, and what is lost."""
+def restarting(process: SupervisedProcess, outcome: Outcome, loss: str) -> str:
+    """Return the sentence for a process that will be started again: when, and what is lost, as `loss_of` says it."""
     times = ordinal(process.record.restarts + 1)
     mark = ";" if outcome.cause else ","
-    again = f"restarting in {process.backoff.delay:g} s ({times} time); {_loss(process.role)}"
+    again = f"restarting in {process.backoff.delay:g} s ({times} time); {loss}"
     return f"{process.name} {sentence(outcome)}{mark} {again}"
 
 
-def _loss(role: PlannedRole) -> str:
-    """Return the sentence on what the death of one of its processes costs."""
+def loss_of(role: PlannedRole, index: int, folder: Folder, elsewhere: bool) -> str:
+    """Return the sentence on what the death of a process costs; `elsewhere` is True where it has files of its own."""
+    if role.ends_run and index:
+        return f"it takes over the state of {role.name}/0"
     if role.ends_run:
-        return "it resumes from its checkpoint"
+        saved = any(not path.name.startswith((".", "best-")) for path in folder.checkpoints.glob("*"))
+        return _goes_on("it resumes from its checkpoint", "checkpoint", saved, elsewhere)
     if role.keeps_snapshots:
-        return "it goes on from its last snapshot"
+        saved = any(folder.state(role.name, index).glob("[!.]*"))
+        return _goes_on("it goes on from its last snapshot", "snapshot", saved, elsewhere)
     return "only its unfinished work is lost" if role.expendable else "it begins anew: it keeps no checkpoint"
+
+
+def _goes_on(how: str, kept: str, saved: bool, elsewhere: bool) -> str:
+    if saved:
+        return how
+    return f"{how}, if it has one" if elsewhere else f"it begins anew: it has no {kept} yet"
 
 
 def remove_old_logs(folder: Folder, process: ProcessRecord) -> None:

@@ -40,6 +40,9 @@ class RunEnd:
 class Judgement(Generic[Supervised]):
     """One run: the verdicts on its processes, its record on disk, and how it ends."""
 
+    elsewhere = False
+    """True where processes keep files on other machines, which the folder here may lack."""
+
     def __init__(self, folder: Folder, plan: Plan, processes: Sequence[Supervised], record: RunRecord) -> None:
         """Take the processes of a run whose folder is there."""
         self.folder, self.plan, self.record = folder, plan, record
@@ -108,7 +111,7 @@ class Judgement(Generic[Supervised]):
         process.record.since, process.record.reason = None, exits.sentence(outcome) if failed else ""
         if verdict is Verdict.AGAIN:
             process.schedule()
-            self.report(exits.restarting(process, outcome))
+            self.report(exits.restarting(process, outcome, self.loss_of(process)))
         elif verdict is Verdict.RETIRE:
             process.record.state = "failed" if failed else "done"
             goes_on = f" {exits.sentence(outcome)}; the run goes on without it"
@@ -123,6 +126,10 @@ class Judgement(Generic[Supervised]):
             self.end("stopped", outcome.cause, kill_in=LOCAL_STOP_GRACE_S)
         else:
             self.fail(process, outcome)
+
+    def loss_of(self, process: SupervisedProcess) -> str:
+        """Return the sentence on what the death of a process costs."""
+        return exits.loss_of(process.role, process.record.index, self.folder, self.elsewhere)
 
     def note_progress(self) -> bool:
         """Return True if the run has got further than at any exit before."""

@@ -63,8 +63,9 @@ def test_a_killed_learner_is_started_again_with_a_larger_incarnation(place: Loca
     assert json.loads(wiring.read_text())["incarnation"] == 2
     finish(place, name)
     assert ended(place, name).state == "succeeded"
-    assert "learner/0 killed (signal 9), restarting in 0.2 s (1st time); it resumes from its checkpoint" in events(
-        place, name
+    assert (
+        "learner/0 killed (signal 9), restarting in 0.2 s (1st time); it begins anew: it has no checkpoint yet"
+        in events(place, name)
     )
 
 

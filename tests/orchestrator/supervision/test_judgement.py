@@ -124,6 +124,37 @@ def test_a_crash_is_named_with_its_cause_until_it_works_again(folder: Folder) ->
     assert "actor/1 failed (exit 1): ValueError: no licence; restarting in 0.2 s (1st time)" in run.said()
 
 
+def lost(folder: Folder, name: str, elsewhere: bool = False, **update: Any) -> str:
+    """What the supervisor says that the death of a process costs; `update` is of its role."""
+    toy = plan()
+    role = toy.role(name.partition("/")[0]).model_copy(update=update)
+    others = [each for each in toy.roles if each.name != role.name]
+    run = Run(folder, roles=(*others, role))
+    run.elsewhere = elsewhere
+    run.exits(name, -signal.SIGKILL)
+    return run.said().splitlines()[-1].rpartition("; ")[2]
+
+
+def test_a_learner_is_said_to_resume_from_its_checkpoint_only_where_it_has_one(folder: Folder) -> None:
+    (folder.checkpoints / ".unfinished-step-1").mkdir()
+    (folder.checkpoints / "best-1").mkdir()
+    assert lost(folder, "learner/0") == "it begins anew: it has no checkpoint yet"
+    assert lost(folder, "learner/0", elsewhere=True) == "it resumes from its checkpoint, if it has one"
+    (folder.checkpoints / "step-1").mkdir()
+    assert lost(folder, "learner/0") == "it resumes from its checkpoint"
+
+
+def test_a_further_learner_is_said_to_take_over_the_state_of_the_first(folder: Folder) -> None:
+    (folder.checkpoints / "step-1").mkdir()
+    assert lost(folder, "learner/1", replicas=2) == "it takes over the state of learner/0"
+
+
+def test_a_shard_is_said_to_go_on_from_its_snapshot_only_where_it_has_one(folder: Folder) -> None:
+    assert lost(folder, "actor/1", keeps_snapshots=True) == "it begins anew: it has no snapshot yet"
+    (folder.state("actor", 1) / "index-1").mkdir(parents=True)
+    assert lost(folder, "actor/1", keeps_snapshots=True) == "it goes on from its last snapshot"
+
+
 def test_a_limit_stops_the_run_and_a_person_is_told_though_it_was_stopped(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

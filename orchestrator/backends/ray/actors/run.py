@@ -50,6 +50,8 @@ KILLED = -int(signal.SIGKILL)
 class RayRun(Judgement[RemoteProcess]):
     """One attempt of a run."""
 
+    elsewhere = True
+
     def __init__(self, ray: Any, myself: Any, folder: Folder, plan: Plan, materials: Materials) -> None:
         """Prepare everything and ask Ray for nothing yet."""
         run = RunRecord.next_attempt(folder, plan, node=UNKNOWN)
@@ -221,10 +223,8 @@ class RayRun(Judgement[RemoteProcess]):
             if self.ending:
                 process.record.state = "stopped"
                 return
-            loss = "it resumes from its checkpoint" if process.role.ends_run else "only its unfinished work is lost"
-            self.report(
-                f"{process.name}: its node {place.ip} ({place.node[:6]}) is gone; it goes to another one; {loss}"
-            )
+            gone = f"its node {place.ip} ({place.node[:6]}) is gone; it goes to another one"
+            self.report(f"{process.name}: {gone}; {self.loss_of(process)}")
             process.record.state, process.start_at = "restarting", time.monotonic()
         elif ran or self.ending:
             process.ended["cause"] = one_line(f"its Ray actor ended: {first_line(error)}", exits.MAX_CAUSE)
