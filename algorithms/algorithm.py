@@ -58,7 +58,13 @@ class Algorithm:
     """`module:function` of (config, function that makes the environment as policies see it: `features`, `parts` or
     `auto`), which yields pairs (key of the config, sentence) for what does not fit its spaces; the sentence of an empty
     key is a note about the network. It is called before a run with code of one's own, with wrappers or an environment
-    of a suite, in a process of its own: it may need torch and a simulator."""
+    of a suite, in a process of its own: it may need torch and a simulator. A sentence that it raises as Fatal is of the
+    key that it begins with: `algorithm.name`, or else that of the environment."""
+
+    selective: bool = False
+    """True where some environments of gymnasium as they come do not pass `check`, so that it is called for each."""
+    masks: bool = True
+    """False where it takes no environment with masks of choices."""
 
     flow: Callable[[Any, Mapping[str, Any]], Flow] | None = None
     """Function of (config, the environment's `id` and `copies`), by which the speed of a run is predicted; None for an

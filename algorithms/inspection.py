@@ -37,6 +37,8 @@ Make = Callable[["View"], "Environment"]
 Check = Callable[[Any, Make], Iterable[tuple[str, str]]]
 WRAPPERS = "env.wrappers: "
 """Beginning of an error of a wrapper."""
+OF_ALGORITHM = "algorithm.name: "
+"""Begin of a sentence on an environment that the algorithm does not take."""
 RESETS = 3
 """Equal failures of a reset that refuse an environment: as many as end a run that has not begun."""
 
@@ -155,6 +157,8 @@ def _unmade(request: Request, error: SurrealError) -> Finding:
     from surreal.algorithms.environments.make import MAY_PASS
 
     cause, text = error.__cause__, str(error)
+    if text.startswith(OF_ALGORITHM):
+        return _of(text)
     elsewhere = cause is not None and (request.remote or isinstance(cause, MAY_PASS))
     if not text.startswith(WRAPPERS):
         return Finding(ENV, _located(request, text, cause), refused=not elsewhere)
@@ -164,6 +168,14 @@ def _unmade(request: Request, error: SurrealError) -> Finding:
     # A wrapper of one's own is there to be mended; a line of gymnasium's tells nothing.
     own = Path(place).is_relative_to(folder) and "site-packages" not in Path(place).parts
     return Finding((*ENV[:-1], "wrappers"), f"{place}: {text}" if own else text, refused=not elsewhere)
+
+
+def _of(text: str) -> Finding:
+    """Return a sentence at the key that it begins with: of the algorithm, of a wrapper, or else of the environment."""
+    for start, key in (OF_ALGORITHM, ALGORITHM), (WRAPPERS, (*ENV[:-1], "wrappers")):
+        if text.startswith(start):
+            return Finding(key, text.removeprefix(start))
+    return Finding(ENV, text)
 
 
 def _is_own(request: Request) -> bool:
@@ -181,14 +193,17 @@ def _located(request: Request, text: str, cause: BaseException | None) -> str:
 
 def _resets(request: Request, env: "Environment") -> Iterator[Finding]:
     """Yield what is wrong with the first observation, or with a reset that fails again and again."""
+    from surreal.algorithms.environments.masks import check_masks
+
+    masks = algorithm(request.algorithm).masks
     said: list[str] = []
     for seed in range(RESETS):
         try:
             env.reset(seed)
+            check_masks(request.algorithm, env.name, bool(env.masked) and not masks)
             return
         except Fatal as error:
-            wrapped = str(error).startswith(WRAPPERS)
-            yield Finding((*ENV[:-1], "wrappers") if wrapped else ENV, str(error).removeprefix(WRAPPERS))
+            yield _of(str(error))
             return
         except SurrealError as error:
             said.append(_located(request, str(error), error.__cause__))

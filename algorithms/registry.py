@@ -84,8 +84,24 @@ _EVOLUTION_CHANNELS = (
     Broadcast("weights", frm="master", to=("worker", "evaluator")),
     Stream("metrics", frm=("worker", "evaluator"), to="master", lossy=True),
 )
-ES = Algorithm("es", ESConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS, sizing, flow=of_generations)
-ARS = Algorithm("ars", ARSConfig, _EVOLUTION_ROLES, _EVOLUTION_CHANNELS, sizing, flow=of_generations)
+
+
+def _of_evolution(name: str, config: type[ESConfig] | type[ARSConfig]) -> Algorithm:
+    """Return an algorithm of workers that send the returns of perturbed policies to a master."""
+    return Algorithm(
+        name,
+        config,
+        _EVOLUTION_ROLES,
+        _EVOLUTION_CHANNELS,
+        sizing,
+        check="surreal.algorithms.es.batched_policy:check",
+        selective=True,
+        flow=of_generations,
+    )
+
+
+ES = _of_evolution("es", ESConfig)
+ARS = _of_evolution("ars", ARSConfig)
 
 
 GROUP = "surreal.algorithms"

@@ -16,6 +16,12 @@ def gives_masks(info: Mapping[str, Any], choices: Sequence[int]) -> bool:
     return bool(choices) and info.get(KEY) is not None
 
 
+def check_masks(algorithm: str, name: str, masked: bool) -> None:
+    """Raise Fatal where an algorithm that knows no masks of choices gets an environment, here reset, that has some."""
+    if masked:
+        raise Fatal(f"algorithm.name: {algorithm!r} knows no masks of choices, and {name!r} has some. Use ppo.")
+
+
 def read_mask(name: str, method: str, info: Mapping[str, Any], choices: Sequence[int]) -> Bool:
     """Return the allowed choices [sum of choices] of all parts of an action, one after another.
 

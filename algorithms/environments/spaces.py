@@ -133,7 +133,8 @@ def check_spaces(name: str, found: Spaces) -> None:
         if found.view == "features" and _is_image(part):
             what = f"observes images: {part}. This policy takes a vector of features"
             raise Fatal(
-                f"environment {name}: {what}. Choose a network for images, or wrap the environment to return features."
+                f"environment {name}: {what}. "
+                "Choose a network for images (ppo, impala, r2d2), or wrap the environment to return features."
             )
     sizes = [spaces.flatdim(part) for _, part in parts(found.observation_space)]
     if not sizes or 0 in sizes:

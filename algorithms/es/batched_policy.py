@@ -3,6 +3,7 @@
 The parameters of policy p are row p of one matrix; a layer's weights are a strided view [policies, in, out] of it.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
@@ -12,12 +13,19 @@ import numpy as np
 from surreal.algorithms.computation.graph import Computation
 from surreal.algorithms.distributions import masked
 from surreal.algorithms.environments.actions import chosen
-from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.environments.spaces import Spaces, View
 from surreal.algorithms.networks import orthogonal
 from surreal.algorithms.types import Array, Bool
 
 if TYPE_CHECKING:
+    from surreal.algorithms.environments.environment import Environment
     from surreal.algorithms.es.config import AnyConfig
+
+
+def check(config: "AnyConfig", make: "Callable[[View], Environment]") -> Iterator[tuple[str, str]]:
+    """Yield nothing; raise Fatal for an environment without a vector of features. See `Algorithm.check`."""
+    make("features")
+    yield from ()
 
 
 @dataclass(frozen=True)

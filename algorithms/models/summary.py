@@ -5,11 +5,12 @@ from math import prod
 from typing import Any
 
 from surreal.algorithms.environments.environment import Environment
-from surreal.algorithms.environments.spaces import View
+from surreal.algorithms.environments.spaces import Spaces, View
 from surreal.algorithms.models.actor_critic import ActorCritic, make_model
 from surreal.algorithms.models.byhand import by_hand
 from surreal.algorithms.models.byhand.convolved import convolved
 from surreal.algorithms.models.config import CONVOLVED, TANH
+from surreal.algorithms.models.own import KEY, OwnShape
 from surreal.algorithms.networks import Layout, Shape
 from surreal.protocol.errors import Fatal, SurrealError
 
@@ -27,18 +28,28 @@ def summary(layout: Layout) -> str:
 def _kind(layout: Layout) -> str:
     if isinstance(layout, Shape):
         return f"two {TANH} of {'-'.join(map(str, layout.hidden))} units"
-    if not isinstance(layout, ActorCritic):
+    if isinstance(layout, OwnShape):
         return "one's own"
     groups: dict[str, int] = {}
     for name, shape in layout.parts.items():
         head = name.partition(".")[0]
         groups[head] = groups.get(head, 0) + prod(shape)
     parts = ", ".join(f"{name} {number:,}" for name, number in groups.items())
-    return f"{CONVOLVED} of {parts}" if convolved(layout) else parts
+    return f"{CONVOLVED} of {parts}" if isinstance(layout, ActorCritic) and convolved(layout) else parts
 
 
 def check(config: Any, make: Callable[[View], Environment]) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with the network that `config` names, or else what it is: see `Algorithm.check`."""
+    return check_network(config, make, lambda spaces: make_model(config.network, spaces, config.hidden))
+
+
+def check_network(
+    config: Any, make: Callable[[View], Environment], layout_of: Callable[[Spaces], Layout]
+) -> Iterator[tuple[str, str]]:
+    """Yield as `check` does of the network that `layout_of` makes for the spaces of the environment.
+
+    Raises Fatal where the algorithm takes no such environment, whatever the network.
+    """
     try:
         env = make(config.network.view)
     except Fatal as error:
@@ -48,9 +59,11 @@ def check(config: Any, make: Callable[[View], Environment]) -> Iterator[tuple[st
         yield "network", str(error)
         return
     try:
-        layout = make_model(config.network, env.spaces, config.hidden)
+        layout = layout_of(env.spaces)
         yield "", summary(layout)
         if getattr(config, "gradients", "auto") == "analytic" and not by_hand(layout):
             yield "gradients", "'analytic' has no gradient of this network. Set auto or autograd."
     except SurrealError as error:
-        yield "network", str(error).removeprefix("spec.algorithm.config.network").lstrip(".: ")
+        if not str(error).startswith(KEY):
+            raise
+        yield "network", str(error).removeprefix(KEY).lstrip(".: ")

@@ -68,7 +68,7 @@ def _recorded_in(folder: Path) -> str | None:
 
 
 def _of(name: str, config: type[OfflineConfig]) -> Algorithm:
-    return Algorithm(name, config, ROLES, CHANNELS, sizing)
+    return Algorithm(name, config, ROLES, CHANNELS, sizing, check=f"{PACKAGE}.method:check", selective=True)
 
 
 BC = _of("bc", BCConfig)

@@ -1,11 +1,13 @@
 """Meaning of a config for an environment: the networks, the engine of the updates, the random numbers that it needs."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from surreal.algorithms.devices import wants_gpu
-from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.environments.environment import Environment
+from surreal.algorithms.environments.spaces import Spaces, View
 from surreal.algorithms.offline.config import (
     BCConfig,
     CQLConfig,
@@ -136,6 +138,12 @@ def _conservative(shape: Shape, config: CQLConfig, vectors: tuple[Array, Array],
 
 NAMES = {"BCConfig": "bc", "TD3BCConfig": "td3bc", "CQLConfig": "cql", "IQLConfig": "iql"}
 NAMES |= {"AWACConfig": "awac", "CRRConfig": "crr"}
+
+
+def check(config: OfflineConfig, make: Callable[[View], Environment]) -> Iterator[tuple[str, str]]:
+    """Yield nothing; raise Fatal where the algorithm does not take the environment. See `Algorithm.check`."""
+    Method(NAMES[type(config).__name__], config, make("features").spaces).shape()
+    yield from ()
 
 
 def method_of(process: Process, spaces: Spaces) -> Method:

@@ -8,6 +8,7 @@ from surreal.algorithms.acting.actors import environments_of
 from surreal.algorithms.acting.weights import Weights
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.environments.masks import check_masks
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.evaluation import Act, evaluate_on_clock
 from surreal.algorithms.offpolicy.exploration import Place, RandomActions, make_exploration
@@ -15,7 +16,6 @@ from surreal.algorithms.offpolicy.method import Method, method_of
 from surreal.algorithms.offpolicy.policy import ActingPolicy
 from surreal.algorithms.offpolicy.rollout import Rollout
 from surreal.algorithms.replay_learning.actor import Collected, ReplayActor
-from surreal.protocol.errors import Fatal
 from surreal.protocol.wire.packet import Message
 from surreal.protocol.worker.process import Process
 
@@ -31,10 +31,7 @@ class Actor(ReplayActor):
         self._explore = make_exploration(config, self._policy, copies, rng, place)
         self._random = RandomActions(self._policy, copies, rng)
         self._rollout = Rollout(envs, copies, config.fragment_steps)
-        if envs.masks is not None:
-            raise Fatal(
-                f"algorithm.name: {method.name!r} knows no masks of choices, and {envs.name!r} has some. Use ppo."
-            )
+        check_masks(method.name, envs.name, envs.masks is not None)
         super().__init__(process, envs.name, self._rollout.restart)
 
     def collect(self, weights: Weights) -> Collected | None:

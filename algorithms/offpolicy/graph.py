@@ -45,8 +45,23 @@ def _problems(config: OffPolicyConfig, fragment: int, shards: int) -> Iterator[t
     yield from replay_problems(config.replay, config.total_steps, fragment, shards)
 
 
-DDPG = Algorithm("ddpg", DDPGConfig, ROLES, CHANNELS, sizing, flow=of_queue)
+def _of(name: str, config: type[OffPolicyConfig], begins_from: tuple[str, ...] = ()) -> Algorithm:
+    return Algorithm(
+        name,
+        config,
+        ROLES,
+        CHANNELS,
+        sizing,
+        check="surreal.algorithms.offpolicy.method:check",
+        selective=True,
+        masks=False,
+        flow=of_queue,
+        begins_from=begins_from,
+    )
+
+
+DDPG = _of("ddpg", DDPGConfig)
 # those that learn from datasets leave checkpoints that go on with actors
-TD3 = Algorithm("td3", TD3Config, ROLES, CHANNELS, sizing, flow=of_queue, begins_from=("td3bc",))
-SAC = Algorithm("sac", SACConfig, ROLES, CHANNELS, sizing, flow=of_queue, begins_from=("cql",))
-DQN = Algorithm("dqn", DQNConfig, ROLES, CHANNELS, sizing, flow=of_queue, begins_from=("cql",))
+TD3 = _of("td3", TD3Config, begins_from=("td3bc",))
+SAC = _of("sac", SACConfig, begins_from=("cql",))
+DQN = _of("dqn", DQNConfig, begins_from=("cql",))

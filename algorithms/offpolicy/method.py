@@ -1,13 +1,15 @@
 """Meaning of a config for an environment: the networks, the settings of the updates, the engine of the gradients."""
 
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import log
 
 import numpy as np
 
 from surreal.algorithms.devices import wants_gpu
-from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.environments.environment import Environment
+from surreal.algorithms.environments.spaces import Spaces, View
 from surreal.algorithms.offpolicy.compiling import loops_for
 from surreal.algorithms.offpolicy.config import (
     DDPGConfig,
@@ -91,6 +93,12 @@ class Method:
             return np.zeros((count, 0), dtype=np.float32)
         noise = rng.standard_normal((count, width), dtype=np.float32) * np.float32(config.target_noise)
         return np.asarray(np.clip(noise, -config.target_clip, config.target_clip))
+
+
+def check(config: OffPolicyConfig, make: Callable[[View], Environment]) -> Iterator[tuple[str, str]]:
+    """Yield nothing; raise Fatal where the algorithm does not take the environment. See `Algorithm.check`."""
+    Method(NAMES[type(config)], config).shape(make("features").spaces)
+    yield from ()
 
 
 def usable_cores() -> int:

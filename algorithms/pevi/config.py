@@ -42,4 +42,6 @@ PEVI = Algorithm(
         Broadcast("weights", frm="learner", to="evaluator"),
         Stream("metrics", frm="evaluator", to="learner", lossy=True),
     ),
+    check="surreal.algorithms.pevi.roles:check",
+    selective=True,
 )

@@ -1,6 +1,6 @@
 """Roles of `pevi`: a learner that reads the dataset, solves once and publishes, and an evaluator."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -13,6 +13,7 @@ from surreal.algorithms.datasets.episode import DamagedError, Episode
 from surreal.algorithms.datasets.opening import open_all
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.environments.spaces import View
 from surreal.algorithms.evaluation import Act, evaluate_on_clock
 from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.pevi.config import PEVIConfig
@@ -27,6 +28,12 @@ from surreal.protocol.worker.process import Process
 MOST_PAIRS = 20_000
 """Pairs of state and action, each of which is a feature: the regression inverts a matrix of their number squared."""
 EVERY_SECONDS = 10.0
+
+
+def check(config: PEVIConfig, make: Callable[[View], Environment]) -> Iterator[tuple[str, str]]:
+    """Yield nothing; raise Fatal for an environment that is not finite. See `Algorithm.check`."""
+    Counted(make("features"))
+    yield from ()
 
 
 class Counted:

@@ -8,6 +8,7 @@ import numpy as np
 from surreal.algorithms.acting.actors import environments_of
 from surreal.algorithms.acting.weights import Weights
 from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.environments.masks import check_masks
 from surreal.algorithms.environments.rows import Rows
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.evaluation import Act, Remembering, evaluate_on_clock
@@ -21,7 +22,6 @@ from surreal.algorithms.r2d2.network import ValuePolicy, epsilons, make_layout
 from surreal.algorithms.replay_learning.actor import Collected, ReplayActor, ReplaySending
 from surreal.algorithms.rollouts.rollout import Rollout
 from surreal.algorithms.types import Array
-from surreal.protocol.errors import Fatal
 from surreal.protocol.wire.packet import Message
 from surreal.protocol.worker.process import Process
 
@@ -30,12 +30,6 @@ def collected(arrays: dict[str, Array]) -> Collected:
     """Return what replay gets of a fragment, and the returns of its episodes."""
     del arrays["log_probs"]
     return Collected(arrays, arrays.pop("episode_returns"), arrays.pop("episode_lengths"))
-
-
-def check_masks(envs: VectorEnvironments) -> None:
-    """Raise Fatal for an environment, which has been reset, with masks of choices."""
-    if envs.masks is not None:
-        raise Fatal(f"algorithm.name: 'r2d2' knows no masks of choices, and {envs.name!r} has some. Use ppo.")
 
 
 class Actor(ReplayActor):
@@ -48,7 +42,7 @@ class Actor(ReplayActor):
         self._policy = ValuePolicy(make_layout(config, envs.spaces), self._epsilon)
         # Replay keeps the state at the begin of each sequence, wherever that is in the fragment.
         self._rollout = Rollout(envs, self._policy, copies, config.fragment_steps, rng, sequence=1)
-        check_masks(envs)
+        check_masks("r2d2", envs.name, envs.masks is not None)
         super().__init__(process, envs.name, self._rollout.restart)
 
     def collect(self, weights: Weights) -> Collected | None:
@@ -79,7 +73,7 @@ class CentralActor:
         self._rollout = CentralRollout(
             self._groups, spaces.onto_bounds, config.fragment_steps, 1, layout.state_size, self._explored
         )
-        check_masks(envs[0])
+        check_masks("r2d2", envs[0].name, envs[0].masks is not None)
         self._sending = ReplaySending(process, envs[0].name, self._rollout.restart)
 
     def _explored(self, actions: Array, copies: slice) -> Array:

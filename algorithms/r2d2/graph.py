@@ -37,6 +37,7 @@ def sizing(config: R2D2Config, replicas: Mapping[str, int], env: Mapping[str, An
         f"exploration: epsilon from {config.epsilon:g} of the first copy to "
         f"{config.epsilon ** (1 + config.epsilon_ladder):.2g} of the last of {copies * replicas['actor']}",
         *inference.notes(config, replicas, env),
+        *filter(None, [str(env.get("network", ""))]),
     )
     return Sizing(notes, (*_warnings(config, reached), *inference.warnings(config, replicas, env)))
 
@@ -61,4 +62,15 @@ def _problems(config: R2D2Config, fragment: int, shards: int) -> Iterator[tuple[
 
 
 VARIANTS = {"inference": {inference.CENTRAL: partial(inference.with_inference, run=f"{PACKAGE}.actor:inference")}}
-R2D2 = Algorithm("r2d2", R2D2Config, ROLES, CHANNELS, sizing, flow=of_queue, variants=VARIANTS)
+R2D2 = Algorithm(
+    "r2d2",
+    R2D2Config,
+    ROLES,
+    CHANNELS,
+    sizing,
+    check=f"{PACKAGE}.network:check",
+    selective=True,
+    masks=False,
+    flow=of_queue,
+    variants=VARIANTS,
+)

@@ -5,7 +5,7 @@ state [n, state_size] has them behind the memory's own numbers: memory, one-hot 
 zero where an episode begins.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from surreal.algorithms.computation.graph import Computation
 from surreal.algorithms.environments.rows import count
-from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.environments.spaces import Spaces, View
 from surreal.algorithms.models.blocks import Dense, Part, initial
 from surreal.algorithms.models.config import NetworkConfig
 from surreal.algorithms.models.encoders import Encoder
@@ -25,6 +25,8 @@ from surreal.protocol.errors import Fatal, InvalidInput
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from surreal.algorithms.environments.environment import Environment
 
     # A policy that acts needs no settings of a training, and reading their models takes longer than its file does.
     from surreal.algorithms.r2d2.config import R2D2Config
@@ -178,6 +180,17 @@ def make_layout(config: "R2D2Config", spaces: Spaces) -> RecurrentValues:
             f"algorithm.name: 'r2d2' takes one choice at a time, the environment has {spaces.action_space}. Choose ppo."
         )
     return RecurrentValues(spaces, config.network, config.hidden, config.dueling)
+
+
+def check(config: "R2D2Config", make: "Callable[[View], Environment]") -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the network, or else what it is; raise Fatal for actions of another kind.
+
+    See `Algorithm.check`.
+    """
+    # a policy that acts needs no sentences about its network
+    from surreal.algorithms.models.summary import check_network
+
+    return check_network(config, make, lambda spaces: make_layout(config, spaces))
 
 
 def epsilons(config: "R2D2Config", actor: int, actors: int, copies: int) -> F32:

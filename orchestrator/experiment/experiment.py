@@ -99,7 +99,12 @@ class Experiment:
 
     @property
     def is_ordinary(self) -> bool:
-        """True for what surely works: two tanh networks on numbers of an environment of gymnasium as it comes."""
+        """True for what surely works: two tanh networks on numbers of an environment of gymnasium as it comes.
+
+        Nothing does with an algorithm that takes some of those environments only.
+        """
+        if self.algorithm.selective:
+            return False
         env = self.spec.env
         usual = getattr(getattr(self.config, "network", None), "plain", True)
         return usual and "/" not in env.id and not (env.wrappers or env.options or self.own_names)

@@ -48,6 +48,16 @@ def test_the_plan_counts_the_parameters_of_a_network(tmp_path: Path) -> None:
     assert "gradients by autograd on a GPU where there is one, else on the CPU" in found
 
 
+def test_the_plan_of_r2d2_counts_the_parameters_of_its_network(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(
+        FILE.replace("ppo", "r2d2").replace("      fragment_steps: 16\n", "      hidden: [8]\n")
+    )
+    found = "\n".join(plan_for(load_experiment(tmp_path / "r.yaml")).notes)
+    # of 128 units and 2 choices: a hidden layer of 8 units and its outputs, of the value and of the advantages
+    assert "network: memory 70,144, value 1,041, advantage 1,050: 72,235 parameters" in found
+    assert "MB in the learner with Adam" in found
+
+
 def test_images_of_an_environment_in_the_files_folder_get_convolutions_by_default(tmp_path: Path) -> None:
     found = notes(tmp_path, env="pictures:Pictures")
     # 3 x 3 kernels of 3 planes into 16, then 8 x 8 x 16 places into 128 units
