@@ -16,6 +16,8 @@ Device = Literal["auto", "cpu", "cuda"]
 """Value of the key `device` of a config: auto takes a GPU where there is one."""
 Loop = Callable[..., Any]
 log = getLogger(__name__)
+NO_GPU = "'cuda' needs a GPU, and torch sees none here. Use device: auto."
+"""Sentence on the key `device` of a config."""
 DRIVER = Path("/proc/driver/nvidia/version")
 
 
@@ -50,7 +52,7 @@ def pick_device(device: Device, index: int = 0) -> "torch.device":
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():
-        raise Fatal("spec.algorithm.config.device: 'cuda' needs a GPU, and torch sees none here. Use device: auto.")
+        raise Fatal(f"spec.algorithm.config.device: {NO_GPU}")
     if device == "auto":
         gpu_present()
     if device == "cpu" or not torch.cuda.is_available():

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from surreal.algorithms.devices import NO_GPU, gpu_present
 from surreal.algorithms.own_code import (
     ALGORITHM,
     CONFIG,
@@ -25,7 +26,7 @@ from surreal.algorithms.own_code import (
     own_names,
     where_raised,
 )
-from surreal.algorithms.registry import algorithm
+from surreal.algorithms.registry import BUILT_IN, algorithm
 from surreal.protocol.documents.locations import KeyPath
 from surreal.protocol.errors import Fatal, InvalidInput, SurrealError
 
@@ -134,7 +135,7 @@ def _checked(request: Request, make: _Maker) -> Report:
     described = algorithm(request.algorithm)
     check: Check = load_own(described.check, None) if described.check else _any_view
     config = described.config.model_validate(request.config)
-    found, note = [], ""
+    found, note = list(_device(request, config)), ""
     try:
         for key, text in check(config, make):
             if key:
@@ -144,6 +145,13 @@ def _checked(request: Request, make: _Maker) -> Report:
     except SurrealError as error:
         found.append(_unmade(request, error))
     return Report(tuple(found), note)
+
+
+def _device(request: Request, config: Any) -> Iterator[Finding]:
+    """Yield what is wrong with the device for a run on this machine; one's own algorithm may mean something else."""
+    asked = not request.remote and request.algorithm in BUILT_IN and getattr(config, "device", "") == "cuda"
+    if asked and not gpu_present():
+        yield Finding((*CONFIG, "device"), NO_GPU)
 
 
 def _any_view(config: Any, make: Make) -> Iterator[tuple[str, str]]:

@@ -101,9 +101,9 @@ class Experiment:
     def is_ordinary(self) -> bool:
         """True for what surely works: two tanh networks on numbers of an environment of gymnasium as it comes.
 
-        Nothing does with an algorithm that takes some of those environments only.
+        Nothing does with an algorithm that takes some of those environments only, or on a GPU that may not be there.
         """
-        if self.algorithm.selective:
+        if self.algorithm.selective or getattr(self.config, "device", "") == "cuda":
             return False
         env = self.spec.env
         usual = getattr(getattr(self.config, "network", None), "plain", True)

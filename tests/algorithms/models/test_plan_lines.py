@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 
 from surreal.orchestrator.experiment.load import experiment_schema, load_experiment
+from surreal.orchestrator.inventory import Machines
 from surreal.orchestrator.planning import plan_for
 from surreal.protocol.errors import InvalidInput
 
@@ -32,12 +33,15 @@ class Pictures(gymnasium.Env):
 """
 
 
-def notes(folder: Path, *settings: str, env: str = "CartPole-v1") -> str:
+CLUSTER = Path(__file__).parents[3] / "examples" / "clusters" / "gke.yaml"
+
+
+def notes(folder: Path, *settings: str, env: str = "CartPole-v1", machines: Machines | None = None) -> str:
     """The notes of the plan of PPO with these lines in its config."""
     text = FILE.replace("CartPole-v1", env) + "".join(f"      {line}\n" for line in settings)
     (folder / "experiment.yaml").write_text(text)
     (folder / "pictures.py").write_text(OWN)
-    return "\n".join(plan_for(load_experiment(folder / "experiment.yaml")).notes)
+    return "\n".join(plan_for(load_experiment(folder / "experiment.yaml"), machines).notes)
 
 
 def test_the_plan_counts_the_parameters_of_a_network(tmp_path: Path) -> None:
@@ -88,11 +92,15 @@ def test_the_plan_says_which_engine_small_images_get(tmp_path: Path, settings: A
             "of 512 units, gradients by autograd on a GPU where there is one, else by hand on the CPU",
         ),
         (("hidden: [512]", "device: cpu"), "of 512 units, gradients by hand on the CPU"),
-        (("device: cuda",), "of 64-64 units, gradients by autograd on the GPU"),
     ],
 )
 def test_the_plan_says_where_and_how_gradients_are_computed(tmp_path: Path, settings: Any, words: str) -> None:
     assert words in notes(tmp_path, *settings)
+
+
+def test_a_plan_for_other_machines_may_ask_for_a_gpu_that_is_not_here(tmp_path: Path) -> None:
+    found = notes(tmp_path, "device: cuda", machines=Machines(cluster_file=CLUSTER))
+    assert "of 64-64 units, gradients by autograd on the GPU" in found
 
 
 @pytest.mark.parametrize(

@@ -109,54 +109,6 @@ def test_a_network_that_does_not_fit_is_refused_at_its_line_and_nothing_starts(
     assert place.names() == []
 
 
-IMAGES = """\
-import gymnasium, numpy as np
-
-class Images(gymnasium.Env):
-    observation_space = gymnasium.spaces.Box(0, 255, (10, 10, 3), np.uint8)
-    action_space = gymnasium.spaces.Box(-1, 1, (1,))
-
-class Masked(gymnasium.Env):
-    observation_space = gymnasium.spaces.Box(-1, 1, (3,))
-    action_space = gymnasium.spaces.Discrete(2)
-    def reset(self, seed=None, options=None):
-        return np.zeros(3, np.float32), {"action_mask": np.ones(2, np.int8)}
-"""
-
-
-@pytest.mark.parametrize(
-    ("env", "algorithm", "said"),
-    [
-        ("Pendulum-v1", "{name: r2d2}", r"6: spec\.algorithm\.name: 'r2d2' takes one choice at a time"),
-        ("Pendulum-v1", "{name: dqn}", r"6: spec\.algorithm\.name: 'dqn' takes Discrete actions"),
-        ("CartPole-v1", "{name: td3}", r"6: spec\.algorithm\.name: 'td3' takes Box actions"),
-        ("CartPole-v1", "{name: ddpg}", r"6: spec\.algorithm\.name: 'ddpg' takes Box actions"),
-        ("CartPole-v1", "{name: iql, config: {dataset: d}}", r"6: spec\.algorithm\.name: 'iql' takes Box actions"),
-        ("CartPole-v1", "{name: pevi, config: {dataset: d}}", r"6: spec\.algorithm\.name: pevi takes Discrete states"),
-        ("images:Images", "{name: sac}", r"5: spec\.env\.id: .* observes images"),
-        ("images:Images", "{name: es}", r"5: spec\.env\.id: .* observes images"),
-        ("images:Images", "{name: ars}", r"5: spec\.env\.id: .* observes images"),
-        ("images:Masked", "{name: dqn}", r"6: spec\.algorithm\.name: 'dqn' knows no masks of choices"),
-        ("images:Masked", "{name: r2d2}", r"6: spec\.algorithm\.name: 'r2d2' knows no masks of choices"),
-        (
-            "CartPole-v1",
-            "{name: r2d2, config: {network: {encoder: nature-cnn}}}",
-            r"6: spec\.algorithm\.config\.network: encoder: 'nature-cnn' takes images",
-        ),
-    ],
-)
-def test_an_algorithm_that_does_not_take_the_environment_is_refused_at_its_line_before_anything_starts(
-    tmp_path: Path, env: str, algorithm: str, said: str
-) -> None:
-    with pytest.raises(InvalidInput, match=rf"own\.yaml:{said}"):
-        plan_for(load_experiment(write(tmp_path, env, algorithm, images=IMAGES)))
-
-
-@pytest.mark.parametrize(("env", "name"), [("CartPole-v1", "sac"), ("images:Masked", "es"), ("Pendulum-v1", "ars")])
-def test_an_algorithm_that_takes_the_environment_is_planned(tmp_path: Path, env: str, name: str) -> None:
-    assert plan_for(load_experiment(write(tmp_path, env, f"{{name: {name}}}", images=IMAGES))).algorithm == name
-
-
 def test_a_wrapper_that_does_not_fit_is_refused_at_its_own_line_without_a_line_of_gymnasiums(tmp_path: Path) -> None:
     file = tmp_path / "own.yaml"
     file.write_text(f"{HEAD}  env:\n    id: CartPole-v1\n    wrappers: [grey]\n  algorithm: {{name: ppo}}\n")
