@@ -164,18 +164,17 @@ def _unmade(request: Request, error: SurrealError) -> Finding:
     """Return why there is no environment. What may be otherwise where and when the run is, is left to it."""
     from surreal.algorithms.environments.make import MAY_PASS
 
-    cause, text = error.__cause__, str(error)
-    if text.startswith(OF_ALGORITHM):
-        return _of(text)
-    elsewhere = cause is not None and (request.remote or isinstance(cause, MAY_PASS))
-    if not text.startswith(WRAPPERS):
+    cause, found = error.__cause__, _of(str(error))
+    if found.path == ALGORITHM:
+        return found
+    elsewhere, text = cause is not None and (request.remote or isinstance(cause, MAY_PASS)), found.text
+    if found.path == ENV:
         return Finding(ENV, _located(request, text, cause), refused=not elsewhere)
-    text = text.removeprefix(WRAPPERS)
     folder = Path(request.folder).absolute()
     place = "" if cause is None else where_raised(cause, folder)
     # A wrapper of one's own is there to be mended; a line of gymnasium's tells nothing.
     own = Path(place).is_relative_to(folder) and "site-packages" not in Path(place).parts
-    return Finding((*ENV[:-1], "wrappers"), f"{place}: {text}" if own else text, refused=not elsewhere)
+    return Finding(found.path, f"{place}: {text}" if own else text, refused=not elsewhere)
 
 
 def _of(text: str) -> Finding:

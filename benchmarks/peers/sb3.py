@@ -39,6 +39,20 @@ def training_return(model: Any) -> float:
     return float(sum(returns) / len(returns)) if returns else float("nan")
 
 
+def train(model: Any, steps: int) -> dict[str, Any]:
+    """Train once; return the rate after the first tenth, the seconds of all, and the training return with its curve."""
+    clock, start = Clock(steps // 10), time.perf_counter()
+    model.learn(steps, callback=clock)
+    end = time.perf_counter()
+    return {
+        "steps_per_second": (model.num_timesteps - clock.first) / (end - clock.began),
+        "seconds": end - start,
+        "steps": model.num_timesteps,
+        "episode_return": training_return(model),
+        "curve": clock.curve,
+    }
+
+
 def main() -> None:
     """Train once."""
     parser = argparse.ArgumentParser()
@@ -51,16 +65,7 @@ def main() -> None:
     env = VecNormalize(make_vec_env(args.env, n_envs=8, seed=args.seed))
     settings = {"n_steps": 256, "batch_size": 64, "n_epochs": 10, "learning_rate": 3e-4, "device": "cpu"}
     model = importlib.import_module(args.library).PPO("MlpPolicy", env, seed=args.seed, **settings)
-    clock, start = Clock(args.steps // 10), time.perf_counter()
-    model.learn(args.steps, callback=clock)
-    seconds = time.perf_counter() - clock.began
-    result = {
-        "steps_per_second": (model.num_timesteps - clock.first) / seconds,
-        "seconds": time.perf_counter() - start,
-        "steps": model.num_timesteps,
-        "episode_return": training_return(model),
-    }
-    print(json.dumps(result))
+    print(json.dumps(train(model, args.steps)))
 
 
 if __name__ == "__main__":

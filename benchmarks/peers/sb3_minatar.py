@@ -6,12 +6,11 @@ training return of 1,000 episodes at the end, and after each tenth of the steps.
 
 import argparse
 import json
-import time
 
 import gymnasium
 import numpy as np
 import torch
-from sb3 import Clock, training_return
+from sb3 import train
 from stable_baselines3 import PPO
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
@@ -67,16 +66,7 @@ def main() -> None:
     settings["stats_window_size"] = 1000
     kwargs = {"features_extractor_class": Small, "net_arch": [], "normalize_images": False}
     model = PPO("CnnPolicy", env, seed=args.seed, device="cpu", policy_kwargs=kwargs, **settings)
-    clock, start = Clock(args.steps // 10), time.perf_counter()
-    model.learn(args.steps, callback=clock)
-    result = {
-        "steps_per_second": (model.num_timesteps - clock.first) / (time.perf_counter() - clock.began),
-        "seconds": time.perf_counter() - start,
-        "steps": model.num_timesteps,
-        "episode_return": training_return(model),
-        "curve": clock.curve,
-    }
-    print(json.dumps(result))
+    print(json.dumps(train(model, args.steps)))
 
 
 if __name__ == "__main__":
