@@ -2,46 +2,48 @@
 
     python benchmarks/suite.py --home DIR --tasks mujoco --seeds 1 2 3 --parallel 8
     python benchmarks/suite.py --home DIR --tasks mujoco --contestants ppo sb3-ppo --peers PEERS --report FILE
+    python benchmarks/suite.py --home DIR --tasks Hopper-v5 --contestants td3 sb3-td3 --steps 300000 --peers PEERS
 
 Every run of ours is an experiment of the product, started by `surreal create` in a SURREAL_HOME below DIR. Its row is
 in DIR/rows as soon as it is over. A suite that is cut (Ctrl-C, SIGTERM, --minutes) stops its runs and still writes
 the page of what is there. After any cut, kill -9 too, it goes on by the same command: finished runs stay, cut ones
 resume from their checkpoints. A run that failed keeps its row; delete the file to try it again.
-`NAME=ppo:gamma=0.98,epochs=5` is a contestant with settings, for ablations.
+`NAME=ppo:gamma=0.98,epochs=5` is a contestant with settings, for ablations. One home holds rows of all algorithms and
+budgets: the page has a table for each algorithm, group of tasks and budget. Tasks of a suite of environments need an
+interpreter that has it: PEERS/sb3 with minatar and PEERS/rs with robosuite for the other libraries.
 """
 
 import argparse
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
-from learning.experiments import Experiments
 from learning.floors import floors
-from learning.peers import Peers
-from learning.report import Table, into, page
-from learning.rows import Row, put, read_rows
-from learning.scheduler import Clock, row_file, run_missing
-from learning.table import Budget, Cell, Contestant, cells, tasks_of
+from learning.report import into, page
+from learning.rows import put, read_rows
+from learning.running import run_missing, talk
+from learning.scheduler import Clock
+from learning.sections import scored, tables
+from learning.table import Budget, Contestant, cells
+from learning.tasks import GROUPS, tasks_of
+from surreal.protocol.errors import SurrealError
 
 INVALID, UNFINISHED = 2, 6
-talk = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, required=True, help="folder of rows and experiments")
+    groups = ", ".join(GROUPS)
     parser.add_argument(
-        "--tasks", nargs="*", default=["mujoco"], metavar="TASK", help="ids; mujoco; classic; or none, to report only"
+        "--tasks", nargs="*", default=["mujoco"], metavar="TASK", help=f"ids; {groups}; or none, to report only"
     )
     parser.add_argument("--contestants", nargs="+", default=["ppo"], metavar="NAME")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--steps", type=int, default=1_000_000)
-    parser.add_argument("--copies", type=int, default=8, help="environments of one actor")
+    parser.add_argument("--copies", type=int, help="environments of one actor: 8, or 1 where it fills replay")
     parser.add_argument("--actors", type=int, default=2)
     parser.add_argument("--episodes", type=int, default=10, help="of one evaluation")
     parser.add_argument("--every", type=float, default=30.0, metavar="SECONDS", help="between evaluations of a run")
@@ -49,7 +51,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="stop what runs after that long, to go on another time")
     parser.add_argument("--busy", action="store_true", help="the machine does other work too: leave seconds out")
     parser.add_argument("--peers", type=Path, help="folder of one environment per other library")
-    parser.add_argument("--reference", default="sb3-ppo", help="the contestant that scores are shares of")
+    parser.add_argument("--reference", help="the contestant that scores are shares of, by default sb3-ALGORITHM")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the page, from every row of the home")
     parser.add_argument(
         "--rows", type=Path, metavar="FILE", help="rows of another home, or a file of them, to report too"
@@ -67,7 +69,7 @@ def main() -> int:
         left = run(args, clock)
         if args.report or args.keep:
             report(args)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, SurrealError) as error:
         talk.print(f"suite: {error}", markup=False)
         return INVALID
     return UNFINISHED if left else 0
@@ -78,26 +80,7 @@ def run(args: argparse.Namespace, clock: Clock) -> int:
     budget = Budget(args.steps, args.copies, args.actors, args.episodes, args.every)
     contestants = [Contestant.parse(word) for word in args.contestants]
     wanted = cells(contestants, tasks_of(args.tasks), args.seeds, budget)
-    experiments, peers = Experiments(args.home / "surreal"), Peers(args.peers)
-
-    def one(cell: Cell, clock: Clock) -> Row | None:
-        row = (peers if cell.contestant.peer else experiments).run(cell, clock)
-        return row and replace(row, busy=args.busy)
-
-    missing = [cell for cell in wanted if not row_file(args.home / "rows", cell).exists()]
-    for algorithm in {cell.contestant.algorithm for cell in missing if cell.contestant.peer}:
-        peers.python(algorithm)
-    talk.print(f"{len(missing)} of {len(wanted)} runs to do", markup=False)
-    return run_missing(missing, args.home / "rows", one, args.parallel, clock, told)
-
-
-def told(cell: Cell, row: Row | None) -> None:
-    """Say what became of `cell`."""
-    if row is None:
-        talk.print(f"{cell.name}: cut; the same command goes on", markup=False)
-        return
-    figures = ", ".join(f"{name} {value:.1f}" for name, value in row.figures.items() if value is not None)
-    talk.print(f"{cell.name}: {row.outcome} in {row.seconds / 60:.1f} min, {figures or row.reason}", markup=False)
+    return run_missing(wanted, args.home, clock, peers=args.peers, parallel=args.parallel, busy=args.busy)
 
 
 def report(args: argparse.Namespace) -> None:
@@ -109,9 +92,9 @@ def report(args: argparse.Namespace) -> None:
     if args.keep:
         put(args.keep, "".join(row.line() for row in ordered))
     if args.report:
-        low = floors({row.task for row in ordered}, args.home / "floors.json")
+        low = floors(scored(ordered, args.reference), args.home / "floors.json")
         command = " ".join(["python benchmarks/suite.py", *_shown(sys.argv[1:])])
-        into(args.report, page(Table(ordered, low, args.reference), command))
+        into(args.report, page(tables(ordered, low, args.reference), command))
 
 
 def _shown(words: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from learning.rows import Curve, Row, conventions, thinned
 from learning.scheduler import Clock, environment, outlast
 from learning.table import Cell
+from learning.tasks import group_of
 from surreal.algorithms.evaluation import SEED
 
 SURREAL = str(Path(sys.executable).with_name("surreal"))
@@ -94,7 +95,7 @@ class Experiments:
         return subprocess.Popen([SURREAL, *words], env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
     def _failed(self, cell: Cell, reason: str) -> Row:
-        return Row(cell.contestant.name, cell.task, cell.seed, "failed", reason, command=cell.command)
+        return Row(*cell.who, "failed", reason, command=cell.command, **cell.what)
 
     def _row(self, cell: Cell, status: dict[str, Any]) -> Row:
         folder = Path(status["folder"])
@@ -103,14 +104,15 @@ class Experiments:
         if status["state"] == "succeeded" and figures["last"] is None:
             figures |= self._evaluated(cell, figures["best"])
         return Row(
-            *(cell.contestant.name, cell.task, cell.seed, status["state"], status["reason"], steps),
+            *(*cell.who, status["state"], status["reason"], steps),
             seconds=curve[-1][1] if curve else 0.0,
             figures=figures,
-            conventions=conventions(cell.budget.evaluate_episodes),
+            conventions=conventions(cell.budget.evaluate_episodes, cell.contestant.algorithm),
             curve=thinned(curve),
             command=cell.command,
-            versions=versions(),
+            versions=versions(cell.task),
             machine=f"{os.cpu_count()} cores, {platform.platform()}",
+            **cell.what,
         )
 
     def _evaluated(self, cell: Cell, best: float | None) -> dict[str, float | None]:
@@ -144,9 +146,10 @@ def outcome(rows: list[dict[str, Any]]) -> tuple[int, dict[str, float | None], C
     return steps, figures, curve
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a run of ours depends on, and the commit of this checkout where there is one."""
-    found = {package: version(package) for package in PACKAGES}
+def versions(task: str) -> dict[str, str]:
+    """Return the versions that a run of ours on `task` depends on, and this checkout's commit where there is one."""
+    package = group_of(task).package
+    found = {name: version(name) for name in (*PACKAGES, *([package] if package else []))}
     return {**found, "python": platform.python_version(), "commit": _commit()}
 
 

@@ -4,25 +4,31 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-import gymnasium
 import numpy as np
+
+from learning.tasks import env_of
+from surreal.algorithms.environments.make import make_env
 
 EPISODES = 20
 
 
 def floors(tasks: Iterable[str], cache: Path) -> dict[str, float]:
-    """Return the mean return of EPISODES random episodes of each task. `cache` is a file that keeps them."""
+    """Return the mean return of EPISODES random episodes of each task. `cache` is a file that keeps them.
+
+    Raise Fatal for a task that is not in it, and that this interpreter lacks.
+    """
     known: dict[str, float] = json.loads(cache.read_text()) if cache.exists() else {}
     missing = [task for task in tasks if task not in known]
     known |= {task: random_return(task) for task in missing}
     if missing:
+        cache.parent.mkdir(parents=True, exist_ok=True)
         cache.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
     return known
 
 
 def random_return(task: str) -> float:
     """Return the mean return of EPISODES episodes of uniformly random actions, the same ones every time."""
-    env, totals = gymnasium.make(task, disable_env_checker=True), []
+    env, totals = make_env(env_of(task), evaluating=True).gymnasium, []
     env.action_space.seed(0)
     for episode in range(EPISODES):
         env.reset(seed=episode)

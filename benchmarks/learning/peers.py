@@ -1,12 +1,14 @@
 """Running one cell of another library, by its own interpreter; its script prints the row as its last line."""
 
 import json
+import shlex
 import subprocess
 from pathlib import Path
 
 from learning.rows import Row
 from learning.scheduler import Clock, environment, outlast
 from learning.table import PEERS, Cell
+from learning.tasks import group_of
 
 SCRIPTS = Path(__file__).parents[1] / "peers"
 TAIL = 300
@@ -14,17 +16,15 @@ TAIL = 300
 
 
 class Peers:
-    """The interpreters of other libraries: DIR/sb3/bin/python and so on."""
+    """The interpreters of other libraries: DIR/sb3/bin/python, or that of the group of tasks."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
     def run(self, cell: Cell, clock: Clock) -> Row | None:
         """Run `cell` from its beginning: a peer's run that is cut starts again. Return None where the time was up."""
-        algorithm = cell.contestant.algorithm
-        words = ["--env", cell.task, "--steps", str(cell.budget.steps), "--seed", str(cell.seed)]
-        words += ["--episodes", str(cell.budget.evaluate_episodes)]
-        command = [str(self.python(algorithm)), str(SCRIPTS / PEERS[algorithm]), *words]
+        script, *words = words_of(cell)
+        command = [str(self.python(cell)), str(SCRIPTS / script), *words]
         pipe = subprocess.PIPE
         with subprocess.Popen(
             command, env=environment(), stdout=pipe, stderr=pipe, text=True, start_new_session=True
@@ -33,19 +33,27 @@ class Peers:
         if said is None:
             return None
         out, errors = said
-        shown = " ".join([f"python benchmarks/peers/{PEERS[algorithm]}", *words])
-        who = (cell.contestant.name, cell.task, cell.seed)
+        shown = shlex.join(["python", f"benchmarks/peers/{script}", *words])
         if child.returncode:
-            return Row(*who, "failed", errors.strip()[-TAIL:], command=shown)
-        return Row(*who, "succeeded", command=shown, **json.loads(out.strip().splitlines()[-1]))
+            return Row(*cell.who, "failed", errors.strip()[-TAIL:], command=shown, **cell.what)
+        return Row(*cell.who, "succeeded", command=shown, **json.loads(out.strip().splitlines()[-1]), **cell.what)
 
-    def python(self, algorithm: str) -> Path:
+    def python(self, cell: Cell) -> Path:
         """Return the interpreter of a peer. Raise FileNotFoundError where it is not installed."""
         if self._folder is None:
-            raise FileNotFoundError(
-                f"--peers: not given, and {algorithm} needs it. Name the folder of its environment."
-            )
-        python = self._folder / algorithm.partition("-")[0] / "bin" / "python"
+            name = cell.contestant.algorithm
+            raise FileNotFoundError(f"--peers: not given, and {name} needs it. Name the folder of its environment.")
+        python = self._folder / group_of(cell.task).peers / "bin" / "python"
         if not python.exists():
             raise FileNotFoundError(f"--peers: {str(python)!r} is not there. Make that environment first.")
         return python
+
+
+def words_of(cell: Cell) -> list[str]:
+    """Return the script that runs `cell`, and its arguments."""
+    budget, group = cell.budget, group_of(cell.task)
+    words = ["--env", cell.task, "--steps", str(budget.steps), "--seed", str(cell.seed)]
+    words += ["--episodes", str(budget.evaluate_episodes)]
+    words += ["--options", json.dumps(group.options)] if group.options else []
+    words += ["--time-limit", str(group.time_limit)] if group.time_limit else []
+    return [*PEERS[cell.contestant.algorithm], *words]

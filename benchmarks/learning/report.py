@@ -26,6 +26,7 @@ class Table(NamedTuple):
     floors: dict[str, float]
     reference: str
     """The contestant whose mean is 1."""
+    title: str
 
     @property
     def contestants(self) -> list[str]:
@@ -57,10 +58,13 @@ def check_conventions(rows: Sequence[Row]) -> None:
             raise Conventions(f"steps: rows of two budgets: {words}. Report them as two tables.")
 
 
-def page(table: Table, command: str) -> str:
+def page(tables: Iterable[Table], command: str) -> str:
     """Return the part of the page that the suite writes. Raise Conventions where a column would mix two."""
-    check_conventions(table.rows)
-    parts = [_made(table, command), _returns(table), _aggregates(table), threshold_lines(table), _failures(table)]
+    parts = [[f"    {command}"]]
+    for table in tables:
+        check_conventions(table.rows)
+        parts += [[f"## {table.title}"], _made(table), _returns(table), _aggregates(table), threshold_lines(table)]
+        parts += [_failures(table)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -72,9 +76,9 @@ def into(file: Path, text: str) -> None:
     put(file, f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
-def _made(table: Table, command: str) -> list[str]:
+def _made(table: Table) -> list[str]:
     """Lines on where the figures come from."""
-    lines = [f"    {command}", ""]
+    lines = []
     for name in table.contestants:
         rows = [row for row in table.rows if row.contestant == name]
         seeds = ", ".join(str(seed) for seed in sorted({row.seed for row in rows}))
@@ -114,6 +118,8 @@ def _returns(table: Table) -> list[str]:
     for task in table.tasks:
         for contestant in table.contestants:
             rows = table.of(contestant, task)
+            if not rows:
+                continue
             cells = [_spread([row.figure(name) for row in rows]) for name in FIGURES]
             seconds = [row.clocked for row in rows if row.clocked]
             minutes = f"{iqm(seconds) / 60:.1f}" if seconds else "-"

@@ -2,24 +2,30 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+import re
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 FIGURES = ("training", "last", "best")
 """Training return at the end; deterministic evaluation of the last weights; best evaluation of the run."""
 CURVE_POINTS = 100
+PEER = "sb3-"
+"""Beginning of the names of what another library provides."""
 TRAINING = "exploring, mean of the last 100 episodes"
+EVOLUTION = ("es", "ars")
+PERTURBED = "perturbed policies, mean of the last generation; steps of results that came too late are not counted"
+STEPS, OF_ALGORITHM = re.compile(r"--steps (\d+)"), re.compile(r"--contestants [^ =]+=([^ :]+):")
 
 Curve = list[tuple[int, float, float]]
 """Environment steps, seconds of training, training return."""
 
 
-def conventions(episodes: int) -> dict[str, str]:
-    """Return how each figure of a run with evaluations of `episodes` is measured."""
+def conventions(episodes: int, algorithm: str = "") -> dict[str, str]:
+    """Return how each figure of a run of `algorithm` with evaluations of `episodes` is measured."""
     deterministic = f"deterministic, mean of {episodes} episodes"
     return {
-        "training": TRAINING,
+        "training": PERTURBED if algorithm in EVOLUTION else TRAINING,
         "last": f"{deterministic}, last weights",
         "best": f"{deterministic}, best evaluation of the run",
     }
@@ -45,6 +51,10 @@ class Row:
     machine: str = ""
     busy: bool = False
     """The machine did other work too: `seconds` say nothing, and no table shows them."""
+    algorithm: str = ""
+    """Algorithm of the contestant, which has its name where none is said."""
+    budget: int = 0
+    """Steps that the run was given; it ends with a batch, and so takes some more."""
 
     @property
     def clocked(self) -> float:
@@ -52,9 +62,14 @@ class Row:
         return 0.0 if self.busy else self.seconds
 
     @property
-    def key(self) -> tuple[str, str, int]:
-        """Key that no two rows of a table share."""
-        return self.contestant, self.task, self.seed
+    def key(self) -> tuple[str, str, int, int]:
+        """Key that no two rows share."""
+        return self.contestant, self.task, self.budget, self.seed
+
+    @property
+    def family(self) -> str:
+        """Algorithm, whichever library provides it."""
+        return (self.algorithm or self.contestant).removeprefix(PEER)
 
     def line(self) -> str:
         """The row as a line of JSON."""
@@ -75,9 +90,16 @@ def read_rows(folder: Path) -> list[Row]:
 
 def _row(file: Path, line: str) -> Row:
     try:
-        return Row(**json.loads(line))
+        return _completed(Row(**json.loads(line)))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{file}: not a row of a table: {error}. Delete the file to have its cell run anew.") from None
+
+
+def _completed(row: Row) -> Row:
+    """Return `row` with what rows did not say before there were several budgets: their commands have it."""
+    steps, named = STEPS.search(row.command), OF_ALGORITHM.search(row.command)
+    budget = row.budget or (int(steps[1]) if steps else 0)
+    return replace(row, budget=budget, algorithm=row.algorithm or (named[1] if named else ""))
 
 
 def write_row(path: Path, row: Row) -> None:

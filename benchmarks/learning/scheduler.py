@@ -58,20 +58,14 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, **one, **more}
 
 
-def row_file(folder: Path, cell: Cell) -> Path:
-    """Return where the row of `cell` is kept."""
-    return folder / f"{cell.name}.json"
-
-
-def run_missing(
+def run_cells(
     cells: Iterable[Cell], folder: Path, run: Run, parallel: int, clock: Clock, told: Callable[[Cell, Row | None], None]
 ) -> int:
-    """Run every cell without a row in `folder`, `parallel` at once. Return how many have none afterwards.
+    """Run `cells`, `parallel` at once, and put their rows into `folder`. Return how many have none afterwards.
 
     A row is on disk as soon as its run is over, so a suite that is cut loses none and repeats none. Raise ValueError,
     once all else has stopped, where the input of a cell is wrong.
     """
-    missing = [cell for cell in cells if not row_file(folder, cell).exists()]
 
     def one(cell: Cell) -> bool:
         try:
@@ -80,11 +74,11 @@ def run_missing(
             clock.stop()
             raise
         if row is not None:
-            write_row(row_file(folder, cell), row)
+            write_row(folder / f"{cell.name}.json", row)
         told(cell, row)
         return row is not None
 
     with ThreadPoolExecutor(parallel) as pool:
-        futures = [pool.submit(one, cell) for cell in missing]
+        futures = [pool.submit(one, cell) for cell in cells]
         wait(futures)
         return sum(not future.result() for future in futures)

@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-SLOWEST = ("HumanoidStandup-v5", "Humanoid-v5", "Ant-v5")
-"""Tasks whose steps take longest: they start first, so that no long run is left alone at the end."""
-GROUPS = {
-    "mujoco": (
-        *SLOWEST,
-        *("HalfCheetah-v5", "Walker2d-v5", "Hopper-v5", "Swimmer-v5", "Pusher-v5", "Reacher-v5"),
-        *("InvertedDoublePendulum-v5", "InvertedPendulum-v5"),
-    ),
-    "classic": ("CartPole-v1", "Acrobot-v1", "Pendulum-v1", "MountainCarContinuous-v0"),
-}
-PEERS = {"sb3-ppo": "sb3_suite.py"}
+from learning.tasks import env_of, group_of
+from surreal.algorithms.algorithm import Algorithm
+from surreal.algorithms.registry import algorithm
+
+PEERS = {f"sb3-{name}": ("sb3_suite.py", "--algorithm", name) for name in ("ppo", "td3", "sac", "ddpg")}
 """Contestants that another library provides -> the script in benchmarks/peers that its own interpreter runs."""
+COPIES, REPLAYED_COPIES = 8, 1
+"""Environments of an actor, and of one that fills replay: more would act with older weights, for as many steps."""
+WINDOW = 100
+"""Training episodes of a mean return, of algorithms that have a choice."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +34,20 @@ class Contestant:
 
     @classmethod
     def parse(cls, text: str) -> "Contestant":
-        """Read `ppo`, or `NAME=ALGORITHM:KEY=VALUE,KEY=VALUE`. Raise ValueError on another form."""
+        """Read `ppo`, or `NAME=ALGORITHM:KEY=VALUE,KEY=VALUE`. Raise ValueError on another form.
+
+        Raise InvalidInput, which lists those there are, on an unknown algorithm.
+        """
         name, equals, rest = text.partition("=")
+        of, colon, words = rest.partition(":") if equals else (text, "", "")
+        if of not in PEERS:
+            algorithm(of)
         if not equals:
             return cls(text, text)
-        algorithm, colon, words = rest.partition(":")
         pairs = tuple((key, value) for key, _, value in (word.partition("=") for word in words.split(",")))
         if not colon or not all(key and value for key, value in pairs):
             raise ValueError(f"--contestants: {text!r} has no settings. Write NAME=ALGORITHM:KEY=VALUE,KEY=VALUE.")
-        return cls(name, algorithm, pairs)
+        return cls(name, of, pairs)
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class Budget:
     """Settings that every cell of a table is given, whatever its task: the layout and the steps."""
 
     steps: int
-    copies: int = 8
+    copies: int | None = None
+    """Environments of one actor or worker; by default COPIES, or REPLAYED_COPIES."""
     actors: int = 2
     evaluate_episodes: int = 10
     evaluate_every: float = 30.0
@@ -71,8 +75,23 @@ class Cell:
     @property
     def name(self) -> str:
         """A name that an experiment may have: lower case, digits and hyphens."""
-        words = f"{self.contestant.name}-{self.task}-{self.seed}".lower()
+        words = f"{self.contestant.name}-{self.task}-{self.budget.steps}-{self.seed}".lower()
         return re.sub(r"[^a-z0-9]+", "-", words).strip("-")
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        """Key of its row."""
+        return self.contestant.name, self.task, self.budget.steps, self.seed
+
+    @property
+    def who(self) -> tuple[str, str, int]:
+        """First values of its row."""
+        return self.contestant.name, self.task, self.seed
+
+    @property
+    def what(self) -> dict[str, Any]:
+        """Values of its row that make it comparable with others."""
+        return {"algorithm": self.contestant.algorithm, "budget": self.budget.steps}
 
     @property
     def command(self) -> str:
@@ -81,33 +100,41 @@ class Cell:
         settings = ",".join(f"{key}={value}" for key, value in who.settings)
         word = f"{who.name}={who.algorithm}:{settings}" if settings else who.name
         words = f"--tasks {self.task} --contestants {word} --seeds {self.seed} --steps {budget.steps}"
-        layout = f"--copies {budget.copies} --actors {budget.actors} --episodes {budget.evaluate_episodes}"
+        layout = f"--copies {self._copies()} --actors {budget.actors} --episodes {budget.evaluate_episodes}"
         return f"python benchmarks/suite.py --home DIR {words} {layout}"
 
     def experiment(self) -> dict[str, Any]:
         """Return the experiment of a cell of ours: the task and the budget, and nothing that suits one task."""
-        budget = self.budget
-        config = {
-            "total_steps": budget.steps,
-            "evaluate_episodes": budget.evaluate_episodes,
-            "evaluate_every_seconds": budget.evaluate_every,
-        }
+        acting = next(role.name for role in self._algorithm().roles if role.acts)
         spec = {
-            "env": {"id": self.task, "copies": budget.copies},
-            "algorithm": {"name": self.contestant.algorithm, "config": config},
-            "roles": {"actor": {"replicas": budget.actors}},
+            "env": {**env_of(self.task), "copies": self._copies()},
+            "algorithm": {"name": self.contestant.algorithm, "config": self._config()},
+            "roles": {acting: {"replicas": self.budget.actors}},
             "seed": self.seed,
         }
         kind = {"apiVersion": "surreal.dev/v1alpha1", "kind": "Experiment"}
         return {**kind, "metadata": {"name": self.name}, "spec": spec}
 
+    def _config(self) -> dict[str, Any]:
+        """The budget, how figures are measured, and the network where observations are images."""
+        known, network = self._algorithm().config.model_fields, group_of(self.task).network
+        return {
+            "total_steps": self.budget.steps,
+            "evaluate_episodes": self.budget.evaluate_episodes,
+            "evaluate_every_seconds": self.budget.evaluate_every,
+            **({"return_window": WINDOW} if "return_window" in known else {}),
+            **({"network": dict(network)} if network and "network" in known else {}),
+        }
+
+    def _copies(self) -> int:
+        if self.budget.copies:
+            return self.budget.copies
+        return REPLAYED_COPIES if any(role.name == "replay" for role in self._algorithm().roles) else COPIES
+
+    def _algorithm(self) -> Algorithm:
+        return algorithm(self.contestant.algorithm)
+
 
 def cells(contestants: Iterable[Contestant], tasks: Iterable[str], seeds: Iterable[int], budget: Budget) -> list[Cell]:
     """Return every cell, all of one seed before the next seed's, so that a table that is cut covers all tasks."""
     return [Cell(who, task, seed, budget) for seed, task, who in product(seeds, tasks, contestants)]
-
-
-def tasks_of(words: Iterable[str]) -> list[str]:
-    """Return the tasks that `words` name: ids, or names of GROUPS. Each once, in order."""
-    named = [task for word in words for task in GROUPS.get(word, (word,))]
-    return list(dict.fromkeys(named))

@@ -37,8 +37,10 @@ def threshold_lines(table: "Table") -> list[str]:
             continue
         floor, end = table.floors[task], sum(ends) / len(ends)
         for contestant in table.contestants:
-            cells = _cells(table.of(contestant, task), [floor + share * (end - floor) for share in SHARES])
-            lines.append(f"| {task} | {contestant} | {' | '.join(cells)} |")
+            rows = table.of(contestant, task)
+            if rows:
+                cells = _cells(rows, [floor + share * (end - floor) for share in SHARES])
+                lines.append(f"| {task} | {contestant} | {' | '.join(cells)} |")
     if len(lines) == 2:
         return []
     said = f"Until the training return reaches a share of the final one of {table.reference}, medians over seeds:"
@@ -46,8 +48,6 @@ def threshold_lines(table: "Table") -> list[str]:
 
 
 def _cells(rows: Sequence[Row], thresholds: Sequence[float]) -> list[str]:
-    if not rows:
-        return ["-"] * (2 * len(thresholds))
     pairs = [[reached(row, threshold) for row in rows] for threshold in thresholds]
     steps = [median(steps for steps, _ in pair) for pair in pairs]
     minutes = [median(seconds / 60 for _, seconds in pair) for pair in pairs]

@@ -6,43 +6,13 @@ training return of 1,000 episodes at the end, and after each tenth of the steps.
 
 import argparse
 import json
+from functools import partial
 
-import gymnasium
-import numpy as np
 import torch
 from sb3 import train
+from sb3_tasks import make, policy
 from stable_baselines3 import PPO
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
-from torch import nn
-
-
-class Planes(gymnasium.ObservationWrapper):
-    """Flags with the channel first, as numbers."""
-
-    def __init__(self, env: gymnasium.Env) -> None:
-        super().__init__(env)
-        height, width, channels = env.observation_space.shape
-        self.observation_space = gymnasium.spaces.Box(0.0, 1.0, (channels, height, width), np.float32)
-
-    def observation(self, observation: np.ndarray) -> np.ndarray:
-        """Return [channels, height, width]."""
-        return observation.transpose(2, 0, 1).astype(np.float32)
-
-
-class Small(BaseFeaturesExtractor):
-    """Convolution 16 of 3x3, dense 128 (Young & Tian 2019)."""
-
-    def __init__(self, space: gymnasium.spaces.Box) -> None:
-        super().__init__(space, 128)
-        convolved = nn.Sequential(nn.Conv2d(space.shape[0], 16, 3), nn.ReLU(), nn.Flatten())
-        with torch.no_grad():
-            size = convolved(torch.zeros(1, *space.shape)).shape[1]
-        self.layers = nn.Sequential(convolved, nn.Linear(size, 128), nn.ReLU())
-
-    def forward(self, planes: torch.Tensor) -> torch.Tensor:
-        """Return features [n, 128]."""
-        return self.layers(planes)
 
 
 def main() -> None:
@@ -54,18 +24,12 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
 
-    from minatar.gym import register_envs  # type: ignore[import-not-found]
-
-    register_envs()
-
-    def make() -> gymnasium.Env:
-        return Planes(gymnasium.make(f"MinAtar/{args.game}-v1", max_episode_steps=5000))
-
-    env = VecMonitor(DummyVecEnv([make] * 16))
+    task = f"MinAtar/{args.game}-v1"
+    env = VecMonitor(DummyVecEnv([partial(make, task, time_limit=5000)] * 16))
     settings = {"n_steps": 128, "batch_size": 512, "n_epochs": 4, "learning_rate": 1e-3, "ent_coef": 0.01}
     settings["stats_window_size"] = 1000
-    kwargs = {"features_extractor_class": Small, "net_arch": [], "normalize_images": False}
-    model = PPO("CnnPolicy", env, seed=args.seed, device="cpu", policy_kwargs=kwargs, **settings)
+    kind, kwargs = policy(task)
+    model = PPO(kind, env, seed=args.seed, device="cpu", policy_kwargs=kwargs, **settings)
     print(json.dumps(train(model, args.steps)))
 
 

@@ -6,25 +6,15 @@ tenth, the training return at the end, and after each tenth of the steps.
 
 import argparse
 import json
+from functools import partial
 
-import gymnasium
-import robosuite  # type: ignore[import-not-found]
 import torch
-from robosuite.wrappers import GymWrapper  # type: ignore[import-not-found]
 from sb3 import train
+from sb3_tasks import make
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
-from surreal.algorithms.environments.suite_wrappers import TruncatesAtHorizon
-
-HORIZON = 200
-
-
-def make() -> gymnasium.Env:
-    """Return Lift with shaped rewards and without cameras."""
-    options = {"has_renderer": False, "has_offscreen_renderer": False, "use_camera_obs": False, "control_freq": 20}
-    made = robosuite.make("Lift", robots="Panda", reward_shaping=True, horizon=HORIZON, **options)
-    return TruncatesAtHorizon(GymWrapper(made, flatten_obs=True))
+OPTIONS = {"horizon": 200, "control_freq": 20}
 
 
 def main() -> None:
@@ -35,7 +25,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
 
-    env = VecNormalize(VecMonitor(DummyVecEnv([make] * 4)))
+    env = VecNormalize(VecMonitor(DummyVecEnv([partial(make, "robosuite/Lift", OPTIONS)] * 4)))
     settings = {"n_steps": 200, "batch_size": 64, "n_epochs": 10, "learning_rate": 3e-4}
     model = PPO("MlpPolicy", env, seed=args.seed, device="cpu", policy_kwargs={"log_std_init": -0.5}, **settings)
     print(json.dumps(train(model, args.steps)))

@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from sb3_minatar import Small  # type: ignore[import-not-found]
+from sb3_tasks import Small  # type: ignore[import-not-found]
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
