@@ -86,11 +86,20 @@ def _seconds(path: Path) -> Seconds:
     return Seconds(before / rows[-1]["updates"], learner / rows[-1]["updates"])
 
 
+def finished(home: Path, cells: Sequence[Cell]) -> list[Row]:
+    """Return the rows of `cells`. Raise ValueError where one failed, or ended before its first episode."""
+    rows = {row.key: row for row in read_rows(home / "rows")}
+    for each in cells:
+        if rows[each.key].figure("training") is None:
+            reason = rows[each.key].reason or "no episode was over. Set more --updates"
+            raise ValueError(f"{each.name}: {reason}. To run it anew, delete its row.")
+    return [rows[each.key] for each in cells]
+
+
 def table(args: argparse.Namespace) -> list[str]:
     """Return a line for each number of actors."""
-    rows = {row.key: row for row in read_rows(args.home / "rows")}
     scale = {k: [cell(args, k, seed) for seed in args.seeds] for k in args.scale}
-    runs = {k: [rows[each.key] for each in cells] for k, cells in scale.items()}
+    runs = {k: finished(args.home, cells) for k, cells in scale.items()}
     times = {k: seconds(cells, args.home) for k, cells in scale.items()}
     goal = mean(_returns(runs[1], "training"))
     head = [f"return at {round(share * args.updates)} updates" for share in SHARES]

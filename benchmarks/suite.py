@@ -51,7 +51,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="stop what runs after that long, to go on another time")
     parser.add_argument("--busy", action="store_true", help="the machine does other work too: leave seconds out")
     parser.add_argument("--peers", type=Path, help="folder of one environment per other library")
-    parser.add_argument("--reference", help="the contestant that scores are shares of, by default sb3-ALGORITHM")
+    parser.add_argument(
+        "--reference", help="the contestant that all scores are shares of, by default sb3-ALGORITHM (of impala sb3-ppo)"
+    )
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the page, from every row of the home")
     parser.add_argument(
         "--rows", type=Path, metavar="FILE", help="rows of another home, or a file of them, to report too"

@@ -28,7 +28,7 @@ def floors(tasks: Iterable[str], cache: Path) -> dict[str, float]:
 
 def random_return(task: str) -> float:
     """Return the mean return of EPISODES episodes of uniformly random actions, the same ones every time."""
-    env, totals = make_env(env_of(task), evaluating=True).gymnasium, []
+    env, totals = make_env(env_of(task), view="auto", evaluating=True).gymnasium, []
     env.action_space.seed(0)
     for episode in range(EPISODES):
         env.reset(seed=episode)

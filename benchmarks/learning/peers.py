@@ -36,7 +36,8 @@ class Peers:
         shown = shlex.join(["python", f"benchmarks/peers/{script}", *words])
         if child.returncode:
             return Row(*cell.who, "failed", errors.strip()[-TAIL:], command=shown, **cell.what)
-        return Row(*cell.who, "succeeded", command=shown, **json.loads(out.strip().splitlines()[-1]), **cell.what)
+        values = {**cell.what, **json.loads(out.strip().splitlines()[-1])}
+        return Row(*cell.who, "succeeded", command=shown, **values)
 
     def python(self, cell: Cell) -> Path:
         """Return the interpreter of a peer. Raise FileNotFoundError where it is not installed."""

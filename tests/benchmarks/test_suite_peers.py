@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from learning.peers import Peers, words_of
 from learning.rows import Row, conventions, write_row
+from learning.table import Budget, Cell, Contestant
 from tests.benchmarks.suites import Suite
 
 pytestmark = pytest.mark.timeout(300)
@@ -37,15 +39,17 @@ def test_a_row_is_what_the_script_prints_last(suite: Suite, tmp_path: Path) -> N
     peers = interpreter(tmp_path, f"echo a line; echo '{json.dumps(printed)}'")
     done = suite(*WORDS, "--peers", str(peers))
     assert done.returncode == 0, done.stderr
-    kept = suite.row("sb3-ppo-cartpole-v1-7")
+    kept = suite.row("sb3-ppo-cartpole-v1-2000-7")
     assert kept["figures"]["last"] == 30.0 and kept["outcome"] == "succeeded"
-    assert kept["command"].endswith("sb3_suite.py --env CartPole-v1 --steps 2000 --seed 7 --episodes 10")
+    assert kept["command"].endswith(
+        "sb3_suite.py --algorithm ppo --env CartPole-v1 --steps 2000 --seed 7 --episodes 10"
+    )
 
 
 def test_a_script_that_fails_is_a_failed_row_with_its_last_words(suite: Suite, tmp_path: Path) -> None:
     done = suite(*WORDS, "--peers", str(interpreter(tmp_path, "echo no such module >&2; exit 1")))
     assert done.returncode == 0, done.stderr
-    assert suite.row("sb3-ppo-cartpole-v1-7")["reason"] == "no such module"
+    assert suite.row("sb3-ppo-cartpole-v1-2000-7")["reason"] == "no such module"
 
 
 def test_a_peer_that_is_not_installed_is_said_before_anything_runs(suite: Suite, tmp_path: Path) -> None:
@@ -67,8 +71,8 @@ def test_a_peer_that_is_cut_has_no_row_and_no_process_left(suite: Suite, tmp_pat
 
 
 def test_a_suite_whose_parent_ignores_ctrl_c_answers_it_and_writes_the_page(suite: Suite, tmp_path: Path) -> None:
-    done = Row("ppo", "CartPole-v1", 7, "succeeded", "", 2000, 3.0, {"last": 30.0}, conventions(10))
-    write_row(suite.rows / "ppo-cartpole-v1-7.json", done)
+    done = Row("ppo", "CartPole-v1", 7, "succeeded", "", 2000, 3.0, {"last": 30.0}, conventions(10), budget=2000)
+    write_row(suite.rows / "ppo-cartpole-v1-2000-7.json", done)
     peers = interpreter(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 600")
     words = (*WORDS, "--peers", str(peers), "--report", str(tmp_path / "page.md"))
     running = suite.start(*words, under=("sh", "-c", "trap '' INT; exec \"$@\"", "-"))
@@ -77,3 +81,16 @@ def test_a_suite_whose_parent_ignores_ctrl_c_answers_it_and_writes_the_page(suit
     _, said = running.communicate(timeout=120)
     assert running.returncode == 6, said
     assert "| CartPole-v1 | ppo | - | 30.0 (30.0 to 30.0) |" in (tmp_path / "page.md").read_text()
+
+
+def test_a_task_of_a_suite_has_its_options_and_an_interpreter_of_its_own(tmp_path: Path) -> None:
+    def cell(task: str) -> Cell:
+        return Cell(Contestant.parse("sb3-sac"), task, 1, Budget(5000))
+
+    words = words_of(cell("robosuite/Lift"))
+    assert words[:3] == ["sb3_suite.py", "--algorithm", "sac"]
+    assert json.loads(words[words.index("--options") + 1]) == {"horizon": 200, "control_freq": 20}
+    assert words_of(cell("MinAtar/Breakout-v1"))[-2:] == ["--time-limit", "5000"]
+    assert "--options" not in words_of(cell("Hopper-v5"))
+    with pytest.raises(FileNotFoundError, match="rs/bin/python"):
+        Peers(tmp_path).python(cell("robosuite/Lift"))

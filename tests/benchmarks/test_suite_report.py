@@ -5,25 +5,26 @@ from pathlib import Path
 
 import pytest
 
-from learning.report import Conventions, Table, check_conventions, into, page
-from learning.rows import Row, conventions, write_row
-from tests.benchmarks.suites import Suite
+from learning.report import Conventions, check_conventions, into, page
+from learning.rows import Row, conventions, read_rows, write_row
+from learning.sections import scored, tables
+from tests.benchmarks.suites import ROOT, Suite
 
 
 def row(contestant: str, seed: int, last: float | None, task: str = "Hopper-v5") -> Row:
     """A run whose evaluation came to `last`; one that failed where there is none."""
     if last is None:
-        return Row(contestant, task, seed, "failed", "it broke")
+        return Row(contestant, task, seed, "failed", "it broke", budget=2000)
     figures: dict[str, float | None] = {"training": last / 2, "last": last, "best": last * 2}
     curve = [(1000, 60.0, 10.0), (2000, 120.0, last / 2)]
-    return Row(contestant, task, seed, "succeeded", "", 2000, 120.0, figures, conventions(10), curve)
+    return Row(contestant, task, seed, "succeeded", "", 2000, 120.0, figures, conventions(10), curve, budget=2000)
 
 
 ROWS = [row("ppo", 1, 3000), row("ppo", 2, 3300), row("sb3-ppo", 1, 1500), row("sb3-ppo", 2, 1500)]
 
 
-def text(rows: list[Row]) -> str:
-    return page(Table(rows, {"Hopper-v5": 0.0}, "sb3-ppo"), "python benchmarks/suite.py")
+def text(rows: list[Row], reference: str | None = None) -> str:
+    return page(tables(rows, {"Hopper-v5": 0.0, "CartPole-v1": 0.0}, reference), "python benchmarks/suite.py")
 
 
 def test_scores_are_shares_of_the_reference_with_an_interval() -> None:
@@ -95,6 +96,52 @@ def test_a_row_that_is_no_row_is_named(suite: Suite, tmp_path: Path) -> None:
     done = suite("--tasks", "--report", str(tmp_path / "page.md"))
     assert done.returncode == 2
     assert "a.json: not a row of a table" in done.stderr
+
+
+def test_a_table_holds_one_algorithm_group_of_tasks_and_budget_with_its_own_reference() -> None:
+    longer = replace(ROWS[0], budget=9000, steps=9000)
+    others = [row("td3", 1, 4000), row("sb3-td3", 1, 2000), row("ppo", 1, 500, "CartPole-v1")]
+    found = tables([*ROWS, longer, *others], {}, None)
+    assert [(table.title, table.reference, len(table.rows)) for table in found] == [
+        ("ppo on mujoco, 2,000 steps", "sb3-ppo", 4),
+        ("ppo on mujoco, 9,000 steps", "sb3-ppo", 1),
+        ("td3 on mujoco, 2,000 steps", "sb3-td3", 2),
+        ("ppo on classic, 2,000 steps", "sb3-ppo", 1),
+    ]
+    assert "| td3 | 1 | 2.00 (2.00 to 2.00) |" in text([*ROWS, longer, *others])
+
+
+def test_a_reference_that_is_named_joins_the_tables_of_other_algorithms() -> None:
+    said = text([row("sac", 1, 3000), *ROWS[2:]], "sb3-ppo")
+    assert "## sac on mujoco, 2,000 steps" in said and "## ppo on" not in said
+    assert "| sac | 1 | 2.00 (2.00 to 2.00) |" in said
+
+
+def test_an_algorithm_that_the_other_library_lacks_is_compared_with_its_ppo() -> None:
+    said = text([*ROWS, row("impala", 1, 3000)])
+    assert "| impala | 1 | 2.00 (2.00 to 2.00) |" in said and "| ppo | 1 | 2.10" in said
+
+
+def test_a_contestant_without_runs_of_a_task_has_no_line_there() -> None:
+    said = text([*ROWS, row("ppo", 1, 400, "Walker2d-v5")])
+    assert "| Walker2d-v5 | ppo |" in said and "| Walker2d-v5 | sb3-ppo |" not in said
+    assert "| ppo | 1 | 2.10" in said
+
+
+def test_random_returns_are_asked_for_where_a_reference_has_rows() -> None:
+    assert scored([*ROWS, row("es", 1, 10, "Swimmer-v5")], None) == {"Hopper-v5"}
+
+
+def test_rows_of_the_time_of_one_budget_say_their_algorithm_and_steps_by_their_command() -> None:
+    table = ROOT / "docs" / "benchmark.jsonl"
+    assert {row.budget for row in read_rows(table)} >= {100_000, 1_000_000}
+    assert {row.family for row in read_rows(table) if row.contestant == "sb3-ppo"} == {"ppo"}
+
+
+def test_rows_of_two_budgets_are_both_kept(tmp_path: Path) -> None:
+    for name, budget in (("a", 2000), ("b", 9000)):
+        write_row(tmp_path / f"{name}.json", replace(ROWS[0], budget=budget))
+    assert [row.budget for row in read_rows(tmp_path)] == [2000, 9000]
 
 
 def test_what_stands_around_the_table_stays(tmp_path: Path) -> None:

@@ -34,19 +34,19 @@ gymnasium.register("Broken-v0", Broken)
 def test_a_suite_that_is_killed_runs_no_finished_run_again_and_loses_none(suite: Suite) -> None:
     words = (*SMALL, "--steps", "4000", "--seeds", "1", "2")
     first = suite.start(*words)
-    suite.until(suite.rows / "ppo-cartpole-v1-1.json", "succeeded")
-    suite.until(suite.metrics("ppo-cartpole-v1-2").parents[1] / "status.json")
+    suite.until(suite.rows / "ppo-cartpole-v1-4000-1.json", "succeeded")
+    suite.until(suite.metrics("ppo-cartpole-v1-4000-2").parents[1] / "status.json")
     # it writes nothing any more, while the second run goes on by itself
     first.send_signal(signal.SIGSTOP)
-    suite.until(suite.metrics("ppo-cartpole-v1-2"))
+    suite.until(suite.metrics("ppo-cartpole-v1-4000-2"))
     first.kill()
     first.communicate()
-    kept = (suite.rows / "ppo-cartpole-v1-1.json").read_bytes()
+    kept = (suite.rows / "ppo-cartpole-v1-4000-1.json").read_bytes()
     done = suite(*words)
     assert done.returncode == 0, done.stderr
     assert "1 of 2 runs to do" in done.stderr
-    assert (suite.rows / "ppo-cartpole-v1-1.json").read_bytes() == kept
-    assert suite.row("ppo-cartpole-v1-2")["outcome"] == "succeeded"
+    assert (suite.rows / "ppo-cartpole-v1-4000-1.json").read_bytes() == kept
+    assert suite.row("ppo-cartpole-v1-4000-2")["outcome"] == "succeeded"
     again = suite(*words)
     assert "0 of 2 runs to do" in again.stderr
 
@@ -55,23 +55,23 @@ def test_a_suite_that_is_killed_runs_no_finished_run_again_and_loses_none(suite:
 def test_a_run_that_is_cut_by_ctrl_c_goes_on_from_its_checkpoint(suite: Suite) -> None:
     words = (*SMALL, "--steps", "30000", "--seeds", "1")
     first = suite.start(*words)
-    suite.until(suite.metrics("ppo-cartpole-v1-1"), "episode_return")
+    suite.until(suite.metrics("ppo-cartpole-v1-30000-1"), "episode_return")
     first.send_signal(signal.SIGINT)
     _, said = first.communicate(timeout=120)
     assert first.returncode == 6, said
     assert "the same command goes on" in said
-    assert not (suite.rows / "ppo-cartpole-v1-1.json").exists()
+    assert not (suite.rows / "ppo-cartpole-v1-30000-1.json").exists()
     done = suite(*words)
     assert done.returncode == 0, done.stderr
-    log = (suite.metrics("ppo-cartpole-v1-1").parents[1] / "logs").glob("learner-0.*.log")
+    log = (suite.metrics("ppo-cartpole-v1-30000-1").parents[1] / "logs").glob("learner-0.*.log")
     assert any("resumed from step" in file.read_text() for file in log)
-    assert suite.row("ppo-cartpole-v1-1")["steps"] >= 30000
+    assert suite.row("ppo-cartpole-v1-30000-1")["steps"] >= 30000
 
 
 def test_a_run_that_is_killed_from_outside_is_no_failed_seed(suite: Suite) -> None:
     running = suite.start(*SMALL, "--steps", "100000000", "--seeds", "1")
-    suite.until(suite.metrics("ppo-cartpole-v1-1"))
-    supervisor = RunRecord.read(Folder(suite.metrics("ppo-cartpole-v1-1").parents[1])).supervisor
+    suite.until(suite.metrics("ppo-cartpole-v1-100000000-1"))
+    supervisor = RunRecord.read(Folder(suite.metrics("ppo-cartpole-v1-100000000-1").parents[1])).supervisor
     assert supervisor
     os.kill(supervisor, signal.SIGKILL)
     _, said = running.communicate(timeout=120)
@@ -93,10 +93,10 @@ def test_a_run_that_fails_is_kept_with_its_reason_and_not_run_again(suite: Suite
     words = ("--tasks", "CartPole-v1", "broken:Broken-v0", *SMALL[2:], "--steps", "2000", "--seeds", "1")
     done = suite(*words, "--parallel", "2")
     assert done.returncode == 0, done.stderr
-    row = suite.row("ppo-broken-broken-v0-1")
+    row = suite.row("ppo-broken-broken-v0-2000-1")
     assert row["outcome"] == "failed"
     assert "its simulator is not installed" in row["reason"]
-    assert suite.row("ppo-cartpole-v1-1")["outcome"] == "succeeded"
+    assert suite.row("ppo-cartpole-v1-2000-1")["outcome"] == "succeeded"
     assert "0 of 2 runs to do" in suite(*words).stderr
 
 
@@ -110,26 +110,28 @@ def test_a_wrong_setting_stops_the_suite_and_leaves_no_row(suite: Suite) -> None
 def test_a_row_tells_the_three_figures_apart_and_how_it_was_made(suite: Suite) -> None:
     done = suite(*SMALL, "--contestants", "fast=ppo:epochs=2", "--steps", "12000", "--seeds", "4")
     assert done.returncode == 0, done.stderr
-    row = suite.row("fast-cartpole-v1-4")
+    row = suite.row("fast-cartpole-v1-12000-4")
     assert set(row["figures"]) == set(row["conventions"]) == {"training", "last", "best"}
     assert row["figures"]["best"] >= row["figures"]["last"] > 0
     assert "--contestants fast=ppo:epochs=2 --seeds 4 --steps 12000 --copies 2" in row["command"]
     assert row["versions"]["gymnasium"]
     steps = [point[0] for point in row["curve"]]
     assert steps == sorted(steps) and steps[-1] == row["steps"] >= 12000
-    file = json.loads((suite.home / "surreal" / "files" / "fast-cartpole-v1-4.yaml").read_text())
-    assert set(file["spec"]["algorithm"]["config"]) == {"total_steps", "evaluate_episodes", "evaluate_every_seconds"}
+    file = json.loads((suite.home / "surreal" / "files" / "fast-cartpole-v1-12000-4.yaml").read_text())
+    assert set(file["spec"]["algorithm"]["config"]) == {
+        *("total_steps", "evaluate_episodes", "evaluate_every_seconds", "return_window")
+    }
 
 
 def test_last_weights_that_no_evaluator_came_to_are_evaluated_from_their_checkpoint(suite: Suite) -> None:
     words = (*SMALL, "--steps", "2000", "--seeds", "1")
     assert suite(*words).returncode == 0
-    expected = suite.row("ppo-cartpole-v1-1")["figures"]["last"]
-    metrics = suite.metrics("ppo-cartpole-v1-1")
+    expected = suite.row("ppo-cartpole-v1-2000-1")["figures"]["last"]
+    metrics = suite.metrics("ppo-cartpole-v1-2000-1")
     rows = metrics.read_text().splitlines(keepends=True)
     metrics.write_text("".join(row for row in rows if "eval_return" not in row))
-    (suite.rows / "ppo-cartpole-v1-1.json").unlink()
+    (suite.rows / "ppo-cartpole-v1-2000-1.json").unlink()
     done = suite(*words)
     assert done.returncode == 0, done.stderr
-    figures = suite.row("ppo-cartpole-v1-1")["figures"]
+    figures = suite.row("ppo-cartpole-v1-2000-1")["figures"]
     assert (figures["last"], figures["best"]) == (pytest.approx(expected), figures["last"])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from learning.statistics import improvement, interval, iqm, iqm_of_table, normalized
-from learning.table import Contestant, tasks_of
+from learning.table import Contestant
+from surreal.protocol.errors import InvalidInput
 
 
 def test_the_interquartile_mean_of_a_multiple_of_four_is_the_mean_of_the_middle_half() -> None:
@@ -38,8 +39,5 @@ def test_a_contestant_with_settings_is_read_and_one_without_is_refused() -> None
     assert Contestant.parse("short=ppo:gamma=0.9,epochs=3").settings == (("gamma", "0.9"), ("epochs", "3"))
     with pytest.raises(ValueError, match="has no settings"):
         Contestant.parse("short=ppo")
-
-
-def test_groups_of_tasks_stand_for_their_ids() -> None:
-    assert len(tasks_of(["mujoco"])) == 11
-    assert tasks_of(["CartPole-v1", "classic"])[0] == "CartPole-v1"
+    with pytest.raises(InvalidInput, match="no algorithm 'pop'"):
+        Contestant.parse("pop")
