@@ -18,6 +18,41 @@ class ForgetsAction(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self.env.reset(seed=seed, options=options)
 
 
+class SeedsGenerator(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """robosuite seeds numpy's global generator at a reset, but draws poses and sizes from the environment's own."""
+
+    def __init__(self, env: Env) -> None:
+        """Take over robosuite's GymWrapper."""
+        super().__init__(env)
+        inner: Any = env.unwrapped
+        # Placement samplers hold the old generator, which has the same source of bits.
+        inner.rng = _InOrder(inner.rng.bit_generator)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reset, so that the same seed begins the same episode; without one, go on from the generator."""
+        if seed is None:
+            return self.env.reset(options=options)
+        inner: Any = self.env.unwrapped
+        inner.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
+        hard = inner.hard_reset
+        # A soft reset keeps the sizes of objects that an earlier one drew.
+        inner.hard_reset = True
+        try:
+            # The global generator, which draws the noise of sensors, takes seeds of 32 bits only.
+            return self.env.reset(seed=int(seed) % 2**32, options=options)
+        finally:
+            inner.hard_reset = hard
+
+
+class _InOrder(np.random.Generator):
+    """Generator that sorts names before it chooses: robosuite lists a set, whose order differs between processes."""
+
+    def choice(self, a: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return a choice of `a`, as numpy does."""
+        named = isinstance(a, list) and all(isinstance(each, str) for each in a)
+        return super().choice(sorted(a) if named else a, *args, **kwargs)
+
+
 class TruncatesAtHorizon(gymnasium.Wrapper[Any, Any, Any, Any]):
     """robosuite reports its horizon as termination; a time limit is a truncation."""
 

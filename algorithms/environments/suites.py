@@ -54,7 +54,7 @@ def _robosuite(env_id: str, options: dict[str, Any]) -> "Env":
     import robosuite
     from robosuite.wrappers import GymWrapper
 
-    from surreal.algorithms.environments.suite_wrappers import TruncatesAtHorizon, Upright
+    from surreal.algorithms.environments.suite_wrappers import SeedsGenerator, TruncatesAtHorizon, Upright
 
     cameras = bool(options.get("use_camera_obs"))
     settings = {
@@ -65,7 +65,7 @@ def _robosuite(env_id: str, options: dict[str, Any]) -> "Env":
         "reward_shaping": True,
         **options,
     }
-    made = GymWrapper(robosuite.make(env_id.partition("/")[2], **settings), flatten_obs=not cameras)
+    made = SeedsGenerator(GymWrapper(robosuite.make(env_id.partition("/")[2], **settings), flatten_obs=not cameras))
     return TruncatesAtHorizon(Upright(made) if cameras else made)
 
 
