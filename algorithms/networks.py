@@ -67,6 +67,11 @@ class Layout(FlatLayout):
         """Return initial parameters [size]; `log_std` is that of a Gaussian policy."""
         raise NotImplementedError
 
+    def of_values(self) -> Array:
+        """Return which parameters [size] are of a network of values that shares nothing with the policy: by default
+        none."""
+        return np.zeros(self.size, dtype=np.bool_)
+
     def encoded(self, tensors: Mapping[str, "Tensor"], rows: Any) -> Any:
         """Return what `heads` takes of each row [n, ...] alone; computed in pieces where nothing is differentiated."""
         return rows
@@ -117,6 +122,16 @@ class Shape(Layout):
                 for matrix in part.reshape(-1, *part.shape[-2:]):
                     matrix[:] = gain * orthogonal(rng, *matrix.shape)
         return vector
+
+    def of_values(self) -> Array:
+        """See Layout."""
+        found = np.zeros(self.size, dtype=np.bool_)
+        for name, part in self.views(found).items():
+            if name.startswith("value."):
+                part[:] = True
+            elif name.startswith(("weight", "bias")):
+                part[1] = True
+        return found
 
     def heads(self, tensors: Mapping[str, "Tensor"], encoded: Any, memory: Any = None) -> "tuple[Tensor, Tensor]":
         """See Layout."""

@@ -94,6 +94,14 @@ class ActorCritic(Layout):
             views["log_std"][:] = log_std
         return vector
 
+    def of_values(self) -> Array:
+        """See Layout."""
+        found = np.zeros(self.size, dtype=np.bool_)
+        if not self.shared:
+            for name, part in self.views(found).items():
+                part[...] = name.startswith("value.")
+        return found
+
     def encoded(self, tensors: Mapping[str, "Tensor"], rows: Any) -> "list[Tensor]":
         """See Layout: the features [n, width] of each encoder."""
         return [self.trunk.torch(tensors, encoder.torch(tensors, rows)) for encoder in self.encoders]

@@ -21,8 +21,11 @@ class Optimizer(ABC):
         """Step `vector` [size] by gradients whose global norm is clipped to `max_norm`."""
         self._vector, self._max_norm, self._scratch = vector, max_norm, np.zeros_like(vector)
 
-    def step(self, gradient: Array, rate: float) -> bool:
-        """Take a step of size `rate`. Return False, and take none, where the gradient [size] is not finite."""
+    def step(self, gradient: Array, rate: float | Array) -> bool:
+        """Take a step of size `rate`, one for all or one for each parameter [size].
+
+        Return False, and take none, where the gradient [size] is not finite.
+        """
         norm = float(np.sqrt(np.dot(gradient, gradient)))
         if not np.isfinite(norm):
             return False
@@ -31,7 +34,7 @@ class Optimizer(ABC):
         return True
 
     @abstractmethod
-    def _step(self, gradient: Array, scale: float, rate: float) -> None:
+    def _step(self, gradient: Array, scale: float, rate: float | Array) -> None:
         """Move the vector by `gradient` times `scale`."""
 
     @abstractmethod
@@ -52,7 +55,7 @@ class Adam(Optimizer):
         self._epsilon = epsilon
         self._moment1, self._moment2, self._steps = np.zeros_like(vector), np.zeros_like(vector), 0
 
-    def _step(self, gradient: Array, scale: float, rate: float) -> None:
+    def _step(self, gradient: Array, scale: float, rate: float | Array) -> None:
         scratch = self._scratch
         self._steps += 1
         self._moment1 *= np.float32(BETA1)
@@ -65,13 +68,16 @@ class Adam(Optimizer):
         np.sqrt(self._moment2, out=scratch)
         scratch += np.float32(self._epsilon * correction)
         np.divide(self._moment1, scratch, out=scratch)
-        scratch *= np.float32(rate * correction / (1 - BETA1**self._steps))
+        scratch *= np.float32(correction / (1 - BETA1**self._steps)) * np.asarray(rate, dtype=np.float32)
         self._vector -= scratch
 
-    def step_by(self, loop: Callable[..., bool], gradient: Array, rate: float) -> bool:
-        """Take the step of `step` by a compiled loop of (vector, gradient, moments, limit of the norm, rate, steps)."""
+    def step_by(self, loop: Callable[..., bool], gradient: Array, rates: Array) -> bool:
+        """Take the step of `step`, of `rates` [size], by a compiled loop.
+
+        It takes (vector, gradient, moments, limit of the norm, rates, steps).
+        """
         limit = np.inf if self._max_norm is None else self._max_norm
-        taken = loop(self._vector, gradient, self._moment1, self._moment2, limit, rate, self._steps + 1)
+        taken = loop(self._vector, gradient, self._moment1, self._moment2, limit, rates, self._steps + 1)
         self._steps += taken
         return bool(taken)
 
@@ -104,7 +110,7 @@ class RMSprop(Optimizer):
         super().__init__(vector, max_norm)
         self._square, self._steps, self._epsilon, self._decay = np.zeros_like(vector), 0, epsilon, decay
 
-    def _step(self, gradient: Array, scale: float, rate: float) -> None:
+    def _step(self, gradient: Array, scale: float, rate: float | Array) -> None:
         scratch = self._scratch
         self._steps += 1
         self._square *= np.float32(self._decay)
@@ -114,7 +120,7 @@ class RMSprop(Optimizer):
         np.sqrt(self._square, out=scratch)
         scratch += np.float32(self._epsilon)
         np.divide(gradient, scratch, out=scratch)
-        scratch *= np.float32(rate * scale)
+        scratch *= np.asarray(rate, dtype=np.float32) * np.float32(scale)
         self._vector -= scratch
 
     def arrays(self) -> dict[str, Array]:

@@ -21,8 +21,11 @@ class PPOConfig(RolloutConfig):
 
     learning_rate: Positive = 3e-4
     """Adam's step size at the start."""
+    value_learning_rate: Positive | None = 1e-3
+    """Adam's step size at the start for values that are a network of their own, which share nothing with the policy;
+    the KL does not change it. None takes learning_rate with all that changes it, as what is shared does."""
     anneal: bool = True
-    """Decrease the learning rate linearly to zero over total_steps."""
+    """Decrease both step sizes linearly to zero over total_steps."""
     desired_kl: Positive | None = 0.02
     """Mean KL that an update is meant to move the policy by: the step size falls where it is 1.5 times that, comes back
     to learning_rate where it is two thirds, and goes beyond where it is a quarter (times the square of what annealing

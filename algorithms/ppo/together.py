@@ -12,7 +12,7 @@ import numpy as np
 
 from surreal.algorithms.group.exchange import Learners
 from surreal.algorithms.ppo.batch import Batch, Minibatch
-from surreal.algorithms.ppo.gradients.base import Gradient, Stats
+from surreal.algorithms.ppo.gradients.base import Gradient, Rates, Stats
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
 
@@ -100,7 +100,7 @@ def _normalized(own: Array, all_rows: Array) -> Array:
 
 
 def step(
-    engine: Gradient, learners: Learners, own: tuple[Minibatch, float], rate: float, beta: float, stats: Stats | None
+    engine: Gradient, learners: Learners, own: tuple[Minibatch, float], rates: Rates, beta: float, stats: Stats | None
 ) -> None:
     """Take the step of a minibatch of all learners, of which the `own` part and its share are given."""
     minibatch, share = own
@@ -112,7 +112,7 @@ def step(
         gradient[:] = total
     else:
         gradient.copy_(engine.place(total))
-    engine.apply(rate)
+    engine.apply(rates)
 
 
 def _array(flat: Any) -> Array:

@@ -11,7 +11,7 @@ from surreal.algorithms.networks import LOG_STD_RANGE, Layout
 from surreal.algorithms.ppo.batch import Batch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients import make_gradient
-from surreal.algorithms.ppo.gradients.base import Stats
+from surreal.algorithms.ppo.gradients.base import Rates, Stats
 from surreal.algorithms.ppo.together import TogetherBatch, step, summed
 from surreal.algorithms.returns import explained_variance, gae, next_values
 from surreal.algorithms.rollouts.trajectories import Trajectories
@@ -45,7 +45,7 @@ class Updater:
         self.gradient.clip = config.clip * (1 - progress if config.anneal_clip else 1.0)
         final = config.entropy_coef if config.entropy_coef_final is None else config.entropy_coef_final
         self.gradient.entropy_coef = config.entropy_coef + progress * (final - config.entropy_coef)
-        rate = self.step_size.at(progress)
+        rates = self.step_size.at(progress)
         self._estimate(batch, data, together, found)
         before = explained_variance(batch.values, batch.returns)
         if together is not None:
@@ -55,14 +55,14 @@ class Updater:
             if epoch:
                 self._estimate_again(batch, data, together)
             watch = config.target_kl is not None or epoch == config.epochs - 1
-            stats = self._epoch(batch, rate, watch) if together is None else self._epoch_of_all(together, rate, watch)
+            stats = self._epoch(batch, rates, watch) if together is None else self._epoch_of_all(together, rates, watch)
             epochs += 1
             if self._too_far(stats):
                 break
         if config.objective == "adaptive-kl":
             self._adapt(stats.means()["kl"])
         self.step_size.adapt(stats.means()["kl"], progress)
-        return {**stats.means(), "explained_variance": before, "learning_rate": rate, "epochs": float(epochs)}
+        return {**stats.means(), "explained_variance": before, "learning_rate": rates.policy, "epochs": float(epochs)}
 
     def _before(self, batch: Batch, data: Trajectories) -> Array:
         """Return the values of all rows before the update, and note the policy where the loss is measured from it."""
@@ -106,19 +106,19 @@ class Updater:
         done = data.terminated | data.truncated
         return gae(data.rewards, values[:-1], following, done, self.config.gamma, self.config.gae_lambda), values[:-1]
 
-    def _epoch(self, batch: Batch, rate: float, watch: bool) -> Stats:
+    def _epoch(self, batch: Batch, rates: Rates, watch: bool) -> Stats:
         stats = Stats()
         with operation("epoch") as span:
-            self.gradient.epoch(batch, self.rng, rate, self.beta, stats if watch else None)
+            self.gradient.epoch(batch, self.rng, rates, self.beta, stats if watch else None)
             self.gradient.tell(span)
         self.skipped += self.gradient.skipped()
         return stats
 
-    def _epoch_of_all(self, batch: TogetherBatch, rate: float, watch: bool) -> Stats:
+    def _epoch_of_all(self, batch: TogetherBatch, rates: Rates, watch: bool) -> Stats:
         stats, config = Stats(), self.config
         with operation("epoch") as span:
             for own in batch.minibatches(self.rng, config.minibatch, config.normalize_advantages):
-                step(self.gradient, self.learners, own, rate, self.beta, stats if watch else None)
+                step(self.gradient, self.learners, own, rates, self.beta, stats if watch else None)
             self.gradient.tell(span)
         self.skipped += self.gradient.skipped()
         return summed(self.learners, stats) if watch else stats
@@ -183,16 +183,18 @@ RANGE = (0.1, 10.0)
 
 
 class StepSize:
-    """`learning_rate` times a multiple that follows the KL of the updates (desired_kl, Schulman's adaptive step)."""
+    """Step sizes: `learning_rate` times a multiple that follows the KL of the updates (desired_kl, Schulman's adaptive
+    step), and that of the values."""
 
     def __init__(self, config: PPOConfig) -> None:
         self._config = config
         self.multiple = 1.0
 
-    def at(self, progress: float) -> float:
-        """Return the step size at `progress` in [0, 1] of the run."""
-        left = 1 - progress if self._config.anneal else 1.0
-        return self._config.learning_rate * self.multiple * left
+    def at(self, progress: float) -> Rates:
+        """Return the step sizes at `progress` in [0, 1] of the run. That of the values knows no KL."""
+        config, left = self._config, 1 - progress if self._config.anneal else 1.0
+        policy, values = config.learning_rate * self.multiple * left, config.value_learning_rate
+        return Rates(policy, policy if values is None else values * left)
 
     def adapt(self, kl: float, progress: float) -> None:
         """Take in the mean KL that an update ended with.

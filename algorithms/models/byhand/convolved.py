@@ -66,7 +66,7 @@ class Convolved(Network):
         convolution = Loops(loops, self._conv, 1.0, w, g)
         convolution.forward(x, y[0])
         convolution.backward(x, y[0], y[1])
-        loops.adam(*(np.zeros_like(self.vector) for _ in range(4)), np.inf, 0.0, 1)
+        loops.adam(*(np.zeros_like(self.vector) for _ in range(4)), np.inf, np.zeros_like(self.vector), 1)
         return loops
 
     def _prepare(self, rows: int) -> None:

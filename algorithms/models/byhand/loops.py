@@ -174,9 +174,9 @@ _length = kept(_length, ("reassoc",))
 
 
 @kept
-def adam(vector: F32, grad: F32, moment1: F32, moment2: F32, limit: float, rate: float, steps: int) -> bool:
-    """Take step number `steps` of Adam (Kingma & Ba 2015) on the gradient, clipped to the norm `limit`. Return False,
-    and change nothing, where that is not finite."""
+def adam(vector: F32, grad: F32, moment1: F32, moment2: F32, limit: float, rates: F32, steps: int) -> bool:
+    """Take step number `steps` of Adam (Kingma & Ba 2015) on the gradient, clipped to the norm `limit`, each by its own
+    of `rates`. Return False, and change nothing, where the norm is not finite."""
     norm = _length(grad)
     if not isfinite(norm):
         return False
@@ -184,9 +184,9 @@ def adam(vector: F32, grad: F32, moment1: F32, moment2: F32, limit: float, rate:
     correction = sqrt(1 - BETA2**steps)
     keep1, keep2, tiny = np.float32(BETA1), np.float32(BETA2), np.float32(EPSILON * correction)
     new1, new2 = np.float32((1 - BETA1) * scale), np.float32((1 - BETA2) * scale * scale)
-    size = np.float32(rate * correction / (1 - BETA1**steps))
+    size = np.float32(correction / (1 - BETA1**steps))
     for n in range(len(vector)):
         moment1[n] = keep1 * moment1[n] + new1 * grad[n]
         moment2[n] = keep2 * moment2[n] + new2 * (grad[n] * grad[n])
-        vector[n] -= size * (moment1[n] / (np.sqrt(moment2[n]) + tiny))
+        vector[n] -= size * rates[n] * (moment1[n] / (np.sqrt(moment2[n]) + tiny))
     return True

@@ -18,7 +18,7 @@ from surreal.algorithms.models.optimizers import Adam
 from surreal.algorithms.networks import Layout
 from surreal.algorithms.ppo.batch import Batch, Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.gradients.base import KL_HINGE, Phases, Stats
+from surreal.algorithms.ppo.gradients.base import KL_HINGE, Phases, Rates, Stats, StepSizes
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
 from surreal.protocol.profiling.spans import Operation
@@ -32,6 +32,7 @@ class Analytic:
         self._config, self._choices = config, layout.spaces.choices
         self._vector, self._grad = self._network.vector, self._network.gradient
         self._adam = Adam(self._vector, config.max_grad_norm)
+        self._sizes = StepSizes(layout)
         self._skipped, self._phases = 0, Phases()
         self.clip, self.entropy_coef = config.clip, config.entropy_coef
 
@@ -51,10 +52,10 @@ class Analytic:
         """See base.Gradient."""
         return self._network.estimates(rows)
 
-    def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> None:
+    def step(self, minibatch: Minibatch, rates: Rates, beta: float, stats: Stats | None) -> None:
         """See base.Gradient."""
         self.differentiate(minibatch, beta, stats)
-        self.apply(learning_rate)
+        self.apply(rates)
 
     def differentiate(self, minibatch: Minibatch, beta: float, stats: Stats | None) -> Array:
         """See base.Gradient."""
@@ -69,18 +70,18 @@ class Analytic:
         self._phases.backward += perf_counter_ns() - began
         return self._grad
 
-    def apply(self, learning_rate: float) -> None:
+    def apply(self, rates: Rates) -> None:
         """See base.Gradient."""
         began, loop = perf_counter_ns(), self._network.adam
         step = self._adam.step if loop is None else partial(self._adam.step_by, loop)
-        self._skipped += not step(self._grad, learning_rate)
+        self._skipped += not step(self._grad, self._sizes.of(rates))
         self._phases.optimizer += perf_counter_ns() - began
         self._phases.steps += 1
 
-    def epoch(self, batch: Batch, rng: Generator, rate: float, beta: float, stats: Stats | None) -> None:
+    def epoch(self, batch: Batch, rng: Generator, rates: Rates, beta: float, stats: Stats | None) -> None:
         """See base.Gradient."""
         for minibatch in batch.shuffled(rng, self._config.minibatch):
-            self.step(minibatch, rate, beta, stats)
+            self.step(minibatch, rates, beta, stats)
 
     def tell(self, span: Operation) -> None:
         """See base.Gradient."""

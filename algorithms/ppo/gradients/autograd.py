@@ -16,7 +16,7 @@ from surreal.algorithms.networks import Layout
 from surreal.algorithms.ppo import loss
 from surreal.algorithms.ppo.batch import Batch, Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.gradients.base import Stats
+from surreal.algorithms.ppo.gradients.base import Rates, Stats
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
 from surreal.protocol.profiling.spans import NUMERIC, Operation, operation
@@ -32,6 +32,9 @@ class Autograd:
         self._network = Bound(layout, vector, self._device, config.precision, config.compile)
         self._vector = self._network.vector
         self._adam = torch.optim.Adam([self._vector], lr=1.0, betas=(BETA1, BETA2), eps=EPSILON, fused=True)
+        self._own = torch.as_tensor(layout.of_values(), device=self._device)
+        """Parameters of values that are a network of their own."""
+        self._apart = bool(self._own.any())
         self._skipped = torch.zeros((), device=self._device)
 
     def place(self, array: Array) -> Tensor:
@@ -88,10 +91,10 @@ class Autograd:
             kl = loss.gaussian_kl(mean0, log_std0, mean, log_std)
         return loss.kl_penalty(kl, beta, self._config.target_kl)
 
-    def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> None:
+    def step(self, minibatch: Minibatch, rates: Rates, beta: float, stats: Stats | None) -> None:
         """See base.Gradient."""
         self.differentiate(minibatch, beta, stats)
-        self.apply(learning_rate)
+        self.apply(rates)
 
     def differentiate(self, minibatch: Minibatch, beta: float, stats: Stats | None) -> Tensor:
         """See base.Gradient. The device is waited for only where `stats` are wanted."""
@@ -107,7 +110,7 @@ class Autograd:
             stats.add(*torch.stack(parts).tolist())
         return gradient
 
-    def apply(self, learning_rate: float) -> None:
+    def apply(self, rates: Rates) -> None:
         """See base.Gradient."""
         gradient = self._vector.grad
         assert gradient is not None
@@ -115,17 +118,30 @@ class Autograd:
         broken = (~torch.isfinite(norm)).float()
         if self._config.max_grad_norm is not None:
             gradient.mul_(torch.clamp(self._config.max_grad_norm / (norm + 1e-6), max=1.0))
-        self._adam.param_groups[0]["lr"] = learning_rate
         # The fused step does nothing where this is 1, as GradScaler uses it.
         self._adam.found_inf = broken  # type: ignore[attr-defined]
         with operation("optimizer", NUMERIC):
-            self._adam.step()
+            self._steps(rates)
         self._skipped += broken
 
-    def epoch(self, batch: Batch, rng: Generator, rate: float, beta: float, stats: Stats | None) -> None:
+    def _steps(self, rates: Rates) -> None:
+        """Take a step of the larger size, and go back a part of the way where the size is smaller.
+
+        torch has one step size for a tensor, which all parameters are in, and a step is linear in it.
+        """
+        size = max(rates) if self._apart else rates.policy
+        before = self._vector.detach().clone() if self._apart and rates.values != rates.policy else None
+        self._adam.param_groups[0]["lr"] = size
+        self._adam.step()
+        if before is not None:
+            with torch.no_grad():
+                way = torch.where(self._own, rates.values / size, rates.policy / size)
+                self._vector.copy_(before.lerp_(self._vector.detach(), way))
+
+    def epoch(self, batch: Batch, rng: Generator, rates: Rates, beta: float, stats: Stats | None) -> None:
         """See base.Gradient."""
         for minibatch in batch.shuffled(rng, self._config.minibatch):
-            self.step(minibatch, rate, beta, stats)
+            self.step(minibatch, rates, beta, stats)
 
     def tell(self, span: Operation) -> None:
         """See base.Gradient: they are operations of their own."""

@@ -6,14 +6,16 @@ per-operation overhead; `autograd` (torch) works on any device. A test holds the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 from numpy.random import Generator
 
 from surreal.algorithms.models.memory import Memories
+from surreal.algorithms.networks import Layout
 from surreal.algorithms.ppo.batch import Batch, Minibatch
 from surreal.algorithms.rollouts.trajectories import Trajectories
-from surreal.algorithms.types import Array
+from surreal.algorithms.types import F32, Array
 from surreal.protocol.profiling.spans import NUMERIC, Operation
 
 KL_HINGE = 250.0
@@ -71,6 +73,30 @@ class Phases:
         self.steps = 0
 
 
+class Rates(NamedTuple):
+    """Step sizes of an update."""
+
+    policy: float
+    """Of the policy, and of all that it shares with the values."""
+    values: float
+    """Of values that are a network of their own."""
+
+
+class StepSizes:
+    """Step size of every parameter."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._own = layout.of_values()
+        self._rates: Rates | None = None
+        self._sizes: F32 = np.zeros(layout.size, dtype=np.float32)
+
+    def of(self, rates: Rates) -> F32:
+        """Return the step size of each parameter [size]; the array is used again."""
+        if rates != self._rates:
+            self._rates, self._sizes[:] = rates, np.where(self._own, *rates[::-1])
+        return self._sizes
+
+
 class Gradient(Protocol):
     """Computes outputs, gradients and steps of one parameter vector."""
 
@@ -97,16 +123,16 @@ class Gradient(Protocol):
         It is the engine's own array or tensor: `apply` takes what was written into it.
         """
 
-    def apply(self, learning_rate: float) -> None:
+    def apply(self, rates: Rates) -> None:
         """Clip the gradient and take one step of Adam.
 
         Where the gradient is not finite, parameters and optimizer stay as they are, and `skipped` counts it.
         """
 
-    def step(self, minibatch: Minibatch, learning_rate: float, beta: float, stats: Stats | None) -> None:
+    def step(self, minibatch: Minibatch, rates: Rates, beta: float, stats: Stats | None) -> None:
         """Take one Adam step on one minibatch, adding to `stats` where given: `differentiate`, then `apply`."""
 
-    def epoch(self, batch: Batch, rng: Generator, rate: float, beta: float, stats: Stats | None) -> None:
+    def epoch(self, batch: Batch, rng: Generator, rates: Rates, beta: float, stats: Stats | None) -> None:
         """Take one step on each minibatch of a batch, in an order drawn from `rng`."""
 
     def tell(self, span: Operation) -> None:

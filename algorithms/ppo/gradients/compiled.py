@@ -16,7 +16,7 @@ from surreal.algorithms.networks import Shape
 from surreal.algorithms.ppo.batch import Batch, Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.analytic import Analytic
-from surreal.algorithms.ppo.gradients.base import Stats
+from surreal.algorithms.ppo.gradients.base import Rates, Stats
 from surreal.algorithms.types import F32, Array, Int
 
 LEAST_ROWS = 128
@@ -111,9 +111,11 @@ class Compiled(Analytic):
             actions = np.zeros((rows, len(self._choices) or wide), np.int64 if self._choices else np.float32)
             self._loss(room.heads(rows), losses.Rows(actions, *numbers))
             passes.backward(room.nets, self._vector, self._grad, room.work, room.gradients, rows, room.panel)
-            loops.adam(*(np.zeros_like(self._grad) for _ in range(4)), np.inf, 0.0, 1)
+            loops.adam(*(np.zeros_like(self._grad) for _ in range(4)), np.inf, np.zeros_like(self._grad), 1)
             if self._config.objective == "clip":
-                self._epoch(room, losses.Rows(actions, *numbers), observations, np.arange(0), 0.0, None)
+                self._epoch(
+                    room, losses.Rows(actions, *numbers), observations, np.arange(0), np.zeros_like(self._grad), None
+                )
         except Exception:
             self._passes = self._losses = self._loops = self._epochs = None
             raise
@@ -147,18 +149,16 @@ class Compiled(Analytic):
         self._phases.backward += perf_counter_ns() - began
         return self._grad
 
-    def epoch(self, batch: Batch, rng: Generator, rate: float, beta: float, stats: Stats | None) -> None:
+    def epoch(self, batch: Batch, rng: Generator, rates: Rates, beta: float, stats: Stats | None) -> None:
         """See base.Gradient: one call where nothing of a step is left to numpy."""
         if self._config.objective == "adaptive-kl" or batch.masks is not None or not self._ready():
-            super().epoch(batch, rng, rate, beta, stats)
+            super().epoch(batch, rng, rates, beta, stats)
             return
         columns = [batch.column(name) for name in ("actions", "log_probs", "advantages", "returns", "values")]
         rows = self._losses.Rows(columns[0].reshape(batch.size, -1), *columns[1:])
-        self._epoch(self._room, rows, batch.rows, rng.permutation(batch.size), rate, stats)
+        self._epoch(self._room, rows, batch.rows, rng.permutation(batch.size), self._sizes.of(rates), stats)
 
-    def _epoch(
-        self, room: Room, rows: Any, observations: Array, order: Array, rate: float, stats: Stats | None
-    ) -> None:
+    def _epoch(self, room: Room, rows: Any, observations: Array, order: Array, sizes: F32, stats: Stats | None) -> None:
         """Take the steps of an epoch; `order` says which rows and in which order."""
         epochs, minibatch, began = self._epochs, self._config.minibatch, perf_counter_ns()
         networks = epochs.Networks(
@@ -170,7 +170,7 @@ class Compiled(Analytic):
 
         def steps(first: Array, second: Array, limit: float, before: int) -> int:
             moments = epochs.Moments(first, second, limit)
-            return int(run(*about, settings, moments, rate, before, told))
+            return int(run(*about, settings, moments, sizes, before, told))
 
         count, taken = -(-len(order) // minibatch), self._adam.steps_by(steps)
         self._skipped += count - taken

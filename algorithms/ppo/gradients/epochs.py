@@ -120,7 +120,7 @@ def _epoch_of(stamp: int, by_parts: bool) -> Any:
         about: Any,
         settings: Settings,
         moments: Moments,
-        rate: float,
+        rates: F32,
         steps: int,
         told: Told,
     ) -> int:
@@ -141,7 +141,7 @@ def _epoch_of(stamp: int, by_parts: bool) -> Any:
             turned = clock()
             for n in range(len(sums)):
                 told.means[n] += sums[n] if n == ENTROPY else sums[n] / len(chosen)
-            taken += adam(vector, gradient, moments.first, moments.second, moments.limit, rate, taken + 1)
+            taken += adam(vector, gradient, moments.first, moments.second, moments.limit, rates, taken + 1)
             told.times[FORWARD] += passed - began
             told.times[BACKWARD] += turned - passed
             told.times[OPTIMIZER] += clock() - turned

@@ -22,7 +22,7 @@ from surreal.algorithms.ppo.gradients.base import Stats
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
 from tests.algorithms.models.samples import NUMBERS, PIXELS, PLANES, ROBOT, model, observed, vector
-from tests.algorithms.ppo.samples import as_tensors, random_minibatch
+from tests.algorithms.ppo.samples import RATES, as_tensors, random_minibatch
 
 CPU = torch.device("cpu")
 COLOURS = spaces.Box(0, 255, (7, 12, 3), np.uint8)
@@ -90,7 +90,7 @@ def test_ppo_takes_autograds_steps(numba: bool, changes: dict[str, Any]) -> None
     for seed in range(5):
         minibatch = transitions(layout, 31, seed, changes.get("objective") == "adaptive-kl")
         for engine, batch, said in zip(engines, (minibatch, as_tensors(minibatch)), stats, strict=True):
-            engine.step(batch, 1e-3, 0.7, said)
+            engine.step(batch, RATES, 0.7, said)
     np.testing.assert_allclose(engines[0].parameters(), engines[1].parameters(), rtol=1e-3, atol=2e-5)
     assert stats[0].means() == pytest.approx(stats[1].means(), rel=1e-3, abs=1e-5)
 
@@ -101,10 +101,10 @@ def test_the_same_steps_give_the_same_bits_and_a_checkpoint_goes_on_with_them(nu
     for _ in range(2):
         first, second = (Analytic(layout, config, vector(layout, seed)) for seed in (0, 1))
         for seed in range(3):
-            first.step(transitions(layout, 20, seed), 1e-3, 1.0, None)
+            first.step(transitions(layout, 20, seed), RATES, 1.0, None)
         second.load({name: array.copy() for name, array in first.arrays().items()})
         for engine in (first, second):
-            engine.step(transitions(layout, 20, 5), 1e-3, 1.0, None)
+            engine.step(transitions(layout, 20, 5), RATES, 1.0, None)
             results.append(engine.parameters().tobytes())
     assert len(set(results)) == 1
 
@@ -115,7 +115,7 @@ def test_an_image_that_is_not_finite_takes_no_step(numba: bool) -> None:
     engine = Analytic(layout, PPOConfig(numba=numba), vector(layout))
     minibatch = transitions(layout, 9, 0)
     minibatch.observations[3, 1, 2, 0] = np.nan
-    engine.step(minibatch, 1e-3, 1.0, None)
+    engine.step(minibatch, RATES, 1.0, None)
     assert engine.skipped() == 1
     assert (engine.parameters() == vector(layout)).all()
 

@@ -16,6 +16,7 @@ from surreal.algorithms.ppo.gradients import make_gradient
 from surreal.algorithms.ppo.gradients.analytic import Analytic
 from surreal.algorithms.ppo.gradients.autograd import Autograd
 from tests.algorithms.models.samples import NUMBERS, PLANES, model, observed, vector
+from tests.algorithms.ppo.samples import RATES
 
 CPU = torch.device("cpu")
 
@@ -48,13 +49,13 @@ def test_a_gradient_that_is_not_finite_changes_nothing_and_is_counted(adam_steps
     gradient = Autograd(layout, PPOConfig(device="cpu"), vector(layout))
     good = minibatch(rows, 8)
     for _ in range(adam_steps):
-        gradient.step(good, 1e-3, 1.0, None)
+        gradient.step(good, RATES, 1.0, None)
     before = {name: array.copy() for name, array in gradient.arrays().items()}
-    gradient.step(good._replace(advantages=torch.full((8,), float("nan"))), 1e-3, 1.0, None)
+    gradient.step(good._replace(advantages=torch.full((8,), float("nan"))), RATES, 1.0, None)
     after = gradient.arrays()
     assert all((before[name] == after[name]).all() for name in before)
     assert (gradient.skipped(), gradient.skipped()) == (1, 0)
-    gradient.step(good, 1e-3, 1.0, None)
+    gradient.step(good, RATES, 1.0, None)
     assert (gradient.parameters() != before["parameters"]).any() and gradient.skipped() == 0
 
 

@@ -9,8 +9,12 @@ from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.networks import Layout, Shape
 from surreal.algorithms.ppo.batch import Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.ppo.gradients.base import Rates
 from surreal.algorithms.rollouts.trajectories import Fragment
 from surreal.algorithms.types import Array
+
+RATES = Rates(1e-3, 2e-3)
+"""Step sizes of policy and values."""
 
 
 def random_shape(discrete: bool) -> Shape:

@@ -19,6 +19,7 @@ from surreal.algorithms.ppo.gradients.base import Stats
 from surreal.algorithms.ppo.gradients.compiled import LEAST_ROWS, Compiled
 from surreal.algorithms.rollouts.trajectories import trajectories
 from tests.algorithms.ppo.samples import (
+    RATES,
     as_fragment,
     ppo,
     random_fragment,
@@ -68,7 +69,7 @@ def test_the_same_steps_give_the_same_bits_again() -> None:
     for _ in range(2):
         engine = Compiled(shape, ppo(), random_vector(shape))
         for seed in range(10):
-            engine.step(random_minibatch(shape, seed=seed), 1e-3, 1.0, None)
+            engine.step(random_minibatch(shape, seed=seed), RATES, 1.0, None)
         results.append(engine.parameters().tobytes())
     assert results[0] == results[1]
 
@@ -86,7 +87,7 @@ def test_an_observation_that_is_not_finite_takes_no_step() -> None:
     engine = Compiled(shape, ppo(), random_vector(shape))
     before, minibatch = engine.parameters(), random_minibatch(shape)
     minibatch.observations[2, 1] = np.nan
-    engine.step(minibatch, 1e-3, 1.0, None)
+    engine.step(minibatch, RATES, 1.0, None)
     assert engine.skipped() == 1
     assert (engine.parameters() == before).all()
 
@@ -100,7 +101,7 @@ def test_where_numba_fails_numpy_computes_and_one_line_says_so(
     with caplog.at_level(WARNING):
         by_numpy, compiled = both(shape)
         for engine in (by_numpy, compiled):
-            engine.step(random_minibatch(shape), 1e-3, 1.0, None)
+            engine.step(random_minibatch(shape), RATES, 1.0, None)
     assert (compiled.parameters() == by_numpy.parameters()).all()
     assert compiled.arrays()["moment1"].any()
     (line,) = [record.getMessage() for record in caplog.records]
@@ -132,7 +133,7 @@ def test_an_epoch_in_one_call_takes_the_steps_of_its_minibatches_bit_for_bit(dis
         batch = engine.batch(data)
         batch.estimate(data.rewards, 0.5 * data.rewards)
         for _ in range(2):
-            (Compiled if whole else Analytic).epoch(engine, batch, rng, 1e-3, 1.0, stats)
+            (Compiled if whole else Analytic).epoch(engine, batch, rng, RATES, 1.0, stats)
         found.append((engine.arrays(), stats.means(), stats.count, rng.random()))
     (arrays, means, *rest), (expected, expected_means, *expected_rest) = found
     assert all((arrays[name] == expected[name]).all() for name in expected)
@@ -147,7 +148,7 @@ def test_steps_of_an_epoch_that_are_not_finite_are_left_out_and_counted() -> Non
     batch = engine.batch(data)
     batch.estimate(data.rewards, data.rewards)
     batch.rows[3] = np.nan
-    engine.epoch(batch, np.random.default_rng(0), 1e-3, 1.0, None)
+    engine.epoch(batch, np.random.default_rng(0), RATES, 1.0, None)
     assert engine.skipped() == 1
     assert engine.arrays()["adam_steps"] == 3
     assert np.isfinite(engine.parameters()).all()

@@ -12,7 +12,7 @@ from surreal.algorithms.ppo.batch import Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.gradients.analytic import Analytic
 from surreal.algorithms.ppo.gradients.autograd import Autograd
-from surreal.algorithms.ppo.gradients.base import Stats
+from surreal.algorithms.ppo.gradients.base import Rates, Stats
 from surreal.algorithms.ppo.gradients.compiled import Compiled
 from tests.algorithms.ppo.samples import as_tensors, random_minibatch, random_shape, random_vector
 
@@ -34,8 +34,8 @@ def config(**changes: Any) -> PPOConfig:
 
 
 def step(engine: Any, batch: Minibatch, rate: float, beta: float, stats: Stats | None) -> None:
-    """One step on a minibatch where the engine computes."""
-    engine.step(as_tensors(batch) if isinstance(engine, Autograd) else batch, rate, beta, stats)
+    """One step on a minibatch where the engine computes; that of the values is twice as large."""
+    engine.step(as_tensors(batch) if isinstance(engine, Autograd) else batch, Rates(rate, 2 * rate), beta, stats)
 
 
 def gradient_by_hand(kind: type[Analytic], shape: Shape, settings: PPOConfig, seed: int) -> Any:

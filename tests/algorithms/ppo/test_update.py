@@ -6,6 +6,9 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from surreal.algorithms.environments.spaces import Spaces
+from surreal.algorithms.models.actor_critic import make_model
+from surreal.algorithms.models.config import NetworkConfig
 from surreal.algorithms.normalizers import RewardScaler, RunningMoments, Standardizer
 from surreal.algorithms.ppo.actor import Pace
 from surreal.algorithms.ppo.batch import Batch
@@ -163,9 +166,42 @@ def test_a_kl_that_is_small_since_the_step_size_falls_does_not_raise_it() -> Non
     for each in (size, steady):
         each.adapt(0.006 * 0.1**2, progress=0.9)
     assert (size.multiple, steady.multiple) == (1, 1.5)
-    assert steady.at(0.9) == pytest.approx(4.5e-4) and size.at(0.9) == pytest.approx(3e-5)
+    assert (steady.at(0.9).policy, size.at(0.9).policy) == pytest.approx((4.5e-4, 3e-5))
     size.adapt(0.004 * 0.1**2, progress=0.9)
     assert size.multiple == 1.5
+
+
+def test_the_step_size_of_a_network_of_values_is_its_own_and_knows_no_kl() -> None:
+    size, one = StepSize(PPOConfig(desired_kl=0.02)), StepSize(PPOConfig(desired_kl=0.02, value_learning_rate=None))
+    for each in (size, one):
+        each.adapt(0.04, progress=0.0)
+    assert size.at(0.5) == pytest.approx((1e-4, 5e-4))
+    assert one.at(0.5) == pytest.approx((1e-4, 1e-4))
+
+
+@pytest.mark.parametrize("engine", ["analytic", "compiled", "autograd"])
+def test_each_network_goes_as_far_as_its_own_step_size_says(engine: str) -> None:
+    settings: Any = {"numba": engine == "compiled", "gradients": engine.replace("compiled", "analytic")}
+    settings |= {"device": "cpu", "epochs": 1, "minibatch": 1000, "desired_kl": None}
+    moved = []
+    for values in (1e-3, 4e-3):
+        learner = Updater(random_shape(False), PPOConfig(value_learning_rate=values, **settings), seed=3)
+        before = learner.parameters()
+        learner.update(random_data(1), 0.0)
+        moved.append(learner.parameters() - before)
+    own = learner._layout.of_values()
+    assert own.any() and not own.all()
+    assert moved[1][own] == pytest.approx(4 * moved[0][own], rel=1e-3, abs=1e-6)
+    assert moved[1][~own] == pytest.approx(moved[0][~own], rel=1e-3, abs=1e-6)
+
+
+def test_networks_that_share_an_encoder_have_one_step_size() -> None:
+    spaces = Spaces.flat(5, 2, discrete=False)
+    apart = make_model(NetworkConfig(value=[8]), spaces, [4])
+    assert [name for name, part in apart.views(apart.of_values()).items() if part.all()] == [
+        name for name in apart.parts if name.startswith("value.")
+    ]
+    assert not make_model(NetworkConfig(trunk=[8]), spaces, [4]).of_values().any()
 
 
 def test_the_weight_of_the_kl_penalty_moves_both_ways_within_its_range() -> None:
