@@ -18,7 +18,8 @@ from ppo_peers import Result, peer, surreal
 EXAMPLE = Path(__file__).parent.parent / "examples" / "environments" / "atari-ppo.yaml"
 SETTINGS = {
     "fragment_steps": "128", "minibatch": "256", "epochs": "4", "learning_rate": "2.5e-4", "clip": "0.1",
-    "value_clip": "0.1", "gae_lambda": "0.95", "entropy_coef": "0.01", "evaluate_every_seconds": "1000",
+    "value_clip": "0.1", "gamma": "0.99", "gae_lambda": "0.95", "entropy_coef": "0.01",
+    "evaluate_every_seconds": "1000",
     # CleanRL does not evaluate; a whole game would take seconds of the run that is timed.
     "evaluate_episodes": "1", "evaluation_episode_cap": "50",
     # CleanRL halves the squared error of the values once more.

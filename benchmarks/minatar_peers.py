@@ -24,7 +24,8 @@ from ppo_peers import Result, peer, surreal
 EXAMPLE = Path(__file__).parent.parent / "examples" / "environments" / "minatar-ppo.yaml"
 SETTINGS = {
     "minibatch": 512, "epochs": 4, "learning_rate": 0.001, "entropy_coef": 0.01, "recompute_returns": "false",
-    "desired_kl": "null", "fragment_steps": 128, "anneal": "false", "gae_lambda": 0.95, "normalize_rewards": "false",
+    "desired_kl": "null", "fragment_steps": 128, "anneal": "false", "gamma": 0.99, "gae_lambda": 0.95,
+    "normalize_rewards": "false",
     "evaluate_every_seconds": 1000, "numba": "true", "return_window": 1000,
 }  # fmt: skip
 

@@ -31,13 +31,13 @@ SAME = (
     *("spec.env.copies=4", "spec.algorithm.config.fragment_steps=256", "spec.algorithm.config.minibatch=64"),
     *("spec.algorithm.config.recompute_returns=false", "spec.algorithm.config.gamma=0.99"),
     *("spec.algorithm.config.gae_lambda=0.95", "spec.algorithm.config.log_std_init=0.0"),
-    "spec.algorithm.config.desired_kl=null",
+    *("spec.algorithm.config.desired_kl=null", "spec.algorithm.config.value_learning_rate=null"),
 )
 BEFORE = tuple(
     f"spec.algorithm.config.{word}"
     for word in (
         *("fragment_steps=256", "minibatch=128", "log_std_init=-1", "gamma=0.98", "gae_lambda=0.92"),
-        *("desired_kl=null", "recompute_advantages=true", "clip_from=behaviour"),
+        *("desired_kl=null", "recompute_advantages=true", "clip_from=behaviour", "value_learning_rate=null"),
     )
 )
 """The example of the older checkout in today's words."""

@@ -18,6 +18,7 @@ from ppo_peers import Result, peer, surreal
 EXAMPLE = Path(__file__).parent.parent / "examples" / "environments" / "robosuite-lift-ppo.yaml"
 SETTINGS = {
     "gae_lambda": "0.95", "recompute_returns": "false", "desired_kl": "null", "anneal": "false", "max_staleness": "0",
+    "gamma": "0.99", "value_learning_rate": "null",
 }  # fmt: skip
 
 

@@ -19,6 +19,8 @@ class PPOConfig(RolloutConfig):
     max_staleness: Annotated[int, Field(ge=0, le=8)] = 1
     """Updates the weights of a fragment may be behind: 0 is strictly on-policy, 1 overlaps acting and learning."""
 
+    gamma: Share = 0.995
+    """Discount."""
     learning_rate: Positive = 3e-4
     """Adam's step size at the start."""
     value_learning_rate: Positive | None = 1e-3
@@ -35,7 +37,7 @@ class PPOConfig(RolloutConfig):
     """Passes over each batch."""
     minibatch: Count = 64
     """Transitions per gradient step."""
-    gae_lambda: Share = 0.9
+    gae_lambda: Share = 0.95
     """Lambda of generalized advantage estimation (Schulman et al. 2016)."""
     recompute_advantages: bool = False
     """Estimate advantages and returns again before every epoch."""

@@ -31,7 +31,8 @@ NAMES = (
 """Parameters of stable-baselines3's policy in the order of surreal's vector."""
 SETTINGS: dict[str, Any] = {
     "minibatch": 512, "epochs": EPOCHS, "learning_rate": 1e-3, "entropy_coef": 0.01, "recompute_returns": False,
-    "desired_kl": None, "fragment_steps": STEPS, "anneal": False, "gae_lambda": 0.95, "normalize_rewards": False,
+    "desired_kl": None, "fragment_steps": STEPS, "anneal": False, "gamma": 0.99, "gae_lambda": 0.95,
+    "normalize_rewards": False,
 }  # fmt: skip
 
 

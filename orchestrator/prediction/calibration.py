@@ -32,6 +32,7 @@ SPEED_ALIKE = (
     "evaluation_episode_cap",
     "learning_rate",
     "actor_learning_rate",
+    "value_learning_rate",
     "gamma",
     "gae_lambda",
     "entropy_coef",

@@ -75,7 +75,8 @@ def _actor_critic(draft: Draft, same: dict[str, tuple[str, Any]], learning_rate:
         "total_steps": draft.take("n_timesteps", 1e6, whole),
         "learning_rate": rate.value,
         "anneal": rate.falls,
-        # Stable-Baselines3 has neither of these three.
+        # Stable-Baselines3 has none of these four.
+        "value_learning_rate": None,
         "desired_kl": None,
         "recompute_returns": False,
         "max_staleness": 0,

@@ -77,9 +77,9 @@ class Rates(NamedTuple):
     """Step sizes of an update."""
 
     policy: float
-    """Of the policy, and of all that it shares with the values."""
+    """Step size of the policy, and of all that it shares with the values."""
     values: float
-    """Of values that are a network of their own."""
+    """Step size of values that are a network of their own."""
 
 
 class StepSizes:

@@ -8,7 +8,7 @@ from surreal.protocol.errors import NotFound
 
 def test_a_key_of_a_config_says_type_default_bounds_meaning_and_paper() -> None:
     (found,) = explain("spec.algorithm.config.gae_lambda")
-    assert (found.algorithm, found.type, found.default, found.bounds) == ("ppo", "number", "0.9", ">= 0, <= 1")
+    assert (found.algorithm, found.type, found.default, found.bounds) == ("ppo", "number", "0.95", ">= 0, <= 1")
     assert found.meaning == "Lambda of generalized advantage estimation (Schulman et al. 2016)."
     assert found.paper == "Schulman et al. 2016"
 
@@ -51,4 +51,4 @@ def test_the_reference_has_every_key_and_none_is_without_a_meaning() -> None:
     assert {"Experiment", "ppo", "sac"} <= parts.keys()
     silent = [each.key for keys in parts.values() for each in keys if not each.meaning]
     assert len(silent) < 0.15 * sum(map(len, parts.values())), silent
-    assert "| `gae_lambda` | number | `0.9` | >= 0, <= 1 | Lambda of generalized" in markdown()
+    assert "| `gae_lambda` | number | `0.95` | >= 0, <= 1 | Lambda of generalized" in markdown()

@@ -96,6 +96,7 @@ def test_every_key_of_a_tuned_entry_is_said(zoo: Path, tmp_path: Path) -> None:
         "normalize_observations": True,
         "normalize_rewards": True,
         "recompute_returns": False,
+        "value_learning_rate": None,
         "desired_kl": None,
         "max_staleness": 0,
     }
