@@ -1,11 +1,12 @@
 """Time to the marks of ES and ARS with two workers: the examples, several seeds each, one run after the other.
 
     python benchmarks/es_curves.py [--only cheetah-ars ...] [--seeds 1 2 3] [--home DIR] [--plot docs/images/es.png]
+    python benchmarks/es_curves.py --paper --only cheetah-ars hopper-ars swimmer-ars --seeds 1 2 3 4 5
 
 A run ends with the first evaluation of the mean policy (deterministic, 5 episodes) that reaches the example's mark, or
-after its minutes of wall clock from `surreal create`. Reported: minutes and environment steps to the mark, and the best
-evaluation. Every finished run is in DIR/runs.json, and the same command with --home DIR goes on after an interruption.
-All figures as JSON on stdout.
+after its minutes of wall clock from `surreal create`. Reported: minutes, steps and episodes to the mark, and the best
+evaluation. With `--paper` the marks are those of Mania et al. 2018, table 1, of ARS alone. Every finished run is in
+DIR/runs.json, and the same command with --home DIR goes on after an interruption. All figures as JSON on stdout.
 """
 
 import argparse
@@ -33,13 +34,19 @@ class Goal(NamedTuple):
     mark: float
     minutes: float
     title: str
+    paper: float | None = None
+    """Mark of the paper."""
+
+    def of_paper(self) -> "Goal":
+        """Return this goal with the mark of the paper, and twice the minutes."""
+        return self if self.paper is None else self._replace(mark=self.paper, minutes=2 * self.minutes)
 
 
 GOALS = {
-    "cheetah-ars": Goal(2000, 4, "HalfCheetah-v5, ARS V2-t"),
-    "hopper-ars": Goal(1500, 5, "Hopper-v5, ARS V2-t"),
+    "cheetah-ars": Goal(2000, 4, "HalfCheetah-v5, ARS V2-t", 3430),
+    "hopper-ars": Goal(1500, 5, "Hopper-v5, ARS V2-t", 3120),
     "cheetah-es": Goal(3500, 5, "HalfCheetah-v5, ES"),
-    "swimmer-ars": Goal(250, 5, "Swimmer-v5, ARS V1"),
+    "swimmer-ars": Goal(250, 5, "Swimmer-v5, ARS V1", 325),
 }
 STEPS = 10**9
 """More than the minutes are good for."""
@@ -79,13 +86,15 @@ def over(rows: list[dict[str, Any]], goal: Goal, began: float) -> bool:
 
 
 def outcome(rows: list[dict[str, Any]], goal: Goal, began: float) -> dict[str, Any]:
-    """Minutes and steps to the mark, if it was reached in time, and all evaluations."""
+    """Minutes, steps and episodes to the mark, if it was reached in time, and all evaluations."""
     curve = [[(row["time"] - began) / 60, row["steps"], row["eval_return"]] for row in rows if "eval_return" in row]
     curve = [point for point in curve if point[0] <= goal.minutes]
     reached = next((point for point in curve if point[2] >= goal.mark), None)
+    steps = reached[1] if reached else max((row["steps"] for row in rows), default=0)
     return {
         "minutes": reached[0] if reached else None,
-        "steps": reached[1] if reached else max((row["steps"] for row in rows), default=0),
+        "steps": steps,
+        "episodes": max((row["episodes"] for row in rows if "episodes" in row and row["steps"] <= steps), default=0),
         "best": max((point[2] for point in curve), default=None),
         "curve": curve,
     }
@@ -93,17 +102,19 @@ def outcome(rows: list[dict[str, Any]], goal: Goal, began: float) -> dict[str, A
 
 def table(results: list[dict[str, Any]]) -> Table:
     """The runs, and for each example the median of the minutes, a run that did not get there being the slowest."""
-    rows = Table("example", "seed", "mark", "minutes to it", "steps", "best evaluation")
+    rows = Table("example", "seed", "mark", "minutes to it", "steps", "episodes", "best evaluation")
     for example, goal in GOALS.items():
         runs = [result for result in results if result["example"] == example]
         for each in runs:
             minutes = f"not in {goal.minutes:g}" if each["minutes"] is None else f"{each['minutes']:.1f}"
             best = "none" if each["best"] is None else f"{each['best']:.0f}"
-            rows.add_row(example, str(each["seed"]), f"{goal.mark:g}", minutes, f"{each['steps']:,}", best)
+            took = (f"{each['steps']:,}", f"{each['episodes']:,}")
+            rows.add_row(example, str(each["seed"]), f"{goal.mark:g}", minutes, *took, best)
         if runs:
             middle = median(NEVER if each["minutes"] is None else each["minutes"] for each in runs)
             words = f"not in {goal.minutes:g}" if middle == NEVER else f"{middle:.1f}"
-            rows.add_row(example, "median", f"{goal.mark:g}", words, f"{median(e['steps'] for e in runs):,.0f}", "")
+            middles = (f"{median(each[key] for each in runs):,.0f}" for key in ("steps", "episodes"))
+            rows.add_row(example, "median", f"{goal.mark:g}", words, *middles, "")
     return rows
 
 
@@ -137,7 +148,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--home", type=Path)
     parser.add_argument("--plot", type=Path, help="a PNG file")
+    parser.add_argument("--paper", action="store_true", help="the marks of the paper; a home of its own")
     args = parser.parse_args()
+    if args.paper:
+        GOALS.update({example: goal.of_paper() for example, goal in GOALS.items()})
     home = args.home or Path(tempfile.mkdtemp(prefix="s"))
     file, talk = home / "runs.json", Console(stderr=True)
     home.mkdir(parents=True, exist_ok=True)
