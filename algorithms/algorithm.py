@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -163,3 +163,14 @@ class Config(Documented):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    before: ClassVar[Mapping[str, Any]] = {}
+    """Key that came later -> the value that runs before it had in effect, where that is not its default."""
+
+    @classmethod
+    def recorded(cls, data: Mapping[str, Any]) -> Self:
+        """Return the config that a run has recorded with all keys of its time; `before` has those that came later.
+
+        A run keeps its algorithm when a newer version resumes it.
+        """
+        return cls(**{**cls.before, **data})

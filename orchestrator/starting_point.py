@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from surreal.algorithms.recording.checkpoint import Checkpoint, load, write
+from surreal.orchestrator.experiment.complete import of_its_time
 from surreal.orchestrator.experiment.experiment import Experiment
-from surreal.orchestrator.experiment.load import load_experiment
+from surreal.orchestrator.experiment.load import apply_override
 from surreal.orchestrator.saved_run import SavedRun, saved
+from surreal.protocol.documents.yaml import load_file
 from surreal.protocol.errors import InvalidInput, NotFound
 
 COUNTERS: dict[str, Any] = {"updates": 0, "episodes": 0, "elapsed": 0.0, "returns": []}
@@ -48,8 +50,12 @@ class StartingPoint:
         """Return the experiment of that run with other values; its name has to be among them."""
         if not any(each.startswith("metadata.name=") for each in overrides):
             raise InvalidInput(f"--from {self.name}: a fork needs a name of its own. Give --set metadata.name=...")
-        made = load_experiment(self.run.folder / "experiment.yaml", overrides)
-        return Experiment.from_data(made.to_data(), made.source, self.run.code or made.folder)
+        data, source = load_file(self.run.folder / "experiment.yaml")
+        folder = self.run.code or self.run.folder
+        data = of_its_time(data, folder)
+        for override in overrides:
+            data = apply_override(data, override, source.lines)
+        return Experiment.from_data(data, source, folder)
 
     def prepare(self, experiment: Experiment) -> Path:
         """Return a new folder with the checkpoint as `experiment` begins from it; the caller removes it.

@@ -20,9 +20,9 @@ class Newest:
 
 def actor(process: Process) -> None:
     """Act until told to stop."""
-    act(process, IMPALAConfig(**process.config), Newest())
+    act(process, IMPALAConfig.recorded(process.config), Newest())
 
 
 def evaluator(process: Process) -> None:
     """Evaluate on a clock of its own."""
-    evaluate(process, IMPALAConfig(**process.config))
+    evaluate(process, IMPALAConfig.recorded(process.config))

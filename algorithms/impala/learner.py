@@ -20,7 +20,7 @@ class Learner(RolloutLearner[list[Message]]):
     """Takes fragments as they come, and replays old ones where the config asks for it."""
 
     def __init__(self, process: Process) -> None:
-        wiring, config = process.wiring, IMPALAConfig(**process.config)
+        wiring, config = process.wiring, IMPALAConfig.recorded(process.config)
         experience = process.receiver("experience")
         super().__init__(process, "impala", config, lambda layout: Updater(layout, config, wiring.seed))
         actors, lag = wiring.replicas["actor"], config.artificial_lag

@@ -103,7 +103,7 @@ class Learner(Trainer[list[Transitions]]):
     state: ArrayState
 
     def __init__(self, process: Process, env: Environment) -> None:
-        self._process, self._config, self._counted = process, PEVIConfig(**process.config), Counted(env)
+        self._process, self._config, self._counted = process, PEVIConfig.recorded(process.config), Counted(env)
         size = (self._counted.states + 1) * self._counted.actions
         self.total_steps, self.state = 1, ArrayState({"parameters": np.zeros(size, dtype=np.float32)}, 1)
         self.policy = describe("pevi", env, process.env, {"kind": "stack", "hidden": [], "biased": True})
@@ -153,7 +153,7 @@ def learner(process: Process) -> ExitCode:
 def evaluator(process: Process) -> None:
     """Evaluate the solution."""
     with closing(make_env(process.env, process.wiring.code, evaluating=True)) as env:
-        config: Any = PEVIConfig(**process.config)
+        config: Any = PEVIConfig.recorded(process.config)
 
         def load(message: Message) -> Act:
             table: Array = message.arrays["parameters"].reshape(env.spaces.observation + 1, -1)[:-1]

@@ -31,10 +31,10 @@ class Pace:
 
 def actor(process: Process) -> None:
     """Act until told to stop."""
-    config = PPOConfig(**process.config)
+    config = PPOConfig.recorded(process.config)
     act(process, config, Pace(config.max_staleness))
 
 
 def evaluator(process: Process) -> None:
     """Evaluate on a clock of its own."""
-    evaluate(process, PPOConfig(**process.config))
+    evaluate(process, PPOConfig.recorded(process.config))

@@ -1,7 +1,7 @@
 """Every hyperparameter of PPO, its default and its bounds. Written once; nothing else repeats a default."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,13 @@ COMPILE_ROWS = 3_000_000
 
 class PPOConfig(RolloutConfig):
     """PPO's hyperparameters (Schulman et al. 2017)."""
+
+    before: ClassVar[Mapping[str, Any]] = {
+        "desired_kl": None,
+        "clip_from": "behaviour",
+        "recompute_returns": False,
+        "value_learning_rate": None,
+    }
 
     max_staleness: Annotated[int, Field(ge=0, le=8)] = 1
     """Updates the weights of a fragment may be behind: 0 is strictly on-policy, 1 overlaps acting and learning."""

@@ -24,7 +24,7 @@ class Learner(RolloutLearner[Collected]):
 
     def __init__(self, process: Process, group: Group | None = None) -> None:
         """Learn alone, or as one of a group."""
-        self._process, self._config = process, PPOConfig(**process.config)
+        self._process, self._config = process, PPOConfig.recorded(process.config)
         wiring, config = process.wiring, self._config
         experience = process.receiver("experience")
         super().__init__(process, "ppo", config, lambda layout: Updater(layout, config, wiring.seed, group or ALONE))

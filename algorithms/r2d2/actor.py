@@ -36,7 +36,7 @@ class Actor(ReplayActor):
     """State of one actor process with a policy of its own."""
 
     def __init__(self, process: Process, envs: VectorEnvironments, rng: np.random.Generator) -> None:
-        wiring, config = process.wiring, R2D2Config(**process.config)
+        wiring, config = process.wiring, R2D2Config.recorded(process.config)
         copies = int(wiring.env["copies"])
         self._epsilon = epsilons(config, wiring.index, wiring.replicas["actor"], copies)
         self._policy = ValuePolicy(make_layout(config, envs.spaces), self._epsilon)
@@ -65,7 +65,7 @@ class CentralActor:
     """State of one actor process that asks for its actions, and explores by itself."""
 
     def __init__(self, process: Process, envs: list[VectorEnvironments]) -> None:
-        wiring, config, spaces = process.wiring, R2D2Config(**process.config), envs[0].spaces
+        wiring, config, spaces = process.wiring, R2D2Config.recorded(process.config), envs[0].spaces
         copies, layout = int(wiring.env["copies"]), make_layout(config, spaces)
         self._epsilon, self._choices = epsilons(config, wiring.index, wiring.replicas["actor"], copies), spaces.action
         self._rng, self._stopping = process.rng, process.stopping.is_set
@@ -97,7 +97,7 @@ class CentralActor:
 
 def actor(process: Process) -> None:
     """Act until told to stop, by a policy here or by the role `inference`, as the config says."""
-    config = R2D2Config(**process.config)
+    config = R2D2Config.recorded(process.config)
     if config.inference == CENTRAL:
         with central_environments(process.wiring, config.network.view) as envs:
             asking = CentralActor(process, envs)
@@ -113,14 +113,14 @@ def actor(process: Process) -> None:
 
 def inference(process: Process) -> None:
     """Answer the actors by the best choices until told to stop."""
-    config = R2D2Config(**process.config)
+    config = R2D2Config.recorded(process.config)
     layout = make_layout(config, spaces_of(process, config.network.view))
     answer(process, layout, acting_policy(layout, ValuePolicy(layout)))
 
 
 def evaluator(process: Process) -> None:
     """Evaluate every `evaluate_every_seconds`, and at once when the learner says that these are the last weights."""
-    wiring, config = process.wiring, R2D2Config(**process.config)
+    wiring, config = process.wiring, R2D2Config.recorded(process.config)
     with closing(make_env(wiring.env, wiring.code, config.network.view, evaluating=True)) as env:
         policy = ValuePolicy(make_layout(config, env.spaces))
         start = policy.initial_state(1)

@@ -77,7 +77,7 @@ class State(ReplayState):
 
 def learner(process: Process) -> ExitCode:
     """Learn until done or told to stop."""
-    wiring, config = process.wiring, R2D2Config(**process.config)
+    wiring, config = process.wiring, R2D2Config.recorded(process.config)
     with closing(make_env(wiring.env, wiring.code, config.network.view)) as env:
         layout = make_layout(config, env.spaces)
         policy = describe("r2d2", env, wiring.env, network_data(config))

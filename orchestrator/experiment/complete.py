@@ -47,6 +47,16 @@ def complete(model: type[Document], data: Any, source: Source, folder: Path) -> 
     return document, found, config
 
 
+def of_its_time(data: Any, folder: Path) -> Any:
+    """Return the complete file of a run, `data`, with the keys of its config that came after it: `Config.before`.
+
+    Defaults of today would change its algorithm.
+    """
+    found, config = _algorithm(data, folder)[0], _get(data, _CONFIG)
+    before = getattr(found.config, "before", {}) if found else {}
+    return _set(data, _CONFIG, {**before, **config}) if isinstance(config, dict) else data
+
+
 def _refuse_other_files(data: Any, source: Source) -> None:
     """Raise InvalidInput with one sentence for a document of another kind."""
     kind = _get(data, ("kind",))

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from surreal.orchestrator.experiment.complete import of_its_time
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.load import apply_override
 from surreal.orchestrator.plan.make import make_plan
@@ -40,6 +41,7 @@ def changed(
     value that is wrong, and for one that a run keeps for life.
     """
     data, lines = strictyaml.load(text, Source(FILE))
+    data = of_its_time(data, folder)
     source = Source(FILE, lines)
     before = {key: _at(data, path) for key, path in LASTING.items()}
     for change in changes:

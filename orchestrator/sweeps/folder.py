@@ -93,12 +93,14 @@ class SweepFolder:
     def sweep(self) -> "Sweep":
         """Return the sweep as it was begun. Raises InvalidInput for a damaged file."""
         # The models of experiments are slow to import, and a list of sweeps needs none.
+        from surreal.orchestrator.experiment.complete import of_its_time
         from surreal.orchestrator.experiment.experiment import Experiment
         from surreal.orchestrator.sweeps.load import Sweep
         from surreal.orchestrator.sweeps.model import SweepDocument
 
         about = self._about()
-        experiment = Experiment.from_data(about["experiment"], folder=Path(about["folder"]))
+        folder = Path(about["folder"])
+        experiment = Experiment.from_data(of_its_time(about["experiment"], folder), folder=folder)
         return Sweep(SweepDocument.model_validate(about["document"]), experiment)
 
     def location(self) -> Location:

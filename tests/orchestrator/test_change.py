@@ -72,6 +72,18 @@ def test_what_a_run_keeps_for_life_and_wrong_values_are_refused_with_nothing_cha
     assert place.status("pole").state == "succeeded"
 
 
+def test_a_run_keeps_its_algorithm_where_a_key_came_after_it(place: LocalBackend) -> None:
+    folder = home.find("pole")
+    lines = folder.experiment.read_text().replace("gae_lambda: 0.95", "gae_lambda: 0.9").splitlines(keepends=True)
+    folder.experiment.write_text("".join(line for line in lines if "value_learning_rate" not in line))
+    fork = StartingPoint.find("pole").experiment(["metadata.name=fork"]).spec.algorithm.config
+    place.change("pole", ["spec.algorithm.config.total_steps=8000"])
+    for config in (fork, read_plan(folder).config):
+        assert (config["gae_lambda"], config["value_learning_rate"]) == (0.9, None)
+    place.change("pole", ["spec.algorithm.config.value_learning_rate=0.002"])
+    assert read_plan(folder).config["value_learning_rate"] == 0.002
+
+
 def test_a_budget_that_is_used_up_is_refused_before_anything_starts(place: LocalBackend) -> None:
     folder = home.find("pole")
     home.write_json(folder.progress, {"steps": 20})

@@ -55,6 +55,14 @@ def test_ppos_defaults_are_these() -> None:
     }
 
 
+def test_a_recorded_config_keeps_what_was_before_keys_that_came_later() -> None:
+    complete = PPOConfig().model_dump()
+    assert PPOConfig.recorded(complete) == PPOConfig()
+    earlier = {key: value for key, value in complete.items() if key not in PPOConfig.before}
+    assert PPOConfig.recorded(earlier) == PPOConfig(**PPOConfig.before)
+    assert PPOConfig(**earlier) == PPOConfig()
+
+
 def test_the_adaptive_penalty_needs_its_target() -> None:
     with pytest.raises(ValidationError, match="'adaptive-kl' needs target_kl"):
         PPOConfig(objective="adaptive-kl")

@@ -1,5 +1,6 @@
 """A sweep starts runs while there is room, survives its driver, and ends when all is over or used up."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -124,6 +125,14 @@ def test_runs_are_started_while_there_is_room_and_the_best_is_known(
     assert (record.state, [trial.score for trial in record.trials]) == ("succeeded", [15.0, 55.0, 0.0])
     assert record.best is not None and record.best.point == {RATE: 3e-4}
     assert len(place.created) == len(set(place.created)) == 6
+
+
+def test_later_runs_of_a_sweep_have_the_algorithm_of_the_first(place: Place) -> None:
+    found = folder(parallel=1, **GRID)
+    about = json.loads((found.path / "sweep.json").read_text())
+    del about["experiment"]["spec"]["algorithm"]["config"]["value_learning_rate"]
+    (found.path / "sweep.json").write_text(json.dumps(about))
+    assert found.sweep().experiment.spec.algorithm.config["value_learning_rate"] is None
 
 
 def test_the_next_driver_goes_on_where_one_was_killed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
