@@ -35,6 +35,8 @@ class Autograd:
         self._own = torch.as_tensor(layout.of_values(), device=self._device)
         """Parameters of values that are a network of their own."""
         self._apart = bool(self._own.any())
+        self._rates: Rates | None = None
+        self._before, self._back = torch.empty_like(self._vector.detach()), torch.empty(0)
         self._skipped = torch.zeros((), device=self._device)
 
     def place(self, array: Array) -> Tensor:
@@ -130,13 +132,17 @@ class Autograd:
         torch has one step size for a tensor, which all parameters are in, and a step is linear in it.
         """
         size = max(rates) if self._apart else rates.policy
-        before = self._vector.detach().clone() if self._apart and rates.values != rates.policy else None
         self._adam.param_groups[0]["lr"] = size
+        if not self._apart or rates.values == rates.policy:
+            self._adam.step()
+            return
+        if rates != self._rates:
+            self._rates = rates
+            self._back = torch.where(self._own, 1 - rates.values / size, 1 - rates.policy / size)
+        vector = self._vector.detach()
+        self._before.copy_(vector)
         self._adam.step()
-        if before is not None:
-            with torch.no_grad():
-                way = torch.where(self._own, rates.values / size, rates.policy / size)
-                self._vector.copy_(before.lerp_(self._vector.detach(), way))
+        vector.lerp_(self._before, self._back)
 
     def epoch(self, batch: Batch, rng: Generator, rates: Rates, beta: float, stats: Stats | None) -> None:
         """See base.Gradient."""
