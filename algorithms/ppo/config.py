@@ -123,10 +123,23 @@ def sizing(config: PPOConfig, replicas: Mapping[str, int], env: Mapping[str, Any
         *_sequences(config),
         *_shared(config, replicas),
         *network_notes(config, env),
+        *_step_sizes(config, env),
         ACTIONS[env.get("action_scaling", "auto")],
         *inference.notes(config, replicas, env),
     )
     return Sizing(notes, tuple(inference.warnings(config, replicas, env)), problems)
+
+
+def _step_sizes(config: PPOConfig, env: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the step sizes of networks that share nothing; or that a second one was asked for in vain."""
+    network, policy, values = config.network, config.learning_rate, config.value_learning_rate
+    # the note lists the parts of a network that was looked at
+    encoder = "encoder" in str(env.get("network", ""))
+    if not (network.make or network.trunk or network.memory or network.shared or encoder):
+        if values not in (None, policy):
+            yield f"the policy learns with a step size of {policy:g}, the value with {values:g} (value_learning_rate)"
+    elif values not in (None, type(config).model_fields["value_learning_rate"].default):
+        yield "value_learning_rate has no effect: policy and value share a part of their network, or it is your own"
 
 
 def _sequences(config: PPOConfig) -> Iterator[str]:

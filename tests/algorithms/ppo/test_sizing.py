@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from surreal.algorithms.models.config import MemoryConfig, NetworkConfig
 from surreal.algorithms.ppo.config import PPOConfig, sizing
 from surreal.algorithms.registry import PPO, algorithm
 from surreal.orchestrator.experiment.experiment import Experiment
@@ -54,6 +55,22 @@ def test_advice_is_always_accepted(seed: int) -> None:
         )
         if actors * copies * config["fragment_steps"] > 1:
             assert problems(actors, copies, **{**config, "minibatch": advised}) == []
+
+
+def test_a_plan_says_the_step_size_of_the_value_where_it_has_one() -> None:
+    def said(note: str = "", **config: Any) -> list[str]:
+        found = sizing(PPOConfig(**config), {"actor": 1}, {"copies": 2, "network": note}).notes
+        return [note for note in found if "value_learning_rate" in note]
+
+    two = "the policy learns with a step size of 0.0001, the value with 0.001 (value_learning_rate)"
+    assert said(learning_rate=1e-4) == [two]
+    assert said("network: policy 9, value 4", learning_rate=1e-4, network=NetworkConfig(activation="relu")) == [two]
+    assert said(value_learning_rate=None) == said(learning_rate=1e-3) == []
+    for network in (NetworkConfig(trunk=[4]), NetworkConfig(memory=MemoryConfig()), NetworkConfig(make="my:net")):
+        assert said(network=network) == []
+        assert "has no effect" in said(network=network, value_learning_rate=2e-3)[0]
+    assert said("network: encoder 9, policy 4") == []
+    assert "has no effect" in said("network: encoder 9, policy 4", value_learning_rate=2e-3)[0]
 
 
 def shared(learners: int, actors: int, **config: Any) -> Any:
