@@ -60,7 +60,7 @@ def test_every_run_is_the_experiment_with_its_values_its_seed_and_its_group(file
         ({"grid": {GAMMA: [0.9]}, "sampler": "tpe"}, "sampler: 'tpe' draws from a space"),
         ({"grid": {GAMMA: [0.9]}, "sampler": "tpf"}, "sampler"),
         ({"grid": {"spec.seed": [1, 2]}}, "spec.seed: a sweep sets it itself. Use seeds"),
-        ({"grid": {"spec.algorithm.config.gamma.x": [1]}}, "gamma is 0.99, which has no keys"),
+        ({"grid": {"spec.algorithm.config.gamma.x": [1]}}, "gamma is 0.995, which has no keys"),
         ({"seeds": 0}, "seeds"),
     ],
 )
