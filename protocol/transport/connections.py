@@ -38,8 +38,9 @@ UNAUTHENTICATED_SENT_BYTES = 256
 """Bytes sent to a client before its key is accepted: greeting 64, welcome 170. Afterwards they are 301 or more."""
 UNAUTHENTICATED_MAX_BYTES = 8 * 1024
 """Bytes that such a client may send; its part of the handshake has about 600."""
-TRIM_POLLS = 10
-"""Looks after a cut at which memory is given back: libzmq frees what the connection held in its own time."""
+TRIM_POLLS = 50
+"""Looks, after a cut and after libzmq says that it has ended, at which memory is given back: libzmq frees what the
+connection held in its own time, which is seconds where its thread gets little of the CPU."""
 FORGET_AFTER_POLLS = 150
 """Looks for which a connection that has ended is remembered: its last packets may not have been read yet."""
 
@@ -158,6 +159,8 @@ class Connections:
                 self._warn("handshake", HANDSHAKE_FAILED)
             elif value in self._open:
                 ended = self._open.pop(value)
+                if ended.fd < 0:  # it was cut
+                    self._trims_left = TRIM_POLLS
                 ended.fd = -1
                 self._ended[ended] = 0
 
