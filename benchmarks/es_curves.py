@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from learning.experiments import read_metrics
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SURREAL = str(Path(sys.executable).with_name("surreal"))
 NEVER = float("inf")
@@ -67,16 +69,10 @@ def run(example: str, seed: int, home: Path) -> dict[str, Any]:
     if surreal("create", "-d", str(EXAMPLES / f"{example}.yaml"), *words):
         sys.exit(f"surreal create {example}.yaml failed")
     metrics = home / "experiments" / name / "metrics" / "metrics.jsonl"
-    while not over(rows := read(metrics), goal, began):
+    while not over(rows := read_metrics(metrics), goal, began):
         time.sleep(0.5)
     surreal("stop", name)
     return {"example": example, "seed": seed, **outcome(rows, goal, began)}
-
-
-def read(metrics: Path) -> list[dict[str, Any]]:
-    """The rows so far; the last line may not be complete."""
-    lines = metrics.read_text().split("\n")[:-1] if metrics.exists() else []
-    return [json.loads(line) for line in lines]
 
 
 def over(rows: list[dict[str, Any]], goal: Goal, began: float) -> bool:
