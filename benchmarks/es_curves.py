@@ -12,6 +12,7 @@ DIR/runs.json, and the same command with --home DIR goes on after an interruptio
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -66,12 +67,14 @@ def run(example: str, seed: int, home: Path) -> dict[str, Any]:
     settings = (f"metadata.name={name}", f"spec.seed={seed}", f"spec.algorithm.config.total_steps={STEPS}")
     words = [word for setting in settings for word in ("--set", setting)]
     began = time.time()
-    if surreal("create", "-d", str(EXAMPLES / f"{example}.yaml"), *words):
-        sys.exit(f"surreal create {example}.yaml failed")
-    metrics = home / "experiments" / name / "metrics" / "metrics.jsonl"
-    while not over(rows := read_metrics(metrics), goal, began):
-        time.sleep(0.5)
-    surreal("stop", name)
+    try:
+        if surreal("create", "-d", str(EXAMPLES / f"{example}.yaml"), *words):
+            sys.exit(f"surreal create {example}.yaml failed")
+        metrics = home / "experiments" / name / "metrics" / "metrics.jsonl"
+        while not over(rows := read_metrics(metrics), goal, began):
+            time.sleep(0.5)
+    finally:  # a measurement that is cut leaves no run behind
+        surreal("stop", name)
     return {"example": example, "seed": seed, **outcome(rows, goal, began)}
 
 
@@ -148,6 +151,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.paper:
         GOALS.update({example: goal.of_paper() for example, goal in GOALS.items()})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     home = args.home or Path(tempfile.mkdtemp(prefix="s"))
     file, talk = home / "runs.json", Console(stderr=True)
     home.mkdir(parents=True, exist_ok=True)

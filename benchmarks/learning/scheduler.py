@@ -68,8 +68,10 @@ def run_cells(
     """
 
     def one(cell: Cell) -> bool:
+        if clock.over():
+            return False  # it never began, so nothing is to be told of it
         try:
-            row = None if clock.over() else run(cell, clock)
+            row = run(cell, clock)
         except ValueError:
             clock.stop()
             raise
