@@ -12,6 +12,8 @@ from surreal.algorithms.rollouts.config import ACTIONS, RolloutConfig, network_n
 Bar = Positive | None
 QUEUE = 4096
 """Fragments that a learner holds at most."""
+ENTROPY = 0.02
+"""Weight of the entropy bonus where actions are choices."""
 COMPILE_STEPS = 200_000
 """Steps of a run from which numba compiles the convolution of small images: it costs a second, the first time some."""
 
@@ -21,7 +23,7 @@ class IMPALAConfig(RolloutConfig):
 
     fragment_steps: Count = 20
     """Steps per environment copy in one fragment: the n of the n-step targets."""
-    batch_fragments: Count = 2
+    batch_fragments: Count = 1
     """Fragments of an update: the first that have come, whichever actors sent them."""
 
     correction: Literal["vtrace", "none"] = "vtrace"
@@ -36,8 +38,8 @@ class IMPALAConfig(RolloutConfig):
     trace_lambda: Share = 1.0
     """Decay of the trace."""
 
-    optimizer: Literal["rmsprop", "adam"] = "rmsprop"
-    """RMSprop (decay 0.99) as in the paper, or Adam."""
+    optimizer: Literal["rmsprop", "adam"] = "adam"
+    """Adam, or RMSprop (decay 0.99) as in the paper."""
     optimizer_epsilon: Positive = 1e-3
     """Constant that is added to the root of RMSprop's and Adam's mean square. It is meant for small networks; one of a
     hundred thousand parameters, each of which has a smaller gradient, may need less; no run has shown it yet."""
@@ -45,15 +47,26 @@ class IMPALAConfig(RolloutConfig):
     """Step size at the start."""
     anneal: bool = True
     """Decrease the step size linearly to zero over total_steps."""
-    entropy_coef: Annotated[float, Field(ge=0)] = 0.01
-    """Weight of the entropy bonus."""
+    entropy_coef: Annotated[float, Field(ge=0)] | None = None
+    """Weight of the entropy bonus; None is 0.02 where actions are choices, and 0 where they are numbers."""
 
-    replay_ratio: Annotated[float, Field(ge=0, le=16)] = 0.0
-    """Old fragments in an update for each new one; the learner keeps the last `replay_fragments` of them in memory."""
-    replay_fragments: Annotated[int, Field(ge=1, le=QUEUE)] = 256
+    replay_ratio: Annotated[float, Field(ge=0, le=16)] = 3.0
+    """Old fragments in an update for each new one; the learner keeps the last `replay_fragments` of them in memory.
+    0 learns from each step once, which costs a quarter: for large networks, or where there are many actors."""
+    replay_fragments: Annotated[int, Field(ge=1, le=QUEUE)] = 64
     """Fragments that are kept for replay."""
     artificial_lag: Annotated[int, Field(ge=0)] = 0
     """Test aid: fragments wait in the learner for so many updates, so that their weights are that old."""
+
+    def bonus(self, discrete: bool) -> float:
+        """Return the weight of the entropy bonus for actions that are choices, or numbers.
+
+        The entropy of a Gaussian has no bound: a bonus of 0.01 widened Walker2d's to a standard deviation of 1.4, for
+        advantages become small where a policy is nearly as good as it gets, and the bonus does not.
+        """
+        if self.entropy_coef is not None:
+            return self.entropy_coef
+        return ENTROPY if discrete else 0.0
 
     @property
     def compiles(self) -> bool:
@@ -73,7 +86,7 @@ def sizing(config: IMPALAConfig, replicas: Mapping[str, int], env: Mapping[str, 
     actors, copies = replicas["actor"], int(env["copies"])
     batch = config.fragment_steps * copies * config.batch_fragments
     notes = (
-        f"an update takes the first {config.batch_fragments} fragments that have come, of {config.fragment_steps} "
+        f"an update takes the first {_fragments(config.batch_fragments)} come, of {config.fragment_steps} "
         f"fragment_steps x {copies} copies each: {batch:,} transitions, {_updates(config, batch):,} updates in all",
         f"{actors} {'actor does' if actors == 1 else 'actors do'} not wait for the learner; {_correction(config)}",
         *_replay(config),
@@ -82,6 +95,10 @@ def sizing(config: IMPALAConfig, replicas: Mapping[str, int], env: Mapping[str, 
         *inference.notes(config, replicas, env),
     )
     return Sizing(notes, (*_warnings(config), *inference.warnings(config, replicas, env)), tuple(_problems(config)))
+
+
+def _fragments(number: int) -> str:
+    return "fragment that has" if number == 1 else f"{number} fragments that have"
 
 
 def _updates(config: IMPALAConfig, batch: int) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from surreal.algorithms.algorithm import Config, Count, Positive, Share
 from surreal.algorithms.replay.config import ReplayConfig
@@ -11,6 +11,13 @@ from surreal.algorithms.replay.config import ReplayConfig
 Natural = Annotated[float, Field(ge=0)]
 HIGH_RATIO = 4.0
 """Updates for each step above which critics have layer norms, unless the config says otherwise."""
+
+
+class LongStart(ReplayConfig):
+    """Settings of the replay role where a policy of numbers is learned."""
+
+    min_size: Count = 10_000
+    """Steps before the first batch, all shards together. Where nothing is said, at most a tenth of total_steps."""
 
 
 class OffPolicyConfig(Config):
@@ -71,6 +78,18 @@ class OffPolicyConfig(Config):
     evaluation_episode_cap: Count | None = None
     """An evaluation's episode is cut after so many steps; by default after 10,000 or the environment's own limit."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _random_steps_are_a_tenth_at_most(cls, data: Any) -> Any:
+        """Say replay.min_size of a short run that leaves it out, so that its plan and its shards read one number."""
+        if not isinstance(data, Mapping):
+            return data
+        replay, steps = data.get("replay", {}), data.get("total_steps")
+        if not isinstance(replay, Mapping) or "min_size" in replay or not isinstance(steps, int):
+            return data
+        usual = cls.model_fields["replay"].default.min_size
+        return {**data, "replay": {**replay, "min_size": min(usual, max(1, steps // 10))}}
+
     @property
     def normed(self) -> bool:
         """Return True where critics have layer norms."""
@@ -80,6 +99,9 @@ class OffPolicyConfig(Config):
 class DDPGConfig(OffPolicyConfig):
     """Hyperparameters of DDPG (Lillicrap et al. 2016): a deterministic actor, one critic. For Box actions."""
 
+    replay: LongStart = LongStart()
+    """The replay role. Actors act at random until the first update, which is after `replay.min_size` steps: with 1,000
+    of them one of three seeds of TD3 on Hopper stood at a return of 38 from its 6,000th step on."""
     learning_rate: Positive = 1e-3
     """Adam's step size."""
     exploration: Literal["gaussian", "ou", "parameters"] = "gaussian"
@@ -109,6 +131,8 @@ class TD3Config(DDPGConfig):
 class SACConfig(OffPolicyConfig):
     """Hyperparameters of SAC (Haarnoja et al. 2018): a stochastic actor, two critics. For Box and Discrete actions."""
 
+    replay: LongStart = LongStart()
+    """The replay role. Actors act at random until the first update, which is after `replay.min_size` steps."""
     temperature: Positive = 1.0
     """Weight of the entropy at the start."""
     learn_temperature: bool = True

@@ -57,6 +57,8 @@ class PPOConfig(RolloutConfig):
     """The clipped surrogate (eq. 7), or the KL penalty whose weight adapts (eq. 8), as the original SURREAL had it."""
     clip: Positive = 0.2
     """Range of the probability ratio in the clipped surrogate."""
+    entropy_coef: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the entropy bonus."""
     entropy_coef_final: Annotated[float, Field(ge=0)] | None = None
     """Weight of the entropy bonus at the end of the run, to which entropy_coef goes linearly; None keeps it."""
     clip_from: Literal["newest", "behaviour"] = "newest"

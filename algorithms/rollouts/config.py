@@ -44,8 +44,6 @@ class RolloutConfig(ActingConfig):
     gamma: Share = 0.99
     """Discount."""
 
-    entropy_coef: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the entropy bonus."""
     value_coef: Positive = 0.5
     """Weight of the value loss."""
     max_grad_norm: Positive | None = 0.5

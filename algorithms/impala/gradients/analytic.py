@@ -20,6 +20,7 @@ class Analytic:
     def __init__(self, layout: Layout, config: IMPALAConfig, vector: Array) -> None:
         self._config, self._network = config, make_network(layout, vector, config.compiles)
         self._optimizer = _optimizer(config, self._network.vector)
+        self._bonus = config.bonus(layout.spaces.discrete)
 
     def step(self, data: Trajectories, rate: float) -> dict[str, float]:
         """See base.Gradient."""
@@ -33,7 +34,7 @@ class Analytic:
         constants = correct(config, data, log_probs, every)
         share = np.float32(1.0 / n)
         # d(-mean A log pi) / d log pi = -A / n
-        d_out, entropy = network.through_distribution(out, actions, constants.advantages * -share, config.entropy_coef)
+        d_out, entropy = network.through_distribution(out, actions, constants.advantages * -share, self._bonus)
         error = values - constants.targets
         # d(c mean (V - v)^2) / d V = 2 c (V - v) / n
         d_values = error * (np.float32(2 * config.value_coef) * share)

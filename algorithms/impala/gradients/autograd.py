@@ -30,6 +30,7 @@ class Autograd:
         self._choices, self._remembers = layout.spaces.choices, bool(layout.state_size)
         self._network = Bound(layout, vector, self._device, config.precision, config.compile)
         self._optimizer = _optimizer(config, self._network.vector)
+        self._bonus = config.bonus(layout.spaces.discrete)
 
     def step(self, data: Trajectories, rate: float) -> dict[str, float]:
         """See base.Gradient. The device is waited for twice: V-trace and the size of the gradient are the CPU's."""
@@ -65,7 +66,7 @@ class Autograd:
         policy = -(self._place(constants.advantages) * log_probs).mean()
         value = (values[:n] - self._place(constants.targets)).square().mean()
         entropy = entropies.mean()
-        total = policy + config.value_coef * value - config.entropy_coef * entropy
+        total = policy + config.value_coef * value - self._bonus * entropy
         return total, constants, torch.stack([policy, value, entropy]).detach()
 
     def _place(self, array: Array) -> Tensor:

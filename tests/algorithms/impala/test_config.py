@@ -30,20 +30,21 @@ def test_the_trace_is_never_bounded_above_the_temporal_difference() -> None:
 
 
 def test_a_lag_beyond_the_queue_is_refused_with_the_largest_that_fits() -> None:
-    assert sized(artificial_lag=2047).problems == ()
-    ((key, text),) = sized(artificial_lag=2048).problems
+    assert sized(artificial_lag=2047, batch_fragments=2).problems == ()
+    ((key, text),) = sized(artificial_lag=2048, batch_fragments=2).problems
     assert key == "artificial_lag"
     assert text == "2048 updates of 2 fragments are more than a learner's queue of 4,096. Set at most 2047."
 
 
 def test_a_plan_says_how_large_an_update_is_and_what_corrects_it() -> None:
-    notes = sized(total_steps=100_000, replay_ratio=1.0).notes
+    notes = sized(total_steps=100_000, batch_fragments=2, replay_ratio=1.0).notes
     assert notes[0] == (
         "an update takes the first 2 fragments that have come, of 20 fragment_steps x 8 copies each: "
         "320 transitions, 313 updates in all"
     )
     assert notes[1].endswith("V-trace corrects for older weights (rho_bar 1, c_bar 1, policy_rho_bar 1)")
-    assert notes[2] == "2 more fragments of an update are drawn from the last 256"
+    assert notes[2] == "2 more fragments of an update are drawn from the last 64"
+    assert sized().notes[0].startswith("an update takes the first fragment that has come, of 20 fragment_steps x 8")
     assert "gradients by hand on the CPU" in notes[3]
 
 

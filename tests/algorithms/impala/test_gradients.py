@@ -42,6 +42,21 @@ def test_the_gradient_by_hand_is_autograds(discrete: bool, changes: dict[str, An
         assert mine == pytest.approx(theirs, rel=1e-3, abs=1e-4)
 
 
+@pytest.mark.parametrize(("discrete", "bonus"), [(True, 0.02), (False, 0.0)])
+def test_choices_have_an_entropy_bonus_and_numbers_whose_entropy_has_no_bound_have_none(
+    discrete: bool, bonus: float
+) -> None:
+    shape = random_shape(discrete)
+    moved = []
+    for settings in ({}, {"entropy_coef": bonus}, {"entropy_coef": 0.1}):
+        both = engines(shape, **settings)
+        for engine in both:
+            engine.step(random_unroll(shape), 1e-2)
+        moved.append([engine.parameters() for engine in both])
+    np.testing.assert_array_equal(moved[0], moved[1])
+    assert np.abs(np.subtract(moved[0], moved[2])).max() > 1e-6
+
+
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
 @pytest.mark.parametrize("discrete", [False, True])
 def test_both_engines_take_the_same_steps(optimizer: str, discrete: bool) -> None:
@@ -95,7 +110,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(engine: Any) -> None:
     data.rewards[3, 1] = np.nan
     assert learner.step(data, 1e-2)["skipped"] == 1.0
     assert (learner.parameters() == before).all()
-    assert int(learner.arrays()["rmsprop_steps"][0]) == 0
+    assert int(learner.arrays()["adam_steps"][0]) == 0
     assert learner.step(random_unroll(shape), 1e-2)["skipped"] == 0.0
 
 

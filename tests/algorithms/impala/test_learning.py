@@ -9,7 +9,7 @@ from tests.algorithms.ppo.test_learning import train
 pytestmark = pytest.mark.slow
 LAG = (
     *("artificial_lag=20", "total_steps=150_000", "stop_at_return=null", "optimizer=adam", "learning_rate=3e-3"),
-    "evaluate_episodes=10",
+    *("batch_fragments=2", "replay_ratio=0", "entropy_coef=0.01", "evaluate_episodes=10"),
 )
 
 

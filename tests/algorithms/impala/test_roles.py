@@ -34,7 +34,7 @@ def test_a_run_ends_with_success_and_leaves_a_policy(folder: Path, env: str, mor
         run.start_all()
         assert [worker.wait(200) for worker in run.workers.values()] == [0, 0, 0, 0], run.log("learner-0")
         last = run.rows()[-1]
-        assert last["steps"] >= 4096 and last["updates"] == last["steps"] // (2 * 16 * 4)
+        assert last["steps"] >= 4096 and last["updates"] == last["steps"] // (16 * 4)
         assert last["dropped_malformed"] == last["skipped_updates"] == 0
         assert 0 <= last["clipped_rho"] <= 1 and last["staleness"] >= 0
         assert np.isfinite(run.rows("evaluator/0")[-1]["eval_return"])

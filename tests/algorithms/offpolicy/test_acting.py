@@ -27,6 +27,7 @@ from surreal.algorithms.offpolicy.rollout import Rollout
 from surreal.algorithms.policies import load_policy
 from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
 from surreal.algorithms.recording.policy_record import describe
+from surreal.algorithms.replay.config import ReplaySettings
 from surreal.algorithms.replay_learning.actor import Collected
 from surreal.algorithms.replay_learning.learner import StepCount
 from surreal.protocol.errors import Fatal, InvalidInput
@@ -111,9 +112,31 @@ def test_settings_that_mean_nothing_together_are_refused_by_their_key() -> None:
     assert not problems(TD3Config())
     assert "fragment_steps" in problems(TD3Config(n_step=20, fragment_steps=16))["n_step"]
     assert "capacity" in problems(TD3Config(replay={"capacity": 500}))["replay.min_size"]  # type: ignore[arg-type]
-    assert "total_steps" in problems(TD3Config(total_steps=900))["replay.min_size"]
+    late = TD3Config(total_steps=900, replay={"min_size": 900})  # type: ignore[arg-type]
+    assert "total_steps" in problems(late)["replay.min_size"]
     small = TD3Config(replay={"capacity": 100, "min_size": 50})  # type: ignore[arg-type]
     assert "fragment" in problems(small)["replay.capacity"]
+
+
+@pytest.mark.parametrize(
+    ("config", "random_steps"),
+    [
+        (TD3Config(), 10_000),
+        (SACConfig(total_steps=300_000), 10_000),
+        (DDPGConfig(total_steps=20_000), 2_000),
+        (DDPGConfig(total_steps=20_000, replay={"min_size": 5_000}), 5_000),  # type: ignore[arg-type]
+        (DQNConfig(), 1_000),
+        (DQNConfig(total_steps=5_000, replay={"capacity": 4_000}), 500),  # type: ignore[arg-type]
+        (TD3Config(total_steps=1), 1),
+    ],
+    ids=str,
+)
+def test_a_run_begins_with_ten_thousand_random_steps_or_a_tenth_of_a_short_one(
+    config: OffPolicyConfig, random_steps: int
+) -> None:
+    assert config.replay.min_size == random_steps
+    assert ReplaySettings.of(config.model_dump(), 1).replay.min_size == random_steps
+    assert type(config).recorded(config.model_dump()) == config
 
 
 def test_the_plan_says_how_often_a_step_is_learned_from() -> None:
