@@ -40,13 +40,16 @@ def run_missing(
         if cell.contestant.peer:
             others.python(cell)
     talk.print(f"{len(missing)} of {len(wanted)} runs to do", markup=False)
-    return run_cells(missing, home / "rows", one, parallel, clock, told)
+    left = run_cells(missing, home / "rows", one, parallel, clock, told)
+    if left:
+        talk.print(f"{left} {'run is' if left == 1 else 'runs are'} left; the same command goes on", markup=False)
+    return left
 
 
 def told(cell: Cell, row: Row | None) -> None:
     """Say what became of `cell`."""
     if row is None:
-        talk.print(f"{cell.name}: cut; the same command goes on", markup=False)
+        talk.print(f"{cell.name}: cut", markup=False)
         return
     figures = ", ".join(f"{name} {value:.1f}" for name, value in row.figures.items() if value is not None)
     talk.print(f"{cell.name}: {row.outcome} in {row.seconds / 60:.1f} min, {figures or row.reason}", markup=False)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import product
 from typing import Any
 
@@ -14,6 +15,8 @@ PEERS = {f"sb3-{name}": ("sb3_suite.py", "--algorithm", name) for name in ("ppo"
 """Contestants that another library provides -> the script in benchmarks/peers that its own interpreter runs."""
 COPIES, REPLAYED_COPIES = 8, 1
 """Environments of an actor, and of one that fills replay: more would act with older weights, for as many steps."""
+LONGEST_NAME = 40
+"""Characters of an experiment's name."""
 WINDOW = 100
 """Training episodes of a mean return, of algorithms that have a choice."""
 
@@ -74,9 +77,13 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """A name that an experiment may have: lower case, digits and hyphens."""
+        """A name that an experiment may have: lower case, digits and hyphens, the end of a long one a digest of it."""
         words = f"{self.contestant.name}-{self.task}-{self.budget.steps}-{self.seed}".lower()
-        return re.sub(r"[^a-z0-9]+", "-", words).strip("-")
+        name = re.sub(r"[^a-z0-9]+", "-", words).strip("-")
+        if len(name) <= LONGEST_NAME:
+            return name
+        digest = sha256(name.encode()).hexdigest()[:8]
+        return f"{name[: LONGEST_NAME - 9].rstrip('-')}-{digest}"
 
     @property
     def key(self) -> tuple[str, str, int, int]:

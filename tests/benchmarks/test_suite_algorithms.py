@@ -1,5 +1,6 @@
 """Does a table hold rows of every algorithm, in the roles and settings that are its own?"""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,19 @@ def test_a_run_of_every_algorithm_has_all_three_figures_and_a_curve(suite: Suite
         assert None not in row["figures"].values(), row
         assert row["curve"][-1][0] == row["steps"] >= 1400
         assert ("perturbed" in row["conventions"]["training"]) == (name in ("es", "ars"))
+
+
+def test_every_run_of_every_table_has_a_name_of_its_own_that_an_experiment_may_have() -> None:
+    cells = [
+        Cell(Contestant.parse(name), task, seed, Budget(1_000_000))
+        for name in ("ppo", "impala", "recomputed=ppo:recompute_advantages=true")
+        for task in tasks_of(GROUPS)
+        for seed in (1, 12)
+    ]
+    names = [cell.name for cell in cells]
+    assert all(re.fullmatch("[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", name) for name in names)
+    assert len(set(names)) == len(cells)
+    assert "impala-hopper-v5-1000000-1" in names
 
 
 def test_the_role_that_acts_has_the_replicas_and_an_actor_of_replay_one_copy() -> None:
