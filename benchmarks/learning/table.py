@@ -10,13 +10,12 @@ from typing import Any
 from learning.tasks import env_of, group_of
 from surreal.algorithms.algorithm import Algorithm
 from surreal.algorithms.registry import algorithm
+from surreal.protocol.documents.models import MAX_NAME_CHARS
 
 PEERS = {f"sb3-{name}": ("sb3_suite.py", "--algorithm", name) for name in ("ppo", "td3", "sac", "ddpg")}
 """Contestants that another library provides -> the script in benchmarks/peers that its own interpreter runs."""
 COPIES, REPLAYED_COPIES = 8, 1
 """Environments of an actor, and of one that fills replay: more would act with older weights, for as many steps."""
-LONGEST_NAME = 40
-"""Characters of an experiment's name."""
 WINDOW = 100
 """Training episodes of a mean return, of algorithms that have a choice."""
 
@@ -80,10 +79,10 @@ class Cell:
         """A name that an experiment may have: lower case, digits and hyphens, the end of a long one a digest of it."""
         words = f"{self.contestant.name}-{self.task}-{self.budget.steps}-{self.seed}".lower()
         name = re.sub(r"[^a-z0-9]+", "-", words).strip("-")
-        if len(name) <= LONGEST_NAME:
+        if len(name) <= MAX_NAME_CHARS:
             return name
         digest = sha256(name.encode()).hexdigest()[:8]
-        return f"{name[: LONGEST_NAME - 9].rstrip('-')}-{digest}"
+        return f"{name[: MAX_NAME_CHARS - 9].rstrip('-')}-{digest}"
 
     @property
     def key(self) -> tuple[str, str, int, int]:

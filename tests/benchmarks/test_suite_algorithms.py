@@ -10,6 +10,7 @@ import pytest
 from learning.floors import floors
 from learning.table import Budget, Cell, Contestant
 from learning.tasks import GROUPS, env_of, group_name, tasks_of
+from surreal.orchestrator.operator.crd.definitions import NAME
 from tests.benchmarks.suites import Suite
 
 SMALL = "hidden=[16],batch=32"
@@ -43,7 +44,7 @@ def test_every_run_of_every_table_has_a_name_of_its_own_that_an_experiment_may_h
         for seed in (1, 12)
     ]
     names = [cell.name for cell in cells]
-    assert all(re.fullmatch("[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", name) for name in names)
+    assert all(re.fullmatch(NAME, name) for name in names)
     assert len(set(names)) == len(cells)
     assert "impala-hopper-v5-1000000-1" in names
 
