@@ -123,7 +123,8 @@ def _warnings(config: IMPALAConfig) -> Iterator[str]:
     if config.artificial_lag:
         yield f"artificial_lag: {config.artificial_lag} makes fragments old on purpose: a test aid. Leave it out."
     if config.correction == "none" and config.replay_ratio:
-        yield "replay_ratio: replayed fragments are old, and correction: none does not correct for it. Set vtrace."
+        old = "replayed fragments are old, and correction: none does not correct for it"
+        yield f"replay_ratio: {old}. Set vtrace, or replay_ratio: 0."
 
 
 def _problems(config: IMPALAConfig) -> Iterator[tuple[str, str]]:
