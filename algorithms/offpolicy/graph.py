@@ -33,6 +33,10 @@ def _counted(number: int, noun: str) -> str:
 def _warnings(config: OffPolicyConfig) -> Iterator[str]:
     if config.threads > 1 and config.gradients == "autograd":
         yield "threads says nothing where gradients is autograd. Leave one of them out."
+    if isinstance(config, DQNConfig):
+        for key in ("actor_every", "actor_learning_rate"):
+            if getattr(config, key) != DQNConfig.model_fields[key].default:
+                yield f"{key} says nothing where values choose the actions and there is no actor. Leave it out."
     if config.updates_per_step > 4 and config.layer_norm is False:
         yield f"{config.updates_per_step:g} updates for each step often diverge without layer_norm: true."
 

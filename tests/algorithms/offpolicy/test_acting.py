@@ -149,6 +149,19 @@ def test_the_plan_says_how_often_a_step_is_learned_from() -> None:
     assert "layer_norm" in unstable.warnings[0]
 
 
+def test_the_plan_warns_of_settings_of_an_actor_where_there_is_none() -> None:
+    first, *others = (
+        sizing(config, {"actor": 1, "replay": 1}, {"copies": 1}).warnings
+        for config in (
+            DQNConfig(actor_every=2, actor_learning_rate=1e-4),
+            DQNConfig(),
+            SACConfig(actor_every=2, actor_learning_rate=1e-4),
+        )
+    )
+    assert [warning.split()[0] for warning in first] == ["actor_every", "actor_learning_rate"]
+    assert not any(others)
+
+
 @pytest.mark.parametrize(
     ("name", "env_id"),
     [("ddpg", "Pendulum-v1"), ("sac", "Pendulum-v1"), ("sac", "CartPole-v1"), ("dqn", "CartPole-v1")],
