@@ -21,10 +21,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from learning.experiments import read_metrics
+from learning.numbers import natural
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SURREAL = str(Path(sys.executable).with_name("surreal"))
@@ -51,6 +53,7 @@ GOALS = {
     "cheetah-es": Goal(3500, 5, "HalfCheetah-v5, ES"),
     "swimmer-ars": Goal(250, 5, "Swimmer-v5, ARS V1", 325),
 }
+RUNS = TypeAdapter(list[dict[str, Any]])
 STEPS = 10**9
 """More than the minutes are good for."""
 
@@ -60,8 +63,10 @@ def run(example: str, seed: int, home: Path, every: float) -> dict[str, Any]:
     name, goal = f"{example}-{seed}", GOALS[example]
     environment = {**os.environ, "SURREAL_HOME": str(home)}
 
-    def surreal(*words: str) -> int:
-        return subprocess.run([SURREAL, *words], env=environment, capture_output=True).returncode
+    def surreal(*words: str) -> str:
+        """Return the last of what a command that fails says."""
+        done = subprocess.run([SURREAL, *words], env=environment, capture_output=True, text=True)
+        return (done.stderr.strip().splitlines() or ["it failed"])[-1] if done.returncode else ""
 
     surreal("delete", name, "--yes")  # what an interrupted measurement has left
     config = (f"spec.algorithm.config.{key}" for key in (f"total_steps={STEPS}", f"evaluate_every_seconds={every}"))
@@ -69,14 +74,14 @@ def run(example: str, seed: int, home: Path, every: float) -> dict[str, Any]:
     words = [word for setting in settings for word in ("--set", setting)]
     began = time.time()
     try:
-        if surreal("create", "-d", str(EXAMPLES / f"{example}.yaml"), *words):
-            sys.exit(f"surreal create {example}.yaml failed")
+        if error := surreal("create", "-d", str(EXAMPLES / f"{example}.yaml"), *words):
+            sys.exit(f"es_curves: {example}: {error}")
         metrics = home / "experiments" / name / "metrics" / "metrics.jsonl"
         while not over(rows := read_metrics(metrics), goal, began):
             time.sleep(0.5)
     finally:  # a measurement that is cut leaves no run behind
         surreal("stop", name)
-    return {"example": example, "seed": seed, **outcome(rows, goal, began)}
+    return {"example": example, "seed": seed, "mark": goal.mark, **outcome(rows, goal, began)}
 
 
 def over(rows: list[dict[str, Any]], goal: Goal, began: float) -> bool:
@@ -141,15 +146,31 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
+def on_file(file: Path) -> list[dict[str, Any]]:
+    """Return the runs of an earlier measurement to the same marks; end the program where they are of others."""
+    try:
+        results = RUNS.validate_json(file.read_bytes()) if file.exists() else []
+    except ValidationError:
+        sys.exit(f"es_curves: {file}: not the runs of a measurement. Delete it, or take another --home.")
+    for each in results:
+        goal = GOALS[each["example"]]
+        if each.get("mark", goal.mark) != goal.mark:
+            words = f"{file}: its runs of {each['example']} went to {each['mark']:g}, not to {goal.mark:g}"
+            sys.exit(f"es_curves: {words}. Take another --home.")
+    return results
+
+
 def main() -> None:
     """All runs that are not on file, then the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", default=list(GOALS), choices=list(GOALS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--seeds", type=natural, nargs="+", default=[1, 2, 3])
     parser.add_argument("--home", type=Path)
     parser.add_argument("--plot", type=Path, help="a PNG file")
     parser.add_argument("--paper", action="store_true", help="the marks of the paper; a home of its own")
     args = parser.parse_args()
+    if args.plot and not args.plot.absolute().parent.is_dir():
+        parser.error(f"--plot: {str(args.plot.parent)!r} is no folder")
     if args.paper:
         GOALS.update({example: goal.of_paper() for example, goal in GOALS.items()})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -158,7 +179,7 @@ def main() -> None:
     home = args.home or Path(tempfile.mkdtemp(prefix="s"))
     file, talk = home / "runs.json", Console(stderr=True)
     home.mkdir(parents=True, exist_ok=True)
-    results = json.loads(file.read_text()) if file.exists() else []
+    results = on_file(file)
     there = {(result["example"], result["seed"]) for result in results}
     for example, seed in ((example, seed) for example in args.only for seed in args.seeds):
         if (example, seed) not in there:

@@ -12,14 +12,18 @@ curve has twenty rows of steps, that return, entropy, KL and step size. With `--
 import argparse
 import json
 import os
+import sys
 import time
 from collections import deque
+from typing import Any
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
 import numpy as np
 import yaml
+from pydantic import ValidationError
 
+from learning.numbers import count, natural
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.evaluation import SEED
@@ -31,6 +35,7 @@ from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.rollouts.rollout import Rollout
 from surreal.algorithms.rollouts.state import State
 from surreal.algorithms.types import Array
+from surreal.protocol.errors import SurrealError
 from surreal.protocol.wire.packet import Message
 
 COPIES, EPISODES, EVALUATIONS, POINTS = 16, 10, 3, 20
@@ -89,18 +94,26 @@ def main() -> None:
     """Train once."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", required=True)
-    parser.add_argument("--steps", type=int, default=300_000)
-    parser.add_argument("--until", type=int, metavar="STEPS", help="stop there, of a schedule of --steps")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=count, default=300_000)
+    parser.add_argument("--until", type=count, metavar="STEPS", help="stop there, of a schedule of --steps")
+    parser.add_argument("--seed", type=natural, default=1)
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", dest="settings")
     args = parser.parse_args()
+    try:
+        print(json.dumps(one(args)))
+    except (SurrealError, ValidationError, yaml.YAMLError) as error:
+        sys.exit(f"one_process: {error}")
+
+
+def one(args: argparse.Namespace) -> dict[str, Any]:
+    """Train once. Return the figures of the run."""
     settings = {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in args.settings)}
     began, until = time.process_time(), min(args.until or args.steps, args.steps)
     run = Run(args.env, PPOConfig(total_steps=args.steps, **settings), args.seed)
     curve, evaluations = trained(run, until)
     said = {"env": args.env, "seed": args.seed, "steps": run.state.steps, "settings": settings, "curve": curve}
     figures = {"training": run.state.mean_return(), "evaluations": evaluations, "cpu": time.process_time() - began}
-    print(json.dumps({**said, **figures}))
+    return {**said, **figures}
 
 
 def trained(run: Run, until: int) -> tuple[list[list[float | None]], list[float]]:

@@ -17,6 +17,7 @@ from statistics import mean, median
 from typing import NamedTuple
 
 from learning.experiments import read_metrics
+from learning.numbers import count, natural, positive
 from learning.rows import Row, read_rows
 from learning.running import run_missing, talk
 from learning.scheduler import Clock
@@ -42,14 +43,14 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, required=True, help="folder of rows and experiments")
     parser.add_argument("--task", default="robosuite/Lift")
-    parser.add_argument("--scale", type=int, nargs="+", default=[1, 2, 4, 8, 16], metavar="ACTORS")
-    parser.add_argument("--updates", type=int, default=100)
-    parser.add_argument("--copies", type=int, default=2, help="environments of one actor")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument("--episodes", type=int, default=10, help="of one evaluation")
-    parser.add_argument("--every", type=float, default=600.0, metavar="SECONDS", help="between evaluations of a run")
-    parser.add_argument("--parallel", type=int, default=1, help="runs at once")
-    parser.add_argument("--minutes", type=float, help="stop what runs after that long, to go on another time")
+    parser.add_argument("--scale", type=count, nargs="+", default=[1, 2, 4, 8, 16], metavar="ACTORS")
+    parser.add_argument("--updates", type=count, default=100)
+    parser.add_argument("--copies", type=count, default=2, help="environments of one actor")
+    parser.add_argument("--seeds", type=natural, nargs="+", default=[1])
+    parser.add_argument("--episodes", type=count, default=10, help="of one evaluation")
+    parser.add_argument("--every", type=positive, default=600.0, metavar="SECONDS", help="between evaluations of a run")
+    parser.add_argument("--parallel", type=count, default=1, help="runs at once")
+    parser.add_argument("--minutes", type=positive, help="stop what runs after that long, to go on another time")
     args = parser.parse_args(words)
     args.scale = sorted({1, *args.scale})
     return args
@@ -79,6 +80,10 @@ def seconds(cells: Sequence[Cell], home: Path) -> Seconds:
 
 def _seconds(path: Path) -> Seconds:
     rows = [row for row in read_metrics(path) if "share_learning" in row]
+    if not rows:
+        raise ValueError(
+            f"{path}: no learner's seconds, of which the wall clock is made. Delete its row to run it anew."
+        )
     before, learner = 0.0, 0.0
     for row in rows:
         learner += row["share_learning"] * (row["elapsed"] - before)
@@ -151,7 +156,7 @@ def main() -> int:
         left = run_missing(wanted, args.home, clock, parallel=args.parallel)
         if not left:
             print("\n".join([*said(args), "", *table(args)]))
-    except (ValueError, FileNotFoundError, SurrealError) as error:
+    except (ValueError, OSError, SurrealError) as error:
         talk.print(f"scaling: {error}", markup=False)
         return INVALID
     return UNFINISHED if left else 0

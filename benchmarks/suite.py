@@ -14,18 +14,20 @@ interpreter that has it: PEERS/sb3 with minatar and PEERS/rs with robosuite for 
 """
 
 import argparse
+import re
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from learning.floors import floors
+from learning.numbers import count, natural, positive
 from learning.report import into, page
-from learning.rows import put, read_rows
+from learning.rows import Row, put, read_rows
 from learning.running import run_missing, talk
 from learning.scheduler import Clock
 from learning.sections import scored, tables
-from learning.table import Budget, Contestant, cells
+from learning.table import EVERY, Budget, Contestant, cells
 from learning.tasks import GROUPS, tasks_of
 from surreal.protocol.errors import SurrealError
 
@@ -41,14 +43,14 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--tasks", nargs="*", default=["mujoco"], metavar="TASK", help=f"ids; {groups}; or none, to report only"
     )
     parser.add_argument("--contestants", nargs="+", default=["ppo"], metavar="NAME")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--steps", type=int, default=1_000_000)
-    parser.add_argument("--copies", type=int, help="environments of one actor: 8, or 1 where it fills replay")
-    parser.add_argument("--actors", type=int, default=2)
-    parser.add_argument("--episodes", type=int, default=10, help="of one evaluation")
-    parser.add_argument("--every", type=float, default=30.0, metavar="SECONDS", help="between evaluations of a run")
-    parser.add_argument("--parallel", type=int, default=1, help="runs at once")
-    parser.add_argument("--minutes", type=float, help="stop what runs after that long, to go on another time")
+    parser.add_argument("--seeds", type=natural, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--steps", type=count, default=1_000_000)
+    parser.add_argument("--copies", type=count, help="environments of one actor: 8, or 1 where it fills replay")
+    parser.add_argument("--actors", type=count, default=2)
+    parser.add_argument("--episodes", type=count, default=10, help="of one evaluation")
+    parser.add_argument("--every", type=positive, default=EVERY, metavar="SECONDS", help="between evaluations of a run")
+    parser.add_argument("--parallel", type=count, default=1, help="runs at once")
+    parser.add_argument("--minutes", type=positive, help="stop what runs after that long, to go on another time")
     parser.add_argument("--busy", action="store_true", help="the machine does other work too: leave seconds out")
     parser.add_argument("--peers", type=Path, help="folder of one environment per other library")
     parser.add_argument(
@@ -58,7 +60,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--rows", type=Path, metavar="FILE", help="rows of another home, or a file of them, to report too"
     )
-    parser.add_argument("--keep", type=Path, metavar="FILE", help="write all rows reported into one file")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="add all rows reported to this file of rows")
     return parser.parse_args(words)
 
 
@@ -71,7 +73,7 @@ def main() -> int:
         left = run(args, clock)
         if args.report or args.keep:
             report(args)
-    except (ValueError, FileNotFoundError, SurrealError) as error:
+    except (ValueError, OSError, SurrealError) as error:
         talk.print(f"suite: {error}", markup=False)
         return INVALID
     return UNFINISHED if left else 0
@@ -89,8 +91,16 @@ def report(args: argparse.Namespace) -> None:
     """Write the page and the rows it is made of. Raise ValueError where a column would mix two conventions."""
     if args.rows and not args.rows.exists():
         raise FileNotFoundError(f"--rows: {str(args.rows)!r} is not there. Name a folder or file of rows.")
-    rows = {row.key: row for folder in (args.rows, args.home / "rows") if folder for row in read_rows(folder)}
+    rows: dict[tuple[str, str, int, int], Row] = {}
+    for source in dict.fromkeys((args.keep, args.rows, args.home / "rows")):
+        found = {row.key: row for row in read_rows(source)} if source else {}
+        newer = [key for key, row in found.items() if rows.get(key, row) != row]
+        if newer:
+            talk.print(f"{len(newer)} rows are those of {source}, in place of others that were kept", markup=False)
+        rows |= found
     ordered = [rows[key] for key in sorted(rows)]
+    if not ordered:
+        raise ValueError("no row to report, neither in --home nor in --rows. Name --tasks to run some.")
     if args.keep:
         put(args.keep, "".join(row.line() for row in ordered))
     if args.report:
@@ -101,7 +111,7 @@ def report(args: argparse.Namespace) -> None:
 
 def _shown(words: Sequence[str]) -> list[str]:
     """The command line with folders of this machine as DIR."""
-    return ["DIR" if word.startswith("/") else word for word in words]
+    return [re.sub(r"^(--\w+=)?/.*", r"\1DIR", word) for word in words]
 
 
 if __name__ == "__main__":

@@ -58,7 +58,10 @@ class Experiments:
 
         Raise ValueError where the input is wrong: then no seed of it can run.
         """
-        status = self._status(cell.name)
+        status, file = self._status(cell.name), self._files / f"{cell.name}.yaml"
+        if status is not None and (not file.exists() or file.read_text() != cell.document):
+            words = "its run was begun with other settings, or by an older suite"
+            raise ValueError(f"{cell.name}: {words} ({file}). Name the contestant otherwise, or take another --home.")
         if status is None:
             done = self._surreal(*self._create(cell))
         elif status["state"] in ("stopped", "failed"):
@@ -72,7 +75,7 @@ class Experiments:
     def _create(self, cell: Cell) -> list[str]:
         self._files.mkdir(parents=True, exist_ok=True)
         file = self._files / f"{cell.name}.yaml"
-        file.write_text(json.dumps(cell.experiment(), indent=1))  # JSON is YAML
+        file.write_text(cell.document)
         settings = [f"spec.algorithm.config.{key}={value}" for key, value in cell.contestant.settings]
         return ["create", "-d", str(file), *(word for setting in settings for word in ("--set", setting))]
 

@@ -5,24 +5,30 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
+from learning.rows import put
 from learning.tasks import env_of
 from surreal.algorithms.environments.make import make_env
 
 EPISODES = 20
+FLOORS = TypeAdapter(dict[str, float])
 
 
 def floors(tasks: Iterable[str], cache: Path) -> dict[str, float]:
     """Return the mean return of EPISODES random episodes of each task. `cache` is a file that keeps them.
 
-    Raise Fatal for a task that is not in it, and that this interpreter lacks.
+    Raise Fatal for a task that is not in it, and that this interpreter lacks; ValueError where it holds something else.
     """
-    known: dict[str, float] = json.loads(cache.read_text()) if cache.exists() else {}
+    try:
+        known = FLOORS.validate_json(cache.read_bytes()) if cache.exists() else {}
+    except ValidationError:
+        raise ValueError(f"{cache}: not the returns of random policies. Delete it to have them made anew.") from None
     missing = [task for task in tasks if task not in known]
     known |= {task: random_return(task) for task in missing}
     if missing:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        cache.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+        put(cache, json.dumps(known, indent=1, sort_keys=True) + "\n")
     return known
 
 

@@ -1,6 +1,7 @@
 """Running one cell of another library, by its own interpreter; its script prints the row as its last line."""
 
 import json
+import os
 import shlex
 import subprocess
 from pathlib import Path
@@ -24,20 +25,23 @@ class Peers:
     def run(self, cell: Cell, clock: Clock) -> Row | None:
         """Run `cell` from its beginning: a peer's run that is cut starts again. Return None where the time was up."""
         script, *words = words_of(cell)
-        command = [str(self.python(cell)), str(SCRIPTS / script), *words]
+        command = [str(self.python(cell)), str(SCRIPTS / script), *words, "--tied"]
         pipe = subprocess.PIPE
+        ours, held = os.pipe()  # its other end closes with this process, by whatever signal
         with subprocess.Popen(
-            command, env=environment(), stdout=pipe, stderr=pipe, text=True, start_new_session=True
+            command, env=environment(), stdin=ours, stdout=pipe, stderr=pipe, text=True, start_new_session=True
         ) as child:
+            os.close(ours)
             said = outlast(child, clock)
+            os.close(held)
         if said is None:
             return None
         out, errors = said
-        shown = shlex.join(["python", f"benchmarks/peers/{script}", *words])
         if child.returncode:
-            return Row(*cell.who, "failed", errors.strip()[-TAIL:], command=shown, **cell.what)
+            reason = (errors.strip().splitlines() or ["it said nothing"])[-1][-TAIL:]
+            return Row(*cell.who, "failed", reason, command=command_of(cell), **cell.what)
         values = {**cell.what, **json.loads(out.strip().splitlines()[-1])}
-        return Row(*cell.who, "succeeded", command=shown, **values)
+        return Row(*cell.who, "succeeded", command=command_of(cell), **values)
 
     def python(self, cell: Cell) -> Path:
         """Return the interpreter of a peer. Raise FileNotFoundError where it is not installed."""
@@ -48,6 +52,12 @@ class Peers:
         if not python.exists():
             raise FileNotFoundError(f"--peers: {str(python)!r} is not there. Make that environment first.")
         return python
+
+
+def command_of(cell: Cell) -> str:
+    """Return the command line that runs `cell` alone."""
+    script, *words = words_of(cell)
+    return shlex.join(["python", f"benchmarks/peers/{script}", *words])
 
 
 def words_of(cell: Cell) -> list[str]:

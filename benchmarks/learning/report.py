@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import NamedTuple
 
 from learning.rows import FIGURES, Row, put
-from learning.statistics import improvement, interval, iqm, iqm_of_table, normalized
+from learning.statistics import Returns, improvement, interval, iqm, iqm_of_table, scores
 from learning.thresholds import threshold_lines
 
 BEGIN, END = "<!-- suite: begin -->", "<!-- suite: end -->"
@@ -43,6 +44,22 @@ class Table(NamedTuple):
         """The rows of one contestant on one task, failed ones too."""
         return [row for row in self.rows if (row.contestant, row.task) == (contestant, task)]
 
+    def returns(self, contestant: str, tasks: Iterable[str]) -> list[list[float]]:
+        """Evaluations of the last weights, [task][seed]; a run that failed is a policy that acts at random."""
+        found = []
+        for task in tasks:
+            values = [row.figure("last") for row in self.of(contestant, task)]
+            found.append([self.floors[task] if value is None else value for value in values])
+        return found
+
+    def measured(self, task: str) -> bool:
+        """Return True if the reference has a figure on `task`."""
+        return any(row.figure("last") is not None for row in self.of(self.reference, task))
+
+    def learned(self, task: str) -> bool:
+        """Return True if the reference is better on `task` than a random policy, so that its shares mean something."""
+        return self.measured(task) and mean(self.returns(self.reference, [task])[0]) > self.floors[task]
+
 
 def check_conventions(rows: Sequence[Row]) -> None:
     """Raise Conventions where two rows measure one figure in two ways, or had unlike steps: a column compares them."""
@@ -52,7 +69,7 @@ def check_conventions(rows: Sequence[Row]) -> None:
             words = "; ".join(f"{convention!r} in {count}" for convention, count in said.most_common())
             raise Conventions(f"figures.{name}: rows of two conventions: {words}. Report them as two tables.")
     for task in {row.task for row in rows}:
-        steps = [row.steps for row in rows if row.task == task and row.steps and row.outcome == "succeeded"]
+        steps = [row.steps for row in rows if row.task == task and row.outcome == "succeeded"]
         if steps and max(steps) > STEPS_APART * min(steps):
             words = f"{task} was trained for {min(steps):,} and for {max(steps):,} steps"
             raise Conventions(f"steps: rows of two budgets: {words}. Report them as two tables.")
@@ -69,8 +86,13 @@ def page(tables: Iterable[Table], command: str) -> str:
 
 
 def into(file: Path, text: str) -> None:
-    """Put `text` between the marks of `file`, or make the file; what stands around the marks stays."""
+    """Put `text` between the marks of `file`, or make the file; what stands around the marks stays.
+
+    A file without marks has them at its end. Raise ValueError on one mark alone.
+    """
     old = file.read_text() if file.exists() else f"# Benchmark\n\n{BEGIN}\n{END}\n"
+    if (old.count(BEGIN), old.count(END)) not in ((0, 0), (1, 1)) or old.find(END) < old.find(BEGIN):
+        raise ValueError(f"{file}: not one {BEGIN} with one {END} after it. What stands between them is written anew.")
     before, _, rest = old.partition(BEGIN)
     _, _, after = rest.partition(END)
     put(file, f"{before}{BEGIN}\n{text}\n{END}{after}")
@@ -141,36 +163,38 @@ def _count(rows: Sequence[Row]) -> str:
     return f"{len(rows)}, {failed} failed" if failed else str(len(rows))
 
 
-def scores(table: Table, contestant: str, tasks: Iterable[str], figure: str = "last") -> list[list[float]]:
-    """Return [task][seed], 0 for a policy that acts at random and for a failed run, 1 for the reference's mean."""
-    result = []
-    for task in tasks:
-        known = [value for row in table.of(table.reference, task) if (value := row.figure(figure)) is not None]
-        mean = sum(known) / len(known)
-        rows = table.of(contestant, task)
-        result.append([normalized(row.figure(figure), table.floors[task], mean) for row in rows])
-    return result
-
-
 def _aggregates(table: Table) -> list[str]:
     """Lines that compare every contestant with the reference over the tasks that both have."""
     head = [f"evaluation of the last weights, {table.reference} = 1", "tasks", "interquartile mean", "lowest task"]
     head += [f"probability of improvement over {table.reference}", "share of its wall clock"]
     lines = [_line(head), _line(["---", *["--:"] * 5])]
     for name in table.contestants:
-        tasks = [task for task in table.tasks if table.of(name, task) and _measured(table, task)]
-        if not tasks:
-            continue
-        ours, theirs = scores(table, name, tasks), scores(table, table.reference, tasks)
-        low = min(zip(map(iqm, ours), tasks, strict=True))
-        chance = _with_interval(improvement(ours, theirs), interval(improvement, ours, theirs))
-        cells = [name, str(len(tasks)), _with_interval(iqm_of_table(ours), interval(iqm_of_table, ours))]
-        lines.append(_line([*cells, f"{low[0]:.2f} ({low[1]})", chance, _wall_clock(table, name, tasks)]))
+        both = [task for task in table.tasks if table.of(name, task) and table.measured(task)]
+        if both:
+            tasks = [task for task in both if table.learned(task)]
+            ours, theirs = table.returns(name, both), table.returns(table.reference, both)
+            chance = _with_interval(improvement(ours, theirs), interval(improvement, ours, theirs))
+            cells = [name, str(len(tasks)), *_shares(table, name, tasks), chance, _wall_clock(table, name, both)]
+            lines.append(_line(cells))
+    unlearned = [task for task in table.tasks if table.measured(task) and not table.learned(task)]
+    if unlearned:
+        words = f"Without shares of {table.reference}, which is no better there than chance"
+        lines += ["", f"{words}: {', '.join(unlearned)}."]
     return lines if len(lines) > 2 else []
 
 
-def _measured(table: Table, task: str) -> bool:
-    return any(row.figure("last") is not None for row in table.of(table.reference, task))
+def _shares(table: Table, name: str, tasks: Sequence[str]) -> tuple[str, str]:
+    """Return the interquartile mean of a contestant's shares of the reference, and its lowest task."""
+    if not tasks:
+        return "-", "-"
+    floors = [table.floors[task] for task in tasks]
+
+    def over_tasks(ours: Returns, theirs: Returns) -> float:
+        return iqm_of_table(scores(ours, theirs, floors))
+
+    pair = table.returns(name, tasks), table.returns(table.reference, tasks)
+    low = min(zip(map(iqm, scores(*pair, floors)), tasks, strict=True))
+    return _with_interval(over_tasks(*pair), interval(over_tasks, *pair)), f"{low[0]:.2f} ({low[1]})"
 
 
 def _wall_clock(table: Table, name: str, tasks: Iterable[str]) -> str:
@@ -195,8 +219,8 @@ def _with_interval(value: float, bounds: tuple[float, float]) -> str:
 def _failures(table: Table) -> list[str]:
     """Lines on the runs that failed: each counts as a policy that acts at random."""
     failed = [row for row in table.rows if row.outcome != "succeeded"]
-    lines = [f"- {row.contestant}, {row.task}, seed {row.seed}: {row.reason}" for row in failed]
-    return ["Failed runs, which count 0 above:", "", *lines] if lines else []
+    lines = [f"- {row.contestant}, {row.task}, seed {row.seed}: {' '.join(row.reason.split())}" for row in failed]
+    return ["Failed runs, which have no figures above and count as a random policy:", "", *lines] if lines else []
 
 
 def _line(cells: Iterable[str]) -> str:

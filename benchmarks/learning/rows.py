@@ -5,7 +5,9 @@ import os
 import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 FIGURES = ("training", "last", "best")
 """Training return at the end; deterministic evaluation of the last weights; best evaluation of the run."""
@@ -34,6 +36,8 @@ def conventions(episodes: int, algorithm: str = "") -> dict[str, str]:
 @dataclass(frozen=True)
 class Row:
     """One run: what was run, how it ended, its figures and how these are measured."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     contestant: str
     task: str
@@ -77,22 +81,44 @@ class Row:
 
     def figure(self, name: str) -> float | None:
         """The figure `name`; None where the run failed or has none."""
-        return self.figures.get(name)
+        return self.figures.get(name) if self.outcome == "succeeded" else None
+
+
+ROW: TypeAdapter[Row] = TypeAdapter(Row)
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """Return the rows of a folder of files, or of one file of JSON lines, by key. Raise ValueError on a broken row."""
-    files = sorted(folder.glob("*.json")) if folder.is_dir() else [folder]
-    found = [_row(file, line) for file in files if file.exists() for line in file.read_text().splitlines()]
-    rows = {row.key: row for row in found}
+    """Return the rows of a folder of files, or of one file of JSON lines, by key.
+
+    Raise ValueError on a broken row, and on two rows of one run.
+    """
+    files = sorted(file for file in folder.glob("*.json") if file.is_file()) if folder.is_dir() else [folder]
+    rows: dict[tuple[str, str, int, int], Row] = {}
+    for file in files:
+        for number, line in enumerate(_lines(file), 1):
+            row = _row(f"{file}:{number}", line)
+            if row.key in rows:
+                words = f"a second row of {row.contestant} on {row.task}, {row.budget:,} steps, seed {row.seed}"
+                raise ValueError(f"{file}:{number}: {words}. Delete the one that is wrong.")
+            rows[row.key] = row
     return [rows[key] for key in sorted(rows)]
 
 
-def _row(file: Path, line: str) -> Row:
+def _lines(file: Path) -> list[str]:
     try:
-        return _completed(Row(**json.loads(line)))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{file}: not a row of a table: {error}. Delete the file to have its cell run anew.") from None
+        return file.read_text().splitlines() if file.exists() else []
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: not rows of a table: {error}. Delete or mend it.") from None
+
+
+def _row(place: str, line: str) -> Row:
+    try:
+        return _completed(ROW.validate_json(line))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        why = f"{key}: {first['msg']}" if key else first["msg"]
+        raise ValueError(f"{place}: not a row of a table: {why}. Mend it, or delete it to run its cell anew.") from None
 
 
 def _completed(row: Row) -> Row:
@@ -111,8 +137,12 @@ def write_row(path: Path, row: Row) -> None:
 def put(path: Path, text: str) -> None:
     """Make `text` the content of `path`, all of it or none."""
     half = path.with_suffix(".half")
-    half.write_text(text)
-    os.replace(half, path)
+    try:
+        half.write_text(text)
+        os.replace(half, path)
+    except OSError as error:
+        half.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def thinned(curve: Curve) -> Curve:

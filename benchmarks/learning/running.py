@@ -1,16 +1,20 @@
 """Running the cells of a table that have no row in a home yet, ours and those of other libraries."""
 
-from collections.abc import Sequence
+import fcntl
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from learning.experiments import Experiments
-from learning.peers import Peers
+from learning.peers import Peers, command_of
 from learning.rows import Row, read_rows
 from learning.scheduler import Clock, run_cells
 from learning.table import Cell
+from learning.tasks import check_task
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -26,24 +30,57 @@ def run_missing(
 ) -> int:
     """Run every cell without a row in `home` until `clock` is over. Return how many are left.
 
-    `busy` is kept in the rows. Raise FileNotFoundError where the interpreter of a peer is not installed.
+    `busy` is kept in the rows. Raise FileNotFoundError where the interpreter of a peer is not installed, and ValueError
+    where another suite works on `home`, or a run there has other settings.
     """
+    with _alone(home):
+        return _run_missing(wanted, home, clock, peers, parallel, busy)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the lock of `home`."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"--home: another suite works on {str(home)!r}. Wait for it, or name another.") from None
+        yield
+
+
+def _run_missing(
+    wanted: Sequence[Cell], home: Path, clock: Clock, peers: Path | None, parallel: int, busy: bool
+) -> int:
     experiments, others = Experiments(home / "surreal"), Peers(peers)
 
     def one(cell: Cell, clock: Clock) -> Row | None:
         row = (others if cell.contestant.peer else experiments).run(cell, clock)
         return row and replace(row, busy=busy)
 
-    there = {row.key for row in read_rows(home / "rows")}
+    there = {row.key: row for row in read_rows(home / "rows")}
+    for cell in wanted:
+        if cell.key in there:
+            _check_same(cell, there[cell.key])
     missing = [cell for cell in wanted if cell.key not in there]
     for cell in missing:
         if cell.contestant.peer:
             others.python(cell)
+            check_task(cell.task)
     talk.print(f"{len(missing)} of {len(wanted)} runs to do", markup=False)
     left = run_cells(missing, home / "rows", one, parallel, clock, told)
     if left:
         talk.print(f"{left} {'run is' if left == 1 else 'runs are'} left; the same command goes on", markup=False)
     return left
+
+
+def _check_same(cell: Cell, row: Row) -> None:
+    """Raise ValueError where `row` came from another command than that of `cell`, but for the evaluations between."""
+    commands = (row.command, command_of(cell) if cell.contestant.peer else cell.command)
+    before, now = (re.sub(r" --every \S+", "", command) for command in commands)
+    if before != now:
+        words = f"there is a row of other settings: {row.command}"
+        raise ValueError(f"{cell.name}: {words}. Name the contestant otherwise, or take another --home.")
 
 
 def told(cell: Cell, row: Row | None) -> None:

@@ -1,7 +1,7 @@
 """Aggregates over runs, as Agarwal et al. 2021 (Deep RL at the edge of the statistical precipice) advise.
 
-A table of scores is a list per task of one score per seed. Intervals are percentile bootstraps stratified by task:
-seeds are drawn anew within each task, the tasks stay.
+A table is a list per task of one return per seed. Intervals are percentile bootstraps stratified by task: seeds are
+drawn anew within each task, of the reference too, and the tasks stay. Each task counts alike, whatever its seeds.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,28 +10,44 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-Scores = Sequence[Sequence[float]]
+Returns = Sequence[Sequence[float] | Array]
 """[task][seed]"""
 DRAWS = 2000
 SEED = 0
+NEAR = 1e-9
+"""Smallest way from a random policy to the reference: a draw of seeds in which the reference learned nothing."""
 
 
-def iqm(values: Sequence[float] | Array) -> float:
-    """Return the interquartile mean: of the sorted values, the middle half, its ends counted by their share."""
-    ordered = np.sort(np.asarray(values, dtype=np.float64))
-    n = len(ordered)
-    # value i covers [i, i + 1] of n; its weight is how much of that lies in the middle half
-    starts = np.arange(n)
-    weights = np.clip(np.minimum(starts + 1, 0.75 * n) - np.maximum(starts, 0.25 * n), 0, 1)
-    return float(weights @ ordered / weights.sum())
+def iqm(values: Sequence[float] | Array, weights: Sequence[float] | Array | None = None) -> float:
+    """Return the interquartile mean: of the sorted values, the middle half, its ends counted by their share.
+
+    A value counts by its weight; by default all count alike.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    shares = np.ones(len(found)) if weights is None else np.asarray(weights, dtype=np.float64)
+    order = np.argsort(found, kind="stable")
+    ends = np.cumsum(shares[order]) / shares.sum()
+    # value i covers [start, end] of the whole; it counts by how much of that lies in the middle half
+    inner = np.clip(np.minimum(ends, 0.75) - np.maximum(np.append(0.0, ends[:-1]), 0.25), 0, 1)
+    return float(inner @ found[order] / inner.sum())
 
 
-def iqm_of_table(scores: Scores) -> float:
-    """Return the interquartile mean over all runs of all tasks."""
-    return iqm(np.concatenate([np.asarray(task, dtype=np.float64) for task in scores]))
+def scores(ours: Returns, theirs: Returns, floors: Sequence[float]) -> list[Array]:
+    """Return [task][seed]: (return - floor) / (mean of theirs - floor).
+
+    So a policy that acts at random, whose return is the floor of its task, has 0, and the mean of the reference 1.
+    """
+    ways = [max(float(np.mean(task)) - floor, NEAR) for task, floor in zip(theirs, floors, strict=True)]
+    pairs = zip(ours, floors, ways, strict=True)
+    return [(np.asarray(task, dtype=np.float64) - floor) / way for task, floor, way in pairs]
 
 
-def improvement(ours: Scores, theirs: Scores) -> float:
+def iqm_of_table(table: Returns) -> float:
+    """Return the interquartile mean over all runs, where the runs of a task together count as much as another's."""
+    return iqm(np.concatenate(table), np.concatenate([np.full(len(task), 1 / len(task)) for task in table]))
+
+
+def improvement(ours: Returns, theirs: Returns) -> float:
     """Return the probability that a run of ours beats one of theirs on a task drawn at random; ties count half."""
     shares = []
     for mine, other in zip(ours, theirs, strict=True):
@@ -40,18 +56,13 @@ def improvement(ours: Scores, theirs: Scores) -> float:
     return float(np.mean(shares))
 
 
-def interval(statistic: Callable[..., float], *tables: Scores, share: float = 0.95) -> tuple[float, float]:
+def interval(statistic: Callable[..., float], *tables: Returns, share: float = 0.95) -> tuple[float, float]:
     """Return the bootstrap interval of `statistic(*tables)` that holds `share` of DRAWS stratified draws."""
     rng = np.random.default_rng(SEED)
 
-    def drawn(table: Scores) -> list[Array]:
+    def drawn(table: Returns) -> list[Array]:
         return [np.asarray(task)[rng.integers(len(task), size=len(task))] for task in table]
 
     values = [statistic(*(drawn(table) for table in tables)) for _ in range(DRAWS)]
     low, high = np.quantile(values, [(1 - share) / 2, (1 + share) / 2])
     return float(low), float(high)
-
-
-def normalized(value: float | None, floor: float, reference: float) -> float:
-    """Return `value` on the scale where `floor` is 0 and `reference` 1; a run without a value counts 0."""
-    return 0.0 if value is None else (value - floor) / (reference - floor)

@@ -1,5 +1,6 @@
 """Parts of a table: tasks, contestants and seeds, each combination a cell with a name of its own."""
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,12 @@ PEERS = {f"sb3-{name}": ("sb3_suite.py", "--algorithm", name) for name in ("ppo"
 """Contestants that another library provides -> the script in benchmarks/peers that its own interpreter runs."""
 COPIES, REPLAYED_COPIES = 8, 1
 """Environments of an actor, and of one that fills replay: more would act with older weights, for as many steps."""
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""Names of contestants: those of their experiments begin with them, so that no two share one."""
+SETTINGS = re.compile(r",(?=[^,=]+=)")
+"""What stands between two settings; a comma within a list is none."""
+EVERY = 30.0
+"""Seconds between evaluations of a run of ours, where nothing else is said."""
 WINDOW = 100
 """Training episodes of a mean return, of algorithms that have a choice."""
 
@@ -42,11 +49,15 @@ class Contestant:
         """
         name, equals, rest = text.partition("=")
         of, colon, words = rest.partition(":") if equals else (text, "", "")
-        if of not in PEERS:
-            algorithm(of)
+        if of not in PEERS and not any(role.acts for role in algorithm(of).roles):
+            raise ValueError(f"--contestants: {of!r} learns from datasets and plays no task. Leave it out.")
         if not equals:
             return cls(text, text)
-        pairs = tuple((key, value) for key, _, value in (word.partition("=") for word in words.split(",")))
+        if of in PEERS:
+            raise ValueError(f"--contestants: {text!r} has settings, and {of} has those of its script alone.")
+        if not NAME.fullmatch(name):
+            raise ValueError(f"--contestants: {name!r} is no name. Use small letters, digits and single hyphens.")
+        pairs = tuple((key, value) for key, _, value in (word.partition("=") for word in SETTINGS.split(words)))
         if not colon or not all(key and value for key, value in pairs):
             raise ValueError(f"--contestants: {text!r} has no settings. Write NAME=ALGORITHM:KEY=VALUE,KEY=VALUE.")
         return cls(name, of, pairs)
@@ -61,7 +72,7 @@ class Budget:
     """Environments of one actor or worker; by default COPIES, or REPLAYED_COPIES."""
     actors: int = 2
     evaluate_episodes: int = 10
-    evaluate_every: float = 30.0
+    evaluate_every: float = EVERY
     """Seconds between evaluations of a run of ours."""
 
 
@@ -107,6 +118,7 @@ class Cell:
         word = f"{who.name}={who.algorithm}:{settings}" if settings else who.name
         words = f"--tasks {self.task} --contestants {word} --seeds {self.seed} --steps {budget.steps}"
         layout = f"--copies {self._copies()} --actors {budget.actors} --episodes {budget.evaluate_episodes}"
+        layout += f" --every {budget.evaluate_every:g}" if budget.evaluate_every != EVERY else ""
         return f"python benchmarks/suite.py --home DIR {words} {layout}"
 
     def experiment(self) -> dict[str, Any]:
@@ -120,6 +132,12 @@ class Cell:
         }
         kind = {"apiVersion": "surreal.dev/v1alpha1", "kind": "Experiment"}
         return {**kind, "metadata": {"name": self.name}, "spec": spec}
+
+    @property
+    def document(self) -> str:
+        """The file of its experiment, with the settings of its contestant as comments: they are given as words."""
+        settings = [f"# --set spec.algorithm.config.{key}={value}\n" for key, value in self.contestant.settings]
+        return "".join(settings) + json.dumps(self.experiment(), indent=1)  # JSON is YAML
 
     def _config(self) -> dict[str, Any]:
         """The budget, how figures are measured, and the network where observations are images."""
@@ -142,5 +160,13 @@ class Cell:
 
 
 def cells(contestants: Iterable[Contestant], tasks: Iterable[str], seeds: Iterable[int], budget: Budget) -> list[Cell]:
-    """Return every cell, all of one seed before the next seed's, so that a table that is cut covers all tasks."""
-    return [Cell(who, task, seed, budget) for seed, task, who in product(seeds, tasks, contestants)]
+    """Return every cell once, all of one seed before the next seed's, so that a table that is cut covers all tasks.
+
+    Raise ValueError where two different ones would share an experiment.
+    """
+    found = dict.fromkeys(Cell(who, task, seed, budget) for seed, task, who in product(seeds, tasks, contestants))
+    named: dict[str, Cell] = {}
+    for cell in found:
+        if named.setdefault(cell.name, cell) != cell:
+            raise ValueError(f"--contestants: two of them would share the run {cell.name}. Name them apart.")
+    return list(found)

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import gymnasium
+
 SLOWEST = ("HumanoidStandup-v5", "Humanoid-v5", "Ant-v5")
 """Tasks whose steps take longest: they start first, so that no long run is left alone at the end."""
 
@@ -70,6 +72,15 @@ def env_of(task: str) -> dict[str, Any]:
     if group.time_limit:
         env["wrappers"] = [{"time_limit": group.time_limit}]
     return env
+
+
+def check_task(task: str) -> None:
+    """Raise ValueError where gymnasium has no `task`; those of packages that peers alone may have are not checked."""
+    try:
+        if not group_of(task).package:
+            gymnasium.spec(task)
+    except (gymnasium.error.Error, ImportError) as error:
+        raise ValueError(f"--tasks: {error}") from None
 
 
 def tasks_of(words: Iterable[str]) -> list[str]:

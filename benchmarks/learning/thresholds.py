@@ -33,13 +33,13 @@ def threshold_lines(table: "Table") -> list[str]:
     lines = [f"| {' | '.join(head)} |", f"| --- | --- |{' --: |' * (2 * len(SHARES))}"]
     for task in table.tasks:
         ends = [value for row in table.of(table.reference, task) if (value := row.figure("training")) is not None]
-        if not ends:
+        if not ends or sum(ends) / len(ends) <= table.floors[task]:
             continue
         floor, end = table.floors[task], sum(ends) / len(ends)
         for contestant in table.contestants:
             rows = table.of(contestant, task)
             if rows:
-                cells = _cells(rows, [floor + share * (end - floor) for share in SHARES])
+                cells = _cells(rows, [(1 - share) * floor + share * end for share in SHARES])
                 lines.append(f"| {task} | {contestant} | {' | '.join(cells)} |")
     if len(lines) == 2:
         return []

@@ -18,6 +18,7 @@ from stable_baselines3 import DDPG, PPO, SAC, TD3
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecNormalize
+from tied import tie
 
 EVALUATIONS = {"ppo": 20, "td3": 10, "sac": 10, "ddpg": 10}
 OFF_POLICY = {"td3": TD3, "sac": SAC, "ddpg": DDPG}
@@ -57,7 +58,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--episodes", type=int, default=10)
+    parser.add_argument("--tied", action="store_true", help="end as soon as standard input does")
     args = parser.parse_args()
+    if args.tied:
+        tie()
     torch.set_num_threads(1)
     envs = {"task": args.env, "options": args.options, "time_limit": args.time_limit}
     model = (off_policy if args.algorithm in OFF_POLICY else on_policy)(args, envs)

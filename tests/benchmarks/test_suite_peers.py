@@ -2,7 +2,10 @@
 
 import json
 import os
+import shlex
 import signal
+import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 from learning.peers import Peers, words_of
 from learning.rows import Row, conventions, write_row
 from learning.table import Budget, Cell, Contestant
-from tests.benchmarks.suites import Suite
+from tests.benchmarks.suites import ROOT, Suite
 
 pytestmark = pytest.mark.timeout(300)
 WORDS = ("--tasks", "CartPole-v1", "--contestants", "sb3-ppo", "--seeds", "7", "--steps", "2000")
@@ -68,6 +71,28 @@ def test_a_peer_that_is_cut_has_no_row_and_no_process_left(suite: Suite, tmp_pat
     assert running.returncode == 6
     assert list(suite.rows.glob("*")) == []
     assert not alive((tmp_path / "pid").read_text().strip())
+
+
+def test_a_peer_ends_with_a_suite_that_is_killed(suite: Suite, tmp_path: Path) -> None:
+    code = f"import os, sys, time; sys.path.insert(0, {str(ROOT / 'benchmarks' / 'peers')!r}); import tied; tied.tie()"
+    code += f"; print(os.getpid(), file=open({str(tmp_path / 'pid')!r}, 'w'), flush=True); time.sleep(600)"
+    peers = interpreter(tmp_path, f"exec {shlex.join([sys.executable, '-c', code])}")
+    running = suite.start(*WORDS, "--peers", str(peers))
+    suite.until(tmp_path / "pid", "\n")
+    pid = (tmp_path / "pid").read_text().strip()
+    assert alive(pid)
+    running.kill()
+    running.communicate()
+    deadline = time.monotonic() + 60
+    while alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_task_that_is_none_is_no_failed_run_of_a_peer(suite: Suite, tmp_path: Path) -> None:
+    done = suite("--tasks", "Nope-v5", *WORDS[2:], "--peers", str(interpreter(tmp_path, "exit 1")))
+    assert done.returncode == 2 and "Nope" in done.stderr and "Traceback" not in done.stderr
+    assert list(suite.rows.glob("*")) == []
 
 
 def test_a_suite_whose_parent_ignores_ctrl_c_answers_it_and_writes_the_page(suite: Suite, tmp_path: Path) -> None:

@@ -68,6 +68,27 @@ def test_a_failed_run_is_shown_and_counts_as_a_policy_that_acts_at_random() -> N
     assert "| ppo | 1 | 1.00 (0.00 to 2.00)" in said
 
 
+def test_figures_that_a_failed_run_has_left_count_nowhere() -> None:
+    said = text([*ROWS[:1], replace(ROWS[1], outcome="failed", reason="it\nbroke"), *ROWS[2:]])
+    assert "| Hopper-v5 | ppo | 1,500 (1,500 to 1,500) | 3,000 (3,000 to 3,000) |" in said
+    assert "| ppo | 1 | 1.00 (0.00 to 2.00)" in said and "seed 2: it broke" in said
+
+
+def test_a_reference_that_learned_nothing_is_no_measure_but_can_still_be_beaten() -> None:
+    worse = [row("ppo", 1, 200), row("sb3-ppo", 1, -100), row("ppo", 1, 300, "CartPole-v1")]
+    said = text([*worse, row("sb3-ppo", 1, 100, "CartPole-v1")])
+    assert "| ppo | 1 | 3.00 (3.00 to 3.00) | 3.00 (CartPole-v1) | 1.00 (1.00 to 1.00) |" in said.split("## ")[2]
+    assert "| ppo | 0 | - | - | 1.00 (1.00 to 1.00) |" in said.split("## ")[1]
+    assert "no better there than chance: Hopper-v5." in said and "| Hopper-v5 | ppo | 2,000" not in said
+
+
+def test_a_threshold_is_reached_by_the_run_that_it_is_the_end_of() -> None:
+    end, floor = -6.52, -51.5  # floor + (end - floor) is above end by rounding
+    rows = [replace(row("sb3-ppo", 1, 2 * end), figures={"training": end, "last": end}, curve=[(2000, 120.0, end)])]
+    said = page(tables(rows, {"Hopper-v5": floor}, None), "suite.py")
+    assert floor + (end - floor) > end and "| Hopper-v5 | sb3-ppo | 2,000 | 2,000 |" in said
+
+
 def test_a_column_of_two_conventions_is_refused() -> None:
     other = replace(ROWS[0], seed=3, conventions=conventions(5))
     with pytest.raises(Conventions, match=r"figures.last: rows of two conventions: .* in 4; .* in 1"):
@@ -95,7 +116,26 @@ def test_a_row_that_is_no_row_is_named(suite: Suite, tmp_path: Path) -> None:
     (suite.rows / "a.json").write_text("{}\n")
     done = suite("--tasks", "--report", str(tmp_path / "page.md"))
     assert done.returncode == 2
-    assert "a.json: not a row of a table" in done.stderr
+    assert "a.json:1: not a row of a table: contestant: Field required" in done.stderr
+
+
+def test_two_rows_of_one_run_are_refused_by_their_place(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(each.line() for each in (*ROWS, replace(ROWS[1], figures={"last": 99_999.0}))))
+    with pytest.raises(ValueError, match=r"rows.jsonl:5: a second row of ppo on Hopper-v5, 2,000 steps, seed 2"):
+        read_rows(file)
+
+
+def test_rows_that_are_kept_are_added_to_and_a_home_without_any_takes_none_away(suite: Suite, tmp_path: Path) -> None:
+    kept, words = tmp_path / "kept.jsonl", ("--tasks", "--keep", str(tmp_path / "kept.jsonl"))
+    assert suite(*words).returncode == 2 and not kept.exists()
+    kept.write_text(ROWS[0].line())
+    assert suite(*words).returncode == 0 and read_rows(kept) == ROWS[:1]
+    write_row(suite.rows / "a.json", replace(ROWS[0], steps=2001))
+    write_row(suite.rows / "b.json", ROWS[1])
+    done = suite(*words)
+    assert "1 rows are those of" in done.stderr
+    assert read_rows(kept) == [replace(ROWS[0], steps=2001), ROWS[1]]
 
 
 def test_a_table_holds_one_algorithm_group_of_tasks_and_budget_with_its_own_reference() -> None:
@@ -142,6 +182,16 @@ def test_rows_of_two_budgets_are_both_kept(tmp_path: Path) -> None:
     for name, budget in (("a", 2000), ("b", 9000)):
         write_row(tmp_path / f"{name}.json", replace(ROWS[0], budget=budget))
     assert [row.budget for row in read_rows(tmp_path)] == [2000, 9000]
+
+
+def test_a_page_whose_table_has_no_end_is_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "page.md"
+    into(file, "one")
+    broken = file.read_text().replace("<!-- suite: end -->", "") + "below\n"
+    file.write_text(broken)
+    with pytest.raises(ValueError, match=r"page.md: not one .* with one"):
+        into(file, "two")
+    assert file.read_text() == broken
 
 
 def test_what_stands_around_the_table_stays(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """Does a suite that is cut go on without running anything twice or losing anything, and does it keep what failed?"""
 
-import json
 import os
 import signal
 from pathlib import Path
 
 import pytest
+import yaml
 
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.supervision.record import RunRecord
@@ -109,6 +109,39 @@ def test_a_wrong_setting_stops_the_suite_and_leaves_no_row(suite: Suite) -> None
     assert list(suite.rows.glob("*")) == []
 
 
+def test_a_run_of_other_settings_is_not_taken_for_the_one_that_is_asked_for(suite: Suite) -> None:
+    words = (*SMALL, "--steps", "2000", "--seeds", "1")
+    assert suite(*words, "--contestants", "short=ppo:gamma=0.9").returncode == 0
+    for contestant in ("short=ppo:gamma=0.5", "short=impala:gamma=0.9"):
+        done = suite(*words, "--contestants", contestant)
+        assert done.returncode == 2 and "row of other settings" in done.stderr and "gamma=0.9" in done.stderr
+    (suite.rows / "short-cartpole-v1-2000-1.json").unlink()
+    done = suite(*words, "--contestants", "short=ppo:gamma=0.5")
+    assert done.returncode == 2 and "begun with other settings" in done.stderr
+    assert list(suite.rows.glob("*")) == []
+    assert suite(*words, "--contestants", "short=ppo:gamma=0.9").returncode == 0
+
+
+def test_a_second_suite_in_one_home_is_refused_while_the_first_works(suite: Suite) -> None:
+    words = (*SMALL, "--steps", "100000000", "--seeds", "1")
+    first = suite.start(*words)
+    suite.until(suite.metrics("ppo-cartpole-v1-100000000-1"))
+    second = suite(*words)
+    assert second.returncode == 2 and "another suite works on" in second.stderr
+    first.send_signal(signal.SIGTERM)
+    first.communicate(timeout=120)
+    assert first.returncode == 6
+
+
+@pytest.mark.parametrize(
+    "words", [("--steps", "0"), ("--seeds", "-1"), ("--parallel", "0"), ("--every", "nan"), ("--minutes", "-5")]
+)
+def test_a_number_that_is_none_is_refused_before_anything_runs(suite: Suite, words: tuple[str, str]) -> None:
+    done = suite(*SMALL, *words)
+    assert done.returncode == 2 and f"argument {words[0]}" in done.stderr and "Traceback" not in done.stderr
+    assert not suite.rows.exists()
+
+
 def test_a_row_tells_the_three_figures_apart_and_how_it_was_made(suite: Suite) -> None:
     done = suite(*SMALL, "--contestants", "fast=ppo:epochs=2", "--steps", "12000", "--seeds", "4")
     assert done.returncode == 0, done.stderr
@@ -119,7 +152,7 @@ def test_a_row_tells_the_three_figures_apart_and_how_it_was_made(suite: Suite) -
     assert row["versions"]["gymnasium"]
     steps = [point[0] for point in row["curve"]]
     assert steps == sorted(steps) and steps[-1] == row["steps"] >= 12000
-    file = json.loads((suite.home / "surreal" / "files" / "fast-cartpole-v1-12000-4.yaml").read_text())
+    file = yaml.safe_load((suite.home / "surreal" / "files" / "fast-cartpole-v1-12000-4.yaml").read_text())
     assert set(file["spec"]["algorithm"]["config"]) == {
         *("total_steps", "evaluate_episodes", "evaluate_every_seconds", "return_window")
     }

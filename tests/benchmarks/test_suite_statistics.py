@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from learning.statistics import improvement, interval, iqm, iqm_of_table, normalized
-from learning.table import Contestant
+from learning.statistics import improvement, interval, iqm, iqm_of_table, scores
+from learning.table import Budget, Contestant, cells
 from surreal.protocol.errors import InvalidInput
 
 
@@ -30,14 +30,47 @@ def test_the_interval_holds_the_statistic_and_shrinks_with_more_runs() -> None:
     assert narrow[1] - narrow[0] < (high - low) / 3
 
 
-def test_a_run_without_a_value_scores_as_a_random_policy() -> None:
-    assert normalized(None, -10, 20) == 0
-    assert normalized(20, -10, 20) == 1
+def test_weights_count_as_so_many_equal_values() -> None:
+    assert iqm([4, 9, 1], [1, 3, 2]) == pytest.approx(iqm([4, 9, 9, 9, 1, 1]))
+
+
+def test_every_task_counts_alike_however_many_seeds_it_has() -> None:
+    many = [[1.0, 1.1, 1.2, 1.3], [9.0], [2.0], [3.0]]
+    assert iqm_of_table(many) == pytest.approx(iqm_of_table([many[0], *([each[0]] * 4 for each in many[1:])]))
+
+
+def test_a_random_policy_scores_0_and_the_mean_of_the_reference_1() -> None:
+    found = scores([[-10.0, 20.0], [5.0]], [[10.0, 30.0], [5.0]], [-10.0, 0.0])
+    assert [list(task) for task in found] == [[0, 1], [1]]
+
+
+def test_the_interval_is_wider_where_the_reference_has_unlike_seeds() -> None:
+    def over(ours: list[list[float]], theirs: list[list[float]]) -> float:
+        return iqm_of_table(scores(ours, theirs, [0.0]))
+
+    alike, unlike = (interval(over, [[10.0, 11.0]], [theirs]) for theirs in ([10.0, 10.0], [2.0, 18.0]))
+    assert unlike[1] - unlike[0] > 2 * (alike[1] - alike[0])
 
 
 def test_a_contestant_with_settings_is_read_and_one_without_is_refused() -> None:
     assert Contestant.parse("short=ppo:gamma=0.9,epochs=3").settings == (("gamma", "0.9"), ("epochs", "3"))
-    with pytest.raises(ValueError, match="has no settings"):
-        Contestant.parse("short=ppo")
+    wide = Contestant.parse("wide=ppo:hidden=[32,32],network={std: state, share: 1},gamma=0.9")
+    assert wide.settings == (("hidden", "[32,32]"), ("network", "{std: state, share: 1}"), ("gamma", "0.9"))
+    for text, why in (
+        ("short=ppo", "has no settings"),
+        ("Short=ppo:gamma=0.9", "is no name"),
+        ("=ppo:gamma=0.9", "is no name"),
+        ("short=sb3-ppo:gamma=0.9", "those of its script alone"),
+        ("bc", "learns from datasets"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            Contestant.parse(text)
     with pytest.raises(InvalidInput, match="no algorithm 'pop'"):
         Contestant.parse("pop")
+
+
+def test_a_cell_that_is_named_twice_runs_once_and_two_cells_share_no_run() -> None:
+    ppo, longer = Contestant.parse("ppo"), Contestant.parse("ppo-hopper=ppo:gamma=0.9")
+    assert len(cells([ppo, ppo], ["Hopper-v5"], [1, 1, 2], Budget(2000))) == 2
+    with pytest.raises(ValueError, match="would share the run ppo-hopper-hopper-v5-2000-1"):
+        cells([ppo, longer], ["hopper/Hopper-v5", "Hopper-v5"], [1], Budget(2000))
