@@ -34,3 +34,13 @@ def test_a_run_comes_out_the_same_twice_and_otherwise_with_another_setting() -> 
 def test_a_run_that_ends_earlier_is_the_beginning_of_the_whole_one() -> None:
     whole, cut = (run("--steps", "8000", *words) for words in ((), ("--until", "4096")))
     assert cut["steps"] == 4096 and cut["training"] == {row[0]: row[1] for row in whole["curve"]}[4096]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("--set", "gama=1"), "gama"), (("--env", "Nope-v5"), "Nope"), (("--seed", "-1"), "argument --seed")],
+)
+def test_a_mistake_is_told_without_a_traceback(words: tuple[str, ...], said: str) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "one_process.py"), "--env", TASK, *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode and said in done.stderr and "Traceback" not in done.stderr
