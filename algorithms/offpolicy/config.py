@@ -133,6 +133,8 @@ class SACConfig(OffPolicyConfig):
 
     replay: LongStart = LongStart()
     """The replay role. Actors act at random until the first update, which is after `replay.min_size` steps."""
+    learning_rate: Positive = 1e-3
+    """Adam's step size, also of the temperature unless that has one of its own."""
     temperature: Positive = 1.0
     """Weight of the entropy at the start."""
     learn_temperature: bool = True
