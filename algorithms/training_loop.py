@@ -207,16 +207,20 @@ class TrainingLoop(Generic[Data]):
         self._shares.add("waiting", collected - start)
         self._shares.add("learning", learned - collected)
         self._shares.add("other", perf_counter() - learned)
-        if perf_counter() - self._reported_at > ROW_SECONDS:
-            self._report()
+        self._report_if_due()
 
     def _say_waiting(self, names: str, seconds: float) -> None:
         """Write down the reports that came meanwhile and, every ten seconds, what is waited for."""
         self.recorder.read_reports(self.version, self._state.steps)
+        self._report_if_due()  # updates that were made are told although the next one may be far
         if seconds >= self._say_at:
             self._say_at = seconds + SAY_SECONDS
             log.warning("no update for %.0f s: waiting for %s", seconds, names)
             self.recorder.record_waiting(self._state.steps, names, seconds)
+
+    def _report_if_due(self) -> None:
+        if perf_counter() - self._reported_at > ROW_SECONDS:
+            self._report()
 
     def _report(self) -> None:
         """Write one row: the state of the run, and the means over the updates since the last row."""

@@ -9,8 +9,8 @@ from surreal.protocol.profiling.spans import COMMUNICATION, operation
 from surreal.protocol.wire.limits import NotFiniteError
 from surreal.protocol.worker.process import Process
 
-REPORT_EVERY = 5.0
-"""Seconds between two reports of time shares."""
+REPORT_EVERY, REFUSED_EVERY = 5.0, 0.5
+"""Seconds between two reports of time shares, and of refused fragments."""
 
 
 class FragmentSending:
@@ -25,7 +25,7 @@ class FragmentSending:
         `restart` begins new episodes in all its copies.
         """
         self._metrics, self._reported, self._session = process.sender("metrics"), perf_counter(), process.session
-        self._refusals = Refusals(environment, most_refusals, restart)
+        self._refusals, self._told = Refusals(environment, most_refusals, restart), 0
         self._shares = Shares("waiting", "acting", "environment", "sending")
 
     def delivered(self, send: Callable[[], object]) -> bool:
@@ -47,7 +47,9 @@ class FragmentSending:
         """Note where the time of a turn went; report it every few seconds, with what else there is to say."""
         for name, spent in seconds.items():
             self._shares.add(name, spent)
-        if perf_counter() - self._reported > REPORT_EVERY:
-            row = {**self._shares.read(), "refused_fragments": self._refusals.total, **(more or {})}
+        refused = self._refusals.total
+        if perf_counter() - self._reported > (REPORT_EVERY if refused == self._told else REFUSED_EVERY):
+            row = {**self._shares.read(), "refused_fragments": refused, **(more or {})}
+            self._told = refused
             self._metrics.send({}, row)
             self._reported = perf_counter()

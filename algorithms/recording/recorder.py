@@ -37,6 +37,7 @@ PROGRESS_SECONDS = 1.0
 RETRY_SECONDS = 10.0
 """Time between two tries of a checkpoint that the disk did not take."""
 PROGRESS_FILE = "progress.json"
+REFUSED = "refused_fragments"
 
 
 class RunRecorder:
@@ -107,7 +108,12 @@ class RunRecorder:
 
     def record(self, steps: int, row: Mapping[str, Any]) -> None:
         """Write a row of this process's own metrics at `steps`, and the progress of the run."""
-        row = {**row, "disk_errors": self.disk.errors, "malformed_reports": self.malformed}
+        row = {
+            **row,
+            "disk_errors": self.disk.errors,
+            "malformed_reports": self.malformed,
+            REFUSED: self._reports.refused,
+        }
         self._metrics.write(self._process.wiring.name, steps, row)
         newest = {"at": time.time(), "steps": steps, **{key: row[key] for key in PROGRESS_KEYS if key in row}}
         kept = {key: value for key, value in self._progress.items() if key == "eval_return"}
@@ -131,10 +137,13 @@ class RunRecorder:
             evaluated |= self._take(message, version, steps)
         if monotonic() - self._reported_at > REPORTS_SECONDS:
             self._reported_at = monotonic()
-            for role, row in self._reports.by_role().items():
-                self._metrics.write(role, steps, row)
+            self._write_reports(steps)
         self._keep_best()
         return evaluated
+
+    def _write_reports(self, steps: int) -> None:
+        for role, row in self._reports.by_role().items():
+            self._metrics.write(role, steps, row)
 
     def mean_of(self, name: str) -> float | None:
         """Return the mean of `name` over the newest reports of all processes; None if none has it."""
@@ -157,6 +166,8 @@ class RunRecorder:
     def close(self, outcome: str = "stopped") -> None:
         """Write what still can be written, and close the files; `outcome` is `succeeded` at the end of a run."""
         self._progress_at = 0.0
+        self._write_reports(self._progress.get("steps", self._resumed_at))
+        self._progress[REFUSED] = self._reports.refused
         self._write_progress()
         self._metrics.close()
         self._tracking.close(outcome)

@@ -102,4 +102,5 @@ def facts(status: Status) -> dict[str, str]:
         "hours": number(now.hours, 2),
         "cost": _cost(status),
         "left": duration(now.eta_seconds) if not status.over else UNKNOWN,
+        **({"refused": f"{number(now.refused_fragments)} fragments"} if now.refused_fragments else {}),
     }

@@ -16,7 +16,7 @@ from surreal.cli.ui.output import Output, console, emit, talk
 from surreal.orchestrator.backends.base import Backend
 from surreal.orchestrator.run.describe import numberless
 from surreal.orchestrator.run.follow_status import follow_status
-from surreal.orchestrator.run.status import OUTCOMES, Status
+from surreal.orchestrator.run.status import OUTCOMES, Status, refusals
 from surreal.protocol.errors import ExitCode, Unreachable
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def summary(status: Status) -> str:
         f"{status.name} {status.state}: {now.steps:,} steps in {words.duration(now.elapsed)}, "
         f"return {words.number(now.episode_return, 1)}{evaluated}"
     ]
-    lines += [f"  {line}" for line in status.reason.splitlines()]
+    said = status.reason.splitlines()
+    lines += [f"  {line}" for line in [*said, *(line for line in refusals(now) if line not in said)]]
     lines.append(f"  folder     {status.folder}")
     if status.state == "failed":
         lines.append(f"  why        surreal logs {status.name}")

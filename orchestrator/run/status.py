@@ -137,12 +137,22 @@ def running_reason(progress: Progress, processes: Iterable[tuple[str, str]]) -> 
         said.setdefault(reason, []).append(name)
     sentences = [f"{_names(names)} {_said_of(names, reason)}" for reason, names in list(said.items())[:MAX_REASONS]]
     trouble = [f"{progress.trouble}; the run goes on with its results in memory"] if progress.trouble else []
+    trouble += refusals(progress)
     if progress.stalled and progress.progress_age is not None:
         if progress.waiting_for:
             sentences.insert(0, f"waiting for {progress.waiting_for}")
         why = f": {'; '.join(sentences)}" if sentences else ""
         return "\n".join([f"no progress for {duration(progress.progress_age)}{why}", *trouble])
     return "\n".join([*sentences, *trouble])
+
+
+def refusals(progress: Progress) -> list[str]:
+    """Return a sentence on fragments that no learner has seen; none where there are none."""
+    count = int(progress.refused_fragments)
+    if not count:
+        return []
+    subject = "1 fragment was" if count == 1 else f"{count:,} fragments were"
+    return [f"{subject} dropped for NaN, infinity or a wrong shape; the logs of the actors say where"]
 
 
 def duration(seconds: float) -> str:

@@ -29,6 +29,8 @@ class Progress:
     """Mean return of the last training episodes."""
     eval_return: float | None = None
     """Mean return of the newest deterministic evaluation."""
+    refused_fragments: int = 0
+    """Fragments of actors that were dropped, since they held NaN, infinity or arrays of another shape."""
     staleness: float | None = None
     """Policy updates that the weights of the newest batch were behind."""
     elapsed: float | None = None

@@ -249,3 +249,19 @@ def test_old_checkpoints_make_room_for_a_new_one_but_the_newest_stays(small_disk
         store.save(checkpoint(6, 10_000_000))
     newest = store.newest()
     assert newest is not None and newest.steps == 5
+
+
+def test_refused_fragments_add_up_over_actors_and_their_lives_and_are_told_at_the_end(tmp_path: Path) -> None:
+    with processes(tmp_path / "run", "actor/0", "actor/1") as (learner, first, second):
+        recorder = RunRecorder(learner)
+        for actor, counts in ((first, (2, 5, 1)), (second, (3,))):  # the first was started again after 5
+            for count in counts:
+                actor.report({"refused_fragments": count})
+        until(lambda: recorder.read_reports(VERSION, 10) or recorder._reports.refused == 9)
+        recorder.record(10, {})
+        assert rows(tmp_path / "run")[-1]["refused_fragments"] == 9
+        second.report({"refused_fragments": 4})
+        until(lambda: recorder.read_reports(VERSION, 10) or recorder._reports.refused == 10)
+        recorder.close()
+    assert json.loads((tmp_path / "run" / "progress.json").read_text())["refused_fragments"] == 10
+    assert {row["refused_fragments_max"] for row in rows(tmp_path / "run") if row["role"] == "actor"} == {4}

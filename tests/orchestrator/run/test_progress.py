@@ -72,6 +72,14 @@ def test_what_the_learner_says_in_words_is_in_the_status(tmp_path: Path) -> None
     assert read_progress(folder).waiting_for is read_progress(folder).trouble is None
 
 
+def test_fragments_that_were_dropped_are_counted_in_the_status(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.progress.write_text(json.dumps({"at": NOW, "steps": 7, "refused_fragments": 1_160.0}))
+    said = running_reason(read_progress(folder), [])
+    assert said == "1,160 fragments were dropped for NaN, infinity or a wrong shape; the logs of the actors say where"
+    assert "1 fragment was dropped" in running_reason(Progress(refused_fragments=1), [])
+
+
 def test_equal_reasons_are_said_once() -> None:
     failing = [(f"actor/{index}", "failed (exit 1): ValueError: x") for index in range(64)]
     assert running_reason(Progress(), failing) == "actor/0 and 63 others failed (exit 1): ValueError: x"

@@ -45,6 +45,7 @@ def test_the_document_has_exactly_these_fields_in_this_order(tmp_path: Path) -> 
         "steps_per_second": 10_000.0,
         "episode_return": 812.5,
         "eval_return": 900.0,
+        "refused_fragments": 0,
         "staleness": 0.9,
         "elapsed": 40.0,
         "hours": None,

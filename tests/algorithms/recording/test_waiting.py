@@ -1,0 +1,45 @@
+"""A learner that waits has told what it had learned before."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter, sleep
+
+import numpy as np
+
+from surreal.algorithms.training_loop import ROW_SECONDS, ArrayState, Trainer, TrainingLoop, Waiting
+from surreal.protocol.errors import ExitCode, Stopping
+from surreal.protocol.wire.packet import Version
+from tests.algorithms.recording.test_recorder import processes, rows
+
+
+class Stuck(Trainer[int]):
+    """A trainer whose third batch never comes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state, self.total_steps = ArrayState({"w": np.zeros(1)}, 100), 100
+        self.folder, self.told = folder, list[int]()
+
+    def collect(self, waiting: Waiting) -> int:
+        began = perf_counter()
+        while self.state.updates == 2:
+            waiting("actor/0", perf_counter() - began)
+            sleep(0.05)
+            self.told = [row["updates"] for row in rows(self.folder) if "updates" in row]
+            if self.told or perf_counter() - began > 60 * ROW_SECONDS:
+                raise Stopping
+        return 5
+
+    def learn(self, data: int) -> Mapping[str, float]:
+        self.state.steps += data
+        self.state.updates += 1
+        return {"loss": 1.0}
+
+    def publish(self, version: Version) -> None:
+        pass
+
+
+def test_updates_before_a_wait_are_told_while_it_lasts(tmp_path: Path) -> None:
+    with processes(tmp_path / "run") as (learner,):
+        trainer = Stuck(tmp_path / "run")
+        assert TrainingLoop(learner, trainer).run() is ExitCode.PREEMPTED
+    assert trainer.told == [2]
