@@ -41,8 +41,10 @@ def _problem(schema: dict[str, Any], details: ErrorDetails) -> Problem:
     if kind == "extra_forbidden":
         # its last part is a key of the document whatever it looks like
         path = (*key_path(place[:-1]), place[-1])
-        allowed = _keys(schema, path[:-1])
-        return path, f"unknown key {path[-1]!r}{did_you_mean(str(path[-1]), allowed)}; allowed: {', '.join(allowed)}"
+        key, allowed = path[-1], _keys(schema, path[:-1])
+        below = [f"{inner}.{key}" for inner in allowed if key in _keys(schema, (*path[:-1], inner))]
+        hint = f" (did you mean {below[0]!r}?)" if below else did_you_mean(str(key), allowed)
+        return path, f"unknown key {key!r}{hint}; allowed: {', '.join(allowed)}"
     if kind == "missing":
         return path, "missing; it has no default"
     if kind == "value_error":

@@ -47,6 +47,10 @@ def test_an_override_can_mend_a_file(tmp_path: Path) -> None:
         ("spec.algorithm.config.clp=1", "--set spec.algorithm.config.clp: unknown key 'clp' (did you mean 'clip'?)"),
         ("spec.algorithm.config.clip=-1", "--set spec.algorithm.config.clip: must be more than 0, not -1"),
         ("spec.algorithm.config.hidden=[0]", "--set spec.algorithm.config.hidden.0: must be 1 or more, not 0"),
+        (
+            "spec.algorithm.config.activation=relu",
+            "--set spec.algorithm.config.activation: unknown key 'activation' (did you mean 'network.activation'?)",
+        ),
         ("spec.algorithm.config={clp: 1}", "--set spec.algorithm.config.clp: unknown key 'clp' (did you mean 'clip'?)"),
         ("spec.algorithm.name=pp", "--set spec.algorithm.name: no algorithm 'pp' (did you mean 'ppo'?)"),
         ("spec.env.id=Hoper-v5", "--set spec.env.id: no environment 'Hoper-v5' (did you mean 'Hopper-v5'?)"),
