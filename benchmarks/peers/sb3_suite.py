@@ -3,7 +3,8 @@
 PPO has VecNormalize, 8 environments of 256 steps, minibatches of 64, 10 epochs and a step size that is annealed. TD3,
 DDPG and SAC have one environment, batches of 256, 10,000 random steps and one update a step, as rl-baselines3-zoo gives
 them for MuJoCo; TD3 and DDPG explore with Gaussian noise of 0.1. All else is the library's default, so networks are
-400x300 for TD3 and DDPG and 256x256 for SAC. Prints one JSON line: the figures of a row, measured as surreal's are, but for fewer evaluations.
+400x300 for TD3 and DDPG and 256x256 for SAC. Prints one JSON line: the figures of a row, measured as surreal's are, but
+for fewer evaluations.
 """
 
 import argparse
