@@ -39,10 +39,11 @@ class Reports:
     def add(self, process: str, row: Mapping[str, Any]) -> None:
         """Take in a report of `process` (`actor/3`)."""
         self._newest[process] = (time.monotonic(), row)
-        if _is_number(refused := row.get("refused_fragments")):
+        refused = row.get("refused_fragments")
+        if type(refused) is int:
             before, last = self._refused.get(process, (0, 0))
             # a process that was started again counts from 0
-            self._refused[process] = (before + last if refused < last else before, int(refused))
+            self._refused[process] = (before + last if refused < last else before, refused)
         self._since.setdefault(process.partition("/")[0], set()).add(process)
 
     @property
