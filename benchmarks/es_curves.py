@@ -150,7 +150,8 @@ def on_file(file: Path) -> list[dict[str, Any]]:
     """Return the runs of an earlier measurement to the same marks; end the program where they are of others."""
     try:
         results = RUNS.validate_json(file.read_bytes()) if file.exists() else []
-    except ValidationError:
+        results = [each for each in results if each["example"] in GOALS]
+    except (ValidationError, KeyError):
         sys.exit(f"es_curves: {file}: not the runs of a measurement. Delete it, or take another --home.")
     for each in results:
         goal = GOALS[each["example"]]

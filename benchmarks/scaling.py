@@ -19,7 +19,7 @@ from typing import NamedTuple
 from learning.experiments import read_metrics
 from learning.numbers import count, natural, positive
 from learning.rows import Row, read_rows
-from learning.running import run_missing, talk
+from learning.running import run_missing, sentence, talk
 from learning.scheduler import Clock
 from learning.table import Budget, Cell, Contestant
 from learning.thresholds import NEVER, reached
@@ -157,7 +157,7 @@ def main() -> int:
         if not left:
             print("\n".join([*said(args), "", *table(args)]))
     except (ValueError, OSError, SurrealError) as error:
-        talk.print(f"scaling: {error}", markup=False)
+        talk.print(f"scaling: {sentence(error)}", markup=False)
         return INVALID
     return UNFINISHED if left else 0
 

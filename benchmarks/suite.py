@@ -24,7 +24,7 @@ from learning.floors import floors
 from learning.numbers import count, natural, positive
 from learning.report import into, page
 from learning.rows import Row, put, read_rows
-from learning.running import run_missing, talk
+from learning.running import run_missing, sentence, talk
 from learning.scheduler import Clock
 from learning.sections import scored, tables
 from learning.table import EVERY, Budget, Contestant, cells
@@ -74,7 +74,7 @@ def main() -> int:
         if args.report or args.keep:
             report(args)
     except (ValueError, OSError, SurrealError) as error:
-        talk.print(f"suite: {error}", markup=False)
+        talk.print(f"suite: {sentence(error)}", markup=False)
         return INVALID
     return UNFINISHED if left else 0
 

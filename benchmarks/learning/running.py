@@ -90,3 +90,8 @@ def told(cell: Cell, row: Row | None) -> None:
         return
     figures = ", ".join(f"{name} {value:.1f}" for name, value in row.figures.items() if value is not None)
     talk.print(f"{cell.name}: {row.outcome} in {row.seconds / 60:.1f} min, {figures or row.reason}", markup=False)
+
+
+def sentence(error: Exception) -> str:
+    """Return what to say of an error: of a file that cannot be read or written, its name and why."""
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.errno else str(error)
