@@ -37,7 +37,6 @@ PROGRESS_SECONDS = 1.0
 RETRY_SECONDS = 10.0
 """Time between two tries of a checkpoint that the disk did not take."""
 PROGRESS_FILE = "progress.json"
-REFUSED = "refused_fragments"
 
 
 class RunRecorder:
@@ -112,7 +111,7 @@ class RunRecorder:
             **row,
             "disk_errors": self.disk.errors,
             "malformed_reports": self.malformed,
-            REFUSED: self._reports.refused,
+            "refused_fragments": self._reports.refused,
         }
         self._metrics.write(self._process.wiring.name, steps, row)
         newest = {"at": time.time(), "steps": steps, **{key: row[key] for key in PROGRESS_KEYS if key in row}}
@@ -167,7 +166,7 @@ class RunRecorder:
         """Write what still can be written, and close the files; `outcome` is `succeeded` at the end of a run."""
         self._progress_at = 0.0
         self._write_reports(self._progress.get("steps", self._resumed_at))
-        self._progress[REFUSED] = self._reports.refused
+        self._progress["refused_fragments"] = self._reports.refused
         self._write_progress()
         self._metrics.close()
         self._tracking.close(outcome)

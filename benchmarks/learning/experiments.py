@@ -63,7 +63,7 @@ class Experiments:
             words = "its run was begun with other settings, or by an older suite"
             raise ValueError(f"{cell.name}: {words} ({file}). Name the contestant otherwise, or take another --home.")
         if status is None:
-            done = self._surreal(*self._create(cell))
+            done = self._surreal(*self._create(cell, file))
         elif status["state"] in ("stopped", "failed"):
             done = self._surreal("resume", "-d", cell.name)
         else:
@@ -72,12 +72,10 @@ class Experiments:
             raise ValueError(f"{cell.name}: {done.stderr.strip()}")
         return done.stderr.strip().splitlines()[-1] if done.returncode else ""
 
-    def _create(self, cell: Cell) -> list[str]:
+    def _create(self, cell: Cell, file: Path) -> list[str]:
         self._files.mkdir(parents=True, exist_ok=True)
-        file = self._files / f"{cell.name}.yaml"
         file.write_text(cell.document)
-        settings = [f"spec.algorithm.config.{key}={value}" for key, value in cell.contestant.settings]
-        return ["create", "-d", str(file), *(word for setting in settings for word in ("--set", setting))]
+        return ["create", "-d", str(file), *(word for setting in cell.overrides for word in ("--set", setting))]
 
     def _status(self, name: str) -> dict[str, Any] | None:
         """The status document of `name`; None where there is no such experiment."""

@@ -1,9 +1,8 @@
 """Running the cells of a table that have no row in a home yet, ours and those of other libraries."""
 
-import fcntl
+import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from learning.rows import Row, read_rows
 from learning.scheduler import Clock, run_cells
 from learning.table import Cell
 from learning.tasks import check_task
+from surreal.orchestrator.supervision.os_process import lock
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -33,20 +33,14 @@ def run_missing(
     `busy` is kept in the rows. Raise FileNotFoundError where the interpreter of a peer is not installed, and ValueError
     where another suite works on `home`, or a run there has other settings.
     """
-    with _alone(home):
-        return _run_missing(wanted, home, clock, peers, parallel, busy)
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Hold the lock of `home`."""
     home.mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"--home: another suite works on {str(home)!r}. Wait for it, or name another.") from None
-        yield
+    held = lock(home / "lock")
+    if held is None:
+        raise ValueError(f"--home: another suite works on {str(home)!r}. Wait for it, or name another.")
+    try:
+        return _run_missing(wanted, home, clock, peers, parallel, busy)
+    finally:
+        os.close(held)
 
 
 def _run_missing(

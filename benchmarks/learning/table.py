@@ -134,10 +134,16 @@ class Cell:
         return {**kind, "metadata": {"name": self.name}, "spec": spec}
 
     @property
+    def overrides(self) -> list[str]:
+        """Settings of its contestant, as `--set` takes them."""
+        return [f"spec.algorithm.config.{key}={value}" for key, value in self.contestant.settings]
+
+    @property
     def document(self) -> str:
         """The file of its experiment, with the settings of its contestant as comments: they are given as words."""
-        settings = [f"# --set spec.algorithm.config.{key}={value}\n" for key, value in self.contestant.settings]
-        return "".join(settings) + json.dumps(self.experiment(), indent=1)  # JSON is YAML
+        return "".join(f"# --set {word}\n" for word in self.overrides) + json.dumps(
+            self.experiment(), indent=1
+        )  # JSON is YAML
 
     def _config(self) -> dict[str, Any]:
         """The budget, how figures are measured, and the network where observations are images."""

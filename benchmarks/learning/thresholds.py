@@ -1,7 +1,7 @@
 """Time until a contestant's training return reaches shares of what the reference ends with."""
 
 from collections.abc import Sequence
-from statistics import median
+from statistics import mean, median
 from typing import TYPE_CHECKING
 
 from learning.rows import Row
@@ -33,9 +33,8 @@ def threshold_lines(table: "Table") -> list[str]:
     lines = [f"| {' | '.join(head)} |", f"| --- | --- |{' --: |' * (2 * len(SHARES))}"]
     for task in table.tasks:
         ends = [value for row in table.of(table.reference, task) if (value := row.figure("training")) is not None]
-        if not ends or sum(ends) / len(ends) <= table.floors[task]:
+        if not ends or (end := mean(ends)) <= (floor := table.floors[task]):
             continue
-        floor, end = table.floors[task], sum(ends) / len(ends)
         for contestant in table.contestants:
             rows = table.of(contestant, task)
             if rows:
