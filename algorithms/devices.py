@@ -19,6 +19,8 @@ log = getLogger(__name__)
 NO_GPU = "'cuda' needs a GPU, and torch sees none here. Use device: auto."
 """Sentence on the key `device` of a config."""
 DRIVER = Path("/proc/driver/nvidia/version")
+CONTROL = Path("/dev/nvidiactl")
+"""Device file of the driver, all that a sandbox such as gVisor shows of it."""
 
 
 @cache
@@ -27,7 +29,7 @@ def gpu_present() -> bool:
 
     torch is imported only where an NVIDIA driver is loaded: its import costs seconds and 200 MB.
     """
-    if not (DRIVER.exists() or shutil.which("nvidia-smi")):
+    if not (DRIVER.exists() or CONTROL.exists() or shutil.which("nvidia-smi")):
         return False
     import torch
 
@@ -57,7 +59,9 @@ def pick_device(device: Device, index: int = 0) -> "torch.device":
         gpu_present()
     if device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda", index % torch.cuda.device_count())
+    found = torch.device("cuda", index % torch.cuda.device_count())
+    log.info("computing on %s, %s", found, torch.cuda.get_device_name(found))
+    return found
 
 
 def device_name() -> str:

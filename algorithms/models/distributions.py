@@ -1,6 +1,7 @@
 """Distributions of actions over a policy's outputs in torch, which differentiates them; in numpy: `distributions`.
 
-All tensors are [batch] or [batch, action] float32.
+All tensors are [batch] or [batch, action] float32. Arguments are not validated: that would wait for the device at every
+step, and what is not finite makes a gradient that is left out.
 """
 
 import torch
@@ -12,7 +13,8 @@ from surreal.algorithms.networks import LOG_STD_RANGE
 
 def gaussian(mean: Tensor, log_std: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
     """Log density of `actions` and entropy, both [batch], of diagonal Gaussians."""
-    policy = torch.distributions.Independent(torch.distributions.Normal(mean, log_std.exp()), 1)
+    normal = torch.distributions.Normal(mean, log_std.exp(), validate_args=False)
+    policy = torch.distributions.Independent(normal, 1, validate_args=False)
     return policy.log_prob(actions), policy.entropy()
 
 
@@ -24,7 +26,7 @@ def categorical(logits: Tensor, actions: Tensor, choices: tuple[int, ...] = ()) 
     parts = [(logits, actions)]
     if len(choices) > 1:
         parts = list(zip(logits.split(choices, dim=-1), actions.unbind(-1), strict=True))
-    policies = [(torch.distributions.Categorical(logits=each), choice) for each, choice in parts]
+    policies = [(torch.distributions.Categorical(logits=each, validate_args=False), choice) for each, choice in parts]
     log_probs = [policy.log_prob(choice) for policy, choice in policies]
     return torch.stack(log_probs).sum(0), torch.stack([policy.entropy() for policy, _ in policies]).sum(0)
 

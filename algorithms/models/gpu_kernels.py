@@ -7,7 +7,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from threading import Timer, get_ident
+from threading import Event, Thread
 from time import perf_counter_ns, time_ns
 from typing import Any
 
@@ -21,41 +21,38 @@ MOST_KERNELS = 20_000
 
 
 class Kernels:
-    """The kernels of the first seconds of one profile."""
+    """The kernels of the first seconds of one profile.
+
+    A thread of its own records them: only the thread that started a profiler of torch can stop it.
+    """
 
     def __init__(self) -> None:
-        self._profiler: Any = None
+        self._over = Event()
         self._trace: dict[str, Any] = {}
         self._shift = 0
-        self._timer: Timer | None = None
+        self._thread: Thread | None = None
 
     def begin(self) -> None:
         """Begin to record, and end by itself after some seconds."""
-        from torch.profiler import ProfilerActivity, profile
-
         self._trace = {}
-        self._profiler = profile(activities=[ProfilerActivity.CUDA])
+        self._over.clear()
         self._shift = perf_counter_ns() - time_ns()
-        self._profiler.start()
-        self._timer = Timer(FIRST_SECONDS, self._stop)
-        self._timer.daemon = True
-        self._timer.start()
+        self._thread = Thread(target=self._record, name="kernels", daemon=True)
+        self._thread.start()
 
     def end(self, recorder: Recorder) -> None:
         """Give the recorder the kernels as spans of a thread that no other has."""
-        if self._timer is not None:
-            self._timer.cancel()
-            if self._timer.is_alive() and self._timer.ident != get_ident():
-                self._timer.join()
-        self._stop()
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
         for mark in kernel_marks(self._trace, self._shift, recorder):
             recorder.add(mark)
 
-    def _stop(self) -> None:
-        profiler, self._profiler = self._profiler, None
-        if profiler is None:
-            return
-        profiler.stop()
+    def _record(self) -> None:
+        from torch.profiler import ProfilerActivity, profile
+
+        with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+            self._over.wait(FIRST_SECONDS)
         with tempfile.TemporaryDirectory(prefix="surreal-") as folder:
             path = Path(folder, "kernels.json")
             profiler.export_chrome_trace(str(path))

@@ -3,6 +3,7 @@
 A state is one array [n, state_size]: h and c side by side of an LSTM, h of a GRU. Gates lie as in torch.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -59,17 +60,31 @@ class Memory:
             torch.as_tensor(part, device=rows.device) for part in (cut.gather, cut.segment, cut.position)
         )
         begin, kept = torch.as_tensor(cut.copy, device=rows.device), torch.as_tensor(cut.kept, device=rows.device)
-        first = (states[begin] * kept[:, None]).to(rows.dtype).unsqueeze(0)
-        padded = rows[gather]
-        # 1 layer, biases, no dropout, one direction, time first: the functions behind torch.nn.LSTM and GRU
-        options = (True, 1, 0.0, False, False, False)
-        if self.kind == "lstm":
-            h, c = (part.contiguous() for part in first.split(self.width, dim=-1))
-            out = torch.lstm(padded, (h, c), weights, *options)[0]
-        else:
-            out = torch.gru(padded, first.contiguous(), weights, *options)[0]
+        first = (states[begin] * kept[:, None]).to(rows.dtype)
+        out = self._unrolled(rows[gather], first, weights)
         found: Tensor = out[position, segment]
         return found
+
+    def _unrolled(self, padded: "Tensor", first: "Tensor", weights: "list[Tensor]") -> "Tensor":
+        """Return the outputs [time, segments, width] of `padded` [time, segments, inputs] from the states `first`."""
+        import torch
+
+        on_gpu = padded.is_cuda
+        # cuDNN has no gradient of what it did not compute to train
+        train = on_gpu and torch.is_grad_enabled()
+        # 1 layer, biases, no dropout, one direction, time first: the functions behind torch.nn.LSTM and GRU
+        options = (True, 1, 0.0, train, False, False)
+        if on_gpu:
+            # autocast would have it compute in float16, below which gradients vanish
+            padded, first = padded.float(), first.float()
+        first = first.unsqueeze(0)
+        with torch.autocast("cuda", enabled=False), warnings.catch_warnings():
+            # it copies weights that do not begin the vector of all parameters, which is little work
+            warnings.filterwarnings("ignore", message="RNN module weights are not part")
+            if self.kind == "gru":
+                return torch.gru(padded, first.contiguous(), weights, *options)[0]
+            h, c = (part.contiguous() for part in first.split(self.width, dim=-1))
+            return torch.lstm(padded, (h, c), weights, *options)[0]
 
     def symbolic(self, graph: Computation, views: Mapping[str, Array], x: str, state: str) -> tuple[str, str]:
         """Add one step to a graph. Return the names of its outputs [n, width] and of the next state."""

@@ -65,7 +65,7 @@ class OffPolicyConfig(Config):
     weights_every: Annotated[int, Field(ge=1, le=10_000)] = 10
     """Updates between two versions of the weights that actors get."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device on which the learner computes; auto takes a GPU where there is one."""
+    """Device on which the learner computes; auto takes a GPU where there is one and layers have more than 256 units."""
     gradients: Literal["auto", "analytic", "autograd"] = "auto"
     """Engine of the gradients: by hand in numpy (faster on a CPU), or torch's autograd."""
     threads: Annotated[int, Field(ge=1, le=16)] = 1

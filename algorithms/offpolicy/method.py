@@ -10,6 +10,7 @@ import numpy as np
 from surreal.algorithms.devices import wants_gpu
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.spaces import Spaces, View
+from surreal.algorithms.models.config import SMALL
 from surreal.algorithms.offpolicy.compiling import loops_for
 from surreal.algorithms.offpolicy.config import (
     DDPGConfig,
@@ -72,12 +73,14 @@ class Method:
     def engine(self, spaces: Spaces, rng: np.random.Generator) -> Engine:
         """Return the engine that the config asks for, with random networks.
 
-        `auto` is by hand on a CPU and autograd on a GPU.
+        `auto` is by hand on a CPU, and for layers of at most SMALL units though there is a GPU; else autograd there.
         """
         config, shape, settings = self.config, self.shape(spaces), self.settings(spaces)
         vectors = shape.initial(rng)
         # Each engine is imported only where it is used: torch takes seconds and 200 MB.
-        if config.gradients == "analytic" or (config.gradients == "auto" and not wants_gpu(config.device)):
+        small = config.device != "cuda" and max(config.hidden) <= SMALL
+        by_hand = config.gradients == "auto" and not wants_gpu("cpu" if small else config.device)
+        if config.gradients == "analytic" or by_hand:
             from surreal.algorithms.offpolicy.updates.values import has_lanes, make_engine
 
             loops = loops_for(config.total_steps * config.updates_per_step, has_lanes(shape))

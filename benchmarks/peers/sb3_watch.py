@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 import time
 from importlib.metadata import version
 from typing import Any
@@ -18,7 +19,7 @@ PACKAGES = ("stable-baselines3", "torch", "numpy", "mujoco", "gymnasium")
 
 
 class Watch(BaseCallback):
-    """Notes the training return POINTS times over a run, and evaluates `evaluations` times, in `env`."""
+    """Notes the training return POINTS times over a run; evaluates `evaluations` times, in `env`, and tells of it."""
 
     def __init__(self, env: gymnasium.Env, steps: int, episodes: int, evaluations: int) -> None:
         super().__init__()
@@ -38,6 +39,10 @@ class Watch(BaseCallback):
             self.note()
         if self.num_timesteps >= (len(self.evaluations) + 1) * self._evaluate_every:
             self.evaluations.append(self.evaluate())
+            steps, seconds = self.num_timesteps, time.perf_counter() - self._began - self._away
+            print(
+                f"{steps} steps in {seconds:.0f} s: evaluated {self.evaluations[-1]:.1f}", file=sys.stderr, flush=True
+            )
 
     def note(self) -> None:
         """Add a point to the curve, once an episode has ended."""

@@ -1,13 +1,19 @@
 """Engines by hand against autograd: the same gradients, the same parameters after many updates."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
+from surreal.algorithms import devices
+from surreal.algorithms.offpolicy.config import SACConfig
+from surreal.algorithms.offpolicy.method import Method
+from surreal.algorithms.offpolicy.updates import autograd
 from surreal.algorithms.offpolicy.updates.autograd import Autograd
 from surreal.algorithms.offpolicy.updates.base import Rates
 from surreal.algorithms.offpolicy.updates.losses import Losses
-from tests.algorithms.offpolicy.cases import CASES, batch, engine
+from tests.algorithms.offpolicy.cases import BOX, CASES, batch, engine
 
 RATES = Rates(actor=1e-3, critic=2e-3, temperature=1e-2)
 
@@ -114,3 +120,24 @@ def test_an_error_in_a_lane_is_raised_where_the_work_was_given() -> None:
     with pytest.raises(ValueError, match="must match exactly"):
         made.critic_step(data, 0.0)
     made.critic_step(batch("td3"), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "settings", "by_hand"),
+    [
+        (False, {}, True),
+        (True, {}, True),
+        (True, {"hidden": [512, 256]}, False),
+        (True, {"hidden": [512, 256], "device": "cpu"}, True),
+        (True, {"device": "cuda"}, False),
+        (False, {"gradients": "autograd"}, False),
+    ],
+)
+def test_auto_takes_a_gpu_for_wide_layers_only(
+    monkeypatch: pytest.MonkeyPatch, gpu: bool, settings: dict[str, Any], by_hand: bool
+) -> None:
+    monkeypatch.setattr(devices, "gpu_present", lambda: gpu)
+    # without a GPU here, what asks for one computes on the CPU
+    monkeypatch.setattr(autograd, "pick_device", lambda device: torch.device("cpu"))
+    made = Method("sac", SACConfig(**settings)).engine(BOX, np.random.default_rng(0))
+    assert (not isinstance(made, Autograd)) is by_hand
