@@ -82,16 +82,16 @@ class ESConfig(EvolutionConfig):
 class ARSConfig(EvolutionConfig):
     """Augmented random search's hyperparameters (Mania et al. 2018): linear policies that start at zero.
 
-    V1 is normalize_observations: none, V2 running; V1-t and V2-t have top < directions.
+    V1 is normalize_observations: none, V2 running; both have top = directions, V1-t and V2-t less.
     """
 
-    directions: Count = 32
+    directions: Count = 8
     """Directions of a generation, each tried both ways (N)."""
     top: Count | None = None
-    """Directions used for the update, those with the best of two returns (b); none: all."""
-    sigma: Positive = 0.03
+    """Directions used for the update, those with the best of two returns (b); none: half of them."""
+    sigma: Positive = 0.04
     """Standard deviation of the perturbations (nu)."""
-    learning_rate: Positive = 0.02
+    learning_rate: Positive = 0.03
     """Step size (alpha), over the standard deviation of the returns used."""
 
     @model_validator(mode="after")

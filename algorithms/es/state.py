@@ -12,7 +12,7 @@ from surreal.algorithms.es.config import AnyConfig, ARSConfig, ESConfig, chunk_s
 from surreal.algorithms.es.noise import NoiseTable
 from surreal.algorithms.es.optimizers import Optimizer, ars_weights, es_weights, grown_cap, make_optimizer
 from surreal.algorithms.es.weights import Orders
-from surreal.algorithms.normalizers import RunningMoments, Standardizer
+from surreal.algorithms.normalizers import CLIP, RunningMoments, Standardizer
 from surreal.algorithms.recording.checkpoint import Checkpoint
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
@@ -20,7 +20,7 @@ from surreal.protocol.profiling.spans import NUMERIC, operation
 
 log = getLogger(__name__)
 REFERENCE_STEPS = 1000
-"""Random actions whose observations the statistics begin with."""
+"""Random actions that the statistics begin with, and the weight of that beginning."""
 
 
 class State:
@@ -56,11 +56,19 @@ class State:
         return self._sent.setdefault(self.updates, statistics.standardizer(self._moments))
 
     def see_reference(self, env: Environment) -> None:
-        """Begin the statistics with the observations of random actions; `env` is reset and used up."""
+        """Begin the statistics with the observations of random actions; `env` is reset and used up.
+
+        ARS's running ones leave a feature as it is that stays within +-CLIP: what hardly moves under random actions,
+        such as the height of a body that falls, would drown all else in a linear policy.
+        """
         if self.config.normalize_observations == "none":
             return
         batch = env.random_features(self._seed % 2**31, REFERENCE_STEPS)
-        self._moments.update(batch[np.isfinite(batch).all(axis=1)])
+        batch = batch[np.isfinite(batch).all(axis=1)]
+        self._moments.update(batch)
+        if len(batch) and isinstance(self.config, ARSConfig) and self.config.normalize_observations == "running":
+            small = np.abs(batch).max(axis=0) <= CLIP
+            self._moments.mean[small], self._moments.variance[small] = 0.0, 1.0
 
     def learn(self, results: Results) -> dict[str, float]:
         """Learn from one generation. Returns its metrics. Raises Fatal where not one return was finite."""
@@ -104,7 +112,8 @@ class State:
         config, returns = self.config, results.returns - self.config.survival_bonus * results.steps
         if isinstance(config, ARSConfig):
             # An open generation may have more pairs than directions were asked for.
-            return self._combined(results, ars_weights(returns, config.top or len(returns), config.learning_rate))
+            top = config.top or max(1, len(returns) // 2)
+            return self._combined(results, ars_weights(returns, top, config.learning_rate))
         gradient = self._combined(results, es_weights(returns))
         return gradient - np.float32(config.weight_decay) * self.parameters
 

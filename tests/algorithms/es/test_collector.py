@@ -141,7 +141,7 @@ def test_a_generation_of_nothing_but_nan_ends_the_run_with_the_reason() -> None:
 
 
 def test_ars_moves_by_the_papers_step_and_takes_the_survival_bonus_off() -> None:
-    config = ARSConfig(directions=2, survival_bonus=1.0)
+    config = ARSConfig(directions=2, top=2, survival_bonus=1.0, learning_rate=0.02)
     state, noise = State(LAYOUT_LINEAR, config, seed=1, workers=1), NoiseTable(1, LAYOUT_LINEAR.size)
     returns = np.array([[5.0, 3.0], [2.0, 6.0]])
     results = results_of(returns)._replace(steps=np.array([[5, 3], [2, 5]]))  # survival alone, but for the last
@@ -151,10 +151,10 @@ def test_ars_moves_by_the_papers_step_and_takes_the_survival_bonus_off() -> None
     np.testing.assert_allclose(state.parameters, expected, rtol=1e-5)
 
 
-def test_without_top_ars_uses_all_pairs_of_an_open_generation_that_has_more_than_directions() -> None:
-    returns = np.array([[5.0, 3.0], [2.0, 6.0], [1.0, 0.0]])
+def test_without_top_ars_uses_half_the_pairs_of_an_open_generation_that_has_more_than_directions() -> None:
+    returns = np.array([[5.0, 3.0], [2.0, 6.0], [1.0, 0.0], [0.0, 1.0]])
     moved = []
-    for config in (ARSConfig(directions=2), ARSConfig(directions=3)):
+    for config in (ARSConfig(directions=3), ARSConfig(directions=4, top=2)):
         state = State(LAYOUT_LINEAR, config, seed=1, workers=1)
         state.learn(results_of(returns))
         moved.append(state.parameters)
