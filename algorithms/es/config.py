@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from surreal.algorithms.algorithm import Config, Count, Positive, Share
 
@@ -79,16 +79,26 @@ class ESConfig(EvolutionConfig):
         return self.population // 2
 
 
+def _top(value: Any) -> Any:
+    """Refuse in one sentence what each type of a union would refuse in one of its own."""
+    if value is None or value == "half" or (type(value) is int and value >= 1):
+        return value
+    raise ValueError(f"must be a whole number from 1 on, half, or null for all, not {value!r}")
+
+
+Top = Annotated[Count | Literal["half"] | None, BeforeValidator(_top)]
+
+
 class ARSConfig(EvolutionConfig):
     """Augmented random search's hyperparameters (Mania et al. 2018): linear policies that start at zero.
 
-    V1 is normalize_observations: none, V2 running; both have top = directions, V1-t and V2-t less.
+    V1 is normalize_observations: none, V2 running; both use all directions, V1-t and V2-t have a top.
     """
 
     directions: Count = 8
     """Directions of a generation, each tried both ways (N)."""
-    top: Count | None = None
-    """Directions used for the update, those with the best of two returns (b); none: half of them."""
+    top: Top = "half"
+    """Directions used for the update, those with the best of two returns (b); none: all."""
     sigma: Positive = 0.04
     """Standard deviation of the perturbations (nu)."""
     learning_rate: Positive = 0.03
@@ -96,7 +106,7 @@ class ARSConfig(EvolutionConfig):
 
     @model_validator(mode="after")
     def _top_fits(self) -> Self:
-        if self.top is not None and self.top > self.directions:
+        if isinstance(self.top, int) and self.top > self.directions:
             raise ValueError(f"top is {self.top} of {self.directions} directions; it must be at most {self.directions}")
         return self
 
@@ -104,6 +114,12 @@ class ARSConfig(EvolutionConfig):
     def pairs(self) -> int:
         """Mirrored pairs of a generation."""
         return self.directions
+
+    def used(self, directions: int) -> int:
+        """Return how many of `directions` an update uses; an open generation may have more than were asked for."""
+        if self.top is None:
+            return directions
+        return max(1, directions // 2) if self.top == "half" else self.top
 
 
 AnyConfig = ESConfig | ARSConfig

@@ -111,9 +111,7 @@ class State:
         """Return ES's estimated gradient less weight decay, or ARS's step itself."""
         config, returns = self.config, results.returns - self.config.survival_bonus * results.steps
         if isinstance(config, ARSConfig):
-            # An open generation may have more pairs than directions were asked for.
-            top = config.top or max(1, len(returns) // 2)
-            return self._combined(results, ars_weights(returns, top, config.learning_rate))
+            return self._combined(results, ars_weights(returns, config.used(len(returns)), config.learning_rate))
         gradient = self._combined(results, es_weights(returns))
         return gradient - np.float32(config.weight_decay) * self.parameters
 

@@ -151,10 +151,11 @@ def test_ars_moves_by_the_papers_step_and_takes_the_survival_bonus_off() -> None
     np.testing.assert_allclose(state.parameters, expected, rtol=1e-5)
 
 
-def test_without_top_ars_uses_half_the_pairs_of_an_open_generation_that_has_more_than_directions() -> None:
+@pytest.mark.parametrize(("top", "used"), [("half", 2), (None, 4)])
+def test_ars_uses_a_share_of_an_open_generation_that_has_more_than_directions(top: Any, used: int) -> None:
     returns = np.array([[5.0, 3.0], [2.0, 6.0], [1.0, 0.0], [0.0, 1.0]])
     moved = []
-    for config in (ARSConfig(directions=3), ARSConfig(directions=4, top=2)):
+    for config in (ARSConfig(directions=3, top=top), ARSConfig(directions=4, top=used)):
         state = State(LAYOUT_LINEAR, config, seed=1, workers=1)
         state.learn(results_of(returns))
         moved.append(state.parameters)

@@ -110,3 +110,16 @@ def test_a_complete_config_says_which_algorithm_it_is_of(config: Any) -> None:
 def test_a_chunk_is_a_quarter_of_a_workers_share_but_no_more_than_eight_pairs() -> None:
     sizes = [chunk_size(ARSConfig(directions=n), workers) for n, workers in ((1, 2), (32, 2), (1000, 2), (64, 16))]
     assert sizes == [1, 4, 8, 1]
+
+
+@pytest.mark.parametrize("top", [0, -1, True, 1.5, "all", "halff"])
+def test_a_top_that_is_no_share_is_refused_in_one_sentence(top: Any) -> None:
+    with pytest.raises(ValidationError, match="whole number from 1 on, half, or null for all") as refused:
+        ARSConfig(top=top)
+    assert refused.value.error_count() == 1
+
+
+@pytest.mark.parametrize(("top", "used"), [("half", 3), (None, 7), (2, 2)])
+def test_ars_uses_half_of_the_directions_all_or_so_many(top: Any, used: int) -> None:
+    assert ARSConfig(top=top).used(7) == used
+    assert ARSConfig(directions=1).used(1) == 1
