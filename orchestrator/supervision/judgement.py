@@ -176,8 +176,9 @@ class Judgement(Generic[Supervised]):
                 process.record.reason, process.record.since = "", None
         self.record.supervisor = self.record.born = None
         self.record.sockets = ""
-        self.save()
+        # before the record says so: who follows the logs leaves then
         self.report(f"the run is over: {self.record.state}")
+        self.save()
         self.tell()
 
     def tell(self) -> None:

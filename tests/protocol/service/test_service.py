@@ -223,7 +223,8 @@ def test_what_is_asked_again_meanwhile_is_dropped_and_counted(
     with client._lock:  # the I/O thread may still be at work on the first sending
         pending.due = client._poll_at = 0.0  # what a quarter of the time does
     until(lambda: server.stats.duplicates == 1, "a repetition")
-    assert client.stats.resent == 1 and server.recv(timeout=0) is None
+    until(lambda: client.stats.resent == 1, "the count of it, which comes after the sending")
+    assert server.recv(timeout=0) is None
     request.reply({})
     pending.result()
 
