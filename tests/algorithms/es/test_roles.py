@@ -12,7 +12,7 @@ from tests.algorithms.es.es_run import EvolutionRun
 from tests.algorithms.fabric import wait_for
 
 SHORT = {"evaluate_episodes": 1, "population": 24, "hidden": [8], "chunk": 2}
-FIXED = {**SHORT, "deterministic": True, "total_steps": 12_000}
+FIXED = {**SHORT, "deterministic": True, "total_steps": 300_000}  # seconds, so that it can be met on its way
 ENDLESS = {**SHORT, "total_steps": 10**9}
 PATIENCE = 120.0
 """Seconds that a process may take where the machine is overloaded."""
