@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Collection
 from functools import cache
 from logging import getLogger
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +22,8 @@ NO_GPU = "'cuda' needs a GPU, and torch sees none here. Use device: auto."
 DRIVER = Path("/proc/driver/nvidia/version")
 CONTROL = Path("/dev/nvidiactl")
 """Device file of the driver, all that a sandbox such as gVisor shows of it."""
+SMALL = 256
+"""Widest layer of the networks that `device: auto` leaves on the CPU, where a gradient of them by hand is faster."""
 
 
 @cache
@@ -41,9 +44,12 @@ def gpu_present() -> bool:
     return False
 
 
-def wants_gpu(device: Device) -> bool:
-    """Return True if a learner with this setting computes on a GPU of this machine."""
-    return device == "cuda" or (device == "auto" and gpu_present())
+def wants_gpu(device: Device, widest: float = inf) -> bool:
+    """Return True if a learner with this setting computes on a GPU of this machine.
+
+    `widest` is the widest layer of a network that has a gradient by hand.
+    """
+    return device == "cuda" or (device == "auto" and widest > SMALL and gpu_present())
 
 
 def pick_device(device: Device, index: int = 0) -> "torch.device":

@@ -28,8 +28,8 @@ from surreal.algorithms.es.batched_policy import Layout
 from surreal.algorithms.es.chunks import Task
 from surreal.algorithms.es.collector import Results
 from surreal.algorithms.es.config import AnyConfig, ARSConfig, ESConfig
-from surreal.algorithms.es.noise import NoiseTable, episode_seeds, in_statistics
-from surreal.algorithms.es.rollout import Episode, Population
+from surreal.algorithms.es.noise import NoiseTable
+from surreal.algorithms.es.rollout import Episode, Population, task_of
 from surreal.algorithms.es.state import State
 from surreal.algorithms.evaluation import SEED
 from surreal.algorithms.types import Array
@@ -43,12 +43,11 @@ class Run:
     """Master and worker of one run."""
 
     def __init__(self, task: str, config: AnyConfig, seed: int) -> None:
-        self._config, self._seed = config, seed
+        self._config = config
         envs = environments(task, 2 * config.pairs)
         layout = Layout.of(config, envs[0].spaces)
         self._noise, self._size = NoiseTable(seed, layout.size), layout.spaces.observation
-        self._running = config.normalize_observations == "running"
-        self._population = Population(envs, layout, self._running)
+        self._population = Population(envs, layout, config.normalize_observations == "running")
         self._shown = Population(environments(task, EVALUATED), layout, False)
         self.state = State(layout, config, seed, 1)
         (reference,) = environments(task, 1)
@@ -81,10 +80,7 @@ class Run:
         return float(task.returns[:, 0].mean())
 
     def _task(self, generation: int, pairs: Array) -> Task:
-        seed = self._seed
-        counted = in_statistics(seed, generation, pairs, self._config.statistics_share) & self._running
-        seeds, offsets = episode_seeds(seed, generation, pairs), self._noise.offsets(generation, pairs)
-        return Task((0, generation), 0, pairs, offsets, seeds, counted, np.zeros(2 * self._size + 1, dtype=np.int64))
+        return task_of((0, generation), 0, pairs, self._noise, self._config, self._size)
 
 
 def environments(task: str, copies: int) -> list[Environment]:
@@ -140,7 +136,7 @@ def main() -> None:
     except ValidationError as error:
         first = error.errors()[0]
         sys.exit(f"es_alone: --set: {'.'.join(map(str, first['loc']))}: {first['msg']}")
-    except SurrealError as error:
+    except (SurrealError, yaml.YAMLError) as error:
         sys.exit(f"es_alone: {error}")
 
 

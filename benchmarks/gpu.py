@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
+from learning.numbers import count, positive
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.impala.config import IMPALAConfig
 from surreal.algorithms.impala.update import Updater as IMPALAUpdater
@@ -151,12 +152,12 @@ def rate(work: Work, seconds: float) -> float:
 
 def compare(name: str, device: str, rounds: int, seconds: float) -> None:
     """Print the row of one case."""
-    count, make = CASES[name]
+    counts, make = CASES[name]
     sides = [make("cpu"), make(device)]
     for work in sides:
         for _ in range(2):  # the first ones load what is compiled
             work()
-    pairs = [[count * rate(work, seconds) for work in sides] for _ in range(rounds)]
+    pairs = [[counts * rate(work, seconds) for work in sides] for _ in range(rounds)]
     cpu, other = (median(column) for column in zip(*pairs, strict=True))
     ratios = [two / one for one, two in pairs]
     spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
@@ -166,9 +167,9 @@ def compare(name: str, device: str, rounds: int, seconds: float) -> None:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=0.6)
-    parser.add_argument("--limit", type=float, default=80.0)
+    parser.add_argument("--rounds", type=count, default=3)
+    parser.add_argument("--seconds", type=positive, default=0.6)
+    parser.add_argument("--limit", type=positive, default=80.0)
     parser.add_argument("--only", nargs="+", default=[""], help="cases with one of these words in their names")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     options = parser.parse_args()

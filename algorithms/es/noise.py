@@ -42,7 +42,7 @@ class NoiseTable:
 
     def __init__(self, seed: int, parameters: int) -> None:
         """Fill a table for perturbations of length `parameters` from a counter-based generator (Philox)."""
-        self._seed, self.parameters = seed, parameters
+        self.seed, self.parameters = seed, parameters
         size = max(SMALLEST, SLICES * parameters)
         generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 2])))
         self._table = generator.standard_normal(size, dtype=np.float32)
@@ -52,7 +52,7 @@ class NoiseTable:
     def offsets(self, generation: int, pairs: Array) -> Array:
         """Return the offsets at which the perturbations of `pairs` [n] of `generation` begin, int64 [n]."""
         span = np.uint64(len(self._table) - self.parameters + 1)
-        return (draw(self._seed, 0, generation, pairs) % span).astype(np.int64)
+        return (draw(self.seed, 0, generation, pairs) % span).astype(np.int64)
 
     def at(self, offset: int) -> Array:
         """Return the perturbation [parameters] that begins at `offset`; a view."""

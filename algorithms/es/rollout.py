@@ -14,9 +14,12 @@ from surreal.algorithms.environments.batched.batch import Batch, Stepping, batch
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.es.batched_policy import Layout, Policies
 from surreal.algorithms.es.chunks import Task
+from surreal.algorithms.es.config import EvolutionConfig
+from surreal.algorithms.es.noise import NoiseTable, episode_seeds, in_statistics
 from surreal.algorithms.es.observation_sums import EpisodeSums
 from surreal.algorithms.normalizers import Standardizer
 from surreal.algorithms.types import Array, Bool
+from surreal.protocol.wire.packet import Version
 
 
 @dataclass(eq=False)
@@ -168,3 +171,20 @@ class Population:
         """Close the environments."""
         for env in self._envs:
             env.close()
+
+
+def task_of(
+    version: Version, chunk: int, pairs: Array, noise: NoiseTable, config: EvolutionConfig, observation: int
+) -> Task:
+    """Return the task of evaluating `pairs` around weights of `version`; observations have `observation` numbers."""
+    generation, seed = version[1], noise.seed
+    counted = in_statistics(seed, generation, pairs, config.statistics_share)
+    return Task(
+        version,
+        chunk,
+        pairs,
+        noise.offsets(generation, pairs),
+        episode_seeds(seed, generation, pairs),
+        counted & (config.normalize_observations == "running"),
+        np.zeros(2 * observation + 1, dtype=np.int64),
+    )

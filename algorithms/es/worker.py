@@ -14,8 +14,8 @@ from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.es.batched_policy import Layout
 from surreal.algorithms.es.chunks import Task, open_chunks, others_chunks, own_chunks
 from surreal.algorithms.es.config import read_config
-from surreal.algorithms.es.noise import NoiseTable, episode_seeds, in_statistics
-from surreal.algorithms.es.rollout import Episode, Population
+from surreal.algorithms.es.noise import NoiseTable
+from surreal.algorithms.es.rollout import Episode, Population, task_of
 from surreal.algorithms.es.weights import Weights
 from surreal.algorithms.recording.reports import Shares
 from surreal.protocol.errors import ExitCode, Fatal
@@ -155,19 +155,9 @@ class Worker:
         return True
 
     def _task(self, weights: Weights, chunk: int) -> Task:
-        orders, generation, seed = weights.orders, weights.generation, self._wiring.seed
-        end = (chunk + 1) * orders.chunk
+        orders, end = weights.orders, (chunk + 1) * weights.orders.chunk
         pairs = np.arange(chunk * orders.chunk, min(end, orders.pairs) if orders.fixed else end)
-        counted = in_statistics(seed, generation, pairs, self._config.statistics_share)
-        return Task(
-            weights.version,
-            chunk,
-            pairs,
-            self._noise.offsets(generation, pairs),
-            episode_seeds(seed, generation, pairs),
-            counted & (self._config.normalize_observations == "running"),
-            np.zeros(2 * self._observation + 1, dtype=np.int64),
-        )
+        return task_of(weights.version, chunk, pairs, self._noise, self._config, self._observation)
 
     def _send(self, task: Task) -> None:
         start, taken = perf_counter(), float(task.steps.sum())

@@ -18,8 +18,6 @@ CONVOLVED = "a small convolutional network"
 View = Literal["auto", "features", "parts"]
 Engine = Literal["auto", "analytic", "autograd"]
 """Value of the key `gradients` of a config: by hand, or by torch."""
-SMALL = 256
-"""Widest layer of two networks that `device: auto` leaves on the CPU."""
 
 
 class MemoryConfig(Config):

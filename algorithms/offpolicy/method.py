@@ -10,7 +10,6 @@ import numpy as np
 from surreal.algorithms.devices import wants_gpu
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.spaces import Spaces, View
-from surreal.algorithms.models.config import SMALL
 from surreal.algorithms.offpolicy.compiling import loops_for
 from surreal.algorithms.offpolicy.config import (
     DDPGConfig,
@@ -78,8 +77,7 @@ class Method:
         config, shape, settings = self.config, self.shape(spaces), self.settings(spaces)
         vectors = shape.initial(rng)
         # Each engine is imported only where it is used: torch takes seconds and 200 MB.
-        small = config.device != "cuda" and max(config.hidden) <= SMALL
-        by_hand = config.gradients == "auto" and not wants_gpu("cpu" if small else config.device)
+        by_hand = config.gradients == "auto" and not wants_gpu(config.device, max(config.hidden))
         if config.gradients == "analytic" or by_hand:
             from surreal.algorithms.offpolicy.updates.values import has_lanes, make_engine
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Config, Count, Positive, Share
-from surreal.algorithms.devices import Device
-from surreal.algorithms.models.config import CONVOLVED, SMALL, TANH, Engine, Network, NetworkConfig
+from surreal.algorithms.devices import SMALL, Device
+from surreal.algorithms.models.config import CONVOLVED, TANH, Engine, Network, NetworkConfig
 
 
 class ActingConfig(Config):

@@ -1,11 +1,8 @@
 """The whole of it, as a person uses it: `surreal create` trains PPO through all four layers, whatever is killed."""
 
-import json
 import os
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +10,8 @@ from typing import Any
 
 import pytest
 
-SURREAL = str(Path(sys.executable).with_name("surreal"))
+from tests.homes import Home
+
 EXAMPLE = str(Path(__file__).parents[2] / "examples" / "cheetah-ppo.yaml")
 SMALL = {
     "metadata.name": "small",
@@ -25,23 +23,13 @@ SMALL = {
 }
 
 
-class Home:
-    """A SURREAL_HOME of one's own, and the command line in it."""
-
-    def __init__(self, path: Path) -> None:
-        self.environment = {**os.environ, "SURREAL_HOME": str(path)}
-        self.path = path
-
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([SURREAL, *words], env=self.environment, capture_output=True, text=True, timeout=200)
+class Training(Home):
+    """A home that trains the example, small."""
 
     def create(self, steps: int, *words: str) -> subprocess.CompletedProcess[str]:
         settings = {**SMALL, "spec.algorithm.config.total_steps": str(steps)}
         sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
         return self("create", EXAMPLE, *sets, *words)
-
-    def status(self) -> Any:
-        return json.loads(self("status", "small", "-o", "json").stdout)
 
     def until(self, condition: Callable[[Any], bool], seconds: float = 120.0) -> Any:
         deadline = time.monotonic() + seconds
@@ -52,14 +40,12 @@ class Home:
 
 
 @pytest.fixture
-def home() -> Iterator[Home]:
-    with tempfile.TemporaryDirectory(prefix="s") as path:
-        surreal = Home(Path(path))
+def home() -> Iterator[Training]:
+    with Training.temporary() as surreal:
         yield surreal
-        surreal("delete", "small", "-y")
 
 
-def test_an_experiment_trains_to_its_end(home: Home) -> None:
+def test_an_experiment_trains_to_its_end(home: Training) -> None:
     done = home.create(2048)
     assert done.returncode == 0, done.stderr
     status = home.status()
@@ -68,7 +54,7 @@ def test_an_experiment_trains_to_its_end(home: Home) -> None:
     assert [worker["restarts"] for role in status["roles"].values() for worker in role] == [0, 0, 0, 0]
 
 
-def test_a_run_goes_on_when_an_actor_and_the_learner_are_killed(home: Home) -> None:
+def test_a_run_goes_on_when_an_actor_and_the_learner_are_killed(home: Training) -> None:
     home.create(10**9, "-d")
     running = home.until(lambda status: status["steps"] >= 512)
     os.kill(running["roles"]["actor"][1]["pid"], signal.SIGKILL)
@@ -80,7 +66,7 @@ def test_a_run_goes_on_when_an_actor_and_the_learner_are_killed(home: Home) -> N
     assert status["state"] == "running"
 
 
-def test_an_actor_told_to_end_by_a_signal_comes_back(home: Home) -> None:
+def test_an_actor_told_to_end_by_a_signal_comes_back(home: Training) -> None:
     home.create(10**9, "-d", "--set", "spec.roles.actor.replicas=1")
     before = home.until(lambda status: status["steps"] >= 256)
     os.kill(before["roles"]["actor"][0]["pid"], signal.SIGTERM)
@@ -89,7 +75,7 @@ def test_an_actor_told_to_end_by_a_signal_comes_back(home: Home) -> None:
     home.until(lambda now: now["steps"] > back["steps"] + 512)
 
 
-def test_a_stopped_run_resumes_where_it_was(home: Home) -> None:
+def test_a_stopped_run_resumes_where_it_was(home: Training) -> None:
     home.create(10**9, "-d")
     home.until(lambda status: status["steps"] >= 512)
     assert home("stop", "small").returncode == 0
@@ -136,7 +122,7 @@ spec:
 """
 
 
-def test_an_environment_of_ones_own_lies_beside_the_experiment_file(home: Home) -> None:
+def test_an_environment_of_ones_own_lies_beside_the_experiment_file(home: Training) -> None:
     (home.path / "own_task.py").write_text(OWN_TASK)
     (home.path / "own.yaml").write_text(OWN_FILE)
     done = home("create", str(home.path / "own.yaml"))

@@ -1,5 +1,6 @@
 """Networks whose gradients are written by hand, for a CPU: two tanh networks, and a small convolutional one."""
 
+from math import inf
 from typing import Protocol
 
 from surreal.algorithms.devices import Device, wants_gpu
@@ -7,7 +8,7 @@ from surreal.algorithms.models.actor_critic import ActorCritic
 from surreal.algorithms.models.byhand.convolved import Convolved, convolved
 from surreal.algorithms.models.byhand.network import Network
 from surreal.algorithms.models.byhand.pair import Pair
-from surreal.algorithms.models.config import SMALL, Engine
+from surreal.algorithms.models.config import Engine
 from surreal.algorithms.networks import Layout, Shape
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
@@ -52,8 +53,7 @@ def chosen(layout: Layout, settings: Settings) -> bool:
     only_torch = not pair and (settings.precision != "float32" or settings.compile)
     if settings.gradients != "auto" or not known or only_torch:
         return settings.gradients == "analytic"
-    small = isinstance(layout, Shape) and max(layout.hidden) <= SMALL and settings.device != "cuda"
-    return not wants_gpu("cpu" if small else settings.device)
+    return not wants_gpu(settings.device, max(layout.hidden) if isinstance(layout, Shape) else inf)
 
 
 def make_network(layout: Layout, vector: Array, compiled: bool = False) -> Network:

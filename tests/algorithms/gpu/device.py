@@ -15,6 +15,7 @@ import torch
 
 from surreal.algorithms.environments.rows import mapped
 from surreal.algorithms.networks import Layout
+from surreal.algorithms.offpolicy.updates.base import Engine
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
 from tests.algorithms.models.samples import observed
@@ -65,6 +66,14 @@ def apart(found: Array, expected: Array) -> float:
     """The size of the difference as a share of the size of what is expected."""
     size = max(float(np.linalg.norm(expected.astype(np.float64))), 1e-12)
     return float(np.linalg.norm(found.astype(np.float64) - expected)) / size
+
+
+def assert_near(gpu: Engine, cpu: Engine) -> None:
+    """Both engines have the same parameters and the same policy, but for what rounding adds up to in some updates."""
+    expected = cpu.arrays()
+    for name, array in gpu.arrays().items():
+        assert np.abs(array - expected[name]).max() < 5e-4 * max(1.0, float(np.abs(expected[name]).max())), name
+    assert np.abs(gpu.policy() - cpu.policy()).max() < 2e-4
 
 
 def same_state(found: dict[str, Array], expected: dict[str, Array]) -> bool:

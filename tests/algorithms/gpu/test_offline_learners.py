@@ -8,7 +8,7 @@ import pytest
 
 from surreal.algorithms.offline import method as methods
 from surreal.algorithms.offpolicy.updates.base import Engine
-from tests.algorithms.gpu.device import DEVICE, NEEDS_GPU, same_state
+from tests.algorithms.gpu.device import DEVICE, NEEDS_GPU, assert_near, same_state
 from tests.algorithms.offline.cases import batch, method
 from tests.algorithms.offpolicy.test_gradients import RATES
 
@@ -43,10 +43,7 @@ def test_updates_on_a_gpu_are_those_of_the_cpu(case: str) -> None:
     cpu, gpu = on(case, "cpu"), on(case, DEVICE)
     told = [learn(each, case, range(10)) for each in (cpu, gpu)]
     assert told[1] == pytest.approx(told[0], rel=5e-3, abs=5e-3)
-    expected = cpu.arrays()
-    for name, array in gpu.arrays().items():
-        assert np.abs(array - expected[name]).max() < 5e-4 * max(1.0, float(np.abs(expected[name]).max())), name
-    assert np.abs(gpu.policy() - cpu.policy()).max() < 2e-4
+    assert_near(gpu, cpu)
 
 
 @CASES

@@ -8,7 +8,7 @@ import pytest
 from surreal.algorithms.offpolicy.updates.autograd import Autograd
 from surreal.algorithms.r2d2.update import Updater
 from surreal.algorithms.types import Array
-from tests.algorithms.gpu.device import DEVICE, NEEDS_GPU, apart, same_state
+from tests.algorithms.gpu.device import DEVICE, NEEDS_GPU, apart, assert_near, same_state
 from tests.algorithms.offpolicy.cases import CASES, batch, engine
 from tests.algorithms.offpolicy.test_gradients import RATES
 from tests.algorithms.r2d2.samples import collected, config, filled
@@ -43,10 +43,7 @@ def test_twenty_updates_on_a_gpu_are_those_of_the_cpu(case: str) -> None:
     cpu, gpu = on(case, "cpu"), on(case, DEVICE)
     told = [learn(each, case, range(20)) for each in (cpu, gpu)]
     assert told[1] == pytest.approx(told[0], rel=2e-3, abs=2e-3)
-    expected = cpu.arrays()
-    for name, array in gpu.arrays().items():
-        assert np.abs(array - expected[name]).max() < 5e-4 * max(1.0, float(np.abs(expected[name]).max())), name
-    assert np.abs(gpu.policy() - cpu.policy()).max() < 2e-4
+    assert_near(gpu, cpu)
     assert gpu._critics.vector.device.type == DEVICE
 
 

@@ -1,10 +1,6 @@
 """Runs with `device: cuda` as a user starts them: they compute on the GPU, end with success, and are resumed."""
 
-import json
-import os
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +10,9 @@ import pytest
 import yaml
 
 from tests.algorithms.gpu.device import DEVICE, NEEDS_GPU
+from tests.homes import Home
 
 pytestmark = NEEDS_GPU
-INSTALLED = Path(sys.executable).with_name("surreal")
-# where the package is on the path alone there is no such file
-SURREAL = (
-    [str(INSTALLED)] if INSTALLED.exists() else [sys.executable, "-c", "from surreal.cli.main import main; main()"]
-)
 LSTM = {"memory": {"kind": "lstm", "size": 16}}
 COMMON = {"evaluate_episodes": 1, "evaluation_episode_cap": 200, "device": DEVICE}
 REPLAY = {"min_size": 200, "capacity": 5_000}
@@ -54,18 +46,11 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-class Home:
-    """A SURREAL_HOME of one's own, and the command line in it."""
+class OnGpu(Home):
+    """A home whose runs compute as a user's would."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        hidden = ("NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        kept = {name: value for name, value in os.environ.items() if name not in hidden}
-        self._environment = {**kept, "SURREAL_HOME": str(path)}
-
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = [*SURREAL, *words]
-        return subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=240)
+        super().__init__(path, hidden=("NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"))
 
     def create(self, kind: str, *words: str, **changes: Any) -> subprocess.CompletedProcess[str]:
         """Train one of the runs above."""
@@ -83,10 +68,6 @@ class Home:
         file.write_text(yaml.safe_dump({**about, "spec": spec}))
         return self("create", str(file), *words)
 
-    def status(self) -> Any:
-        """The status of the run."""
-        return json.loads(self("status", "small", "-o", "json").stdout)
-
     def until(self, steps: int) -> Any:
         """The status once the run is so far."""
         deadline = time.monotonic() + 120
@@ -102,11 +83,9 @@ class Home:
 
 
 @pytest.fixture
-def home() -> Iterator[Home]:
-    with tempfile.TemporaryDirectory(prefix="s") as path:
-        surreal = Home(Path(path))
+def home() -> Iterator[OnGpu]:
+    with OnGpu.temporary() as surreal:
         yield surreal
-        surreal("delete", "small", "-y")
 
 
 def on_device(log: str) -> bool:
@@ -115,7 +94,7 @@ def on_device(log: str) -> bool:
 
 
 @pytest.mark.parametrize("kind", RUNS)
-def test_a_run_on_a_gpu_ends_with_success(home: Home, kind: str) -> None:
+def test_a_run_on_a_gpu_ends_with_success(home: OnGpu, kind: str) -> None:
     if "MinAtar" in RUNS[kind][1]:
         pytest.importorskip("minatar")
     done = home.create(kind)
@@ -130,7 +109,7 @@ def test_a_run_on_a_gpu_ends_with_success(home: Home, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ppo", "sac"])
-def test_a_stopped_run_on_a_gpu_resumes_where_it_was(home: Home, kind: str) -> None:
+def test_a_stopped_run_on_a_gpu_resumes_where_it_was(home: OnGpu, kind: str) -> None:
     created = home.create(kind, "-d", total_steps=10**8)
     assert created.returncode == 0, created.stdout + created.stderr
     home.until(600)
