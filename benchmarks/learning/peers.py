@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -19,13 +20,15 @@ TAIL = 300
 class Peers:
     """The interpreters of other libraries: DIR/sb3/bin/python, or that of the group of tasks."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None, kept: Path | None = None) -> None:
+        """`kept` is where runs that can go on after a cut are kept."""
+        self._folder, self._kept = folder, kept
 
     def run(self, cell: Cell, clock: Clock) -> Row | None:
-        """Run `cell` from its beginning: a peer's run that is cut starts again. Return None where the time was up."""
+        """Run `cell`, on from where a run of TD3, SAC or DDPG was cut. Return None where the time was up."""
         script, *words = words_of(cell)
-        command = [str(self.python(cell)), str(SCRIPTS / script), *words, "--tied"]
+        kept = ["--kept", str(self._kept / lasting(cell))] if self._kept else []
+        command = [str(self.python(cell)), str(SCRIPTS / script), *words, *kept, "--tied"]
         pipe = subprocess.PIPE
         ours, held = os.pipe()  # its other end closes with this process, by whatever signal
         with subprocess.Popen(
@@ -52,6 +55,13 @@ class Peers:
         if not python.exists():
             raise FileNotFoundError(f"--peers: {str(python)!r} is not there. Make that environment first.")
         return python
+
+
+def lasting(cell: Cell) -> str:
+    """Return the name of what is kept of `cell`, the same for every number of steps: a longer run goes on from it."""
+    return re.sub(
+        r"[^a-z0-9]+", "-", f"{cell.contestant.name}-{cell.task}-{cell.seed}-{cell.budget.evaluate_episodes}".lower()
+    )
 
 
 def command_of(cell: Cell) -> str:

@@ -46,7 +46,7 @@ def run_missing(
 def _run_missing(
     wanted: Sequence[Cell], home: Path, clock: Clock, peers: Path | None, parallel: int, busy: bool
 ) -> int:
-    experiments, others = Experiments(home / "surreal"), Peers(peers)
+    experiments, others = Experiments(home / "surreal"), Peers(peers, home / "peers")
 
     def one(cell: Cell, clock: Clock) -> Row | None:
         row = (others if cell.contestant.peer else experiments).run(cell, clock)

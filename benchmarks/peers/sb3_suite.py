@@ -9,10 +9,12 @@ for fewer evaluations.
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from sb3_kept import Kept
 from sb3_tasks import make, policy
 from sb3_watch import Watch, row
 from stable_baselines3 import DDPG, PPO, SAC, TD3
@@ -21,7 +23,10 @@ from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecNormalize
 from tied import tie
 
-EVALUATIONS = {"ppo": 20, "td3": 10, "sac": 10, "ddpg": 10}
+EVALUATIONS = 20
+"""Evaluations of a run of PPO."""
+EVALUATE_EVERY = 10_000
+"""Steps between two evaluations of the others, whatever their budget."""
 OFF_POLICY = {"td3": TD3, "sac": SAC, "ddpg": DDPG}
 RANDOM_STEPS, NOISE = 10_000, 0.1
 
@@ -48,25 +53,40 @@ def off_policy(args: argparse.Namespace, envs: dict[str, Any]) -> TD3 | SAC | DD
     return OFF_POLICY[args.algorithm](kind, env, seed=args.seed, device="cpu", policy_kwargs=kwargs, **settings)
 
 
+def trained(args: argparse.Namespace, envs: dict[str, Any]) -> Watch:
+    """Train as `args` say, on from a run that is kept. Return what was noted."""
+    if args.algorithm == "ppo":
+        watch = Watch(make(**envs), args.steps, args.episodes, max(1, args.steps // EVALUATIONS))
+        on_policy(args, envs).learn(args.steps, callback=watch)
+        return watch
+    kept = Kept(make(**envs), args.steps, args.episodes, min(EVALUATE_EVERY, args.steps), args.kept)
+    model = off_policy(args, envs)
+    taken = kept.go_on(model, args.seed, args.steps)
+    model.learn(args.steps - taken, callback=kept, reset_num_timesteps=not taken)
+    kept.keep()
+    return kept
+
+
 def main() -> None:
     """Train once."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--algorithm", choices=list(EVALUATIONS), default="ppo")
+    parser.add_argument("--algorithm", choices=["ppo", *OFF_POLICY], default="ppo")
     parser.add_argument("--env", default="Walker2d-v5")
     parser.add_argument("--options", type=json.loads, default={}, metavar="JSON", help="arguments of the environment")
     parser.add_argument("--time-limit", type=int)
     parser.add_argument("--steps", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--episodes", type=int, default=10)
+    parser.add_argument(
+        "--kept", type=Path, metavar="DIR", help="keep a run of TD3, SAC or DDPG there, and go on with the one it has"
+    )
     parser.add_argument("--tied", action="store_true", help="end as soon as standard input does")
     args = parser.parse_args()
     if args.tied:
         tie()
     torch.set_num_threads(1)
     envs = {"task": args.env, "options": args.options, "time_limit": args.time_limit}
-    model = (off_policy if args.algorithm in OFF_POLICY else on_policy)(args, envs)
-    watch = Watch(make(**envs), args.steps, args.episodes, EVALUATIONS[args.algorithm])
-    model.learn(args.steps, callback=watch)
+    watch = trained(args, envs)
     suite = args.env.partition("/")[0].lower()
     print(json.dumps(row(watch, *([suite] if suite in ("minatar", "robosuite") else []))))
 

@@ -19,14 +19,14 @@ PACKAGES = ("stable-baselines3", "torch", "numpy", "mujoco", "gymnasium")
 
 
 class Watch(BaseCallback):
-    """Notes the training return POINTS times over a run; evaluates `evaluations` times, in `env`, and tells of it."""
+    """Notes the training return POINTS times over a run; evaluates each `every` steps, in `env`, and tells of it."""
 
-    def __init__(self, env: gymnasium.Env, steps: int, episodes: int, evaluations: int) -> None:
+    def __init__(self, env: gymnasium.Env, steps: int, episodes: int, every: int) -> None:
         super().__init__()
         self.env, self.episodes = env, episodes
         self.curve: list[tuple[int, float, float]] = []
         self.evaluations: list[float] = []
-        self._note_every, self._evaluate_every = max(1, steps // POINTS), max(1, steps // evaluations)
+        self._note_every, self._evaluate_every = max(1, steps // POINTS), every
         self._noted = 0
         self._began, self._away = time.perf_counter(), 0.0
 
@@ -39,17 +39,29 @@ class Watch(BaseCallback):
             self.note()
         if self.num_timesteps >= (len(self.evaluations) + 1) * self._evaluate_every:
             self.evaluations.append(self.evaluate())
-            steps, seconds = self.num_timesteps, time.perf_counter() - self._began - self._away
-            print(
-                f"{steps} steps in {seconds:.0f} s: evaluated {self.evaluations[-1]:.1f}", file=sys.stderr, flush=True
-            )
+            words = f"{self.num_timesteps} steps in {self.seconds():.0f} s: evaluated {self.evaluations[-1]:.1f}"
+            print(words, file=sys.stderr, flush=True)
+
+    def seconds(self) -> float:
+        """Seconds of training so far."""
+        return time.perf_counter() - self._began - self._away
+
+    def state(self) -> dict[str, Any]:
+        """What a watch that goes on needs, as JSON has it."""
+        return {"curve": self.curve, "evaluations": self.evaluations, "seconds": self.seconds()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.curve = [(int(steps), seconds, value) for steps, seconds, value in state["curve"]]
+        self.evaluations = list(state["evaluations"])
+        self._noted = self.curve[-1][0] // self._note_every if self.curve else 0
+        self._began, self._away = time.perf_counter() - state["seconds"], 0.0
 
     def note(self) -> None:
         """Add a point to the curve, once an episode has ended."""
         returns = [episode["r"] for episode in self.model.ep_info_buffer]
-        seconds = time.perf_counter() - self._began - self._away
         if returns and (not self.curve or self.curve[-1][0] < self.num_timesteps):
-            self.curve.append((self.num_timesteps, seconds, float(np.mean(returns))))
+            self.curve.append((self.num_timesteps, self.seconds(), float(np.mean(returns))))
 
     def evaluate(self) -> float:
         """The mean return of deterministic episodes; its seconds are not counted as training."""

@@ -49,6 +49,16 @@ def test_a_row_is_what_the_script_prints_last(suite: Suite, tmp_path: Path) -> N
     )
 
 
+def test_a_script_is_told_where_to_keep_a_run_that_a_longer_one_goes_on_with(suite: Suite, tmp_path: Path) -> None:
+    peers = interpreter(tmp_path, f'echo "$@" >> {tmp_path}/words; exit 1')
+    assert suite(*WORDS, "--peers", str(peers)).returncode == 0
+    assert suite(*WORDS[:-1], "3000", "--peers", str(peers)).returncode == 0
+    shorter, longer = [line.split() for line in (tmp_path / "words").read_text().splitlines()]
+    kept = shorter[shorter.index("--kept") + 1]
+    assert kept == str(suite.home / "peers" / "sb3-ppo-cartpole-v1-7-10") == longer[longer.index("--kept") + 1]
+    assert "--kept" not in suite.row("sb3-ppo-cartpole-v1-3000-7")["command"]
+
+
 def test_a_script_that_fails_is_a_failed_row_with_its_last_words(suite: Suite, tmp_path: Path) -> None:
     done = suite(*WORDS, "--peers", str(interpreter(tmp_path, "echo no such module >&2; exit 1")))
     assert done.returncode == 0, done.stderr
