@@ -108,7 +108,8 @@ class DDPGConfig(OffPolicyConfig):
     """Noise on actions that is new at every step, or correlated (Ornstein-Uhlenbeck), or on the actor's parameters,
     so large that it moves actions by `noise` (Plappert et al. 2018)."""
     noise: Natural = 0.1
-    """Standard deviation of the exploration, in halves of an action's range: the mean over the actors."""
+    """Standard deviation of the exploration, in halves of an action's range: the mean over the actors. For `ou` it is
+    that of each step's part; the sum has the deviation noise / sqrt(1 - (1 - ou_theta)^2), 1.9 times as much."""
     noise_ladder: Share = 0.5
     """Spread of the noise over the actors: the first has (1 - noise_ladder) x noise, the last (1 + noise_ladder)."""
     ou_theta: Share = 0.15

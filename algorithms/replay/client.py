@@ -52,6 +52,11 @@ class ReplayClient:
         """Environment steps that all shards have inserted so far, as far as is known; never less than before."""
         return sum(shard.steps for shard in self._shards)
 
+    @property
+    def first_steps(self) -> int:
+        """Those of them that the shards had inserted before this client heard of each for the first time."""
+        return sum(shard.first for shard in self._shards)
+
     def sample(
         self,
         beta: float | None = None,
@@ -155,7 +160,7 @@ class ReplayClient:
                 raise Fatal(
                     f"{shard.name}: cannot give what other shards give: {error}. Give all shards one config."
                 ) from None
-            shard.heard(answer.meta)
+            shard.heard(answer)
             if not answer.meta.get("wait"):
                 first.take(part, answer)
             elif shard.ready:

@@ -2,7 +2,8 @@
 
 With s items sampled for each step inserted, the balance of a shard is s x steps - samples. Both sides keep it within
 `error` of s x min_size, where the first batch is drawn (the rule of Cassirer et al. 2021, section 3.3). Steps that were
-overwritten count as well as those that are there.
+overwritten count as well as those that are there. A restored shard goes on from how far it was ahead: other settings
+than before hold from then on, not for the steps and samples of before.
 """
 
 from time import perf_counter
@@ -28,7 +29,24 @@ class RateLimiter:
         self._chosen = settings.replay.slack > 0
         self._ahead = FEW_AHEAD if (settings.updates_per_step or 0.0) > 1 else FRAGMENTS_AHEAD
         self.steps = self.samples = 0
+        self._credit = 0.0
+        """Part of the balance that other settings have left."""
         self.waits = {"inserts": Waits(), "samples": Waits()}
+
+    @property
+    def ahead(self) -> float | None:
+        """Items by which inserting is ahead of where both sides are even; None before the first batch may be drawn."""
+        if not self.ready:
+            return None
+        return self._balance - self._middle if self._rate else 0.0
+
+    def restore(self, steps: int, samples: int, ahead: float | None) -> None:
+        """Go on after so many steps and samples. `ahead` is the value of it that was saved with them, if any."""
+        self.steps, self.samples, self._credit = steps, samples, 0.0
+        if not self.ready:
+            self._credit = samples  # so that both sides are even once it is
+        elif ahead is not None:
+            self._credit = self._middle + ahead - self._balance
 
     def inserted(self, steps: int, senders: int) -> None:
         """Count a fragment. The slack, unless it was set, lets all senders be ahead while others learn."""
@@ -56,7 +74,7 @@ class RateLimiter:
 
     @property
     def _balance(self) -> float:
-        return (self._rate or 0.0) * self.steps - self.samples
+        return (self._rate or 0.0) * self.steps - self.samples + self._credit
 
 
 class Waits:

@@ -114,11 +114,11 @@ class Shard:
             return None
         snapshots = Snapshots(folder / "replay", replay.snapshot_seconds, wiring.env.get("id", ""))
         counters = snapshots.restore(self.buffer)
-        self.limiter.steps, self.limiter.samples = self.buffer.steps, counters.get("samples", 0)
+        self.limiter.restore(self.buffer.steps, counters.get("samples", 0), counters.get("ahead"))
         return snapshots
 
     def _counters(self) -> Mapping[str, Any]:
-        return {"samples": self.limiter.samples}
+        return {"samples": self.limiter.samples, "ahead": self.limiter.ahead}
 
     def _report(self) -> None:
         """Report counts, and the shares of time in which the limiter held up either side."""

@@ -8,6 +8,7 @@ from typing import Any
 from surreal.protocol.errors import Timeout
 from surreal.protocol.service.client import ServiceClient
 from surreal.protocol.service.replica import Pending
+from surreal.protocol.wire.packet import Message
 
 log = getLogger(__name__)
 ANSWER_SECONDS = 2.4
@@ -29,7 +30,11 @@ class ShardLink:
         """It can be sampled; it does not answer; it has answered once, or did not in time."""
         self.layout: list[Any] = []
         """Arrays of its batches; empty before it has any."""
+        self.first = 0
+        """Steps that it had inserted when it was heard of for the first time."""
         self._steps = self._lost = 0
+        self._newest: tuple[int, int, int] | None = None
+        """Incarnation, steps and samples of the newest answer: none of them is ever less than before."""
         self._question: Pending | None = None
         self._looked = 0.0
 
@@ -55,16 +60,23 @@ class ShardLink:
         elif self._question.done():
             question, self._question = self._question, None
             try:
-                self.heard(question.result().meta)
+                self.heard(question.result())
             except Timeout:
                 self.missed()
 
-    def heard(self, meta: Mapping[str, Any]) -> None:
-        """Take in what an answer says about the shard."""
+    def heard(self, answer: Message) -> None:
+        """Take in what an answer says about the shard, unless a newer one has: answers are not read in their order."""
+        meta = answer.meta
+        newest = answer.incarnation, meta["steps"], meta["samples"]
+        if self._newest is None:
+            self.first = meta["steps"]
+        elif newest < self._newest:
+            return
+        elif newest[0] > self._newest[0]:
+            self._lost += max(0, self._steps - meta["steps"])
         if self.away:
             log.info("%s answers again, with %d items", self.name, meta["items"])
-        self.known = True
-        self._lost += max(0, self._steps - meta["steps"])
+        self.known, self._newest = True, newest
         self._steps, self.samples = meta["steps"], meta["samples"]
         self.items, self.mass, self.ready, self.away = meta["items"], meta["mass"], meta["ready"], False
         self.layout = meta.get("layout", self.layout)

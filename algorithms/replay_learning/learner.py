@@ -1,6 +1,7 @@
 """Learner: batches of replay in, weights and priorities out."""
 
 from collections.abc import Mapping
+from logging import getLogger
 from time import perf_counter
 from typing import Any
 
@@ -17,30 +18,32 @@ from surreal.protocol.profiling.spans import COMMUNICATION, operation
 from surreal.protocol.wire.packet import Version
 from surreal.protocol.worker.process import Process
 
+log = getLogger(__name__)
 LOOK_EVERY, SAY_EVERY = 1.0, 10.0
 """Seconds between two looks at other channels, and two lines, while there is no batch."""
 HELD_SECONDS = 0.25
 """Longest wait for a further batch of a turn: where the shards hold batches back, fewer updates make a version."""
 MOST_EPISODES = 100
 """Messages of ended episodes that are read in one turn."""
-SETTLE_SECONDS = 10.0
-"""Time in which a restarted learner hears of all shards."""
 
 
 class StepCount:
     """Environment steps of the run, which the shards count: over restarts of the learner, and of shards that forgot."""
 
-    def __init__(self, now: float) -> None:
-        self._began, self._forgotten = now, 0
+    def __init__(self, steps: int) -> None:
+        """Go on from `steps`, which the learner's checkpoint knows."""
+        self._known, self._told = steps, False
 
-    def __call__(self, steps: int, inserted: int, now: float) -> int:
-        """Return the steps of the run, known to be `steps`, where the shards know of `inserted`.
+    def __call__(self, inserted: int, first: int) -> int:
+        """Return the steps of the run: shards have inserted so many, `first` of them before this learner heard of each.
 
-        Shards without snapshots count anew when a run is resumed. What they then lack is what they have forgotten.
+        Shards that were not killed have gone on without the learner, and those without snapshots have forgotten.
         """
-        if inserted + self._forgotten < steps and now - self._began > SETTLE_SECONDS:
-            self._forgotten = steps - inserted
-        return max(steps, inserted + self._forgotten)
+        if 2 * first < self._known and not self._told:
+            self._told = True
+            text = "replay began anew, with %d of the %d steps so far: what came before is not learned from again"
+            log.warning(text, first, self._known)
+        return max(self._known, first) + inserted - first
 
 
 class ReplayLearner(Trainer[ReplayBatch]):
@@ -55,7 +58,7 @@ class ReplayLearner(Trainer[ReplayBatch]):
         settings = ReplaySettings.of(process.config, process.wiring.replicas["replay"])
         self._replay, self._prioritized = ReplayClient(process, settings), settings.prioritized
         self.total_steps = config.total_steps
-        self._count = StepCount(perf_counter())
+        self._count: StepCount | None = None
         self._since, self._reported_updates = perf_counter(), 0
         self._metrics: dict[str, float] = {}
 
@@ -89,7 +92,8 @@ class ReplayLearner(Trainer[ReplayBatch]):
             batch = self._sample(HELD_SECONDS) if len(rows) < self._config.weights_every else None
         self._take_episodes()
         self.state.updates += 1
-        self.state.steps = self._count(self.state.steps, self._replay.steps, perf_counter())
+        self._count = self._count or StepCount(self.state.steps)
+        self.state.steps = self._count(self._replay.steps, self._replay.first_steps)
         self._reported_updates += len(rows)
         # A turn of one update may have none of the actor, whose last metrics then stand.
         for name in {name for row in rows for name in row}:
@@ -97,10 +101,13 @@ class ReplayLearner(Trainer[ReplayBatch]):
         return dict(self._metrics)
 
     def _sample(self, timeout: float) -> ReplayBatch | None:
-        """Return the next batch; None after `timeout`. The importance exponent rises to 1 (Schaul et al. 2016)."""
+        """Return the next batch; None after `timeout`.
+
+        The importance exponent rises to 1 (Schaul et al. 2016), and 0 leaves the weights out.
+        """
         least, progress = self._config.replay.importance_exponent, min(1.0, self.state.steps / self.total_steps)
         with operation("sample", COMMUNICATION):
-            return self._replay.sample(least + (1 - least) * progress, timeout=timeout)
+            return self._replay.sample(least and least + (1 - least) * progress, timeout=timeout)
 
     def _take_episodes(self) -> None:
         for _ in range(MOST_EPISODES):

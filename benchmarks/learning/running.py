@@ -50,7 +50,7 @@ def _run_missing(
 
     def one(cell: Cell, clock: Clock) -> Row | None:
         row = (others if cell.contestant.peer else experiments).run(cell, clock)
-        return row and replace(row, busy=busy)
+        return row and replace(row, busy=busy or row.busy)
 
     there = {row.key: row for row in read_rows(home / "rows")}
     for cell in wanted:

@@ -7,8 +7,6 @@ arrays and the rest JSON.
 """
 
 import json
-import os
-import shutil
 import sys
 import time
 from collections import deque
@@ -18,6 +16,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from kept import keep, newest
 from sb3_watch import Watch
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
@@ -29,9 +28,12 @@ REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "t
 class Kept(Watch):
     """A watch that keeps its run in `folder`, where one is given."""
 
-    def __init__(self, env: gymnasium.Env, steps: int, episodes: int, every: int, folder: Path | None) -> None:
+    def __init__(
+        self, env: gymnasium.Env, steps: int, episodes: int, every: int, folder: Path | None, about: dict[str, Any]
+    ) -> None:
+        """`about` is what two runs have in common of which the longer may go on from the shorter."""
         super().__init__(env, steps, episodes, every)
-        self.folder, self._kept = folder, time.perf_counter()
+        self.folder, self._about, self._kept = folder, about, time.perf_counter()
 
     def _on_rollout_end(self) -> None:
         super()._on_rollout_end()
@@ -39,38 +41,30 @@ class Kept(Watch):
             self.keep()
 
     def keep(self) -> None:
-        """Put the run into `folder`, all of it or nothing; its seconds are not counted as training."""
+        """Put the run into `folder`; its seconds are not counted as training."""
         if self.folder is None:
             return
-        start = time.perf_counter()
-        half, old = self.folder.with_suffix(".half"), self.folder.with_suffix(".old")
-        shutil.rmtree(half, ignore_errors=True)
-        half.mkdir(parents=True)
-        _write(self.model, half)
-        (half / "watch.json").write_text(json.dumps(self.state()))
-        shutil.rmtree(old, ignore_errors=True)
-        if self.folder.exists():
-            os.replace(self.folder, old)
-        os.replace(half, self.folder)
-        shutil.rmtree(old, ignore_errors=True)
+        start, state = time.perf_counter(), self.state()
+        try:
+            keep(self.folder, self.model.num_timesteps, lambda path: _write(self.model, state, path))
+        except OSError as error:
+            print(f"not kept after {self.model.num_timesteps} steps: {error}", file=sys.stderr, flush=True)
         self._kept = time.perf_counter()
         self._away += self._kept - start
 
     def go_on(self, model: OffPolicyAlgorithm, seed: int, steps: int) -> int:
         """Bring `model`, made with `seed`, to where the run in `folder` was. Return the steps that it had taken.
 
-        A run that has taken more than `steps` is left as it is, and this one is not kept.
+        A run of more than `steps`, or of other settings or versions, is left as it is, and this one is not kept.
         """
-        folder = self.folder
-        if folder is not None and not folder.exists():
-            folder = folder.with_suffix(".old")  # it was cut between two renames
-        if folder is None or not folder.exists():
+        found = newest(self.folder, _read) if self.folder else None
+        if found is None:
             return 0
-        state = json.loads((folder / "watch.json").read_text())
-        if state["steps"] > steps:
+        state, tensors, replay = found
+        if state["steps"] > steps or state["about"] != self._about:
             self.folder = None
             return 0
-        _read(model, folder, state)
+        _fill(model, state, tensors, replay)
         self.restore(state)
         model.set_random_seed(seed + model.num_timesteps)
         print(f"goes on after {model.num_timesteps} steps", file=sys.stderr, flush=True)
@@ -80,10 +74,10 @@ class Kept(Watch):
         """What a watch that goes on needs, and what its model has counted."""
         episodes = [{key: float(value) for key, value in episode.items()} for episode in self.model.ep_info_buffer]
         counted = {"steps": self.model.num_timesteps, "updates": self.model._n_updates, "episodes": episodes}
-        return {**super().state(), **counted}
+        return {**super().state(), **counted, "about": self._about}
 
 
-def _write(model: OffPolicyAlgorithm, folder: Path) -> None:
+def _write(model: OffPolicyAlgorithm, state: dict[str, Any], folder: Path) -> None:
     buffer = model.replay_buffer
     size = buffer.buffer_size if buffer.full else buffer.pos
     arrays = {name: getattr(buffer, name)[:size] for name in REPLAY}
@@ -92,20 +86,25 @@ def _write(model: OffPolicyAlgorithm, folder: Path) -> None:
     if getattr(model, "ent_coef_optimizer", None) is not None:
         tensors["log_ent_coef"] = model.log_ent_coef.detach()
     torch.save(tensors, folder / "tensors.pt")
+    (folder / "state.json").write_text(json.dumps(state))
 
 
-def _read(model: OffPolicyAlgorithm, folder: Path, counted: dict[str, Any]) -> None:
-    with np.load(folder / "replay.npz") as kept:
-        for name in REPLAY:
-            array = kept[name]
-            getattr(model.replay_buffer, name)[: len(array)] = array
-        model.replay_buffer.pos, model.replay_buffer.full = int(kept["pos"]), bool(kept["full"])
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    state = json.loads((folder / "state.json").read_text())
     tensors = torch.load(folder / "tensors.pt", weights_only=True)
+    with np.load(folder / "replay.npz") as kept:
+        return state, tensors, {name: kept[name] for name in (*REPLAY, "pos", "full")}
+
+
+def _fill(model: OffPolicyAlgorithm, state: dict[str, Any], tensors: dict[str, Any], replay: dict[str, Any]) -> None:
+    for name in REPLAY:
+        getattr(model.replay_buffer, name)[: len(replay[name])] = replay[name]
+    model.replay_buffer.pos, model.replay_buffer.full = int(replay["pos"]), bool(replay["full"])
     temperature = tensors.pop("log_ent_coef", None)
     model.set_parameters(tensors, exact_match=True)
     if temperature is not None:
         with torch.no_grad():
             model.log_ent_coef.copy_(temperature)
-    model.num_timesteps, model._n_updates = counted["steps"], counted["updates"]
-    model.ep_info_buffer = deque(counted["episodes"], maxlen=model._stats_window_size)
+    model.num_timesteps, model._n_updates = state["steps"], state["updates"]
+    model.ep_info_buffer = deque(state["episodes"], maxlen=model._stats_window_size)
     model.ep_success_buffer = deque(maxlen=model._stats_window_size)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from sb3_kept import Kept
 from sb3_tasks import make, policy
-from sb3_watch import Watch, row
+from sb3_watch import Watch, row, versions
 from stable_baselines3 import DDPG, PPO, SAC, TD3
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.noise import NormalActionNoise
@@ -59,12 +59,25 @@ def trained(args: argparse.Namespace, envs: dict[str, Any]) -> Watch:
         watch = Watch(make(**envs), args.steps, args.episodes, max(1, args.steps // EVALUATIONS))
         on_policy(args, envs).learn(args.steps, callback=watch)
         return watch
-    kept = Kept(make(**envs), args.steps, args.episodes, min(EVALUATE_EVERY, args.steps), args.kept)
+    kept = Kept(make(**envs), args.steps, args.episodes, EVALUATE_EVERY, args.kept, about(args, envs))
     model = off_policy(args, envs)
     taken = kept.go_on(model, args.seed, args.steps)
     model.learn(args.steps - taken, callback=kept, reset_num_timesteps=not taken)
     kept.keep()
     return kept
+
+
+def about(args: argparse.Namespace, envs: dict[str, Any]) -> dict[str, Any]:
+    """Return all that decides a run but its steps, as JSON has it."""
+    settings = {"random_steps": RANDOM_STEPS, "noise": NOISE, "evaluate_every": EVALUATE_EVERY}
+    who = {"algorithm": args.algorithm, "seed": args.seed, "episodes": args.episodes}
+    return {**who, **envs, **settings, "versions": versions(*packages(args.env))}
+
+
+def packages(task: str) -> list[str]:
+    """Return the package of a suite of environments that `task` is of, if it is of one."""
+    suite = task.partition("/")[0].lower()
+    return [suite] if suite in ("minatar", "robosuite") else []
 
 
 def main() -> None:
@@ -87,8 +100,7 @@ def main() -> None:
     torch.set_num_threads(1)
     envs = {"task": args.env, "options": args.options, "time_limit": args.time_limit}
     watch = trained(args, envs)
-    suite = args.env.partition("/")[0].lower()
-    print(json.dumps(row(watch, *([suite] if suite in ("minatar", "robosuite") else []))))
+    print(json.dumps(row(watch, *packages(args.env))))
 
 
 if __name__ == "__main__":

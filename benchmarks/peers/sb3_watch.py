@@ -27,7 +27,9 @@ class Watch(BaseCallback):
         self.curve: list[tuple[int, float, float]] = []
         self.evaluations: list[float] = []
         self._note_every, self._evaluate_every = max(1, steps // POINTS), every
-        self._noted = 0
+        self._noted = self._evaluated = 0
+        self.parts = 1
+        """Times that the run was begun or gone on with."""
         self._began, self._away = time.perf_counter(), 0.0
 
     def _on_step(self) -> bool:
@@ -37,7 +39,8 @@ class Watch(BaseCallback):
         if self.num_timesteps >= (self._noted + 1) * self._note_every:
             self._noted = self.num_timesteps // self._note_every
             self.note()
-        if self.num_timesteps >= (len(self.evaluations) + 1) * self._evaluate_every:
+        if self.num_timesteps // self._evaluate_every > self._evaluated // self._evaluate_every:
+            self._evaluated = self.num_timesteps
             self.evaluations.append(self.evaluate())
             words = f"{self.num_timesteps} steps in {self.seconds():.0f} s: evaluated {self.evaluations[-1]:.1f}"
             print(words, file=sys.stderr, flush=True)
@@ -48,12 +51,14 @@ class Watch(BaseCallback):
 
     def state(self) -> dict[str, Any]:
         """What a watch that goes on needs, as JSON has it."""
-        return {"curve": self.curve, "evaluations": self.evaluations, "seconds": self.seconds()}
+        evaluations = {"evaluations": self.evaluations, "evaluated": self._evaluated}
+        return {"curve": self.curve, **evaluations, "seconds": self.seconds(), "parts": self.parts}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
         self.curve = [(int(steps), seconds, value) for steps, seconds, value in state["curve"]]
-        self.evaluations = list(state["evaluations"])
+        self.evaluations, self._evaluated = list(state["evaluations"]), state["evaluated"]
+        self.parts = state["parts"] + 1
         self._noted = self.curve[-1][0] // self._note_every if self.curve else 0
         self._began, self._away = time.perf_counter() - state["seconds"], 0.0
 
@@ -82,6 +87,11 @@ class Watch(BaseCallback):
         return total
 
 
+def versions(*packages: str) -> dict[str, str]:
+    """Versions that a run's figures depend on, those of `packages` too."""
+    return {**{name: version(name) for name in (*PACKAGES, *packages)}, "python": platform.python_version()}
+
+
 def row(watch: Watch, *packages: str) -> dict[str, Any]:
     """Values that `learning.rows.Row` holds of a run that is over, with the versions of `packages` too."""
     watch.note()
@@ -101,6 +111,7 @@ def row(watch: Watch, *packages: str) -> dict[str, Any]:
             "best": f"{deterministic}, best evaluation of the run",
         },
         "curve": watch.curve,
-        "versions": {**{name: version(name) for name in (*PACKAGES, *packages)}, "python": platform.python_version()},
+        "busy": watch.parts > 1,  # nobody knows what else the machine did when the other parts ran
+        "versions": versions(*packages),
         "machine": f"{os.cpu_count()} cores, {platform.platform()}",
     }

@@ -190,12 +190,22 @@ def test_a_checkpoint_describes_its_policy_which_then_acts_as_in_the_run(
 
 
 def test_steps_go_on_where_shards_go_on_and_where_they_have_forgotten() -> None:
-    count = StepCount(now=0.0)
-    assert count(0, 100, now=1.0) == 100
-    resumed = StepCount(now=0.0)
-    assert resumed(1000, 400, now=1.0) == 1000  # one of two shards was heard
-    assert resumed(1000, 1010, now=2.0) == 1010
-    empty = StepCount(now=0.0)
-    assert empty(1000, 16, now=5.0) == 1000
-    assert empty(1000, 100, now=11.0) == 1000
-    assert empty(1000, 150, now=12.0) == 1050
+    count = StepCount(0)
+    assert count(inserted=100, first=8) == 100
+    resumed = StepCount(1000)
+    assert resumed(inserted=510, first=500) == 1010  # one of two shards was heard
+    assert resumed(inserted=1020, first=1005) == 1020  # they took in five more while no learner ran
+    empty = StepCount(1000)
+    assert empty(inserted=16, first=0) == 1016
+    assert empty(inserted=150, first=0) == 1150
+
+
+def test_a_learner_that_goes_on_with_shards_that_began_empty_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    count = StepCount(1000)
+    count(inserted=16, first=10)
+    count(inserted=32, first=10)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    caplog.clear()
+    StepCount(1000)(inserted=990, first=980)
+    StepCount(0)(inserted=16, first=0)
+    assert not caplog.records

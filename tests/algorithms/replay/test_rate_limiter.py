@@ -1,5 +1,7 @@
 """The rate limiter: both sides stay within the slack, and never wait for each other."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,6 +51,62 @@ def test_one_side_can_always_go_on_and_the_ratio_holds(rate: float, batch: int, 
         # all was sampled that may be, so what is left lies within a batch above the lower bound
         assert made.may_insert
     made.waits["inserts"].note(False)
+
+
+def even(made: RateLimiter, steps: int, batch: int = 1) -> RateLimiter:
+    """A limiter that has had so many steps, and all samples that are then due."""
+    made.inserted(steps, 0)
+    while made.may_sample(batch):
+        made.samples += batch
+    return made
+
+
+def again(before: RateLimiter, made: RateLimiter) -> RateLimiter:
+    made.restore(before.steps, before.samples, before.ahead)
+    return made
+
+
+def test_a_restored_limiter_goes_on_where_it_was() -> None:
+    before = even(limiter(2.0), 1000)
+    made = again(before, limiter(2.0))
+    assert made.ahead == before.ahead
+    for steps in (1, 3, 5):
+        for each in (before, made):
+            each.inserted(steps, 0)
+            even(each, 0)
+    assert made.samples == before.samples
+
+
+@pytest.mark.parametrize("changed", [{"rate": 4.0}, {"rate": 1.0}, {"rate": 4.0, "batch": 2}, {"min_size": 500}])
+def test_other_settings_hold_from_the_restart_on_and_not_for_what_came_before(changed: dict[str, Any]) -> None:
+    made = again(even(limiter(2.0), 1000), limiter(**{"rate": 2.0, **changed}))
+    rate, batch, samples = changed.get("rate", 2.0) * changed.get("batch", 1), changed.get("batch", 1), made.samples
+    for _ in range(500):
+        assert made.may_insert  # actors do not stand still
+        even(made, 1, batch)
+    assert made.samples - samples == pytest.approx(500 * rate, abs=20)  # neither does the learner
+
+
+def test_a_minimum_above_what_is_there_is_waited_for_and_then_both_sides_are_even() -> None:
+    made = again(even(limiter(2.0), 1000), limiter(2.0, min_size=1500))
+    samples = made.samples
+    even(made, 499)
+    assert made.samples == samples
+    even(made, 1)
+    assert made.ahead is not None and made.samples - samples <= 10
+    even(made, 100)
+    assert made.samples - samples == pytest.approx(200, abs=20)
+
+
+def test_a_limit_that_is_set_later_begins_even() -> None:
+    before = limiter(None)
+    before.inserted(1000, 0)
+    before.samples = 10**6
+    made = again(before, limiter(2.0))
+    assert made.may_insert and made.may_sample(1)
+    made = limiter(2.0)
+    made.restore(1000, 1990, None)  # a snapshot of before
+    assert made.ahead == 0.0
 
 
 @pytest.mark.parametrize(("rate", "fragments"), [(1.0, 2), (4.0, 1)])

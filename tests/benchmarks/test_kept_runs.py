@@ -1,0 +1,61 @@
+"""What is kept of a peer's long run: whole or not at all, the newest that can be read."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from peers.kept import keep, kept, newest
+from tests.benchmarks.suites import ROOT
+
+
+def read(path: Path) -> str:
+    text = (path / "what").read_text()
+    if not text:
+        raise ValueError("cut")
+    return text
+
+
+def put(folder: Path, steps: int) -> None:
+    keep(folder, steps, lambda path: (path / "what").write_text(f"{steps}") and None)
+
+
+def test_the_newest_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    assert newest(tmp_path / "run", read) is None
+    for steps in (900, 1_000_000, 1_000_000):
+        put(tmp_path / "run", steps)
+    assert newest(tmp_path / "run", read) == "1000000"
+    assert len(kept(tmp_path / "run")) == 1
+
+
+def test_a_cut_while_it_is_written_leaves_the_one_before(tmp_path: Path) -> None:
+    put(tmp_path, 900)
+
+    def cut(path: Path) -> None:
+        (path / "what").write_text("")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        keep(tmp_path, 1000, cut)
+    assert newest(tmp_path, read) == "900"
+    put(tmp_path, 1000)
+    assert newest(tmp_path, read) == "1000"
+
+
+def test_one_that_cannot_be_read_is_removed_and_the_one_before_taken(tmp_path: Path) -> None:
+    put(tmp_path, 900)
+    torn = tmp_path / "step-000000001000"
+    torn.mkdir()
+    (torn / "what").write_text("")
+    assert newest(tmp_path, read) == "900"
+    assert not torn.exists()
+
+
+def test_a_tied_script_ends_well_while_its_parent_lives() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'benchmarks' / 'peers')!r}); import tied; tied.tie(); print('row')"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None and child.stdout.read() == b"row\n"
+        assert child.wait(60) == 0
