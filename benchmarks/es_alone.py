@@ -5,7 +5,8 @@
 
 It costs less than an experiment and evaluates by episodes instead of seconds: the mean policy plays 5 deterministic
 episodes, those that an evaluator begins with, whenever `--every` episodes have been used. A run ends at the mark or
-after `--episodes`. Prints one JSON line for each seed: the episodes to the mark, if any, and the best evaluation.
+with the last generation within `--episodes`, which is evaluated too. Prints one JSON line for each seed: the episodes
+to the mark, if any, and the best evaluation.
 """
 
 import argparse
@@ -18,10 +19,9 @@ from typing import Any
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
 import numpy as np
-import yaml
-from pydantic import ValidationError
 
 from learning.numbers import count, natural
+from learning.settings import settings, wrong
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.es.batched_policy import Layout
@@ -36,6 +36,8 @@ from surreal.algorithms.types import Array
 from surreal.protocol.errors import SurrealError
 
 KINDS: dict[str, type[AnyConfig]] = {"es": ESConfig, "ars": ARSConfig}
+ENDS = ("deterministic", "total_steps", "stop_at_return")
+"""Settings that have no meaning here."""
 EVALUATED = 5
 
 
@@ -106,13 +108,14 @@ def results_of(task: Task, generation: int) -> Results:
 def trained(args: argparse.Namespace, config: AnyConfig, seed: int) -> dict[str, Any]:
     """Train with one seed. Return the figures."""
     run, began, best, reached, evaluated = Run(args.env, config, seed), process_time(), -np.inf, None, 0
-    while run.state.episodes < args.episodes and reached is None:
+    generation = 2 * config.pairs
+    while best < args.mark and run.state.episodes + generation <= args.episodes:
         run.turn()
-        if run.state.episodes - evaluated < args.every:
-            continue
-        evaluated = run.state.episodes
-        best = max(best, run.evaluate())
-        reached = evaluated if best >= args.mark else None
+        last = run.state.episodes + generation > args.episodes
+        if last or run.state.episodes - evaluated >= args.every:
+            evaluated = run.state.episodes
+            best = max(best, run.evaluate())
+            reached = evaluated if best >= args.mark else None
     figures = {"best": round(best, 1), "episodes": run.state.episodes, "steps": run.state.steps}
     return {"seed": seed, "reached": reached, **figures, "cpu_s": round(process_time() - began, 1)}
 
@@ -129,15 +132,13 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of the algorithm")
     args = parser.parse_args()
     try:
-        pairs = (setting.partition("=") for setting in args.set)
-        config = KINDS[args.algorithm](**{key: yaml.safe_load(value) for key, _, value in pairs}, deterministic=True)
+        config = KINDS[args.algorithm](**{**settings(args.set, ENDS), "deterministic": True})
+        if 2 * config.pairs > args.episodes:
+            parser.error(f"--episodes: {args.episodes} are less than one generation, {2 * config.pairs}")
         for seed in args.seeds:
             print(json.dumps(trained(args, config, seed)), flush=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        sys.exit(f"es_alone: --set: {'.'.join(map(str, first['loc']))}: {first['msg']}")
-    except (SurrealError, yaml.YAMLError) as error:
-        sys.exit(f"es_alone: {error}")
+    except (SurrealError, ValueError) as error:
+        sys.exit(f"es_alone: {wrong(error)}")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from learning.experiments import read_metrics
+from learning.experiments import commit, read_metrics
 from learning.numbers import natural
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -81,7 +81,7 @@ def run(example: str, seed: int, home: Path, every: float) -> dict[str, Any]:
             time.sleep(0.5)
     finally:  # a measurement that is cut leaves no run behind
         surreal("stop", name)
-    return {"example": example, "seed": seed, "mark": goal.mark, **outcome(rows, goal, began)}
+    return {"example": example, "seed": seed, "mark": goal.mark, "commit": commit(), **outcome(rows, goal, began)}
 
 
 def over(rows: list[dict[str, Any]], goal: Goal, began: float) -> bool:
@@ -151,13 +151,16 @@ def on_file(file: Path) -> list[dict[str, Any]]:
     try:
         results = RUNS.validate_json(file.read_bytes()) if file.exists() else []
         results = [each for each in results if each["example"] in GOALS]
+        before = {each["commit"] for each in results} - {commit()}
     except (ValidationError, KeyError):
         sys.exit(f"es_curves: {file}: not the runs of a measurement. Delete it, or take another --home.")
     for each in results:
         goal = GOALS[each["example"]]
-        if each.get("mark", goal.mark) != goal.mark:
+        if each["mark"] != goal.mark:
             words = f"{file}: its runs of {each['example']} went to {each['mark']:g}, not to {goal.mark:g}"
             sys.exit(f"es_curves: {words}. Take another --home.")
+    if before:
+        print(f"es_curves: {file}: runs of other commits count too: {', '.join(sorted(before))}", file=sys.stderr)
     return results
 
 

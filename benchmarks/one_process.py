@@ -20,10 +20,9 @@ from typing import Any
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
 import numpy as np
-import yaml
-from pydantic import ValidationError
 
 from learning.numbers import count, natural
+from learning.settings import settings, wrong
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.vector import VectorEnvironments
 from surreal.algorithms.evaluation import SEED
@@ -101,17 +100,17 @@ def main() -> None:
     args = parser.parse_args()
     try:
         print(json.dumps(one(args)))
-    except (SurrealError, ValidationError, yaml.YAMLError) as error:
-        sys.exit(f"one_process: {error}")
+    except (SurrealError, ValueError) as error:
+        sys.exit(f"one_process: {wrong(error)}")
 
 
 def one(args: argparse.Namespace) -> dict[str, Any]:
     """Train once. Return the figures of the run."""
-    settings = {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in args.settings)}
+    given = settings(args.settings, ("total_steps",))
     began, until = time.process_time(), min(args.until or args.steps, args.steps)
-    run = Run(args.env, PPOConfig(total_steps=args.steps, **settings), args.seed)
+    run = Run(args.env, PPOConfig(total_steps=args.steps, **given), args.seed)
     curve, evaluations = trained(run, until)
-    said = {"env": args.env, "seed": args.seed, "steps": run.state.steps, "settings": settings, "curve": curve}
+    said = {"env": args.env, "seed": args.seed, "steps": run.state.steps, "settings": given, "curve": curve}
     figures = {"training": run.state.mean_return(), "evaluations": evaluations, "cpu": time.process_time() - began}
     return {**said, **figures}
 

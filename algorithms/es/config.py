@@ -95,6 +95,8 @@ class ARSConfig(EvolutionConfig):
     V1 is normalize_observations: none, V2 running; both use all directions, V1-t and V2-t have a top.
     """
 
+    deterministic: bool = True
+    """As above: of few directions, those that come first are the short episodes. False is for hundreds of workers."""
     directions: Count = 8
     """Directions of a generation, each tried both ways (N)."""
     top: Top = "half"

@@ -151,10 +151,11 @@ def versions(task: str) -> dict[str, str]:
     """Return the versions that a run of ours on `task` depends on, and this checkout's commit where there is one."""
     package = group_of(task).package
     found = {name: version(name) for name in (*PACKAGES, *([package] if package else []))}
-    return {**found, "python": platform.python_version(), "commit": _commit()}
+    return {**found, "python": platform.python_version(), "commit": commit()}
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the commit of this checkout; "unknown" without git."""
     command = ["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"]
     done = subprocess.run(command, capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else "unknown"

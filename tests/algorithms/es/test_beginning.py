@@ -9,15 +9,15 @@ import pytest
 
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.es.batched_policy import Layout
+from surreal.algorithms.es.collector import Results
 from surreal.algorithms.es.config import ARSConfig, ESConfig
 from surreal.algorithms.es.state import State
-from surreal.algorithms.normalizers import Standardizer
 
 
 class Clock(gymnasium.Env):
-    """Tells a height that hardly changes, and the milliseconds of a day."""
+    """Tells a height that hardly changes, the milliseconds of a day, and a stroke of 50 every tenth step."""
 
-    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (3,), np.float64)
     action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, Any]:
@@ -30,7 +30,8 @@ class Clock(gymnasium.Env):
         return self._seen(), 0.0, False, self._now >= 100, {}
 
     def _seen(self) -> np.ndarray:
-        return np.array([1.25 + 1e-3 * np.sin(self._now), 5e7 + 1e5 * self._now])
+        stroke = 50.0 if self._now % 10 == 0 else 0.0
+        return np.array([1.25 + 1e-3 * np.sin(self._now), 5e7 + 1e5 * self._now, stroke])
 
 
 @pytest.fixture(autouse=True)
@@ -40,23 +41,43 @@ def _registered() -> Iterator[None]:
     gymnasium.registry.pop("tests/Clock-v0")
 
 
-def begun(config: ARSConfig | ESConfig) -> Standardizer:
+SEEN = np.array([1.25, 5e7, 50.0])
+
+
+def begun(config: ARSConfig | ESConfig) -> State:
     env = make_env("tests/Clock-v0")
     state = State(Layout.of(config, env.spaces), config, seed=1, workers=1)
     state.see_reference(env)
     env.close()
-    return state.standardizer()
+    return state
+
+
+def thousand(height: int) -> Results:
+    """One pair, whose thousand observations were all of this height, standardised as it is."""
+    units = 256 * height
+    sums = np.array([1000 * units, 0, 0, 1000 * units**2, 0, 0, 1000])
+    zeros, steps = np.zeros(1, np.int64), np.full((1, 2), 500)
+    return Results(zeros, zeros, np.array([[0.0, 1.0]]), steps, {0: sums}, 0)
 
 
 def test_ars_leaves_a_small_feature_as_it_is_and_standardises_a_large_one() -> None:
-    standardize = begun(ARSConfig())
-    height, clock = standardize(np.array([1.25, 5e7], np.float64))
+    height, clock, stroke = begun(ARSConfig()).standardizer()(SEEN)
     assert height == pytest.approx(1.25)
     assert -3 < clock < 0
+    assert stroke == pytest.approx(3, abs=0.1)  # large at times is large
+
+
+def test_what_ars_begins_with_weighs_as_much_as_a_thousand_observations() -> None:
+    state = begun(ARSConfig())
+    state.standardizer()  # is what a generation is sent
+    state.learn(thousand(height=4))
+    height, _, _ = state.standardizer()(np.zeros(3))
+    mean, deviation = 2.0, np.sqrt((1 + 4 + 4 + 0) / 2)  # halves of (0, 1) and of (4, 0)
+    assert height == pytest.approx(-mean / deviation, rel=0.01)
 
 
 @pytest.mark.parametrize("config", [ARSConfig(normalize_observations="virtual"), ESConfig()])
 def test_other_statistics_begin_with_random_actions(config: ARSConfig | ESConfig) -> None:
-    height, clock = begun(config)(np.array([1.25, 5e7], np.float64))
+    height, clock, _ = begun(config).standardizer()(SEEN)
     assert abs(height) < 0.5
     assert -3 < clock < 0
