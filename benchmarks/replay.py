@@ -102,7 +102,7 @@ class Site:
     def inserted(self) -> tuple[int, float]:
         """Steps inserted now, and the time."""
         for shard in self.client._shards:
-            shard.heard(shard._client.call({}, {"count": 0}, 60.0).meta)
+            shard.heard(shard._client.call({}, {"count": 0}, 60.0))
         return self.client.steps, time.perf_counter()
 
     def busy(self) -> float:

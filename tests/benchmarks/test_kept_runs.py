@@ -18,7 +18,10 @@ def read(path: Path) -> str:
 
 
 def put(folder: Path, steps: int) -> None:
-    keep(folder, steps, lambda path: (path / "what").write_text(f"{steps}") and None)
+    def write(path: Path) -> None:
+        (path / "what").write_text(f"{steps}")
+
+    keep(folder, steps, write)
 
 
 def test_the_newest_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
