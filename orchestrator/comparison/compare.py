@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +12,7 @@ from surreal.orchestrator.comparison.contestants import Contestant, choose_metri
 from surreal.orchestrator.comparison.curves import SAID, Metric, Recorded, read
 from surreal.orchestrator.comparison.report import Figures, figures
 from surreal.orchestrator.groups import runs_of
+from surreal.orchestrator.run import home
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import SurrealError
@@ -47,8 +48,10 @@ def compare(
     threshold: float | None = None,
 ) -> Comparison:
     """Compare runs, groups of runs and run folders. Raises InvalidInput for runs without a common score."""
-    recorded = [_recorded(each) for each in _sources(names, location)]
+    sources, repeated = _sources(names, location)
+    recorded, copies = _each_once([_recorded(each) for each in sources])
     chosen, notes = choose_metric(recorded, metric)
+    notes = [f"{run}: given more than once, counted once" for run in dict.fromkeys(repeated)] + copies + notes
     found = contestants([each.curve(chosen) for each in recorded])
     against = objections(found)
     if against:
@@ -56,15 +59,40 @@ def compare(
     return Comparison(chosen, threshold, found, figures(found, threshold, not against), notes)
 
 
-def _sources(names: Sequence[str], location: Location | None) -> list[Run | Path]:
-    """Return runs by name, and folders by path."""
-    found: list[Run | Path] = []
+def _sources(names: Sequence[str], location: Location | None) -> tuple[list[Run | Path], list[str]]:
+    """Return runs by name and folders by path, each once, and the names of those given again."""
+    found: dict[Path | str, Run | Path] = {}
+    repeated: list[str] = []
     for name in names:
-        if "/" in name and Path(name).is_dir():
-            found.append(Path(name))
+        given: list[Path] | list[Run] = [Path(name)] if _is_folder(name) else runs_of([name], location)
+        for each in given:
+            if found.setdefault(_identity(each), each) is not each:
+                repeated.append(each.absolute().name if isinstance(each, Path) else each.name)
+    return list(found.values()), repeated
+
+
+def _is_folder(name: str) -> bool:
+    return "/" in name and Path(name).is_dir()
+
+
+def _identity(source: Run | Path) -> Path | str:
+    """Return what is equal for a run by name and by the folder that it has on this machine."""
+    if isinstance(source, Path):
+        return source.resolve()
+    return source.name if source.backend.remote else (home.experiments() / source.name).resolve()
+
+
+def _each_once(recorded: Sequence[Recorded]) -> tuple[list[Recorded], list[str]]:
+    """Return the runs without copies of others, and notes on those: two runs never take equal times."""
+    found: list[Recorded] = []
+    notes: list[str] = []
+    for run in recorded:
+        same = next((each for each in found if run.clock[0] and replace(each, run=run.run) == run), None)
+        if same is None:
+            found.append(run)
         else:
-            found += [run for run in runs_of([name], location) if run.name not in {str(each) for each in found}]
-    return found
+            notes.append(f"{run.run}: a copy of {same.run}, not counted")
+    return found, notes
 
 
 def _recorded(source: Run | Path) -> Recorded:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,26 @@ def test_a_group_stands_for_its_runs_and_a_folder_for_its_run() -> None:
     assert [(each.name, len(each.curves)) for each in found.contestants] == [("learning_rate=0.001", 3), ("other", 1)]
     with pytest.raises(NotFound, match="'pale'"):
         compare(["pale"])
+
+
+def test_a_run_given_by_several_names_is_one_seed_and_that_is_said(tmp_path: Path) -> None:
+    for seed in range(2):
+        write(f"pole-{seed}", seed, [1.0, 2.0], labels={"sweep": "pole"})
+    folder = home.find("pole-0").path
+    (tmp_path / "link").symlink_to(folder)
+    found = compare(["pole-0", "pole-0", "pole", str(folder), f"{folder}/", str(tmp_path / "link")])
+    (figures,) = found.figures
+    assert ([curve.run for curve in figures.contestant.curves], figures.low) == (["pole-0", "pole-1"], None)
+    assert found.notes[0] == "pole-0: given more than once, counted once"
+
+
+def test_the_copy_of_a_run_is_no_seed_of_its_own(tmp_path: Path) -> None:
+    write("a", 1, [1.0, 2.0])
+    write("b", 2, [1.0, 2.0])
+    copy = shutil.copytree(home.find("a").path, tmp_path / "kept")
+    found = compare(["a", "b", str(copy)])
+    assert [len(each.curves) for each in found.contestants] == [2]
+    assert found.notes == ["kept: a copy of a, not counted"]
 
 
 def test_other_environments_and_other_returns_are_said_and_none_is_called_better() -> None:
