@@ -11,6 +11,7 @@ from contextlib import suppress
 from surreal.orchestrator.client import Client
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.sweeps.folder import Record, SweepFolder
+from surreal.orchestrator.sweeps.inspect import inspect
 from surreal.orchestrator.sweeps.load import Sweep
 from surreal.orchestrator.sweeps.study import open_study
 from surreal.protocol.errors import InvalidInput, NotFound, SurrealError
@@ -24,6 +25,7 @@ def start(sweep: Sweep, location: Location) -> SweepFolder:
     # A run that does not fit the place is refused before the folder is there.
     first = sweep.run(0, {}, sweep.seeds[0])
     Client.at(location).plan(first)
+    inspect(sweep, location)
     folder = SweepFolder.make(sweep, location)
     try:
         open_study(sweep.document.spec, folder.path, {})

@@ -1,6 +1,7 @@
 """Sweep files and options: read, checked against the experiment, before anything starts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,12 +105,13 @@ def _checked(data: Any, source: Source, folder: Path, overrides: Sequence[str]) 
     for key in (*document.spec.grid, *document.spec.space):
         if key in ("spec.seed", "metadata.name") or not key.startswith("spec."):
             raise InvalidInput(f"{key}: a sweep sets it itself. Use seeds, or another key.")
-    for point in _corners(document):
-        _try(sweep, point)
+    for point in corners(document):
+        with at_point(point):
+            sweep.run(0, point, sweep.seeds[0])
     return sweep
 
 
-def _corners(document: SweepDocument) -> list[Point]:
+def corners(document: SweepDocument) -> list[Point]:
     """Return points that hold every value of the grid, and both ends of every range."""
     spec = document.spec
     if spec.grid:
@@ -121,10 +123,11 @@ def _corners(document: SweepDocument) -> list[Point]:
     return found or [{}]
 
 
-def _try(sweep: Sweep, point: Point) -> None:
-    """Raise InvalidInput, which names the key and the value of the sweep, where an experiment does not take it."""
+@contextmanager
+def at_point(point: Point) -> Iterator[None]:
+    """Have an InvalidInput of the block name the keys and values of the sweep instead of a line of the experiment."""
     try:
-        sweep.run(0, point, sweep.seeds[0])
+        yield
     except InvalidInput as error:
         said = ", ".join(f"{key}={value}" for key, value in point.items())
         text = str(error).splitlines()[0]

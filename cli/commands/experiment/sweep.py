@@ -61,9 +61,11 @@ def command(
     sweep survives the end of this command, and `surreal resume NAME` goes on with it after a reboot.
     """
     from surreal.orchestrator.sweeps.control import start
+    from surreal.orchestrator.sweeps.inspect import inspect
 
     sweep = _sweep(file, overrides, options)
     if dry_run:
+        inspect(sweep, location or Location())
         points = _points(sweep)
         emit(points, output, lambda: _trials(points))
         talk("nothing was made")
