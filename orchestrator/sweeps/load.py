@@ -1,6 +1,6 @@
 """Sweep files and options: read, checked against the experiment, before anything starts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +9,9 @@ from typing import Any
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.groups import GROUP
-from surreal.orchestrator.sweeps.model import Point, RangeSpec, SweepDocument, grid_points
+from surreal.orchestrator.sweeps.model import Point, RangeSpec, SweepDocument, each_once, grid_points
 from surreal.protocol.documents import yaml as strictyaml
-from surreal.protocol.documents.locations import Source
+from surreal.protocol.documents.locations import KeyPath, Problem, Source
 from surreal.protocol.documents.models import API_VERSION, validated
 from surreal.protocol.errors import InvalidInput
 
@@ -68,7 +68,23 @@ def sweep_of(file: Path, name: str | None, overrides: Sequence[str], **spec: Any
         "metadata": {"name": name or f"{experiment.name[:22].rstrip('-')}-sweep"},
         "spec": {"experiment": str(file), **{key: value for key, value in spec.items() if value not in (None, {})}},
     }
-    return _checked(data, Source("surreal sweep"), Path.cwd(), overrides)
+    return _checked(data, OfOptions("surreal sweep"), Path.cwd(), overrides)
+
+
+class OfOptions(Source):
+    """Source of a sweep that options describe, so errors name these."""
+
+    def locate(self, path: KeyPath) -> str:
+        """Return the option of a key, and the key of the experiment that it is about."""
+        _, option, *keys = (*path, "", "")[: max(2, len(path))]
+        return " ".join((f"--{option}", ".".join(map(str, keys)))).strip()
+
+    def invalid(self, problems: Iterable[Problem]) -> InvalidInput:
+        """Return one error; a problem of several options together begins with the name of one."""
+        return super().invalid(
+            (("spec", *text.split(": ", 1)[:1]), text.split(": ", 1)[-1]) if path == ("spec",) else (path, text)
+            for path, text in problems
+        )
 
 
 def is_sweep(path: Path) -> bool:
@@ -83,7 +99,20 @@ def grid_option(text: str) -> tuple[str, list[Any]]:
     if not equals or not key.strip() or not values.strip():
         raise InvalidInput(f"--grid {text}: must be path.to.key=value,value. For example: spec.env.copies=4,8")
     found, _ = strictyaml.load(f"[{values}]", Source(f"--grid {key}"))
-    return key.strip(), found
+    try:
+        return key.strip(), each_once(found)
+    except ValueError as error:
+        raise InvalidInput(f"--grid {key.strip()}: {error}") from None
+
+
+def by_key(option: str, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return pairs as a mapping. Raises InvalidInput for a key that is given twice."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise InvalidInput(f"{option} {key}: is given twice. Give all of it in one {option}.")
+        found[key] = value
+    return found
 
 
 def space_option(text: str) -> tuple[str, dict[str, Any]]:

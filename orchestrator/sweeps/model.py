@@ -1,12 +1,13 @@
 """Model of a sweep's file, `kind: Sweep`, and the points that it means: a grid's combinations, and random ones."""
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import product
 from math import exp, log
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from surreal.protocol.documents.models import API_VERSION, DnsLabel, Spec
 
@@ -33,9 +34,9 @@ class RangeSpec(Spec):
     @model_validator(mode="after")
     def _has_room(self) -> Self:
         if not self.low < self.high:
-            raise ValueError(f"low: {self.low!r} is not below high {self.high!r}. Exchange them.")
+            raise ValueError(f"low {self.low!r} is not below high {self.high!r}. Exchange them.")
         if self.log and self.low <= 0:
-            raise ValueError(f"low: {self.low!r} has no logarithm. Give a positive one, or leave out log.")
+            raise ValueError(f"low {self.low!r} has no logarithm. Give a positive one, or leave out log.")
         return self
 
     @property
@@ -44,7 +45,21 @@ class RangeSpec(Spec):
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
-Values = Annotated[list[Any], Field(min_length=1, max_length=1000)]
+def each_once(values: list[Any]) -> list[Any]:
+    """Return the values. Raises ValueError for equal ones, which would be equal trials."""
+    seen: set[str] = set()
+    for value in values:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        same = json.dumps(float(value) if number else value, sort_keys=True)
+        if same in seen:
+            raise ValueError(
+                f"{value!r} is there twice, and equal trials say nothing new. Leave one out, or add seeds."
+            )
+        seen.add(same)
+    return values
+
+
+Values = Annotated[list[Any], Field(min_length=1, max_length=1000), AfterValidator(each_once)]
 
 
 class BudgetSpec(Spec):
@@ -85,7 +100,7 @@ class SweepSpec(Spec):
         if bool(self.grid) and bool(self.space):
             raise ValueError("space: it does not go with grid. Leave one of them out.")
         if self.space and self.trials is None:
-            raise ValueError("trials: a space needs a number of them. Add trials: 20.")
+            raise ValueError("trials: a space needs a number of them. Give one such as 20.")
         if self.space and self.sampler == "grid":
             raise ValueError("sampler: 'grid' takes its values from grid. Use random or tpe for a space.")
         if not self.space and self.sampler not in (None, "grid"):

@@ -27,7 +27,52 @@ _KINDS = {
 def problems_of(model: type[BaseModel], error: ValidationError) -> list[Problem]:
     """Return each problem of `error`, raised by validating with `model`, as the path of its key and a sentence."""
     schema = model.model_json_schema(by_alias=True)
-    return [_problem(schema, details) for details in error.errors(include_url=False)]
+    found: list[Problem] = []
+    misfits: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
+    for details in error.errors(include_url=False):
+        place = key_path(details["loc"])
+        path = _without_alternatives(schema, place)
+        # one of several kinds of value, which the others may fit
+        if details["type"] in _KINDS and place and path == _without_alternatives(schema, place[:-1]):
+            misfits.setdefault(path, []).append(details)
+        else:
+            found.append(_problem(schema, path, details))
+    for path, kinds in misfits.items():
+        if not any(other[: len(path)] == path for other, _ in found):
+            found.append((path, _misfit(kinds)))
+    return found
+
+
+def _misfit(kinds: list[ErrorDetails]) -> str:
+    """Return the sentence on a value that fits none of several kinds."""
+    said = list(dict.fromkeys(_KINDS[each["type"]] for each in kinds))
+    if "a number" in said and "a whole number" in said:
+        said.remove("a whole number")
+    return f"must be {' or '.join(said)}, not {_show(kinds[0]['input'])}"
+
+
+def _without_alternatives(schema: dict[str, Any], place: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Return the place of an error without the names of alternatives, such as `list[any]`, which are no keys."""
+    node, path = schema, []
+    for part in place:
+        if isinstance(part, str) and _is_union(node) and part not in _resolve(schema, node).get("properties", {}):
+            continue
+        path.append(part)
+        node = _below(schema, node, part)
+    return tuple(path)
+
+
+def _is_union(node: dict[str, Any]) -> bool:
+    return len([each for each in node.get("anyOf", []) if each.get("type") != "null"]) > 1
+
+
+def _below(schema: dict[str, Any], node: dict[str, Any], key: int | str) -> dict[str, Any]:
+    """Return what the schema says of `key`, by the alternative of the node that knows it; empty for nothing."""
+    for choice in [_resolve(schema, node), *node.get("anyOf", [])]:
+        inner = choice.get("items") if isinstance(key, int) else choice.get("properties", {}).get(key)
+        if isinstance(found := inner or choice.get("additionalProperties"), dict):
+            return found
+    return {}
 
 
 def key_path(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
@@ -35,12 +80,11 @@ def key_path(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
     return tuple(part for part in place if not (isinstance(part, str) and part.startswith("[")))
 
 
-def _problem(schema: dict[str, Any], details: ErrorDetails) -> Problem:
+def _problem(schema: dict[str, Any], path: tuple[int | str, ...], details: ErrorDetails) -> Problem:
     place, kind, bad = details["loc"], details["type"], details["input"]
-    path = key_path(place)
     if kind == "extra_forbidden":
         # its last part is a key of the document whatever it looks like
-        path = (*key_path(place[:-1]), place[-1])
+        path = (*_without_alternatives(schema, key_path(place[:-1])), place[-1])
         key, allowed = path[-1], _keys(schema, path[:-1])
         below = [f"{inner}.{key}" for inner in allowed if key in _keys(schema, (*path[:-1], inner))]
         hint = f" (did you mean {below[0]!r}?)" if below else did_you_mean(str(key), allowed)

@@ -93,11 +93,11 @@ def suite(
     """
     from surreal.orchestrator.offline.suite import run_suite
     from surreal.orchestrator.offline.tasks import chosen
-    from surreal.orchestrator.sweeps.load import grid_option
+    from surreal.orchestrator.sweeps.load import by_key, grid_option
 
     if report is not None and (report.is_dir() or not report.parent.is_dir()):
         raise InvalidInput(f"--report: {str(report)!r} is no file in a folder that is there. Make its folder first.")
-    found = run_suite(file, data, chosen(patterns), seeds, dict(grid_option(each) for each in grid), talk)
+    found = run_suite(file, data, chosen(patterns), seeds, by_key("--grid", map(grid_option, grid)), talk)
     if report is not None:
         report.write_text(json.dumps(found, indent=1))
     emit(found, output, lambda: _scores(found))

@@ -82,7 +82,7 @@ def command(
 
 
 def _sweep(file: Path, overrides: Sequence[str], options: dict[str, Any]) -> "Sweep":
-    from surreal.orchestrator.sweeps.load import grid_option, is_sweep, load_sweep, space_option, sweep_of
+    from surreal.orchestrator.sweeps.load import by_key, grid_option, is_sweep, load_sweep, space_option, sweep_of
 
     given = {key: value for key, value in options.items() if value}
     if is_sweep(file):
@@ -94,13 +94,13 @@ def _sweep(file: Path, overrides: Sequence[str], options: dict[str, Any]) -> "Sw
         options["name"],
         overrides,
         seeds=options["seeds"],
-        grid=dict(grid_option(each) for each in options["grid"]),
-        space=dict(space_option(each) for each in options["space"]),
+        grid=by_key("--grid", map(grid_option, options["grid"])),
+        space=by_key("--space", map(space_option, options["space"])),
         trials=options["trials"],
         sampler=options["sampler"],
         pruner=options["pruner"],
         parallel=options["parallel"],
-        budget=dict(_budget(each) for each in options["budget"]),
+        budget=by_key("--budget", map(_budget, options["budget"])),
     )
 
 

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from surreal.orchestrator.experiment.load import load_experiment
-from surreal.orchestrator.sweeps.load import grid_option, load_sweep, space_option, sweep_of
+from surreal.orchestrator.sweeps.load import by_key, grid_option, load_sweep, space_option, sweep_of
 from surreal.orchestrator.sweeps.model import RangeSpec, SweepSpec, grid_points, random_point, sweep_schema
 from surreal.orchestrator.sweeps.study import OptunaStudy
 from surreal.protocol.documents import yaml as strictyaml
@@ -53,15 +53,26 @@ def test_every_run_is_the_experiment_with_its_values_its_seed_and_its_group(file
         ),
         ({"grid": {GAMMA: [0.9, 1.5]}}, f"{GAMMA}=1.5: must be 1 or less, not 1.5"),
         ({"space": {GAMMA: {"low": 0.9, "high": 1.5}}, "trials": 3}, f"{GAMMA}=1.5: must be 1 or less, not 1.5"),
-        ({"space": {GAMMA: {"low": 0.9, "high": 0.5}}, "trials": 3}, "low: 0.9 is not below high 0.5"),
-        ({"space": {GAMMA: {"low": 0, "high": 1, "log": True}}, "trials": 3}, "low: 0 has no logarithm"),
-        ({"space": {GAMMA: [0.9]}}, "trials: a space needs a number of them"),
+        (
+            {"space": {GAMMA: {"low": 0.9, "high": 0.5}}, "trials": 3},
+            f"^--space {GAMMA}: low 0.9 is not below high 0.5. Exchange them.$",
+        ),
+        (
+            {"space": {GAMMA: {"low": 0, "high": 1, "log": True}}, "trials": 3},
+            f"^--space {GAMMA}: low 0 has no logarithm. [^\n]*$",
+        ),
+        ({"space": {GAMMA: [0.9]}}, "^--trials: a space needs a number of them"),
         ({"space": {GAMMA: [0.9]}, "grid": {RATE: [1]}, "trials": 2}, "it does not go with grid"),
         ({"grid": {GAMMA: [0.9]}, "sampler": "tpe"}, "sampler: 'tpe' draws from a space"),
-        ({"grid": {GAMMA: [0.9]}, "sampler": "tpf"}, "sampler"),
+        ({"grid": {GAMMA: [0.9]}, "sampler": "tpf"}, "^--sampler: must be 'grid'"),
+        ({"space": {GAMMA: 3}, "trials": 3}, f"^--space {GAMMA}: must be a mapping .* or a list such as .*, not 3$"),
+        ({"space": {GAMMA: {"low": "a", "high": 1}}, "trials": 3}, f"^--space {GAMMA}.low: must be a number, not 'a'$"),
+        ({"space": {GAMMA: []}, "trials": 3}, f"^--space {GAMMA}: must have at least 1 items, not .*$"),
+        ({"grid": {GAMMA: [0.9, 0.9]}}, f"^--grid {GAMMA}: 0.9 is there twice"),
+        ({"space": {GAMMA: [1, 1.0]}, "trials": 3}, f"^--space {GAMMA}: 1.0 is there twice"),
         ({"grid": {"spec.seed": [1, 2]}}, "spec.seed: a sweep sets it itself. Use seeds"),
         ({"grid": {"spec.algorithm.config.gamma.x": [1]}}, "gamma is 0.995, which has no keys"),
-        ({"seeds": 0}, "seeds"),
+        ({"seeds": 0}, "^--seeds: must be"),
     ],
 )
 def test_what_cannot_run_is_refused_with_its_key_and_value(file: Path, options: dict[str, Any], text: str) -> None:
@@ -79,6 +90,14 @@ def test_options_of_another_form_are_refused() -> None:
     for wrong in ("a=1", "a=1..2,lin", "=1..2"):
         with pytest.raises(InvalidInput, match=r"is no range. Write path.to.key=LOW..HIGH or =LOW..HIGH,log"):
             space_option(wrong)
+
+
+def test_a_value_or_key_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="--grid a.b: 0.0001 is there twice.*Leave one out, or add seeds"):
+        grid_option("a.b=1e-4,0.0001")
+    with pytest.raises(InvalidInput, match="--grid a.b: is given twice. Give all of it in one --grid."):
+        by_key("--grid", map(grid_option, ("a.b=1", "a.b=2")))
+    assert grid_option("a.b=1,true,'1'")[1] == [1, True, "1"]
 
 
 def test_a_sweep_file_names_its_experiment_and_its_wrong_lines(file: Path) -> None:
