@@ -117,7 +117,7 @@ def export(policy: "Policy", path: Path | str, format: Format | None = None) -> 
     if not hasattr(policy, "spaces"):
         raise InvalidInput(f"policy: {policy!r} cannot be exported. Give one of run.policy() or surreal.load().")
     path = Path(path)
-    format = format or _of_ending(path)
+    format = format_of(path, format)
     graph = computation_of(policy)
     check(policy, graph)
     unfinished = path.with_name(f".{path.name}.unfinished")
@@ -131,12 +131,18 @@ def export(policy: "Policy", path: Path | str, format: Format | None = None) -> 
     return graph
 
 
-def _of_ending(path: Path) -> Format:
+def format_of(path: Path, format: Format | None = None) -> Format:
+    """Return `format`, by default that of the ending. Raises InvalidInput for an ending that is of another one."""
     endings = {ending: name for name, (_, ending) in WRITERS.items()}
-    if path.suffix not in endings:
+    if format is None and path.suffix not in endings:
         known = ", ".join(endings)
         raise InvalidInput(f"export: {str(path)!r} has no known ending. Name a file with one of {known}.")
-    return endings[path.suffix]
+    ending = endings.get(path.suffix, format)
+    if format is not None and ending != format:
+        right = path.with_suffix(WRITERS[format][1])
+        raise InvalidInput(f"export: {str(path)!r} ends as a file of {ending}, not {format}. Name it {str(right)!r}.")
+    assert ending is not None
+    return ending
 
 
 def check(policy: "Policy", graph: Computation, rows: int = 16) -> None:

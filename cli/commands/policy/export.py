@@ -24,15 +24,22 @@ if TYPE_CHECKING:
     help="Form of the file; by the ending of --out if not given, else onnx.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The file; NAME.onnx, NAME.pt or NAME.npz if not given.")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
 @output_option
 def command(
-    saved: "SavedRun", which: Which, code: Path | None, format: "Format | None", out: Path | None, output: Output
+    saved: "SavedRun",
+    which: Which,
+    code: Path | None,
+    format: "Format | None",
+    out: Path | None,
+    force: bool,
+    output: Output,
 ) -> None:
     """Write the policy of NAME to a file that needs no surreal: statistics, memory and bounds are inside.
 
     NAME is an experiment, a run folder, a checkpoint folder or a URL.
     """
-    from surreal.algorithms.exporting.files import WRITERS, export
+    from surreal.algorithms.exporting.files import WRITERS, export, format_of
     from surreal.algorithms.policies import Policy
 
     policy = saved.policy(which, code)
@@ -41,6 +48,9 @@ def command(
     if format is None and out is None:
         format = "onnx"
     path = out or Path(f"{saved.name}{WRITERS[format or 'onnx'][1]}")
+    format = format_of(path, format)
+    if path.exists() and not force:
+        raise InvalidInput(f"--out: {str(path)!r} is there already. Name another file, or give --force.")
     graph = export(policy, path, format)
     data = {
         "file": str(path),
