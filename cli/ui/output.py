@@ -1,6 +1,7 @@
 """Output of commands: data on stdout as a table, JSON or YAML; messages on stderr. Colour only on a terminal."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -24,13 +25,26 @@ _UNLIMITED = 1000
 def emit(data: Any, output: Output, table: "Callable[[], RenderableType]") -> None:
     """Print `data` (plain: dicts, lists, scalars) in the form asked for; `table` is called for a table only."""
     if output == "json":
-        sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(data) + "\n")
     elif output == "yaml":
         from surreal.protocol.documents import yaml as strictyaml
 
-        sys.stdout.write(strictyaml.dump(data))
+        sys.stdout.write(strictyaml.dump(_finite(data)))
     else:
         console().print(table())
+
+
+def json_text(data: Any, indent: int = 2) -> str:
+    """Return plain data in JSON, which has no NaN and no infinity: these are null."""
+    return json.dumps(_finite(data), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def talk(text: str) -> None:

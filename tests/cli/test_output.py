@@ -2,6 +2,7 @@
 
 import io
 import json
+from typing import Any
 
 import pytest
 import yaml
@@ -64,3 +65,9 @@ def test_no_color_is_honoured_on_a_terminal(no_color: str, coloured: bool, monke
     monkeypatch.setattr("sys.stdout", stream)
     console().print("x", style="red")
     assert ("\x1b[31m" in stream.getvalue()) is coloured
+
+
+@pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_what_json_cannot_say_is_null(output: Output, read: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    emit({"a": [float("nan"), 1.5], "b": (float("-inf"),)}, output, lambda: "")
+    assert read(capsys.readouterr().out) == {"a": [None, 1.5], "b": [None]}

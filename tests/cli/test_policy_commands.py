@@ -67,6 +67,37 @@ def test_the_policy_of_a_run_is_evaluated_exported_and_filmed_with_its_own_code(
     assert video.stat().st_size > 100
 
 
+def test_an_export_replaces_no_file_and_takes_no_ending_of_another_format(lamp: Path, tmp_path: Path) -> None:
+    npz = tmp_path / "lamp.npz"
+    assert surreal("export", "lamp", "--policy", "last", "--out", npz).returncode == 0
+    before = npz.read_bytes()
+    done = surreal("export", "lamp", "--policy", "last", "--format", "onnx", "--out", npz, "--force")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"ends as a file of npz, not onnx. Name it '{tmp_path}/lamp.onnx'." in done.stderr
+    done = surreal("export", "lamp", "--policy", "last", "--out", npz)
+    assert (done.returncode, npz.read_bytes() == before) == (2, True)
+    assert done.stderr == f"--out: '{npz}' is there already. Name another file, or give --force.\n"
+    assert surreal("export", "lamp", "--policy", "last", "--out", npz, "--force").returncode == 0
+
+
+@pytest.mark.parametrize(("rewards", "code", "mean"), [("float('nan')", 1, None), ("self.reward", 0, 5.0)])
+def test_episodes_without_a_return_are_null_and_counted_once(
+    lamp: Path, rewards: str, code: int, mean: float | None
+) -> None:
+    # of two episodes the second one is bad
+    begin = "self.steps = 0; self.reward = 1.0 if seed == 1 else float('inf')"
+    changed = ENVIRONMENT.replace("self.steps = 0", begin).replace(" 1.0, self.steps", f" {rewards}, self.steps")
+    (lamp / "code" / "lamps.py").write_text(changed)
+    done = surreal("eval", "lamp", "--policy", "last", "--episodes", "2", "--seed", "1", "-o", "json")
+    bad = 2 if mean is None else 1
+    assert (done.returncode, done.stderr) == (
+        code,
+        f"warning: lamp: {bad} of 2 episodes met NaN or infinity and have no return\n",
+    )
+    data = json.loads(done.stdout, parse_constant=lambda word: pytest.fail(word))
+    assert (data["mean"], data["returns"]) == (mean, [mean, None])
+
+
 def test_a_run_without_the_policy_asked_for_is_named(lamp: Path) -> None:
     done = surreal("eval", "lamp")
     assert (done.returncode, done.stdout) == (5, "")

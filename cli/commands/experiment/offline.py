@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from surreal.cli.ui.options import Number, output_option, policy_options
-from surreal.cli.ui.output import Output, emit, number, table, talk
+from surreal.cli.ui.output import Output, emit, json_text, number, table, talk
 from surreal.protocol.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def suite(
         raise InvalidInput(f"--report: {str(report)!r} is no file in a folder that is there. Make its folder first.")
     found = run_suite(file, data, chosen(patterns), seeds, by_key("--grid", map(grid_option, grid)), talk)
     if report is not None:
-        report.write_text(json.dumps(found, indent=1))
+        report.write_text(json_text(found, indent=1))
     emit(found, output, lambda: _scores(found))
 
 

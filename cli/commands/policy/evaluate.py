@@ -1,13 +1,17 @@
 """`surreal eval`: whole episodes of a trained policy."""
 
+import logging
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from surreal.cli.ui.options import output_option, policy_options
-from surreal.cli.ui.output import Output, emit, number, table
+from surreal.cli.ui.output import Output, emit, number, table, warn
 from surreal.orchestrator.run.results import Which
+from surreal.protocol.errors import ExitCode
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,17 +34,37 @@ def command(
     seed: int,
     env_id: str | None,
     output: Output,
-) -> None:
+) -> ExitCode:
     """Evaluate the policy of NAME, without noise, and print its returns.
 
     NAME is an experiment, a run folder, a checkpoint folder, a URL, or an exported .npz.
     """
+    # One line below says it of all episodes.
+    logging.getLogger("surreal.algorithms.evaluation").setLevel(logging.ERROR)
     from surreal.algorithms.evaluate import evaluate
 
     policy = saved.policy(which, code)
     env = env_id or policy.about["env"]
     found = evaluate(policy, env, episodes=episodes, seed=seed, code=code or "")
     emit(_data(saved.name, policy.about, env, seed, found), output, lambda: _table(saved.name, found))
+    without = episodes - len(_returns(found))
+    if without:
+        warn([f"{saved.name}: {without} of {episodes} episodes met NaN or infinity and have no return"])
+    return ExitCode.DONE if without < episodes else ExitCode.FAILED
+
+
+def _returns(found: "Evaluation") -> list[float]:
+    """Return the returns of the episodes that have one."""
+    return [each for each in found.returns if math.isfinite(each)]
+
+
+def _figures(found: "Evaluation") -> dict[str, float | None]:
+    """Return mean, std, min and max of the episodes that have a return; None without any."""
+    there = _returns(found)
+    if not there:
+        return dict.fromkeys(("mean", "std", "min", "max"))
+    counted = replace(found, returns=tuple(there))
+    return {"mean": counted.mean, "std": counted.std, "min": min(there), "max": max(there)}
 
 
 def _data(name: str, about: Any, env: Any, seed: int, found: "Evaluation") -> dict[str, Any]:
@@ -50,10 +74,7 @@ def _data(name: str, about: Any, env: Any, seed: int, found: "Evaluation") -> di
         "steps": about["steps"],
         "episodes": len(found.returns),
         "seed": seed,
-        "mean": found.mean,
-        "std": found.std,
-        "min": min(found.returns),
-        "max": max(found.returns),
+        **_figures(found),
         "returns": list(found.returns),
         "lengths": list(found.lengths),
     }
@@ -61,6 +82,6 @@ def _data(name: str, about: Any, env: Any, seed: int, found: "Evaluation") -> di
 
 def _table(name: str, found: "Evaluation") -> "Table":
     rows = table("name", "episodes", "mean", "std", "min", "max", "length")
-    figures = (found.mean, found.std, min(found.returns), max(found.returns), sum(found.lengths) / len(found.lengths))
+    figures = (*_figures(found).values(), sum(found.lengths) / len(found.lengths))
     rows.add_row(name, number(len(found.returns)), *(number(each, 1) for each in figures))
     return rows

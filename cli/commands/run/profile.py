@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from surreal.cli.ui.options import Number, location_options, output_option, run_of, set_option
-from surreal.cli.ui.output import Output, emit, table, talk
+from surreal.cli.ui.output import Output, emit, json_text, table, talk
 from surreal.orchestrator.client import Client, Run
 from surreal.orchestrator.profiling.breakdown import Breakdown
 from surreal.orchestrator.profiling.profile import Profile
@@ -67,9 +67,7 @@ def command(
 
 
 def _json(profile: Profile) -> str:
-    import json
-
-    return json.dumps(profile.to_data(), indent=1) + "\n"
+    return json_text(profile.to_data(), indent=1) + "\n"
 
 
 def _begin(file: Path, overrides: tuple[str, ...], location: Location | None) -> Run:
