@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from surreal import __version__
-from surreal.protocol.errors import ExitCode, SurrealError, did_you_mean
+from surreal.protocol.errors import ExitCode, Fatal, SurrealError, did_you_mean
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -112,7 +112,8 @@ def _run() -> int:
         sys.stdout.flush()
     except SurrealError as error:
         click.echo(str(error), err=True)
-        return error.exit_code
+        # for a worker it says not to start it again; of a command the input is wrong
+        return ExitCode.INVALID if isinstance(error, Fatal) else error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -27,6 +27,10 @@ class Number(click.FloatRange):
 
     name = "number"
 
+    def _describe_range(self) -> str:
+        """Return the bounds for a help text; empty for none, of which click would say `x<=None`."""
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number. Raises click.BadParameter for anything else."""
         number: float = super().convert(value, param, ctx)

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from surreal.orchestrator.experiment.load import experiment_schema
-from surreal.protocol.errors import NotFound, did_you_mean
+from surreal.protocol.errors import InvalidInput, did_you_mean
 
 CONFIG, ALGORITHM = "spec.algorithm.config", ("spec", "algorithm", "config")
 PAPER = re.compile(r"\b[A-Z][\w'-]+(?: & [A-Z][\w'-]+| et al\.)? (?:19|20)\d\d[a-z]?\b")
@@ -53,7 +53,7 @@ def _schema() -> Schema:
 def explain(key: str, algorithm: str | None = None) -> list[Explanation]:
     """Return the explanations of a key: one, or one for each algorithm whose config has it.
 
-    Raises NotFound with the nearest key.
+    Raises InvalidInput with the nearest key.
     """
     whole = _schema()
     path = tuple(part for part in key.split(".") if part)
@@ -69,7 +69,7 @@ def _of_configs(whole: Schema, path: tuple[str, ...], algorithm: str | None) -> 
     names = sorted(name.removesuffix(".config") for name in whole["$defs"] if name.endswith(".config"))
     if algorithm is not None and algorithm not in names:
         known = ", ".join(names)
-        raise NotFound(f"--algorithm: {algorithm!r} is not known{did_you_mean(algorithm, names)}. Known: {known}.")
+        raise InvalidInput(f"--algorithm: {algorithm!r} is not known{did_you_mean(algorithm, names)}. Known: {known}.")
     found, key = [], ".".join(path)
     for name in [algorithm] if algorithm else names:
         there = _walk(whole, whole["$defs"][f"{name}.config"], path[3:])
@@ -109,7 +109,7 @@ def _resolved(whole: Schema, schema: Schema) -> Schema:
             return schema
 
 
-def _unknown(whole: Schema, schema: Schema, path: tuple[str, ...], key: str) -> NotFound:
+def _unknown(whole: Schema, schema: Schema, path: tuple[str, ...], key: str) -> InvalidInput:
     """Return the error that names the keys at the place where the path ends."""
     inner = _resolved(whole, schema)
     for number, part in enumerate(path):
@@ -118,9 +118,9 @@ def _unknown(whole: Schema, schema: Schema, path: tuple[str, ...], key: str) -> 
         if there is None:
             above = ".".join(key.split(".")[: len(key.split(".")) - len(path) + number]) or "the file"
             has = f"{above} has {', '.join(known)}" if known else f"{above} has no keys"
-            return NotFound(f"{key}: unknown key {part!r}{did_you_mean(part, known)}. Known: {has}.")
+            return InvalidInput(f"{key}: unknown key {part!r}{did_you_mean(part, known)}. Known: {has}.")
         inner = there[1]
-    return NotFound(f"{key}: unknown key. Print all with surreal schema.")
+    return InvalidInput(f"{key}: unknown key. Print all with surreal schema.")
 
 
 def _explanation(whole: Schema, said: Schema, inner: Schema, required: bool, key: str, algorithm: str) -> Explanation:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.prediction.calibration import Found, find, key_of
 from surreal.orchestrator.prediction.predict import Prediction, flow_of, predict
-from surreal.protocol.errors import InvalidInput, SurrealError
+from surreal.protocol.errors import InvalidInput
 
 MOST_ACTORS = 4096
 MOST_PROCESSES = 10_000
@@ -46,7 +46,7 @@ def parse_what_if(text: str) -> tuple[dict[str, int], int | None]:
 def propose(plan: Plan, target: float, found: Found | None = None) -> Prediction:
     """Return the prediction with the fewest actors that reach `target` steps per second.
 
-    Raises SurrealError where no number of them does, with what bounds it, and where nothing was measured.
+    Raises InvalidInput where no number of them does, with what bounds it, and where nothing was measured.
     """
     best: Prediction | None = None
     for made in _growing(plan, lambda sizes: resized(plan, sizes), "--target", found):
@@ -54,10 +54,10 @@ def propose(plan: Plan, target: float, found: Found | None = None) -> Prediction
         if _steps(made) >= target:
             return made
     if best is None or best.speed is None:
-        raise SurrealError(f"--target: {plan.algorithm} has no prediction. Measure it: surreal calibrate FILE.")
+        raise InvalidInput(f"--target: {plan.algorithm} has no prediction. Measure it: surreal calibrate FILE.")
     flow = flow_of(plan)
     actors = f"{best.replicas[flow.actor]} of {flow.actor}" if flow else ""
-    raise SurrealError(
+    raise InvalidInput(
         f"--target: {target:,.0f} steps/s are out of reach: {actors} make {best.speed.steps:,.0f}, "
         f"bounded by {best.speed.bound}. Make that faster first."
     )
@@ -66,18 +66,18 @@ def propose(plan: Plan, target: float, found: Found | None = None) -> Prediction
 def propose_within(plan: Plan, dollars: float, replan: Replan, found: Found | None = None) -> Prediction:
     """Return the fastest prediction that costs up to `dollars` to the end of the run.
 
-    Raises SurrealError where every number of actors costs more, and where the cost is unknown.
+    Raises InvalidInput where every number of actors costs more, and where the cost is unknown.
     """
     made = list(_growing(plan, replan, "--target-cost", found))
     costs = [each.cost for each in made if each.cost is not None]
     if not costs:
-        raise SurrealError(
+        raise InvalidInput(
             "--target-cost: the cost is unknown, which needs the price of the machines and total_steps. "
             "Plan for machines with a price: --pools FILE (docs/pools.md)."
         )
     within = [each for each in made if each.cost is not None and each.cost <= dollars]
     if not within:
-        raise SurrealError(
+        raise InvalidInput(
             f"--target-cost: {dollars:g} $ are too few. The cheapest way costs {min(costs):,.2f} $: "
             "raise it, or lower total_steps."
         )
@@ -95,7 +95,7 @@ def _growing(plan: Plan, replan: Replan, option: str, found: Found | None) -> It
             # More than the pools hold: the first number of all is refused by the plan itself.
             return
         if made.speed is None:
-            raise SurrealError(f"{option}: {made.source}")
+            raise InvalidInput(f"{option}: {made.source}")
         yield made
         if made.speed.steps < 1.001 * before:
             return

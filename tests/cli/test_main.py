@@ -56,6 +56,7 @@ def test_every_command_helps(name: str) -> None:
     done = CliRunner().invoke(cli, [name, "--help"], prog_name="surreal")
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith(f"Usage: surreal {name}")
+    assert "<=None" not in done.stdout
 
 
 def test_the_version_is_that_of_the_distribution() -> None:
@@ -76,6 +77,12 @@ def test_a_users_error_is_words_and_a_code_but_no_traceback(tmp_path: Path) -> N
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == f"{tmp_path}/none.yaml: no such file. Start from one of those in examples/.\n"
+
+
+def test_a_key_that_does_not_exist_is_wrong_input() -> None:
+    done = surreal("explain", "spec.algorithm.config.gae_lamda")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "did you mean 'gae_lambda'" in done.stderr
 
 
 def test_no_file_and_two_files_are_errors_of_usage() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from surreal.orchestrator.experiment.explain import explain, markdown, reference
-from surreal.protocol.errors import NotFound
+from surreal.protocol.errors import InvalidInput
 
 
 def test_a_key_of_a_config_says_type_default_bounds_meaning_and_paper() -> None:
@@ -40,9 +40,9 @@ def test_other_keys_are_explained_too() -> None:
     ],
 )
 def test_a_key_that_does_not_exist_names_the_nearest(key: str, text: str) -> None:
-    with pytest.raises(NotFound, match=text):
+    with pytest.raises(InvalidInput, match=text):
         explain(key)
-    with pytest.raises(NotFound, match="--algorithm: 'pppo' is not known .did you mean 'ppo'"):
+    with pytest.raises(InvalidInput, match="--algorithm: 'pppo' is not known .did you mean 'ppo'"):
         explain("spec.algorithm.config.gamma", "pppo")
 
 

@@ -15,7 +15,7 @@ from surreal.orchestrator.prediction.calibration import MANY, Calibration, Found
 from surreal.orchestrator.prediction.predict import beside_truth, predict
 from surreal.orchestrator.prediction.queueing import Service
 from surreal.orchestrator.prediction.sizes import parse_what_if, propose, propose_within, resized
-from surreal.protocol.errors import InvalidInput, SurrealError
+from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.pools.model import NodePool
 
 ROOT = Path(__file__).parents[3]
@@ -201,16 +201,16 @@ def test_what_if_takes_sizes_and_refuses_what_nothing_was_measured_for(plan: Pla
 def test_the_fewest_actors_for_a_target_are_proposed(plan: Plan) -> None:
     found = Found(calibrated(plan), (), ())
     assert propose(plan, 35_000, found).replicas["actor"] == 4
-    with pytest.raises(SurrealError, match="out of reach: .* 40,000, bounded by learner"):
+    with pytest.raises(InvalidInput, match="out of reach: .* 40,000, bounded by learner"):
         propose(plan, 50_000, found)
-    with pytest.raises(SurrealError, match="--target: no prediction"):
+    with pytest.raises(InvalidInput, match="--target: no prediction"):
         propose(plan, 10, Found(None, (), ()))
 
 
 def test_a_target_out_of_reach_is_told_the_fastest_size_and_not_the_last(plan: Plan) -> None:
     fast, slow = Service(1e-6, 1e-6), Service(20e-6, 20e-6)
     made = calibrated(plan, services={"actor": fast, "learner": fast}, more={"actor": fast, "learner": slow})
-    with pytest.raises(SurrealError, match="out of reach: 1 of actor make"):
+    with pytest.raises(InvalidInput, match="out of reach: 1 of actor make"):
         propose(plan, 1e9, Found(made, (), ()))
 
 
@@ -231,9 +231,9 @@ def test_the_fastest_within_a_cost_is_proposed(plan: Plan) -> None:
 
     # Up to four actors cost the same, more of them wait for the learner.
     assert propose_within(plan, 1.01 * hours_of_one, replan, found).replicas["actor"] == 4
-    with pytest.raises(SurrealError, match=r"--target-cost: .* are too few\. The cheapest way costs"):
+    with pytest.raises(InvalidInput, match=r"--target-cost: .* are too few\. The cheapest way costs"):
         propose_within(plan, 0.5 * hours_of_one, replan, found)
-    with pytest.raises(SurrealError, match="--target-cost: the cost is unknown"):
+    with pytest.raises(InvalidInput, match="--target-cost: the cost is unknown"):
         propose_within(plan, 5, lambda sizes: resized(plan, sizes), found)
 
 
