@@ -110,6 +110,9 @@ BUILT_IN = {
     described.name: described for described in (PPO, IMPALA, ES, ARS, DDPG, TD3, SAC, DQN, R2D2, PEVI, *OFFLINE)
 }
 
+RELATIVES = {"a2c": "ppo", "a3c": "impala"}
+"""Algorithm that is not here -> the one that does its work."""
+
 
 def algorithm(name: str, folder: Path | None = None) -> Algorithm:
     """Return the algorithm of that name: a built-in one, `module:object` of one's own, or an installed plug-in.
@@ -128,7 +131,7 @@ def algorithm(name: str, folder: Path | None = None) -> Algorithm:
         return _plugin(added[name])
     known = sorted({*BUILT_IN, *added})
     raise InvalidInput(
-        f"no algorithm {name!r}{did_you_mean(name, known)}. "
+        f"no algorithm {name!r}{did_you_mean(RELATIVES.get(name.lower(), name), known)}. "
         f"There are: {', '.join(known)}, and 'module:object' of one's own."
     )
 

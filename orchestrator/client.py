@@ -242,7 +242,11 @@ class Run:
                 f"surreal resume {self.name} --set spec.algorithm.config.total_steps=..."
             )
         changes = [f"spec.roles.{role}.replicas={number}" for role, number in replicas.items()]
-        warnings = self.backend.change(self.name, changes, check_only=True)
+        try:
+            warnings = self.backend.change(self.name, changes, check_only=True)
+        except InvalidInput as error:
+            # nobody gave a --set
+            raise InvalidInput(str(error).replace("--set spec.roles.", "")) from None
         running = self.stop()
         self.backend.change(self.name, changes)
         if running:

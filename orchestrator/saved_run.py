@@ -80,6 +80,8 @@ def load(source: Path | str) -> Run | SavedRun:
         raise InvalidInput(f"{folder}: this is no exported policy (.npz). Name that, a run folder, a URL or a run.")
     if folder.is_file():
         return SavedRun(folder, folder.stem)
+    if folder.suffix == ".npz":
+        raise NotFound(f"{text!r}: there is no such file. Name one that `surreal export --format npz` wrote.")
     if isinstance(source, Path) or "/" in text:
         raise NotFound(f"{text!r}: there is no such folder. Name a run folder, a URL or a run.")
     run = Run.find(text)

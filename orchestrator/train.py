@@ -3,16 +3,20 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from inspect import Parameter, signature
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
+from pydantic.alias_generators import to_camel
+
 from surreal.orchestrator.client import Client, Run
 from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.model import ExperimentSpec
 from surreal.orchestrator.live import LiveLine
 from surreal.orchestrator.owner import Owner
 from surreal.protocol.documents.models import MAX_NAME_CHARS
-from surreal.protocol.errors import InvalidInput, SurrealError
+from surreal.protocol.errors import InvalidInput, SurrealError, did_you_mean
 
 ACTOR = "actor"
 """Role that `actors` counts where several scale."""
@@ -47,6 +51,7 @@ def train(
     Ctrl-C stops the run. Raises InvalidInput, with nothing started, for what cannot run, and SurrealError with the
     reason for a run that failed.
     """
+    _refuse_unknown(spec)
     experiment = Experiment(
         name or _new_name(env, algorithm), env, algorithm, roles=roles, seed=seed, folder=folder, **spec
     )
@@ -54,6 +59,15 @@ def train(
         experiment = _resized(experiment, actors)
     run, owner = _created(experiment, detach)
     return _finished(run, owner) if wait else run
+
+
+def _refuse_unknown(spec: Mapping[str, Any]) -> None:
+    """Raise InvalidInput for a keyword that is neither one of `train` nor a key of an experiment."""
+    own = [key for key, each in signature(train).parameters.items() if each.kind != Parameter.VAR_KEYWORD]
+    known = [*own, *ExperimentSpec.model_fields]
+    for key in spec:
+        if key not in known and key not in map(to_camel, known):
+            raise InvalidInput(f"{key}: unknown keyword{did_you_mean(key, known)}. Name one of {', '.join(known)}.")
 
 
 def _created(experiment: Experiment, detach: bool) -> tuple[Run, Owner | None]:

@@ -118,5 +118,6 @@ class Unreachable(SurrealError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'actor'?)` if a known name is close to `name`, else an empty string."""
-    close = get_close_matches(str(name), list(known), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    by_lower = {each.lower(): each for each in known}
+    close = get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
+    return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""

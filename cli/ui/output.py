@@ -31,7 +31,18 @@ def emit(data: Any, output: Output, table: "Callable[[], RenderableType]") -> No
 
         sys.stdout.write(strictyaml.dump(_finite(data)))
     else:
-        console().print(table())
+        show(table())
+
+
+def show(renderable: "RenderableType") -> None:
+    """Print on stdout; into a pipe without the spaces that fill the lines of tables."""
+    screen = console()
+    if sys.stdout.isatty():
+        screen.print(renderable)
+        return
+    with screen.capture() as captured:
+        screen.print(renderable)
+    sys.stdout.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))
 
 
 def json_text(data: Any, indent: int = 2) -> str:
@@ -45,6 +56,11 @@ def _finite(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [_finite(value) for value in data]
     return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 run` or `2 runs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def talk(text: str) -> None:

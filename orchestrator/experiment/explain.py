@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from surreal.protocol.errors import InvalidInput, did_you_mean
 CONFIG, ALGORITHM = "spec.algorithm.config", ("spec", "algorithm", "config")
 PAPER = re.compile(r"\b[A-Z][\w'-]+(?: & [A-Z][\w'-]+| et al\.)? (?:19|20)\d\d[a-z]?\b")
 """`Schulman et al. 2016`, `Saxe & Koltun 2014`."""
+NAMED = "NAME"
 BOUNDS = {
     "minimum": ">=",
     "maximum": "<=",
@@ -146,8 +147,11 @@ def _type(schema: Schema) -> str:
         return "one of " + ", ".join(map(str, schema["enum"]))
     if "const" in schema:
         return str(schema["const"])
-    if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_type(each) for each in schema["anyOf"]))
+    if "$ref" in schema:
+        inner = _resolved(_schema(), schema)
+        return f"{{{', '.join(inner['properties'])}}}" if "properties" in inner else _type(inner)
+    if alternatives := schema.get("anyOf") or schema.get("oneOf"):
+        return " or ".join(dict.fromkeys(_type(each) for each in alternatives))
     if schema.get("type") == "array":
         return f"list of {_type(schema['items'])}" if "items" in schema else "list"
     return {"object": "mapping", "string": "text", "integer": "whole number", "boolean": "true or false"}.get(
@@ -156,27 +160,36 @@ def _type(schema: Schema) -> str:
 
 
 def _bounds(schema: Schema) -> str:
-    parts = [schema, *schema.get("anyOf", ())]
+    parts = [schema, *schema.get("anyOf", ()), *schema.get("oneOf", ())]
     return ", ".join(f"{sign} {part[key]:g}" for part in parts for key, sign in BOUNDS.items() if key in part)
 
 
 def reference() -> Iterator[tuple[str, list[Explanation]]]:
     """Yield a title and the keys of each part of an experiment file, those of each algorithm's config apart."""
     whole = _schema()
-    rest = [each for each in _below(whole, "spec") if not each.key.startswith(f"{CONFIG}.")]
-    yield "Experiment", [explain("metadata.name")[0], explain("metadata.labels")[0], *rest]
+    metadata = [explain("metadata.name")[0], explain("metadata.labels")[0]]
+    yield "Experiment", [*metadata, *below(explain("spec")[0])]
     for name in sorted(name.removesuffix(".config") for name in whole["$defs"] if name.endswith(".config")):
         inside = [f"{CONFIG}.{key}" for key in whole["$defs"][f"{name}.config"]["properties"]]
         yield name, [explain(key, name)[0] for key in inside]
 
 
-def _below(whole: Schema, key: str) -> Iterator[Explanation]:
-    found = explain(key)[0]
+def below(found: Explanation) -> Iterator[Explanation]:
+    """Yield all keys inside one, and those inside them; the config of an algorithm is a part of its own."""
     for inner in found.keys:
-        each = explain(f"{key}.{inner}")[0]
+        each = explain(f"{found.key}.{inner}", found.algorithm or None)[0]
+        if each.key == CONFIG:
+            each = replace(each, algorithm="", required=False, meaning="The algorithm's settings.", keys=())
         yield each
-        if each.keys and each.key != CONFIG:
-            yield from _below(whole, each.key)
+        yield from below(each)
+        yield from below(_named(each))
+
+
+def _named(found: Explanation) -> Explanation:
+    """Return what the file may name as it likes inside a key, such as a role: `spec.roles.NAME`."""
+    key = f"{found.key}.{NAMED}"
+    there = None if found.keys or found.algorithm else _walk(_schema(), _schema(), tuple(key.split(".")))
+    return _explanation(_schema(), *there, key, "") if there else replace(found, keys=())
 
 
 def markdown() -> str:

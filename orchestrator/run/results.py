@@ -94,7 +94,11 @@ def read_policy(folder: Path, which: Which, name: str, code: Path | None = None)
     # A checkpoint that is being written has another name until it is whole.
     found = sorted(folder.glob(f"{policy_files(which)}*/{MANIFEST}"))
     if not found:
-        hint = "No evaluation has finished. Use policy('last')." if which == "best" else "Wait for a checkpoint."
+        hint = (
+            "No evaluation has finished. Use policy('last'), as an option --policy last."
+            if which == "best"
+            else "Wait for a checkpoint."
+        )
         raise NotFound(f"{name}: there is no {which} policy yet. {hint}")
     return load_policy(found[-1].parent, code=code or code_folder(folder))
 

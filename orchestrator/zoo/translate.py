@@ -59,13 +59,13 @@ def translate(file: Path, env_id: str, algorithm: str | None = None) -> Translat
     The algorithm is by default the one that the file is named for. Raises InvalidInput for a file or an entry that
     cannot be read, and for an algorithm or environment that is not known here.
     """
+    entries = strictyaml.load_foreign(file)
     name = algorithm or file.stem
     if name not in TRANSLATIONS:
         raise InvalidInput(
             f"--algorithm: {name!r} is not translated{did_you_mean(name, TRANSLATIONS)}. "
             f"Name one of {', '.join(TRANSLATIONS)}."
         )
-    entries = strictyaml.load_foreign(file)
     key, made_as, said = find(entries, env_id, file)
     ours, translation = TRANSLATIONS[name]
     if ours not in algorithms():

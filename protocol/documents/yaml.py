@@ -219,12 +219,12 @@ def load_file(path: Path) -> tuple[Any, Source]:
     return data, Source(name, lines)
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, advice: str = "Start from one of those in examples/.") -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise InvalidInput(f"{path}: no such file. Start from one of those in examples/.") from None
+        raise InvalidInput(f"{path}: no such file. {advice}") from None
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read: {error.strerror}. Name a file that you may read.") from None
     if len(content) > MAX_BYTES:
@@ -242,7 +242,7 @@ def load_foreign(path: Path) -> dict[str, Any]:
     Raises InvalidInput as `load_file` does, and for a file whose aliases repeat more than a document may hold.
     """
     try:
-        data = yaml.safe_load(_read(path))
+        data = yaml.safe_load(_read(path, "Name one that is there."))
     except yaml.YAMLError as error:
         text = " ".join(str(error).split())
         raise InvalidInput(f"{path}: is not YAML: {text}. Correct it.") from None

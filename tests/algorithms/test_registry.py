@@ -173,3 +173,9 @@ def test_calling_an_algorithm_checks_its_config() -> None:
     assert mine(number=3).config == {"number": 3}
     with pytest.raises(InvalidInput, match=r"mine: numbr: unknown key 'numbr' \(did you mean 'number'\?\)"):
         mine(numbr=3)
+
+
+@pytest.mark.parametrize(("name", "near"), [("PPO", "ppo"), ("a2c", "ppo"), ("A3C", "impala")])
+def test_other_spellings_and_relatives_lead_to_the_algorithm_that_is_there(name: str, near: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"no algorithm '{name}' \(did you mean '{near}'\?\)"):
+        algorithm(name)

@@ -25,3 +25,9 @@ def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
     assert "CartPole-v1" in (tmp_path / "e.yaml").read_text()
     again = CliRunner().invoke(cli, arguments)
     assert "e.yaml' is there already. Name a new file." in str(again.exception)
+
+
+def test_a_file_that_is_not_there_is_named_before_its_algorithm(tmp_path: Path) -> None:
+    missing = tmp_path / "nosuch.yml"
+    done = CliRunner().invoke(cli, ["import", "zoo", str(missing), "--env", "A"])
+    assert str(done.exception) == f"{missing}: no such file. Name one that is there."

@@ -79,6 +79,17 @@ def test_a_users_error_is_words_and_a_code_but_no_traceback(tmp_path: Path) -> N
     assert done.stderr == f"{tmp_path}/none.yaml: no such file. Start from one of those in examples/.\n"
 
 
+def test_a_key_with_keys_in_it_is_explained_as_a_table_of_them() -> None:
+    done = surreal("explain", "spec.algorithm.config", "--algorithm", "ppo")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert ["KEY", "DEFAULT", "MEANING"] in [line.split() for line in lines]
+    assert any(line.split()[:3] == ["gae_lambda", "0.95", "Lambda"] for line in lines)
+    assert not any(line.endswith(" ") for line in lines)
+    narrow = surreal("explain", "spec", COLUMNS="80").stdout.splitlines()
+    assert max(map(len, narrow)) <= 80
+
+
 def test_a_key_that_does_not_exist_is_wrong_input() -> None:
     done = surreal("explain", "spec.algorithm.config.gae_lamda")
     assert (done.returncode, done.stdout) == (2, "")

@@ -35,6 +35,7 @@ def test_a_table_into_a_pipe_has_whole_lines_and_no_colour(
     emit({}, "table", lambda: rows)
     header, row = capsys.readouterr().out.splitlines()
     assert header.split() == ["NAME", "STATE"]
+    assert not header.endswith(" ")
     assert row.split() == ["x" * 300, "[red]running"]
 
 

@@ -98,8 +98,20 @@ def test_episodes_without_a_return_are_null_and_counted_once(
     assert (data["mean"], data["returns"]) == (mean, [mean, None])
 
 
+@pytest.mark.parametrize(
+    "arguments", [("eval", "lamp", "--env", "Nope-v0"), ("offline", "estimate", "lamp", "--dataset", "nope")]
+)
+def test_an_environment_or_dataset_that_is_not_there_is_wrong_input(lamp: Path, arguments: tuple[str, ...]) -> None:
+    done = surreal(*arguments, "--policy", "last")
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_run_without_the_policy_asked_for_is_named(lamp: Path) -> None:
     done = surreal("eval", "lamp")
     assert (done.returncode, done.stdout) == (5, "")
-    assert done.stderr == "lamp: there is no best policy yet. No evaluation has finished. Use policy('last').\n"
+    way_out = "Use policy('last'), as an option --policy last."
+    assert done.stderr == f"lamp: there is no best policy yet. No evaluation has finished. {way_out}\n"
     assert "did you mean 'lamp'" in surreal("export", "lanp").stderr
+    done = surreal("eval", "nosuch.npz")
+    assert (done.returncode, "'nosuch.npz': there is no such file." in done.stderr) == (5, True)

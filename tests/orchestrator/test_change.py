@@ -105,6 +105,12 @@ def test_a_run_that_has_succeeded_has_nothing_to_scale(place: LocalBackend) -> N
         Run("pole", place).scale({"actor": 3})
 
 
+def test_a_role_to_scale_that_is_not_there_is_named_as_it_was_given(place: LocalBackend) -> None:
+    place.change("pole", ["spec.algorithm.config.total_steps=8000"])
+    with pytest.raises(InvalidInput, match="^actors: unknown role 'actors' .did you mean 'actor'"):
+        Run("pole", place).scale({"actors": 2})
+
+
 def test_a_run_begins_at_a_checkpoint_of_another_one(place: LocalBackend) -> None:
     point = StartingPoint.find("pole@20")
     made = point.experiment(["metadata.name=fork", "spec.algorithm.config.total_steps=30"])

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 import click
 
 from surreal.cli.ui.options import output_option
-from surreal.cli.ui.output import Output, emit
+from surreal.cli.ui.output import Output, emit, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
     from surreal.orchestrator.experiment.explain import Explanation
 
@@ -50,10 +51,22 @@ def _text(found: "list[Explanation]") -> "RenderableType":
             "bounds": first.bounds,
             "meaning": first.meaning,
             "paper": first.paper,
-            "keys": ", ".join(first.keys),
         }
         for label, value in rows.items():
             if value:
                 facts.add_row(label, value)
         shown += [facts, ""]
+        if first.keys:
+            shown += [_inside(first), ""]
     return Group(*shown[:-1])
+
+
+def _inside(found: "Explanation") -> "Table":
+    """Return the keys inside one as a table."""
+    from surreal.orchestrator.experiment.explain import below
+
+    rows = table("key", "default", "meaning")
+    for each in below(found):
+        default = "" if each.keys else each.default or ("required" if each.required else "")
+        rows.add_row(each.key.removeprefix(f"{found.key}."), default, each.meaning)
+    return rows

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from surreal.cli.ui.options import location_options, run_of
-from surreal.cli.ui.output import talk
+from surreal.cli.ui.output import counted, talk
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import InvalidInput, NotFound
 
@@ -39,7 +39,7 @@ def command(source: str, target: Path, force: bool, location: Location | None) -
         for path, copy in copies.items():
             _copy(path, copy)
     size = sum(copy.stat().st_size for copy in copies.values())
-    talk(f"copied {len(copies)} files, {size / 1e6:,.1f} MB, to {target}")
+    talk(f"copied {counted(len(copies), 'file')}, {size / 1e6:,.1f} MB, to {target}")
 
 
 def _target(path: Path, above: Path, target: Path) -> Path:

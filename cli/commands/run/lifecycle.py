@@ -15,7 +15,7 @@ from surreal.cli.ui.options import (
     selection_options,
     set_option,
 )
-from surreal.cli.ui.output import Output, talk, warn
+from surreal.cli.ui.output import Output, counted, talk, warn
 from surreal.cli.ui.watch import start_and_watch
 from surreal.orchestrator.client import Run
 from surreal.orchestrator.groups import Selection, chosen
@@ -40,7 +40,7 @@ def stop(names: tuple[str, ...], selection: Selection, yes: bool, location: Loca
     for name in sweeps:
         from surreal.orchestrator.sweeps import control
 
-        talk(f"{name} stopped with {control.stop(name)} runs. Continue it: surreal resume {name}")
+        talk(f"{name} stopped with {counted(control.stop(name), 'run')}. Continue it: surreal resume {name}")
     for run in runs:
         stopped, state = run.stop(), run.status().state
         if stopped:
@@ -142,7 +142,7 @@ def delete(
     for name in sweeps:
         from surreal.orchestrator.sweeps import control
 
-        talk(f"deleted {name} and {control.delete(name)} runs")
+        talk(f"deleted {name} and {counted(control.delete(name), 'run')}")
     for run in runs:
         run.delete()
         talk(f"deleted {run.name}")
@@ -165,7 +165,9 @@ def _may_delete(running: Sequence[str], runs: Sequence[Run], selection: Selectio
     if running:
         return _confirmed(f"{', '.join(running)} still runs.", "End it and remove all its files?")
     if selection:
-        return _confirmed(f"{len(runs)} experiments: {', '.join(run.name for run in runs)}.", "Remove all their files?")
+        return _confirmed(
+            f"{counted(len(runs), 'experiment')}: {', '.join(run.name for run in runs)}.", "Remove all their files?"
+        )
     return True
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from surreal.cli.ui import output as words
 from surreal.cli.ui.channel_table import channel_table
 from surreal.cli.ui.options import backend_of, location_options, name_argument, output_option
-from surreal.cli.ui.output import Output, console, emit, table, talk
+from surreal.cli.ui.output import Output, console, emit, show, table, talk
 from surreal.orchestrator.backends.base import Backend
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.usage import RoleUsage, Usage
@@ -51,7 +51,7 @@ def _watch(place: Backend, name: str, usage: Usage) -> Usage:
 
     if not sys.stdout.isatty():
         while not usage.status.over:
-            console().print(_view(usage))
+            show(_view(usage))
             time.sleep(place.poll_interval)
             usage = place.usage(name)
         return usage

@@ -275,6 +275,6 @@ class LocalBackend(WithoutObjects):
         """Return the message for a name that is already used, with the possible next commands."""
         return (
             f"metadata.name: an experiment {name!r} exists already ({self.status(name).state}). "
-            f"Take another name with --set metadata.name=..., go on with it by surreal resume {name}, "
+            f"Take another name (--set metadata.name=..., in Python name=...), go on with it by surreal resume {name}, "
             f"or remove it by surreal delete {name}"
         )

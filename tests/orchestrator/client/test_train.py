@@ -43,6 +43,11 @@ def test_actors_is_the_size_of_the_role_that_scales() -> None:
     assert run.status().state == "stopped"
 
 
+def test_a_keyword_that_is_not_known_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InvalidInput, match=r"^actor: unknown keyword \(did you mean 'actors'\?\)"):
+        surreal.train("CartPole-v1", "ppo", actor=2)
+
+
 def test_a_name_that_is_taken_is_refused_and_the_other_run_goes_on() -> None:
     first = surreal.train("CartPole-v1", TOY(total_steps=0), name="toy", folder=FOLDER, wait=False)
     with pytest.raises(InvalidInput, match="'toy' exists already"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from surreal.orchestrator.experiment.explain import explain, markdown, reference
+from surreal.orchestrator.experiment.explain import below, explain, markdown, reference
 from surreal.protocol.errors import InvalidInput
 
 
@@ -24,10 +24,20 @@ def test_other_keys_are_explained_too() -> None:
     assert (copies.type, copies.default, copies.bounds) == ("whole number", "8", ">= 1, <= 4096")
     (replicas,) = explain("spec.roles.actor.replicas")
     assert (replicas.default, replicas.required) == ("", False)
+    assert (replicas.type, replicas.bounds) == ("whole number or {min, max}", ">= 1, <= 10000")
     (env,) = explain("spec.env")
     assert env.type == "mapping" and {"id", "copies", "options"} <= set(env.keys)
     (memory,) = explain("spec.algorithm.config.network.memory.kind", "ppo")
     assert memory.type == "one of lstm, gru"
+
+
+def test_the_keys_below_one_are_those_inside_them_too() -> None:
+    keys = {each.key: each for each in below(explain("spec")[0])}
+    assert {"spec.env.id", "spec.env.copies", "spec.seed", "spec.algorithm.config"} <= keys.keys()
+    assert "spec.algorithm.config.gamma" not in keys
+    (config,) = explain("spec.algorithm.config", "ppo")
+    ppo = {each.key.removeprefix("spec.algorithm.config."): each for each in below(config)}
+    assert (ppo["gae_lambda"].default, ppo["network.memory.kind"].algorithm) == ("0.95", "ppo")
 
 
 @pytest.mark.parametrize(
