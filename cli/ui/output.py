@@ -42,7 +42,7 @@ def show(renderable: "RenderableType") -> None:
         return
     with screen.capture() as captured:
         screen.print(renderable)
-    sys.stdout.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))
+    sys.stdout.write("\n".join(line.rstrip(" ") for line in captured.get().split("\n")))
 
 
 def json_text(data: Any, indent: int = 2) -> str:
