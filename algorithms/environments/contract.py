@@ -3,15 +3,26 @@
 Each `name` is what the environment is called there: its id in quotes, and the wrappers of one's own that it is in.
 """
 
+import inspect
 from collections.abc import Mapping
+from traceback import walk_tb
 from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 from surreal.protocol.errors import Fatal
 
+Env = gymnasium.Env[Any, Any]
 STEP = "(observation, reward, terminated, truncated, info)"
+STUMBLES = (TypeError, ValueError, AttributeError, LookupError, AssertionError)
+"""Errors that a wrapper raises over a value that it did not expect."""
+TAKES: dict[str, tuple[tuple[Any, ...], dict[str, Any], str, str]] = {
+    "reset": ((), {"seed": 0, "options": None}, "seed= and options=", "reset(self, *, seed=None, options=None)"),
+    "step": ((0,), {}, "an action", "step(self, action)"),
+}
+"""Method -> arguments that it is called with, their names in words, and how to declare it."""
 
 
 def check_reset(name: str, space: spaces.Space[Any], returned: Any) -> None:
@@ -34,6 +45,45 @@ def check_step(name: str, space: spaces.Space[Any], returned: Any) -> None:
     flag(name, "truncated", truncated)
     if not isinstance(info, Mapping):
         raise _broken(name, "step", f"returned info = {_said(info)}, not a dictionary", "Return {}")
+
+
+def check_below(name: str, env: Env, method: str, given: Any, error: BaseException) -> None:
+    """Raise Fatal where `error`, of `method` (reset or step), comes of a broken contract.
+
+    `given` is the seed or action that it got. A wrapper that unpacks what it gets raises before anything here sees it.
+    So what is below that wrapper is called once more, and what it returns is compared with what it declares.
+    """
+    layer = _innermost(error)
+    raised_itself = layer is not None and not isinstance(layer, gymnasium.Wrapper)
+    if raised_itself or not isinstance(error, STUMBLES):
+        return
+    below = env if layer is None else layer.env
+    _check_arguments(name, below, method)
+    if layer is not None:
+        try:
+            returned = below.reset(seed=given) if method == "reset" else below.step(given)
+        except Exception:  # the error that is there already is the one to tell
+            return
+        (check_reset if method == "reset" else check_step)(name, below.observation_space, returned)
+
+
+def _innermost(error: BaseException) -> Any:
+    """Return the last environment or wrapper that had begun to run when `error` came; None where none had."""
+    running = (frame.f_locals.get("self") for frame, _ in walk_tb(error.__traceback__))
+    return next((each for each in reversed(list(running)) if isinstance(each, gymnasium.Env)), None)
+
+
+def _check_arguments(name: str, below: Env, method: str) -> None:
+    positional, named, words, declaration = TAKES[method]
+    try:
+        signature = inspect.signature(getattr(below, method))
+    except (AttributeError, TypeError, ValueError):  # compiled code does not say
+        return
+    try:
+        signature.bind(*positional, **named)
+    except TypeError:
+        what = f"must take {words}, but takes {signature.replace(return_annotation=signature.empty)}"
+        raise _broken(name, method, what, f"Declare it as {declaration}") from None
 
 
 def real(name: str, reward: Any) -> float:

@@ -89,7 +89,7 @@ class Environment:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            raise self._crashed("reset", error) from error
+            raise self._crashed("reset", seed, error) from error
         contract.check_reset(self._called, self.spaces.observation_space, returned)
         if self.masked is None:
             self.masked = gives_masks(returned[1], self.spaces.choices)
@@ -108,7 +108,7 @@ class Environment:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            raise self._crashed("step", error) from error
+            raise self._crashed("step", action, error) from error
         try:
             observation, reward, terminated, truncated, info = returned
             if self._read is not None:
@@ -192,9 +192,11 @@ class Environment:
         read = np.asarray(observation) if self._read is None else self._read(observation)
         return read, reward, bool(terminated), bool(truncated), info
 
-    def _crashed(self, method: str, error: BaseException) -> SurrealError:
+    def _crashed(self, method: str, given: Any, error: BaseException) -> SurrealError:
+        """Return why `method`, which got `given`, raised. Raises Fatal where it cannot ever do otherwise."""
         if isinstance(error, SurrealError):
             return error
+        contract.check_below(self._called, self._env, method, given, error)
         log.error("environment %r failed in %s", self.name, method, exc_info=error)
         if isinstance(error, SystemExit):
             return EnvironmentCrashedError(

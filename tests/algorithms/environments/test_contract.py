@@ -165,3 +165,78 @@ def test_a_gymnasium_environment_of_every_kind_passes() -> None:
         env.step(env.actions(outputs)[0], rows, 0)
         assert np.isfinite(rows).all()
         env.close()
+
+
+class Unpacks(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Unpacks whatever it gets, as wrappers do, before anybody can look at it."""
+
+    def reset(self, **given: Any) -> Any:
+        observation, info = self.env.reset(**given)
+        return observation, info
+
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, reward, terminated, truncated, info
+
+
+class Undone(Odd):
+    """Forgets to return from its second step on."""
+
+    def step(self, action: Any) -> Any:
+        returned = super().step(action)
+        return None if self.steps > 1 else returned
+
+
+class Unseeded(Odd):
+    """Has a reset of before gymnasium, and a step that takes nothing."""
+
+    def reset(self) -> Any:  # type: ignore[override]
+        return super().reset()
+
+    def step(self) -> Any:  # type: ignore[override]
+        return super().step(0)
+
+
+class OddWrapper(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Raises by itself over an environment that does as it should."""
+
+    def step(self, action: Any) -> Any:
+        raise ValueError("no such action")
+
+
+def limited(env: Any) -> Environment:
+    return Environment(gymnasium.wrappers.TimeLimit(Unpacks(env), 50), "w")
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        (Odd("four", at=1), r"step\(\) returned 4 values, not .*Split done into terminated and truncated"),
+        (Odd("four", at=40), r"step\(\) returned 4 values, not .*Split done into terminated and truncated"),
+        (Undone(), r"step\(\) returned None, not .*Return these five"),
+        (Odd("reset alone"), r"reset\(\) returned an array of shape \(3,\).*, not \(observation, info\)\. Return both"),
+        (Unseeded(), r"reset\(\) must take seed= and options=, but takes \(\)\. Declare it as reset\(self, \*, seed"),
+    ],
+)
+def test_a_broken_contract_is_told_in_the_same_sentence_below_wrappers(
+    env: Any, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(Fatal, match=f"environment 'w': {said}"):
+        stepped(limited(env), 50)
+    assert "Traceback" not in caplog.text, "nothing of it is a riddle"
+
+
+def test_methods_that_do_not_take_what_they_are_called_with_are_fatal_without_wrappers_too() -> None:
+    env = Environment(Unseeded(), "bare")
+    with pytest.raises(Fatal, match=r"'bare': reset\(\) must take seed= and options="):
+        env.reset(0)
+    with pytest.raises(Fatal, match=r"'bare': step\(\) must take an action, but takes \(\)"):
+        env.step(0, np.zeros((1, 3), np.float32), 0)
+
+
+@pytest.mark.parametrize(
+    ("env", "said"), [(Odd("raise"), "RuntimeError in step: the simulator"), (OddWrapper(Odd()), "ValueError in step")]
+)
+def test_what_an_environment_or_a_wrapper_raises_by_itself_stays_a_crash(env: Any, said: str) -> None:
+    with pytest.raises(EnvironmentCrashedError, match=said):
+        stepped(limited(env))
