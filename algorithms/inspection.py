@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,11 @@ from surreal.algorithms.own_code import (
     CONFIG,
     ENV,
     MissingModuleError,
+    defined_at,
     import_own,
     load_own,
+    own_line,
     own_names,
-    where_raised,
 )
 from surreal.algorithms.registry import BUILT_IN, algorithm
 from surreal.protocol.documents.locations import KeyPath
@@ -162,18 +163,19 @@ def _any_view(config: Any, make: Make) -> Iterator[tuple[str, str]]:
 
 def _unmade(request: Request, error: SurrealError) -> Finding:
     """Return why there is no environment. What may be otherwise where and when the run is, is left to it."""
-    from surreal.algorithms.environments.make import MAY_PASS
+    from surreal.algorithms.environments.make import MAY_PASS, named
 
     cause, found = error.__cause__, _of(str(error))
     if found.path == ALGORITHM:
         return found
     elsewhere, text = cause is not None and (request.remote or isinstance(cause, MAY_PASS)), found.text
     if found.path == ENV:
-        return Finding(ENV, _located(request, text, cause), refused=not elsewhere)
+        text = text.removeprefix("env.id: ")  # the line of the experiment names the key
+        return Finding(ENV, _located(request, text, cause, named(str(request.env["id"]))), refused=not elsewhere)
     folder = Path(request.folder).absolute()
-    place = "" if cause is None else where_raised(cause, folder)
-    # A wrapper of one's own is there to be mended; a line of gymnasium's tells nothing.
-    own = Path(place).is_relative_to(folder) and "site-packages" not in Path(place).parts
+    place = "" if cause is None else own_line(cause, folder)
+    # A wrapper of one's own is there to be mended; a line of another's tells nothing.
+    own = Path(place).is_relative_to(folder)
     return Finding(found.path, f"{place}: {text}" if own else text, refused=not elsewhere)
 
 
@@ -190,30 +192,38 @@ def _is_own(request: Request) -> bool:
     return ":" in str(request.env["id"])
 
 
-def _located(request: Request, text: str, cause: BaseException | None) -> str:
-    """Return a sentence about an environment: of one's own with the file and line that raised."""
-    text = text.removeprefix("env.id: ")  # the line of the experiment names the key
-    if cause is None or not _is_own(request) or isinstance(cause, SurrealError):
+def _located(request: Request, text: str, cause: BaseException | None, thing: Any) -> str:
+    """Return a sentence about an environment: of one's own with the file and line that raised, or that define `thing`.
+
+    What the environment declares or returns wrongly raises nothing there.
+    """
+    if not _is_own(request):
         return text
-    return f"{where_raised(cause, Path(request.folder).absolute())}: {text}"
+    raised = isinstance(cause, BaseException) and not isinstance(cause, SurrealError)
+    place = own_line(cause, Path(request.folder).absolute()) if cause and raised else ""
+    place = place or defined_at(thing)
+    return f"{place}: {text}" if place else text
 
 
 def _resets(request: Request, env: "Environment") -> Iterator[Finding]:
     """Yield what is wrong with the first observation, or with a reset that fails again and again."""
     from surreal.algorithms.environments.masks import check_masks
+    from surreal.algorithms.environments.wrappers import own_wrappers
 
     masks = algorithm(request.algorithm).masks
-    said: list[str] = []
+    reset, said = type(env.gymnasium.unwrapped).reset, list[str]()
     for seed in range(RESETS):
         try:
             env.reset(seed)
             check_masks(request.algorithm, env.name, bool(env.masked) and not masks)
             return
         except Fatal as error:
-            yield _of(str(error))
+            found = _of(str(error))
+            own = found.path == ENV and not own_wrappers(request.env.get("wrappers") or [])
+            yield replace(found, text=_located(request, found.text, None, reset)) if own else found
             return
         except SurrealError as error:
-            said.append(_located(request, str(error), error.__cause__))
+            said.append(_located(request, str(error), error.__cause__, reset))
     if len(set(said)) == 1:
         yield Finding(ENV, said[0], refused=not request.remote)
 

@@ -4,6 +4,8 @@ A module of one's own may do anything when it is imported, so every error names 
 """
 
 import importlib
+import inspect
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -20,6 +22,9 @@ CONFIG: KeyPath = ("spec", "algorithm", "config")
 ENV: KeyPath = ("spec", "env", "id")
 EXTRAS = {"ale_py": "atari", "gymnasium_robotics": "robotics", "minatar": "minatar", "shimmy": "dm_control"}
 """Module -> the extra of this package that installs it."""
+
+CALLERS = (str(Path(__file__).parents[1]), "<frozen", os.path.join("site-packages", "gymnasium", ""))
+"""Parts of the names of files that call one's own code."""
 
 
 def is_own(name: str) -> bool:
@@ -85,14 +90,39 @@ def in_main(name: str) -> str:
 
 def where_raised(error: BaseException, beside: Path | None = None) -> str:
     """Return `file:line` of the innermost frame of `error` in the folder `beside`, or else outside this library."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return own_line(error, beside) or f"{frame.filename}:{frame.lineno}"
+
+
+def own_line(error: BaseException, beside: Path | None = None) -> str:
+    """Return `where_raised` of `error` or of what caused it; empty where only libraries that call one's code ran."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
-    ours = str(Path(__file__).parents[1])
-    near = [f for f in frames if beside is not None and Path(f.filename).is_relative_to(beside)]
-    others = [f for f in frames if not f.filename.startswith((ours, "<frozen"))]
-    frame = (near or others or frames)[-1]
-    return f"{frame.filename}:{frame.lineno}"
+    frames = [frame for each in _chain(error) for frame in reversed(traceback.extract_tb(each.__traceback__))]
+    near = [f for f in frames if beside is not None and _is_below(f.filename, beside)]
+    others = [f for f in frames if not any(part in f.filename for part in CALLERS)]
+    return next((f"{frame.filename}:{frame.lineno}" for frame in near or others), "")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from: gymnasium says some again in its own words."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _is_below(file: str, folder: Path) -> bool:
+    """Return True for a file of that folder, but not of an environment of packages in it."""
+    path = Path(file)
+    return path.is_relative_to(folder) and "site-packages" not in path.relative_to(folder).parts
+
+
+def defined_at(thing: Any) -> str:
+    """Return `file:line` of the definition of a class or function; empty where it is not of Python."""
+    try:
+        return f"{inspect.getsourcefile(thing)}:{inspect.getsourcelines(thing)[1]}"
+    except (TypeError, OSError):
+        return ""
 
 
 def import_own(name: str, folder: Path | None) -> Any:

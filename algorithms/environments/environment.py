@@ -13,7 +13,7 @@ from surreal.algorithms.environments.actions import action_map, chosen
 from surreal.algorithms.environments.masks import gives_masks, read_mask
 from surreal.algorithms.environments.process_guard import at_most, keeping_signals
 from surreal.algorithms.environments.rows import Rows
-from surreal.algorithms.environments.spaces import Leaf, Scaling, Spaces, View, check_spaces, reader
+from surreal.algorithms.environments.spaces import Leaf, Scaling, Spaces, View, check_spaces, declared, reader
 from surreal.algorithms.types import Array, Bool, narrowed
 from surreal.protocol.errors import SurrealError
 from surreal.protocol.transport.stats import moved
@@ -54,7 +54,7 @@ class Environment:
         """
         self.name = name
         self._called = f"{name!r} wrapped in {', '.join(wrappers)}" if wrappers else repr(name)
-        seen = Spaces(env.observation_space, env.action_space, scaling=scaling).seen_as(view)
+        seen = Spaces(*declared(self._called, env), scaling=scaling).seen_as(view)
         self.spaces = replace(seen, stack=stack) if seen.view == "parts" else seen
         check_spaces(self._called, self.spaces)
         self.actions = action_map(env.action_space)

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from logging import getLogger
 from typing import Any
@@ -13,7 +14,7 @@ from surreal.algorithms.environments.atari import MADE_BY, PRESETS
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.options import from_file
 from surreal.algorithms.environments.process_guard import hear_mujoco, keeping_signals
-from surreal.algorithms.environments.spaces import View
+from surreal.algorithms.environments.spaces import View, declared
 from surreal.algorithms.environments.suites import ATARI, make_of, suite_of
 from surreal.algorithms.environments.wrappers import (
     EXPLAIN_THEMSELVES,
@@ -119,7 +120,9 @@ def _construct(env_id: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     what: str | EnvSpec = env_id
     if colon:
         what = _own(module, name) or env_id
-    return gymnasium.make(what, disable_env_checker=True, **options)
+    made = gymnasium.make(what, disable_env_checker=True, **options)
+    declared(repr(env_id), made)  # before a wrapper stumbles over what is missing
+    return made
 
 
 def _own(module: str, name: str) -> EnvSpec | None:
@@ -140,6 +143,17 @@ def _own(module: str, name: str) -> EnvSpec | None:
     raise Fatal(
         f"env.id: {module}:{name} names nothing in {loaded.__file__}{did_you_mean(name, classes)}. It has: {known}."
     )
+
+
+def named(env_id: str) -> Any:
+    """Return the class or function that `module:object` or `module:Id-v0` names; None where it names none."""
+    module, _, name = env_id.partition(":")
+    spec = gymnasium.registry.get(name)
+    found = spec.entry_point if spec else getattr(sys.modules.get(module), name, None)
+    if isinstance(found, str):
+        module, _, name = found.partition(":")
+        found = getattr(sys.modules.get(module), name, None)
+    return found
 
 
 def _is_environment(value: Any) -> bool:

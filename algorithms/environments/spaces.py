@@ -119,12 +119,26 @@ class Spaces:
         return unscaled if self.scaling == "none" else onto_bounds(self.action_space)
 
 
+def declared(name: str, env: Any) -> tuple[Space, Space]:
+    """Return the spaces of observations and of actions of the environment that is called `name`, quotes included.
+
+    Raises Fatal where it declares none.
+    """
+    return _declared(name, env, "observation_space"), _declared(name, env, "action_space")
+
+
+def _declared(name: str, env: Any, key: str) -> Space:
+    # A wrapper asks what it wraps, so that a space may be missing at any depth.
+    space = getattr(env, key, None)
+    if isinstance(space, spaces.Space):
+        return space
+    what = f"declares no {key}" if space is None else f"declares no {key}, but {space!r}"
+    raise Fatal(f"environment {name}: {what}. Set it to a space of gymnasium in its constructor.")
+
+
 def check_spaces(name: str, found: Spaces) -> None:
     """Raise Fatal where no policy here takes the spaces of the environment that is called `name`, quotes included."""
     for path, part in parts(found.observation_space):
-        if not isinstance(part, spaces.Space):
-            what = f"declares no observation_space, but {part!r}"
-            raise Fatal(f"environment {name}: {what}. Set it to a space of gymnasium in its constructor.")
         if isinstance(part, NO_FIXED_LENGTH) or not part.is_np_flattenable:
             what = f"has the observation space {part}, which has no fixed length"
             raise Fatal(f"environment {name}: {what}. Wrap it to return a Box of features.")

@@ -27,7 +27,6 @@ CHOICE = spaces.Discrete(2)
         (spaces.Box(0, 255, (96, 96, 3), np.uint8), r"observes images: Box\(0, 255, \(96, 96, 3\), uint8\)"),
         (spaces.Box(0, 255, (84, 84), np.uint8), "observes images"),
         (spaces.Dict({"eye": spaces.Box(0, 1, (8, 8, 3))}), "observes images"),
-        (None, "declares no observation_space, but None. Set it"),
         (spaces.Dict({}), r"observes Dict\(\), in which a part has no numbers"),
         (spaces.Box(-1, 1, (0,)), r"observes Box\(.*\(0,\).*\), in which a part has no numbers"),
     ],
@@ -35,6 +34,22 @@ CHOICE = spaces.Discrete(2)
 def test_observations_that_no_policy_takes_are_refused_by_name(space: Any, said: str) -> None:
     with pytest.raises(Fatal, match=f"environment 'mine': .*{said}"):
         check_spaces("'mine'", Spaces(space, CHOICE))
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ({}, r"declares no observation_space\. Set it to a space"),
+        ({"observation_space": 3}, r"declares no observation_space, but 3\. Set it"),
+        ({"observation_space": VECTOR}, r"declares no action_space\. Set it"),
+        ({"observation_space": VECTOR, "action_space": [2]}, r"declares no action_space, but \[2\]\. Set it"),
+    ],
+)
+def test_spaces_that_are_missing_or_are_none_are_refused_by_name(names: dict[str, Any], said: str) -> None:
+    env = type("Bare", (gymnasium.Env,), names)()
+    for wrapped in (env, gymnasium.wrappers.TimeLimit(env, 9)):
+        with pytest.raises(Fatal, match=f"environment 'mine': {said}"):
+            Environment(wrapped, "mine")
 
 
 @pytest.mark.parametrize(

@@ -261,6 +261,71 @@ def test_an_environment_that_no_start_could_use_is_refused_at_its_line_and_nothi
     assert place.names() == []
 
 
+STRAY = """\
+import gymnasium, numpy as np
+
+Box, Two = gymnasium.spaces.Box(-1, 1, (3,)), gymnasium.spaces.Discrete(2)
+
+class NoSpaces(gymnasium.Env):
+    pass
+
+class NoActions(gymnasium.Env):
+    observation_space = Box
+
+class NoEnv:
+    observation_space, action_space = Box, Two
+
+class Unseeded(gymnasium.Env):
+    observation_space, action_space = Box, Two
+
+    def reset(self):
+        return np.zeros(3, np.float32), {}
+
+class Old(Unseeded):
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(3, np.float32)
+
+class Argument(Unseeded):
+    def __init__(self, size):
+        pass
+
+def factory():
+    raise RuntimeError("no licence")
+
+def checked():
+    return int("x")
+
+gymnasium.register("Stray-v0", "stray:NoSpaces")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("NoSpaces", r":5: environment 'stray:NoSpaces': declares no observation_space\. Set it to a space of gym"),
+        ("Stray-v0", r":5: environment 'stray:Stray-v0': declares no observation_space\. Set it to a space of gym"),
+        ("NoActions", r":8: environment 'stray:NoActions': declares no action_space\. Set it to a space of gym"),
+        ("NoEnv", r":11: environment 'stray:NoEnv': .* must inherit from the gymnasium\.Env class"),
+        ("Unseeded", r":17: environment 'stray:Unseeded': reset\(\) must take seed= and options=, but takes \(\)"),
+        ("Old", r":21: environment 'stray:Old': reset\(\) returned an array of shape \(3,\).*Return both"),
+        ("Argument", r":24: environment 'stray:Argument': .*missing 1 required positional argument: 'size'"),
+        ("factory", r":29: environment 'stray:factory': cannot be made: RuntimeError: no licence"),
+        ("checked", r":32: environment 'stray:checked': cannot be made: invalid literal"),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_mistake_in_ones_own_environment_is_told_at_its_line_and_not_at_one_of_gymnasium(
+    tmp_path: Path, name: str, said: str, wrapped: bool
+) -> None:
+    (tmp_path / "stray.py").write_text(STRAY)
+    file = tmp_path / "own.yaml"
+    wrappers = "[{time_limit: 9}, time_feature]" if wrapped else "[]"
+    file.write_text(f"{HEAD}  env: {{id: 'stray:{name}', wrappers: {wrappers}}}\n  algorithm: {{name: ppo}}\n")
+    with pytest.raises(InvalidInput, match=rf"own\.yaml:5: spec\.env\.id: {tmp_path}/stray\.py{said}") as refused:
+        plan_for(load_experiment(file))
+    assert "core.py" not in str(refused.value) and "registration.py" not in str(refused.value)
+
+
 def test_a_reset_that_fails_now_and_then_is_left_to_the_run(tmp_path: Path) -> None:
     assert inspected(maze(tmp_path, reset="if seed == 0: raise RuntimeError('no licence')")) == []
 
