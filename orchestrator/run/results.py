@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from surreal.algorithms.recording.rows import read_rows
 from surreal.orchestrator.run.home import Folder
-from surreal.protocol.errors import InvalidInput, NotFound
+from surreal.protocol.errors import InvalidInput, NotFound, did_you_mean
 
 if TYPE_CHECKING:
     from surreal.algorithms.policies import Policy
@@ -23,18 +23,25 @@ MANIFEST = "manifest.json"
 """File of every checkpoint folder."""
 
 
+class NoMetricError(NotFound, KeyError):
+    """No number of that name; a KeyError too, as users of a Mapping expect."""
+
+    __str__ = Exception.__str__
+    """KeyError puts its text in quotes."""
+
+
 @dataclass(frozen=True)
 class Metrics(Mapping[str, list[float]]):
-    """Name of a number -> its values, oldest first. Values that were not finite are left out."""
+    """Name of a number -> its values, oldest first. Values that were not finite are left out.
+
+    A name that no row has raises NotFound with the names that there are; `in` and `get` do not.
+    """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     """All rows as they were written: `time`, `role`, `steps` and the numbers. A data frame can be made of them."""
 
     def __getitem__(self, name: str) -> list[float]:
-        values = self.series(name)[1]
-        if not values:
-            raise KeyError(name)
-        return values
+        return self.series(name)[1]
 
     def __iter__(self) -> Iterator[str]:
         names = (name for row in self.rows for name, value in row.items() if _is_number(value))
@@ -47,13 +54,23 @@ class Metrics(Mapping[str, list[float]]):
         return f"Metrics({len(self.rows)} rows of {', '.join(self) or 'nothing'})"
 
     def series(self, name: str, role: str | None = None) -> tuple[list[int], list[float]]:
-        """Return environment steps and values of a number, of the processes of one role or of all."""
+        """Return environment steps and values of a number, of the processes of one role or of all.
+
+        Both are empty where that role does not report it. Raises NotFound where no process does.
+        """
+        if not any(_is_number(row.get(name)) for row in self.rows):
+            raise self._missing(name)
         found = [
             (int(row["steps"]), float(row[name]))
             for row in self.rows
             if _is_number(row.get(name)) and role in (None, str(row.get("role", "")).partition("/")[0])
         ]
         return [steps for steps, _ in found], [value for _, value in found]
+
+    def _missing(self, name: str) -> NoMetricError:
+        known = sorted(self)
+        hint = f"There are: {', '.join(known)}." if known else "There are none yet: wait for the first row."
+        return NoMetricError(f"metrics: no number {name!r}{did_you_mean(name, known)}. {hint}")
 
     def frame(self, library: Literal["pandas", "polars"] = "pandas") -> Any:
         """Return all rows as a data frame of pandas or polars, a column for each name and the oldest row first.

@@ -205,7 +205,8 @@ class LocalBackend(WithoutObjects):
         home.copy_files(home.find(name).path, below, target)
 
     def loss_at_stop(self, name: str) -> str:
-        """Return "": the folder outlives every process."""
+        """Return "": the folder outlives every process. Raises NotFound for a run that is not there."""
+        home.find(name)
         return ""
 
     def stop(self, name: str) -> bool:

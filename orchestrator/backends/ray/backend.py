@@ -211,7 +211,8 @@ class RayBackend(Unchangeable, WithoutObjects):
         self._runs.copier(name, target).update(below)
 
     def loss_at_stop(self, name: str) -> str:
-        """Return "": files outlive the actors."""
+        """Return "": files outlive the actors. Raises NotFound for a run that is not there."""
+        self.status(name)
         return ""
 
     def stop(self, name: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 import surreal
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.results import read_metrics
+from surreal.orchestrator.run.results import Metrics, read_metrics
 from surreal.orchestrator.saved_run import SavedRun
 from surreal.protocol.errors import InvalidInput, NotFound
 
@@ -44,8 +44,18 @@ def test_metrics_of_a_folder_are_columns_with_the_steps_at_which_they_were_writt
     assert metrics.series("loss", role="actor") == ([], [])
     assert metrics.rows == ROWS
     assert "eval_return" in metrics and "lost" not in metrics
-    with pytest.raises(KeyError):
-        metrics["lost"]
+    assert metrics.get("lost") is None and metrics.get("loss") == [0.5, 0.25]
+
+
+def test_a_number_that_is_not_there_is_told_with_those_that_are(folder: Path) -> None:
+    metrics = surreal.load(folder).metrics()
+    for ask in (metrics.__getitem__, metrics.series):
+        with pytest.raises(NotFound) as refused:
+            ask("los")
+        assert str(refused.value).startswith("metrics: no number 'los' (did you mean 'loss'?). There are: ")
+        assert "episode_return" in str(refused.value)
+    with pytest.raises(KeyError, match=r"^metrics: no number 'loss'\. There are none yet"):
+        Metrics([])["loss"]
 
 
 def test_a_folder_without_metrics_has_no_rows(tmp_path: Path) -> None:

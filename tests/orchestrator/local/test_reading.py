@@ -1,5 +1,6 @@
 """Looks at runs write nothing: not into their folders, and not beside them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from surreal.orchestrator.client import Client, Run
 from surreal.orchestrator.groups import members
 from surreal.orchestrator.run import home
 from surreal.orchestrator.supervision.record import RunRecord, processes_of
+from surreal.protocol.errors import NotFound
 from tests.orchestrator.runs import plan
 
 
@@ -42,3 +44,33 @@ def test_looking_at_runs_changes_no_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert [each.name for each in Client().backend.statuses()] == ["toy"]
     assert run.loss_at_stop() == "" and members("no-group") == []
     assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        Run.status,
+        Run.usage,
+        Run.metrics,
+        Run.policy,
+        Run.wait,
+        Run.loss_at_stop,
+        Run.stop,
+        Run.resume,
+        Run.delete,
+        lambda run: list(run.logs()),
+        lambda run: run.metrics_folder().__enter__(),
+        lambda run: run.resume(changes=["spec.seed=1"]),
+        lambda run: run.scale({"actor": 2}),
+        lambda run: run.execute("actor/0", ["true"]),
+        lambda run: run.forward("actor/0", 0, 80, print),
+    ],
+)
+def test_a_run_that_is_not_there_is_found_lazily_and_named_by_all_that_is_asked_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Run], object]
+) -> None:
+    monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "home"))
+    run = Run.find("toi")
+    with pytest.raises(NotFound, match=r"^no experiment 'toi'\. There are none yet: surreal create"):
+        ask(run)
+    assert not (tmp_path / "home").exists()
