@@ -202,7 +202,7 @@ class Found:
     """The calibrations of one experiment."""
 
     own: Calibration | None
-    """Measurements of this machine and this version."""
+    """Measurements of this machine and this version, or else those that came with surreal of a machine like it."""
     others: tuple[Calibration, ...]
     """Measurements of other machines."""
     notes: tuple[str, ...]
@@ -221,7 +221,8 @@ def find(key: str, folder: Path | None = None, machine: Machine | None = None) -
     ]
     own = [each for each in current if each.machine == machine]
     others = [each for each in current if each.machine != machine]
-    newest = max(own, key=lambda each: each.at, default=None)
+    # Machines of one description are many: what was measured here comes first, however old.
+    newest = max(own, key=lambda each: (not each.shipped, each.at), default=None)
     return Found(newest, tuple(sorted(others, key=lambda each: each.at)), tuple(notes))
 
 

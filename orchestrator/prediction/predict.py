@@ -130,9 +130,15 @@ def _chosen(found: Found, plan: Plan, gpus: int | None, roles: Set[str]) -> tupl
         with_gpu = " with a GPU" if gpus else ""
         return None, f"no prediction: nothing was measured{with_gpu}. Run surreal calibrate FILE first."
     chosen = candidates[0]
-    if chosen is found.own and not plan.pools:
+    here = chosen is found.own
+    if here and not plan.pools:
+        if chosen.shipped:
+            return chosen, f"from a calibration that came with surreal, of a machine like this ({chosen.at[:10]})"
         return chosen, f"from the calibration of this machine of {chosen.at[:10]}"
-    where = "this machine" if chosen is found.own else f"another machine, {chosen.machine.words}"
+    like = "a machine like this" if chosen.shipped else "this machine"
+    where = like if here else f"another machine, {chosen.machine.words}"
+    if chosen.shipped:
+        where += f" (a calibration that came with surreal, {chosen.at[:10]})"
     wanted = "the pools" if plan.pools else "this machine"
     return chosen, (
         f"measured on {where}, and true where {wanted} {'are' if plan.pools else 'is'} as fast. "

@@ -125,6 +125,21 @@ def test_what_came_with_surreal_predicts_for_the_machine_that_it_names(plan: Pla
     calibrated(plan, machine=Machine("Lab CPU", 2.0, "3.11"), version="0.0.1").write(tmp_path / "shipped")
     found = predict(plan)
     assert found.speed is not None and "another machine, Lab CPU, 2 cores" in found.source
+    assert "(a calibration that came with surreal, 2026-11-28), and true where this machine is as fast" in found.source
+
+
+def test_what_came_with_surreal_is_never_said_to_be_of_this_machine_until_it_is_calibrated(
+    plan: Plan, tmp_path: Path
+) -> None:
+    calibrated(plan, at="2026-11-29T00:00:00+00:00", version="0.0.1").write(tmp_path / "shipped")
+    found = predict(plan)
+    assert found.source == "from a calibration that came with surreal, of a machine like this (2026-11-29)"
+    assert found.to_data()["source"] == found.source and found.to_data()["range"] is not None
+    pools = plan.model_copy(update={"pools": ("big",)})
+    assert predict(pools).source.startswith("measured on a machine like this (a calibration that came with surreal, 20")
+    calibrated(plan, at="2026-11-01T00:00:00+00:00").write()
+    assert predict(plan).source == "from the calibration of this machine of 2026-11-01", "one's own counts, if older"
+    assert predict(pools).source.startswith("measured on this machine, and true where the pools are as fast")
 
 
 def test_a_calibration_of_another_version_is_not_used_and_said(plan: Plan) -> None:
