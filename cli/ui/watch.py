@@ -141,15 +141,22 @@ def _watch_plain(place: Backend, name: str, statuses: Statuses) -> Status:
         if not status.over and time.monotonic() >= next_line:
             talk(f"{datetime.now():%H:%M:%S}  {words.line(status)}")
             next_line = time.monotonic() + PLAIN_SECONDS
-        if numberless(status.reason) != numberless(told) or time.monotonic() >= again:
-            told, again = status.reason, time.monotonic() + AGAIN_SECONDS
-            if told and not status.over:
-                talk(told)
         new = [event for event in _events(place, name, MANY_EVENTS) if event not in seen]
         for event in new:
             talk(event)
         seen.update(new)
+        changed = numberless(status.reason) != numberless(told)
+        if changed or time.monotonic() >= again:
+            told, again = status.reason, time.monotonic() + AGAIN_SECONDS
+            if told and not status.over and not (changed and _says(new, told)):
+                talk(told)
     return status
+
+
+def _says(events: list[str], reason: str) -> bool:
+    """Return whether the supervisor itself just said the cause in a reason, perhaps of another of alike processes."""
+    _, _, cause = reason.splitlines()[0].partition(": ")
+    return bool(cause) and any(cause in event for event in events)
 
 
 def _events(place: Backend, name: str, last: int) -> list[str]:

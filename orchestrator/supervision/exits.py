@@ -21,6 +21,8 @@ KEEP_ATTEMPTS = 20
 MAX_CAUSE = 300
 """Characters of a cause."""
 _FATAL = re.compile(r"^(Fatal Python error: .+|terminate called.+|.*Assertion .+ failed.*)$", re.MULTILINE)
+_ENDS = re.compile(r" INFO \S+ ends: \w+$")
+"""Last line of a process that ended in order, which tells no more than how it ended."""
 _TIME = re.compile(r"^\d\d:\d\d:\d\d\.\d{3} ")
 
 
@@ -77,7 +79,8 @@ def last_words(code: int, output: bytes) -> str:
 def last_lines(output: bytes, cause: str) -> str:
     """Return the end of what a process printed, to be quoted after its `cause`; nothing where that is all there is."""
     lines = [plain_line(line) for line in output.decode(errors="replace").splitlines()[-REASON_LINES:]]
-    return "" if cause and lines and all(cause in line for line in lines) else "\n".join(lines)
+    said = cause.removesuffix("...")  # a long one was cut
+    return "\n".join(line for line in lines if not (said and said in line or _ENDS.search(line)))
 
 
 def sentence(outcome: Outcome) -> str:

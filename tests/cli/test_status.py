@@ -1,6 +1,7 @@
 """`surreal status` and `surreal list`."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.prediction.calibration import Calibration, Machine, key_of
 from surreal.orchestrator.prediction.queueing import Service
+from surreal.orchestrator.run import home
 from surreal.orchestrator.run.status import Status
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.telemetry.gauges import Progress
@@ -100,6 +102,24 @@ def test_a_reason_of_which_only_a_number_changes_is_one_line(
     _watch_plain(place, name, lambda _: iter(statuses))
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("actor/0")]
     assert said == ["actor/0 is inside env.step for 10 s", "actor/0 was killed"]
+
+
+def test_a_cause_that_the_supervisor_says_is_not_said_again_without_a_time(
+    place: LocalBackend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = create(place)
+
+    def statuses() -> Iterator[Status]:
+        yield Status(name, "local", "", "running", "")
+        with home.find(name).supervisor_log.open("a") as log:
+            log.write("12:00:00.000 INFO actor/0 cannot go on (exit 3): no licence: the run failed\n")
+        yield Status(name, "local", "", "running", "actor/0 and actor/1 cannot go on (exit 3): no licence")
+        yield Status(name, "local", "", "running", "learner/0 cannot go on (exit 3): no memory")
+
+    _watch_plain(place, name, lambda _: statuses())
+    said = capsys.readouterr().err
+    assert said.count("no licence") == 1 and "12:00:00.000 INFO actor/0 cannot go on" in said
+    assert said.count("no memory") == 1, "what no sentence of the supervisor says is said"
 
 
 def test_watching_shows_the_run_live_until_it_is_over(place: LocalBackend) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from surreal.orchestrator.plan.model import PlannedNotify
 from surreal.orchestrator.run.home import Folder, write_json
+from surreal.orchestrator.supervision.exits import last_lines
 from surreal.orchestrator.supervision.judgement import Judgement
 from surreal.orchestrator.supervision.process import SupervisedProcess
 from surreal.orchestrator.supervision.record import RunRecord, processes_of
@@ -147,6 +148,14 @@ def test_a_learner_is_said_to_resume_from_its_checkpoint_only_where_it_has_one(f
 def test_a_further_learner_is_said_to_take_over_the_state_of_the_first(folder: Folder) -> None:
     (folder.checkpoints / "step-1").mkdir()
     assert lost(folder, "learner/1", replicas=2) == "it takes over the state of learner/0"
+
+
+def test_lines_that_say_the_cause_again_are_not_quoted_after_it() -> None:
+    output = b"12:00:00.000 INFO began\n12:00:01.000 ERROR no licence.\n12:00:01.001 INFO actor/0 ends: fatal\n"
+    assert last_lines(output, "no licence.") == "12:00:00.000 INFO began"
+    assert last_lines(output, "no lic...") == "12:00:00.000 INFO began", "a cause that was cut is the same"
+    assert last_lines(output.partition(b"\n")[2], "no licence.") == ""
+    assert last_lines(b"12:00:01.000 ERROR no licence.\nstack\n", "").splitlines()[0].endswith("no licence.")
 
 
 def test_a_shard_is_said_to_go_on_from_its_snapshot_only_where_it_has_one(folder: Folder) -> None:
