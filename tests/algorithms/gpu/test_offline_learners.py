@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from surreal.algorithms.offline import method as methods
+from surreal.algorithms.offpolicy.updates.autograd import Trained
 from surreal.algorithms.offpolicy.updates.base import Engine
 from tests.algorithms.gpu.device import DEVICE, NEEDS_GPU, assert_near, same_state
 from tests.algorithms.offline.cases import batch, method
@@ -38,10 +39,19 @@ def learn(engine: Engine, case: str, updates: range) -> dict[str, float]:
     return metrics
 
 
+def devices(engine: Any) -> set[str]:
+    """The types of the devices that hold the parameters of an engine, and those of its networks that follow slowly."""
+    trained = [each for each in vars(engine).values() if isinstance(each, Trained)]
+    assert len(trained) >= 2, "an actor and critics"
+    vectors = [vector for each in trained for vector in (each.vector, each.target) if vector is not None]
+    return {vector.device.type for vector in vectors}
+
+
 @CASES
 def test_updates_on_a_gpu_are_those_of_the_cpu(case: str) -> None:
     cpu, gpu = on(case, "cpu"), on(case, DEVICE)
     told = [learn(each, case, range(10)) for each in (cpu, gpu)]
+    assert devices(gpu) == {DEVICE} and devices(cpu) == {"cpu"}
     assert told[1] == pytest.approx(told[0], rel=5e-3, abs=5e-3)
     assert_near(gpu, cpu)
 
