@@ -7,8 +7,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("algorithms/", "cli/", "orchestrator/", "protocol/", "provisioner/")
-BUILT = {ROOT / "docs/reference.md"}
-"""Pages that the site builds from the models."""
 
 
 def test_the_site_builds_strictly(tmp_path: Path) -> None:
@@ -49,4 +47,5 @@ def _prose(page: Path) -> str:
 
 
 def _leads_somewhere(target: Path) -> bool:
-    return target.exists() or target.resolve() in BUILT
+    # a page that only the site has, such as reference.md, is a dead link on a git host
+    return target.exists()
