@@ -96,7 +96,8 @@ class ARSConfig(EvolutionConfig):
     """
 
     deterministic: bool = True
-    """As above: of few directions, those that come first are the short episodes. False is for hundreds of workers."""
+    """A generation waits for all its directions, and the run is the same bit for bit. Of few, those that come first are
+    the short episodes; false is for hundreds of workers."""
     directions: Count = 8
     """Directions of a generation, each tried both ways (N)."""
     top: Top = "half"
