@@ -64,7 +64,7 @@ def test_without_a_calibration_the_plan_says_so_and_makes_nothing_up(experiment:
     said = surreal("plan", experiment, *other).stdout
     assert "no prediction: nothing was measured. Run surreal calibrate FILE first." in said
     refused = surreal("plan", experiment, *other, "--target", "100")
-    assert refused.returncode == 1 and "--target: no prediction" in refused.stderr
+    assert refused.returncode == 2 and "--target: no prediction" in refused.stderr
 
 
 def test_the_table_shows_roles_and_channels_and_the_warnings_go_to_stderr(experiment: Path) -> None:
