@@ -54,7 +54,7 @@ class ReplayClient:
 
     @property
     def first_steps(self) -> int:
-        """Those of them that the shards had inserted before this client heard of each for the first time."""
+        """Steps that the shards had inserted before this client heard of each for the first time."""
         return sum(shard.first for shard in self._shards)
 
     def sample(
