@@ -23,6 +23,7 @@ from surreal.algorithms.own_code import (
     MissingModuleError,
     defined_at,
     import_own,
+    is_below,
     load_own,
     own_line,
     own_names,
@@ -197,11 +198,15 @@ def _located(request: Request, text: str, cause: BaseException | None, thing: An
 
     What the environment declares or returns wrongly raises nothing there.
     """
+    from surreal.algorithms.environments.make import named
+
     if not _is_own(request):
         return text
-    raised = isinstance(cause, BaseException) and not isinstance(cause, SurrealError)
-    place = own_line(cause, Path(request.folder).absolute()) if cause and raised else ""
-    place = place or defined_at(thing)
+    folder, raised = Path(request.folder).absolute(), cause is not None and not isinstance(cause, SurrealError)
+    found = [own_line(cause, folder)] if cause and raised else []
+    # a reset that was not written is gymnasium's, and the class is where it is missing
+    found += [place for each in (thing, named(str(request.env["id"]))) if is_below(place := defined_at(each), folder)]
+    place = next(filter(None, found), "")
     return f"{place}: {text}" if place else text
 
 

@@ -99,7 +99,7 @@ def own_line(error: BaseException, beside: Path | None = None) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = [frame for each in _chain(error) for frame in reversed(traceback.extract_tb(each.__traceback__))]
-    near = [f for f in frames if beside is not None and _is_below(f.filename, beside)]
+    near = [f for f in frames if beside is not None and is_below(f.filename, beside)]
     others = [f for f in frames if not any(part in f.filename for part in CALLERS)]
     return next((f"{frame.filename}:{frame.lineno}" for frame in near or others), "")
 
@@ -111,10 +111,10 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
-def _is_below(file: str, folder: Path) -> bool:
-    """Return True for a file of that folder, but not of an environment of packages in it."""
+def is_below(file: str, folder: Path) -> bool:
+    """Return True for a file of that folder, with or without a line, but not of an environment of packages in it."""
     path = Path(file)
-    return path.is_relative_to(folder) and "site-packages" not in path.relative_to(folder).parts
+    return bool(file) and path.is_relative_to(folder) and "site-packages" not in path.relative_to(folder).parts
 
 
 def defined_at(thing: Any) -> str:

@@ -51,20 +51,35 @@ def check_below(name: str, env: Env, method: str, given: Any, error: BaseExcepti
     """Raise Fatal where `error`, of `method` (reset or step), comes of a broken contract.
 
     `given` is the seed or action that it got. A wrapper that unpacks what it gets raises before anything here sees it.
-    So what is below that wrapper is called once more, and what it returns is compared with what it declares.
+    So what is below that wrapper is called once more, and what it returns is compared with what it declares: how many
+    values alone where wrappers change actions, since no wrapper tells what it passed on.
     """
     layer = _innermost(error)
     raised_itself = layer is not None and not isinstance(layer, gymnasium.Wrapper)
     if raised_itself or not isinstance(error, STUMBLES):
         return
     below = env if layer is None else layer.env
-    _check_arguments(name, below, method)
+    if isinstance(error, TypeError) and "argument" in str(error):
+        _check_arguments(name, below, method)
     if layer is not None:
         try:
             returned = below.reset(seed=given) if method == "reset" else below.step(given)
         except Exception:  # the error that is there already is the one to tell
             return
+        five = isinstance(returned, tuple | list) and len(returned) == 5
+        if method == "step" and five and _changes_actions(env, below):
+            return
         (check_reset if method == "reset" else check_step)(name, below.observation_space, returned)
+
+
+def _changes_actions(env: Env, below: Env) -> bool:
+    """Return True if an action that `env` gets may reach `below` as another."""
+    while env is not below and isinstance(env, gymnasium.Wrapper):
+        steps = type(env).step is not gymnasium.Wrapper.step
+        if isinstance(env, gymnasium.ActionWrapper) or (steps and not type(env).__module__.startswith("gymnasium.")):
+            return True
+        env = env.env
+    return False
 
 
 def _innermost(error: BaseException) -> Any:

@@ -57,6 +57,11 @@ class ReplayClient:
         """Steps that the shards had inserted before this client heard of each for the first time."""
         return sum(shard.first for shard in self._shards)
 
+    @property
+    def heard_of_all(self) -> bool:
+        """True once every shard has answered."""
+        return all(shard.heard_of for shard in self._shards)
+
     def sample(
         self,
         beta: float | None = None,

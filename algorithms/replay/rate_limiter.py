@@ -34,14 +34,12 @@ class RateLimiter:
         self.waits = {"inserts": Waits(), "samples": Waits()}
 
     @property
-    def ahead(self) -> float | None:
-        """Items by which inserting is ahead of where both sides are even; None before the first batch may be drawn."""
-        if not self.ready:
-            return None
-        return self._balance - self._middle if self._rate else 0.0
+    def ahead(self) -> float:
+        """Items by which inserting is ahead of where both sides are even."""
+        return self._balance - self._middle if self.ready and self._rate else 0.0
 
     def restore(self, steps: int, samples: int, ahead: float | None) -> None:
-        """Go on after so many steps and samples. `ahead` is the value of it that was saved with them, if any."""
+        """Go on after so many steps and samples. `ahead` is what was saved with them, None by an older version."""
         self.steps, self.samples, self._credit = steps, samples, 0.0
         if not self.ready:
             self._credit = samples  # so that both sides are even once it is

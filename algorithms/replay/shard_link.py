@@ -39,6 +39,11 @@ class ShardLink:
         self._looked = 0.0
 
     @property
+    def heard_of(self) -> bool:
+        """True once it has answered."""
+        return self._newest is not None
+
+    @property
     def steps(self) -> int:
         """Steps that it has inserted so far, and those of which it lost count when it died."""
         return self._lost + self._steps

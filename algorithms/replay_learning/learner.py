@@ -34,12 +34,13 @@ class StepCount:
         """Go on from `steps`, which the learner's checkpoint knows."""
         self._known, self._told = steps, False
 
-    def __call__(self, inserted: int, first: int) -> int:
+    def __call__(self, inserted: int, first: int, all_heard: bool = True) -> int:
         """Return the steps of the run: shards have inserted so many, `first` of them before this learner heard of each.
 
-        Shards that were not killed have gone on without the learner, and those without snapshots have forgotten.
+        Shards that were not killed have gone on without the learner, and those without snapshots have forgotten, which
+        is said once all were heard of.
         """
-        if 2 * first < self._known and not self._told:
+        if all_heard and 2 * first < self._known and not self._told:
             self._told = True
             text = "replay began anew, with %d of the %d steps so far: what came before is not learned from again"
             log.warning(text, first, self._known)
@@ -93,7 +94,7 @@ class ReplayLearner(Trainer[ReplayBatch]):
         self._take_episodes()
         self.state.updates += 1
         self._count = self._count or StepCount(self.state.steps)
-        self.state.steps = self._count(self._replay.steps, self._replay.first_steps)
+        self.state.steps = self._count(self._replay.steps, self._replay.first_steps, self._replay.heard_of_all)
         self._reported_updates += len(rows)
         # A turn of one update may have none of the actor, whose last metrics then stand.
         for name in {name for row in rows for name in row}:

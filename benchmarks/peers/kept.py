@@ -4,11 +4,13 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TypeVar
+from zipfile import BadZipFile
 
 T = TypeVar("T")
 STEP = "step-"
-UNREADABLE = (OSError, EOFError, ValueError, KeyError, RuntimeError)
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, RuntimeError, UnpicklingError, BadZipFile)
 """What reading of a file that was cut raises."""
 
 

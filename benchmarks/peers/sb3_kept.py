@@ -92,7 +92,7 @@ def _write(model: OffPolicyAlgorithm, state: dict[str, Any], folder: Path) -> No
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     state = json.loads((folder / "state.json").read_text())
     tensors = torch.load(folder / "tensors.pt", weights_only=True)
-    with np.load(folder / "replay.npz") as kept:
+    with (folder / "replay.npz").open("rb") as file, np.load(file) as kept:
         return state, tensors, {name: kept[name] for name in (*REPLAY, "pos", "full")}
 
 

@@ -176,13 +176,13 @@ def reference() -> Iterator[tuple[str, list[Explanation]]]:
 
 def below(found: Explanation) -> Iterator[Explanation]:
     """Yield all keys inside one, and those inside them; the config of an algorithm is a part of its own."""
-    for inner in found.keys:
-        each = explain(f"{found.key}.{inner}", found.algorithm or None)[0]
+    node = found if found.keys else _named(found)
+    for inner in node.keys:
+        each = explain(f"{node.key}.{inner}", node.algorithm or None)[0]
         if each.key == CONFIG:
             each = replace(each, algorithm="", required=False, meaning="The algorithm's settings.", keys=())
         yield each
         yield from below(each)
-        yield from below(_named(each))
 
 
 def _named(found: Explanation) -> Explanation:

@@ -1,6 +1,7 @@
 """Inspection of a sweep before it starts: whether the code that its values name is there, and fits."""
 
 import json
+from typing import Any
 
 from surreal.orchestrator.backends.base import backend
 from surreal.orchestrator.experiment.experiment import Experiment
@@ -27,10 +28,16 @@ def inspect(sweep: Sweep, location: Location) -> None:
 
 
 def _looked_at(experiment: Experiment) -> str:
-    """Return what an inspection depends on: a number of the config, such as a learning rate, is no code."""
-    config = {key: value for key, value in experiment.config.model_dump(mode="json").items() if not _is_number(value)}
-    spec = experiment.spec
-    return json.dumps([spec.env.model_dump(mode="json"), spec.algorithm.name, config], sort_keys=True)
+    """Return what an inspection depends on: neither numbers of the config, such as a learning rate, nor copies."""
+    spec, config = experiment.spec, _without_numbers(experiment.config.model_dump(mode="json"))
+    env = spec.env.model_dump(mode="json", exclude={"copies"})
+    return json.dumps([env, spec.algorithm.name, config], sort_keys=True)
+
+
+def _without_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_numbers(inner) for key, inner in value.items() if not _is_number(inner)}
+    return value
 
 
 def _is_number(value: object) -> bool:

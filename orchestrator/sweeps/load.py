@@ -130,6 +130,8 @@ def _checked(data: Any, source: Source, folder: Path, overrides: Sequence[str]) 
     document, problems = validated(SweepDocument, data)
     if problems or document is None:
         raise source.invalid(problems)
+    if twice := list(_twice(document)):
+        raise source.invalid(twice)
     sweep = Sweep(document, load_experiment(folder / document.spec.experiment, overrides))
     for key in (*document.spec.grid, *document.spec.space):
         if key in ("spec.seed", "metadata.name") or not key.startswith("spec."):
@@ -138,6 +140,17 @@ def _checked(data: Any, source: Source, folder: Path, overrides: Sequence[str]) 
         with at_point(point):
             sweep.run(0, point, sweep.seeds[0])
     return sweep
+
+
+def _twice(document: SweepDocument) -> Iterator[Problem]:
+    """Yield the lists with equal values. One that is recorded may have some, of before they were refused."""
+    spec = document.spec
+    for part, keys in (("grid", spec.grid), ("space", spec.space)):
+        for key, values in keys.items():
+            try:
+                each_once(values if isinstance(values, list) else [])
+            except ValueError as error:
+                yield ("spec", part, key), str(error)
 
 
 def corners(document: SweepDocument) -> list[Point]:

@@ -7,7 +7,7 @@ from math import exp, log
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from surreal.protocol.documents.models import API_VERSION, DnsLabel, Spec
 
@@ -49,8 +49,8 @@ def each_once(values: list[Any]) -> list[Any]:
     """Return the values. Raises ValueError for equal ones, which would be equal trials."""
     seen: set[str] = set()
     for value in values:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        same = json.dumps(float(value) if number else value, sort_keys=True)
+        whole = isinstance(value, float) and value.is_integer()
+        same = json.dumps(int(value) if whole else value, sort_keys=True, default=repr)
         if same in seen:
             raise ValueError(
                 f"{value!r} is there twice, and equal trials say nothing new. Leave one out, or add seeds."
@@ -59,7 +59,7 @@ def each_once(values: list[Any]) -> list[Any]:
     return values
 
 
-Values = Annotated[list[Any], Field(min_length=1, max_length=1000), AfterValidator(each_once)]
+Values = Annotated[list[Any], Field(min_length=1, max_length=1000)]
 
 
 class BudgetSpec(Spec):

@@ -53,12 +53,13 @@ def _misfit(kinds: list[ErrorDetails]) -> str:
 
 def _without_alternatives(schema: dict[str, Any], place: tuple[int | str, ...]) -> tuple[int | str, ...]:
     """Return the place of an error without the names of alternatives, such as `list[any]`, which are no keys."""
-    node, path = schema, []
+    node, path, named = schema, [], False
     for part in place:
-        if isinstance(part, str) and _is_union(node) and part not in _resolve(schema, node).get("properties", {}):
-            continue
-        path.append(part)
-        node = _below(schema, node, part)
+        known = _resolve(schema, node).get("properties", {})
+        named = not named and isinstance(part, str) and _is_union(node) and part not in known
+        if not named:
+            path.append(part)
+            node = _below(schema, node, part)
     return tuple(path)
 
 

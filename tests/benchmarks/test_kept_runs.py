@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from peers.kept import keep, kept, newest
@@ -53,6 +54,19 @@ def test_one_that_cannot_be_read_is_removed_and_the_one_before_taken(tmp_path: P
     (torn / "what").write_text("")
     assert newest(tmp_path, read) == "900"
     assert not torn.exists()
+
+
+def rewards(path: Path) -> float:
+    with (path / "replay.npz").open("rb") as file:
+        return float(np.load(file)["rewards"].sum())
+
+
+@pytest.mark.parametrize("torn", [b"", b"PK\x03\x04 half of an archive"])
+def test_arrays_that_were_cut_are_no_run(tmp_path: Path, torn: bytes) -> None:
+    keep(tmp_path, 900, lambda path: np.savez(path / "replay.npz", rewards=np.ones(3)))
+    assert newest(tmp_path, rewards) == 3
+    (kept(tmp_path)[0] / "replay.npz").write_bytes(torn)
+    assert newest(tmp_path, rewards) is None
 
 
 def test_a_tied_script_ends_well_while_its_parent_lives() -> None:

@@ -56,8 +56,8 @@ def _text(found: "list[Explanation]") -> "RenderableType":
             if value:
                 facts.add_row(label, value)
         shown += [facts, ""]
-        if first.keys:
-            shown += [_inside(first), ""]
+        if (inside := _inside(first)).row_count:
+            shown += [inside, ""]
     return Group(*shown[:-1])
 
 

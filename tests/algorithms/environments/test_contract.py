@@ -240,3 +240,50 @@ def test_methods_that_do_not_take_what_they_are_called_with_are_fatal_without_wr
 def test_what_an_environment_or_a_wrapper_raises_by_itself_stays_a_crash(env: Any, said: str) -> None:
     with pytest.raises(EnvironmentCrashedError, match=said):
         stepped(limited(env))
+
+
+class Hiccup(gymnasium.ActionWrapper[Any, Any, Any]):
+    """Maps a number to a choice, and fails by itself at the third step."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self.action_space, self.taken = spaces.Box(-1, 1, (1,)), 0
+
+    def action(self, action: Any) -> Any:
+        self.taken += 1
+        if self.taken == 3:
+            raise ValueError("sensor hiccup")
+        return int(action[0] > 0)
+
+
+def test_a_wrapper_that_changes_actions_and_fails_by_itself_is_a_crash() -> None:
+    env = Environment(Hiccup(gymnasium.make("CartPole-v1")), "own:Hiccup")
+    rows: Any = env.reset(1)
+    rows = rows[None].copy()
+    with pytest.raises(EnvironmentCrashedError, match="ValueError in step: sensor hiccup"):
+        for _ in range(3):
+            env.step(np.array([0.5], np.float32), rows, 0)
+
+
+class Early(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Passes a seed alone on, and fails by itself at the second reset."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.begun = getattr(self, "begun", 0) + 1
+        if self.begun == 2:
+            raise ValueError("hiccup of the second reset")
+        return self.env.reset(seed=seed)
+
+
+class SeedAlone(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """Takes no options."""
+
+    def reset(self, seed: int | None = None) -> Any:  # type: ignore[override]
+        return self.env.reset(seed=seed)
+
+
+def test_a_reset_that_went_well_before_is_not_blamed_for_its_arguments() -> None:
+    env = Environment(Early(SeedAlone(gymnasium.make("CartPole-v1"))), "own:Early")
+    env.reset(1)
+    with pytest.raises(EnvironmentCrashedError, match="ValueError in reset: hiccup of the second reset"):
+        env.reset(2)

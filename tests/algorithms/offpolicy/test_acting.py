@@ -206,6 +206,8 @@ def test_a_learner_that_goes_on_with_shards_that_began_empty_says_so_once(caplog
     count(inserted=32, first=10)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     caplog.clear()
-    StepCount(1000)(inserted=990, first=980)
+    late = StepCount(1000)
+    late(inserted=490, first=480, all_heard=False)
+    late(inserted=990, first=980)
     StepCount(0)(inserted=16, first=0)
     assert not caplog.records

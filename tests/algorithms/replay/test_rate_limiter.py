@@ -93,9 +93,16 @@ def test_a_minimum_above_what_is_there_is_waited_for_and_then_both_sides_are_eve
     even(made, 499)
     assert made.samples == samples
     even(made, 1)
-    assert made.ahead is not None and made.samples - samples <= 10
+    assert made.samples - samples <= 10
     even(made, 100)
     assert made.samples - samples == pytest.approx(200, abs=20)
+
+
+def test_a_minimum_below_what_is_there_does_not_hold_back_actors() -> None:
+    before = limiter(2.0, min_size=1000)
+    before.inserted(500, 0)
+    made = again(before, limiter(2.0, min_size=100))
+    assert made.may_insert and made.may_sample(1)
 
 
 def test_a_limit_that_is_set_later_begins_even() -> None:

@@ -40,6 +40,11 @@ def test_the_keys_below_one_are_those_inside_them_too() -> None:
     assert (ppo["gae_lambda"].default, ppo["network.memory.kind"].algorithm) == ("0.95", "ppo")
 
 
+def test_keys_below_names_of_ones_own_are_those_of_any_name() -> None:
+    keys = [each.key for each in below(explain("spec.roles")[0])]
+    assert "spec.roles.NAME.replicas" in keys and len(keys) == len(set(keys))
+
+
 @pytest.mark.parametrize(
     ("key", "text"),
     [

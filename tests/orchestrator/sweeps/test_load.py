@@ -154,3 +154,11 @@ def test_a_sweep_where_an_experiment_is_meant_is_named(file: Path) -> None:
     jsonschema.Draft202012Validator(sweep_schema()).validate(strictyaml.load_file(path)[0])
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**strictyaml.load_file(path)[0], "spec": {"seed": 1}}, sweep_schema())
+
+
+def test_a_recorded_sweep_with_equal_values_is_read_as_it_was_begun(file: Path) -> None:
+    from surreal.orchestrator.sweeps.model import SweepDocument
+
+    spec = {"experiment": str(file), "grid": {"spec.algorithm.config.gamma": [0.9, 0.9]}}
+    kind = {"apiVersion": "surreal.dev/v1alpha1", "kind": "Sweep", "metadata": {"name": "old"}}
+    assert len(SweepDocument.model_validate({**kind, "spec": spec}).spec.grid["spec.algorithm.config.gamma"]) == 2
