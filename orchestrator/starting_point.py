@@ -79,6 +79,10 @@ class StartingPoint:
         else:
             self._check_spaces(about, settings, experiment)
             known = {key: value for key, value in COUNTERS.items() if key in checkpoint.state}
+            if checkpoint.state.get("gradient_steps"):
+                known["updates"] = (
+                    1  # actors that fill replay act at random by version 0, and these weights have learned
+                )
             checkpoint = Checkpoint(0, checkpoint.arrays, {**checkpoint.state, **known}, about)
         folder = Path(tempfile.mkdtemp(prefix="surreal-"))
         write(folder, f"step-{checkpoint.steps:012d}", checkpoint)

@@ -99,8 +99,6 @@ class ReplayState(ABC):
     def restore_counters(self, checkpoint: Checkpoint) -> None:
         """Take over the counters of a checkpoint."""
         state: Mapping[str, Any] = checkpoint.state
-        self.steps, self.gradient_steps = checkpoint.steps, state["gradient_steps"]
-        # actors act at random by weights of version 0, and these have learned, in another environment or from data
-        self.updates = state["updates"] or int(self.gradient_steps > 0)
+        self.steps, self.updates, self.gradient_steps = checkpoint.steps, state["updates"], state["gradient_steps"]
         self.episodes, self.elapsed = state["episodes"], state["elapsed"]
         self.returns.extend(state["returns"])

@@ -53,7 +53,7 @@ def test_a_checkpoint_of_data_goes_on_with_actors(tmp_path: Path, name: str) -> 
     assert isinstance(online, OffPolicyConfig)
     state = Online(OnlineMethod(name, online), before.method.spaces, 2)
     state.restore(load(saved))
-    assert (state.steps, state.updates) == (0, 0)
+    assert (state.steps, state.updates) == (0, 1)  # of version 0 actors act at random
     assert np.array_equal(state.engine.policy(), before.engine.policy())
     assert np.allclose(state.standardizer().shift, before.standardizer.shift)
 
