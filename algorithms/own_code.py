@@ -133,9 +133,9 @@ def import_own(name: str, folder: Path | None) -> Any:
     module = name.partition(":")[0]
     with _importable(folder):
         if find_top(module) is None:
-            places = f"{folder} or the installed packages" if folder else "the installed packages"
-            top = module.split(".")[0]
-            remedy = f"Run pip install 'surreal[{EXTRAS[top]}]'." if top in EXTRAS else f"Put {top}.py there."
+            top, where = module.split(".")[0], "there" if folder else "beside the experiment file"
+            remedy = f"Run pip install 'surreal[{EXTRAS[top]}]'." if top in EXTRAS else f"Put {top}.py {where}."
+            places = f"{folder or 'the folder of the experiment'} or the installed packages"
             text = f"{name!r}: there is no module {module!r} in {places}. {remedy}"
             raise MissingModuleError(text)
         try:

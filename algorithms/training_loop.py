@@ -176,7 +176,7 @@ class TrainingLoop(Generic[Data]):
                 raise _misfit(checkpoint, expected, error) from error
             log.info("resumed from step %d (update %d)", state.steps, self._trainer.updates)
         self._began = perf_counter() - state.elapsed
-        self._reported_at, self._reported_steps = perf_counter(), state.steps
+        self._reported = self._reported_before = (perf_counter(), state.steps)
 
     def _compare_versions(self, checkpoint: Checkpoint) -> None:
         """Say which versions are not those that the checkpoint was made with. Raises Fatal where bits were promised."""
@@ -219,7 +219,7 @@ class TrainingLoop(Generic[Data]):
             self.recorder.record_waiting(self._state.steps, names, seconds)
 
     def _report_if_due(self) -> None:
-        if perf_counter() - self._reported_at > ROW_SECONDS:
+        if perf_counter() - self._reported[0] > ROW_SECONDS:
             self._report()
 
     def _report(self) -> None:
@@ -227,8 +227,10 @@ class TrainingLoop(Generic[Data]):
         if not self._rows:
             return
         state, now = self._state, perf_counter()
-        rate = (state.steps - self._reported_steps) / max(now - self._reported_at, 1e-9)
-        self._reported_at, self._reported_steps = now, state.steps
+        # The last row may come at once, with what others did while the one before was written.
+        at, steps = self._reported if now - self._reported[0] > ROW_SECONDS / 2 else self._reported_before
+        rate = (state.steps - steps) / max(now - at, 1e-9)
+        self._reported_before, self._reported = self._reported, (now, state.steps)
         row = {
             "total_steps": self._trainer.total_steps,
             "updates": self._trainer.updates,

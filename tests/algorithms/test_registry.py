@@ -179,3 +179,10 @@ def test_calling_an_algorithm_checks_its_config() -> None:
 def test_other_spellings_and_relatives_lead_to_the_algorithm_that_is_there(name: str, near: str) -> None:
     with pytest.raises(InvalidInput, match=rf"no algorithm '{name}' \(did you mean '{near}'\?\)"):
         algorithm(name)
+
+
+def test_a_module_that_is_missing_belongs_beside_the_experiment_file() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"in the folder of the experiment or .* Put borken\.py beside the experiment"
+    ):
+        algorithm("borken:MINE")

@@ -80,6 +80,14 @@ def test_an_export_replaces_no_file_and_takes_no_ending_of_another_format(lamp: 
     assert surreal("export", "lamp", "--policy", "last", "--out", npz, "--force").returncode == 0
 
 
+def test_what_an_environment_prints_is_no_data(lamp: Path) -> None:
+    module = lamp / "code" / "lamps.py"
+    module.write_text(module.read_text().replace("self.steps = 0", "self.steps = 0; print('it is lit')"))
+    done = surreal("eval", "lamp", "--policy", "last", "--episodes", "2", "-o", "json")
+    assert json.loads(done.stdout)["returns"] == [5.0] * 2
+    assert done.stderr.count("it is lit") == 2
+
+
 @pytest.mark.parametrize(("rewards", "code", "mean"), [("float('nan')", 1, None), ("self.reward", 0, 5.0)])
 def test_episodes_without_a_return_are_null_and_counted_once(
     lamp: Path, rewards: str, code: int, mean: float | None

@@ -2,6 +2,8 @@
 
 import logging
 import math
+import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +47,8 @@ def command(
 
     policy = saved.policy(which, code)
     env = env_id or policy.about["env"]
-    found = evaluate(policy, env, episodes=episodes, seed=seed, code=code or "")
+    with redirect_stdout(sys.stderr):  # what an environment prints must not mix with the data
+        found = evaluate(policy, env, episodes=episodes, seed=seed, code=code or "")
     emit(_data(saved.name, policy.about, env, seed, found), output, lambda: _table(saved.name, found))
     without = episodes - len(_returns(found))
     if without:

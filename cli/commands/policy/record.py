@@ -1,5 +1,7 @@
 """`surreal record`: a dataset of whole episodes of a run's policies."""
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +65,8 @@ def command(
         if episodes % SAY_EVERY == 0:
             talk(f"{episodes:,} episodes, {steps:,} steps")
 
-    record(policies, about["env"], settings, code or "", say)
+    with redirect_stdout(sys.stderr):  # what an environment prints must not mix with the data
+        record(policies, about["env"], settings, code or "", say)
     emit(summary(folder), output, lambda: _sentence(folder))
 
 

@@ -43,3 +43,32 @@ def test_updates_before_a_wait_are_told_while_it_lasts(tmp_path: Path) -> None:
         trainer = Stuck(tmp_path / "run")
         assert TrainingLoop(learner, trainer).run() is ExitCode.PREEMPTED
     assert trainer.told == [2]
+
+
+class Sprint(Trainer[int]):
+    """A trainer whose last update comes at once after a row was written."""
+
+    def __init__(self) -> None:
+        self.state, self.total_steps = ArrayState({"w": np.zeros(1)}, 300), 300
+
+    def collect(self, waiting: Waiting) -> int:
+        sleep(0.6 * ROW_SECONDS if self.state.updates < 2 else 0)
+        return 100
+
+    def learn(self, data: int) -> Mapping[str, float]:
+        self.state.steps += data
+        self.state.updates += 1
+        return {"loss": 1.0}
+
+    def publish(self, version: Version) -> None:
+        pass
+
+
+def test_a_last_row_that_comes_at_once_has_the_rate_of_the_row_before_too(tmp_path: Path) -> None:
+    with processes(tmp_path / "run") as (learner,):
+        loop = TrainingLoop(learner, Sprint())
+        loop.recorder.await_last_evaluation = lambda *_: None  # type: ignore[method-assign]
+        assert loop.run() is ExitCode.DONE
+    first, last = [row for row in rows(tmp_path / "run") if "updates" in row]
+    assert (first["steps"], last["steps"]) == (200, 300)
+    assert last["steps_per_second"] < 300 / (1.2 * ROW_SECONDS) * 1.01
