@@ -164,7 +164,7 @@ def _any_view(config: Any, make: Make) -> Iterator[tuple[str, str]]:
 
 def _unmade(request: Request, error: SurrealError) -> Finding:
     """Return why there is no environment. What may be otherwise where and when the run is, is left to it."""
-    from surreal.algorithms.environments.make import MAY_PASS, named
+    from surreal.algorithms.environments.make import MAY_PASS
 
     cause, found = error.__cause__, _of(str(error))
     if found.path == ALGORITHM:
@@ -172,7 +172,7 @@ def _unmade(request: Request, error: SurrealError) -> Finding:
     elsewhere, text = cause is not None and (request.remote or isinstance(cause, MAY_PASS)), found.text
     if found.path == ENV:
         text = text.removeprefix("env.id: ")  # the line of the experiment names the key
-        return Finding(ENV, _located(request, text, cause, named(str(request.env["id"]))), refused=not elsewhere)
+        return Finding(ENV, _located(request, text, cause), refused=not elsewhere)
     folder = Path(request.folder).absolute()
     place = "" if cause is None else own_line(cause, folder)
     # A wrapper of one's own is there to be mended; a line of another's tells nothing.
@@ -193,10 +193,10 @@ def _is_own(request: Request) -> bool:
     return ":" in str(request.env["id"])
 
 
-def _located(request: Request, text: str, cause: BaseException | None, thing: Any) -> str:
-    """Return a sentence about an environment: of one's own with the file and line that raised, or that define `thing`.
+def _located(request: Request, text: str, cause: BaseException | None, thing: Any = None) -> str:
+    """Return a sentence about an environment: of one's own with the file and line that raised, or else that define it.
 
-    What the environment declares or returns wrongly raises nothing there.
+    `thing` is the part of it that is meant, if one is. What is declared or returned wrongly raises nothing there.
     """
     from surreal.algorithms.environments.make import named
 

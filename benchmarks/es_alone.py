@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of the algorithm")
     args = parser.parse_args()
     try:
-        config = KINDS[args.algorithm](**{**settings(args.set, ENDS), "deterministic": True})
+        config = KINDS[args.algorithm](**settings(args.set, ENDS), deterministic=True)
         if 2 * config.pairs > args.episodes:
             parser.error(f"--episodes: {args.episodes} are less than one generation, {2 * config.pairs}")
         for seed in args.seeds:

@@ -12,7 +12,21 @@ from surreal.protocol.wire.packet import Version
 from tests.algorithms.recording.test_recorder import processes, rows
 
 
-class Stuck(Trainer[int]):
+class Counts(Trainer[int]):
+    """A trainer that counts steps and learns nothing."""
+
+    state: ArrayState
+
+    def learn(self, data: int) -> Mapping[str, float]:
+        self.state.steps += data
+        self.state.updates += 1
+        return {"loss": 1.0}
+
+    def publish(self, version: Version) -> None:
+        pass
+
+
+class Stuck(Counts):
     """A trainer whose third batch never comes."""
 
     def __init__(self, folder: Path) -> None:
@@ -29,14 +43,6 @@ class Stuck(Trainer[int]):
                 raise Stopping
         return 5
 
-    def learn(self, data: int) -> Mapping[str, float]:
-        self.state.steps += data
-        self.state.updates += 1
-        return {"loss": 1.0}
-
-    def publish(self, version: Version) -> None:
-        pass
-
 
 def test_updates_before_a_wait_are_told_while_it_lasts(tmp_path: Path) -> None:
     with processes(tmp_path / "run") as (learner,):
@@ -45,7 +51,7 @@ def test_updates_before_a_wait_are_told_while_it_lasts(tmp_path: Path) -> None:
     assert trainer.told == [2]
 
 
-class Sprint(Trainer[int]):
+class Sprint(Counts):
     """A trainer whose last update comes at once after a row was written."""
 
     def __init__(self) -> None:
@@ -54,14 +60,6 @@ class Sprint(Trainer[int]):
     def collect(self, waiting: Waiting) -> int:
         sleep(0.6 * ROW_SECONDS if self.state.updates < 2 else 0)
         return 100
-
-    def learn(self, data: int) -> Mapping[str, float]:
-        self.state.steps += data
-        self.state.updates += 1
-        return {"loss": 1.0}
-
-    def publish(self, version: Version) -> None:
-        pass
 
 
 def test_a_last_row_that_comes_at_once_has_the_rate_of_the_row_before_too(tmp_path: Path) -> None:

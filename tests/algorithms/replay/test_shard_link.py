@@ -11,9 +11,8 @@ def link() -> ShardLink:
     return ShardLink("replay/0", cast(ServiceClient, None))
 
 
-def answer(steps: int, samples: int = 0, incarnation: int = 1, items: int | None = None) -> Message:
-    items = steps if items is None else items
-    meta = {"steps": steps, "samples": samples, "items": items, "mass": float(items), "ready": True}
+def answer(steps: int, samples: int = 0, incarnation: int = 1) -> Message:
+    meta = {"steps": steps, "samples": samples, "items": steps, "mass": float(steps), "ready": True}
     return Message("replay/0", incarnation, 0, (0, 0), meta, {})
 
 
