@@ -1,102 +1,105 @@
 """Errors of pydantic in plain words: the bad value, the allowed values, the nearest spelling."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
-from surreal.protocol.documents.locations import Problem
+from surreal.protocol.documents.alternatives import (
+    KINDS,
+    UNKNOWN,
+    WORDS,
+    Misfit,
+    Schema,
+    below,
+    keys,
+    meant,
+    misfit,
+    resolve,
+)
+from surreal.protocol.documents.locations import KeyPath, Problem
 from surreal.protocol.errors import did_you_mean
-
-_KINDS = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "int_parsing": "a whole number",
-    "bool_type": "true or false",
-    "string_type": "text",
-    "list_type": "a list such as [1, 2]",
-    "tuple_type": "a list such as [1, 2]",
-    "dict_type": "a mapping (key: value)",
-    "model_type": "a mapping (key: value)",
-    "finite_number": "a finite number",
-}
 
 
 def problems_of(model: type[BaseModel], error: ValidationError) -> list[Problem]:
     """Return each problem of `error`, raised by validating with `model`, as the path of its key and a sentence."""
     schema = model.model_json_schema(by_alias=True)
-    found: list[Problem] = []
-    misfits: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
-    for details in error.errors(include_url=False):
-        place = key_path(details["loc"])
-        path = _without_alternatives(schema, place)
-        # one of several kinds of value, which the others may fit
-        if details["type"] in _KINDS and place and path == _without_alternatives(schema, place[:-1]):
-            misfits.setdefault(path, []).append(details)
-        else:
-            found.append(_problem(schema, path, details))
-    for path, kinds in misfits.items():
-        if not any(other[: len(path)] == path for other, _ in found):
-            found.append((path, _misfit(kinds)))
-    return found
+    found = [misfit(schema, details) for details in error.errors(include_url=False)]
+    return [_together(schema, each) if len(each) > 1 else _problem(schema, each[0]) for each in meant(found)]
 
 
-def _misfit(kinds: list[ErrorDetails]) -> str:
-    """Return the sentence on a value that fits none of several kinds."""
-    said = list(dict.fromkeys(_KINDS[each["type"]] for each in kinds))
+def whole_floats(model: type[BaseModel], error: ValidationError) -> list[KeyPath]:
+    """Return the places of floats such as 1e6 that are whole where a whole number is wanted."""
+    found = [each for each in error.errors(include_url=False) if each["type"] in ("int_type", "int_from_float")]
+    whole = [each for each in found if isinstance(each["input"], float) and each["input"].is_integer()]
+    schema = model.model_json_schema(by_alias=True) if whole else {}
+    return [misfit(schema, each).path for each in whole]
+
+
+def _together(schema: Schema, found: Sequence[Misfit]) -> Problem:
+    """Return the problem with a value that fits none of several alternatives."""
+    first = found[0]
+    if not first.choices:
+        # all of them say the same, but for the words or the keys that they allow
+        if first.kind not in (UNKNOWN, *WORDS):
+            return _problem(schema, first)
+        allowed = sorted({key for each in found for key in keys(schema, each.node)})
+        return first.path, _unknown(schema, first, allowed) if first.kind == UNKNOWN else _no_kind(found)
+    path = first.path[: first.choices[0].length]
+    if all(each.path == path for each in found):
+        return path, _no_kind(found)
+    either = {each.choices[0].name: each.choices[0].node for each in found}
+    named = [_with_keys(schema, name, node) for name, node in either.items()]
+    return path, f"fits neither {' nor '.join(named)}. Set one of them"
+
+
+def _with_keys(schema: Schema, name: str, node: Schema) -> str:
+    known = ", ".join(keys(schema, node))
+    return f"{resolve(schema, node).get('title', name)} ({known})" if known else name
+
+
+def _no_kind(found: Sequence[Misfit]) -> str:
+    """Return the sentence on a value that is none of several kinds, nor a word of several."""
+    said = list(dict.fromkeys(_wanted(each).removeprefix("must be ") for each in found))
     if "a number" in said and "a whole number" in said:
         said.remove("a whole number")
-    return f"must be {' or '.join(said)}, not {_show(kinds[0]['input'])}"
+    return f"must be {' or '.join(said)}, not {_show(found[0].details['input'])}"
 
 
-def _without_alternatives(schema: dict[str, Any], place: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Return the place of an error without the names of alternatives, such as `list[any]`, which are no keys."""
-    node, path, named = schema, [], False
-    for part in place:
-        known = _resolve(schema, node).get("properties", {})
-        named = not named and isinstance(part, str) and _is_union(node) and part not in known
-        if not named:
-            path.append(part)
-            node = _below(schema, node, part)
-    return tuple(path)
+def _wanted(each: Misfit) -> str:
+    """Return the words for what is allowed in the place of a value."""
+    if each.kind in KINDS:
+        return f"must be {KINDS[each.kind]}"
+    return _bound(each.kind, each.details.get("ctx", {})) or _plain(each.details["msg"])
 
 
-def _is_union(node: dict[str, Any]) -> bool:
-    return len([each for each in node.get("anyOf", []) if each.get("type") != "null"]) > 1
+def _unknown(schema: Schema, each: Misfit, allowed: list[str]) -> str:
+    key = str(each.path[-1])
+    inner = [name for name in allowed if key in keys(schema, below(schema, resolve(schema, each.node), name))]
+    hint = f" (did you mean {f'{inner[0]}.{key}'!r}?)" if inner else did_you_mean(key, allowed)
+    return f"unknown key {key!r}{hint}; allowed: {', '.join(allowed)}"
 
 
-def _below(schema: dict[str, Any], node: dict[str, Any], key: int | str) -> dict[str, Any]:
-    """Return what the schema says of `key`, by the alternative of the node that knows it; empty for nothing."""
-    for choice in [_resolve(schema, node), *node.get("anyOf", [])]:
-        inner = choice.get("items") if isinstance(key, int) else choice.get("properties", {}).get(key)
-        if isinstance(found := inner or choice.get("additionalProperties"), dict):
-            return found
-    return {}
-
-
-def key_path(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Return the place of an error without what is no key of the document: `[key]`, and tags such as `[range]`."""
-    return tuple(part for part in place if not (isinstance(part, str) and part.startswith("[")))
-
-
-def _problem(schema: dict[str, Any], path: tuple[int | str, ...], details: ErrorDetails) -> Problem:
-    place, kind, bad = details["loc"], details["type"], details["input"]
-    if kind == "extra_forbidden":
-        # its last part is a key of the document whatever it looks like
-        path = (*_without_alternatives(schema, key_path(place[:-1])), place[-1])
-        key, allowed = path[-1], _keys(schema, path[:-1])
-        below = [f"{inner}.{key}" for inner in allowed if key in _keys(schema, (*path[:-1], inner))]
-        hint = f" (did you mean {below[0]!r}?)" if below else did_you_mean(str(key), allowed)
-        return path, f"unknown key {key!r}{hint}; allowed: {', '.join(allowed)}"
+def _problem(schema: Schema, each: Misfit) -> Problem:
+    details, kind, path, bad = each.details, each.kind, each.path, each.details["input"]
+    if kind == UNKNOWN:
+        return path, _unknown(schema, each, keys(schema, each.node))
     if kind == "missing":
         return path, "missing; it has no default"
     if kind == "value_error":
         return path, str(details["ctx"]["error"])
-    if kind in _KINDS:
-        return path, f"must be {_KINDS[kind]}, not {_show(bad)}{_hint(kind, bad)}"
-    return path, f"{_bound(kind, details.get('ctx', {})) or _plain(details['msg'])}, not {_show(bad)}"
+    if kind.startswith("union_tag_"):
+        return _no_tag(each)
+    return path, f"{_wanted(each)}, not {_show(bad)}{_hint(kind, bad)}"
+
+
+def _no_tag(each: Misfit) -> Problem:
+    """Return the problem with the key that tells the alternatives of a value apart."""
+    key = each.details["ctx"]["discriminator"].strip("'")
+    if each.kind == "union_tag_invalid":
+        return (*each.path, key), f"{_wanted(each)}, not {each.details['ctx']['tag']!r}"
+    tags = " or ".join(map(repr, each.node.get("discriminator", {}).get("mapping", ())))
+    return (*each.path, key), f"missing; must be {tags}"
 
 
 def _bound(kind: str, ctx: dict[str, Any]) -> str | None:
@@ -116,6 +119,8 @@ def _bound(kind: str, ctx: dict[str, Any]) -> str | None:
             return f"must have at most {ctx['max_length']} {'items' if kind == 'too_long' else 'characters'}"
         case "literal_error" | "enum":
             return f"must be {ctx['expected']}"
+        case "union_tag_invalid":
+            return f"must be {' or '.join(ctx['expected_tags'].split(', '))}"
     return None
 
 
@@ -144,22 +149,3 @@ def _show(value: Any) -> str:
 def _plain(message: str) -> str:
     """Return pydantic's own sentence for kinds unknown here: `Input should be ...` -> `must be ...`."""
     return message.replace("Input should", "must").replace("Value error, ", "").removesuffix(".")
-
-
-def _keys(schema: dict[str, Any], path: tuple[int | str, ...]) -> list[str]:
-    """Return the keys a mapping at `path` may have, by the JSON schema of the whole."""
-    node = _resolve(schema, schema)
-    for key in path:
-        inner = node.get("items") if isinstance(key, int) else node.get("properties", {}).get(key)
-        node = _resolve(schema, inner or node.get("additionalProperties") or {})
-    return sorted(node.get("properties", {}))
-
-
-def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    """Return `node` with its reference followed; of several alternatives the one that has keys."""
-    if "$ref" in node:
-        return _resolve(schema, schema["$defs"][node["$ref"].rsplit("/", 1)[1]])
-    for choice in [*node.get("anyOf", []), *node.get("oneOf", []), *node.get("allOf", [])]:
-        if "properties" in (inner := _resolve(schema, choice)):
-            return inner
-    return node

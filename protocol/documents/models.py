@@ -6,10 +6,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails
 
 from surreal.protocol.documents.documented import Documented
-from surreal.protocol.documents.errors import key_path, problems_of
+from surreal.protocol.documents.errors import problems_of, whole_floats
 from surreal.protocol.documents.locations import KeyPath, Problem
 
 API_VERSION: Literal["surreal.dev/v1alpha1"] = "surreal.dev/v1alpha1"
@@ -62,8 +61,7 @@ def validated(model: type[Document], data: object, above: KeyPath = ()) -> tuple
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        whole = [key_path(each["loc"]) for each in error.errors(include_url=False) if _is_whole_float(each)]
-        if whole:
+        if whole := whole_floats(model, error):
             return _validated(model, _with_whole_numbers(data, whole), above)
         return None, _problems(model, error, above)
 
@@ -77,11 +75,6 @@ def _validated(model: type[Document], data: object, above: KeyPath) -> tuple[Doc
 
 def _problems(model: type[BaseModel], error: ValidationError, above: KeyPath) -> list[Problem]:
     return [((*above, *path), text) for path, text in problems_of(model, error)]
-
-
-def _is_whole_float(details: ErrorDetails) -> bool:
-    value = details["input"]
-    return details["type"] in ("int_type", "int_from_float") and isinstance(value, float) and value.is_integer()
 
 
 def _with_whole_numbers(data: Any, paths: list[tuple[int | str, ...]]) -> Any:
