@@ -124,16 +124,16 @@ def _weighted(
 
 
 def _conservative(shape: Shape, config: CQLConfig, vectors: tuple[Array, Array], loops: Loops) -> Engine:
-    own = (Lanes(config.threads), loops)
-    if shape.kind == "values":
-        settings = Settings(huber=True, max_grad_norm=config.max_grad_norm)
-        return ConservativeValues(shape, settings, vectors, *own, conservatism=config.conservatism)
-    settings = Settings(target_entropy=-float(shape.spaces.action), max_grad_norm=config.max_grad_norm)
+    choices, limit = shape.kind == "values", config.max_grad_norm
+    target = None if choices else -float(shape.spaces.action)
+    settings = Settings(huber=choices, target_entropy=target, max_grad_norm=limit)
     if wants_gpu(config.device):
-        from surreal.algorithms.offline.updates.conservative import Conservative
+        from surreal.algorithms.offline.updates.conservative import Conservative, ConservativeChoices
 
-        return Conservative(shape, settings, vectors, config.device, config.conservatism)
-    return ConservativeByHand(shape, settings, vectors, *own, conservatism=config.conservatism)
+        engine = ConservativeChoices if choices else Conservative
+        return engine(shape, settings, vectors, config.device, config.conservatism)
+    by_hand = ConservativeValues if choices else ConservativeByHand
+    return by_hand(shape, settings, vectors, Lanes(config.threads), loops, conservatism=config.conservatism)
 
 
 NAMES = {"BCConfig": "bc", "TD3BCConfig": "td3bc", "CQLConfig": "cql", "IQLConfig": "iql"}

@@ -1,4 +1,4 @@
-"""Engines in torch of CQL for Box actions, and of TD3+BC where there is a GPU."""
+"""Engines in torch of CQL and of TD3+BC where there is a GPU."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from surreal.algorithms.offline.updates.objectives import Critics, conservative_
 from surreal.algorithms.offpolicy.shape import Shape
 from surreal.algorithms.offpolicy.updates.autograd import Autograd, Device
 from surreal.algorithms.offpolicy.updates.base import Batch, Rates, Settings
-from surreal.algorithms.offpolicy.updates.losses import network
+from surreal.algorithms.offpolicy.updates.losses import Transitions, network
 from surreal.algorithms.types import Array
 
 
@@ -23,17 +23,31 @@ class Conservative(Autograd):
         self._weight, self._critics_of = conservatism, Critics(shape.critic)
 
     def critic_step(self, batch: Batch, rate: float) -> tuple[Array, dict[str, float]]:
-        """See base.Engine: the loss of SAC, and alpha times the push."""
-        rows, actor, critics = self._rows(batch), self._actor, self._critics
-        assert actor is not None and critics.target is not None and self._shape.actor is not None
-        loss, errors = self._losses.critic(actor.vector, critics.vector, critics.target, self._alpha(), rows)
-        with torch.no_grad():
-            outputs = [
-                network(self._shape.actor, actor.vector, rows[name]) for name in ("observations", "next_observations")
-            ]
-        push = conservative_push(self._critics_of, critics.vector, (outputs[0], outputs[1]), rows)
+        """See base.Engine: the loss without it, and alpha times the push."""
+        rows, critics = self._rows(batch), self._critics
+        assert critics.target is not None
+        acting = torch.zeros(0) if self._actor is None else self._actor.vector
+        loss, errors = self._losses.critic(acting, critics.vector, critics.target, self._alpha(), rows)
+        push = self._push(rows)
         self.skipped += not critics.step(loss + self._weight * push, rate, self._settings.max_grad_norm)
         return errors.cpu().numpy(), {"critic_loss": float((errors**2).mean() / 2), "push": float(push.detach())}
+
+    def _push(self, rows: Transitions) -> Tensor:
+        """Return what is learned to be small besides: values of actions that were not recorded."""
+        assert self._actor is not None and self._shape.actor is not None
+        layout, actor = self._shape.actor, self._actor.vector.detach()
+        here, after = (network(layout, actor, rows[name]) for name in ("observations", "next_observations"))
+        return conservative_push(self._critics_of, self._critics.vector, (here, after), rows)
+
+
+class ConservativeChoices(Conservative):
+    """Double DQN whose values are pushed down on choices that were not recorded: see byhand.ConservativeValues."""
+
+    def _push(self, rows: Transitions) -> Tensor:
+        """Return mean log sum exp Q(s, .) - mean Q(s, a) (Kumar et al. 2020, eq. 4)."""
+        values = network(self._shape.critic, self._critics.vector, rows["observations"])
+        recorded = values.gather(1, rows["actions"][:, None])[:, 0]
+        return (values.logsumexp(dim=1) - recorded).mean()
 
 
 class DrawnTorch(Autograd):
