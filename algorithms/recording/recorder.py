@@ -15,6 +15,7 @@ from typing import Any
 from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
 from surreal.algorithms.recording.disk import Disk, replace_file
 from surreal.algorithms.recording.metrics import Metrics
+from surreal.algorithms.recording.refused import Refused
 from surreal.algorithms.recording.reports import Reports
 from surreal.algorithms.recording.tracking import Tracking
 from surreal.algorithms.types import Array
@@ -54,6 +55,7 @@ class RunRecorder:
         self._metrics = Metrics(self._folder, process.session.gauges, wiring.incarnation, self.disk)
         self._tracking = Tracking(wiring)
         self._reports, self._reported_at = Reports(), monotonic()
+        self._refused = Refused(self._folder)
         self._evaluators, self._joined = set(wiring.evaluators), False
         self._evaluated: Version | None = None
         self._since = monotonic()
@@ -111,7 +113,7 @@ class RunRecorder:
             **row,
             "disk_errors": self.disk.errors,
             "malformed_reports": self.malformed,
-            "refused_fragments": self._reports.refused,
+            "refused_fragments": self._refused.total,
         }
         self._metrics.write(self._process.wiring.name, steps, row)
         newest = {"at": time.time(), "steps": steps, **{key: row[key] for key in PROGRESS_KEYS if key in row}}
@@ -166,7 +168,7 @@ class RunRecorder:
         """Write what still can be written, and close the files; `outcome` is `succeeded` at the end of a run."""
         self._progress_at = 0.0
         self._write_reports(self._progress.get("steps", self._resumed_at))
-        self._progress["refused_fragments"] = self._reports.refused
+        self._progress["refused_fragments"] = self._refused.total
         self._write_progress()
         self._metrics.close()
         self._tracking.close(outcome)
@@ -182,6 +184,7 @@ class RunRecorder:
             self._evaluators.add(sender.partition("/")[0])
         else:
             self._reports.add(sender, row)
+            self._refused.add(sender, message.incarnation, row.get("refused_fragments"))
             self._process.session.gauges.set(sender, row)
             return False
         score = row["eval_return"]
@@ -214,6 +217,7 @@ class RunRecorder:
         if monotonic() - self._progress_at < PROGRESS_SECONDS or "at" not in self._progress:
             return
         self._progress_at = monotonic()
+        self.disk.attempt("refused fragments", self._refused.write)
         known = {**self._progress, **self._used()}
         if self.disk.trouble:
             known["trouble"] = self.disk.trouble

@@ -34,22 +34,11 @@ class Reports:
     def __init__(self) -> None:
         self._newest: dict[str, tuple[float, Mapping[str, Any]]] = {}
         self._since: dict[str, set[str]] = {}
-        self._refused: dict[str, tuple[int, int]] = {}
 
     def add(self, process: str, row: Mapping[str, Any]) -> None:
         """Take in a report of `process` (`actor/3`)."""
         self._newest[process] = (time.monotonic(), row)
-        refused = row.get("refused_fragments")
-        if type(refused) is int:
-            before, last = self._refused.get(process, (0, 0))
-            # a process that was started again counts from 0
-            self._refused[process] = (before + last if refused < last else before, refused)
         self._since.setdefault(process.partition("/")[0], set()).add(process)
-
-    @property
-    def refused(self) -> int:
-        """Fragments that all processes together have refused."""
-        return sum(before + last for before, last in self._refused.values())
 
     def mean_of(self, name: str) -> float | None:
         """Return the mean of `name` over the newest reports of all processes; None if none has it."""

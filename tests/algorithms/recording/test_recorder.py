@@ -257,11 +257,31 @@ def test_refused_fragments_add_up_over_actors_and_their_lives_and_are_told_at_th
         for actor, counts in ((first, (2, 5, 1)), (second, (3,))):  # the first was started again after 5
             for count in counts:
                 actor.report({"refused_fragments": count})
-        until(lambda: recorder.read_reports(VERSION, 10) or recorder._reports.refused == 9)
+        until(lambda: recorder.read_reports(VERSION, 10) or recorder._refused.total == 9)
         recorder.record(10, {})
         assert rows(tmp_path / "run")[-1]["refused_fragments"] == 9
         second.report({"refused_fragments": 4})
-        until(lambda: recorder.read_reports(VERSION, 10) or recorder._reports.refused == 10)
+        until(lambda: recorder.read_reports(VERSION, 10) or recorder._refused.total == 10)
         recorder.close()
     assert json.loads((tmp_path / "run" / "progress.json").read_text())["refused_fragments"] == 10
     assert {row["refused_fragments_max"] for row in rows(tmp_path / "run") if row["role"] == "actor"} == {4}
+
+
+def test_a_learner_that_is_started_again_still_counts_what_actors_refused_that_are_gone(
+    tmp_path: Path, soon: None
+) -> None:
+    run = tmp_path / "run"
+    with processes(run, "actor/0", "actor/1") as (learner, gone, stays):
+        recorder = RunRecorder(learner)
+        for actor, count in ((gone, 5), (stays, 3)):
+            actor.report({"refused_fragments": count})
+        until(lambda: recorder.read_reports(VERSION, 10) or recorder._refused.total == 8)
+        recorder.record(10, {})
+    with processes(run, "actor/1") as (learner, stays):
+        recorder = RunRecorder(learner)  # the one before was killed: it closed nothing
+        recorder.record(11, {})
+        assert rows(run)[-1]["refused_fragments"] == 8
+        stays.report({"refused_fragments": 4})
+        until(lambda: recorder.read_reports(VERSION, 12) or recorder._refused.total == 9)
+        recorder.close()
+    assert json.loads((run / "progress.json").read_text())["refused_fragments"] == 9
