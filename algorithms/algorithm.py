@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from surreal.protocol.documents.documented import Documented
+from surreal.protocol.documents.effects import Only, idle_keys
 from surreal.protocol.documents.models import validated
 from surreal.protocol.errors import InvalidInput, did_you_mean
 from surreal.protocol.graph import Channel, Role, relay_role
@@ -111,6 +112,12 @@ class Algorithm:
             raise InvalidInput("\n".join(f"{self.name}: {'.'.join(map(str, path))}: {text}" for path, text in problems))
         return Configured(self, config)
 
+    def sized(self, config: BaseModel, replicas: Mapping[str, int], env: Mapping[str, Any]) -> Sizing:
+        """Return what `sizing` says, and a warning of each key of `config` that has no effect."""
+        size = self.sizing(config, replicas, env) if self.sizing else Sizing()
+        idle = tuple(f"{'.'.join(map(str, path))}: {text}" for path, text in idle_keys(config))
+        return size._replace(warnings=(*size.warnings, *idle))
+
     def role(self, name: str) -> Role:
         """Return the role of that name. Raises KeyError if there is none."""
         return {role.name: role for role in self.roles}[name]
@@ -154,6 +161,10 @@ class Configured:
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+ACTIONS = "the actions"
+"""Fact of an environment, by which keys have an effect: its actions are NUMBERS or choices."""
+NUMBERS = {ACTIONS: "numbers"}
+"""Condition of keys that are of Box actions alone."""
 
 
 class Config(Documented):
@@ -164,6 +175,8 @@ class Config(Documented):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    only: ClassVar[tuple[Only, ...]] = ()
+    """Keys that have an effect only beside certain values of others. One that has none is warned of."""
     before: ClassVar[Mapping[str, Any]] = {}
     """Key that came later -> the value that runs before it had in effect, where that is not its default."""
 

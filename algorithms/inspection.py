@@ -15,6 +15,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
+from surreal.algorithms.algorithm import ACTIONS
 from surreal.algorithms.devices import NO_GPU, gpu_present
 from surreal.algorithms.own_code import (
     ALGORITHM,
@@ -29,6 +32,7 @@ from surreal.algorithms.own_code import (
     own_names,
 )
 from surreal.algorithms.registry import BUILT_IN, algorithm
+from surreal.protocol.documents.effects import idle_keys
 from surreal.protocol.documents.locations import KeyPath
 from surreal.protocol.errors import Fatal, InvalidInput, SurrealError
 
@@ -68,6 +72,8 @@ class Finding:
     text: str
     refused: bool = True
     """False where it may work in the run, so that it is a warning."""
+    certain: bool = False
+    """True for a warning of what was seen, and not of what could not be."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,17 @@ def _checked(request: Request, make: _Maker) -> Report:
                 note = text
     except SurrealError as error:
         found.append(_unmade(request, error))
-    return Report(tuple(found), note)
+    return Report((*found, *_idle(config, make.environment)), note)
+
+
+def _idle(config: Any, env: "Environment | None") -> Iterator[Finding]:
+    """Yield the keys that have no effect with the actions of the environment, beyond those that a plan tells."""
+    if env is None or not isinstance(config, BaseModel):
+        return
+    known = {path for path, _ in idle_keys(config)}
+    for path, text in idle_keys(config, {ACTIONS: "choices" if env.spaces.discrete else "numbers"}):
+        if path not in known:
+            yield Finding((*CONFIG, *path), text, refused=False, certain=True)
 
 
 def _device(request: Request, config: Any) -> Iterator[Finding]:
@@ -221,6 +237,8 @@ def _resets(request: Request, env: "Environment") -> Iterator[Finding]:
         try:
             env.reset(seed)
             check_masks(request.algorithm, env.name, bool(env.masked) and not masks)
+            if env.idle_mask:
+                yield Finding(ENV, env.idle_mask, refused=False, certain=True)
             return
         except Fatal as error:
             found = _of(str(error))

@@ -10,7 +10,7 @@ import numpy as np
 
 from surreal.algorithms.environments import contract
 from surreal.algorithms.environments.actions import action_map, chosen
-from surreal.algorithms.environments.masks import gives_masks, read_mask
+from surreal.algorithms.environments.masks import gives_masks, idle_mask, read_mask
 from surreal.algorithms.environments.process_guard import at_most, keeping_signals
 from surreal.algorithms.environments.rows import Rows
 from surreal.algorithms.environments.spaces import Leaf, Scaling, Spaces, View, check_spaces, declared, reader
@@ -67,6 +67,8 @@ class Environment:
         """Choices [all] that the present state allows; None where the environment gives no masks."""
         self.masked: bool | None = None
         """True where the environment gives masks; None before its first reset."""
+        self.idle_mask = ""
+        """Sentence on a mask that is of no choices; empty where there is none."""
         leaves = self.spaces.leaves
         self.gymnasium = env
         """The environment itself, for what steps several at once."""
@@ -93,6 +95,7 @@ class Environment:
         contract.check_reset(self._called, self.spaces.observation_space, returned)
         if self.masked is None:
             self.masked = gives_masks(returned[1], self.spaces.choices)
+            self.idle_mask = idle_mask(self._called, returned[1], self.spaces.choices)
         if self.masked:
             self.mask = read_mask(self._called, "reset", returned[1], self.spaces.choices)
         return self._row(returned[0])

@@ -1,6 +1,8 @@
 """Action masks: choices that an environment allows in its present state, from `info["action_mask"]`."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
+from logging import getLogger
 from typing import Any
 
 import numpy as np
@@ -9,11 +11,25 @@ from surreal.algorithms.types import Array, Bool
 from surreal.protocol.errors import Fatal
 
 KEY = "action_mask"
+log = getLogger(__name__)
 
 
 def gives_masks(info: Mapping[str, Any], choices: Sequence[int]) -> bool:
     """Return True where the `info` of a reset has a mask, and actions are choices that it can be of."""
     return bool(choices) and info.get(KEY) is not None
+
+
+def idle_mask(name: str, info: Mapping[str, Any], choices: Sequence[int]) -> str:
+    """Return why the mask in the `info` of a reset has no effect, having said it once; empty for none."""
+    return "" if choices or info.get(KEY) is None else _warn(name)
+
+
+@cache
+def _warn(name: str) -> str:
+    why = f"its {KEY} has no effect, for its actions are numbers"
+    text = f"environment {name}: {why}. Leave it out, or take Discrete actions."
+    log.warning("%s", text)
+    return text
 
 
 def check_masks(algorithm: str, name: str, masked: bool) -> None:

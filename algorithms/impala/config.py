@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from surreal.algorithms.algorithm import Count, Positive, Share, Sizing
 from surreal.algorithms.inference import graph as inference
 from surreal.algorithms.rollouts.config import ACTIONS, RolloutConfig, network_notes
+from surreal.protocol.documents.effects import SOME, Only
 
 Bar = Positive | None
 QUEUE = 4096
@@ -20,6 +21,8 @@ COMPILE_STEPS = 200_000
 
 class IMPALAConfig(RolloutConfig):
     """IMPALA's hyperparameters (Espeholt et al. 2018)."""
+
+    only = (Only("replay_fragments", where={"replay_ratio": SOME}),)
 
     fragment_steps: Count = 20
     """Steps per environment copy in one fragment: the n of the n-step targets."""

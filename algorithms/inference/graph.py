@@ -82,8 +82,6 @@ def notes(config: ActingConfig, replicas: Mapping[str, int], env: Mapping[str, A
 def warnings(config: ActingConfig, replicas: Mapping[str, int], env: Mapping[str, Any]) -> Iterator[str]:
     """Yield advice on the settings of central inference."""
     if config.inference != CENTRAL:
-        if config.inference_batch is not None:
-            yield "inference_batch says nothing with inference: local. Remove it, or set inference: central."
         return
     actors, copies, servers = replicas["actor"], int(env["copies"]), replicas["inference"]
     asked, most = config.inference_batch or 0, served(actors, servers) * copies

@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from surreal.algorithms.algorithm import Config, Count
+from surreal.algorithms.algorithm import NUMBERS, Config, Count
 from surreal.algorithms.own_code import is_own
+from surreal.protocol.documents.effects import SOME, Only
 
 EncoderKind = Literal["auto", "none", "mlp", "nature-cnn", "small-cnn", "impala-resnet"]
 Activation = Literal["tanh", "relu", "silu"]
@@ -15,6 +16,11 @@ TANH = "tanh networks"
 """Words for the default networks in sentences about them."""
 CONVOLVED = "a small convolutional network"
 """Words for a network of images whose gradient is also written by hand."""
+OF_BUILT_IN = (
+    *("encoder", "encoders", "encoder_width", "trunk", "policy", "value", "shared", "memory", "activation"),
+    *("layer_norm", "init", "std", "gsde_steps", "squash"),
+)
+"""Keys of networks that are not one's own."""
 View = Literal["auto", "features", "parts"]
 Engine = Literal["auto", "analytic", "autograd"]
 """Value of the key `gradients` of a config: by hand, or by torch."""
@@ -34,6 +40,12 @@ class MemoryConfig(Config):
 
 class NetworkConfig(Config):
     """Settings of a policy network and its value network; `module:make` names one of one's own."""
+
+    only = (
+        Only(*OF_BUILT_IN, where={"make": None}),
+        Only("settings", where={"make": SOME}),
+        Only("std", "squash", "gsde_steps", where=NUMBERS),
+    )
 
     make: str | None = None
     """Networks of one's own, `module:make`. Gradients are autograd's, actors import torch; `settings` alone counts."""

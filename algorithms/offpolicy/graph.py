@@ -31,12 +31,6 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _warnings(config: OffPolicyConfig) -> Iterator[str]:
-    if config.threads > 1 and config.gradients == "autograd":
-        yield "threads says nothing where gradients is autograd. Leave one of them out."
-    if isinstance(config, DQNConfig):
-        for key in ("actor_every", "actor_learning_rate"):
-            if getattr(config, key) != DQNConfig.model_fields[key].default:
-                yield f"{key} says nothing where values choose the actions and there is no actor. Leave it out."
     if config.updates_per_step > 4 and config.layer_norm is False:
         yield f"{config.updates_per_step:g} updates for each step often diverge without layer_norm: true."
 
@@ -46,6 +40,9 @@ def _problems(config: OffPolicyConfig, fragment: int, shards: int) -> Iterator[t
     n_step = config.n_step
     if n_step > config.fragment_steps:
         yield "n_step", f"{n_step} is more than fragment_steps: {config.fragment_steps}. Raise fragment_steps to it."
+    if config.replay.sequence_length:
+        text = f"{config.replay.sequence_length} is for a memory, and these learn from single transitions"
+        yield "replay.sequence_length", f"{text}. Leave it out, or take r2d2."
     yield from replay_problems(config.replay, config.total_steps, fragment, shards)
 
 

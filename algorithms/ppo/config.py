@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from surreal.algorithms.algorithm import Count, Positive, Share, Sizing
 from surreal.algorithms.inference import graph as inference
 from surreal.algorithms.rollouts.config import ACTIONS, RolloutConfig, network_notes
+from surreal.protocol.documents.effects import Only
 
 COMPILE_ROWS = 3_000_000
 """Rows of all epochs of a run from which numba compiles: it saves 3 us of each, and costs up to 7 s."""
@@ -16,6 +17,11 @@ COMPILE_ROWS = 3_000_000
 class PPOConfig(RolloutConfig):
     """PPO's hyperparameters (Schulman et al. 2017)."""
 
+    only = (
+        Only("clip", "anneal_clip", "clip_from", "desired_kl", where={"objective": "clip"}),
+        Only("recompute_returns", where={"recompute_advantages": False}),
+        Only("numba", where={"gradients": ("auto", "analytic")}),
+    )
     before: ClassVar[Mapping[str, Any]] = {
         "desired_kl": None,
         "clip_from": "behaviour",

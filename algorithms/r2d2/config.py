@@ -8,6 +8,7 @@ from surreal.algorithms.algorithm import Count, Positive, Share
 from surreal.algorithms.models.config import MemoryConfig, Network, NetworkConfig
 from surreal.algorithms.replay.config import ReplayConfig
 from surreal.algorithms.rollouts.config import ActingConfig
+from surreal.protocol.documents.effects import SOME, Only
 
 Natural = Annotated[int, Field(ge=0)]
 OF_POLICIES = ("make", "policy", "value", "shared", "std", "squash")
@@ -33,6 +34,11 @@ class SequenceReplay(ReplayConfig):
 
 class R2D2Config(ActingConfig):
     """Hyperparameters of R2D2 (Kapturowski et al. 2019). For Discrete actions."""
+
+    only = (
+        Only("stored_state", where={"network.memory": SOME}),
+        Only("priority_eta", where={"replay.priority_exponent": SOME}),
+    )
 
     total_steps: Count = 1_000_000
     """Environment steps of all actors together after which the run is done."""

@@ -15,11 +15,11 @@ class Counted(NamedTuple):
     """Fragments that one process refused."""
 
     earlier: int
-    """Those of its earlier lives."""
+    """Sum over its earlier lives."""
     incarnation: int
     """Its newest life that has reported."""
     newest: int
-    """Those of that life so far."""
+    """Number in that life so far."""
 
 
 class Refused:

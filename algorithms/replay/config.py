@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from surreal.algorithms.algorithm import Config, Count, Share
+from surreal.protocol.documents.effects import SOME, Only
 from surreal.protocol.graph import Role, Service, Stream
 
 Natural = Annotated[int, Field(ge=0)]
@@ -30,6 +31,12 @@ SPARE_BYTES = 256 * 2**20
 
 class ReplayConfig(Config):
     """Settings of the replay role, the field `replay` of an algorithm's config."""
+
+    only = (
+        Only("importance_exponent", where={"priority_exponent": SOME}),
+        Only("sequence_overlap", where={"sequence_length": SOME}),
+        Only("snapshot_folder", where={"snapshot_seconds": SOME}),
+    )
 
     capacity: Count = 1_000_000
     """Steps that are kept, all shards together; the oldest fragments make room for new ones."""

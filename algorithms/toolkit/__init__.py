@@ -46,6 +46,7 @@ from surreal.algorithms.toolkit.synchronous import (
 )
 from surreal.algorithms.training_loop import ArrayState, Trainer, TrainingLoop, TrainingState, Waiting, train
 from surreal.algorithms.types import F32, F64, Array, Bool, Int
+from surreal.protocol.documents.effects import Only
 from surreal.protocol.errors import ExitCode, Fatal, Stopping
 from surreal.protocol.graph import Broadcast, Role, Service, Stream
 from surreal.protocol.wire.packet import Message, Version
@@ -70,6 +71,7 @@ __all__ = [
     "Fatal",
     "Int",
     "Message",
+    "Only",
     "Policy",
     "Positive",
     "Process",

@@ -45,13 +45,15 @@ class Inspection:
 
     @property
     def warnings(self) -> list[str]:
-        """Sentences on what could not be checked here.
+        """Sentences on what could not be checked here, and on what has no effect.
 
         Raises InvalidInput, at the lines of the experiment, for code that raises or ends its process, for a network
         that does not fit the spaces, and for an environment that no start could use.
         """
         return [
-            f"{self._source.locate(each.path)}: not checked here: {each.text}" if each.path else each.text
+            f"{self._source.locate(each.path)}: {'' if each.certain else 'not checked here: '}{each.text}"
+            if each.path
+            else each.text
             for each in self._report.findings
         ]
 

@@ -159,13 +159,11 @@ def _placed(experiment: Experiment, pools: Sequence[NodePool], own_machine: bool
 
 def sized(experiment: Experiment, inspection: "Inspection | None" = None) -> Sizing:
     """Return what the algorithm says of its size. Raises InvalidInput at the keys that mean nothing together."""
-    spec, sizing = experiment.spec, experiment.algorithm.sizing
-    if sizing is None:
-        return Sizing()
+    spec = experiment.spec
     replicas = {name: role.most for name, role in spec.roles.items()}
     note = inspection.note if inspection else ""
     more = {"network": note, "folder": str(experiment.folder)}
-    size = sizing(experiment.config, replicas, {**spec.env.model_dump(mode="json"), **more})
+    size = experiment.algorithm.sized(experiment.config, replicas, {**spec.env.model_dump(mode="json"), **more})
     if size.problems:
         raise experiment.source.invalid((_path(key), text) for key, text in size.problems)
     return size

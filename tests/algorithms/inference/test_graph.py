@@ -80,5 +80,4 @@ def test_the_plan_says_what_central_inference_is_and_warns_of_batches_that_never
     assert "leaves an actor idle" in warned(copies=1)
     assert "groups of two sizes" in warned(copies=5)
     assert "some replicas are never asked" in warned(inference=5)
-    local = " ".join(warnings(ActingConfig(inference_batch=8), {"actor": 4}, {"copies": 8}))
-    assert "says nothing with inference: local" in local
+    assert not list(warnings(ActingConfig(), {"actor": 4}, {"copies": 8}))

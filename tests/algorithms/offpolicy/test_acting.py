@@ -116,6 +116,8 @@ def test_settings_that_mean_nothing_together_are_refused_by_their_key() -> None:
     assert "total_steps" in problems(late)["replay.min_size"]
     small = TD3Config(replay={"capacity": 100, "min_size": 50})  # type: ignore[arg-type]
     assert "fragment" in problems(small)["replay.capacity"]
+    sequences = TD3Config(replay={"sequence_length": 8})  # type: ignore[arg-type]
+    assert "take r2d2" in problems(sequences)["replay.sequence_length"]
 
 
 @pytest.mark.parametrize(
@@ -147,19 +149,6 @@ def test_the_plan_says_how_often_a_step_is_learned_from() -> None:
     assert shared.notes[-1] == "a learner on a CPU shares each batch among 2 threads, of as many cores"
     unstable = sizing(SACConfig(updates_per_step=20, layer_norm=False), {"actor": 2, "replay": 1}, {"copies": 1})
     assert "layer_norm" in unstable.warnings[0]
-
-
-def test_the_plan_warns_of_settings_of_an_actor_where_there_is_none() -> None:
-    first, *others = (
-        sizing(config, {"actor": 1, "replay": 1}, {"copies": 1}).warnings
-        for config in (
-            DQNConfig(actor_every=2, actor_learning_rate=1e-4),
-            DQNConfig(),
-            SACConfig(actor_every=2, actor_learning_rate=1e-4),
-        )
-    )
-    assert [warning.split()[0] for warning in first] == ["actor_every", "actor_learning_rate"]
-    assert not any(others)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,9 @@ class Masked(gymnasium.Env):
     action_space = gymnasium.spaces.Discrete(2)
     def reset(self, seed=None, options=None):
         return np.zeros(3, np.float32), {"action_mask": np.ones(2, np.int8)}
+
+class MaskedNumbers(Masked):
+    action_space = gymnasium.spaces.Box(-1, 1, (2,))
 """
 
 
@@ -58,6 +61,36 @@ def test_an_algorithm_that_does_not_take_the_environment_is_refused_at_its_line_
 @pytest.mark.parametrize(("env", "name"), [("CartPole-v1", "sac"), ("images:Masked", "es"), ("Pendulum-v1", "ars")])
 def test_an_algorithm_that_takes_the_environment_is_planned(tmp_path: Path, env: str, name: str) -> None:
     assert plan_for(load_experiment(write(tmp_path, env, f"{{name: {name}}}", images=IMAGES))).algorithm == name
+
+
+@pytest.mark.parametrize(
+    ("env", "algorithm", "said"),
+    [
+        (
+            "CartPole-v1",
+            "{name: cql, config: {dataset: d, actions: 3}}",
+            "own.yaml:6: spec.algorithm.config.actions: 3 has no effect where the actions are choices. Leave it out.",
+        ),
+        (
+            "images:MaskedNumbers",
+            "{name: ppo}",
+            "own.yaml:5: spec.env.id: environment 'images:MaskedNumbers': its action_mask has no effect, for its "
+            "actions are numbers. Leave it out, or take Discrete actions.",
+        ),
+        (
+            "CartPole-v1",
+            "{name: ppo, config: {inference_wait_ms: 5.0}}",
+            "inference_wait_ms: 5 has no effect with inference: local. Leave it out, or set inference: central.",
+        ),
+    ],
+)
+def test_what_has_no_effect_with_the_environment_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, env: str, algorithm: str, said: str
+) -> None:
+    monkeypatch.setattr(inspection, "RESET_S", 120.0)
+    warnings = plan_for(load_experiment(write(tmp_path, env, algorithm, images=IMAGES))).warnings
+    found = [each for each in warnings if "has no effect" in each]
+    assert len(found) == 1 and found[0].endswith(said)
 
 
 @pytest.mark.skipif(gpu_present(), reason="there is a GPU")
