@@ -4,12 +4,14 @@ from math import isfinite, sqrt
 from typing import Any
 
 import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from surreal.algorithms.devices import kept
 from surreal.algorithms.models.byhand.convolution import LANES
+from surreal.algorithms.models.byhand.vectors import INTEGER, VECTOR, multiply_add, spread
 from surreal.algorithms.models.optimizers import BETA1, BETA2, EPSILON
 from surreal.algorithms.types import F32, Array
 
@@ -22,30 +24,14 @@ def _add(context: Any, target: Any, source: Any, factor: Any, vectors: Any) -> A
 
 def _add_code(context: Any, builder: Any, _: Any, given: Any) -> Any:
     """Write the code of `_add` in LLVM's language: numba does not know that two arrays are two places in memory."""
-    from llvmlite import ir  # type: ignore[import-untyped]
-
     target, source, factor, vectors = given
-    vector, integer = ir.VectorType(ir.FloatType(), LANES), ir.IntType(64)
-    multiply_add = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{LANES}f32"
-    )
-    factors = _spread(builder, factor)
+    factors, add = spread(builder, factor), multiply_add(builder)
     with cgutils.for_range(builder, vectors) as loop:
-        at = builder.mul(loop.index, ir.Constant(integer, 4 * LANES))
-        place, other = (builder.inttoptr(builder.add(base, at), vector.as_pointer()) for base in (target, source))
-        added = builder.call(multiply_add, [factors, builder.load(other, align=4), builder.load(place, align=4)])
+        at = builder.mul(loop.index, ir.Constant(INTEGER, 4 * LANES))
+        place, other = (builder.inttoptr(builder.add(base, at), VECTOR.as_pointer()) for base in (target, source))
+        added = builder.call(add, [factors, builder.load(other, align=4), builder.load(place, align=4)])
         builder.store(added, place, align=4)
     return context.get_dummy_value()
-
-
-def _spread(builder: Any, number: Any) -> Any:
-    """Return a vector of nothing but `number`."""
-    from llvmlite import ir
-
-    nothing = ir.Constant(ir.VectorType(ir.FloatType(), LANES), ir.Undefined)
-    first = builder.insert_element(nothing, number, ir.Constant(ir.IntType(32), 0))
-    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-    return builder.shuffle_vector(first, nothing, everywhere)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -59,15 +45,12 @@ def _turn(context: Any, source: Any, row: Any, target: Any, column: Any, least: 
 
 def _turn_code(context: Any, builder: Any, _: Any, given: Any) -> Any:
     """Write the code of `_turn`: three rounds, of which each exchanges halves of blocks half as large."""
-    from llvmlite import ir
-
     source, row, target, column, least = given
-    vector, integer = ir.VectorType(ir.FloatType(), LANES), ir.IntType(64)
-    bound = _spread(builder, least)
+    bound = spread(builder, least)
 
     def place(base: Any, step: Any, times: int) -> Any:
-        address = builder.add(base, builder.mul(step, ir.Constant(integer, times)))
-        return builder.inttoptr(address, vector.as_pointer())
+        address = builder.add(base, builder.mul(step, ir.Constant(INTEGER, times)))
+        return builder.inttoptr(address, VECTOR.as_pointer())
 
     found = [builder.load(place(source, row, n), align=4) for n in range(LANES)]
     block = LANES // 2

@@ -7,15 +7,18 @@ padded to a multiple of WIDTH, with zeros.
 from typing import Any
 
 import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from surreal.algorithms.devices import kept
+from surreal.algorithms.models.byhand.convolution import LANES
+from surreal.algorithms.models.byhand.vectors import INTEGER, VECTOR, multiply_add, spread
 from surreal.algorithms.types import F32, Int
 
-LANES, ROWS, VECTORS = 8, 4, 2
-"""Numbers of a vector; rows and vectors of a tile, whose sums stay in the registers of a core."""
+ROWS, VECTORS = 4, 2
+"""Rows and vectors of a tile, whose sums stay in the registers of a core."""
 WIDTH = LANES * VECTORS
 """Columns of a tile."""
 
@@ -37,43 +40,31 @@ def _tile(rows: int) -> Any:
 
 def _tile_code(context: Any, builder: Any, rows: int, given: Any) -> Any:
     """Write the code of a tile in LLVM's language: numba does not keep a small array in registers by itself."""
-    from llvmlite import ir  # type: ignore[import-untyped]
-
     a, row, step, panel, c, c_row, depth = given
-    number, integer = ir.FloatType(), ir.IntType(64)
-    vector = ir.VectorType(number, LANES)
-    zero = ir.Constant(vector, [0.0] * LANES)
-    multiply_add = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{LANES}f32"
-    )
+    number, zero, add = ir.FloatType(), ir.Constant(VECTOR, [0.0] * LANES), multiply_add(builder)
 
     def place(base: Any, by: Any, times: Any) -> Any:
-        return builder.add(base, builder.mul(by, times if hasattr(times, "type") else ir.Constant(integer, times)))
+        return builder.add(base, builder.mul(by, times if hasattr(times, "type") else ir.Constant(INTEGER, times)))
 
     def load(kind: Any, address: Any) -> Any:
         return builder.load(builder.inttoptr(address, kind.as_pointer()), align=4)
 
-    def spread(value: Any) -> Any:
-        first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), everywhere)
-
-    bytes_of = ir.Constant(integer, 4 * LANES)
-    sums = [[cgutils.alloca_once(builder, vector) for _ in range(VECTORS)] for _ in range(rows)]
+    bytes_of = ir.Constant(INTEGER, 4 * LANES)
+    sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(VECTORS)] for _ in range(rows)]
     for each in sums:
         for one in each:
             builder.store(zero, one)
     with cgutils.for_range(builder, depth) as loop:
-        line = place(panel, ir.Constant(integer, 4 * WIDTH), loop.index)
-        columns = [load(vector, place(line, bytes_of, n)) for n in range(VECTORS)]
+        line = place(panel, ir.Constant(INTEGER, 4 * WIDTH), loop.index)
+        columns = [load(VECTOR, place(line, bytes_of, n)) for n in range(VECTORS)]
         for index, each in enumerate(sums):
-            factor = spread(load(number, place(place(a, row, index), step, loop.index)))
+            factor = spread(builder, load(number, place(place(a, row, index), step, loop.index)))
             for column, one in zip(columns, each, strict=True):
-                builder.store(builder.call(multiply_add, [factor, column, builder.load(one)]), one)
+                builder.store(builder.call(add, [factor, column, builder.load(one)]), one)
     for index, each in enumerate(sums):
         for n, one in enumerate(each):
             target = place(place(c, c_row, index), bytes_of, n)
-            builder.store(builder.load(one), builder.inttoptr(target, vector.as_pointer()), align=4)
+            builder.store(builder.load(one), builder.inttoptr(target, VECTOR.as_pointer()), align=4)
     return context.get_dummy_value()
 
 
