@@ -175,7 +175,7 @@ class Config(Documented):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    only: ClassVar[tuple[Only, ...]] = ()
+    only: ClassVar[list[Only]] = []
     """Keys that have an effect only beside certain values of others. One that has none is warned of."""
     before: ClassVar[Mapping[str, Any]] = {}
     """Key that came later -> the value that runs before it had in effect, where that is not its default."""

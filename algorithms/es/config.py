@@ -11,11 +11,11 @@ from surreal.protocol.documents.effects import SOME, Only
 class EvolutionConfig(Config):
     """Settings that ES and ARS have in common."""
 
-    only = (
+    only = [
         Only("max_staleness", where={"deterministic": False}),
         Only("statistics_share", where={"normalize_observations": "running"}),
         Only("cap_threshold", "cap_growth", where={"cap_start": SOME}),
-    )
+    ]
 
     total_steps: Count = 10_000_000
     """Environment steps in results that were used, of all workers together, after which the run is done."""
@@ -58,7 +58,7 @@ class EvolutionConfig(Config):
 class ESConfig(EvolutionConfig):
     """Evolution strategies' hyperparameters (Salimans et al. 2017)."""
 
-    only = (Only("momentum", where={"optimizer": "sgd"}),)
+    only = [Only("momentum", where={"optimizer": "sgd"})]
 
     population: Annotated[int, Field(ge=2)] = 64
     """Perturbed policies of a generation; half of them are the mirror images of the others."""

@@ -22,7 +22,7 @@ COMPILE_STEPS = 200_000
 class IMPALAConfig(RolloutConfig):
     """IMPALA's hyperparameters (Espeholt et al. 2018)."""
 
-    only = (Only("replay_fragments", where={"replay_ratio": SOME}),)
+    only = [Only("replay_fragments", where={"replay_ratio": SOME})]
 
     fragment_steps: Count = 20
     """Steps per environment copy in one fragment: the n of the n-step targets."""

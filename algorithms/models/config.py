@@ -41,11 +41,11 @@ class MemoryConfig(Config):
 class NetworkConfig(Config):
     """Settings of a policy network and its value network; `module:make` names one of one's own."""
 
-    only = (
+    only = [
         Only(*OF_BUILT_IN, where={"make": None}),
         Only("settings", where={"make": SOME}),
         Only("std", "squash", "gsde_steps", where=NUMBERS),
-    )
+    ]
 
     make: str | None = None
     """Networks of one's own, `module:make`. Gradients are autograd's, actors import torch; `settings` alone counts."""

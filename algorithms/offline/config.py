@@ -67,7 +67,7 @@ class BCConfig(OfflineConfig):
 class ValuedConfig(OfflineConfig):
     """Hyperparameters of methods with critics."""
 
-    only = (Only("threads", where={"device": ("auto", "cpu")}),)
+    only = [Only("threads", where={"device": ("auto", "cpu")})]
 
     target_share: Annotated[float, Field(gt=0, le=1)] = 0.005
     """Share of the way that target networks move at a time (tau)."""
@@ -82,7 +82,7 @@ class ValuedConfig(OfflineConfig):
 class TD3BCConfig(ValuedConfig):
     """TD3+BC (Fujimoto & Gu 2021): TD3 whose actor is drawn towards the recorded actions. For Box actions."""
 
-    only = (Only("target_clip", where={"target_noise": SOME}),)
+    only = [Only("target_clip", where={"target_noise": SOME})]
 
     alpha: Natural | None = 2.5
     """Weight of the value against that of the recorded action; null leaves the recorded actions out: plain TD3."""
@@ -98,10 +98,10 @@ class CQLConfig(ValuedConfig):
     """CQL (Kumar et al. 2020): SAC for Box actions, or double DQN for Discrete ones, whose critics are pushed down on
     actions that were not recorded."""
 
-    only = (
+    only = [
         Only("actions", "actor_learning_rate", "critics", where=NUMBERS),
         Only("actions", where={"conservatism": SOME}),
-    )
+    ]
 
     conservatism: Natural = 5.0
     """Weight of that push; 0 for plain SAC or DQN."""
@@ -143,7 +143,7 @@ class AWACConfig(WeightedConfig):
 class CRRConfig(WeightedConfig):
     """CRR (Wang et al. 2020): weight exp(advantage / beta), or 1 for advantages above 0 alone."""
 
-    only = (Only("beta", where={"binary": False}),)
+    only = [Only("beta", where={"binary": False})]
 
     beta: Positive = 1.0
     """Temperature."""

@@ -24,10 +24,10 @@ class LongStart(ReplayConfig):
 class OffPolicyConfig(Config):
     """Hyperparameters that all four have."""
 
-    only = (
+    only = [
         Only("threads", where={"gradients": ("auto", "analytic"), "device": ("auto", "cpu")}),
         Only("device", value="cuda", where={"gradients": ("auto", "autograd")}),
-    )
+    ]
 
     total_steps: Count = 1_000_000
     """Environment steps of all actors together after which the run is done."""
@@ -113,7 +113,7 @@ class ActorConfig(OffPolicyConfig):
 class DDPGConfig(ActorConfig):
     """Hyperparameters of DDPG (Lillicrap et al. 2016): a deterministic actor, one critic. For Box actions."""
 
-    only = (Only("ou_theta", where={"exploration": "ou"}), Only("noise_ladder", where={"noise": SOME}))
+    only = [Only("ou_theta", where={"exploration": "ou"}), Only("noise_ladder", where={"noise": SOME})]
 
     exploration: Literal["gaussian", "ou", "parameters"] = "gaussian"
     """Noise on actions that is new at every step, or correlated (Ornstein-Uhlenbeck), or on the actor's parameters,
@@ -130,7 +130,7 @@ class DDPGConfig(ActorConfig):
 class TD3Config(DDPGConfig):
     """Hyperparameters of TD3 (Fujimoto et al. 2018): DDPG with two critics, smoothed targets and a delayed actor."""
 
-    only = (Only("target_clip", where={"target_noise": SOME}),)
+    only = [Only("target_clip", where={"target_noise": SOME})]
 
     actor_every: Count = 2
     """Updates of the critics for each one of the actor; the targets move with the actor, as in the paper."""
@@ -145,7 +145,7 @@ class TD3Config(DDPGConfig):
 class SACConfig(ActorConfig):
     """Hyperparameters of SAC (Haarnoja et al. 2018): a stochastic actor, two critics. For Box and Discrete actions."""
 
-    only = (Only("target_entropy", "temperature_learning_rate", where={"learn_temperature": True}),)
+    only = [Only("target_entropy", "temperature_learning_rate", where={"learn_temperature": True})]
 
     temperature: Positive = 1.0
     """Weight of the entropy at the start."""
@@ -162,7 +162,7 @@ class SACConfig(ActorConfig):
 class DQNConfig(OffPolicyConfig):
     """Hyperparameters of DQN (Mnih et al. 2015). For Discrete actions."""
 
-    only = (Only("actor_every", "actor_learning_rate", never="where values choose the actions: there is no actor"),)
+    only = [Only("actor_every", "actor_learning_rate", never="where values choose the actions: there is no actor")]
 
     max_grad_norm: Positive | None = 10.0
     """Clip the gradient's norm to this."""

@@ -17,11 +17,11 @@ COMPILE_ROWS = 3_000_000
 class PPOConfig(RolloutConfig):
     """PPO's hyperparameters (Schulman et al. 2017)."""
 
-    only = (
+    only = [
         Only("clip", "anneal_clip", "clip_from", "desired_kl", where={"objective": "clip"}),
         Only("recompute_returns", where={"recompute_advantages": False}),
         Only("numba", where={"gradients": ("auto", "analytic")}),
-    )
+    ]
     before: ClassVar[Mapping[str, Any]] = {
         "desired_kl": None,
         "clip_from": "behaviour",

@@ -35,10 +35,10 @@ class SequenceReplay(ReplayConfig):
 class R2D2Config(ActingConfig):
     """Hyperparameters of R2D2 (Kapturowski et al. 2019). For Discrete actions."""
 
-    only = (
+    only = [
         Only("stored_state", where={"network.memory": SOME}),
         Only("priority_eta", where={"replay.priority_exponent": SOME}),
-    )
+    ]
 
     total_steps: Count = 1_000_000
     """Environment steps of all actors together after which the run is done."""

@@ -32,11 +32,11 @@ SPARE_BYTES = 256 * 2**20
 class ReplayConfig(Config):
     """Settings of the replay role, the field `replay` of an algorithm's config."""
 
-    only = (
+    only = [
         Only("importance_exponent", where={"priority_exponent": SOME}),
         Only("sequence_overlap", where={"sequence_length": SOME}),
         Only("snapshot_folder", where={"snapshot_seconds": SOME}),
-    )
+    ]
 
     capacity: Count = 1_000_000
     """Steps that are kept, all shards together; the oldest fragments make room for new ones."""

@@ -14,7 +14,7 @@ from surreal.protocol.documents.effects import Only
 class ActingConfig(Config):
     """Settings of where the policy acts."""
 
-    only = (Only("inference_batch", "inference_wait_ms", where={"inference": "central"}),)
+    only = [Only("inference_batch", "inference_wait_ms", where={"inference": "central"})]
 
     inference: Literal["local", "central"] = "local"
     """Place of the policy: a copy in each actor, or the role `inference`, which answers batches of all actors."""
@@ -27,12 +27,12 @@ class ActingConfig(Config):
 class RolloutConfig(ActingConfig):
     """Hyperparameters of every algorithm that learns from fragments of rollouts: what actors and networks need."""
 
-    only = (
+    only = [
         Only("hidden", where={"network.make": None}),
         Only("log_std_init", where=NUMBERS),
         Only("precision", "compile", where={"gradients": ("auto", "autograd")}),
         Only("device", value="cuda", where={"gradients": ("auto", "autograd")}),
-    )
+    ]
 
     total_steps: Count = 1_000_000
     """Environment steps of all actors together after which the run is done."""

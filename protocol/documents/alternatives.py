@@ -95,11 +95,12 @@ def _of_union(path: KeyPath, branches: Mapping[str, list[Misfit]]) -> Iterator[l
     if len(likely) == 1:
         yield from meant([replace(each, choices=each.choices[1:]) for each in likely[0]])
         return
-    shared = set.intersection(*({_said(each) for each in found} for found in likely)) if inner else set()
+    said = [{_said(each) for each in found} for found in likely]
+    shared = said[0].intersection(*said[1:]) if inner else set()
     if not shared:
         yield [each for found in likely for each in found]
-    for said in sorted(shared, key=str):
-        yield [replace(each, choices=()) for found in likely for each in found if _said(each) == said]
+    for one in sorted(shared, key=str):
+        yield [replace(each, choices=()) for found in likely for each in found if _said(each) == one]
 
 
 def of_kind(each: Misfit) -> bool:
@@ -110,7 +111,7 @@ def of_kind(each: Misfit) -> bool:
 def _likeliest(branches: Sequence[list[Misfit]]) -> list[list[Misfit]]:
     """Return the alternatives that a mapping fits best: by a key that tells them apart, then by the keys they know."""
     refused = [{each.path for each in found if each.kind in WORDS} for found in branches]
-    apart = set.union(*refused) - set.intersection(*refused)
+    apart = refused[0].union(*refused[1:]) - refused[0].intersection(*refused[1:])
     unknown = [sum(each.kind == UNKNOWN for each in found) for found in branches]
     ranks = [(len(words & apart), number) for words, number in zip(refused, unknown, strict=True)]
     return [found for found, rank in zip(branches, ranks, strict=True) if rank == min(ranks)]

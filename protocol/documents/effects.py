@@ -1,6 +1,6 @@
 """Keys that have an effect only beside certain values of others, and the sentence for one that has none.
 
-A model declares them: `only = (Only("momentum", where={"optimizer": "sgd"}),)`. They are not refused: a file may keep
+A model declares them: `only = [Only("momentum", where={"optimizer": "sgd"})]`. They are not refused: a file may keep
 a key while another one is tried.
 """
 

@@ -18,7 +18,7 @@ NETWORK = {"make": "own:net", "settings": {"width": 3}}
 
 
 def idle(name: str, config: dict[str, Any], actions: str | None = None) -> dict[str, str]:
-    found = idle_keys(BUILT_IN[name].config(**config), actions and {ACTIONS: actions})
+    found = idle_keys(BUILT_IN[name].config(**config), {ACTIONS: actions} if actions else None)
     return {".".join(map(str, path)): text for path, text in found}
 
 

@@ -7,30 +7,32 @@ from surreal.protocol.documents.effects import SOME, Only, idle_keys
 
 
 class Noise(Config):
-    only = (Only("clip", where={"size": SOME}),)
+    only = [Only("clip", where={"size": SOME})]
     size: float = 0.2
     clip: float = 0.5
 
 
 class Loud(Config):
-    only = (Only("kind", where={"the actions": "numbers"}), Only("kind", where={"loud": True}))
+    only = [Only("kind", where={"the actions": "numbers"}), Only("kind", where={"loud": True})]
     loud: bool = True
     kind: str = "ou"
     noise: Noise = Noise(clip=1.0)
 
 
 class Louder(Loud):
-    only = (
+    only = [
         Only("rate", where={"noise.size": SOME, "mode": ("a", "b")}),
         Only("mode", value="c", where={"loud": True}),
         Only("loud", never="in what is always loud"),
-    )
+    ]
     rate: float = 1.0
     mode: str | None = "a"
 
 
 def said(model: BaseModel, actions: str | None = None) -> dict[str, str]:
-    return {".".join(map(str, path)): text for path, text in idle_keys(model, actions and {"the actions": actions})}
+    return {
+        ".".join(map(str, path)): text for path, text in idle_keys(model, {"the actions": actions} if actions else None)
+    }
 
 
 def test_defaults_and_keys_that_have_an_effect_are_not_named() -> None:
