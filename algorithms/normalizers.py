@@ -4,6 +4,7 @@ They change only between updates and travel with the weights of the same version
 thus see the same number for the same observation; for an older fragment the learner's statistics are the newer ones.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -123,6 +124,18 @@ def over_leaves(standardize: Standardizer, spaces: Spaces) -> Callable[[Rows], R
     return lambda rows: {name: each[name](array) if name in each else array for name, array in rows.items()}
 
 
+def _turns(sources: Sequence[str]) -> list[list[int]]:
+    """Return the numbers of the first fragments of all sources, then of the second ones, and so on."""
+    turns: list[list[int]] = []
+    counts: Counter[str] = Counter()
+    for number, source in enumerate(sources):
+        if counts[source] == len(turns):
+            turns.append([])
+        turns[counts[source]].append(number)
+        counts[source] += 1
+    return turns
+
+
 class RewardScaler:
     """Divides rewards by the running standard deviation of the discounted return (Engstrom et al. 2020, sec. 3)."""
 
@@ -136,10 +149,19 @@ class RewardScaler:
         self.moments.update(*self.discounted([source], [rewards], [done]))
 
     def discounted(self, sources: Sequence[str], rewards: Sequence[Array], done: Sequence[Array]) -> list[Array]:
-        """Return the discounted return after each step [steps * copies, 1] of one fragment of each actor of `sources`.
+        """Return the discounted return after each step [steps * copies, 1] of fragments of the actors `sources`.
 
-        `rewards` and `done` [steps, copies] are of as many steps in all fragments.
+        `rewards` and `done` [steps, copies] are of as many steps in all fragments; those of one actor are in order.
         """
+        found: list[Array] = [np.empty(0)] * len(sources)
+        for turn in _turns(sources):
+            columns = ([column[number] for number in turn] for column in (sources, rewards, done))
+            for number, returns in zip(turn, self._side_by_side(*columns), strict=True):
+                found[number] = returns
+        return found
+
+    def _side_by_side(self, sources: list[str], rewards: list[Array], done: list[Array]) -> list[Array]:
+        """Return what `discounted` does for one fragment of each actor."""
         copies = [each.shape[1] for each in rewards]
         running = np.concatenate([self._before(*each) for each in zip(sources, copies, strict=True)])
         together, ends = np.concatenate(rewards, axis=1), ~np.concatenate(done, axis=1)

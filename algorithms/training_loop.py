@@ -236,12 +236,17 @@ class TrainingLoop(Generic[Data]):
             "updates": self._trainer.updates,
             "elapsed": state.elapsed,
             "steps_per_second": rate,
-            **{name: float(np.mean([row[name] for row in self._rows])) for name in self._rows[0]},
+            **self._means(),
             **self._trainer.row(self.recorder),
             **self._shares.read(),
         }
         self.recorder.record(state.steps, row)
         self._rows = []
+
+    def _means(self) -> dict[str, float]:
+        """Return the mean of each metric over the updates that have it: not every one steps the actor."""
+        names = dict.fromkeys(name for row in self._rows for name in row)
+        return {name: float(np.mean([row[name] for row in self._rows if name in row])) for name in names}
 
 
 def train(process: Process, trainer: Trainer[Any]) -> ExitCode:

@@ -153,6 +153,7 @@ class State:
             return {name.removeprefix(prefix): array for name, array in arrays if name.startswith(prefix)}
 
         state = checkpoint.state
+        self._sent.clear()  # of the statistics that were here before
         self.parameters, self.steps = checkpoint.arrays["parameters"].copy(), checkpoint.steps
         self._moments.load(group("observations."))
         if self._optimizer is not None:

@@ -45,6 +45,8 @@ class Checkpoints:
 
     def __init__(self, folder: Path, keep: int) -> None:
         self._folder, self._keep = folder, keep
+        self._damaged: set[str] = set()
+        """Names of what was passed over, which the next one saved takes the place of."""
 
     def clear_unfinished(self) -> None:
         """Create the folder, and remove what a crash left half written. Raises OSError."""
@@ -54,20 +56,29 @@ class Checkpoints:
             shutil.rmtree(leftover, ignore_errors=True)
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write durably, then prune. Raises OSError (disk full, read-only) with the newest older one intact."""
+        """Write durably, then prune. Raises OSError (disk full, read-only) with the newest whole one intact.
+
+        Damaged ones go first: they may be of later steps than those that the run went back to.
+        """
         name = f"step-{checkpoint.steps:012d}"
         try:
             write(self._folder, name, checkpoint)
         except OSError as error:
-            older = self._all()[:-1]
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not older:
-                raise
             # One new checkpoint is worth more than several old ones.
-            for folder in older:
-                shutil.rmtree(folder, ignore_errors=True)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._remove_but(1):
+                raise
             write(self._folder, name, checkpoint)
-        for folder in self._all()[: -self._keep]:
+        self._damaged.discard(name)
+        self._remove_but(self._keep)
+
+    def _remove_but(self, keep: int) -> int:
+        """Remove all but the newest `keep` whole checkpoints; return how many were there besides."""
+        found = self._all()
+        whole = [folder for folder in found if folder.name not in self._damaged]
+        spare = [folder for folder in found if folder not in whole[-keep:]]
+        for folder in spare:
             shutil.rmtree(folder, ignore_errors=True)
+        return len(spare)
 
     def save_best(
         self, steps: int, score: float, arrays: dict[str, Array], policy: Mapping[str, Any] | None = None
@@ -93,6 +104,7 @@ class Checkpoints:
                 return load(folder)
             except (OSError, ValueError, KeyError) as error:
                 log.warning("checkpoint %s is damaged (%s); trying the one before", folder.name, error)
+                self._damaged.add(folder.name)
         if folders:
             raise Fatal(f"{self._folder}: all {len(folders)} checkpoints are damaged. Remove them to start from zero.")
         return None

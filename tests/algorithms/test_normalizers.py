@@ -75,6 +75,17 @@ def test_fragments_of_all_actors_are_discounted_together_as_one_after_the_other(
             np.testing.assert_array_equal(each, alone.discounted([name], [one[0]], [one[1]])[0])
 
 
+def test_several_fragments_of_one_actor_are_discounted_in_their_order() -> None:
+    rng, together, alone = np.random.default_rng(0), RewardScaler(0.9), RewardScaler(0.9)
+    names = ["actor/0", "actor/1", "actor/0", "actor/0"]
+    for _ in range(2):
+        rewards = [rng.normal(size=(4, 2)).astype(np.float32) for _ in names]
+        done = [rng.random((4, 2)) < 0.2 for _ in names]
+        found = together.discounted(names, rewards, done)
+        for name, each, *one in zip(names, found, rewards, done, strict=True):
+            np.testing.assert_array_equal(each, alone.discounted([name], [one[0]], [one[1]])[0])
+
+
 def test_a_restarted_actor_starts_its_discounted_returns_anew() -> None:
     ones, never = np.ones((1, 1)), np.zeros((1, 1), dtype=bool)
     scaler = RewardScaler(1.0)

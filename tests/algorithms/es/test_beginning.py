@@ -52,6 +52,16 @@ def begun(config: ARSConfig | ESConfig) -> State:
     return state
 
 
+@pytest.mark.parametrize("config", [ARSConfig(), ESConfig()], ids=["ars", "es"])
+def test_a_run_that_is_resumed_in_its_first_generation_standardises_as_before(config: ARSConfig | ESConfig) -> None:
+    before, env = begun(config), make_env("tests/Clock-v0")
+    resumed = State(Layout.of(config, env.spaces), config, seed=1, workers=1)
+    resumed.checkpoint()  # the training loop compares its shapes with those of the one that it restores
+    resumed.restore(before.checkpoint())
+    for name, array in before.standardizer().arrays().items():
+        np.testing.assert_array_equal(resumed.standardizer().arrays()[name], array, err_msg=name)
+
+
 def thousand(height: int) -> Results:
     """One pair, whose thousand observations were all of this height, standardised as it is."""
     units = 256 * height

@@ -1,5 +1,6 @@
 """Checkpoints are whole or not there; damage is seen; the newest good one is found."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from surreal.algorithms.recording import checkpoint as module
 from surreal.algorithms.recording.checkpoint import MANIFEST, TENSORS, Checkpoint, Checkpoints, load
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
@@ -71,6 +73,39 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path) 
     found = Checkpoints(tmp_path, keep=3).newest()
     assert found is not None
     assert found.steps == 1
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_what_is_saved_after_damaged_ones_takes_their_place(tmp_path: Path, keep: int) -> None:
+    for steps in (10, 20, 30):
+        Checkpoints(tmp_path, keep=3).save(checkpoint(steps))
+    for name in ("step-000000000020", "step-000000000030"):
+        (tmp_path / name / TENSORS).write_bytes(b"rotten")
+    store = Checkpoints(tmp_path, keep)
+    assert (first := store.newest()) is not None and first.steps == 10
+    for steps in (15, 16, 25):
+        store.save(checkpoint(steps))
+        found = Checkpoints(tmp_path, keep).newest()
+        assert found is not None and found.steps == steps
+        assert len(list(tmp_path.glob("step-*"))) == min(keep, 2)
+
+
+def test_a_full_disk_costs_damaged_checkpoints_before_whole_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Checkpoints(tmp_path, keep=3)
+    for steps in (10, 20):
+        store.save(checkpoint(steps))
+    (tmp_path / "step-000000000020" / TENSORS).write_bytes(b"rotten")
+    assert (first := store.newest()) is not None and first.steps == 10
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "_write_durably", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.save(checkpoint(15))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000000010"]
 
 
 def test_starting_from_zero_silently_is_refused_when_all_are_damaged(tmp_path: Path) -> None:

@@ -51,6 +51,29 @@ def test_updates_before_a_wait_are_told_while_it_lasts(tmp_path: Path) -> None:
     assert trainer.told == [2]
 
 
+class Delayed(Counts):
+    """A trainer of which every second update has a number more, such as the loss of a delayed actor."""
+
+    def __init__(self) -> None:
+        self.state, self.total_steps = ArrayState({"w": np.zeros(1)}, 5), 5
+
+    def collect(self, waiting: Waiting) -> int:
+        return 1
+
+    def learn(self, data: int) -> Mapping[str, float]:
+        metrics = super().learn(data)
+        return {**metrics, "actor_loss": 2.0} if self.state.updates % 2 else {**metrics, "late": 3.0}
+
+
+def test_numbers_that_some_updates_lack_are_the_means_of_those_that_have_them(tmp_path: Path) -> None:
+    with processes(tmp_path / "run") as (learner,):
+        loop = TrainingLoop(learner, Delayed())
+        loop.recorder.await_last_evaluation = lambda *_: None  # type: ignore[method-assign]
+        assert loop.run() is ExitCode.DONE
+    last = [row for row in rows(tmp_path / "run") if "updates" in row][-1]
+    assert (last["loss"], last["actor_loss"], last["late"]) == (1.0, 2.0, 3.0)
+
+
 class Sprint(Counts):
     """A trainer whose last update comes at once after a row was written."""
 
