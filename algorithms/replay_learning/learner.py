@@ -19,8 +19,8 @@ from surreal.protocol.wire.packet import Version
 from surreal.protocol.worker.process import Process
 
 log = getLogger(__name__)
-LOOK_EVERY, SAY_EVERY = 1.0, 10.0
-"""Seconds between two looks at other channels, and two lines, while there is no batch."""
+LOOK_EVERY = 1.0
+"""Seconds between two looks at other channels while there is no batch."""
 HELD_SECONDS = 0.25
 """Longest wait for a further batch of a turn: where the shards hold batches back, fewer updates make a version."""
 MOST_EPISODES = 100
@@ -70,13 +70,10 @@ class ReplayLearner(Trainer[ReplayBatch]):
 
     def collect(self, waiting: Waiting) -> ReplayBatch:
         """Wait for the first batch of a turn."""
-        began, said = perf_counter(), 0.0
+        began = perf_counter()
         while (batch := self._sample(LOOK_EVERY)) is None:
             self._take_episodes()
-            waited = perf_counter() - began
-            if waited > said + SAY_EVERY:
-                said = waited
-                waiting("replay", waited)
+            waiting("replay", perf_counter() - began)
         return batch
 
     def learn(self, data: ReplayBatch) -> Mapping[str, float]:

@@ -1,6 +1,6 @@
 """Parts of code in LLVM's language that loops of this project have in common: vectors of LANES numbers.
 
-numba keeps compiled loops until the file of the loop changes. After a change here, change the files of the loops too.
+numba keeps a compiled loop until the file of the loop changes, so such files have VECTORS_DIGEST, which is of this one.
 """
 
 from typing import Any

@@ -10,7 +10,7 @@ from numba import types
 from surreal.algorithms import devices
 from surreal.algorithms.devices import kept
 from surreal.algorithms.models import optimizers
-from surreal.algorithms.models.byhand import convolution, loops
+from surreal.algorithms.models.byhand import convolution, loops, vectors
 from surreal.algorithms.models.byhand.loops import adam
 from surreal.algorithms.ppo.gradients import losses, passes
 from surreal.algorithms.ppo.gradients.losses import ENTROPY, Heads, Rows, Settings
@@ -58,7 +58,8 @@ class Told(NamedTuple):
 def _digest() -> int:
     """Return a number that the files of the inner loops have: numba keeps a loop until its own file changes."""
     files = [
-        Path(str(module.__file__)).read_bytes() for module in (passes, losses, loops, optimizers, convolution, devices)
+        Path(str(module.__file__)).read_bytes()
+        for module in (passes, losses, loops, vectors, optimizers, convolution, devices)
     ]
     return int.from_bytes(sha256(b"".join(files)).digest()[:6])
 

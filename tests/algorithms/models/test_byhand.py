@@ -1,7 +1,9 @@
 """Small convolutional networks by hand: autograd's outputs and gradients, in numpy and in compiled loops."""
 
+import hashlib
 import sys
 from logging import WARNING
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,12 @@ import torch
 from gymnasium import spaces
 
 from surreal.algorithms import devices
-from surreal.algorithms.models.byhand import chosen, make_network
+from surreal.algorithms.models.byhand import chosen, loops, make_network, vectors
 from surreal.algorithms.models.byhand.convolved import CHUNK, convolved
 from surreal.algorithms.models.learning import Bound, tensors_of
 from surreal.algorithms.networks import Layout
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.gradients import make_gradient
+from surreal.algorithms.ppo.gradients import make_gradient, passes
 from surreal.algorithms.ppo.gradients.analytic import Analytic
 from surreal.algorithms.ppo.gradients.autograd import Autograd
 from surreal.algorithms.ppo.gradients.base import Stats
@@ -176,3 +178,9 @@ def test_where_numba_fails_numpy_computes_and_one_line_says_so(
     assert (found[0] == found[1]).all()
     (line,) = [record.getMessage() for record in caplog.records]
     assert "so numpy computes the gradients" in line
+
+
+def test_files_of_loops_change_with_the_code_that_they_have_in_common() -> None:
+    content = Path(vectors.__file__).read_bytes()
+    for digest in (loops.VECTORS_DIGEST, passes.VECTORS_DIGEST):
+        assert len(digest) == 12 and hashlib.sha256(content).hexdigest().startswith(digest)
