@@ -28,7 +28,7 @@ class RolloutConfig(ActingConfig):
     """Hyperparameters of every algorithm that learns from fragments of rollouts: what actors and networks need."""
 
     only = [
-        Only("hidden", where={"network.make": None}),
+        Only("hidden", where={"network.make": None, "network.policy": None, "network.memory": None}),
         Only("log_std_init", where=NUMBERS),
         Only("precision", "compile", where={"gradients": ("auto", "autograd")}),
         Only("device", value="cuda", where={"gradients": ("auto", "autograd")}),

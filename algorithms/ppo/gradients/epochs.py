@@ -57,10 +57,8 @@ class Told(NamedTuple):
 
 def _digest() -> int:
     """Return a number that the files of the inner loops have: numba keeps a loop until its own file changes."""
-    files = [
-        Path(str(module.__file__)).read_bytes()
-        for module in (passes, losses, loops, vectors, optimizers, convolution, devices)
-    ]
+    modules = (passes, losses, loops, vectors, optimizers, convolution, devices)
+    files = [Path(str(module.__file__)).read_bytes() for module in modules]
     return int.from_bytes(sha256(b"".join(files)).digest()[:6])
 
 

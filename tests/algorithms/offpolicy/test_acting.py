@@ -29,7 +29,7 @@ from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints
 from surreal.algorithms.recording.policy_record import describe
 from surreal.algorithms.replay.config import ReplaySettings
 from surreal.algorithms.replay_learning.actor import Collected
-from surreal.algorithms.replay_learning.learner import StepCount
+from surreal.algorithms.replay_learning.learner import ReplayLearner, StepCount
 from surreal.protocol.errors import Fatal, InvalidInput
 from tests.algorithms.offpolicy.cases import BOX, CHOICES
 
@@ -200,3 +200,23 @@ def test_a_learner_that_goes_on_with_shards_that_began_empty_says_so_once(caplog
     late(inserted=990, first=980)
     StepCount(0)(inserted=16, first=0)
     assert not caplog.records
+
+
+class Starved(ReplayLearner):
+    """A learner whose batch comes at the fourth look."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def _sample(self, timeout: float) -> Any:
+        self.looks += 1
+        return None if self.looks < 4 else "batch"
+
+    def _take_episodes(self) -> None:
+        pass
+
+
+def test_a_learner_that_waits_for_replay_reads_what_others_report_at_every_look() -> None:
+    waits: list[tuple[str, float]] = []
+    assert Starved().collect(lambda *wait: waits.append(wait)) == "batch"
+    assert [names for names, _ in waits] == ["replay"] * 3
