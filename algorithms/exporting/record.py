@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -14,15 +14,28 @@ from gymnasium import spaces
 from surreal.algorithms.datasets.episode import Episode
 from surreal.algorithms.datasets.writing.building import Building
 from surreal.algorithms.datasets.writing.minari import DatasetWriter
+from surreal.algorithms.environments.actions import action_map, choices_of, chosen
 from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.environments.masks import gives_masks, read_mask
 from surreal.algorithms.evaluation import EPISODE_CAP
 from surreal.algorithms.policies import Policy
 from surreal.algorithms.recording.policy_record import versions
-from surreal.algorithms.types import Array
+from surreal.algorithms.types import Array, Bool
 from surreal.protocol.errors import InvalidInput
 
-Act = Callable[[Any, np.random.Generator], tuple[Any, float]]
-"""(Observation, generator) -> action, and the log of its probability; NaN where that is not known."""
+
+class Moment(NamedTuple):
+    """What is known where an action is chosen."""
+
+    observation: Any
+    mask: Bool | None = None
+    """Choices [all] that are allowed; None without masks."""
+    reward: float = 0.0
+    """Reward of the action before; 0 at the start of an episode."""
+
+
+Act = Callable[[Moment, np.random.Generator], tuple[Any, float]]
+"""(Moment, generator) -> action, and the log of its probability; NaN where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +125,17 @@ def _provenance(
 
 def play(env: gymnasium.Env[Any, Any], act: Act, seed: int, rng: np.random.Generator, place: str) -> Episode:
     """Return one episode as the environment gave it, of EPISODE_CAP steps at most."""
-    observation, _ = env.reset(seed=seed)
+    observation, info = env.reset(seed=seed)
     built, terminated, truncated = Building(observation, seed), False, False
+    choices = choices_of(env.action_space)
+    masked, name = gives_masks(info, choices), repr(env.spec.id) if env.spec else place
+    moment = Moment(observation, read_mask(name, "reset", info, choices) if masked else None)
     while not (terminated or truncated) and len(built) < EPISODE_CAP:
-        action, log_p = act(observation, rng)
-        observation, reward, terminated, truncated, _ = env.step(action)
+        action, log_p = act(moment, rng)
+        observation, reward, terminated, truncated, info = env.step(action)
         built.add(action, observation, reward, log_p)
+        mask = read_mask(name, "step", info, choices) if masked else None
+        moment = Moment(observation, mask, float(reward))
     return built.episode(place, bool(terminated))
 
 
@@ -125,43 +143,48 @@ def acting(behaviour: Behaviour, space: spaces.Space[Any], settings: Recording) 
     """Return how one episode is acted: by the policy or the rule, with noise over it."""
     choices, policy = int(space.n) if isinstance(space, spaces.Discrete) else 0, behaviour.policy
     if policy is None and behaviour.rule is None:
-        return lambda observation, rng: (_random(space, rng), -log(choices) if choices else float("nan"))
+        return lambda moment, rng: (
+            _random(space, rng, moment.mask),
+            -log(_allowed(space, moment.mask)) if choices else float("nan"),
+        )
     drawn = settings.sample and policy is not None and policy.state_size == 0
     choose = _remembering(policy, drawn) if policy is not None else _by_rule(behaviour)
 
-    def act(observation: Any, rng: np.random.Generator) -> tuple[Any, float]:
-        action = choose(observation, rng)
+    def act(moment: Moment, rng: np.random.Generator) -> tuple[Any, float]:
+        action = choose(moment, rng)
         if choices:
-            return _noisy_choice(action, space, settings, rng, drawn)
+            return _noisy_choice(action, space, settings, rng, drawn, moment.mask)
         return _noisy(action, space, settings.noise, rng), float("nan")
 
     return act
 
 
-def _remembering(policy: Policy, drawn: bool) -> Callable[[Any, np.random.Generator], Any]:
-    """Return the policy as a function of one observation, with the memory of one episode."""
+def _remembering(policy: Policy, drawn: bool) -> Callable[[Moment, np.random.Generator], Any]:
+    """Return the policy as a function of one moment, with the memory of one episode."""
     state = policy.initial_state(1)
 
-    def choose(observation: Any, rng: np.random.Generator) -> Any:
+    def choose(moment: Moment, rng: np.random.Generator) -> Any:
         nonlocal state
-        actions, state = policy.step(_one(observation), state, sample=drawn, rng=int(rng.integers(2**31)))
+        seed, masks = int(rng.integers(2**31)), None if moment.mask is None else moment.mask[None]
+        rows, rewards = _one(moment.observation), [moment.reward]
+        actions, state = policy.step(rows, state, sample=drawn, rng=seed, masks=masks, rewards=rewards)
         return actions[0]
 
     return choose
 
 
-def _by_rule(behaviour: Behaviour) -> Callable[[Any, np.random.Generator], Any]:
+def _by_rule(behaviour: Behaviour) -> Callable[[Moment, np.random.Generator], Any]:
     rule = behaviour.rule
     assert rule is not None
-    return lambda observation, rng: np.int64(rule(observation))
+    return lambda moment, rng: np.int64(rule(moment.observation))
 
 
 def _noisy_choice(
-    best: Any, space: Any, settings: Recording, rng: np.random.Generator, drawn: bool
+    best: Any, space: Any, settings: Recording, rng: np.random.Generator, drawn: bool, mask: Bool | None
 ) -> tuple[Any, float]:
     """Return a choice: with probability `noise` a random one. Its probability is known where the policy is greedy."""
-    taken = _random(space, rng) if rng.random() < settings.noise else best
-    probability = settings.noise / int(space.n) + (1 - settings.noise) * bool(taken == best)
+    taken = _random(space, rng, mask) if rng.random() < settings.noise else best
+    probability = settings.noise / _allowed(space, mask) + (1 - settings.noise) * bool(taken == best)
     return taken, float("nan") if drawn else log(probability)
 
 
@@ -174,8 +197,15 @@ def _noisy(action: Array, space: spaces.Space[Any], noise: float, rng: np.random
     return np.asarray(np.clip(moved, space.low, space.high), dtype=space.dtype)
 
 
-def _random(space: spaces.Space[Any], rng: np.random.Generator) -> Any:
-    """Return a uniform action; the space's own generator is not touched."""
+def _allowed(space: Any, mask: Bool | None) -> int:
+    """Return the number of choices of a Discrete that are allowed."""
+    return int(space.n) if mask is None else int(mask.sum())
+
+
+def _random(space: spaces.Space[Any], rng: np.random.Generator, mask: Bool | None) -> Any:
+    """Return a uniform action of those allowed; the space's own generator is not touched."""
+    if mask is not None:
+        return action_map(space)(chosen((rng.random(len(mask)) * mask)[None], choices_of(space)))[0]
     if isinstance(space, spaces.Discrete):
         return np.int64(space.start + rng.integers(space.n))
     if isinstance(space, spaces.Box) and np.isfinite(space.low).all() and np.isfinite(space.high).all():
