@@ -26,7 +26,7 @@ class PEVIConfig(Config):
     ridge: Positive = 1.0
     """Lambda of the regression."""
     rewards: Annotated[list[float], Field(min_length=2, max_length=2)] = [0.0, 1.0]
-    """Least and largest reward of a step."""
+    """Least and largest reward of a step; with 0 between them where episodes end early, after which there is none."""
     evaluate_episodes: Count = 100
     """Deterministic episodes of the evaluation."""
 

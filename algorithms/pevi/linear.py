@@ -26,6 +26,8 @@ class Transitions(NamedTuple):
     """[n]."""
     following: Int
     """Numbers of the next states [n], which are below the number of states."""
+    ended: F64 | None = None
+    """Sum of the rewards after an episode that ended with the transition [n], NaN where it went on; None for none."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,10 @@ def solve(features: F64, data: Sequence[Transitions], beta: float, ridge: float 
     values, penalties = np.zeros((horizon, states, actions)), np.zeros((horizon, states, actions))
     weights, after = np.zeros((horizon, width)), np.zeros(states)
     for h in range(horizon - 1, -1, -1):
-        phi, rewards, following = data[h]
+        phi, rewards, following, ended = data[h]
+        reached = after[following] if ended is None else np.where(np.isnan(ended), after[following], ended)
         inverse = np.linalg.inv(phi.T @ phi + ridge * np.eye(width))
-        weights[h] = inverse @ (phi.T @ (rewards + after[following]))
+        weights[h] = inverse @ (phi.T @ (rewards + reached))
         penalties[h] = beta * np.sqrt(np.einsum("sad,de,sae->sa", each[h], inverse, each[h]))
         values[h] = np.clip(each[h] @ weights[h] - penalties[h], 0.0, horizon - h)
         policy[h] = values[h].argmax(axis=1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
@@ -36,6 +36,25 @@ def check(config: PEVIConfig, make: Callable[[View], Environment]) -> Iterator[t
     yield from ()
 
 
+class Seen(NamedTuple):
+    """One recorded episode."""
+
+    states: Int
+    """[steps + 1]"""
+    actions: Int
+    """[steps]"""
+    rewards: F64
+    """[steps]"""
+    terminated: bool
+
+    def rows(self) -> F64:
+        """Return step, state, action, reward, next state and whether it ended the episode of each step [steps, 6]."""
+        count = len(self.actions)
+        ends = np.arange(1, count + 1) == count if self.terminated else np.zeros(count)
+        columns = (np.arange(count), self.states[:-1], self.actions, self.rewards, self.states[1:], ends)
+        return np.stack(columns, axis=1).astype(np.float64)
+
+
 class Counted:
     """Recorded transitions by step, read once."""
 
@@ -49,8 +68,8 @@ class Counted:
         if self.states * self.actions > MOST_PAIRS:
             raise Fatal(f"env.id: {self.states * self.actions:,} pairs of state and action. At most {MOST_PAIRS:,}.")
 
-    def see(self, episode: Episode) -> tuple[Int, Int, F64]:
-        """Return states [steps + 1], actions and rewards [steps]. Raises DamagedError for ones that do not fit."""
+    def see(self, episode: Episode) -> Seen:
+        """Return what was recorded. Raises DamagedError for states and actions that do not fit."""
         seen, chosen = np.asarray(episode.observations), np.asarray(episode.actions)
         for name, found, size in (("states", seen, len(episode) + 1), ("actions", chosen, len(episode))):
             if found.dtype.kind not in "iu" or found.size != size:
@@ -60,28 +79,31 @@ class Counted:
         for name, found, count in (("states", states, self.states), ("actions", actions, self.actions)):
             if found.min() < 0 or found.max() >= count:
                 raise DamagedError(f"{episode.place}: its {name} are not below {count}. Name its own environment.")
-        return states, actions, episode.rewards
+        return Seen(states, actions, episode.rewards, episode.terminated)
 
-    def by_step(self, episodes: Iterable[tuple[Int, Int, F64]], bounds: tuple[float, float]) -> list[Transitions]:
+    def by_step(self, episodes: Iterable[Seen], bounds: tuple[float, float]) -> list[Transitions]:
         """Return the transitions of every step, rewards mapped to 0 to 1.
 
-        Raises Fatal for a state of several steps, and for rewards out of bounds.
+        Where an episode ends early, no reward counts as 0 for each of the steps that are left: so 0 is within the
+        bounds then. Raises Fatal for a state of several steps, and for rewards out of bounds.
         """
-        rows = [(h, s[h], a[h], r[h], s[h + 1]) for s, a, r in episodes for h in range(len(a))]
-        table = np.array(rows, dtype=np.float64)
+        table = np.concatenate([each.rows() for each in episodes])
         low, high = bounds
         if table[:, 3].min() < low or table[:, 3].max() > high:
             seen = f"{table[:, 3].min():g} to {table[:, 3].max():g}"
             raise Fatal(f"rewards: the data has {seen}, not {low:g} to {high:g}. Set both ends of rewards.")
         steps, states = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
         self._check_steps(steps, states)
-        found = []
-        for h in range(int(steps.max()) + 1):
+        found, last = [], int(steps.max())
+        if (table[steps < last, 5] > 0).any():
+            low, high = min(low, 0.0), max(high, 0.0)
+        for h in range(last + 1):
             own = table[steps == h]
             # the features of a step are the states of that step alone
             phi = np.zeros((len(own), self.states * self.actions))
             phi[np.arange(len(own)), (own[:, 1] * self.actions + own[:, 2]).astype(np.int64)] = 1.0
-            found.append(Transitions(phi, (own[:, 3] - low) / (high - low), own[:, 4].astype(np.int64)))
+            ended = np.where(own[:, 5] > 0, (last - h) * (0 - low) / (high - low), np.nan)
+            found.append(Transitions(phi, (own[:, 3] - low) / (high - low), own[:, 4].astype(np.int64), ended))
         return found
 
     def _check_steps(self, steps: Int, states: Int) -> None:

@@ -45,7 +45,7 @@ def test_the_solution_is_that_of_the_algorithm_written_out() -> None:
     after = [0.0] * 4
     for h in (2, 1, 0):
         matrix, right = np.eye(3), np.zeros(3)
-        for phi, reward, following in zip(*made.data[h], strict=True):
+        for phi, reward, following in zip(*made.data[h][:3], strict=True):
             matrix += np.outer(phi, phi)
             right += phi * (reward + after[following])
         w = np.linalg.solve(matrix, right)

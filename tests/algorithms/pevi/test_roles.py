@@ -11,7 +11,8 @@ from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.exporting.record import play
 from surreal.algorithms.pevi.config import PEVI
 from surreal.algorithms.pevi.environments import Arms
-from surreal.algorithms.pevi.roles import Counted
+from surreal.algorithms.pevi.linear import solve
+from surreal.algorithms.pevi.roles import Counted, Seen
 from surreal.algorithms.policies import load_policy
 from surreal.algorithms.types import Array
 from tests.algorithms.fabric import Run
@@ -44,6 +45,21 @@ def test_a_state_of_several_steps_and_an_environment_that_is_not_finite_are_refu
     with Run(folder, {"dataset": "x"}, 0, "CartPole-v1", algorithm=PEVI) as run:
         assert run.start("learner").wait(120) == 3
         assert "pevi takes Discrete states and actions" in run.log("learner-0")
+
+
+@pytest.mark.parametrize("bounds", [(-1.0, 0.0), (-1.0, -0.5), (-2.0, 3.0)])
+def test_an_early_end_is_worth_no_reward_and_not_the_least(bounds: tuple[float, float]) -> None:
+    """Action 0 of state 0 ends the episode at -1; action 1 costs 1 too, and another half or more in state 3."""
+    counted = Counted(Environment(Arms(arms=2), ID))
+    ends = Seen(np.array([0, 6]), np.array([0]), np.array([-1.0]), True)
+    goes_on = Seen(np.array([0, 3, 6]), np.array([1, 0]), np.array([-1.0, -0.5]), True)
+    data = counted.by_step([ends, goes_on] * 50, bounds)
+    features = np.eye(24).reshape(12, 2, 24)
+    found = solve(features, data, beta=0.0, ridge=1e-6)
+    assert found.policy[0, 0] == 0
+    low, high = min(bounds[0], 0.0), max(bounds[1], 0.0)
+    expected = [(-1.0 - low + 0 - low) / (high - low), (-1.0 - low - 0.5 - low) / (high - low)]
+    np.testing.assert_allclose(found.values[0, 0], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(
