@@ -155,8 +155,8 @@ class RewardScaler:
         """
         found: list[Array] = [np.empty(0)] * len(sources)
         for turn in _turns(sources):
-            columns = ([column[number] for number in turn] for column in (sources, rewards, done))
-            for number, returns in zip(turn, self._side_by_side(*columns), strict=True):
+            own = [sources[n] for n in turn], [rewards[n] for n in turn], [done[n] for n in turn]
+            for number, returns in zip(turn, self._side_by_side(*own), strict=True):
                 found[number] = returns
         return found
 

@@ -25,7 +25,7 @@ from surreal.protocol.errors import InvalidInput
 
 
 class Moment(NamedTuple):
-    """What is known where an action is chosen."""
+    """Knowledge by which an action is chosen."""
 
     observation: Any
     mask: Bool | None = None

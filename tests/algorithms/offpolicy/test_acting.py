@@ -218,5 +218,6 @@ class Starved(ReplayLearner):
 
 def test_a_learner_that_waits_for_replay_reads_what_others_report_at_every_look() -> None:
     waits: list[tuple[str, float]] = []
-    assert Starved().collect(lambda *wait: waits.append(wait)) == "batch"
+    batch: Any = Starved().collect(lambda *wait: waits.append(wait))
+    assert batch == "batch"
     assert [names for names, _ in waits] == ["replay"] * 3
