@@ -115,8 +115,8 @@ def play(
 ) -> tuple[float, int] | None:
     """Return (return, steps) of one episode from `seed`, of `cap` steps at most; None once `stopping` is true.
 
-    `choose` maps observations [1, ...] to the one action that the environment takes; `rewarded` gets each reward. The
-    return is NaN, and it is logged, where an observation or a reward was NaN or infinite.
+    `choose` maps observations [1, ...] to the one action that the environment takes; `rewarded` gets each reward as
+    training has it. The return is NaN, and it is logged, where an observation or a reward was NaN or infinite.
     """
     rows = mapped(lambda array: np.array(array[None]), env.reset(seed))
     total, steps, over = 0.0, 0, False
@@ -131,7 +131,7 @@ def play(
                 )
                 return float("nan"), steps
             if rewarded is not None:
-                rewarded(float(reward))
+                rewarded(env.reward_in_training(float(reward)))
             if stopping() and not over:
                 return None
     return float(total), steps

@@ -75,6 +75,8 @@ class Environment:
         self._env, self._read = env, reader(self.spaces)
         self.plain = self._read is None
         """True where observations are taken as they are."""
+        self.reward_in_training: Callable[[float], float] = lambda reward: reward
+        """Map from its rewards to those that a policy was trained with, which R2D2's takes in."""
         self._shape = leaves[""].shape if "" in leaves else None
         self._shapes = {name: leaf.shape for name, leaf in leaves.items()}
         self._reset: Callable[..., Any] = self._first_reset

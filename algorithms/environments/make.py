@@ -22,6 +22,7 @@ from surreal.algorithms.environments.wrappers import (
     in_words,
     own_wrappers,
     problems,
+    reward_in_training,
     wrap,
 )
 from surreal.algorithms.own_code import in_main
@@ -77,7 +78,10 @@ def make_env(
             hear_mujoco()  # which a suite may have loaded by itself
             made = made if around is None else around(made)
             scaling = settings.get("action_scaling", "auto")
-            return Environment(made, env_id, view, scaling, stack, own_wrappers(wrappers))
+            found = Environment(made, env_id, view, scaling, stack, own_wrappers(wrappers))
+            if evaluating:
+                found.reward_in_training = reward_in_training(settings.get("wrappers") or [])
+            return found
     except SurrealError:
         raise
     except KeyboardInterrupt:

@@ -218,6 +218,23 @@ def for_evaluation(entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in expand(entries) if parse(entry)[0] not in TRAINING_ONLY]
 
 
+def reward_in_training(entries: Sequence[Entry]) -> Callable[[float], float]:
+    """Return the map from the environment's own rewards to those that training has, which a policy may take in."""
+    bounds = []
+    for name, given, named in map(parse, expand(entries)):
+        if name == "clip_reward":
+            bound = inspect.signature(_clip_reward).bind(None, *given, **named)
+            bound.apply_defaults()
+            bounds.append(bound.args[1:])
+
+    def seen(reward: float) -> float:
+        for low, high in bounds:
+            reward = float(np.sign(reward) if low is None and high is None else np.clip(reward, low, high))
+        return reward
+
+    return seen
+
+
 def wrap(env: Env, entries: Sequence[Entry]) -> tuple[Env, int]:
     """Return `env` in all its wrappers, and the number of frames that its observations are a stack of, 1 for none.
 

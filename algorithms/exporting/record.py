@@ -99,7 +99,8 @@ def record(
                 rng = np.random.default_rng([settings.seed, number])
                 chosen = mixture[int(rng.choice(len(mixture), p=weights / weights.sum()))]
                 act = acting(chosen, found.action_space, settings)
-                writer.add(play(raw, act, settings.seed + number, rng, f"episode {number}"))
+                seed, place = settings.seed + number, f"episode {number}"
+                writer.add(play(raw, act, seed, rng, place, made.reward_in_training))
                 say(writer.episodes, writer.steps)
     return settings.folder
 
@@ -123,8 +124,18 @@ def _provenance(
     }
 
 
-def play(env: gymnasium.Env[Any, Any], act: Act, seed: int, rng: np.random.Generator, place: str) -> Episode:
-    """Return one episode as the environment gave it, of EPISODE_CAP steps at most."""
+def play(
+    env: gymnasium.Env[Any, Any],
+    act: Act,
+    seed: int,
+    rng: np.random.Generator,
+    place: str,
+    reward_in_training: Callable[[float], float] = float,
+) -> Episode:
+    """Return one episode as the environment gave it, of EPISODE_CAP steps at most.
+
+    `act` is told the last reward as the policy had it in training.
+    """
     observation, info = env.reset(seed=seed)
     built, terminated, truncated = Building(observation, seed), False, False
     choices = choices_of(env.action_space)
@@ -135,7 +146,7 @@ def play(env: gymnasium.Env[Any, Any], act: Act, seed: int, rng: np.random.Gener
         observation, reward, terminated, truncated, info = env.step(action)
         built.add(action, observation, reward, log_p)
         mask = read_mask(name, "step", info, choices) if masked else None
-        moment = Moment(observation, mask, float(reward))
+        moment = Moment(observation, mask, reward_in_training(float(reward)))
     return built.episode(place, bool(terminated))
 
 

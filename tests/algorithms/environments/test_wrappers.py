@@ -9,6 +9,7 @@ import pytest
 
 from surreal.algorithms.environments.make import check_wrappers, make_env
 from surreal.algorithms.environments.wrappers import for_evaluation, problems
+from surreal.algorithms.evaluation import play
 from surreal.protocol.errors import Fatal, InvalidInput, SurrealError
 
 FILM = "tests.algorithms.environments.own.parts:Film"
@@ -95,6 +96,25 @@ def test_rewards_are_clipped_to_their_sign_or_to_bounds_but_never_for_an_evaluat
     evaluated.reset(0)
     assert env.step(0, rows, 0)[0] == reward
     assert evaluated.step(0, rows, 0)[0] == 2.5
+
+
+@pytest.mark.parametrize(
+    ("wrappers", "told"),
+    [
+        ([], 2.5),
+        (["clip_reward"], 1.0),
+        ([{"clip_reward": [-1, 2]}], 2.0),
+        ([{"clip_reward": {"high": 1.5}}, {"time_limit": 9}], 1.5),
+    ],
+    ids=str,
+)
+def test_a_policy_that_takes_in_rewards_is_told_those_of_its_training(
+    colours: str, wrappers: list[Any], told: float
+) -> None:
+    env = make_env({"id": colours, "wrappers": wrappers}, view="parts", evaluating=True)
+    rewards: list[float] = []
+    play(env, lambda rows: 0, 0, 1, rewarded=rewards.append)
+    assert rewards == [told]
 
 
 def test_an_evaluation_may_have_other_options_and_wrappers(colours: str) -> None:

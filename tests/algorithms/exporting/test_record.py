@@ -60,4 +60,7 @@ def test_a_policy_is_told_the_choices_allowed_and_the_last_reward_and_so_is_its_
     found = play(env, act, 1, np.random.default_rng(1), "here")
     assert found.rewards.tolist() == [1.0] * 7
     assert policy.rewards == [0.0] + [1.0] * 6
+    policy.rewards.clear()
+    play(env, act, 1, np.random.default_rng(1), "here", lambda reward: reward / 2)
+    assert policy.rewards == [0.0] + [0.5] * 6
     assert set(np.exp(found.behaviour["log_probabilities"]).round(6).tolist()) == {0.25, 0.75}
