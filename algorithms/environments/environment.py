@@ -46,6 +46,7 @@ class Environment:
         scaling: Scaling = "auto",
         stack: int = 1,
         wrappers: Sequence[str] = (),
+        reward_in_training: Callable[[float], float] = float,
     ) -> None:
         """Take over `env`, called `name` in errors. Raises Fatal where no policy here takes its spaces.
 
@@ -75,7 +76,7 @@ class Environment:
         self._env, self._read = env, reader(self.spaces)
         self.plain = self._read is None
         """True where observations are taken as they are."""
-        self.reward_in_training: Callable[[float], float] = lambda reward: reward
+        self.reward_in_training = reward_in_training
         """Map from its rewards to those that a policy was trained with, which R2D2's takes in."""
         self._shape = leaves[""].shape if "" in leaves else None
         self._shapes = {name: leaf.shape for name, leaf in leaves.items()}

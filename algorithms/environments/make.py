@@ -61,6 +61,7 @@ def make_env(
     settings: Mapping[str, Any] = {"id": env} if isinstance(env, str) else env
     env_id, wrappers, options = str(settings["id"]), settings.get("wrappers") or [], settings.get("options") or {}
     presets = _of_presets(wrappers)
+    in_training = reward_in_training(wrappers if evaluating else [])
     if evaluating:
         other = settings.get("evaluation") or {}
         options = {**options, **(other.get("options") or {})}
@@ -78,10 +79,7 @@ def make_env(
             hear_mujoco()  # which a suite may have loaded by itself
             made = made if around is None else around(made)
             scaling = settings.get("action_scaling", "auto")
-            found = Environment(made, env_id, view, scaling, stack, own_wrappers(wrappers))
-            if evaluating:
-                found.reward_in_training = reward_in_training(settings.get("wrappers") or [])
-            return found
+            return Environment(made, env_id, view, scaling, stack, own_wrappers(wrappers), in_training)
     except SurrealError:
         raise
     except KeyboardInterrupt:
