@@ -36,8 +36,8 @@ docs: install  ## the documentation site, built strictly into site/
 
 bench: install  ## beside raw pyzmq, and beside the peers installed under PEERS (see docs/results.md)
 	$(BIN)/surreal bench protocol
-	$(BIN)/python benchmarks/protocol.py --peers "$${PEERS:-../peers}"
-	$(BIN)/python benchmarks/ppo_peers.py --peers "$${PEERS:-../peers}"
+	$(BIN)/python benchmarks beside.streams --peers "$${PEERS:-../peers}"
+	$(BIN)/python benchmarks beside.ppo --peers "$${PEERS:-../peers}"
 
 wheel: install
 	$(BIN)/python -m hatchling build -t wheel

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from offline import filled
+from speed.offline import filled
 from surreal.algorithms.datasets.dataset import Reading
 from surreal.algorithms.datasets.episode import Episode
 from surreal.algorithms.datasets.opening import open_all

@@ -52,7 +52,12 @@ def test_the_search_for_cycles_finds_one() -> None:
     assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [{"a", "b", "c"}] * 3
 
 
-@pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES.values()}), ids=lambda f: f.name)
+BENCHMARKS = set((ROOT / "benchmarks").rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in BENCHMARKS.union(MODULES.values())}), ids=lambda f: f.name
+)
 def test_a_folder_holds_no_more_modules_than_a_reader_keeps_in_mind(folder: Path) -> None:
     assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= MAX_MODULES
 

@@ -23,7 +23,7 @@ class Known(NamedTuple):
     """Environment steps a second of one worker on one core."""
 
 
-# Measured: python benchmarks/es_rates.py, one core of an AMD EPYC virtual machine
+# Measured: python benchmarks es.rates, one core of an AMD EPYC virtual machine
 ENVIRONMENTS = {
     "HalfCheetah-v5": Known(17, 6, 1000, 10_000),
     "Hopper-v5": Known(11, 3, 1000, 5_000),
@@ -37,8 +37,8 @@ ENVIRONMENTS = {
 OTHER = "HalfCheetah-v5"
 """The environment that an unknown one is taken for."""
 PAIR = 3e-10
-"""Seconds of the master for each pair and parameter: python benchmarks/es_rates.py."""
-# Of one master with thousands of workers: python benchmarks/es_capacity.py
+"""Seconds of the master for each pair and parameter: python benchmarks es.rates."""
+# Of one master with thousands of workers: python benchmarks es.capacity
 MESSAGE = 5e-5
 """Seconds of its working thread for each message of results."""
 BEATS = 0.1

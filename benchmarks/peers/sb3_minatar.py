@@ -1,4 +1,4 @@
-"""stable-baselines3's PPO on a MinAtar game with the network and settings of benchmarks/minatar_peers.py.
+"""stable-baselines3's PPO on a MinAtar game with the network and settings of benchmarks/beside/minatar.py.
 
 Run by its own interpreter, which needs minatar. Prints one JSON line: steps per second after the first tenth, the
 training return of 1,000 episodes at the end, and after each tenth of the steps.

@@ -1,4 +1,4 @@
-"""stable-baselines3's PPO on robosuite's Lift from states, with the settings of benchmarks/robosuite_peers.py.
+"""stable-baselines3's PPO on robosuite's Lift from states, with the settings of benchmarks/beside/robosuite.py.
 
 Run by its own interpreter, which needs robosuite and surreal. Prints one JSON line: steps per second after the first
 tenth, the training return at the end, and after each tenth of the steps.

@@ -15,7 +15,7 @@ TASK = "InvertedPendulum-v5"
 
 
 def alone(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "error", str(ROOT / "benchmarks" / "es_alone.py"), "--env", TASK, *words]
+    command = [sys.executable, "-W", "error", str(ROOT / "benchmarks"), "es.alone", "--env", TASK, *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=240)
 
 

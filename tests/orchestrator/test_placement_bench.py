@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks/placement.py"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.mark.bench
 def test_ten_thousand_nodes_and_a_hundred_roles_take_two_seconds_at_most() -> None:
-    done = subprocess.run([sys.executable, "-P", BENCHMARK], capture_output=True, text=True, timeout=200, check=True)
+    command = [sys.executable, str(BENCHMARKS), "cluster.placement"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
     seconds = [float(line.split("both ")[1].removesuffix(" s")) for line in done.stdout.splitlines()]
     assert min(seconds) < 2.0, done.stdout

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from offline import by_torch
+from speed.offline import by_torch
 from surreal.algorithms.offline.config import AWACConfig, CRRConfig, IQLConfig, TD3BCConfig
 from surreal.algorithms.offline.updates.byhand import Drawn
 from surreal.algorithms.offline.updates.conservative import DrawnTorch

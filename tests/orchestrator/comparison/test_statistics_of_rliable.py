@@ -1,4 +1,4 @@
-"""Statistics over seeds are those of rliable 1.2.0, whose answers `benchmarks/statistics_peer.py` recorded."""
+"""Statistics over seeds are those of rliable 1.2.0, whose answers `benchmarks/beside/comparison.py` recorded."""
 
 import json
 from pathlib import Path

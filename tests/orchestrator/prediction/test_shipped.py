@@ -2,11 +2,11 @@
 
 import json
 
-from profiles import EXAMPLES, SHIPPED_FOR
 from surreal.orchestrator.client import Client
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.prediction.calibration import SHIPPED, Calibration, Machine, find, key_of
 from surreal.orchestrator.prediction.predict import predict
+from verbs.profiles import EXAMPLES, SHIPPED_FOR
 
 
 def test_each_is_of_an_example_whose_steps_cost_what_they_did() -> None:
@@ -15,7 +15,7 @@ def test_each_is_of_an_example_whose_steps_cost_what_they_did() -> None:
         plan = Client().plan(load_experiment(EXAMPLES / file))
         keys.add(key_of(plan.algorithm, plan.env, plan.config))
     found = [Calibration.parse(json.loads(path.read_text())) for path in SHIPPED.glob("*.json")]
-    # one of other settings is never found: delete it, or measure anew with benchmarks/profiles.py ship
+    # one of other settings is never found: delete it, or measure anew with python benchmarks verbs.profiles ship
     assert found and {each.key for each in found} <= keys
 
 

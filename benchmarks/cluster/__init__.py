@@ -1,0 +1,1 @@
+"""Cost of running on a cluster: placing, rendering, the operator, the Ray backend."""

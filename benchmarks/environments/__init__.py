@@ -1,0 +1,1 @@
+"""Environments alone: steps of one core, and trajectories of two mujoco releases."""

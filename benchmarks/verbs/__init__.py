@@ -1,0 +1,1 @@
+"""Cost of surreal's commands beside the training: create, profile, predict, sweep and open."""
