@@ -8,6 +8,7 @@
 import argparse
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 HERE = Path(__file__).parents[1]
@@ -27,6 +28,8 @@ class Turns:
         said = []
         for line in self._process.stderr:
             if line.strip() == "ready":
+                # the library warns without end: a pipe that nobody reads is full one day, and its writer waits for ever
+                threading.Thread(target=self._process.stderr.read, daemon=True).start()
                 return
             said.append(line)
         raise RuntimeError("".join(said[-20:]))
@@ -41,7 +44,9 @@ class Turns:
 
     def close(self) -> None:
         """Let it end."""
-        self._process.communicate("", timeout=60)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
 
 
 def main() -> None:

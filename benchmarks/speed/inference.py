@@ -36,6 +36,8 @@ from surreal.protocol.wiring import ChannelWiring, Wiring
 from surreal.protocol.worker.process import Process
 from surreal.protocol.worker.session import Session
 
+BENCHMARKS = Path(__file__).parents[1]
+"""Folder of the code that workers import: the environment below."""
 STEPS = 20
 NETWORKS: dict[str, tuple[dict[str, Any], list[int]]] = {
     "mlp": ({"encoder": "none"}, [16]),
@@ -85,7 +87,7 @@ class Site:
         self._folder, self._actors, self._size = folder, actors, STEPS * copies
         asked = {"inference": way, "network": settings, "fragment_steps": STEPS, "inference_batch": batch}
         self._config = IMPALA.config(**asked).model_dump()
-        self._env = {"id": "inference:Still", "copies": copies, "options": {"shape": shape}}
+        self._env = {"id": "speed.inference:Still", "copies": copies, "options": {"shape": shape}}
         self._algorithm = IMPALA.arranged(self._config)
         self._session = Session(self._wiring("learner", 0))
         process = Process(self._session)
@@ -96,7 +98,7 @@ class Site:
 
     def _publish(self, process: Process) -> None:
         network = NetworkConfig(**self._config["network"])
-        with_env = make_env(self._env, str(Path(__file__).parent), network.view)
+        with_env = make_env(self._env, str(BENCHMARKS), network.view)
         layout = make_model(network, with_env.spaces, self._config["hidden"])
         plain = Standardizer.identity(standardized_size(layout.spaces))
         vector = layout.initial(np.random.default_rng(0), -0.5)
@@ -114,7 +116,7 @@ class Site:
         return Wiring(
             "bench", role, index, 1, self._algorithm.role(role).entry_point, replicas, wired,
             f"ipc://{self._folder}/control", role == "learner", str(self._folder), 1,
-            code=str(Path(__file__).parent), env=self._env, config=self._config,
+            code=str(BENCHMARKS), env=self._env, config=self._config,
         )  # fmt: skip
 
     def _start(self, role: str, index: int) -> psutil.Popen:
