@@ -59,3 +59,7 @@ def test_documents_and_modules_name_scripts_that_there_are() -> None:
 def test_a_script_of_a_room_says_how_it_is_started() -> None:
     rooms = {name: path.read_text() for name, path in SCRIPTS.items() if "." in name}
     assert [name for name, text in rooms.items() if name not in BY_NAME.findall(text)] == []
+
+
+def test_no_script_hides_a_module_of_python_where_it_is_started_by_its_path() -> None:
+    assert {path.stem for path in SCRIPTS.values()} & set(sys.stdlib_module_names) == set()
