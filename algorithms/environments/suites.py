@@ -4,14 +4,16 @@ An id that begins with a suite's prefix is the suite's, whether its package is i
 machines that run nothing. So gymnasium, which is slow to import, is imported where one is made.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from surreal.protocol.errors import Fatal, InvalidInput, did_you_mean
+from surreal.protocol.errors import Fatal, InvalidInput
 
 if TYPE_CHECKING:
     import gymnasium
@@ -77,6 +79,8 @@ def _dm_control(env_id: str, options: dict[str, Any]) -> "Env":
     return gymnasium.make(env_id, disable_env_checker=True, **options)
 
 
+COMPLETE = ("gymnasium.envs.classic_control.", "gymnasium.envs.toy_text.", "gymnasium.envs.mujoco.")
+"""Begin of the entry points of gymnasium whose packages surreal itself requires."""
 ATARI = Suite("ALE/", "atari", _atari)
 SUITES = (
     ATARI,
@@ -99,30 +103,75 @@ def make_of(suite: Suite, env_id: str, options: dict[str, Any]) -> "Env":
         raise Fatal(f"env.id: {env_id!r} needs an extra: {error}. Run pip install 'surreal[{suite.extra}]'.") from error
 
 
-def is_listed(env_id: str) -> bool:
-    """Return True for an id that gymnasium registers itself; ids that packages or modules add are not looked for."""
-    return f'id="{env_id}"' in _registrations()
+def is_current(env_id: str) -> bool:
+    """Return True for the newest version of an environment that gymnasium and MuJoCo alone can make.
+
+    Others may lack a package here, or be of a version that no longer runs.
+    """
+    name, version = _split(env_id)
+    listed = _registrations()
+    return listed.get(env_id, "").startswith(COMPLETE) and version == _versions(listed)[name][-1]
 
 
 @cache
-def _registrations() -> str:
-    """Return the source of gymnasium's list: to read it takes a hundredth of the time of its import."""
+def _registrations() -> dict[str, str]:
+    """Return id -> entry point of gymnasium's own list; that of an id that only raises is no `module:Class`.
+
+    To read the source takes a hundredth of the time of its import. Ids that packages or modules add are not in it.
+    """
     found = find_spec("gymnasium")
     path = Path(found.origin).parent / "envs" / "__init__.py" if found and found.origin else None
-    return path.read_text() if path and path.is_file() else ""
+    text = path.read_text() if path and path.is_file() else ""
+    return dict(re.findall(r'\bid="([^"]+)",\s*entry_point="?([\w.:]+)', text))
+
+
+def _split(env_id: str) -> tuple[str, int]:
+    """Return name and version of an id; version -1 where it says none."""
+    name, dash, version = env_id.rpartition("-v")
+    return (name, int(version)) if dash and version.isdecimal() else (env_id, -1)
+
+
+def _versions(ids: Iterable[str]) -> dict[str, list[int]]:
+    """Return name -> all its versions, oldest first."""
+    found: dict[str, list[int]] = {}
+    for name, version in sorted(map(_split, ids)):
+        found.setdefault(name, []).append(version)
+    return found
+
+
+def _nearest(env_id: str, ids: Iterable[str]) -> str:
+    """Return the id of the nearest name, in the version asked for or else its newest; empty where none is near."""
+    versions, (asked, version) = _versions(ids), _split(env_id)
+    by_lower = {name.lower(): name for name in versions}
+    for close in get_close_matches(asked.lower(), by_lower, n=1, cutoff=0.7):
+        there = versions[by_lower[close]]
+        chosen = version if version in there else there[-1]
+        return by_lower[close] + (f"-v{chosen}" if chosen >= 0 else "")
+    return ""
+
+
+def _raises(spec: Any) -> bool:
+    """Return True for an id of gymnasium's registry that only raises, and says where its environment went."""
+    return callable(spec.entry_point) and spec.entry_point.__module__ == "gymnasium.envs"
 
 
 def check_id(env_id: str) -> None:
-    """Raise InvalidInput where `env_id` cannot name an environment here.
+    """Raise InvalidInput where `env_id` cannot name an environment here, or names a retired one.
 
     `module:Name` is not looked into: the module may be importable only where the worker runs. Nor is a suite's.
     """
-    if ":" in env_id or suite_of(env_id) or is_listed(env_id):
+    if ":" in env_id or suite_of(env_id) or ":" in _registrations().get(env_id, ""):
         return
     import gymnasium
 
-    if env_id in gymnasium.registry:
+    made = [each for each, spec in gymnasium.registry.items() if not _raises(spec)]
+    if env_id in made:
         return
-    near = did_you_mean(env_id, gymnasium.registry)
-    known = f"any gymnasium id, 'module:Id-v0', 'module:Class', {', '.join(f'{s.prefix}NAME' for s in SUITES)}"
-    raise InvalidInput(f"no environment {env_id!r}{near}. There are: {known}.")
+    near = _nearest(env_id, made)
+    if env_id not in gymnasium.registry:
+        known = f"any gymnasium id, 'module:Id-v0', 'module:Class', {', '.join(f'{s.prefix}NAME' for s in SUITES)}"
+        hint = f" (did you mean {near!r}?)" if near else ""
+        raise InvalidInput(f"no environment {env_id!r}{hint}. There are: {known}.")
+    # An id that only raises, without another version, needs a package, which the run may have.
+    if _split(near)[0] == _split(env_id)[0]:
+        raise InvalidInput(f"{env_id!r} is retired: gymnasium {gymnasium.__version__} cannot make it. Use {near!r}.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
+from surreal.algorithms.environments.suites import is_current
 from surreal.algorithms.own_code import own_names
 from surreal.orchestrator.experiment.complete import complete
 from surreal.orchestrator.experiment.model import ExperimentDocument, ExperimentSpec, Metadata
@@ -99,7 +100,7 @@ class Experiment:
 
     @property
     def is_ordinary(self) -> bool:
-        """True for what surely works: two tanh networks on numbers of an environment of gymnasium as it comes.
+        """True for what surely works: two tanh networks on a current environment of gymnasium as it comes.
 
         Nothing does with an algorithm that takes some of those environments only, or on a GPU that may not be there.
         """
@@ -107,7 +108,7 @@ class Experiment:
             return False
         env = self.spec.env
         usual = getattr(getattr(self.config, "network", None), "plain", True)
-        return usual and "/" not in env.id and not (env.wrappers or env.options or self.own_names)
+        return usual and is_current(env.id) and not (env.wrappers or env.options or self.own_names)
 
     def own_modules(self) -> list[str]:
         """Return the modules that it names and that its folder holds: of algorithm, config and environment."""

@@ -9,7 +9,7 @@ import pytest
 
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.options import below_code, from_file
-from surreal.algorithms.environments.suites import check_id
+from surreal.algorithms.environments.suites import check_id, is_current
 from surreal.protocol.errors import Fatal, InvalidInput
 from surreal.protocol.transport.stats import ACTIVITY
 from tests.algorithms.fabric import OWN
@@ -131,6 +131,42 @@ def test_any_other_error_is_not_tried_again(stubborn: None) -> None:
 def test_an_unknown_environment_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(InvalidInput, match=r"no environment 'HalfCheeta-v5' \(did you mean 'HalfCheetah-v"):
         check_id("HalfCheeta-v5")
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "nearest"),
+    [
+        ("HalfChetah-v4", "HalfCheetah-v4"),
+        ("HalfChetah-v3", "HalfCheetah-v5"),
+        ("halfcheetah", "HalfCheetah-v5"),
+        ("Pendulum-v0", "Pendulum-v1"),
+        ("phys2d/CartPol-v9", "phys2d/CartPole-v1"),
+    ],
+)
+def test_the_nearest_name_is_one_that_can_be_made(mistyped: str, nearest: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"no environment '{mistyped}' \(did you mean '{nearest}'\?\)\. There"):
+        check_id(mistyped)
+
+
+def test_a_name_near_to_none_gets_no_hint() -> None:
+    with pytest.raises(InvalidInput, match=r"no environment 'FetchReach-v3'\. There are"):
+        check_id("FetchReach-v3")
+
+
+def test_a_retired_version_is_refused_with_the_newest() -> None:
+    for retired in ("HalfCheetah-v2", "HalfCheetah-v3"):
+        with pytest.raises(InvalidInput, match=rf"'{retired}' is retired: gymnasium .* Use 'HalfCheetah-v5'\."):
+            check_id(retired)
+
+
+def test_an_environment_that_needs_a_package_is_left_to_the_place_of_the_run() -> None:
+    for env_id in ("LunarLander-v3", "phys2d/CartPole-v1", "GymV21Environment-v0", "ALE/Pongg-v5", "Pusher-v4"):
+        check_id(env_id)
+
+
+def test_only_the_newest_version_without_further_packages_is_current() -> None:
+    assert all(map(is_current, ("HalfCheetah-v5", "CartPole-v1", "Taxi-v4")))
+    assert not any(map(is_current, ("Hopper-v4", "LunarLander-v3", "phys2d/CartPole-v1", "ALE/Pong-v5", "x:Y-v0")))
 
 
 def test_ids_of_ones_own_modules_are_left_to_the_worker() -> None:

@@ -344,3 +344,11 @@ def test_an_environment_that_ends_its_process_while_it_is_made_is_refused_with_i
     made = "import os; print('no display', flush=True); os._exit(3)"
     with pytest.raises(InvalidInput, match=r"ended the process that inspected it \(exit 3\).*\nno display"):
         inspected(maze(tmp_path, made=made))
+
+
+def test_a_version_that_no_simulator_here_runs_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    file = write(tmp_path, "Pusher-v4", "{name: ppo}")  # it needs mujoco before 3
+    with pytest.raises(InvalidInput, match=r"own\.yaml:5: spec\.env\.id: environment 'Pusher-v4': cannot be made"):
+        plan_for(load_experiment(file))
+    (warning,) = inspected(load_experiment(file), remote=True)
+    assert "own.yaml:5: spec.env.id: not checked here: environment 'Pusher-v4'" in warning
