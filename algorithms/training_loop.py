@@ -229,13 +229,14 @@ class TrainingLoop(Generic[Data]):
         state, now = self._state, perf_counter()
         # The last row may come at once, with what others did while the one before was written.
         at, steps = self._reported if now - self._reported[0] > ROW_SECONDS / 2 else self._reported_before
-        rate = (state.steps - steps) / max(now - at, 1e-9)
+        seconds = max(now - at, 1e-9)
         self._reported_before, self._reported = self._reported, (now, state.steps)
         row = {
             "total_steps": self._trainer.total_steps,
             "updates": self._trainer.updates,
             "elapsed": state.elapsed,
-            "steps_per_second": rate,
+            "steps_per_second": (state.steps - steps) / seconds,
+            "rate_seconds": seconds,
             **self._means(),
             **self._trainer.row(self.recorder),
             **self._shares.read(),

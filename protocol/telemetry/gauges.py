@@ -13,6 +13,8 @@ MAX_GAUGES = 1000
 """Names of metrics that are kept; processes report them, and each name costs memory."""
 STALE_AFTER_S = 60.0
 """Age of the newest figures from which a run is said to make no progress, and its speed to be unknown."""
+SPEED_SECONDS = 10.0
+"""Time up to now that a speed is of, once the next figures are late."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Progress:
     updates: int = 0
     """Updates made: gradient steps where the algorithm learns from replay or a dataset."""
     steps_per_second: float | None = None
+    rate_seconds: float | None = None
+    """Seconds that `steps_per_second` was counted over: the next figures come after as many, about."""
     episode_return: float | None = None
     """Mean return of the last training episodes."""
     eval_return: float | None = None
@@ -49,7 +53,7 @@ class Progress:
     """The reason why files of the run cannot be written; null while they can."""
 
     def seen_at(self, now: float, started: float | None = None) -> "Progress":
-        """Return the progress as it is `now`, seconds since 1970: with its age, and no speed that was long ago.
+        """Return the progress as it is `now`, seconds since 1970: with its age and its speed up to now.
 
         `started` is when the process that writes the figures was started last: before, there could be none.
         """
@@ -58,8 +62,18 @@ class Progress:
             return self
         written = self.progress_at
         fresh = written is not None and now - written < STALE_AFTER_S and written >= (started or 0.0)
-        speed = self.steps_per_second if fresh else None
+        speed = self._speed_at(now) if fresh else None
         return replace(self, progress_age=round(max(0.0, now - max(known)), 1), steps_per_second=speed)
+
+    def _speed_at(self, now: float) -> float | None:
+        """Return the steps per second of the last SPEED_SECONDS, of which the part after the figures were due has none.
+
+        They are due after twice the time that their speed is of; where that is not known, it stays.
+        """
+        if not self.steps_per_second or self.rate_seconds is None or self.progress_at is None:
+            return self.steps_per_second
+        late = now - self.progress_at - 2 * self.rate_seconds
+        return self.steps_per_second * (1 - min(max(0.0, late) / SPEED_SECONDS, 1.0))
 
     @property
     def stalled(self) -> bool:

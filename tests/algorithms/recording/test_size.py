@@ -15,6 +15,7 @@ LEARNER = [
     "updates",
     "elapsed",
     "steps_per_second",
+    "rate_seconds",
     "policy_loss",
     "value_loss",
     "entropy",

@@ -1,5 +1,6 @@
 """A learner that waits has told what it had learned before."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter, sleep
@@ -93,3 +94,6 @@ def test_a_last_row_that_comes_at_once_has_the_rate_of_the_row_before_too(tmp_pa
     first, last = [row for row in rows(tmp_path / "run") if "updates" in row]
     assert (first["steps"], last["steps"]) == (200, 300)
     assert last["steps_per_second"] < 300 / (1.2 * ROW_SECONDS) * 1.01
+    assert first["rate_seconds"] > ROW_SECONDS
+    progress = json.loads((tmp_path / "run" / "progress.json").read_text())
+    assert progress["rate_seconds"] == last["rate_seconds"] > 1.2 * ROW_SECONDS

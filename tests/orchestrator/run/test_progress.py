@@ -4,6 +4,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from surreal.orchestrator.run.describe import speed
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.status import Status, read_progress, running_reason
@@ -39,6 +41,21 @@ def test_a_speed_of_long_ago_is_no_speed() -> None:
     assert (soon.progress_age, soon.steps_per_second, soon.eta_seconds, soon.stalled) == (5.0, 100.0, 5.0, False)
     assert (late.progress_age, late.steps_per_second, late.eta_seconds, late.stalled) == (240.0, None, None, True)
     assert speed(Status("toy", "local", "/f", "running", progress=late)) == "none for 4 min"
+
+
+def test_a_speed_is_of_the_last_seconds_up_to_now() -> None:
+    then = Progress(steps=500, total_steps=1_000, steps_per_second=100.0, rate_seconds=1.0, progress_at=NOW)
+    ages = (1.9, 5.0, 11.0, 12.0, 40.0)
+    speeds = [then.seen_at(NOW + age).steps_per_second for age in ages]
+    assert speeds == pytest.approx([100.0, 70.0, 10.0, 0.0, 0.0], abs=0.1)
+    still = Status("toy", "local", "/f", "running", progress=then.seen_at(NOW + 40))
+    assert speed(still) == "0 steps/s" and still.progress.eta_seconds is None
+
+
+def test_a_run_whose_updates_take_long_is_not_late_between_two() -> None:
+    slow = Progress(steps=500, steps_per_second=100.0, rate_seconds=25.0, progress_at=NOW)
+    assert [slow.seen_at(NOW + age).steps_per_second for age in (5, 30, 50)] == [100.0] * 3
+    assert slow.seen_at(NOW + 55).steps_per_second == 50.0
 
 
 def test_a_learner_that_has_just_been_started_again_is_not_late() -> None:

@@ -43,6 +43,7 @@ def test_the_document_has_exactly_these_fields_in_this_order(tmp_path: Path) -> 
         "total_steps": 1_000_000,
         "updates": 98,
         "steps_per_second": 10_000.0,
+        "rate_seconds": None,
         "episode_return": 812.5,
         "eval_return": 900.0,
         "refused_fragments": 0,
