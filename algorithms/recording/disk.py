@@ -6,6 +6,8 @@ A failure is said once and counted; what could not be written waits in memory, w
 import os
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from logging import getLogger
 from pathlib import Path
 from time import monotonic
@@ -21,6 +23,21 @@ MAX_WAITING_BYTES = 8 * 2**20
 """Bytes of one file that wait in memory; beyond it the oldest records are lost, and counted."""
 
 
+@dataclass
+class _Failure:
+    """Kind of file that cannot be written now."""
+
+    since: datetime
+    why: str = ""
+    tried: float = 0.0
+    """Time of the last attempt, monotonic."""
+
+
+def since(moment: datetime) -> str:
+    """Return `since 2026-11-30 04:12 UTC`."""
+    return f"since {moment:%Y-%m-%d %H:%M} UTC"
+
+
 class Disk:
     """Attempts to write, none of which raises."""
 
@@ -29,14 +46,24 @@ class Disk:
         """Failed attempts so far."""
         self.lost = 0
         """Records that were given up."""
-        self.trouble = ""
-        """Sentence about what cannot be written now; empty while everything can."""
-        self._failing: dict[str, float] = {}
+        self._failing: dict[str, _Failure] = {}
         self._said: dict[str, float] = {}
+
+    @property
+    def trouble(self) -> str:
+        """Sentence about all that cannot be written now, and since when; empty while everything can."""
+        causes: dict[str, list[str]] = {}
+        for what, failure in self._failing.items():
+            causes.setdefault(failure.why, []).append(what)
+        if not causes:
+            return ""
+        first = min(failure.since for failure in self._failing.values())
+        failing = "; ".join(f"{', '.join(files)}: {why}" for why, files in causes.items())
+        return f"{since(first)} cannot write {failing}"
 
     def attempt(self, what: str, write: Callable[[], object], every: float = RETRY_SECONDS) -> bool:
         """Call `write`. Return False if it raised OSError, or did so less than `every` seconds ago."""
-        if what in self._failing and monotonic() - self._failing[what] < every:
+        if what in self._failing and monotonic() - self._failing[what].tried < every:
             return False
         try:
             write()
@@ -45,14 +72,12 @@ class Disk:
             return False
         if self._failing.pop(what, None) is not None:
             log.warning("disk: %s can be written again", what)
-            if not self._failing:
-                self.trouble = ""
         return True
 
     def _failed(self, what: str, error: OSError) -> None:
         self.errors += 1
-        now = self._failing[what] = monotonic()
-        self.trouble = f"cannot write {what}: {error.strerror or error}"
+        now, failure = monotonic(), self._failing.setdefault(what, _Failure(datetime.now(UTC)))
+        failure.tried, failure.why = now, error.strerror or str(error)
         if now - self._said.get(what, -SAY_AGAIN_SECONDS) >= SAY_AGAIN_SECONDS:
             self._said[what] = now
             log.error("disk: cannot write %s: %s; training goes on, and it is written when there is room", what, error)
@@ -61,9 +86,12 @@ class Disk:
 class AppendLog:
     """Records appended to a file, each whole and in order, as far as the disk allows."""
 
-    def __init__(self, path: Path, disk: Disk, separator: bytes = b"") -> None:
-        """Open nothing yet. A file that a crash left without `separator` at its end gets one first."""
-        self.path = path
+    def __init__(self, path: Path, disk: Disk, separator: bytes = b"", kind: str = "") -> None:
+        """Open nothing yet. A file that a crash left without `separator` at its end gets one first.
+
+        `kind` is what errors call the file: its name by default.
+        """
+        self.path, self._kind = path, kind or path.name
         self._disk, self._separator = disk, separator
         self._file: int | None = None
         self._waiting: deque[bytes] = deque()
@@ -86,7 +114,7 @@ class AppendLog:
 
     def flush(self) -> bool:
         """Write what waits. Return True if nothing waits any more."""
-        return not self._waiting or self._disk.attempt(self.path.name, self._drain)
+        return not self._waiting or self._disk.attempt(self._kind, self._drain)
 
     def _drain(self) -> None:
         while self._waiting:

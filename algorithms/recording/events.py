@@ -33,7 +33,7 @@ class EventLog:
         """Start a file: this attempt goes on from `steps`, whose own events stay."""
         # Readers take the files in the order of their names. `x1` is as in the names of rows' segments.
         name = f"{PREFIX}{int(now):010d}.{self._attempt:09d}.x1.{platform.node()}"
-        self._file = AppendLog(self._folder / name, self._disk)
+        self._file = AppendLog(self._folder / name, self._disk, kind="TensorBoard events")
         self._add(Event(wall_time=now, file_version=VERSION))
         self._add(Event(wall_time=now, step=steps + 1, session_log=SessionLog(status=SessionLog.START)))
 

@@ -5,9 +5,10 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
+from surreal.algorithms.recording.disk import since
 from surreal.orchestrator.backends.restart_policy import Outcome, Verdict, decide, describe, feeds_the_run, ordinal
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder
@@ -55,6 +56,8 @@ class Judgement(Generic[Supervised]):
         """Steps of the run at the last exit of a process; an attempt that is not the first begins with some."""
         self.log = LogWriter(folder.supervisor_segment)
         self.saved: dict[str, Any] = {}
+        self.full_since: datetime | None = None
+        """The moment from which the disk has taken no record; None while it takes one."""
 
     def run(self) -> None:
         """Conduct the run until it is over and every process is gone."""
@@ -203,9 +206,11 @@ class Judgement(Generic[Supervised]):
         self.record.number, self.record.disk = self.record.number + 1, ""
         try:
             self.record.write(self.folder)
-            self.saved = asdict(replace(self.record, number=0))
+            self.saved, self.full_since = asdict(replace(self.record, number=0)), None
         except OSError as error:
-            self.record.disk = error.strerror or str(error)
+            self.full_since = self.full_since or datetime.now(UTC)
+            files = f"status.json{', logs' if self.trouble else ''}"
+            self.record.disk = f"{error.strerror or error} ({files}; {since(self.full_since)})"
             exits.write_spare(self.record, self.folder)
         if bool(trouble) != bool(self.record.disk):
             says = f"takes no files: {self.record.disk}" if self.record.disk else "takes files again"

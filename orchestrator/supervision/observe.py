@@ -124,10 +124,11 @@ def _running(folder: Folder, record: RunRecord, progress: Progress, now: float) 
     """Return why a running run fails or stands still, and whether its disk takes no files."""
     reasons = [(process.name, reason) for process in record.processes if (reason := _reason(process, now))]
     disk = record.disk or ("" if os.access(folder.path, os.W_OK) else "the file system is read-only")
-    # the supervisor and the learner meet the same disk: one of them is enough to say it
-    said = running_reason(replace(progress, trouble=None) if disk else progress, reasons)
-    words = f"{folder.path} cannot be written: {disk}; the run goes on with its results in memory only" if disk else ""
-    return "\n".join(filter(None, (said, words)))
+    words = f"{folder.path} cannot be written: {disk}" if disk else ""
+    if words and not progress.trouble:
+        # otherwise the learner says so, which meets the same disk with other files
+        words += "; the run goes on with its results in memory only"
+    return "\n".join(filter(None, (running_reason(progress, reasons), words)))
 
 
 def _died(name: str, record: RunRecord) -> RunRecord:

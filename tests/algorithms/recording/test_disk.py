@@ -3,6 +3,8 @@
 import errno
 import logging
 import os
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -36,7 +38,7 @@ def test_rows_of_a_full_disk_are_written_when_there_is_room(
     small_disk.fill()
     append(log, range(10, 5000))
     assert disk.errors > 1000
-    assert disk.trouble == "cannot write rows: No space left on device"
+    assert re.fullmatch(r"since [0-9 :-]{16} UTC cannot write rows: No space left on device", disk.trouble)
     assert sum("cannot write rows" in record.message for record in caplog.records) == 1
     small_disk.empty()
     append(log, range(5000, 5001))
@@ -51,7 +53,7 @@ def test_rows_of_a_read_only_disk_are_written_when_it_takes_them(small_disk: Sma
     log = AppendLog(small_disk.path / "below" / "rows", disk, b"\n")
     small_disk.read_only(True)
     append(log, range(10))
-    assert disk.trouble == "cannot write rows: Read-only file system"
+    assert disk.trouble.endswith(" UTC cannot write rows: Read-only file system")
     small_disk.read_only(False)
     append(log, range(10, 11))
     log.close()
@@ -102,6 +104,31 @@ def test_a_small_file_is_replaced_on_a_full_disk_too(small_disk: SmallDisk) -> N
         replace_file(path, text)
         assert path.read_text().strip() == text
     assert [entry.name for entry in small_disk.path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_all_kinds_of_files_that_fail_are_said_with_the_moment_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(code: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    class Clock(datetime):
+        minute_now = 12
+
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return datetime(2026, 11, 30, 4, cls.minute_now, tzinfo=UTC)
+
+    monkeypatch.setattr(module, "datetime", Clock)
+    disk = Disk()
+    for minute, what, code in ((12, "metrics.jsonl", errno.ENOSPC), (13, "a checkpoint", errno.ENOSPC)):
+        Clock.minute_now = minute
+        disk.attempt(what, lambda code=code: failing(code))  # type: ignore[misc]
+    full = "since 2026-11-30 04:12 UTC cannot write metrics.jsonl, a checkpoint: No space left on device"
+    assert disk.trouble == full
+    disk.attempt("the best policy", lambda: failing(errno.EIO))
+    assert disk.trouble == f"{full}; the best policy: Input/output error"
+    disk.attempt("metrics.jsonl", lambda: None)
+    disk.attempt("the best policy", lambda: None)
+    assert disk.trouble == "since 2026-11-30 04:13 UTC cannot write a checkpoint: No space left on device"
 
 
 def test_a_failure_is_tried_again_only_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

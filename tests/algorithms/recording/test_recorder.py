@@ -222,7 +222,11 @@ def test_a_full_disk_costs_no_row_no_best_policy_and_no_newer_checkpoint(small_d
         until(lambda: recorder.read_reports(VERSION, 2))
         for steps in range(3, 200):
             recorder.record(steps, {"updates": steps})
-        assert "No space left on device" in json.loads((run / "progress.json").read_text())["trouble"]
+        trouble = json.loads((run / "progress.json").read_text())["trouble"]
+        said, failing = trouble.split(" UTC cannot write ")
+        assert said.startswith("since ") and failing.endswith(": No space left on device")
+        files = failing.partition(":")[0].split(", ")
+        assert set(files) == {"a checkpoint", "metrics.jsonl", "TensorBoard events", "the best policy"}
         assert [path.name for path in (run / "checkpoints").iterdir()] == ["step-000000000001"]
         small_disk.empty()
         recorder.record(200, {"updates": 200})

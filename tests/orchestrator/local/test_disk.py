@@ -1,13 +1,16 @@
 """A disk that takes no files: what is known stays known, and it is said."""
 
+import json
 import os
 import signal
+import time
 from pathlib import Path
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.supervision.log_pump import LogWriter
+from surreal.orchestrator.supervision.observe import status_of
 from surreal.orchestrator.supervision.record import ProcessRecord, RunRecord
 from tests.orchestrator.runs import create, pid, process, until
 
@@ -58,3 +61,17 @@ def test_lines_that_find_no_room_are_counted_and_the_rest_is_kept(tmp_path: Path
     assert writer.trouble == ""
     text = (tmp_path / "log").read_text()
     assert "(2 lines are missing here: No space left on device)" in text and text.endswith("Z three\n")
+
+
+def test_the_status_names_all_kinds_of_files_that_a_full_disk_does_not_take(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    since = "since 2026-11-30 04:12 UTC"
+    record = RunRecord("running", processes=[ProcessRecord("learner", 0, state="running")])
+    record.disk = f"No space left on device (status.json, logs; {since})"
+    record.write(folder)
+    on = "; the run goes on with its results in memory"
+    mine = f"{tmp_path} cannot be written: {record.disk}"
+    assert status_of(folder, alive=lambda: True).reason == f"{mine}{on} only"
+    trouble = f"{since} cannot write metrics.jsonl, a checkpoint: No space left on device"
+    folder.progress.write_text(json.dumps({"at": time.time(), "steps": 7, "trouble": trouble}))
+    assert status_of(folder, alive=lambda: True).reason.splitlines() == [f"{trouble}{on}", mine]
