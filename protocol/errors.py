@@ -24,7 +24,8 @@ SurrealError                a sentence for a person, printed without a traceback
     Fatal
     └── DamagedError        algorithms.datasets: a dataset or one of its episodes makes no sense    exit 3
     NotFound
-    └── NoMetricError       orchestrator.run: no number of that name; also a KeyError           exit 5
+    ├── NoMetricError       orchestrator.run: no number of that name; also a KeyError           exit 5
+    └── NoPolicyError       orchestrator.run: a run has not saved that policy               exit 5
     InvalidInput
     └── MissingModuleError  algorithms.own_code: a module is not installed here             exit 2
 ValueError

@@ -16,8 +16,9 @@ from surreal.orchestrator.backends.base import ENGINES, Backend
 from surreal.orchestrator.client import Run
 from surreal.orchestrator.groups import Selection
 from surreal.orchestrator.run.location import CLUSTER, Location
-from surreal.orchestrator.run.results import Which
+from surreal.orchestrator.run.results import NoPolicyError, Which
 from surreal.orchestrator.run.status import State
+from surreal.protocol.errors import NotFound
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -203,7 +204,14 @@ def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
         folder = code or found.code
         if folder:
             sys.path.append(str(folder))
-        return function(saved=found, which=which, code=folder, **options)
+        try:
+            return function(saved=found, which=which, code=folder, **options)
+        except NoPolicyError as error:
+            if error.other is None:
+                raise
+            place = f" --on {location.on}" if location else ""
+            command = f"{click.get_current_context().command_path} {name}{place} --policy {error.other}"
+            raise NotFound(f"{error.fact} Run: {command}") from None
 
     return with_policy
 

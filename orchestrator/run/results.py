@@ -30,6 +30,16 @@ class NoMetricError(NotFound, KeyError):
     """KeyError puts its text in quotes."""
 
 
+class NoPolicyError(NotFound):
+    """A run without the policy that was asked for."""
+
+    def __init__(self, name: str, fact: str, other: Which | None) -> None:
+        """Say of the run `name` what there is; `other` is the policy to take instead, None where there is none."""
+        super().__init__(f"{name}: {fact} " + (f"Use policy({other!r})." if other else "Wait for a checkpoint."))
+        self.fact = f"{name}: {fact}"
+        self.other = other
+
+
 @dataclass(frozen=True)
 class Metrics(Mapping[str, list[float]]):
     """Name of a number -> its values, oldest first. Values that were not finite are left out.
@@ -104,20 +114,29 @@ def read_policy(folder: Path, which: Which, name: str, code: Path | None = None)
     """Return the best or the last policy in the run folder of the run `name`.
 
     `code` holds the module of a network of the user's own; the default is the folder that the run was started with.
-    Raises NotFound if there is none yet, and InvalidInput for a damaged one or one of a later format.
+    Raises NoPolicyError if there is none yet, and InvalidInput for a damaged one or one of a later format.
     """
     from surreal.algorithms.policies import load_policy
 
     # A checkpoint that is being written has another name until it is whole.
     found = sorted(folder.glob(f"{policy_files(which)}*/{MANIFEST}"))
     if not found:
-        hint = (
-            "No evaluation has finished. Use policy('last'), as an option --policy last."
-            if which == "best"
-            else "Wait for a checkpoint."
-        )
-        raise NotFound(f"{name}: there is no {which} policy yet. {hint}")
+        raise _no_policy(folder, which, name)
     return load_policy(found[-1].parent, code=code or code_folder(folder))
+
+
+def _no_policy(folder: Path, which: Which, name: str) -> NoPolicyError:
+    """Return the error that says what `folder` has instead; of a run elsewhere it has only what was asked for."""
+    missing = "has no best policy: no evaluation has finished" if which == "best" else "has no checkpoint yet"
+    other: Which = "last" if which == "best" else "best"
+    there = sorted(folder.glob(f"{policy_files(other)}*/{MANIFEST}"))
+    if there:
+        steps = int(there[-1].parent.name.rpartition("-")[2])
+        has = "newest checkpoint" if other == "last" else "best policy"
+        return NoPolicyError(name, f"{missing}. Its {has} is of step {steps:,}.", other)
+    if which == "best" and not Folder(folder).metrics.is_dir():
+        return NoPolicyError(name, f"{missing}.", other)
+    return NoPolicyError(name, f"{missing}{', and no checkpoint is saved' if which == 'best' else ''}.", None)
 
 
 def code_folder(folder: Path) -> Path | None:

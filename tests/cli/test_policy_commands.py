@@ -1,6 +1,7 @@
 """`surreal eval`, `play` and `export` of a run, of a folder, and of an exported file."""
 
 import json
+import shlex
 from pathlib import Path
 
 import gymnasium
@@ -118,8 +119,14 @@ def test_an_environment_or_dataset_that_is_not_there_is_wrong_input(lamp: Path, 
 def test_a_run_without_the_policy_asked_for_is_named(lamp: Path) -> None:
     done = surreal("eval", "lamp")
     assert (done.returncode, done.stdout) == (5, "")
-    way_out = "Use policy('last'), as an option --policy last."
-    assert done.stderr == f"lamp: there is no best policy yet. No evaluation has finished. {way_out}\n"
+    has = "lamp: has no best policy: no evaluation has finished. Its newest checkpoint is of step 20."
+    assert done.stderr == f"{has} Run: surreal eval lamp --policy last\n"
+    assert surreal("export", "lamp").stderr == f"{has} Run: surreal export lamp --policy last\n"
+    assert surreal(*shlex.split(done.stderr.rpartition("Run: surreal ")[2])).returncode == 0
+    home.new_folder("young").make()
+    done = surreal("eval", "young")
+    said = "young: has no best policy: no evaluation has finished, and no checkpoint is saved. Wait for a checkpoint."
+    assert (done.returncode, done.stderr) == (5, f"{said}\n")
     assert "did you mean 'lamp'" in surreal("export", "lanp").stderr
     done = surreal("eval", "nosuch.npz")
     assert (done.returncode, "'nosuch.npz': there is no such file." in done.stderr) == (5, True)

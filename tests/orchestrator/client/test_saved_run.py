@@ -96,9 +96,9 @@ def test_a_name_that_no_run_has_is_not_found(folder: Path) -> None:
 
 def test_a_run_without_a_policy_says_what_to_do(folder: Path) -> None:
     run = surreal.load(folder)
-    with pytest.raises(NotFound, match=r"no best policy yet. No evaluation has finished. Use policy\('last'\)"):
+    with pytest.raises(NotFound, match="no best policy: no evaluation has finished, and no checkpoint is saved. Wait"):
         run.policy()
-    with pytest.raises(NotFound, match="no last policy yet"):
+    with pytest.raises(NotFound, match="has no checkpoint yet. Wait for a checkpoint"):
         run.policy("last")
     with pytest.raises(InvalidInput, match="'worst' is no policy of a run. Use 'best' or 'last'"):
         run.policy("worst")  # type: ignore[arg-type]
