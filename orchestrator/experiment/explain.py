@@ -119,9 +119,20 @@ def _unknown(whole: Schema, schema: Schema, path: tuple[str, ...], key: str) -> 
         if there is None:
             above = ".".join(key.split(".")[: len(key.split(".")) - len(path) + number]) or "the file"
             has = f"{above} has {', '.join(known)}" if known else f"{above} has no keys"
-            return InvalidInput(f"{key}: unknown key {part!r}{did_you_mean(part, known)}. Known: {has}.")
+            near = _deeper(whole, key) or did_you_mean(part, known)
+            return InvalidInput(f"{key}: unknown key {part!r}{near}. Known: {has}.")
         inner = there[1]
     return InvalidInput(f"{key}: unknown key. Print all with surreal schema.")
+
+
+def _deeper(whole: Schema, key: str) -> str:
+    """Return ` (did you mean 'spec.seed'?)` for a key that stands there; empty for another."""
+    configs = [node for name, node in whole["$defs"].items() if name.endswith(".config")]
+    places = [("spec", whole, ("spec",)), *((CONFIG, node, ()) for node in configs)]
+    for above, node, path in places:
+        if _walk(whole, node, (*path, *key.split("."))):
+            return f" (did you mean '{above}.{key}'?)"
+    return ""
 
 
 def _explanation(whole: Schema, said: Schema, inner: Schema, required: bool, key: str, algorithm: str) -> Explanation:
@@ -161,7 +172,7 @@ def _type(schema: Schema) -> str:
 
 def _bounds(schema: Schema) -> str:
     parts = [schema, *schema.get("anyOf", ()), *schema.get("oneOf", ())]
-    return ", ".join(f"{sign} {part[key]:g}" for part in parts for key, sign in BOUNDS.items() if key in part)
+    return ", ".join(f"{sign} {part[key]:.10g}" for part in parts for key, sign in BOUNDS.items() if key in part)
 
 
 def reference() -> Iterator[tuple[str, list[Explanation]]]:

@@ -97,6 +97,7 @@ class ResourcesSpec(Spec):
     memory: Memory
     """512Mi, 1Gi or a number of bytes."""
     gpu: Annotated[int, Field(ge=0)]
+    """Whole GPUs that each process has to itself in a cluster. Here `device` of the config decides."""
     gpu_kind: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_. ]{0,62}$")] | None = None
     """The model that the GPUs must be: `l4`, `a100`, `NVIDIA-GeForce-RTX-3090`; any if null."""
     gpu_resource: Annotated[
@@ -144,11 +145,13 @@ class RoleSpec(Spec):
     image: Image | None = None
     """Image of its pods, if not that of the experiment."""
     image_pull_policy: PullPolicy | None = None
+    """Rule by which nodes pull its image, if not that of the experiment."""
     priority_class_name: ObjectName | None = None
     """A PriorityClass of the cluster."""
     spread: Spread = "none"
     """Have its pods spread evenly over zones or nodes, as far as there is room."""
     volumes: Volumes = ()
+    """Claims, ConfigMaps and Secrets of the cluster that its pods mount: `{name: x, mountPath: /x, claim: mine}`."""
 
     @property
     def most(self) -> int:
@@ -165,6 +168,7 @@ class CheckpointSpec(Spec):
     """Schedule of checkpoints."""
 
     every_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds between two checkpoints, at most; a learner that crashes goes on from the newest."""
     keep: Annotated[int, Field(ge=1)] = 3
     """Number of newest checkpoints to keep. The best policy is kept besides."""
 
@@ -217,16 +221,20 @@ class ExperimentSpec(Spec):
     env: EnvSpec
     algorithm: AlgorithmSpec
     roles: dict[str, RoleSpec]
+    """Number and place of the processes of each role of the algorithm, such as `actor`. What is left out is its own
+    default."""
     channels: dict[str, ChannelSpec]
+    """Options of the algorithm's broadcasts, such as `weights`. Other channels have none."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    """Seed of all random numbers: first weights, environments, exploration, the order of batches."""
     checkpoints: CheckpointSpec = CheckpointSpec()
     hang_seconds: Annotated[float, Field(ge=0, le=DAY, allow_inf_nan=False)] = 300.0
     """A process that neither moves nor answers for so long is ended and started again; 0 for never."""
     prometheus: PrometheusSpec | None = None
-    """Off if left out; `{}` is on."""
+    """Endpoint for Prometheus. Off if left out; `{}` is on."""
     track: TrackSpec = TrackSpec()
     record: RecordSpec | None = None
-    """Off if left out; `{}` is on."""
+    """Recording of the actors' episodes as datasets. Off if left out; `{}` is on."""
     limits: LimitsSpec = LimitsSpec()
     notify: NotifySpec = NotifySpec()
     code: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
@@ -235,7 +243,9 @@ class ExperimentSpec(Spec):
     image: Image | None = None
     """Image of all pods; `surreal image build` makes the default one."""
     image_pull_policy: PullPolicy = "IfNotPresent"
+    """Rule by which nodes pull the image; `Always` for a tag that is built anew."""
     image_pull_secrets: tuple[ObjectName, ...] = Field(default=(), max_length=20, strict=False)
+    """Secrets of the namespace with the passwords of image registries."""
     storage: StorageSpec = StorageSpec()
     pods: PodsSpec = PodsSpec()
     """Labels, annotations and scheduling of all pods."""
@@ -244,6 +254,7 @@ class ExperimentSpec(Spec):
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=10 * 365 * DAY)] = DAY
     """Time after which a finished run leaves the cluster. Its claim stays until `surreal delete`."""
     egress: tuple[EgressSpec, ...] = Field(default=(), max_length=50, strict=False)
+    """Networks that the pods may connect to, besides each other and the DNS: `{cidr: 10.0.0.0/8, ports: [443]}`."""
 
     def image_of(self, role: RoleSpec) -> str:
         """Return a role's image: the default one has CUDA where the role asks for GPUs of NVIDIA."""
@@ -256,6 +267,8 @@ class ExperimentDocument(Spec):
     model_config = {"title": "Experiment"}
 
     api_version: Literal["surreal.dev/v1alpha1"] = API_VERSION
+    """Version of the form of this file."""
     kind: Literal["Experiment"] = "Experiment"
+    """Kind of this file, as in Kubernetes."""
     metadata: Metadata
     spec: ExperimentSpec

@@ -13,8 +13,11 @@ class WandbSpec(Spec):
     """A project of Weights & Biases. The key comes from the environment: WANDB_API_KEY."""
 
     project: Words = "surreal"
+    """Project that the run belongs to."""
     entity: Words | None = None
+    """User or team of the project; that of the key if null."""
     group: Words | None = None
+    """Group of runs that wandb shows together, such as the seeds of one experiment."""
     mode: Literal["online", "offline"] = "online"
     """offline: files in the run folder, which `wandb sync` sends later."""
 
@@ -23,6 +26,7 @@ class MLflowSpec(Spec):
     """An experiment of MLflow."""
 
     experiment: Words = "surreal"
+    """Experiment that the run belongs to."""
     uri: Words | None = None
     """Address of the server; a database file in the run folder if null."""
 

@@ -66,12 +66,17 @@ class VolumeSpec(Spec):
     """Files that are in the cluster already, for the processes of a role."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$")]
+    """Name of the volume, each of its own."""
     mount_path: Annotated[str, AfterValidator(_mount_path), Field(json_schema_extra={"pattern": _PATH})]
+    """Folder where the processes see it."""
     claim: ObjectName | None = None
     """A PersistentVolumeClaim."""
     config_map: ObjectName | None = None
+    """A ConfigMap, each key a file."""
     secret: ObjectName | None = None
+    """A Secret, each key a file."""
     read_only: bool = True
+    """false lets the processes write to a claim."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -98,6 +103,7 @@ class StorageSpec(Spec):
     kind: Literal["auto", "claim", "emptyDir", "url"] = "auto"
     """auto: a claim where the cluster has a default StorageClass, else emptyDir, which goes with the learner's pod."""
     size: Memory = 10 * 2**30
+    """Room of the claim: 10Gi or a number of bytes."""
     class_name: ObjectName | None = None
     """StorageClass of the claim; the cluster's default if null."""
     url: Annotated[str, AfterValidator(_store_url), Field(json_schema_extra={"pattern": _URL})] | None = None
@@ -140,9 +146,13 @@ class PodsSpec(Spec):
     """Settings that a cluster's people want on all pods of a run."""
 
     labels: Annotated[dict[str, str], Field(max_length=50), AfterValidator(_labels)] = {}
+    """Labels of the pods, besides those by which surreal finds them."""
     annotations: Annotated[dict[str, str], Field(max_length=50), AfterValidator(_annotations)] = {}
+    """Annotations of the pods, such as those that a service mesh or a cost report reads."""
     runtime_class_name: ObjectName | None = None
+    """A RuntimeClass of the cluster, such as gvisor; the default one if null."""
     scheduler_name: ObjectName | None = None
+    """Scheduler that places the pods; the cluster's default if null."""
     security_context: SECURITY = "fixed"
     """fixed: user 10001. namespace: no user is named, and the namespace gives one, as OpenShift does."""
     kueue_priority_class: ObjectName | None = None
@@ -153,7 +163,9 @@ class EgressSpec(Spec):
     """Network that the pods may connect to, besides each other and the DNS."""
 
     cidr: Cidr
+    """Addresses of the network."""
     ports: Annotated[tuple[Port, ...], Field(min_length=1, max_length=50, strict=False)] = (443,)
+    """TCP ports there."""
 
 
 def default_image(cuda: bool = False) -> str:
