@@ -50,7 +50,8 @@ class Location:
             if value:
                 raise InvalidInput(f"{option}: {value!r} is about Kubernetes. Give --on kube, or leave it out.")
         if backend == RAY:
-            return cls(RAY, address=address or None)
+            # `ray://HOST` is how Ray itself writes the address of its client server
+            return cls(RAY, address=(on if address.startswith("//") else address) or None)
         return cls(on, namespace, context, kubeconfig, engine=engine)
 
     @property

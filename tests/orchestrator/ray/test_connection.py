@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 
 from surreal.orchestrator.backends.ray.connection import address as addresses
 from surreal.orchestrator.backends.ray.connection.address import Address, named_address, use_token
-from surreal.orchestrator.backends.ray.connection.cluster import translated
+from surreal.orchestrator.backends.ray.connection.cluster import _initialize, translated
+from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode, InvalidInput, Unreachable
 from tests.cli.terminal import surreal
 
@@ -125,6 +127,29 @@ def test_a_refusal_says_whether_there_was_a_token(monkeypatch: pytest.MonkeyPatc
     assert "there is none here" in str(translated(refused, Address("head", 6379)))
     monkeypatch.setenv("RAY_AUTH_TOKEN", "wrong")
     assert "the token of RAY_AUTH_TOKEN is not the cluster's" in str(translated(refused, Address("head", 6379)))
+
+
+def test_what_ray_logs_while_it_fails_to_connect_is_not_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    line = b"[2026-11-30 04:58:50,927 W 11112 11112] gcs_client.cc:210: Failed to get cluster ID: 404 rpc_code: 12\n"
+
+    class Deaf:
+        def init(self, **_: object) -> None:
+            os.write(2, line + b"a line of another thread\n" + line.replace(b" W ", b" C "))
+            warnings.warn("Ray Client connection timed out.", stacklevel=1)
+            raise ConnectionError("Failed to connect to Ray cluster at head:6379")
+
+    with pytest.raises(
+        Unreachable, match=r"--on ray:head:6379: what listens there is no Ray that answers, or it wants"
+    ):
+        _initialize(Deaf(), Address("head", 6379))
+    os.write(2, b"after\n")
+    said = capfd.readouterr().err
+    assert said == f"a line of another thread\n{line.decode().replace(' W ', ' C ')}after\n"
+
+
+def test_an_address_may_be_given_as_ray_itself_writes_it() -> None:
+    found = Location.of("ray://head:10001")
+    assert found == Location.of("ray:ray://head:10001") and found.on == "ray:ray://head:10001"
 
 
 def test_a_machine_outside_of_the_cluster_is_sent_to_ray_client() -> None:

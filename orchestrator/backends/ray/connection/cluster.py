@@ -16,6 +16,7 @@ from surreal.orchestrator.backends.ray.connection.address import (
     token_source,
     use_token,
 )
+from surreal.orchestrator.backends.ray.connection.quiet import without_words_of_ray
 from surreal.orchestrator.run.follow_status import PATIENCE_S
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import InvalidInput, SurrealError, Unreachable
@@ -135,13 +136,14 @@ def _initialize(ray: Any, address: Address) -> None:
     """Join the cluster. Raises InvalidInput or Unreachable, in a sentence."""
     _quieten()
     try:
-        ray.init(
-            address=str(address),
-            namespace=NAMESPACE,
-            log_to_driver=False,
-            logging_level="ERROR",
-            configure_logging=False,
-        )
+        with without_words_of_ray():
+            ray.init(
+                address=str(address),
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                logging_level="ERROR",
+                configure_logging=False,
+            )
     except Exception as error:
         raise translated(error, address) from None
 
