@@ -5,6 +5,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, redirect_stdout
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -32,6 +33,11 @@ def emit(data: Any, output: Output, table: "Callable[[], RenderableType]") -> No
         sys.stdout.write(strictyaml.dump(_finite(data)))
     else:
         show(table())
+
+
+def foreign_words_apart() -> AbstractContextManager[object]:
+    """Send what environments and other foreign code print to stderr: it must not mix with the data."""
+    return redirect_stdout(sys.stderr)
 
 
 def show(renderable: "RenderableType") -> None:

@@ -15,6 +15,7 @@ from types import FrameType
 
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.supervision.log_pump import LogPump
+from surreal.protocol.machine import boot_id
 
 LONGEST_POLL_MS = 60_000
 PUMP_SECONDS = 0.02
@@ -57,8 +58,7 @@ def _born_linux(pid: int) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     state, ticks_since_boot = fields[0], fields[19]
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
-    return None if state in "ZX" else f"{boot}-{ticks_since_boot}"
+    return None if state in "ZX" else f"{boot_id()[:8]}-{ticks_since_boot}"
 
 
 def _born_ps(pid: int) -> str | None:

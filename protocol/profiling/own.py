@@ -11,6 +11,7 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
+from surreal.protocol.machine import boot_id
 from surreal.protocol.profiling import costs
 from surreal.protocol.profiling.chunks import MOST_MARKS, MOST_OPEN, Chunk, packed
 from surreal.protocol.profiling.interception import Interception
@@ -179,11 +180,11 @@ def clock_name() -> str:
     All processes since one boot read one clock, unless a namespace moves it.
     """
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
         moved = Path("/proc/self/timens_offsets")
-        return boot + (moved.read_text() if moved.exists() else "")
+        offsets = moved.read_text() if moved.exists() else ""
     except OSError:
         return ""
+    return f"{boot_id()} {offsets}" if boot_id() else ""
 
 
 def _delayed() -> int:

@@ -87,6 +87,14 @@ def test_what_an_environment_prints_is_no_data(lamp: Path) -> None:
     done = surreal("eval", "lamp", "--policy", "last", "--episodes", "2", "-o", "json")
     assert json.loads(done.stdout)["returns"] == [5.0] * 2
     assert done.stderr.count("it is lit") == 2
+    to = lamp / "lit"
+    done = surreal("record", "lamp", "--policy", "last", "--episodes", "2", "--to", to, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    assert (json.loads(done.stdout)["episodes"], done.stderr.count("it is lit")) == (2, 2)
+    small = ("--updates", "1", "--seeds", "1", "--true", "2", "-o", "json")
+    done = surreal("offline", "estimate", "lamp", "--policy", "last", "--dataset", to, *small)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["true"] and done.stderr.count("it is lit") >= 1
 
 
 @pytest.mark.parametrize(("rewards", "code", "mean"), [("float('nan')", 1, None), ("self.reward", 0, 5.0)])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from surreal.cli.ui.options import Number, output_option, policy_options
-from surreal.cli.ui.output import Output, emit, json_text, number, table, talk
+from surreal.cli.ui.output import Output, emit, foreign_words_apart, json_text, number, table, talk
 from surreal.protocol.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def suite(
 
     if report is not None and (report.is_dir() or not report.parent.is_dir()):
         raise InvalidInput(f"--report: {str(report)!r} is no file in a folder that is there. Make its folder first.")
-    found = run_suite(file, data, chosen(patterns), seeds, by_key("--grid", map(grid_option, grid)), talk)
+    with foreign_words_apart():
+        found = run_suite(file, data, chosen(patterns), seeds, by_key("--grid", map(grid_option, grid)), talk)
     if report is not None:
         report.write_text(json_text(found, indent=1))
     emit(found, output, lambda: _scores(found))
@@ -137,7 +138,7 @@ def estimate(
     if not isinstance(policy, Policy):
         raise InvalidInput(f"{saved.name}: an exported policy does not say its environment. Name its run.")
     settings = Estimating(Fitting(gamma=gamma, updates=updates), seeds, steps, episodes)
-    with closing(open_dataset(dataset)) as opened:
+    with closing(open_dataset(dataset)) as opened, foreign_words_apart():
         found = estimates(policy, opened, policy.about["env"], settings, code or "")
     emit(found, output, lambda: _estimates(found))
 

@@ -2,8 +2,6 @@
 
 import logging
 import math
-import sys
-from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from surreal.cli.ui.options import output_option, policy_options
-from surreal.cli.ui.output import Output, emit, number, table, warn
+from surreal.cli.ui.output import Output, emit, foreign_words_apart, number, table, warn
 from surreal.orchestrator.run.results import Which
 from surreal.protocol.errors import ExitCode
 
@@ -47,7 +45,7 @@ def command(
 
     policy = saved.policy(which, code)
     env = env_id or policy.about["env"]
-    with redirect_stdout(sys.stderr):  # what an environment prints must not mix with the data
+    with foreign_words_apart():
         found = evaluate(policy, env, episodes=episodes, seed=seed, code=code or "")
     emit(_data(saved.name, policy.about, env, seed, found), output, lambda: _table(saved.name, found))
     without = episodes - len(_returns(found))

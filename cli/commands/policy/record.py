@@ -1,14 +1,12 @@
 """`surreal record`: a dataset of whole episodes of a run's policies."""
 
-import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from surreal.cli.ui.options import Number, output_option, policy_options
-from surreal.cli.ui.output import Output, emit, talk
+from surreal.cli.ui.output import Output, emit, foreign_words_apart, talk
 from surreal.orchestrator.run.results import Which
 from surreal.protocol.errors import InvalidInput
 
@@ -65,7 +63,7 @@ def command(
         if episodes % SAY_EVERY == 0:
             talk(f"{episodes:,} episodes, {steps:,} steps")
 
-    with redirect_stdout(sys.stderr):  # what an environment prints must not mix with the data
+    with foreign_words_apart():
         record(policies, about["env"], settings, code or "", say)
     emit(summary(folder), output, lambda: _sentence(folder))
 

@@ -21,6 +21,7 @@ from surreal.orchestrator.backends.ray.actors.command import Commands
 from surreal.orchestrator.backends.ray.actors.files import Files
 from surreal.orchestrator.supervision import os_process
 from surreal.orchestrator.supervision.usage import measure
+from surreal.protocol.machine import boot_id
 from surreal.protocol.wiring import LONGEST_SOCKET
 from surreal.protocol.worker.code_archive import unpack
 
@@ -135,10 +136,10 @@ def _bound(ip: str) -> socket.socket:
 def machine() -> str:
     """Return what is equal for processes of one user that see the same files; empty where the system does not say."""
     try:
-        boot, files = Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.stat("/proc/self/ns/mnt").st_ino
+        files = os.stat("/proc/self/ns/mnt").st_ino
     except OSError:
         return ""
-    return f"{boot} {files} {os.getuid()}"
+    return f"{boot_id()} {files} {os.getuid()}" if boot_id() else ""
 
 
 def _holds(path: Path, token: str) -> bool:
