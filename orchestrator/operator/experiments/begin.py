@@ -107,29 +107,31 @@ class Beginner:
         """Have all processes save and end; do not wait for it. Return False if none was to run."""
         return suspend(self.place.api, seen.name, marks)
 
-    def rescale(self, resource: Object, seen: Snapshot, experiment: Experiment) -> None:
-        """Stop the run, write down the new numbers of processes, and leave it to be resumed."""
+    def rescale(self, resource: Object, seen: Snapshot, experiment: Experiment, file: str) -> None:
+        """Stop the run, write down the new numbers of processes and its `file`, and leave it to be resumed."""
         plan, _ = recorded_of(seen)
         wanted = rescaled(plan, experiment)
         # A plan that no cluster can run is refused before anything is stopped.
-        self._draw(resource, wanted, experiment.to_yaml(), None)(ZERO_RUN_ID, 1)
+        self._draw(resource, wanted, file, None)(ZERO_RUN_ID, 1)
         suspend(self.place.api, seen.name, BY_SPEC)
-        self._write_down(resource, seen, wanted, experiment, BY_SPEC)
+        self._write_down(resource, seen, wanted, file, BY_SPEC)
 
-    def retime(self, resource: Object, seen: Snapshot, experiment: Experiment) -> None:
+    def retime(self, resource: Object, seen: Snapshot, experiment: Experiment, file: str) -> None:
         """Give the run another TTL, which Kubernetes reads when the run is over."""
         plan, _ = recorded_of(seen)
         kind, name = ("JobSet", seen.name) if seen.jobset else ("Job", job(seen.name, ending_role(plan).name))
         wanted = rescaled(plan, experiment)
         self.place.api.patch(kind, name, {"spec": {"ttlSecondsAfterFinished": wanted.ttl_seconds}})
-        self._write_down(resource, seen, wanted, experiment, {})
+        self._write_down(resource, seen, wanted, file, {})
 
-    def _write_down(
-        self, resource: Object, seen: Snapshot, plan: Plan, experiment: Experiment, marks: Mapping[str, str]
-    ) -> None:
+    def keep(self, resource: Object, seen: Snapshot) -> None:
+        """Note that the spec asks nothing new of the run."""
+        self.place.api.patch("ConfigMap", seen.name, {"metadata": {"annotations": {SPEC_DIGEST: digest(resource)}}})
+
+    def _write_down(self, resource: Object, seen: Snapshot, plan: Plan, file: str, marks: Mapping[str, str]) -> None:
         """Record another plan and file in the root of a run."""
         digests = {SPEC_DIGEST: digest(resource), PLAN_DIGEST: plan_digest(plan, code.sent(self.place.api, plan))}
-        data = {PLAN_KEY: plan.to_json(), EXPERIMENT_KEY: experiment.to_yaml()}
+        data = {PLAN_KEY: plan.to_json(), EXPERIMENT_KEY: file}
         about = {"annotations": {**digests, **marks}}
         self.place.api.patch("ConfigMap", seen.name, {"metadata": about, "data": data})
 

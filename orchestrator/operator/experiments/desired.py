@@ -13,6 +13,7 @@ from typing import Any
 from surreal.algorithms.registry import algorithms
 from surreal.orchestrator.backends.kube.lifecycle.storage import resolve_storage
 from surreal.orchestrator.backends.kube.names import query, selector
+from surreal.orchestrator.experiment.complete import of_its_time
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.operator.crd.definitions import RUN_KEYS
 from surreal.orchestrator.plan.make import make_plan
@@ -77,6 +78,27 @@ def rescaled(plan: Plan, experiment: Experiment) -> Plan:
 def differences(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Return the keys in which two complete files differ, but for replicas of roles: `spec.env.id`."""
     return sorted(_differing(recorded, wanted, ()))
+
+
+def says(resource: Object, key: str) -> bool:
+    """Return True if an Experiment says a key such as `spec.env.id` itself: others are defaults of this version."""
+    at: Any = {"metadata": resource["metadata"], "spec": _spec(resource)}
+    for part in key.split("."):
+        if not isinstance(at, Mapping) or part not in at:
+            return False
+        at = at[part]
+    return True
+
+
+def as_read_now(recorded: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the file of a run, which an older version may have completed, with the keys that came since.
+
+    A file that this version refuses is returned as it is.
+    """
+    try:
+        return Experiment.from_data(of_its_time(recorded, NO_FOLDER), Source(_NO_FILE), NO_FOLDER).to_data()
+    except InvalidInput:
+        return recorded
 
 
 def digest(resource: Object) -> str:

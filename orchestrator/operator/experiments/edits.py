@@ -1,4 +1,7 @@
-"""Edits of the spec of a run that is there: replicas of roles and the TTL change, all else is refused."""
+"""Edits of the spec of a run that is there: replicas of roles and the TTL change, all else is refused.
+
+What the spec leaves out is no edit. The run keeps what it began with, also where a newer version has other defaults.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +28,10 @@ class Edit:
     """Role -> replicas of the run and those of the spec, where they differ."""
     ttl: bool
     """True if the TTL differs."""
+    kept: tuple[str, ...]
+    """Keys that the spec leaves out and in which the run differs from the defaults of this version."""
+    file: str
+    """Complete file of the run with what is new."""
 
     @property
     def said(self) -> str:
@@ -39,15 +46,28 @@ def edit_of(resource: Object, seen: Snapshot) -> Edit:
     _, recorded = recorded_of(seen)
     theirs, _ = strictyaml.load(recorded, Source(seen.name))
     asked = wanted.to_data()
-    differ = desired.differences(theirs, asked)
-    if other := [key for key in differ if key != TTL]:
+    differ = desired.differences(desired.as_read_now(theirs), asked)
+    said = [key for key in differ if desired.says(resource, key)]
+    if other := [key for key in said if key != TTL]:
         raise InvalidInput(
             f"{', '.join(other[:5])}: does not change in a run, which goes on as it was. Apply it under another "
             "name, or delete the experiment first."
         )
     before, after = _replicas(theirs), _replicas(asked)
     changed = {name: (before.get(name), count) for name, count in after.items() if before.get(name) != count}
-    return Edit(wanted, changed, TTL in differ)
+    kept = tuple(key for key in differ if key not in said)
+    return Edit(wanted, changed, TTL in said, kept, _edited(theirs, asked, TTL in said))
+
+
+def _edited(theirs: Mapping[str, Any], asked: Mapping[str, Any], ttl: bool) -> str:
+    """Return the file of a run with the replicas that are asked for, and the TTL if it is."""
+    spec, counts = dict(theirs["spec"]), _replicas(asked)
+    spec["roles"] = {
+        name: {**role, "replicas": counts.get(name, role["replicas"])} for name, role in spec["roles"].items()
+    }
+    if ttl:
+        spec["ttlSecondsAfterFinished"] = asked["spec"]["ttlSecondsAfterFinished"]
+    return strictyaml.dump({**theirs, "spec": spec})
 
 
 def _replicas(file: Mapping[str, Any]) -> dict[str, object]:

@@ -143,7 +143,7 @@ class Reconciler:
         wanted = desired.experiment_of(resource)
         _, recorded = recorded_of(seen)
         theirs, _ = strictyaml.load(recorded, Source(name))
-        other = desired.differences(theirs, wanted.to_data())
+        other = desired.differences(desired.as_read_now(theirs), wanted.to_data())
         if other or not is_sealed(seen) or text(seen.root, "metadata", "annotations", EXPERIMENT):
             why = f"; it differs in {', '.join(other[:5])}" if other else ""
             run = text(seen.root, "metadata", "labels", RUN)
@@ -177,13 +177,18 @@ class Reconciler:
     def _edit(self, resource: Object, seen: Snapshot, over: bool) -> bool:
         """Follow an edit of the spec; return whether the run goes on with other replicas. Raises InvalidInput."""
         edit = edit_of(resource, seen)
+        if edit.kept:
+            left_out = f"{', '.join(edit.kept[:5])}: left out of the spec; the run keeps what it began with"
+            tell(self._api, resource, "Kept", left_out)
         if edit.replicas and not over:
-            self._begin.rescale(resource, seen, edit.wanted)
+            self._begin.rescale(resource, seen, edit.wanted, edit.file)
             tell(self._api, resource, "Scaled", edit.said)
             self._begin.resume(resource, self._again(seen))
             return True
         if edit.ttl:
-            self._begin.retime(resource, seen, edit.wanted)
+            self._begin.retime(resource, seen, edit.wanted, edit.file)
+        elif not edit.replicas:
+            self._begin.keep(resource, seen)
         return False
 
     def _look(self, resource: Object, seen: Snapshot) -> Outcome:

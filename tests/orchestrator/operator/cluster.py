@@ -73,6 +73,10 @@ class Cluster:
     def root(self, name: str = NAME) -> Object:
         return dict(self.store.get("ConfigMap", NAMESPACE, name)["metadata"])
 
+    def root_data(self, name: str = NAME) -> dict[str, str]:
+        """Plan and file of a run."""
+        return dict(self.store.get("ConfigMap", NAMESPACE, name)["data"])
+
     def events(self) -> list[str]:
         """Reason and message of every event on an Experiment."""
         found = [each for key, each in list(self.store.objects.items()) if key[0] == "Event"]

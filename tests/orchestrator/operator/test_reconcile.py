@@ -1,5 +1,6 @@
 """An Experiment and its run: made, stopped, resumed, scaled, ended, adopted, refused."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,16 +9,27 @@ import pytest
 
 from surreal.orchestrator.autoscaling.decision import LOOKS, Signs
 from surreal.orchestrator.backends.kube.lifecycle import scaling
-from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, FAILED, OUTCOME, RUN, STOPPED
+from surreal.orchestrator.backends.kube.names import (
+    ATTEMPT,
+    CREATED,
+    EXPERIMENT_KEY,
+    FAILED,
+    OUTCOME,
+    PLAN_KEY,
+    RUN,
+    STOPPED,
+)
 from surreal.orchestrator.backends.kube.run_folder.locate import Seen
 from surreal.orchestrator.client import Client
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.operator.experiments import reconcile
 from surreal.orchestrator.operator.experiments.judge import SOON_S, Patience
 from surreal.orchestrator.operator.experiments.place import Place
+from surreal.protocol.documents import yaml as strictyaml
+from surreal.protocol.documents.locations import Source
 from surreal.protocol.telemetry.gauges import Progress
 from tests.orchestrator.kube.apiserver import CONTEXT, NAMESPACE
-from tests.orchestrator.operator.cluster import NAME, RUN_OBJECTS, cluster, node, resource
+from tests.orchestrator.operator.cluster import NAME, RUN_OBJECTS, Cluster, cluster, node, resource
 
 
 def test_an_experiment_becomes_the_objects_of_a_run_that_go_with_it(tmp_path: Path) -> None:
@@ -130,6 +142,59 @@ def test_an_edit_of_what_cannot_change_is_refused_and_the_run_goes_on(tmp_path: 
         assert place.condition("Accepted")["reason"] == "Invalid"
         assert "spec.roles.actor.resources.cpu: does not change in a run" in place.status()["reason"]
         assert place.status()["state"] == "pending"
+
+
+def of_an_older_version(place: Cluster) -> str:
+    """Write the run's file as a version would have that lacked some keys and had other defaults; return the file."""
+    file, _ = strictyaml.load(place.root_data()[EXPERIMENT_KEY], Source("the run"))
+    config = file["spec"]["algorithm"]["config"]
+    config["gamma"] = 0.9
+    del config["desired_kl"], config["value_learning_rate"], file["spec"]["env"]["stepping"], file["spec"]["notify"]
+    text = strictyaml.dump(file)
+    place.person.patch("ConfigMap", NAME, {"data": {EXPERIMENT_KEY: text}})
+    return text
+
+
+def test_a_run_of_an_older_version_is_scaled_and_keeps_its_own_defaults(tmp_path: Path) -> None:
+    with cluster(tmp_path, runs_jobs=True) as place:
+        place.apply()
+        place.reconcile()
+        older = of_an_older_version(place)
+        plan = place.root_data()[PLAN_KEY]
+        place.patch(replicas=5)
+        place.reconcile()
+        assert place.condition("Accepted")["status"] == "True", place.condition("Accepted")
+        assert place.store.get("Job", NAMESPACE, f"{NAME}-actor")["spec"]["completions"] == 5
+        assert place.root_data()[EXPERIMENT_KEY].strip() == older.replace("replicas: 2", "replicas: 5").strip()
+        before, now = json.loads(plan), json.loads(place.root_data()[PLAN_KEY])
+        assert now["config"] == before["config"]
+        assert any("Kept: spec.algorithm.config.desired_kl, spec.algorithm.config.gamma, " in e for e in place.events())
+
+
+def test_a_run_of_an_older_version_follows_no_edit_of_what_the_spec_says(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply()
+        place.reconcile()
+        of_an_older_version(place)
+        place.patch(algorithm={"name": "ppo", "config": {"gamma": 0.95, "desired_kl": 0.05}})
+        place.reconcile()
+        said = place.status()["reason"]
+        assert "spec.algorithm.config.desired_kl, spec.algorithm.config.gamma: does not change in a run" in said
+        assert "value_learning_rate" not in said
+
+
+def test_a_default_that_a_newer_definition_adds_to_the_spec_is_no_edit(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply()
+        place.reconcile()
+        of_an_older_version(place)
+        place.patch(env={"id": "CartPole-v1", "stepping": "auto"})
+        place.reconcile()
+        assert place.condition("Accepted")["status"] == "True", place.condition("Accepted")
+        assert place.root()["annotations"][ATTEMPT] == "1"
+        before = len(place.server.writes())
+        place.reconcile()
+        assert place.server.writes()[before:] == [], "it is judged once"
 
 
 def test_a_spec_that_only_surreal_can_check_is_refused_with_the_key_and_nothing_made(tmp_path: Path) -> None:
