@@ -14,6 +14,8 @@ from surreal.protocol.errors import InvalidInput, NotFound, Unreachable
 
 GROUP = "sweep"
 """Label whose value is the name of the group."""
+MOST_NAMES = 10
+"""Names of runs that an error lists."""
 
 
 def members(group: str, location: Location | None = None) -> list[str]:
@@ -70,7 +72,9 @@ def chosen(
     """
     if not selection:
         if not names:
-            raise InvalidInput("NAME: no experiment is named. Name some, or give -l, --state or --all.")
+            there = ", ".join(home.names()[:MOST_NAMES]) if location in (None, THIS_MACHINE) else ""
+            here = f" There are: {there}." if there else ""
+            raise InvalidInput(f"NAME: no experiment is named. Name some, or give -l, --state or --all.{here}")
         return runs_of(names, location)
     test = label_test(selection.selector) if selection.selector else None
     wanted = {run.name for run in runs_of(names, location)} if names else None

@@ -34,8 +34,9 @@ def profile_run(run: Run, seconds: float, keep: Path, say: Callable[[str], None]
     check(seconds, keep)
     status = run.status()
     if status.state != "running":
+        has = "has" if status.state in ("succeeded", "failed") else "is"
         raise InvalidInput(
-            f"{run.name}: is {status.state}, and only a run that runs has a profile. "
+            f"{run.name}: {has} {status.state}, and only a run that runs has a profile. "
             "Resume it, or profile its file: surreal profile FILE."
         )
     request = ProfileRequest(datetime.now(UTC).strftime("%Y%m%d-%H%M%S"), seconds, intercept)

@@ -20,6 +20,9 @@ from surreal.protocol.documents.alternatives import (
 from surreal.protocol.documents.locations import KeyPath, Problem
 from surreal.protocol.errors import did_you_mean
 
+CHIEF_KEYS = ("id", "name")
+"""Keys that say which thing a mapping is of: its text alone is often written instead."""
+
 
 def problems_of(model: type[BaseModel], error: ValidationError) -> list[Problem]:
     """Return each problem of `error`, raised by validating with `model`, as the path of its key and a sentence."""
@@ -90,7 +93,7 @@ def _problem(schema: Schema, each: Misfit) -> Problem:
         return path, str(details["ctx"]["error"])
     if kind.startswith("union_tag_"):
         return _no_tag(each)
-    return path, f"{_wanted(each)}, not {_show(bad)}{_hint(kind, bad)}"
+    return path, f"{_wanted(each)}, not {_show(bad)}{_hint(schema, each, bad)}"
 
 
 def _no_tag(each: Misfit) -> Problem:
@@ -129,8 +132,12 @@ def _number(bound: float) -> str:
     return str(int(bound)) if isinstance(bound, float) and bound.is_integer() else str(bound)
 
 
-def _hint(kind: str, bad: Any) -> str:
+def _hint(schema: Schema, each: Misfit, bad: Any) -> str:
     """Return the next step, where it is known."""
+    kind = each.kind
+    if kind in ("model_type", "dict_type") and isinstance(bad, str):
+        chief = next((key for key in CHIEF_KEYS if key in keys(schema, each.node)), None)
+        return f"; write {{{chief}: {bad}}}" if chief else ""
     if kind.startswith("int_") and isinstance(bad, float) and bad.is_integer():
         return f"; write {int(bad)}"
     if kind == "string_type" and isinstance(bad, int | float):

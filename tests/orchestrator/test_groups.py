@@ -44,8 +44,12 @@ def test_labels_states_and_names_choose_together() -> None:
     assert names(("lr", "other"), states=("stopped",)) == ["other"]
     with pytest.raises(NotFound, match="no experiment fits. See them all: surreal list -A"):
         names(selector="team=none")
-    with pytest.raises(InvalidInput, match="NAME: no experiment is named. Name some, or give -l, --state or --all"):
+    with pytest.raises(InvalidInput, match=r"no experiment is named\. .* --all\. There are: lr-0-s1, lr-1-s1, other\."):
         names()
+    with pytest.raises(
+        InvalidInput, match=r"NAME: no experiment is named\. Name some, or give -l, --state or --all\.$"
+    ):
+        chosen((), Location("kube"), Selection())
 
 
 def test_a_cluster_that_does_not_answer_hides_no_run_of_this_machine(tmp_path: Path) -> None:

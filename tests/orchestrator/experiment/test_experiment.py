@@ -103,6 +103,16 @@ def test_a_resolved_experiment_loads_as_the_same(tmp_path: Path) -> None:
 
 MISTAKES = [
     ("  seed: 1", "  prometheus: {port: 0}", "16: spec.prometheus.port: must be 1 or more, not 0"),
+    (
+        "env:\n    id: HalfCheetah-v5",
+        "env: HalfCheetah-v5",
+        "6: spec.env: must be a mapping (key: value), not 'HalfCheetah-v5'; write {id: HalfCheetah-v5}",
+    ),
+    (
+        "metadata:\n  name: cheetah-ppo",
+        "metadata: mine",
+        "3: metadata: must be a mapping (key: value), not 'mine'; write",
+    ),
     ("  seed: 1", "  prometheus: 9400", "16: spec.prometheus: must be a mapping (key: value), not 9400"),
     ("  seed: 1", "  image: 'a b'", "16: spec.image: must be an image such as registry.example/team/surreal:1.0"),
     (
