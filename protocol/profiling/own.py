@@ -6,12 +6,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
-from surreal.protocol.machine import boot_id
 from surreal.protocol.profiling import costs
 from surreal.protocol.profiling.chunks import MOST_MARKS, MOST_OPEN, Chunk, packed
 from surreal.protocol.profiling.interception import Interception
@@ -171,20 +168,6 @@ class OwnProfile:
     def own_clock(self) -> None:
         """Take the own clock for that of the run: this process serves control, or reads the same clock."""
         self.clock.add(0, 0, 0)
-
-
-@cache
-def clock_name() -> str:
-    """Return what tells the monotonic clock of this machine from others'; "" where the system does not say.
-
-    All processes since one boot read one clock, unless a namespace moves it.
-    """
-    try:
-        moved = Path("/proc/self/timens_offsets")
-        offsets = moved.read_text() if moved.exists() else ""
-    except OSError:
-        return ""
-    return f"{boot_id()} {offsets}" if boot_id() else ""
 
 
 def _delayed() -> int:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any
 
+from surreal.protocol.machine import clock_name
 from surreal.protocol.profiling.chunks import Chunk
 from surreal.protocol.profiling.keeper import Keeper
-from surreal.protocol.profiling.own import OwnProfile, clock_name
+from surreal.protocol.profiling.own import OwnProfile
 
 
 @dataclass(eq=False)

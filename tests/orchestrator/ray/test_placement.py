@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from surreal.orchestrator.backends.ray import placement
-from surreal.orchestrator.backends.ray.actors.host import machine
 from surreal.orchestrator.backends.ray.actors.network import Network, Place, listening
 from surreal.orchestrator.backends.ray.backend import RayBackend
 from surreal.orchestrator.backends.ray.connection.pools import pools
@@ -19,6 +18,7 @@ from surreal.orchestrator.plan.model import Plan, PlannedRole, Resources
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.wiring import CONTROL
 from surreal.protocol.errors import InvalidInput
+from surreal.protocol.machine import files_name
 from tests.orchestrator.documents import minimal
 from tests.orchestrator.runs import plan as toy
 
@@ -117,9 +117,9 @@ def test_processes_that_share_a_machine_talk_through_its_files_until_one_lands_e
 
 
 def test_a_machine_is_the_same_for_all_processes_that_see_its_files() -> None:
-    words = "from surreal.orchestrator.backends.ray.actors.host import machine; print(machine())"
+    words = "from surreal.protocol.machine import files_name; print(files_name())"
     other = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout.strip()
-    assert other == machine()
+    assert other == files_name()
     assert bool(other) == Path("/proc/self/ns/mnt").exists()
 
 

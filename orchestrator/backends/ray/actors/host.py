@@ -21,7 +21,7 @@ from surreal.orchestrator.backends.ray.actors.command import Commands
 from surreal.orchestrator.backends.ray.actors.files import Files
 from surreal.orchestrator.supervision import os_process
 from surreal.orchestrator.supervision.usage import measure
-from surreal.protocol.machine import boot_id
+from surreal.protocol.machine import files_name
 from surreal.protocol.wiring import LONGEST_SOCKET
 from surreal.protocol.worker.code_archive import unpack
 
@@ -65,7 +65,7 @@ class Host:
             "node": ray.get_runtime_context().get_node_id(),
             "ports": {name: taken.getsockname()[1] for name, taken in self._ports.items()},
             "shared": _holds(Path(folder, "run.json"), token),
-            "machine": machine() if longest <= LONGEST_SOCKET else "",
+            "machine": files_name() if longest <= LONGEST_SOCKET else "",
             "sockets": str(self._folder),
         }
 
@@ -131,15 +131,6 @@ def _bound(ip: str) -> socket.socket:
     taken = socket.socket(family)
     taken.bind((ip, 0))
     return taken
-
-
-def machine() -> str:
-    """Return what is equal for processes of one user that see the same files; empty where the system does not say."""
-    try:
-        files = os.stat("/proc/self/ns/mnt").st_ino
-    except OSError:
-        return ""
-    return f"{boot_id()} {files} {os.getuid()}" if boot_id() else ""
 
 
 def _holds(path: Path, token: str) -> bool:

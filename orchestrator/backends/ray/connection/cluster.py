@@ -16,7 +16,7 @@ from surreal.orchestrator.backends.ray.connection.address import (
     token_source,
     use_token,
 )
-from surreal.orchestrator.backends.ray.connection.quiet import without_words_of_ray
+from surreal.orchestrator.backends.ray.connection.quiet import quieten, without_words_of_ray
 from surreal.orchestrator.run.follow_status import PATIENCE_S
 from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import InvalidInput, SurrealError, Unreachable
@@ -120,21 +120,9 @@ def require_ray_with_token() -> Any:
     return require_ray()
 
 
-def _quieten() -> None:
-    """Keep Ray from printing the deaths of nodes on standard output, where documents go; `log_to_driver` does not."""
-    from ray._private import worker
-
-    if hasattr(worker, "print_to_stdstream"):
-        worker.print_to_stdstream = _say_nothing
-
-
-def _say_nothing(*_: Any, **__: Any) -> None:
-    return
-
-
 def _initialize(ray: Any, address: Address) -> None:
     """Join the cluster. Raises InvalidInput or Unreachable, in a sentence."""
-    _quieten()
+    quieten()
     try:
         with without_words_of_ray():
             ray.init(
