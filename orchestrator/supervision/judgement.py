@@ -121,9 +121,8 @@ class Judgement(Generic[Supervised]):
             self.report(f"{process.name}{goes_on if failed else ' is done'}")
         elif verdict is Verdict.SUCCEED:
             process.record.state = "done"
-            goal = self.goal()
-            self.report(f"{process.name} is done at step {self.best_steps:,}: {goal or 'the run succeeded'}")
-            self.end("succeeded", goal, terminate_in=EXIT_GRACE, kill_in=EXIT_GRACE + LOCAL_STOP_GRACE_S)
+            self.report(f"{process.name} is done at step {self.best_steps:,}{self.goal()}: the run succeeded")
+            self.end("succeeded", "", terminate_in=EXIT_GRACE, kill_in=EXIT_GRACE + LOCAL_STOP_GRACE_S)
         elif verdict is Verdict.STOP:
             process.record.state, self.limited = "stopped", True
             self.report(f"{process.name} {exits.sentence(outcome)}: the run is stopped")
@@ -132,12 +131,12 @@ class Judgement(Generic[Supervised]):
             self.fail(process, outcome)
 
     def goal(self) -> str:
-        """Return a sentence where a run has ended before its last step, since it reached its goal; empty for others."""
+        """Return a clause where a run has ended before its last step, since it reached its goal; empty for others."""
         config = self.plan.config
         goal, total = config.get("stop_at_return"), config.get("total_steps")
         if goal is None or not isinstance(total, int) or self.steps() >= total:
             return ""
-        return f"its return has reached stop_at_return: {goal:g}"
+        return f" with a return of stop_at_return, {goal:g}"
 
     def loss_of(self, process: SupervisedProcess) -> str:
         """Return the sentence on what the death of a process costs."""
