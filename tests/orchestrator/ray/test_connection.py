@@ -1,15 +1,21 @@
 """Addresses, tokens, and the errors of Ray in sentences."""
 
 import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from time import sleep
 
 import pytest
 
 from surreal.orchestrator.backends.ray.connection import address as addresses
+from surreal.orchestrator.backends.ray.connection import cluster
 from surreal.orchestrator.backends.ray.connection.address import Address, named_address, use_token
 from surreal.orchestrator.backends.ray.connection.cluster import _initialize, translated
 from surreal.orchestrator.run.location import Location
@@ -145,6 +151,53 @@ def test_what_ray_logs_while_it_fails_to_connect_is_not_shown(capfd: pytest.Capt
     os.write(2, b"after\n")
     said = capfd.readouterr().err
     assert said == f"a line of another thread\n{line.decode().replace(' W ', ' C ')}after\n"
+
+
+CONNECTING = """
+import os, sys
+from surreal.orchestrator.backends.ray.connection.quiet import without_words_of_ray
+with without_words_of_ray():
+    os.write(2, b"one\\n[2026-11-30 04:58:50,927 C 1 1] core_worker.cc:9: Check failed: no GCS\\n")
+    {then}
+"""
+
+
+def test_the_last_words_of_ray_are_shown_where_it_ends_the_process() -> None:
+    done = subprocess.run([sys.executable, "-c", CONNECTING.format(then="os.abort()")], stderr=subprocess.PIPE)
+    assert done.returncode == -signal.SIGABRT
+    assert done.stderr == b"one\n[2026-11-30 04:58:50,927 C 1 1] core_worker.cc:9: Check failed: no GCS\n"
+
+
+def test_standard_error_whose_reader_is_gone_never_becomes_another_file(tmp_path: Path) -> None:
+    readable, writable = os.pipe()
+    os.close(readable)
+    other = tmp_path / "other"
+    # a file that is opened meanwhile takes the number of one that is closed
+    then = f"import time; time.sleep(0.3); other = open({str(other)!r}, 'w')\nos.write(2, b'x')"
+    subprocess.run([sys.executable, "-c", CONNECTING.format(then=then)], stderr=writable)
+    os.close(writable)
+    assert other.read_text() == ""
+
+
+def test_threads_that_connect_at_once_join_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ray:
+        joined = 0
+
+        def is_initialized(self) -> bool:
+            return bool(self.joined)
+
+        def init(self, **_: object) -> None:
+            sleep(0.1)
+            self.joined += 1
+
+    ray = Ray()
+    monkeypatch.setattr(cluster, "require_ray_with_token", lambda: ray)
+    monkeypatch.setattr(Address, "try_to_connect", lambda _: None)
+    before = os.fstat(2)
+    with ThreadPoolExecutor(3) as pool:
+        assert len(list(pool.map(cluster.connect, [Location.of("ray:head:6379")] * 3))) == 3
+    assert ray.joined == 1
+    assert os.path.samestat(before, os.fstat(2))
 
 
 def test_an_address_may_be_given_as_ray_itself_writes_it() -> None:

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from surreal.orchestrator.backends.ray.connection import own_ray
@@ -27,6 +28,8 @@ CALL_SECONDS = 60.0
 """Seconds for an answer of a supervisor that lives; starting one on a busy machine takes some."""
 CREATION = "raised in its creation task"
 """Words of Ray before the traceback of an actor that could not be made."""
+_joining = Lock()
+"""A process joins a cluster once, also where threads of it look at several runs."""
 _VERSIONS = re.compile(
     r"cluster was started with:\s*Ray: (\S+)\s*Python: (\S+).*with:\s*Ray: (\S+)\s*Python: (\S+)", re.S
 )
@@ -103,9 +106,10 @@ def connect(location: Location, start: bool = False) -> Cluster:
     if own:
         own.use_token()
     ray = require_ray_with_token()
-    if not ray.is_initialized():
-        address.try_to_connect()
-        _initialize(ray, address)
+    with _joining:
+        if not ray.is_initialized():
+            address.try_to_connect()
+            _initialize(ray, address)
     return Cluster(ray, Location.of(f"ray:{OWN if own else address}"), str(address), bool(own))
 
 
