@@ -5,8 +5,9 @@ No code of a person is imported here: an operator has rights that a person's cod
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ ACTING = ("actor", "worker")
 NO_FOLDER = Path("/nonexistent")
 """Folder of a person's own modules: an operator has none."""
 DIGEST_DIGITS = 16
+MOST_KEYS = 5
+"""Keys that a sentence names."""
+Keys = tuple[str, ...]
+"""Place of a key in a file: a name may have dots."""
 _NO_FILE = "Experiment"
 
 
@@ -75,18 +80,29 @@ def rescaled(plan: Plan, experiment: Experiment) -> Plan:
     return plan.model_copy(update={"roles": roles, "ttl_seconds": experiment.spec.ttl_seconds_after_finished})
 
 
-def differences(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Return the keys in which two complete files differ, but for replicas of roles: `spec.env.id`."""
+def differences(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[Keys]:
+    """Return the keys in which two complete files differ, but for replicas of roles: `spec`, `env`, `id`."""
     return sorted(_differing(recorded, wanted, ()))
 
 
-def says(resource: Object, key: str) -> bool:
-    """Return True if an Experiment says a key such as `spec.env.id` itself: others are defaults of this version."""
+def in_words(keys: Iterable[Keys]) -> str:
+    """Return the first few keys as a sentence names them: `spec.env.id, spec.seed`."""
+    return ", ".join(".".join(path) for path in islice(keys, MOST_KEYS))
+
+
+def says(resource: Object, key: Keys, wanted: Mapping[str, Any]) -> bool:
+    """Return True if an Experiment says a key itself: others of the complete file `wanted` are this version's defaults.
+
+    A short form says all that it stands for, such as `network: module:make`.
+    """
     at: Any = {"metadata": resource["metadata"], "spec": _spec(resource)}
-    for part in key.split("."):
-        if not isinstance(at, Mapping) or part not in at:
-            return False
-        at = at[part]
+    whole: Any = wanted
+    for part in key:
+        if not isinstance(at, Mapping):
+            return at is not None
+        if part not in at:
+            return isinstance(whole, Mapping) and not at.keys() <= whole.keys()
+        at, whole = at[part], whole.get(part) if isinstance(whole, Mapping) else None
     return True
 
 
@@ -162,12 +178,12 @@ def _scaled(spec: dict[str, Any], role: str, replicas: int) -> dict[str, Any]:
     return {**spec, "roles": roles}
 
 
-def _differing(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[str]:
+def _differing(old: Any, new: Any, path: Keys) -> Iterator[Keys]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in {*old, *new}:
             yield from _differing(old.get(key), new.get(key), (*path, str(key)))
     elif old != new and not (path[:2] == ("spec", "roles") and path[3:4] == ("replicas",)):
-        yield ".".join(path)
+        yield path
 
 
 def _dropped(said: Any, live: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

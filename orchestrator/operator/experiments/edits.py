@@ -16,7 +16,7 @@ from surreal.protocol.documents.locations import Source
 from surreal.protocol.errors import InvalidInput
 from surreal.provisioner.kube.kinds import Object
 
-TTL = "spec.ttlSecondsAfterFinished"
+TTL = ("spec", "ttlSecondsAfterFinished")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Edit:
     """Role -> replicas of the run and those of the spec, where they differ."""
     ttl: bool
     """True if the TTL differs."""
-    kept: tuple[str, ...]
+    kept: tuple[desired.Keys, ...]
     """Keys that the spec leaves out and in which the run differs from the defaults of this version."""
     file: str
     """Complete file of the run with what is new."""
@@ -47,10 +47,10 @@ def edit_of(resource: Object, seen: Snapshot) -> Edit:
     theirs, _ = strictyaml.load(recorded, Source(seen.name))
     asked = wanted.to_data()
     differ = desired.differences(desired.as_read_now(theirs), asked)
-    said = [key for key in differ if desired.says(resource, key)]
+    said = [key for key in differ if desired.says(resource, key, asked)]
     if other := [key for key in said if key != TTL]:
         raise InvalidInput(
-            f"{', '.join(other[:5])}: does not change in a run, which goes on as it was. Apply it under another "
+            f"{desired.in_words(other)}: does not change in a run, which goes on as it was. Apply it under another "
             "name, or delete the experiment first."
         )
     before, after = _replicas(theirs), _replicas(asked)

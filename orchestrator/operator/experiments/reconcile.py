@@ -145,7 +145,7 @@ class Reconciler:
         theirs, _ = strictyaml.load(recorded, Source(name))
         other = desired.differences(desired.as_read_now(theirs), wanted.to_data())
         if other or not is_sealed(seen) or text(seen.root, "metadata", "annotations", EXPERIMENT):
-            why = f"; it differs in {', '.join(other[:5])}" if other else ""
+            why = f"; it differs in {desired.in_words(other)}" if other else ""
             run = text(seen.root, "metadata", "labels", RUN)
             raise TakenError(
                 f"name {name!r} is used by another run, {run}{why}: choose another name, or surreal delete {name}"
@@ -177,8 +177,8 @@ class Reconciler:
     def _edit(self, resource: Object, seen: Snapshot, over: bool) -> bool:
         """Follow an edit of the spec; return whether the run goes on with other replicas. Raises InvalidInput."""
         edit = edit_of(resource, seen)
-        if edit.kept:
-            left_out = f"{', '.join(edit.kept[:5])}: left out of the spec; the run keeps what it began with"
+        if edit.kept and not over:
+            left_out = f"{desired.in_words(edit.kept)}: left out of the spec; the run keeps what it began with"
             tell(self._api, resource, "Kept", left_out)
         if edit.replicas and not over:
             self._begin.rescale(resource, seen, edit.wanted, edit.file)

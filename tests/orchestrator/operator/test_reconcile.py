@@ -183,6 +183,31 @@ def test_a_run_of_an_older_version_follows_no_edit_of_what_the_spec_says(tmp_pat
         assert "value_learning_rate" not in said
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "key"),
+    [
+        ("own:small", "own:large", "network.make"),
+        ({"make": "own:net", "width": 8}, {"make": "own:net", "width": 9}, "network.settings.width"),
+    ],
+)
+def test_an_edit_of_a_short_form_is_refused_as_any(tmp_path: Path, before: Any, after: Any, key: str) -> None:
+    with cluster(tmp_path) as place:
+        place.apply(algorithm={"name": "ppo", "config": {"network": before}})
+        place.reconcile()
+        place.patch(algorithm={"name": "ppo", "config": {"network": after}})
+        place.reconcile()
+        assert f"spec.algorithm.config.{key}: does not change in a run" in place.status()["reason"]
+
+
+def test_an_edit_of_a_key_with_dots_is_refused_as_any(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply(env={"id": "CartPole-v1", "options": {"a.b": 1}})
+        place.reconcile()
+        place.patch(env={"id": "CartPole-v1", "options": {"a.b": 2}})
+        place.reconcile()
+        assert "spec.env.options.a.b: does not change in a run" in place.status()["reason"]
+
+
 def test_a_default_that_a_newer_definition_adds_to_the_spec_is_no_edit(tmp_path: Path) -> None:
     with cluster(tmp_path) as place:
         place.apply()
