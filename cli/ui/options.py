@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from surreal.cli.ui.completion import complete_backends, complete_names, complete_processes
 from surreal.orchestrator.backends.base import ENGINES, Backend
@@ -209,11 +211,22 @@ def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
         except NoPolicyError as error:
             if error.other is None:
                 raise
-            place = f" --on {location.on}" if location else ""
-            command = f"{click.get_current_context().command_path} {name}{place} --policy {error.other}"
-            raise NotFound(f"{error.fact} Run: {command}") from None
+            raise NotFound(f"{error.fact} Run: {_given_again()} --policy {error.other}") from None
 
     return with_policy
+
+
+def _given_again() -> str:
+    """Return the present command as it was given, without `--policy`."""
+    context = click.get_current_context()
+    words = context.command_path.split()
+    for param in context.command.params:
+        name = str(param.name)
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE and name != "which":
+            option = param.opts[:1] if isinstance(param, click.Option) else []
+            for value in context.params[name] if param.multiple else [context.params[name]]:
+                words += option if isinstance(value, bool) else [*option, str(value)]
+    return shlex.join(words)
 
 
 def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:

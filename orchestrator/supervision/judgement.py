@@ -134,7 +134,8 @@ class Judgement(Generic[Supervised]):
         """Return a clause where a run has ended before its last step, since it reached its goal; empty for others."""
         config = self.plan.config
         goal, total = config.get("stop_at_return"), config.get("total_steps")
-        if goal is None or not isinstance(total, int) or self.steps() >= total:
+        # an algorithm of one's own may mean something else by these keys
+        if type(goal) not in (int, float) or not isinstance(total, int) or self.steps() >= total:
             return ""
         return f" with a return of stop_at_return, {goal:g}"
 

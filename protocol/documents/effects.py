@@ -14,6 +14,8 @@ from surreal.protocol.documents.locations import KeyPath
 
 SOME = object()
 """Any value but none, false, 0 or an empty one."""
+UNKNOWN = object()
+"""Value of what is not told, or that a model of one's own does not have."""
 FACT = "the "
 """Beginning of a condition that is of no key, but of what the model is used for: `the actions`."""
 
@@ -34,10 +36,8 @@ class Only:
         if self.never:
             return f"{self.never}. Leave it out"
         for key, wanted in self.where.items():
-            if key.startswith(FACT) and key not in facts:
-                continue
-            found = facts[key] if key.startswith(FACT) else _value(model, key)
-            if not _fits(found, wanted):
+            found = facts.get(key, UNKNOWN) if key.startswith(FACT) else _value(model, key)
+            if found is not UNKNOWN and not _fits(found, wanted):
                 return f"{_beside(key, found)}. {_advice(key, wanted)}"
         return ""
 
@@ -76,12 +76,12 @@ def _default(model: BaseModel, key: str, usual: BaseModel | None) -> Any:
     if usual is not None:
         return getattr(usual, key)
     field: FieldInfo = type(model).model_fields[key]
-    return field.get_default(call_default_factory=True, validated_data={})
+    return field.get_default(call_default_factory=True, validated_data=dict(model))
 
 
 def _value(model: Any, key: str) -> Any:
     for part in key.split("."):
-        model = getattr(model, part)
+        model = getattr(model, part, UNKNOWN)
     return model
 
 

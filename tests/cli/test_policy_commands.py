@@ -131,6 +131,10 @@ def test_a_run_without_the_policy_asked_for_is_named(lamp: Path) -> None:
     assert done.stderr == f"{has} Run: surreal eval lamp --policy last\n"
     assert surreal("export", "lamp").stderr == f"{has} Run: surreal export lamp --policy last\n"
     assert surreal(*shlex.split(done.stderr.rpartition("Run: surreal ")[2])).returncode == 0
+    to = lamp / "its file.npz"
+    done = surreal("export", lamp, "--policy", "best", "--code", lamp / "code", "--out", to, "--force")
+    assert done.stderr.endswith(f"Run: surreal export {lamp} --code {lamp}/code --out '{to}' --force --policy last\n")
+    assert surreal(*shlex.split(done.stderr.rpartition("Run: surreal ")[2])).returncode == 0 and to.is_file()
     home.new_folder("young").make()
     done = surreal("eval", "young")
     said = "young: has no best policy: no evaluation has finished, and no checkpoint is saved. Wait for a checkpoint."

@@ -222,6 +222,19 @@ def test_a_default_that_a_newer_definition_adds_to_the_spec_is_no_edit(tmp_path:
         assert place.server.writes()[before:] == [], "it is judged once"
 
 
+def test_an_edit_of_a_run_that_is_over_writes_nothing_at_every_look(tmp_path: Path) -> None:
+    with cluster(tmp_path) as place:
+        place.apply()
+        place.reconcile()
+        of_an_older_version(place)
+        place.end_job("learner", "Complete")
+        place.patch(replicas=5)
+        assert place.reconcile()["state"] == "succeeded"
+        before = len(place.server.writes())
+        place.reconcile()
+        assert place.server.writes()[before:] == []
+
+
 def test_a_spec_that_only_surreal_can_check_is_refused_with_the_key_and_nothing_made(tmp_path: Path) -> None:
     with cluster(tmp_path) as place:
         place.apply(algorithm={"name": "ppo", "config": {"gama": 0.9}})

@@ -216,6 +216,14 @@ def test_a_run_that_ends_before_its_last_step_says_why(folder: Folder, steps: in
     assert run.ending and run.ending.state == "succeeded"
 
 
+@pytest.mark.parametrize("goal", ["best", [475.0], {"mean": 475.0}, True, None])
+def test_a_key_of_an_algorithm_of_ones_own_is_no_goal(folder: Folder, goal: Any) -> None:
+    run = Run(folder, config={"total_steps": 200_000, "stop_at_return": goal})
+    run.exits("learner/0", *recorded(ExitCode.DONE))
+    assert "learner/0 is done at step 0: the run succeeded" in run.said()
+    assert run.ending and run.ending.state == "succeeded"
+
+
 def test_a_disk_that_takes_no_file_gets_the_record_into_its_spare_room(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,6 @@
 """Keys that have an effect only beside others: one sentence where they have none."""
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from surreal.algorithms.algorithm import Config
 from surreal.protocol.documents.effects import SOME, Only, idle_keys
@@ -62,3 +62,24 @@ def test_what_is_not_known_of_the_environment_is_no_reason() -> None:
     assert said(Loud(kind="x")) == said(Loud(kind="x"), "numbers") == {}
     assert said(Loud(kind="x"), "choices") == {"kind": "x has no effect where the actions are choices. Leave it out."}
     assert said(Loud(kind="x", loud=False), "numbers")["kind"].startswith("x has no effect with loud: false")
+
+
+class Quiet(Louder):
+    """A model of a person, with a default of its own and a part in place of another."""
+
+    size: float = 0.5
+    hum: Noise = Field(default_factory=lambda data: Noise(size=data["size"], clip=1.0))
+
+
+class Silence(Config):
+    depth: int = 1
+
+
+class Silent(Louder):
+    noise: Silence = Silence()  # type: ignore[assignment]
+
+
+def test_models_of_ones_own_may_have_other_defaults_and_parts() -> None:
+    assert said(Quiet(size=0.0)) == {}
+    assert said(Quiet(hum=Noise(size=0.0, clip=2.0))).keys() == {"hum.clip"}
+    assert said(Silent(rate=2.0)) == {}
