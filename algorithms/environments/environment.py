@@ -129,11 +129,11 @@ class Environment:
                 array[index] = observation[name]
         else:
             rows[index] = observation
-        if self.masked:
-            self.mask = read_mask(self._called, "step", info, self.spaces.choices)
         if terminated.__class__ is not bool or truncated.__class__ is not bool:
             terminated = contract.flag(self._called, "terminated", terminated)
             truncated = contract.flag(self._called, "truncated", truncated)
+        if self.masked and not (terminated or truncated):  # at the end nothing is chosen, and often nothing is allowed
+            self.mask = read_mask(self._called, "step", info, self.spaces.choices)
         return reward if isinstance(reward, float) else contract.real(self._called, reward), terminated, truncated
 
     def close(self) -> None:

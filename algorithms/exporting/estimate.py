@@ -104,7 +104,7 @@ def _true(policy: Policy, env: Mapping[str, Any], settings: Estimating, code: Pa
         recording = Recording(Path(), "surreal/true-v0")
         act = acting(Behaviour("policy", policy), made.spaces.action_space, recording)
         returns = [
-            play(made.gymnasium, act, TRUE_SEED + number, np.random.default_rng(number), "x").rewards
+            play(made, act, TRUE_SEED + number, np.random.default_rng(number), "x").rewards
             for number in range(settings.true_episodes)
         ]
     return true_value(returns, settings.fitting.gamma)

@@ -7,7 +7,6 @@ from math import log
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import gymnasium
 import numpy as np
 from gymnasium import spaces
 
@@ -15,6 +14,7 @@ from surreal.algorithms.datasets.episode import Episode
 from surreal.algorithms.datasets.writing.building import Building
 from surreal.algorithms.datasets.writing.minari import DatasetWriter
 from surreal.algorithms.environments.actions import action_map, choices_of, chosen
+from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.masks import gives_masks, read_mask
 from surreal.algorithms.evaluation import EPISODE_CAP
@@ -100,7 +100,7 @@ def record(
                 chosen = mixture[int(rng.choice(len(mixture), p=weights / weights.sum()))]
                 act = acting(chosen, found.action_space, settings)
                 seed, place = settings.seed + number, f"episode {number}"
-                writer.add(play(raw, act, seed, rng, place, made.reward_in_training))
+                writer.add(play(made, act, seed, rng, place))
                 say(writer.episodes, writer.steps)
     return settings.folder
 
@@ -124,29 +124,23 @@ def _provenance(
     }
 
 
-def play(
-    env: gymnasium.Env[Any, Any],
-    act: Act,
-    seed: int,
-    rng: np.random.Generator,
-    place: str,
-    reward_in_training: Callable[[float], float] = float,
-) -> Episode:
+def play(made: Environment, act: Act, seed: int, rng: np.random.Generator, place: str) -> Episode:
     """Return one episode as the environment gave it, of EPISODE_CAP steps at most.
 
     `act` is told the last reward as the policy had it in training.
     """
+    env, choices = made.gymnasium, made.spaces.choices
     observation, info = env.reset(seed=seed)
     built, terminated, truncated = Building(observation, seed), False, False
-    choices = choices_of(env.action_space)
-    masked, name = gives_masks(info, choices), repr(env.spec.id) if env.spec else place
+    masked, name = gives_masks(info, choices), repr(made.name)
     moment = Moment(observation, read_mask(name, "reset", info, choices) if masked else None)
     while not (terminated or truncated) and len(built) < EPISODE_CAP:
         action, log_p = act(moment, rng)
         observation, reward, terminated, truncated, info = env.step(action)
         built.add(action, observation, reward, log_p)
-        mask = read_mask(name, "step", info, choices) if masked else None
-        moment = Moment(observation, mask, reward_in_training(float(reward)))
+        goes_on = masked and not (terminated or truncated)
+        mask = read_mask(name, "step", info, choices) if goes_on else None
+        moment = Moment(observation, mask, made.reward_in_training(float(reward)))
     return built.episode(place, bool(terminated))
 
 

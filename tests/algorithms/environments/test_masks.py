@@ -81,6 +81,15 @@ def test_a_mask_that_cannot_be_used_ends_the_run_in_one_sentence(mask: Any, said
     assert f"environment 'mine': the action_mask of step() {said}" in str(error.value)
 
 
+@pytest.mark.parametrize("last", [np.zeros(5), None], ids=["nothing", "none"])
+def test_at_the_end_of_an_episode_no_mask_is_needed(last: Any) -> None:
+    envs = VectorEnvironments(lambda: Environment(Shop(last, when=7), "shop"), 2, 0)
+    rollout = Rollout(envs, Policy(Shape(envs.spaces, (4,))), 2, 20, np.random.default_rng(0))
+    arrays = rollout.collect(Standardizer.identity(2), lambda: False)
+    assert arrays is not None and (arrays["rewards"] == 1.0).all()
+    assert FragmentCheck(envs.spaces, 20, 2).problem(arrays) == ""
+
+
 def test_a_wrong_mask_at_the_first_reset_is_said_too() -> None:
     with pytest.raises(Fatal, match=r"the action_mask of reset\(\) has 3 flags"):
         Environment(Shop(np.ones(3)), "mine").reset(0)
