@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
 from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import CoreSchema
 
 from surreal.protocol.documents.locations import KeyPath
 
@@ -28,6 +31,20 @@ KINDS = {
 WORDS = ("literal_error", "enum", "union_tag_invalid")
 """Errors of pydantic for a value that is none of those allowed."""
 UNKNOWN = "extra_forbidden"
+
+
+class _Lenient(GenerateJsonSchema):
+    """Schema in which a type of a person's own, of which JSON has none, may be anything."""
+
+    ignored_warning_kinds: ClassVar[set[JsonSchemaWarningKind]] = {"skipped-choice", "non-serializable-default"}
+
+    def handle_invalid_for_json_schema(self, schema: CoreSchema, error_info: str) -> JsonSchemaValue:
+        return {}
+
+
+def schema_of(model: type[BaseModel]) -> Schema:
+    """Return the JSON schema of a model, by which the places of its errors are read."""
+    return model.model_json_schema(by_alias=True, schema_generator=_Lenient)
 
 
 class Choice(NamedTuple):

@@ -16,6 +16,7 @@ from surreal.protocol.documents.alternatives import (
     meant,
     misfit,
     resolve,
+    schema_of,
 )
 from surreal.protocol.documents.locations import KeyPath, Problem
 from surreal.protocol.errors import did_you_mean
@@ -26,7 +27,7 @@ CHIEF_KEYS = ("id", "name")
 
 def problems_of(model: type[BaseModel], error: ValidationError) -> list[Problem]:
     """Return each problem of `error`, raised by validating with `model`, as the path of its key and a sentence."""
-    schema = model.model_json_schema(by_alias=True)
+    schema = schema_of(model)
     found = [misfit(schema, details) for details in error.errors(include_url=False)]
     return [_together(schema, each) if len(each) > 1 else _problem(schema, each[0]) for each in meant(found)]
 
@@ -35,7 +36,7 @@ def whole_floats(model: type[BaseModel], error: ValidationError) -> list[KeyPath
     """Return the places of floats such as 1e6 that are whole where a whole number is wanted."""
     found = [each for each in error.errors(include_url=False) if each["type"] in ("int_type", "int_from_float")]
     whole = [each for each in found if isinstance(each["input"], float) and each["input"].is_integer()]
-    schema = model.model_json_schema(by_alias=True) if whole else {}
+    schema = schema_of(model) if whole else {}
     return [misfit(schema, each).path for each in whole]
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal, Self
 
 import pytest
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from surreal.algorithms.algorithm import Config
 from surreal.protocol.documents.models import validated
@@ -83,6 +83,27 @@ ANY_LAYERS = "allowed: depth, path, size, width"
 def test_one_sentence_is_said_of_a_value_that_fits_no_model(config: dict[str, Any], key: str, said: str) -> None:
     _, problems = validated(Own, config)
     assert [(".".join(map(str, path)), text) for path, text in problems] == [(key, said)]
+
+
+class Unit:
+    """A type that JSON Schema has no words for."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+class Measured(Config):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    unit: Annotated[Unit, BeforeValidator(Unit)] = Unit("m")
+    steps: int = 10
+
+
+def test_a_type_that_json_does_not_know_costs_no_sentence() -> None:
+    found, problems = validated(Measured, {"steps": 1e6, "unit": "km"})
+    assert found is not None and (found.steps, found.unit.text, problems) == (1_000_000, "km", [])
+    assert validated(Measured, {"steps": "x"})[1] == [(("steps",), "must be a whole number, not 'x'")]
+    said = "unknown key 'step' (did you mean 'steps'?); allowed: steps, unit"
+    assert validated(Measured, {"step": 1})[1] == [(("step",), said)]
 
 
 def test_a_whole_float_counts_as_a_whole_number_in_a_model_of_several() -> None:
