@@ -28,6 +28,8 @@ KINDS = {
     "finite_number": "a finite number",
 }
 """Error of pydantic for a value of another kind -> the kind that is wanted."""
+CONTAINERS = {"list[": "array", "tuple[": "array", "dict[": "object"}
+"""Begin of the name that pydantic gives to an alternative -> its type in a JSON schema."""
 WORDS = ("literal_error", "enum", "union_tag_invalid")
 """Errors of pydantic for a value that is none of those allowed."""
 UNKNOWN = "extra_forbidden"
@@ -156,7 +158,10 @@ def _alternative(schema: Schema, node: Schema, part: int | str) -> Schema | None
         # a model with validators of its own is called `function-after[check(), Model]`
         if name and (tagged.get(part) == choice["$ref"] or part in (name, title) or part.endswith(f", {title}]")):
             return choice
-    return None if part in keys(schema, node) else resolve(schema, node)
+    if part in keys(schema, node):
+        return None
+    kind = next((kind for begin, kind in CONTAINERS.items() if part.startswith(begin)), None)
+    return next((choice for choice in choices if choice.get("type") == kind), resolve(schema, node))
 
 
 def _choices(node: Schema) -> Iterator[Schema]:
@@ -171,10 +176,15 @@ def _choices(node: Schema) -> Iterator[Schema]:
 def below(schema: Schema, node: Schema, key: int | str) -> Schema:
     """Return what the schema says of `key`, by the alternative of the node that knows it; empty for nothing."""
     for choice in [resolve(schema, node), *_choices(node)]:
-        inner = choice.get("items") if isinstance(key, int) else choice.get("properties", {}).get(key)
+        inner = _item(choice, key) if isinstance(key, int) else choice.get("properties", {}).get(key)
         if isinstance(found := inner or choice.get("additionalProperties"), dict):
             return found
     return {}
+
+
+def _item(node: Schema, index: int) -> Schema | None:
+    of_place: list[Schema] = node.get("prefixItems", [])
+    return of_place[index] if index < len(of_place) else node.get("items")
 
 
 def keys(schema: Schema, node: Schema) -> list[str]:

@@ -1,6 +1,7 @@
 """Base of the models of all documents: strictness, spelling, and names that Kubernetes takes."""
 
 import re
+from contextlib import suppress
 from copy import deepcopy
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -78,13 +79,15 @@ def _problems(model: type[BaseModel], error: ValidationError, above: KeyPath) ->
 
 
 def _with_whole_numbers(data: Any, paths: list[tuple[int | str, ...]]) -> Any:
-    """Return a copy of `data` with the floats at `paths` as whole numbers."""
+    """Return a copy of `data` with the floats at `paths` as whole numbers, but for those in what cannot be changed."""
     changed = deepcopy(data)
     for path in paths:
         parent = changed
-        for key in path[:-1]:
-            parent = parent[key]
-        parent[path[-1]] = int(parent[path[-1]])
+        # a tuple of a Python program, or a place that the names of alternatives hide
+        with suppress(LookupError, TypeError):
+            for key in path[:-1]:
+                parent = parent[key]
+            parent[path[-1]] = int(parent[path[-1]])
     return changed
 
 

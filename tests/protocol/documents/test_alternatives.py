@@ -47,6 +47,8 @@ class Own(Config):
     tagged: Annotated[Adam | Momentum, Field(discriminator="kind")] = Adam()
     either: int | Layers = 1
     rows: list[int] | list[str] = []
+    nested: Layers | list[Layers | Stored] = []
+    pair: Annotated[tuple[int, Layers | Stored], Field(strict=False)] = (1, Layers())
 
 
 BOTH = "fits neither Adam (beta, kind, rate) nor Momentum (kind, momentum, rate). Set one of them"
@@ -77,6 +79,8 @@ ANY_LAYERS = "allowed: depth, path, size, width"
         ({"tagged": {"rate": 1.0}}, "tagged.kind", "missing; must be 'adam' or 'sgd'"),
         ({"either": "x"}, "either", "must be a whole number or a mapping (key: value), not 'x'"),
         ({"either": {"width": "x"}}, "either.width", "must be a whole number, not 'x'"),
+        ({"nested": [{"width": 1.0}, {"width": "x"}]}, "nested.1.width", "must be a whole number, not 'x'"),
+        ({"pair": [1, {"width": "x"}]}, "pair.1.width", "must be a whole number, not 'x'"),
         ({"rows": [1, "x"]}, "rows", "fits neither list[int] nor list[str]. Set one of them"),
     ],
 )
@@ -110,5 +114,9 @@ def test_a_whole_float_counts_as_a_whole_number_in_a_model_of_several() -> None:
     found, problems = validated(Own, {"network": {"width": 8.0}})
     assert not problems and found is not None
     assert found.network == Layers(width=8)
+    found, problems = validated(Own, {"nested": [{"width": 2.0}], "pair": [1, {"width": 2.0}]})
+    assert found and (found.nested, found.pair) == ([Layers(width=2)], (1, Layers(width=2)))
+    _, problems = validated(Own, {"pair": (1, Layers(width=2)), "rows": (1.0,)})
+    assert [path for path, _ in problems] == [("rows",)]
     _, problems = validated(Own, {"network": {"width": 8.0, "depth": "x"}})
     assert problems == [(("network", "depth"), "must be a whole number, not 'x'")]
