@@ -211,7 +211,8 @@ def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
         except NoPolicyError as error:
             if error.other is None:
                 raise
-            raise NotFound(f"{error.fact} Run: {_given_again()} --policy {error.other}") from None
+            command = f"{_given_again()} --policy {error.other}"
+            raise NotFound(f"{error.fact} Run: {command}") from None
 
     return with_policy
 
