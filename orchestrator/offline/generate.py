@@ -121,7 +121,7 @@ def _references(source: Source, data: Path, policies: SavedRun | None) -> dict[s
             for number in range(REFERENCE_EPISODES):
                 rng = np.random.default_rng([source.seed, number])
                 act = acting(behaviour, env.spaces.action_space, settings)
-                totals.append(play(env.gymnasium, act, number, rng, source.name).rewards.sum())
+                totals.append(play(env, act, number, rng, source.name).rewards.sum())
         found[name] = float(np.mean(totals))
     return found
 

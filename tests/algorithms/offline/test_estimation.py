@@ -5,6 +5,7 @@ import pytest
 
 from surreal.algorithms.datasets.episode import DamagedError, Episode
 from surreal.algorithms.datasets.fragments import Fragments
+from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.exporting.record import Behaviour, Recording, acting, play
 from surreal.algorithms.offline.catch import RULES, Catch
@@ -17,11 +18,12 @@ GAMMA = 0.95
 
 def played(noise: float, count: int, seed: int) -> list[Episode]:
     """Return episodes of catch by its rule with a share of random choices."""
-    env, found = Catch(), []
+    env, found = Catch(), list[Episode]()
+    made = Environment(env, "catch")
     settings = Recording("x", "x/x-v0", noise=noise)  # type: ignore[arg-type]
     for number in range(count):
         act = acting(Behaviour("rule", None, rule=RULES["catch"]), env.action_space, settings)
-        found.append(play(env, act, seed + number, np.random.default_rng([seed, number]), f"episode {number}"))
+        found.append(play(made, act, seed + number, np.random.default_rng([seed, number]), f"episode {number}"))
     return found
 
 

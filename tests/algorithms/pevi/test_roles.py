@@ -23,10 +23,11 @@ ID = "surreal.algorithms.pevi.environments:Arms"
 def recorded(folder: Path, n: int = 300) -> Path:
     """Record arm 0 in nine episodes of ten, every other arm in a few."""
     env, rng = Arms(), np.random.default_rng(0)
+    made = Environment(env, "arms")
     arms = [0] * n + list(range(1, 20)) * 2
     with DatasetWriter(folder, "tests/arms-v0", env.observation_space, env.action_space) as writer:
         for number, arm in enumerate(arms):
-            writer.add(play(env, lambda seen, rng: (np.int64(arm), 0.0), number, rng, "x"))  # noqa: B023
+            writer.add(play(made, lambda seen, rng: (np.int64(arm), 0.0), number, rng, "x"))  # noqa: B023
     return folder
 
 
