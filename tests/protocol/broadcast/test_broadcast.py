@@ -72,8 +72,11 @@ def test_a_version_must_grow(make_node: MakeNode, address: str) -> None:
     publisher.publish({}, {}, 5)
     with pytest.raises(ValueError, match="version 5 does not grow, 5 is published"):
         publisher.publish({}, {}, 5)
+
+
+def test_a_negative_number_is_no_version(make_node: MakeNode, address: str) -> None:
     with pytest.raises(ValueError, match=r"-1\) is no version"):
-        Publisher(make_node("other/0"), address + "0").publish({}, {}, -1)
+        Publisher(make_node("learner/0"), address).publish({}, {}, -1)
 
 
 def test_waiting_ends_at_the_deadline_and_when_the_process_stops(make_node: MakeNode, address: str) -> None:
