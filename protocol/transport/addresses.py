@@ -6,6 +6,9 @@ import zmq
 
 from surreal.protocol.errors import Fatal
 
+LAST_PORT = 65_535
+"""Last port there is. One above is taken modulo 65,536 by libzmq, which then listens where nobody wrote."""
+
 
 def check_address(address: str, keyed: bool) -> None:
     """Raise Fatal unless `address` is ipc:// with a path that the system takes, or tcp://: without keys on loopback."""
@@ -17,10 +20,12 @@ def check_address(address: str, keyed: bool) -> None:
                 "Use a shorter folder (SURREAL_HOME)."
             )
         return
-    host, _ = _host_and_port(place)
+    host, port = _host_and_port(place)
     loopback = host == "localhost" or (_is_ip(host) and ipaddress.ip_address(host).is_loopback)
     if scheme != "tcp":
         raise Fatal(f"{address}: is neither ipc:// nor tcp://. Write one of them.")
+    if port.isdecimal() and int(port) > LAST_PORT:
+        raise Fatal(f"{address}: ports end at {LAST_PORT}. Give one of them.")
     if not loopback and not keyed:
         raise Fatal(f"{address}: can be reached from other machines, and this process has no keys. Give it a key file.")
 

@@ -39,6 +39,13 @@ def test_a_socket_path_that_the_system_cannot_take_is_named_with_the_limit() -> 
         check_address("ipc:///run/" + "x" * 199, keyed=False)
 
 
+@pytest.mark.parametrize("port", [65_536, 70_000])
+def test_a_port_above_the_last_one_is_refused_since_libzmq_would_listen_on_another(port: int) -> None:
+    check_address("tcp://127.0.0.1:65535", keyed=True)
+    with pytest.raises(Fatal, match=f"127.0.0.1:{port}: ports end at 65535"):
+        check_address(f"tcp://127.0.0.1:{port}", keyed=True)
+
+
 def test_a_place_where_nobody_can_listen_is_named(make_node: Callable[..., Node], folder: Path) -> None:
     with pytest.raises(SurrealError, match="learner/0 cannot listen on ipc:///.*/missing/x: No such file"):
         StreamReceiver(make_node("learner/0"), f"ipc://{folder}/missing/x", 4)
