@@ -7,7 +7,7 @@ import zmq
 from surreal.protocol.errors import Fatal
 
 LAST_PORT = 65_535
-"""Last port there is. One above is taken modulo 65,536 by libzmq, which then listens where nobody wrote."""
+"""Last TCP port. libzmq takes a higher one modulo 65,536 and says nothing."""
 
 
 def check_address(address: str, keyed: bool) -> None:
