@@ -155,6 +155,22 @@ def refusals(progress: Progress) -> list[str]:
     return [f"{subject} dropped for NaN, infinity or a wrong shape; the logs of the actors say where"]
 
 
+def goal_reached(config: Mapping[str, Any], progress: Progress) -> str:
+    """Return why a run with `config` succeeded before its last step: a clause; empty where it reached no goal."""
+    goal, total, mean = config.get("stop_at_return"), config.get("total_steps"), progress.episode_return
+    # an algorithm of one's own may mean something else by these keys
+    if goal is None or not _is_number(goal) or not isinstance(total, int) or progress.steps >= total:
+        return ""
+    # of a run in a cluster, figures of an attempt before may be all there is
+    return "" if mean is None or mean < goal else f"its return reached stop_at_return, {goal:g}"
+
+
+def with_goal(status: Status, config: Mapping[str, Any]) -> Status:
+    """Return the status of a run with `config`, whose reason says the goal that ended it before its last step."""
+    said = goal_reached(config, status.progress) if status.state == "succeeded" else ""
+    return replace(status, reason="\n".join(filter(None, (said, status.reason)))) if said else status
+
+
 def duration(seconds: float) -> str:
     """Return a rough duration: `45 s`, `4 min`, `2 h`."""
     for unit, length in (("h", 3600), ("min", 60)):

@@ -12,7 +12,7 @@ from surreal.algorithms.recording.disk import since
 from surreal.orchestrator.backends.restart_policy import Outcome, Verdict, decide, describe, feeds_the_run, ordinal
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.status import LAST_LINES, State, read_progress
+from surreal.orchestrator.run.status import LAST_LINES, State, goal_reached, read_progress
 from surreal.orchestrator.supervision import exits
 from surreal.orchestrator.supervision.log_pump import LogWriter
 from surreal.orchestrator.supervision.process import SupervisedProcess
@@ -121,7 +121,9 @@ class Judgement(Generic[Supervised]):
             self.report(f"{process.name}{goes_on if failed else ' is done'}")
         elif verdict is Verdict.SUCCEED:
             process.record.state = "done"
-            self.report(f"{process.name} is done at step {self.best_steps:,}{self.goal()}: the run succeeded")
+            goal = goal_reached(self.plan.config, read_progress(self.folder))
+            why = f"; {goal}" if goal else ""
+            self.report(f"{process.name} is done at step {self.best_steps:,}{why}: the run succeeded")
             self.end("succeeded", "", terminate_in=EXIT_GRACE, kill_in=EXIT_GRACE + LOCAL_STOP_GRACE_S)
         elif verdict is Verdict.STOP:
             process.record.state, self.limited = "stopped", True
@@ -129,15 +131,6 @@ class Judgement(Generic[Supervised]):
             self.end("stopped", outcome.cause, kill_in=LOCAL_STOP_GRACE_S)
         else:
             self.fail(process, outcome)
-
-    def goal(self) -> str:
-        """Return a clause where a run has ended before its last step, since it reached its goal; empty for others."""
-        config = self.plan.config
-        goal, total = config.get("stop_at_return"), config.get("total_steps")
-        # an algorithm of one's own may mean something else by these keys
-        if type(goal) not in (int, float) or not isinstance(total, int) or self.steps() >= total:
-            return ""
-        return f" with a return of stop_at_return, {goal:g}"
 
     def loss_of(self, process: SupervisedProcess) -> str:
         """Return the sentence on what the death of a process costs."""

@@ -7,11 +7,20 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from surreal.orchestrator.run.channel_stats import read_channels
 from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.location import LOCAL
-from surreal.orchestrator.run.status import OUTCOMES, ProcessStatus, Status, duration, read_progress, running_reason
+from surreal.orchestrator.run.status import (
+    OUTCOMES,
+    ProcessStatus,
+    Status,
+    duration,
+    read_progress,
+    running_reason,
+    with_goal,
+)
 from surreal.orchestrator.supervision import os_process
 from surreal.orchestrator.supervision.record import ProcessRecord, RunRecord, read_provenance
 from surreal.protocol.errors import InvalidInput
@@ -67,7 +76,7 @@ def status_of(folder: Folder, backend: str = LOCAL, alive: Callable[[], bool] | 
     created, damage = _created(folder)
     roles: dict[str, tuple[ProcessStatus, ...]] = {}
     for process in record.processes:
-        status = ProcessStatus(
+        of_process = ProcessStatus(
             process.index,
             process.state,
             process.restarts,
@@ -75,9 +84,9 @@ def status_of(folder: Folder, backend: str = LOCAL, alive: Callable[[], bool] | 
             process.node or record.node or platform.node(),
             "" if over and record.state != "failed" else _reason(process, now),
         )
-        roles[process.role] = (*roles.get(process.role, ()), status)
-    reason = record.reason if over else _running(folder, record, progress, now)
-    return Status(
+        roles[process.role] = (*roles.get(process.role, ()), of_process)
+    reason, plan = record.reason if over else _running(folder, record, progress, now), _plan(folder)
+    status = Status(
         folder.name,
         backend,
         str(folder.path),
@@ -87,16 +96,18 @@ def status_of(folder: Folder, backend: str = LOCAL, alive: Callable[[], bool] | 
         progress,
         roles,
         read_channels(folder.channels, over=over),
-        _labels(folder),
+        dict(plan.get("labels") or {}),
     )
+    return with_goal(status, plan.get("config") or {})
 
 
-def _labels(folder: Folder) -> dict[str, str]:
-    """Return the labels of the experiment file; none where the plan cannot be read."""
+def _plan(folder: Folder) -> dict[str, Any]:
+    """Return the plan as plain data; empty where it cannot be read."""
     try:
-        return dict(json.loads(folder.plan.read_bytes()).get("labels") or {})
-    except (OSError, ValueError, AttributeError):
+        found = json.loads(folder.plan.read_bytes())
+    except (OSError, ValueError):
         return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _created(folder: Folder) -> tuple[str, str]:

@@ -62,7 +62,7 @@ def running(site: Site, name: str) -> Status:
 def test_cartpole_is_learned_to_the_end_and_a_deleted_run_leaves_nothing(site: Site, bar: int) -> None:
     name = create(site, pole("pole", stop_at_return=bar))
     over = when(site, name, "the run ends", lambda status: status.over, 300)
-    assert (over.state, over.reason) == ("succeeded", "")
+    assert (over.state, over.reason) == ("succeeded", f"its return reached stop_at_return, {bar}")
     assert over.progress.episode_return and over.progress.episode_return >= bar
     # the learner's end is the run's; the others hear of it and end a moment later
     when(

@@ -1,5 +1,6 @@
 """Runs as RayJobs against an API server: made whole or not at all, started last, stopped, resumed, deleted."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from surreal.orchestrator.backends.base import backend
 from surreal.orchestrator.backends.kube.kuberay.backend import KubeRayBackend
-from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, RUN
+from surreal.orchestrator.backends.kube.names import ATTEMPT, CREATED, PROGRESS, RUN
 from surreal.orchestrator.client import Client, Run
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.make import make_plan
@@ -160,6 +161,15 @@ def test_the_state_is_what_kuberay_says(
     found = kuberay.status(NAME)
     assert (found.state, found.reason) == (state, reason)
     assert list(found.roles) == [role.name for role in experiment()[1].roles]
+
+
+def test_a_run_that_reached_its_goal_says_so_without_its_head(server: Server, kuberay: KubeRayBackend) -> None:
+    kuberay.create(*experiment(algorithm={"name": "ppo", "config": {"stop_at_return": 475}}))
+    told(server, "Complete", jobStatus="SUCCEEDED")
+    noted = json.dumps({"steps": 59_136, "updates": 1, "episode_return": 476.0})
+    server.store.patch("RayJob", NAMESPACE, NAME, {"metadata": {"annotations": {PROGRESS: noted}}}, "kuberay", False)
+    found = kuberay.status(NAME)
+    assert (found.state, found.reason) == ("succeeded", "its return reached stop_at_return, 475")
 
 
 def test_a_pod_that_finds_no_place_is_the_reason(server: Server, kuberay: KubeRayBackend) -> None:

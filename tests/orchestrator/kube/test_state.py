@@ -120,6 +120,15 @@ def test_the_end_of_the_learner_is_the_runs_and_says_how_far_it_came() -> None:
     assert last_progress(recordings.snapshot("running")) is None
 
 
+@pytest.mark.parametrize(("goal", "reason"), [(12.5, "its return reached stop_at_return, 12.5"), (13, ""), (None, "")])
+def test_a_run_that_reached_its_goal_says_so(goal: float | None, reason: str) -> None:
+    seen = recordings.snapshot("succeeded")
+    assert seen.plan
+    config = {"total_steps": 10**6, "stop_at_return": goal}
+    status = status_of(replace(seen, plan=seen.plan.model_copy(update={"config": config})))
+    assert (status.state, status.reason, status.progress.steps) == ("succeeded", reason, 41312)
+
+
 @pytest.mark.parametrize(
     ("case", "reason"),
     [

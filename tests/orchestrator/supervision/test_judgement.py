@@ -12,6 +12,7 @@ from surreal.orchestrator.plan.model import PlannedNotify
 from surreal.orchestrator.run.home import Folder, write_json
 from surreal.orchestrator.supervision.exits import last_lines
 from surreal.orchestrator.supervision.judgement import Judgement
+from surreal.orchestrator.supervision.observe import status_of
 from surreal.orchestrator.supervision.process import SupervisedProcess
 from surreal.orchestrator.supervision.record import RunRecord, processes_of
 from surreal.protocol.errors import ExitCode
@@ -207,13 +208,19 @@ def test_progress_of_the_run_forgives_failures_of_its_processes(folder: Folder) 
     assert run.named["actor/0"].backoff.without_progress == 1 and run.best_steps == 10
 
 
-@pytest.mark.parametrize(("steps", "said"), [(59_136, " with a return of stop_at_return, 475"), (200_000, "")])
-def test_a_run_that_ends_before_its_last_step_says_why(folder: Folder, steps: int, said: str) -> None:
+@pytest.mark.parametrize(
+    ("steps", "mean", "said"),
+    [(59_136, 476.5, "its return reached stop_at_return, 475"), (200_000, 476.5, ""), (59_136, 20.0, "")],
+)
+def test_a_run_that_ends_before_its_last_step_says_why(folder: Folder, steps: int, mean: float, said: str) -> None:
     run = Run(folder, config={"total_steps": 200_000, "stop_at_return": 475.0})
-    write_json(folder.progress, {"steps": steps})
+    folder.plan.write_text(run.plan.to_json())
+    write_json(folder.progress, {"steps": steps, "episode_return": mean})
     run.exits("learner/0", *recorded(ExitCode.DONE))
-    assert f"learner/0 is done at step {steps:,}{said}: the run succeeded" in run.said()
-    assert run.ending and run.ending.state == "succeeded"
+    why = f"; {said}" if said else ""
+    assert f"learner/0 is done at step {steps:,}{why}: the run succeeded" in run.said()
+    run.close()
+    assert (status_of(folder).state, status_of(folder).reason) == ("succeeded", said)
 
 
 @pytest.mark.parametrize("goal", ["best", [475.0], {"mean": 475.0}, True, None])

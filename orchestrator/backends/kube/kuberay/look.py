@@ -22,7 +22,7 @@ from surreal.orchestrator.backends.kube.status.snapshot import INDEX, Snapshot, 
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.code_archive import Code
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.status import ProcessStatus, State, Status, progress_of
+from surreal.orchestrator.run.status import ProcessStatus, State, Status, progress_of, with_goal
 from surreal.orchestrator.supervision.observe import status_of
 from surreal.protocol.errors import NotFound, SurrealError, did_you_mean
 from surreal.provisioner.kube.client import Api
@@ -101,7 +101,8 @@ def status(api: Api, seen: Seen) -> Status:
     roles = {role: tuple(ProcessStatus(index, kind, 0, None, "") for index in range(count)) for role, count in waiting}
     progress = replace(progress_of([marks.get(PROGRESS, "").encode()]), steps_per_second=None, progress_age=None)
     created = marks.get(CREATED, "")
-    return Status(name, "kube", _place(api, name), state, reason, created, progress, roles, (), seen.plan.labels)
+    found = Status(name, "kube", _place(api, name), state, reason, created, progress, roles, (), seen.plan.labels)
+    return with_goal(found, seen.plan.config)
 
 
 def keep_progress(api: Api, seen: Seen, found: Status) -> None:

@@ -29,6 +29,7 @@ from surreal.orchestrator.run.status import (
     Status,
     progress_of,
     running_reason,
+    with_goal,
 )
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.graph import ProcessName
@@ -64,7 +65,7 @@ def status_of(
         reason = "\n".join(filter(None, said))
     roles = {role: _processes(snapshot, role, why.get(role, ""), state, stuck) for role in snapshot.roles}
     created = moment(snapshot.root or snapshot.claim, "metadata", "creationTimestamp")
-    return Status(
+    status = Status(
         snapshot.name,
         "kube",
         _folder(snapshot),
@@ -76,6 +77,7 @@ def status_of(
         tuple(channels),
         snapshot.plan.labels if snapshot.plan else _own_labels(snapshot.claim),
     )
+    return with_goal(status, snapshot.plan.config) if snapshot.plan else status
 
 
 def _sentences(why: Mapping[str, str]) -> list[str]:
