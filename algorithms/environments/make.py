@@ -15,7 +15,7 @@ from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.options import from_file
 from surreal.algorithms.environments.process_guard import hear_mujoco, keeping_signals
 from surreal.algorithms.environments.spaces import View, declared
-from surreal.algorithms.environments.suites import ATARI, make_of, suite_of
+from surreal.algorithms.environments.suites import ATARI, check_id, make_of, suite_of
 from surreal.algorithms.environments.wrappers import (
     EXPLAIN_THEMSELVES,
     for_evaluation,
@@ -55,7 +55,8 @@ def make_env(
 
     Paths in its options begin at the folder `code`; `view` is how the policy's network sees observations. Where it is
     `evaluating`, `env.evaluation` counts, and rewards and lives are the environment's own. `around` is applied over all
-    wrappers. Raises Fatal, which names what is wrong, where it cannot be made or has spaces that no policy takes.
+    wrappers. Raises Fatal, which names what is wrong, where it cannot be made or has spaces that no policy takes,
+    InvalidInput for an id that names none.
     """
     moved()
     settings: Mapping[str, Any] = {"id": env} if isinstance(env, str) else env
@@ -122,6 +123,8 @@ def _construct(env_id: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     what: str | EnvSpec = env_id
     if colon:
         what = _own(module, name) or env_id
+    else:
+        check_id(env_id)
     made = gymnasium.make(what, disable_env_checker=True, **options)
     declared(repr(env_id), made)  # before a wrapper stumbles over what is missing
     return made

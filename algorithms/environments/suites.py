@@ -30,6 +30,15 @@ class Suite:
     """Name in `pip install 'surreal[EXTRA]'`."""
     make: "Callable[[str, dict[str, Any]], Env]"
     """Function of (id, options)."""
+    known: str = ""
+    """Names that a person may write without the prefix, the package here or not; the package may have more."""
+    version: str = ""
+    """End of the id of each."""
+
+    @property
+    def ids(self) -> Iterable[str]:
+        """The ids of those names."""
+        return (f"{self.prefix}{name}{self.version}" for name in self.known.split())
 
 
 def _atari(env_id: str, options: dict[str, Any]) -> "Env":
@@ -79,14 +88,32 @@ def _dm_control(env_id: str, options: dict[str, Any]) -> "Env":
     return gymnasium.make(env_id, disable_env_checker=True, **options)
 
 
+GAMES = """
+    Adventure AirRaid Alien Amidar Assault Asterix Asteroids Atlantis BankHeist BattleZone BeamRider Berzerk Bowling
+    Boxing Breakout Carnival Centipede ChopperCommand CrazyClimber Defender DemonAttack DoubleDunk ElevatorAction Enduro
+    FishingDerby Freeway Frostbite Gopher Gravitar Hero IceHockey Jamesbond JourneyEscape Kangaroo Krull KungFuMaster
+    MontezumaRevenge MsPacman NameThisGame Phoenix Pitfall Pong Pooyan PrivateEye Qbert Riverraid RoadRunner Robotank
+    Seaquest Skiing Solaris SpaceInvaders StarGunner Tennis TimePilot Tutankham UpNDown Venture VideoPinball WizardOfWor
+    YarsRevenge Zaxxon"""
+MANIPULATION = """
+    Door Lift NutAssembly NutAssemblyRound NutAssemblySingle NutAssemblySquare PickPlace PickPlaceBread PickPlaceCan
+    PickPlaceCereal PickPlaceMilk PickPlaceSingle Stack ToolHang TwoArmHandover TwoArmLift TwoArmPegInHole
+    TwoArmTransport Wipe"""
+CONTROL = """
+    acrobot-swingup acrobot-swingup_sparse ball_in_cup-catch cartpole-balance cartpole-balance_sparse cartpole-swingup
+    cartpole-swingup_sparse cheetah-run finger-spin finger-turn_easy finger-turn_hard fish-swim fish-upright hopper-hop
+    hopper-stand humanoid-run humanoid-stand humanoid-walk manipulator-bring_ball pendulum-swingup point_mass-easy
+    reacher-easy reacher-hard swimmer-swimmer15 swimmer-swimmer6 walker-run walker-stand walker-walk"""
+ATARI_VARIANT = re.compile(r"(NoFrameskip|Deterministic)(?=-v\d)")
+"""Part of an id of a game before it had a prefix."""
 COMPLETE = ("gymnasium.envs.classic_control.", "gymnasium.envs.toy_text.", "gymnasium.envs.mujoco.")
 """Begin of the entry points of gymnasium whose packages surreal itself requires."""
-ATARI = Suite("ALE/", "atari", _atari)
+ATARI = Suite("ALE/", "atari", _atari, GAMES, "-v5")
 SUITES = (
     ATARI,
-    Suite("MinAtar/", "minatar", _minatar),
-    Suite("robosuite/", "robosuite", _robosuite),
-    Suite("dm_control/", "dm_control", _dm_control),
+    Suite("MinAtar/", "minatar", _minatar, "Asterix Breakout Freeway Seaquest SpaceInvaders", "-v1"),
+    Suite("robosuite/", "robosuite", _robosuite, MANIPULATION),
+    Suite("dm_control/", "dm_control", _dm_control, CONTROL, "-v0"),
 )
 
 
@@ -150,6 +177,15 @@ def _nearest(env_id: str, ids: Iterable[str]) -> str:
     return ""
 
 
+def _meant(env_id: str, made: Iterable[str]) -> str:
+    """Return the id that was meant by an unknown one: of `made`, or of a suite whose prefix is missing or mistyped."""
+    without = {bare: each for suite in reversed(SUITES) for each in suite.ids for bare in [each.partition("/")[2]]}
+    ids = [*made, *without]
+    bare = ATARI_VARIANT.sub("", env_id.rpartition("/")[2])
+    near = _nearest(env_id, ids) or _nearest(bare, ids)
+    return without.get(near, near)
+
+
 def _raises(spec: Any) -> bool:
     """Return True for an id of gymnasium's registry that only raises, and says where its environment went."""
     return callable(spec.entry_point) and spec.entry_point.__module__ == "gymnasium.envs"
@@ -167,11 +203,12 @@ def check_id(env_id: str) -> None:
     made = [each for each, spec in gymnasium.registry.items() if not _raises(spec)]
     if env_id in made:
         return
-    near = _nearest(env_id, made)
     if env_id not in gymnasium.registry:
+        near = _meant(env_id, made)
         known = f"any gymnasium id, 'module:Id-v0', 'module:Class', {', '.join(f'{s.prefix}NAME' for s in SUITES)}"
         hint = f" (did you mean {near!r}?)" if near else ""
         raise InvalidInput(f"no environment {env_id!r}{hint}. There are: {known}.")
+    near = _nearest(env_id, made)
     # An id that only raises, without another version, needs a package, which the run may have.
     if _split(near)[0] == _split(env_id)[0]:
         raise InvalidInput(f"{env_id!r} is retired: gymnasium {gymnasium.__version__} cannot make it. Use {near!r}.")

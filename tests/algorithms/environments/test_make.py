@@ -2,14 +2,16 @@
 
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import pytest
 
 from surreal.algorithms.environments.make import make_env
 from surreal.algorithms.environments.options import below_code, from_file
-from surreal.algorithms.environments.suites import check_id, is_current
+from surreal.algorithms.environments.suites import SUITES, check_id, is_current
 from surreal.protocol.errors import Fatal, InvalidInput
 from surreal.protocol.transport.stats import ACTIVITY
 from tests.algorithms.fabric import OWN
@@ -141,6 +143,13 @@ def test_an_unknown_environment_is_refused_with_the_nearest_name() -> None:
         ("halfcheetah", "HalfCheetah-v5"),
         ("Pendulum-v0", "Pendulum-v1"),
         ("phys2d/CartPol-v9", "phys2d/CartPole-v1"),
+        ("Pong-v5", "ALE/Pong-v5"),
+        ("ale/pong", "ALE/Pong-v5"),
+        ("MsPacmanNoFrameskip-v4", "ALE/MsPacman-v5"),
+        ("Breakout-v4", "ALE/Breakout-v5"),
+        ("Breakout-v1", "MinAtar/Breakout-v1"),
+        ("Lift", "robosuite/Lift"),
+        ("cheetah-run", "dm_control/cheetah-run-v0"),
     ],
 )
 def test_the_nearest_name_is_one_that_can_be_made(mistyped: str, nearest: str) -> None:
@@ -173,6 +182,18 @@ def test_ids_of_ones_own_modules_are_left_to_the_worker() -> None:
     check_id("my_module:MyEnv-v0")
     check_id("my_module:MyEnv")
     check_id("CartPole-v1")
+
+
+def test_an_id_that_no_file_checked_is_refused_in_the_same_words() -> None:
+    with pytest.raises(InvalidInput, match=r"no environment 'Pong-v5' \(did you mean 'ALE/Pong-v5'\?\)\. There"):
+        make_env("Pong-v5")
+
+
+def test_known_names_of_a_suite_are_those_of_its_package() -> None:
+    for module, suite in (("ale_py", SUITES[0]), ("minatar.gym", SUITES[1])):
+        if find_spec(module.partition(".")[0]):
+            make_env(next(iter(suite.ids)), view="auto").close()
+            assert set(suite.ids) <= set(gymnasium.registry), suite.prefix
 
 
 def test_an_environment_that_cannot_be_made_is_fatal_and_says_why() -> None:
