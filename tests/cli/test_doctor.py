@@ -17,6 +17,15 @@ def test_this_machine_can_train_without_what_it_does_not_need(tmp_path: Path) ->
         assert found[program]["state"] == "absent" and "https://" in found[program]["follows"]
 
 
+def test_a_terminal_of_80_columns_shows_paths_and_addresses_whole(tmp_path: Path) -> None:
+    env = {"SURREAL_HOME": str(tmp_path), "PATH": str(tmp_path)}
+    found = json.loads(surreal("doctor", "-o", "json", **env).stdout)
+    shown = surreal("doctor", COLUMNS="80", **env).stdout
+    words = [word for each in found for word in f"{each['found']} {each['follows']}".split() if len(word) <= 56]
+    assert [word for word in words if word not in shown] == [] and "https://helm.sh/docs/intro/install" in words
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
 def test_a_cluster_without_nodes_is_told_apart_from_a_good_one(tmp_path: Path) -> None:
     with api_server(tmp_path) as cluster:
         cluster.paths["/apis"] = {"groups": []}

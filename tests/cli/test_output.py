@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from surreal.cli.ui.output import Output, console, emit, table, talk
+from surreal.cli.ui.rows import Rows
 
 DATA = {"name": "é", "roles": [{"index": 0, "state": "[red]running"}]}
 
@@ -50,6 +51,31 @@ def test_a_table_folds_what_a_narrow_terminal_cannot_hold_and_cuts_nothing(
     assert all(len(line) <= 30 for line in lines)
     first, second = ("".join(line[part].strip() for line in lines) for part in (slice(12), slice(12, 30)))
     assert (first, second) == ("m6i.12xlarge", "https://example.org/a/long/way/out")
+
+
+def test_a_table_keeps_long_words_whole_where_they_have_room(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    rows = table("name", "found", "remedy")
+    rows.add_row("python", "3.11 at /a/long/way/to/python3", "a sentence of words that may be folded anywhere")
+    emit({}, "table", lambda: rows)
+    said = capsys.readouterr().out
+    assert "/a/long/way/to/python3" in said and all(len(line) <= 60 for line in said.splitlines())
+
+
+@pytest.mark.parametrize(("columns", "stacked"), [("80", False), ("50", True)])
+def test_a_column_goes_below_another_where_their_words_have_no_room_beside_each_other(
+    columns: str, stacked: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    rows = Rows(("name", "found", "remedy"), stacks=True)
+    rows.add_row("python", "3.11 at /a/long/way/to/python3", "install https://example.org/out")
+    emit({}, "table", lambda: rows)
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split("  ")[-1].strip() == ("FOUND, REMEDY" if stacked else "REMEDY")
+    assert any("/a/long/way/to/python3" in line for line in lines)
+    assert any("https://example.org/out" in line for line in lines)
 
 
 def test_talk_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import click
 from click.shell_completion import get_completion_class
-from rich.table import Table
 from rich.text import Text
 
 from surreal.cli.ui.options import location_options, output_option
-from surreal.cli.ui.output import Output, emit, table, talk
+from surreal.cli.ui.output import Output, emit, talk
+from surreal.cli.ui.rows import Rows
 from surreal.orchestrator.client import Client
 from surreal.orchestrator.doctor import Check
 from surreal.orchestrator.run.location import Location
@@ -35,8 +35,8 @@ def doctor(location: Location | None, output: Output) -> ExitCode:
     return ExitCode.FAILED if missing else ExitCode.DONE
 
 
-def _table(found: Sequence[Check]) -> Table:
-    rows = table("check", "state", "found", "what follows")
+def _table(found: Sequence[Check]) -> Rows:
+    rows = Rows(("check", "state", "found", "what follows"), stacks=True)
     for each in found:
         rows.add_row(each.check, Text(each.state, STYLES[each.state]), each.found, each.follows)
     return rows
