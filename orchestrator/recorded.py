@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from surreal.algorithms.datasets.writing.actors import FOLDER
 from surreal.orchestrator.client import all_names
 from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.run.results import MANIFEST, POLICY_FILES, Which, policy_folder
 from surreal.orchestrator.saved_run import SavedRun, saved
 from surreal.orchestrator.supervision.record import read_plan
 from surreal.protocol.errors import InvalidInput, NotFound
@@ -14,7 +15,6 @@ from surreal.protocol.errors import InvalidInput, NotFound
 if TYPE_CHECKING:
     from surreal.algorithms.exporting.record import Behaviour
 
-MANIFEST = "manifest.json"
 WORDS = "best, last, random, a step, replay or replay@STEP"
 
 
@@ -22,7 +22,8 @@ def mixture(run: SavedRun, texts: tuple[str, ...], code: Path | None) -> "list[B
     """Return the policies that `texts` name, each `WHICH` or `WHICH=WEIGHT`.
 
     WHICH is `best`, `last`, `random`, the step of a checkpoint, or `replay`: all checkpoints of the run, in
-    `replay@STEP` up to a step, which share the weight. Raises InvalidInput and NotFound.
+    `replay@STEP` up to a step, which share the weight. Raises InvalidInput, NotFound, and NoPolicyError where the run
+    has no best or no last policy yet.
     """
     return [behaviour for text in texts for behaviour in _named(run, text, code)]
 
@@ -47,15 +48,13 @@ def _named(run: SavedRun, text: str, code: Path | None) -> "Iterator[Behaviour]"
 
 def _folders(run: SavedRun, which: str, text: str) -> list[Path]:
     """Return the folders of checkpoints that a word names. Raises NotFound where there is none of that name."""
-    there = {int(path.parent.name.rpartition("-")[2]): path.parent for path in _manifests(run, "step-*")}
-    best = sorted(path.parent for path in _manifests(run, "best-*"))
+    if which in ("best", "last"):
+        return [policy_folder(run.folder, cast(Which, which), run.name)]
+    manifests = run.folder.glob(f"{POLICY_FILES['last']}*/{MANIFEST}")
+    there = {int(path.parent.name.rpartition("-")[2]): path.parent for path in manifests}
     first, at, limit = which.partition("@")
     if first == "replay" and (not at or limit.isdecimal()):
         found = [folder for step, folder in sorted(there.items()) if not at or step <= int(limit)]
-    elif which == "best":
-        found = best[-1:] or [there[step] for step in sorted(there)[-1:]]
-    elif which == "last":
-        found = [there[step] for step in sorted(there)[-1:]]
     elif which.isdecimal():
         found = [there[int(which)]] if int(which) in there else []
     else:
@@ -81,7 +80,3 @@ def actors_folder(source: str) -> tuple[Path, str]:
     if not folder.is_dir():
         raise NotFound(f"{source}: {folder} is not here. Run this where that folder is mounted, and name it.")
     return folder, run.name
-
-
-def _manifests(run: SavedRun, pattern: str) -> list[Path]:
-    return sorted(run.folder.glob(f"checkpoints/{pattern}/{MANIFEST}"))

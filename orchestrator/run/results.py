@@ -118,11 +118,16 @@ def read_policy(folder: Path, which: Which, name: str, code: Path | None = None)
     """
     from surreal.algorithms.policies import load_policy
 
+    return load_policy(policy_folder(folder, which, name), code=code or code_folder(folder))
+
+
+def policy_folder(folder: Path, which: Which, name: str) -> Path:
+    """Return the checkpoint folder of that policy of the run `name`. Raises NoPolicyError if there is none yet."""
     # A checkpoint that is being written has another name until it is whole.
     found = sorted(folder.glob(f"{policy_files(which)}*/{MANIFEST}"))
     if not found:
         raise _no_policy(folder, which, name)
-    return load_policy(found[-1].parent, code=code or code_folder(folder))
+    return found[-1].parent
 
 
 def _no_policy(folder: Path, which: Which, name: str) -> NoPolicyError:

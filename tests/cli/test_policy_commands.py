@@ -129,6 +129,9 @@ def test_a_run_without_the_policy_asked_for_is_named(lamp: Path) -> None:
     assert (done.returncode, done.stdout) == (5, "")
     has = "lamp: has no best policy: no evaluation has finished. Its newest checkpoint is of step 20."
     assert done.stderr == f"{has} Run: surreal eval lamp --policy last\n"
+    done = surreal("record", "lamp", "--to", lamp / "data", "--episodes", "2")
+    assert (done.returncode, done.stdout) == (5, "") and not (lamp / "data").exists()
+    assert done.stderr == f"{has} Run: surreal record lamp --to {lamp}/data --episodes 2 --policy last\n"
     assert surreal("export", "lamp").stderr == f"{has} Run: surreal export lamp --policy last\n"
     assert surreal(*shlex.split(done.stderr.rpartition("Run: surreal ")[2])).returncode == 0
     to = lamp / "its file.npz"

@@ -16,7 +16,7 @@ from surreal.cli.commands.policy.record import command
 from surreal.protocol.errors import InvalidInput, NotFound
 from tests.algorithms.saved import save_ppo
 
-MIX = ("--checkpoint", "best=0.5", "--checkpoint", "random=0.5")
+MIX = ("--checkpoint", "last=0.5", "--checkpoint", "random=0.5")
 
 
 @pytest.fixture
@@ -73,11 +73,16 @@ def test_an_interrupted_recording_becomes_the_same_dataset(tmp_path: Path) -> No
     ("arguments", "error", "text"),
     [
         (["--checkpoint", "worst"], InvalidInput, "'worst' names no policy. Give best, last"),
+        (
+            ["--checkpoint", "best=0.5"],
+            NotFound,
+            "evaluation has finished. Its newest checkpoint is of step 20. Give --",
+        ),
         (["--checkpoint", "12345"], NotFound, "has no such checkpoint. Its steps are:"),
-        (["--checkpoint", "best=many"], InvalidInput, "'many' is no weight"),
+        (["--checkpoint", "last=many"], InvalidInput, "'many' is no weight"),
         (["--checkpoint", "random"], InvalidInput, "random alone names no environment"),
-        (["--checkpoint", "best=-1"], InvalidInput, "make no mixture"),
-        (["--steps", "10"], InvalidInput, "give it or --steps, one of them"),
+        (["--checkpoint", "last=-1"], InvalidInput, "make no mixture"),
+        (["--policy", "last", "--steps", "10"], InvalidInput, "give it or --steps, one of them"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

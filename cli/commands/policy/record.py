@@ -7,8 +7,8 @@ import click
 
 from surreal.cli.ui.options import Number, output_option, policy_options
 from surreal.cli.ui.output import Output, emit, foreign_words_apart, talk
-from surreal.orchestrator.run.results import Which
-from surreal.protocol.errors import InvalidInput
+from surreal.orchestrator.run.results import NoPolicyError, Which
+from surreal.protocol.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from surreal.orchestrator.saved_run import SavedRun
@@ -53,7 +53,12 @@ def command(
     from surreal.algorithms.exporting.record import Recording, record
     from surreal.orchestrator.recorded import mixture
 
-    policies = mixture(saved, checkpoints or (which,), code)
+    try:
+        policies = mixture(saved, checkpoints or (which,), code)
+    except NoPolicyError as error:
+        if not checkpoints or error.other is None:
+            raise
+        raise NotFound(f"--checkpoint: {error.fact.removesuffix('.')}. Give --checkpoint {error.other}.") from None
     about = next((each.policy.about for each in policies if each.policy is not None), None)
     if about is None:
         raise InvalidInput("--checkpoint: random alone names no environment. Add another one with weight 0.")
