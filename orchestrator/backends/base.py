@@ -181,6 +181,9 @@ class Backend(Protocol):
         Names are relative and have slashes: `checkpoints/best-`. Raises SurrealError if they cannot be read now.
         """
 
+    def files(self, name: str) -> Sequence[str]:
+        """Return the names of all files that `fetch` copies, sorted. Raises SurrealError if they cannot be read now."""
+
     def loss_at_stop(self, name: str) -> str:
         """Return what stopping the run now would lose for good, as a sentence; "" for nothing."""
 

@@ -190,14 +190,18 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
+def file_names(folder: Path, below: str = "") -> list[str]:
+    """Return the relative names of the files of `folder` that begin with `below` (`checkpoints/best-`), sorted."""
+    start = (folder / below).parent if below else folder
+    found = (path.relative_to(folder).as_posix() for path in start.rglob("*") if path.is_file())
+    return sorted(name for name in found if name.startswith(below))
+
+
 def copy_files(folder: Path, below: str, target: Path) -> None:
-    """Copy the files of `folder` whose relative names begin with `below` (`checkpoints/best-`) to `target`."""
-    start = (folder / below).parent
-    for path in sorted(start.rglob("*")) if start.is_dir() else ():
-        relative = path.relative_to(folder)
-        if path.is_file() and relative.as_posix().startswith(below):
-            (target / relative).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, target / relative)
+    """Copy the files of `folder` whose relative names begin with `below` to `target`."""
+    for name in file_names(folder, below):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(folder / name, target / name)
 
 
 def tail_lines(path: Path, size: int) -> list[bytes]:

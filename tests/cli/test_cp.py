@@ -50,7 +50,13 @@ def test_what_is_there_is_kept_unless_forced(run: Path) -> None:
     [
         ("pole", "must be NAME:PATH"),
         ("pole:", "must be NAME:PATH"),
-        ("pole:nothing", "pole has no file whose name begins so"),
+        ("pole:nothing", r"pole has no file whose name begins so\. Its folder has checkpoints/, experiment\.yaml\."),
+        ("pole:checkpoint/best", r"begins so \(did you mean 'checkpoints'\?\)\. Its folder has checkpoints/, exp"),
+        (
+            "pole:checkpoints/bset-000000000010/x",
+            r"did you mean 'checkpoints/best-000000000010'\?\)\. checkpoints/ has b",
+        ),
+        ("pole:experiment.yaml/x", r"Its folder has checkpoints/, experiment\.yaml\."),
         ("pole:../../", "pole has no file whose name begins so|leads out of"),
         ("pale:logs", "did you mean 'pole'"),
     ],

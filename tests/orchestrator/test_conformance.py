@@ -117,6 +117,7 @@ def test_a_stopped_run_goes_on_where_it_was(site: Site) -> None:
     site.backend.resume(name)
     assert running(site, name).progress.steps >= before.progress.steps
     when(site, name, "it learns on", lambda status: status.progress.steps > stopped.progress.steps)
+    assert {"metrics", "checkpoints"} <= {file.partition("/")[0] for file in site.backend.files(name)}
     with pytest.raises(InvalidInput, match="pole:? is running: nothing to resume"):
         site.backend.resume(name)
 

@@ -3,14 +3,17 @@
 import shutil
 import tempfile
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import click
 
 from surreal.cli.ui.options import location_options, run_of
 from surreal.cli.ui.output import counted, talk
 from surreal.orchestrator.run.location import Location
-from surreal.protocol.errors import InvalidInput, NotFound
+from surreal.protocol.errors import InvalidInput, NotFound, did_you_mean
+
+MOST_LISTED = 20
+"""Files and folders that are listed where the one asked for is not there."""
 
 
 @click.command(name="cp")
@@ -32,7 +35,8 @@ def command(source: str, target: Path, force: bool, location: Location | None) -
         run.backend.fetch(name, below, Path(folder))
         found = sorted(path for path in Path(folder).rglob("*") if path.is_file())
         if not found:
-            raise NotFound(f"{source}: {name} has no file whose name begins so. See surreal status {name}.")
+            near, there = _near(run.backend.files(name), below)
+            raise NotFound(f"{source}: {name} has no file whose name begins so{near}. {there}.")
         above = Path(folder) / Path(below).parent
         copies = {path: _target(path, above, target) for path in found}
         _check(copies.values(), force)
@@ -40,6 +44,22 @@ def command(source: str, target: Path, force: bool, location: Location | None) -
             _copy(path, copy)
     size = sum(copy.stat().st_size for copy in copies.values())
     talk(f"copied {counted(len(copies), 'file')}, {size / 1e6:,.1f} MB, to {target}")
+
+
+def _near(names: Iterable[str], below: str) -> tuple[str, str]:
+    """Return in words the nearest name to `below`, and what the deepest folder of it that exists has."""
+    known = [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
+    folder, *above = (f"{each}/".removeprefix("./") for each in PurePosixPath(below).parents)
+    while above and not any(name.startswith(folder) for name in known):
+        folder, *above = above
+    inside = (name.removeprefix(folder).partition("/") for name in known if name.startswith(folder))
+    entries = sorted({f"{first}{slash}" for first, slash, _ in inside})
+    asked = below.removeprefix(folder).partition("/")[0]
+    near = did_you_mean(f"{folder}{asked}", (f"{folder}{entry.rstrip('/')}" for entry in entries))
+    if not entries:
+        return near, "It has none yet"
+    more = f" and {len(entries) - MOST_LISTED} more" if len(entries) > MOST_LISTED else ""
+    return near, f"{folder or 'Its folder'} has {', '.join(entries[:MOST_LISTED])}{more}"
 
 
 def _target(path: Path, above: Path, target: Path) -> Path:

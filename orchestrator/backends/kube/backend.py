@@ -159,6 +159,11 @@ class KubeBackend(Drafts):
         with folder_of(self.api, observe.snapshot(self.api, name)) as folder:
             folder.mirror(target, below)
 
+    def files(self, name: str) -> Sequence[str]:
+        """Return the names of the files of the run folder."""
+        with folder_of(self.api, observe.snapshot(self.api, name)) as folder:
+            return [file.name for file in folder.list()]
+
     def loss_at_stop(self, name: str) -> str:
         """Return what dies with the pod that has the run folder; "" where checkpoints outlive it, or nothing runs."""
         from surreal.orchestrator.backends.kube.lifecycle.storage import loss_at_stop

@@ -204,6 +204,10 @@ class LocalBackend(WithoutObjects):
         """Copy files of the run folder."""
         home.copy_files(home.find(name).path, below, target)
 
+    def files(self, name: str) -> Sequence[str]:
+        """Return the names of the files of the run folder."""
+        return home.file_names(home.find(name).path)
+
     def loss_at_stop(self, name: str) -> str:
         """Return "": the folder outlives every process. Raises NotFound for a run that is not there."""
         home.find(name)

@@ -210,6 +210,10 @@ class RayBackend(Unchangeable, WithoutObjects):
         """Copy files of the run folder."""
         self._runs.copier(name, target).update(below)
 
+    def files(self, name: str) -> Sequence[str]:
+        """Return the names of the files of the run folder."""
+        return sorted(self._runs.ask(name, "files", ""))
+
     def loss_at_stop(self, name: str) -> str:
         """Return "": files outlive the actors. Raises NotFound for a run that is not there."""
         self.status(name)

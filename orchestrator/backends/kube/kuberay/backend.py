@@ -185,6 +185,11 @@ class KubeRayBackend(Connected, Unchangeable):
         with look.folder_of(self.api, look.look(self.api, name)) as folder:
             folder.mirror(target, below)
 
+    def files(self, name: str) -> Sequence[str]:
+        """Return the names of the files of the run folder."""
+        with look.folder_of(self.api, look.look(self.api, name)) as folder:
+            return [file.name for file in folder.list()]
+
     def loss_at_stop(self, name: str) -> str:
         """Return what dies with the head's pod; "" where checkpoints outlive it, or nothing runs."""
         seen = look.look(self.api, name)
