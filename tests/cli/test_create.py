@@ -5,6 +5,7 @@ from pathlib import Path
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.protocol.errors import ExitCode
+from surreal.provisioner.pools.local import local_pool
 from tests.cli.terminal import experiment_file, surreal, terminal
 from tests.orchestrator.runs import pids, until
 
@@ -30,13 +31,15 @@ def test_ctrl_c_detaches_and_the_run_goes_on(place: LocalBackend, tmp_path: Path
 
 
 def test_detached_it_returns_at_once_and_a_second_of_that_name_is_refused(place: LocalBackend, tmp_path: Path) -> None:
-    file = experiment_file(tmp_path)
-    first = surreal("create", "-d", "-f", file)
+    all_cores = f"spec.roles.actor.resources.cpu={local_pool().cpu:g}"
+    create = ("create", "-d", "-f", experiment_file(tmp_path), "--set", all_cores)
+    first = surreal(*create)
     assert first.returncode == ExitCode.DONE and first.stdout == ""
-    assert "pole goes on in the background" in first.stderr
-    second = surreal("create", "-d", file)
-    assert second.returncode == ExitCode.INVALID
-    assert "surreal delete pole" in second.stderr and "--set metadata.name=" in second.stderr
+    assert "warning: " in first.stderr and "pole goes on in the background" in first.stderr
+    for second in (surreal(*create), surreal(*create, "--dry-run")):
+        assert second.returncode == ExitCode.INVALID
+        assert "surreal delete pole" in second.stderr and "--set metadata.name=" in second.stderr
+        assert "warning" not in second.stderr, "why it is refused is all there is to say"
     assert place.names() == ["pole"]
 
 

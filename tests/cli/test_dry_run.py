@@ -10,6 +10,7 @@ from surreal.protocol.errors import ExitCode
 from tests.cli.terminal import experiment_file, surreal
 from tests.orchestrator.kube.apiserver import api_server
 from tests.orchestrator.kube.apistore import quota
+from tests.orchestrator.kube.test_preflight import EVERYTHING
 
 NODE = json.loads((Path(__file__).parents[1] / "provisioner/pools/data/nodes/minikube.json").read_text())["nodes"][0]
 
@@ -41,3 +42,18 @@ def test_in_a_cluster_it_lists_the_objects_and_the_server_may_check_them(
         assert done.returncode == ExitCode.FAILED
         assert "quota none of namespace lab is too small to apply jobs/pole-learner" in done.stderr
         assert server.store.names() == before
+
+
+def test_a_name_that_is_taken_in_a_cluster_is_refused_before_any_warning(
+    place: LocalBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with api_server(tmp_path) as server:
+        server.api().post("Node", NODE)
+        server.store.rules.allowed = EVERYTHING - {("create", "pods/exec"), ("get", "pods/exec")}
+        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
+        create = ("create", "-d", experiment_file(tmp_path), "--on", "kube")
+        first, second = surreal(*create), surreal(*create, "--set", "spec.seed=2")
+    assert first.returncode == ExitCode.DONE, first.stderr
+    assert "warning: without the rights get, create pods/exec" in first.stderr
+    assert second.returncode == ExitCode.INVALID
+    assert "'pole'" in second.stderr and "warning" not in second.stderr

@@ -22,6 +22,8 @@ from surreal.orchestrator.run.location import Location
 from surreal.protocol.errors import ExitCode
 
 if TYPE_CHECKING:
+    from surreal.orchestrator.experiment.experiment import Experiment
+    from surreal.orchestrator.plan.model import Plan
     from surreal.orchestrator.starting_point import StartingPoint
 
 
@@ -76,10 +78,9 @@ def command(
         plan = plan_for(experiment, Machines(client.location, pools, prices))
         if max_cost:
             refuse_above(plan, max_cost)
-        if plan.warnings:
-            warn(plan.warnings)
         if dry_run:
             made = client.dry_run(experiment, plan, server=dry_run == "server")
+            warn(plan.warnings)
             emit(made, output, lambda: "\n".join(made))
             talk("nothing was made")
             return ExitCode.DONE
@@ -87,8 +88,14 @@ def command(
         if start:
             stack.callback(shutil.rmtree, start, ignore_errors=True)
         return start_and_watch(
-            lambda: client.create(experiment, plan, start=start), client.backend, plan.name, detach, output
+            lambda: _begin(client, experiment, plan, start), client.backend, plan.name, detach, output
         )
+
+
+def _begin(client: Client, experiment: "Experiment", plan: "Plan", start: Path | None) -> None:
+    client.create(experiment, plan, start=start)
+    # A run that is refused, such as one whose name is taken, is no matter for warnings.
+    warn(plan.warnings)
 
 
 def _starting_point(source: str) -> "StartingPoint":

@@ -47,7 +47,6 @@ def render(
     experiment = load_experiment(file, overrides)
     machines = Machines(location or (None if pools else Location(CLUSTER)), pools, prices)
     plan = plan_for(experiment, machines)
-    warn(plan.warnings)
     place = backend(machines.location or Location(CLUSTER))
     manifests = place.render(experiment, plan, with_keys=with_keys, offline=machines.offline)
     if directory:
@@ -57,6 +56,7 @@ def render(
         sys.stdout.write(json.dumps([_data(each) for each in manifests], indent=2, ensure_ascii=False) + "\n")
     else:
         sys.stdout.write("---\n".join(each.text for each in manifests))
+    warn(plan.warnings)
 
 
 def _data(manifest: Manifest) -> Any:

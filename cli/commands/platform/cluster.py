@@ -45,7 +45,6 @@ def render(file: Path, directory: Path | None, prices: Path | None) -> None:
     Needs neither programs nor credentials.
     """
     found, warnings = lifecycle.rendered(load_cluster(file), price_table(prices))
-    _warn(warnings)
     if directory:
         directory.mkdir(parents=True, exist_ok=True)
     for name, text in found.items():
@@ -54,6 +53,7 @@ def render(file: Path, directory: Path | None, prices: Path | None) -> None:
             talk(f"wrote {directory / name}")
         else:
             click.echo(f"# {name}\n{text}", nl=False)
+    _warn(warnings)
 
 
 @command.command(name="plan")

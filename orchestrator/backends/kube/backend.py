@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from surreal.orchestrator.backends.base import already_done
 from surreal.orchestrator.backends.kube import experiments
 from surreal.orchestrator.backends.kube.connection import say
-from surreal.orchestrator.backends.kube.drafts import Drafts
+from surreal.orchestrator.backends.kube.drafts import Drafts, tell
 from surreal.orchestrator.backends.kube.lifecycle import delete as remove
 from surreal.orchestrator.backends.kube.names import ATTEMPT, CHANGED, EXPERIMENT
 from surreal.orchestrator.backends.kube.run_folder.locate import Glance, Seen, folder_of, glances, read_outcome
@@ -73,13 +73,16 @@ class KubeBackend(Drafts):
         own = packed(plan.code, experiment.folder, STORE_BYTES if plan.storage.url else CONFIG_MAP_BYTES)
         begin = code.packed_start(plan, start) if start else None
 
+        warnings: list[str] = []
+
         def prepare(objects: Sequence[Object]) -> None:
-            self.check_room(objects)
+            warnings.extend(self.check_room(objects))
             code.send(plan, own)
             if start:
                 code.send_start(plan, start)
 
         create.create(self.api, self.drawer(plan, own, experiment.to_yaml(), begin), say, check=prepare)
+        tell(warnings)
         if plan.storage.note:
             say(f"run folder: {plan.storage.note}")
         files = kubeconfig_files(self._location.kubeconfig)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from surreal.orchestrator.backends.base import Diff, Difference, Manifest
@@ -29,8 +29,9 @@ class Drafts(Connected):
 
         objects = self.drawer(plan, packed(plan.code, experiment.folder), experiment.to_yaml())(ZERO_RUN_ID, 1)
         if server:
-            self.check_room(objects)
+            warnings = self.check_room(objects)
             create.dry_run(self.api, objects)
+            tell(warnings)
         return [f"{each['kind']} {each['metadata']['name']}" for each in objects]
 
     def render(self, experiment: Experiment, plan: Plan, *, with_keys: bool, offline: bool) -> list[Manifest]:
@@ -60,12 +61,11 @@ class Drafts(Connected):
             len(objects), tuple(Difference(each.kind, each.name, each.change, each.note, each.text()) for each in found)
         )
 
-    def check_room(self, objects: Sequence[Object]) -> None:
-        """Ask for rights and quotas; what does not hinder the run is said."""
+    def check_room(self, objects: Sequence[Object]) -> Sequence[str]:
+        """Ask for rights and quotas; return what does not hinder the run. Raises SurrealError for what does."""
         from surreal.orchestrator.backends.kube.lifecycle import preflight
 
-        for warning in preflight.check(self.api, objects):
-            say(f"warning: {warning}")
+        return preflight.check(self.api, objects)
 
     def drawer(self, plan: Plan, code: Code | None, experiment: str, start: Code | None = None) -> Draw:
         """Return a function that draws the objects of a run, with keys made once; `start` is a packed checkpoint."""
@@ -77,3 +77,9 @@ class Drafts(Connected):
         return lambda run, attempt: render(
             plan, run, namespace, keys=keys, code=code, experiment=experiment, attempt=attempt, user=user, start=start
         )
+
+
+def tell(warnings: Iterable[str]) -> None:
+    """Say warnings, one line each."""
+    for warning in warnings:
+        say(f"warning: {warning}")
