@@ -8,9 +8,11 @@ one name, under any interpreter that has surreal, and the repository's root stay
 """
 
 import ast
-import runpy
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+
+from surreal.protocol.errors import did_you_mean
 
 HERE = Path(__file__).parent
 LIBRARY = "learning"
@@ -42,6 +44,26 @@ def listing() -> str:
     return "\n".join(lines)
 
 
+def unknown(name: str) -> str:
+    """Return what to say of a name that is no script's: the nearest one, or what its room has."""
+    known = rooms()
+    room = known.get(name.partition(".")[0] or name, [])
+    near = "" if name in known else did_you_mean(name, [each for names in known.values() for each in names])
+    has = f" It has: {', '.join(room)}." if room and not near else ""
+    return f"Unknown benchmark {name!r}{near}.{has} `python {HERE.name}` lists them all."
+
+
+def start(name: str) -> None:
+    """Run a script as the program, under the words that started it: they are the name in its usage line."""
+    spec = spec_from_file_location("__main__", HERE / f"{name.replace('.', '/')}.py")
+    assert spec is not None and spec.loader is not None, "it is the file of a script"
+    program = sys.modules["__main__"] = module_from_spec(spec)
+    # As of a script that is started by its path: so processes that it spawns find it, too.
+    program.__spec__ = None
+    sys.argv[0] = f"python {HERE.name} {name}"
+    spec.loader.exec_module(program)
+
+
 def main() -> None:
     """Run the script that the first argument names as the program. Exit with 2 for a name that is none."""
     if sys.argv[1:] in ([], ["--help"], ["-h"]):
@@ -49,9 +71,9 @@ def main() -> None:
         return
     name = sys.argv.pop(1)
     if name not in {each for names in rooms().values() for each in names}:
-        print(f"Unknown benchmark {name!r}. `python {HERE.name}` lists them.", file=sys.stderr)
+        print(unknown(name), file=sys.stderr)
         raise SystemExit(2)
-    runpy.run_module(name, run_name="__main__", alter_sys=True)
+    start(name)
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ def main() -> None:
         for seed in args.seeds:
             print(json.dumps(trained(args, config, seed)), flush=True)
     except (SurrealError, ValueError) as error:
-        sys.exit(f"es_alone: {wrong(error)}")
+        sys.exit(f"es.alone: {wrong(error)}")
 
 
 if __name__ == "__main__":

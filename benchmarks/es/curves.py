@@ -75,7 +75,7 @@ def run(example: str, seed: int, home: Path, every: float) -> dict[str, Any]:
     began = time.time()
     try:
         if error := surreal("create", "-d", str(EXAMPLES / f"{example}.yaml"), *words):
-            sys.exit(f"es_curves: {example}: {error}")
+            sys.exit(f"es.curves: {example}: {error}")
         metrics = home / "experiments" / name / "metrics" / "metrics.jsonl"
         while not over(rows := read_metrics(metrics), goal, began):
             time.sleep(0.5)
@@ -153,14 +153,14 @@ def on_file(file: Path) -> list[dict[str, Any]]:
         results = [each for each in results if each["example"] in GOALS]
         before = {each["commit"] for each in results} - {commit()}
     except (ValidationError, KeyError):
-        sys.exit(f"es_curves: {file}: not the runs of a measurement. Delete it, or take another --home.")
+        sys.exit(f"es.curves: {file}: not the runs of a measurement. Delete it, or take another --home.")
     for each in results:
         goal = GOALS[each["example"]]
         if each["mark"] != goal.mark:
             words = f"{file}: its runs of {each['example']} went to {each['mark']:g}, not to {goal.mark:g}"
-            sys.exit(f"es_curves: {words}. Take another --home.")
+            sys.exit(f"es.curves: {words}. Take another --home.")
     if before:
-        print(f"es_curves: {file}: runs of other commits count too: {', '.join(sorted(before))}", file=sys.stderr)
+        print(f"es.curves: {file}: runs of other commits count too: {', '.join(sorted(before))}", file=sys.stderr)
     return results
 
 

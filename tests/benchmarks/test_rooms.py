@@ -37,15 +37,37 @@ def test_each_script_is_listed_with_a_line_of_its_own() -> None:
     assert sorted(name for name, _ in lines) == sorted(SCRIPTS)
 
 
-@pytest.mark.parametrize("name", ["nothing", "learning.rows", "suite.py", "es"])
-def test_a_name_that_is_none_is_refused(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("nothing", ""),
+        ("learning.rows", ""),
+        ("suite.py", " (did you mean 'suite'?)"),
+        ("alone", " (did you mean 'es.alone'?)"),
+        ("es.nope", " (did you mean 'es.alone'?)"),
+    ],
+)
+def test_a_name_that_is_none_is_refused_with_the_nearest(name: str, hint: str) -> None:
     done = start(name)
-    assert done.returncode == 2 and done.stderr == f"Unknown benchmark {name!r}. `python benchmarks` lists them.\n"
+    assert done.returncode == 2
+    assert done.stderr == f"Unknown benchmark {name!r}{hint}. `python benchmarks` lists them all.\n"
 
 
-def test_a_script_is_the_program_and_has_its_own_arguments() -> None:
-    done = start("es.alone", "--help")
-    assert done.returncode == 0 and "--mark" in done.stdout and done.stdout.startswith("usage: alone.py")
+def test_a_room_is_refused_with_its_scripts() -> None:
+    done = start("environments")
+    has = "It has: environments.mujoco_versions, environments.stepping. `python benchmarks` lists them all.\n"
+    assert done.returncode == 2 and done.stderr == f"Unknown benchmark 'environments'. {has}"
+
+
+@pytest.mark.parametrize("name", ["es.alone", "suite"])
+def test_a_script_is_the_program_under_the_words_that_started_it(name: str) -> None:
+    done = start(name, "--help")
+    assert done.returncode == 0 and done.stdout.startswith(f"usage: python benchmarks {name} [-h]")
+
+
+def test_a_script_says_what_is_wrong_under_its_name() -> None:
+    done = start("es.alone", "--env", "CartPole-v1", "--mark", "1", "--episodes", "64", "--set", "top")
+    assert done.returncode != 0 and done.stderr.startswith("es.alone: ")
 
 
 def test_documents_and_modules_name_scripts_that_there_are() -> None:
