@@ -20,6 +20,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from learning.numbers import per_second
+
 HERE = Path(__file__).parents[1]
 BARE, EVOTORCH = "bare rollouts, 2 processes", "EvoTorch PGPE, 2 actors"
 Result = dict[str, float]
@@ -37,8 +39,8 @@ def surreal(example: str, steps: int, seed: int, *settings: str) -> Result:
         subprocess.run(command, env={**os.environ, "SURREAL_HOME": home}, check=True, capture_output=True)
         path = Path(home) / "experiments" / name / "metrics" / "metrics.jsonl"
         rows = [row for row in map(json.loads, path.read_text().splitlines()) if row["role"] == "master/0"]
-    seconds, taken = rows[-1]["elapsed"] - rows[0]["elapsed"], rows[-1]["steps"] - rows[0]["steps"]
-    return {"steps_per_second": taken / seconds, "seconds": rows[-1]["elapsed"], "steps": rows[-1]["steps"]}
+    rate = per_second(rows, "steps", f"{example}: steps")
+    return {"steps_per_second": rate, "seconds": rows[-1]["elapsed"], "steps": rows[-1]["steps"]}
 
 
 def peer(python: Path, script: str, steps: int, seed: int, processes: int = 1) -> Result:

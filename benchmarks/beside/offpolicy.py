@@ -21,6 +21,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from learning.numbers import per_second
+
 HERE = Path(__file__).parents[1]
 QUIET = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 Rates = dict[str, float]
@@ -50,9 +52,8 @@ def surreal(algorithm: str, updates: int, seed: int, threads: int) -> Rates:
             rows = learner_rows(Path(home))[1:]
         subprocess.run([program, "stop", "rates"], env=environment, check=True, capture_output=True)
         run.wait(60)
-    seconds = rows[-1]["elapsed"] - rows[0]["elapsed"]
     return {
-        "updates_per_second": (rows[-1]["gradient_steps"] - rows[0]["gradient_steps"]) / seconds,
+        "updates_per_second": per_second(rows, "gradient_steps", "--updates"),
         "waiting": statistics.mean(row["waiting_for_samples"] for row in rows[1:]),
     }
 

@@ -24,6 +24,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from learning.numbers import per_second
+
 HERE = Path(__file__).parents[1]
 EXAMPLE = HERE.parent / "examples" / "cheetah-ppo.yaml"
 PROGRAM = Path(sys.executable).with_name("surreal")
@@ -61,11 +63,10 @@ def from_metrics(path: Path, steps: int) -> Result:
     """Steps per second between the first row after a tenth of the steps and the last row."""
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     learner = [row for row in rows if row["role"] == "learner/0"]
-    first = next(row for row in learner if row["steps"] >= steps // 10)
-    last = learner[-1]
+    counted, last = [row for row in learner if row["steps"] >= steps // 10], learner[-1]
     evaluations = [row["eval_return"] for row in rows if "eval_return" in row]
     return {
-        "steps_per_second": (last["steps"] - first["steps"]) / (last["elapsed"] - first["elapsed"]),
+        "steps_per_second": per_second(counted, "steps", "--steps"),
         "seconds": last["elapsed"],
         "steps": last["steps"],
         # no episode has ended yet where a run is short and games are long

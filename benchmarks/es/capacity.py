@@ -28,6 +28,7 @@ from typing import Any
 
 import psutil
 
+from learning.numbers import count, per_second, positive
 from surreal.algorithms.registry import ES
 from surreal.protocol.wiring import ChannelWiring, Wiring
 
@@ -180,8 +181,8 @@ def summary(
     """Figures of the time between two looks."""
     spent = {name: after[name] - before[name] for name in after}
     seconds, within = spent["time"], [row for row in rows if before["time"] <= row["time"] <= after["time"]]
+    rate = per_second(within, "episodes", "--seconds", "time")
     first, last = within[0], within[-1]
-    rate = (last["episodes"] - first["episodes"]) / (last["time"] - first["time"])
     late = last["dropped_late"] - first["dropped_late"]
     available, message = workers * EPISODES_PER_SECOND, 2 * CHUNK
     return {
@@ -211,10 +212,13 @@ def figure(value: float) -> str:
 def main() -> None:
     """Measure each number of workers; a line of JSON each to stdout, at last a table in Markdown to stderr."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workers", type=int, nargs="+", default=[500, 1000, 2000, 3000, 4000])
-    parser.add_argument("--seconds", type=float, default=15.0)
-    parser.add_argument("--generation", type=float, default=2.0)
+    parser.add_argument("--workers", type=count, nargs="+", default=[500, 1000, 2000, 3000, 4000])
+    parser.add_argument("--seconds", type=positive, default=15.0)
+    parser.add_argument("--generation", type=positive, default=2.0)
     args = parser.parse_args()
+    if args.seconds < 2 * args.generation:
+        # the master writes a row once a generation
+        parser.error(f"--seconds: {args.seconds:g} are less than two generations of {args.generation:g}. Give more.")
     results = []
     for workers in args.workers:
         results.append(measure(workers, args.seconds, args.generation))

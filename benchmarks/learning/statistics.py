@@ -16,6 +16,8 @@ DRAWS = 2000
 SEED = 0
 NEAR = 1e-9
 """Smallest way from a random policy to the reference: a draw of seeds in which the reference learned nothing."""
+SLACK = 0.05
+"""Share of the way from a random policy to the table's mean by which a run may lie outside of what was seen."""
 
 
 def iqm(values: Sequence[float] | Array, weights: Sequence[float] | Array | None = None) -> float:
@@ -66,3 +68,13 @@ def interval(statistic: Callable[..., float], *tables: Returns, share: float = 0
     values = [statistic(*(drawn(table) for table in tables)) for _ in range(DRAWS)]
     low, high = np.quantile(values, [(1 - share) / 2, (1 + share) / 2])
     return float(low), float(high)
+
+
+def expected(values: Sequence[float], floor: float) -> tuple[float, float]:
+    """Return the interval of one more run: the range of `values`, wider by its own width and by SLACK at each side.
+
+    values: one figure of every seed in the table; floor: that of a policy that acts at random.
+    """
+    low, high = min(values), max(values)
+    more = (high - low) + SLACK * abs(sum(values) / len(values) - floor)
+    return low - more, high + more

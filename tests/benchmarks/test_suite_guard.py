@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from learning.floors import floors
-from learning.guard import expected
 from learning.rows import read_rows
+from learning.statistics import expected
 from tests.benchmarks.suites import ROOT, Suite
 
 CHEAP = ("CartPole-v1", "Acrobot-v1", "Pendulum-v1")
