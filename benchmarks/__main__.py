@@ -12,6 +12,7 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+from learning.ending import unwind_at_sigterm
 from surreal.protocol.errors import did_you_mean
 
 HERE = Path(__file__).parent
@@ -73,6 +74,7 @@ def main() -> None:
     if name not in {each for names in rooms().values() for each in names}:
         print(unknown(name), file=sys.stderr)
         raise SystemExit(2)
+    unwind_at_sigterm()
     start(name)
 
 

@@ -14,8 +14,9 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
+
+from learning.ending import own_home
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "memory" / "corridor-r2d2.yaml"
 COMMON = {
@@ -45,7 +46,7 @@ def settings(way: str, asked: argparse.Namespace, seed: int) -> list[str]:
 
 def run(way: str, asked: argparse.Namespace, seed: int) -> dict[str, float]:
     """Train once; return steps, updates, seconds, the share of right training answers and of the evaluation's."""
-    with tempfile.TemporaryDirectory() as home:
+    with own_home() as home:
         command = [str(Path(sys.executable).with_name("surreal")), "create", str(EXAMPLE), *settings(way, asked, seed)]
         done = subprocess.run(command, env={**os.environ, "SURREAL_HOME": home}, capture_output=True, text=True)
         if done.returncode:

@@ -13,13 +13,13 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from learning.ending import own_home
 from learning.numbers import per_second
 
 HERE = Path(__file__).parents[1]
@@ -31,7 +31,7 @@ QUIET = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 def surreal(example: str, steps: int, seed: int, *settings: str) -> Result:
     """Train an example in a home of its own; the rate between its first row of metrics and its last."""
     name = example.removesuffix(".yaml")
-    with tempfile.TemporaryDirectory() as home:
+    with own_home() as home:
         words = (f"spec.algorithm.config.total_steps={steps}", f"spec.seed={seed}", *settings)
         command = [str(Path(sys.executable).with_name("surreal")), "create", str(HERE.parent / "examples" / example)]
         for word in words:
@@ -50,7 +50,11 @@ def peer(python: Path, script: str, steps: int, seed: int, processes: int = 1) -
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=QUIET)
         for _ in range(processes)
     ]
-    outputs = [process.communicate() for process in running]
+    try:
+        outputs = [process.communicate() for process in running]
+    finally:
+        for process in running:
+            process.kill()  # one that has ended takes no harm
     for process, (_, error) in zip(running, outputs, strict=True):
         if process.returncode:
             raise SystemExit(f"{script} failed:\n{error[-3000:]}")

@@ -14,13 +14,13 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from learning.ending import own_home
 from learning.numbers import per_second
 
 HERE = Path(__file__).parents[1]
@@ -42,7 +42,7 @@ def surreal(algorithm: str, updates: int, seed: int, threads: int) -> Rates:
         "spec.roles.replay.replicas=1",
         f"spec.seed={seed}",
     )
-    with tempfile.TemporaryDirectory() as home:
+    with own_home() as home:
         program, environment = str(Path(sys.executable).with_name("surreal")), {**os.environ, "SURREAL_HOME": home}
         command = [program, "create", str(example), *(word for each in words for word in ("--set", each))]
         run = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -16,7 +16,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from learning.ending import own_home
 from learning.numbers import per_second
 
 HERE = Path(__file__).parents[1]
@@ -49,7 +49,7 @@ Result = dict[str, Any]
 
 def surreal(steps: int, seed: int, *settings: str, example: Path = EXAMPLE, program: Path = PROGRAM) -> Result:
     """Train an example with `settings` in a home of its own; rate from its metrics."""
-    with tempfile.TemporaryDirectory() as home:
+    with own_home() as home:
         words = [f"spec.algorithm.config.total_steps={steps}", f"spec.seed={seed}", *settings]
         command = [str(program), "create", str(example)]
         for word in words:

@@ -188,11 +188,13 @@ def main() -> None:
     namespace = f"surreal-bench-{uuid.uuid4().hex[:6]}"
     api = Api.connect(None, options.context, namespace)
     api.post("Namespace", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    started: list[Operator] = []
     try:
         found: dict[str, Any] = {}
 
         def start() -> Operator:
-            return Operator(options.context, namespace, options.log)
+            started.append(Operator(options.context, namespace, options.log))
+            return started[-1]
 
         if options.interleavings:
             found["orphans"] = interleave(api, start, options.interleavings, random.Random(options.seed))
@@ -202,6 +204,8 @@ def main() -> None:
             found |= measure(api, options, start)
         print(json.dumps(found, indent=1))
     finally:
+        for each in started:
+            each.kill()
         api.delete("Namespace", namespace)
 
 

@@ -19,7 +19,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -32,6 +31,7 @@ import yaml
 from rich.console import Console
 
 from beside.ppo import EXAMPLE, from_metrics, peer
+from learning.ending import own_home
 
 # workers of Ray are nice, to the level of 15, and what they start is too: here all have the same right to the cores
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
@@ -281,7 +281,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.rllib:
         os.environ["PYTHONPATH"] = str(args.rllib)
-    with tempfile.TemporaryDirectory() as home:
+    with own_home() as home:
         place = Place(Path(home))
         try:
             print(json.dumps({name: CASES[name](place, args) for name in args.cases or CASES}))

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -83,34 +83,36 @@ def wiring(folder: Path, role: str, index: int, workers: int, population: int, a
 def measure(workers: int, seconds: float, generation: float) -> dict[str, float]:
     """One master and `workers` simulated workers in a few processes."""
     population = 2 * int(workers * EPISODES_PER_SECOND * generation / 2)
-    with tempfile.TemporaryDirectory(prefix="s") as path:
+    with tempfile.TemporaryDirectory(prefix="s") as path, ExitStack() as stack:
         folder = Path(path)
         at = addresses([*(channel.name for channel in ES.channels), "control"])
         wiring(folder, "master", 0, workers, population, at).write(folder / "master.json")
         with (folder / "log").open("wb") as log:
             worker = [sys.executable, "-P", "-m", "surreal.protocol.worker", str(folder / "master.json")]
             master = subprocess.Popen(worker, env=QUIET, stderr=log)
+        stack.callback(end, master)
         began = time.monotonic()
         simulators = []
         for first in range(0, workers, PER_PROCESS):
             place = folder / f"simulator-{first}.json"
             wiring(folder, "worker", workers + first, workers, population, at).write(place)
             simulators.append(start_simulator(place, first, min(PER_PROCESS, workers - first)))
-        try:
-            await_all(folder, workers, simulators)
-            joined = time.monotonic() - began
-            time.sleep(SETTLE)
-            before = look(master, simulators)
-            time.sleep(seconds)
-            after = look(master, simulators)
-            time.sleep(1.5)  # a row of metrics has to come yet
-            rows = metrics(folder, "master/0")
-        finally:
-            processes: list[subprocess.Popen[Any]] = [*simulators, master]
-            for process in processes:
-                process.kill()
-                process.wait()
+            stack.callback(end, simulators[-1])
+        await_all(folder, workers, simulators)
+        joined = time.monotonic() - began
+        time.sleep(SETTLE)
+        before = look(master, simulators)
+        time.sleep(seconds)
+        after = look(master, simulators)
+        time.sleep(1.5)  # a row of metrics has to come yet
+        rows = metrics(folder, "master/0")
         return {"workers": workers, "joined_seconds": joined, **summary(rows, before, after, workers)}
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """Kill a process, and wait until it is gone."""
+    process.kill()
+    process.wait()
 
 
 def start_simulator(place: Path, first: int, number: int) -> subprocess.Popen[str]:

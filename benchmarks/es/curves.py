@@ -12,7 +12,6 @@ DIR/runs.json, and the same command with --home DIR goes on after an interruptio
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -177,7 +176,6 @@ def main() -> None:
         parser.error(f"--plot: {str(args.plot.parent)!r} is no folder")
     if args.paper:
         GOALS.update({example: goal.of_paper() for example, goal in GOALS.items()})
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     # a worker plays a hundred episodes a second: marks that count them need evaluations that follow each other
     every = 0.5 if args.paper else 10.0
     home = args.home or Path(tempfile.mkdtemp(prefix="s"))

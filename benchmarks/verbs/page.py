@@ -115,15 +115,19 @@ def main() -> None:
         command = [str(Path(sys.executable).with_name("surreal")), "open", "--no-browser", "--port", "0"]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as served:
             assert served.stderr is not None, "it is a pipe"
-            url = served.stderr.readline().split()[0]
-            with sync_playwright() as playwright:
-                first_curves(playwright, url, options.running)
-                times = [first_curves(playwright, url, options.running) for _ in range(OPENED)]
-                print(
-                    f"first curves: median {statistics.median(times):.0f} ms, {min(times):.0f} to {max(times):.0f} ms"
-                )
-                follow(playwright, url, live, options.points, options.seconds, psutil.Process(served.pid))
-            served.terminate()
+            try:
+                measure(served.stderr.readline().split()[0], live, options, psutil.Process(served.pid))
+            finally:
+                served.terminate()
+
+
+def measure(url: str, live: list[Folder], options: argparse.Namespace, server: psutil.Process) -> None:
+    """Print the figures of the page at `url`."""
+    with sync_playwright() as playwright:
+        first_curves(playwright, url, options.running)
+        times = [first_curves(playwright, url, options.running) for _ in range(OPENED)]
+        print(f"first curves: median {statistics.median(times):.0f} ms, {min(times):.0f} to {max(times):.0f} ms")
+        follow(playwright, url, live, options.points, options.seconds, server)
 
 
 if __name__ == "__main__":

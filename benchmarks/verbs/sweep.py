@@ -11,11 +11,12 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import yaml
+
+from learning.ending import own_home
 
 SURREAL = str(Path(sys.executable).with_name("surreal"))
 PR_SET_CHILD_SUBREAPER = 36
@@ -30,6 +31,9 @@ def used(*arguments: str) -> tuple[float, float]:
             pid, status, usage = os.wait4(-1, 0)
         except ChildProcessError:
             return wall, cpu
+        except BaseException:
+            command.kill()
+            raise
         cpu += usage.ru_utime + usage.ru_stime
         if pid == command.pid:
             assert os.waitstatus_to_exitcode(status) == 0, f"surreal {' '.join(arguments)} failed"
@@ -44,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0, "it takes Linux"
-    with tempfile.TemporaryDirectory() as home:
+    with own_home() as home:
         os.environ["SURREAL_HOME"] = home
         config = {"total_steps": options.steps, "fragment_steps": 64}
         spec = {

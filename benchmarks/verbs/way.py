@@ -18,6 +18,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from learning.ending import own_home
+
 STARTS = "-"
 """Place of a file in the line that a process writes when it starts another one."""
 TRACE = "SURREAL_WAY"
@@ -53,19 +55,16 @@ Call = tuple[str, str, str]
 
 def traced(python: str, file: Path) -> list[Call]:
     """Return the first calls of all functions of surreal, over the processes of one detached run, in their order."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, own_home() as home:
         Path(folder, "sitecustomize.py").write_text(HOOK)
         trace = Path(folder, "trace")
-        environment = {**os.environ, "PYTHONPATH": folder, TRACE: str(trace), "SURREAL_HOME": f"{folder}/home"}
+        environment = {**os.environ, "PYTHONPATH": folder, TRACE: str(trace), "SURREAL_HOME": home}
         command = [python, "-P", "-c", "from surreal.cli.main import main; main()"]
         _run([*command, "create", str(file), "--detach"], environment)
-        try:
-            while not any(is_role(*line.split()[1:]) for line in trace.read_text().splitlines()):
-                pass
-        finally:
-            plain = {**environment, TRACE: ""}
-            name = next(Path(folder, "home").rglob("experiment.yaml")).parent.name
-            _run([*command, "delete", "--yes", name], plain)
+        while not any(is_role(*line.split()[1:]) for line in trace.read_text().splitlines()):
+            pass
+        name = next(Path(home).rglob("experiment.yaml")).parent.name
+        _run([*command, "delete", "--yes", name], {**environment, TRACE: ""})
         lines = [line.split() for line in trace.read_text().splitlines()]
         calls = [(process, name.rpartition("/surreal/")[2], function) for process, name, function in lines]
         role = next(index for index, (_, *call) in enumerate(calls) if is_role(*call))
