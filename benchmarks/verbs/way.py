@@ -61,7 +61,8 @@ def traced(python: str, file: Path) -> list[Call]:
         environment = {**os.environ, "PYTHONPATH": folder, TRACE: str(trace), "SURREAL_HOME": home}
         command = [python, "-P", "-c", "from surreal.cli.main import main; main()"]
         _run([*command, "create", str(file), "--detach"], environment)
-        while not any(is_role(*line.split()[1:]) for line in trace.read_text().splitlines()):
+        # the last line may be under way
+        while not any(is_role(*line.split()[1:]) for line in trace.read_text().split("\n")[:-1]):
             pass
         name = next(Path(home).rglob("experiment.yaml")).parent.name
         _run([*command, "delete", "--yes", name], {**environment, TRACE: ""})
