@@ -32,7 +32,12 @@ class Actor(ReplayActor):
         self._random = RandomActions(self._policy, copies, rng)
         self._rollout = Rollout(envs, copies, config.fragment_steps)
         check_masks(method.name, envs.name, envs.masks is not None)
-        super().__init__(process, envs.name, self._rollout.restart)
+        super().__init__(process, envs.name, self._restart)
+
+    def _restart(self) -> None:
+        """Begin new episodes in all copies."""
+        self._rollout.restart()
+        self._explore.restarted()
 
     def collect(self, weights: Weights) -> Collected | None:
         """See ReplayActor."""

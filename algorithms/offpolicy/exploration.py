@@ -46,6 +46,10 @@ class Exploration(ABC):
         """Note that the episodes of some copies, bool [copies], ended in the step before."""
         return
 
+    def restarted(self) -> None:
+        """Note that the last fragment was refused: it counts for nothing, and all copies begin new episodes."""
+        self.ended(np.ones(self.copies, dtype=np.bool_))
+
     def metrics(self) -> dict[str, float]:
         """Return what the actor reports of its exploration."""
         return {}
@@ -180,6 +184,12 @@ class ParameterNoise(Exploration):
         """See Exploration."""
         if copies.any():
             self._direction = None
+
+    def restarted(self) -> None:
+        """See Exploration."""
+        super().restarted()
+        # observations that are NaN tell nothing of how far the actions are apart
+        self._gap, self._count = 0.0, 0
 
     def metrics(self) -> dict[str, float]:
         """See Exploration."""

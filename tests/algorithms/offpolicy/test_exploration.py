@@ -1,11 +1,18 @@
 """Exploration: each actor's own amount, the right statistics, and what an episode's end means for it."""
 
+from contextlib import closing
 from itertools import pairwise
-from typing import Any
+from threading import Event
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from surreal.algorithms.environments.make import make_env
+from surreal.algorithms.environments.vector import VectorEnvironments
+from surreal.algorithms.normalizers import Standardizer
+from surreal.algorithms.offpolicy.actor import Actor
 from surreal.algorithms.offpolicy.config import DDPGConfig, DQNConfig, OffPolicyConfig, SACConfig
 from surreal.algorithms.offpolicy.exploration import (
     ActionNoise,
@@ -18,6 +25,8 @@ from surreal.algorithms.offpolicy.exploration import (
 )
 from surreal.algorithms.offpolicy.method import Method
 from surreal.algorithms.offpolicy.policy import ActingPolicy
+from surreal.protocol.wire.limits import NotFiniteError
+from surreal.protocol.worker.process import Process
 from tests.algorithms.offpolicy.cases import BOX, CHOICES
 
 COPIES = 50
@@ -69,6 +78,35 @@ def test_ou_noise_is_correlated_and_begins_anew_where_an_episode_ended() -> None
     explore.ended(ended)
     assert not explore._state[:10].any()
     assert explore._state[10:].all()
+
+
+@pytest.mark.parametrize("exploration", ["ou", "parameters"])
+def test_noise_begins_anew_where_a_refused_fragment_had_all_episodes_begin_anew(exploration: Any) -> None:
+    explore = made(DDPGConfig(exploration=exploration, noise=0.2))
+    actions(explore, steps=20)
+    explore.act(np.full((COPIES, 5), np.nan, dtype=np.float32), 0)  # an environment that is broken now and then
+    scale = getattr(explore, "scale", None)
+    explore.restarted()
+    if exploration == "ou":
+        assert not explore._state.any()
+        return
+    assert explore._direction is None
+    explore.begin(1)
+    assert explore.scale == scale, "a fragment that nobody learns from adapts nothing"
+
+
+def test_an_actor_tells_its_exploration_that_all_episodes_began_anew() -> None:
+    config = DDPGConfig(exploration="ou", noise=0.2, ou_theta=0.15, fragment_steps=8)
+    wiring = SimpleNamespace(env={"id": "Pendulum-v1", "copies": 2}, index=0, replicas={"actor": 1}, seed=1, start=1)
+    process = SimpleNamespace(wiring=wiring, stopping=Event(), session=None, subscriber=str, sender=str)
+    envs = VectorEnvironments(lambda: make_env("Pendulum-v1"), 2, 1)
+    with closing(envs):
+        actor = Actor(cast(Process, process), Method("ddpg", config), envs, np.random.default_rng(1))
+        rollout, explore = actor._rollout, cast(ActionNoise, actor._explore)
+        assert rollout.collect(explore, Standardizer.identity(3), lambda: False)
+        assert explore._state.any()
+        actor._sending._refusals.refuse(NotFiniteError("array 'rewards' is not finite"))
+        assert not explore._state.any()
 
 
 def test_parameter_noise_adapts_until_actions_differ_by_the_noise() -> None:
