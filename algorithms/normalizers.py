@@ -180,7 +180,7 @@ class RewardScaler:
         return np.zeros(copies) if running is None or len(running) != copies else running
 
     def forget(self, source: str) -> None:
-        """Forget `source`, which was restarted: its environments begin anew."""
+        """Forget `source`, whose environments have begun anew."""
         self._running.pop(source, None)
 
     def __call__(self, rewards: Array) -> Array:

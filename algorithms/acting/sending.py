@@ -28,6 +28,11 @@ class FragmentSending:
         self._refusals, self._told = Refusals(environment, most_refusals, restart), 0
         self._shares = Shares("waiting", "acting", "environment", "sending")
 
+    @property
+    def refused(self) -> int:
+        """Fragments that were refused so far, each with new episodes in all copies after it."""
+        return self._refusals.total
+
     def delivered(self, send: Callable[[], object]) -> bool:
         """Call `send` and return True; count and drop what would poison the learner: NaN and infinity.
 
@@ -47,7 +52,7 @@ class FragmentSending:
         """Note where the time of a turn went; report it every few seconds, with what else there is to say."""
         for name, spent in seconds.items():
             self._shares.add(name, spent)
-        refused = self._refusals.total
+        refused = self.refused
         if perf_counter() - self._reported > (REPORT_EVERY if refused == self._told else REFUSED_EVERY):
             row = {**self._shares.read(), "refused_fragments": refused, **(more or {})}
             self._told = refused

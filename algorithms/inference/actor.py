@@ -85,7 +85,7 @@ class CentralActor:
         acted = perf_counter()
         if found is None:
             return
-        self._sending.send(found.arrays, found.version)
+        self._sending.send(found.arrays, found.version, self._rollout.lost)
         spent = {
             "waiting": self._waited() - waited,
             "environment": self._rollout.env_seconds - inside,

@@ -18,7 +18,7 @@ from surreal.algorithms.models.actor_critic import make_model
 from surreal.algorithms.networks import Policy
 from surreal.algorithms.normalizers import over_leaves
 from surreal.algorithms.rollouts.config import RolloutConfig
-from surreal.algorithms.rollouts.fragment import check_size
+from surreal.algorithms.rollouts.fragment import RESTARTS, check_size
 from surreal.algorithms.rollouts.rollout import Rollout
 from surreal.algorithms.types import Array
 from surreal.protocol.stream.sender import StreamSender
@@ -57,9 +57,13 @@ class Sending(FragmentSending):
         super().__init__(process, environment, MOST_REFUSALS, restart)
         self._experience, self._pace = own_end(process, "experience"), pace
 
-    def send(self, fragment: dict[str, Array], version: Version) -> None:
-        """Send the fragment, or count and drop what would poison the learner."""
-        if self.delivered(lambda: self._experience.send(fragment, {}, version)):
+    def send(self, fragment: dict[str, Array], version: Version, lost: int = 0) -> None:
+        """Send the fragment, or count and drop what would poison the learner.
+
+        `lost` counts the fragments that were dropped before for another reason, with new episodes in all copies.
+        """
+        restarts = {RESTARTS: self.refused + lost}
+        if self.delivered(lambda: self._experience.send(fragment, restarts, version)):
             self._pace.collected(version)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from surreal.algorithms.environments.rows import at
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.normalizers import RewardScaler, RunningMoments, numbers_of
+from surreal.algorithms.rollouts.fragment import RESTARTS
 from surreal.algorithms.rollouts.trajectories import Fragment
 from surreal.algorithms.types import Array
 from surreal.protocol.graph import ProcessName
@@ -60,7 +61,8 @@ class Facts:
     def __init__(self, spaces: Spaces, scaler: RewardScaler | None, observations: bool) -> None:
         """State statistics of `observations`, and of the returns that `scaler` discounts."""
         self._spaces, self._scaler, self._observations = spaces, scaler, observations
-        self._incarnations: dict[str, int] = {}
+        self._lines: dict[str, str] = {}
+        """Actor -> the line of episodes without a break that its last fragment is of."""
 
     def state(self, messages: Sequence[Message], fragments: Sequence[Fragment]) -> dict[str, Array]:
         """Return the facts of fragments, one of each actor, as arrays."""
@@ -79,13 +81,15 @@ class Facts:
         return stated
 
     def _discounted(self, scaler: RewardScaler, messages: Sequence[Message]) -> list[Array]:
-        for message in messages:
-            if self._incarnations.get(message.sender) != message.incarnation:
-                self._incarnations[message.sender] = message.incarnation
-                scaler.forget(message.sender)
-        arrays = [message.arrays for message in messages]
+        arrays, lines = [message.arrays for message in messages], [_line(message) for message in messages]
         done = [each["terminated"] | each["truncated"] for each in arrays]
-        return scaler.discounted([message.sender for message in messages], [each["rewards"] for each in arrays], done)
+        found = scaler.discounted(lines, [each["rewards"] for each in arrays], done)
+        for message, line in zip(messages, lines, strict=True):
+            before = self._lines.get(message.sender, line)
+            if before != line:
+                scaler.forget(before)
+            self._lines[message.sender] = line
+        return found
 
 
 def facts(stated: Sequence[Mapping[str, Array]]) -> list[Fact]:
@@ -115,6 +119,11 @@ def _moments(name: str, stated: Mapping[str, Array], number: int) -> Moments | N
         return None
     mean, variance = stated[f"{name}.mean"][number], stated[f"{name}.variance"][number]
     return Moments(mean, variance, int(stated[f"{name}.count"][number]))
+
+
+def _line(message: Message) -> str:
+    """Return a name of the episodes that go on from one fragment to the next: they break off where all begin anew."""
+    return f"{message.sender} {message.incarnation} {message.meta.get(RESTARTS, 0)}"
 
 
 def _index(sender: str) -> int:

@@ -20,6 +20,8 @@ log = getLogger(__name__)
 Expected = tuple[tuple[int, ...], np.dtype[Any]]
 WIDE = (np.float32, np.float64)
 """Types of numbers in observations; the second where the first is too coarse for them."""
+RESTARTS = "restarts"
+"""Key beside a fragment: times that its actor, in this life, has begun new episodes in all copies."""
 
 
 def allocate(spaces: Spaces, steps: int, copies: int) -> dict[str, Array]:

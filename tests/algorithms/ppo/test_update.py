@@ -1,6 +1,7 @@
 """One update: epochs, KL stop, annealing, resuming; and pace and gathering around it."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,8 @@ from surreal.algorithms.ppo.actor import Pace
 from surreal.algorithms.ppo.batch import Batch
 from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.ppo.update import BETA_RANGE, StepSize, Updater
+from surreal.algorithms.rollouts.facts import Facts
+from surreal.algorithms.rollouts.fragment import RESTARTS
 from surreal.algorithms.rollouts.trajectories import Trajectories, trajectories
 from surreal.protocol.profiling.spans import ACTIVE, Recorder
 from tests.algorithms.ppo.samples import as_fragment, random_fragment, random_shape
@@ -240,6 +243,24 @@ def test_rewards_are_scaled_where_the_experiment_wants_it() -> None:
     scaler.update("actor/0", fragment["rewards"], fragment["terminated"] | fragment["truncated"])
     data = trajectories([as_fragment(fragment)], Standardizer.of(RunningMoments(5)), scaler)
     np.testing.assert_allclose(data.rewards, scaler(fragment["rewards"]))
+
+
+def test_discounted_returns_begin_anew_where_an_actor_begins_new_episodes() -> None:
+    ones, never = np.ones((3, 2), np.float32), np.zeros((3, 2), np.bool_)
+    arrays = {"rewards": ones, "terminated": never, "truncated": never, "episode_returns": np.empty(0)}
+
+    def sent(restarts: int, incarnation: int = 1) -> Any:
+        return SimpleNamespace(sender="actor/0", incarnation=incarnation, meta={RESTARTS: restarts}, arrays=arrays)
+
+    def means(*messages: Any) -> list[float]:
+        stated = facts.state(messages, [as_fragment(random_fragment(0)) for _ in messages])
+        return [float(each[0]) for each in stated["rewards.mean"]]
+
+    facts = Facts(Spaces.flat(5, 3, False), RewardScaler(1.0), False)
+    assert means(sent(0), sent(0), sent(1)) == [2.0, 5.0, 2.0], "the second goes on where the first ended"
+    assert means(sent(1)) == [5.0]
+    assert means(sent(2)) == means(sent(2, 2)) == [2.0]
+    assert means(sent(2, 2), sent(0, 3)) == [5.0, 2.0]
 
 
 @pytest.mark.parametrize("staleness", [0, 1, 2])
