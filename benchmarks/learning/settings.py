@@ -3,12 +3,18 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
+
+from surreal.protocol.documents.locations import Source
+from surreal.protocol.documents.yaml import load
+from surreal.protocol.errors import InvalidInput
 
 
 def settings(words: Iterable[str], without: Collection[str] = ()) -> dict[str, Any]:
-    """Return the values of KEY=VALUE words, read as YAML. Raise ValueError for another form, and a key of `without`."""
+    """Return the values of KEY=VALUE words, read as those of an experiment are.
+
+    Raise ValueError for another form, and for a key of `without`.
+    """
     found: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -17,8 +23,8 @@ def settings(words: Iterable[str], without: Collection[str] = ()) -> dict[str, A
         if key in without:
             raise ValueError(f"--set: {key} has no meaning in one process. Leave it out.")
         try:
-            found[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            found[key] = load(value, Source())[0]
+        except InvalidInput:
             raise ValueError(f"--set: {word!r} has no value that YAML can read.") from None
     return found
 
