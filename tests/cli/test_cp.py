@@ -35,6 +35,15 @@ def test_files_are_copied_by_the_beginning_of_their_name(run: Path) -> None:
     assert (run / "experiment.yaml").read_text() == "kind: Experiment"
 
 
+@pytest.mark.parametrize("path", [".", "./", "././/."])
+def test_a_dot_is_the_whole_folder_and_not_the_one_of_all_runs(run: Path, path: str) -> None:
+    home.new_folder("other")
+    cp(f"pole:{path}", run)
+    assert sorted(each.name for each in run.iterdir()) == ["checkpoints", "experiment.yaml"]
+    cp("pole:./checkpoints//best", run)
+    assert (run / "best-000000000010/manifest.json").is_file()
+
+
 def test_what_is_there_is_kept_unless_forced(run: Path) -> None:
     cp("pole:experiment.yaml", run)
     (run / "experiment.yaml").write_text("mine")
@@ -57,7 +66,8 @@ def test_what_is_there_is_kept_unless_forced(run: Path) -> None:
             r"did you mean 'checkpoints/best-000000000010'\?\)\. checkpoints/ has b",
         ),
         ("pole:experiment.yaml/x", r"Its folder has checkpoints/, experiment\.yaml\."),
-        ("pole:../../", "pole has no file whose name begins so|leads out of"),
+        ("pole:../../", r"pole:\.\./\.\./: PATH takes no '\.\.'"),
+        ("pole:checkpoints/../experiment.yaml", r"PATH takes no '\.\.'.* Begin it at the run's folder"),
         ("pale:logs", "did you mean 'pole'"),
     ],
 )

@@ -24,12 +24,10 @@ MOST_LISTED = 20
 def command(source: str, target: Path, force: bool, location: Location | None) -> None:
     """Copy files of an experiment into the folder TARGET: surreal cp NAME:checkpoints/best .
 
-    PATH is a file or folder of the run folder, or the beginning of its name, such as checkpoints/best, metrics or logs.
+    PATH is a file or folder of the run folder, or the beginning of its name, such as checkpoints/best, metrics or logs;
+    a dot is all of it.
     """
-    name, colon, below = source.partition(":")
-    if not colon or not name or not below.strip("/"):
-        raise InvalidInput(f"{source!r}: must be NAME:PATH. For example: surreal cp NAME:checkpoints/best .")
-    below = below.strip("/")
+    name, below = _parts(source)
     run = run_of(name, location)
     with tempfile.TemporaryDirectory(prefix="surreal-") as folder:
         run.backend.fetch(name, below, Path(folder))
@@ -44,6 +42,17 @@ def command(source: str, target: Path, force: bool, location: Location | None) -
             _copy(path, copy)
     size = sum(copy.stat().st_size for copy in copies.values())
     talk(f"copied {counted(len(copies), 'file')}, {size / 1e6:,.1f} MB, to {target}")
+
+
+def _parts(source: str) -> tuple[str, str]:
+    """Return the run and the path in its folder, "" for all of it. Raises InvalidInput for what names neither."""
+    name, colon, path = source.partition(":")
+    if not colon or not name or not path.strip("/"):
+        raise InvalidInput(f"{source!r}: must be NAME:PATH. For example: surreal cp NAME:checkpoints/best .")
+    parts = PurePosixPath(path.strip("/")).parts
+    if ".." in parts:
+        raise InvalidInput(f"{source}: PATH takes no '..', which leads out of folders. Begin it at the run's folder.")
+    return name, "/".join(parts)
 
 
 def _near(names: Iterable[str], below: str) -> tuple[str, str]:
