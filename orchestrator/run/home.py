@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,7 +194,9 @@ def read_json(path: Path) -> Any:
 def file_names(folder: Path, below: str = "") -> list[str]:
     """Return the relative names of the files of `folder` that begin with `below` (`checkpoints/best-`), sorted."""
     start = (folder / below).parent if below else folder
-    found = (path.relative_to(folder).as_posix() for path in start.rglob("*") if path.is_file())
+    # walk passes over folders that go meanwhile
+    paths = (Path(where, name) for where, _, names in os.walk(start) for name in names)
+    found = (path.relative_to(folder).as_posix() for path in paths if path.is_file())
     return sorted(name for name in found if name.startswith(below))
 
 
@@ -201,7 +204,9 @@ def copy_files(folder: Path, below: str, target: Path) -> None:
     """Copy the files of `folder` whose relative names begin with `below` to `target`."""
     for name in file_names(folder, below):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(folder / name, target / name)
+        # a run that goes on removes its older checkpoints
+        with suppress(FileNotFoundError):
+            shutil.copy2(folder / name, target / name)
 
 
 def tail_lines(path: Path, size: int) -> list[bytes]:

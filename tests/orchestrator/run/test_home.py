@@ -1,6 +1,8 @@
 """The folder of all experiments."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,3 +62,21 @@ def test_json_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         home.write_json(path, {"state": object()})
     assert home.read_json(path) == {"state": "running"}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_checkpoints_that_a_run_removes_meanwhile_are_not_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, checkpoints = shutil.copy2, tmp_path / "run" / "checkpoints"
+    for step in ("step-1", "step-2", "step-3"):
+        (checkpoints / step).mkdir(parents=True)
+        (checkpoints / step / "manifest.json").touch()
+
+    def slow(source: Path, target: Path) -> Any:
+        shutil.rmtree(checkpoints / "step-2", ignore_errors=True)
+        return copy(source, target)
+
+    monkeypatch.setattr(shutil, "copy2", slow)
+    home.copy_files(tmp_path / "run", "checkpoints/", tmp_path / "there")
+    copied = [path.parent.name for path in (tmp_path / "there").rglob("*.json")]
+    assert sorted(copied) == ["step-1", "step-3"]
