@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.backends.base import Backend, Diff, Inventory, Manifest, backend
+from surreal.orchestrator.backends.base import Backend, Diff, Inventory, Manifest, backend, to_train_on
 from surreal.orchestrator.planning import plan_for
 from surreal.orchestrator.run.follow_status import follow_status
 from surreal.orchestrator.run.location import LOCAL, Location, forget, locate, remembered
@@ -224,9 +224,10 @@ class Run:
         self.backend.reconcile(self.name)
         if changes:
             # Every command imports this module, and the models of all algorithms take half a second.
-            from surreal.orchestrator.plan.change import refuse_fewer_steps
+            from surreal.orchestrator.plan.change import refuse_an_end_at_once
 
-            refuse_fewer_steps(self.name, changes, self.status().progress.steps)
+            now = self.status()
+            refuse_an_end_at_once(self.name, changes, now.progress, now.headline if now.reached_goal else "")
             self.backend.change(self.name, changes)
         self.backend.resume(self.name, accept_changes)
 
@@ -236,11 +237,9 @@ class Run:
         Return the warnings that this adds. Raises InvalidInput, with nothing changed, for more than its place holds and
         for a run that has succeeded.
         """
-        if self.status().state == "succeeded":
-            raise InvalidInput(
-                f"{self.name}: has succeeded: there are no processes to scale. Train on for more steps: "
-                f"surreal resume {self.name} --set spec.algorithm.config.total_steps=..."
-            )
+        status = self.status()
+        if status.state == "succeeded":
+            raise InvalidInput(f"{self.name}: has succeeded: there are no processes to scale. {to_train_on(status)}")
         changes = [f"spec.roles.{role}.replicas={number}" for role, number in replicas.items()]
         try:
             warnings = self.backend.change(self.name, changes, check_only=True)

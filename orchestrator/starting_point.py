@@ -4,17 +4,19 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from surreal.algorithms.recording.checkpoint import Checkpoint, load, write
 from surreal.orchestrator.experiment.complete import of_its_time
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.load import apply_override
+from surreal.orchestrator.run.status import is_number
 from surreal.orchestrator.saved_run import SavedRun, saved
 from surreal.protocol.documents.yaml import load_file
 from surreal.protocol.errors import InvalidInput, NotFound
 
-COUNTERS: dict[str, Any] = {"updates": 0, "episodes": 0, "elapsed": 0.0, "returns": []}
+COUNTERS: dict[str, Any] = {"updates": 0, "episodes": 0, "elapsed": 0.0, "returns": [], "mean_return": None}
 """State of a checkpoint that a run in another environment, or by another algorithm, begins anew."""
 MANIFEST = "manifest.json"
 
@@ -75,7 +77,7 @@ class StartingPoint:
         settings = {"options": {}, **spec.env.model_dump(mode="json")}
         alike = about["env"]["id"] == spec.env.id and (about["env"].get("options") or {}) == settings["options"]
         if same and alike:
-            self._check_steps(spec.algorithm.config)
+            self._check_end(spec.algorithm.config, checkpoint.state)
         else:
             self._check_spaces(about, settings, experiment)
             known = {key: value for key, value in COUNTERS.items() if key in checkpoint.state}
@@ -88,12 +90,21 @@ class StartingPoint:
         write(folder, f"step-{checkpoint.steps:012d}", checkpoint)
         return folder
 
-    def _check_steps(self, config: dict[str, Any]) -> None:
-        total = config.get("total_steps")
+    def _check_end(self, config: dict[str, Any], state: dict[str, Any]) -> None:
+        """Raise InvalidInput for a budget that is used up, and for a goal that is reached."""
+        total, goal, returns = config.get("total_steps"), config.get("stop_at_return"), state.get("returns") or []
         if isinstance(total, int) and total <= self.steps:
             raise InvalidInput(
                 f"spec.algorithm.config.total_steps: {total:,} is not beyond step {self.steps:,}, where {self.name} "
                 f"is taken up. Set more."
+            )
+        if goal is None or not is_number(goal) or len(returns) < config.get("return_window", 0):
+            return
+        mean = fmean(returns) if returns else state.get("mean_return")
+        if mean is not None and mean >= goal:
+            raise InvalidInput(
+                f"spec.algorithm.config.stop_at_return: {goal:g} is not beyond {mean:g}, the return with which "
+                f"{self.name} is taken up. Set more, or null."
             )
 
     def _check_spaces(self, about: Any, settings: Any, experiment: Experiment) -> None:

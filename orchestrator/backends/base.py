@@ -225,12 +225,17 @@ class Unchangeable:
         raise InvalidInput(f"{name}: runs of this place cannot be changed. Create another one with --set.")
 
 
-def already_done(name: str) -> str:
+def already_done(status: Status) -> str:
     """Return the sentence on a run that has succeeded, with the way to train on."""
-    return (
-        f"{name}: has succeeded: there is nothing to resume. Train on for more steps: "
-        f"surreal resume {name} --set spec.algorithm.config.total_steps=..."
-    )
+    return f"{status.name}: has succeeded: there is nothing to resume. {to_train_on(status)}"
+
+
+def to_train_on(status: Status) -> str:
+    """Return the way to train on with a run that has succeeded."""
+    words, change = "for more steps", "total_steps=..."
+    if status.reached_goal:
+        words, change = "past its goal", "stop_at_return=null"
+    return f"Train on {words}: surreal resume {status.name} --set spec.algorithm.config.{change}"
 
 
 def refuse_start(start: Path | None) -> None:

@@ -13,10 +13,11 @@ from surreal.orchestrator.plan.model import Plan
 from surreal.protocol.documents import yaml as strictyaml
 from surreal.protocol.documents.locations import KeyPath, Source
 from surreal.protocol.errors import InvalidInput
+from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.pools.model import NodePool
 
 FILE = "experiment.yaml of the run"
-BUDGET = "spec.algorithm.config.total_steps"
+BUDGET, GOAL = "spec.algorithm.config.total_steps", "spec.algorithm.config.stop_at_return"
 LASTING: dict[str, KeyPath] = {
     "metadata.name": ("metadata", "name"),
     "spec.env.id": ("spec", "env", "id"),
@@ -59,13 +60,23 @@ def changed(
     return experiment, made.model_copy(update={"storage": plan.storage, "code": plan.code})
 
 
-def refuse_fewer_steps(name: str, changes: Sequence[str], steps: int) -> None:
-    """Raise InvalidInput for a budget that a run has used up: it would start only to end."""
-    for change in changes:
-        key, _, value = change.partition("=")
-        with suppress(ValueError):  # what is no number is said by the model
-            if key == BUDGET and float(value) <= steps:
-                raise InvalidInput(f"--set {key}: {value} is not beyond step {steps:,}, where {name} is. Set more.")
+def refuse_an_end_at_once(name: str, changes: Sequence[str], progress: Progress, reached: str) -> None:
+    """Raise InvalidInput for a budget that a run has used up, or a goal that it has reached: it would start to end.
+
+    `reached` says that a goal has ended it, empty where none has.
+    """
+    steps, mean = progress.steps, progress.episode_return
+    given = {key: value for key, _, value in (change.partition("=") for change in changes)}
+    if reached and not any(f"{GOAL}.".startswith(f"{key}.") for key in given):
+        raise InvalidInput(f"{name}: {reached}: it would end at once. Add --set {GOAL}=null.")
+    with suppress(ValueError):  # what is no number is said by the model
+        if BUDGET in given and float(given[BUDGET]) <= steps:
+            raise InvalidInput(
+                f"--set {BUDGET}: {given[BUDGET]} is not beyond step {steps:,}, where {name} is. Set more."
+            )
+    with suppress(ValueError):
+        if reached and mean is not None and GOAL in given and float(given[GOAL]) <= mean:
+            raise InvalidInput(f"--set {GOAL}: {given[GOAL]} is not beyond {mean:g}, the return of {name}. Set more.")
 
 
 def new_warnings(plan: Plan, planned: Plan) -> list[str]:

@@ -44,6 +44,8 @@ _THERE = re.compile(rf"(?P<no>!?)\s*(?P<key>{_KEY})")
 _COMMA = re.compile(r",(?![^(]*\))")
 """A comma outside of parentheses."""
 
+GOAL_REACHED = "its return reached stop_at_return"
+"""Words of the reason of a run that a goal ended before its last step."""
 MAX_REASONS = 3
 """Different reasons that are said of a run at once."""
 
@@ -92,6 +94,11 @@ class Status:
     def over(self) -> bool:
         """True once nothing runs any more."""
         return self.state in OUTCOMES
+
+    @property
+    def reached_goal(self) -> bool:
+        """True where a goal ended the run before its last step; with the same goal it would end again at once."""
+        return self.state == "succeeded" and self.reason.startswith(GOAL_REACHED)
 
     def to_data(self) -> dict[str, Any]:
         """Return plain data, which another process of this version can read whatever its classes look like."""
@@ -159,10 +166,10 @@ def goal_reached(config: Mapping[str, Any], progress: Progress) -> str:
     """Return why a run with `config` succeeded before its last step: a clause; empty where it reached no goal."""
     goal, total, mean = config.get("stop_at_return"), config.get("total_steps"), progress.episode_return
     # an algorithm of one's own may mean something else by these keys
-    if goal is None or not _is_number(goal) or not isinstance(total, int) or progress.steps >= total:
+    if goal is None or not is_number(goal) or not isinstance(total, int) or progress.steps >= total:
         return ""
     # of a run in a cluster, figures of an attempt before may be all there is
-    return "" if mean is None or mean < goal else f"its return reached stop_at_return, {goal:g}"
+    return "" if mean is None or mean < goal else f"{GOAL_REACHED}, {goal:g}"
 
 
 def with_goal(status: Status, config: Mapping[str, Any]) -> Status:
@@ -205,18 +212,18 @@ def read_progress(folder: Folder) -> Progress:
 
 def progress_of_row(row: Any) -> Progress | None:
     """Return the progress said by a progress.json; None where that makes no sense."""
-    if not isinstance(row, dict) or not _is_number(row.get("steps")):
+    if not isinstance(row, dict) or not is_number(row.get("steps")):
         return None
-    numbers = {key: row[key] for key in PROGRESS_KEYS if _is_number(row.get(key))}
+    numbers = {key: row[key] for key in PROGRESS_KEYS if is_number(row.get(key))}
     words = {key: row[key][:MAX_WORDS] for key in PROGRESS_WORDS if isinstance(row.get(key), str)}
-    return Progress(**{**numbers, **words, "progress_at": row["at"] if _is_number(row.get("at")) else None})
+    return Progress(**{**numbers, **words, "progress_at": row["at"] if is_number(row.get("at")) else None})
 
 
 def progress_of(lines: Sequence[bytes]) -> Progress:
     """Return the progress said by the last lines of a metrics.jsonl, the first perhaps cut."""
     learner, evaluator = _newest_rows(lines)
     row = {**learner, "eval_return": evaluator.get("eval_return"), "progress_at": learner.get("time")}
-    return Progress(**{key: row[key] for key in (*PROGRESS_KEYS, "progress_at") if _is_number(row.get(key))})
+    return Progress(**{key: row[key] for key in (*PROGRESS_KEYS, "progress_at") if is_number(row.get(key))})
 
 
 def _newest_rows(lines: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -234,7 +241,7 @@ def _newest_rows(lines: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, Any]
     return learner, evaluator
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     """Return True for a finite number: JSON has no word for others."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 

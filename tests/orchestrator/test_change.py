@@ -9,16 +9,18 @@ import gymnasium
 import pytest
 
 import surreal
-from surreal.algorithms.recording.checkpoint import Checkpoint, load
+from surreal.algorithms.recording.checkpoint import Checkpoint, load, write
 from surreal.algorithms.training_loop import _misfit
 from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.orchestrator.client import Client, Run
 from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.plan.change import refuse_an_end_at_once
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.provenance import provenance
 from surreal.orchestrator.starting_point import StartingPoint
 from surreal.orchestrator.supervision.record import RunRecord, read_plan
 from surreal.protocol.errors import InvalidInput, NotFound
+from surreal.protocol.telemetry.gauges import Progress
 from tests.algorithms.saved import save_ppo
 
 
@@ -93,6 +95,36 @@ def test_a_budget_that_is_used_up_is_refused_before_anything_starts(place: Local
     assert folder.plan.read_text() == before and place.status("pole").state == "succeeded"
 
 
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (["total_steps=8000"], "pole: its return reached stop_at_return, 30: it would end at once. Add --set spec"),
+        (["stop_at_return=40"], r"stop_at_return: 40 is not beyond 41\.5, the return of pole\. Set more\."),
+    ],
+)
+def test_a_run_that_reached_its_goal_goes_on_only_past_it(place: LocalBackend, changes: list[str], text: str) -> None:
+    place.change("pole", ["spec.algorithm.config.stop_at_return=30"])
+    folder, run = home.find("pole"), Run.find("pole")
+    RunRecord(state="succeeded").write(folder)
+    home.write_json(folder.progress, {"steps": 20, "episode_return": 41.5})
+    before = folder.plan.read_text()
+    past = "Train on past its goal: surreal resume pole --set spec.algorithm.config.stop_at_return=null"
+    for ends in (run.resume, lambda: run.scale({"actor": 3})):
+        with pytest.raises(InvalidInput, match=past):
+            ends()
+    with pytest.raises(InvalidInput, match=text):
+        run.resume(changes=[f"spec.algorithm.config.{change}" for change in changes])
+    assert folder.plan.read_text() == before and place.status("pole").state == "succeeded"
+
+
+@pytest.mark.parametrize(
+    "change", ["config.stop_at_return=null", "config.stop_at_return=50", "config={total_steps: 8}"]
+)
+def test_a_goal_further_on_is_none_that_is_reached(change: str) -> None:
+    progress = Progress(steps=20, episode_return=41.5)
+    refuse_an_end_at_once("pole", [f"spec.algorithm.{change}"], progress, "its return reached stop_at_return, 30")
+
+
 def test_a_check_alone_changes_nothing(place: LocalBackend) -> None:
     before = home.find("pole").plan.read_text()
     warnings = place.change("pole", ["spec.roles.actor.replicas=300"], check_only=True)
@@ -121,16 +153,36 @@ def test_a_run_begins_at_a_checkpoint_of_another_one(place: LocalBackend) -> Non
     shutil.rmtree(folder)
 
 
+def later(**state: Any) -> StartingPoint:
+    """Return a checkpoint of `pole` that has this state, one step after the other."""
+    found = load(StartingPoint.find("pole").folder)
+    write(home.find("pole").checkpoints, "step-000000000021", Checkpoint(21, found.arrays, state, found.policy))
+    return StartingPoint.find("pole")
+
+
+def test_a_checkpoint_that_has_reached_the_goal_is_no_begin_of_a_run(place: LocalBackend) -> None:
+    point = later(returns=[30.0, 53.0])
+    config: dict[str, Any] = {"stop_at_return": 30, "return_window": 2}
+    text = r"stop_at_return: 30 is not beyond 41\.5, the return with which pole is taken up\. Set more, or null\."
+    with pytest.raises(InvalidInput, match=text):
+        point.prepare(experiment("fork", **config))
+    with pytest.raises(InvalidInput, match=text):
+        point._check_end({"stop_at_return": 30}, {"mean_return": 41.5})  # of evolution strategies
+    others: list[dict[str, Any]] = [{"stop_at_return": 42}, {"return_window": 3}, {"stop_at_return": None}]
+    for more in others:
+        shutil.rmtree(point.prepare(experiment("fork", **{**config, **more})))
+
+
 def test_in_another_environment_of_the_same_shapes_steps_begin_at_zero(
     place: LocalBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gymnasium.register("Twin-v0", gymnasium.spec("CartPole-v1").entry_point)
     try:
-        folder = StartingPoint.find("pole").prepare(experiment("twin", "Twin-v0"))
+        folder = later(updates=1, mean_return=41.5).prepare(experiment("twin", "Twin-v0"))
     finally:
         del gymnasium.registry["Twin-v0"]
     begun = load(folder / "step-000000000000")
-    assert (begun.steps, begun.state["updates"]) == (0, 0)
+    assert (begun.steps, begun.state) == (0, {"updates": 0, "mean_return": None})
     shutil.rmtree(folder)
 
 

@@ -192,7 +192,7 @@ class KubeBackend(Drafts):
         if seen.created and status.state in ("pending", "running"):
             raise InvalidInput(f"{name}: is {status.state}: nothing to resume. Look at it: surreal status {name}")
         if status.state == "succeeded" and not text(seen.root, "metadata", "annotations", CHANGED):
-            raise InvalidInput(already_done(name))
+            raise InvalidInput(already_done(status))
         if text(seen.root, "metadata", "annotations", EXPERIMENT):
             return experiments.resume(self.api, name, seen)
         plan, experiment = code.recorded(seen)

@@ -231,7 +231,7 @@ class LocalBackend(WithoutObjects):
         record = RunRecord.read(folder)
         try:
             if record.state == "succeeded":
-                raise InvalidInput(already_done(name))
+                raise InvalidInput(already_done(self.status(name)))
             if not record.processes:
                 raise InvalidInput(
                     f"{name}: cannot be resumed. Remove it by surreal delete {name}, then create it again."

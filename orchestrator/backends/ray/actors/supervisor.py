@@ -145,7 +145,7 @@ class Supervisor:
         if self._runs:
             raise InvalidInput(f"{name}: is running: nothing to resume. Look at it: surreal status {name}")
         if record.state == "succeeded":
-            raise InvalidInput(already_done(name))
+            raise InvalidInput(already_done(status_of(self.folder)))
         note_versions(self.folder, read_plan(self.folder), accept_changes)
         waiting = [ProcessRecord(each.role, each.index, incarnation=each.incarnation) for each in record.processes]
         RunRecord(processes=waiting, number=record.number + 1).write(self.folder)
