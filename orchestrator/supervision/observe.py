@@ -96,18 +96,18 @@ def status_of(folder: Folder, backend: str = LOCAL, alive: Callable[[], bool] | 
         progress,
         roles,
         read_channels(folder.channels, over=over),
-        dict(plan.get("labels") or {}),
+        plan["labels"],
     )
-    return with_goal(status, plan.get("config") or {})
+    return with_goal(status, plan["config"])
 
 
 def _plan(folder: Folder) -> dict[str, Any]:
-    """Return the plan as plain data; empty where it cannot be read."""
+    """Return labels and config of the plan as plain data; empty where they cannot be read."""
     try:
         found = json.loads(folder.plan.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return {key: dict(found.get(key) or {}) for key in ("labels", "config")}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {"labels": {}, "config": {}}
 
 
 def _created(folder: Folder) -> tuple[str, str]:

@@ -39,3 +39,13 @@ def test_a_run_without_a_supervisor_is_read_each_time(tmp_path: Path) -> None:
     assert statuses.of(folder).state == "failed" and statuses.of(folder).progress.steps == 0
     write_json(folder.progress, {"at": 1.0, "steps": 7})
     assert statuses.of(folder).progress.steps == 7
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "{", "[1]", '{"config": [1]}', '{"labels": 5}', '{"config": "abc", "labels": "abc"}']
+)
+def test_a_damaged_plan_says_neither_labels_nor_a_goal(tmp_path: Path, damage: str) -> None:
+    record(folder := Folder(tmp_path), "succeeded")
+    folder.plan.write_text(damage)
+    status = Statuses().of(folder)
+    assert (status.state, status.reason, status.labels) == ("succeeded", "", {})
