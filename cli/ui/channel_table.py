@@ -21,8 +21,6 @@ NOTICEABLE = 0.005
 def channel_table(channels: "Sequence[ChannelStatus]") -> "Table":
     """Return one line for each channel; docs/observability.md explains the numbers."""
     rows = table("channel", "msg/s", "MB/s", *(SHORT.get(count, count) for count in COUNTS), "blocked", "depth")
-    for column in rows.columns:  # on 80 columns, names of processes go to a second line before headers are cut
-        column.min_width = len(str(column.header))
     for channel in channels:
         bytes_per_second = channel.flow("bytes_per_second")
         rows.add_row(

@@ -13,6 +13,8 @@ WHOLE = 0.75
 """Most of a line that columns of single words take; the others fold in the rest."""
 GAP = 2
 """Spaces after each column."""
+LEAST = 2
+"""Width that each other column is left with, one wide character: rich leaves out columns that get none."""
 
 
 class Rows(Table):
@@ -30,11 +32,12 @@ class Rows(Table):
         if self._stacks and sum(map(_longest_word, self.columns)) + GAP * len(self.columns) > room:
             yield from self._stacked().__rich_console__(console, options)
             return
-        left = WHOLE * room
+        left, spare = WHOLE * room, room - (LEAST + GAP) * len(self.columns)
         for column in self.columns:
             width = _width(column) + GAP
-            if not any(" " in text for text in _texts(column)) and width <= left:
-                column.no_wrap, left = True, left - width
+            more = max(0, width - LEAST - GAP)
+            if not any(" " in text for text in _texts(column)) and width <= left and more <= spare:
+                column.no_wrap, left, spare = True, left - width, spare - more
         self._keep_words_whole(room)
         yield from super().__rich_console__(console, options)
 

@@ -1,5 +1,6 @@
 """The table of channels: one line each, and who stands out."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -64,3 +65,11 @@ def test_headers_are_whole_on_any_terminal(width: int) -> None:
     header, *lines = printed(width, SENDER, other).splitlines()
     assert header.split() == ["CHANNEL", "MSG/S", "MB/S", "RESENT", "DUPS", "REFUSED", "DROPPED", "BLOCKED", "DEPTH"]
     assert "…" not in "".join(lines)
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 80])
+def test_a_narrow_terminal_shows_all_of_all_columns(width: int) -> None:
+    end = replace(SENDER, resent=123, duplicates=45, refused=678, dropped=90, blocked_share=0.82, process="actor/12")
+    for ends in ((SENDER,), (SENDER, end)):
+        shown, whole = (Counter("".join(printed(columns, *ends).split())) for columns in (width, 200))
+        assert shown == whole
