@@ -10,7 +10,7 @@ from rich.table import Table
 
 from surreal.cli.ui.completion import complete_clusters
 from surreal.cli.ui.options import output_option, prices_option
-from surreal.cli.ui.output import Output, console, emit, table, talk
+from surreal.cli.ui.output import Output, console, emit, table, talk, warn
 from surreal.orchestrator.inventory import price_table
 from surreal.orchestrator.run.describe import UNKNOWN
 from surreal.orchestrator.run.home import home
@@ -53,7 +53,7 @@ def render(file: Path, directory: Path | None, prices: Path | None) -> None:
             talk(f"wrote {directory / name}")
         else:
             click.echo(f"# {name}\n{text}", nl=False)
-    _warn(warnings)
+    warn(warnings)
 
 
 @command.command(name="plan")
@@ -78,7 +78,7 @@ def up(file: Path, yes: bool, prices: Path | None) -> ExitCode:
     After an interruption the same command goes on from there.
     """
     cluster, prices_known = load_cluster(file), price_table(prices)
-    _warn(lifecycle.rendered(cluster, prices_known)[1])
+    warn(lifecycle.rendered(cluster, prices_known)[1])
     agree = _asking(yes, f"Make the cluster {cluster.name!r} so?")
     with _Watching() as watching:
         made = lifecycle.up(home(), cluster, prices_known, watching.paused(agree), _say, watching.show)
@@ -167,11 +167,6 @@ def _table(found: list[dict[str, Any]]) -> Table:
         shown = [UNKNOWN if cell is None else str(cell) for cell in cells]
         rows.add_row(*shown, pools, facts["context"] or UNKNOWN)
     return rows
-
-
-def _warn(warnings: tuple[str, ...]) -> None:
-    for warning in warnings:
-        talk(f"warning: {warning}")
 
 
 def _say(line: str) -> None:
