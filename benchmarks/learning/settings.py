@@ -23,9 +23,9 @@ def settings(words: Iterable[str], without: Collection[str] = ()) -> dict[str, A
         if key in without:
             raise ValueError(f"--set: {key} has no meaning in one process. Leave it out.")
         try:
-            found[key] = load(value, Source())[0]
-        except InvalidInput:
-            raise ValueError(f"--set: {word!r} has no value that YAML can read.") from None
+            found[key] = load(value, Source(f"--set {key}"))[0]
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
     return found
 
 

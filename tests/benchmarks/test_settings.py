@@ -13,3 +13,16 @@ from learning.settings import settings
 )
 def test_a_value_means_what_it_means_in_an_experiment(word: str, value: Any) -> None:
     assert list(settings([word]).values()) == [value]
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("rate=.nan", "--set rate:1: numbers must be finite"),
+        ("rate=&a 1", "--set rate:1: anchors .* not allowed"),
+        ("rate={a: 1, a: 2}", "--set rate:1: duplicate key 'a'"),
+    ],
+)
+def test_a_value_that_an_experiment_would_not_take_is_refused_with_the_reason(word: str, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        settings([word])
