@@ -48,6 +48,9 @@ def _named(run: SavedRun, text: str, code: Path | None) -> "Iterator[Behaviour]"
 
 def _folders(run: SavedRun, which: str, text: str) -> list[Path]:
     """Return the folders of checkpoints that a word names. Raises NotFound where there is none of that name."""
+    if run.folder.is_file():
+        raise InvalidInput(f"{run.folder}: an exported policy records nothing. Name its run, or a checkpoint of it.")
+    run.bring(POLICY_FILES["best" if which == "best" else "last"])
     if which in ("best", "last"):
         return [policy_folder(run.folder, cast(Which, which), run.name)]
     manifests = run.folder.glob(f"{POLICY_FILES['last']}*/{MANIFEST}")

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,20 @@ if TYPE_CHECKING:
 class SavedRun:
     """A run folder on this machine: a copy, an old one, or one of another machine. It is only read."""
 
-    def __init__(self, folder: Path, name: str = "") -> None:
+    def __init__(self, folder: Path, name: str = "", fetch: Callable[[str], object] | None = None) -> None:
+        """Take `fetch` as what copies files of a run elsewhere into `folder`, by the beginning of their names."""
         self.folder = folder
         self.name = name or folder.name
+        self._fetch, self._brought = fetch, set[str]()
 
     def __repr__(self) -> str:
         return f"SavedRun({str(self.folder)!r})"
+
+    def bring(self, files: str) -> None:
+        """Have the files here whose names begin so (`checkpoints/best-`), as they were when first asked for."""
+        if self._fetch is not None and files not in self._brought:
+            self._fetch(files)
+            self._brought.add(files)
 
     def policy(self, which: Which = "best", code: Path | str | None = None) -> "Policy | ExportedPolicy":
         """Return the best or the last policy: a callable on observations [n, ...], without torch.
@@ -45,10 +54,7 @@ class SavedRun:
             from surreal.algorithms.exporting.files import load_exported
 
             return load_exported(self.folder)
-        if (self.folder / MANIFEST).is_file():
-            from surreal.algorithms.policies import load_policy
-
-            return load_policy(self.folder, code=Path(code) if code else None)
+        self.bring(policy_files(which))
         return read_policy(self.folder, which, self.name, Path(code) if code else None)
 
     @property
@@ -58,6 +64,7 @@ class SavedRun:
 
     def metrics(self) -> Metrics:
         """Return all metrics: `metrics()["episode_return"][-1]`."""
+        self.bring("metrics/")
         return read_metrics(Folder(self.folder).metrics_jsonl)
 
 
@@ -99,9 +106,10 @@ def saved(source: str, location: Location | None = None, which: Which = "best") 
     if not found.backend.remote:
         return SavedRun(Path(status.folder), found.name)
     folder = Path(_lasting().name)
+    run = SavedRun(folder, found.name, lambda files: found.backend.fetch(found.name, files, folder))
     for files in (policy_files(which), "code/", "run.json"):
-        found.backend.fetch(found.name, files, folder)
-    return SavedRun(folder, found.name)
+        run.bring(files)
+    return run
 
 
 def _checked(folder: Path) -> SavedRun:

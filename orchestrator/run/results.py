@@ -122,7 +122,12 @@ def read_policy(folder: Path, which: Which, name: str, code: Path | None = None)
 
 
 def policy_folder(folder: Path, which: Which, name: str) -> Path:
-    """Return the checkpoint folder of that policy of the run `name`. Raises NoPolicyError if there is none yet."""
+    """Return the checkpoint folder of that policy of the run `name`: `folder` itself where that is one.
+
+    Raises NoPolicyError if there is none yet.
+    """
+    if (folder / MANIFEST).is_file():
+        return folder
     # A checkpoint that is being written has another name until it is whole.
     found = sorted(folder.glob(f"{policy_files(which)}*/{MANIFEST}"))
     if not found:

@@ -1,6 +1,8 @@
 """`surreal record`: a mixture of policies becomes a dataset that minari reads, the same after an interruption."""
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -13,6 +15,8 @@ from surreal.algorithms.datasets.minari import MinariDataset
 from surreal.algorithms.exporting.record import Behaviour, Recording, record
 from surreal.algorithms.policies import load_policy
 from surreal.cli.commands.policy.record import command
+from surreal.orchestrator.client import Run
+from surreal.orchestrator.run.home import copy_files
 from surreal.protocol.errors import InvalidInput, NotFound
 from tests.algorithms.saved import save_ppo
 
@@ -67,6 +71,35 @@ def test_an_interrupted_recording_becomes_the_same_dataset(tmp_path: Path) -> No
     assert len(first) == len(second) == 5
     assert all(np.array_equal(first[n].observations, second[n].observations) for n in range(5))
     assert all(np.array_equal(first[n].actions, second[n].actions) for n in range(5))
+
+
+@pytest.mark.parametrize("word", ["last", "20", "replay", "best=0.5"])
+def test_checkpoints_of_a_run_elsewhere_are_brought_here_as_they_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    there = save_ppo(tmp_path / "there", gymnasium.make("CartPole-v1"), "CartPole-v1") / "checkpoints"
+    shutil.copytree(there / "step-000000000020", there / "best-000000000020")
+    place = SimpleNamespace(remote=True, fetch=lambda name, below, to: copy_files(there.parent, below, to))
+    run = SimpleNamespace(name="cart", backend=place, status=lambda: None)
+    monkeypatch.setattr(Run, "find", lambda *_: run)
+    words = ["cart", "--on", "kube", "--to", str(tmp_path / "data"), "--episodes", "1", "--checkpoint", word]
+    done = CliRunner().invoke(command, words, catch_exceptions=False, standalone_mode=False)
+    assert "1 episodes" in done.output
+
+
+def test_a_checkpoint_alone_is_recorded_and_an_exported_policy_refused(tmp_path: Path, run: Path) -> None:
+    alone = shutil.copytree(run / "checkpoints" / "step-000000000020", tmp_path / "alone")
+    CliRunner().invoke(command, [str(alone), "--to", str(tmp_path / "data"), "--episodes", "1"], catch_exceptions=False)
+    assert len(MinariDataset(str(tmp_path / "data"))) == 1
+    exported = tmp_path / "cart.npz"
+    exported.touch()
+    with pytest.raises(InvalidInput, match="cart.npz: an exported policy records nothing. Name its run, or a"):
+        CliRunner().invoke(
+            command,
+            [str(exported), "--to", str(tmp_path / "more"), "--episodes", "1"],
+            catch_exceptions=False,
+            standalone_mode=False,
+        )
 
 
 @pytest.mark.parametrize(
