@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from learning.ending import own_home
+from learning.ending import end, own_home
 from learning.numbers import per_second
 
 HERE = Path(__file__).parents[1]
@@ -47,11 +47,15 @@ def surreal(algorithm: str, updates: int, seed: int, threads: int) -> Rates:
         command = [program, "create", str(example), *(word for each in words for word in ("--set", each))]
         run = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         rows: list[Rates] = []
-        while run.poll() is None and (len(rows) < 3 or rows[-1]["gradient_steps"] < updates):
-            time.sleep(0.5)
-            rows = learner_rows(Path(home))[1:]
-        subprocess.run([program, "stop", "rates"], env=environment, check=True, capture_output=True)
-        run.wait(60)
+        try:
+            while run.poll() is None and (len(rows) < 3 or rows[-1]["gradient_steps"] < updates):
+                time.sleep(0.5)
+                rows = learner_rows(Path(home))[1:]
+            subprocess.run([program, "stop", "rates"], env=environment, check=True, capture_output=True)
+            run.wait(60)
+        finally:
+            # Before its home goes: it might only then make the run.
+            end(run)
     return {
         "updates_per_second": per_second(rows, "gradient_steps", "--updates"),
         "waiting": statistics.mean(row["waiting_for_samples"] for row in rows[1:]),

@@ -28,6 +28,7 @@ from typing import Any
 
 import psutil
 
+from learning.ending import end
 from learning.numbers import count, per_second, positive
 from surreal.algorithms.registry import ES
 from surreal.protocol.wiring import ChannelWiring, Wiring
@@ -107,12 +108,6 @@ def measure(workers: int, seconds: float, generation: float) -> dict[str, float]
         time.sleep(1.5)  # a row of metrics has to come yet
         rows = metrics(folder, "master/0")
         return {"workers": workers, "joined_seconds": joined, **summary(rows, before, after, workers)}
-
-
-def end(process: subprocess.Popen[Any]) -> None:
-    """Kill a process, and wait until it is gone."""
-    process.kill()
-    process.wait()
 
 
 def start_simulator(place: Path, first: int, number: int) -> subprocess.Popen[str]:

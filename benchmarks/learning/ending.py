@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 SURREAL = str(Path(sys.executable).with_name("surreal"))
 
@@ -36,6 +37,12 @@ def own_home() -> Iterator[str]:
             yield home
         finally:
             end_runs(home)
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """Kill a process, and wait until it is gone."""
+    process.kill()
+    process.wait()
 
 
 def end_runs(home: str) -> None:

@@ -55,3 +55,13 @@ def test_a_script_that_is_ended_ends_its_runs(tmp_path: Path, words: tuple[str, 
     until(lambda: not within(tmp_path), "every process is gone")
     # torch keeps a cache of its own there
     assert list(tmp_path.glob("tmp*")) == []
+
+
+def test_a_run_that_is_only_about_to_be_made_is_not_made_later(tmp_path: Path) -> None:
+    words, environment = (BENCHMARKS, "beside.offpolicy", "--rounds", "1"), {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-W", "error", *words], env=environment, stderr=subprocess.PIPE) as script:
+        until(lambda: within(tmp_path), "surreal create begins")
+        script.send_signal(signal.SIGTERM)
+        script.communicate(timeout=120)
+    until(lambda: not within(tmp_path), "every process is gone")
+    assert list(tmp_path.glob("tmp*")) == []
