@@ -191,6 +191,14 @@ def _raises(spec: Any) -> bool:
     return callable(spec.entry_point) and spec.entry_point.__module__ == "gymnasium.envs"
 
 
+def _bare(spec: Any) -> bool:
+    """Return True for a game's id without prefix, which ale_py registers only once it is imported.
+
+    The game would be made without what its suite adds.
+    """
+    return isinstance(spec.entry_point, str) and spec.entry_point.startswith("ale_py.") and not suite_of(spec.id)
+
+
 def check_id(env_id: str) -> None:
     """Raise InvalidInput where `env_id` cannot name an environment here, or names a retired one.
 
@@ -200,10 +208,11 @@ def check_id(env_id: str) -> None:
         return
     import gymnasium
 
-    made = [each for each, spec in gymnasium.registry.items() if not _raises(spec)]
+    registered = [each for each, spec in gymnasium.registry.items() if not _bare(spec)]
+    made = [each for each in registered if not _raises(gymnasium.registry[each])]
     if env_id in made:
         return
-    if env_id not in gymnasium.registry:
+    if env_id not in registered:
         near = _meant(env_id, made)
         known = f"any gymnasium id, 'module:Id-v0', 'module:Class', {', '.join(f'{s.prefix}NAME' for s in SUITES)}"
         hint = f" (did you mean {near!r}?)" if near else ""

@@ -157,6 +157,13 @@ def test_the_nearest_name_is_one_that_can_be_made(mistyped: str, nearest: str) -
         check_id(mistyped)
 
 
+def test_a_game_needs_its_prefix_also_once_its_package_registered_it_without() -> None:
+    pytest.importorskip("ale_py", reason="no ale_py: pip install 'surreal[atari]'")
+    assert "Breakout-v4" in gymnasium.registry
+    with pytest.raises(InvalidInput, match="did you mean 'ALE/Breakout-v5'"):
+        check_id("Breakout-v4")
+
+
 def test_a_name_near_to_none_gets_no_hint() -> None:
     with pytest.raises(InvalidInput, match=r"no environment 'FetchReach-v3'\. There are"):
         check_id("FetchReach-v3")
