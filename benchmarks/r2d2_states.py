@@ -13,10 +13,9 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 from pathlib import Path
 
-from learning.ending import own_home
+from learning.ending import SURREAL, own_home
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "memory" / "corridor-r2d2.yaml"
 COMMON = {
@@ -47,7 +46,7 @@ def settings(way: str, asked: argparse.Namespace, seed: int) -> list[str]:
 def run(way: str, asked: argparse.Namespace, seed: int) -> dict[str, float]:
     """Train once; return steps, updates, seconds, the share of right training answers and of the evaluation's."""
     with own_home() as home:
-        command = [str(Path(sys.executable).with_name("surreal")), "create", str(EXAMPLE), *settings(way, asked, seed)]
+        command = [SURREAL, "create", str(EXAMPLE), *settings(way, asked, seed)]
         done = subprocess.run(command, env={**os.environ, "SURREAL_HOME": home}, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{way}, seed {seed}: {done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from learning.ending import own_home
+from learning.ending import SURREAL, end, own_home
 from learning.numbers import per_second
 
 HERE = Path(__file__).parents[1]
@@ -33,7 +33,7 @@ def surreal(example: str, steps: int, seed: int, *settings: str) -> Result:
     name = example.removesuffix(".yaml")
     with own_home() as home:
         words = (f"spec.algorithm.config.total_steps={steps}", f"spec.seed={seed}", *settings)
-        command = [str(Path(sys.executable).with_name("surreal")), "create", str(HERE.parent / "examples" / example)]
+        command = [SURREAL, "create", str(HERE.parent / "examples" / example)]
         for word in words:
             command += ["--set", word]
         subprocess.run(command, env={**os.environ, "SURREAL_HOME": home}, check=True, capture_output=True)
@@ -54,7 +54,7 @@ def peer(python: Path, script: str, steps: int, seed: int, processes: int = 1) -
         outputs = [process.communicate() for process in running]
     finally:
         for process in running:
-            process.kill()  # one that has ended takes no harm
+            end(process)
     for process, (_, error) in zip(running, outputs, strict=True):
         if process.returncode:
             raise SystemExit(f"{script} failed:\n{error[-3000:]}")

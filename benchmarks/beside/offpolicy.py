@@ -13,14 +13,13 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from learning.ending import end, own_home
+from learning.ending import SURREAL, end, own_home
 from learning.numbers import per_second
 
 HERE = Path(__file__).parents[1]
@@ -43,15 +42,15 @@ def surreal(algorithm: str, updates: int, seed: int, threads: int) -> Rates:
         f"spec.seed={seed}",
     )
     with own_home() as home:
-        program, environment = str(Path(sys.executable).with_name("surreal")), {**os.environ, "SURREAL_HOME": home}
-        command = [program, "create", str(example), *(word for each in words for word in ("--set", each))]
+        environment = {**os.environ, "SURREAL_HOME": home}
+        command = [SURREAL, "create", str(example), *(word for each in words for word in ("--set", each))]
         run = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         rows: list[Rates] = []
         try:
             while run.poll() is None and (len(rows) < 3 or rows[-1]["gradient_steps"] < updates):
                 time.sleep(0.5)
                 rows = learner_rows(Path(home))[1:]
-            subprocess.run([program, "stop", "rates"], env=environment, check=True, capture_output=True)
+            subprocess.run([SURREAL, "stop", "rates"], env=environment, check=True, capture_output=True)
             run.wait(60)
         finally:
             # Before its home goes: it might only then make the run.

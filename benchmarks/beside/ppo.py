@@ -15,7 +15,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from learning.ending import own_home
+from learning.ending import SURREAL, own_home
 from learning.numbers import per_second
 
 HERE = Path(__file__).parents[1]
 EXAMPLE = HERE.parent / "examples" / "cheetah-ppo.yaml"
-PROGRAM = Path(sys.executable).with_name("surreal")
+PROGRAM = Path(SURREAL)
 SAME = (
     *("spec.env.copies=4", "spec.algorithm.config.fragment_steps=256", "spec.algorithm.config.minibatch=64"),
     *("spec.algorithm.config.recompute_returns=false", "spec.algorithm.config.gamma=0.99"),

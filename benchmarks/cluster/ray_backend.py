@@ -31,11 +31,10 @@ import yaml
 from rich.console import Console
 
 from beside.ppo import EXAMPLE, from_metrics, peer
-from learning.ending import own_home
+from learning.ending import SURREAL, own_home
 
 # workers of Ray are nice, to the level of 15, and what they start is too: here all have the same right to the cores
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
-SURREAL = str(Path(sys.executable).with_name("surreal"))
 STORE_BYTES = 80_000_000
 CPUS = 64
 PATIENCE = 240.0

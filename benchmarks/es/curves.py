@@ -24,11 +24,11 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from learning.ending import SURREAL
 from learning.experiments import commit, read_metrics
 from learning.numbers import natural
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SURREAL = str(Path(sys.executable).with_name("surreal"))
 NEVER = float("inf")
 
 

@@ -4,18 +4,17 @@ import json
 import os
 import platform
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from learning.ending import SURREAL
 from learning.rows import Curve, Row, conventions, thinned
 from learning.scheduler import Clock, environment, outlast
 from learning.table import Cell
 from learning.tasks import group_of
 from surreal.algorithms.evaluation import SEED
 
-SURREAL = str(Path(sys.executable).with_name("surreal"))
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("surreal", "torch", "numpy", "mujoco", "gymnasium")
 INVALID = 2

@@ -12,7 +12,6 @@ import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ import psutil
 from playwright.sync_api import sync_playwright
 
 import surreal
+from learning.ending import SURREAL
 from surreal.orchestrator.client import Client
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.home import Folder
@@ -112,7 +112,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         os.environ["SURREAL_HOME"] = place
         live = make(options.runs, options.running, options.points)
-        command = [str(Path(sys.executable).with_name("surreal")), "open", "--no-browser", "--port", "0"]
+        command = [SURREAL, "open", "--no-browser", "--port", "0"]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as served:
             assert served.stderr is not None, "it is a pipe"
             try:

@@ -10,15 +10,13 @@ import ctypes
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import yaml
 
-from learning.ending import own_home
+from learning.ending import SURREAL, own_home
 
-SURREAL = str(Path(sys.executable).with_name("surreal"))
 PR_SET_CHILD_SUBREAPER = 36
 
 
