@@ -11,10 +11,10 @@ from surreal.algorithms.recording.checkpoint import Checkpoint, load, write
 from surreal.orchestrator.experiment.complete import of_its_time
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.load import apply_override
-from surreal.orchestrator.run.status import is_number
 from surreal.orchestrator.saved_run import SavedRun, saved
 from surreal.protocol.documents.yaml import load_file
 from surreal.protocol.errors import InvalidInput, NotFound
+from surreal.protocol.worker.guard.goal import is_number
 
 COUNTERS: dict[str, Any] = {"updates": 0, "episodes": 0, "elapsed": 0.0, "returns": [], "mean_return": None}
 """State of a checkpoint that a run in another environment, or by another algorithm, begins anew."""
@@ -98,7 +98,7 @@ class StartingPoint:
                 f"spec.algorithm.config.total_steps: {total:,} is not beyond step {self.steps:,}, where {self.name} "
                 f"is taken up. Set more."
             )
-        if goal is None or not is_number(goal) or len(returns) < config.get("return_window", 0):
+        if not is_number(goal) or len(returns) < config.get("return_window", 0):
             return
         mean = fmean(returns) if returns else state.get("mean_return")
         if mean is not None and mean >= goal:

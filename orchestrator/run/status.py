@@ -4,7 +4,6 @@ Fields are only ever added. A number that is not known yet is null.
 """
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +13,7 @@ from surreal.orchestrator.run.channel_stats import ChannelStatus, EndStatus
 from surreal.orchestrator.run.home import Folder, tail_lines
 from surreal.protocol.errors import ExitCode, InvalidInput
 from surreal.protocol.telemetry.gauges import PROGRESS_KEYS, PROGRESS_WORDS, Progress
+from surreal.protocol.worker.guard.goal import GOAL_REACHED, goal_reached, is_number
 from surreal.protocol.worker.guard.spent import Spent
 
 State = Literal["pending", "running", "succeeded", "failed", "stopped"]
@@ -44,8 +44,6 @@ _THERE = re.compile(rf"(?P<no>!?)\s*(?P<key>{_KEY})")
 _COMMA = re.compile(r",(?![^(]*\))")
 """A comma outside of parentheses."""
 
-GOAL_REACHED = "its return reached stop_at_return"
-"""Words of the reason of a run that a goal ended before its last step."""
 MAX_REASONS = 3
 """Different reasons that are said of a run at once."""
 
@@ -162,19 +160,9 @@ def refusals(progress: Progress) -> list[str]:
     return [f"{subject} dropped for NaN, infinity or a wrong shape; the logs of the actors say where"]
 
 
-def goal_reached(config: Mapping[str, Any], progress: Progress) -> str:
-    """Return why a run with `config` succeeded before its last step: a clause; empty where it reached no goal."""
-    goal, total, mean = config.get("stop_at_return"), config.get("total_steps"), progress.episode_return
-    # an algorithm of one's own may mean something else by these keys
-    if goal is None or not is_number(goal) or not isinstance(total, int) or progress.steps >= total:
-        return ""
-    # of a run in a cluster, figures of an attempt before may be all there is
-    return "" if mean is None or mean < goal else f"{GOAL_REACHED}, {goal:g}"
-
-
 def with_goal(status: Status, config: Mapping[str, Any]) -> Status:
     """Return the status of a run with `config`, whose reason says the goal that ended it before its last step."""
-    said = goal_reached(config, status.progress) if status.state == "succeeded" else ""
+    said = goal_reached(config, asdict(status.progress)) if status.state == "succeeded" else ""
     return replace(status, reason="\n".join(filter(None, (said, status.reason)))) if said else status
 
 
@@ -239,11 +227,6 @@ def _newest_rows(lines: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, Any]
         if learner and evaluator:
             break
     return learner, evaluator
-
-
-def is_number(value: Any) -> bool:
-    """Return True for a finite number: JSON has no word for others."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _row(line: bytes) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from surreal.algorithms.recording.disk import since
 from surreal.orchestrator.backends.restart_policy import Outcome, Verdict, decide, describe, feeds_the_run, ordinal
 from surreal.orchestrator.plan.model import Plan
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.status import LAST_LINES, State, goal_reached, read_progress
+from surreal.orchestrator.run.status import LAST_LINES, State, read_progress
 from surreal.orchestrator.supervision import exits
 from surreal.orchestrator.supervision.log_pump import LogWriter
 from surreal.orchestrator.supervision.process import SupervisedProcess
@@ -20,6 +20,7 @@ from surreal.orchestrator.supervision.record import RunRecord
 from surreal.protocol.errors import ExitCode
 from surreal.protocol.telemetry.gauges import PROGRESS_KEYS
 from surreal.protocol.wiring import LOCAL_STOP_GRACE_S
+from surreal.protocol.worker.guard.goal import goal_reached
 from surreal.protocol.worker.guard.notification import Notice, tell
 
 EXIT_GRACE = 5.0
@@ -121,7 +122,7 @@ class Judgement(Generic[Supervised]):
             self.report(f"{process.name}{goes_on if failed else ' is done'}")
         elif verdict is Verdict.SUCCEED:
             process.record.state = "done"
-            goal = goal_reached(self.plan.config, read_progress(self.folder))
+            goal = goal_reached(self.plan.config, asdict(read_progress(self.folder)))
             why = f"; {goal}" if goal else ""
             self.report(f"{process.name} is done at step {self.best_steps:,}{why}: the run succeeded")
             self.end("succeeded", "", terminate_in=EXIT_GRACE, kill_in=EXIT_GRACE + LOCAL_STOP_GRACE_S)
@@ -194,7 +195,7 @@ class Judgement(Generic[Supervised]):
         figures = {
             key: value for key in PROGRESS_KEYS if (value := getattr(read_progress(self.folder), key)) is not None
         }
-        notice = Notice.of_end(self.plan.name, record.state, record.reason, figures)
+        notice = Notice.of_end(self.plan.name, record.state, record.reason, figures, self.plan.config)
         for problem in tell(notify.model_dump(), notice):
             self.report(problem)
             record.reason = "\n".join(filter(None, (record.reason, problem)))

@@ -132,4 +132,6 @@ def tell_of_end(session: Session, message: TerminationMessage) -> None:
     states = {ExitCode.DONE: "succeeded", ExitCode.STOPPED: "stopped"}
     if session.wiring.notify and message.code in (*states, ExitCode.FATAL, ExitCode.INVALID):
         state, name = states.get(message.code, "failed"), session.wiring.experiment
-        _tell_and_log(session.wiring.notify, Notice.of_end(name, state, message.reason, message.progress))
+        _tell_and_log(
+            session.wiring.notify, Notice.of_end(name, state, message.reason, message.progress, session.wiring.config)
+        )

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from surreal.protocol.worker.guard.goal import goal_reached
+
 COMMAND_S = 30.0
 """Seconds that a command may take."""
 URL_S = 10.0
@@ -41,8 +43,12 @@ class Notice:
     """Its newest figures, as far as they are known: steps, episode_return, hours, cost and so on."""
 
     @classmethod
-    def of_end(cls, name: str, state: str, reason: str, progress: Mapping[str, float]) -> "Notice":
-        """Return the notice of a run that is over."""
+    def of_end(
+        cls, name: str, state: str, reason: str, progress: Mapping[str, float], config: Mapping[str, Any]
+    ) -> "Notice":
+        """Return the notice of a run with `config` that is over, which says the goal that ended it early."""
+        if state == "succeeded":
+            reason = reason or goal_reached(config, progress)
         words = f"{name} {state}{': ' + reason[:MAX_WORDS] if reason else ''}"
         return cls(FAILURE if state == "failed" else END, name, state, words, progress)
 

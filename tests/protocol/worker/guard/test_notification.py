@@ -14,7 +14,7 @@ import pytest
 from surreal.protocol.worker.guard import notification
 from surreal.protocol.worker.guard.notification import END, FAILURE, MAX_WORDS, Notice, tell
 
-NOTICE = Notice.of_end("cheetah", "failed", "ValueError: no\0licence", {"steps": 7.0})
+NOTICE = Notice.of_end("cheetah", "failed", "ValueError: no\0licence", {"steps": 7.0}, {})
 
 
 @contextmanager
@@ -39,9 +39,20 @@ def test_nothing_is_told_where_nothing_is_asked_for() -> None:
 
 
 def test_a_notice_of_the_end_says_whether_it_was_a_failure_and_cuts_a_long_reason() -> None:
-    assert NOTICE.event == FAILURE and Notice.of_end("a", "stopped", "", {}).event == END
-    assert Notice.of_end("a", "succeeded", "", {}).text == "a succeeded"
-    assert Notice.of_end("a", "failed", "x" * 10**6, {}).text == f"a failed: {'x' * MAX_WORDS}"
+    assert NOTICE.event == FAILURE and Notice.of_end("a", "stopped", "", {}, {}).event == END
+    assert Notice.of_end("a", "succeeded", "", {}, {}).text == "a succeeded"
+    assert Notice.of_end("a", "failed", "x" * 10**6, {}, {}).text == f"a failed: {'x' * MAX_WORDS}"
+
+
+def test_a_notice_of_a_run_that_its_goal_ended_says_so() -> None:
+    config = {"stop_at_return": 450.0, "total_steps": 1000}
+    reached = {"steps": 400.0, "episode_return": 451.5}
+    assert Notice.of_end("a", "succeeded", "", reached, config).text == (
+        "a succeeded: its return reached stop_at_return, 450"
+    )
+    for progress in ({**reached, "steps": 1000.0}, {**reached, "episode_return": 449.0}, {"steps": 400.0}, {}):
+        assert Notice.of_end("a", "succeeded", "", progress, config).text == "a succeeded"
+    assert Notice.of_end("a", "stopped", "", reached, config).text == "a stopped"
 
 
 def test_a_command_gets_words_that_no_variable_can_hold_without_their_zero_bytes(tmp_path: Path) -> None:
