@@ -237,15 +237,16 @@ class Run:
         Return the warnings that this adds. Raises InvalidInput, with nothing changed, for more than its place holds and
         for a run that has succeeded.
         """
-        status = self.status()
-        if status.state == "succeeded":
-            raise InvalidInput(f"{self.name}: has succeeded: there are no processes to scale. {to_train_on(status)}")
         changes = [f"spec.roles.{role}.replicas={number}" for role, number in replicas.items()]
         try:
             warnings = self.backend.change(self.name, changes, check_only=True)
         except InvalidInput as error:
             # nobody gave a --set
             raise InvalidInput(str(error).replace("--set spec.roles.", "")) from None
+        # last: where runs cannot be changed, no resume --set goes on with one either
+        status = self.status()
+        if status.state == "succeeded":
+            raise InvalidInput(f"{self.name}: has succeeded: there are no processes to scale. {to_train_on(status)}")
         running = self.stop()
         self.backend.change(self.name, changes)
         if running:

@@ -172,6 +172,15 @@ def test_a_run_that_reached_its_goal_says_so_without_its_head(server: Server, ku
     assert (found.state, found.reason) == ("succeeded", "its return reached stop_at_return, 475")
 
 
+def test_a_run_that_has_succeeded_is_not_sent_to_a_resume_that_is_refused(
+    server: Server, kuberay: KubeRayBackend
+) -> None:
+    kuberay.create(*experiment())
+    told(server, "Complete", jobStatus="SUCCEEDED")
+    with pytest.raises(InvalidInput, match="^cart: runs of this place cannot be changed. Create another one with"):
+        Run(NAME, kuberay).scale({"actor": 3})
+
+
 def test_a_pod_that_finds_no_place_is_the_reason(server: Server, kuberay: KubeRayBackend) -> None:
     kuberay.create(*experiment())
     told(server, "Initializing")
