@@ -26,6 +26,8 @@ class IMPALAConfig(RolloutConfig):
 
     fragment_steps: Count = 20
     """Steps per environment copy in one fragment: the n of the n-step targets."""
+    gamma: Share = 0.99
+    """Discount."""
     batch_fragments: Count = 1
     """Fragments of an update: the first that have come, whichever actors sent them."""
 

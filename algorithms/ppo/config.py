@@ -32,8 +32,9 @@ class PPOConfig(RolloutConfig):
     max_staleness: Annotated[int, Field(ge=0, le=8)] = 1
     """Updates the weights of a fragment may be behind: 0 is strictly on-policy, 1 overlaps acting and learning."""
 
-    gamma: Share = 0.995
-    """Discount."""
+    gamma: Share | Literal["auto"] = "auto"
+    """Discount. auto is 0.995, and 1 - 1 / their mean length, within 0.98 and 0.999, where time limits alone have ended
+    episodes so far."""
     learning_rate: Positive = 3e-4
     """Adam's step size at the start."""
     value_learning_rate: Positive | None = 1e-3

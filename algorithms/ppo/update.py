@@ -104,7 +104,8 @@ class Updater:
         values, final = found[: (steps + 1) * copies].reshape(steps + 1, copies), found[(steps + 1) * copies :]
         following = next_values(values, data.terminated, data.truncated, final)
         done = data.terminated | data.truncated
-        return gae(data.rewards, values[:-1], following, done, self.config.gamma, self.config.gae_lambda), values[:-1]
+        gamma = data.gamma if isinstance(self.config.gamma, str) else self.config.gamma
+        return gae(data.rewards, values[:-1], following, done, gamma, self.config.gae_lambda), values[:-1]
 
     def _epoch(self, batch: Batch, rates: Rates, watch: bool) -> Stats:
         stats = Stats()

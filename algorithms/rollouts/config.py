@@ -51,7 +51,7 @@ class RolloutConfig(ActingConfig):
     log_std_init: float = -0.5
     """Initial log standard deviation of a Gaussian policy."""
 
-    gamma: Share = 0.99
+    gamma: Share | Literal["auto"] = 0.99
     """Discount."""
 
     value_coef: Positive = 0.5

@@ -48,6 +48,8 @@ class Fact:
     rank: int
     """Index of the learner that has the fragment."""
     transitions: int
+    terminated: int
+    """Episodes that ended in it by themselves, and not by a time limit."""
     returns: Array
     """Returns of the episodes that ended in it."""
     observations: Moments | None
@@ -70,6 +72,7 @@ class Facts:
         stated = {
             "actors": np.array([_index(message.sender) for message in messages]),
             "transitions": np.array([message.arrays["rewards"].size for message in messages]),
+            "terminated": np.array([np.count_nonzero(message.arrays["terminated"]) for message in messages]),
             "episodes": np.array([len(each) for each in returns]),
             "returns": np.concatenate(returns),
         }
@@ -103,7 +106,8 @@ def _facts(rank: int, stated: Mapping[str, Array]) -> Iterator[Fact]:
     returns = np.split(stated["returns"], ends[:-1])
     for number, actor in enumerate(stated["actors"]):
         moments = [_moments(name, stated, number) for name in ("observations", "rewards")]
-        yield Fact(int(actor), rank, int(stated["transitions"][number]), returns[number], *moments)
+        counts = int(stated["transitions"][number]), int(stated["terminated"][number])
+        yield Fact(int(actor), rank, *counts, returns[number], *moments)
 
 
 def _stated(name: str, moments: Sequence[Moments]) -> dict[str, Array]:

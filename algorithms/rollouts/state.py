@@ -17,6 +17,7 @@ from surreal.algorithms.normalizers import (
 )
 from surreal.algorithms.recording.checkpoint import Checkpoint
 from surreal.algorithms.rollouts.config import RolloutConfig
+from surreal.algorithms.rollouts.discount import Discount
 from surreal.algorithms.rollouts.facts import Fact, Facts, facts
 from surreal.algorithms.rollouts.trajectories import Fragment, Share, Trajectories, trajectories
 from surreal.algorithms.types import Array
@@ -52,7 +53,8 @@ class State:
     def __init__(self, spaces: Spaces, config: RolloutConfig, updater: Updater) -> None:
         self.config, self.updater, self.spaces = config, updater, spaces
         self.moments = RunningMoments(standardized_size(spaces))
-        self.scaler = RewardScaler(config.gamma) if config.normalize_rewards else None
+        self.discount = Discount(config.gamma)
+        self.scaler = RewardScaler(self.discount.gamma) if config.normalize_rewards else None
         self.steps = self.updates = self.episodes = 0
         self.elapsed = 0.0
         self.returns: deque[float] = deque(maxlen=config.return_window)
@@ -74,18 +76,22 @@ class State:
             self._take_in(fact)
         progress = min(1.0, self.steps / self.config.total_steps)
         data = trajectories(fragments, over_leaves(standardize, self.spaces), self.scaler)
-        metrics = self.updater.update(replace(data, share=share), progress)
+        gamma = self.discount.gamma
+        metrics = self.updater.update(replace(data, share=share, gamma=gamma), progress)
         for fact in news:
             if fact.observations is not None:
                 fact.observations.into(self.moments)
         self.steps += sum(fact.transitions for fact in news)
         self.updates += 1
-        return metrics
+        if self.scaler is not None:
+            self.scaler.gamma = gamma
+        return {**metrics, "gamma": gamma} if self.discount.follows else metrics
 
     def _take_in(self, fact: Fact) -> None:
-        """Take in episode returns, and the statistics that rewards are scaled by."""
+        """Take in the episodes that ended, and the statistics that rewards are scaled by."""
         self.returns.extend(fact.returns.tolist())
         self.episodes += len(fact.returns)
+        self.discount.take_in(fact.transitions, len(fact.returns), fact.terminated)
         if self.scaler is not None and fact.rewards is not None:
             fact.rewards.into(self.scaler.moments)
 
@@ -114,6 +120,7 @@ class State:
             arrays |= {f"rewards.{name}": array for name, array in self.scaler.moments.arrays().items()}
         counters = {"updates": self.updates, "episodes": self.episodes, "elapsed": self.elapsed}
         state = {**counters, "returns": list(self.returns), "updater": self.updater.state()}
+        state["discount"] = self.discount.state()
         return Checkpoint(self.steps, arrays, state)
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -134,5 +141,9 @@ class State:
             self.scaler.moments.load(group("rewards."))
         self.steps, self.updates, self.episodes = checkpoint.steps, state["updates"], state["episodes"]
         self.elapsed = state["elapsed"]
+        if "discount" in state:
+            self.discount.load(state["discount"])
+        if self.scaler is not None:
+            self.scaler.gamma = self.discount.gamma
         self.returns.clear()
         self.returns.extend(state["returns"])

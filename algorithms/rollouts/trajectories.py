@@ -10,6 +10,7 @@ from surreal.algorithms.environments.rows import Rows, at, joined, mapped
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.models.memory import Segments
 from surreal.algorithms.normalizers import RewardScaler
+from surreal.algorithms.rollouts.discount import START
 from surreal.algorithms.types import Array
 
 
@@ -59,6 +60,8 @@ class Trajectories:
     """Allowed choices [steps + 1, copies, all]; None where there are no masks."""
     states: Array | None = None
     """[sequences, copies, state_size] memory before the first step of each sequence; None without a memory."""
+    gamma: float = START
+    """Discount, where the config leaves it to the run."""
     share: Share | None = None
     """Place of these copies among those of all learners; None where there is one learner."""
 

@@ -23,7 +23,7 @@ def test_ppos_defaults_are_these() -> None:
         "desired_kl": 0.02,
         "epochs": 10,
         "minibatch": 64,
-        "gamma": 0.995,
+        "gamma": "auto",
         "gae_lambda": 0.95,
         "recompute_advantages": False,
         "recompute_returns": True,

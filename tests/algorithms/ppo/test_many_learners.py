@@ -39,6 +39,7 @@ def test_two_learners_learn_what_one_learns_from_the_same_batches() -> None:
     one, two = final(1), final(2)
     assert one.steps == two.steps and one.state["updates"] == two.state["updates"] == UPDATES
     assert one.state["episodes"] == two.state["episodes"] and one.state["returns"] == two.state["returns"]
+    assert one.state["discount"] == two.state["discount"]
     for name in ("updater.parameters", "updater.moment1", "shift", "scale", "rewards.mean", "rewards.variance"):
         assert np.abs(one.arrays[name] - two.arrays[name]).max() < 1e-5, name
 

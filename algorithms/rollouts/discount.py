@@ -1,0 +1,52 @@
+"""Discount of a run: a number, or one that follows how the episodes of its task end."""
+
+from typing import Literal
+
+AUTO = "auto"
+START = 0.995
+"""Discount of tasks whose episodes end by themselves, and of all before an episode has ended."""
+RANGE = (0.98, 0.999)
+"""Least and largest discount of tasks whose episodes time limits alone end."""
+
+Gamma = float | Literal["auto"]
+
+
+class Discount:
+    """The discount gamma: what the config says, or for `auto` what the episodes so far say.
+
+    Where an episode has terminated it is START. Where time limits cut all of them it is 1 - 1/H within RANGE, with H
+    their mean length in steps: rewards further off than an episode is long say nothing of it, and there is no fall
+    that a long horizon would make a policy afraid of.
+    """
+
+    def __init__(self, gamma: Gamma) -> None:
+        self._said = None if gamma == AUTO else float(gamma)
+        self._steps = self._episodes = self._terminated = 0
+
+    @property
+    def follows(self) -> bool:
+        """Return True where the episodes decide."""
+        return self._said is None
+
+    @property
+    def gamma(self) -> float:
+        """Return the discount as of now."""
+        if self._said is not None:
+            return self._said
+        if self._terminated or not self._episodes:
+            return START
+        return min(max(1 - self._episodes / self._steps, RANGE[0]), RANGE[1])
+
+    def take_in(self, steps: int, episodes: int, terminated: int) -> None:
+        """Take in `steps` in which so many `episodes` ended, of which so many terminated."""
+        self._steps += steps
+        self._episodes += episodes
+        self._terminated += terminated
+
+    def state(self) -> dict[str, int]:
+        """Return what a checkpoint needs."""
+        return {"steps": self._steps, "episodes": self._episodes, "terminated": self._terminated}
+
+    def load(self, state: dict[str, int]) -> None:
+        """Take over what `state` returned."""
+        self._steps, self._episodes, self._terminated = state["steps"], state["episodes"], state["terminated"]
