@@ -33,7 +33,7 @@ class PPOConfig(RolloutConfig):
     """Updates the weights of a fragment may be behind: 0 is strictly on-policy, 1 overlaps acting and learning."""
 
     gamma: Share | Literal["auto"] = "auto"
-    """Discount. auto is 0.995, and 1 - 1 / their mean length, within 0.98 and 0.999, where time limits alone have ended
+    """Discount. auto is 0.995, and 1 - 1 / their mean length, within 0.98 and 0.998, where time limits alone have ended
     episodes so far."""
     learning_rate: Positive = 3e-4
     """Adam's step size at the start."""

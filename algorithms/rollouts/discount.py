@@ -5,7 +5,7 @@ from typing import Literal
 AUTO = "auto"
 START = 0.995
 """Discount of tasks whose episodes end by themselves, and of all before an episode has ended."""
-RANGE = (0.98, 0.999)
+RANGE = (0.98, 0.998)
 """Least and largest discount of tasks whose episodes time limits alone end."""
 
 Gamma = float | Literal["auto"]
