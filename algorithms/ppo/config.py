@@ -33,8 +33,8 @@ class PPOConfig(RolloutConfig):
     """Updates the weights of a fragment may be behind: 0 is strictly on-policy, 1 overlaps acting and learning."""
 
     gamma: Share | Literal["auto"] = "auto"
-    """Discount. auto is 0.995, and 1 - 1 / their mean length, within 0.98 and 0.998, where time limits alone have ended
-    episodes so far."""
+    """Discount. auto is 0.995, or less where time limits end all episodes before 200 steps: 1 - 1 / their mean length,
+    at least 0.98."""
     learning_rate: Positive = 3e-4
     """Adam's step size at the start."""
     value_learning_rate: Positive | None = 1e-3

@@ -4,9 +4,9 @@ from typing import Literal
 
 AUTO = "auto"
 START = 0.995
-"""Discount of tasks whose episodes end by themselves, and of all before an episode has ended."""
-RANGE = (0.98, 0.998)
-"""Least and largest discount of tasks whose episodes time limits alone end."""
+"""Discount of all tasks but those of short episodes."""
+LEAST = 0.98
+"""Least discount, of tasks whose episodes a time limit ends within 50 steps."""
 
 Gamma = float | Literal["auto"]
 
@@ -14,9 +14,9 @@ Gamma = float | Literal["auto"]
 class Discount:
     """The discount gamma: what the config says, or for `auto` what the episodes so far say.
 
-    Where an episode has terminated it is START. Where time limits cut all of them it is 1 - 1/H within RANGE, with H
-    their mean length in steps: rewards further off than an episode is long say nothing of it, and there is no fall
-    that a long horizon would make a policy afraid of.
+    It is START. Where time limits cut all of them before 200 steps it is 1 - 1/H, at least LEAST, with H their mean
+    length in steps: what comes later than an episode is long says little of what is done in it. A task that has
+    terminated an episode keeps START, whose episodes are short only until it is learned.
     """
 
     def __init__(self, gamma: Gamma) -> None:
@@ -35,7 +35,7 @@ class Discount:
             return self._said
         if self._terminated or not self._episodes:
             return START
-        return min(max(1 - self._episodes / self._steps, RANGE[0]), RANGE[1])
+        return min(max(1 - self._episodes / self._steps, LEAST), START)
 
     def take_in(self, steps: int, episodes: int, terminated: int) -> None:
         """Take in `steps` in which so many `episodes` ended, of which so many terminated."""

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import psutil
 
 SURREAL = str(Path(sys.executable).with_name("surreal"))
 
@@ -36,7 +38,20 @@ def own_home() -> Iterator[str]:
         try:
             yield home
         finally:
+            _end_children(home)
             end_runs(home)
+
+
+def _end_children(home: str) -> None:
+    """Kill what would make a run in a SURREAL_HOME only once it is gone.
+
+    The children are asked for: a signal in the midst of Popen leaves a process that no variable knows.
+    """
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if child.environ().get("SURREAL_HOME") == home:
+                child.kill()
+                child.wait()
 
 
 def end(process: subprocess.Popen[Any]) -> None:

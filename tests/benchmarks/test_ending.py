@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from learning.ending import own_home
 from tests.benchmarks.suites import ROOT
 
 BENCHMARKS = str(ROOT / "benchmarks")
@@ -65,3 +66,18 @@ def test_a_run_that_is_only_about_to_be_made_is_not_made_later(tmp_path: Path) -
         script.communicate(timeout=120)
     until(lambda: not within(tmp_path), "every process is gone")
     assert list(tmp_path.glob("tmp*")) == []
+
+
+def test_a_process_that_no_variable_knows_yet_ends_before_its_home_goes() -> None:
+    asleep, before = [sys.executable, "-c", "import time; time.sleep(600)"], signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), own_home() as home:
+        begun = subprocess.Popen(asleep, env={**os.environ, "SURREAL_HOME": home})
+        other = subprocess.Popen(asleep)
+        raise KeyboardInterrupt
+    try:
+        assert not psutil.pid_exists(begun.pid) and other.poll() is None
+        assert not Path(home).exists()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        other.kill()
+        other.wait()

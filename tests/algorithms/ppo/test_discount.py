@@ -47,15 +47,15 @@ def test_a_number_stays_whatever_ends_episodes() -> None:
     ("steps", "episodes", "terminated", "gamma"),
     [
         (900, 0, 0, 0.995),
-        (16_384, 16, 0, 0.998),
+        (16_384, 16, 0, 0.995),
         (1000, 10, 0, 0.99),
         (1000, 500, 0, 0.98),
-        (10**6, 1, 0, 0.998),
+        (3200, 16, 0, 0.995),
         (1000, 10, 10, 0.995),
         (1000, 10, 1, 0.995),
     ],
 )
-def test_auto_is_as_far_sighted_as_episodes_that_time_limits_alone_end(
+def test_auto_looks_no_further_than_short_episodes_that_time_limits_alone_end(
     steps: int, episodes: int, terminated: int, gamma: float
 ) -> None:
     discount = Discount("auto")
@@ -68,10 +68,9 @@ def test_each_update_has_the_discount_of_the_episodes_so_far_and_says_it() -> No
     run = state()
     assert run.learn([message(1)])["gamma"] == 0.995
     assert run.learn([message(2, cut=True)])["gamma"] == 0.98
-    for number in range(3, 7):
-        run.learn([message(number)])
-    assert run.learn([message(7)])["gamma"] == pytest.approx(1 - 4 / 700)
-    assert run.scaler is not None and run.scaler.gamma == pytest.approx(1 - 4 / 700)
+    run.learn([message(3)])
+    assert run.learn([message(4)])["gamma"] == pytest.approx(1 - 4 / 400)
+    assert run.scaler is not None and run.scaler.gamma == pytest.approx(1 - 4 / 400)
     assert run.learn([message(8, terminated=True)])["gamma"] == 0.995
     assert run.learn([message(9, cut=True)])["gamma"] == 0.995, "a task that ends itself stays one"
     assert "gamma" not in state(gamma=0.9).learn([message(1)])
