@@ -78,6 +78,7 @@ def test_a_process_that_no_variable_knows_yet_ends_before_its_home_goes() -> Non
         assert not psutil.pid_exists(begun.pid) and other.poll() is None
         assert not Path(home).exists()
     finally:
+        begun.wait()
         signal.signal(signal.SIGTERM, before)
         other.kill()
         other.wait()
