@@ -16,7 +16,14 @@ from surreal.protocol.documents.yaml import load_file
 from surreal.protocol.errors import InvalidInput, NotFound
 from surreal.protocol.worker.guard.goal import is_number
 
-COUNTERS: dict[str, Any] = {"updates": 0, "episodes": 0, "elapsed": 0.0, "returns": [], "mean_return": None}
+COUNTERS: dict[str, Any] = {
+    "updates": 0,
+    "episodes": 0,
+    "elapsed": 0.0,
+    "returns": [],
+    "mean_return": None,
+    "discount": None,
+}
 """State of a checkpoint that a run in another environment, or by another algorithm, begins anew."""
 MANIFEST = "manifest.json"
 

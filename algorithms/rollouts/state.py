@@ -141,8 +141,9 @@ class State:
             self.scaler.moments.load(group("rewards."))
         self.steps, self.updates, self.episodes = checkpoint.steps, state["updates"], state["episodes"]
         self.elapsed = state["elapsed"]
-        if "discount" in state:
-            self.discount.load(state["discount"])
+        # not in a checkpoint of before, and None in one that another environment takes up
+        if known := state.get("discount"):
+            self.discount.load(known)
         if self.scaler is not None:
             self.scaler.gamma = self.discount.gamma
         self.returns.clear()

@@ -178,11 +178,12 @@ def test_in_another_environment_of_the_same_shapes_steps_begin_at_zero(
 ) -> None:
     gymnasium.register("Twin-v0", gymnasium.spec("CartPole-v1").entry_point)
     try:
-        folder = later(updates=1, mean_return=41.5).prepare(experiment("twin", "Twin-v0"))
+        ended = {"steps": 900, "episodes": 9, "terminated": 9}
+        folder = later(updates=1, mean_return=41.5, discount=ended).prepare(experiment("twin", "Twin-v0"))
     finally:
         del gymnasium.registry["Twin-v0"]
     begun = load(folder / "step-000000000000")
-    assert (begun.steps, begun.state) == (0, {"updates": 0, "mean_return": None})
+    assert (begun.steps, begun.state) == (0, {"updates": 0, "mean_return": None, "discount": None})
     shutil.rmtree(folder)
 
 

@@ -76,17 +76,18 @@ def test_each_update_has_the_discount_of_the_episodes_so_far_and_says_it() -> No
     assert "gamma" not in state(gamma=0.9).learn([message(1)])
 
 
-def test_a_checkpoint_keeps_what_is_known_of_the_episodes_and_an_older_one_knows_nothing() -> None:
+def test_a_checkpoint_keeps_what_is_known_of_the_episodes_and_one_of_before_or_elsewhere_knows_nothing() -> None:
     run = state()
     for number in range(1, 4):
         run.learn([message(number, cut=number == 3)])
-    saved, first, second = run.checkpoint(), state(), state()
+    saved, first, second, elsewhere = run.checkpoint(), state(), state(), state()
     first.restore(saved)
     known = {key: value for key, value in saved.state.items() if key != "discount"}
     second.restore(Checkpoint(saved.steps, saved.arrays, known))
     assert first.discount.gamma == run.discount.gamma == pytest.approx(1 - 4 / 300)
     assert first.scaler is not None and first.scaler.gamma == first.discount.gamma
-    assert second.discount.gamma == 0.995
+    elsewhere.restore(Checkpoint(saved.steps, saved.arrays, {**known, "discount": None}))
+    assert second.discount.gamma == elsewhere.discount.gamma == 0.995
 
 
 def test_an_update_discounts_by_what_the_run_says_only_where_the_config_leaves_it_open() -> None:
