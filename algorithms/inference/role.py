@@ -168,7 +168,8 @@ def inference(process: Process) -> None:
     """Answer by a policy over actions until told to stop."""
     network, hidden = NetworkConfig(**process.config["network"]), process.config["hidden"]
     layout = make_model(network, spaces_of(process, network.view), hidden)
-    answer(process, layout, acting_policy(layout, make_policy(layout)))
+    policy = acting_policy(layout, make_policy(layout), process.config["device"], process.wiring.index)
+    answer(process, layout, policy)
 
 
 def spaces_of(process: Process, view: View) -> Spaces:

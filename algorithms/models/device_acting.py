@@ -4,29 +4,34 @@ from typing import Any
 
 import numpy as np
 
-from surreal.algorithms.devices import pick_device, wants_gpu
+from surreal.algorithms.devices import Device, pick_device, wants_gpu
 from surreal.algorithms.environments.actions import ActionMap
 from surreal.algorithms.networks import Layout, Policy
 from surreal.algorithms.types import Array
 
 
-def acting_policy(layout: Layout, plain: Policy) -> Policy:
-    """Return the policy of a layout for large batches: torch's where there is a GPU or an image, else `plain`."""
+def acting_policy(layout: Layout, plain: Policy, device: Device = "auto", index: int = 0) -> Policy:
+    """Return the policy of a layout for large batches: torch's where there is a GPU or an image, else `plain`.
+
+    `device` is that of the config: cpu keeps off a GPU; cuda is for the learner alone, on a machine of its own.
+    `index` is the replica's, which shares out several GPUs.
+    """
+    here: Device = "cpu" if device == "cpu" else "auto"
     images = any(leaf.image for leaf in layout.spaces.leaves.values())
-    return DevicePolicy(layout, plain) if images or wants_gpu("auto") else plain
+    return DevicePolicy(layout, plain, here, index) if images or wants_gpu(here) else plain
 
 
 class DevicePolicy(Policy):
     """A policy whose network is torch's, on a GPU where there is one; see `networks.Policy`. States stay arrays."""
 
-    def __init__(self, layout: Layout, plain: Policy) -> None:
+    def __init__(self, layout: Layout, plain: Policy, device: Device = "auto", index: int = 0) -> None:
         """Compute as `plain` does, which chooses and rates actions."""
         from surreal.algorithms.models.learning import Bound
 
         self._layout, self._plain = layout, plain
         self.choices, self.outputs, self.state_size = plain.choices, layout.outputs, layout.state_size
         self.squash = layout.squash
-        self._network = Bound(layout, np.zeros(layout.size, dtype=np.float32), pick_device("auto"))
+        self._network = Bound(layout, np.zeros(layout.size, dtype=np.float32), pick_device(device, index))
 
     def load(self, vector: Array) -> None:
         """Take over the parameters [size]."""

@@ -115,7 +115,7 @@ def inference(process: Process) -> None:
     """Answer the actors by the best choices until told to stop."""
     config = R2D2Config.recorded(process.config)
     layout = make_layout(config, spaces_of(process, config.network.view))
-    answer(process, layout, acting_policy(layout, ValuePolicy(layout)))
+    answer(process, layout, acting_policy(layout, ValuePolicy(layout), config.device, process.wiring.index))
 
 
 def evaluator(process: Process) -> None:

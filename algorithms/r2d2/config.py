@@ -94,7 +94,8 @@ class R2D2Config(ActingConfig):
     weights_every: Annotated[int, Field(ge=1, le=10_000)] = 10
     """Updates between two versions of the weights that actors get."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device on which the learner computes; auto takes a GPU where there is one."""
+    """Device on which the learner computes; auto takes a GPU where there is one. Central inference does so too, but
+    for cpu."""
 
     evaluate_every_seconds: Positive = 10.0
     """The evaluator's own clock."""

@@ -66,7 +66,8 @@ class RolloutConfig(ActingConfig):
 
     device: Device = "auto"
     """Device on which the learner computes; auto takes a GPU where there is one, and the CPU for two tanh networks of
-    at most 256 units a layer, which are faster there by hand."""
+    at most 256 units a layer, which are faster there by hand. Central inference takes a GPU where it has one, but for
+    cpu."""
     gradients: Engine = "auto"
     """Engine of the learner's gradients: by hand (two tanh networks, or small-cnn with dense layers of relu or tanh, on
     a CPU) or by torch's autograd."""

@@ -1,7 +1,6 @@
 """Results in a run folder: its metrics as columns, and its saved policies."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from surreal.algorithms.recording.rows import read_rows
 from surreal.orchestrator.run.home import Folder
 from surreal.protocol.errors import InvalidInput, NotFound, did_you_mean
+from surreal.protocol.worker.guard.goal import is_number
 
 if TYPE_CHECKING:
     from surreal.algorithms.policies import Policy
@@ -54,7 +54,7 @@ class Metrics(Mapping[str, list[float]]):
         return self.series(name)[1]
 
     def __iter__(self) -> Iterator[str]:
-        names = (name for row in self.rows for name, value in row.items() if _is_number(value))
+        names = (name for row in self.rows for name, value in row.items() if is_number(value))
         return iter(dict.fromkeys(names))
 
     def __len__(self) -> int:
@@ -68,12 +68,12 @@ class Metrics(Mapping[str, list[float]]):
 
         Both are empty where that role does not report it. Raises NotFound where no process does.
         """
-        if not any(_is_number(row.get(name)) for row in self.rows):
+        if not any(is_number(row.get(name)) for row in self.rows):
             raise self._missing(name)
         found = [
             (int(row["steps"]), float(row[name]))
             for row in self.rows
-            if _is_number(row.get(name)) and role in (None, str(row.get("role", "")).partition("/")[0])
+            if is_number(row.get(name)) and role in (None, str(row.get("role", "")).partition("/")[0])
         ]
         return [steps for steps, _ in found], [value for _, value in found]
 
@@ -159,7 +159,3 @@ def code_folder(folder: Path) -> Path | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return named if named.is_dir() else None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

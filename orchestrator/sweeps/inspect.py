@@ -8,6 +8,7 @@ from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.inspection import Inspection
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.sweeps.load import Sweep, at_point, corners
+from surreal.protocol.worker.guard.goal import is_number
 
 
 def inspect(sweep: Sweep, location: Location) -> None:
@@ -36,9 +37,5 @@ def _looked_at(experiment: Experiment) -> str:
 
 def _without_numbers(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_numbers(inner) for key, inner in value.items() if not _is_number(inner)}
+        return {key: _without_numbers(inner) for key, inner in value.items() if not is_number(inner)}
     return value
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
