@@ -72,7 +72,7 @@ def main() -> int:
     try:
         left = run(args, clock)
         if args.report or args.keep:
-            report(args)
+            report(args, left)
     except (ValueError, OSError, SurrealError) as error:
         talk.print(f"suite: {sentence(error)}", markup=False)
         return INVALID
@@ -87,8 +87,11 @@ def run(args: argparse.Namespace, clock: Clock) -> int:
     return run_missing(wanted, args.home, clock, peers=args.peers, parallel=args.parallel, busy=args.busy)
 
 
-def report(args: argparse.Namespace) -> None:
-    """Write the page and the rows it is made of. Raise ValueError where a column would mix two conventions."""
+def report(args: argparse.Namespace, left: int) -> None:
+    """Write the page and the rows it is made of; nothing where there are none yet, and `left` runs to come.
+
+    Raise ValueError where a column would mix two conventions, and for a reference that no row is of.
+    """
     if args.rows and not args.rows.exists():
         raise FileNotFoundError(f"--rows: {str(args.rows)!r} is not there. Name a folder or file of rows.")
     rows: dict[tuple[str, str, int, int], Row] = {}
@@ -99,8 +102,13 @@ def report(args: argparse.Namespace) -> None:
             talk.print(f"{len(newer)} rows are those of {source}, in place of others that were kept", markup=False)
         rows |= found
     ordered = [rows[key] for key in sorted(rows)]
+    if not ordered and left:
+        return
     if not ordered:
         raise ValueError("no row to report, neither in --home nor in --rows. Name --tasks to run some.")
+    if args.reference and not left and not scored(ordered, args.reference):
+        there = ", ".join(sorted({row.contestant for row in ordered}))
+        raise ValueError(f"--reference: no row is of {args.reference!r}. Name one of {there}.")
     if args.keep:
         put(args.keep, "".join(row.line() for row in ordered))
     if args.report:

@@ -85,6 +85,10 @@ class StartingPoint:
         alike = about["env"]["id"] == spec.env.id and (about["env"].get("options") or {}) == settings["options"]
         if same and alike:
             self._check_end(spec.algorithm.config, checkpoint.state)
+            if (about["env"].get("wrappers") or []) != settings["wrappers"] and "discount" in checkpoint.state:
+                # a wrapper may be a time limit: how long its episodes were before says nothing
+                state = {**checkpoint.state, "discount": None}
+                checkpoint = Checkpoint(checkpoint.steps, checkpoint.arrays, state, about)
         else:
             self._check_spaces(about, settings, experiment)
             known = {key: value for key, value in COUNTERS.items() if key in checkpoint.state}

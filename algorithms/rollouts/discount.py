@@ -7,6 +7,8 @@ START = 0.995
 """Discount of all tasks but those of short episodes."""
 LEAST = 0.98
 """Least discount, of tasks whose episodes a time limit ends within 50 steps."""
+RECENT = 200
+"""Episodes that count once as much as all before them: a run may be resumed, or forked, with another time limit."""
 
 Gamma = float | Literal["auto"]
 
@@ -14,14 +16,15 @@ Gamma = float | Literal["auto"]
 class Discount:
     """The discount gamma: what the config says, or for `auto` what the episodes so far say.
 
-    It is START. Where time limits cut all of them before 200 steps it is 1 - 1/H, at least LEAST, with H their mean
-    length in steps: what comes later than an episode is long says little of what is done in it. A task that has
-    terminated an episode keeps START, whose episodes are short only until it is learned.
+    It is START. Where time limits cut all of them before 200 steps it is 1 - 1/H, at least LEAST, with H the mean
+    length in steps of those of late: what comes later than an episode is long says little of what is done in it. A task
+    that has terminated an episode keeps START, whose episodes are short only until it is learned.
     """
 
     def __init__(self, gamma: Gamma) -> None:
         self._said = None if gamma == AUTO else float(gamma)
-        self._steps = self._episodes = self._terminated = 0
+        self._steps = self._episodes = 0.0
+        self._terminated = 0
 
     @property
     def follows(self) -> bool:
@@ -39,14 +42,16 @@ class Discount:
 
     def take_in(self, steps: int, episodes: int, terminated: int) -> None:
         """Take in `steps` in which so many `episodes` ended, of which so many terminated."""
+        if self._episodes >= RECENT:
+            self._steps, self._episodes = self._steps / 2, self._episodes / 2
         self._steps += steps
         self._episodes += episodes
         self._terminated += terminated
 
-    def state(self) -> dict[str, int]:
+    def state(self) -> dict[str, float]:
         """Return what a checkpoint needs."""
         return {"steps": self._steps, "episodes": self._episodes, "terminated": self._terminated}
 
-    def load(self, state: dict[str, int]) -> None:
+    def load(self, state: dict[str, float]) -> None:
         """Take over what `state` returned."""
-        self._steps, self._episodes, self._terminated = state["steps"], state["episodes"], state["terminated"]
+        self._steps, self._episodes, self._terminated = state["steps"], state["episodes"], int(state["terminated"])

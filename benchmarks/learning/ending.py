@@ -16,6 +16,8 @@ from typing import Any
 
 import psutil
 
+PATIENCE = 10.0
+"""Seconds that a child has to end by itself."""
 SURREAL = str(Path(sys.executable).with_name("surreal"))
 
 
@@ -43,13 +45,16 @@ def own_home() -> Iterator[str]:
 
 
 def _end_children(home: str) -> None:
-    """Kill what would make a run in a SURREAL_HOME only once it is gone.
+    """End what would make a run in a SURREAL_HOME only once it is gone: by SIGTERM, at which it removes its files.
 
     The children are asked for: a signal in the midst of Popen leaves a process that no variable knows.
     """
     for child in psutil.Process().children():
         with suppress(psutil.Error):
             if child.environ().get("SURREAL_HOME") == home:
+                child.terminate()
+                with suppress(psutil.TimeoutExpired):
+                    child.wait(PATIENCE)
                 child.kill()
                 child.wait()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from learning.ending import SURREAL
-from learning.rows import Curve, Row, conventions, thinned
+from learning.rows import Curve, Row, conventions, put, thinned
 from learning.scheduler import Clock, environment, outlast
 from learning.table import Cell
 from learning.tasks import group_of
@@ -22,6 +22,8 @@ INVALID = 2
 OVER = ("succeeded", "failed", "stopped")
 CUT = "supervisor died"
 """Beginning of the reason of a run that was killed from outside: it goes on, since no seed of it failed."""
+HALF = "its creation was interrupted"
+"""Beginning of the reason of a run that was never begun, for all that would begin it ended: it is made anew."""
 
 
 class Experiments:
@@ -37,19 +39,20 @@ class Experiments:
         if error:
             return self._failed(cell, error)
         status = self._outcome(cell.name, clock)
-        if status["state"] == "stopped" or status["reason"].startswith(CUT):
+        # one that has no status was deleted by somebody: no seed of it failed
+        if status is None or status["state"] == "stopped" or status["reason"].startswith(CUT):
             return None
         return self._row(cell, status)
 
-    def _outcome(self, name: str, clock: Clock) -> dict[str, Any]:
-        """Wait until `name` is over, which it is stopped for once the time is up. Return its status."""
+    def _outcome(self, name: str, clock: Clock) -> dict[str, Any] | None:
+        """Wait until `name` is over, which it is stopped for once the time is up. Return its status, if it has one."""
         while True:
             with self._command("wait", name) as child:
                 outlast(child, clock)
             if clock.over():
                 self._surreal("stop", name)
-            status = self._status(name) or {"state": "failed", "reason": "it has no status"}
-            if status["state"] in OVER:
+            status = self._status(name)
+            if status is None or status["state"] in OVER:
                 return status
 
     def _start(self, cell: Cell) -> str:
@@ -61,6 +64,9 @@ class Experiments:
         if status is not None and (not file.exists() or file.read_text() != cell.document):
             words = "its run was begun with other settings, or by an older suite"
             raise ValueError(f"{cell.name}: {words} ({file}). Name the contestant otherwise, or take another --home.")
+        if status is not None and status["reason"].startswith(HALF):
+            self._surreal("delete", "--yes", cell.name)
+            status = None
         if status is None:
             done = self._surreal(*self._create(cell, file))
         elif status["state"] in ("stopped", "failed"):
@@ -73,7 +79,7 @@ class Experiments:
 
     def _create(self, cell: Cell, file: Path) -> list[str]:
         self._files.mkdir(parents=True, exist_ok=True)
-        file.write_text(cell.document)
+        put(file, cell.document)
         return ["create", "-d", str(file), *(word for setting in cell.overrides for word in ("--set", setting))]
 
     def _status(self, name: str) -> dict[str, Any] | None:
@@ -102,7 +108,10 @@ class Experiments:
         rows = read_metrics(folder / "metrics" / "metrics.jsonl")
         steps, figures, curve = outcome(rows)
         if status["state"] == "succeeded" and figures["last"] is None:
-            figures |= self._evaluated(cell, figures["best"])
+            evaluated = self._evaluated(cell, figures["best"])
+            if isinstance(evaluated, str):
+                return self._failed(cell, f"its last weights could not be evaluated: {evaluated}")
+            figures |= evaluated
         return Row(
             *(*cell.who, status["state"], status["reason"], steps),
             seconds=curve[-1][1] if curve else 0.0,
@@ -115,12 +124,15 @@ class Experiments:
             **cell.what,
         )
 
-    def _evaluated(self, cell: Cell, best: float | None) -> dict[str, float | None]:
-        """Return the figures of the last weights, in a run's own episodes: a busy evaluator comes late."""
+    def _evaluated(self, cell: Cell, best: float | None) -> dict[str, float | None] | str:
+        """Return the figures of the last weights, in a run's own episodes: a busy evaluator comes late.
+
+        Return what failed where there are none.
+        """
         words = ("--policy", "last", "--episodes", str(cell.budget.evaluate_episodes), "--seed", str(SEED))
         done = self._surreal("eval", cell.name, *words, "-o", "json")
         if done.returncode:
-            return {}
+            return (done.stderr.strip().splitlines() or ["surreal eval said nothing"])[-1]
         last = float(json.loads(done.stdout)["mean"])
         return {"last": last, "best": last if best is None else max(best, last)}
 

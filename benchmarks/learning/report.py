@@ -62,12 +62,20 @@ class Table(NamedTuple):
 
 
 def check_conventions(rows: Sequence[Row]) -> None:
-    """Raise Conventions where two rows measure one figure in two ways, or had unlike steps: a column compares them."""
+    """Raise Conventions where rows cannot stand in one column.
+
+    These are two that measure a figure in two ways, have one name with two settings, or were given unlike steps.
+    """
     for name in FIGURES:
         said = Counter(row.conventions.get(name, "not said") for row in rows if row.figure(name) is not None)
         if len(said) > 1:
             words = "; ".join(f"{convention!r} in {count}" for convention, count in said.most_common())
             raise Conventions(f"figures.{name}: rows of two conventions: {words}. Report them as two tables.")
+    for contestant in {row.contestant for row in rows}:
+        settings = sorted({row.word for row in rows if row.contestant == contestant})
+        if len(settings) > 1:
+            words = f"{' and '.join(settings)}. Name one otherwise"
+            raise Conventions(f"contestant {contestant}: rows of two settings: {words}.")
     for task in {row.task for row in rows}:
         steps = [row.steps for row in rows if row.task == task and row.outcome == "succeeded"]
         if steps and max(steps) > STEPS_APART * min(steps):

@@ -18,6 +18,7 @@ TRAINING = "exploring, mean of the last 100 episodes"
 EVOLUTION = ("es", "ars")
 PERTURBED = "perturbed policies, mean of the last generation; steps of results that came too late are not counted"
 STEPS, OF_ALGORITHM = re.compile(r"--steps (\d+)"), re.compile(r"--contestants [^ =]+=([^ :]+):")
+WORD = re.compile(r"--contestants (.+?) --seeds ")
 
 Curve = list[tuple[int, float, float]]
 """Environment steps, seconds of training, training return."""
@@ -74,6 +75,12 @@ class Row:
     def family(self) -> str:
         """Algorithm, whichever library provides it."""
         return (self.algorithm or self.contestant).removeprefix(PEER)
+
+    @property
+    def word(self) -> str:
+        """Word of the contestant on the command line, which has its settings; its name where another library ran."""
+        found = WORD.search(self.command)
+        return found[1] if found else self.contestant
 
     def line(self) -> str:
         """The row as a line of JSON."""

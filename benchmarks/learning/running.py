@@ -10,7 +10,7 @@ from rich.console import Console
 
 from learning.experiments import Experiments
 from learning.peers import Peers, command_of
-from learning.rows import Row, read_rows
+from learning.rows import Row, conventions, read_rows
 from learning.scheduler import Clock, run_cells
 from learning.table import Cell
 from learning.tasks import check_task
@@ -56,6 +56,8 @@ def _run_missing(
     for cell in wanted:
         if cell.key in there:
             _check_same(cell, there[cell.key])
+        for row in there.values():
+            _check_joins(cell, row)
     missing = [cell for cell in wanted if cell.key not in there]
     for cell in missing:
         if cell.contestant.peer:
@@ -77,6 +79,19 @@ def _check_same(cell: Cell, row: Row) -> None:
         raise ValueError(f"{cell.name}: {words}. Name the contestant otherwise, or take another --home.")
 
 
+def _check_joins(cell: Cell, row: Row) -> None:
+    """Raise ValueError where `cell` would stand in a line of the page with `row`, and is measured or made otherwise."""
+    if (row.contestant, row.budget) != (cell.contestant.name, cell.budget.steps):
+        return
+    if row.word != cell.contestant.word:
+        words = f"--contestants: {row.contestant} is {row.word} in a row there, and {cell.contestant.word} now"
+        raise ValueError(f"{words}. Name it otherwise, or take another --home.")
+    episodes = conventions(cell.budget.evaluate_episodes, cell.contestant.algorithm)["last"]
+    if row.conventions.get("last", episodes) != episodes:
+        words = f"--episodes: rows of {row.contestant} there have {row.conventions['last']!r}, and these would have"
+        raise ValueError(f"{words} {episodes!r}. Take as many as there, or another --home.")
+
+
 def told(cell: Cell, row: Row | None) -> None:
     """Say what became of `cell`."""
     if row is None:
@@ -88,4 +103,7 @@ def told(cell: Cell, row: Row | None) -> None:
 
 def sentence(error: Exception) -> str:
     """Return what to say of an error: of a file that cannot be read or written, its name and why."""
-    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.errno else str(error)
+    if not isinstance(error, OSError) or not error.errno:
+        return str(error)
+    # a write that fails knows no name
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)

@@ -63,8 +63,8 @@ def run_cells(
 ) -> int:
     """Run `cells`, `parallel` at once, and put their rows into `folder`. Return how many have none afterwards.
 
-    A row is on disk as soon as its run is over, so a suite that is cut loses none and repeats none. Raise ValueError,
-    once all else has stopped, where the input of a cell is wrong.
+    A row is on disk as soon as its run is over, so a suite that is cut loses none and repeats none. Raise ValueError
+    where the input of a cell is wrong and OSError where a file cannot be written, once all else has stopped.
     """
 
     def one(cell: Cell) -> bool:
@@ -72,11 +72,11 @@ def run_cells(
             return False  # it never began, so nothing is to be told of it
         try:
             row = run(cell, clock)
-        except ValueError:
+            if row is not None:
+                write_row(folder / f"{cell.name}.json", row)
+        except (ValueError, OSError):
             clock.stop()
             raise
-        if row is not None:
-            write_row(folder / f"{cell.name}.json", row)
         told(cell, row)
         return row is not None
 

@@ -2,18 +2,20 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import product
 from typing import Any
 
+from learning.rows import PEER
 from learning.tasks import env_of, group_of
 from surreal.algorithms.algorithm import Algorithm
-from surreal.algorithms.registry import algorithm
+from surreal.algorithms.registry import algorithm, algorithms
 from surreal.protocol.documents.models import MAX_NAME_CHARS
 
-PEERS = {f"sb3-{name}": ("sb3_suite.py", "--algorithm", name) for name in ("ppo", "td3", "sac", "ddpg")}
+PEERS = {f"{PEER}{name}": ("sb3_suite.py", "--algorithm", name) for name in ("ppo", "td3", "sac", "ddpg")}
 """Contestants that another library provides -> the script in benchmarks/peers that its own interpreter runs."""
 COPIES, REPLAYED_COPIES = 8, 1
 """Environments of an actor, and of one that fills replay: more would act with older weights, for as many steps."""
@@ -37,6 +39,12 @@ class Contestant:
     """Paths below spec.algorithm.config and their values."""
 
     @property
+    def word(self) -> str:
+        """Word that names it on the command line."""
+        settings = ",".join(f"{key}={value}" for key, value in self.settings)
+        return f"{self.name}={self.algorithm}:{settings}" if settings else self.name
+
+    @property
     def peer(self) -> bool:
         """True where another library runs it."""
         return self.algorithm in PEERS
@@ -48,6 +56,8 @@ class Contestant:
         Raise InvalidInput, which lists those there are, on an unknown algorithm.
         """
         name, equals, rest = text.partition("=")
+        if ":" in name:
+            raise ValueError(f"--contestants: {text!r} needs a name of its own. Write NAME={text}.")
         of, colon, words = rest.partition(":") if equals else (text, "", "")
         if of not in PEERS and not any(role.acts for role in algorithm(of).roles):
             raise ValueError(f"--contestants: {of!r} learns from datasets and plays no task. Leave it out.")
@@ -57,9 +67,13 @@ class Contestant:
             raise ValueError(f"--contestants: {text!r} has settings, and {of} has those of its script alone.")
         if not NAME.fullmatch(name):
             raise ValueError(f"--contestants: {name!r} is no name. Use small letters, digits and single hyphens.")
+        if (name != of and name in algorithms()) or name.startswith(PEER):
+            raise ValueError(f"--contestants: {name!r} is the name of something else. Take another for {of}.")
         pairs = tuple((key, value) for key, _, value in (word.partition("=") for word in SETTINGS.split(words)))
         if not colon or not all(key and value for key, value in pairs):
             raise ValueError(f"--contestants: {text!r} has no settings. Write NAME=ALGORITHM:KEY=VALUE,KEY=VALUE.")
+        if twice := [key for key, times in Counter(key for key, _ in pairs).items() if times > 1]:
+            raise ValueError(f"--contestants: {text!r} sets {twice[0]} twice. Leave one out.")
         return cls(name, of, pairs)
 
 
@@ -113,9 +127,7 @@ class Cell:
     @property
     def command(self) -> str:
         """The command line that runs this cell alone."""
-        who, budget = self.contestant, self.budget
-        settings = ",".join(f"{key}={value}" for key, value in who.settings)
-        word = f"{who.name}={who.algorithm}:{settings}" if settings else who.name
+        word, budget = self.contestant.word, self.budget
         words = f"--tasks {self.task} --contestants {word} --seeds {self.seed} --steps {budget.steps}"
         layout = f"--copies {self._copies()} --actors {budget.actors} --episodes {budget.evaluate_episodes}"
         layout += f" --every {budget.evaluate_every:g}" if budget.evaluate_every != EVERY else ""

@@ -95,6 +95,22 @@ def test_a_column_of_two_conventions_is_refused() -> None:
         check_conventions([*ROWS, other])
 
 
+def test_one_name_with_two_settings_is_refused_and_two_seeds_of_one_setting_are_not() -> None:
+    words = [f"short=ppo:gamma={gamma},network={{std: state}}" for gamma in (0.9, 0.9, 0.5)]
+    commands = [f"suite.py --contestants {word} --seeds {n} --steps 2000" for n, word in enumerate(words)]
+    rows = [replace(row("short", n, 9.0), command=each) for n, each in enumerate(commands)]
+    check_conventions([*ROWS, *rows[:2]])
+    with pytest.raises(Conventions, match=r"short: rows of two settings: .*0\.5.* and .*0\.9,network={std: state}\."):
+        check_conventions([*ROWS, *rows])
+
+
+def test_a_reference_that_no_row_is_of_is_refused(suite: Suite, tmp_path: Path) -> None:
+    write_row(suite.rows / "a.json", replace(ROWS[0], task="CartPole-v1"))
+    done = suite("--tasks", "--reference", "sb3-pp", "--report", str(tmp_path / "page.md"))
+    assert done.returncode == 2 and "--reference: no row is of 'sb3-pp'. Name one of ppo." in done.stderr
+    assert not (tmp_path / "page.md").exists()
+
+
 def test_runs_of_unlike_steps_are_refused() -> None:
     with pytest.raises(Conventions, match="Hopper-v5 was trained for 2,000 and for 9,000 steps"):
         check_conventions([*ROWS, replace(ROWS[0], seed=3, steps=9000)])

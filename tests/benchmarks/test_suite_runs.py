@@ -1,6 +1,7 @@
 """Does a suite that is cut go on without running anything twice or losing anything, and does it keep what failed?"""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -90,6 +91,57 @@ def test_a_suite_whose_minutes_are_up_stops_what_runs(suite: Suite) -> None:
     assert list(suite.rows.glob("*")) == []
 
 
+def test_a_suite_that_is_cut_before_its_first_row_can_go_on(suite: Suite, tmp_path: Path) -> None:
+    words = (*SMALL, "--steps", "100000000", "--seeds", "1", "--minutes", "0.02", "--report", str(tmp_path / "page.md"))
+    done = suite(*words)
+    assert done.returncode == 6 and done.stderr.endswith("1 run is left; the same command goes on\n")
+
+
+def test_a_run_that_is_deleted_while_the_suite_waits_is_no_failed_seed(suite: Suite) -> None:
+    running = suite.start(*SMALL, "--steps", "100000000", "--seeds", "1")
+    suite.until(suite.metrics("ppo-cartpole-v1-100000000-1"))
+    suite.clear()
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == 6 and "Traceback" not in said and "1 run is left" in said
+    assert list(suite.rows.glob("*")) == []
+
+
+def test_a_run_whose_creation_was_cut_is_made_anew(suite: Suite) -> None:
+    words = (*SMALL, "--steps", "2000", "--seeds", "1")
+    files, name = suite.home / "surreal" / "files", "ppo-cartpole-v1-2000-1"
+    assert suite(*words).returncode == 0
+    suite.clear()
+    (suite.rows / f"{name}.json").unlink()
+    # as it is where a reboot ended everything: the file, and a folder with nothing in it
+    suite.metrics(name).parents[1].mkdir()
+    assert (files / f"{name}.yaml").exists()
+    done = suite(*words)
+    assert done.returncode == 0 and suite.row(name)["outcome"] == "succeeded", done.stderr
+
+
+def test_a_file_that_cannot_be_written_ends_the_suite_with_its_name(suite: Suite) -> None:
+    (suite.rows / "ppo-cartpole-v1-2000-1.json").mkdir(parents=True)
+    done = suite(*SMALL, "--steps", "2000", "--seeds", "1", "2")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "ppo-cartpole-v1-2000-1.json: Is a directory" in done.stderr
+    assert not (suite.rows / "ppo-cartpole-v1-2000-2.json").exists()
+
+
+def test_last_weights_that_cannot_be_evaluated_are_a_failed_run(suite: Suite) -> None:
+    words, name = (*SMALL, "--steps", "2000", "--seeds", "1"), "ppo-cartpole-v1-2000-1"
+    assert suite(*words).returncode == 0
+    metrics = suite.metrics(name)
+    metrics.write_text(
+        "".join(row for row in metrics.read_text().splitlines(keepends=True) if "eval_return" not in row)
+    )
+    for checkpoint in (metrics.parents[1] / "checkpoints").glob("step-*"):
+        shutil.rmtree(checkpoint)
+    (suite.rows / f"{name}.json").unlink()
+    assert suite(*words).returncode == 0
+    row = suite.row(name)
+    assert row["outcome"] == "failed" and row["reason"].startswith("its last weights could not be evaluated: ")
+
+
 def test_a_run_that_fails_is_kept_with_its_reason_and_not_run_again(suite: Suite, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(BROKEN)
     words = ("--tasks", "CartPole-v1", "broken:Broken-v0", *SMALL[2:], "--steps", "2000", "--seeds", "1")
@@ -120,6 +172,17 @@ def test_a_run_of_other_settings_is_not_taken_for_the_one_that_is_asked_for(suit
     assert done.returncode == 2 and "begun with other settings" in done.stderr
     assert list(suite.rows.glob("*")) == []
     assert suite(*words, "--contestants", "short=ppo:gamma=0.9").returncode == 0
+
+
+def test_a_further_seed_of_a_name_with_other_settings_or_episodes_is_refused_before_it_runs(suite: Suite) -> None:
+    words = (*SMALL, "--steps", "2000", "--contestants")
+    assert suite(*words, "short=ppo:gamma=0.9", "--seeds", "1").returncode == 0
+    done = suite(*words, "short=ppo:gamma=0.5", "--seeds", "2")
+    said = "short is short=ppo:gamma=0.9 in a row there, and short=ppo:gamma=0.5 now"
+    assert done.returncode == 2 and said in done.stderr
+    done = suite(*words, "short=ppo:gamma=0.9", "--seeds", "2", "--episodes", "3")
+    assert done.returncode == 2 and "--episodes: rows of short there have 'deterministic, mean of 2 epi" in done.stderr
+    assert [file.stem for file in suite.rows.glob("*")] == ["short-cartpole-v1-2000-1"]
 
 
 def test_a_second_suite_in_one_home_is_refused_while_the_first_works(suite: Suite) -> None:

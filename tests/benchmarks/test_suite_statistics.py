@@ -62,6 +62,10 @@ def test_a_contestant_with_settings_is_read_and_one_without_is_refused() -> None
         ("=ppo:gamma=0.9", "is no name"),
         ("short=sb3-ppo:gamma=0.9", "those of its script alone"),
         ("bc", "learns from datasets"),
+        ("ppo:gamma=0.9", "needs a name of its own. Write NAME=ppo:gamma=0.9"),
+        ("sb3-ppo=ppo:gamma=0.9", "'sb3-ppo' is the name of something else. Take another for ppo"),
+        ("td3=ppo:gamma=0.9", "'td3' is the name of something else. Take another for ppo"),
+        ("a=ppo:gamma=0.9,gamma=0.8", "sets gamma twice"),
     ):
         with pytest.raises(ValueError, match=why):
             Contestant.parse(text)

@@ -24,7 +24,7 @@ from surreal.protocol.telemetry.gauges import Progress
 from tests.algorithms.saved import save_ppo
 
 
-def experiment(name: str = "pole", env: str = "CartPole-v1", **config: Any) -> Experiment:
+def experiment(name: str = "pole", env: Any = "CartPole-v1", **config: Any) -> Experiment:
     return Experiment(name, env, surreal.PPO(**{"total_steps": 4000, **config}))
 
 
@@ -185,6 +185,19 @@ def test_in_another_environment_of_the_same_shapes_steps_begin_at_zero(
     begun = load(folder / "step-000000000000")
     assert (begun.steps, begun.state) == (0, {"updates": 0, "mean_return": None, "discount": None})
     shutil.rmtree(folder)
+
+
+def test_with_other_wrappers_steps_are_counted_on_and_the_length_of_episodes_is_learned_anew(
+    place: LocalBackend,
+) -> None:
+    known = {"steps": 900, "episodes": 9, "terminated": 0}
+    point, kept = later(updates=1, discount=known), {}
+    for wrappers in ([], [{"time_limit": 50}]):
+        folder = point.prepare(experiment("fork", {"id": "CartPole-v1", "wrappers": wrappers}))
+        kept[len(wrappers)] = load(folder / "step-000000000021")
+        shutil.rmtree(folder)
+    assert [kept[n].state["discount"] for n in (0, 1)] == [known, None]
+    assert kept[1].steps == 21 and kept[1].state["updates"] == 1
 
 
 @pytest.mark.parametrize(

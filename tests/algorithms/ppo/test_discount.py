@@ -64,6 +64,15 @@ def test_auto_looks_no_further_than_short_episodes_that_time_limits_alone_end(
     assert discount.gamma == pytest.approx(gamma, abs=5e-5)
 
 
+def test_auto_follows_a_time_limit_that_has_changed_within_some_hundred_episodes() -> None:
+    discount = Discount("auto")
+    discount.take_in(100_000, 2_000, 0)
+    assert discount.gamma == 0.98
+    for _ in range(20):
+        discount.take_in(2_000, 20, 0)
+    assert discount.gamma == pytest.approx(0.99, abs=5e-4)
+
+
 def test_each_update_has_the_discount_of_the_episodes_so_far_and_says_it() -> None:
     run = state()
     assert run.learn([message(1)])["gamma"] == 0.995
