@@ -23,7 +23,7 @@ from surreal.algorithms.offpolicy.graph import DDPG, DQN, SAC, TD3
 from surreal.algorithms.own_code import is_own, load_own
 from surreal.algorithms.pevi.config import PEVI
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.config import sizing as ppo_sizing
+from surreal.algorithms.ppo.sizing import sizing as ppo_sizing
 from surreal.algorithms.r2d2.graph import R2D2
 from surreal.algorithms.rollouts.config import RolloutConfig
 from surreal.protocol.errors import InvalidInput, did_you_mean

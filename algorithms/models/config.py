@@ -14,6 +14,8 @@ IMAGE_ENCODERS = ("nature-cnn", "small-cnn", "impala-resnet")
 Widths = Annotated[list[Count], Field(max_length=8)]
 TANH = "tanh networks"
 """Words for the default networks in sentences about them."""
+OF_IMAGES = "network of images"
+"""Words for a network that observes an image, alone or among other parts."""
 CONVOLVED = "a small convolutional network"
 """Words for a network of images whose gradient is also written by hand."""
 OF_BUILT_IN = (

@@ -9,7 +9,7 @@ from surreal.algorithms.environments.spaces import Spaces, View
 from surreal.algorithms.models.actor_critic import ActorCritic, make_model
 from surreal.algorithms.models.byhand import by_hand
 from surreal.algorithms.models.byhand.convolved import convolved
-from surreal.algorithms.models.config import CONVOLVED, TANH
+from surreal.algorithms.models.config import CONVOLVED, OF_IMAGES, TANH
 from surreal.algorithms.models.own import KEY, OwnShape
 from surreal.algorithms.networks import Layout, Shape
 from surreal.protocol.errors import Fatal, SurrealError
@@ -22,7 +22,9 @@ def summary(layout: Layout) -> str:
     """Return what a layout consists of, in one line."""
     size = layout.size
     learner, copy = (f"{number * 4 * size / 1e6:,.1f} MB" for number in (COPIES, 1))
-    return f"network: {_kind(layout)}: {size:,} parameters, {learner} in the learner with Adam, {copy} a copy"
+    images = any(leaf.image for leaf in layout.spaces.leaves.values())
+    words = f"{OF_IMAGES if images else 'network'}: {_kind(layout)}"
+    return f"{words}: {size:,} parameters, {learner} in the learner with Adam, {copy} a copy"
 
 
 def _kind(layout: Layout) -> str:

@@ -1,17 +1,26 @@
 """Every hyperparameter of PPO, its default and its bounds. Written once; nothing else repeats a default."""
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from surreal.algorithms.algorithm import Count, Positive, Share, Sizing
-from surreal.algorithms.inference import graph as inference
-from surreal.algorithms.rollouts.config import ACTIONS, RolloutConfig, network_notes
+from surreal.algorithms.algorithm import Count, Positive, Share
+from surreal.algorithms.rollouts.config import RolloutConfig
 from surreal.protocol.documents.effects import Only
+
+if TYPE_CHECKING:
+    from surreal.algorithms.networks import Layout
 
 COMPILE_ROWS = 3_000_000
 """Rows of all epochs of a run from which numba compiles: it saves 3 us of each, and costs up to 7 s."""
+PASSES, PASSES_OF_IMAGES = (10, 64), (4, 256)
+"""Epochs and minibatch where none are set. A network of images that policy and value share fits a batch too closely in
+ten epochs of small steps: its values explain less than nothing of the next one."""
+ENTROPY = 0.01
+"""Weight of the entropy bonus where actions are choices. The entropy of a Gaussian has no bound."""
+
+Weight = Annotated[float, Field(ge=0)]
 
 
 class PPOConfig(RolloutConfig):
@@ -47,10 +56,10 @@ class PPOConfig(RolloutConfig):
     to learning_rate where it is two thirds, and goes beyond where it is a quarter (times the square of what annealing
     leaves), within a tenth and ten times learning_rate. None keeps learning_rate. Not for `adaptive-kl`, whose penalty
     adapts instead."""
-    epochs: Count = 10
-    """Passes over each batch."""
-    minibatch: Count = 64
-    """Transitions per gradient step."""
+    epochs: Count | None = None
+    """Passes over each batch; None makes 10, and 4 where observations are images."""
+    minibatch: Count | None = None
+    """Transitions per gradient step; None takes 64, and 256 where observations are images."""
     gae_lambda: Share = 0.95
     """Lambda of generalized advantage estimation (Schulman et al. 2016)."""
     recompute_advantages: bool = False
@@ -64,9 +73,9 @@ class PPOConfig(RolloutConfig):
     """The clipped surrogate (eq. 7), or the KL penalty whose weight adapts (eq. 8), as the original SURREAL had it."""
     clip: Positive = 0.2
     """Range of the probability ratio in the clipped surrogate."""
-    entropy_coef: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the entropy bonus."""
-    entropy_coef_final: Annotated[float, Field(ge=0)] | None = None
+    entropy_coef: Weight | None = None
+    """Weight of the entropy bonus; None is 0.01 where actions are choices, and 0 where they are numbers."""
+    entropy_coef_final: Weight | None = None
     """Weight of the entropy bonus at the end of the run, to which entropy_coef goes linearly; None keeps it."""
     clip_from: Literal["newest", "behaviour"] = "newest"
     """Policy that ratio and KL are measured from: the newest before the update, so that a fragment that is behind
@@ -93,8 +102,25 @@ class PPOConfig(RolloutConfig):
     @property
     def compiles(self) -> bool:
         """See RolloutConfig: where gradients are so many that the seconds of compiling are soon won back."""
-        enough = self.total_steps * self.epochs >= COMPILE_ROWS
+        enough = self.total_steps * (self.epochs or PASSES[0]) >= COMPILE_ROWS
         return enough if self.numba is None else self.numba
+
+    def decided(self, images: bool, choices: bool) -> "Decided":
+        """Return the config without an open key, where observations are `images` or not, and actions `choices`."""
+        epochs, minibatch = PASSES_OF_IMAGES if images else PASSES
+        kept = {name: getattr(self, name) for name in type(self).model_fields}
+        kept |= {
+            "epochs": self.epochs or epochs,
+            "minibatch": self.minibatch or minibatch,
+            "entropy_coef": (ENTROPY if choices else 0.0) if self.entropy_coef is None else self.entropy_coef,
+            "numba": self.compiles,
+        }
+        return Decided.model_construct(**kept)
+
+    def of(self, layout: "Layout") -> "Decided":
+        """Return the config without an open key, as the observations and actions of `layout` decide them."""
+        spaces = layout.spaces
+        return self.decided(any(leaf.image for leaf in spaces.leaves.values()), bool(spaces.choices))
 
     @property
     def sequence(self) -> int:
@@ -120,82 +146,13 @@ class PPOConfig(RolloutConfig):
         return self
 
 
-def sizing(config: PPOConfig, replicas: Mapping[str, int], env: Mapping[str, Any]) -> Sizing:
-    """Return what the settings mean together with `replicas` actors and `env`'s copies, and what is meaningless."""
-    actors, copies = replicas["actor"], int(env["copies"])
-    batch = config.fragment_steps * copies * actors
-    size = f"{config.fragment_steps} fragment_steps x {copies} copies x {actors} actors = {batch:,}"
-    problems = (*_unshared(config, replicas), *_problems(config, batch, size))
-    notes = (
-        f"a batch has {size} transitions, an update {config.epochs} x {-(-batch // config.minibatch):,} "
-        f"minibatches of {min(config.minibatch, batch):,}",
-        *_sequences(config),
-        *_shared(config, replicas),
-        *network_notes(config, env),
-        *_step_sizes(config, env),
-        ACTIONS[env.get("action_scaling", "auto")],
-        *inference.notes(config, replicas, env),
-    )
-    return Sizing(notes, tuple(inference.warnings(config, replicas, env)), problems)
+class Decided(PPOConfig):
+    """PPO's hyperparameters in a run whose environment is known: no key that decides an update is open."""
 
+    epochs: Count
+    minibatch: Count
+    entropy_coef: Weight
 
-def _step_sizes(config: PPOConfig, env: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the step sizes of networks that share nothing; or that a second one was asked for in vain."""
-    network, policy, values = config.network, config.learning_rate, config.value_learning_rate
-    # the note lists the parts of a network that was looked at
-    encoder = "encoder" in str(env.get("network", ""))
-    if not (network.make or network.trunk or network.memory or network.shared or encoder):
-        if values not in (None, policy):
-            yield f"the policy learns with a step size of {policy:g}, the value with {values:g} (value_learning_rate)"
-    elif values not in (None, type(config).model_fields["value_learning_rate"].default):
-        yield "value_learning_rate has no effect: policy and value share a part of their network, or it is your own"
-
-
-def _sequences(config: PPOConfig) -> Iterator[str]:
-    if config.network.memory is not None:
-        together = max(1, config.minibatch // config.sequence)
-        yield f"a minibatch is {together} {'sequence' if together == 1 else 'sequences'} of {config.sequence} steps"
-
-
-def _shared(config: PPOConfig, replicas: Mapping[str, int]) -> Iterator[str]:
-    """Yield how several learners share the work."""
-    learners, actors = replicas.get("learner", 1), replicas["actor"]
-    if learners > 1:
-        most = -(-actors // learners)
-        each = f"{most}" if actors % learners == 0 else f"{actors // learners} or {most}"
-        yield (
-            f"{learners} learners make each update together: each has the fragments of {each} of {actors} actors, and "
-            f"about {config.minibatch / learners:,.0f} of a minibatch's {config.minibatch:,} rows; they add their "
-            "gradients"
-        )
-
-
-def _unshared(config: PPOConfig, replicas: Mapping[str, int]) -> Iterator[tuple[str | tuple[str, ...], str]]:
-    """Yield what several learners cannot share."""
-    learners, actors = replicas.get("learner", 1), replicas["actor"]
-    here = ("roles", "learner", "replicas")
-    if learners > actors:
-        text = f"{learners} learners cannot share the fragments of {actors} actors"
-        yield here, f"{text}. Set at most {actors}, or more actors."
-    elif learners > config.minibatch:
-        yield here, f"{learners} learners cannot share a minibatch of {config.minibatch}. Set at most that many."
-    if learners > 1 and config.objective == "adaptive-kl":
-        text = f"'adaptive-kl' weighs the KL of a whole minibatch, and each of {learners} learners sees a part"
-        yield "objective", f"{text}. Set clip, or one learner."
-
-
-def _problems(config: PPOConfig, batch: int, size: str) -> Iterator[tuple[str, str]]:
-    """Yield (key, sentence) for settings that are each allowed and together mean nothing."""
-    minibatch = config.minibatch
-    if minibatch > batch:
-        yield "minibatch", f"{minibatch} is more than a batch has ({size}). Set at most {batch}."
-        return
-    if not config.normalize_advantages:
-        return
-    # Mean and deviation of one advantage make it zero: such a step learns nothing.
-    if minibatch == 1:
-        yield "minibatch", "1 learns nothing with normalize_advantages: true. Set at least 2, or turn that off."
-    elif batch % minibatch == 1:
-        near = next(n for n in range(minibatch + 1, batch + 2) if batch % n != 1 or n > batch)
-        rest = f"{minibatch} leaves a last minibatch of one of {batch:,} ({size}), which learns nothing"
-        yield "minibatch", f"{rest} with normalize_advantages: true. Set {min(near, batch)} or another divisor."
+    def of(self, layout: "Layout") -> "Decided":
+        """See PPOConfig."""
+        return self

@@ -26,13 +26,13 @@ class Updater:
     """Parameters, optimizer, shuffling and the KL penalty's weight: everything an update changes."""
 
     def __init__(self, layout: Layout, config: PPOConfig, seed: int, learners: Learners = ALONE) -> None:
-        self.config, self.learners = config, learners
+        self.config, self.learners = config.of(layout), learners
         self.rng = np.random.default_rng([seed, 0])
         self.beta = 1.0
         self.skipped = 0
         self.step_size = StepSize(config)
         # several learners normalize over the rows of all, which no engine sees
-        inside = config if learners.size == 1 else config.model_copy(update={"normalize_advantages": False})
+        inside = self.config if learners.size == 1 else self.config.model_copy(update={"normalize_advantages": False})
         vector = layout.initial(self.rng, config.log_std_init)
         self.gradient = make_gradient(layout, inside, vector, learners.rank)
         self._layout, self._policy = layout, make_policy(layout)

@@ -13,6 +13,7 @@ from surreal.algorithms.types import Array
 
 def make_gradient(layout: Layout, config: PPOConfig, vector: Array, index: int = 0) -> Gradient:
     """Return the engine that the config asks for, with the initial parameters `vector` [size], for learner `index`."""
+    config = config.of(layout)
     # Each engine is imported only where it is used: torch takes seconds and 200 MB, numba a second and 50 MB.
     if chosen(layout, config):
         if config.compiles and isinstance(layout, Shape):

@@ -28,6 +28,7 @@ class Analytic:
     """See base.Gradient."""
 
     def __init__(self, layout: Layout, config: PPOConfig, vector: Array) -> None:
+        config = config.of(layout)
         self._network = make_network(layout, vector, config.compiles)
         self._config, self._choices = config, layout.spaces.choices
         self._vector, self._grad = self._network.vector, self._network.gradient

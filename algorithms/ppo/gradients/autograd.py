@@ -26,7 +26,7 @@ class Autograd:
     """See base.Gradient."""
 
     def __init__(self, layout: Layout, config: PPOConfig, vector: Array, index: int = 0) -> None:
-        self._device = pick_device(config.device, index)
+        config, self._device = config.of(layout), pick_device(config.device, index)
         self._config, self._choices = config, layout.spaces.choices
         self.clip, self.entropy_coef = config.clip, config.entropy_coef
         self._network = Bound(layout, vector, self._device, config.precision, config.compile)

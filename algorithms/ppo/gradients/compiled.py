@@ -87,7 +87,7 @@ class Compiled(Analytic):
 
     def __init__(self, shape: Shape, config: PPOConfig, vector: Array) -> None:
         super().__init__(shape, config, vector)
-        self._shape, self._room = shape, Room(shape, max(LEAST_ROWS, config.minibatch))
+        self._shape, self._room = shape, Room(shape, max(LEAST_ROWS, self._config.minibatch))
         self._parts, self._sums = np.array(self._choices, dtype=np.int64), np.zeros(5)
         at = shape.views(np.arange(shape.size)).get("log_std")
         self._about = self._parts if at is None else np.array([at[0], at[-1] + 1])

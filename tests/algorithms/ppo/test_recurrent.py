@@ -70,7 +70,7 @@ def test_the_learner_finds_the_probabilities_that_the_actor_acted_with(kind: str
     nothing = np.zeros((STEPS, COPIES), dtype=np.float32)
     batch.estimate(nothing, nothing)
     seen = []
-    for minibatch in batch.shuffled(np.random.default_rng(0), settings.minibatch):
+    for minibatch in batch.shuffled(np.random.default_rng(0), settings.of(layout).minibatch):
         with torch.no_grad():
             out, _ = gradient._network.outputs(minibatch.observations, minibatch.memories)
             mean, log_std = gradient._distribution(out)

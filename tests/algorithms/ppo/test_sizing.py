@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from surreal.algorithms.models.config import MemoryConfig, NetworkConfig
-from surreal.algorithms.ppo.config import PPOConfig, sizing
+from surreal.algorithms.ppo.config import PPOConfig
+from surreal.algorithms.ppo.sizing import sizing
 from surreal.algorithms.registry import PPO, algorithm
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.plan.make import make_plan
@@ -18,6 +19,10 @@ from tests.orchestrator.documents import VALID, load_text
 
 def problems(actors: int = 1, copies: int = 2, **config: Any) -> list[Any]:
     return list(sizing(PPOConfig(**config), {"actor": actors}, {"copies": copies}).problems)
+
+
+def noted(note: str = "", **config: Any) -> list[str]:
+    return list(sizing(PPOConfig(**config), {"actor": 1}, {"copies": 2, "network": note}).notes)
 
 
 def test_a_minibatch_of_one_needs_advantages_as_they_are() -> None:
@@ -34,6 +39,28 @@ def test_a_minibatch_above_the_batch_is_refused_with_the_batchs_size() -> None:
     assert key == "minibatch"
     assert text == "64 is more than a batch has (8 fragment_steps x 2 copies x 3 actors = 48). Set at most 48."
     assert problems(actors=4, fragment_steps=8, minibatch=64) == []
+
+
+def test_a_minibatch_that_is_not_set_is_at_most_the_batch() -> None:
+    assert problems(actors=3, fragment_steps=8) == []
+    (note,) = (each for each in noted(fragment_steps=8) if "minibatches" in each)
+    assert note.endswith("= 16 transitions, an update 10 x 1 minibatches of 16")
+
+
+@pytest.mark.parametrize(
+    ("network", "note", "words"),
+    [
+        (NetworkConfig(), "", "an update 10 x 4 minibatches of 64"),
+        (NetworkConfig(), "network: two tanh networks of 64-64 units", "an update 10 x 4 minibatches of 64"),
+        (NetworkConfig(), "network of images: a small convolutional network", "an update 4 x 1 minibatches of 256"),
+        (NetworkConfig(encoder="small-cnn"), "", "an update 4 x 1 minibatches of 256"),
+        (NetworkConfig(encoders={"camera": "nature-cnn"}), "", "an update 4 x 1 minibatches of 256"),
+    ],
+)
+def test_a_plan_says_the_passes_over_images_where_it_knows_of_them(
+    network: NetworkConfig, note: str, words: str
+) -> None:
+    assert any(each.endswith(words) for each in noted(note, network=network))
 
 
 def test_a_rest_of_one_is_refused_and_what_is_advised_leaves_none() -> None:
