@@ -1,4 +1,4 @@
-"""What PPO's settings mean together: notes and warnings of a plan, and what is meaningless."""
+"""Meaning of PPO's settings together: notes and warnings of a plan, and what is refused."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
