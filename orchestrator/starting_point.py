@@ -114,7 +114,7 @@ class StartingPoint:
         mean = fmean(returns) if returns else state.get("mean_return")
         if mean is not None and mean >= goal:
             raise InvalidInput(
-                f"spec.algorithm.config.stop_at_return: {goal:g} is not beyond {mean:g}, the return with which "
+                f"spec.algorithm.config.stop_at_return: {goal:.15g} is not beyond {mean:g}, the return with which "
                 f"{self.name} is taken up. Set more, or null."
             )
 

@@ -19,7 +19,7 @@ def goal_reached(config: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
     if not is_number(goal) or not isinstance(total, int) or (steps or 0) >= total:
         return ""
     # of a run in a cluster, figures of an attempt before may be all there is
-    return f"{GOAL_REACHED}, {goal:g}" if is_number(mean) and mean >= goal else ""
+    return f"{GOAL_REACHED}, {goal:.15g}" if is_number(mean) and mean >= goal else ""
 
 
 def is_number(value: Any) -> TypeGuard[float]:
