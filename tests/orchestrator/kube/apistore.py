@@ -106,12 +106,13 @@ class Store:
         with self.changed:
             assert self.changed.wait_for(lambda: self.names() == wanted, seconds), self.names()
 
-    # verbs
-
-    def await_count(self, kind: str, count: int, seconds: float = 120.0) -> None:
-        """Wait until there are so many objects of a kind."""
+    def await_count(self, kind: str, count: int, seconds: float = 120.0) -> list[str]:
+        """Wait until there are so many objects of a kind, which controllers make when they come to it; their names."""
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.names(kind)) == count, seconds), self.names(kind)
+            return self.names(kind)
+
+    # verbs
 
     def get(self, kind: str, namespace: str, name: str) -> Object:
         with self.changed:

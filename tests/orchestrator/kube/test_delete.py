@@ -49,9 +49,7 @@ def test_all_pods_are_asked_to_end_in_one_request(tmp_path: Path, monkeypatch: p
         create(server)
         create(server, "other")
         processes = sum(role.replicas for role in plan(NAME).roles)
-        with server.store.changed:
-            assert server.store.changed.wait_for(lambda: len(server.store.names("Pod")) == 2 * processes, 120)
-        others = [name for name in server.store.names("Pod") if name.startswith("other")]
+        others = [name for name in server.store.await_count("Pod", 2 * processes) if name.startswith("other")]
         server.requests.clear()
         delete(server)
         asked = [path for verb, path in server.requests if verb == "DELETE" and "/pods" in path]
@@ -110,8 +108,7 @@ def test_secrets_are_removed_without_the_right_to_see_any(tmp_path: Path) -> Non
 def test_stop_waits_for_the_pods_and_tells_how_many_there_are(tmp_path: Path) -> None:
     with api_server(tmp_path, runs_jobs=True) as server:
         create(server)
-        with server.store.changed:
-            assert server.store.changed.wait_for(lambda: len(server.store.names("Pod")) == 4, 120)
+        server.store.await_count("Pod", 4)
         assert remove.stop(server.api(), NAME, server.said.append)
         assert server.store.names("Pod") == []
         assert all(server.store.get("Job", NAMESPACE, job)["spec"]["suspend"] for job in server.store.names("Job"))

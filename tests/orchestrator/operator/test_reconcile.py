@@ -361,7 +361,7 @@ def test_an_image_that_does_not_exist_ends_the_run_after_a_while(tmp_path: Path)
     with cluster(tmp_path, runs_jobs=True) as place:
         place.apply()
         place.reconcile()
-        (pod,) = [name for name in place.store.names("Pod") if "-learner-" in name]
+        (pod,) = [name for name in place.store.await_count("Pod", 4) if "-learner-" in name]
         waiting = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "surreal:9"'}
         status = {
             "phase": "Pending",
@@ -521,8 +521,7 @@ def test_a_role_with_bounds_has_as_many_processes_as_the_run_needs(
         place.apply(roles={"actor": {"replicas": {"min": 2, "max": 8}}})
         operator = place.reconciler()
         operator.reconcile(NAME)
-        with place.store.changed:
-            assert place.store.changed.wait_for(lambda: len(place.store.names("Pod")) == 4, 120)
+        place.store.await_count("Pod", 4)
         for _ in range(LOOKS):
             operator.reconcile(NAME)
         actors = place.store.get("Job", NAMESPACE, f"{NAME}-actor")["spec"]
