@@ -42,7 +42,7 @@ def stop(api: Api, name: str, talk: Talk, marks: Mapping[str, str] | None = None
     """
     if not suspend(api, name, marks):
         return False
-    _await_pods(api, name, talk)
+    _await_pods(api, name, talk, patience=PATIENCE)
     return True
 
 
