@@ -47,7 +47,8 @@ class IMPALAConfig(RolloutConfig):
     """Adam, or RMSprop (decay 0.99) as in the paper."""
     optimizer_epsilon: Positive = 1e-3
     """Constant that is added to the root of RMSprop's and Adam's mean square. It is meant for small networks; one of a
-    hundred thousand parameters, each of which has a smaller gradient, may need less; no run has shown it yet."""
+    hundred thousand parameters, each of which has a smaller gradient, needs less: 1e-5 learned MinAtar's Asterix, which
+    1e-3 did not."""
     learning_rate: Positive = 1e-3
     """Step size at the start."""
     anneal: bool = True
