@@ -88,6 +88,11 @@ class Spaces:
         return {"": next(iter(found.values()))} if len(found) == 1 else found
 
     @cached_property
+    def sees_images(self) -> bool:
+        """Return True if an image is observed as one, alone or among other parts."""
+        return any(leaf.image for leaf in self.leaves.values())
+
+    @cached_property
     def observation(self) -> int:
         """Features of an observation, all parts together."""
         return int(spaces.flatdim(self.observation_space))

@@ -37,7 +37,7 @@ class ActorCritic(Layout):
         """
         self.spaces, self._init, self.squash = spaces, network.init, network.squash and not spaces.discrete
         leaves = spaces.leaves
-        deep = network.memory is not None or any(leaf.image for leaf in leaves.values())
+        deep = network.memory is not None or spaces.sees_images
         self.shared = deep or bool(network.trunk) if network.shared is None else network.shared
         usual = [] if deep else list(hidden)
         self.state_dependent = network.std != "parameter" and not spaces.discrete

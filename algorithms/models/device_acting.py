@@ -17,8 +17,7 @@ def acting_policy(layout: Layout, plain: Policy, device: Device = "auto", index:
     `index` is the replica's, which shares out several GPUs.
     """
     here: Device = "cpu" if device == "cpu" else "auto"
-    images = any(leaf.image for leaf in layout.spaces.leaves.values())
-    return DevicePolicy(layout, plain, here, index) if images or wants_gpu(here) else plain
+    return DevicePolicy(layout, plain, here, index) if layout.spaces.sees_images or wants_gpu(here) else plain
 
 
 class DevicePolicy(Policy):

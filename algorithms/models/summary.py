@@ -22,8 +22,7 @@ def summary(layout: Layout) -> str:
     """Return what a layout consists of, in one line."""
     size = layout.size
     learner, copy = (f"{number * 4 * size / 1e6:,.1f} MB" for number in (COPIES, 1))
-    images = any(leaf.image for leaf in layout.spaces.leaves.values())
-    words = f"{OF_IMAGES if images else 'network'}: {_kind(layout)}"
+    words = f"{OF_IMAGES if layout.spaces.sees_images else 'network'}: {_kind(layout)}"
     return f"{words}: {size:,} parameters, {learner} in the learner with Adam, {copy} a copy"
 
 

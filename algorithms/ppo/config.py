@@ -119,8 +119,7 @@ class PPOConfig(RolloutConfig):
 
     def of(self, layout: "Layout") -> "Decided":
         """Return the config without an open key, as the observations and actions of `layout` decide them."""
-        spaces = layout.spaces
-        return self.decided(any(leaf.image for leaf in spaces.leaves.values()), bool(spaces.choices))
+        return self.decided(layout.spaces.sees_images, layout.spaces.discrete)
 
     @property
     def sequence(self) -> int:

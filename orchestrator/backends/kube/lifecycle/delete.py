@@ -42,7 +42,7 @@ def stop(api: Api, name: str, talk: Talk, marks: Mapping[str, str] | None = None
     """
     if not suspend(api, name, marks):
         return False
-    _await_pods(api, name, talk, patience=PATIENCE)
+    _await_pods(api, name, talk, None, PATIENCE)
     return True
 
 
@@ -214,7 +214,7 @@ def _delete(api: Api, each: Object) -> None:
         api.delete(each["kind"], each["metadata"]["name"])
 
 
-def _await_pods(api: Api, name: str, talk: Talk, attempt: str | None = None, patience: float = PATIENCE) -> None:
+def _await_pods(api: Api, name: str, talk: Talk, attempt: str | None, patience: float) -> None:
     """Wait until no pod of a Job of the experiment runs or waits to, but for those of one attempt."""
     left: list[Object] = []
     told, labels = -1, f"{query(selector(name))},{OF_A_JOB}"
