@@ -4,6 +4,7 @@ In a pod this is PID 1, which runs the role in a child (`pid1.py`), so nothing h
 """
 
 import faulthandler
+import io
 import logging
 import os
 import resource
@@ -31,6 +32,7 @@ MANY_FILES = 65_536
 
 def start(arguments: list[str]) -> int:
     """Run the worker on its arguments; return its exit status. The caller has blocked the signals of FORWARDED."""
+    _print_whole_lines()
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s.%(msecs)03d %(levelname)s %(message)s",
@@ -45,6 +47,16 @@ def start(arguments: list[str]) -> int:
         draw_session()
         return run_as_pid1(lambda tee: _work(path, tee), lambda *end: _write_end(path, *end), _hang_watch(path))
     return _work(path, None)
+
+
+def _print_whole_lines() -> None:
+    """Have a line that is printed be one write, its end too.
+
+    An unbuffered Python writes the end of a line by itself, and another thread's line comes between.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, write_through=False)
 
 
 def _work(path: Path, tee: Tee | None) -> ExitCode:

@@ -42,6 +42,13 @@ def changes_directory(process):
 def closes_its_output(process):
     sys.stdout.close()
     return ExitCode.DONE
+def prints_in_threads(process):
+    sys.setswitchinterval(1e-6)
+    lines = lambda letter: [print(letter * 20) for _ in range(2000)]
+    threads = [threading.Thread(target=lines, args=(letter,)) for letter in "abcd"]
+    for each in threads: each.start()
+    for each in threads: each.join()
+    return ExitCode.DONE
 def forks(process):
     if not os.fork():
         sys.exit(0)
@@ -100,7 +107,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "STATUS": str(status)},
+            env={**os.environ, "STATUS": str(status), "PYTHONUNBUFFERED": "1"},
         )
 
     def finish(self) -> tuple[int, TerminationMessage | None, str]:
@@ -135,6 +142,13 @@ def start_role(folder: Path) -> Iterator[Start]:
     yield start_role
     for worker in workers:
         end(worker.process)
+
+
+def test_lines_that_threads_print_are_whole(start_role: Start) -> None:
+    worker = start_role("prints_in_threads")
+    printed = [worker.says() for _ in range(8000)]
+    assert worker.finish()[0] == ExitCode.DONE
+    assert all(line in ("a" * 20, "b" * 20, "c" * 20, "d" * 20) for line in printed)
 
 
 @pytest.mark.parametrize("status", [0, 2, 3, 4])
