@@ -1,20 +1,23 @@
 """Every hyperparameter of IMPALA, its default and its bounds, and what the settings mean together."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Count, Positive, Share, Sizing
 from surreal.algorithms.inference import graph as inference
 from surreal.algorithms.rollouts.config import ACTIONS, RolloutConfig, network_notes
+from surreal.algorithms.rollouts.open_keys import Open, decide
 from surreal.protocol.documents.effects import SOME, Only
 
+if TYPE_CHECKING:
+    from surreal.algorithms.networks import Layout
+
 Bar = Positive | None
+Weight = Annotated[float, Field(ge=0)]
 QUEUE = 4096
 """Fragments that a learner holds at most."""
-ENTROPY = 0.02
-"""Weight of the entropy bonus where actions are choices."""
 COMPILE_STEPS = 200_000
 """Steps of a run from which numba compiles the convolution of small images: it costs a second, the first time some."""
 
@@ -23,6 +26,10 @@ class IMPALAConfig(RolloutConfig):
     """IMPALA's hyperparameters (Espeholt et al. 2018)."""
 
     only = [Only("replay_fragments", where={"replay_ratio": SOME})]
+    # A small network has large gradients, one of a hundred thousand parameters has smaller ones. The entropy of a
+    # Gaussian has no bound: a bonus of 0.01 widened Walker2d's to a standard deviation of 1.4, for advantages become
+    # small where a policy is nearly as good as it gets, and the bonus does not.
+    openings = {"optimizer_epsilon": Open(1e-3, images=1e-5), "entropy_coef": Open(0.0, choices=0.02)}
 
     fragment_steps: Count = 20
     """Steps per environment copy in one fragment: the n of the n-step targets."""
@@ -45,15 +52,14 @@ class IMPALAConfig(RolloutConfig):
 
     optimizer: Literal["rmsprop", "adam"] = "adam"
     """Adam, or RMSprop (decay 0.99) as in the paper."""
-    optimizer_epsilon: Positive = 1e-3
-    """Constant that is added to the root of RMSprop's and Adam's mean square. It is meant for small networks; one of a
-    hundred thousand parameters, each of which has a smaller gradient, needs less: 1e-5 learned MinAtar's Asterix, which
-    1e-3 did not."""
+    optimizer_epsilon: Positive | None = None
+    """Constant that is added to the root of RMSprop's and Adam's mean square; None is 1e-3, and 1e-5 where observations
+    are images."""
     learning_rate: Positive = 1e-3
     """Step size at the start."""
     anneal: bool = True
     """Decrease the step size linearly to zero over total_steps."""
-    entropy_coef: Annotated[float, Field(ge=0)] | None = None
+    entropy_coef: Weight | None = None
     """Weight of the entropy bonus; None is 0.02 where actions are choices, and 0 where they are numbers."""
 
     replay_ratio: Annotated[float, Field(ge=0, le=16)] = 3.0
@@ -64,15 +70,9 @@ class IMPALAConfig(RolloutConfig):
     artificial_lag: Annotated[int, Field(ge=0)] = 0
     """Test aid: fragments wait in the learner for so many updates, so that their weights are that old."""
 
-    def bonus(self, discrete: bool) -> float:
-        """Return the weight of the entropy bonus for actions that are choices, or numbers.
-
-        The entropy of a Gaussian has no bound: a bonus of 0.01 widened Walker2d's to a standard deviation of 1.4, for
-        advantages become small where a policy is nearly as good as it gets, and the bonus does not.
-        """
-        if self.entropy_coef is not None:
-            return self.entropy_coef
-        return ENTROPY if discrete else 0.0
+    def of(self, layout: "Layout") -> "Decided":
+        """Return the config without an open key, as the observations and actions of `layout` decide them."""
+        return decide(self, Decided, layout.spaces.sees_images, layout.spaces.discrete)
 
     @property
     def compiles(self) -> bool:
@@ -84,6 +84,17 @@ class IMPALAConfig(RolloutConfig):
         rho, c = self.rho_bar, self.c_bar
         if rho is not None and (c is None or c > rho):
             raise ValueError(f"c_bar: {c} is above rho_bar: {rho}. Set at most {rho}.")
+        return self
+
+
+class Decided(IMPALAConfig):
+    """IMPALA's hyperparameters in a run whose environment is known: no key is open."""
+
+    optimizer_epsilon: Positive
+    entropy_coef: Weight
+
+    def of(self, layout: "Layout") -> "Decided":
+        """See IMPALAConfig."""
         return self
 
 

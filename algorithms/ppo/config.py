@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Count, Positive, Share
 from surreal.algorithms.rollouts.config import RolloutConfig
+from surreal.algorithms.rollouts.open_keys import Open, decide
 from surreal.protocol.documents.effects import Only
 
 if TYPE_CHECKING:
@@ -14,11 +15,6 @@ if TYPE_CHECKING:
 
 COMPILE_ROWS = 3_000_000
 """Rows of all epochs of a run from which numba compiles: it saves 3 us of each, and costs up to 7 s."""
-PASSES, PASSES_OF_IMAGES = (10, 64), (4, 256)
-"""Epochs and minibatch where none are set. A network of images that policy and value share fits a batch too closely in
-ten epochs of small steps: its values explain less than nothing of the next one."""
-ENTROPY = 0.01
-"""Weight of the entropy bonus where actions are choices. The entropy of a Gaussian has no bound."""
 
 Weight = Annotated[float, Field(ge=0)]
 
@@ -36,6 +32,13 @@ class PPOConfig(RolloutConfig):
         "clip_from": "behaviour",
         "recompute_returns": False,
         "value_learning_rate": None,
+    }
+    # A network of images that policy and value share fits a batch too closely in ten epochs of small steps: its values
+    # explain less than nothing of the next one. The entropy of a Gaussian has no bound.
+    openings = {
+        "epochs": Open(10, images=4),
+        "minibatch": Open(64, images=256),
+        "entropy_coef": Open(0.0, choices=0.01),
     }
 
     max_staleness: Annotated[int, Field(ge=0, le=8)] = 1
@@ -102,20 +105,12 @@ class PPOConfig(RolloutConfig):
     @property
     def compiles(self) -> bool:
         """See RolloutConfig: where gradients are so many that the seconds of compiling are soon won back."""
-        enough = self.total_steps * (self.epochs or PASSES[0]) >= COMPILE_ROWS
-        return enough if self.numba is None else self.numba
+        epochs = self.epochs or self.openings["epochs"].usual
+        return self.total_steps * epochs >= COMPILE_ROWS if self.numba is None else self.numba
 
     def decided(self, images: bool, choices: bool) -> "Decided":
         """Return the config without an open key, where observations are `images` or not, and actions `choices`."""
-        epochs, minibatch = PASSES_OF_IMAGES if images else PASSES
-        kept = {name: getattr(self, name) for name in type(self).model_fields}
-        kept |= {
-            "epochs": self.epochs or epochs,
-            "minibatch": self.minibatch or minibatch,
-            "entropy_coef": (ENTROPY if choices else 0.0) if self.entropy_coef is None else self.entropy_coef,
-            "numba": self.compiles,
-        }
-        return Decided.model_construct(**kept)
+        return decide(self, Decided, images, choices, numba=self.compiles)
 
     def of(self, layout: "Layout") -> "Decided":
         """Return the config without an open key, as the observations and actions of `layout` decide them."""

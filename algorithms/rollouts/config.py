@@ -1,13 +1,14 @@
 """Settings that every algorithm of rollouts has, their defaults and bounds, and what a plan says of them."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import NUMBERS, Config, Count, Positive, Share
 from surreal.algorithms.devices import SMALL, Device
 from surreal.algorithms.models.config import CONVOLVED, TANH, Engine, Network, NetworkConfig
+from surreal.algorithms.rollouts.open_keys import Open
 from surreal.protocol.documents.effects import Only
 
 
@@ -33,6 +34,8 @@ class RolloutConfig(ActingConfig):
         Only("precision", "compile", where={"gradients": ("auto", "autograd")}),
         Only("device", value="cuda", where={"gradients": ("auto", "autograd")}),
     ]
+    openings: ClassVar[Mapping[str, Open]] = {}
+    """Key that is None by default -> the values that a run has."""
 
     total_steps: Count = 1_000_000
     """Environment steps of all actors together after which the run is done."""

@@ -36,6 +36,7 @@ SPEED_ALIKE = (
     "gamma",
     "gae_lambda",
     "entropy_coef",
+    "optimizer_epsilon",
     "clip",
     "seed",
 )

@@ -4,7 +4,7 @@ import numpy as np
 
 from surreal.algorithms.distributions import masked
 from surreal.algorithms.environments.rows import at
-from surreal.algorithms.impala.config import IMPALAConfig
+from surreal.algorithms.impala.config import Decided, IMPALAConfig
 from surreal.algorithms.impala.gradients.base import DECAY, correct, reported
 from surreal.algorithms.models.byhand import make_network
 from surreal.algorithms.models.optimizers import Adam, Optimizer, RMSprop
@@ -18,9 +18,9 @@ class Analytic:
     """See base.Gradient."""
 
     def __init__(self, layout: Layout, config: IMPALAConfig, vector: Array) -> None:
+        config = config.of(layout)
         self._config, self._network = config, make_network(layout, vector, config.compiles)
         self._optimizer = _optimizer(config, self._network.vector)
-        self._bonus = config.bonus(layout.spaces.discrete)
 
     def step(self, data: Trajectories, rate: float) -> dict[str, float]:
         """See base.Gradient."""
@@ -34,7 +34,7 @@ class Analytic:
         constants = correct(config, data, log_probs, every)
         share = np.float32(1.0 / n)
         # d(-mean A log pi) / d log pi = -A / n
-        d_out, entropy = network.through_distribution(out, actions, constants.advantages * -share, self._bonus)
+        d_out, entropy = network.through_distribution(out, actions, constants.advantages * -share, config.entropy_coef)
         error = values - constants.targets
         # d(c mean (V - v)^2) / d V = 2 c (V - v) / n
         d_values = error * (np.float32(2 * config.value_coef) * share)
@@ -59,7 +59,7 @@ class Analytic:
         self._optimizer.load(arrays)
 
 
-def _optimizer(config: IMPALAConfig, vector: Array) -> Optimizer:
+def _optimizer(config: Decided, vector: Array) -> Optimizer:
     if config.optimizer == "adam":
         return Adam(vector, config.max_grad_norm, config.optimizer_epsilon)
     return RMSprop(vector, config.max_grad_norm, config.optimizer_epsilon, DECAY)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from surreal.algorithms.devices import pick_device
-from surreal.algorithms.impala.config import IMPALAConfig
+from surreal.algorithms.impala.config import Decided, IMPALAConfig
 from surreal.algorithms.impala.gradients.base import DECAY, Corrected, correct, reported
 from surreal.algorithms.models.distributions import log_prob, masked, parted
 from surreal.algorithms.models.learning import Bound, tensors_of
@@ -26,11 +26,11 @@ class Autograd:
     """See base.Gradient."""
 
     def __init__(self, layout: Layout, config: IMPALAConfig, vector: Array) -> None:
+        config = config.of(layout)
         self._device, self._config = pick_device(config.device), config
         self._choices, self._remembers = layout.spaces.choices, bool(layout.state_size)
         self._network = Bound(layout, vector, self._device, config.precision, config.compile)
         self._optimizer = _optimizer(config, self._network.vector)
-        self._bonus = config.bonus(layout.spaces.discrete)
 
     def step(self, data: Trajectories, rate: float) -> dict[str, float]:
         """See base.Gradient. The device is waited for twice: V-trace and the size of the gradient are the CPU's."""
@@ -66,7 +66,7 @@ class Autograd:
         policy = -(self._place(constants.advantages) * log_probs).mean()
         value = (values[:n] - self._place(constants.targets)).square().mean()
         entropy = entropies.mean()
-        total = policy + config.value_coef * value - self._bonus * entropy
+        total = policy + config.value_coef * value - config.entropy_coef * entropy
         return total, constants, torch.stack([policy, value, entropy]).detach()
 
     def _place(self, array: Array) -> Tensor:
@@ -100,7 +100,7 @@ def _numbers(tensor: Tensor) -> Array:
     return np.asarray(tensor.detach().cpu().numpy())
 
 
-def _optimizer(config: IMPALAConfig, vector: Tensor) -> torch.optim.Optimizer:
+def _optimizer(config: Decided, vector: Tensor) -> torch.optim.Optimizer:
     epsilon = config.optimizer_epsilon
     if config.optimizer == "adam":
         return torch.optim.Adam([vector], lr=1.0, betas=(BETA1, BETA2), eps=epsilon)

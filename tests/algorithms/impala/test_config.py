@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from surreal.algorithms.algorithm import Sizing
 from surreal.algorithms.impala.config import IMPALAConfig, sizing
 from surreal.algorithms.registry import IMPALA, algorithm
+from tests.algorithms.gpu.networks import layout_of
 
 
 def sized(actors: int = 2, **config: Any) -> Sizing:
@@ -46,6 +47,24 @@ def test_a_plan_says_how_large_an_update_is_and_what_corrects_it() -> None:
     assert notes[2] == "2 more fragments of an update are drawn from the last 64"
     assert sized().notes[0].startswith("an update takes the first fragment that has come, of 20 fragment_steps x 8")
     assert "gradients by hand on the CPU" in notes[3]
+
+
+@pytest.mark.parametrize(
+    ("kind", "epsilon", "entropy"),
+    [
+        ("tanh-pair", 1e-3, 0.0),
+        ("tanh-pair-choices", 1e-3, 0.02),
+        ("small-cnn", 1e-5, 0.02),
+        ("nature-cnn", 1e-5, 0.02),
+        ("parts", 1e-5, 0.0),
+    ],
+)
+def test_what_is_left_open_is_decided_by_images_and_by_choices(kind: str, epsilon: float, entropy: float) -> None:
+    found = IMPALAConfig().of(layout_of(kind))
+    assert (found.optimizer_epsilon, found.entropy_coef) == (epsilon, entropy)
+    said = IMPALAConfig(optimizer_epsilon=0.1, entropy_coef=0.0, learning_rate=0.5).of(layout_of(kind))
+    assert (said.optimizer_epsilon, said.entropy_coef, said.learning_rate) == (0.1, 0.0, 0.5)
+    assert said.of(layout_of("small-cnn")) is said
 
 
 def test_settings_that_are_for_tests_or_do_harm_are_warned_of() -> None:

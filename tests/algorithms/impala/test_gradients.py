@@ -9,8 +9,11 @@ import torch
 from surreal.algorithms.impala.gradients.analytic import Analytic
 from surreal.algorithms.impala.gradients.autograd import Autograd
 from surreal.algorithms.impala.gradients.base import correct
+from surreal.algorithms.impala.update import Updater
 from surreal.algorithms.models.optimizers import Adam, RMSprop
 from surreal.algorithms.networks import Shape
+from tests.algorithms.gpu.device import unroll
+from tests.algorithms.gpu.networks import layout_of
 from tests.algorithms.impala.samples import COPIES, STEPS, impala, random_unroll
 from tests.algorithms.ppo.samples import random_shape, random_vector
 
@@ -55,6 +58,19 @@ def test_choices_have_an_entropy_bonus_and_numbers_whose_entropy_has_no_bound_ha
         moved.append([engine.parameters() for engine in both])
     np.testing.assert_array_equal(moved[0], moved[1])
     assert np.abs(np.subtract(moved[0], moved[2])).max() > 1e-6
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
+@pytest.mark.parametrize("gradients", ["analytic", "autograd"])
+@pytest.mark.parametrize(("kind", "epsilon"), [("small-cnn", 1e-5), ("tanh-pair-choices", 1e-3)])
+def test_images_have_a_smaller_epsilon_than_numbers(kind: str, epsilon: float, gradients: str, optimizer: str) -> None:
+    layout, moved = layout_of(kind), []
+    for settings in ({}, {"optimizer_epsilon": epsilon}, {"optimizer_epsilon": 0.1}):
+        updater = Updater(layout, impala(optimizer=optimizer, gradients=gradients, **settings), seed=1)
+        updater.update(unroll(layout), 0.0)
+        moved.append(updater.parameters())
+    np.testing.assert_array_equal(moved[0], moved[1])
+    assert np.abs(moved[0] - moved[2]).max() > 1e-5
 
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
