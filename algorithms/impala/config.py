@@ -7,8 +7,7 @@ from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Count, Positive, Share, Sizing
 from surreal.algorithms.inference import graph as inference
-from surreal.algorithms.rollouts.config import ACTIONS, RolloutConfig, network_notes
-from surreal.algorithms.rollouts.open_keys import Open, decide
+from surreal.algorithms.rollouts.config import ACTIONS, Open, RolloutConfig, network_notes
 from surreal.protocol.documents.effects import SOME, Only
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class IMPALAConfig(RolloutConfig):
 
     def of(self, layout: "Layout") -> "Decided":
         """Return the config without an open key, as the observations and actions of `layout` decide them."""
-        return decide(self, Decided, layout.spaces.sees_images, layout.spaces.discrete)
+        return self.closed(Decided, layout.spaces.sees_images, layout.spaces.discrete)
 
     @property
     def compiles(self) -> bool:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Count, Positive, Share
-from surreal.algorithms.rollouts.config import RolloutConfig
-from surreal.algorithms.rollouts.open_keys import Open, decide
+from surreal.algorithms.rollouts.config import Open, RolloutConfig
 from surreal.protocol.documents.effects import Only
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ class PPOConfig(RolloutConfig):
 
     def decided(self, images: bool, choices: bool) -> "Decided":
         """Return the config without an open key, where observations are `images` or not, and actions `choices`."""
-        return decide(self, Decided, images, choices, numba=self.compiles)
+        return self.closed(Decided, images, choices, numba=self.compiles)
 
     def of(self, layout: "Layout") -> "Decided":
         """Return the config without an open key, as the observations and actions of `layout` decide them."""

@@ -1,15 +1,17 @@
 """Settings that every algorithm of rollouts has, their defaults and bounds, and what a plan says of them."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
 from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import NUMBERS, Config, Count, Positive, Share
 from surreal.algorithms.devices import SMALL, Device
 from surreal.algorithms.models.config import CONVOLVED, TANH, Engine, Network, NetworkConfig
-from surreal.algorithms.rollouts.open_keys import Open
 from surreal.protocol.documents.effects import Only
+
+C = TypeVar("C", bound="RolloutConfig")
 
 
 class ActingConfig(Config):
@@ -25,6 +27,23 @@ class ActingConfig(Config):
     """Central inference: milliseconds that a batch waits to be full."""
 
 
+@dataclass(frozen=True)
+class Open:
+    """Values of one key that is None by default: the usual one, and another where a run's spaces ask for it."""
+
+    usual: Any
+    images: Any = None
+    """Value where observations are images; None for the usual one."""
+    choices: Any = None
+    """Value where actions are choices; None for the usual one."""
+
+    def value(self, images: bool, choices: bool) -> Any:
+        """Return what a run has, where observations are `images` or not, and actions `choices` or numbers."""
+        if images and self.images is not None:
+            return self.images
+        return self.choices if choices and self.choices is not None else self.usual
+
+
 class RolloutConfig(ActingConfig):
     """Hyperparameters of every algorithm that learns from fragments of rollouts: what actors and networks need."""
 
@@ -35,7 +54,7 @@ class RolloutConfig(ActingConfig):
         Only("device", value="cuda", where={"gradients": ("auto", "autograd")}),
     ]
     openings: ClassVar[Mapping[str, Open]] = {}
-    """Key that is None by default -> the values that a run has."""
+    """Key that is None by default -> the values that a run has: observations and actions decide."""
 
     total_steps: Count = 1_000_000
     """Environment steps of all actors together after which the run is done."""
@@ -98,6 +117,12 @@ class RolloutConfig(ActingConfig):
         if self.gradients == "analytic" and not (self.network.plain or self.network.convolved):
             raise ValueError("network needs gradients by autograd. Set gradients: auto or autograd.")
         return self
+
+    def closed(self, kind: type[C], images: bool, choices: bool, **more: Any) -> C:
+        """Return it as a `kind` without an open key, and with the values of `more`; nothing is validated again."""
+        said = {name: getattr(self, name) for name in type(self).model_fields}
+        found = {name: key.value(images, choices) for name, key in self.openings.items() if said[name] is None}
+        return cast(C, kind.model_construct(**said | found | more))
 
     @property
     def compiles(self) -> bool:
