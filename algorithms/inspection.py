@@ -62,6 +62,8 @@ class Request:
     """The environment's part of the experiment file."""
     remote: bool = False
     """True where the run is on other machines, which may have what is missing here."""
+    view: "View | None" = None
+    """Way to see the environment; where one is given its spaces are asked for, and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Report:
     findings: tuple[Finding, ...] = ()
     note: str = ""
     """Sentence about the network; empty where the algorithm says none."""
+    spaces: dict[str, Any] | None = None
+    """The spaces of observation and action as a policy record has them, where they were asked for."""
 
 
 class _Maker:
@@ -110,6 +114,9 @@ def inspect(request: Request) -> Iterator[Report]:
         return
     with ExitStack() as made:
         maker = _Maker(request, made)
+        if request.view is not None:
+            yield _seen(request, maker, request.view)
+            return
         yield _checked(request, maker)
         if maker.environment is not None:
             yield Report(tuple(_resets(request, maker.environment)))
@@ -153,6 +160,17 @@ def _checked(request: Request, make: _Maker) -> Report:
     except SurrealError as error:
         found.append(_unmade(request, error))
     return Report((*found, *_idle(config, make.environment)), note)
+
+
+def _seen(request: Request, make: _Maker, view: "View") -> Report:
+    """Make the environment and return its spaces."""
+    from surreal.algorithms.recording.policy_record import space_data
+
+    try:
+        found = make(view).spaces
+    except SurrealError as error:
+        return Report((_unmade(request, error),))
+    return Report(spaces={"observation": space_data(found.observation_space), "action": space_data(found.action_space)})
 
 
 def _idle(config: Any, env: "Environment | None") -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from typing import Any
 from surreal.algorithms.recording.checkpoint import Checkpoint, load, write
 from surreal.orchestrator.experiment.complete import of_its_time
 from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.inspection import Inspection
 from surreal.orchestrator.experiment.load import apply_override
 from surreal.orchestrator.saved_run import SavedRun, saved
 from surreal.protocol.documents.yaml import load_file
@@ -90,7 +91,7 @@ class StartingPoint:
                 state = {**checkpoint.state, "discount": None}
                 checkpoint = Checkpoint(checkpoint.steps, checkpoint.arrays, state, about)
         else:
-            self._check_spaces(about, settings, experiment)
+            self._check_spaces(about, experiment)
             known = {key: value for key, value in COUNTERS.items() if key in checkpoint.state}
             if checkpoint.state.get("gradient_steps"):
                 known["updates"] = (
@@ -118,21 +119,15 @@ class StartingPoint:
                 f"{self.name} is taken up. Set more, or null."
             )
 
-    def _check_spaces(self, about: Any, settings: Any, experiment: Experiment) -> None:
+    def _check_spaces(self, about: Any, experiment: Experiment) -> None:
         """Raise InvalidInput where the environment has other observations or actions than the checkpoint."""
-        from surreal.algorithms.environments.make import make_env
-        from surreal.algorithms.recording.policy_record import space_data
-
-        made = make_env(settings, str(experiment.folder), about.get("view", "features"))
-        try:
-            there = {"observation": made.spaces.observation_space, "action": made.spaces.action_space}
-        finally:
-            made.close()
+        with Inspection(experiment, remote=False, view=about.get("view", "features")) as looked:
+            there = looked.spaces
         for key, space in there.items():
-            if _shape(space_data(space)) != _shape(about[key]):
+            if _shape(space) != _shape(about[key]):
                 raise InvalidInput(
                     f"--from {self.name}: it has the {key} {_said(about[key])} of {about['env']['id']!r}, and "
-                    f"{settings['id']!r} has {_said(space_data(space))}. Take an environment of the same shapes."
+                    f"{experiment.spec.env.id!r} has {_said(space)}. Take an environment of the same shapes."
                 )
 
 

@@ -14,11 +14,15 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from functools import cached_property
 from time import monotonic
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from surreal.algorithms.inspection import Finding, Report, Request
+from surreal.algorithms.own_code import ENV
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.protocol.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from surreal.algorithms.environments.spaces import View
 
 TIMEOUT_S = 60.0
 """Longest time that the inspection takes: an import of torch from a slow disk, and a simulator."""
@@ -33,10 +37,24 @@ class Inspection:
     A context manager, which leaves no process.
     """
 
-    def __init__(self, experiment: Experiment, remote: bool) -> None:
-        """Begin. `remote` says that the run is elsewhere: what is missing here may be there."""
+    def __init__(self, experiment: Experiment, remote: bool, view: "View | None" = None) -> None:
+        """Begin. `remote` says that the run is elsewhere: what is missing here may be there.
+
+        With a `view` only the environment is made, for its `spaces`.
+        """
         self._source = experiment.source
-        self._process = _Inspector(experiment, remote)
+        self._process = _Inspector(experiment, remote, view)
+
+    @property
+    def spaces(self) -> dict[str, Any]:
+        """The spaces of observation and action in the asked view, as a policy record has them.
+
+        Raises InvalidInput, at the line of the experiment, for an environment that cannot be made here.
+        """
+        report = self._report
+        if report.spaces is None:
+            raise self._source.invalid((each.path or ENV, each.text) for each in report.findings)
+        return report.spaces
 
     @property
     def note(self) -> str:
@@ -66,7 +84,7 @@ class Inspection:
         self._refuse(first)
         second = self._process.report(RESET_S) or Report()
         self._refuse(second)
-        return Report(first.findings + second.findings, first.note)
+        return Report(first.findings + second.findings, first.note, first.spaces)
 
     def _refuse(self, report: Report) -> None:
         if wrong := [(each.path, each.text) for each in report.findings if each.refused]:
@@ -82,10 +100,10 @@ class Inspection:
 class _Inspector:
     """The process. It sees what a worker sees: its environment variables, and no file of the present folder."""
 
-    def __init__(self, experiment: Experiment, remote: bool) -> None:
+    def __init__(self, experiment: Experiment, remote: bool, view: "View | None") -> None:
         spec = experiment.spec
         env = spec.env.model_dump(mode="json")
-        request = Request(str(experiment.folder), spec.algorithm.name, spec.algorithm.config, env, remote)
+        request = Request(str(experiment.folder), spec.algorithm.name, spec.algorithm.config, env, remote, view)
         ending = next(role.name for role in experiment.algorithm.roles if role.ends_run)
         self._name, self._read = experiment.source.name, b""
         self._open, self._answered = True, False
@@ -116,7 +134,8 @@ class _Inspector:
         if line:
             self._answered = True
             data = json.loads(line)
-            return Report(tuple(Finding(tuple(each.pop("path")), **each) for each in data["findings"]), data["note"])
+            found = tuple(Finding(tuple(each.pop("path")), **each) for each in data.pop("findings"))
+            return Report(found, **data)
         if not self._open and not self._answered:
             raise self._ended()
         return None

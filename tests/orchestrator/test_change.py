@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from surreal.algorithms.training_loop import _misfit
 from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.orchestrator.client import Client, Run
 from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.plan.change import refuse_an_end_at_once
 from surreal.orchestrator.run import home
 from surreal.orchestrator.run.provenance import provenance
@@ -173,18 +176,61 @@ def test_a_checkpoint_that_has_reached_the_goal_is_no_begin_of_a_run(place: Loca
         shutil.rmtree(point.prepare(experiment("fork", **{**config, **more})))
 
 
+TWIN = """from gymnasium.envs.classic_control import CartPoleEnv
+from gymnasium.spaces import Box
+
+class Twin(CartPoleEnv):
+    pass
+
+class Wide(CartPoleEnv):
+    def __init__(self):
+        super().__init__()
+        self.observation_space = Box(-1.0, 1.0, (5,))
+
+def late():
+    raise OSError("no such table")
+"""
+
+
+@pytest.fixture
+def twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Experiment]:
+    """Return an experiment in an environment of the module beside its file, where the present folder is another."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "twins.py").write_text(TWIN)
+    monkeypatch.chdir(tmp_path)
+
+    def twin(name: str) -> Experiment:
+        file = tmp_path / "own" / "twin.yaml"
+        file.write_text(experiment("twin", f"twins:{name}").to_yaml())
+        return load_experiment(file)
+
+    return twin
+
+
 def test_in_another_environment_of_the_same_shapes_steps_begin_at_zero(
-    place: LocalBackend, monkeypatch: pytest.MonkeyPatch
+    place: LocalBackend, twin: Callable[[str], Experiment]
 ) -> None:
-    gymnasium.register("Twin-v0", gymnasium.spec("CartPole-v1").entry_point)
-    try:
-        ended = {"steps": 900, "episodes": 9, "terminated": 9}
-        folder = later(updates=1, mean_return=41.5, discount=ended).prepare(experiment("twin", "Twin-v0"))
-    finally:
-        del gymnasium.registry["Twin-v0"]
+    ended = {"steps": 900, "episodes": 9, "terminated": 9}
+    folder = later(updates=1, mean_return=41.5, discount=ended).prepare(twin("Twin"))
     begun = load(folder / "step-000000000000")
     assert (begun.steps, begun.state) == (0, {"updates": 0, "mean_return": None, "discount": None})
     shutil.rmtree(folder)
+    assert "twins" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Wide", r"--from pole: it has the observation Box \[4\] of 'CartPole-v1', and 'twins:Wide' has Box \[5\]"),
+        ("late", r"twin.yaml:8: spec.env.id: .*twins.py:13: .*no such table"),
+        ("Twi", r"twin.yaml:8: spec.env.id: twins:Twi names nothing in .*did you mean 'Twin'"),
+    ],
+)
+def test_an_environment_of_ones_own_that_does_not_fit_or_cannot_be_made_is_told_at_its_line(
+    place: LocalBackend, twin: Callable[[str], Experiment], name: str, text: str
+) -> None:
+    with pytest.raises(InvalidInput, match=text):
+        StartingPoint.find("pole").prepare(twin(name))
 
 
 def test_with_other_wrappers_steps_are_counted_on_and_the_length_of_episodes_is_learned_anew(
