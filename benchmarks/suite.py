@@ -15,6 +15,7 @@ interpreter that has it: PEERS/sb3 with minatar and PEERS/rs with robosuite for 
 
 import argparse
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -113,7 +114,7 @@ def report(args: argparse.Namespace, left: int) -> None:
         put(args.keep, "".join(row.line() for row in ordered))
     if args.report:
         low = floors(scored(ordered, args.reference), args.home / "floors.json")
-        command = " ".join(["python benchmarks/suite.py", *_shown(sys.argv[1:])])
+        command = shlex.join(["python", "benchmarks/suite.py", *_shown(sys.argv[1:])])
         into(args.report, page(tables(ordered, low, args.reference), command))
 
 

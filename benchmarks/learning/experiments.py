@@ -4,8 +4,11 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from learning.ending import SURREAL
@@ -32,6 +35,21 @@ class Experiments:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._files = home / "files"
+
+    def check(self, cells: Iterable[Cell]) -> None:
+        """Raise ValueError where a plan refuses one of ours, before hours go into the others; a seed stands for all."""
+        kinds = {(cell.contestant, cell.task): cell for cell in cells if not cell.contestant.peer}
+        new = [cell for cell in kinds.values() if not (self._files / f"{cell.name}.yaml").exists()]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(self._plan, new))
+
+    def _plan(self, cell: Cell) -> None:
+        with TemporaryDirectory() as folder:
+            file = Path(folder, "experiment.yaml")
+            file.write_text(cell.document)
+            done = self._surreal("plan", str(file), *_words(cell))
+        if done.returncode == INVALID:
+            raise ValueError(f"{cell.name}: {done.stderr.strip()}")
 
     def run(self, cell: Cell, clock: Clock) -> Row | None:
         """Bring `cell` to its end, from wherever an earlier suite left it. Return None where the time was up first."""
@@ -80,7 +98,7 @@ class Experiments:
     def _create(self, cell: Cell, file: Path) -> list[str]:
         self._files.mkdir(parents=True, exist_ok=True)
         put(file, cell.document)
-        return ["create", "-d", str(file), *(word for setting in cell.overrides for word in ("--set", setting))]
+        return ["create", "-d", str(file), *_words(cell)]
 
     def _status(self, name: str) -> dict[str, Any] | None:
         """The status document of `name`; None where there is no such experiment."""
@@ -135,6 +153,11 @@ class Experiments:
             return (done.stderr.strip().splitlines() or ["surreal eval said nothing"])[-1]
         last = float(json.loads(done.stdout)["mean"])
         return {"last": last, "best": last if best is None else max(best, last)}
+
+
+def _words(cell: Cell) -> list[str]:
+    """The settings of its contestant as words of a command line."""
+    return [word for setting in cell.overrides for word in ("--set", setting)]
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +23,14 @@ WORD = re.compile(r"--contestants (.+?) --seeds ")
 
 Curve = list[tuple[int, float, float]]
 """Environment steps, seconds of training, training return."""
+
+
+def unquoted(command: str) -> str:
+    """Return the command of a row as older rows have it: the word of its contestant without a shell's quotes."""
+    found = WORD.search(command)
+    if not found or not found[1].startswith("'"):
+        return command
+    return command.replace(found[1], shlex.split(found[1])[0], 1)
 
 
 def conventions(episodes: int, algorithm: str = "") -> dict[str, str]:
@@ -79,7 +88,7 @@ class Row:
     @property
     def word(self) -> str:
         """Word of the contestant on the command line, which has its settings; its name where another library ran."""
-        found = WORD.search(self.command)
+        found = WORD.search(unquoted(self.command))
         return found[1] if found else self.contestant
 
     def line(self) -> str:

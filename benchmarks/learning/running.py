@@ -10,10 +10,10 @@ from rich.console import Console
 
 from learning.experiments import Experiments
 from learning.peers import Peers, command_of
-from learning.rows import Row, conventions, read_rows
+from learning.rows import PEER, Row, conventions, read_rows, unquoted
 from learning.scheduler import Clock, run_cells
 from learning.table import Cell
-from learning.tasks import check_task
+from learning.tasks import check_task, group_of
 from surreal.orchestrator.supervision.os_process import lock
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -63,6 +63,7 @@ def _run_missing(
         if cell.contestant.peer:
             others.python(cell)
             check_task(cell.task)
+    experiments.check(missing)
     talk.print(f"{len(missing)} of {len(wanted)} runs to do", markup=False)
     left = run_cells(missing, home / "rows", one, parallel, clock, told)
     if left:
@@ -73,21 +74,21 @@ def _run_missing(
 def _check_same(cell: Cell, row: Row) -> None:
     """Raise ValueError where `row` came from another command than that of `cell`, but for the evaluations between."""
     commands = (row.command, command_of(cell) if cell.contestant.peer else cell.command)
-    before, now = (re.sub(r" --every \S+", "", command) for command in commands)
+    before, now = (re.sub(r" --every \S+", "", unquoted(command)) for command in commands)
     if before != now:
         words = f"there is a row of other settings: {row.command}"
         raise ValueError(f"{cell.name}: {words}. Name the contestant otherwise, or take another --home.")
 
 
 def _check_joins(cell: Cell, row: Row) -> None:
-    """Raise ValueError where `cell` would stand in a line of the page with `row`, and is measured or made otherwise."""
-    if (row.contestant, row.budget) != (cell.contestant.name, cell.budget.steps):
-        return
-    if row.word != cell.contestant.word:
-        words = f"--contestants: {row.contestant} is {row.word} in a row there, and {cell.contestant.word} now"
+    """Raise ValueError where `cell` would stand in a table with `row`, and is measured or made otherwise."""
+    contestant, budget = cell.contestant, cell.budget
+    if row.contestant == contestant.name and row.budget == budget.steps and row.word != contestant.word:
+        words = f"--contestants: {row.contestant} is {row.word} in a row there, and {contestant.word} now"
         raise ValueError(f"{words}. Name it otherwise, or take another --home.")
-    episodes = conventions(cell.budget.evaluate_episodes, cell.contestant.algorithm)["last"]
-    if row.conventions.get("last", episodes) != episodes:
+    family, episodes = contestant.algorithm.removeprefix(PEER), conventions(budget.evaluate_episodes)["last"]
+    alike = (row.family, group_of(row.task), row.budget) == (family, group_of(cell.task), budget.steps)
+    if alike and row.conventions.get("last", episodes) != episodes:
         words = f"--episodes: rows of {row.contestant} there have {row.conventions['last']!r}, and these would have"
         raise ValueError(f"{words} {episodes!r}. Take as many as there, or another --home.")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import product
+from shlex import quote
 from typing import Any
 
 from learning.rows import PEER
@@ -25,6 +26,11 @@ SETTINGS = re.compile(r",(?=[^,=]+=)")
 """What stands between two settings; a comma within a list is none."""
 EVERY = 30.0
 """Seconds between evaluations of a run of ours, where nothing else is said."""
+OF_TABLE = {
+    **{"total_steps": "--steps", "evaluate_episodes": "--episodes", "evaluate_every_seconds": "--every"},
+    **dict.fromkeys(("return_window", "stop_at_return", "evaluation_episode_cap"), ""),
+}
+"""Key of a config by which all runs of a table are measured alike -> the option that sets it, if one does."""
 WINDOW = 100
 """Training episodes of a mean return, of algorithms that have a choice."""
 
@@ -74,6 +80,9 @@ class Contestant:
             raise ValueError(f"--contestants: {text!r} has no settings. Write NAME=ALGORITHM:KEY=VALUE,KEY=VALUE.")
         if twice := [key for key, times in Counter(key for key, _ in pairs).items() if times > 1]:
             raise ValueError(f"--contestants: {text!r} sets {twice[0]} twice. Leave one out.")
+        for key in OF_TABLE.keys() & {key for key, _ in pairs}:
+            instead = f"Give {OF_TABLE[key]}" if OF_TABLE[key] else "Leave it out"
+            raise ValueError(f"--contestants: {text!r} sets {key}, which all runs of a table have alike. {instead}.")
         return cls(name, of, pairs)
 
 
@@ -128,7 +137,7 @@ class Cell:
     def command(self) -> str:
         """The command line that runs this cell alone."""
         word, budget = self.contestant.word, self.budget
-        words = f"--tasks {self.task} --contestants {word} --seeds {self.seed} --steps {budget.steps}"
+        words = f"--tasks {self.task} --contestants {quote(word)} --seeds {self.seed} --steps {budget.steps}"
         layout = f"--copies {self._copies()} --actors {budget.actors} --episodes {budget.evaluate_episodes}"
         layout += f" --every {budget.evaluate_every:g}" if budget.evaluate_every != EVERY else ""
         return f"python benchmarks/suite.py --home DIR {words} {layout}"

@@ -1,6 +1,8 @@
 """Does a suite that is cut go on without running anything twice or losing anything, and does it keep what failed?"""
 
+import json
 import os
+import shlex
 import shutil
 import signal
 from pathlib import Path
@@ -161,6 +163,32 @@ def test_a_wrong_setting_stops_the_suite_and_leaves_no_row(suite: Suite) -> None
     assert list(suite.rows.glob("*")) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--tasks", "CartPole-v1", "--contestants", "ppo", "odd=ppo:epochs=0"), "epochs: "),
+        (("--tasks", "CartPole-v1", "Pendulum-v1", "--contestants", "dqn"), "dqn-pendulum-v1-2000-1: "),
+    ],
+)
+def test_the_whole_table_is_checked_before_the_first_run(suite: Suite, words: tuple[str, ...], said: str) -> None:
+    done = suite(*words, *SMALL[2:], "--steps", "2000", "--seeds", "1")
+    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+    assert not list(suite.rows.glob("*")) and not list((suite.home / "surreal" / "experiments").glob("*"))
+
+
+def test_the_command_of_a_row_can_be_pasted_and_is_the_row_of_a_command_that_could_not(suite: Suite) -> None:
+    words = (*SMALL, "--steps", "2000", "--seeds", "1", "--contestants", "net=ppo:network={policy: [8]},epochs=2")
+    assert suite(*words).returncode == 0
+    row = suite.row("net-cartpole-v1-2000-1")
+    again = suite(*shlex.split(row["command"])[4:])
+    assert again.returncode == 0 and "0 of 1 runs to do" in again.stderr, again.stderr
+    plain = row["command"].replace("'", "")
+    assert plain != row["command"]
+    (suite.rows / "net-cartpole-v1-2000-1.json").write_text(json.dumps(row | {"command": plain}))
+    again = suite(*words)
+    assert again.returncode == 0 and "0 of 1 runs to do" in again.stderr, again.stderr
+
+
 def test_a_run_of_other_settings_is_not_taken_for_the_one_that_is_asked_for(suite: Suite) -> None:
     words = (*SMALL, "--steps", "2000", "--seeds", "1")
     assert suite(*words, "--contestants", "short=ppo:gamma=0.9").returncode == 0
@@ -182,6 +210,8 @@ def test_a_further_seed_of_a_name_with_other_settings_or_episodes_is_refused_bef
     assert done.returncode == 2 and said in done.stderr
     done = suite(*words, "short=ppo:gamma=0.9", "--seeds", "2", "--episodes", "3")
     assert done.returncode == 2 and "--episodes: rows of short there have 'deterministic, mean of 2 epi" in done.stderr
+    done = suite(*words, "other=ppo:gamma=0.9", "--seeds", "1", "--episodes", "3")
+    assert done.returncode == 2 and "--episodes: rows of short there have" in done.stderr, "one page has both"
     assert [file.stem for file in suite.rows.glob("*")] == ["short-cartpole-v1-2000-1"]
 
 

@@ -66,6 +66,8 @@ def test_a_contestant_with_settings_is_read_and_one_without_is_refused() -> None
         ("sb3-ppo=ppo:gamma=0.9", "'sb3-ppo' is the name of something else. Take another for ppo"),
         ("td3=ppo:gamma=0.9", "'td3' is the name of something else. Take another for ppo"),
         ("a=ppo:gamma=0.9,gamma=0.8", "sets gamma twice"),
+        ("a=ppo:total_steps=10", "sets total_steps, which all runs of a table have alike. Give --steps."),
+        ("a=ppo:return_window=5", "sets return_window, which all .* have alike. Leave it out."),
     ):
         with pytest.raises(ValueError, match=why):
             Contestant.parse(text)
