@@ -12,8 +12,9 @@ from surreal.protocol.documents.effects import Only
 if TYPE_CHECKING:
     from surreal.algorithms.networks import Layout
 
-COMPILE_ROWS = 3_000_000
-"""Rows of all epochs of a run from which numba compiles: it saves 3 us of each, and costs up to 7 s."""
+COMPILE_ROWS, COMPILE_IMAGES = 3_000_000, 1_200_000
+"""Rows of all epochs of a run from which numba compiles: it saves 3 us of each, more of an image, and costs up to 7 s.
+"""
 
 Weight = Annotated[float, Field(ge=0)]
 
@@ -94,8 +95,8 @@ class PPOConfig(RolloutConfig):
     a divisor of fragment_steps, by default all of them."""
 
     numba: bool | None = None
-    """Compile gradients by hand with numba; None does where total_steps x epochs is 3 million or more. It costs one
-    second at the start, the first time on a machine six, and numbers differ in their last bits."""
+    """Compile gradients by hand with numba; None does where total_steps x epochs is 3 million or more, of images 1.2
+    million. It costs one second at the start, the first time on a machine six; numbers differ in their last bits."""
 
     gather_patience: Positive = 5.0
     """A batch goes on without an actor that takes longer than so many times the usual time between two batches, at
@@ -103,13 +104,19 @@ class PPOConfig(RolloutConfig):
 
     @property
     def compiles(self) -> bool:
-        """See RolloutConfig: where gradients are so many that the seconds of compiling are soon won back."""
-        epochs = self.epochs or self.openings["epochs"].usual
-        return self.total_steps * epochs >= COMPILE_ROWS if self.numba is None else self.numba
+        """See RolloutConfig."""
+        return bool(self.numba)
 
     def decided(self, images: bool, choices: bool) -> "Decided":
-        """Return the config without an open key, where observations are `images` or not, and actions `choices`."""
-        return self.closed(Decided, images, choices, numba=self.compiles)
+        """Return the config without an open key, where observations are `images` or not, and actions `choices`.
+
+        Gradients are compiled where they are so many that the seconds of it are soon won back.
+        """
+        known = self.closed(Decided, images, choices)
+        if known.numba is not None:
+            return known
+        enough = known.total_steps * known.epochs >= (COMPILE_IMAGES if images else COMPILE_ROWS)
+        return known.model_copy(update={"numba": enough})
 
     def of(self, layout: "Layout") -> "Decided":
         """Return the config without an open key, as the observations and actions of `layout` decide them."""

@@ -118,11 +118,11 @@ class RolloutConfig(ActingConfig):
             raise ValueError("network needs gradients by autograd. Set gradients: auto or autograd.")
         return self
 
-    def closed(self, kind: type[C], images: bool, choices: bool, **more: Any) -> C:
-        """Return it as a `kind` without an open key, and with the values of `more`; nothing is validated again."""
+    def closed(self, kind: type[C], images: bool, choices: bool) -> C:
+        """Return it as a `kind` without an open key; nothing is validated again."""
         said = {name: getattr(self, name) for name in type(self).model_fields}
         found = {name: key.value(images, choices) for name, key in self.openings.items() if said[name] is None}
-        return cast(C, kind.model_construct(**said | found | more))
+        return cast(C, kind.model_construct(**said | found))
 
     @property
     def compiles(self) -> bool:

@@ -95,8 +95,16 @@ def test_a_decided_config_keeps_all_else_and_whether_it_compiles() -> None:
     found = config.of(layout_of("small-cnn"))
     open_keys = ("epochs", "minibatch", "entropy_coef", "numba")
     assert config.model_dump(exclude=set(open_keys)) == found.model_dump(exclude=set(open_keys))
-    # four epochs of images are as many rows as it needs for ten of numbers
-    assert config.compiles and found.compiles and found.numba
+    assert found.compiles and found.numba
+
+
+@pytest.mark.parametrize(("kind", "steps"), [("small-cnn", 300_000), ("tanh-pair", 300_000)])
+def test_a_run_compiles_from_so_many_rows_on_whether_its_epochs_are_open_or_said(kind: str, steps: int) -> None:
+    for total, compiled in ((steps, True), (steps - 1, False)):
+        usual = PPOConfig(total_steps=total).of(layout_of(kind))
+        said = PPOConfig(total_steps=total, epochs=usual.epochs).of(layout_of(kind))
+        assert usual.compiles == said.compiles == compiled
+    assert PPOConfig(total_steps=steps, numba=False).of(layout_of(kind)).numba is False
 
 
 def test_an_update_of_images_passes_over_the_batch_as_often_as_the_config_decides() -> None:
