@@ -11,6 +11,7 @@ import resource
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from surreal.protocol.worker.termination import TerminationMessage
 
 log = logging.getLogger("surreal")
 
+FLUSH_S = 0.2
+"""Longest time that a line without an end is held."""
 MANY_FILES = 65_536
 """Open files to ask for where the system names no limit."""
 
@@ -50,13 +53,23 @@ def start(arguments: list[str]) -> int:
 
 
 def _print_whole_lines() -> None:
-    """Have a line that is printed be one write, its end too.
+    """Have a line that is printed be one write, its end too, and one without an end be written soon.
 
-    An unbuffered Python writes the end of a line by itself, and another thread's line comes between.
+    An unbuffered Python writes the end of a line by itself, and another thread's line comes between. A process that
+    dies or hangs has its last words out all the same.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, write_through=False)
+            threading.Thread(target=_flush_at_times, args=(stream,), name="surreal-print", daemon=True).start()
+
+
+def _flush_at_times(stream: io.TextIOWrapper) -> None:
+    # role code may close it, or take its buffer away
+    with suppress(ValueError, OSError):
+        while not stream.closed:
+            time.sleep(FLUSH_S)
+            stream.flush()
 
 
 def _work(path: Path, tee: Tee | None) -> ExitCode:

@@ -49,6 +49,10 @@ def prints_in_threads(process):
     for each in threads: each.start()
     for each in threads: each.join()
     return ExitCode.DONE
+def hangs_in_a_line(process):
+    print("connecting to the simulator ...", end="")
+    sys.stderr.write("as root ...")
+    time.sleep(600)
 def forks(process):
     if not os.fork():
         sys.exit(0)
@@ -142,6 +146,14 @@ def start_role(folder: Path) -> Iterator[Start]:
     yield start_role
     for worker in workers:
         end(worker.process)
+
+
+def test_a_line_without_an_end_is_out_while_the_code_hangs(start_role: Start) -> None:
+    process = start_role("hangs_in_a_line").process
+    for stream, words in ((process.stdout, "connecting to the simulator ..."), (process.stderr, "as root ...")):
+        assert stream
+        assert stream.read(len(words)) == words
+    assert process.poll() is None
 
 
 def test_lines_that_threads_print_are_whole(start_role: Start) -> None:
