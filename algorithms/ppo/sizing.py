@@ -15,19 +15,25 @@ def sizing(config: PPOConfig, replicas: Mapping[str, int], env: Mapping[str, Any
     actors, copies = replicas["actor"], int(env["copies"])
     batch = config.fragment_steps * copies * actors
     size = f"{config.fragment_steps} fragment_steps x {copies} copies x {actors} actors = {batch:,}"
+    compiles, said = bool(config.numba), config.minibatch is not None
     config = _decided(config, env, batch)
-    problems = (*_unshared(config, replicas), *_problems(config, batch, size))
+    engine = tuple(network_notes(config, env))
+    problems = (*_unshared(config, replicas), *_problems(config, batch, size, said))
     notes = (
         f"a batch has {size} transitions, an update {config.epochs} x {-(-batch // config.minibatch):,} "
         f"minibatches of {min(config.minibatch, batch):,}",
         *_sequences(config),
         *_shared(config, replicas),
-        *network_notes(config, env),
+        *engine,
         *_step_sizes(config, env),
         ACTIONS[env.get("action_scaling", "auto")],
         *inference.notes(config, replicas, env),
     )
-    return Sizing(notes, tuple(inference.warnings(config, replicas, env)), problems)
+    warnings = [*inference.warnings(config, replicas, env)]
+    # that `gradients: autograd` leaves it without effect, every plan says
+    if compiles and config.gradients != "autograd" and not any("by hand" in note for note in engine):
+        warnings.append("numba has no effect: it compiles gradients by hand, and these are by autograd. Remove it.")
+    return Sizing(notes, tuple(warnings), problems)
 
 
 def _decided(config: PPOConfig, env: Mapping[str, Any], batch: int) -> Decided:
@@ -86,9 +92,10 @@ def _unshared(config: Decided, replicas: Mapping[str, int]) -> Iterator[tuple[st
         yield "objective", f"{text}. Set clip, or one learner."
 
 
-def _problems(config: Decided, batch: int, size: str) -> Iterator[tuple[str, str]]:
+def _problems(config: Decided, batch: int, size: str, said: bool) -> Iterator[tuple[str, str]]:
     """Yield (key, sentence) for settings that are each allowed and together mean nothing."""
     minibatch = config.minibatch
+    named = f"{minibatch}" if said else f"the default, here {minibatch},"
     if minibatch > batch:
         yield "minibatch", f"{minibatch} is more than a batch has ({size}). Set at most {batch}."
         return
@@ -96,8 +103,8 @@ def _problems(config: Decided, batch: int, size: str) -> Iterator[tuple[str, str
         return
     # Mean and deviation of one advantage make it zero: such a step learns nothing.
     if minibatch == 1:
-        yield "minibatch", "1 learns nothing with normalize_advantages: true. Set at least 2, or turn that off."
+        yield "minibatch", f"{named} learns nothing with normalize_advantages: true. Set at least 2, or turn that off."
     elif batch % minibatch == 1:
         near = next(n for n in range(minibatch + 1, batch + 2) if batch % n != 1 or n > batch)
-        rest = f"{minibatch} leaves a last minibatch of one of {batch:,} ({size}), which learns nothing"
+        rest = f"{named} leaves a last minibatch of one of {batch:,} ({size}), which learns nothing"
         yield "minibatch", f"{rest} with normalize_advantages: true. Set {min(near, batch)} or another divisor."

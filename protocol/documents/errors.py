@@ -143,6 +143,8 @@ def _hint(schema: Schema, each: Misfit, bad: Any) -> str:
         return f"; write {int(bad)}"
     if kind == "string_type" and isinstance(bad, int | float):
         return "; put it in quotes"
+    if bad == "None":
+        return "; none is written null"
     return ""
 
 

@@ -34,6 +34,26 @@ def test_a_minibatch_of_one_needs_advantages_as_they_are() -> None:
     assert problems(minibatch=1, normalize_advantages=False) == []
 
 
+def test_a_minibatch_that_nobody_set_is_named_as_the_default() -> None:
+    ((key, text),) = problems(copies=1, fragment_steps=65)
+    assert key == "minibatch" and text.startswith("the default, here 64, leaves a last minibatch of one of 65")
+    ((_, text),) = problems(copies=1, fragment_steps=1)
+    assert text.startswith("the default, here 1, learns nothing")
+
+
+@pytest.mark.parametrize(
+    ("note", "gradients", "warned"),
+    [("", "auto", False), ("", "autograd", False), ("an encoder resnet for images", "auto", True)],
+)
+def test_numba_is_said_to_have_no_effect_where_gradients_are_by_autograd(
+    note: str, gradients: Any, warned: bool
+) -> None:
+    config = PPOConfig(numba=True, gradients=gradients)
+    found = sizing(config, {"actor": 1}, {"copies": 2, "network": note}).warnings
+    assert [text for text in found if "numba has no effect" in text] == list(found) and bool(found) == warned
+    assert not sizing(PPOConfig(gradients=gradients), {"actor": 1}, {"copies": 2, "network": note}).warnings
+
+
 def test_a_minibatch_above_the_batch_is_refused_with_the_batchs_size() -> None:
     ((key, text),) = problems(actors=3, fragment_steps=8, minibatch=64, normalize_advantages=False)
     assert key == "minibatch"
