@@ -38,6 +38,9 @@ def plan_for(experiment: Experiment, machines: Machines | None = None) -> Plan:
         plan = plan.model_copy(update={"code": "."})
     if plan.track and not remote:
         _check_trackers(experiment, plan)
+    if plan.code and not (experiment.folder / plan.code).is_dir():
+        text = f"{experiment.folder / plan.code} is no folder. Name one, relative to the experiment file."
+        raise experiment.source.invalid([(("spec", "code"), text)])
     if plan.code or experiment.own_names:
         from surreal.orchestrator.run import code_archive
 

@@ -57,6 +57,13 @@ def test_an_algorithm_beside_the_file_trains_here(place: LocalBackend, file: Pat
     )
 
 
+@pytest.mark.parametrize("code", ["nowhere", "own_module.py"])
+def test_code_that_is_no_folder_is_refused_by_a_plan_at_its_line(file: Path, code: str) -> None:
+    file.write_text(FILE + f"  code: {code}\n")
+    with pytest.raises(InvalidInput, match=rf"experiment.yaml:7: spec.code: .*{code} is no folder. Name one, relative"):
+        plan_for(load_experiment(file))
+
+
 def test_its_folder_travels_with_a_run_to_a_cluster(
     place: LocalBackend, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
