@@ -6,13 +6,14 @@ from typing import Any
 from surreal.orchestrator.backends.base import backend
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.inspection import Inspection
+from surreal.orchestrator.plan.make import sized
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.sweeps.load import Sweep, at_point, corners
 from surreal.protocol.worker.guard.goal import is_number
 
 
 def inspect(sweep: Sweep, location: Location) -> None:
-    """Have a process look at each environment, algorithm and network of the sweep, as `surreal plan` does.
+    """Check what the values mean together, and have a process look at each environment, algorithm and network.
 
     Raises InvalidInput that names the value of the sweep which no run could use.
     """
@@ -20,6 +21,7 @@ def inspect(sweep: Sweep, location: Location) -> None:
     for point in corners(sweep.document):
         with at_point(point):
             experiment = sweep.run(0, point, sweep.seeds[0])
+            sized(experiment)
             looks = _looked_at(experiment)
             if looks in seen or experiment.is_ordinary:
                 continue

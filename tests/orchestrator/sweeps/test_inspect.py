@@ -43,6 +43,12 @@ def test_an_environment_of_ones_own_that_is_not_there_is_named_with_the_value(
     assert not (home.home() / "sweeps" / "try").exists()
 
 
+def test_values_that_mean_nothing_together_are_refused_before_a_trial(tmp_path: Path) -> None:
+    wrong = sweep(tmp_path, {"spec.algorithm.config.minibatch": [64, 100_000]})
+    with pytest.raises(InvalidInput, match="^spec.algorithm.config.minibatch=100000: 100000 is more than a batch has"):
+        inspect(wrong, THIS_MACHINE)
+
+
 def test_what_differs_in_numbers_of_the_config_alone_is_looked_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
