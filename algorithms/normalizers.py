@@ -136,11 +136,22 @@ def _turns(sources: Sequence[str]) -> list[list[int]]:
     return turns
 
 
+CENTRE_RATE = 0.1
+"""Weight of a batch in the mean reward of late."""
+
+
 class RewardScaler:
-    """Divides rewards by the running standard deviation of the discounted return (Engstrom et al. 2020, sec. 3)."""
+    """Divides rewards by the running standard deviation of the discounted return (Engstrom et al. 2020, sec. 3).
+
+    Rewards may be centred before, by the mean of late (Naik et al. 2024): returns of a far horizon are then no longer a
+    large number that all states have in common. Only where no action ends an episode does that leave all as it was.
+    A mean below zero stays: where all that is known costs, what is not known looks better, and is sought.
+    """
 
     def __init__(self, gamma: float) -> None:
         self.gamma = gamma
+        self.centred = False
+        self.mean, self._followed = 0.0, 0
         self.moments = RunningMoments(1)
         self._running: dict[str, Array] = {}
 
@@ -164,7 +175,7 @@ class RewardScaler:
         """Return what `discounted` does for one fragment of each actor."""
         copies = [each.shape[1] for each in rewards]
         running = np.concatenate([self._before(*each) for each in zip(sources, copies, strict=True)])
-        together, ends = np.concatenate(rewards, axis=1), ~np.concatenate(done, axis=1)
+        together, ends = np.concatenate(rewards, axis=1) - self.centre, ~np.concatenate(done, axis=1)
         returns = np.empty(together.shape)
         for t in range(len(together)):
             running = running * self.gamma + together[t]
@@ -183,7 +194,17 @@ class RewardScaler:
         """Forget `source`, whose environments have begun anew."""
         self._running.pop(source, None)
 
+    @property
+    def centre(self) -> float:
+        """What is subtracted from rewards."""
+        return max(self.mean, 0.0) if self.centred else 0.0
+
+    def follow(self, mean: float) -> None:
+        """Take in the mean reward of a batch."""
+        self._followed += 1
+        self.mean += max(CENTRE_RATE, 1 / self._followed) * (mean - self.mean)
+
     def __call__(self, rewards: Array) -> Array:
         """Map rewards to scaled float32 within +-10."""
-        scaled = rewards / np.sqrt(self.moments.variance[0] + EPSILON)
+        scaled = (rewards - self.centre) / np.sqrt(self.moments.variance[0] + EPSILON)
         return np.asarray(np.clip(scaled, -CLIP, CLIP), dtype=np.float32)

@@ -20,6 +20,8 @@ from surreal.protocol.profiling.spans import NUMERIC, operation
 
 ALONE = Alone()
 BETA_RANGE = (1 / 35, 35.0)
+FAR_SHORT = 0.4
+"""Factor of 1 - gae_lambda while the horizon is far: 0.95 is 0.98 then."""
 
 
 class Updater:
@@ -105,7 +107,9 @@ class Updater:
         following = next_values(values, data.terminated, data.truncated, final)
         done = data.terminated | data.truncated
         gamma = data.gamma if isinstance(self.config.gamma, str) else self.config.gamma
-        return gae(data.rewards, values[:-1], following, done, gamma, self.config.gae_lambda), values[:-1]
+        short = 1 - self.config.gae_lambda
+        trace = 1 - FAR_SHORT * short if data.far else self.config.gae_lambda
+        return gae(data.rewards, values[:-1], following, done, gamma, trace), values[:-1]
 
     def _epoch(self, batch: Batch, rates: Rates, watch: bool) -> Stats:
         stats = Stats()

@@ -50,6 +50,8 @@ class Fact:
     transitions: int
     terminated: int
     """Episodes that ended in it by themselves, and not by a time limit."""
+    reward: float
+    """Mean of its rewards."""
     returns: Array
     """Returns of the episodes that ended in it."""
     observations: Moments | None
@@ -73,6 +75,7 @@ class Facts:
             "actors": np.array([_index(message.sender) for message in messages]),
             "transitions": np.array([message.arrays["rewards"].size for message in messages]),
             "terminated": np.array([np.count_nonzero(message.arrays["terminated"]) for message in messages]),
+            "reward": np.array([message.arrays["rewards"].mean(dtype=np.float64) for message in messages]),
             "episodes": np.array([len(each) for each in returns]),
             "returns": np.concatenate(returns),
         }
@@ -107,7 +110,7 @@ def _facts(rank: int, stated: Mapping[str, Array]) -> Iterator[Fact]:
     for number, actor in enumerate(stated["actors"]):
         moments = [_moments(name, stated, number) for name in ("observations", "rewards")]
         counts = int(stated["transitions"][number]), int(stated["terminated"][number])
-        yield Fact(int(actor), rank, *counts, returns[number], *moments)
+        yield Fact(int(actor), rank, *counts, float(stated["reward"][number]), returns[number], *moments)
 
 
 def _stated(name: str, moments: Sequence[Moments]) -> dict[str, Array]:

@@ -74,10 +74,12 @@ class State:
         standardize = self.standardizer()
         for fact in news:
             self._take_in(fact)
+        self._centre(news)
         progress = min(1.0, self.steps / self.config.total_steps)
         data = trajectories(fragments, over_leaves(standardize, self.spaces), self.scaler)
         gamma = self.discount.gamma
-        metrics = self.updater.update(replace(data, share=share, gamma=gamma), progress)
+        metrics = self.updater.update(replace(data, share=share, gamma=gamma, far=self.discount.far), progress)
+        self.discount.judge(metrics.get("explained_variance", 1.0))
         for fact in news:
             if fact.observations is not None:
                 fact.observations.into(self.moments)
@@ -94,6 +96,13 @@ class State:
         self.discount.take_in(fact.transitions, len(fact.returns), fact.terminated)
         if self.scaler is not None and fact.rewards is not None:
             fact.rewards.into(self.scaler.moments)
+
+    def _centre(self, news: Sequence[Fact]) -> None:
+        """Take in the mean reward, by which rewards are centred where only time limits end long episodes."""
+        if self.scaler is not None and news:
+            steps = [fact.transitions for fact in news]
+            self.scaler.follow(float(np.average([fact.reward for fact in news], weights=steps)))
+            self.scaler.centred = self.discount.endless
 
     def standardizer(self) -> Standardizer:
         """Return the present observation statistics; the identity where observations are not normalized."""
@@ -121,6 +130,8 @@ class State:
         counters = {"updates": self.updates, "episodes": self.episodes, "elapsed": self.elapsed}
         state = {**counters, "returns": list(self.returns), "updater": self.updater.state()}
         state["discount"] = self.discount.state()
+        if self.scaler is not None:
+            state["centre"] = self.scaler.mean
         return Checkpoint(self.steps, arrays, state)
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -144,7 +155,10 @@ class State:
         # not in a checkpoint of before, and None in one that another environment takes up
         if known := state.get("discount"):
             self.discount.load(known)
+        else:
+            self.discount.settle()
         if self.scaler is not None:
-            self.scaler.gamma = self.discount.gamma
+            self.scaler.gamma, self.scaler.centred = self.discount.gamma, self.discount.endless
+            self.scaler.mean = state.get("centre", 0.0)
         self.returns.clear()
         self.returns.extend(state["returns"])

@@ -64,6 +64,8 @@ class Trajectories:
     """Discount, where the config leaves it to the run."""
     share: Share | None = None
     """Place of these copies among those of all learners; None where there is one learner."""
+    far: bool = False
+    """The horizon of that discount is beyond the usual one."""
 
     @property
     def transitions(self) -> int:

@@ -11,6 +11,7 @@ from surreal.algorithms.models.actor_critic import make_model
 from surreal.algorithms.normalizers import RunningMoments, Standardizer
 from surreal.algorithms.ppo.update import Updater
 from surreal.algorithms.recording.checkpoint import Checkpoint
+from surreal.algorithms.returns import gae
 from surreal.algorithms.rollouts.discount import Discount
 from surreal.algorithms.rollouts.state import State
 from surreal.algorithms.rollouts.trajectories import trajectories
@@ -46,8 +47,11 @@ def test_a_number_stays_whatever_ends_episodes() -> None:
 @pytest.mark.parametrize(
     ("steps", "episodes", "terminated", "gamma"),
     [
-        (900, 0, 0, 0.995),
-        (16_384, 16, 0, 0.995),
+        (900, 0, 0, 0.9999),
+        (16_384, 16, 0, 0.9999),
+        (16_384, 16, 1, 0.995),
+        (6_400, 16, 0, 0.9999),
+        (6_384, 16, 0, 0.995),
         (1000, 10, 0, 0.99),
         (1000, 500, 0, 0.98),
         (3200, 16, 0, 0.995),
@@ -55,11 +59,10 @@ def test_a_number_stays_whatever_ends_episodes() -> None:
         (1000, 10, 1, 0.995),
     ],
 )
-def test_auto_looks_no_further_than_short_episodes_that_time_limits_alone_end(
+def test_auto_looks_as_far_as_episodes_go_that_time_limits_alone_end(
     steps: int, episodes: int, terminated: int, gamma: float
 ) -> None:
     discount = Discount("auto")
-    assert discount.gamma == 0.995
     discount.take_in(steps, episodes, terminated)
     assert discount.gamma == pytest.approx(gamma, abs=5e-5)
 
@@ -73,9 +76,106 @@ def test_auto_follows_a_time_limit_that_has_changed_within_some_hundred_episodes
     assert discount.gamma == pytest.approx(0.99, abs=5e-4)
 
 
+def endless() -> Discount:
+    """Return a discount that knows sixteen episodes of a thousand steps, which a time limit ended."""
+    discount = Discount("auto")
+    discount.take_in(16_000, 16, 0)
+    return discount
+
+
+def test_a_far_horizon_falls_while_values_explain_little_and_not_before_they_had_time_to_learn() -> None:
+    discount, horizons = endless(), []
+    for explained in (*[0.0] * 10, *[0.8] * 40):
+        discount.judge(explained)
+        horizons.append(1 / (1 - discount.gamma))
+    assert horizons[:10] == pytest.approx([10_000] * 10)
+    assert (np.diff(horizons)[9:26] < 0).all() and discount.endless, "0.8 ** 18 is less than a fiftieth"
+    assert horizons[-1] == pytest.approx(200) and not discount.far
+    for _ in range(100):
+        discount.judge(1.0)
+    assert discount.gamma == 0.995, "values that know more again do not lengthen it"
+
+
+def test_a_far_horizon_stays_where_values_explain_nearly_all() -> None:
+    discount = endless()
+    for number in range(500):
+        discount.judge(0.85 if number % 5 == 4 else 0.96)
+        discount.judge(float("nan"))
+    assert discount.gamma == pytest.approx(0.9999) and discount.far
+
+
+def test_an_episode_that_ends_itself_brings_back_the_usual_discount_and_rewards_as_they_are() -> None:
+    discount = endless()
+    assert discount.endless
+    discount.take_in(100, 1, 1)
+    assert (discount.gamma, discount.endless) == (0.995, False)
+
+
+@pytest.mark.parametrize("before", [0, 60])
+def test_a_checkpoint_keeps_the_horizon_and_one_of_before_has_none_that_is_far(before: int) -> None:
+    discount, later, old = endless(), Discount("auto"), Discount("auto")
+    for _ in range(before):
+        discount.judge(0.8)
+    later.load(discount.state())
+    for each in (discount, later):
+        each.judge(0.8)
+    assert (later.gamma, later.endless) == (discount.gamma, True)
+    old.load({key: value for key, value in discount.state().items() if key in ("steps", "episodes", "terminated")})
+    again = Discount("auto")
+    again.load(old.state())
+    elsewhere = Discount("auto")
+    elsewhere.settle()
+    elsewhere.take_in(16_000, 16, 0)
+    assert [(each.gamma, each.endless) for each in (old, again, elsewhere)] == [(0.995, False)] * 3
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_rewards_are_centred_where_only_time_limits_end_long_episodes_and_they_are_more_than_costs(sign: int) -> None:
+    run = state(gamma="auto")
+    assert run.scaler is not None
+    sent = [message(number) for number in (1, 2)]
+    for each in sent:
+        each.arrays["rewards"] = sign * (np.abs(each.arrays["rewards"]) + 1)
+        assert run.learn([each])["gamma"] == pytest.approx(0.9999)
+    mean = np.mean([each.arrays["rewards"].mean() for each in sent])
+    assert run.scaler.mean == pytest.approx(mean, rel=1e-5)
+    assert run.scaler.centre == (run.scaler.mean if sign > 0 else 0)
+    rewards = np.linspace(0, 1, 6, dtype=np.float32)
+    shift = run.scaler.centre / np.sqrt(run.scaler.moments.variance[0] + 1e-8)
+    centred, run.scaler.centred = run.scaler(rewards), False
+    np.testing.assert_allclose(centred, run.scaler(rewards) - shift, atol=1e-5)
+    run.scaler.centred = True
+    again = state(gamma="auto")
+    again.restore(run.checkpoint())
+    assert again.scaler is not None and again.scaler.centre == run.scaler.centre
+    assert run.learn([message(3, terminated=True)])["gamma"] == 0.995 and run.scaler.centre == 0
+
+
+def test_a_far_horizon_has_a_longer_trace() -> None:
+    data = trajectories([as_fragment(random_fragment(1))], Standardizer.of(RunningMoments(5)), None)
+    found = {}
+    for name, far, trace in (("far", True, 0.95), ("said", False, 0.98), ("near", False, 0.95)):
+        updater = Updater(random_shape(False), ppo(device="cpu", minibatch=16, epochs=1, gae_lambda=trace), seed=3)
+        updater.update(replace(data, far=far), 0.0)
+        found[name] = updater.parameters()
+    np.testing.assert_allclose(found["far"], found["said"], atol=1e-6)
+    assert np.abs(found["far"] - found["near"]).max() > 1e-5
+
+
+@pytest.mark.parametrize("gamma", [0.995, 0.9999])
+def test_centred_rewards_have_the_advantages_of_all_rewards_where_nothing_ends(gamma: float) -> None:
+    rng = np.random.default_rng(0)
+    rewards, values, following = (rng.standard_normal((50, 3)) for _ in range(3))
+    done = np.zeros((50, 3), np.bool_)
+    shift = 0.05 / (1 - gamma)  # float32 keeps few digits of more
+    plain = gae(rewards, values, following, done, gamma, 0.95)
+    centred = gae(rewards - 0.05, values - shift, following - shift, done, gamma, 0.95)
+    np.testing.assert_allclose(plain, centred, rtol=1e-3, atol=1e-3)
+
+
 def test_each_update_has_the_discount_of_the_episodes_so_far_and_says_it() -> None:
     run = state()
-    assert run.learn([message(1)])["gamma"] == 0.995
+    assert run.learn([message(1)])["gamma"] == pytest.approx(0.9999)
     assert run.learn([message(2, cut=True)])["gamma"] == 0.98
     run.learn([message(3)])
     assert run.learn([message(4)])["gamma"] == pytest.approx(1 - 4 / 400)
