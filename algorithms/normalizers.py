@@ -196,7 +196,7 @@ class RewardScaler:
 
     @property
     def centre(self) -> float:
-        """What is subtracted from rewards."""
+        """Number that is subtracted from rewards."""
         return max(self.mean, 0.0) if self.centred else 0.0
 
     def follow(self, mean: float) -> None:
