@@ -151,7 +151,7 @@ class RewardScaler:
     def __init__(self, gamma: float) -> None:
         self.gamma = gamma
         self.centred = False
-        self.mean, self._followed = 0.0, 0
+        self.mean = 0.0
         self.moments = RunningMoments(1)
         self._running: dict[str, Array] = {}
 
@@ -199,10 +199,9 @@ class RewardScaler:
         """Number that is subtracted from rewards."""
         return max(self.mean, 0.0) if self.centred else 0.0
 
-    def follow(self, mean: float) -> None:
-        """Take in the mean reward of a batch."""
-        self._followed += 1
-        self.mean += max(CENTRE_RATE, 1 / self._followed) * (mean - self.mean)
+    def follow(self, mean: float, batches: int) -> None:
+        """Take in the mean reward of a batch, before which there were `batches`."""
+        self.mean += max(CENTRE_RATE, 1 / (batches + 1)) * (mean - self.mean)
 
     def __call__(self, rewards: Array) -> Array:
         """Map rewards to scaled float32 within +-10."""

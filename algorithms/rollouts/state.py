@@ -101,7 +101,7 @@ class State:
         """Take in the mean reward, by which rewards are centred where only time limits end long episodes."""
         if self.scaler is not None and news:
             steps = [fact.transitions for fact in news]
-            self.scaler.follow(float(np.average([fact.reward for fact in news], weights=steps)))
+            self.scaler.follow(float(np.average([fact.reward for fact in news], weights=steps)), self.updates)
             self.scaler.centred = self.discount.endless
 
     def standardizer(self) -> Standardizer:

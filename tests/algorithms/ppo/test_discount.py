@@ -148,6 +148,9 @@ def test_rewards_are_centred_where_only_time_limits_end_long_episodes_and_they_a
     again = state(gamma="auto")
     again.restore(run.checkpoint())
     assert again.scaler is not None and again.scaler.centre == run.scaler.centre
+    for held in (run, again):
+        held.learn([message(4)])
+    assert again.scaler.mean == run.scaler.mean, "a restart does not begin the mean anew"
     assert run.learn([message(3, terminated=True)])["gamma"] == 0.995 and run.scaler.centre == 0
 
 

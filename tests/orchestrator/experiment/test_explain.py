@@ -9,7 +9,10 @@ from surreal.protocol.errors import InvalidInput
 def test_a_key_of_a_config_says_type_default_bounds_meaning_and_paper() -> None:
     (found,) = explain("spec.algorithm.config.gae_lambda")
     assert (found.algorithm, found.type, found.default, found.bounds) == ("ppo", "number", "0.95", ">= 0, <= 1")
-    assert found.meaning.startswith("Lambda of generalized advantage estimation (Schulman et al. 2016); while")
+    assert found.meaning == (
+        "Lambda of generalized advantage estimation (Schulman et al. 2016); while the discount of `gamma: auto` is "
+        "beyond 0.995, 1 - 0.4 x (1 - lambda)."
+    )
     assert found.paper == "Schulman et al. 2016"
 
 
