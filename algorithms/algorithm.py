@@ -161,6 +161,7 @@ class Configured:
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
 ACTIONS = "the actions"
 """Fact of an environment, by which keys have an effect: its actions are NUMBERS or choices."""
 NUMBERS = {ACTIONS: "numbers"}

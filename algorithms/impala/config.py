@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from surreal.algorithms.algorithm import Count, Positive, Share, Sizing
+from surreal.algorithms.algorithm import Count, Positive, Share, Sizing, Weight
 from surreal.algorithms.inference import graph as inference
 from surreal.algorithms.rollouts.config import ACTIONS, Open, RolloutConfig, network_notes
 from surreal.protocol.documents.effects import SOME, Only
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from surreal.algorithms.networks import Layout
 
 Bar = Positive | None
-Weight = Annotated[float, Field(ge=0)]
 QUEUE = 4096
 """Fragments that a learner holds at most."""
 COMPILE_STEPS = 200_000

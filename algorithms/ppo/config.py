@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from surreal.algorithms.algorithm import Count, Positive, Share
+from surreal.algorithms.algorithm import Count, Positive, Share, Weight
 from surreal.algorithms.rollouts.config import Open, RolloutConfig
 from surreal.protocol.documents.effects import Only
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 COMPILE_ROWS, COMPILE_IMAGES = 3_000_000, 1_200_000
 """Rows of all epochs of a run from which numba compiles: it saves 3 us of each, more of an image, and costs up to 7 s.
 """
-
-Weight = Annotated[float, Field(ge=0)]
 
 
 class PPOConfig(RolloutConfig):
