@@ -72,6 +72,11 @@ class Layout(FlatLayout):
         none."""
         return np.zeros(self.size, dtype=np.bool_)
 
+    def inputs(self) -> Array:
+        """Return how many inputs the dense layer has that each parameter [size] is a weight of; 1 for other parameters,
+        and for all where step sizes do not depend on it, as by default."""
+        return np.ones(self.size, dtype=np.float32)
+
     def encoded(self, tensors: Mapping[str, "Tensor"], rows: Any) -> Any:
         """Return what `heads` takes of each row [n, ...] alone; computed in pieces where nothing is differentiated."""
         return rows
@@ -131,6 +136,14 @@ class Shape(Layout):
                 part[:] = True
             elif name.startswith(("weight", "bias")):
                 part[1] = True
+        return found
+
+    def inputs(self) -> Array:
+        """See Layout."""
+        found = np.ones(self.size, dtype=np.float32)
+        for name, part in self.views(found).items():
+            if "weight" in name:
+                part[...] = part.shape[-2]
         return found
 
     def heads(self, tensors: Mapping[str, "Tensor"], encoded: Any, memory: Any = None) -> "tuple[Tensor, Tensor]":

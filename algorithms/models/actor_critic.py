@@ -102,6 +102,15 @@ class ActorCritic(Layout):
                 part[...] = name.startswith("value.")
         return found
 
+    def inputs(self) -> Array:
+        """See Layout: of dense layers alone, and not where there are convolutions or a memory."""
+        found = np.ones(self.size, dtype=np.float32)
+        if self.memory is None and not self.spaces.sees_images:
+            for name, part in self.views(found).items():
+                if name in self.described and self.described[name].gain:
+                    part[...] = self.described[name].inputs
+        return found
+
     def encoded(self, tensors: Mapping[str, "Tensor"], rows: Any) -> "list[Tensor]":
         """See Layout: the features [n, width] of each encoder."""
         return [self.trunk.torch(tensors, encoder.torch(tensors, rows)) for encoder in self.encoders]

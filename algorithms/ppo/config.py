@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from surreal.algorithms.algorithm import Count, Positive, Share, Weight
 from surreal.algorithms.rollouts.config import Open, RolloutConfig
-from surreal.protocol.documents.effects import Only
+from surreal.protocol.documents.effects import SOME, Only
 
 if TYPE_CHECKING:
     from surreal.algorithms.networks import Layout
@@ -22,6 +22,7 @@ class PPOConfig(RolloutConfig):
 
     only = [
         Only("clip", "anneal_clip", "clip_from", "desired_kl", where={"objective": "clip"}),
+        Only("value_step_inputs", where={"value_learning_rate": SOME}),
         Only("recompute_returns", where={"recompute_advantages": False}),
         Only("numba", where={"gradients": ("auto", "analytic")}),
     ]
@@ -30,6 +31,7 @@ class PPOConfig(RolloutConfig):
         "clip_from": "behaviour",
         "recompute_returns": False,
         "value_learning_rate": None,
+        "value_step_inputs": None,
     }
     # A network of images that policy and value share fits a batch too closely in ten epochs of small steps: its values
     # explain less than nothing of the next one. The entropy of a Gaussian has no bound.
@@ -51,6 +53,10 @@ class PPOConfig(RolloutConfig):
     value_learning_rate: Positive | None = 1e-3
     """Adam's step size at the start for values that are a network of their own, which share nothing with the policy;
     the KL does not change it. None takes learning_rate with all that changes it, as what is shared does."""
+    value_step_inputs: Count | None = 64
+    """Inputs of a dense layer of values up to which its weights take steps of value_learning_rate. Those of one with
+    more take shorter ones, by this / its inputs: what a step of Adam changes grows with the inputs (Yang et al. 2022),
+    and no KL tells of values. None: all take the same, as values beside images, or of one's own network, always do."""
     anneal: bool = True
     """Decrease both step sizes linearly to zero over total_steps."""
     desired_kl: Positive | None = 0.02

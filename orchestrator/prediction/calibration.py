@@ -33,6 +33,7 @@ SPEED_ALIKE = (
     "learning_rate",
     "actor_learning_rate",
     "value_learning_rate",
+    "value_step_inputs",
     "gamma",
     "gae_lambda",
     "entropy_coef",

@@ -33,7 +33,7 @@ class Analytic:
         self._config, self._choices = config, layout.spaces.choices
         self._vector, self._grad = self._network.vector, self._network.gradient
         self._adam = Adam(self._vector, config.max_grad_norm)
-        self._sizes = StepSizes(layout)
+        self._sizes = StepSizes(layout, config)
         self._skipped, self._phases = 0, Phases()
         self.clip, self.entropy_coef = config.clip, config.entropy_coef
 

@@ -16,7 +16,7 @@ from surreal.algorithms.networks import Layout
 from surreal.algorithms.ppo import loss
 from surreal.algorithms.ppo.batch import Batch, Minibatch
 from surreal.algorithms.ppo.config import PPOConfig
-from surreal.algorithms.ppo.gradients.base import Rates, Stats
+from surreal.algorithms.ppo.gradients.base import Rates, Stats, StepSizes
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import Array
 from surreal.protocol.profiling.spans import NUMERIC, Operation, operation
@@ -32,11 +32,11 @@ class Autograd:
         self._network = Bound(layout, vector, self._device, config.precision, config.compile)
         self._vector = self._network.vector
         self._adam = torch.optim.Adam([self._vector], lr=1.0, betas=(BETA1, BETA2), eps=EPSILON, fused=True)
-        self._own = torch.as_tensor(layout.of_values(), device=self._device)
-        """Parameters of values that are a network of their own."""
-        self._apart = bool(self._own.any())
+        self._sizes = StepSizes(layout, config)
         self._rates: Rates | None = None
-        self._before, self._back = torch.empty_like(self._vector.detach()), torch.empty(0)
+        self._size, self._before = 0.0, torch.empty_like(self._vector.detach())
+        self._back: Tensor | None = None
+        """Share of a step of the largest size that each parameter goes back; None where all sizes are the same."""
         self._skipped = torch.zeros((), device=self._device)
 
     def place(self, array: Array) -> Tensor:
@@ -127,18 +127,20 @@ class Autograd:
         self._skipped += broken
 
     def _steps(self, rates: Rates) -> None:
-        """Take a step of the larger size, and go back a part of the way where the size is smaller.
+        """Take a step of the largest size, and go back a part of the way where the size is smaller.
 
         torch has one step size for a tensor, which all parameters are in, and a step is linear in it.
         """
-        size = max(rates) if self._apart else rates.policy
-        self._adam.param_groups[0]["lr"] = size
-        if not self._apart or rates.values == rates.policy:
-            self._adam.step()
-            return
         if rates != self._rates:
             self._rates = rates
-            self._back = torch.where(self._own, 1 - rates.values / size, 1 - rates.policy / size)
+            sizes = self._sizes.of(rates)
+            self._size = float(sizes.max())
+            same = self._size == float(sizes.min())
+            self._back = None if same else self.place(1 - sizes / np.float32(self._size))
+        self._adam.param_groups[0]["lr"] = self._size
+        if self._back is None:
+            self._adam.step()
+            return
         vector = self._vector.detach()
         self._before.copy_(vector)
         self._adam.step()

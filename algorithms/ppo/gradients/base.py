@@ -14,6 +14,7 @@ from numpy.random import Generator
 from surreal.algorithms.models.memory import Memories
 from surreal.algorithms.networks import Layout
 from surreal.algorithms.ppo.batch import Batch, Minibatch
+from surreal.algorithms.ppo.config import PPOConfig
 from surreal.algorithms.rollouts.trajectories import Trajectories
 from surreal.algorithms.types import F32, Array
 from surreal.protocol.profiling.spans import NUMERIC, Operation
@@ -85,15 +86,18 @@ class Rates(NamedTuple):
 class StepSizes:
     """Step size of every parameter."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._own = layout.of_values()
+    def __init__(self, layout: Layout, config: PPOConfig) -> None:
+        """Shorten the steps of layers that read many inputs as `value_step_inputs` of the config says."""
+        self._own, whole = layout.of_values(), config.value_step_inputs
+        shorter = self._own & (whole is not None and config.value_learning_rate is not None)
+        self._share = np.where(shorter, np.minimum(1, (whole or 1) / layout.inputs()), 1)
         self._rates: Rates | None = None
         self._sizes: F32 = np.zeros(layout.size, dtype=np.float32)
 
     def of(self, rates: Rates) -> F32:
         """Return the step size of each parameter [size]; the array is used again."""
         if rates != self._rates:
-            self._rates, self._sizes[:] = rates, np.where(self._own, *rates[::-1])
+            self._rates, self._sizes[:] = rates, np.where(self._own, *rates[::-1]) * self._share
         return self._sizes
 
 

@@ -24,6 +24,7 @@ def test_ppos_defaults_are_these() -> None:
         "log_std_init": -0.5,
         "learning_rate": 3e-4,
         "value_learning_rate": 1e-3,
+        "value_step_inputs": 64,
         "anneal": True,
         "desired_kl": 0.02,
         "epochs": None,
