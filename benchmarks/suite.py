@@ -71,6 +71,7 @@ def main() -> int:
     clock = Clock(args.minutes)
     clock.stops_at(signal.SIGINT, signal.SIGTERM)
     try:
+        check_files(args)
         left = run(args, clock)
         if args.report or args.keep:
             report(args, left)
@@ -78,6 +79,15 @@ def main() -> int:
         talk.print(f"suite: {sentence(error)}", markup=False)
         return INVALID
     return UNFINISHED if left else 0
+
+
+def check_files(args: argparse.Namespace) -> None:
+    """Raise ValueError, before any run, where what --report, --keep or --rows name can be no such file."""
+    for option, file in (("--report", args.report), ("--keep", args.keep)):
+        if file and (file.is_dir() or not file.absolute().parent.is_dir()):
+            raise ValueError(f"{option}: {str(file)!r} can be no file: name one in a folder that is there.")
+    if args.rows and not args.rows.exists():
+        raise ValueError(f"--rows: {str(args.rows)!r} is not there. Name a folder or file of rows.")
 
 
 def run(args: argparse.Namespace, clock: Clock) -> int:
@@ -93,8 +103,6 @@ def report(args: argparse.Namespace, left: int) -> None:
 
     Raise ValueError where a column would mix two conventions, and for a reference that no row is of.
     """
-    if args.rows and not args.rows.exists():
-        raise FileNotFoundError(f"--rows: {str(args.rows)!r} is not there. Name a folder or file of rows.")
     rows: dict[tuple[str, str, int, int], Row] = {}
     for source in dict.fromkeys((args.keep, args.rows, args.home / "rows")):
         found = {row.key: row for row in read_rows(source)} if source else {}
@@ -104,6 +112,7 @@ def report(args: argparse.Namespace, left: int) -> None:
         rows |= found
     ordered = [rows[key] for key in sorted(rows)]
     if not ordered and left:
+        talk.print("no run is over yet, so there is no page", markup=False)
         return
     if not ordered:
         raise ValueError("no row to report, neither in --home nor in --rows. Name --tasks to run some.")

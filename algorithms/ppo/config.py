@@ -46,8 +46,9 @@ class PPOConfig(RolloutConfig):
 
     gamma: Share | Literal["auto"] = "auto"
     """Discount. auto is 0.995, or less where time limits end all episodes before 200 steps: 1 - 1 / their mean length,
-    at least 0.98. Where they end all after 400 and more it begins at 0.9999, falls while values explain less than 0.9
-    of the returns, and rewards are centred where their mean is above zero."""
+    at least 0.98. As long as nothing else has ended one, and none before 400 steps, it begins at 0.9999, falls while
+    values explain less than 0.9 of the returns, and rewards are centred where their mean is above zero. An episode
+    that ends otherwise, or sooner, ends that for good. With normalize_rewards: false it does not begin."""
     learning_rate: Positive = 3e-4
     """Adam's step size at the start."""
     value_learning_rate: Positive | None = 1e-3

@@ -31,7 +31,7 @@ class Discount:
     cut all episodes before 200 steps it is 1 - 1/H, at least LEAST, with H the mean length in steps of those of late:
     what comes later than an episode is long says little of what is done in it. Where they cut all and these are LONG,
     or none has ended yet, the horizon begins at HORIZON and falls as long as values explain too little of the returns,
-    to that of START: a far horizon is worth what can be known of it.
+    to that of START: a far horizon is worth what can be known of it. One that was given up does not come back.
     """
 
     def __init__(self, gamma: Gamma) -> None:
@@ -48,8 +48,8 @@ class Discount:
 
     @property
     def endless(self) -> bool:
-        """Return True where only time limits end the episodes, and late: rewards are to be centred there."""
-        return self._may_go_far and self.follows and not self._terminated and self._steps >= LONG * self._episodes
+        """Return True where only time limits have ended episodes, and late: rewards are to be centred there."""
+        return self._may_go_far and self.follows
 
     @property
     def far(self) -> bool:
@@ -68,12 +68,14 @@ class Discount:
         return min(max(1 - self._episodes / self._steps, LEAST), START)
 
     def take_in(self, steps: int, episodes: int, terminated: int) -> None:
-        """Take in `steps` in which so many `episodes` ended, of which so many terminated."""
+        """Take in `episodes` that ended, of so many `steps` together, of which so many terminated."""
         if self._episodes >= RECENT:
             self._steps, self._episodes = self._steps / 2, self._episodes / 2
         self._steps += steps
         self._episodes += episodes
         self._terminated += terminated
+        if terminated or steps < LONG * episodes:
+            self.settle()
 
     def judge(self, explained: float) -> None:
         """Take in the variance of the returns that values explained before an update, at most 1."""
@@ -86,7 +88,7 @@ class Discount:
                 self._horizon = max(self._horizon * FALL, SHORTEST)
 
     def settle(self) -> None:
-        """Keep START where time limits end long episodes: values learned elsewhere, or before, know no other."""
+        """Keep START where time limits end long episodes: other values know no other, and other rewards are large."""
         self._may_go_far = False
 
     def state(self) -> dict[str, float]:
@@ -94,7 +96,7 @@ class Discount:
         ends = {"steps": self._steps, "episodes": self._episodes, "terminated": self._terminated}
         return {
             **ends,
-            "horizon": self._horizon if self._may_go_far else 0.0,
+            "horizon": self._horizon if self.endless else 0.0,
             "known": self._known,
             "judged": self._judged,
         }

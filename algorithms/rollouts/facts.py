@@ -48,6 +48,8 @@ class Fact:
     rank: int
     """Index of the learner that has the fragment."""
     transitions: int
+    finished: int
+    """Steps of the episodes that ended in it, from their beginnings on."""
     terminated: int
     """Episodes that ended in it by themselves, and not by a time limit."""
     reward: float
@@ -74,6 +76,7 @@ class Facts:
         stated = {
             "actors": np.array([_index(message.sender) for message in messages]),
             "transitions": np.array([message.arrays["rewards"].size for message in messages]),
+            "finished": np.array([message.arrays["episode_lengths"].sum() for message in messages]),
             "terminated": np.array([np.count_nonzero(message.arrays["terminated"]) for message in messages]),
             "reward": np.array([message.arrays["rewards"].mean(dtype=np.float64) for message in messages]),
             "episodes": np.array([len(each) for each in returns]),
@@ -109,7 +112,7 @@ def _facts(rank: int, stated: Mapping[str, Array]) -> Iterator[Fact]:
     returns = np.split(stated["returns"], ends[:-1])
     for number, actor in enumerate(stated["actors"]):
         moments = [_moments(name, stated, number) for name in ("observations", "rewards")]
-        counts = int(stated["transitions"][number]), int(stated["terminated"][number])
+        counts = [int(stated[name][number]) for name in ("transitions", "finished", "terminated")]
         yield Fact(int(actor), rank, *counts, float(stated["reward"][number]), returns[number], *moments)
 
 

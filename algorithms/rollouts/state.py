@@ -54,6 +54,9 @@ class State:
         self.config, self.updater, self.spaces = config, updater, spaces
         self.moments = RunningMoments(standardized_size(spaces))
         self.discount = Discount(config.gamma)
+        if not config.normalize_rewards:
+            # nothing is centred then, and returns of a far horizon would be thousands of mean rewards
+            self.discount.settle()
         self.scaler = RewardScaler(self.discount.gamma) if config.normalize_rewards else None
         self.steps = self.updates = self.episodes = 0
         self.elapsed = 0.0
@@ -93,7 +96,7 @@ class State:
         """Take in the episodes that ended, and the statistics that rewards are scaled by."""
         self.returns.extend(fact.returns.tolist())
         self.episodes += len(fact.returns)
-        self.discount.take_in(fact.transitions, len(fact.returns), fact.terminated)
+        self.discount.take_in(fact.finished, len(fact.returns), fact.terminated)
         if self.scaler is not None and fact.rewards is not None:
             fact.rewards.into(self.scaler.moments)
 
@@ -135,7 +138,7 @@ class State:
         return Checkpoint(self.steps, arrays, state)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to what `checkpoint` holds. Raises Fatal for one of another network."""
+        """Go back to what `checkpoint` holds. Raises Fatal for one of another network, or of other statistics."""
 
         def group(prefix: str) -> dict[str, Array]:
             arrays = checkpoint.arrays.items()
@@ -146,6 +149,7 @@ class State:
         if size != found:
             text = f"this network has {size:,} parameters, and the checkpoint has {found:,}"
             raise Fatal(f"spec.algorithm.config.network: {text}. Set the network of the run, or begin a new run.")
+        self._check_statistics(checkpoint)
         self.updater.load(updater, state["updater"])
         self.moments.load(group("observations."))
         if self.scaler is not None:
@@ -162,3 +166,15 @@ class State:
             self.scaler.mean = state.get("centre", 0.0)
         self.returns.clear()
         self.returns.extend(state["returns"])
+
+    def _check_statistics(self, checkpoint: Checkpoint) -> None:
+        """Raise Fatal where policy and values of `checkpoint` learned from numbers of another scale."""
+        learned = {
+            "normalize_observations": bool(np.isfinite(checkpoint.arrays["clip"][0])),
+            "normalize_rewards": any(name.startswith("rewards.") for name in checkpoint.arrays),
+        }
+        for key, had in learned.items():
+            if getattr(self.config, key) != had:
+                was = "true" if had else "false"
+                text = f"the checkpoint learned with {was}, and its networks know no other numbers"
+                raise Fatal(f"spec.algorithm.config.{key}: {text}. Set {key}: {was}, or begin a new run.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from surreal.cli.ui import output as words
 from surreal.cli.ui.output import console, number, table, talk
 from surreal.orchestrator.run.status import OUTCOMES
+from surreal.protocol.documents.effects import shown
 from surreal.protocol.errors import ExitCode, Timeout
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def sweep_table(folder: "SweepFolder") -> "RenderableType":
 
 def said(point: dict[str, Any]) -> str:
     """Return `learning_rate=0.001 gamma=0.99`."""
-    return " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in point.items())
+    return " ".join(f"{key.rpartition('.')[2]}={shown(value)}" for key, value in point.items())
 
 
 def counts(record: "Record") -> str:

@@ -9,6 +9,7 @@ from surreal.algorithms.registry import algorithms
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.model import ExperimentDocument
 from surreal.protocol.documents import yaml as strictyaml
+from surreal.protocol.documents.effects import shown
 from surreal.protocol.documents.locations import SET, KeyPath, Source
 from surreal.protocol.documents.yaml import load_file
 from surreal.protocol.errors import InvalidInput
@@ -53,7 +54,7 @@ def _parent(data: Any, path: KeyPath, lines: dict[KeyPath, int]) -> dict[Any, An
             key = ".".join(map(str, path))
             if isinstance(data, list):
                 raise InvalidInput(f"--set {key}: {above} is a list. Set the whole of it.")
-            raise InvalidInput(f"--set {key}: {above} is {data!r}, which has no keys. Set that key itself.")
+            raise InvalidInput(f"--set {key}: {above} is {shown(data)}, which has no keys. Set that key itself.")
         if depth == len(path):
             return data
         if key not in data:

@@ -11,6 +11,7 @@ from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.groups import GROUP
 from surreal.orchestrator.sweeps.model import Point, RangeSpec, SweepDocument, each_once, grid_points
 from surreal.protocol.documents import yaml as strictyaml
+from surreal.protocol.documents.effects import shown
 from surreal.protocol.documents.locations import KeyPath, Problem, Source
 from surreal.protocol.documents.models import API_VERSION, validated
 from surreal.protocol.errors import InvalidInput
@@ -171,7 +172,7 @@ def at_point(point: Point) -> Iterator[None]:
     try:
         yield
     except InvalidInput as error:
-        said = ", ".join(f"{key}={value}" for key, value in point.items())
+        said = ", ".join(f"{key}={shown(value)}" for key, value in point.items())
         text = str(error).splitlines()[0]
         raise InvalidInput(f"{said}: {_without_place(text, point)}" if said else text) from None
 
@@ -186,6 +187,6 @@ def _put(data: dict[str, Any], key: str, value: Any) -> None:
     for part in above:
         inner = data.setdefault(part, {})
         if not isinstance(inner, dict):
-            raise InvalidInput(f"{key}: {part} is {inner!r}, which has no keys. Set that key itself.")
+            raise InvalidInput(f"{key}: {part} is {shown(inner)}, which has no keys. Set that key itself.")
         data = inner
     data[last] = value

@@ -58,7 +58,7 @@ def idle_keys(
                 continue
             if problem := condition.problem(model, facts or {}):
                 said.add(key)
-                yield (*above, key), f"{_shown(value)} has no effect {problem}."
+                yield (*above, key), f"{shown(value)} has no effect {problem}."
     for key in type(model).model_fields:
         inner = getattr(model, key)
         if isinstance(inner, BaseModel) and key not in said:
@@ -92,7 +92,7 @@ def _fits(found: Any, wanted: Any) -> bool:
 
 
 def _beside(key: str, found: Any) -> str:
-    return f"where {key} are {found}" if key.startswith(FACT) else f"with {key}: {_shown(found)}"
+    return f"where {key} are {found}" if key.startswith(FACT) else f"with {key}: {shown(found)}"
 
 
 def _advice(key: str, wanted: Any) -> str:
@@ -101,10 +101,10 @@ def _advice(key: str, wanted: Any) -> str:
     if wanted is None:
         return "Leave one of them out"
     each = wanted if isinstance(wanted, tuple) else (wanted,)
-    return f"Leave it out, or set {key}" + ("" if wanted is SOME else f": {' or '.join(map(_shown, each))}")
+    return f"Leave it out, or set {key}" + ("" if wanted is SOME else f": {' or '.join(map(shown, each))}")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """Return a value as it stands in a file."""
     if isinstance(value, BaseModel):
         return "it"

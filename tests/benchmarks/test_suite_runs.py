@@ -96,7 +96,14 @@ def test_a_suite_whose_minutes_are_up_stops_what_runs(suite: Suite) -> None:
 def test_a_suite_that_is_cut_before_its_first_row_can_go_on(suite: Suite, tmp_path: Path) -> None:
     words = (*SMALL, "--steps", "100000000", "--seeds", "1", "--minutes", "0.02", "--report", str(tmp_path / "page.md"))
     done = suite(*words)
-    assert done.returncode == 6 and done.stderr.endswith("1 run is left; the same command goes on\n")
+    assert done.returncode == 6 and "1 run is left; the same command goes on\n" in done.stderr
+    assert done.stderr.endswith("no run is over yet, so there is no page\n") and not (tmp_path / "page.md").exists()
+
+
+@pytest.mark.parametrize("option", ["--report", "--keep", "--rows"])
+def test_a_file_that_cannot_be_is_refused_before_the_first_run(suite: Suite, tmp_path: Path, option: str) -> None:
+    done = suite(*SMALL, "--seeds", "1", option, str(tmp_path / "none" / "page.md"))
+    assert done.returncode == 2 and f"suite: {option}: " in done.stderr and "to do" not in done.stderr
 
 
 def test_a_run_that_is_deleted_while_the_suite_waits_is_no_failed_seed(suite: Suite) -> None:

@@ -16,6 +16,7 @@ from surreal.algorithms.rollouts.discount import Discount
 from surreal.algorithms.rollouts.state import State
 from surreal.algorithms.rollouts.trajectories import trajectories
 from surreal.algorithms.types import Array
+from surreal.protocol.errors import Fatal
 from surreal.protocol.wire.packet import Message
 from tests.algorithms.ppo.samples import as_fragment, ppo, random_fragment, random_shape
 
@@ -27,14 +28,16 @@ def state(**settings: Any) -> State:
     return State(spaces, config, Updater(make_model(config.network, spaces, [8]), config, seed=1))
 
 
-def message(number: int, cut: bool = False, terminated: bool = False) -> Message:
-    """A fragment of 100 steps, in whose last one four episodes ended in this way, or none."""
+def message(number: int, cut: bool = False, terminated: bool = False, length: int = STEPS) -> Message:
+    """A fragment of 100 steps, in whose last one four episodes of `length` steps ended in this way, or none."""
     arrays: dict[str, Array] = random_fragment(number, STEPS, COPIES)
     for name, ended in (("truncated", cut), ("terminated", terminated)):
         arrays[name] = np.zeros((STEPS, COPIES), np.bool_)
         arrays[name][-1] = ended
     arrays["final"] = np.zeros((COPIES if cut else 0, 5), np.float32)
-    arrays["episode_returns"] = np.ones(COPIES if cut or terminated else 0, np.float32)
+    ended = COPIES if cut or terminated else 0
+    arrays["episode_returns"] = np.ones(ended, np.float32)
+    arrays["episode_lengths"] = np.full(ended, length, np.int64)
     return Message("actor/0", 0, number, (0, 0), {}, arrays)
 
 
@@ -47,7 +50,7 @@ def test_a_number_stays_whatever_ends_episodes() -> None:
 @pytest.mark.parametrize(
     ("steps", "episodes", "terminated", "gamma"),
     [
-        (900, 0, 0, 0.9999),
+        (0, 0, 0, 0.9999),
         (16_384, 16, 0, 0.9999),
         (16_384, 16, 1, 0.995),
         (6_400, 16, 0, 0.9999),
@@ -109,6 +112,45 @@ def test_an_episode_that_ends_itself_brings_back_the_usual_discount_and_rewards_
     assert discount.endless
     discount.take_in(100, 1, 1)
     assert (discount.gamma, discount.endless) == (0.995, False)
+
+
+@pytest.mark.parametrize("limit", [50, 300, 399])
+def test_a_horizon_that_short_episodes_gave_up_does_not_come_back(limit: int) -> None:
+    discount = Discount("auto")
+    assert discount.endless, "nothing has ended yet"
+    for length in (limit, *[5_000] * 300):
+        discount.take_in(16 * length, 16, 0)
+        assert not discount.endless and discount.gamma <= 0.995
+
+
+def test_a_shorter_time_limit_ends_a_far_horizon_at_once() -> None:
+    discount = endless()
+    discount.take_in(16 * 150, 16, 0)
+    assert not discount.endless
+
+
+def test_values_of_a_run_with_a_number_know_no_far_horizon() -> None:
+    number, later = Discount(0.99), Discount("auto")
+    number.take_in(16_000, 16, 0)
+    later.load(number.state())
+    later.take_in(16_000, 16, 0)
+    assert (later.gamma, later.endless) == (0.995, False)
+
+
+def test_rewards_that_nothing_scales_have_no_far_horizon() -> None:
+    run = state(gamma="auto", normalize_rewards=False)
+    assert run.learn([message(1)])["gamma"] == 0.995
+
+
+@pytest.mark.parametrize("key", ["normalize_rewards", "normalize_observations"])
+@pytest.mark.parametrize("had", [True, False])
+def test_networks_that_learned_from_numbers_of_another_scale_are_refused(key: str, had: bool) -> None:
+    run = state(**{key: had})
+    run.learn([message(1)])
+    text = f"spec.algorithm.config.{key}: the checkpoint learned with {str(had).lower()}, .* Set {key}: "
+    with pytest.raises(Fatal, match=text):
+        state(**{key: not had}).restore(run.checkpoint())
+    state(**{key: had}).restore(run.checkpoint())
 
 
 @pytest.mark.parametrize("before", [0, 60])
@@ -179,10 +221,10 @@ def test_centred_rewards_have_the_advantages_of_all_rewards_where_nothing_ends(g
 def test_each_update_has_the_discount_of_the_episodes_so_far_and_says_it() -> None:
     run = state()
     assert run.learn([message(1)])["gamma"] == pytest.approx(0.9999)
-    assert run.learn([message(2, cut=True)])["gamma"] == 0.98
-    run.learn([message(3)])
-    assert run.learn([message(4)])["gamma"] == pytest.approx(1 - 4 / 400)
-    assert run.scaler is not None and run.scaler.gamma == pytest.approx(1 - 4 / 400)
+    assert run.learn([message(2, cut=True, length=50)])["gamma"] == 0.98
+    assert run.learn([message(3)])["gamma"] == 0.98, "episodes that have not ended say nothing of how long they are"
+    assert run.learn([message(4, cut=True, length=150)])["gamma"] == pytest.approx(1 - 1 / 100)
+    assert run.scaler is not None and run.scaler.gamma == pytest.approx(1 - 1 / 100)
     assert run.learn([message(8, terminated=True)])["gamma"] == 0.995
     assert run.learn([message(9, cut=True)])["gamma"] == 0.995, "a task that ends itself stays one"
     assert "gamma" not in state(gamma=0.9).learn([message(1)])
@@ -191,12 +233,12 @@ def test_each_update_has_the_discount_of_the_episodes_so_far_and_says_it() -> No
 def test_a_checkpoint_keeps_what_is_known_of_the_episodes_and_one_of_before_or_elsewhere_knows_nothing() -> None:
     run = state()
     for number in range(1, 4):
-        run.learn([message(number, cut=number == 3)])
+        run.learn([message(number, cut=number == 3, length=75)])
     saved, first, second, elsewhere = run.checkpoint(), state(), state(), state()
     first.restore(saved)
     known = {key: value for key, value in saved.state.items() if key != "discount"}
     second.restore(Checkpoint(saved.steps, saved.arrays, known))
-    assert first.discount.gamma == run.discount.gamma == pytest.approx(1 - 4 / 300)
+    assert first.discount.gamma == run.discount.gamma == pytest.approx(1 - 1 / 75)
     assert first.scaler is not None and first.scaler.gamma == first.discount.gamma
     elsewhere.restore(Checkpoint(saved.steps, saved.arrays, {**known, "discount": None}))
     assert second.discount.gamma == elsewhere.discount.gamma == 0.995

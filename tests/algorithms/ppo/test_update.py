@@ -248,6 +248,7 @@ def test_rewards_are_scaled_where_the_experiment_wants_it() -> None:
 def test_discounted_returns_begin_anew_where_an_actor_begins_new_episodes() -> None:
     ones, never = np.ones((3, 2), np.float32), np.zeros((3, 2), np.bool_)
     arrays = {"rewards": ones, "terminated": never, "truncated": never, "episode_returns": np.empty(0)}
+    arrays["episode_lengths"] = np.empty(0, np.int64)
 
     def sent(restarts: int, incarnation: int = 1) -> Any:
         return SimpleNamespace(sender="actor/0", incarnation=incarnation, meta={RESTARTS: restarts}, arrays=arrays)

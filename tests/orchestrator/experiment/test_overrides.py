@@ -58,7 +58,7 @@ def test_an_override_can_mend_a_file(tmp_path: Path) -> None:
         ("metadata.name=A", "--set metadata.name: must be a DNS label"),
         (
             "metadata.name.x=1",
-            "--set metadata.name.x: metadata.name is 'cheetah-ppo', which has no keys. Set that key itself.",
+            "--set metadata.name.x: metadata.name is cheetah-ppo, which has no keys. Set that key itself.",
         ),
         ("spec.seed", "--set spec.seed: must be path.to.key=value. For example: --set spec.seed=3"),
         ("=3", "--set =3: must be path.to.key=value. For example: --set spec.seed=3"),

@@ -71,7 +71,7 @@ def test_every_run_is_the_experiment_with_its_values_its_seed_and_its_group(file
         ({"grid": {GAMMA: [0.9, 0.9]}}, f"^--grid {GAMMA}: 0.9 is there twice"),
         ({"space": {GAMMA: [1, 1.0]}, "trials": 3}, f"^--space {GAMMA}: 1.0 is there twice"),
         ({"grid": {"spec.seed": [1, 2]}}, "spec.seed: a sweep sets it itself. Use seeds"),
-        ({"grid": {"spec.algorithm.config.gamma.x": [1]}}, "gamma is 'auto', which has no keys"),
+        ({"grid": {"spec.algorithm.config.gamma.x": [1]}}, "gamma is auto, which has no keys"),
         ({"seeds": 0}, "^--seeds: must be"),
     ],
 )
