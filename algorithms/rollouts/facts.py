@@ -112,8 +112,9 @@ def _facts(rank: int, stated: Mapping[str, Array]) -> Iterator[Fact]:
     returns = np.split(stated["returns"], ends[:-1])
     for number, actor in enumerate(stated["actors"]):
         moments = [_moments(name, stated, number) for name in ("observations", "rewards")]
-        counts = [int(stated[name][number]) for name in ("transitions", "finished", "terminated")]
-        yield Fact(int(actor), rank, *counts, float(stated["reward"][number]), returns[number], *moments)
+        transitions, finished, ended = (int(stated[name][number]) for name in ("transitions", "finished", "terminated"))
+        reward = float(stated["reward"][number])
+        yield Fact(int(actor), rank, transitions, finished, ended, reward, returns[number], *moments)
 
 
 def _stated(name: str, moments: Sequence[Moments]) -> dict[str, Array]:

@@ -35,9 +35,9 @@ def message(number: int, cut: bool = False, terminated: bool = False, length: in
         arrays[name] = np.zeros((STEPS, COPIES), np.bool_)
         arrays[name][-1] = ended
     arrays["final"] = np.zeros((COPIES if cut else 0, 5), np.float32)
-    ended = COPIES if cut or terminated else 0
-    arrays["episode_returns"] = np.ones(ended, np.float32)
-    arrays["episode_lengths"] = np.full(ended, length, np.int64)
+    ends = COPIES if cut or terminated else 0
+    arrays["episode_returns"] = np.ones(ends, np.float32)
+    arrays["episode_lengths"] = np.full(ends, length, np.int64)
     return Message("actor/0", 0, number, (0, 0), {}, arrays)
 
 
