@@ -48,5 +48,6 @@ class Source:
         return InvalidInput("\n".join(words + more))
 
     def invalid_line(self, line: int, text: str) -> InvalidInput:
-        """Return an error at a line where no key is known."""
-        return InvalidInput(f"{self.name}:{line}: {text}")
+        """Return an error at a line where no key is known; a value of `--set` has no lines."""
+        where = self.name if self.name.startswith("--set ") else f"{self.name}:{line}"
+        return InvalidInput(f"{where}: {text}")

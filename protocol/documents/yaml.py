@@ -165,7 +165,10 @@ def _build(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> Any:
         for index, item in enumerate(node.value):
             lines[*path, index] = item.start_mark.line + 1
         return [_build(item, (*path, index), lines) for index, item in enumerate(node.value)]
-    return _scalar(node)
+    try:
+        return _scalar(node)
+    except _Problem as problem:
+        raise _Problem(problem.line, f"{'.'.join(map(str, path))}: {problem}" if path else str(problem)) from None
 
 
 def _mapping(node: yaml.MappingNode, path: KeyPath, lines: dict[KeyPath, int]) -> dict[str, Any]:

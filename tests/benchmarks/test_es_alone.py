@@ -63,7 +63,7 @@ def test_it_ends_with_the_last_generation_within_the_episodes_and_evaluates_it()
         (["--set", "deterministic=false"], "deterministic has no meaning in one process"),
         (["--set", "top"], "'top' is no setting. Write KEY=VALUE."),
         (["--set", "top=3", "directions=2"], "--set: top is 3 of 2 directions"),
-        (["--set", "sigma=[1"], "--set sigma:1: not YAML: expected ',' or ']'"),
+        (["--set", "sigma=[1"], "--set sigma: not YAML: expected ',' or ']'"),
         (["--set", "nope=1"], "--set: nope: Extra inputs are not permitted"),
     ],
 )

@@ -18,9 +18,9 @@ def test_a_value_means_what_it_means_in_an_experiment(word: str, value: Any) -> 
 @pytest.mark.parametrize(
     ("word", "text"),
     [
-        ("rate=.nan", "--set rate:1: numbers must be finite"),
-        ("rate=&a 1", "--set rate:1: anchors .* not allowed"),
-        ("rate={a: 1, a: 2}", "--set rate:1: duplicate key 'a'"),
+        ("rate=.nan", "--set rate: numbers must be finite"),
+        ("rate=&a 1", "--set rate: anchors .* not allowed"),
+        ("rate={a: 1, a: 2}", "--set rate: duplicate key 'a'"),
     ],
 )
 def test_a_value_that_an_experiment_would_not_take_is_refused_with_the_reason(word: str, text: str) -> None:

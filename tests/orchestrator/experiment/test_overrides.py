@@ -64,8 +64,8 @@ def test_an_override_can_mend_a_file(tmp_path: Path) -> None:
         ("=3", "--set =3: must be path.to.key=value. For example: --set spec.seed=3"),
         ("spec..seed=3", "--set spec..seed=3: must be path.to.key=value. For example: --set spec.seed=3"),
         ("spec.seed=", "--set spec.seed=: has no value. Write null or '' for none."),
-        ("spec.seed=!!int 3", "--set spec.seed:1: tags"),
-        ("spec.seed=.nan", "--set spec.seed:1: numbers must be finite"),
+        ("spec.seed=!!int 3", "--set spec.seed: tags"),
+        ("spec.seed=.nan", "--set spec.seed: numbers must be finite"),
     ],
 )
 def test_a_wrong_override_is_named_as_such(tmp_path: Path, override: str, said: str) -> None:
