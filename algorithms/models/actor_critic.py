@@ -106,9 +106,10 @@ class ActorCritic(Layout):
         """See Layout: of dense layers alone, and not where there are convolutions or a memory."""
         found = np.ones(self.size, dtype=np.float32)
         if self.memory is None and not self.spaces.sees_images:
-            for name, part in self.views(found).items():
-                if name in self.described and self.described[name].gain:
-                    part[...] = self.described[name].inputs
+            views = self.views(found)
+            for name, part in self.described.items():
+                if part.gain:
+                    views[name][...] = part.inputs
         return found
 
     def encoded(self, tensors: Mapping[str, "Tensor"], rows: Any) -> "list[Tensor]":

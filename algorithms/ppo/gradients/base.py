@@ -88,9 +88,9 @@ class StepSizes:
 
     def __init__(self, layout: Layout, config: PPOConfig) -> None:
         """Shorten the steps of layers that read many inputs as `value_step_inputs` of the config says."""
-        self._own, whole = layout.of_values(), config.value_step_inputs
-        shorter = self._own & (whole is not None and config.value_learning_rate is not None)
-        self._share = np.where(shorter, np.minimum(1, (whole or 1) / layout.inputs()), 1)
+        self._own, self._share = layout.of_values(), np.ones(layout.size)
+        if config.value_step_inputs is not None and config.value_learning_rate is not None:
+            self._share[self._own] = np.minimum(1, config.value_step_inputs / layout.inputs()[self._own])
         self._rates: Rates | None = None
         self._sizes: F32 = np.zeros(layout.size, dtype=np.float32)
 
