@@ -166,6 +166,37 @@ ACTIONS = "the actions"
 """Fact of an environment, by which keys have an effect: its actions are NUMBERS or choices."""
 NUMBERS = {ACTIONS: "numbers"}
 """Condition of keys that are of Box actions alone."""
+LASTING = ("hidden", "network", "normalize_observations", "normalize_rewards")
+"""Keys that weights are learned with, in whatever config they are: with other values they are another function."""
+
+
+def lasting(config: BaseModel) -> dict[str, Any]:
+    """Return key -> value of what the weights of a run are learned with, which it keeps for life; see Config.lasting.
+
+    A fork keeps it too: as many numbers of another network fit, and are noise.
+    """
+    return config.lasting() if isinstance(config, Config) else _usual_lasting(config)
+
+
+def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (key, value before, value now) of what `lasting` returned for two configs, for the keys that both have.
+
+    What is a mapping is compared key by key: `network.encoder`.
+    """
+    for key in (key for key in was if key in now):
+        one, other = was[key], now[key]
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            pairs = [(f"{key}.{inner}", one.get(inner), other.get(inner)) for inner in {**one, **other}]
+        else:
+            pairs = [(key, one, other)]
+        yield from (pair for pair in pairs if pair[1] != pair[2])
+
+
+def _usual_lasting(config: BaseModel) -> dict[str, Any]:
+    found = {key: getattr(config, key) for key in LASTING if key in type(config).model_fields}
+    inner = {key: value for key, value in found.items() if isinstance(value, BaseModel)}
+    nested = {key: value.lasting() if isinstance(value, Config) else value.model_dump() for key, value in inner.items()}
+    return {**found, **nested}
 
 
 class Config(Documented):
@@ -188,3 +219,11 @@ class Config(Documented):
         A run keeps its algorithm when a newer version resumes it.
         """
         return cls(**{**cls.before, **data})
+
+    def lasting(self) -> dict[str, Any]:
+        """Return key -> value of what weights are learned with, as it is decided: networks, scales, optimizers.
+
+        By default those of LASTING that it has. An algorithm adds its own. What another key decides stands under the
+        key that can say it: `layer_norm: true` of many updates a step.
+        """
+        return _usual_lasting(self)

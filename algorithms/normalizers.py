@@ -6,12 +6,15 @@ thus see the same number for the same observation; for an older fragment the lea
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from surreal.algorithms.environments.rows import Rows
 from surreal.algorithms.environments.spaces import Spaces
 from surreal.algorithms.types import Array, narrowed
+from surreal.protocol.documents.effects import shown
+from surreal.protocol.errors import Fatal
 
 CLIP = 10.0
 EPSILON = 1e-8
@@ -92,6 +95,18 @@ class Standardizer:
         if self.clip < np.inf:
             np.minimum(np.maximum(x, -self.clip, out=x), self.clip, out=x)
         return np.asarray(x, dtype=np.float32)
+
+
+def standardizes(arrays: Mapping[str, Array]) -> bool:
+    """Return True where the policy in the arrays of a checkpoint sees standardised observations."""
+    return bool(np.isfinite(arrays["clip"][0]))
+
+
+def refuse_another_scale(key: str, had: Any, has: Any) -> None:
+    """Raise Fatal where networks learned with the value `had` of a key, and would see numbers of another scale now."""
+    if had != has:
+        text = f"the checkpoint learned with {shown(had)}, and its networks know no other numbers"
+        raise Fatal(f"spec.algorithm.config.{key}: {text}. Set {key}: {shown(had)}, or begin a new run.")
 
 
 def standardized_size(spaces: Spaces) -> int:

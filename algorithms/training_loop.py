@@ -14,6 +14,7 @@ import numpy as np
 
 from surreal.algorithms.models.gpu_kernels import record_kernels
 from surreal.algorithms.recording.checkpoint import Checkpoint
+from surreal.algorithms.recording.policy_record import refuse_another_network
 from surreal.algorithms.recording.recorder import RunRecorder
 from surreal.algorithms.recording.reports import Shares
 from surreal.algorithms.recording.versions import changed_versions
@@ -166,11 +167,13 @@ class TrainingLoop(Generic[Data]):
             self._trainer.begin()
         else:
             self._compare_versions(checkpoint)
+            refuse_another_network(checkpoint.policy, self._trainer.policy)
             expected = state.checkpoint()
             try:
                 state.restore(checkpoint)
-            # numpy raises the one for an array of another size, torch the other, which may be a full GPU too.
-            except (ValueError, RuntimeError) as error:
+            # numpy raises the first for an array of another size, torch the last, which may be a full GPU too; an
+            # array of another name is of another optimizer
+            except (ValueError, KeyError, RuntimeError) as error:
                 if isinstance(error, RuntimeError) and _same_shapes(checkpoint, expected):
                     raise
                 raise _misfit(checkpoint, expected, error) from error
@@ -274,6 +277,7 @@ def _misfit(found: Checkpoint, expected: Checkpoint, error: Exception) -> Fatal:
         if mine is not None and mine.shape != array.shape:
             return Fatal(
                 f"checkpoint of step {found.steps}: {name} has the shape {list(array.shape)}, and the networks of this "
-                f"run have {list(mine.shape)}. Set the same hidden and network as the run that it is of."
+                f"run have {list(mine.shape)}. Set the keys of its networks as in the run that it is of."
             )
-    return Fatal(f"checkpoint of step {found.steps}: it does not fit this run: {error}. Begin from another one.")
+    text = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    return Fatal(f"checkpoint of step {found.steps}: it does not fit this run: {text}. Begin from another one.")

@@ -136,7 +136,7 @@ def _download(url: str) -> SavedRun:
 
     store, folder = ObjectStore(url), Path(_lasting().name)
     for name in store.files():
-        if name.startswith((*POLICY_FILES.values(), "metrics/metrics", "code/", "run.json")):
+        if name.startswith((*POLICY_FILES.values(), "metrics/metrics", "code/", "run.json", "experiment.yaml")):
             target = folder / name
             if not target.resolve().is_relative_to(folder.resolve()):
                 raise InvalidInput(

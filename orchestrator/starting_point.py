@@ -8,11 +8,14 @@ from statistics import fmean
 from typing import Any
 
 from surreal.algorithms.recording.checkpoint import Checkpoint, load, write
+from surreal.algorithms.registry import algorithm
 from surreal.orchestrator.experiment.complete import of_its_time
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.inspection import Inspection
+from surreal.orchestrator.experiment.lasting import Lost, lost, recorded_config
 from surreal.orchestrator.experiment.load import apply_override
 from surreal.orchestrator.saved_run import SavedRun, saved
+from surreal.protocol.documents.locations import Problem
 from surreal.protocol.documents.yaml import load_file
 from surreal.protocol.errors import InvalidInput, NotFound
 from surreal.protocol.worker.guard.goal import is_number
@@ -26,7 +29,9 @@ COUNTERS: dict[str, Any] = {
     "discount": None,
 }
 """State of a checkpoint that a run in another environment, or by another algorithm, begins anew."""
-MANIFEST = "manifest.json"
+KEPT = ("normalize_observations", "true")
+"""Statistics of a dataset, which stay as they are where actors learn none."""
+MANIFEST, FILE = "manifest.json", "experiment.yaml"
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class StartingPoint:
         """
         name, _, step = text.partition("@")
         run = saved(name, which="last")
+        run.bring(FILE)
         there = {_step(path): path.parent for path in run.folder.glob(f"checkpoints/step-*/{MANIFEST}")}
         if not there:
             raise NotFound(f"--from: {name} has no checkpoint yet. Wait for the first one.")
@@ -60,7 +66,7 @@ class StartingPoint:
         """Return the experiment of that run with other values; its name has to be among them."""
         if not any(each.startswith("metadata.name=") for each in overrides):
             raise InvalidInput(f"--from {self.name}: a fork needs a name of its own. Give --set metadata.name=...")
-        data, source = load_file(self.run.folder / "experiment.yaml")
+        data, source = load_file(self.run.folder / FILE)
         folder = self.run.code or self.run.folder
         data = of_its_time(data, folder)
         for override in overrides:
@@ -71,8 +77,8 @@ class StartingPoint:
         """Return a new folder with the checkpoint as `experiment` begins from it; the caller removes it.
 
         In the same environment the steps are counted on. In another one, and by an algorithm that goes on with actors
-        where another learned from data, they are counted from zero. Raises InvalidInput for other algorithms, for an
-        environment of other spaces, and for a run that would be over at once.
+        where another learned from data, they are counted from zero. Raises InvalidInput for other algorithms, for other
+        networks and statistics, for an environment of other spaces, and for a run that would be over at once.
         """
         checkpoint = load(self.folder)
         about, spec = checkpoint.policy, experiment.spec
@@ -82,6 +88,7 @@ class StartingPoint:
                 f"--from {self.name}: it was trained by {about.get('algorithm')!r}, and spec.algorithm.name is "
                 f"{spec.algorithm.name!r}. Take the same algorithm."
             )
+        self._check_weights(experiment, about["algorithm"])
         settings = {"options": {}, **spec.env.model_dump(mode="json")}
         alike = about["env"]["id"] == spec.env.id and (about["env"].get("options") or {}) == settings["options"]
         if same and alike:
@@ -101,6 +108,31 @@ class StartingPoint:
         folder = Path(tempfile.mkdtemp(prefix="surreal-"))
         write(folder, f"step-{checkpoint.steps:012d}", checkpoint)
         return folder
+
+    def _check_weights(self, experiment: Experiment, trained_by: str) -> None:
+        """Raise InvalidInput for values with which the weights would be another function than they were learned as.
+
+        Where the file of the run is not known, the learner alone tells, by what is in the checkpoint.
+        """
+        file, same = self.run.folder / FILE, trained_by == experiment.spec.algorithm.name
+        if not file.is_file():
+            return
+        was = recorded_config(load_file(file)[0], experiment.algorithm if same else algorithm(trained_by))
+        found = list(lost(was, experiment.config)) if was else []
+        problems = [self._misfit(each, experiment) for each in found if same or (each.fact, each.was) != KEPT]
+        if problems:
+            raise experiment.source.invalid(problems)
+
+    def _misfit(self, each: Lost, experiment: Experiment) -> Problem:
+        """Return what to say of a value that the weights were not learned with."""
+        key, fact, was, now = each
+        if key.partition(".")[0] not in type(experiment.config).model_fields:
+            text = f"it has {fact}: {now}, and {self.name} learned with {was}. Begin without --from."
+            return ("spec", "algorithm", "name"), text
+        text = f"{self.name} learned with {was}, and with {now} its weights are another function"
+        if each.by_default:
+            text = f"it makes {fact} {now}, and {self.name} learned with {was}"
+        return ("spec", "algorithm", "config", *key.split(".")), f"{text}. Set {fact}: {was}, or begin without --from."
 
     def _check_end(self, config: dict[str, Any], state: dict[str, Any]) -> None:
         """Raise InvalidInput for a budget that is used up, and for a goal that is reached."""

@@ -54,6 +54,15 @@ class EvolutionConfig(Config):
     evaluate_episodes: Count = 5
     """Episodes per evaluation."""
 
+    @property
+    def normalizes(self) -> bool:
+        """Return True where observations are standardised, by whichever statistics."""
+        return self.normalize_observations != "none"
+
+    def lasting(self) -> dict[str, Any]:
+        """See Config: running statistics go on from those of random actions, and these stay as they are."""
+        return {**super().lasting(), "normalize_observations": "running or virtual" if self.normalizes else "none"}
+
 
 class ESConfig(EvolutionConfig):
     """Evolution strategies' hyperparameters (Salimans et al. 2017)."""
@@ -86,6 +95,10 @@ class ESConfig(EvolutionConfig):
     def pairs(self) -> int:
         """Mirrored pairs of a generation."""
         return self.population // 2
+
+    def lasting(self) -> dict[str, Any]:
+        """See Config: each optimizer remembers something else."""
+        return {**super().lasting(), "optimizer": self.optimizer}
 
 
 def _top(value: Any) -> Any:

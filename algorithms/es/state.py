@@ -12,7 +12,7 @@ from surreal.algorithms.es.config import AnyConfig, ARSConfig, ESConfig, chunk_s
 from surreal.algorithms.es.noise import NoiseTable
 from surreal.algorithms.es.optimizers import Optimizer, ars_weights, es_weights, grown_cap, make_optimizer
 from surreal.algorithms.es.weights import Orders
-from surreal.algorithms.normalizers import CLIP, RunningMoments, Standardizer
+from surreal.algorithms.normalizers import CLIP, RunningMoments, Standardizer, refuse_another_scale, standardizes
 from surreal.algorithms.recording.checkpoint import Checkpoint
 from surreal.algorithms.types import Array
 from surreal.protocol.errors import Fatal
@@ -51,7 +51,7 @@ class State:
 
     def standardizer(self) -> Standardizer:
         """Return the present observation statistics, remembered for this generation's results."""
-        if self.config.normalize_observations == "none":
+        if not self.config.normalizes:
             return Standardizer.identity(len(self._moments.mean))
         return self._sent.setdefault(self.updates, statistics.standardizer(self._moments))
 
@@ -61,7 +61,7 @@ class State:
         ARS's running ones leave a feature as it is that stays within +-CLIP: what hardly moves under random actions,
         such as the height of a body that falls, would drown all else in a linear policy.
         """
-        if self.config.normalize_observations == "none":
+        if not self.config.normalizes:
             return
         batch = env.random_features(self._seed % 2**31, REFERENCE_STEPS)
         batch = batch[np.isfinite(batch).all(axis=1)]
@@ -146,15 +146,20 @@ class State:
         return Checkpoint(self.steps, arrays, {**counters, "elapsed": self.elapsed, "mean_return": self.mean_return})
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to what `checkpoint` holds."""
+        """Go back to what `checkpoint` holds. Raises Fatal for one that learned with other statistics."""
 
         def group(prefix: str) -> dict[str, Array]:
             arrays = checkpoint.arrays.items()
             return {name.removeprefix(prefix): array for name, array in arrays if name.startswith(prefix)}
 
-        state = checkpoint.state
+        state, found, wanted = checkpoint.state, standardizes(checkpoint.arrays), self.config.normalize_observations
+        if found != self.config.normalizes:
+            refuse_another_scale("normalize_observations", "running" if found else "none", wanted)
+        parameters = checkpoint.arrays["parameters"]
+        if parameters.shape != self.parameters.shape:
+            raise ValueError(f"this policy has {len(self.parameters):,} parameters, and it has {len(parameters):,}")
         self._sent.clear()  # of the statistics that were here before
-        self.parameters, self.steps = checkpoint.arrays["parameters"].copy(), checkpoint.steps
+        self.parameters, self.steps = parameters.copy(), checkpoint.steps
         self._moments.load(group("observations."))
         if self._optimizer is not None:
             self._optimizer.load(group("optimizer."))

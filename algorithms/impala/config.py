@@ -72,6 +72,10 @@ class IMPALAConfig(RolloutConfig):
         """Return the config without an open key, as the observations and actions of `layout` decide them."""
         return self.closed(Decided, layout.spaces.sees_images, layout.spaces.discrete)
 
+    def lasting(self) -> dict[str, Any]:
+        """See Config: each optimizer remembers something else."""
+        return {**super().lasting(), "optimizer": self.optimizer}
+
     @property
     def compiles(self) -> bool:
         """See RolloutConfig: small images in a run that is long enough. Two tanh networks stay in numpy."""

@@ -163,7 +163,7 @@ def network_data(network: NetworkConfig, hidden: Sequence[int], layout: Layout) 
         return {"kind": "pair", "hidden": list(layout.hidden)}
     if network.make is not None:
         return {"kind": "own", "make": network.make, "settings": network.settings}
-    return {"kind": "actor-critic", "network": network.model_dump(), "hidden": list(hidden)}
+    return {"kind": "actor-critic", "network": network.lasting(), "hidden": list(hidden)}
 
 
 def described_model(data: Mapping[str, Any], spaces: Spaces, folder: Path | None) -> Layout | None:

@@ -110,6 +110,10 @@ class NetworkConfig(Config):
             )
         return self
 
+    def lasting(self) -> dict[str, Any]:
+        """See Config: all that says what the weights mean, and not how long gSDE keeps its noise."""
+        return self.model_dump(exclude={"gsde_steps"})
+
     @property
     def plain(self) -> bool:
         """True where two tanh networks of equal widths are asked for, whose gradients are also written by hand."""

@@ -78,6 +78,10 @@ class ValuedConfig(OfflineConfig):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device on which the learner computes; auto takes a GPU where there is one."""
 
+    def lasting(self) -> dict[str, Any]:
+        """See Config."""
+        return {**super().lasting(), "layer_norm": self.layer_norm, "critics": self.critics}
+
 
 class TD3BCConfig(ValuedConfig):
     """TD3+BC (Fujimoto & Gu 2021): TD3 whose actor is drawn towards the recorded actions. For Box actions."""

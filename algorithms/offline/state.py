@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from surreal.algorithms.normalizers import RunningMoments, Standardizer
+from surreal.algorithms.normalizers import RunningMoments, Standardizer, refuse_another_scale, standardizes
 from surreal.algorithms.offline.method import Method
 from surreal.algorithms.offpolicy.updates.base import Rates
 from surreal.algorithms.recording.checkpoint import Checkpoint
@@ -79,7 +79,10 @@ class State:
         return Checkpoint(self.steps, arrays, state)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to what `checkpoint` holds."""
+        """Go back to what `checkpoint` holds. Raises Fatal for networks that learned with other statistics."""
+        if checkpoint.steps:
+            had = standardizes(checkpoint.arrays)
+            refuse_another_scale("normalize_observations", had, self._config.normalize_observations)
         self.engine.load(_group(checkpoint, "engine."))
         self.moments.load(_group(checkpoint, "observations."))
         self.standardizer = Standardizer.load(checkpoint.arrays)

@@ -101,6 +101,15 @@ class OffPolicyConfig(Config):
         """Return True where critics have layer norms."""
         return self.updates_per_step > HIGH_RATIO if self.layer_norm is None else self.layer_norm
 
+    @property
+    def number_of_critics(self) -> int:
+        """Return how many critics there are."""
+        return 1
+
+    def lasting(self) -> dict[str, Any]:
+        """See Config."""
+        return {**super().lasting(), "layer_norm": self.normed}
+
 
 class ActorConfig(OffPolicyConfig):
     """Hyperparameters of methods with an actor, and of their variants for choices."""
@@ -108,6 +117,10 @@ class ActorConfig(OffPolicyConfig):
     replay: LongStart = LongStart()
     """The replay role. Actors act at random until the first update, which is after `replay.min_size` steps: with 1,000
     of them one of three seeds of TD3 on Hopper stood at a return of 38 from its 6,000th step on."""
+
+    def lasting(self) -> dict[str, Any]:
+        """See Config."""
+        return {**super().lasting(), "critics": self.number_of_critics}
 
 
 class DDPGConfig(ActorConfig):
@@ -141,6 +154,11 @@ class TD3Config(DDPGConfig):
     target_clip: Positive = 0.5
     """Largest such noise."""
 
+    @property
+    def number_of_critics(self) -> int:
+        """See OffPolicyConfig."""
+        return 2
+
 
 class SACConfig(ActorConfig):
     """Hyperparameters of SAC (Haarnoja et al. 2018): a stochastic actor, two critics. For Box and Discrete actions."""
@@ -157,6 +175,11 @@ class SACConfig(ActorConfig):
     """Adam's step size of the temperature; `learning_rate` by default."""
     critics: Annotated[int, Field(ge=1, le=16)] = 2
     """Number of critics, the smallest of whose values counts."""
+
+    @property
+    def number_of_critics(self) -> int:
+        """See OffPolicyConfig."""
+        return self.critics
 
 
 class DQNConfig(OffPolicyConfig):
@@ -178,6 +201,10 @@ class DQNConfig(OffPolicyConfig):
     the mean of the two exponents (Horgan et al. 2018)."""
     epsilon_ladder: Natural = 7.0
     """Spread of the exponents over the actors."""
+
+    def lasting(self) -> dict[str, Any]:
+        """See Config."""
+        return {**super().lasting(), "dueling": self.dueling}
 
 
 AnyConfig = DDPGConfig | TD3Config | SACConfig | DQNConfig

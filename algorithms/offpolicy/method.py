@@ -40,11 +40,10 @@ class Method:
         config = self.config
         check_actions(self.name, spaces, {"dqn": True, "sac": None}.get(self.name, False))
         kind: Kind = "values" if isinstance(config, DQNConfig) else "deterministic"
-        critics = 2 if isinstance(config, TD3Config) else 1
         if isinstance(config, SACConfig):
-            kind, critics = "categorical" if spaces.discrete else "gaussian", config.critics
+            kind = "categorical" if spaces.discrete else "gaussian"
         dueling = isinstance(config, DQNConfig) and config.dueling
-        return Shape(kind, spaces, tuple(config.hidden), critics, config.normed, dueling)
+        return Shape(kind, spaces, tuple(config.hidden), config.number_of_critics, config.normed, dueling)
 
     def settings(self, spaces: Spaces) -> Settings:
         """Return the settings of the updates for an environment."""

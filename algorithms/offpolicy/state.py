@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from surreal.algorithms.environments.spaces import Spaces
-from surreal.algorithms.normalizers import RunningMoments, Standardizer
+from surreal.algorithms.normalizers import RunningMoments, Standardizer, refuse_another_scale, standardizes
 from surreal.algorithms.offpolicy.method import Method
 from surreal.algorithms.offpolicy.updates.base import Batch
 from surreal.algorithms.recording.checkpoint import Checkpoint
@@ -90,7 +90,12 @@ class State(ReplayState):
         return Checkpoint(self.steps, arrays, {**self.counters(), "rng": self._rng.bit_generator.state})
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to what `checkpoint` holds."""
+        """Go back to what `checkpoint` holds. Raises Fatal for networks that learned without the statistics wanted.
+
+        Those that are not wanted stay as they are: of a dataset, by which the policy learned that actors go on with.
+        """
+        if self._config.normalize_observations and checkpoint.state["gradient_steps"]:
+            refuse_another_scale("normalize_observations", standardizes(checkpoint.arrays), True)
         self.engine.load(_group(checkpoint, "engine."))
         self.moments.load(_group(checkpoint, "observations."))
         self._standardizer = Standardizer.load(checkpoint.arrays)

@@ -1,6 +1,6 @@
 """Every hyperparameter of R2D2, its default and its bounds."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -111,6 +111,10 @@ class R2D2Config(ActingConfig):
             if getattr(self.network, name) != fields[name].get_default(call_default_factory=True):
                 raise ValueError(f"network.{name} is for policies, and r2d2 learns values. Remove it; see hidden.")
         return self
+
+    def lasting(self) -> dict[str, Any]:
+        """See Config."""
+        return {**super().lasting(), "dueling": self.dueling}
 
     @property
     def remembers(self) -> bool:

@@ -18,9 +18,13 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from surreal.algorithms.algorithm import differences
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.environments.spaces import Space, Spaces
+from surreal.algorithms.models.config import NetworkConfig
 from surreal.algorithms.recording.versions import distributions_of, installed
+from surreal.protocol.documents.effects import shown
+from surreal.protocol.errors import Fatal
 
 Record = dict[str, Any]
 FORMAT = 1
@@ -28,6 +32,8 @@ PACKAGES = ("surreal", "gymnasium", "mujoco", "numpy")
 ENV = ("id", "options", "wrappers", "evaluation")
 STATISTICS = ("shift", "scale", "clip")
 """Arrays of a Standardizer, as every checkpoint names them."""
+BUILT = ("actor-critic", "recurrent-values")
+"""Kinds of networks that are described by a whole NetworkConfig."""
 
 
 def describe(
@@ -66,6 +72,26 @@ def spaces_of(record: Mapping[str, Any]) -> Spaces:
         record.get("scaling", "auto"),
         record.get("stack", 1),
     )
+
+
+def refuse_another_network(was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise Fatal where the descriptions of two policies name other networks: weights of the one mean nothing there.
+
+    As many numbers as another network has would be taken without a word.
+    """
+    for key, had, has in differences(_network(was), _network(now)):
+        raise Fatal(
+            f"spec.algorithm.config.network: the checkpoint is of another one, whose {key} is {shown(had)}, and this "
+            f"run has {shown(has)}. Set the network of the run that it is of, or begin a new run."
+        )
+
+
+def _network(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the network of a description, with keys that are newer than it."""
+    found: Mapping[str, Any] = record.get("network", {})
+    if found.get("kind") not in BUILT:
+        return found
+    return {**found, "network": NetworkConfig(**found["network"]).lasting()}
 
 
 def versions(module: str) -> dict[str, str]:

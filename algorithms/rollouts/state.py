@@ -13,7 +13,9 @@ from surreal.algorithms.normalizers import (
     RunningMoments,
     Standardizer,
     over_leaves,
+    refuse_another_scale,
     standardized_size,
+    standardizes,
 )
 from surreal.algorithms.recording.checkpoint import Checkpoint
 from surreal.algorithms.rollouts.config import RolloutConfig
@@ -169,12 +171,7 @@ class State:
 
     def _check_statistics(self, checkpoint: Checkpoint) -> None:
         """Raise Fatal where policy and values of `checkpoint` learned from numbers of another scale."""
-        learned = {
-            "normalize_observations": bool(np.isfinite(checkpoint.arrays["clip"][0])),
-            "normalize_rewards": any(name.startswith("rewards.") for name in checkpoint.arrays),
-        }
-        for key, had in learned.items():
-            if getattr(self.config, key) != had:
-                was = "true" if had else "false"
-                text = f"the checkpoint learned with {was}, and its networks know no other numbers"
-                raise Fatal(f"spec.algorithm.config.{key}: {text}. Set {key}: {was}, or begin a new run.")
+        had = standardizes(checkpoint.arrays)
+        scaled = any(name.startswith("rewards.") for name in checkpoint.arrays)
+        refuse_another_scale("normalize_observations", had, self.config.normalize_observations)
+        refuse_another_scale("normalize_rewards", scaled, self.config.normalize_rewards)

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from surreal.orchestrator.experiment.complete import of_its_time
 from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.experiment.lasting import lost, recorded_config
 from surreal.orchestrator.experiment.load import apply_override
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan
@@ -25,12 +27,9 @@ LASTING: dict[str, KeyPath] = {
     "spec.seed": ("spec", "seed"),
     "spec.storage": ("spec", "storage"),
     "spec.code": ("spec", "code"),
-    "spec.algorithm.config.hidden": ("spec", "algorithm", "config", "hidden"),
-    "spec.algorithm.config.network": ("spec", "algorithm", "config", "network"),
 }
-"""Keys that a run keeps for life: its checkpoints and its folder depend on them."""
-NETWORKS = (LASTING["spec.algorithm.config.hidden"], LASTING["spec.algorithm.config.network"])
-"""Keys of networks: no other networks take the weights of its checkpoints."""
+"""Keys that a run keeps for life: its checkpoints and its folder depend on them. So do those of its config that its
+weights are learned with."""
 
 
 def changed(
@@ -44,20 +43,30 @@ def changed(
     data, lines = strictyaml.load(text, Source(FILE))
     data = of_its_time(data, folder)
     source = Source(FILE, lines)
-    before = {key: _at(data, path) for key, path in LASTING.items()}
+    before, complete = {key: _at(data, path) for key, path in LASTING.items()}, deepcopy(data)
     for change in changes:
         data = apply_override(data, change, source.lines)
     for key, path in LASTING.items():
         if _at(data, path) != before[key]:
-            shown = "a network" if isinstance(before[key], dict) else repr(before[key])
-            start = "" if path in NETWORKS else f" --from {plan.name}, which takes over its weights"
             raise InvalidInput(
-                f"--set {key}: {shown} cannot change in a run that exists. "
-                f"Begin another one: surreal create FILE{start}"
+                f"--set {key}: {before[key]!r} cannot change in a run that exists. "
+                f"Begin another one: surreal create FILE --from {plan.name}, which takes over its weights"
             )
     experiment = Experiment.from_data(data, source, folder)
+    _refuse_other_weights(complete, experiment)
     made = make_plan(experiment, pools)
     return experiment, made.model_copy(update={"storage": plan.storage, "code": plan.code})
+
+
+def _refuse_other_weights(before: Any, experiment: Experiment) -> None:
+    """Raise InvalidInput for a value by which the weights of the checkpoints would be another function."""
+    config, below = recorded_config(before, experiment.algorithm), "--set spec.algorithm.config."
+    for each in lost(config, experiment.config) if config else ():
+        stays, other = f"{each.was} cannot change in a run that exists", "egin another one: surreal create FILE"
+        if not each.by_default:
+            raise InvalidInput(f"{below}{each.key}: {stays}. B{other}")
+        makes, add = f"it would make {each.fact} {each.now}", f"Add {below}{each.fact}={each.was}"
+        raise InvalidInput(f"{below}{each.key}: {makes}, and {stays}. {add}, or b{other}")
 
 
 def refuse_an_end_at_once(name: str, changes: Sequence[str], progress: Progress, reached: str) -> None:

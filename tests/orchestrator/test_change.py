@@ -12,6 +12,7 @@ import pytest
 
 import surreal
 from surreal.algorithms.recording.checkpoint import Checkpoint, load, write
+from surreal.algorithms.recording.policy_record import refuse_another_network
 from surreal.algorithms.training_loop import _misfit
 from surreal.orchestrator.backends.local.backend import LocalBackend
 from surreal.orchestrator.client import Client, Run
@@ -22,7 +23,7 @@ from surreal.orchestrator.run import home
 from surreal.orchestrator.run.provenance import provenance
 from surreal.orchestrator.starting_point import StartingPoint
 from surreal.orchestrator.supervision.record import RunRecord, read_plan
-from surreal.protocol.errors import InvalidInput, NotFound
+from surreal.protocol.errors import Fatal, InvalidInput, NotFound
 from surreal.protocol.telemetry.gauges import Progress
 from tests.algorithms.saved import save_ppo
 
@@ -31,17 +32,22 @@ def experiment(name: str = "pole", env: Any = "CartPole-v1", **config: Any) -> E
     return Experiment(name, env, surreal.PPO(**{"total_steps": 4000, **config}))
 
 
+def recorded(made: Experiment, code: Path) -> home.Folder:
+    """The folder of a run that has succeeded."""
+    folder = home.new_folder(made.name)
+    folder.make()
+    folder.experiment.write_text(made.to_yaml())
+    folder.plan.write_text(Client().plan(made).to_json())
+    home.write_json(folder.provenance, provenance(code, None, made.spec.env.id))
+    RunRecord(state="succeeded").write(folder)
+    return folder
+
+
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalBackend:
     """A home with one run, `pole`, that has succeeded and has a checkpoint of step 20."""
     monkeypatch.setenv("SURREAL_HOME", str(tmp_path / "home"))
-    client, made = Client(), experiment()
-    folder = home.new_folder("pole")
-    folder.make()
-    folder.experiment.write_text(made.to_yaml())
-    folder.plan.write_text(client.plan(made).to_json())
-    home.write_json(folder.provenance, provenance(tmp_path, None, "CartPole-v1"))
-    RunRecord(state="succeeded").write(folder)
+    folder = recorded(experiment(), tmp_path)
     save_ppo(folder.path, gymnasium.make("CartPole-v1"), "CartPole-v1")
     manifest = next(folder.checkpoints.glob("step-*/manifest.json"))
     manifest.write_text(manifest.read_text().replace('"algorithm": "any"', '"algorithm": "ppo"'))
@@ -75,6 +81,52 @@ def test_what_a_run_keeps_for_life_and_wrong_values_are_refused_with_nothing_cha
             place.change("pole", [change])
     assert (folder.plan.read_text(), folder.experiment.read_text()) == before
     assert place.status("pole").state == "succeeded"
+
+
+STAYS = "cannot change in a run that exists"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ("hidden=[32]", rf"hidden: \[64, 64\] {STAYS}\. Begin another one: surreal create FILE$"),
+        ("network={init: default}", f"network.init: orthogonal {STAYS}"),
+        ("network.activation=relu", f"network.activation: tanh {STAYS}"),
+        ("normalize_observations=false", f"normalize_observations: true {STAYS}"),
+        ("normalize_rewards=false", f"normalize_rewards: true {STAYS}"),
+    ],
+)
+def test_what_weights_are_learned_with_is_refused_over_a_resume(place: LocalBackend, change: str, text: str) -> None:
+    folder = home.find("pole")
+    before = folder.plan.read_text(), folder.experiment.read_text()
+    with pytest.raises(InvalidInput, match=f"--set spec.algorithm.config.{text}"):
+        Run.find("pole").resume(changes=[f"spec.algorithm.config.{change}"])
+    assert (folder.plan.read_text(), folder.experiment.read_text()) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ("critics=3", f"critics: 2 {STAYS}"),
+        ("normalize_observations=true", f"normalize_observations: false {STAYS}"),
+        (
+            "updates_per_step=8",
+            f"updates_per_step: it would make layer_norm true, and false {STAYS}. "
+            "Add --set spec.algorithm.config.layer_norm=false, or begin another",
+        ),
+    ],
+)
+def test_a_key_that_changes_an_off_policy_network_is_refused_before_the_file_changes(
+    place: LocalBackend, tmp_path: Path, change: str, text: str
+) -> None:
+    folder = recorded(Experiment("sac", "Pendulum-v1", surreal.SAC(total_steps=4000)), tmp_path)
+    before = folder.experiment.read_text()
+    with pytest.raises(InvalidInput, match=f"--set spec.algorithm.config.{text}"):
+        place.change("sac", [f"spec.algorithm.config.{change}"])
+    assert folder.experiment.read_text() == before
+    given = [f"spec.algorithm.config.{each}" for each in ("updates_per_step=8", "layer_norm=false")]
+    place.change("sac", given)
+    assert read_plan(folder).config["updates_per_step"] == 8
 
 
 def test_a_run_keeps_its_algorithm_where_a_key_came_after_it(place: LocalBackend) -> None:
@@ -174,6 +226,61 @@ def test_a_checkpoint_that_has_reached_the_goal_is_no_begin_of_a_run(place: Loca
     others: list[dict[str, Any]] = [{"stop_at_return": 42}, {"return_window": 3}, {"stop_at_return": None}]
     for more in others:
         shutil.rmtree(point.prepare(experiment("fork", **{**config, **more})))
+
+
+@pytest.mark.parametrize(
+    ("config", "key", "was", "now"),
+    [
+        ({"network": {"encoder": "none"}}, "network.encoder", "auto", "none"),
+        ({"network": {"init": "default"}}, "network.init", "orthogonal", "default"),
+        ({"network": {"squash": True}}, "network.squash", "false", "true"),
+        ({"network": {"activation": "relu"}}, "network.activation", "tanh", "relu"),
+        ({"hidden": [8]}, "hidden", r"\[64, 64\]", r"\[8\]"),
+        ({"normalize_observations": False}, "normalize_observations", "true", "false"),
+        ({"normalize_rewards": False}, "normalize_rewards", "true", "false"),
+    ],
+)
+def test_weights_that_would_be_another_function_are_no_begin_of_a_run(
+    place: LocalBackend, config: dict[str, Any], key: str, was: str, now: str
+) -> None:
+    text = f"config.{key}: pole learned with {was}, and with {now} its weights are another function. Set "
+    for env in ("CartPole-v1", "CartPole-v0"):
+        with pytest.raises(InvalidInput, match=f"{text}{key}: {was}, or begin without --from"):
+            StartingPoint.find("pole").prepare(experiment("other", env, **config))
+
+
+def test_a_fork_is_held_to_the_network_at_its_set(place: LocalBackend) -> None:
+    point = StartingPoint.find("pole")
+    made = point.experiment(["metadata.name=fork", "spec.algorithm.config.network={encoder: none}"])
+    with pytest.raises(InvalidInput, match="^--set spec.algorithm.config.network.encoder: pole learned with auto"):
+        point.prepare(made)
+
+
+def test_a_fork_of_a_run_from_before_a_key_of_the_network_has_its_default(place: LocalBackend) -> None:
+    folder = home.find("pole")
+    lines = folder.experiment.read_text().splitlines(keepends=True)
+    folder.experiment.write_text("".join(line for line in lines if "squash" not in line and "gsde" not in line))
+    shutil.rmtree(StartingPoint.find("pole").prepare(experiment("fork")))
+
+
+def test_a_checkpoint_whose_run_is_not_known_is_left_to_the_learner(place: LocalBackend) -> None:
+    home.find("pole").experiment.unlink()
+    shutil.rmtree(StartingPoint.find("pole").prepare(experiment("fork", network={"encoder": "none"})))
+
+
+def described(**network: Any) -> dict[str, Any]:
+    return {"network": {"kind": "actor-critic", "hidden": [64], "network": network}}
+
+
+def test_the_learner_refuses_another_network_of_as_many_weights() -> None:
+    tanh = described(activation="tanh")
+    refuse_another_network(tanh, described(squash=False))  # a key is newer than the checkpoint
+    refuse_another_network({}, tanh)
+    text = "spec.algorithm.config.network: the checkpoint is of another one, whose network.activation is tanh, and this"
+    with pytest.raises(Fatal, match=text):
+        refuse_another_network(tanh, described(activation="relu", squash=False))
+    with pytest.raises(Fatal, match="whose kind is pair, and this run has actor-critic. Set the network of the run"):
+        refuse_another_network({"network": {"kind": "pair", "hidden": [64]}}, tanh)
 
 
 TWIN = """from gymnasium.envs.classic_control import CartPoleEnv
@@ -280,6 +387,9 @@ def test_networks_of_another_size_are_named_with_both_sizes() -> None:
     error = _misfit(found, mine, ValueError("could not broadcast"))
     assert str(error).startswith("checkpoint of step 20: updater.parameters has the shape [10], and the networks of")
     assert "[12]" in str(error)
+    error = _misfit(found, mine, KeyError("square"))
+    assert "[12]" in str(error)
+    assert "it does not fit this run: it has no 'square'." in str(_misfit(found, found, KeyError("square")))
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from surreal.algorithms.es.batched_policy import Layout
 from surreal.algorithms.es.collector import Results
 from surreal.algorithms.es.config import ARSConfig, ESConfig
 from surreal.algorithms.es.state import State
+from surreal.protocol.errors import Fatal
 
 
 class Clock(gymnasium.Env):
@@ -60,6 +61,19 @@ def test_a_run_that_is_resumed_in_its_first_generation_standardises_as_before(co
     resumed.restore(before.checkpoint())
     for name, array in before.standardizer().arrays().items():
         np.testing.assert_array_equal(resumed.standardizer().arrays()[name], array, err_msg=name)
+
+
+def test_a_policy_that_learned_without_statistics_goes_on_without() -> None:
+    plain, wanted = begun(ARSConfig(normalize_observations="none")), begun(ARSConfig())
+    for state, other, had in (wanted, plain, "none"), (plain, wanted, "running"):
+        with pytest.raises(Fatal, match=f"normalize_observations: the checkpoint learned with {had}, and its networks"):
+            state.restore(other.checkpoint())
+    begun(ARSConfig(normalize_observations="virtual")).restore(wanted.checkpoint())
+
+
+def test_a_policy_of_another_size_is_not_taken() -> None:
+    with pytest.raises(ValueError, match="this policy has .* parameters, and it has"):
+        begun(ESConfig(hidden=[3])).restore(begun(ESConfig(hidden=[4])).checkpoint())
 
 
 def thousand(height: int) -> Results:

@@ -29,3 +29,18 @@ def test_scaled_rewards_are_learned_from_as_larger_ones_are() -> None:
 def test_an_algorithm_of_other_actions_names_those_that_learn_from_data() -> None:
     with pytest.raises(Fatal, match=r"'iql' takes Box actions, .* Choose bc or cql."):
         replace(method("iql"), spaces=method("bc-choices").spaces).shape()
+
+
+@pytest.mark.parametrize("had", [True, False])
+def test_networks_of_data_that_learned_from_numbers_of_another_scale_are_refused(had: bool) -> None:
+    made = method("iql")
+    first, other = (
+        State(replace(made, config=made.config.model_copy(update={"normalize_observations": on})), 1)
+        for on in (had, not had)
+    )
+    other.restore(first.checkpoint())  # nothing has been learned
+    if had:
+        first.see(batch("iql").observations)
+    first.steps = 1
+    with pytest.raises(Fatal, match=f"normalize_observations: the checkpoint learned with {str(had).lower()}, and its"):
+        other.restore(first.checkpoint())

@@ -54,6 +54,16 @@ def test_a_state_goes_on_from_its_checkpoint_bit_for_bit(config: OffPolicyConfig
     assert all((one.arrays[name] == other.arrays[name]).all() for name in one.arrays)
 
 
+def test_networks_that_learned_without_statistics_are_refused_where_they_are_wanted() -> None:
+    plain, wanted = (Method("td3", TD3Config(hidden=[8], normalize_observations=on)) for on in (False, True))
+    first = State(plain, BOX, seed=1)
+    State(wanted, BOX, seed=1).restore(first.checkpoint())  # nothing has been learned
+    first.learn(vars(batch("td3", 16)), np.ones(16, np.float32))
+    text = "normalize_observations: the checkpoint learned with false, .* Set normalize_observations: false"
+    with pytest.raises(Fatal, match=text):
+        State(wanted, BOX, seed=1).restore(first.checkpoint())
+
+
 def test_the_actor_and_the_targets_move_when_they_are_due() -> None:
     state = State(Method("td3", TD3Config(hidden=[8], actor_every=2, target_every=3)), BOX, seed=1)
     moved = []

@@ -97,7 +97,7 @@ def test_a_run_that_has_succeeded_goes_on_with_more_steps_and_not_without(server
     [
         ("spec.env.id=Acrobot-v1", "--set spec.env.id: 'CartPole-v1' cannot change in a run that exists"),
         ("spec.algorithm.config.hidden=[32]", r"hidden: \[64, 64\] cannot change in a run that exists"),
-        ("spec.algorithm.config.network={encoder: mlp}", "network: a network cannot change in a run that exists"),
+        ("spec.algorithm.config.network={encoder: mlp}", "network.encoder: auto cannot change in a run that exists"),
         ("spec.channels.weights.relays=2", "weights-relay would be added or removed, and a run in a cluster keeps its"),
         ("spec.queue=team", "--set spec.queue: 'none' cannot change in a run that exists"),
         ("spec.algorithm.config.learning_rat=1", "did you mean 'learning_rate'"),

@@ -1,11 +1,14 @@
 """From a dataset to an environment: what was learned offline goes on with actors."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
 
+import surreal
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.offline.config import CQLConfig, TD3BCConfig
 from surreal.algorithms.offline.method import Method
@@ -15,6 +18,7 @@ from surreal.algorithms.offpolicy.method import Method as OnlineMethod
 from surreal.algorithms.offpolicy.state import State as Online
 from surreal.algorithms.recording.checkpoint import Checkpoint, Checkpoints, load
 from surreal.algorithms.recording.policy_record import describe
+from surreal.algorithms.registry import algorithm
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.starting_point import StartingPoint
 from surreal.protocol.errors import InvalidInput
@@ -63,3 +67,36 @@ def test_an_algorithm_of_other_networks_is_refused(tmp_path: Path) -> None:
     point = StartingPoint.find(str(tmp_path / "run"))
     with pytest.raises(InvalidInput, match="it was trained by 'td3bc', and spec.algorithm.name is 'ddpg'"):
         point.prepare(Experiment("on", "Pendulum-v1", "ddpg"))
+
+
+@pytest.mark.parametrize(
+    ("data", "actors", "problem"),
+    [
+        ({}, {}, ""),  # normalize_observations is true there and false here: the statistics of the data stay
+        ({}, {"normalize_observations": True}, ""),
+        (
+            {"normalize_observations": False},
+            {"normalize_observations": True},
+            "normalize_observations: on learned with",
+        ),
+        ({}, {"hidden": [16]}, r"hidden: on learned with \[8\], and with \[16\] its weights are another"),
+        ({"layer_norm": True}, {}, "layer_norm: on learned with true, and with false its .* Set layer_norm: true"),
+        ({"critics": 5}, {}, "algorithm.name: it has critics: 2, and on learned with 5. Begin without --from"),
+    ],
+)
+def test_actors_go_on_with_the_networks_of_the_data_alone(
+    tmp_path: Path, data: dict[str, Any], actors: dict[str, Any], problem: str
+) -> None:
+    trained(tmp_path / "on", *CASES["td3"][:3])
+    config = {"dataset": "x", "hidden": [8], **data}
+    (tmp_path / "on" / "experiment.yaml").write_text(
+        Experiment("on", "Pendulum-v1", algorithm("td3bc")(**config)).to_yaml()
+    )
+    wanted = Experiment("go", "Pendulum-v1", surreal.TD3(**{"hidden": [8], **actors}))
+    point = StartingPoint.find(str(tmp_path / "on"))
+    point = replace(point, name="on")
+    if not problem:
+        assert point.prepare(wanted).is_dir()
+        return
+    with pytest.raises(InvalidInput, match=problem):
+        point.prepare(wanted)
