@@ -163,13 +163,13 @@ def _introduced(folder: Folder) -> tuple[int | None, str | None]:
     Where the record has none, or a dead one, it is the process that keeps the lock open; None if there is no such one.
     """
     deadline = time.monotonic() + INTRODUCTION_SECONDS
-    while not os_process.wait_until_free(folder, 0.05):
+    while time.monotonic() < deadline:
         record = RunRecord.read(folder)
         if os_process.is_alive(record.supervisor, record.born):
             return record.supervisor, record.born
-        if time.monotonic() >= deadline:
-            return _holder(folder)
-    return None, None
+        if os_process.wait_until_free(folder, 0.05):
+            return None, None
+    return _holder(folder)
 
 
 def _holder(folder: Folder) -> tuple[int | None, str | None]:
