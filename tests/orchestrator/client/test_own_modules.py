@@ -74,7 +74,7 @@ def test_modules_are_those_of_the_folder_that_goes_along(place: LocalBackend, fi
 def test_a_module_beside_the_folder_that_goes_along_is_not_there(file: Path) -> None:
     (file.parent / "mine").mkdir()
     file.write_text(FILE + "  code: ./mine\n")
-    with pytest.raises(InvalidInput, match=r"no module 'own_module' in .*mine or the installed packages. Put own_module"):
+    with pytest.raises(InvalidInput, match=r"no module 'own_module' in .*mine or the .*packages. Put own_module"):
         load_experiment(file)
 
 
