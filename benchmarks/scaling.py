@@ -19,8 +19,8 @@ from typing import NamedTuple
 from learning.experiments import read_metrics
 from learning.numbers import count, natural, positive
 from learning.rows import Row, read_rows
-from learning.running import run_missing, sentence, talk
-from learning.scheduler import Clock
+from learning.running import run_missing, sentence
+from learning.scheduler import Clock, talk
 from learning.table import Budget, Cell, Contestant
 from learning.thresholds import NEVER, reached
 from surreal.algorithms.ppo.config import PPOConfig

@@ -14,19 +14,20 @@ interpreter that has it: PEERS/sb3 with minatar and PEERS/rs with robosuite for 
 """
 
 import argparse
+import os
 import re
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from learning.floors import floors
 from learning.numbers import count, natural, positive
-from learning.report import into, page
+from learning.report import into, old_page, page
 from learning.rows import Row, put, read_rows
-from learning.running import run_missing, sentence, talk
-from learning.scheduler import Clock
+from learning.running import run_missing, sentence
+from learning.scheduler import Clock, talk
 from learning.sections import scored, tables
 from learning.table import EVERY, Budget, Contestant, cells
 from learning.tasks import GROUPS, tasks_of
@@ -83,11 +84,40 @@ def main() -> int:
 
 def check_files(args: argparse.Namespace) -> None:
     """Raise ValueError, before any run, where what --report, --keep or --rows name can be no such file."""
-    for option, file in (("--report", args.report), ("--keep", args.keep)):
-        if file and (file.is_dir() or not file.absolute().parent.is_dir()):
-            raise ValueError(f"{option}: {str(file)!r} can be no file: name one in a folder that is there.")
+    named = {"--report": args.report, "--keep": args.keep, "--rows": args.rows}
+    options: dict[Path, str] = {}
+    for option, file in named.items():
+        if file and (other := options.setdefault(file.resolve(), option)) != option:
+            raise ValueError(f"{other}, {option}: both are {str(file)!r}. Name two files, or leave one out.")
     if args.rows and not args.rows.exists():
         raise ValueError(f"--rows: {str(args.rows)!r} is not there. Name a folder or file of rows.")
+    sources = {folder.resolve() for folder in (args.home / "rows", args.rows) if folder}
+    for option in ("--report", "--keep"):
+        if named[option]:
+            _check_written(option, named[option].resolve(), sources)
+    _check_contents(args)
+
+
+def _check_written(option: str, file: Path, sources: Collection[Path]) -> None:
+    """Raise ValueError where `file` cannot be written, or is a row among `sources`."""
+    if (file.exists() and not file.is_file()) or not os.access(file.parent, os.W_OK | os.X_OK):
+        raise ValueError(f"{option}: {str(file)!r} can be no file: name one in a folder that can be written.")
+    if file.suffix == ".json" and file.parent in sources:
+        raise ValueError(f"{option}: {str(file)!r} would be among the rows of its folder. Name a file elsewhere.")
+
+
+def _check_contents(args: argparse.Namespace) -> None:
+    """Raise ValueError where files that are there hold something else than a page and rows."""
+    for option, look, file in (
+        ("--report", old_page, args.report),
+        ("--keep", read_rows, args.keep),
+        ("--rows", read_rows, args.rows),
+    ):
+        try:
+            if file:
+                look(file)
+        except ValueError as error:
+            raise ValueError(f"{option}: {error}") from None
 
 
 def run(args: argparse.Namespace, clock: Clock) -> int:
@@ -95,6 +125,8 @@ def run(args: argparse.Namespace, clock: Clock) -> int:
     budget = Budget(args.steps, args.copies, args.actors, args.episodes, args.every)
     contestants = [Contestant.parse(word) for word in args.contestants]
     wanted = cells(contestants, tasks_of(args.tasks), args.seeds, budget)
+    if not wanted:
+        return 0  # so that a page can be made in a home where a suite works
     return run_missing(wanted, args.home, clock, peers=args.peers, parallel=args.parallel, busy=args.busy)
 
 

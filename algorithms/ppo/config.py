@@ -44,6 +44,8 @@ class PPOConfig(RolloutConfig):
     max_staleness: Annotated[int, Field(ge=0, le=8)] = 1
     """Updates the weights of a fragment may be behind: 0 is strictly on-policy, 1 overlaps acting and learning."""
 
+    begins_far = True
+
     gamma: Share | Literal["auto"] = "auto"
     """Discount. auto is 0.995, or less where time limits end all episodes before 200 steps: 1 - 1 / their mean length,
     at least 0.98. As long as nothing else has ended one, and none before 400 steps, it begins at 0.9999, falls while

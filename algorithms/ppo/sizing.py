@@ -54,9 +54,13 @@ def _step_sizes(config: PPOConfig, env: Mapping[str, Any]) -> Iterator[str]:
     encoder = "encoder" in str(env.get("network", ""))
     if not (network.make or network.trunk or network.memory or network.shared or encoder):
         if values not in (None, policy):
-            yield f"the policy learns with a step size of {policy:g}, the value with {values:g} (value_learning_rate)"
-    elif values not in (None, type(config).model_fields["value_learning_rate"].default):
-        yield "value_learning_rate has no effect: policy and value share a part of their network, or it is your own"
+            text = f"the policy learns with a step size of {policy:g}, the value with {values:g} (value_learning_rate)"
+            most = config.value_step_inputs
+            yield text if most is None else f"{text}, less in layers of more than {most} inputs (value_step_inputs)"
+        return
+    for key in ("value_learning_rate", "value_step_inputs"):
+        if getattr(config, key) not in (None, type(config).model_fields[key].default):
+            yield f"{key} has no effect: policy and value share a part of their network, or it is your own"
 
 
 def _sequences(config: Decided) -> Iterator[str]:

@@ -55,6 +55,8 @@ class RolloutConfig(ActingConfig):
     ]
     openings: ClassVar[Mapping[str, Open]] = {}
     """Key that is None by default -> the values that a run has: observations and actions decide."""
+    begins_far: ClassVar[bool] = False
+    """True where `gamma: auto` may begin with a far horizon: returns reach so far that they judge what values know."""
 
     total_steps: Count = 1_000_000
     """Environment steps of all actors together after which the run is done."""

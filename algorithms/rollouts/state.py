@@ -56,8 +56,8 @@ class State:
         self.config, self.updater, self.spaces = config, updater, spaces
         self.moments = RunningMoments(standardized_size(spaces))
         self.discount = Discount(config.gamma)
-        if not config.normalize_rewards:
-            # nothing is centred then, and returns of a far horizon would be thousands of mean rewards
+        if not (config.begins_far and config.normalize_rewards):
+            # rewards that are not normalized are not centred: returns of a far horizon would be thousands of them
             self.discount.settle()
         self.scaler = RewardScaler(self.discount.gamma) if config.normalize_rewards else None
         self.steps = self.updates = self.episodes = 0

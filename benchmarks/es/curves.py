@@ -27,6 +27,7 @@ from rich.table import Table
 from learning.ending import SURREAL
 from learning.experiments import commit, read_metrics
 from learning.numbers import natural
+from surreal.orchestrator.run.home import write_json
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NEVER = float("inf")
@@ -186,7 +187,7 @@ def main() -> None:
     for example, seed in ((example, seed) for example in args.only for seed in args.seeds):
         if (example, seed) not in there:
             results.append(run(example, seed, home, every))
-            file.write_text(json.dumps(results))
+            write_json(file, results)
             talk.print(table(results[-1:]))
     talk.print(table(results))
     talk.print(f"runs: {home}")

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +14,8 @@ from typing import Any
 
 from learning.ending import SURREAL
 from learning.rows import Curve, Row, conventions, put, thinned
-from learning.scheduler import Clock, environment, outlast
-from learning.table import Cell
+from learning.scheduler import Clock, environment, outlast, talk
+from learning.table import OF_TABLE, Cell
 from learning.tasks import group_of
 from surreal.algorithms.evaluation import SEED
 
@@ -27,6 +28,14 @@ CUT = "supervisor died"
 """Beginning of the reason of a run that was killed from outside: it goes on, since no seed of it failed."""
 HALF = "its creation was interrupted"
 """Beginning of the reason of a run that was never begun, for all that would begin it ended: it is made anew."""
+
+TRIES = 3
+"""Times that a run which is not over is waited for, or stopped."""
+OPTIONS = {
+    **{"spec.env.id": "--tasks", "spec.env.copies": "--copies", "spec.roles.": "--actors", "spec.seed": "--seeds"},
+    **{f"spec.algorithm.config.{key}": option for key, option in OF_TABLE.items() if option},
+}
+"""Key of an experiment -> the option that its value is from."""
 
 
 class Experiments:
@@ -49,7 +58,7 @@ class Experiments:
             file.write_text(cell.document)
             done = self._surreal("plan", str(file), *_words(cell))
         if done.returncode == INVALID:
-            raise ValueError(f"{cell.name}: {done.stderr.strip()}")
+            raise ValueError(f"{cell.name}: {_by_option(done.stderr.strip(), file)}")
 
     def run(self, cell: Cell, clock: Clock) -> Row | None:
         """Bring `cell` to its end, from wherever an earlier suite left it. Return None where the time was up first."""
@@ -57,14 +66,17 @@ class Experiments:
         if error:
             return self._failed(cell, error)
         status = self._outcome(cell.name, clock)
-        # one that has no status was deleted by somebody: no seed of it failed
+        # one that has no status was deleted by somebody, or runs on: no seed of it failed
         if status is None or status["state"] == "stopped" or status["reason"].startswith(CUT):
             return None
         return self._row(cell, status)
 
     def _outcome(self, name: str, clock: Clock) -> dict[str, Any] | None:
-        """Wait until `name` is over, which it is stopped for once the time is up. Return its status, if it has one."""
-        while True:
+        """Wait until `name` is over, which it is stopped for once the time is up. Return its status, if it has one.
+
+        Return None too, and say so, where it runs on: asking for ever would keep all others.
+        """
+        for _ in range(TRIES):
             with self._command("wait", name) as child:
                 outlast(child, clock)
             if clock.over():
@@ -72,6 +84,10 @@ class Experiments:
             status = self._status(name)
             if status is None or status["state"] in OVER:
                 return status
+        how = "stopped" if clock.over() else "waited for"
+        look = f"SURREAL_HOME={self._home} surreal status {name}"
+        talk.print(f"{name}: it runs on, for it cannot be {how}. Look at it: {look}", markup=False)
+        return None
 
     def _start(self, cell: Cell) -> str:
         """Create `cell`'s experiment, or resume it where it was cut. Return what failed, if anything.
@@ -92,7 +108,7 @@ class Experiments:
         else:
             return ""
         if done.returncode == INVALID:
-            raise ValueError(f"{cell.name}: {done.stderr.strip()}")
+            raise ValueError(f"{cell.name}: {_by_option(done.stderr.strip(), file)}")
         return done.stderr.strip().splitlines()[-1] if done.returncode else ""
 
     def _create(self, cell: Cell, file: Path) -> list[str]:
@@ -153,6 +169,14 @@ class Experiments:
             return (done.stderr.strip().splitlines() or ["surreal eval said nothing"])[-1]
         last = float(json.loads(done.stdout)["mean"])
         return {"last": last, "best": last if best is None else max(best, last)}
+
+
+def _by_option(words: str, file: Path) -> str:
+    """Return what is said of `file`, which no person wrote, as said of the option that the value is from."""
+    place = rf"{re.escape(str(file))}(:\d+)?: "
+    for key, option in OPTIONS.items():
+        words = re.sub(rf"{place}{re.escape(key)}[^:\s]*: ", f"{option}: ", words)
+    return re.sub(place, "", words)
 
 
 def _words(cell: Cell) -> list[str]:

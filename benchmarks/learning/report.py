@@ -64,7 +64,8 @@ class Table(NamedTuple):
 def check_conventions(rows: Sequence[Row]) -> None:
     """Raise Conventions where rows cannot stand in one column.
 
-    These are two that measure a figure in two ways, have one name with two settings, or were given unlike steps.
+    These are two that measure a figure in two ways, have one name with two settings or layouts, or were given unlike
+    steps.
     """
     for name in FIGURES:
         said = Counter(row.conventions.get(name, "not said") for row in rows if row.figure(name) is not None)
@@ -72,10 +73,11 @@ def check_conventions(rows: Sequence[Row]) -> None:
             words = "; ".join(f"{convention!r} in {count}" for convention, count in said.most_common())
             raise Conventions(f"figures.{name}: rows of two conventions: {words}. Report them as two tables.")
     for contestant in {row.contestant for row in rows}:
-        settings = sorted({row.word for row in rows if row.contestant == contestant})
-        if len(settings) > 1:
-            words = f"{' and '.join(settings)}. Name one otherwise"
-            raise Conventions(f"contestant {contestant}: rows of two settings: {words}.")
+        mine = [row for row in rows if row.contestant == contestant]
+        for kind, found in (("settings", {row.word for row in mine}), ("layouts", {row.layout for row in mine} - {""})):
+            if len(found) > 1:
+                words = f"{' and '.join(sorted(found))}. Name one otherwise, or report them from two homes"
+                raise Conventions(f"contestant {contestant}: rows of two {kind}: {words}.")
     for task in {row.task for row in rows}:
         steps = [row.steps for row in rows if row.task == task and row.outcome == "succeeded"]
         if steps and max(steps) > STEPS_APART * min(steps):
@@ -96,14 +98,25 @@ def page(tables: Iterable[Table], command: str) -> str:
 def into(file: Path, text: str) -> None:
     """Put `text` between the marks of `file`, or make the file; what stands around the marks stays.
 
-    A file without marks has them at its end. Raise ValueError on one mark alone.
+    Raise ValueError where it is no page.
     """
-    old = file.read_text() if file.exists() else f"# Benchmark\n\n{BEGIN}\n{END}\n"
-    if (old.count(BEGIN), old.count(END)) not in ((0, 0), (1, 1)) or old.find(END) < old.find(BEGIN):
-        raise ValueError(f"{file}: not one {BEGIN} with one {END} after it. What stands between them is written anew.")
-    before, _, rest = old.partition(BEGIN)
+    before, _, rest = old_page(file).partition(BEGIN)
     _, _, after = rest.partition(END)
     put(file, f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+def old_page(file: Path) -> str:
+    """Return the text of a page; a new one where nothing is there. Raise ValueError where anything else is."""
+    try:
+        old = file.read_text() if file.exists() else ""
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: no page: {error}. Name another file.") from None
+    if not old.strip():
+        return f"# Benchmark\n\n{BEGIN}\n{END}\n"
+    if (old.count(BEGIN), old.count(END)) != (1, 1) or old.find(END) < old.find(BEGIN):
+        words = f"not one {BEGIN} with one {END} after it. What stands between them is written anew"
+        raise ValueError(f"{file}: {words}: put both where the tables belong, or name a new file.")
+    return old
 
 
 def _made(table: Table) -> list[str]:
@@ -134,11 +147,11 @@ def _versions(rows: Sequence[Row]) -> str:
 
 
 def _commands(rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """Return one command of every layout and budget among `rows`, with the number of runs."""
-    layouts: dict[str, list[Row]] = {}
+    """Return one command of every way of evaluating among `rows`, with the number of runs."""
+    ways: dict[str, list[Row]] = {}
     for row in rows:
-        layouts.setdefault(row.command.partition(" --steps ")[2] if "--copies" in row.command else "", []).append(row)
-    return [(same[0].command, "1 run" if len(same) == 1 else f"{len(same)} runs like") for same in layouts.values()]
+        ways.setdefault(row.command.partition(" --steps ")[2] if row.layout else "", []).append(row)
+    return [(same[0].command, "1 run" if len(same) == 1 else f"{len(same)} runs like") for same in ways.values()]
 
 
 def _returns(table: Table) -> list[str]:

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 from dataclasses import asdict, dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ TRAINING = "exploring, mean of the last 100 episodes"
 EVOLUTION = ("es", "ars")
 PERTURBED = "perturbed policies, mean of the last generation; steps of results that came too late are not counted"
 STEPS, OF_ALGORITHM = re.compile(r"--steps (\d+)"), re.compile(r"--contestants [^ =]+=([^ :]+):")
+LAYOUT = re.compile(r"--copies \d+ --actors \d+")
 WORD = re.compile(r"--contestants (.+?) --seeds ")
 
 Curve = list[tuple[int, float, float]]
@@ -47,7 +49,7 @@ def conventions(episodes: int, algorithm: str = "") -> dict[str, str]:
 class Row:
     """One run: what was run, how it ended, its figures and how these are measured."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     contestant: str
     task: str
@@ -90,6 +92,12 @@ class Row:
         """Word of the contestant on the command line, which has its settings; its name where another library ran."""
         found = WORD.search(unquoted(self.command))
         return found[1] if found else self.contestant
+
+    @property
+    def layout(self) -> str:
+        """Options of its command that say its layout; empty where another library ran."""
+        found = LAYOUT.search(self.command)
+        return found[0] if found else ""
 
     def line(self) -> str:
         """The row as a line of JSON."""
@@ -144,6 +152,15 @@ def _completed(row: Row) -> Row:
     return replace(row, budget=budget, algorithm=row.algorithm or (named[1] if named else ""))
 
 
+def in_numbers(row: Row) -> Row:
+    """Return `row` as a table can hold it: a run whose figures are no numbers has failed, and its curve has gaps."""
+    row = replace(row, curve=[point for point in row.curve if all(map(isfinite, point))])
+    wrong = [f"{name} is {value}" for name, value in row.figures.items() if value is not None and not isfinite(value)]
+    if not wrong:
+        return row
+    return replace(row, outcome="failed", reason=f"figures that are no numbers: {', '.join(wrong)}", figures={})
+
+
 def write_row(path: Path, row: Row) -> None:
     """Put `row` into `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +169,8 @@ def write_row(path: Path, row: Row) -> None:
 
 def put(path: Path, text: str) -> None:
     """Make `text` the content of `path`, all of it or none."""
-    half = path.with_suffix(".half")
+    # a page may be made beside a suite that works, of the same files
+    half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         half.write_text(text)
         os.replace(half, path)

@@ -6,17 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from learning.experiments import Experiments
 from learning.peers import Peers, command_of
-from learning.rows import PEER, Row, conventions, read_rows, unquoted
-from learning.scheduler import Clock, run_cells
+from learning.rows import PEER, Row, conventions, in_numbers, read_rows, unquoted
+from learning.scheduler import Clock, run_cells, talk
 from learning.table import Cell
 from learning.tasks import check_task, group_of
 from surreal.orchestrator.supervision.os_process import lock
-
-talk = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def run_missing(
@@ -50,7 +46,7 @@ def _run_missing(
 
     def one(cell: Cell, clock: Clock) -> Row | None:
         row = (others if cell.contestant.peer else experiments).run(cell, clock)
-        return row and replace(row, busy=busy or row.busy)
+        return row and in_numbers(replace(row, busy=busy or row.busy))
 
     there = {row.key: row for row in read_rows(home / "rows")}
     for cell in wanted:
@@ -88,6 +84,9 @@ def _check_joins(cell: Cell, row: Row) -> None:
         raise ValueError(f"{words}. Name it otherwise, or take another --home.")
     family, episodes = contestant.algorithm.removeprefix(PEER), conventions(budget.evaluate_episodes)["last"]
     alike = (row.family, group_of(row.task), row.budget) == (family, group_of(cell.task), budget.steps)
+    if alike and row.contestant == contestant.name and row.layout and row.layout != cell.layout:
+        words = f"--copies, --actors: {row.contestant} has {row.layout} in a row there, and {cell.layout} now"
+        raise ValueError(f"{words}. Take those of the row, or another --home.")
     if alike and row.conventions.get("last", episodes) != episodes:
         words = f"--episodes: rows of {row.contestant} there have {row.conventions['last']!r}, and these would have"
         raise ValueError(f"{words} {episodes!r}. Take as many as there, or another --home.")

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
+from rich.console import Console
+
 from learning.rows import Row, write_row
 from learning.table import Cell
 
 Run = Callable[[Cell, "Clock"], Row | None]
 
-
+talk = Console(stderr=True, highlight=False, soft_wrap=True)
 LOOK = 0.5
 """Seconds between two looks at whether the time is up."""
 

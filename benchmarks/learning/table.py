@@ -138,9 +138,14 @@ class Cell:
         """The command line that runs this cell alone."""
         word, budget = self.contestant.word, self.budget
         words = f"--tasks {self.task} --contestants {quote(word)} --seeds {self.seed} --steps {budget.steps}"
-        layout = f"--copies {self._copies()} --actors {budget.actors} --episodes {budget.evaluate_episodes}"
-        layout += f" --every {budget.evaluate_every:g}" if budget.evaluate_every != EVERY else ""
-        return f"python benchmarks/suite.py --home DIR {words} {layout}"
+        measured = f"--episodes {budget.evaluate_episodes}"
+        measured += f" --every {budget.evaluate_every:g}" if budget.evaluate_every != EVERY else ""
+        return f"python benchmarks/suite.py --home DIR {words} {self.layout} {measured}"
+
+    @property
+    def layout(self) -> str:
+        """Options that say its layout; empty where another library runs it."""
+        return "" if self.contestant.peer else f"--copies {self._copies()} --actors {self.budget.actors}"
 
     def experiment(self) -> dict[str, Any]:
         """Return the experiment of a cell of ours: the task and the budget, and nothing that suits one task."""

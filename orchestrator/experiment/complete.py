@@ -18,6 +18,7 @@ _CHANNELS: KeyPath = ("spec", "channels")
 _ALGORITHM: KeyPath = ("spec", "algorithm", "name")
 _CONFIG: KeyPath = ("spec", "algorithm", "config")
 _ENV: KeyPath = ("spec", "env", "id")
+_CODE: KeyPath = ("spec", "code")
 _OTHER_FILES = {
     "Cluster": "this is a cluster file, which has no experiment in it. Try: surreal cluster plan {file}",
     "Sweep": "this is a sweep, which runs an experiment many times. Try: surreal sweep {file}",
@@ -57,6 +58,14 @@ def of_its_time(data: Any, folder: Path) -> Any:
     return _set(data, _CONFIG, {**before, **config}) if isinstance(config, dict) else data
 
 
+def code_folder(code: Any, folder: Path) -> Path:
+    """Return the folder whose modules processes import: `code` of the file's `folder`, or that itself without one.
+
+    A run keeps what `code` holds as its `folder`, where no such folder is below.
+    """
+    return named if isinstance(code, str) and (named := folder / code).is_dir() else folder
+
+
 def _refuse_other_files(data: Any, source: Source) -> None:
     """Raise InvalidInput with one sentence for a document of another kind."""
     kind = _get(data, ("kind",))
@@ -71,6 +80,7 @@ def _algorithm(data: Any, folder: Path) -> tuple[Algorithm | None, list[Problem]
     The models refuse a name that is missing.
     """
     name, relays = _get(data, _ALGORITHM), _relays(_get(data, _CHANNELS))
+    folder = code_folder(_get(data, _CODE), folder)
     if not isinstance(name, str):
         return None, []
     try:

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from surreal.algorithms.environments.suites import is_current
 from surreal.algorithms.own_code import own_names
-from surreal.orchestrator.experiment.complete import complete
+from surreal.orchestrator.experiment.complete import code_folder, complete
 from surreal.orchestrator.experiment.model import ExperimentDocument, ExperimentSpec, Metadata
 from surreal.orchestrator.experiment.references import reference, source_folder
 from surreal.protocol.documents import yaml as strictyaml
@@ -66,7 +66,7 @@ class Experiment:
         self.source = source
         """Lines of the keys, for errors that are found later."""
         self.folder = folder.absolute()
-        """Folder of the experiment's own modules: that of its file."""
+        """Folder of its file, where its paths begin."""
         # with one more role for each broadcast that has relays
         self._document, self.algorithm, self.config = complete(ExperimentDocument, data, source, self.folder)
 
@@ -99,6 +99,11 @@ class Experiment:
         return own_names(self.spec.algorithm.name, self.spec.algorithm.config, env)
 
     @property
+    def code_folder(self) -> Path:
+        """Folder of the modules that its processes import, here and on a cluster: that of `spec.code`."""
+        return code_folder(self.spec.code, self.folder)
+
+    @property
     def is_ordinary(self) -> bool:
         """True for what surely works: two tanh networks on a current environment of gymnasium as it comes.
 
@@ -113,7 +118,7 @@ class Experiment:
     def own_modules(self) -> list[str]:
         """Return the modules that it names and that its folder holds: of algorithm, config and environment."""
         roots = [name.partition(":")[0].partition(".")[0] for name in self.own_names.values()]
-        here = self.folder
+        here = self.code_folder
         return [root for root in dict.fromkeys(roots) if (here / f"{root}.py").is_file() or (here / root).is_dir()]
 
     def to_data(self) -> dict[str, Any]:

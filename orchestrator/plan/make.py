@@ -162,7 +162,7 @@ def sized(experiment: Experiment, inspection: "Inspection | None" = None) -> Siz
     spec = experiment.spec
     replicas = {name: role.most for name, role in spec.roles.items()}
     note = inspection.note if inspection else ""
-    more = {"network": note, "folder": str(experiment.folder)}
+    more = {"network": note, "folder": str(experiment.code_folder)}
     size = experiment.algorithm.sized(experiment.config, replicas, {**spec.env.model_dump(mode="json"), **more})
     if size.problems:
         raise experiment.source.invalid((_path(key), text) for key, text in size.problems)

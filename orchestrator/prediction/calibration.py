@@ -36,6 +36,7 @@ SPEED_ALIKE = (
     "value_step_inputs",
     "gamma",
     "gae_lambda",
+    "value_coef",
     "entropy_coef",
     "optimizer_epsilon",
     "clip",

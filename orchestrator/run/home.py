@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,13 +222,23 @@ def tail_lines(path: Path, size: int) -> list[bytes]:
 
 def write_json(path: Path, data: Any) -> None:
     """Replace `path` by `data` as JSON so that a reader, and a crash at any moment, sees the old or the new file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    write_files({path: json.dumps(data, indent=1)})
+
+
+def write_files(texts: Mapping[Path, str]) -> None:
+    """Replace files of one disk by texts. Raises OSError, with all files as they were, where it has no room for all."""
+    written: dict[str, Path] = {}
     try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(data, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for path, text in texts.items():
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            written[temporary] = path
+            with os.fdopen(handle, "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        for temporary, path in written.items():
+            os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        for temporary in written:
+            Path(temporary).unlink(missing_ok=True)
         raise

@@ -206,10 +206,8 @@ class Judgement(Generic[Supervised]):
         trouble = self.record.disk or self.trouble
         if not trouble and asdict(replace(self.record, number=0)) == self.saved:
             return
-        self.record.number, self.record.disk = self.record.number + 1, ""
         try:
-            self.record.write(self.folder)
-            self.saved, self.full_since = asdict(replace(self.record, number=0)), None
+            self.write()
         except OSError as error:
             self.full_since = self.full_since or datetime.now(UTC)
             files = f"status.json{', logs' if self.trouble else ''}"
@@ -218,6 +216,12 @@ class Judgement(Generic[Supervised]):
         if bool(trouble) != bool(self.record.disk):
             says = f"takes no files: {self.record.disk}" if self.record.disk else "takes files again"
             self.report(f"{self.folder.path} {says}")
+
+    def write(self) -> None:
+        """Write the record. Raises OSError."""
+        self.record.number, self.record.disk = self.record.number + 1, ""
+        self.record.write(self.folder)
+        self.saved, self.full_since = asdict(replace(self.record, number=0)), None
 
     def report(self, sentence: str) -> None:
         """Write one line to the supervisor's log."""

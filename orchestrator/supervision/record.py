@@ -6,12 +6,11 @@ take a new file, so there is a spare record whose room was taken when the run be
 """
 
 import json
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from surreal.orchestrator.run.home import Folder, read_json, write_json
+from surreal.orchestrator.run.home import Folder, read_json, write_files, write_json
 from surreal.orchestrator.run.provenance import changed_versions, now, versions
 from surreal.orchestrator.run.status import ProcessState, State
 from surreal.orchestrator.supervision.log_pump import LogWriter
@@ -97,9 +96,8 @@ class RunRecord:
             file.write(text.ljust(room))
 
     def reserve(self, folder: Folder) -> None:
-        """Take the room for `write_spare`, as far as the disk has it."""
-        with suppress(OSError):
-            folder.spare_status.write_bytes(b" " * (2 * len(json.dumps(asdict(self))) + SPARE_BYTES))
+        """Take the room for `write_spare`. Raises OSError, with the spare record as it was, where the disk lacks it."""
+        write_files({folder.spare_status: " " * (2 * len(json.dumps(asdict(self))) + SPARE_BYTES)})
 
     @classmethod
     def read(cls, folder: Folder) -> "RunRecord":

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from learning.report import Conventions, check_conventions, into, page
-from learning.rows import Row, conventions, read_rows, write_row
+from learning.rows import Row, conventions, in_numbers, read_rows, write_row
 from learning.sections import scored, tables
 from tests.benchmarks.suites import ROOT, Suite
 
@@ -42,12 +42,24 @@ def test_seconds_of_a_busy_machine_stand_nowhere() -> None:
     assert "| Hopper-v5 | ppo | 2,000 | 2,000 | - | - |" in said
 
 
-def test_every_version_and_layout_among_the_rows_is_said() -> None:
-    layouts = [f"suite.py --tasks Hopper-v5 --seeds {n} --steps 2000 --copies {n}" for n in (1, 2)]
-    rows = [replace(row, versions={"commit": f"c{n}"}, command=layouts[n - 1]) for n, row in enumerate(ROWS[:2], 1)]
-    said = text([*rows, *ROWS[2:]])
+def laid_out(row: Row, copies: int, more: str = "") -> Row:
+    """The row as a run of a layout of so many copies."""
+    words = f"--seeds {row.seed} --steps 2000 --copies {copies} --actors 2 --episodes 10{more}"
+    return replace(row, command=f"suite.py --tasks {row.task} --contestants {row.contestant} {words}")
+
+
+def test_every_version_and_way_of_evaluating_among_the_rows_is_said() -> None:
+    rows = [laid_out(ROWS[0], 8), laid_out(ROWS[1], 8, " --every 60")]
+    said = text([*(replace(row, versions={"commit": f"c{row.seed}"}) for row in rows), *ROWS[2:]])
     assert "commit c1 and c2" in said
-    assert all(f"1 run: `{layout}`" in said for layout in layouts)
+    assert all(f"1 run: `{row.command}`" in said for row in rows)
+
+
+def test_one_name_with_two_layouts_is_refused_but_not_in_tables_of_their_own() -> None:
+    check_conventions([laid_out(ROWS[0], 8), laid_out(ROWS[1], 8), *ROWS[2:]])
+    with pytest.raises(Conventions, match="ppo: rows of two layouts: --copies 4 --actors 2 and --copies 8 --actors 2"):
+        text([laid_out(ROWS[0], 8), laid_out(ROWS[1], 4), *ROWS[2:]])
+    text([laid_out(ROWS[0], 8), laid_out(row("ppo", 1, 5, "CartPole-v1"), 4), *ROWS[2:]])
 
 
 def test_the_three_figures_stand_in_columns_of_their_own() -> None:
@@ -120,11 +132,12 @@ def test_the_command_refuses_a_page_of_two_conventions_and_leaves_the_old_one(su
     write_row(suite.rows / "a.json", replace(ROWS[0], task="CartPole-v1"))
     write_row(suite.rows / "b.json", replace(ROWS[2], task="CartPole-v1", conventions=conventions(5)))
     old = tmp_path / "page.md"
-    old.write_text("before")
+    into(old, "before")
+    before = old.read_text()
     done = suite("--tasks", "--report", str(old))
     assert done.returncode == 2
     assert "two conventions" in done.stderr and "Traceback" not in done.stderr
-    assert old.read_text() == "before"
+    assert old.read_text() == before
 
 
 def test_a_row_that_is_no_row_is_named(suite: Suite, tmp_path: Path) -> None:
@@ -133,6 +146,22 @@ def test_a_row_that_is_no_row_is_named(suite: Suite, tmp_path: Path) -> None:
     done = suite("--tasks", "--report", str(tmp_path / "page.md"))
     assert done.returncode == 2
     assert "a.json:1: not a row of a table: contestant: Field required" in done.stderr
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity"])
+def test_a_figure_that_is_no_number_is_refused_by_its_place(tmp_path: Path, value: str) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(ROWS[0].line() + ROWS[1].line().replace("3300", value))
+    with pytest.raises(ValueError, match=r"rows.jsonl:2: not a row of a table: figures.last: .* finite number"):
+        read_rows(file)
+
+
+def test_a_run_whose_figures_are_no_numbers_has_failed(tmp_path: Path) -> None:
+    odd = replace(ROWS[0], figures={"last": float("nan"), "best": 3.0}, curve=[(1, 1.0, float("inf")), (2, 1.0, 4.0)])
+    write_row(tmp_path / "a.json", in_numbers(odd))
+    (found,) = read_rows(tmp_path)
+    assert (found.outcome, found.reason) == ("failed", "figures that are no numbers: last is nan")
+    assert (found.figures, found.curve) == ({}, [(2, 1.0, 4.0)]) and in_numbers(ROWS[0]) == ROWS[0]
 
 
 def test_two_rows_of_one_run_are_refused_by_their_place(tmp_path: Path) -> None:
@@ -208,6 +237,14 @@ def test_a_page_whose_table_has_no_end_is_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"page.md: not one .* with one"):
         into(file, "two")
     assert file.read_text() == broken
+
+
+def test_a_file_that_is_no_page_is_left_as_it_is(tmp_path: Path) -> None:
+    for content in (ROWS[0].line().encode(), b"# Notes\n", b"\xff\xfe"):
+        (tmp_path / "file").write_bytes(content)
+        with pytest.raises(ValueError, match=r"file: (not one|no page).*[Nn]ame a(nother| new) file"):
+            into(tmp_path / "file", "two")
+        assert (tmp_path / "file").read_bytes() == content
 
 
 def test_what_stands_around_the_table_stays(tmp_path: Path) -> None:

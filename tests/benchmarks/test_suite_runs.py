@@ -175,6 +175,7 @@ def test_a_wrong_setting_stops_the_suite_and_leaves_no_row(suite: Suite) -> None
     [
         (("--tasks", "CartPole-v1", "--contestants", "ppo", "odd=ppo:epochs=0"), "epochs: "),
         (("--tasks", "CartPole-v1", "Pendulum-v1", "--contestants", "dqn"), "dqn-pendulum-v1-2000-1: "),
+        (("--tasks", "CartPole-v1", "Foo-v7"), "suite: ppo-foo-v7-2000-1: --tasks: no environment 'Foo-v7'"),
     ],
 )
 def test_the_whole_table_is_checked_before_the_first_run(suite: Suite, words: tuple[str, ...], said: str) -> None:
@@ -219,6 +220,9 @@ def test_a_further_seed_of_a_name_with_other_settings_or_episodes_is_refused_bef
     assert done.returncode == 2 and "--episodes: rows of short there have 'deterministic, mean of 2 epi" in done.stderr
     done = suite(*words, "other=ppo:gamma=0.9", "--seeds", "1", "--episodes", "3")
     assert done.returncode == 2 and "--episodes: rows of short there have" in done.stderr, "one page has both"
+    for layout in (("--copies", "4"), ("--actors", "2")):
+        done = suite(*words, "short=ppo:gamma=0.9", "--seeds", "2", *layout)
+        assert done.returncode == 2 and "short has --copies 2 --actors 1 in a row there, and --copies " in done.stderr
     assert [file.stem for file in suite.rows.glob("*")] == ["short-cartpole-v1-2000-1"]
 
 

@@ -42,7 +42,8 @@ def correct(config: IMPALAConfig, data: Trajectories, log_probs: Array, values: 
     ratios = np.exp(log_ratios)
     used = ratios if config.correction == "vtrace" else np.ones_like(ratios)
     bars = Bars(config.rho_bar, config.c_bar, config.policy_rho_bar)
-    found = vtrace(data.rewards, estimates[:-1], following, data.done, used, config.gamma, config.trace_lambda, bars)
+    gamma = data.gamma if isinstance(config.gamma, str) else config.gamma
+    found = vtrace(data.rewards, estimates[:-1], following, data.done, used, gamma, config.trace_lambda, bars)
     metrics = {
         "kl": float((ratios - 1 - log_ratios).mean()),
         "mean_ratio": float(ratios.mean()),

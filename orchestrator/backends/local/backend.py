@@ -103,7 +103,9 @@ class LocalBackend(WithoutObjects):
             digest = own.digest if own else None
             made = provenance(experiment.folder / plan.code, digest, str(plan.env.get("id", "")))
             home.write_json(folder.provenance, made)
-            RunRecord(processes=processes_of(plan)).write(folder)
+            record = RunRecord(processes=processes_of(plan))
+            record.write(folder)
+            record.reserve(folder)
             self._supervise(folder, held)
         except BaseException as error:
             os.close(held)
@@ -239,10 +241,13 @@ class LocalBackend(WithoutObjects):
             note_versions(folder, read_plan(folder), accept_changes)
             kill_leftovers(record)
             waiting = [ProcessRecord(each.role, each.index, incarnation=each.incarnation) for each in record.processes]
-            RunRecord(node=record.node, processes=waiting, number=record.number + 1).write(folder)
+            begun = RunRecord(node=record.node, processes=waiting, number=record.number + 1)
+            begun.write(folder)
             try:
+                # only now: a spare record may hold how the attempt before ended
+                begun.reserve(folder)
                 self._supervise(folder, held)
-            except SurrealError:
+            except (SurrealError, OSError):
                 replace(record, number=record.number + 2).write(folder)
                 raise
         except OSError as error:

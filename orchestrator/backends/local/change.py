@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surreal.orchestrator.run.home import Folder
+from surreal.orchestrator.run.home import Folder, write_files
 from surreal.orchestrator.run.status import OUTCOMES
 from surreal.orchestrator.supervision import os_process
 from surreal.orchestrator.supervision.record import RunRecord, read_plan, read_provenance
@@ -37,8 +37,7 @@ def change(folder: Folder, changes: Sequence[str], pools: "Sequence[NodePool]", 
     if held is None:
         raise InvalidInput(f"{folder.name}: is running. Stop it first: surreal stop {folder.name}")
     try:
-        folder.experiment.write_text(experiment.to_yaml())
-        folder.plan.write_text(planned.to_json())
+        write_files({folder.experiment: experiment.to_yaml(), folder.plan: planned.to_json()})
         record = RunRecord.read(folder)
         if record.state == "succeeded":
             replace(record, state="stopped", reason="", number=record.number + 1).write(folder)

@@ -22,10 +22,13 @@ from surreal.orchestrator.supervision import os_process
 from surreal.orchestrator.supervision.record import RunRecord
 from surreal.protocol.errors import SurrealError
 
+MODULE = "surreal.orchestrator.backends.local.daemon"
 LIVES = b"lives"
 """Word of a supervisor that is ready, to the process that waits for it."""
 LONGEST_PATH = 16 * 1024
 """Bytes of a path that are received; systems have 4,096 at most."""
+GONE_SECONDS = 5.0
+"""Seconds in which a process that was killed is gone."""
 INTRODUCTION_SECONDS = 5.0
 """Seconds that a new supervisor has to write its pid into the record; beyond this it hangs."""
 
@@ -37,7 +40,7 @@ class Daemon:
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "surreal.orchestrator.backends.local.daemon"],
+                [sys.executable, "-P", "-m", MODULE],
                 stdin=theirs.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -124,16 +127,25 @@ def _leave_terminal() -> None:
 
 
 def end_supervisor(folder: Folder, number: signal.Signals, seconds: float) -> bool:
-    """Signal the supervisor and wait for its end; one that hangs is killed. False when none lives."""
+    """Signal the supervisor and wait for its end; one that hangs is killed. False when none lives.
+
+    Raises SurrealError where the run goes on all the same.
+    """
     if not os_process.is_held(folder):
         return False
-    record = _introduced(folder)
-    if record.supervisor and os_process.is_alive(record.supervisor, record.born):
+    pid, born = _introduced(folder)
+    if pid and os_process.is_alive(pid, born):
         with suppress(ProcessLookupError):
-            os.kill(record.supervisor, number)
-    if not os_process.wait_until_free(folder, seconds):
-        os_process.kill(record.supervisor, record.born)
-        os_process.wait_until_free(folder, seconds)
+            os.kill(pid, number)
+        if os_process.wait_until_free(folder, seconds):
+            return True
+        os_process.kill(pid, born)
+    if not os_process.wait_until_free(folder, GONE_SECONDS):
+        why = f"its supervisor, pid {pid}, does not die" if pid else "something is at work on it that no file names"
+        raise SurrealError(
+            f"{folder.name}: the run was not ended: {why}. Try again; if that is no use, "
+            f"end the process that this names: lsof {folder.lock}"
+        )
     return True
 
 
@@ -145,15 +157,32 @@ def kill_leftovers(record: RunRecord) -> None:
         shutil.rmtree(record.sockets, ignore_errors=True)
 
 
-def _introduced(folder: Folder) -> RunRecord:
-    """Return the record with the supervisor's pid, which a new one writes before its caller goes on."""
+def _introduced(folder: Folder) -> tuple[int | None, str | None]:
+    """Return the pid and birth of the supervisor, which a new one writes before its caller goes on.
+
+    Where the record has none, or a dead one, it is the process that keeps the lock open; None if there is no such one.
+    """
     deadline = time.monotonic() + INTRODUCTION_SECONDS
-    record = RunRecord.read(folder)
-    while record.supervisor is None and time.monotonic() < deadline:
-        if os_process.wait_until_free(folder, 0.05):
-            break
+    while time.monotonic() < deadline:
         record = RunRecord.read(folder)
-    return record
+        if os_process.is_alive(record.supervisor, record.born):
+            return record.supervisor, record.born
+        if os_process.wait_until_free(folder, 0.05):
+            return None, None
+    return _holder(folder)
+
+
+def _holder(folder: Folder) -> tuple[int | None, str | None]:
+    # A supervisor stays small without it.
+    import psutil
+
+    path = os.path.realpath(folder.lock)
+    for process in psutil.process_iter():
+        # a command holds the lock too, for a moment, and is not to be killed
+        with suppress(psutil.Error):
+            if MODULE in process.cmdline() and path in [file.path for file in process.open_files()]:
+                return process.pid, os_process.born(process.pid)
+    return None, None
 
 
 if __name__ == "__main__":

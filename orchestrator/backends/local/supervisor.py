@@ -12,6 +12,7 @@ import signal
 import time
 
 from surreal.orchestrator.autoscaling.signs import scaled_role
+from surreal.orchestrator.backends.local.change import cannot_write
 from surreal.orchestrator.backends.local.hang_watch import HangWatch
 from surreal.orchestrator.backends.local.launcher import Launcher, make_again_if_gone, make_socket_folder
 from surreal.orchestrator.backends.local.process import ManagedProcess
@@ -49,9 +50,12 @@ class Supervisor(Judgement[ManagedProcess]):
         super().__init__(folder, plan, processes, run)
         scaled = scaled_role(plan)
         self.scaling = LocalScaling(folder, plan, scaled, processes, self.report) if scaled else None
-        # Only now: a spare record may hold how the attempt before ended.
-        self.record.reserve(folder)
-        self.save()
+        try:
+            self.write()
+        except OSError as error:
+            # no command could find, and end, a supervisor that no file tells of
+            shutil.rmtree(sockets, ignore_errors=True)
+            raise cannot_write(folder, error) from None
 
     @property
     def trouble(self) -> str:

@@ -54,7 +54,14 @@ def test_spaces_that_are_missing_or_are_none_are_refused_by_name(names: dict[str
 
 @pytest.mark.parametrize(
     "space",
-    [spaces.Box(-1, 1, ()), spaces.Dict({"a": VECTOR}), spaces.Tuple((CHOICE,)), spaces.Sequence(CHOICE)],
+    [
+        spaces.Box(-1, 1, ()),
+        spaces.Box(-1, 1, (0,)),
+        spaces.Box(-1, 1, (3, 0)),
+        spaces.Dict({"a": VECTOR}),
+        spaces.Tuple((CHOICE,)),
+        spaces.Sequence(CHOICE),
+    ],
 )
 def test_actions_that_no_policy_takes_are_refused_by_name(space: Any) -> None:
     with pytest.raises(Fatal, match="environment 'mine': has the action space .*Wrap it to take"):

@@ -1,5 +1,6 @@
 """The gradient by hand against autograd, and both against the definition of the loss."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from surreal.algorithms.impala.gradients.base import correct
 from surreal.algorithms.impala.update import Updater
 from surreal.algorithms.models.optimizers import Adam, RMSprop
 from surreal.algorithms.networks import Shape
+from surreal.algorithms.rollouts.state import State
 from tests.algorithms.gpu.device import unroll
 from tests.algorithms.gpu.networks import layout_of
-from tests.algorithms.impala.samples import COPIES, STEPS, impala, random_unroll
+from tests.algorithms.impala.samples import COPIES, STEPS, collected, impala, random_unroll
 from tests.algorithms.ppo.samples import random_shape, random_vector
 
 CONFIGS: list[dict[str, Any]] = [
@@ -168,3 +170,20 @@ def test_optimizers_by_hand_are_torchs(limit: float | None) -> None:
             automatic.step()
     for vector, tensor in pairs:
         np.testing.assert_allclose(vector, tensor.detach().numpy(), atol=1e-5)
+
+
+def test_the_discount_is_that_of_the_run_where_episodes_decide_and_the_configs_where_that_is_a_number() -> None:
+    data = random_unroll(random_shape(False))
+    rows = np.ones((STEPS + 1) * COPIES + len(data.final), dtype=np.float32)
+
+    def targets(gamma: Any, run: float) -> Any:
+        return correct(impala(gamma=gamma), replace(data, gamma=run), data.log_probs.reshape(-1), rows).targets
+
+    np.testing.assert_array_equal(targets("auto", 0.98), targets(0.98, 0.995))
+    assert np.abs(targets("auto", 0.98) - targets("auto", 0.995)).max() > 1e-3
+
+
+def test_the_horizon_does_not_begin_far_for_targets_of_a_few_steps_hide_what_values_do_not_know() -> None:
+    layout, _, _ = collected(impala(), {"id": "Pendulum-v1"})
+    run = State(layout.spaces, impala(), Updater(layout, impala(), 1))
+    assert run.discount.follows and not run.discount.endless and run.discount.gamma == 0.995

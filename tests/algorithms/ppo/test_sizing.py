@@ -107,15 +107,17 @@ def test_advice_is_always_accepted(seed: int) -> None:
 def test_a_plan_says_the_step_size_of_the_value_where_it_has_one() -> None:
     def said(note: str = "", **config: Any) -> list[str]:
         found = sizing(PPOConfig(**config), {"actor": 1}, {"copies": 2, "network": note}).notes
-        return [note for note in found if "value_learning_rate" in note]
+        return [note for note in found if "value_learning_rate" in note or "value_step_inputs" in note]
 
-    two = "the policy learns with a step size of 0.0001, the value with 0.001 (value_learning_rate)"
-    assert said(learning_rate=1e-4) == [two]
+    one = "the policy learns with a step size of 0.0001, the value with 0.001 (value_learning_rate)"
+    two = f"{one}, less in layers of more than 64 inputs (value_step_inputs)"
+    assert said(learning_rate=1e-4) == [two] and said(learning_rate=1e-4, value_step_inputs=None) == [one]
     assert said("network: policy 9, value 4", learning_rate=1e-4, network=NetworkConfig(activation="relu")) == [two]
     assert said(value_learning_rate=None) == said(learning_rate=1e-3) == []
     for network in (NetworkConfig(trunk=[4]), NetworkConfig(memory=MemoryConfig()), NetworkConfig(make="my:net")):
         assert said(network=network) == []
-        assert "has no effect" in said(network=network, value_learning_rate=2e-3)[0]
+        both = said(network=network, value_learning_rate=2e-3, value_step_inputs=32)
+        assert [note.partition(" has no effect")[0] for note in both] == ["value_learning_rate", "value_step_inputs"]
     assert said("network: encoder 9, policy 4") == []
     assert "has no effect" in said("network: encoder 9, policy 4", value_learning_rate=2e-3)[0]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.load import load_experiment
 from surreal.orchestrator.planning import plan_for
 from surreal.protocol.errors import InvalidInput
@@ -55,6 +56,26 @@ def test_an_algorithm_beside_the_file_trains_here(place: LocalBackend, file: Pat
         {"rate": 0.25},
         "own_module:learner",
     )
+
+
+def test_modules_are_those_of_the_folder_that_goes_along(place: LocalBackend, file: Path) -> None:
+    mine = file.parent / "mine"
+    mine.mkdir()
+    (file.parent / "own_module.py").rename(mine / "own_module.py")
+    file.write_text(FILE + "  code: ./mine\n")
+    assert plan_for(load_experiment(file)).algorithm == "own_module:OWN"
+    done = surreal("create", file)
+    assert done.returncode == 0, done.stderr
+    # a run keeps the folder's files as its own, and a fork finds them there
+    kept = load_experiment(file).to_data()
+    assert Experiment.from_data(kept, folder=mine).own_modules() == ["own_module"]
+
+
+def test_a_module_beside_the_folder_that_goes_along_is_not_there(file: Path) -> None:
+    (file.parent / "mine").mkdir()
+    file.write_text(FILE + "  code: ./mine\n")
+    with pytest.raises(InvalidInput, match=r"no module 'own_module' in .*mine or the .*packages. Put own_module"):
+        load_experiment(file)
 
 
 @pytest.mark.parametrize("code", ["nowhere", "own_module.py"])

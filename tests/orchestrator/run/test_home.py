@@ -64,6 +64,15 @@ def test_json_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_files_that_belong_together_are_replaced_all_or_none(tmp_path: Path) -> None:
+    first, second = tmp_path / "experiment.yaml", tmp_path / "plan.json"
+    home.write_files({first: "1", second: "1"})
+    with pytest.raises(UnicodeError):
+        home.write_files({first: "2", second: "\ud800"})
+    assert (first.read_text(), second.read_text()) == ("1", "1")
+    assert sorted(tmp_path.iterdir()) == [first, second]
+
+
 def test_checkpoints_that_a_run_removes_meanwhile_are_not_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from surreal.orchestrator.backends.base import already_done
 from surreal.orchestrator.backends.ray.actors.files import Files
 from surreal.orchestrator.plan.model import Plan
-from surreal.orchestrator.run.home import Folder, home, write_json
+from surreal.orchestrator.run.home import Folder, home, write_files, write_json
 from surreal.orchestrator.run.log_files import choose_sources
 from surreal.orchestrator.run.status import OUTCOMES
 from surreal.orchestrator.run.wiring import key_files
@@ -160,8 +160,7 @@ class Supervisor:
         """Replace the documents of a run that does not run; one that has succeeded counts as stopped then."""
         if self._runs:
             raise InvalidInput(f"{self.folder.name}: is running. Stop it first: surreal stop {self.folder.name}")
-        self.folder.experiment.write_text(experiment)
-        self.folder.plan.write_text(plan)
+        write_files({self.folder.experiment: experiment, self.folder.plan: plan})
         self._make_keys(read_plan(self.folder))
         record = RunRecord.read(self.folder)
         if record.state == "succeeded":
