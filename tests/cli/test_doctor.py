@@ -22,6 +22,8 @@ def test_a_terminal_of_80_columns_shows_paths_and_addresses_whole(tmp_path: Path
     found = json.loads(surreal("doctor", "-o", "json", **env).stdout)
     shown = surreal("doctor", COLUMNS="80", **env).stdout
     words = [word for each in found for word in f"{each['found']} {each['follows']}".split() if len(word) <= 56]
+    # free room and load change from one call to the next
+    words = [word for word in words if not word[0].isdigit()]
     assert [word for word in words if word not in shown] == [] and "https://helm.sh/docs/intro/install" in words
     assert all(len(line) <= 80 for line in shown.splitlines())
 
