@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from importlib.util import find_spec
+from os.path import isdir
 from typing import TYPE_CHECKING
 
 from surreal.orchestrator.backends.base import THIS_MACHINE, backend
@@ -38,7 +39,7 @@ def plan_for(experiment: Experiment, machines: Machines | None = None) -> Plan:
         plan = plan.model_copy(update={"code": "."})
     if plan.track and not remote:
         _check_trackers(experiment, plan)
-    if plan.code and not (experiment.folder / plan.code).is_dir():
+    if plan.code and not isdir(experiment.folder / plan.code):
         text = f"{experiment.folder / plan.code} is no folder. Name one, relative to the experiment file."
         raise experiment.source.invalid([(("spec", "code"), text)])
     if plan.code or experiment.own_names:

@@ -15,7 +15,7 @@ from surreal.orchestrator.experiment.inspection import Inspection
 from surreal.orchestrator.experiment.lasting import Lost, lost, recorded_config
 from surreal.orchestrator.experiment.load import apply_override
 from surreal.orchestrator.saved_run import SavedRun, saved
-from surreal.protocol.documents.locations import Problem
+from surreal.protocol.documents.locations import Problem, Source
 from surreal.protocol.documents.yaml import load_file
 from surreal.protocol.errors import InvalidInput, NotFound
 from surreal.protocol.worker.guard.goal import is_number
@@ -66,12 +66,10 @@ class StartingPoint:
         """Return the experiment of that run with other values; its name has to be among them."""
         if not any(each.startswith("metadata.name=") for each in overrides):
             raise InvalidInput(f"--from {self.name}: a fork needs a name of its own. Give --set metadata.name=...")
-        data, source = load_file(self.run.folder / FILE)
-        folder = self.run.code or self.run.folder
-        data = of_its_time(data, folder)
+        data, source = self._recorded()
         for override in overrides:
             data = apply_override(data, override, source.lines)
-        return Experiment.from_data(data, source, folder)
+        return Experiment.from_data(data, source, self._code)
 
     def prepare(self, experiment: Experiment) -> Path:
         """Return a new folder with the checkpoint as `experiment` begins from it; the caller removes it.
@@ -109,15 +107,26 @@ class StartingPoint:
         write(folder, f"step-{checkpoint.steps:012d}", checkpoint)
         return folder
 
+    @property
+    def _code(self) -> Path:
+        """Folder of the modules of that run."""
+        return self.run.code or self.run.folder
+
+    def _recorded(self) -> tuple[Any, Source]:
+        """Return the file of that run, with the keys of its time, and its lines."""
+        data, source = load_file(self.run.folder / FILE)
+        return of_its_time(data, self._code), source
+
     def _check_weights(self, experiment: Experiment, trained_by: str) -> None:
         """Raise InvalidInput for values with which the weights would be another function than they were learned as.
 
         Where the file of the run is not known, the learner alone tells, by what is in the checkpoint.
         """
-        file, same = self.run.folder / FILE, trained_by == experiment.spec.algorithm.name
-        if not file.is_file():
+        if not (self.run.folder / FILE).is_file():
             return
-        was = recorded_config(load_file(file)[0], experiment.algorithm if same else algorithm(trained_by))
+        same = trained_by == experiment.spec.algorithm.name
+        kind = experiment.algorithm if same else algorithm(trained_by, self._code)
+        was = recorded_config(self._recorded()[0], kind)
         found = list(lost(was, experiment.config)) if was else []
         problems = [self._misfit(each, experiment) for each in found if same or (each.fact, each.was) != KEPT]
         if problems:

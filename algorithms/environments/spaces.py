@@ -160,8 +160,8 @@ def check_spaces(name: str, found: Spaces) -> None:
         what = f"observes {found.observation_space}, in which a part has no numbers"
         raise Fatal(f"environment {name}: {what}. Wrap it to return one number at least.")
     action = found.action_space
-    empty = isinstance(action, ACTIONS) and not spaces.flatdim(action)
-    if not isinstance(action, ACTIONS) or empty or (isinstance(action, spaces.Box) and not action.shape):
+    no_dimension = isinstance(action, spaces.Box) and not action.shape
+    if not isinstance(action, ACTIONS) or no_dimension or not spaces.flatdim(action):
         raise Fatal(
             f"environment {name}: has the action space {action}. "
             "Wrap it to take a Discrete, MultiDiscrete, MultiBinary, or a Box with at least one dimension and number."

@@ -106,7 +106,7 @@ class Updater:
         values, final = found[: (steps + 1) * copies].reshape(steps + 1, copies), found[(steps + 1) * copies :]
         following = next_values(values, data.terminated, data.truncated, final)
         done = data.terminated | data.truncated
-        gamma = data.gamma if isinstance(self.config.gamma, str) else self.config.gamma
+        gamma = self.config.discount(data.gamma)
         short = 1 - self.config.gae_lambda
         trace = 1 - FAR_SHORT * short if data.far else self.config.gae_lambda
         return gae(data.rewards, values[:-1], following, done, gamma, trace), values[:-1]

@@ -120,6 +120,10 @@ class RolloutConfig(ActingConfig):
             raise ValueError("network needs gradients by autograd. Set gradients: auto or autograd.")
         return self
 
+    def discount(self, now: float) -> float:
+        """Return the discount of an update: a number as it is said, or `now` where the episodes of the run decide."""
+        return now if isinstance(self.gamma, str) else self.gamma
+
     def closed(self, kind: type[C], images: bool, choices: bool) -> C:
         """Return it as a `kind` without an open key; nothing is validated again."""
         said = {name: getattr(self, name) for name in type(self).model_fields}

@@ -1,6 +1,7 @@
 """Completion of experiment data: fill in what a file leaves out, and find every problem before one error names all."""
 
 from collections.abc import Iterator, Mapping
+from os.path import isdir
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ def code_folder(code: Any, folder: Path) -> Path:
 
     A run keeps what `code` holds as its `folder`, where no such folder is below.
     """
-    return named if isinstance(code, str) and (named := folder / code).is_dir() else folder
+    # unlike a Path's, isdir takes a text that is no name of a file
+    return named if isinstance(code, str) and isdir(named := folder / code) else folder
 
 
 def _refuse_other_files(data: Any, source: Source) -> None:

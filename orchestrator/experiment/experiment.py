@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
+from surreal.algorithms.environments.options import below_code
 from surreal.algorithms.environments.suites import is_current
 from surreal.algorithms.own_code import own_names
 from surreal.orchestrator.experiment.complete import code_folder, complete
@@ -97,6 +98,12 @@ class Experiment:
         """Key -> `module:object` of all code of one's own that it names."""
         env = self.spec.env.model_dump(include={"id", "wrappers", "evaluation"})
         return own_names(self.spec.algorithm.name, self.spec.algorithm.config, env)
+
+    @property
+    def env(self) -> dict[str, Any]:
+        """`spec.env` as its processes have it: paths in its options begin at `code_folder`."""
+        env = self.spec.env
+        return {**env.model_dump(mode="json"), "options": below_code(env.options, self.spec.code or "")}
 
     @property
     def code_folder(self) -> Path:

@@ -16,7 +16,6 @@ from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
-from surreal.algorithms.environments.options import below_code
 from surreal.algorithms.inspection import Finding, Report, Request
 from surreal.algorithms.own_code import ENV
 from surreal.orchestrator.experiment.experiment import Experiment
@@ -103,8 +102,8 @@ class _Inspector:
 
     def __init__(self, experiment: Experiment, remote: bool, view: "View | None") -> None:
         spec = experiment.spec
-        env = {**spec.env.model_dump(mode="json"), "options": below_code(spec.env.options, spec.code or "")}
-        request = Request(str(experiment.code_folder), spec.algorithm.name, spec.algorithm.config, env, remote, view)
+        folder, env = str(experiment.code_folder), experiment.env
+        request = Request(folder, spec.algorithm.name, spec.algorithm.config, env, remote, view)
         ending = next(role.name for role in experiment.algorithm.roles if role.ends_run)
         self._name, self._read = experiment.source.name, b""
         self._open, self._answered = True, False

@@ -37,9 +37,8 @@ def lost(was: BaseModel, now: BaseModel) -> Iterator[Lost]:
 
 
 def recorded_config(data: Any, described: Algorithm) -> BaseModel | None:
-    """Return the config in the file of a run, with defaults of its time; None for one that is none here."""
-    before = getattr(described.config, "before", {})
-    return validated(described.config, {**before, **data["spec"]["algorithm"]["config"]})[0]
+    """Return the config in the file of a run, with the keys `of_its_time`; None for one that is none here."""
+    return validated(described.config, data["spec"]["algorithm"]["config"])[0]
 
 
 def _changed_by(fact: str, was: BaseModel, now: BaseModel) -> str:

@@ -38,7 +38,7 @@ def apply_override(data: Any, override: str, lines: dict[KeyPath, int]) -> Any:
         raise InvalidInput(f"--set {override}: must be path.to.key=value. For example: --set spec.seed=3.")
     if not text.strip():
         raise InvalidInput(f"--set {override}: has no value. Write null or '' for none.")
-    value, _ = strictyaml.load(text, Source(f"--set {dotted}"))
+    value, _ = strictyaml.load(text, Source(f"--set {dotted}", has_lines=False))
     for known in [known for known in lines if known[: len(path)] == path]:
         del lines[known]
     _parent(data, path, lines)[path[-1]] = value

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from surreal.algorithms.algorithm import Sizing
 from surreal.algorithms.environments.batched.known import note, reason_against
-from surreal.algorithms.environments.options import below_code
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.model import (
     ChannelSpec,
@@ -59,7 +58,7 @@ def make_plan(experiment: Experiment, pools: Sequence[NodePool], inspection: "In
     return Plan(
         name=experiment.metadata.name,
         algorithm=spec.algorithm.name,
-        env={**spec.env.model_dump(mode="json"), "options": below_code(spec.env.options, spec.code or "")},
+        env=experiment.env,
         config=spec.algorithm.config,
         seed=spec.seed,
         hang_seconds=spec.hang_seconds,

@@ -26,6 +26,8 @@ class Source:
 
     name: str = field(default="document", compare=False)
     lines: dict[KeyPath, int] = field(default_factory=dict, compare=False)
+    has_lines: bool = field(default=True, compare=False)
+    """False for a value of a command line."""
 
     def line(self, path: KeyPath) -> int:
         """Return the line of `path`, or of the nearest key above it that was written; 1 at the top."""
@@ -48,6 +50,5 @@ class Source:
         return InvalidInput("\n".join(words + more))
 
     def invalid_line(self, line: int, text: str) -> InvalidInput:
-        """Return an error at a line where no key is known; a value of `--set` has no lines."""
-        where = self.name if self.name.startswith("--set ") else f"{self.name}:{line}"
-        return InvalidInput(f"{where}: {text}")
+        """Return an error at a line where no key is known."""
+        return InvalidInput(f"{self.name}:{line}: {text}" if self.has_lines else f"{self.name}: {text}")

@@ -42,7 +42,7 @@ def correct(config: IMPALAConfig, data: Trajectories, log_probs: Array, values: 
     ratios = np.exp(log_ratios)
     used = ratios if config.correction == "vtrace" else np.ones_like(ratios)
     bars = Bars(config.rho_bar, config.c_bar, config.policy_rho_bar)
-    gamma = data.gamma if isinstance(config.gamma, str) else config.gamma
+    gamma = config.discount(data.gamma)
     found = vtrace(data.rewards, estimates[:-1], following, data.done, used, gamma, config.trace_lambda, bars)
     metrics = {
         "kl": float((ratios - 1 - log_ratios).mean()),

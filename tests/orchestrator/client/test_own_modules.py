@@ -78,7 +78,7 @@ def test_a_module_beside_the_folder_that_goes_along_is_not_there(file: Path) -> 
         load_experiment(file)
 
 
-@pytest.mark.parametrize("code", ["nowhere", "own_module.py"])
+@pytest.mark.parametrize("code", ["nowhere", "own_module.py", "a" * 300])
 def test_code_that_is_no_folder_is_refused_by_a_plan_at_its_line(file: Path, code: str) -> None:
     file.write_text(FILE + f"  code: {code}\n")
     with pytest.raises(InvalidInput, match=rf"experiment.yaml:7: spec.code: .*{code} is no folder. Name one, relative"):
