@@ -23,7 +23,7 @@ def settings(words: Iterable[str], without: Collection[str] = ()) -> dict[str, A
         if key in without:
             raise ValueError(f"--set: {key} has no meaning in one process. Leave it out.")
         try:
-            found[key] = load(value, Source(f"--set {key}"))[0]
+            found[key] = load(value, Source(f"--set {key}", has_lines=False))[0]
         except InvalidInput as error:
             raise ValueError(str(error)) from None
     return found

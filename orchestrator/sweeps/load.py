@@ -99,7 +99,7 @@ def grid_option(text: str) -> tuple[str, list[Any]]:
     key, equals, values = text.partition("=")
     if not equals or not key.strip() or not values.strip():
         raise InvalidInput(f"--grid {text}: must be path.to.key=value,value. For example: spec.env.copies=4,8")
-    found, _ = strictyaml.load(f"[{values}]", Source(f"--grid {key}"))
+    found, _ = strictyaml.load(f"[{values}]", Source(f"--grid {key}", has_lines=False))
     try:
         return key.strip(), each_once(found)
     except ValueError as error:
@@ -123,7 +123,7 @@ def space_option(text: str) -> tuple[str, dict[str, Any]]:
     low, dots, high = ends.partition("..")
     if not dots or not key.strip() or how not in ("", "log"):
         raise InvalidInput(f"--space {text}: is no range. Write path.to.key=LOW..HIGH or =LOW..HIGH,log.")
-    (low_value, high_value), _ = strictyaml.load(f"[{low}, {high}]", Source(f"--space {key}"))
+    (low_value, high_value), _ = strictyaml.load(f"[{low}, {high}]", Source(f"--space {key}", has_lines=False))
     return key.strip(), {"low": low_value, "high": high_value, **({"log": True} if how else {})}
 
 

@@ -180,7 +180,9 @@ def _mapping(node: yaml.MappingNode, path: KeyPath, lines: dict[KeyPath, int]) -
             shown = key_node.value if isinstance(key_node, yaml.ScalarNode) else "a list or mapping"
             raise _Problem(line, f"a key must be text, not {shown}; put it in quotes")
         if key in data:
-            raise _Problem(line, f"duplicate key {key!r}; the first is on line {lines[*path, key]}")
+            first = lines[*path, key]
+            where = f"; the first is on line {first}" if first != line + 1 else ""
+            raise _Problem(line, f"duplicate key {key!r}{where}")
         lines[*path, key] = line + 1
         data[key] = _build(value_node, (*path, key), lines)
     return data

@@ -162,3 +162,9 @@ def test_a_recorded_sweep_with_equal_values_is_read_as_it_was_begun(file: Path) 
     spec = {"experiment": str(file), "grid": {"spec.algorithm.config.gamma": [0.9, 0.9]}}
     kind = {"apiVersion": "surreal.dev/v1alpha1", "kind": "Sweep", "metadata": {"name": "old"}}
     assert len(SweepDocument.model_validate({**kind, "spec": spec}).spec.grid["spec.algorithm.config.gamma"]) == 2
+
+
+def test_a_value_of_an_option_that_is_no_yaml_is_refused_at_its_key_and_at_no_line() -> None:
+    for read, text in ((grid_option, "a.b=[1"), (space_option, "a.b=[1..2")):
+        with pytest.raises(InvalidInput, match=r"^--(grid|space) a\.b: not YAML"):
+            read(text)
