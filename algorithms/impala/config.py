@@ -1,7 +1,7 @@
 """Every hyperparameter of IMPALA, its default and its bounds, and what the settings mean together."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -24,6 +24,7 @@ class IMPALAConfig(RolloutConfig):
     """IMPALA's hyperparameters (Espeholt et al. 2018)."""
 
     only = [Only("replay_fragments", where={"replay_ratio": SOME})]
+    before: ClassVar[Mapping[str, Any]] = {"max_kl": None}
     # A small network has large gradients, one of a hundred thousand parameters has smaller ones. The entropy of a
     # Gaussian has no bound: a bonus of 0.01 widened Walker2d's to a standard deviation of 1.4, for advantages become
     # small where a policy is nearly as good as it gets, and the bonus does not.
@@ -48,6 +49,9 @@ class IMPALAConfig(RolloutConfig):
     """Bound of the importance weights in the trace, at most rho_bar; None for none."""
     policy_rho_bar: Bar = 1.0
     """Bound of the importance weights of the policy gradient; None for none."""
+    max_kl: Positive | None = 1.0
+    """KL of the present policy from those that acted, above which the policy's gradient is divided by the excess; None
+    for no bound. A narrow policy leaves them in few steps, and then learns from what it would not do."""
     trace_lambda: Share = 1.0
     """Decay of the trace."""
 

@@ -37,6 +37,7 @@ SPEED_ALIKE = (
     "gamma",
     "gae_lambda",
     "value_coef",
+    "max_kl",
     "entropy_coef",
     "optimizer_epsilon",
     "clip",

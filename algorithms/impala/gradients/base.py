@@ -44,14 +44,20 @@ def correct(config: IMPALAConfig, data: Trajectories, log_probs: Array, values: 
     bars = Bars(config.rho_bar, config.c_bar, config.policy_rho_bar)
     gamma = config.discount(data.gamma)
     found = vtrace(data.rewards, estimates[:-1], following, data.done, used, gamma, config.trace_lambda, bars)
+    kl = float((ratios - 1 - log_ratios).mean())
+    advantages = found.advantages * np.float32(_share_within(kl, config.max_kl))
     metrics = {
-        "kl": float((ratios - 1 - log_ratios).mean()),
+        "kl": kl,
         "mean_ratio": float(ratios.mean()),
         "clipped_rho": _share_above(ratios, config.rho_bar),
         "clipped_c": _share_above(ratios, config.c_bar),
         "explained_variance": explained_variance(estimates[:-1], found.targets),
     }
-    return Corrected(found.targets.reshape(-1), found.advantages.reshape(-1), metrics)
+    return Corrected(found.targets.reshape(-1), advantages.reshape(-1), metrics)
+
+
+def _share_within(kl: float, bound: float | None) -> float:
+    return 1.0 if bound is None or kl <= bound else bound / kl
 
 
 def _share_above(ratios: Array, bar: float | None) -> float:

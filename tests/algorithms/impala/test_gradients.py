@@ -24,6 +24,7 @@ CONFIGS: list[dict[str, Any]] = [
     {"rho_bar": None, "c_bar": None, "policy_rho_bar": None},
     {"rho_bar": 3.7, "c_bar": 1.2, "policy_rho_bar": 2.0, "trace_lambda": 0.8, "entropy_coef": 0.0},
     {"correction": "none", "value_coef": 1.3},
+    {"max_kl": 1e-3},
 ]
 
 
@@ -118,6 +119,22 @@ def test_the_shares_of_clipped_ratios_are_those_above_the_bars() -> None:
     metrics = correct(impala(rho_bar=2.0), data, log_probs.reshape(-1), rows).metrics
     assert metrics["clipped_rho"] == pytest.approx(0.25) and metrics["clipped_c"] == pytest.approx(0.5)
     assert correct(impala(rho_bar=None, c_bar=None), data, log_probs.reshape(-1), rows).metrics["clipped_rho"] == 0.0
+
+
+def test_a_policy_that_left_those_that_acted_by_twice_the_bound_learns_half_and_its_values_all() -> None:
+    shape, none = random_shape(True), np.zeros((STEPS + 1) * COPIES + 99, np.float32)
+    data = random_unroll(shape)
+    values = none[: len(data.rows())]
+    near, far = data.log_probs.reshape(-1), data.log_probs.reshape(-1) - 0.7
+    kl = correct(impala(), data, far, values).metrics["kl"]
+    free = correct(impala(max_kl=None), data, far, values)
+    bound = correct(impala(max_kl=kl / 2), data, far, values)
+    np.testing.assert_allclose(bound.advantages, free.advantages / 2, rtol=1e-5)
+    np.testing.assert_array_equal(bound.targets, free.targets)
+    for same in (correct(impala(max_kl=kl * 1.01), data, far, values), free):
+        np.testing.assert_array_equal(same.advantages, free.advantages)
+    acted = correct(impala(max_kl=1e-6), data, near, values)
+    np.testing.assert_array_equal(acted.advantages, correct(impala(max_kl=None), data, near, values).advantages)
 
 
 @pytest.mark.parametrize("engine", [Analytic, Autograd])
