@@ -143,7 +143,7 @@ def _hint(schema: Schema, each: Misfit, bad: Any) -> str:
         return f"; write {int(bad)}"
     if kind == "string_type" and isinstance(bad, int | float):
         return "; put it in quotes"
-    if bad == "None":
+    if bad in ("None", "none"):
         return "; none is written null"
     return ""
 

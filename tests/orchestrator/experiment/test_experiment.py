@@ -163,6 +163,7 @@ MISTAKES = [
     ("name: cheetah-ppo", "name: Cheetah_ppo", "4: metadata.name: must be a DNS label (lower-case letters, digits"),
     ("name: cheetah-ppo", "name: Cheetah_ppo", "not 'Cheetah_ppo'; for example 'cheetah-ppo'"),
     ("  seed: 1", "  seed: None", "16: spec.seed: must be a whole number, not 'None'; none is written null"),
+    ("  seed: 1", "  seed: none", "16: spec.seed: must be a whole number, not 'none'; none is written null"),
     ("name: cheetah-ppo", "name: 2024", "4: metadata.name: must be text, not 2024; put it in quotes"),
     ("name: cheetah-ppo", "name: " + "x" * 41, "4: metadata.name: must be a DNS label"),
     ("name: cheetah-ppo", "name: ../etc", "for example 'etc'"),
