@@ -9,7 +9,7 @@ from typing import Any
 
 from surreal.algorithms.recording.checkpoint import Checkpoint, load, write
 from surreal.algorithms.registry import algorithm
-from surreal.orchestrator.experiment.complete import of_its_time
+from surreal.orchestrator.experiment.complete import code_folder, of_its_time
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.inspection import Inspection
 from surreal.orchestrator.experiment.lasting import Lost, lost, recorded_config
@@ -67,6 +67,7 @@ class StartingPoint:
         if not any(each.startswith("metadata.name=") for each in overrides):
             raise InvalidInput(f"--from {self.name}: a fork needs a name of its own. Give --set metadata.name=...")
         data, source = self._recorded()
+        self._name_code(data)
         for override in overrides:
             data = apply_override(data, override, source.lines)
         return Experiment.from_data(data, source, self._code)
@@ -87,16 +88,19 @@ class StartingPoint:
                 f"{spec.algorithm.name!r}. Take the same algorithm."
             )
         self._check_weights(experiment, about["algorithm"])
+        self._check_scaling(about, experiment)
         settings = {"options": {}, **spec.env.model_dump(mode="json")}
         alike = about["env"]["id"] == spec.env.id and (about["env"].get("options") or {}) == settings["options"]
+        wrapped = (about["env"].get("wrappers") or []) != settings["wrappers"]
+        if wrapped or not (same and alike):
+            self._check_spaces(about, experiment)
         if same and alike:
             self._check_end(spec.algorithm.config, checkpoint.state)
-            if (about["env"].get("wrappers") or []) != settings["wrappers"] and "discount" in checkpoint.state:
+            if wrapped and "discount" in checkpoint.state:
                 # a wrapper may be a time limit: how long its episodes were before says nothing
                 state = {**checkpoint.state, "discount": None}
                 checkpoint = Checkpoint(checkpoint.steps, checkpoint.arrays, state, about)
         else:
-            self._check_spaces(about, experiment)
             known = {key: value for key, value in COUNTERS.items() if key in checkpoint.state}
             if checkpoint.state.get("gradient_steps"):
                 known["updates"] = (
@@ -106,6 +110,11 @@ class StartingPoint:
         folder = Path(tempfile.mkdtemp(prefix="surreal-"))
         write(folder, f"step-{checkpoint.steps:012d}", checkpoint)
         return folder
+
+    def _name_code(self, data: Any) -> None:
+        """Name the folder of modules as that run keeps it: its `spec.code` is relative to a file that was elsewhere."""
+        if data["spec"].get("code") and self.run.code and code_folder(data["spec"]["code"], self._code) == self._code:
+            data["spec"]["code"] = "."
 
     @property
     def _code(self) -> Path:
@@ -138,10 +147,17 @@ class StartingPoint:
         if key.partition(".")[0] not in type(experiment.config).model_fields:
             text = f"it has {fact}: {now}, and {self.name} learned with {was}. Begin without --from."
             return ("spec", "algorithm", "name"), text
-        text = f"{self.name} learned with {was}, and with {now} its weights are another function"
+        text = f"{self.name} learned with {was}, not with {now}, and a fork keeps that"
         if each.by_default:
             text = f"it makes {fact} {now}, and {self.name} learned with {was}"
         return ("spec", "algorithm", "config", *key.split(".")), f"{text}. Set {fact}: {was}, or begin without --from."
+
+    def _check_scaling(self, about: Any, experiment: Experiment) -> None:
+        """Raise InvalidInput where the same numbers of the policy would be other actions."""
+        was, now = about.get("scaling", "auto"), experiment.spec.env.action_scaling
+        if was != now and about["action"]["kind"] == "Box":
+            text = f"{self.name} learned with {was}, and with {now} its actions are others. Set {was}"
+            raise experiment.source.invalid([(("spec", "env", "actionScaling"), f"{text}, or begin without --from.")])
 
     def _check_end(self, config: dict[str, Any], state: dict[str, Any]) -> None:
         """Raise InvalidInput for a budget that is used up, and for a goal that is reached."""

@@ -127,6 +127,10 @@ class WeightedConfig(ValuedConfig):
     reward_scale: Positive = 1.0
     """Factor of the rewards, and so of advantages. IQL's own figures have 1,000 / (largest - smallest return)."""
 
+    def lasting(self) -> dict[str, Any]:
+        """See Config: the values are learned on that scale."""
+        return {**super().lasting(), "reward_scale": self.reward_scale}
+
 
 class IQLConfig(WeightedConfig):
     """IQL (Kostrikov et al. 2022): values by expectile regression, without an action that was not recorded."""

@@ -114,7 +114,7 @@ class R2D2Config(ActingConfig):
 
     def lasting(self) -> dict[str, Any]:
         """See Config."""
-        return {**super().lasting(), "dueling": self.dueling}
+        return {**super().lasting(), "dueling": self.dueling, "rescale": self.rescale}
 
     @property
     def remembers(self) -> bool:

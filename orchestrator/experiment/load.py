@@ -1,6 +1,7 @@
 """Experiment files: read one, replace values by `--set`, and make a checked Experiment of it."""
 
 from collections.abc import Sequence
+from os.path import isdir
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,18 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     data, source = load_file(path)
     for override in overrides:
         data = apply_override(data, override, source.lines)
-    return Experiment.from_data(data, source, path.absolute().parent)
+    folder = path.absolute().parent
+    _refuse_a_code_folder_that_is_not_there(data, source, folder)
+    return Experiment.from_data(data, source, folder)
+
+
+def _refuse_a_code_folder_that_is_not_there(data: Any, source: Source, folder: Path) -> None:
+    """Raise InvalidInput for `spec.code` where it is no folder: what else is wrong of modules follows from it."""
+    spec = data.get("spec") if isinstance(data, dict) else None
+    code = spec.get("code") if isinstance(spec, dict) else None
+    if isinstance(code, str) and not isdir(folder / code):
+        text = f"{folder / code} is no folder. Name one, relative to the experiment file."
+        raise source.invalid([(("spec", "code"), text)])
 
 
 def apply_override(data: Any, override: str, lines: dict[KeyPath, int]) -> Any:

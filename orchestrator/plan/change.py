@@ -10,10 +10,13 @@ from surreal.orchestrator.experiment.complete import of_its_time
 from surreal.orchestrator.experiment.experiment import Experiment
 from surreal.orchestrator.experiment.lasting import lost, recorded_config
 from surreal.orchestrator.experiment.load import apply_override
+from surreal.orchestrator.experiment.model import EnvSpec
 from surreal.orchestrator.plan.make import make_plan
 from surreal.orchestrator.plan.model import Plan
 from surreal.protocol.documents import yaml as strictyaml
+from surreal.protocol.documents.effects import shown
 from surreal.protocol.documents.locations import KeyPath, Source
+from surreal.protocol.documents.models import validated
 from surreal.protocol.errors import InvalidInput
 from surreal.protocol.telemetry.gauges import Progress
 from surreal.provisioner.pools.model import NodePool
@@ -30,6 +33,8 @@ LASTING: dict[str, KeyPath] = {
 }
 """Keys that a run keeps for life: its checkpoints and its folder depend on them. So do those of its config that its
 weights are learned with."""
+ENV = {"options": "spec.env.options", "wrappers": "spec.env.wrappers", "action_scaling": "spec.env.actionScaling"}
+"""Attributes of an environment that a run keeps for life, as they are read and not as they are written."""
 
 
 def changed(
@@ -53,9 +58,21 @@ def changed(
                 f"Begin another one: surreal create FILE --from {plan.name}, which takes over its weights"
             )
     experiment = Experiment.from_data(data, source, folder)
+    _refuse_another_environment(complete, experiment, plan.name)
     _refuse_other_weights(complete, experiment)
     made = make_plan(experiment, pools)
     return experiment, made.model_copy(update={"storage": plan.storage, "code": plan.code})
+
+
+def _refuse_another_environment(before: Any, experiment: Experiment, name: str) -> None:
+    """Raise InvalidInput for another environment under the same id, and for actions that mean something else."""
+    was, now = validated(EnvSpec, before["spec"]["env"])[0], experiment.spec.env
+    for attribute, key in ENV.items() if was else ():
+        if getattr(was, attribute) != getattr(now, attribute):
+            # a fork may begin in another environment, but not with weights whose actions mean something else
+            fork = "" if attribute == "action_scaling" else f" --from {name}, which takes over its weights"
+            text = f"{shown(getattr(was, attribute))} cannot change in a run that exists"
+            raise InvalidInput(f"--set {key}: {text}. Begin another one: surreal create FILE{fork}")
 
 
 def _refuse_other_weights(before: Any, experiment: Experiment) -> None:

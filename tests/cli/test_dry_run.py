@@ -3,10 +3,16 @@
 import json
 from pathlib import Path
 
+import gymnasium
 import pytest
 
+from surreal import PPO
 from surreal.orchestrator.backends.local.backend import LocalBackend
+from surreal.orchestrator.experiment.experiment import Experiment
+from surreal.orchestrator.run import home
+from surreal.orchestrator.run.provenance import provenance
 from surreal.protocol.errors import ExitCode
+from tests.algorithms.saved import save_ppo
 from tests.cli.terminal import experiment_file, surreal
 from tests.orchestrator.kube.apiserver import api_server
 from tests.orchestrator.kube.apistore import quota
@@ -57,3 +63,21 @@ def test_a_name_that_is_taken_in_a_cluster_is_refused_before_any_warning(
     assert "warning: without the rights get, create pods/exec" in first.stderr
     assert second.returncode == ExitCode.INVALID
     assert "'pole'" in second.stderr and "warning" not in second.stderr
+
+
+def test_a_dry_run_of_a_fork_is_held_to_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SURREAL_HOME", str(tmp_path))
+    made = Experiment("pole", "CartPole-v1", PPO(total_steps=4000))
+    folder = home.new_folder(made.name)
+    folder.make()
+    folder.experiment.write_text(made.to_yaml())
+    home.write_json(folder.provenance, provenance(tmp_path, None, "CartPole-v1"))
+    save_ppo(folder.path, gymnasium.make("CartPole-v1"), "CartPole-v1")
+    manifest = next(folder.checkpoints.glob("step-*/manifest.json"))
+    manifest.write_text(manifest.read_text().replace('"algorithm": "any"', '"algorithm": "ppo"'))
+    fork = ("create", "--from", "pole", "--dry-run", "--set", "metadata.name=fork")
+    done = surreal(*fork)
+    assert done.returncode == 0 and "nothing was made" in done.stderr
+    refused = surreal(*fork, "--set", "spec.algorithm.config.hidden=[32]")
+    assert refused.returncode == 2
+    assert "hidden: pole learned with [64, 64], not with [32], and a fork keeps that" in refused.stderr

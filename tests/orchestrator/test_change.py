@@ -74,6 +74,9 @@ def test_what_a_run_keeps_for_life_and_wrong_values_are_refused_with_nothing_cha
             "--set spec.env.id: 'CartPole-v1' cannot change .* surreal create FILE --from",
         ),
         ("spec.algorithm.config.learning_rat=1", "unknown key 'learning_rat' .did you mean 'learning_rate'"),
+        ("spec.env.options={render_mode: rgb_array}", "--set spec.env.options: {} cannot change .* FILE --from pole"),
+        ("spec.env.wrappers=[{stack: 3}]", r"--set spec.env.wrappers: \[\] cannot change .* FILE --from pole"),
+        ("spec.env.actionScaling=none", "--set spec.env.actionScaling: auto cannot change .* surreal create FILE$"),
         ("spec.roles.evaluator.replicas=2", "--set spec.roles.evaluator.replicas: must be 1, not 2"),
         ("spec.roles.actr.replicas=2", "unknown role 'actr' .did you mean 'actor'"),
     ):
@@ -243,7 +246,7 @@ def test_a_checkpoint_that_has_reached_the_goal_is_no_begin_of_a_run(place: Loca
 def test_weights_that_would_be_another_function_are_no_begin_of_a_run(
     place: LocalBackend, config: dict[str, Any], key: str, was: str, now: str
 ) -> None:
-    text = f"config.{key}: pole learned with {was}, and with {now} its weights are another function. Set "
+    text = f"config.{key}: pole learned with {was}, not with {now}, and a fork keeps that. Set "
     for env in ("CartPole-v1", "CartPole-v0"):
         with pytest.raises(InvalidInput, match=f"{text}{key}: {was}, or begin without --from"):
             StartingPoint.find("pole").prepare(experiment("other", env, **config))
@@ -338,6 +341,41 @@ def test_an_environment_of_ones_own_that_does_not_fit_or_cannot_be_made_is_told_
 ) -> None:
     with pytest.raises(InvalidInput, match=text):
         StartingPoint.find("pole").prepare(twin(name))
+
+
+def test_wrappers_that_change_what_is_observed_are_refused_with_both_sizes(place: LocalBackend) -> None:
+    wider = experiment("fork", {"id": "CartPole-v1", "wrappers": ["time_feature"]})
+    with pytest.raises(InvalidInput, match=r"it has the observation Box \[4\] .* has Box \[5\]"):
+        StartingPoint.find("pole").prepare(wider)
+
+
+def test_actions_that_would_mean_something_else_are_no_begin_of_a_run(place: LocalBackend) -> None:
+    folder = recorded(experiment("arm", "Pendulum-v1"), home.find("pole").path)
+    save_ppo(folder.path, gymnasium.make("Pendulum-v1"), "Pendulum-v1")
+    manifest = next(folder.checkpoints.glob("step-*/manifest.json"))
+    manifest.write_text(manifest.read_text().replace('"algorithm": "any"', '"algorithm": "ppo"'))
+    raw = experiment("fork", {"id": "Pendulum-v1", "actionScaling": "none"})
+    with pytest.raises(InvalidInput, match="env.actionScaling: arm learned with auto, and with none its actions are"):
+        StartingPoint.find("arm").prepare(raw)
+    choices = experiment("fork", {"id": "CartPole-v1", "actionScaling": "none"})  # which are not scaled
+    shutil.rmtree(StartingPoint.find("pole").prepare(choices))
+
+
+def test_a_fork_has_the_code_of_its_run_which_lies_elsewhere_than_beside_its_file(
+    place: LocalBackend, tmp_path: Path
+) -> None:
+    folder = home.find("pole")
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "mine.py").write_text("")
+    text = folder.experiment.read_text()
+    folder.experiment.write_text(text.replace("code: null", "code: ./lab"))
+    assert "code: ./lab" in folder.experiment.read_text()
+    shutil.copytree(tmp_path / "lab", folder.code)
+    fork = StartingPoint.find("pole").experiment(["metadata.name=fork"])
+    assert (fork.spec.code, fork.code_folder) == (".", folder.code)
+    Client().plan(fork)
+    other = StartingPoint.find("pole").experiment(["metadata.name=fork", f"spec.code={tmp_path / 'lab'}"])
+    assert other.code_folder == tmp_path / "lab"
 
 
 def test_with_other_wrappers_steps_are_counted_on_and_the_length_of_episodes_is_learned_anew(

@@ -78,15 +78,15 @@ def command(
         plan = plan_for(experiment, Machines(client.location, pools, prices))
         if max_cost:
             refuse_above(plan, max_cost)
+        start = point.prepare(experiment) if point else None
+        if start:
+            stack.callback(shutil.rmtree, start, ignore_errors=True)
         if dry_run:
             made = client.dry_run(experiment, plan, server=dry_run == "server")
             warn(plan.warnings)
             emit(made, output, lambda: "\n".join(made))
             talk("nothing was made")
             return ExitCode.DONE
-        start = point.prepare(experiment) if point else None
-        if start:
-            stack.callback(shutil.rmtree, start, ignore_errors=True)
         return start_and_watch(
             lambda: _begin(client, experiment, plan, start), client.backend, plan.name, detach, output
         )

@@ -79,8 +79,8 @@ def test_an_algorithm_of_other_networks_is_refused(tmp_path: Path) -> None:
             {"normalize_observations": True},
             "normalize_observations: on learned with",
         ),
-        ({}, {"hidden": [16]}, r"hidden: on learned with \[8\], and with \[16\] its weights are another"),
-        ({"layer_norm": True}, {}, "layer_norm: on learned with true, and with false its .* Set layer_norm: true"),
+        ({}, {"hidden": [16]}, r"hidden: on learned with \[8\], not with \[16\], and a fork keeps that"),
+        ({"layer_norm": True}, {}, "layer_norm: on learned with true, not with false, .* Set layer_norm: true"),
         ({"critics": 5}, {}, "algorithm.name: it has critics: 2, and on learned with 5. Begin without --from"),
     ],
 )
