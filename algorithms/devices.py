@@ -1,14 +1,17 @@
 """Devices that a learner computes on, and the compiler of loops for its CPU."""
 
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import cache
 from logging import getLogger
 from math import inf
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from surreal.protocol.errors import Fatal
+from surreal.protocol.transport.stats import ACTIVITY, ONCE
 
 if TYPE_CHECKING:
     import torch
@@ -96,3 +99,50 @@ def kept(loop: Loop, fast: Collection[str] = ("contract",)) -> Loop:
 def exact(loop: Loop) -> Loop:
     """Return `loop`, compiled so that it rounds each operation as numpy does."""
     return kept(loop, ())
+
+
+class _Compilation:
+    """Tells of loops that are compiled together, from the first one on."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._began: float | None = None
+
+    def begin(self) -> None:
+        """Say it, unless another loop began before."""
+        if self._began is None:
+            self._began = perf_counter()
+            ACTIVITY.doing = f"compiles {self._what} {ONCE}"
+            log.info("compiling %s for this machine, once: it takes some seconds of a free core", self._what)
+
+    def end(self, whole: bool) -> None:
+        """Say no more; how long it took if it came to its end."""
+        if self._began is not None:
+            ACTIVITY.doing, seconds = "", perf_counter() - self._began
+            if whole:
+                log.info("compiled %s in %.0f s, kept on disk for other runs", self._what, seconds)
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Tell in log and status that numba compiles `what`, from the first loop that no cache holds to the block's end.
+
+    What is loaded from the disk is not told.
+    """
+    from numba.core import event
+
+    compilation, whole = _Compilation(what), False
+
+    class Listener(event.Listener):  # type: ignore[misc]
+        def on_start(self, _: object) -> None:
+            compilation.begin()
+
+        def on_end(self, _: object) -> None:
+            pass
+
+    try:
+        with event.install_listener("numba:compile", Listener()):
+            yield
+        whole = True
+    finally:
+        compilation.end(whole)

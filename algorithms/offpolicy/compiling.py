@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from surreal.algorithms.devices import told
 from surreal.algorithms.offpolicy.loops import NUMPY, LaneLoops, Loops, Passes
 
 log = getLogger(__name__)
@@ -31,17 +32,22 @@ def loops_for(updates: float, lanes: bool = False) -> Loops:
 def compiled(lanes: bool = False) -> Loops:
     """Return the loops compiled by numba, or by numpy, with a line in the log, where numba fails."""
     try:
-        from surreal.algorithms.offpolicy import compiled_loops as found
-
-        found.compile_all()
-        sgemm = sgemm_address()
-        passes, whole = None, None
-        if sgemm and found.compile_passes(sgemm):
-            passes = Passes(partial(found.forward, sgemm), partial(found.backward, sgemm))
-            whole = _lanes(sgemm) if lanes else None
+        with told("the updates"):
+            return _compiled(lanes)
     except Exception as error:  # numba raises its own for each of its troubles, and ImportError for a new numpy
         log.warning("numba does not compile here, so numpy computes all of it: %s", str(error).split("\n")[0])
         return NUMPY
+
+
+def _compiled(lanes: bool) -> Loops:
+    """Return the loops compiled by numba. Raises what numba raises."""
+    from surreal.algorithms.offpolicy import compiled_loops as found
+
+    found.compile_all()
+    sgemm, passes, whole = sgemm_address(), None, None
+    if sgemm and found.compile_passes(sgemm):
+        passes = Passes(partial(found.forward, sgemm), partial(found.backward, sgemm))
+        whole = _lanes(sgemm) if lanes else None
     loops = (found.biased_relu, found.through_relu, found.spread_through_relu, found.adam, found.follow)
     return Loops(*loops, passes, whole)
 

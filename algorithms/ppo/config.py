@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from surreal.algorithms.networks import Layout
 
 COMPILE_ROWS, COMPILE_IMAGES = 3_000_000, 1_200_000
-"""Rows of all epochs of a run from which numba compiles: it saves 3 us of each, more of an image, and costs up to 7 s.
+"""Rows of all epochs of a run from which numba compiles: it saves 3 us of each, more of an image, and costs a dozen s.
 """
 
 
@@ -105,7 +105,8 @@ class PPOConfig(RolloutConfig):
 
     numba: bool | None = None
     """Compile gradients by hand with numba; None does where total_steps x epochs is 3 million or more, of images 1.2
-    million. It costs one second at the start, the first time on a machine six; numbers differ in their last bits."""
+    million. It costs a second at the start, the first time on a machine some seconds of a free core, a dozen or so, and
+    more of a busy one; numbers differ in their last bits."""
 
     gather_patience: Positive = 5.0
     """A batch goes on without an actor that takes longer than so many times the usual time between two batches, at

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, redirect_stdout
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from surreal.orchestrator.run.describe import UNKNOWN, duration, line, number, role, speed, steps
+from surreal.orchestrator.run.describe import UNKNOWN, duration, line, number, role, share, speed, steps
 from surreal.orchestrator.run.status import Status
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def table(*columns: str) -> "Table":
     return Rows(columns)
 
 
-__all__ = ["COLOURS", "UNKNOWN", "age", "duration", "facts", "line", "number", "role", "speed", "steps"]
+__all__ = ["COLOURS", "UNKNOWN", "age", "duration", "facts", "line", "number", "role", "share", "speed", "steps"]
 
 NOT_PRICED = "not known"
 SAYING_NOTHING = (UNKNOWN, NOT_PRICED)

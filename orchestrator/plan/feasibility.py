@@ -69,13 +69,13 @@ def _oversubscribed(asked: Sequence[tuple[int, ResourcesSpec]], pool: NodePool) 
     cpu = sum(replicas * resources.cpu for replicas, resources in asked)
     memory = sum(replicas * resources.memory for replicas, resources in asked) / 2**30
     gpus = sum(replicas * resources.gpu for replicas, resources in asked)
-    asks = f"together the processes on pool {pool.name!r} ask for"
+    has = f"pool {pool.name!r} has"
     if cpu > pool.cpu:
-        yield f"{asks} {cpu:g} CPUs, it has {pool.cpu:g}: they share cores"
+        yield f"roles ask for {cpu:g} CPUs, {has} {pool.cpu:g}: they share cores"
     if memory > pool.memory / 2**30:
-        yield f"{asks} {memory:.1f}Gi memory, it has {pool.memory / 2**30:.1f}Gi: they may run out of it"
+        yield f"roles ask for {memory:.1f}Gi memory, {has} {pool.memory / 2**30:.1f}Gi: it may run out"
     if gpus > pool.gpus:
-        yield f"{asks} {gpus} GPUs, it has {pool.gpus}: they share"
+        yield f"roles ask for {gpus} GPUs, {has} {pool.gpus}: they share"
 
 
 def candidates(role: Role, spec: RoleSpec, pools: Sequence[NodePool]) -> Candidates:

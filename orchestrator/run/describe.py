@@ -5,6 +5,7 @@ import re
 from surreal.orchestrator.run.status import ProcessStatus, Status
 from surreal.orchestrator.run.status import duration as rough_duration
 from surreal.protocol.telemetry.gauges import Progress
+from surreal.protocol.transport.stats import ONCE
 
 UNKNOWN = "-"
 
@@ -30,6 +31,13 @@ def steps(progress: Progress) -> str:
     return f"{progress.steps:,}/{progress.total_steps:,} ({min(100, 100 * progress.steps // progress.total_steps)} %)"
 
 
+def share(progress: Progress) -> str:
+    """Return `412,000 (41%)`, the steps for a narrow column; without a total, the steps alone."""
+    if not progress.total_steps:
+        return number(progress.steps)
+    return f"{progress.steps:,} ({min(100, 100 * progress.steps // progress.total_steps)}%)"
+
+
 def role(name: str, processes: tuple[ProcessStatus, ...]) -> str:
     """Return `actor 2/2 (1 restart)`, running processes of all; `learner done` if none will run any more."""
     running = sum(process.state == "running" for process in processes)
@@ -41,13 +49,23 @@ def role(name: str, processes: tuple[ProcessStatus, ...]) -> str:
 
 
 def speed(status: Status) -> str:
-    """Return `12,345 steps/s`; `starting` before the first step, `none for 4 min` where progress has stopped."""
+    """Return `12,345 steps/s`; `starting` or `compiling (once for this machine)` before the first step.
+
+    It is `none for 4 min` where progress has stopped.
+    """
     now = status.progress
+    if not status.over and not now.steps and _compiles(status):
+        return f"compiling {ONCE}"
     if not status.over and now.stalled and now.progress_age is not None:
         return f"none for {rough_duration(now.progress_age)}"
     if not status.over and not now.steps:
         return "starting"
     return f"{number(now.steps_per_second)} steps/s"
+
+
+def _compiles(status: Status) -> bool:
+    """Return True while a process says that it compiles what is then kept on this machine."""
+    return any(ONCE in process.reason for processes in status.roles.values() for process in processes)
 
 
 def line(status: Status) -> str:

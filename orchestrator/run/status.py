@@ -32,7 +32,7 @@ MAX_WORDS = 300
 """Characters of what a process says of its progress."""
 LAST_LINES = "; its last lines:"
 """Words of a reason before what a process printed last."""
-PLURALS = {"is": "are", "does": "do"}
+PLURALS = {"is": "are", "does": "do", "compiles": "compile"}
 Labels = Mapping[str, str]
 Test = Callable[[Labels], bool]
 

@@ -77,12 +77,14 @@ class RateLimitedLog:
 
 
 class Activity:
-    """A counter of moves."""
+    """A counter of moves, and what is done for a while beside them."""
 
-    __slots__ = ("moves",)
+    __slots__ = ("doing", "moves")
 
     def __init__(self) -> None:
         self.moves = 0
+        self.doing = ""
+        """A sentence without its subject, such as `compiles the gradients`; empty for ordinary work."""
 
 
 class _Thread(threading.local):
@@ -101,6 +103,8 @@ _THREAD = _Thread()
 _is_set = threading.Event.is_set
 FROZEN = "does not answer (frozen, or inside a call that blocks Python)"
 """The sentence on a process of which nothing moves, not even its I/O thread."""
+ONCE = "(once for this machine)"
+"""Words of what is compiled and kept on the disk, by which the status knows it."""
 SLICE = 1.0
 """Seconds of a long wait after which it is counted as a move again: waiting is no hang."""
 

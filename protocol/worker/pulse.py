@@ -46,6 +46,13 @@ class Reading:
     """Seconds for which the working thread has not moved."""
     inside: str
     """Its place then: `env.step (my_env.py:12)`; empty while it moves."""
+    doing: str = ""
+    """The work that the process itself says it does for a while, moving or not: `compiles the gradients`."""
+
+    @property
+    def said(self) -> str:
+        """The sentence on a process whose working thread does not move."""
+        return self.doing or place(self.inside)
 
 
 class Board:
@@ -81,7 +88,7 @@ def parse(data: bytes) -> Reading | None:
     """Return the reading in the bytes of a slot; None where there is none."""
     try:
         row = json.loads(data.rstrip(b"\0 "))
-        return Reading(int(row["beat"]), float(row["still"]), str(row["inside"]))
+        return Reading(int(row["beat"]), float(row["still"]), str(row["inside"]), str(row.get("doing", "")))
     except (ValueError, TypeError, KeyError):
         return None
 
@@ -130,11 +137,22 @@ class Watch:
         return bool(limit) and self.still >= (limit if self.started else max(limit, start))
 
     @property
+    def doing(self) -> str:
+        """Its own word on what it does for a while; empty once it has been silent."""
+        return self.reading.doing if self.silent <= LOOK_S else ""
+
+    def worth_saying(self, soon: float) -> bool:
+        """Return True where it has not moved for `soon` seconds, or says itself what it does."""
+        return self.still >= soon or bool(self.doing)
+
+    @property
     def where(self) -> str:
         """Its state where it does not move: `is inside env.step (my_env.py:12)`."""
+        if self.doing:
+            return self.doing
         if self.silent >= self.reading.still:
             return FROZEN if self.started else "is starting"
-        return place(self.reading.inside)
+        return self.reading.said
 
 
 def place(inside: str) -> str:
@@ -173,7 +191,7 @@ class Pulse:
         self._seen = seen
         self._beat += 1
         inside = describe(frames) if self._still >= REPORT_AFTER_S else ""
-        self.reading = Reading(self._beat, round(self._still, 1), inside)
+        self.reading = Reading(self._beat, round(self._still, 1), inside, ACTIVITY.doing)
         row = asdict(self.reading)
         with suppress(OSError):
             os.pwrite(self._descriptor, json.dumps(row).encode().ljust(SLOT_BYTES, b"\0"), self._offset)

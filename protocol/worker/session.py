@@ -23,7 +23,7 @@ from surreal.protocol.transport.io_loop import Timer
 from surreal.protocol.transport.node import Node
 from surreal.protocol.transport.packet_socket import STOP_POLL_S
 from surreal.protocol.wiring import ChannelWiring, Wiring
-from surreal.protocol.worker.pulse import EVERY_S, Pulse, place
+from surreal.protocol.worker.pulse import EVERY_S, Pulse
 from surreal.protocol.worker.termination import EQUAL_CRASHES, Crashes
 
 STILL_S = 30.0
@@ -250,7 +250,7 @@ class Session:
     def _own_still(self) -> Still | None:
         """Return for how long and where this process stands still; None while it moves."""
         reading = self.pulse.reading if self.pulse else None
-        return (reading.still, place(reading.inside)) if reading and reading.still >= self._still_after else None
+        return (reading.still, reading.said) if reading and reading.still >= self._still_after else None
 
     def _note_failure(self, process: str, reason: str) -> None:
         # a run can do without a role that sends nothing but telemetry

@@ -74,7 +74,7 @@ def test_the_table_shows_roles_and_channels_and_the_warnings_go_to_stderr(experi
     assert rows[0] == ["cart:", "ppo", "learns", "CartPole-v1,", "seed", "1"]
     assert ["actor", "500", "0.5", "1Gi", "0", "local", "restart;", "the", "run", "continues"] in rows
     assert ["weights", "broadcast", "learner", "actor,", "evaluator", "learner", "newest", "wins"] in rows
-    assert "warning: together the processes on pool 'local' ask for 251.5 CPUs" in done.stderr
+    assert "warning: roles ask for 251.5 CPUs" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
+from surreal.algorithms.devices import told
 from surreal.algorithms.environments.environment import Environment
 from surreal.algorithms.types import Array, Bool, Int
 from surreal.protocol.errors import Fatal
@@ -103,7 +104,8 @@ def task_of(name: str) -> type["Task"]:
 def _tried(envs: Sequence[Any]) -> Batch | None:
     """Return the batch of `envs` if it takes the same steps as gymnasium, else None."""
     task = task_of(type(envs[0].unwrapped).__name__.removesuffix("Env"))
-    same = _trial(envs[0], None) == _trial(envs[0], Batch(envs[:1], task))
+    with told("the steps of the simulation"):
+        same = _trial(envs[0], None) == _trial(envs[0], Batch(envs[:1], task))
     return Batch(envs, task) if same else None
 
 

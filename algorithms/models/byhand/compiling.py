@@ -3,21 +3,22 @@
 from collections.abc import Callable
 from logging import getLogger
 from threading import Thread
-from time import perf_counter
 from typing import Generic, TypeVar
+
+from surreal.algorithms.devices import told
 
 log = getLogger(__name__)
 Loaded = TypeVar("Loaded")
 """Modules of loops, or whatever else says that they are ready."""
-LONG_SECONDS = 5.0
-"""Time to compile that is worth a line."""
+WHAT = "the gradients"
+"""Name of them in the log and in the status."""
 
 
 class Compiler(Generic[Loaded]):
     """Thread that has loops compiled. Where numba cannot, one line in the log says so, and numpy computes.
 
-    Importing numba takes half a second, loading what lies on the disk another, compiling anew some seconds more. A run
-    waits for it before its first update, so that it never changes its arithmetic midway.
+    Importing numba takes half a second, loading what lies on the disk another, compiling anew a dozen seconds of a free
+    core. A run waits for it before its first update, so that it never changes its arithmetic midway.
     """
 
     def __init__(self, load: Callable[[], Loaded]) -> None:
@@ -32,19 +33,18 @@ class Compiler(Generic[Loaded]):
         self._wait_for_compiler()
         return self._loaded
 
-    # Where it takes long, `surreal status` shows this name: the first run of a machine compiles for half a minute.
     def _wait_for_compiler(self) -> None:
+        """Wait for the thread, once. `surreal status` says meanwhile what is compiled, and for how long."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
 
     def _compile(self) -> None:
         """Note what was loaded; the thread ends with it, whatever goes wrong."""
-        began = perf_counter()
         try:
-            self._loaded = self._load()
-        except Exception as error:  # numba raises its own for each of its troubles, and ImportError for a new numpy
-            log.warning("numba does not compile here, so numpy computes the gradients: %s", str(error).split("\n")[0])
-            return
-        if (seconds := perf_counter() - began) > LONG_SECONDS:
-            log.info("compiled the learner's loops in %.0f s; they are kept on disk for other runs", seconds)
+            with told(WHAT):
+                self._loaded = self._load()
+        except Exception as error:
+            # numba raises its own for each of its troubles, and ImportError for a new numpy
+            reason = str(error).split("\n")[0]
+            log.warning("numba does not compile here, so numpy computes %s: %s", WHAT, reason)

@@ -55,7 +55,7 @@ def _table(found: list[Status], sweeps: list[str], everywhere: bool) -> Renderab
             status.name,
             *place,
             state,
-            words.steps(now),
+            words.share(now),
             speed,
             words.number(now.episode_return, 1),
             words.age(status.created),

@@ -44,10 +44,10 @@ class HangWatch:
                     yield process, f"{process.watch.where} for {process.watch.still:.0f} s"
 
     def _note(self, process: ManagedProcess) -> None:
-        """Keep in the record where it is stuck and since when, in words that stay equal while it is."""
+        """Keep in the record where it is stuck, or what it says it does, and since when, in words that stay equal."""
         record, watch = process.record, process.watch
         soon = min(REPORT_AFTER_S, self.limit / 2) if self.limit and watch.started else REPORT_AFTER_S
-        if watch.still >= soon:
+        if watch.worth_saying(soon):
             if record.since is None:
                 record.reason, record.since = watch.where, round(time.time() - watch.still)
         elif record.since is not None:

@@ -138,5 +138,6 @@ def test_a_role_without_a_pool_goes_to_the_first_that_holds_it() -> None:
 def test_more_than_the_machine_has_is_a_warning_only() -> None:
     plan = make_plan(Experiment.from_data(minimal(roles={"actor": {"replicas": 100}})), [LAPTOP])
     assert len(plan.warnings) == 2
-    assert "101.5 CPUs, it has 8: they share cores" in plan.warnings[0]
-    assert "103.0Gi memory, it has 16.0Gi" in plan.warnings[1]
+    assert all(len(f"warning: {each}") <= 80 for each in plan.warnings), "they fit a terminal of 80 columns"
+    assert "101.5 CPUs, pool 'local' has 8: they share cores" in plan.warnings[0]
+    assert "103.0Gi memory, pool 'local' has 16.0Gi" in plan.warnings[1]

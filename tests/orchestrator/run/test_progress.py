@@ -8,8 +8,9 @@ import pytest
 
 from surreal.orchestrator.run.describe import speed
 from surreal.orchestrator.run.home import Folder
-from surreal.orchestrator.run.status import Status, read_progress, running_reason
+from surreal.orchestrator.run.status import ProcessStatus, Status, read_progress, running_reason
 from surreal.protocol.telemetry.gauges import STALE_AFTER_S, Progress
+from surreal.protocol.transport.stats import ONCE
 
 NOW = 1_800_000_000.0
 
@@ -62,6 +63,17 @@ def test_a_learner_that_has_just_been_started_again_is_not_late() -> None:
     restarted = Progress(steps=500, steps_per_second=100.0, progress_at=NOW).seen_at(NOW + 900, started=NOW + 890)
     assert restarted.progress_age == 10.0 and not restarted.stalled
     assert restarted.steps_per_second is None, "that was the speed of the one before"
+
+
+def test_a_run_that_compiles_before_its_first_step_says_so_in_place_of_starting() -> None:
+    learner = ProcessStatus(0, "running", 0, 1, "here", f"compiles the gradients {ONCE} for 12 s")
+    compiling = Status("toy", "local", "/f", "running", roles={"learner": (learner,)})
+    assert speed(compiling) == "compiling (once for this machine)"
+    assert speed(replace(compiling, progress=Progress(steps=5, steps_per_second=7.0))) == "7 steps/s"
+    assert speed(replace(compiling, roles={"learner": (replace(learner, reason=""),)})) == "starting"
+    assert running_reason(Progress(), [("actor/0", learner.reason), ("actor/1", learner.reason)]) == (
+        "actor/0 and actor/1 compile the gradients (once for this machine) for 12 s"
+    )
 
 
 def test_the_sentence_names_who_stands_still_and_where() -> None:

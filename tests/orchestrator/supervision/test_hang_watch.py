@@ -82,6 +82,19 @@ def test_one_that_moves_again_is_no_longer_named(clock: Clock) -> None:
     assert process.record.since is None and process.record.reason == ""
 
 
+def test_one_that_says_what_it_does_is_named_at_once_and_until_it_is_done(clock: Clock) -> None:
+    watch, shown, process = watched(300.0, clock)
+    shown.reading = Reading(1, 0.0, "", "compiles the gradients")
+    list(watch.look([process]))
+    began = process.record.since
+    clock.now += 5
+    list(watch.look([process]))
+    assert process.record.reason == "compiles the gradients" and process.record.since == began == 1000
+    shown.reading = Reading(2, 0.0, "")
+    list(watch.look([process]))
+    assert process.record.since is None and process.record.reason == ""
+
+
 def test_time_that_the_machine_slept_does_not_count(clock: Clock) -> None:
     watch, shown, process = watched(40.0, clock)
     shown.reading = Reading(1, 0.0, "")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from surreal.protocol.transport import stats
 from surreal.protocol.transport.stats import ACTIVITY, StopEvent, moved
 from surreal.protocol.worker import pulse
 from surreal.protocol.worker.pulse import Board, Pulse, Reading, Watch, describe, environment_call, stuck_at
@@ -28,6 +29,20 @@ def test_what_a_worker_writes_its_supervisor_reads() -> None:
         assert board.read(1) is None
     finally:
         board.close()
+
+
+def test_what_a_worker_says_that_it_does_is_read_though_it_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ACTIVITY, "doing", "compiles the gradients")
+    board, watch = Board(1), Watch()
+    try:
+        Pulse(os.dup(board.descriptor), 0).beat()
+        watch.look(board.read(0), 5.0)
+    finally:
+        board.close()
+    assert watch.still == 0.0 and watch.worth_saying(30.0) and watch.where == "compiles the gradients"
+    for _ in range(6):
+        watch.look(None, 5.0)
+    assert watch.where == stats.FROZEN, "one that no longer answers says nothing"
 
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 512, b'{"beat": 1', b"[1]", b'{"beat": 1, "still": "x", "inside": ""}'])

@@ -154,7 +154,7 @@ class Child:
         """Judge the pulse: say where the worker is stuck, and end one that hangs."""
         watch, limit = self._watch, self._order.hang_seconds
         watch.look(self._board.read(0), passed)
-        stuck = watch.still >= (min(30.0, limit / 2) if limit and watch.started else 30.0)
+        stuck = watch.worth_saying(min(30.0, limit / 2) if limit and watch.started else 30.0)
         if stuck or self._stuck:
             # words of hundreds that move would only keep the supervisor busy
             supervisor.note.remote(self.name, self._incarnation, watch.where if stuck else "", watch.still)
