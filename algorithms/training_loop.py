@@ -152,7 +152,8 @@ class TrainingLoop(Generic[Data]):
         except Stopping:
             log.info("asked to stop at step %d: %s", state.steps, self._process.session.stop_reason)
             self._report()
-            recorder.save(state.checkpoint(), state.updates)
+            if not recorder.save(state.checkpoint(), state.updates):
+                log.error("step %d is not saved: a resume goes on from the checkpoint before, if any", state.steps)
             recorder.close()
             return ExitCode.PREEMPTED
         saved = recorder.save_last(state.checkpoint(), state.updates)

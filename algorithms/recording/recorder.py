@@ -20,7 +20,7 @@ from surreal.algorithms.recording.reports import Reports
 from surreal.algorithms.recording.tracking import Tracking
 from surreal.algorithms.types import Array
 from surreal.protocol.profiling.spans import operation
-from surreal.protocol.telemetry.gauges import PROGRESS_KEYS
+from surreal.protocol.telemetry.gauges import CHECKPOINT, PROGRESS_KEYS
 from surreal.protocol.wire.packet import Message, Version
 from surreal.protocol.worker.process import Process
 
@@ -91,7 +91,7 @@ class RunRecorder:
         """Save a checkpoint after `updates` updates. Return False, having said so, if the disk does not take it."""
         whole, self._saved_at = replace(checkpoint, policy=dict(self.policy)), monotonic()
         with operation("checkpoint"):
-            saved = self.disk.attempt("a checkpoint", lambda: self._checkpoints.save(whole), every=0.0)
+            saved = self.disk.attempt(CHECKPOINT, lambda: self._checkpoints.save(whole), every=0.0)
         if saved:
             self._saved_update = updates
         else:

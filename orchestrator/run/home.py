@@ -106,6 +106,11 @@ class Folder:
         """Folder of checkpoints."""
         return self.path / "checkpoints"
 
+    @property
+    def saved_step(self) -> int:
+        """Step of the newest checkpoint, 0 for none."""
+        return max((int(path.name.rpartition("-")[2]) for path in self.checkpoints.glob("step-*")), default=0)
+
     def state(self, role: str, index: int) -> Path:
         """Return the folder of a process's own state, which its next start finds again; it makes it itself."""
         return self.path / "state" / f"{role}-{index}"

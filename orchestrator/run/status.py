@@ -12,7 +12,7 @@ from typing import Any, Literal
 from surreal.orchestrator.run.channel_stats import ChannelStatus, EndStatus
 from surreal.orchestrator.run.home import Folder, tail_lines
 from surreal.protocol.errors import ExitCode, InvalidInput
-from surreal.protocol.telemetry.gauges import PROGRESS_KEYS, PROGRESS_WORDS, Progress
+from surreal.protocol.telemetry.gauges import CHECKPOINT, PROGRESS_KEYS, PROGRESS_WORDS, Progress
 from surreal.protocol.worker.guard.goal import GOAL_REACHED, goal_reached, is_number
 from surreal.protocol.worker.guard.spent import Spent
 
@@ -149,6 +149,14 @@ def running_reason(progress: Progress, processes: Iterable[tuple[str, str]]) -> 
         why = f": {'; '.join(sentences)}" if sentences else ""
         return "\n".join([f"no progress for {duration(progress.progress_age)}{why}", *trouble])
     return "\n".join([*sentences, *trouble])
+
+
+def unsaved(progress: Progress, saved: int) -> str:
+    """Return what a run loses where it ends, its newest checkpoint being of step `saved`; "" for nothing."""
+    trouble, lost = progress.trouble or "", progress.steps - saved
+    if CHECKPOINT not in trouble or lost <= 0:
+        return ""
+    return f"{trouble}: {lost:,} steps are lost, and a resume goes on from step {saved:,}"
 
 
 def refusals(progress: Progress) -> list[str]:

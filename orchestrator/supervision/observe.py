@@ -3,8 +3,10 @@
 import json
 import os
 import platform
+import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from surreal.orchestrator.run.status import (
     duration,
     read_progress,
     running_reason,
+    unsaved,
     with_goal,
 )
 from surreal.orchestrator.supervision import os_process
@@ -28,6 +31,8 @@ from surreal.protocol.telemetry.gauges import Progress
 
 Written = tuple[int, int, int]
 """Time, inode and size of a file."""
+ROOM = 256 * 1024
+"""Bytes free without which a disk is called full: a checkpoint of the smallest networks has half of them."""
 
 
 class Statuses:
@@ -85,7 +90,8 @@ def status_of(folder: Folder, backend: str = LOCAL, alive: Callable[[], bool] | 
             "" if over and record.state != "failed" else _reason(process, now),
         )
         roles[process.role] = (*roles.get(process.role, ()), of_process)
-    reason, plan = record.reason if over else _running(folder, record, progress, now), _plan(folder)
+    reason = _over(folder, record, progress) if over else _running(folder, record, progress, now)
+    plan = _plan(folder)
     status = Status(
         folder.name,
         backend,
@@ -131,10 +137,25 @@ def _reason(process: ProcessRecord, now: float) -> str:
     return f"{process.reason}{since}" if process.reason else ""
 
 
+def _over(folder: Folder, record: RunRecord, progress: Progress) -> str:
+    """Return why a run is over, and what a stop on a full disk has lost."""
+    lost = unsaved(progress, folder.saved_step) if record.state == "stopped" else ""
+    return "\n".join(filter(None, (record.reason, lost)))
+
+
+def _full(folder: Folder) -> str:
+    """Return what is left of a disk that has no room for a run; "" where there is some."""
+    with suppress(OSError):
+        left = shutil.disk_usage(folder.path).free
+        return f"{left // 1024} kB are left on its disk" if left < ROOM else ""
+    return ""
+
+
 def _running(folder: Folder, record: RunRecord, progress: Progress, now: float) -> str:
     """Return why a running run fails or stands still, and whether its disk takes no files."""
     reasons = [(process.name, reason) for process in record.processes if (reason := _reason(process, now))]
     disk = record.disk or ("" if os.access(folder.path, os.W_OK) else "the file system is read-only")
+    disk = disk or ("" if progress.trouble else _full(folder))
     words = f"{folder.path} cannot be written: {disk}" if disk else ""
     if words and not progress.trouble:
         # otherwise the learner says so, which meets the same disk with other files

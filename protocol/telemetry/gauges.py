@@ -88,6 +88,8 @@ class Progress:
         return round(max(0, self.total_steps - self.steps) / self.steps_per_second, 1)
 
 
+CHECKPOINT = "a checkpoint"
+"""The kind of file in `trouble` that a resume needs."""
 PROGRESS_WORDS = ("waiting_for", "trouble")
 """Words that are said of a run."""
 PROGRESS_KEYS = tuple(

@@ -42,9 +42,10 @@ def stop(names: tuple[str, ...], selection: Selection, yes: bool, location: Loca
 
         talk(f"{name} stopped with {counted(control.stop(name), 'run')}. Continue it: surreal resume {name}")
     for run in runs:
-        stopped, state = run.stop(), run.status().state
+        stopped, status = run.stop(), run.status()
+        state, why = status.state, f": {status.headline}" if status.headline else ""
         if stopped:
-            talk(f"{run.name} {state}. Continue it: surreal resume {run.name}")
+            talk(f"{run.name} {state}{why}. Continue it: surreal resume {run.name}")
         else:
             talk(f"{run.name} does not run: it {'has' if state in ('succeeded', 'failed') else 'is'} {state}")
     return ExitCode.DONE

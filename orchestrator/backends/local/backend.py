@@ -18,7 +18,7 @@ from surreal.orchestrator.run.home import Folder
 from surreal.orchestrator.run.location import Location
 from surreal.orchestrator.run.log_files import LogLine
 from surreal.orchestrator.run.provenance import provenance
-from surreal.orchestrator.run.status import Status
+from surreal.orchestrator.run.status import Status, unsaved
 from surreal.orchestrator.supervision import os_process
 from surreal.orchestrator.supervision.observe import Statuses
 from surreal.orchestrator.supervision.record import (
@@ -211,9 +211,10 @@ class LocalBackend(WithoutObjects):
         return home.file_names(home.find(name).path)
 
     def loss_at_stop(self, name: str) -> str:
-        """Return "": the folder outlives every process. Raises NotFound for a run that is not there."""
-        home.find(name)
-        return ""
+        """Return what a disk that takes no checkpoint does not keep; "" else: the folder outlives every process."""
+        status = self.status(name)
+        lost = "" if status.over else unsaved(status.progress, home.find(name).saved_step)
+        return f"{name}: {lost}. Make room first to keep them" if lost else ""
 
     def stop(self, name: str) -> bool:
         """Have every process save and end; returns when all are gone. False if nothing ran."""

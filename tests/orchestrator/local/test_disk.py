@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -182,3 +183,32 @@ def test_the_status_names_all_kinds_of_files_that_a_full_disk_does_not_take(tmp_
     trouble = f"{since} cannot write metrics.jsonl, a checkpoint: No space left on device"
     folder.progress.write_text(json.dumps({"at": time.time(), "steps": 7, "trouble": trouble}))
     assert status_of(folder, alive=lambda: True).reason.splitlines() == [f"{trouble}{on}", mine]
+
+
+def test_a_stop_that_loses_steps_says_how_many_before_and_after(place: LocalBackend) -> None:
+    name = create(place)
+    pid(place, name, "learner")
+    folder = home.find(name)
+    (folder.checkpoints / "step-000000000400").mkdir(parents=True)
+    now = {"at": time.time(), "steps": 1000, "trouble": "since noon cannot write a checkpoint: No space left on device"}
+    home.write_json(folder.progress, now)
+    lost = "a checkpoint: No space left on device: 600 steps are lost, and a resume goes on from step 400"
+    assert lost in place.loss_at_stop(name)
+    place.stop(name)
+    home.write_json(folder.progress, now)
+    assert lost in LocalBackend().status(name).reason
+    assert place.loss_at_stop(name) == ""
+    home.write_json(folder.progress, {**now, "steps": 400})
+    assert LocalBackend().status(name).reason == ""
+
+
+def test_a_disk_with_hardly_any_room_is_told_where_no_process_could_tell(
+    place: LocalBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = create(place)
+    pid(place, name, "learner")
+    usage = shutil.disk_usage(home.find(name).path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=70 * 1024))
+    assert "cannot be written: 70 kB are left on its disk; the run goes on" in place.status(name).reason
+    place.stop(name)
+    assert place.status(name).reason == ""
