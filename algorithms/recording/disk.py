@@ -157,7 +157,8 @@ def replace_file(path: Path, text: str) -> None:
         unfinished.replace(path)
     except OSError:
         unfinished.unlink(missing_ok=True)
-        if len(data) > path.stat().st_size:
+        # where there is no old file, that is not the cause
+        if not path.exists() or len(data) > path.stat().st_size:
             raise
         with path.open("r+b") as file:
             file.write(data)

@@ -106,6 +106,12 @@ def test_a_small_file_is_replaced_on_a_full_disk_too(small_disk: SmallDisk) -> N
     assert [entry.name for entry in small_disk.path.iterdir() if entry.name.startswith(".")] == []
 
 
+def test_a_small_file_that_is_not_there_yet_fails_for_the_true_reason(small_disk: SmallDisk) -> None:
+    small_disk.fill()
+    with pytest.raises(OSError, match="No space left on device"):
+        replace_file(small_disk.path / "progress.json", "{}")
+
+
 def test_all_kinds_of_files_that_fail_are_said_with_the_moment_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(code: int) -> None:
         raise OSError(code, os.strerror(code))
